@@ -1,0 +1,145 @@
+"""Body parameters of N persons as arrays: what converters hand over and body models take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+BODY_JOINTS = {"smplx": 21, "smplh": 21, "smpl": 23}
+
+
+@dataclass(frozen=True)
+class BodyParams:
+    """SMPL, SMPL-H or SMPL-X parameters of N persons. Axis-angle in radians, metres.
+
+    Attributes
+    ----------
+    kind : smplx, smplh or smpl.
+    gender : (N,) str, the gender of the *model* that the parameters belong to: male, female, neutral.
+    betas : (N, B).
+    global_orient, transl : (N, 3), in whatever frame the owner says.
+    body_pose : (N, 21, 3) for smplx and smplh, (N, 23, 3) for smpl.
+    left_hand_pose, right_hand_pose : (N, 15, 3) axis-angle, or (N, K) PCA coefficients with K <= 45 where the
+        dataset stores those (see :func:`ehps.body.hands.expand`); None for smpl.
+    jaw_pose, leye_pose, reye_pose : (N, 3), smplx only.
+    expression : (N, E), smplx only.
+    flat_hand_mean : False when hand poses are relative to the model's mean hand, True when absolute.
+    betas_neutral : optional (N, B), the shape refitted to the neutral model.
+    betas_extra : optional (N, 1), AGORA: weight of the kid template, 0 for adults.
+    """
+
+    kind: str
+    gender: Array
+    betas: Array
+    global_orient: Array
+    body_pose: Array
+    transl: Array
+    left_hand_pose: Array | None = None
+    right_hand_pose: Array | None = None
+    jaw_pose: Array | None = None
+    leye_pose: Array | None = None
+    reye_pose: Array | None = None
+    expression: Array | None = None
+    flat_hand_mean: bool = False
+    betas_neutral: Array | None = field(default=None, kw_only=True)
+    betas_extra: Array | None = field(default=None, kw_only=True)
+
+    def __len__(self) -> int:
+        return len(self.betas)
+
+    def arrays(self) -> dict[str, Array]:
+        """The numeric members that are there, by name."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: v for k, v in values.items() if isinstance(v, np.ndarray) and k != "gender"}
+
+    def __getitem__(self, rows: Any) -> BodyParams:
+        picked = {name: value[rows] for name, value in self.arrays().items()}
+        return replace(self, gender=self.gender[rows], **picked)
+
+    def with_(self, **changes: Any) -> BodyParams:
+        return replace(self, **changes)
+
+
+def smplx_params(
+    *,
+    gender: Any,
+    betas: Array,
+    global_orient: Array,
+    body_pose: Array,
+    transl: Array,
+    left_hand_pose: Array | None = None,
+    right_hand_pose: Array | None = None,
+    jaw_pose: Array | None = None,
+    leye_pose: Array | None = None,
+    reye_pose: Array | None = None,
+    expression: Array | None = None,
+    flat_hand_mean: bool = False,
+    betas_neutral: Array | None = None,
+    betas_extra: Array | None = None,
+) -> BodyParams:
+    """SMPL-X parameters from arrays in any of the usual shapes ((N, 63), (N, 21, 3), ...); absent parts are zero.
+
+    ``gender`` is one word for all rows or (N,) words; ``m``/``f``/``n`` are understood.
+    """
+    n = len(betas)
+
+    def shaped(value: Array | None, *tail: int) -> Array:
+        return np.zeros((n, *tail)) if value is None else np.asarray(value, float).reshape(n, *tail)
+
+    def hand(value: Array | None) -> Array:
+        if value is None or np.size(value) == n * 45:
+            return shaped(value, 15, 3)
+        return np.asarray(value, float).reshape(n, -1)
+
+    return BodyParams(
+        kind="smplx",
+        gender=genders(gender, n),
+        betas=np.asarray(betas, float),
+        global_orient=shaped(global_orient, 3),
+        body_pose=shaped(body_pose, 21, 3),
+        transl=shaped(transl, 3),
+        left_hand_pose=hand(left_hand_pose),
+        right_hand_pose=hand(right_hand_pose),
+        jaw_pose=shaped(jaw_pose, 3),
+        leye_pose=shaped(leye_pose, 3),
+        reye_pose=shaped(reye_pose, 3),
+        expression=np.zeros((n, 10)) if expression is None else np.asarray(expression, float).reshape(n, -1),
+        flat_hand_mean=flat_hand_mean,
+        betas_neutral=betas_neutral,
+        betas_extra=betas_extra,
+    )
+
+
+def smpl_params(*, gender: Any, betas: Array, pose: Array, transl: Array) -> BodyParams:
+    """SMPL parameters; ``pose`` is (N, 72) or (N, 24, 3), root first."""
+    n = len(betas)
+    pose = np.asarray(pose, float).reshape(n, 24, 3)
+    return BodyParams(
+        kind="smpl",
+        gender=genders(gender, n),
+        betas=np.asarray(betas, float),
+        global_orient=pose[:, 0],
+        body_pose=pose[:, 1:],
+        transl=np.asarray(transl, float).reshape(n, 3),
+    )
+
+
+def genders(words: Any, n: int) -> Array:
+    """(N,) array of ``male``/``female``/``neutral`` from one word or N words, short forms included.
+
+    Raises
+    ------
+    ValueError : a word that is none of these.
+    """
+    table = {"m": "male", "f": "female", "n": "neutral"}
+    values = np.broadcast_to(np.asarray(words, dtype=object), (n,))
+    distinct = {w: table.get(str(w).strip().lower()[:1]) for w in set(values.tolist())}
+    for word, gender in distinct.items():
+        if gender is None:
+            raise ValueError(f"unknown gender {word!r}; expected male, female or neutral")
+    return np.array([distinct[w] for w in values.tolist()], dtype="<U7")

@@ -1,0 +1,186 @@
+"""What a converter is: a card that says what the dataset is, and functions that read it.
+
+A converter only reads. Everything that all datasets need (joints, projections, boxes, checking, writing,
+resuming, reporting) is done by :mod:`ehps.converters.pipeline`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body.params import BodyParams
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """The facts of one dataset, declared once; tables, docs pages, checks and reports are views of it.
+
+    Attributes
+    ----------
+    id, name : as on the command line, as in papers.
+    homepage, licence, paper : where to register, the licence in a few words, authors / title / venue.
+    commercial : whether the licence allows commercial use; None when not established.
+    annotation : in words, e.g. ``SMPL-X, exact (synthetic)``.
+    body_model : smplx, smplh, smpl or None: what the fits are.
+    appearance : ``real`` or ``synthetic``.
+    scene : ``indoor``, ``outdoor``, ``in the wild``, ``studio`` ... in a word or two.
+    persons : ``one`` or ``several`` annotated persons in an image.
+    splits : split -> published number of instances (None where none is known); the first is the default.
+    layout : the raw layout as a tree, in words.
+    needs : paths relative to the root that must be there, ``*`` allowed; ``a | b`` when either will do.
+    split_needs : the same for one split only.
+    get : how to get it: archives to download and where to unpack them.
+    options : option name -> what it chooses (``--option name=value``).
+    reprojection : ``exact`` when model joints must land on the dataset's 2D points within pixels, ``fitted``
+        when they come from a fit to such points, ``none`` when the dataset has no 2D points of its own.
+    fps : of the source video, None for photographs.
+    notes : what users should know, one sentence each.
+    """
+
+    id: str
+    name: str
+    homepage: str
+    licence: str
+    paper: str
+    annotation: str
+    body_model: str | None
+    appearance: str
+    scene: str
+    persons: str
+    splits: Mapping[str, int | None]
+    layout: str
+    needs: tuple[str, ...] = ()
+    split_needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    get: str = ""
+    commercial: bool | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    reprojection: str = "none"
+    fps: float | None = None
+    sampling: int = 1
+    notes: tuple[str, ...] = ()
+
+    @property
+    def default_split(self) -> str:
+        return next(iter(self.splits))
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One sequence, one video, one json: the grain of parallelism, of resuming and of blame."""
+
+    name: str
+    path: Path
+    data: Any = None  # small, picklable: what ``read`` needs to know beyond the path
+
+
+@dataclass
+class Keypoints:
+    """Points (N, J, 3) pixels or (N, J, 4) metres, confidence last, with the convention they follow."""
+
+    points: Array
+    convention: str | Sequence[str]
+
+
+@dataclass
+class Camera:
+    """Pinhole of each row, pixels of the image on disk: (2,) for all rows or (N, 2) each.
+
+    ``distortion`` is (K,) or (N, K) in OpenCV order (k1 k2 p1 p2 k3 [k4 k5 k6]) when the images are distorted.
+    ``virtual`` marks cameras invented per person, whose depths cannot be compared.
+    """
+
+    focal: Array
+    principal_point: Array
+    distortion: Array | None = None
+    virtual: bool = False
+
+
+@dataclass
+class Rigid:
+    """World to camera: x_camera = rotation @ x_world + translation; (3, 3)/(3,) for all rows or one each."""
+
+    rotation: Array
+    translation: Array
+
+
+@dataclass
+class Instances:
+    """Rows of one unit as the dataset has them; the pipeline completes them.
+
+    Attributes
+    ----------
+    image_path : N paths relative to the root, ``/`` separated.
+    size : (N, 2) or (2,) height and width in pixels, or None: read from the images.
+    camera : intrinsics, None where the dataset has none.
+    body : parameters in the dataset's own frame, or None.
+    world_to_camera : the extrinsics that take ``body`` to the OpenCV camera frame, None when it is there already.
+        The pipeline moves the parameters, with the pelvis correction, for every dataset in the same way.
+    keypoints2d, keypoints3d : the dataset's own points; 3D ones in the camera frame, metres.
+    bbox, face_bbox, lhand_bbox, rhand_bbox : (N, 4) or (N, 5) x, y, w, h[, confidence] where the dataset has boxes;
+        otherwise they are made from the projected joints.
+    bbox_padded : True when ``bbox`` already has the 1.2 margin of the format.
+    meta : further per-row facts, written as ``meta/<name>``.
+    columns : further columns under their full name (``vertices3d_path``).
+    misc : facts of the whole file.
+    dropped : reason -> what was left out (names), counted in the report.
+    """
+
+    image_path: Sequence[str]
+    size: Array | tuple[int, int] | None = None
+    camera: Camera | None = None
+    body: BodyParams | None = None
+    world_to_camera: Rigid | None = None
+    keypoints2d: Keypoints | None = None
+    keypoints3d: Keypoints | None = None
+    bbox: Array | None = None
+    face_bbox: Array | None = None
+    lhand_bbox: Array | None = None
+    rhand_bbox: Array | None = None
+    bbox_padded: bool = False
+    meta: dict[str, Any] = field(default_factory=dict)
+    columns: dict[str, Any] = field(default_factory=dict)
+    misc: dict[str, Any] = field(default_factory=dict)
+    dropped: dict[str, list[str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.image_path)
+
+
+def drop(dropped: dict[str, list[str]], reason: str, names: Iterable[str]) -> None:
+    """Note that ``names`` are left out for ``reason``."""
+    names = list(names)
+    if names:
+        dropped.setdefault(reason, []).extend(names)
+
+
+@dataclass(frozen=True)
+class Converter:
+    """Reads one raw dataset. Subclasses set ``card`` and write ``units`` and ``read``; they hold no other state."""
+
+    root: Path
+    split: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    card: ClassVar[DatasetCard]
+
+    def units(self) -> list[Unit]:
+        """What to read, in the order of the rows. Only names and paths: no annotation is opened here
+        unless the list of units is inside one."""
+        raise NotImplementedError
+
+    def read(self, unit: Unit) -> Instances:
+        """All instances of one unit."""
+        raise NotImplementedError
+
+
+def no_instances(dropped: dict[str, list[str]] | None = None) -> Instances:
+    """A unit in which nothing was kept."""
+    return Instances(image_path=[], size=np.zeros((0, 2), int), dropped=dropped or {})

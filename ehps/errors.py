@@ -1,0 +1,60 @@
+"""What can go wrong, in words for the person at the terminal.
+
+Each error says which file it is about, what is wrong with it, and what to do. Errors are raised where the
+fact is known and caught once, in :mod:`ehps.cli`, which prints them without a traceback.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class EhpsError(Exception):
+    """Base of all errors meant for the user.
+
+    Parameters
+    ----------
+    what : what is wrong, one sentence without a full stop.
+    path : the file or folder it is about.
+    fix : what to do about it, one sentence without a full stop.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, path: str | Path | None = None, fix: str | None = None) -> None:
+        self.what, self.path, self.fix = what, path, fix
+        super().__init__(what, path, fix)
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path is not None else ""
+        remedy = f". {self.fix[:1].upper()}{self.fix[1:]}" if self.fix else ""
+        return f"{where}{self.what}{remedy}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.what, self.path, self.fix))
+
+
+def _rebuild(kind: type[EhpsError], what: str, path: str | Path | None, fix: str | None) -> EhpsError:
+    return kind(what, path=path, fix=fix)
+
+
+class UsageError(EhpsError):
+    """The call itself is wrong: an unknown id, split, option or column."""
+
+    exit_code = 2
+
+
+class DataError(EhpsError):
+    """A data file is missing, damaged, or not what it should be."""
+
+
+class UnsafeFileError(DataError):
+    """A file asks for code that is not on the allow-list; nothing of it was executed."""
+
+
+class BodyModelError(EhpsError):
+    """A licensed body-model file is missing or of another kind than needed."""
+
+
+class PassportError(EhpsError):
+    """Columns with different meanings were about to be mixed."""

@@ -1,0 +1,107 @@
+"""String columns: dictionary-coded, so that a million genders or sequence names cost four bytes each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Vocabulary(Sequence[str]):
+    """Distinct strings as one UTF-8 blob and ``len + 1`` offsets into it; decoded one at a time."""
+
+    __slots__ = ("blob", "offsets")
+
+    def __init__(self, blob: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> None:
+        self.blob, self.offsets = blob, offsets
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> Vocabulary:
+        encoded = [word.encode() for word in words]
+        offsets = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum([len(word) for word in encoded], out=offsets[1:])
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return self.blob[self.offsets[index] : self.offsets[index + 1]].tobytes().decode()
+
+
+class Strings:
+    """A column of N strings: ``codes`` (N,) int32 into a :class:`Vocabulary`.
+
+    Behaves like a read-only sequence of ``str``; ``np.asarray`` gives an object array. A slice, index array or
+    mask gives a ``Strings`` that shares the vocabulary.
+    """
+
+    __slots__ = ("codes", "vocabulary")
+
+    def __init__(self, codes: npt.NDArray[np.int32], vocabulary: Vocabulary) -> None:
+        self.codes, self.vocabulary = codes, vocabulary
+
+    @classmethod
+    def of(cls, words: Iterable[str]) -> Strings:
+        """Build from any iterable of strings; the vocabulary is in order of first appearance."""
+        seen: dict[str, int] = {}
+        codes = np.fromiter((seen.setdefault(str(word), len(seen)) for word in words), np.int32)
+        return cls(codes, Vocabulary.of(list(seen)))
+
+    @classmethod
+    def concat(cls, parts: Sequence[Strings]) -> Strings:
+        seen: dict[str, int] = {}
+        codes = []
+        for part in parts:
+            used, inverse = np.unique(part.codes, return_inverse=True)
+            new = np.array([seen.setdefault(part.vocabulary[int(c)], len(seen)) for c in used], np.int32)
+            codes.append(new[inverse] if len(used) else part.codes)
+        return cls(np.concatenate(codes).astype(np.int32), Vocabulary.of(list(seen)))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __iter__(self) -> Iterator[str]:
+        words: dict[int, str] = {}
+        for code in self.codes.tolist():
+            if code not in words:
+                words[code] = self.vocabulary[code]
+            yield words[code]
+
+    @overload
+    def __getitem__(self, rows: int | np.integer) -> str: ...
+    @overload
+    def __getitem__(self, rows: slice | npt.NDArray[np.generic]) -> Strings: ...
+    def __getitem__(self, rows: int | np.integer | slice | npt.NDArray[np.generic]) -> str | Strings:
+        if isinstance(rows, int | np.integer):
+            return self.vocabulary[int(self.codes[rows])]
+        return Strings(self.codes[rows], self.vocabulary)
+
+    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> npt.NDArray[np.generic]:
+        out = np.empty(len(self), object)
+        out[:] = list(self)
+        return out if dtype is None else out.astype(dtype)
+
+    def tolist(self) -> list[str]:
+        return list(self)
+
+    def equals(self, word: str) -> npt.NDArray[np.bool_]:
+        """(N,) bool: which rows are ``word``."""
+        wanted = [i for i in np.unique(self.codes).tolist() if self.vocabulary[i] == word]
+        return np.isin(self.codes, wanted)
+
+    def unique(self) -> list[str]:
+        """The distinct strings that occur, sorted."""
+        return sorted(self.vocabulary[int(i)] for i in np.unique(self.codes))
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.codes.nbytes + self.vocabulary.blob.nbytes + self.vocabulary.offsets.nbytes)
