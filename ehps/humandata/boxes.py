@@ -1,0 +1,122 @@
+"""Boxes ``x, y, w, h, confidence`` in pixels, from keypoints, as the HumanData format wants them.
+
+The extent of the visible points (max - min), scaled about its centre (1.2 for the body, 1.0 for hands and
+face) and clipped to the image. A box without a visible point inside the image, or with no area left, is all
+zeros with confidence 0. Everything is an array operation over the N instances.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.errors import DataError
+from ehps.humandata.keypoints import Convention, part_indices
+
+Array: TypeAlias = npt.NDArray[Any]
+
+BODY_SCALE = 1.2
+PART_SCALE = 1.0
+PART_COLUMNS = {
+    "face_bbox_xywh": "head",
+    "lhand_bbox_xywh": "left_hand",
+    "rhand_bbox_xywh": "right_hand",
+}
+
+
+def from_keypoints(points: Array, size: npt.ArrayLike, scale: float = BODY_SCALE) -> Array:
+    """Boxes around the visible points of each instance.
+
+    Parameters
+    ----------
+    points : (N, J, 3) x, y pixels and confidence, or (N, J, 2) with all points visible. Points with
+        confidence <= 0 or a coordinate that is not finite are ignored.
+    size : (N, 2) or (2,) height and width of the images, pixels.
+    scale : of width and height, about the centre, before clipping.
+
+    Returns
+    -------
+    (N, 5) float32 x, y, w, h, confidence 1; zeros where no visible point lies inside the image or no
+    area is left.
+    """
+    points = np.asarray(points)
+    if points.ndim != 3 or points.shape[-1] not in (2, 3):
+        raise DataError(f"points of shape {points.shape}; boxes need (N, J, 3)")
+    xy = points[..., :2].astype(np.float64)
+    visible: Array = np.isfinite(xy).all(-1)
+    if points.shape[-1] == 3:
+        visible = visible & (points[..., 2] > 0)  # False for NaN too
+    width_height = _width_height(size, len(points))
+    inside: Array = visible & (xy >= 0).all(-1) & (xy <= width_height[:, None]).all(-1)
+    low = np.where(visible[..., None], xy, np.inf).min(axis=1, initial=np.inf)
+    high = np.where(visible[..., None], xy, -np.inf).max(axis=1, initial=-np.inf)
+    usable = inside.any(axis=1)
+    low[~usable] = high[~usable] = 0
+    boxes = np.concatenate([low, high - low, usable[:, None]], axis=1)
+    return clip(_grown(boxes, scale), size).astype(np.float32)
+
+
+def part_boxes(
+    points: Array, names: Convention, size: npt.ArrayLike, scale: float = PART_SCALE
+) -> dict[str, Array]:
+    """Face and hand boxes: ``face_bbox_xywh``, ``lhand_bbox_xywh``, ``rhand_bbox_xywh``, (N, 5) each.
+
+    Parameters
+    ----------
+    points : (N, J, 3) pixels and confidence.
+    names : the J point names, or their convention. A part the convention does not have gets confidence 0.
+    size : (N, 2) or (2,) height and width, pixels.
+    """
+    points = np.asarray(points)
+    return {
+        column: from_keypoints(points[:, part_indices(names, part)], size, scale)
+        for column, part in PART_COLUMNS.items()
+    }
+
+
+def scale(boxes: Array, factor: float) -> Array:
+    """Boxes (N, 4+) xywh grown about their centres; further columns are kept."""
+    return _grown(boxes, factor)
+
+
+def _grown(boxes: Array, factor: float) -> Array:
+    boxes = np.array(boxes, copy=True)
+    extent = boxes[:, 2:4] * factor
+    boxes[:, :2] += (boxes[:, 2:4] - extent) / 2
+    boxes[:, 2:4] = extent
+    return boxes
+
+
+def clip(boxes: Array, size: npt.ArrayLike) -> Array:
+    """Boxes (N, 4+) xywh cut to the image, 0 <= x and x + w <= width. Those left without area, and those
+    with a number that is not finite, become zeros, confidence included.
+
+    Parameters
+    ----------
+    size : (N, 2) or (2,) height and width, pixels.
+    """
+    boxes = np.array(boxes, copy=True)
+    width_height = _width_height(size, len(boxes))
+    low = np.clip(boxes[:, :2], 0, width_height)
+    high = np.clip(boxes[:, :2] + boxes[:, 2:4], 0, width_height)
+    boxes[:, :2], boxes[:, 2:4] = low, high - low
+    empty = ~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:4] > 0).all(axis=1))
+    boxes[empty] = 0
+    return boxes
+
+
+def iou(a: Array, b: Array) -> Array:
+    """Intersection over union of every box of ``a`` (N, 4+) with every box of ``b`` (M, 4+): (N, M), 0..1."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, :2] + a[:, None, 2:4], b[None, :, :2] + b[None, :, 2:4])
+    shared = np.clip(high - low, 0, None).prod(axis=-1)
+    union = a[:, 2:4].prod(axis=-1)[:, None] + b[:, 2:4].prod(axis=-1)[None] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def _width_height(size: npt.ArrayLike, n: int) -> Array:
+    """(N, 2) width and height from height and width."""
+    return np.broadcast_to(np.asarray(size, np.float64), (n, 2))[:, ::-1]
