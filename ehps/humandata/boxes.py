@@ -44,15 +44,15 @@ def from_keypoints(points: Array, size: npt.ArrayLike, scale: float = BODY_SCALE
     points = np.asarray(points)
     if points.ndim != 3 or points.shape[-1] not in (2, 3):
         raise DataError(f"points of shape {points.shape}; boxes need (N, J, 3)")
-    xy = points[..., :2].astype(np.float64)
-    visible: Array = np.isfinite(xy).all(-1)
+    x, y = points[..., 0].astype(np.float64), points[..., 1].astype(np.float64)
+    visible = np.isfinite(x) & np.isfinite(y)
     if points.shape[-1] == 3:
         visible = visible & (points[..., 2] > 0)  # False for NaN too
-    width_height = _width_height(size, len(points))
-    inside: Array = visible & (xy >= 0).all(-1) & (xy <= width_height[:, None]).all(-1)
-    low = np.where(visible[..., None], xy, np.inf).min(axis=1, initial=np.inf)
-    high = np.where(visible[..., None], xy, -np.inf).max(axis=1, initial=-np.inf)
-    usable = inside.any(axis=1)
+    width, height = _width_height(size, len(points)).T[:, :, None]
+    inside = visible & (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
+    low = np.stack([np.where(visible, v, np.inf).min(axis=1, initial=np.inf) for v in (x, y)], 1)
+    high = np.stack([np.where(visible, v, -np.inf).max(axis=1, initial=-np.inf) for v in (x, y)], 1)
+    usable: Array = inside.any(axis=1)
     low[~usable] = high[~usable] = 0
     boxes = np.concatenate([low, high - low, usable[:, None]], axis=1)
     return clip(_grown(boxes, scale), size).astype(np.float32)
@@ -102,7 +102,8 @@ def clip(boxes: Array, size: npt.ArrayLike) -> Array:
     low = np.clip(boxes[:, :2], 0, width_height)
     high = np.clip(boxes[:, :2] + boxes[:, 2:4], 0, width_height)
     boxes[:, :2], boxes[:, 2:4] = low, high - low
-    empty = ~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:4] > 0).all(axis=1))
+    finite: Array = np.isfinite(boxes).all(axis=1)
+    empty = ~(finite & (boxes[:, 2] > 0) & (boxes[:, 3] > 0))
     boxes[empty] = 0
     return boxes
 

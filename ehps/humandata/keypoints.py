@@ -6,8 +6,8 @@ face contour. Conversion copies points by identical name and computes nothing: n
 shoulders.
 
 The conversion gives what mmhuman3d's ``convert_kps`` gives, but for three of its quirks: ours keeps the float
-type (there: always float64), its masks are always uint8, and its cache is keyed by the point names, not by the
-name of the convention.
+type (there: always float64), its masks are always uint8, and its cache is keyed by the point names, not by
+the name of the convention.
 """
 
 from __future__ import annotations
