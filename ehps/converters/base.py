@@ -7,7 +7,7 @@ resuming, reporting) is done by :mod:`ehps.converters.pipeline`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -128,9 +128,14 @@ class Instances:
         otherwise they are made from the projected joints.
     bbox_padded : True when ``bbox`` already has the 1.2 margin of the format.
     meta : further per-row facts, written as ``meta/<name>``.
+    vertices : (N, V, 3) meshes in the camera frame where the dataset has meshes but no parameters (EHF); joints
+        and boxes are then made from them.
     columns : further columns under their full name (``vertices3d_path``).
     misc : facts of the whole file.
     dropped : reason -> what was left out (names), counted in the report.
+    notes : what the user should know about this unit (a fit file that was not there), shown once in the report.
+    min_joints_inside : rows with fewer of the first 22 model joints inside the image are dropped, as are rows with
+        a joint behind the camera when this is above 0.
     """
 
     image_path: Sequence[str]
@@ -145,10 +150,13 @@ class Instances:
     lhand_bbox: Array | None = None
     rhand_bbox: Array | None = None
     bbox_padded: bool = False
+    vertices: Array | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     columns: dict[str, Any] = field(default_factory=dict)
     misc: dict[str, Any] = field(default_factory=dict)
     dropped: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    min_joints_inside: int = 0
 
     def __len__(self) -> int:
         return len(self.image_path)
@@ -184,3 +192,33 @@ class Converter:
 def no_instances(dropped: dict[str, list[str]] | None = None) -> Instances:
     """A unit in which nothing was kept."""
     return Instances(image_path=[], size=np.zeros((0, 2), int), dropped=dropped or {})
+
+
+def concat(parts: Sequence[Instances]) -> Instances:
+    """One :class:`Instances` of all rows; cameras and extrinsics must be given per row (N, ...)."""
+
+    def joined(values: Sequence[Any]) -> Any:
+        first = values[0]
+        if any(value is None for value in values):
+            return None
+        if isinstance(first, np.ndarray):
+            return np.concatenate(values)
+        if isinstance(first, dict):
+            return {key: joined([value[key] for value in values]) for key in first}
+        if isinstance(first, Camera | Rigid | Keypoints | BodyParams):
+            merged = {f.name: joined([getattr(v, f.name) for v in values]) for f in fields(first)}
+            return replace(first, **merged)
+        if isinstance(first, list):
+            return [item for value in values for item in value]
+        return first
+
+    out = replace(parts[0])
+    for f in fields(Instances):
+        if f.name == "dropped":
+            out.dropped = {}
+            for part in parts:
+                for reason, names in part.dropped.items():
+                    drop(out.dropped, reason, names)
+        elif f.name not in ("misc", "notes"):
+            setattr(out, f.name, joined([getattr(part, f.name) for part in parts]))
+    return out

@@ -1,0 +1,116 @@
+"""EHF: 100 frames of one person in a capture hall, SMPL-X meshes registered to 4D scans. For evaluation only.
+
+The release holds meshes, no parameters: rows then have joints and boxes made from the mesh, and
+``vertices3d_path`` names it. Parameters that someone fitted to the meshes (``fitted_params/``) are used when there.
+One static camera; scanner to camera and intrinsics are the constants that every user of the set has in common.
+Source: Pavlakos et al., "Expressive Body Capture", CVPR 2019 (SMPL-X), and the set's read-me.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from ehps.body.params import BodyParams, smplx_params
+from ehps.body.ply import read_vertices
+from ehps.converters import raw
+from ehps.converters.base import (
+    Camera,
+    Converter,
+    DatasetCard,
+    Instances,
+    Keypoints,
+    Rigid,
+    Unit,
+    drop,
+    no_instances,
+)
+
+CARD = DatasetCard(
+    id="ehf",
+    name="EHF",
+    homepage="https://smpl-x.is.tue.mpg.de",
+    licence="non-commercial research, after registration",
+    commercial=False,
+    paper="Pavlakos et al., Expressive Body Capture: 3D Hands, Face, and Body from a Single Image, CVPR 2019",
+    annotation="SMPL-X meshes registered to scans",
+    body_model="smplx",
+    appearance="real",
+    scene="studio",
+    persons="one",
+    splits={"val": 100},
+    layout="""
+EHF/
+  01_img.jpg, 01_img.png      one picture in two encodings; 01 .. 100
+  01_align.ply                SMPL-X mesh, 10475 vertices, scanner frame
+  01_2Djnt.json               OpenPose detections
+  01_scan.obj, EHF_camera.txt not needed
+  fitted_params/01_align.npz  optional: SMPL-X parameters fitted to the meshes
+""",
+    needs=("*_align.ply", "*_img.jpg | *_img.png"),
+    get="register at smpl-x.is.tue.mpg.de; EHF.zip under Downloads",
+    reprojection="fitted",
+    notes=(
+        "Evaluation only: never train on it.",
+        "The release has meshes only; without fitted_params/ there are no smplx/* columns.",
+    ),
+)
+CAMERA = Camera(np.array([1498.22426237, 1498.22426237]), np.array([790.263706, 578.90334]))
+SCANNER_TO_CAMERA = Rigid(
+    Rotation.from_rotvec([-2.98747896, 0.01172457, -0.05704687]).as_matrix(),
+    np.array([-0.03609917, 0.43416458, 2.37101226]),
+)
+VERTICES = 10475
+OPENPOSE = ("pose_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", "face_keypoints_2d")
+
+
+class EHF(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        return [Unit("all", self.root)]
+
+    def read(self, unit: Unit) -> Instances:
+        suffix = ".jpg" if any(self.root.glob("*_img.jpg")) else ".png"
+        frames = sorted((p.name.split("_")[0] for p in self.root.glob(f"*_img{suffix}")), key=int)
+        dropped: dict[str, list[str]] = {}
+        drop(dropped, "no registered mesh", (f for f in frames if not self._mesh(f).is_file()))
+        frames = [f for f in frames if self._mesh(f).is_file()]
+        if not frames:
+            return no_instances(dropped)
+        meshes = np.stack([read_vertices(self._mesh(frame), VERTICES) for frame in frames])
+        fitted = (self.root / "fitted_params").is_dir()
+        return Instances(
+            image_path=[f"{frame}_img{suffix}" for frame in frames],
+            camera=CAMERA,
+            body=self._fitted(frames) if fitted else None,
+            world_to_camera=SCANNER_TO_CAMERA if fitted else None,
+            vertices=meshes @ SCANNER_TO_CAMERA.rotation.T + SCANNER_TO_CAMERA.translation,
+            keypoints2d=Keypoints(np.stack([self._detections(frame) for frame in frames]), raw.OPENPOSE_137),
+            columns={"vertices3d_path": [self._mesh(frame).name for frame in frames]},
+            meta={"gender": ["neutral"] * len(frames), "frame_id": np.array([int(f) for f in frames])},
+            misc={"smplx_source": "fitted to the meshes" if fitted else "none"},
+            dropped=dropped,
+            notes=[] if fitted else ["the release holds meshes, no parameters: smplx/* columns are absent"],
+        )
+
+    def _mesh(self, frame: str) -> Path:
+        return self.root / f"{frame}_align.ply"
+
+    def _detections(self, frame: str) -> np.ndarray:
+        """(137, 3) OpenPose points with their confidences; zeros where nothing was detected."""
+        path = self.root / f"{frame}_2Djnt.json"
+        people = raw.read_json(path)["people"] if path.is_file() else []
+        if not people:
+            return np.zeros((137, 3))
+        return np.concatenate([np.reshape(people[0][key], (-1, 3)) for key in OPENPOSE])
+
+    def _fitted(self, frames: list[str]) -> BodyParams:
+        fits = [raw.load_npz(self.root / "fitted_params" / f"{frame}_align.npz") for frame in frames]
+        names = ("betas", "global_orient", "body_pose", "transl", "left_hand_pose", "right_hand_pose", "jaw_pose",
+                 "leye_pose", "reye_pose", "expression")  # fmt: skip
+        have = [name for name in names if all(name in fit for fit in fits)]
+        values = {name: np.concatenate([np.reshape(fit[name], (1, -1)) for fit in fits]) for name in have}
+        return smplx_params(gender="neutral", **values)

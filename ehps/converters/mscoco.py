@@ -1,0 +1,136 @@
+"""MSCOCO: photographs of COCO 2017 with COCO-WholeBody keypoints and NeuralAnnot SMPL-X fits.
+
+The fits are keyed by annotation id; each person has a virtual camera of its own. Crowds and people without a
+labelled body joint are left out, as SMPLer-X, OSX and Hand4Whole do.
+Source: Lin et al., ECCV 2014; Jin et al., ECCV 2020; Moon et al., CVPRW 2022; the COCO-WholeBody data format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ehps.converters import raw, wholebody
+from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
+
+CARD = DatasetCard(
+    id="mscoco",
+    name="MSCOCO",
+    homepage="https://cocodataset.org",
+    licence="annotations CC BY 4.0, WholeBody and fits non-commercial; Flickr terms for the images",
+    commercial=False,
+    paper="Lin et al., ECCV 2014; Jin et al., ECCV 2020 (WholeBody); Moon et al., CVPRW 2022 (NeuralAnnot)",
+    annotation="SMPL-X, pseudo (NeuralAnnot); 133 hand-labelled 2D points",
+    body_model="smplx",
+    appearance="real",
+    scene="in the wild",
+    persons="several",
+    splits={"train": 149_813, "val": 6_352},
+    layout="""
+mscoco/
+  annotations/coco_wholebody_{train,val}_v1.0.json
+  annotations/MSCOCO_train_SMPLX_all_NeuralAnnot.json     (or MSCOCO_train_SMPLX.json)
+  annotations/person_keypoints_{train,val}2017.json       (used when the WholeBody file is absent)
+  images/{train,val}2017/000000000009.jpg                 (or {train,val}2017/ in the root)
+""",
+    split_needs={
+        split: (
+            f"annotations/coco_wholebody_{split}_v1.0.json | annotations/person_keypoints_{split}2017.json",
+            f"images/{split}2017 | {split}2017",
+        )
+        for split in ("train", "val")
+    },
+    get="images and person_keypoints from cocodataset.org; coco_wholebody_*.json from github.com/jin-s13/"
+    "COCO-WholeBody; MSCOCO_train_SMPLX_all_NeuralAnnot.json from github.com/mks0601/NeuralAnnot_RELEASE",
+    reprojection="fitted",
+    notes=(
+        "Every person has a virtual camera: depths of two people in one image cannot be compared.",
+        "There are no SMPL-X fits for val: it converts to keypoints and boxes.",
+        "The published counts are people that are no crowd and have a labelled body joint.",
+    ),
+)
+FITS = ("MSCOCO_train_SMPLX_all_NeuralAnnot.json", "MSCOCO_train_SMPLX.json")
+
+
+class MSCOCO(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        folder = self.root / "annotations"
+        names = (f"coco_wholebody_{self.split}_v1.0.json", f"person_keypoints_{self.split}2017.json")
+        return [Unit(self.split, raw.first_existing(folder, names))]
+
+    def read(self, unit: Unit) -> Instances:
+        coco = raw.read_json(unit.path)
+        images = {image["id"]: image for image in coco["images"]}
+        dropped: dict[str, list[str]] = {}
+        people = keep_people(coco["annotations"], dropped)
+        fits, notes = self._fits()
+        if fits is not None:
+            drop(dropped, "no SMPL-X fit", (str(a["id"]) for a in people if str(a["id"]) not in fits))
+            people = [a for a in people if str(a["id"]) in fits]
+        if not people:
+            return no_instances(dropped)
+        folder = "images/" if (self.root / "images" / f"{self.split}2017").is_dir() else ""
+        rows = Instances(
+            image_path=[f"{folder}{self.split}2017/{images[a['image_id']]['file_name']}" for a in people],
+            size=np.array([[images[a["image_id"]]["height"], images[a["image_id"]]["width"]] for a in people]),
+            bbox=wholebody.column(people, "bbox").astype(float),
+            meta={
+                "annotation_id": wholebody.column(people, "id"),
+                "image_id": wholebody.column(people, "image_id"),
+                "iscrowd": wholebody.column(people, "iscrowd"),
+                "num_keypoints": wholebody.column(people, "num_keypoints"),
+            },
+            misc={"bbox_source": "provide_by_dataset"},
+            dropped=dropped,
+            notes=notes,
+        )
+        if "face_kpts" in people[0]:
+            rows.keypoints2d = wholebody.keypoints(people)
+            for name, box in wholebody.part_boxes(people).items():
+                setattr(rows, name, box)
+            rows.meta |= {flag: wholebody.column(people, flag).astype(bool) for flag in wholebody.FLAGS}
+        else:
+            points = wholebody.column(people, "keypoints").reshape(len(people), 17, 3).astype(float)
+            points[..., 2] = points[..., 2] > 0
+            rows.keypoints2d = Keypoints(points, "coco")
+        if fits is not None:
+            self._add_fits(rows, people, [fits[str(a["id"])] for a in people])
+        return rows
+
+    def _fits(self) -> tuple[dict[str, Any] | None, list[str]]:
+        if self.split != "train":
+            return None, ["no SMPL-X fits exist for this split: keypoints and boxes only"]
+        for name in FITS:
+            if (path := self.root / "annotations" / name).is_file():
+                return raw.read_json(path), []
+        return None, [f"no fits ({FITS[0]} is absent from annotations/): keypoints and boxes only"]
+
+    def _add_fits(self, rows: Instances, people: Sequence[Any], fits: Sequence[Any]) -> None:
+        body, rows.camera = wholebody.fits(fits)
+        valid = wholebody.validity(people, fits)
+        rows.meta |= valid
+        # The fit of a hand that nobody could see means nothing; readers take an all-zero (mean) hand as absent.
+        for flag, name in (("lefthand_valid", "left_hand_pose"), ("righthand_valid", "right_hand_pose")):
+            getattr(body, name)[~valid[flag]] = 0
+        rows.body = body
+        rows.misc["smplx_source"] = "neural_annot"
+
+
+def keep_people(annotations: Sequence[dict[str, Any]], dropped: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """Annotations of single people with a labelled body joint and a box; the others are counted by reason."""
+    people = []
+    for a in annotations:
+        if a.get("iscrowd", 0):
+            drop(dropped, "crowd region", [str(a["id"])])
+        elif not a.get("num_keypoints", 0):
+            drop(dropped, "no labelled body joint", [str(a["id"])])
+        elif a["bbox"][2] <= 0 or a["bbox"][3] <= 0:
+            drop(dropped, "empty box", [str(a["id"])])
+        else:
+            people.append(a)
+    return people

@@ -1,0 +1,142 @@
+"""UBody: internet videos of upper bodies in 15 kinds of scenes, SMPL-X fitted to detected whole-body points.
+
+Fits are keyed by annotation id and bring a virtual camera per person. A video belongs to the test set when its
+name (cut at ``_Trim``) is in the split list; ``train``/``test`` use the intra-scene list, as OSX and SMPLer-X do.
+Source: Lin et al., "One-Stage 3D Whole-Body Mesh Recovery with Component Aware Transformer", CVPR 2023 (OSX).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ehps.converters import frames, raw, wholebody
+from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
+
+SCENES = (
+    "ConductMusic", "Entertainment", "Fitness", "Interview", "LiveVlog", "Magic_show", "Movie", "Olympic",
+    "Online_class", "SignLanguage", "Singing", "Speech", "TVShow", "TalkShow", "VideoConference",
+)  # fmt: skip
+
+CARD = DatasetCard(
+    id="ubody",
+    name="UBody",
+    homepage="https://osx-ubody.github.io",
+    licence="after a form; research only, videos keep their owners' rights",
+    commercial=False,
+    paper="Lin et al., One-Stage 3D Whole-Body Mesh Recovery with Component Aware Transformer, CVPR 2023",
+    annotation="SMPL-X, pseudo (fitted to detected whole-body points)",
+    body_model="smplx",
+    appearance="real",
+    scene="in the wild, upper bodies",
+    persons="several",
+    splits={"train": 683_270, "test": None, "inter_train": None, "inter_test": None},
+    layout="""
+UBody/
+  annotations/<Scene>/keypoint_annotation.json
+  annotations/<Scene>/smplx_annotation.json
+  splits/intra_scene_test_list.npy, inter_scene_test_list.npy
+  videos/<Scene>/.../<clip>.mp4
+  images/<Scene>/.../<clip>/000001.png     (cut from the videos at 30 fps: `--frames DIR` does it)
+""",
+    needs=("annotations/*/keypoint_annotation.json", "annotations/*/smplx_annotation.json", "splits/*.npy"),
+    get="fill in the form on the homepage; unpack annotations, splits and videos side by side",
+    reprojection="fitted",
+    fps=30,
+    notes=(
+        "Every person has a virtual camera: depths of two people in one image cannot be compared.",
+        "Legs are often far outside the image; boxes are the dataset's own.",
+    ),
+)
+
+
+class UBody(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        folder = self.root / "annotations"
+        return [Unit(scene, folder / scene) for scene in SCENES if (folder / scene).is_dir()]
+
+    def read(self, unit: Unit) -> Instances:
+        coco = raw.read_json(unit.path / "keypoint_annotation.json")
+        fits = raw.read_json(unit.path / "smplx_annotation.json")
+        images = {image["id"]: image for image in coco["images"]}
+        names = {key: image["file_name"].lstrip("/") for key, image in images.items()}
+        dropped: dict[str, list[str]] = {}
+        in_split = [a for a in coco["annotations"] if self._has(names[a["image_id"]])]
+        people = keep_people(in_split, fits, dropped)
+        if not people:
+            return no_instances(dropped)
+        records = [fits[str(a["id"])] for a in people]
+        body, camera = wholebody.fits(records)
+        paths = [names[a["image_id"]] for a in people]
+        return Instances(
+            image_path=[f"images/{unit.name}/{path}" for path in paths],
+            size=np.array([[images[a["image_id"]]["height"], images[a["image_id"]]["width"]] for a in people]),
+            camera=camera,
+            body=body,
+            keypoints2d=wholebody.keypoints(people),
+            bbox=wholebody.column(people, "bbox").astype(float),
+            bbox_padded=True,
+            **wholebody.part_boxes(people),
+            meta={
+                "annotation_id": wholebody.column(people, "id"),
+                "image_id": wholebody.column(people, "image_id"),
+                "iscrowd": wholebody.column(people, "iscrowd"),
+                "num_keypoints": wholebody.column(people, "num_keypoints"),
+                "valid_label": wholebody.column(people, "valid_label"),
+                "scene": [unit.name] * len(people),
+                "sequence_name": [video(path) for path in paths],
+                **wholebody.validity(people, records),
+            },
+            misc={"bbox_source": "provide_by_dataset", "smplx_source": "original"},
+            dropped=dropped,
+        )
+
+    def _has(self, file_name: str) -> bool:
+        held_out = video(file_name) in self._test_videos()
+        return held_out == self.split.endswith("test")
+
+    def _test_videos(self) -> frozenset[str]:
+        kind = "inter" if self.split.startswith("inter") else "intra"
+        return _video_list(self.root / "splits" / f"{kind}_scene_test_list.npy")
+
+    def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
+        """Cut the frames named in ``image_paths`` out of the scene's videos, at 30 fps, numbered from 1."""
+        for clip, wanted in frames.by_folder(image_paths).items():
+            source = self.root / "videos" / Path(clip).relative_to("images")
+            frames.extract(source.with_name(source.name + ".mp4"), wanted, folder, fps=30, first=1)
+
+
+@cache
+def _video_list(path: Path) -> frozenset[str]:
+    return frozenset(str(name) for name in np.ravel(raw.load_npy(path)))
+
+
+def video(file_name: str) -> str:
+    """Name of the video that a frame was cut from: its folder, up to ``_Trim``."""
+    return file_name.rsplit("/", 2)[-2].split("_Trim")[0]
+
+
+def keep_people(
+    annotations: Sequence[dict[str, Any]], fits: dict[str, Any], dropped: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    """Usable annotations; crowds, unlabelled and invalid people, and those without a fit are counted."""
+    reasons = (
+        ("crowd region", lambda a: a.get("iscrowd", 0)),
+        ("no labelled body joint", lambda a: not a.get("num_keypoints", 0)),
+        ("marked invalid", lambda a: not a.get("valid_label", 1)),
+        ("no SMPL-X fit", lambda a: str(a["id"]) not in fits),
+    )
+    people = []
+    for a in annotations:
+        reason = next((name for name, test in reasons if test(a)), None)
+        if reason:
+            drop(dropped, reason, [str(a["id"])])
+        else:
+            people.append(a)
+    return people
