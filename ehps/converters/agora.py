@@ -56,7 +56,7 @@ AGORA/
         split: (f"SMPLX/{split}_*_withjv.pkl | {split}_SMPLX/SMPLX/{split}_*_withjv.pkl | */{split}_*_withjv.pkl",)
         for split in ("train", "validation")
     },
-    get="register on the homepage; train_SMPLX.zip, validation_SMPLX.zip, smplx_gt.zip and the images (1280x720 is enough)",
+    get="register on the homepage; {train,validation}_SMPLX.zip, smplx_gt.zip and the images (1280x720 is enough)",
     options={"resolution": "1280x720 (default) or 3840x2160, where both are on the disk"},
     reprojection="exact",
     notes=(
@@ -157,7 +157,9 @@ class AGORA(Converter):
         return smplx_params(
             gender=gender,
             betas=np.stack([b[:10] for b in betas]),
-            betas_extra=np.array([[b[10]] if child and len(b) > 10 else [0.0] for b, child in zip(betas, kid, strict=True)]),
+            betas_extra=np.array(
+                [[b[10]] if child and len(b) > 10 else [0.0] for b, child in zip(betas, kid, strict=True)]
+            ),
             betas_neutral=None if any(b is None for b in neutral) else np.stack(neutral),
             **values,
         )

@@ -203,9 +203,7 @@ class BEDLAM(Converter):
                 flat_hand_mean=True,
                 **split_pose(data["poses"][index].reshape(-1, 55, 3)),
             ),
-            world_to_camera=Rigid(
-                turn @ cameras.rotate_y(body.yaw - 90) @ FLIP, np.einsum("nij,nj->ni", turn, place)
-            ),
+            world_to_camera=Rigid(turn @ cameras.rotate_y(body.yaw - 90) @ FLIP, np.einsum("nij,nj->ni", turn, place)),
             meta={
                 "subject_gender": [str(data["gender_sub"])[:1]] * n,
                 "sequence_name": [f"{unit.name}/{body.sequence}"] * n,

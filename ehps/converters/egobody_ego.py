@@ -33,7 +33,8 @@ CARD = DatasetCard(
     homepage="https://sanweiliti.github.io/egobody/egobody.html",
     licence="research only, after registration and a signed licence",
     commercial=False,
-    paper="Zhang et al., EgoBody: Human Body Shape and Motion of Interacting People from Head-Mounted Devices, ECCV 2022",
+    paper="Zhang et al., EgoBody: Human Body Shape and Motion of Interacting People from Head-Mounted Devices, "
+    "ECCV 2022",
     annotation="SMPL-X, gendered, fitted to several depth cameras",
     body_model="smplx",
     appearance="real",

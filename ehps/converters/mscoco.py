@@ -8,7 +8,6 @@ Source: Lin et al., ECCV 2014; Jin et al., ECCV 2020; Moon et al., CVPRW 2022; t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -52,7 +52,10 @@ CARD = DatasetCard(
     get="accept the licence on the homepage; unpack imageFiles.zip and sequenceFiles.zip side by side",
     reprojection="fitted",
     fps=30,
-    notes=("Bystanders are not annotated.", "2D points are OpenPose detections; rows without any have meta/has_2d False."),
+    notes=(
+        "Bystanders are not annotated.",
+        "2D points are OpenPose detections; rows without any have meta/has_2d False.",
+    ),
 )
 
 

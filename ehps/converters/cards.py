@@ -1,0 +1,130 @@
+"""Views of the dataset cards: the table of all, one dataset whole, and the pages under ``docs/datasets``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ehps.converters import registry
+from ehps.converters.base import DatasetCard
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def overview() -> pd.DataFrame:
+    """One row a dataset: id, name, published training instances, annotation, scene, licence, availability."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "id": card.id,
+                "name": card.name,
+                "instances": f"{count:,}" if (count := card.splits[card.default_split]) else "-",
+                "splits": " ".join(card.splits),
+                "annotation": card.annotation,
+                "data": card.appearance,
+                "scene": card.scene,
+                "converts": "yes" if registry.available(card.id) else "not yet",
+            }
+            for card in registry.cards()
+        ]
+    )
+
+
+def as_dict(dataset: str) -> dict[str, Any]:
+    """Everything a card says, JSON-able, and whether the dataset can be converted."""
+    card = registry.card(dataset)
+    return json.loads(json.dumps(asdict(card))) | {"available": registry.available(dataset)}
+
+
+def attributes() -> pd.DataFrame:
+    """What rankings are compared with: one row a dataset id, columns of the card's attributes."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "dataset": card.id,
+                "name": card.name,
+                "published_instances": card.splits[card.default_split],
+                "appearance": card.appearance,
+                "scene": card.scene,
+                "persons": card.persons,
+                "annotation": "pseudo" if "pseudo" in card.annotation else "captured or exact",
+                "body_model": card.body_model,
+                "commercial": card.commercial,
+            }
+            for card in registry.cards()
+        ]
+    )
+
+
+def page(dataset: str) -> str:
+    """The dataset's page in Markdown: facts, counts, raw layout, how to get and convert it."""
+    card = registry.card(dataset)
+    command = f"ehps convert {card.id} RAW --split {card.default_split} --out {card.id}.h5 --body-models DIR"
+    parts = [
+        f"# {card.name}",
+        _facts(card),
+        "## Splits\n\n" + _splits(card),
+        f"## Raw layout\n\n```\n{card.layout.strip()}\n```",
+        f"**Needed:** {_needs(card)}\n\n**Get it:** {card.get}.",
+    ]
+    if registry.available(dataset):
+        parts.append(f"## Convert\n\n```\n{command}\n```")
+    else:
+        parts.append("## Convert\n\nThere is no converter for this dataset yet.")
+    if card.options:
+        parts.append("\n".join(f"- `--option {name}=...`: {what}" for name, what in card.options.items()))
+    if card.notes:
+        parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in card.notes))
+    return "\n\n".join(parts) + "\n"
+
+
+def _facts(card: DatasetCard) -> str:
+    commercial = {True: "yes", False: "no", None: "not established"}[card.commercial]
+    facts = {
+        "id": f"`{card.id}`",
+        "homepage": card.homepage,
+        "licence": card.licence,
+        "commercial use": commercial,
+        "paper": card.paper,
+        "annotation": card.annotation,
+        "data": f"{card.appearance}, {card.scene}; {card.persons} annotated in an image",
+    }
+    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items())])
+
+
+def _splits(card: DatasetCard) -> str:
+    rows = [
+        f"| {name} | {count:,} |" if count else f"| {name} | not published |" for name, count in card.splits.items()
+    ]
+    return "\n".join(["| split | instances published |", "|---|---|", *rows, "", "The first is the default."])
+
+
+def _needs(card: DatasetCard) -> str:
+    needs = [f"`{need}`" for need in card.needs]
+    needs += [f"`{need}` ({split})" for split, paths in card.split_needs.items() for need in paths]
+    return ", ".join(needs) or "-"
+
+
+def write_pages(folder: Path) -> None:
+    """Write every dataset's page and an index into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for card in registry.cards():
+        (folder / f"{card.id}.md").write_text(page(card.id))
+    rows = [
+        f"| [{card.name}]({card.id}.md) | {card.annotation} | {card.appearance} | {card.scene} | "
+        f"{'yes' if registry.available(card.id) else 'not yet'} |"
+        for card in registry.cards()
+    ]
+    head = "# Datasets\n\n| dataset | annotation | data | scene | converts |\n|---|---|---|---|---|\n"
+    (folder / "README.md").write_text(head + "\n".join(rows) + "\n")
+
+
+if __name__ == "__main__":
+    write_pages(Path("docs/datasets"))

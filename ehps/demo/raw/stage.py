@@ -1,0 +1,210 @@
+"""People before cameras: the common part of writing a small raw dataset in its own layout.
+
+A writer decides frames, cameras and files as its dataset has them; this module poses the people, solves the raw
+parameters so that they stand where the camera sees them, and paints the pictures. Joints and vertices come from
+the ``smplx`` package and plain matrix products, never from :mod:`ehps.body`'s own evaluation, so that what a
+converter makes of the files can be checked against them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from ehps.body.params import BodyParams
+from ehps.converters.base import Rigid
+from ehps.errors import DataError
+
+Array = npt.NDArray[Any]
+FRONT = np.diag([1.0, -1.0, -1.0])  # a body with y up, facing +z, as an upright camera in front of it sees it
+
+
+@dataclass
+class View:
+    """A pinhole picture: size in pixels (height, width), focal length, principal point (the middle by default)."""
+
+    height: int
+    width: int
+    focal: float
+    centre: tuple[float, float] | None = None
+
+    @property
+    def principal_point(self) -> Array:
+        return np.array(self.centre if self.centre is not None else (self.width / 2, self.height / 2))
+
+    @property
+    def matrix(self) -> Array:
+        k = np.diag([self.focal, self.focal, 1.0])
+        k[:2, 2] = self.principal_point
+        return k
+
+
+@dataclass
+class Cast:
+    """N people in the dataset's own frame, each seen in one picture.
+
+    Attributes
+    ----------
+    params : body parameters in the raw frame.
+    move : raw frame -> OpenCV camera frame of the person's picture.
+    picture : (N,) which picture each person is in, ascending.
+    joints : (N, J, 3) joints in the camera frame, m: raw joints of the smplx package moved by ``move``.
+    vertices : (N, V, 3) likewise.
+    """
+
+    params: BodyParams
+    move: Rigid
+    picture: Array
+    joints: Array
+    vertices: Array
+
+    def __len__(self) -> int:
+        return len(self.params)
+
+    def rows(self, picture: int) -> Array:
+        return np.flatnonzero(self.picture == picture)
+
+    def points(self, view: View) -> Array:
+        """(N, J, 2) joints in the picture."""
+        return project(self.joints, view)
+
+
+def project(points: Array, view: View) -> Array:
+    """(..., 2) pixels of camera-frame points (..., 3)."""
+    return points[..., :2] / points[..., 2:] * view.focal + view.principal_point
+
+
+def places(
+    rng: np.random.Generator, people: Sequence[int], view: View, *, share: tuple[float, float] = (0.55, 0.85)
+) -> tuple[Array, Array]:
+    """Where people stand: picture index (N,) and pelvis in the camera frame (N, 3).
+
+    ``people`` is the number of people in each picture; side by side, each filling about ``share`` of its height.
+    """
+    picture = np.repeat(np.arange(len(people)), people)
+    order = np.concatenate([rng.permutation(k) for k in people]) if len(picture) else np.zeros(0)
+    count = np.repeat(np.asarray(people), people)
+    depth = view.focal * 1.75 / (rng.uniform(*share, len(picture)) * view.height)
+    u = (order + 0.5 + rng.uniform(-0.12, 0.12, len(picture))) / count * view.width
+    v = view.height * rng.uniform(0.47, 0.53, len(picture))
+    pixels = np.column_stack([u, v]) - view.principal_point
+    return picture, np.column_stack([pixels * (depth / view.focal)[:, None], depth])
+
+
+def orientations(
+    rng: np.random.Generator, n: int, *, yaw: float = 0.0, spread: float = 40.0, tilt: float = 0.0
+) -> Array:
+    """(N, 3, 3) body to camera: turned about the vertical by ``yaw`` +- ``spread`` degrees, camera looking down
+    by ``tilt`` degrees."""
+    angles = rng.normal(yaw, spread, n)
+    return (
+        Rotation.from_euler("x", tilt, degrees=True).as_matrix()
+        @ FRONT
+        @ Rotation.from_euler("y", angles, degrees=True).as_matrix()
+    )
+
+
+def cast(
+    folder: Path, params: BodyParams, move: Rigid, picture: Array, pelvis: Array, facing: Array
+) -> Cast:
+    """Solve the raw ``global_orient`` and ``transl`` so that people stand at ``pelvis`` (camera frame) and face
+    as ``facing`` (N, 3, 3) says, on top of the orientation that ``params`` already have."""
+    n = len(params)
+    rotation = np.broadcast_to(move.rotation, (n, 3, 3))
+    translation = np.broadcast_to(move.translation, (n, 3))
+    inverse = rotation.transpose(0, 2, 1)
+    own = Rotation.from_rotvec(params.global_orient).as_matrix()
+    params = params.with_(
+        global_orient=Rotation.from_matrix(inverse @ facing @ own).as_rotvec(), transl=np.zeros((n, 3))
+    )
+    rest, _ = package(folder, params)
+    wanted = np.einsum("nij,nj->ni", inverse, pelvis - translation)
+    params = params.with_(transl=wanted - rest[:, 0])
+    joints, vertices = package(folder, params)
+    return Cast(
+        params,
+        Rigid(rotation, translation),
+        picture,
+        moved(joints, rotation, translation),
+        moved(vertices, rotation, translation),
+    )
+
+
+def moved(points: Array, rotation: Array, translation: Array) -> Array:
+    """(N, K, 3) points through one rigid motion each."""
+    return np.einsum("nij,nkj->nki", rotation, points) + translation[:, None]
+
+
+def package(folder: Path, params: BodyParams) -> tuple[Array, Array]:
+    """Joints (N, J, 3) and vertices (N, V, 3) of the ``smplx`` package, each row with its own gender's model."""
+    import torch
+
+    joints: Array = np.zeros(0)
+    vertices: Array = np.zeros(0)
+    for gender in np.unique(params.gender):
+        rows = np.flatnonzero(params.gender == gender)
+        for block in np.array_split(rows, max(1, len(rows) // 64)):
+            part = params[block]
+            values = {
+                name: torch.tensor(value.reshape(len(block), -1), dtype=torch.float32)
+                for name, value in part.arrays().items()
+                if name not in ("betas_neutral", "betas_extra")
+            }
+            model = _model(folder, params.kind, str(gender), part.betas.shape[1], params.flat_hand_mean)
+            with torch.no_grad():
+                out = model(**values, return_verts=True)
+            if not joints.size:
+                joints = np.zeros((len(params), *out.joints.shape[1:]))
+                vertices = np.zeros((len(params), *out.vertices.shape[1:]))
+            joints[block], vertices[block] = out.joints.numpy(), out.vertices.numpy()
+    return joints, vertices
+
+
+@cache
+def _model(folder: Path, kind: str, gender: str, num_betas: int, flat_hand_mean: bool) -> Any:
+    import contextlib
+    import io
+
+    import smplx
+
+    extra: dict[str, Any] = {}
+    if kind == "smplx":
+        extra = {"use_face_contour": True, "num_expression_coeffs": 10}
+    if kind != "smpl":
+        extra |= {"use_pca": False, "flat_hand_mean": flat_hand_mean}
+    with contextlib.redirect_stdout(io.StringIO()):
+        return smplx.create(
+            str(folder), kind, gender=gender, num_betas=num_betas, ext="npz" if kind == "smplx" else "pkl", **extra
+        )
+
+
+def faces(folder: Path, kind: str) -> Array:
+    """(F, 3) triangles of the body model."""
+    return np.asarray(_model(folder, kind, "neutral", 10, False).faces).astype(np.int64)
+
+
+def paint(
+    root: Path, paths: Sequence[str], people: Cast, view: View, folder: Path, rng: np.random.Generator, *, scene: str
+) -> None:
+    """Render every picture of a cast to ``root / path``; ``scene`` names the kind of background."""
+    import cv2
+
+    from ehps.demo.backgrounds import background
+    from ehps.demo.render import clothing, render
+
+    triangles = faces(folder, people.params.kind)
+    for index, path in enumerate(paths):
+        rows = people.rows(index)
+        backdrop = background(rng, scene, (view.height, view.width))
+        colours = [clothing(rng, people.params.kind) for _ in rows]
+        picture = render(people.vertices[rows], triangles, colours, view.matrix, (view.height, view.width), backdrop)
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        if not cv2.imwrite(str(root / path), picture[..., ::-1]):
+            raise DataError("cannot write the picture", path=root / path)
