@@ -1,0 +1,296 @@
+"""Cameras: projecting points into images, lens distortion, weak-perspective crops, and edits of images.
+
+Everything is in the OpenCV camera frame: x right, y down, z forward, metres; pixels u right, v down.
+Intrinsics are ``focal`` and ``principal_point``, each (2,) for all rows or (N, 2), of the image on disk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+FRAMES = {
+    "opencv": np.eye(3),
+    "opengl": np.diag([1.0, -1.0, -1.0]),
+    "pytorch3d": np.diag([-1.0, -1.0, 1.0]),
+}
+"""Right-handed camera frames to OpenCV, applied on the left: opengl (also Blender, pyrender, HoloLens) has y
+up and z backward, pytorch3d x left and y up."""
+
+UNREAL = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]) / 100
+"""Unreal's left-handed centimetres (x forward, y right, z up) to OpenCV-like metres."""
+
+
+# -- projection -------------------------------------------------------------------------------------------
+
+
+def project(points: Array, focal: Array, principal_point: Array, distortion: Array | None = None) -> Array:
+    """Pixels (N, J, 2) of camera-frame points (N, J, 3), in the points' precision.
+
+    Parameters
+    ----------
+    focal, principal_point : (2,) or (N, 2), pixels.
+    distortion : None for a pinhole, or (K,) or (N, K) coefficients in OpenCV's order: k1 k2 p1 p2 [k3] or
+        k1 k2 p1 p2 k3 k4 k5 k6 (rational).
+
+    Returns
+    -------
+    NaN where a point is not in front of the camera (z <= 0): it has no projection. See :func:`keypoints2d`.
+    """
+    xy = _normalised(points)
+    if distortion is not None:
+        xy = _distort(xy, _coefficients(distortion, xy.dtype))
+    return _to_pixels(xy, focal, principal_point)
+
+
+def keypoints2d(points: Array, focal: Array, principal_point: Array, distortion: Array | None = None) -> Array:
+    """(N, J, 3) float32 u, v, confidence: 1, or 0 (with u = v = 0) for points that the camera cannot see.
+
+    These are points behind the camera, and points so far off the axis that the distortion formula has turned
+    around and would throw them back into the image.
+    """
+    pixels = project(points, focal, principal_point, distortion)
+    seen = np.asarray(np.isfinite(pixels).all(axis=-1))
+    if distortion is not None:
+        xy = _normalised(points)
+        limit = distortion_limit(distortion)
+        with np.errstate(invalid="ignore"):
+            seen &= np.asarray(np.hypot(xy[..., 0], xy[..., 1]) < limit[..., None])
+    out = np.zeros((*pixels.shape[:-1], 3), np.float32)
+    out[..., :2] = np.where(seen[..., None], pixels, 0)
+    out[..., 2] = seen
+    return out
+
+
+def project_h36m(points: Array, focal: Array, principal_point: Array, k: Array, p: Array, m: float = 1) -> Array:
+    """As :func:`project` with the lens model of Human3.6M and the IMAR sets (CHI3D, FIT3D, HumanSC3D).
+
+    ``k`` (3,) or (N, 3) radial and ``p`` (2,) or (N, 2) tangential coefficients. ``m`` = 1 is the sets' own
+    formula and reproduces their 2D points to 1e-4 px; 2 makes it OpenCV's.
+    """
+    xy = _normalised(points)
+    radial, tangential = (_rows(value, xy.dtype) for value in (k, p))
+    x, y = xy[..., 0], xy[..., 1]
+    r2 = x * x + y * y
+    p0, p1 = tangential[..., 0], tangential[..., 1]
+    gain = 1 + r2 * (radial[..., 0] + r2 * (radial[..., 1] + r2 * radial[..., 2])) + m * (p1 * x + p0 * y)
+    bent = np.stack([x * gain + p1 * r2, y * gain + p0 * r2], axis=-1)
+    return _to_pixels(bent, focal, principal_point)
+
+
+def project_weak(points: Array, camera: Array, center: Array, side: Array) -> Array:
+    """Pixels (N, J, 2) under weak perspective cameras (N, 3) = s, tx, ty of square crops.
+
+    ``center`` (N, 2) and ``side`` (N,) place the crop in the image; the camera maps to [-1, 1] across it.
+    """
+    camera, center = np.asarray(camera), np.asarray(center)
+    half = np.asarray(side)[:, None, None] / 2
+    return center[:, None] + half * (camera[:, None, :1] * np.asarray(points)[..., :2] + camera[:, None, 1:])
+
+
+def undistort(pixels: Array, focal: Array, principal_point: Array, distortion: Array) -> Array:
+    """Pixels (N, J, 2) of the pinhole with the same intrinsics, from pixels of the distorted image, float64.
+
+    Inverts OpenCV's 5- and 8-coefficient models by Newton's method, to 1e-9 of the focal length.
+    """
+    focal, center = _rows(focal, np.float64), _rows(principal_point, np.float64)
+    coefficients = _coefficients(distortion, np.dtype(np.float64))
+    wanted = (np.asarray(pixels, np.float64) - center) / focal
+    xy, h = wanted.copy(), 1e-6
+    dx, dy = np.array([h, 0]), np.array([0, h])
+    for _ in range(30):
+        miss = _distort(xy, coefficients) - wanted
+        if not np.any(np.abs(miss) > 1e-10):
+            break
+        across = (_distort(xy + dx, coefficients) - _distort(xy - dx, coefficients)) / (2 * h)
+        down = (_distort(xy + dy, coefficients) - _distort(xy - dy, coefficients)) / (2 * h)
+        det = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
+        det = np.where(np.abs(det) < 1e-9, 1e-9, det)
+        xy[..., 0] -= (miss[..., 0] * down[..., 1] - miss[..., 1] * down[..., 0]) / det
+        xy[..., 1] -= (miss[..., 1] * across[..., 0] - miss[..., 0] * across[..., 1]) / det
+    return xy * focal + center
+
+
+def distortion_limit(distortion: Array) -> Array:
+    """(..., ) normalised radius up to which the radial distortion still grows, infinite where it always does.
+
+    Searched up to 10 (84 degrees off the axis).
+    """
+    d = np.asarray(distortion, np.float64)
+    flat = _padded(d.reshape(-1, d.shape[-1]))
+    r = np.linspace(0, 10, 2001)
+    r2 = r * r
+    up = 1 + r2 * (flat[:, :1] + r2 * (flat[:, 1:2] + r2 * flat[:, 4:5]))
+    down = 1 + r2 * (flat[:, 5:6] + r2 * (flat[:, 6:7] + r2 * flat[:, 7:8]))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turned = (np.diff(r * up / down) <= 0) | (down[:, 1:] <= 0)
+    first = np.where(turned.any(axis=1), r[np.argmax(turned, axis=1)], np.inf)
+    return first.reshape(d.shape[:-1])
+
+
+# -- virtual cameras of crops -----------------------------------------------------------------------------
+
+
+def weak_to_full(camera: Array, side: Array | float, focal: Array | float) -> Array:
+    """(N, 3) translation of a perspective camera looking through the middle of a square crop.
+
+    ``camera`` (N, 3) = s, tx, ty; ``side`` of the crop in the pixels in which ``focal`` is given. The
+    principal point that goes with it is the centre of the crop.
+    """
+    s, tx, ty = np.asarray(camera, np.float64).T
+    depth = 2 * np.asarray(focal) / (np.asarray(side) * s + 1e-9)
+    return np.stack([tx, ty, np.broadcast_to(depth, tx.shape)], axis=1)
+
+
+def crop_to_full(camera: Array, center: Array, side: Array, focal: Array | float, principal_point: Array) -> Array:
+    """(N, 3) translation in the camera of the full image, from weak perspective cameras of crops.
+
+    Parameters
+    ----------
+    camera (N, 3) = s, tx, ty; center (N, 2) and side (N,) of the square crop, pixels.
+    focal : of the full image, pixels, scalar or (N,); see :func:`default_focal` where it is unknown.
+    principal_point : (2,) or (N, 2).
+    """
+    s, tx, ty = np.asarray(camera, np.float64).T
+    scale = np.asarray(side) * s
+    shift = 2 * (np.asarray(center) - np.asarray(principal_point)) / scale[:, None]
+    depth = 2 * np.asarray(focal) / scale
+    return np.stack([tx + shift[:, 0], ty + shift[:, 1], np.broadcast_to(depth, tx.shape)], axis=1)
+
+
+def default_focal(size: Array) -> Array:
+    """The image diagonal in pixels, for images of unknown focal length; size (..., 2) height, width."""
+    size = np.asarray(size, np.float64)
+    return np.hypot(size[..., 0], size[..., 1])
+
+
+def focal_of_fov(degrees: Array | float, pixels: Array | float) -> Array:
+    """Focal length in pixels from a field of view and the image's extent in the same direction."""
+    return np.asarray(pixels) / 2 / np.tan(np.radians(np.asarray(degrees, np.float64)) / 2)
+
+
+def focal_of_lens(millimetres: Array | float, sensor: Array | float, pixels: Array | float) -> Array:
+    """Focal length in pixels from one in millimetres and the extent of sensor and image."""
+    return np.asarray(millimetres, np.float64) / np.asarray(sensor) * np.asarray(pixels)
+
+
+# -- intrinsics and edits of the image --------------------------------------------------------------------
+
+
+def from_matrix(K: Array) -> tuple[Array, Array]:
+    """Focal lengths and principal points (..., 2) of (..., 3, 3) camera matrices."""
+    K = np.asarray(K, np.float64)
+    return np.stack([K[..., 0, 0], K[..., 1, 1]], axis=-1), K[..., :2, 2].copy()
+
+
+def to_matrix(focal: Array, principal_point: Array) -> Array:
+    """(..., 3, 3) camera matrices."""
+    focal, center = np.asarray(focal, np.float64), np.asarray(principal_point, np.float64)
+    K = np.zeros((*np.broadcast_shapes(focal.shape, center.shape)[:-1], 3, 3))
+    K[..., 0, 0], K[..., 1, 1], K[..., 2, 2] = focal[..., 0], focal[..., 1], 1
+    K[..., :2, 2] = center
+    return K
+
+
+def resized(focal: Array, principal_point: Array, scale: Array | float) -> tuple[Array, Array]:
+    """Intrinsics after the image was resized by ``scale`` (one number, or along x and y)."""
+    return np.asarray(focal) * np.asarray(scale), np.asarray(principal_point) * np.asarray(scale)
+
+
+def cropped(principal_point: Array, corner: Array) -> Array:
+    """Principal point after a crop whose top left corner was at ``corner`` = x, y."""
+    return np.asarray(principal_point) - np.asarray(corner)
+
+
+def rotate90(
+    focal: Array, principal_point: Array, size: tuple[int, int], turns: int = 1
+) -> tuple[Array, Array, tuple[int, int], Array]:
+    """Camera of the image after ``turns`` quarter turns clockwise.
+
+    Returns
+    -------
+    focal, principal_point, (height, width) of the turned image, and the (3, 3) rotation to apply to points
+    and body parameters (with :func:`ehps.body.rigid.to_camera` and no translation).
+    """
+    focal, center = np.asarray(focal, np.float64), np.asarray(principal_point, np.float64)
+    turn = np.eye(3)
+    for _ in range(turns % 4):
+        center = rotate90_pixels(center, size)
+        focal, size = focal[..., ::-1], (size[1], size[0])
+        turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]) @ turn
+    return focal, center, size, turn
+
+
+def rotate90_pixels(pixels: Array, size: tuple[int, int], turns: int = 1) -> Array:
+    """Pixels (..., 2) in the image of ``size`` = height, width after quarter turns clockwise."""
+    pixels = np.asarray(pixels)
+    for _ in range(turns % 4):
+        pixels = np.stack([size[0] - 1 - pixels[..., 1], pixels[..., 0]], axis=-1)
+        size = (size[1], size[0])
+    return pixels
+
+
+def unreal_to_opencv(xyz_cm: Array) -> Array:
+    """Unreal locations (..., 3) in centimetres to metres in the OpenCV-like world: (Y, -Z, X) / 100.
+
+    For points only: Unreal is left-handed, so its rotations need the sign care that each dataset states.
+    """
+    return np.asarray(xyz_cm, np.float64) @ UNREAL.T
+
+
+# -- inside -----------------------------------------------------------------------------------------------
+
+
+def _rows(value: Array, dtype: npt.DTypeLike) -> Array:
+    """(K,) or (N, K) as (1, K) or (N, 1, K), to go with (N, J, ...) points."""
+    value = np.asarray(value, dtype)
+    return value[None] if value.ndim == 1 else value[:, None]
+
+
+def _normalised(points: Array) -> Array:
+    """x / z and y / z (N, J, 2), NaN where z <= 0."""
+    points = np.asarray(points)
+    if points.dtype.kind != "f":
+        points = points.astype(np.float64)
+    depth = np.where(points[..., 2] > 0, points[..., 2], np.nan)
+    scaled: Array = points[..., :2] / depth[..., None].astype(points.dtype)
+    return scaled
+
+
+def _to_pixels(xy: Array, focal: Array, principal_point: Array) -> Array:
+    out: Array = xy * _rows(focal, xy.dtype) + _rows(principal_point, xy.dtype)
+    return out
+
+
+def _padded(coefficients: Array) -> Array:
+    """Coefficients with trailing zeros up to eight.
+
+    Raises
+    ------
+    ValueError : their number is none of OpenCV's.
+    """
+    count = coefficients.shape[-1]
+    if count not in (2, 4, 5, 8):
+        raise ValueError(f"{count} distortion coefficients; expected 2, 4, 5 or 8 in OpenCV's order")
+    out = np.zeros((*coefficients.shape[:-1], 8), coefficients.dtype)
+    out[..., :count] = coefficients
+    return out
+
+
+def _coefficients(distortion: Array, dtype: np.dtype[Any]) -> Array:
+    return _padded(_rows(distortion, dtype))
+
+
+def _distort(xy: Array, coefficients: Array) -> Array:
+    """Normalised coordinates (..., 2) bent by the eight coefficients (broadcast over the points)."""
+    k1, k2, p1, p2, k3, k4, k5, k6 = np.moveaxis(coefficients, -1, 0)
+    x, y = xy[..., 0], xy[..., 1]
+    r2 = x * x + y * y
+    gain = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
+    bent_x = x * gain + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
+    bent_y = y * gain + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
+    return np.stack([bent_x, bent_y], axis=-1)

@@ -1,0 +1,163 @@
+"""The small files that come with the body models: vertex lists, joint regressors, kid templates.
+
+None may be shipped; each is looked for by its usual name anywhere under the body-model folder, and a missing
+one disables what needs it with a message that says where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body.topology import TOPOLOGY
+from ehps.errors import BodyModelError, DataError
+
+Array = npt.NDArray[Any]
+
+SMPLX_SITE = "smpl-x.is.tue.mpg.de"
+
+
+@dataclass(frozen=True)
+class HelperFile:
+    """One auxiliary file: the names it goes by, what it is for, who hands it out."""
+
+    names: tuple[str, ...]
+    used_for: str
+    source: str
+
+
+HELPERS: Mapping[str, HelperFile] = {
+    "mano_ids": HelperFile(
+        ("MANO_SMPLX_vertex_ids.pkl",), "hand errors", f"{SMPLX_SITE}, 'MANO and FLAME vertex indices'"
+    ),
+    "flame_ids": HelperFile(
+        ("SMPL-X__FLAME_vertex_ids.npy",), "face errors", f"{SMPLX_SITE}, 'MANO and FLAME vertex indices'"
+    ),
+    "j14": HelperFile(
+        ("SMPLX_to_J14.pkl", "SMPLX_to_J14.npy"),
+        "14-joint errors",
+        "the ExPose download, expose.is.tue.mpg.de",
+    ),
+    "h36m_smpl": HelperFile(
+        ("J_regressor_h36m.npy",), "Human3.6M joints of SMPL", "the data archive of the SPIN repository"
+    ),
+    "h36m_smplx": HelperFile(
+        ("J_regressor_h36m_smplx.npy",), "Human3.6M joints of SMPL-X", "the SMPLer-X and SMPLest-X downloads"
+    ),
+    "extra": HelperFile(
+        ("J_regressor_extra.npy",), "the nine extra SMPL joints", "the data archive of the SPIN repository"
+    ),
+    "kid_smplx": HelperFile(
+        ("smplx_kid_template.npy",), "children in AGORA", "the AGORA download, agora.is.tue.mpg.de"
+    ),
+    "kid_smpl": HelperFile(("smpl_kid_template.npy",), "children in AGORA", "the AGORA download, agora.is.tue.mpg.de"),
+    "smplx2smpl": HelperFile(
+        ("smplx2smpl.pkl",), "SMPL vertices from SMPL-X", f"{SMPLX_SITE}, 'model correspondences'"
+    ),
+}
+
+
+def find_helper(folder: Path, key: str) -> Path | None:
+    """Where the helper file ``key`` (of :data:`HELPERS`) lies under ``folder``; None when it does not."""
+    for name in HELPERS[key].names:
+        for near in (folder, folder / "smplx", folder / "smpl", folder / "smplh"):
+            if (near / name).is_file():
+                return near / name
+        found = sorted(folder.rglob(name)) if folder.is_dir() else []
+        if found:
+            return found[0]
+    return None
+
+
+def vertex_ids(folder: Path) -> dict[str, Array]:
+    """SMPL-X vertex numbers of ``left_hand`` and ``right_hand`` (778,) in MANO order and ``face`` (5023,) in
+    FLAME order, int64.
+
+    Raises
+    ------
+    BodyModelError : one of the two files is missing or not what its name says.
+    """
+    hands = _load(folder, "mano_ids")
+    if not isinstance(hands, dict) or not {"left_hand", "right_hand"} <= hands.keys():
+        raise BodyModelError("has no left_hand and right_hand lists", path=_require(folder, "mano_ids"))
+    ids = {side: np.asarray(hands[side]).astype(np.int64) for side in ("left_hand", "right_hand")}
+    ids["face"] = np.asarray(_load(folder, "flame_ids")).astype(np.int64)
+    for part, values in ids.items():
+        if values.ndim != 1 or values.min() < 0 or values.max() >= TOPOLOGY["smplx"].vertices:
+            raise BodyModelError(f"{part} is not a list of SMPL-X vertex numbers", path=folder)
+    return ids
+
+
+def j14_regressor(folder: Path) -> Array:
+    """(14, 10475) float64: the LSP joints from SMPL-X vertices (first 14 rows of the file)."""
+    return _regressor(folder, "j14", TOPOLOGY["smplx"].vertices)[:14]
+
+
+def h36m_regressor(folder: Path, kind: str) -> Array:
+    """(17, V) float64: Human3.6M joints from the vertices of ``smplx`` or ``smpl``/``smplh``."""
+    key = "h36m_smplx" if kind == "smplx" else "h36m_smpl"
+    return _regressor(folder, key, TOPOLOGY[kind].vertices)
+
+
+def extra_regressor(folder: Path) -> Array:
+    """(9, 6890) float64: joints 45..53 of the ``smpl_54`` convention from SMPL vertices."""
+    return _regressor(folder, "extra", TOPOLOGY["smpl"].vertices)
+
+
+def smplx_to_smpl(folder: Path) -> Array:
+    """(6890, 10475) float64: barycentric map from SMPL-X to SMPL vertices."""
+    content = _load(folder, "smplx2smpl")
+    matrix = np.asarray(content.get("matrix") if isinstance(content, dict) else content)
+    shape = (TOPOLOGY["smpl"].vertices, TOPOLOGY["smplx"].vertices)
+    if matrix.shape != shape:
+        raise BodyModelError(f"holds no {shape} matrix", path=_require(folder, "smplx2smpl"))
+    return matrix.astype(np.float64)
+
+
+@lru_cache(maxsize=4)
+def kid_template(folder: Path, kind: str) -> Array:
+    """(V, 3) float64 template of a child, centred on its mean as the model expects it. Read-only."""
+    key = "kid_smplx" if kind == "smplx" else "kid_smpl"
+    template = np.asarray(_load(folder, key), np.float64)
+    if template.shape != (TOPOLOGY[kind].vertices, 3):
+        raise BodyModelError(f"has shape {template.shape}, not that of {kind}", path=_require(folder, key))
+    template = template - template.mean(axis=0)
+    template.flags.writeable = False
+    return template
+
+
+def _regressor(folder: Path, key: str, vertices: int) -> Array:
+    matrix = np.asarray(_load(folder, key), np.float64)
+    if matrix.ndim != 2 or matrix.shape[1] != vertices:
+        raise BodyModelError(f"is {matrix.shape}, not a regressor from {vertices} vertices", path=_require(folder, key))
+    return matrix
+
+
+def _require(folder: Path, key: str) -> Path:
+    path = find_helper(Path(folder), key)
+    if path is None:
+        helper = HELPERS[key]
+        raise BodyModelError(
+            f"{' or '.join(helper.names)} is not there; it is needed for {helper.used_for}",
+            path=folder,
+            fix=f"get it from {helper.source}, and put it into this folder",
+        )
+    return path
+
+
+def _load(folder: Path, key: str) -> Any:
+    path = _require(folder, key)
+    if path.suffix == ".npy":
+        try:
+            return np.load(path, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise DataError(f"is not a readable array ({error})", path=path, fix="copy it again") from None
+    from ehps.humandata.pickles import SCIPY_SPARSE, load_pickle
+
+    return load_pickle(path, allow=(SCIPY_SPARSE,))

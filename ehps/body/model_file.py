@@ -1,0 +1,208 @@
+"""Reading one body-model file: what is in it, which kind and release it is, without running its code.
+
+Official pickles name chumpy and scipy classes: they are read through the restricted unpickler, which needs
+neither Python 2 nor chumpy. Of an ``.npz`` only the plain numeric members are touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body.topology import NAMES, SITES, TOPOLOGY, kind_of
+from ehps.errors import BodyModelError, DataError
+
+Array = npt.NDArray[Any]
+
+REQUIRED = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "f", "kintree_table")
+HANDS = ("hands_meanl", "hands_meanr", "hands_componentsl", "hands_componentsr")
+LANDMARKS = ("lmk_faces_idx", "lmk_bary_coords", "dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords")
+
+
+@dataclass(frozen=True, eq=False)
+class BodyModel:
+    """One body-model file as plain arrays; metres, radians. V vertices, J chain joints, F triangles.
+
+    Attributes
+    ----------
+    kind, gender : smplx, smplh or smpl; male, female or neutral.
+    version : ``1.0``, ``1.1``, ``locked_head`` (SMPL-X); ``1.0``, ``1.1`` (SMPL); ``1.2``, ``extended``
+        (SMPL-H with 10 and 16 betas); ``stand-in``. Betas of two versions are not interchangeable.
+    path, sha256 : the file it came from and the hash of its bytes.
+    v_template (V, 3), shapedirs (V, 3, S), exprdirs (V, 3, E) or None, posedirs (V, 3, 9 (J - 1)).
+    J_regressor (J, V), weights (V, J), faces (F, 3) int64, parents (J,) int64 with -1 for the root.
+    hands_mean_left/right (15, 3) and hands_components_left/right (45, 45), None for smpl.
+    lmk_faces_idx (51,), lmk_bary_coords (51, 3), dynamic_lmk_faces_idx (79, 17) and
+    dynamic_lmk_bary_coords (79, 17, 3), None but for smplx.
+    """
+
+    kind: str
+    gender: str
+    version: str
+    path: Path
+    sha256: str
+    v_template: Array
+    shapedirs: Array
+    exprdirs: Array | None
+    posedirs: Array
+    J_regressor: Array
+    weights: Array
+    faces: Array
+    parents: Array
+    hands_mean_left: Array | None = None
+    hands_mean_right: Array | None = None
+    hands_components_left: Array | None = None
+    hands_components_right: Array | None = None
+    lmk_faces_idx: Array | None = None
+    lmk_bary_coords: Array | None = None
+    dynamic_lmk_faces_idx: Array | None = None
+    dynamic_lmk_bary_coords: Array | None = None
+
+
+def read_model(path: Path | str, kind: str, *, gender: str | None = None) -> BodyModel:
+    """Read one model file (.npz or .pkl).
+
+    Parameters
+    ----------
+    kind : what it should be: smplx, smplh or smpl.
+    gender : taken from the file's name when not given.
+
+    Raises
+    ------
+    BodyModelError : the file is another kind of body, or lacks arrays that this kind has.
+    DataError, UnsafeFileError : it is damaged, or asks for code.
+    """
+    path = Path(path)
+    raw = _read_npz(path) if path.suffix == ".npz" else _read_pickle(path)
+    _check(raw, kind, path)
+    topology = TOPOLOGY[kind]
+    columns = raw["shapedirs"].shape[2]
+    split = _expression_start(columns) if kind == "smplx" else columns
+    shape_space = raw["shapedirs"]
+    parents = raw["kintree_table"][0].astype(np.int64)
+    parents[0] = -1
+    hands: dict[str, Array] = {}
+    if topology.left_hand is not None:
+        hands = {
+            "hands_mean_left": raw["hands_meanl"].reshape(15, 3),
+            "hands_mean_right": raw["hands_meanr"].reshape(15, 3),
+            "hands_components_left": raw["hands_componentsl"],
+            "hands_components_right": raw["hands_componentsr"],
+        }
+    marks = {name: raw[name] for name in LANDMARKS} if topology.landmarks else {}
+    for name in marks:
+        if name.endswith("idx"):
+            marks[name] = marks[name].astype(np.int64)
+    return BodyModel(
+        kind=kind,
+        gender=gender or _gender_in(path),
+        version=_version(raw, kind, path),
+        path=path,
+        sha256=_sha256(path),
+        v_template=raw["v_template"],
+        shapedirs=shape_space[:, :, :split],
+        exprdirs=shape_space[:, :, split : split + 100] if kind == "smplx" else None,
+        posedirs=raw["posedirs"],
+        J_regressor=raw["J_regressor"],
+        weights=raw["weights"],
+        faces=raw["f"].astype(np.int64),
+        parents=parents,
+        **hands,
+        **marks,
+    )
+
+
+def _expression_start(columns: int) -> int:
+    """Column at which expression begins: 300 in release 1.1, 10 in the twenty columns of release 1.0."""
+    return 300 if columns >= 400 else 10
+
+
+def _version(raw: Mapping[str, Array], kind: str, path: Path) -> str:
+    if "standin" in raw:
+        return "stand-in"
+    columns = raw["shapedirs"].shape[2]
+    if kind == "smplh":
+        return "extended" if columns > 10 else "1.2"
+    if kind == "smpl":
+        return "1.1" if columns > 10 else "1.0"
+    words = "/".join(path.parts[-3:]).lower().replace("_", "").replace("-", "")
+    if "lockedhead" in words or path.stem.endswith(("2020", "2023")):
+        return "locked_head"
+    return "1.1" if columns >= 400 else "1.0"
+
+
+def _check(raw: dict[str, Array], kind: str, path: Path) -> None:
+    """That the arrays are there and have the sizes of ``kind``."""
+    site = SITES[kind]
+    missing = [name for name in REQUIRED if name not in raw]
+    if missing:
+        raise BodyModelError(
+            f"is no {NAMES[kind]} model: it lacks {', '.join(missing)}",
+            path=path,
+            fix=f"download it at {site}",
+        )
+    vertices, joints = len(raw["v_template"]), raw["kintree_table"].shape[-1]
+    actual = kind_of(vertices, joints)
+    if actual != kind:
+        what = f"is a {NAMES[actual]} model" if actual else f"has {vertices} vertices and {joints} joints"
+        raise BodyModelError(
+            f"{what}, not {NAMES[kind]}", path=path, fix=f"put the {NAMES[kind]} file from {site} there"
+        )
+    wanted: tuple[str, ...] = HANDS if TOPOLOGY[kind].left_hand is not None else ()
+    wanted += LANDMARKS if TOPOLOGY[kind].landmarks else ()
+    missing = [name for name in wanted if name not in raw]
+    if missing:
+        hint = "merge it with the MANO hands first (merge_smplh_mano)" if kind == "smplh" else None
+        raise BodyModelError(f"lacks {', '.join(missing)}", path=path, fix=hint or f"download it at {site}")
+    expected = {
+        "v_template": (vertices, 3),
+        "posedirs": (vertices, 3, 9 * (joints - 1)),
+        "J_regressor": (joints, vertices),
+        "weights": (vertices, joints),
+    }
+    for name, shape in expected.items():
+        if raw[name].shape != shape:
+            raise BodyModelError(f"{name} is {raw[name].shape}, expected {shape}", path=path)
+    if raw["shapedirs"].ndim != 3 or (kind == "smplx" and raw["shapedirs"].shape[2] < 20):
+        raise BodyModelError(f"shapedirs is {raw['shapedirs'].shape}", path=path, fix=f"download it at {site}")
+
+
+def _read_npz(path: Path) -> dict[str, Array]:
+    """The members that are needed; the object members of official files are never opened."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = [n for n in (*REQUIRED, *HANDS, *LANDMARKS, "standin") if n in archive.files]
+            return {name: archive[name] for name in names}
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"cannot be read as a body model ({error})", path=path, fix="copy or download the file again"
+        ) from None
+
+
+def _read_pickle(path: Path) -> dict[str, Array]:
+    from ehps.humandata.pickles import CHUMPY, SCIPY_SPARSE, load_pickle
+
+    content = load_pickle(path, allow=(SCIPY_SPARSE, CHUMPY))
+    if not isinstance(content, dict):
+        raise BodyModelError("is no body model", path=path)
+    wanted = (*REQUIRED, *HANDS, *LANDMARKS, "standin")
+    return {name: np.asarray(content[name]) for name in wanted if name in content}
+
+
+def _gender_in(path: Path) -> str:
+    words = f"{path.parent.name}/{path.name}".lower()
+    if "female" in words or "model_f_" in words:
+        return "female"
+    return "male" if "male" in words or "model_m_" in words else "neutral"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
