@@ -1,7 +1,7 @@
 """Draws persons on photographs: keypoints with limbs, boxes, mesh outlines, texts.
 
-Images are (H, W, 3) uint8 RGB arrays, drawn on in place and returned. (0, 0) is the centre of the first pixel.
-The person's left is warm (orange), the right cool (blue), the middle and the casing of all limbs in the colour
+Images are (H, W, 3) uint8 RGB arrays, drawn on in place and returned; (0, 0) is the centre of a pixel.
+The person's left is warm (orange), the right cool (blue), the middle and the casing of limbs in the colour
 of the person, so that both sides and persons can be told apart. Line widths follow the size of the person.
 """
 
@@ -127,13 +127,9 @@ def draw_outline(
     width : of the line, pixels; follows the size of the person by default.
     """
     triangles = np.asarray(vertices2d, np.float64)[np.asarray(faces)]
-    triangles = triangles[
-        np.isfinite(triangles).all(axis=(1, 2)) & (np.abs(triangles).max(axis=(1, 2)) < _FAR)
-    ]
+    triangles = triangles[np.isfinite(triangles).all(axis=(1, 2)) & (np.abs(triangles).max(axis=(1, 2)) < _FAR)]
     height, length = image.shape[:2]
-    inside = (triangles.max(axis=1) >= 0).all(axis=1) & (triangles.min(axis=1) <= (length, height)).all(
-        axis=1
-    )
+    inside = (triangles.max(axis=1) >= 0).all(axis=1) & (triangles.min(axis=1) <= (length, height)).all(axis=1)
     triangles = triangles[inside]
     if not len(triangles):
         return image

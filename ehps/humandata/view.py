@@ -85,9 +85,7 @@ def draw_instances(
     if image is None:
         height, width = _size(picked, points, boxes)
         image = np.full((height, width, 3), _GREY, np.uint8)
-    window = (
-        _window(picked, points, boxes, image.shape[:2]) if crop else np.array([0, 0, *image.shape[1::-1]])
-    )
+    window = _window(picked, points, boxes, image.shape[:2]) if crop else np.array([0, 0, *image.shape[1::-1]])
     x0, y0, x1, y1 = (int(v) for v in window)
     image = np.ascontiguousarray(image[y0:y1, x0:x1])
     factor = side / max(image.shape[:2])
@@ -181,6 +179,8 @@ def _columns(hd: HumanData, columns: Sequence[str] | None) -> tuple[list[str], l
 
 def _groups(hd: HumanData, wanted: Array, together: bool) -> list[list[int]]:
     """Rows by image, images in the order of ``wanted``; with ``together`` all rows of those images."""
+    if not len(wanted):
+        return []
     codes = hd["image_path"].codes
     rows = np.flatnonzero(np.isin(codes, codes[wanted])) if together else np.unique(wanted)
     by_code: dict[int, list[int]] = {}

@@ -1,0 +1,116 @@
+"""The numbers an audit looks at: certificate columns, and what can be measured on files that have none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.humandata.core import HumanData
+
+Array: TypeAlias = npt.NDArray[Any]
+Measure: TypeAlias = Callable[[HumanData], Array]
+
+PREFIX = "certificate/"
+MODELS = ("smplx", "smplh", "smpl")
+CHUNK = 20_000
+
+
+def measures_of(hd: HumanData) -> dict[str, Array]:
+    """Measure -> (N,) float64, NaN where a row has nothing to measure.
+
+    Adds to the certificate columns: ``reprojection*_of_box`` (share of the longer side of the box), ``beta`` (largest
+    absolute coefficient) and ``duplicate`` (1 for a row that repeats an earlier one of the same image).
+    """
+    found = {
+        name.removeprefix(PREFIX): np.asarray(hd[name], np.float64)
+        for name in hd.columns
+        if name.startswith(PREFIX) and np.ndim(hd[name]) == 1
+    }
+    for name, measure in _measurable(hd).items():
+        if name not in found:
+            found[name] = _by_chunk(hd, measure)
+    side = _box_side(hd)
+    if side is not None:
+        for part in ("", "_body", "_hands", "_face", "_swapped"):
+            if f"reprojection{part}_px" in found:
+                found[f"reprojection{part}_of_box"] = found[f"reprojection{part}_px"] / side
+    found["duplicate"] = _duplicates(hd)
+    return found
+
+
+def _measurable(hd: HumanData) -> dict[str, Measure]:
+    """What can be measured on the columns there are: measure -> function of a piece of the file."""
+    out: dict[str, Measure] = {}
+    model = hd.body_model
+    if model:
+        shapes = [f"{model}/{name}" for name in ("betas", "betas_neutral") if f"{model}/{name}" in hd]
+        numbers = [name for name in hd.columns if name.startswith(f"{model}/")]
+        numbers = [name for name in numbers if np.asarray(hd[name][:0]).dtype.kind == "f"]
+        out["betas_norm"] = lambda part: np.linalg.norm(_flat(part[f"{model}/betas"]), axis=1)
+        out["beta"] = lambda part: np.max([np.abs(_flat(part[n])).max(axis=1) for n in shapes], axis=0)
+        out["finite"] = lambda part: np.all([np.isfinite(_flat(part[n])).all(axis=1) for n in numbers], axis=0)
+    posed, projected = _first(hd, "keypoints3d"), _first(hd, "keypoints2d")
+    if posed and hd[posed].shape[-1] == 4 and not hd.misc.get("kps3d_root_aligned", False):
+        out["behind_camera"] = lambda part: _behind(part[posed])
+    if projected and "bbox_xywh" in hd:
+        out["joints_in_box"] = lambda part: _share_in_box(part[projected], part["bbox_xywh"])
+    return out
+
+
+def _first(hd: HumanData, kind: str) -> str | None:
+    """The column of projected or posed model joints."""
+    return next((f"{kind}_{model}" for model in MODELS if f"{kind}_{model}" in hd), None)
+
+
+def _by_chunk(hd: HumanData, measure: Measure) -> Array:
+    """(N,) of a measure of rows, a piece at a time: keypoint columns of a large file do not fit in memory."""
+    pieces = [np.asarray(measure(hd[start : start + CHUNK]), np.float64) for start in range(0, len(hd), CHUNK)]
+    return np.concatenate(pieces) if pieces else np.zeros(0)
+
+
+def _flat(values: Array) -> Array:
+    return np.asarray(values).reshape(len(values), -1)
+
+
+def _behind(points: Array) -> Array:
+    return np.asarray(((points[..., 2] <= 0) & (points[..., 3] > 0)).sum(axis=1))
+
+
+def _share_in_box(points: Array, boxes: Array) -> Array:
+    left, top, width, height = np.asarray(boxes, np.float64)[:, :4].T[:, :, None]
+    x, y, seen = points[..., 0], points[..., 1], points[..., 2] > 0
+    inside = seen & (x >= left) & (x <= left + width) & (y >= top) & (y <= top + height)
+    count = seen.sum(axis=1)
+    return np.where(count > 0, inside.sum(axis=1) / np.maximum(count, 1), np.nan)
+
+
+def _box_side(hd: HumanData) -> Array | None:
+    """(N,) longer side of the body box, NaN where there is no box."""
+    if "bbox_xywh" not in hd:
+        return None
+    box = np.asarray(hd["bbox_xywh"], np.float64)
+    side = box[:, 2:4].max(axis=1)
+    return np.where((box[:, 4] > 0) & (side > 0), side, np.nan)
+
+
+def _duplicates(hd: HumanData) -> Array:
+    """(N,) 1 where box and position equal those of an earlier row of the same image.
+
+    Rows without a box or a position are never called duplicates.
+    """
+    n = len(hd)
+    model = hd.body_model
+    names = [name for name in ("bbox_xywh", f"{model}/transl", f"{model}/global_orient") if name in hd]
+    if "bbox_xywh" not in names or not n:
+        return np.zeros(n)
+    values = [np.asarray(hd["image_path"].codes, np.float64)[:, None]]
+    values += [_flat(hd[name]).astype(np.float64) for name in names]
+    table = np.nan_to_num(np.concatenate(values, axis=1), nan=1e30, posinf=1e30, neginf=-1e30)
+    first = np.unique(table, axis=0, return_index=True)[1]
+    repeated = np.ones(n)
+    repeated[first] = 0
+    repeated[np.asarray(hd["bbox_xywh"])[:, 4] <= 0] = 0
+    return repeated
