@@ -1,0 +1,52 @@
+"""What all tests share: the licence-free stand-in body models, made once and kept in ``.cache/``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from ehps.body.files import ENVIRONMENT
+from ehps.body.people import BodySet
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".cache"
+KEPT = 3  # builds of the stand-in from different versions of its code
+
+
+@pytest.fixture(scope="session")
+def body_models() -> Path:
+    """Folder of stand-in SMPL-X, SMPL-H and SMPL of all genders with the helper files. Read-only for tests."""
+    from ehps.body.standin import write_standin
+
+    code = hashlib.sha256()
+    for source in sorted((ROOT / "ehps" / "body").glob("standin*.py")):
+        code.update(source.read_bytes())
+    folder = CACHE / f"standin-{code.hexdigest()[:16]}"
+    CACHE.mkdir(exist_ok=True)
+    with FileLock(CACHE / "standin.lock"):
+        if not folder.is_dir():
+            building = CACHE / f"building-{os.getpid()}"
+            shutil.rmtree(building, ignore_errors=True)
+            write_standin(building)
+            building.rename(folder)
+            builds = sorted(CACHE.glob("standin-*"), key=lambda path: path.stat().st_mtime)
+            for old in builds[:-KEPT]:
+                shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def body_set(body_models: Path) -> BodySet:
+    """Joints and meshes of the stand-in; its models are read once per session."""
+    return BodySet(body_models)
+
+
+@pytest.fixture(autouse=True)
+def no_body_models_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests must not depend on what the machine's owner has installed."""
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
