@@ -1,0 +1,1 @@
+"""Models, data loading, training, test protocols, and the suite that runs a matrix of jobs."""

@@ -1,0 +1,224 @@
+"""From a box in a picture to the pixels a network sees.
+
+Facts: the public SMPLer-X preprocessing. The box is cleaned, widened to 3:4 about its centre and scaled; an
+affine map without half-pixel shift takes it to the crop (box centre to the crop's middle, bilinear, black
+outside). The released networks see every second pixel of a 512 x 384 crop, which is this map straight at 256
+x 192.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ehps.errors import DataError
+
+Array = npt.NDArray[Any]
+
+ASPECT = 384 / 512
+
+
+def widen(boxes: Array, sizes: Array, ratio: float = 1.25, aspect: float = ASPECT) -> tuple[Array, Array]:
+    """Boxes as the network wants them.
+
+    Parameters
+    ----------
+    boxes : (N, 4+) x, y, w, h pixels.
+    sizes : (N, 2) height, width of the pictures.
+    ratio : scale about the centre, after widening to ``aspect`` (width / height).
+
+    Returns
+    -------
+    (N, 4) float32 x, y, w, h, which may leave the picture, and (N,) bool: False where clipping left no area.
+    """
+    x, y, w, h = np.asarray(boxes, np.float64)[:, :4].T
+    height, width = np.asarray(sizes, np.float64).T
+    x1, y1 = np.maximum(x, 0), np.maximum(y, 0)
+    x2 = np.minimum(width - 1, x1 + np.maximum(0, w - 1))
+    y2 = np.minimum(height - 1, y1 + np.maximum(0, h - 1))
+    valid = (w * h > 0) & (x2 > x1) & (y2 > y1)
+    w, h = x2 - x1, y2 - y1
+    cx, cy = x1 + w / 2, y1 + h / 2
+    wide = w > aspect * h
+    w, h = np.where(wide, w, h * aspect) * ratio, np.where(wide, w / aspect, h) * ratio
+    return np.stack((cx - w / 2, cy - h / 2, w, h), axis=1).astype(np.float32), valid
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One draw: ``scale`` of the box, ``rotation`` in radians, ``flip``, ``colour`` factors (3,)."""
+
+    scale: float = 1.0
+    rotation: float = 0.0
+    flip: bool = False
+    colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+NONE = Augmentation()
+
+
+def draw(rng: np.random.Generator) -> Augmentation:
+    """Scale 1 +- 0.25 (clipped normal), rotation 30 degrees x normal clipped at 2 with probability 0.6,
+    colour 0.8..1.2 a channel, flip with probability 0.5."""
+    scale = 1 + 0.25 * float(np.clip(rng.standard_normal(), -1, 1))
+    angle = np.deg2rad(30) * float(np.clip(rng.standard_normal(), -2, 2))
+    rotation = float(angle) if rng.random() < 0.6 else 0.0
+    flip = bool(rng.random() < 0.5)
+    r, g, b = rng.uniform(0.8, 1.2, 3).tolist()
+    return Augmentation(scale, rotation, flip, (r, g, b))
+
+
+def affine(box: Array, size: tuple[int, int], image_width: int, augmentation: Augmentation = NONE) -> Array:
+    """(2, 3) map from pixels of the full picture to pixels of a crop of ``size`` (height, width).
+
+    A flip mirrors the picture first (u -> width - 1 - u), then the box is cropped.
+    """
+    x, y, w, h = (float(v) for v in box[:4])
+    cx, cy = x + w / 2, y + h / 2
+    if augmentation.flip:
+        cx = image_width - 1 - cx
+    c, s = np.cos(augmentation.rotation), np.sin(augmentation.rotation)
+    scale = np.array((size[1] / (w * augmentation.scale), size[0] / (h * augmentation.scale)))
+    linear = scale[:, None] * np.array(((c, s), (-s, c)))
+    shift = np.array((size[1] / 2, size[0] / 2)) - linear @ np.array((cx, cy))
+    out = np.concatenate((linear, shift[:, None]), axis=1)
+    if augmentation.flip:
+        out = out @ np.array(((-1.0, 0, image_width - 1), (0, 1, 0), (0, 0, 1)))
+    return out
+
+
+def transform(points: Array, matrix: Array) -> Array:
+    """(..., 2) pixels through a (2, 3) map."""
+    out: Array = points @ matrix[:, :2].T + matrix[:, 2]
+    return out
+
+
+def image_size(path: Path, data: bytes | None = None) -> tuple[int, int]:
+    """(height, width) of a picture file, from its header."""
+    from io import BytesIO
+
+    from PIL import Image, UnidentifiedImageError
+
+    data = read(path) if data is None else data
+    try:
+        with Image.open(BytesIO(data)) as image:
+            return image.height, image.width
+    except (UnidentifiedImageError, OSError, ValueError):
+        raise _damaged(path) from None
+
+
+def crop(
+    path: Path,
+    box: Array,
+    size: tuple[int, int],
+    augmentation: Augmentation = NONE,
+    *,
+    antialias: bool = False,
+    data: bytes | None = None,
+) -> tuple[Array, Array, tuple[int, int]]:
+    """The person in ``box`` of the picture at ``path``.
+
+    Parameters
+    ----------
+    box : (4,) x, y, w, h, widened already.
+    size : (height, width) of the crop.
+    antialias : average large pictures down by 2, 4 or 8 (while decoding, for JPEG) before sampling; without,
+        the crop is sampled bilinearly from the full picture as the released weights expect.
+
+    Returns
+    -------
+    (h, w, 3) uint8 RGB, the (2, 3) map from full-picture pixels to the crop, and the picture's (height,
+    width).
+
+    Raises
+    ------
+    DataError : the file is absent or not a picture.
+    """
+    data = read(path) if data is None else data
+    height, width = image_size(path, data)
+    matrix = affine(box, size, width, augmentation)
+    shrink = 1
+    if antialias:
+        sampling = float(box[2]) * augmentation.scale / size[1]
+        shrink = next((k for k in (8, 4, 2) if sampling >= k), 1)
+    picture, factor = _decode(path, data, height, width, shrink)
+    if factor < shrink:
+        pixels = _warp_area(picture, matrix, size, shrink)
+    else:
+        pixels = _warp(picture, matrix @ _grow(factor), size)
+    if augmentation.colour != NONE.colour:
+        factors = np.asarray(augmentation.colour, np.float32)
+        pixels = np.clip(pixels.astype(np.float32) * factors, 0, 255).astype(np.uint8)
+    return pixels, matrix, (height, width)
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a picture file; DataError when there is none."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = "no such image" if isinstance(error, FileNotFoundError) else f"image cannot be read ({error.strerror})"
+        raise DataError(reason, path=path, fix="check the image folder that was given for this dataset") from None
+
+
+def _grow(factor: int) -> Array:
+    """Pixel of a picture shrunk ``factor`` times -> pixel of the full one (centres of the averaged
+    blocks).
+    """
+    half = (factor - 1) / 2
+    return np.array(((factor, 0, half), (0, factor, half), (0, 0, 1.0)))
+
+
+def _warp(picture: Array, matrix: Array, size: tuple[int, int]) -> Array:
+    out: Array = cv2.warpAffine(picture, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderValue=0)
+    return out
+
+
+def _warp_area(picture: Array, matrix: Array, size: tuple[int, int], k: int) -> Array:
+    """Average k x k blocks of the part that is needed, then warp."""
+    inverse = np.linalg.inv(np.vstack((matrix, (0, 0, 1))))[:2]
+    corners = transform(np.array(((0, 0), (size[1], 0), (0, size[0]), (size[1], size[0])), float), inverse)
+    limits = np.array((picture.shape[1], picture.shape[0]))
+    low = np.clip(np.floor(corners.min(0) / k - 1) * k, 0, limits).astype(int)
+    high = np.clip(np.ceil(corners.max(0) / k + 1) * k, 0, limits).astype(int)
+    if (high - low < k).any():
+        return np.zeros((*size, 3), np.uint8)
+    part = picture[low[1] : high[1], low[0] : high[0]]
+    blocks = (part.shape[1] // k, part.shape[0] // k)
+    small = cv2.resize(part[: blocks[1] * k, : blocks[0] * k], blocks, interpolation=cv2.INTER_AREA)
+    move = _grow(k)
+    move[:2, 2] += low
+    return _warp(small, matrix @ move, size)
+
+
+def _decode(path: Path, data: bytes, height: int, width: int, shrink: int) -> tuple[Array, int]:
+    """RGB pixels, and how many times smaller than the file they are (JPEG only, otherwise 1)."""
+    if data[:2] == b"\xff\xd8":
+        try:
+            import simplejpeg
+        except ImportError:
+            pass
+        else:
+            try:
+                small = (-(-height // shrink), -(-width // shrink)) if shrink > 1 else (0, 0)
+                picture = simplejpeg.decode_jpeg(data, "RGB", min_height=small[0], min_width=small[1])
+            except ValueError as error:
+                if "truncated" in str(error).lower() or "premature" in str(error).lower():
+                    raise _damaged(path) from None
+            else:
+                if picture.shape[:2] == (small if shrink > 1 else (height, width)):
+                    return picture, shrink
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if decoded is None:
+        raise _damaged(path)
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), 1
+
+
+def _damaged(path: Path) -> DataError:
+    return DataError("not a readable image", path=path, fix="copy or unpack this image again")

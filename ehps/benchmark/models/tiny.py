@@ -1,0 +1,110 @@
+"""``tiny``: a small ViT with task tokens, for laptops and tests.
+
+The same outputs as the large models (SMPL-X in the virtual camera of the crop), 1.2 M parameters, one pass
+over a 128 x 96 crop. It is a real model that learns; it is not meant to be a good one.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ehps.benchmark import rotations
+from ehps.benchmark.models.base import CAMERA, Prediction
+
+# token -> numbers read from it
+TASKS = {"root": 6, "body": 126, "left_hand": 90, "right_hand": 90, "face": 16, "shape": 10, "camera": 3}
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 3 * width), nn.GELU(), nn.Linear(3 * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, tokens, width = x.shape
+        q, k, v = self.qkv(self.norm1(x)).reshape(n, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        attended = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, tokens, width)
+        x = x + self.proj(attended)
+        return x + self.mlp(self.norm2(x))
+
+
+class TinyViT(nn.Module):
+    """See the module docstring.
+
+    Parameters
+    ----------
+    width, depth, heads : of the transformer.
+    patch : pixels of a square patch.
+    input_size : (height, width) of the crop, multiples of ``patch``.
+    """
+
+    antialias = True
+
+    def __init__(
+        self,
+        width: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+        patch: int = 16,
+        input_size: tuple[int, int] = (128, 96),
+    ) -> None:
+        super().__init__()
+        self.input_size = (int(input_size[0]), int(input_size[1]))
+        rows, columns = self.input_size[0] // patch, self.input_size[1] // patch
+        self.patches = nn.Conv2d(3, width, patch, patch)
+        self.position = nn.Parameter(torch.randn(1, rows * columns, width) * 0.02)
+        self.tokens = nn.Parameter(torch.randn(1, len(TASKS), width) * 0.02)
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.heads = nn.ModuleDict({name: nn.Linear(width, size) for name, size in TASKS.items()})
+        self._start()
+
+    def _start(self) -> None:
+        """Begin at an upright person who faces the camera and fills the box."""
+        identity = torch.tensor((1.0, 0.0, 0.0, 1.0, 0.0, 0.0))
+        upright = torch.tensor((1.0, 0.0, 0.0, -1.0, 0.0, 0.0))  # half a turn about x
+        for name, head in self.heads.items():
+            assert isinstance(head, nn.Linear)
+            nn.init.normal_(head.weight, std=0.01)
+            nn.init.zeros_(head.bias)
+            with torch.no_grad():
+                if name in ("body", "left_hand", "right_hand"):
+                    head.bias.copy_(identity.repeat(TASKS[name] // 6))
+                elif name == "root":
+                    head.bias.copy_(upright)
+                elif name == "face":
+                    head.bias[:6] = identity
+                elif name == "camera":
+                    # a 1.8 m person over 5/6 of the 256 rows: depth 42 m of 56 m; the origin is at the chest
+                    head.bias.copy_(torch.tensor((0.0, 0.3, 1.1)))
+
+    def forward(self, image: Tensor) -> Prediction:
+        """(N, 3, h, w) RGB in [0, 1] -> Prediction."""
+        n = len(image)
+        patches = self.patches(image * 2 - 1).flatten(2).transpose(1, 2) + self.position
+        x = torch.cat((self.tokens.expand(n, -1, -1), patches), dim=1)
+        for block in self.blocks:
+            x = block(x)
+        x = self.norm(x[:, : len(TASKS)])
+        out = {name: self.heads[name](x[:, i]) for i, name in enumerate(TASKS)}
+
+        def matrices(values: Tensor) -> Tensor:
+            return rotations.from_6d(values.reshape(n, -1, 6))
+
+        return Prediction(
+            global_orient=matrices(out["root"])[:, 0],
+            body_pose=matrices(out["body"]),
+            left_hand_pose=matrices(out["left_hand"]),
+            right_hand_pose=matrices(out["right_hand"]),
+            jaw_pose=matrices(out["face"][:, :6])[:, 0],
+            betas=out["shape"],
+            expression=out["face"][:, 6:],
+            cam_trans=CAMERA.translation(out["camera"]),
+        )
