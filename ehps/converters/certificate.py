@@ -148,14 +148,14 @@ def _up(orient: Array) -> Array:
     return np.asarray(to_matrix(orient)[:, 1, 1])
 
 
-def summary(columns: Mapping[str, Any]) -> dict[str, Any]:
+def summary(columns: Mapping[str, Any], card: DatasetCard) -> dict[str, Any]:
     """Percentiles of every measure over the rows, JSON-able.
 
     Parameters
     ----------
     columns : the certificate columns and, for errors relative to the person's size, ``bbox_xywh`` and ``meta/width``.
     """
-    out: dict[str, Any] = {}
+    out: dict[str, Any] = {"reprojection": card.reprojection}
     values = {name: np.asarray(columns[f"certificate/{name}"], float) for name in MEASURES}
     if "bbox_xywh" in columns:
         boxes = np.asarray(columns["bbox_xywh"], float)
