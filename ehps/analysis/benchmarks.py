@@ -73,9 +73,7 @@ def require(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
     """Raise DataError naming the columns that a frame of ``what`` lacks."""
     absent = [c for c in columns if c not in frame.columns]
     if absent:
-        raise DataError(
-            f"the {what} frame lacks {', '.join(absent)}", fix=f"it needs the columns {', '.join(columns)}"
-        )
+        raise DataError(f"the {what} frame lacks {', '.join(absent)}", fix=f"it needs the columns {', '.join(columns)}")
 
 
 def _plain(word: object) -> str:

@@ -45,9 +45,7 @@ def add_intervals(
     models = frame.index.get_level_values("model").unique()
     if "model" not in errors:
         if len(models) > 1:
-            raise DataError(
-                "the errors frame does not say which of several models it is of", fix="add a model column"
-            )
+            raise DataError("the errors frame does not say which of several models it is of", fix="add a model column")
         errors = errors.assign(model=models[0])
     drawn = np.zeros((bootstrap, len(frame)))
     resampled = {}
@@ -99,9 +97,7 @@ def _resample(
         draws = []
         for start in range(0, bootstrap, block := max(1, _BLOCK // len(distinct))):
             size = min(block, bootstrap - start)
-            weights = rng.multinomial(len(distinct), np.full(len(distinct), 1 / len(distinct)), size).astype(
-                float
-            )
+            weights = rng.multinomial(len(distinct), np.full(len(distinct), 1 / len(distinct)), size).astype(float)
             draws.append((weights @ sums.T) / (weights @ counts.T))
     return means, np.concatenate(draws), unit
 

@@ -91,10 +91,16 @@ def rank(
 
 def benchmarks_of(ranked: pd.DataFrame) -> tuple[Benchmark, ...]:
     """The benchmarks whose columns a ranked frame has (none for a published ranking without errors)."""
-    stored = [
-        Benchmark(**{**b, "test_sets": tuple(b["test_sets"])}) for b in ranked.attrs.get("benchmarks", [])
-    ]
+    stored = [Benchmark(**{**b, "test_sets": tuple(b["test_sets"])}) for b in ranked.attrs.get("benchmarks", [])]
     return tuple(b for b in stored or MPE_BENCHMARKS if b.id in ranked.columns)
+
+
+def labels(ranked: pd.DataFrame) -> list[str]:
+    """Names of the rows for people; with the model where there are several."""
+    names = [dataset_name(str(t)) for t in ranked["train_set"]]
+    if "model" in ranked and ranked["model"].nunique() > 1:
+        return [f"{name}, {model}" for name, model in zip(names, ranked["model"], strict=True)]
+    return names
 
 
 def presentable(ranked: pd.DataFrame) -> pd.DataFrame:
@@ -154,9 +160,7 @@ def compare(ranked: pd.DataFrame, published: pd.DataFrame) -> Comparison:
             raise UsageError("a dataset has several ranks", fix="choose one model before comparing")
     columns = ["train_set", "rank"] + (["confirmed"] if "confirmed" in published else [])
     theirs = published[columns].rename(columns={"rank": "published_rank"})
-    shared = (
-        ranked[["train_set", "rank"]].merge(theirs, on="train_set").dropna(subset=["rank", "published_rank"])
-    )
+    shared = ranked[["train_set", "rank"]].merge(theirs, on="train_set").dropna(subset=["rank", "published_rank"])
     for name in ("rank", "published_rank"):
         shared[f"{name}_shared"] = shared[name].rank(method="min").astype("Int64")
     shared = shared.sort_values("rank", kind="stable").reset_index(drop=True)
@@ -165,9 +169,7 @@ def compare(ranked: pd.DataFrame, published: pd.DataFrame) -> Comparison:
 
 
 def _one_protocol(benchmark: Benchmark, rows: pd.DataFrame) -> str:
-    found = rows.groupby(rows["protocol"].astype(str))["train_set"].agg(
-        lambda sets: ", ".join(sorted(set(sets)))
-    )
+    found = rows.groupby(rows["protocol"].astype(str))["train_set"].agg(lambda sets: ", ".join(sorted(set(sets))))
     if len(found) > 1:
         which = "; ".join(f"{protocol} ({sets})" for protocol, sets in found.items())
         raise DataError(

@@ -54,9 +54,7 @@ class Cell:
     numeric: bool = False
 
 
-def cells(
-    frame: pd.DataFrame, *, digits: Digits = 1, best: Best | None = None, missing: str = "–"
-) -> list[list[Cell]]:
+def cells(frame: pd.DataFrame, *, digits: Digits = 1, best: Best | None = None, missing: str = "–") -> list[list[Cell]]:
     """The rows of ``frame`` as formatted cells.
 
     Raises
@@ -149,9 +147,7 @@ def to_csv(frame: pd.DataFrame, *, headers: Mapping[str, str] | None = None) -> 
 def to_json(frame: pd.DataFrame, *, headers: Mapping[str, str] | None = None) -> str:
     """A JSON list of objects, one a row, null where absent."""
     names = _headers(frame, headers)
-    rows = [
-        dict(zip(names, map(_plain, row), strict=True)) for row in frame.itertuples(index=False, name=None)
-    ]
+    rows = [dict(zip(names, map(_plain, row), strict=True)) for row in frame.itertuples(index=False, name=None)]
     return json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -204,9 +200,7 @@ def _best_rows(frame: pd.DataFrame, best: Best, digits: Digits) -> set[tuple[int
     wins: set[tuple[int, Any]] = set()
     for name, which in best.items():
         if name not in frame.columns or which not in ("min", "max"):
-            raise UsageError(
-                f"cannot mark the {which!r} of {name!r}", fix="name a column of the table and min or max"
-            )
+            raise UsageError(f"cannot mark the {which!r} of {name!r}", fix="name a column of the table and min or max")
         # Compared as printed: values that read the same are equally good.
         places = digits if isinstance(digits, int) else digits.get(name, 1)
         values = pd.to_numeric(frame[name]).astype(float).round(places).to_numpy()

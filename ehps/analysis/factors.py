@@ -1,0 +1,178 @@
+"""Why some datasets rank higher: rank against size, scene, appearance, annotation and number of persons.
+
+With some thirty datasets, few relations are beyond chance: every statement comes with a permutation
+p-value, and with Holm's correction for the number of factors looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ehps.analysis import correlation, figures
+from ehps.analysis.ranking import labels
+from ehps.errors import DataError, UsageError
+
+_NAMES = {
+    "instances": "instances",
+    "appearance": "appearance",
+    "scene": "scene",
+    "persons": "persons in an image",
+    "annotation": "annotation",
+    "body_model": "body model",
+}
+
+
+def card_attributes(cards: Iterable[Any]) -> pd.DataFrame:
+    """An attributes frame from dataset cards, indexed by dataset id.
+
+    ``instances`` of the default split, ``appearance``, ``scene`` (its first words), ``persons``,
+    ``body_model``, and ``annotation``: ``pseudo`` where the card says so (fits to 2D points), ``rendered``
+    for other synthetic sets, ``measured`` (scans, sensors, several views) for the rest.
+    """
+    rows = {}
+    for card in cards:
+        words = card.annotation.lower()
+        pseudo = any(word in words for word in ("pseudo", "eft"))
+        kind = "pseudo" if pseudo else "rendered" if card.appearance == "synthetic" else "measured"
+        rows[card.id] = {
+            "instances": card.splits.get(card.default_split),
+            "appearance": card.appearance,
+            "scene": card.scene.split(",")[0],
+            "persons": card.persons,
+            "annotation": kind,
+            "body_model": card.body_model or "none",
+        }
+    frame = pd.DataFrame.from_dict(rows, orient="index")
+    if len(frame):
+        frame["instances"] = pd.to_numeric(frame["instances"])
+    return frame.rename_axis("train_set")
+
+
+def joined(ranked: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataFrame:
+    """The ranked sets that have a rank, with their attributes; sizes of the ranking, where it has them, come first.
+
+    Parameters
+    ----------
+    ranked : ``rank, train_set`` and, if it has them, ``mpe`` and ``instances``; of one model.
+    attributes : one row a dataset, indexed by id or with a column ``train_set`` or ``id``.
+
+    Raises
+    ------
+    UsageError : several models.
+    DataError : none of the ranked sets has attributes.
+    """
+    if ranked["train_set"].duplicated().any():
+        raise UsageError("a dataset has several ranks", fix="choose one model")
+    facts = next((attributes.set_index(c) for c in ("train_set", "id") if c in attributes), attributes)
+    kept = ranked[[c for c in ("rank", "train_set", "mpe", "instances") if c in ranked]].dropna(subset=["rank"])
+    new = facts[[c for c in facts if c not in kept]]
+    out = kept[kept["train_set"].isin(new.index)].join(new, on="train_set")
+    if not len(out):
+        raise DataError("none of the ranked datasets has attributes", fix="index the attributes by dataset id")
+    return out.reset_index(drop=True)
+
+
+def factors(
+    ranked: pd.DataFrame,
+    attributes: pd.DataFrame,
+    *,
+    target: str | None = None,
+    permutations: int = 9999,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Each attribute against rank and MPE.
+
+    Parameters
+    ----------
+    target : ``mpe`` or ``rank``, what is tested; by default ``mpe`` where it is there. (Spearman's rho of a
+        size is the same for its logarithm.)
+
+    Returns
+    -------
+    frame ``factor, level, n, mean_rank[, mean_mpe], spearman, p, p_holm``: one row for a numeric attribute,
+    one row a level for the others. For numbers, p is that of Spearman's rho with the target (negative: more
+    is better); for levels, of the Kruskal-Wallis test that they differ at all, the same for all levels of a
+    factor.
+    """
+    frame = joined(ranked, attributes)
+    goal = target or ("mpe" if "mpe" in frame else "rank")
+    if goal not in frame:
+        raise UsageError(f"the ranking has no {goal!r}")
+    rows: list[dict[str, Any]] = []
+    tests: dict[str, float] = {}
+    for name in (str(c) for c in frame if c not in ("rank", "mpe", "train_set")):
+        known = frame[frame[name].notna()]
+        if not known[name].nunique() > 1:
+            continue
+        y = known[goal].to_numpy(float)
+        numeric = pd.api.types.is_numeric_dtype(known[name]) and not pd.api.types.is_bool_dtype(known[name])
+        if numeric:
+            found = correlation.spearman(known[name].to_numpy(float), y, permutations=permutations, seed=seed)
+            rows.append({"factor": name, "level": None, **_means(known), "spearman": found.value})
+        else:
+            levels = known[name].astype(str)
+            found = correlation.kruskal(y, levels.to_numpy(), permutations=permutations, seed=seed)
+            means = [{"factor": name, "level": level, **_means(part)} for level, part in known.groupby(levels)]
+            rows += sorted(means, key=lambda row: row[f"mean_{goal}"])
+        tests[name] = found.p
+    adjusted = dict(zip(tests, correlation.holm(np.array(list(tests.values()))), strict=True))
+    columns = ["factor", "level", "n", "mean_rank", *(["mean_mpe"] if "mpe" in frame else []), "spearman"]
+    out = pd.DataFrame(rows, columns=columns)
+    out["spearman"] = out["spearman"].astype(float)
+    out["p"] = out["factor"].map(tests).astype(float)
+    out["p_holm"] = out["factor"].map(adjusted).astype(float)
+    out.attrs = {"target": goal, "datasets": len(frame)}
+    return out
+
+
+def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "appearance") -> Figure:
+    """Rank (best on top) against number of instances (logarithmic), coloured by one attribute.
+
+    Raises
+    ------
+    UsageError : the frames have no ``instances`` or no ``colour_by``.
+    """
+    frame = joined(ranked, attributes)
+    for name in ("instances", colour_by):
+        if name not in frame:
+            raise UsageError(f"there is no attribute {name!r}", fix=f"there are: {', '.join(map(str, frame))}")
+    frame = frame[frame["instances"].notna() & (frame["instances"].astype(float) > 0)].sort_values("rank")
+    levels = frame[colour_by].astype(object).where(frame[colour_by].notna(), "not stated").astype(str)
+    with figures.styled():
+        drawing, (axes,) = figures.panels(1, height=1.2 + 0.19 * max(len(frame), 6))
+        for number, (level, part) in enumerate(frame.groupby(levels)):
+            colour = figures.PALETTE[number % len(figures.PALETTE)]
+            marker = figures.MARKERS[number % len(figures.MARKERS)]
+            x, y = part["instances"].to_numpy(float), part["rank"].to_numpy(float)
+            axes.scatter(x, y, s=34, c=colour, marker=marker, label=level, zorder=3)
+        axes.set_xscale("log")
+        middle = np.sqrt(frame["instances"].min() * frame["instances"].max()) if len(frame) else 1
+        for name, x, y in zip(labels(frame), frame["instances"], frame["rank"], strict=True):
+            right = x <= middle
+            axes.annotate(
+                name,
+                (x, y),
+                xytext=(7 if right else -7, 0),
+                textcoords="offset points",
+                ha="left" if right else "right",
+                va="center",
+                fontsize=8,
+            )
+        axes.invert_yaxis()
+        last = int(frame["rank"].max()) if len(frame) else 1
+        axes.set_yticks([1, *range(5, last + 1, 5)] if last > 8 else range(1, last + 1))
+        axes.grid(axis="both")
+        axes.set_xlabel("training instances")
+        axes.set_ylabel("rank by mean primary error")
+        axes.legend(title=_NAMES.get(colour_by, colour_by), loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return drawing
+
+
+def _means(part: pd.DataFrame) -> dict[str, Any]:
+    means = {"n": len(part), "mean_rank": float(part["rank"].astype(float).mean())}
+    return means | ({"mean_mpe": float(part["mpe"].mean())} if "mpe" in part else {})

@@ -1,0 +1,160 @@
+"""What a sample looks like, as numbers: orientation, pose, shape and picture of each person instance.
+
+Rotations become the first two columns of their matrices (6 numbers, continuous where axis-angle jumps). Pictures become
+either what a given function makes of the person crops (a trained backbone, say) or a small descriptor of colours and
+gradient directions on a grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from ehps.errors import DataError, UsageError
+from ehps.humandata.core import HumanData
+
+Array = npt.NDArray[Any]
+ImageFeatures = Callable[[Array], Array]
+
+ATTRIBUTES = ("image", "global_orient", "body_pose", "betas")
+CROP = (256, 192)  # height, width: what the ViT models of the field take
+_BODY_JOINTS = 21  # common to SMPL, SMPL-H and SMPL-X, in the same order
+_NUM_BETAS = 10
+
+
+def rotation_features(axis_angle: Array) -> Array:
+    """(N, 3 J) or (N, J, 3) axis-angle, radians -> (N, 6 J): the first two columns of each rotation matrix."""
+    vectors = np.asarray(axis_angle, float)
+    matrices = Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix()
+    return np.swapaxes(matrices[:, :, :2], 1, 2).reshape(len(vectors), -1)
+
+
+def global_orient(hd: HumanData) -> Array:
+    """(N, 6): orientation of the pelvis in the camera frame."""
+    return rotation_features(np.asarray(hd[f"{_body_model(hd)}/global_orient"]))
+
+
+def body_pose(hd: HumanData) -> Array:
+    """(N, 126): the 21 body joints that all body models share."""
+    pose = np.asarray(hd[f"{_body_model(hd)}/body_pose"], float).reshape(len(hd), -1, 3)
+    return rotation_features(pose[:, :_BODY_JOINTS])
+
+
+def betas(hd: HumanData) -> Array:
+    """(N, 10): shape coefficients, those of the neutral model where the file has them."""
+    kind = _body_model(hd)
+    name = f"{kind}/betas_neutral" if f"{kind}/betas_neutral" in hd else f"{kind}/betas"
+    values = np.asarray(hd[name], float)[:, :_NUM_BETAS]
+    return np.pad(values, ((0, 0), (0, _NUM_BETAS - values.shape[1])))
+
+
+def shape_space(hd: HumanData) -> str:
+    """Which shape space :func:`betas` are in; coefficients of different spaces cannot be compared."""
+    kind = _body_model(hd)
+    neutral = f"{kind}/betas_neutral" in hd or hd.passport.gender == "neutral"
+    return f"{kind} {hd.passport.body_model_version or 'unknown'}, {'neutral' if neutral else 'as annotated'}"
+
+
+def image(hd: HumanData, root: Path, features: ImageFeatures | None = None) -> tuple[Array, Array]:
+    """Features of the person crops.
+
+    Parameters
+    ----------
+    root : folder that ``image_path`` is relative to.
+    features : (M, 256, 192, 3) uint8 RGB crops -> (M, D); by default :func:`crop_descriptor`.
+
+    Returns
+    -------
+    (M, D) features and (N,) bool, which rows they are of: those whose image could be read.
+    """
+    pictures, found = crops(hd, root)
+    if not len(pictures):
+        return np.zeros((0, 0)), found
+    values = np.asarray((features or crop_descriptor)(pictures), float)
+    if values.ndim != 2 or len(values) != len(pictures):
+        raise UsageError(
+            f"the image features have shape {values.shape} for {len(pictures)} crops",
+            fix="return one row of numbers a crop",
+        )
+    return values, found
+
+
+def crops(hd: HumanData, root: Path, size: tuple[int, int] = CROP) -> tuple[Array, Array]:
+    """Person crops (M, height, width, 3) uint8 RGB, and (N,) bool: which rows had a readable image and a box.
+
+    The box is widened to the shape of the crop, so that nothing is stretched; outside the image is black.
+    """
+    import cv2
+
+    paths = hd["image_path"].tolist()
+    boxes = np.asarray(hd["bbox_xywh"], float)
+    found = np.zeros(len(hd), bool)
+    out = []
+    for path in dict.fromkeys(paths):
+        file = Path(root) / path
+        picture = cv2.imread(str(file), cv2.IMREAD_COLOR) if file.is_file() else None
+        if picture is None:
+            continue
+        for row in (i for i, other in enumerate(paths) if other == path):
+            if (boxes[row, 2:4] > 0).all():
+                found[row] = True
+                out.append((row, cv2.cvtColor(_crop(picture, boxes[row, :4], size), cv2.COLOR_BGR2RGB)))
+    ordered = [crop for _, crop in sorted(out, key=lambda item: item[0])]
+    return (np.stack(ordered) if ordered else np.zeros((0, *size, 3), np.uint8)), found
+
+
+def crop_descriptor(pictures: Array, grid: tuple[int, int] = (4, 3), bins: int = 9) -> Array:
+    """(M, H, W, 3) uint8 RGB -> (M, D): mean and spread of Lab colour, and gradient directions, of each grid cell.
+
+    Gradient histograms are weighted by strength and scaled to unit length over the crop; colours are in units
+    of 0..1. D = cells * (6 + bins).
+    """
+    import cv2
+
+    rows = []
+    for picture in pictures:
+        lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32) / 255
+        lightness = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.5)
+        dx, dy = cv2.Sobel(lightness, cv2.CV_32F, 1, 0), cv2.Sobel(lightness, cv2.CV_32F, 0, 1)
+        # Directions without sign: light on dark and dark on light are the same contour.
+        which = np.minimum((np.mod(np.arctan2(dy, dx), np.pi) / np.pi * bins).astype(int), bins - 1)
+        strength = np.hypot(dx, dy)
+        colours, gradients = [], []
+        for y in np.array_split(np.arange(lab.shape[0]), grid[0]):
+            for x in np.array_split(np.arange(lab.shape[1]), grid[1]):
+                cell = np.s_[y[0] : y[-1] + 1, x[0] : x[-1] + 1]
+                pixels = lab[cell].reshape(-1, 3)
+                colours += [pixels.mean(0), pixels.std(0)]
+                gradients.append(np.bincount(which[cell].ravel(), strength[cell].ravel(), minlength=bins))
+        histogram = np.concatenate(gradients)
+        rows.append(np.concatenate([*colours, histogram / (np.linalg.norm(histogram) + 1e-9)]))
+    return np.stack(rows)
+
+
+def _crop(picture: Array, box: Array, size: tuple[int, int]) -> Array:
+    import cv2
+
+    height, width = size
+    centre = box[:2] + box[2:4] / 2
+    scale = max(box[2] / width, box[3] / height)
+    # Pixels shrunk a lot are averaged first: nearest pixels of a large photograph are noise.
+    shrink = max(1, int(scale))
+    if shrink > 1:
+        smaller = (max(1, picture.shape[1] // shrink), max(1, picture.shape[0] // shrink))
+        factor = np.array([smaller[0] / picture.shape[1], smaller[1] / picture.shape[0]])
+        picture = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
+        centre, scale = centre * factor, scale * float(factor.mean())
+    matrix = np.array([[1 / scale, 0, width / 2 - centre[0] / scale], [0, 1 / scale, height / 2 - centre[1] / scale]])
+    return np.asarray(cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_LINEAR))
+
+
+def _body_model(hd: HumanData) -> str:
+    kind = hd.body_model
+    if kind is None:
+        raise DataError("holds no body parameters", path=hd.source)
+    return kind

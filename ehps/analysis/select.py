@@ -1,0 +1,114 @@
+"""Which datasets to train on, and how many instances of each, under a budget.
+
+The rule: sets are taken one after another, each time the one with the highest
+``(1 - diversity) * quality + diversity * novelty``. Quality is 1 for the best rank and 0 for the last; novelty is the
+distance to the nearest set already taken, divided by the largest distance between any two (1 for the first taken).
+The budget is then shared evenly, as balanced sampling does: a set smaller than its share is taken whole and the rest
+goes to the others; a larger one is taken every k-th instance, so that all of its sequences stay represented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ehps.errors import DataError, UsageError
+
+
+def select(
+    ranked: pd.DataFrame,
+    available: Mapping[str, int],
+    budget: int,
+    *,
+    sets: int = 10,
+    distances: pd.DataFrame | None = None,
+    diversity: float = 0.3,
+) -> pd.DataFrame:
+    """Choose datasets and sampling steps.
+
+    Parameters
+    ----------
+    ranked : ``rank, train_set``, of one model; sets without a rank are not chosen.
+    available : dataset id -> instances there are.
+    budget : most instances in all.
+    sets : most datasets.
+    distances : square frame of distances between datasets, e.g. ``attributes.distance_matrix``; without it rank alone
+        decides. Sets it lacks are treated as neither new nor old (novelty of the middle, 0.5).
+    diversity : 0 for rank alone, 1 for distance alone.
+
+    Returns
+    -------
+    frame ``dataset, rank, available, step, instances, reason`` in the order chosen: every ``step``-th of ``available``
+    makes ``instances``; their sum is at most ``budget``. ``attrs["left_out"]``: dataset -> why it was not considered.
+
+    Raises
+    ------
+    UsageError : budget, sets or diversity out of range, or several ranks for a dataset.
+    DataError : no ranked dataset is available.
+    """
+    if budget < 1 or sets < 1 or not 0 <= diversity <= 1:
+        raise UsageError("the budget and the number of sets must be positive, diversity within 0 and 1")
+    if ranked["train_set"].duplicated().any():
+        raise UsageError("a dataset has several ranks", fix="choose one model")
+    ranks = {str(t): int(r) for t, r in zip(ranked["train_set"], ranked["rank"], strict=True) if not pd.isna(r)}
+    have = {name: int(available[name]) for name in ranks if available.get(name, 0) > 0}
+    left_out = {str(t): "no rank" for t in ranked["train_set"] if t not in ranks}
+    left_out |= {name: "not available" for name in ranks if name not in have}
+    if not have:
+        raise DataError("no ranked dataset is available", fix="give the number of instances of ranked datasets")
+    chosen = _greedy({name: ranks[name] for name in have}, min(sets, budget), distances, diversity)
+    shares = _share([have[name] for name, _ in chosen], budget)
+    rows = []
+    for (name, why), share in zip(chosen, shares, strict=True):
+        step = -(-have[name] // share)
+        amount = "all instances" if step == 1 else f"every {step}{_ordinal(step)} instance, to fit a share of {share:,}"
+        rows.append((name, ranks[name], have[name], step, -(-have[name] // step), f"{why}; {amount}"))
+    out = pd.DataFrame(rows, columns=["dataset", "rank", "available", "step", "instances", "reason"])
+    out.attrs = {"budget": budget, "diversity": diversity if distances is not None else 0.0, "left_out": left_out}
+    return out
+
+
+def _greedy(
+    ranks: Mapping[str, int], sets: int, distances: pd.DataFrame | None, diversity: float
+) -> list[tuple[str, str]]:
+    """(dataset, why) in the order taken."""
+    best, worst = min(ranks.values()), max(ranks.values())
+    weight = diversity if distances is not None else 0.0
+    largest = float(np.nanmax(distances.to_numpy(float), initial=0)) if distances is not None else 0.0
+    taken: list[tuple[str, str]] = []
+
+    def novelty(name: str) -> tuple[float, str]:
+        if distances is None or largest == 0 or not taken:
+            return 1.0, ""
+        known = [t for t, _ in taken if t in distances.index] if name in distances.index else []
+        if not known:
+            return 0.5, ", distance unknown"
+        gaps = distances[known].loc[name].to_numpy(float)
+        return float(gaps.min()) / largest, f", {gaps.min():.2f} from {known[int(gaps.argmin())]}"
+
+    while len(taken) < min(sets, len(ranks)):
+        scores = {}
+        for name in (n for n in ranks if n not in [t for t, _ in taken]):
+            quality = 1.0 if worst == best else (worst - ranks[name]) / (worst - best)
+            scores[name] = ((1 - weight) * quality + weight * novelty(name)[0], -ranks[name], name)
+        winner = max(scores, key=lambda n: scores[n])
+        taken.append((winner, f"rank {ranks[winner]}{novelty(winner)[1]}"))
+    return taken
+
+
+def _share(sizes: list[int], budget: int) -> list[int]:
+    """Even shares of ``budget``; what small sets leave over goes to the larger ones."""
+    shares = [0] * len(sizes)
+    left, open_sets = budget, len(sizes)
+    for i in sorted(range(len(sizes)), key=lambda i: sizes[i]):
+        shares[i] = min(sizes[i], left // open_sets)
+        left, open_sets = left - shares[i], open_sets - 1
+    return shares
+
+
+def _ordinal(number: int) -> str:
+    if number % 100 in (11, 12, 13):
+        return "th"
+    return {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
