@@ -35,6 +35,7 @@ BOX_LABELS = {
 }
 
 _SHIFT = 4  # fractional bits of the coordinates given to OpenCV
+_MARGIN = 16
 _FAR = 1e5  # pixels; projections behind the camera can be anywhere
 _ON_THE_FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_eyeball", "right_eyeball")
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -133,14 +134,14 @@ def draw_outline(
     triangles = triangles[inside]
     if not len(triangles):
         return image
-    # A margin keeps the image border from becoming part of the outline.
-    mask = np.zeros((height + 2, length + 2), np.uint8)
-    for triangle in _fixed(triangles + 1):
+    # The margin keeps the image border from becoming part of the outline.
+    mask = np.zeros((height + 2 * _MARGIN, length + 2 * _MARGIN), np.uint8)
+    for triangle in _fixed(triangles + _MARGIN):
         cv2.fillConvexPoly(mask, triangle, 255, cv2.LINE_8, _SHIFT)
     contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     extent = np.ptp(np.clip(triangles.reshape(-1, 2), 0, (length, height)), axis=0).max()
     width = width or int(np.clip(round(extent / 200), 1, 6))
-    shifted = [contour - 1 for contour in contours]
+    shifted = [contour - _MARGIN for contour in contours]
     cv2.drawContours(image, shifted, -1, (0, 0, 0), width + 2, cv2.LINE_AA)
     cv2.drawContours(image, shifted, -1, colour, width, cv2.LINE_AA)
     return image
