@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ehps.errors import DataError, UsageError
 from ehps.humandata import passport as passports
+from ehps.humandata.mapping import Picked, is_mapped, pack, unpack
 from ehps.humandata.passport import Passport
 from ehps.humandata.strings import Strings
 
@@ -102,22 +103,48 @@ class HumanData:
         """``hd["name"]`` is a column; ``hd[rows]`` (int, slice, index array, mask) a HumanData of those rows."""
         if isinstance(key, str):
             try:
-                return self._columns[key]
+                value: Any = self._columns[key]
             except KeyError:
                 have = ", ".join(self._columns)
                 raise UsageError(f"no column {key!r}; there are: {have}", path=self.source) from None
+            return value.taken() if isinstance(value, Picked) else value
         if isinstance(key, int | np.integer):
             n = int(key) + (self._length if key < 0 else 0)
             if not 0 <= n < self._length:
                 raise IndexError(f"row {key} of {self._length}")
-            rows: slice | Array = slice(n, n + 1)
-        else:
-            rows = key if isinstance(key, slice) else np.asarray(key)
-            if isinstance(rows, np.ndarray) and rows.size == 0:
-                rows = rows.astype(np.intp)
-        picked: dict[str, Column] = {name: value[rows] for name, value in self._columns.items()}
-        length = len(next(iter(picked.values()))) if picked else 0
-        return HumanData._trusted(picked, length, self)
+            key = slice(n, n + 1)
+        if isinstance(key, slice):
+            length = len(range(*key.indices(self._length)))
+            return HumanData._trusted({name: v[key] for name, v in self._columns.items()}, length, self)
+        rows = self._row_numbers(np.asarray(key))
+        picked: dict[str, Any] = {}
+        composed: dict[int, Array] = {}  # columns picked before share their row numbers: keep it so
+        for name, value in self._columns.items():
+            if isinstance(value, Picked):
+                if id(value.rows) not in composed:
+                    composed[id(value.rows)] = value.rows[rows]
+                picked[name] = Picked(value.column, composed[id(value.rows)])
+            else:
+                picked[name] = Picked(value, rows) if is_mapped(value) else value[rows]
+        return HumanData._trusted(picked, len(rows), self)
+
+    def _row_numbers(self, rows: Array) -> npt.NDArray[np.intp]:
+        """Row numbers 0 <= n < N from an index array (negative ones count from the end) or a mask."""
+        if rows.dtype == bool:
+            if rows.shape != (self._length,):
+                raise IndexError(f"a mask of shape {rows.shape} for {self._length} rows")
+            return np.flatnonzero(rows)
+        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+            raise IndexError(f"rows are chosen by a mask or by whole numbers, not by {rows.dtype} {rows.shape}")
+        numbers = rows.astype(np.intp)
+        if numbers.size and not -self._length <= numbers.min() <= numbers.max() < self._length:
+            raise IndexError(f"rows {numbers.min()} to {numbers.max()} of {self._length}")
+        return np.where(numbers < 0, numbers + self._length, numbers)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Columns in a mapped file are pickled as where they lie in it, so workers share its pages."""
+        facts = {name: getattr(self, name) for name in self.__slots__ if name != "_columns"}
+        return _unpickled, ({name: pack(value) for name, value in self._columns.items()}, facts)
 
     def __repr__(self) -> str:
         return f"HumanData({len(self)} instances, {len(self._columns)} columns, {self.passport.dataset})"
@@ -200,7 +227,7 @@ class HumanData:
         DataError : the file is absent, damaged, or neither of the two formats.
         UnsafeFileError : an ``.npz`` holds a pickle that asks for anything but plain data.
         """
-        return _storage(path).read(Path(path))  # type: ignore[no-any-return]
+        return cast("HumanData", _storage(path).read(Path(path)))
 
     def save(self, path: str | Path) -> Path:
         """Write to ``path`` (``.h5`` or ``.npz``), atomically: a temporary file beside it, then a rename."""
@@ -223,9 +250,17 @@ class HumanData:
         return to_frame(self, columns)
 
 
+def _unpickled(columns: dict[str, Any], facts: dict[str, Any]) -> HumanData:
+    hd = object.__new__(HumanData)
+    hd._columns = {name: unpack(packed) for name, packed in columns.items()}
+    for name, value in facts.items():
+        setattr(hd, name, value)
+    return hd
+
+
 def as_column(value: Column | list[str] | Sequence[Any]) -> Column:
     """An array or ``Strings`` from what callers hold (lists, text arrays)."""
-    if isinstance(value, Strings):
+    if isinstance(value, Strings | Picked):
         return value
     array = value if isinstance(value, np.ndarray) else np.asarray(value)
     if array.dtype.kind in "US" or (array.dtype == object and all(isinstance(v, str) for v in array)):

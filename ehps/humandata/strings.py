@@ -85,7 +85,7 @@ class Strings:
             return self.vocabulary[int(self.codes[rows])]
         return Strings(self.codes[rows], self.vocabulary)
 
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> npt.NDArray[np.generic]:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[np.generic]:
         out = np.empty(len(self), object)
         out[:] = list(self)
         return out if dtype is None else out.astype(dtype)
