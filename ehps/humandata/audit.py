@@ -26,6 +26,7 @@ from ehps.humandata.identity import instance_ids
 Array: TypeAlias = npt.NDArray[Any]
 
 PERCENTILES = (1, 5, 50, 95, 99)
+YES_OR_NO = ("finite", "duplicate")
 WORST = 12
 
 
@@ -184,7 +185,9 @@ def audit(
         dataset=hd.passport.dataset,
         rows=len(hd),
         limits=limits,
-        percentiles={name: row for name, values in measures.items() if (row := percentiles(values))},
+        percentiles={
+            name: row for name, values in measures.items() if name not in YES_OR_NO and (row := percentiles(values))
+        },
         counts={check.name: int(check.bad.sum()) for check in checks},
         flagged=flagged,
         worst=ranked,
@@ -204,9 +207,9 @@ def percentiles(values: Array) -> dict[str, float]:
     if not len(good):
         return {}
     cuts = np.percentile(good, PERCENTILES)
-    out = {"n": len(good), "mean": float(good.mean())}
-    out |= {f"p{p}": float(cut) for p, cut in zip(PERCENTILES, cuts, strict=True)}
-    return out | {"min": float(good.min()), "max": float(good.max())}
+    numbers = {"mean": good.mean(), **{f"p{p}": cut for p, cut in zip(PERCENTILES, cuts, strict=True)}}
+    numbers |= {"min": good.min(), "max": good.max()}
+    return {"n": len(good)} | {name: float(f"{value:.6g}") for name, value in numbers.items()}
 
 
 def _flags(hd: HumanData, checks: list[Check]) -> list[Flag]:
@@ -221,13 +224,13 @@ def _flags(hd: HumanData, checks: list[Check]) -> list[Flag]:
 
 
 def _drawn(found: Audit, hd: HumanData, root: Path, out: Path, checks: list[Check]) -> Audit:
-    """The audit with pictures: model joints as skeletons, the dataset's own points as rings."""
+    """The audit with pictures, one for each row: model joints as skeletons, the dataset's own points as rings."""
     from ehps.humandata.drawing import BOX_LABELS
     from ehps.humandata.view import SKELETON_COLUMNS, view
 
     captions = {}
     for row in found.worst:
-        ranked = sorted((check for check in checks if check.severity[row] > 0), key=lambda c: -c.severity[row])
+        ranked = sorted((check for check in checks if check.severity[row] > 0.01), key=lambda c: -c.severity[row])
         captions[row] = f"{row}: {'; '.join(check.sentence(row) for check in ranked[:2])}"
     columns = [name for name in SKELETON_COLUMNS if name in hd and name in hd.keypoint_names]
     columns += [name for name in BOX_LABELS if name in hd]

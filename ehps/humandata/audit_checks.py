@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = npt.NDArray[Any]
 
+USUAL_HEIGHT = 1.7  # metres; only ranks the rows that are within the limits
+
 
 @dataclass(frozen=True)
 class Check:
@@ -25,7 +27,8 @@ class Check:
     ----------
     name : of the measure.
     bad : (N,) rows beyond the limit.
-    severity : (N,) share of the limit that is used, above 1 for bad rows, 0 where nothing was measured.
+    severity : (N,) share of the way from a normal value to the limit, above 1 for bad rows, 0 where nothing was
+        measured.
     sentence : row -> what is wrong with it (or, for good rows, what its value is).
     """
 
@@ -41,8 +44,9 @@ def checks_of(hd: HumanData, measures: Mapping[str, Array], limits: Limits) -> l
         *_absolute(measures),
         *_reprojection(hd, measures, limits),
         *(_above(measures, name, limit, words) for name, limit, words in _upper(hd, limits)),
-        _below(measures, "height_m", limits.height_min_m, "height {:.2f} m"),
-        _below(measures, "joints_in_box", limits.joints_in_box, "{:.0%} of the joints in the box"),
+        _above(measures, "height_m", limits.height_max_m, "height {:.2f} m", normal=USUAL_HEIGHT),
+        _below(measures, "height_m", limits.height_min_m, "height {:.2f} m", normal=USUAL_HEIGHT),
+        _below(measures, "joints_in_box", limits.joints_in_box, "{:.0%} of the joints in the box", normal=1.0),
     ]
     return [check for check in checks if check is not None]
 
@@ -54,7 +58,6 @@ def _upper(hd: HumanData, limits: Limits) -> list[tuple[str, float, str]]:
         ("points3d_m", limits.points3d_m, "model joints {:.2f} m from the dataset's own 3D points"),
         ("betas_norm", limits.betas_norm, "norm of betas {:.1f}"),
         ("beta", limits.beta, "a beta of size {:.1f}"),
-        ("height_m", limits.height_max_m, "height {:.2f} m"),
     ]
     if hd.passport.focal == "image":
         rows.append(("depth_m", limits.depth_max_m, "{:.0f} m from the camera"))
@@ -108,22 +111,24 @@ def _with_pixels(check: Check, pixels: Array) -> Check:
     return Check(check.name, check.bad, check.severity, sentence)
 
 
-def _above(measures: Mapping[str, Array], name: str, limit: float, words: str) -> Check | None:
+def _above(measures: Mapping[str, Array], name: str, limit: float, words: str, normal: float = 0.0) -> Check | None:
+    """Values over the limit. ``words`` has a field for the value."""
     if name not in measures:
         return None
     values = measures[name]
-    infinite = np.nan_to_num(values, nan=0.0, posinf=1e30)
-    severity = infinite / limit if limit > 0 else infinite * 2.0
-    return Check(name, infinite > limit, severity, lambda row: words.format(values[row]))
+    known = np.nan_to_num(values, nan=normal, posinf=1e30)
+    # A limit that is itself the normal value (no joint behind the camera) leaves no way to measure shares of.
+    severity = (known - normal) / (limit - normal) if limit > normal else 2.0 * (known - limit)
+    return Check(name, known > limit, severity.clip(0), lambda row: words.format(values[row]))
 
 
-def _below(measures: Mapping[str, Array], name: str, limit: float, words: str) -> Check | None:
+def _below(measures: Mapping[str, Array], name: str, limit: float, words: str, normal: float) -> Check | None:
+    """Values under the limit, which is below ``normal``."""
     if name not in measures:
         return None
     values = measures[name]
-    known = np.isfinite(values)
-    safe = np.where(known, np.maximum(values, 1e-6), 1.0)
-    severity = np.where(known, np.minimum(limit / safe, 100.0), 0.0)
-    # `low` keeps the two checks of a measure with a lower and an upper limit apart.
+    known = np.nan_to_num(values, nan=normal, neginf=-1e30)
+    # The suffix keeps the two checks of a measure with a lower and an upper limit apart.
     label = f"{name}_low" if name == "height_m" else name
-    return Check(label, known & (values < limit), severity, lambda row: words.format(values[row]))
+    severity = ((normal - known) / max(normal - limit, 1e-6)).clip(0)
+    return Check(label, known < limit, severity, lambda row: words.format(values[row]))

@@ -78,8 +78,10 @@ def draw_keypoints(
             _draw_dots(image, xy, shown, widths, colour)
         else:
             for place, width in zip(xy, widths, strict=True):
-                circle(image, place, max(2.0, 1.6 * width), (0, 0, 0), 2)
-                circle(image, place, max(2.0, 1.6 * width), (255, 255, 255), 1)
+                radius = max(1.2, 1.6 * width)
+                if radius > 2:
+                    circle(image, place, radius, (0, 0, 0), 3)
+                circle(image, place, radius, (255, 255, 255), 1)
     return image
 
 

@@ -36,7 +36,7 @@ def grid(
 
     Parameters
     ----------
-    captions : lines of text for each image.
+    captions : lines of text for each image, the first a path.
     columns : images in a row; as square as possible by default.
     """
     if not images:
@@ -61,7 +61,7 @@ def grid(
         page[top : top + small.shape[0], left : left + small.shape[1]] = small
         for row, words in enumerate(captions[index] if captions else ()):
             baseline = top + small.shape[0] + (row + 1) * (letter + 7)
-            text(page, _shortened(words, cell_w, letter), (left, baseline), letter, (30, 30, 30))
+            text(page, _shortened(words, cell_w, letter, keep_end=row == 0), (left, baseline), letter, (30, 30, 30))
     return page
 
 
@@ -78,11 +78,12 @@ def resized(image: Image, factor: float) -> Image:
     return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
 
 
-def _shortened(words: str, width: int, letter: float) -> str:
-    """The end of a text that is too long, where paths differ."""
-    if text_length(words, letter) <= width:
+def _shortened(words: str, width: int, letter: float, keep_end: bool) -> str:
+    """A text that fits: of paths the end is kept, where they differ, of sentences the beginning."""
+    kept = words
+    while len(kept) > 4 and text_length(kept + "...", letter) > width:
+        cut = max(1, len(kept) // 20)
+        kept = kept[cut:] if keep_end else kept[:-cut]
+    if kept == words or text_length(words, letter) <= width:
         return words
-    keep = len(words)
-    while keep > 4 and text_length("..." + words[-keep:], letter) > width:
-        keep -= max(1, keep // 20)
-    return "..." + words[-keep:]
+    return f"...{kept}" if keep_end else f"{kept}..."

@@ -35,7 +35,7 @@ class Pages(list[Path]):
 
     def __init__(self, paths: Sequence[Path], images: int, missing: Sequence[str]) -> None:
         super().__init__(paths)
-        self.images, self.missing = images, list(missing)
+        self.images, self.missing = images, list(dict.fromkeys(missing))
 
 
 @dataclass
@@ -67,7 +67,7 @@ def draw_instances(
         points where there are none) and all boxes. Of several keypoint columns the first is drawn as a
         skeleton, the others as rings.
     side : longer side of the result, pixels.
-    crop : show only the surroundings of the persons where they fill less than a third of the image.
+    crop : show only the surroundings of the persons where they fill less than half of the image.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def view(
     columns, side, crop : see :func:`draw_instances`.
     per_page : photographs on a page.
     captions : row -> a line of text under the photograph it is on.
-    together : also draw the other persons of the same images.
+    together : show each photograph once, with all its persons; otherwise each row by itself, cropped to it.
 
     Returns
     -------
@@ -178,13 +178,12 @@ def _columns(hd: HumanData, columns: Sequence[str] | None) -> tuple[list[str], l
 
 
 def _groups(hd: HumanData, wanted: Array, together: bool) -> list[list[int]]:
-    """Rows by image, images in the order of ``wanted``; with ``together`` all rows of those images."""
-    if not len(wanted):
-        return []
+    """The rows of each picture, in the order of ``wanted``; with ``together`` all rows of those images."""
+    if not len(wanted) or not together:
+        return [[row] for row in wanted.tolist()]
     codes = hd["image_path"].codes
-    rows = np.flatnonzero(np.isin(codes, codes[wanted])) if together else np.unique(wanted)
     by_code: dict[int, list[int]] = {}
-    for row in rows.tolist():
+    for row in np.flatnonzero(np.isin(codes, codes[wanted])).tolist():
         by_code.setdefault(int(codes[row]), []).append(row)
     return [by_code[code] for code in dict.fromkeys(codes[wanted].tolist())]
 
@@ -213,7 +212,7 @@ def _window(picked: HumanData, points: Sequence[str], boxes: Sequence[str], shap
     window = np.clip(extent + margin * np.array([-1, -1, 1, 1]), 0, (width, height, width, height)).round()
     area = (window[2] - window[0]) * (window[3] - window[1])
     tiny = min(window[2] - window[0], window[3] - window[1]) < 16
-    return whole if tiny or area > width * height / 3 else window
+    return whole if tiny or area > width * height / 2 else window
 
 
 def _size(picked: HumanData, points: Sequence[str], boxes: Sequence[str]) -> tuple[int, int]:

@@ -76,6 +76,11 @@ def test_a_single_huge_beta_is_flagged_even_when_the_norm_is_not():
     assert [(flag.row, flag.checks) for flag in audit(hd).flagged] == [(3, ("beta",))]
 
 
+def test_rows_within_the_limits_are_ranked_by_how_near_they_are():
+    pixels = np.linspace(0, 9, 20).astype(np.float32)
+    assert audit(people(reprojection_px=pixels, joints_in_box=np.ones(20, np.float32)), worst=3).worst == [19, 18, 17]
+
+
 def test_rows_without_a_measure_are_not_flagged():
     found = audit(people(reprojection_px=np.full(20, np.nan, np.float32)))
     assert found.flagged == []
@@ -116,9 +121,8 @@ def test_percentiles_are_those_of_the_finite_values():
     found = percentiles(np.concatenate([values, [np.nan, np.inf]]))
     ranked = np.sort(values)
     assert found["n"] == 1001
-    assert found["p50"] == pytest.approx(ranked[500])
-    assert found["p95"] == pytest.approx(ranked[950])
-    assert (found["min"], found["max"]) == (ranked[0], ranked[-1])
+    expected = {"p5": ranked[50], "p50": ranked[500], "p95": ranked[950], "min": ranked[0], "max": ranked[-1]}
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-5)
     assert percentiles(np.full(3, np.nan)) == {}
 
 

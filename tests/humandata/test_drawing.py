@@ -172,6 +172,14 @@ def test_a_page_shows_each_image_once_with_all_its_persons_and_counts_the_missin
     assert second_cell[:, 150:280].any()
 
 
+def test_rows_can_be_shown_one_by_one(photographs, tmp_path):
+    hd, root = photographs
+    pages = view(hd, root, tmp_path / "out", rows=[1, 0], together=False, side=300)
+    assert pages.images == 2
+    image = draw_instances(hd, [1], root, side=300, crop=False).image
+    assert not (image[:, :130] == SIDE_COLOURS["left"]).all(-1).any()
+
+
 def test_pages_are_bounded_and_as_many_as_needed(photographs, tmp_path):
     hd, root = photographs
     pages = view(hd, root, tmp_path / "out", n=4, per_page=2, side=3000)
