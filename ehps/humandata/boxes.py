@@ -58,9 +58,7 @@ def from_keypoints(points: Array, size: npt.ArrayLike, scale: float = BODY_SCALE
     return clip(_grown(boxes, scale), size).astype(np.float32)
 
 
-def part_boxes(
-    points: Array, names: Convention, size: npt.ArrayLike, scale: float = PART_SCALE
-) -> dict[str, Array]:
+def part_boxes(points: Array, names: Convention, size: npt.ArrayLike, scale: float = PART_SCALE) -> dict[str, Array]:
     """Face and hand boxes: ``face_bbox_xywh``, ``lhand_bbox_xywh``, ``rhand_bbox_xywh``, (N, 5) each.
 
     Parameters
@@ -102,7 +100,7 @@ def clip(boxes: Array, size: npt.ArrayLike) -> Array:
     low = np.clip(boxes[:, :2], 0, width_height)
     high = np.clip(boxes[:, :2] + boxes[:, 2:4], 0, width_height)
     boxes[:, :2], boxes[:, 2:4] = low, high - low
-    finite: Array = np.isfinite(boxes).all(axis=1)
+    finite = np.isfinite(boxes[:, :4].sum(axis=1))
     empty = ~(finite & (boxes[:, 2] > 0) & (boxes[:, 3] > 0))
     boxes[empty] = 0
     return boxes

@@ -72,9 +72,7 @@ APPROXIMATE: tuple[tuple[str, ...], ...] = (
 )
 """Points that may stand in for each other in an approximate conversion, tried in this order."""
 
-_ALTERNATIVES = {
-    name: tuple(other for other in group if other != name) for group in APPROXIMATE for name in group
-}
+_ALTERNATIVES = {name: tuple(other for other in group if other != name) for group in APPROXIMATE for name in group}
 
 _PART_SLOTS: dict[str, tuple[int, ...]] = {
     "head": (
@@ -127,9 +125,7 @@ def names(convention: Convention, *, fixed: bool = False) -> tuple[str, ...]:
     return tuple(p.replace("_eye_brow_", "_eyebrow_") for p in points) if fixed else points
 
 
-def mapping(
-    source: Convention, destination: Convention, approximate: bool = False
-) -> tuple[Indices, Indices]:
+def mapping(source: Convention, destination: Convention, approximate: bool = False) -> tuple[Indices, Indices]:
     """Which destination points are filled, and from which source points.
 
     Returns
@@ -144,9 +140,7 @@ def mapping(
 
 
 @lru_cache(maxsize=256)
-def _mapping(
-    source: tuple[str, ...], destination: tuple[str, ...], approximate: bool
-) -> tuple[Indices, Indices]:
+def _mapping(source: tuple[str, ...], destination: tuple[str, ...], approximate: bool) -> tuple[Indices, Indices]:
     first = {name: index for index, name in reversed(list(enumerate(source)))}
     pairs = []
     for index, name in enumerate(destination):

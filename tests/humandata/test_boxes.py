@@ -86,9 +86,7 @@ def test_part_boxes_use_the_head_and_the_hands_without_margin():
 
 def test_parts_a_convention_lacks_get_confidence_zero():
     parts = boxes.part_boxes(np.ones((3, 14, 3)), "lsp", (100, 100))
-    assert {column: value.shape for column, value in parts.items()} == dict.fromkeys(
-        boxes.PART_COLUMNS, (3, 5)
-    )
+    assert {column: value.shape for column, value in parts.items()} == dict.fromkeys(boxes.PART_COLUMNS, (3, 5))
     assert not parts["lhand_bbox_xywh"].any()
 
 

@@ -180,8 +180,8 @@ def test_limbs_join_points_that_belong_together():
 @pytest.mark.parametrize(
     "convention",
     [
-        "smplx", "smpl", "smpl_45", "coco", "coco_wholebody", "mpii", "lsp", "h36m", "openpose_25", "posetrack",
-        "crowdpose", "mpi_inf_3dhp", "instavariety", "pw3d",
+        "smplx", "smpl", "smpl_45", "coco", "coco_wholebody", "mpii", "lsp", "h36m", "openpose_25",
+        "posetrack", "crowdpose", "mpi_inf_3dhp", "instavariety", "pw3d",
     ],
 )  # fmt: skip
 def test_limbs_make_one_connected_body(convention):
