@@ -34,7 +34,7 @@ class Folded:
         ``static`` ones that every instance needs, then those that only contours need.
     pose (U, 3, J, 9) : pose directions by joint; the root's are zero.
     static : number of vertices that every instance needs.
-    points (P, static) : picked vertices and face landmarks as combinations of the static vertices.
+    point_vertices, point_weights (P, 3) : picked vertices and face landmarks as weighted static vertices.
     contour_vertices (R, 51) : numbers among the U vertices of the corners of 17 contour points; None without.
     contour_weights (R, 17, 3) : barycentric weights of those corners.
     """
@@ -50,7 +50,8 @@ class Folded:
     pose: Array
     weights: Array
     static: int
-    points: Array
+    point_vertices: Array
+    point_weights: Array
     contour_vertices: Array | None
     contour_weights: Array | None
     hands_mean: Array | None
@@ -90,7 +91,10 @@ class Maps:
         self.vertices = vertices.astype(real)
         self.joints = joints.astype(real)
         self.weights = folded.weights.astype(real)
-        self.points = folded.points.astype(real)
+        points = np.zeros((len(folded.point_vertices), folded.static))
+        rows = np.arange(len(points))[:, None]
+        np.add.at(points, (rows, folded.point_vertices), folded.point_weights)
+        self.points = points.astype(real)
         self.static = folded.static
         self.contour_vertices = folded.contour_vertices
         self._bary = None if folded.contour_weights is None else folded.contour_weights.astype(real)
@@ -123,6 +127,7 @@ def fold(model: BodyModel) -> Folded:
     regressor = _rows(model.J_regressor)
     pose = np.zeros((len(chosen), 3, joints, 9))
     pose[:, :, 1:] = model.posedirs[chosen].reshape(len(chosen), 3, joints - 1, 9)
+    corners, weights = _points(model, place)
     contour_vertices = contour_weights = None
     if model.dynamic_lmk_faces_idx is not None and model.dynamic_lmk_bary_coords is not None:
         rows = len(model.dynamic_lmk_faces_idx)
@@ -141,7 +146,8 @@ def fold(model: BodyModel) -> Folded:
         pose=pose,
         weights=model.weights[chosen].astype(np.float64),
         static=static,
-        points=_points(model, place, static),
+        point_vertices=corners,
+        point_weights=weights,
         contour_vertices=contour_vertices,
         contour_weights=contour_weights,
         hands_mean=hands_mean(model),
@@ -171,17 +177,15 @@ def fitting_columns(coefficients: Array, available: int, what: str) -> Array:
     return coefficients[:, :available]
 
 
-def _points(model: BodyModel, place: Array, static: int) -> Array:
-    """(P, static): one row per picked vertex, then one per face landmark."""
+def _points(model: BodyModel, place: Array) -> tuple[Array, Array]:
+    """(P, 3) corners and weights: picked vertices as triangles of one point, then the face landmarks."""
     picked = place[np.array(TOPOLOGY[model.kind].picked)]
-    rows = np.zeros((len(picked), static))
-    rows[np.arange(len(picked)), picked] = 1
-    if model.lmk_faces_idx is None or model.lmk_bary_coords is None:
-        return rows
-    corners = place[model.faces[model.lmk_faces_idx]]
-    marks = np.zeros((len(corners), static))
-    np.add.at(marks, (np.arange(len(corners))[:, None], corners), model.lmk_bary_coords)
-    return np.concatenate([rows, marks])
+    corners = np.repeat(picked[:, None], 3, axis=1)
+    weights = np.tile([1.0, 0.0, 0.0], (len(picked), 1))
+    if model.lmk_faces_idx is not None and model.lmk_bary_coords is not None:
+        corners = np.concatenate([corners, place[model.faces[model.lmk_faces_idx]]])
+        weights = np.concatenate([weights, model.lmk_bary_coords])
+    return corners, weights
 
 
 def _rows(regressor: Array) -> Any:

@@ -49,7 +49,7 @@ class FastJoints:
         if kid_template is not None:
             self._folded = _with_kid(self._folded, model, kid_template)
         self._maps: dict[tuple[int, int, bool, str], Maps] = {}
-        self._levels = _levels(model.parents)
+        self._levels = tree_levels(model.parents)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class FastJoints:
 
     def __len__(self) -> int:
         extra = 0 if self._folded.contour_weights is None else self._folded.contour_weights.shape[1]
-        return self.topology.joints + len(self._folded.points) + extra
+        return self.topology.joints + len(self._folded.point_vertices) + extra
 
     def __call__(self, params: BodyParams, dtype: Precision = np.float32) -> Array:
         """Joints (N, J, 3) in metres, in the frame of ``global_orient`` and ``transl``.
@@ -270,7 +270,7 @@ def _times(matrices: Array, vectors: Array) -> Array:
     return out
 
 
-def _levels(parents: Array) -> list[tuple[Array, Array]]:
+def tree_levels(parents: Array) -> list[tuple[Array, Array]]:
     """Joints by their depth in the tree, the root left out, each level with its parents."""
     depth = np.zeros(len(parents), int)
     for joint in range(1, len(parents)):

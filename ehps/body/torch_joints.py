@@ -1,0 +1,240 @@
+"""The joints of SMPL, SMPL-H and SMPL-X without their meshes, in PyTorch: for losses, metrics and fitting.
+
+The same folded maps as :mod:`ehps.body.joints`, differentiable, on any device. Every step is a batched matrix
+product over the whole batch; the only loop runs over the ten levels of the joint tree.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ehps.body.files import BodyModel
+from ehps.body.fold import YAW_LIMIT, fold
+from ehps.body.joints import tree_levels
+from ehps.body.topology import NECK_CHAIN, TOPOLOGY
+from ehps.errors import BodyModelError
+
+
+class TorchJoints(nn.Module):
+    """Joints of one body model.
+
+    Parameters
+    ----------
+    model : what :func:`ehps.body.files.read_model` returns; it is folded here and not kept.
+    num_betas, num_expression : coefficients that ``forward`` takes.
+    flat_hand_mean : False when hand poses are relative to the model's mean hand.
+    contour : False leaves out the 17 face-contour points of SMPL-X, whose triangles jump with the head's yaw
+        and which cost half of the time: 127 joints instead of 144.
+    dtype : of the maps, hence of the results.
+
+    Raises
+    ------
+    BodyModelError : the model has fewer shape or expression columns.
+    """
+
+    def __init__(
+        self,
+        model: BodyModel,
+        num_betas: int = 10,
+        num_expression: int = 10,
+        *,
+        flat_hand_mean: bool = False,
+        contour: bool = True,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        folded = fold(model)
+        have = (folded.shape.shape[2], folded.expression.shape[2])
+        if num_betas > have[0] or (model.kind == "smplx" and num_expression > have[1]):
+            raise BodyModelError(
+                f"has {have[0]} shape and {have[1]} expression columns, "
+                f"{num_betas} and {num_expression} were asked for",
+                path=model.path,
+            )
+        self.kind, self.flat_hand_mean = model.kind, flat_hand_mean
+        self.topology = TOPOLOGY[model.kind]
+        self.num_betas = num_betas
+        self.num_expression = num_expression if model.kind == "smplx" else 0
+        self.contour = contour and folded.contour_vertices is not None
+        self.static = folded.static
+        self._levels = [(c.tolist(), p.tolist()) for c, p in tree_levels(model.parents)]
+        last = len(folded.template) if self.contour else folded.static
+
+        def keep(name: str, array: Any, kind: torch.dtype = dtype) -> None:
+            self.register_buffer(name, torch.as_tensor(array).to(kind).contiguous(), persistent=False)
+
+        b, e = self.num_betas, self.num_expression
+        keep("joints_template", folded.joints_template)
+        keep("joints_map", _columns(folded.joints_shape[..., :b], folded.joints_expression[..., :e]))
+        keep("template", folded.template[:last])
+        keep("shape_map", _columns(folded.shape[:last, :, :b], folded.expression[:last, :, :e]))
+        keep("pose_map", folded.pose[:last, :, 1:].reshape(3 * last, -1).T)
+        keep("weights", folded.weights[: folded.static])
+        keep("point_vertices", folded.point_vertices, torch.long)
+        keep("point_weights", folded.point_weights)
+        mean = folded.hands_mean
+        keep("hands_mean", torch.zeros(0, 3) if mean is None or flat_hand_mean else mean)
+        if self.contour:
+            keep("contour_vertices", folded.contour_vertices, torch.long)
+            keep("contour_skin", folded.weights[folded.contour_vertices])
+            keep("contour_weights", folded.contour_weights)
+
+    joints_template: Tensor
+    joints_map: Tensor
+    template: Tensor
+    shape_map: Tensor
+    pose_map: Tensor
+    weights: Tensor
+    point_vertices: Tensor
+    point_weights: Tensor
+    hands_mean: Tensor
+    contour_vertices: Tensor
+    contour_skin: Tensor
+    contour_weights: Tensor
+
+    def forward(
+        self,
+        global_orient: Tensor,
+        body_pose: Tensor,
+        betas: Tensor,
+        *,
+        left_hand_pose: Tensor | None = None,
+        right_hand_pose: Tensor | None = None,
+        jaw_pose: Tensor | None = None,
+        leye_pose: Tensor | None = None,
+        reye_pose: Tensor | None = None,
+        expression: Tensor | None = None,
+        transl: Tensor | None = None,
+    ) -> Tensor:
+        """Joints (N, J, 3) in metres, in the order of the ``smplx`` package.
+
+        Parameters
+        ----------
+        global_orient, body_pose, left_hand_pose, right_hand_pose, jaw_pose, leye_pose, reye_pose : rotations of
+            k joints, either axis-angle (N, k, 3) or (N, 3 k), or matrices (N, k, 3, 3); each part may choose.
+            Absent parts are zero. The mean hand is added to axis-angle hands unless ``flat_hand_mean``; matrices
+            are taken as they are.
+        betas (N, num_betas), expression (N, num_expression), transl (N, 3).
+        """
+        rotations = self._rotations(
+            global_orient,
+            body_pose,
+            *((jaw_pose, leye_pose, reye_pose) if self.kind == "smplx" else ()),
+            *((left_hand_pose, right_hand_pose) if self.topology.left_hand is not None else ()),
+        )
+        coefficients = self._coefficients(betas, expression)
+        n, chain = rotations.shape[:2]
+        rest = self.joints_template + (coefficients @ self.joints_map).view(n, chain, 3)
+        turns, places = self._chain(rotations, rest)
+        offsets = places - (turns @ rest[..., None]).squeeze(-1)
+        motion = torch.cat([turns, offsets[..., None]], dim=-1).view(n, chain, 12)
+        feature = (rotations[:, 1:] - torch.eye(3, dtype=rest.dtype, device=rest.device)).reshape(n, -1)
+        vertices = self.template + (feature @ self.pose_map + coefficients @ self.shape_map).view(n, -1, 3)
+        fixed = _skin(self.weights, motion, vertices[:, : self.static])
+        corners = fixed[:, self.point_vertices]
+        joints = [places, (corners * self.point_weights[..., None]).sum(dim=2)]
+        if self.contour:
+            joints.append(self._contour(rotations, motion, vertices))
+        out = torch.cat(joints, dim=1)
+        return out if transl is None else out + transl[:, None]
+
+    def _coefficients(self, betas: Tensor, expression: Tensor | None) -> Tensor:
+        if betas.shape[1] != self.num_betas:
+            raise ValueError(f"betas are {tuple(betas.shape)}, this module takes {self.num_betas}")
+        if not self.num_expression:
+            return betas
+        if expression is None:
+            expression = betas.new_zeros(len(betas), self.num_expression)
+        return torch.cat([betas, expression], dim=1)
+
+    def _rotations(self, *parts: Tensor | None) -> Tensor:
+        """(N, J, 3, 3) from the parts in order, absent ones zero, the mean hand added to axis-angle."""
+        first = parts[0]
+        assert first is not None
+        n = len(first)
+        hands = 2 if self.topology.left_hand is not None else 0
+        widths = {"smplx": (1, 21, 1, 1, 1, 15, 15), "smplh": (1, 21, 15, 15), "smpl": (1, 23)}[self.kind]
+        matrices = []
+        for i, (part, k) in enumerate(zip(parts, widths, strict=True)):
+            if part is None:
+                part = first.new_zeros(n, k, 3)
+            if part.numel() == 9 * n * k:
+                matrices.append(part.reshape(n, k, 3, 3))
+                continue
+            vectors = part.reshape(n, k, 3)
+            side = i - (len(widths) - hands)
+            if side >= 0 and len(self.hands_mean):
+                vectors = vectors + self.hands_mean[15 * side : 15 * side + 15]
+            matrices.append(axis_angle_to_matrix(vectors))
+        return torch.cat(matrices, dim=1)
+
+    def _chain(self, rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+        """Global rotations (N, J, 3, 3) and positions (N, J, 3) of the chain joints."""
+        turns: dict[int, Tensor] = {0: rotations[:, 0]}
+        places: dict[int, Tensor] = {0: rest[:, 0]}
+        for children, parents in self._levels:
+            above = torch.stack([turns[p] for p in parents], dim=1)
+            below = above @ rotations[:, children]
+            step = above @ (rest[:, children] - rest[:, parents])[..., None]
+            spot = torch.stack([places[p] for p in parents], dim=1) + step.squeeze(-1)
+            for i, child in enumerate(children):
+                turns[child], places[child] = below[:, i], spot[:, i]
+        order = range(rotations.shape[1])
+        return torch.stack([turns[j] for j in order], dim=1), torch.stack([places[j] for j in order], dim=1)
+
+    def _contour(self, rotations: Tensor, motion: Tensor, vertices: Tensor) -> Tensor:
+        """(N, 17, 3): each instance's own contour triangles."""
+        row = contour_rows(rotations[:, list(NECK_CHAIN)])
+        corners = self.contour_vertices[row]
+        n, count = corners.shape
+        base = vertices.gather(1, corners[..., None].expand(n, count, 3))
+        moved = _skin(self.contour_skin[row], motion, base).view(n, count // 3, 3, 3)
+        return (moved * self.contour_weights[row][..., None]).sum(dim=2)
+
+
+def axis_angle_to_matrix(vectors: Tensor) -> Tensor:
+    """(..., 3) axis-angle to (..., 3, 3), with finite gradients everywhere, zero included."""
+    square = (vectors * vectors).sum(dim=-1, keepdim=True)
+    small = square < 1e-8
+    angle = torch.where(small, torch.ones_like(square), square).sqrt()
+    half = torch.where(small, 0.5 - square / 48, torch.sin(angle / 2) / angle)
+    w = torch.where(small, 1 - square / 8, torch.cos(angle / 2)).squeeze(-1)
+    x, y, z = (vectors * half).unbind(-1)
+    rows = [
+        *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    ]
+    return torch.stack(rows, dim=-1).view(*vectors.shape[:-1], 3, 3)
+
+
+def contour_rows(neck_chain: Tensor) -> Tensor:
+    """(N,) rows of the contour tables from the (N, 5, 3, 3) rotations of pelvis, spine and neck."""
+    with torch.no_grad():
+        column = neck_chain[:, -1, :, :1]
+        for joint in range(neck_chain.shape[1] - 2, -1, -1):
+            column = neck_chain[:, joint] @ column
+        x, y, z = column.squeeze(-1).unbind(-1)
+        yaw = torch.atan2(z, torch.hypot(x, y)) * (180 / math.pi)
+        rounded = yaw.clamp(max=YAW_LIMIT).round().long()
+        left = torch.where(rounded < -YAW_LIMIT, 2 * YAW_LIMIT, YAW_LIMIT - rounded)
+        return torch.where(rounded >= 0, rounded, left)
+
+
+def _skin(weights: Tensor, motion: Tensor, vertices: Tensor) -> Tensor:
+    """(N, U, 3) vertices moved by the joint motions (N, J, 12), weighted by (U, J) or (N, U, J)."""
+    # One product for all instances where they share weights: einsum folds the batch into the columns.
+    blended = torch.einsum("uj,njk->nuk", weights, motion) if weights.dim() == 2 else weights @ motion
+    a = blended.unflatten(-1, (3, 4))
+    x, y, z = vertices[..., 0:1], vertices[..., 1:2], vertices[..., 2:3]
+    return a[..., 0] * x + a[..., 1] * y + a[..., 2] * z + a[..., 3]
+
+
+def _columns(shape: Any, expression: Any) -> Tensor:
+    """(B + E, 3 K) from (K, 3, B) and (K, 3, E): coefficients times this gives flat points."""
+    both = torch.cat([torch.as_tensor(shape), torch.as_tensor(expression)], dim=2)
+    return both.reshape(-1, both.shape[2]).T
