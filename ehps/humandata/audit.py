@@ -19,14 +19,14 @@ import numpy.typing as npt
 
 from ehps.errors import UsageError
 from ehps.humandata.audit_checks import Check, checks_of
-from ehps.humandata.audit_measures import measures_of
+from ehps.humandata.audit_measures import images_missing, measures_of
 from ehps.humandata.core import HumanData
 from ehps.humandata.identity import instance_ids
 
 Array: TypeAlias = npt.NDArray[Any]
 
 PERCENTILES = (1, 5, 50, 95, 99)
-YES_OR_NO = ("finite", "duplicate")
+YES_OR_NO = ("finite", "duplicate", "image_missing")
 WORST = 12
 
 
@@ -164,7 +164,8 @@ def audit(
 
     Parameters
     ----------
-    root : folder of the images; with ``out`` the worst instances are drawn.
+    root : folder of the images: rows whose image is not there are flagged, and with ``out`` the worst instances
+        are drawn.
     out : folder for ``audit.json``, ``percentiles.csv``, ``exclude.json`` and ``worst/*.png``; nothing is written
         without it.
     limits : a :class:`Limits`, or the ones that shall differ from the defaults by name.
@@ -176,6 +177,8 @@ def audit(
     """
     limits = Limits.of(limits)
     measures = measures_of(hd)
+    if root is not None:
+        measures["image_missing"] = images_missing(hd, Path(root))
     checks = checks_of(hd, measures, limits)
     flagged = _flags(hd, checks)
     severity = np.max([check.severity for check in checks], axis=0, initial=0) if checks else np.zeros(len(hd))

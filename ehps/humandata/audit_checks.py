@@ -68,6 +68,7 @@ def _absolute(measures: Mapping[str, Array]) -> list[Check | None]:
     """Faults that have no degree."""
     return [
         _fault("finite", measures, lambda v: v == 0, "numbers that are not finite"),
+        _fault("image_missing", measures, lambda v: v > 0, "image not found"),
         _fault("duplicate", measures, lambda v: v > 0, "repeats an earlier row of the same image"),
     ]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -39,6 +41,24 @@ def measures_of(hd: HumanData) -> dict[str, Array]:
                 found[f"reprojection{part}_of_box"] = found[f"reprojection{part}_px"] / side
     found["duplicate"] = _duplicates(hd)
     return found
+
+
+def images_missing(hd: HumanData, root: Path) -> Array:
+    """(N,) 1 for rows whose image is not there. Every folder is listed once, as asking for each file is slow on
+    network drives."""
+    if not len(hd):
+        return np.zeros(0)
+    column = hd["image_path"]
+    listed: dict[str, set[str]] = {}
+    gone = []
+    for code in np.unique(column.codes).tolist():
+        folder, name = os.path.split(column.vocabulary[code])
+        if folder not in listed:
+            place = root / folder
+            listed[folder] = set(os.listdir(place)) if place.is_dir() else set()
+        if name not in listed[folder]:
+            gone.append(code)
+    return np.isin(column.codes, gone).astype(np.float64)
 
 
 def _measurable(hd: HumanData) -> dict[str, Measure]:

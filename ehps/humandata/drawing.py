@@ -114,7 +114,8 @@ def draw_boxes(
             rectangle(image, corners, colour, thin)
             label = labels[index] if labels and is_body else kind
             height = float(np.clip(max(box[2:4]) / 14, 9, 16)) if is_body else 9.0
-            text(image, label, _label_place(image, corners, height, is_body), height, colour, boxed=True)
+            place = _label_place(image, corners, height, text_length(label, height), is_body)
+            text(image, label, place, height, colour, boxed=True)
     return image
 
 
@@ -142,9 +143,10 @@ def draw_outline(
         cv2.fillConvexPoly(mask, triangle, 255, cv2.LINE_8, _SHIFT)
     contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     extent = np.ptp(np.clip(triangles.reshape(-1, 2), 0, (length, height)), axis=0).max()
-    width = width or int(np.clip(round(extent / 200), 1, 6))
+    width = width or int(np.clip(round(extent / 200), 1, 12))
     shifted = [contour - _MARGIN for contour in contours]
-    cv2.drawContours(image, shifted, -1, (0, 0, 0), width + 2, cv2.LINE_AA)
+    if width > 1:
+        cv2.drawContours(image, shifted, -1, (0, 0, 0), width + 2, cv2.LINE_AA)
     cv2.drawContours(image, shifted, -1, colour, width, cv2.LINE_AA)
     return image
 
@@ -206,7 +208,7 @@ def _widths(xy: Array, names: Sequence[str]) -> Array:
     face = np.array([skeleton.is_face(name) for name in names])
     hand = np.array([skeleton.is_hand(name) for name in names])
     widths = np.empty(len(names))
-    for members, share, most in ((~face & ~hand, 130, 10), (face, 110, 3), (hand, 60, 4)):
+    for members, share, most in ((~face & ~hand, 130, 30), (face, 110, 6), (hand, 60, 10)):
         if members.any():
             extent = np.linalg.norm(np.ptp(xy[members], axis=0))
             if members is hand:  # both hands together say nothing about the size of one
@@ -227,7 +229,8 @@ def _draw_limbs(image: Image, xy: Array, names: Sequence[str], widths: Array, co
             sides = {skeleton.side(names[a]), skeleton.side(names[b])} - {"middle"}
             inner = SIDE_COLOURS[sides.pop()] if len(sides) == 1 else colour
             if casing:
-                line(image, xy[a], xy[b], colour, width + max(2, round(0.8 * width)))
+                wide = width + (max(2, round(0.8 * width)) if min(widths[a], widths[b]) > 1 else 1)
+                line(image, xy[a], xy[b], colour, wide)
             else:
                 line(image, xy[a], xy[b], inner, width)
 
@@ -238,13 +241,15 @@ def _draw_dots(image: Image, xy: Array, names: Sequence[str], widths: Array, col
         if skeleton.is_face(name):
             circle(image, place, max(0.6, 0.9 * width), inner)
         else:
-            circle(image, place, max(1.6, 1.5 * width) + 1, (0, 0, 0))
-            circle(image, place, max(1.6, 1.5 * width), inner)
+            radius = max(1.0, 1.5 * width)
+            if radius > 1.4:
+                circle(image, place, radius + 1, (0, 0, 0))
+            circle(image, place, radius, inner)
 
 
-def _label_place(image: Image, corners: Array, height: float, above: bool) -> tuple[float, float]:
+def _label_place(image: Image, corners: Array, height: float, length: int, above: bool) -> tuple[float, float]:
     """Just above the box, or just inside it where there is no room above; parts below their box."""
-    x = float(np.clip(corners[0, 0] + 2, 2, image.shape[1] - 20))
+    x = max(2.0, min(corners[0, 0] + 2.0, image.shape[1] - length - 3.0))
     y = corners[0, 1] - 4 if above else corners[1, 1] + height + 5
     if y < height + 4:
         y = corners[0, 1] + height + 5

@@ -91,6 +91,13 @@ def test_boxes_are_drawn_labelled_and_left_out_without_confidence():
     assert draw_boxes(blank(), boxes)[:, 180:].any()
 
 
+def test_labels_at_the_right_border_stay_inside():
+    middle = draw_boxes(blank(), {"rhand_bbox_xywh": np.array([[150, 60, 30, 30, 1.0]])})
+    border = draw_boxes(blank(), {"rhand_bbox_xywh": np.array([[270, 60, 29, 30, 1.0]])})
+    label = slice(94, 110)
+    assert abs(int((middle[label] > 0).sum()) - int((border[label] > 0).sum())) < 100
+
+
 def test_the_outline_follows_the_silhouette_and_not_the_inner_edges():
     vertices = np.array([[50.0, 50], [250, 50], [250, 150], [50, 150]])
     faces = np.array([[0, 1, 2], [0, 2, 3]])
