@@ -1,0 +1,190 @@
+"""What one does with whole files: look at one, thin it out, put several together, leave bad rows out."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ehps.errors import DataError, UsageError
+from ehps.humandata import h5, schema
+from ehps.humandata import passport as passports
+from ehps.humandata.core import HumanData
+from ehps.humandata.identity import rows_with_ids
+from ehps.humandata.strings import Strings
+
+
+def info(hd: HumanData) -> dict[str, Any]:
+    """What is in ``hd``, JSON-able: path, instances, bytes, passport, misc, certificate summary and ``columns``, each
+    with name, dtype, shape, unit, meaning, bytes, and for keypoints the number of names. Reads no rows."""
+    head = hd[:0]
+    columns = [_column_info(name, head[name], hd) for name in hd.columns]
+    return {
+        "path": None if hd.source is None else str(hd.source),
+        "instances": len(hd),
+        "bytes": sum(column["bytes"] for column in columns),
+        "passport": hd.passport.to_dict(),
+        "misc": hd.misc,
+        "certificate": hd.certificate,
+        "columns": columns,
+    }
+
+
+def _column_info(name: str, head: Any, hd: HumanData) -> dict[str, Any]:
+    item = schema.field(name)
+    tail = () if isinstance(head, Strings) else head.shape[1:]
+    row = 4 if isinstance(head, Strings) else head.dtype.itemsize * int(np.prod(tail, dtype=np.int64))
+    words = head.vocabulary.blob.nbytes + head.vocabulary.offsets.nbytes if isinstance(head, Strings) else 0
+    return {
+        "name": name,
+        "dtype": schema.TEXT if isinstance(head, Strings) else str(head.dtype),
+        "shape": [len(hd), *tail],
+        "unit": item.unit if item else "",
+        "meaning": item.meaning if item else "",
+        "bytes": row * len(hd) + words,
+        "points": len(hd.keypoint_names[name]) if name in hd.keypoint_names else None,
+    }
+
+
+def sample(hd: HumanData, *, every: int | None = None, n: int | None = None, seed: int = 0) -> HumanData:
+    """Fewer rows: each ``every``-th, or ``n`` random ones in file order (the same ones for the same ``seed``).
+
+    ``every`` multiplies the passport's ``sampling``; both leave a note in ``misc['sampled']``.
+
+    Raises
+    ------
+    UsageError : neither or both given, below 1, or more rows wanted than there are.
+    """
+    if (every is None) == (n is None):
+        raise UsageError("sample takes either every or n")
+    if every is not None:
+        if every < 1:
+            raise UsageError(f"every {every} is below 1")
+        out = hd[::every]
+        out.passport = hd.passport.with_(sampling=hd.passport.sampling * every)
+        out.misc = {**hd.misc, "sampled": {"every": every, "of": len(hd)}}
+        return out
+    assert n is not None
+    if not 0 < n <= len(hd):
+        raise UsageError(f"{n} rows wanted of {len(hd)}", path=hd.source)
+    rows = np.sort(np.random.default_rng(seed).choice(len(hd), n, replace=False))
+    out = hd[rows]
+    out.misc = {**hd.misc, "sampled": {"n": n, "seed": seed, "of": len(hd)}}
+    return out
+
+
+def exclude(hd: HumanData, entries: Iterable[Mapping[str, str]], dataset: str | None = None) -> HumanData:
+    """``hd`` without the rows that an exclusion list names.
+
+    Do this before taking rows out otherwise: some ids count the persons of an image.
+
+    Parameters
+    ----------
+    entries : with ``dataset`` and ``id`` (see :mod:`ehps.humandata.identity`), as an audit writes them. Entries of
+        other datasets and rows that are not in the file are passed over; one without ``dataset`` is of any.
+    dataset : of the rows; by default what ``meta/dataset`` or the passport says.
+
+    Raises
+    ------
+    DataError : an entry has no id.
+    """
+    by_dataset: dict[str | None, list[str]] = {}
+    for entry in entries:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("id"), str):
+            raise DataError(f"{entry!r} in the exclusion list has no id", fix="write dataset, id and reason")
+        by_dataset.setdefault(entry.get("dataset"), []).append(entry["id"])
+    keep = np.ones(len(hd), bool)
+    own = set((dataset or hd.passport.dataset).split("+"))
+    for name, ids in by_dataset.items():
+        rows = rows_with_ids(hd, ids)
+        if name is not None and dataset is None and "meta/dataset" in hd:
+            rows = rows[hd["meta/dataset"][rows].equals(name)]
+        elif name is not None and name not in own:
+            continue
+        keep[rows] = False
+    out = hd[keep]
+    out.misc = {**hd.misc, "excluded": int(hd.misc.get("excluded", 0)) + int((~keep).sum())}
+    return out
+
+
+def read_exclusions(path: Path) -> list[dict[str, str]]:
+    """The entries of an exclusion list file (JSON: a list of objects with dataset, id, reason).
+
+    Raises
+    ------
+    DataError : absent or not such a list.
+    """
+    try:
+        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError("there is no such file", path=path) from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"is not a readable exclusion list ({error})", path=path) from error
+    if not isinstance(entries, list):
+        raise DataError("is not a list of exclusions", path=path, fix="give the exclude.json of an audit")
+    return entries
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge wrote: the file, its rows, and the columns left out, with the files that lack them."""
+
+    out: Path
+    instances: int
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+
+
+def merge(paths: Sequence[Path], out: Path) -> Merged:
+    """All rows of the files, in order, in one; the columns and constants that all have. Memory stays bounded.
+
+    Raises
+    ------
+    PassportError : the files give their numbers different meanings; the message names the field.
+    DataError : a file is damaged, a column has different shapes, or ``out`` cannot be written.
+    """
+    if not paths:
+        raise UsageError("nothing to merge")
+    out = Path(out)
+    parts = [_Outline.of(HumanData.open(path)) for path in paths]
+    passport = passports.merge([part.passport for part in parts])
+    filled = [part for part in parts if part.rows] or parts
+    columns = [name for name in filled[0].columns if all(name in part.columns for part in filled)]
+    left_out = {
+        name: [str(part.path) for part in filled if name not in part.columns]
+        for name in dict.fromkeys(name for part in filled for name in part.columns)
+        if name not in columns
+    }
+    first = parts[0].misc
+    misc = {key: value for key, value in first.items() if all(key in p.misc and p.misc[key] == value for p in parts)}
+    suffix = out.suffix.lower()
+    if suffix == ".h5":
+        h5.join(paths, out, passport=passport, misc=misc, certificate={}, columns=columns)
+    elif suffix == ".npz":
+        from ehps.humandata import npz
+
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+            joined = Path(folder) / "joined.h5"
+            h5.join(paths, joined, passport=passport, misc=misc, certificate={}, columns=columns)
+            npz.write(HumanData.open(joined), out)
+    else:
+        raise UsageError("a HumanData file ends in .h5 or .npz", path=out)
+    return Merged(out, sum(part.rows for part in parts), left_out)
+
+
+@dataclass(frozen=True)
+class _Outline:
+    path: Path | None
+    rows: int
+    columns: tuple[str, ...]
+    passport: passports.Passport
+    misc: dict[str, Any]
+
+    @classmethod
+    def of(cls, hd: HumanData) -> _Outline:
+        return cls(hd.source, len(hd), hd.columns, hd.passport, hd.misc)
