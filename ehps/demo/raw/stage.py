@@ -26,6 +26,62 @@ Array = npt.NDArray[Any]
 FRONT = np.diag([1.0, -1.0, -1.0])  # a body with y up, facing +z, as an upright camera in front of it sees it
 
 
+@dataclass(frozen=True)
+class Look:
+    """What makes one dataset's pictures unlike another's.
+
+    Attributes
+    ----------
+    style, scene : names of a pose style (:mod:`ehps.demo.people`) and of a background (:mod:`ehps.demo.backgrounds`).
+    yaw, spread : mean and standard deviation in degrees of how far people turn away from the camera.
+    tilt : degrees that the camera looks down.
+    share : range of the picture's height that a standing person fills.
+    people : smallest and largest number of people in a picture.
+    """
+
+    style: str = "standing"
+    scene: str = "outdoor"
+    yaw: float = 0.0
+    spread: float = 40.0
+    tilt: float = 5.0
+    share: tuple[float, float] = (0.55, 0.85)
+    people: tuple[int, int] = (1, 2)
+
+    def crowd(self, rng: np.random.Generator, pictures: int) -> Array:
+        """(pictures,) number of people in each picture."""
+        return rng.integers(self.people[0], self.people[1] + 1, pictures)
+
+
+@dataclass
+class Truth:
+    """What a converter must find: one row a person, in no particular order.
+
+    Attributes
+    ----------
+    image_path : as the converter writes it.
+    joints : (N, J, 3) camera frame of the stored picture, m.
+    points : (N, J, 2) their pixels in the stored picture.
+    gender : (N,) of the body model.
+    """
+
+    image_path: list[str]
+    joints: Array
+    points: Array
+    gender: Array
+
+    def __len__(self) -> int:
+        return len(self.image_path)
+
+    @staticmethod
+    def concat(parts: Sequence[Truth]) -> Truth:
+        return Truth(
+            [path for part in parts for path in part.image_path],
+            np.concatenate([part.joints for part in parts]),
+            np.concatenate([part.points for part in parts]),
+            np.concatenate([part.gender for part in parts]),
+        )
+
+
 @dataclass
 class View:
     """A pinhole picture: size in pixels (height, width), focal length, principal point (the middle by default)."""
@@ -71,9 +127,20 @@ class Cast:
     def rows(self, picture: int) -> Array:
         return np.flatnonzero(self.picture == picture)
 
+    def only(self, picture: int) -> Cast:
+        """The people of one picture, which becomes number 0."""
+        rows = self.rows(picture)
+        move = Rigid(self.move.rotation[rows], self.move.translation[rows])
+        zero = np.zeros(len(rows), int)
+        return Cast(self.params[rows], move, zero, self.joints[rows], self.vertices[rows])
+
     def points(self, view: View) -> Array:
         """(N, J, 2) joints in the picture."""
         return project(self.joints, view)
+
+    def truth(self, paths: Sequence[str], view: View) -> Truth:
+        """The rows a converter must find when picture ``i`` is stored as ``paths[i]``."""
+        return Truth([paths[i] for i in self.picture], self.joints, self.points(view), self.params.gender)
 
 
 def project(points: Array, view: View) -> Array:
@@ -111,9 +178,7 @@ def orientations(
     )
 
 
-def cast(
-    folder: Path, params: BodyParams, move: Rigid, picture: Array, pelvis: Array, facing: Array
-) -> Cast:
+def cast(folder: Path, params: BodyParams, move: Rigid, picture: Array, pelvis: Array, facing: Array) -> Cast:
     """Solve the raw ``global_orient`` and ``transl`` so that people stand at ``pelvis`` (camera frame) and face
     as ``facing`` (N, 3, 3) says, on top of the orientation that ``params`` already have."""
     n = len(params)
@@ -185,26 +250,45 @@ def _model(folder: Path, kind: str, gender: str, num_betas: int, flat_hand_mean:
         )
 
 
+def hand_components(folder: Path, gender: str) -> dict[str, Array]:
+    """(45, 45) PCA components of the left and right hand of SMPL-X, one a row."""
+    with np.load(folder / "smplx" / f"SMPLX_{gender.upper()}.npz") as model:
+        return {"left": model["hands_componentsl"], "right": model["hands_componentsr"]}
+
+
 def faces(folder: Path, kind: str) -> Array:
     """(F, 3) triangles of the body model."""
     return np.asarray(_model(folder, kind, "neutral", 10, False).faces).astype(np.int64)
 
 
 def paint(
-    root: Path, paths: Sequence[str], people: Cast, view: View, folder: Path, rng: np.random.Generator, *, scene: str
+    root: Path,
+    paths: Sequence[str],
+    people: Cast,
+    view: View,
+    models: Path,
+    rng: np.random.Generator,
+    *,
+    scene: str,
+    quarter_turns: int = 0,
 ) -> None:
-    """Render every picture of a cast to ``root / path``; ``scene`` names the kind of background."""
+    """Render every picture of a cast to ``root / path``.
+
+    ``scene`` names the kind of background; ``quarter_turns`` turns the picture counter-clockwise before storing.
+    """
     import cv2
 
     from ehps.demo.backgrounds import background
     from ehps.demo.render import clothing, render
 
-    triangles = faces(folder, people.params.kind)
+    triangles = faces(models, people.params.kind)
+    size = (view.height, view.width)
     for index, path in enumerate(paths):
         rows = people.rows(index)
-        backdrop = background(rng, scene, (view.height, view.width))
         colours = [clothing(rng, people.params.kind) for _ in rows]
-        picture = render(people.vertices[rows], triangles, colours, view.matrix, (view.height, view.width), backdrop)
+        backdrop = background(rng, scene, size)
+        picture = render(people.vertices[rows], triangles, colours, view.matrix, size, backdrop)
+        picture = np.ascontiguousarray(np.rot90(picture, quarter_turns)[..., ::-1])
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(root / path), picture[..., ::-1]):
+        if not cv2.imwrite(str(root / path), picture):
             raise DataError("cannot write the picture", path=root / path)

@@ -1,0 +1,126 @@
+"""A small AGORA tree: pickled tables of pictures, one fit a person in the scan's own frame, pictures at 1280 x 720."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ehps.body.params import BodyParams
+from ehps.converters import agora
+from ehps.converters.base import Rigid
+from ehps.demo.people import random_people
+from ehps.demo.raw import stage
+from ehps.demo.raw.stage import Look, Truth, View
+
+SIZE = (720, 1280)
+
+
+def write(
+    root: Path,
+    models: Path,
+    rng: np.random.Generator,
+    *,
+    look: Look,
+    pictures: int,
+    split: str = "train",
+    table: int = 0,
+    camera: str = "hdri",
+    painted: bool = True,
+) -> Truth:
+    """Write one table of ``pictures`` pictures, all with the kind of camera named by ``camera``.
+
+    ``camera`` is a marker of the picture names (``hdri``, ``cam02``, ``ag2``) or empty: the camera's place and yaw
+    then come from the table.
+    """
+    import pandas as pd
+
+    marker = f"_{camera}" if camera else ""
+    names = [f"ag_{split}set_3dpeople_{split}{table}{marker}_5_{i:05d}.png" for i in range(pictures)]
+    rows: list[dict[str, Any]] = [
+        {"imgPath": name, "camX": rng.uniform(-300, 300), "camY": rng.uniform(-300, 300), "camZ": 170.0,
+         "camYaw": rng.uniform(-180, 180)} for name in names
+    ]  # fmt: skip
+    view = View(*SIZE, agora.camera(rows[0])[3] / 36 * SIZE[1])
+    picture, pelvis = stage.places(rng, look.crowd(rng, pictures), view, share=look.share)
+    n = len(picture)
+    genders = rng.choice(["male", "female"], n)
+    params = random_people(n, rng, style=look.style, gender=genders)
+    yaw = rng.uniform(-180, 180, n)
+    people = [place_person(rows[i], yaw[k], pelvis[k]) for k, i in enumerate(picture)]
+    moves = [agora_motion(rows[i], person) for i, person in zip(picture, people, strict=True)]
+    facing = stage.orientations(rng, n, yaw=look.yaw, spread=look.spread, tilt=look.tilt)
+    move = Rigid(np.stack([r for r, _ in moves]), np.stack([t for _, t in moves]))
+    cast = stage.cast(models, params, move, picture, pelvis, facing)
+    for k, person in enumerate(people):
+        path = f"smplx_gt/{split}set_3dpeople_adults_bfh/{split}{table}_{k:04d}.obj"
+        save_fit(root / path, cast.params[k : k + 1])
+        person |= {"gender": str(genders[k]), "kid": False, "age": "31-50", "ethnicity": "not stated",
+                   "occlusion": float(rng.uniform(0, 60)), "isValid": True, "gt_path_smplx": path}  # fmt: skip
+    fill(rows, people, cast, view)
+    frame = pd.DataFrame(rows)
+    target = root / "SMPLX" / f"{split}_{table}_withjv.pkl"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(pickle.dumps(frame))
+    folder = f"train_{table}" if split == "train" else split
+    paths = [f"{folder}/{name.removesuffix('.png')}_1280x720.png" for name in names]
+    if painted:
+        stage.paint(root, paths, cast, view, models, rng, scene=look.scene)
+    return cast.truth(paths, view)
+
+
+def place_person(row: dict[str, Any], yaw: float, pelvis: np.ndarray) -> dict[str, Any]:
+    """Unreal place (cm) and yaw (degrees) of a scan whose middle is about at ``pelvis`` in the camera."""
+    at_origin = {"X": 0.0, "Y": 0.0, "Z": 0.0, "Yaw": yaw}
+    rotation, translation = agora_motion(row, at_origin)
+    # u(X, Y, Z) = (Y, -Z, X) / 100 enters turned like the world: turn = R (Ry(yaw - 90) diag(1,-1,-1))^-1.
+    turn = rotation @ np.linalg.inv(rotation_about_y(yaw - 90) @ stage.FRONT)
+    world = turn.T @ (pelvis - translation)
+    return {"X": 100 * world[2], "Y": 100 * world[0], "Z": -100 * (world[1] + 0.3), "Yaw": yaw}
+
+
+def agora_motion(row: dict[str, Any], person: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Scan to camera, written out from the published projection: flip, turn by the scan's yaw, move to its place, then
+    into the camera."""
+    place, cam_yaw, pitch, _ = agora.camera(row)
+    known = any(marker in row["imgPath"] for marker in agora.CAMERAS)
+    world_to_camera = rotation_about_x(pitch) @ rotation_about_y(-cam_yaw)
+    x, y, z = (float(v) / 100 for v in place)
+    eye = np.array([y, -z, x]) + (0 if known else np.array([0, -1.7, 0]))
+    origin = np.array([person["Y"], -person["Z"], person["X"]]) / 100
+    rotation = world_to_camera @ rotation_about_y(person["Yaw"] - 90) @ stage.FRONT
+    return rotation, world_to_camera @ (origin - eye)
+
+
+def rotation_about_x(degrees: float) -> np.ndarray:
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+
+
+def rotation_about_y(degrees: float) -> np.ndarray:
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+
+
+def save_fit(path: Path, params: BodyParams, betas: np.ndarray | None = None) -> None:
+    """The parameters beside an ``.obj``: float32 arrays with a leading 1; children have 11 ``betas``."""
+    values = {name: value.reshape(1, -1).astype(np.float32) for name, value in params.arrays().items()}
+    if betas is not None:
+        values["betas"] = np.asarray(betas, np.float32).reshape(1, -1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".pkl").write_bytes(pickle.dumps(values))
+
+
+def fill(rows: list[dict[str, Any]], people: Sequence[dict[str, Any]], cast: stage.Cast, view: View) -> None:
+    """Add the lists over people, and their joints and vertices, to the rows of a table."""
+    points = cast.points(view)[:, :127] * (2160 / view.height)
+    names = list(people[0])
+    for i, row in enumerate(rows):
+        inside = cast.rows(i)
+        row |= {name: [people[k][name] for k in inside] for name in names}
+        row["gt_joints_2d"] = [points[k].astype(np.float32) for k in inside]
+        row["gt_joints_3d"] = [cast.joints[k, :127].astype(np.float32) for k in inside]
+        row["gt_verts"] = [cast.vertices[k].astype(np.float32) for k in inside]

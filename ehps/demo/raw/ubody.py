@@ -1,0 +1,66 @@
+"""A small UBody tree: scenes with COCO-WholeBody-like annotations, fits by annotation id, split lists."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ehps.demo.raw import stage, wholebody
+from ehps.demo.raw.stage import Look, Truth, View
+
+
+def write(
+    root: Path,
+    models: Path,
+    rng: np.random.Generator,
+    *,
+    look: Look,
+    pictures: int,
+    scene: str = "Speech",
+    clip: str = "Speech_S1_Trim1",
+    held_out: bool = False,
+    view: View | None = None,
+    painted: bool = True,
+) -> Truth:
+    """Write one clip into a scene; ``held_out`` puts its video on the intra-scene test list."""
+    view = view or View(360, 640, 700.0)
+    cast, views = wholebody.people(models, rng, look, pictures, view)
+    points = np.stack([stage.project(cast.joints[k], own) for k, own in enumerate(views)])
+    folder = root / "annotations" / scene
+    coco, fits = _existing(folder)
+    start = 10 * len(coco["images"]) + 7  # ids are neither consecutive nor list positions
+    image_ids = [start + 10 * i for i in range(pictures)]
+    ids = [3 * (len(coco["annotations"]) + k) + 1 for k in range(len(cast))]
+    names = [f"{clip}/{clip}/{i + 1:06d}.png" for i in range(pictures)]
+    for i, name in zip(image_ids, names, strict=True):
+        coco["images"].append({"id": i, "file_name": name, "height": view.height, "width": view.width})
+    for k, i in enumerate(cast.picture):
+        record = wholebody.annotation(points[k], view, id=ids[k], image_id=image_ids[i])
+        coco["annotations"].append(record | {"valid_label": 2})
+        fits[str(ids[k])] = wholebody.fit(cast, k, views[k])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "keypoint_annotation.json").write_text(json.dumps(coco))
+    (folder / "smplx_annotation.json").write_text(json.dumps(fits))
+    add_to_list(root, "intra", [clip.split("_Trim")[0]] if held_out else [])
+    add_to_list(root, "inter", [])
+    paths = [f"images/{scene}/{name}" for name in names]
+    if painted:
+        wholebody.paint(root, paths, cast, views, models, rng, look.scene)
+    return Truth([paths[i] for i in cast.picture], cast.joints, points, cast.params.gender)
+
+
+def _existing(folder: Path) -> tuple[dict[str, list[dict[str, object]]], dict[str, object]]:
+    if not folder.is_dir():
+        return {"images": [], "annotations": []}, {}
+    keypoints = json.loads((folder / "keypoint_annotation.json").read_text())
+    return keypoints, json.loads((folder / "smplx_annotation.json").read_text())
+
+
+def add_to_list(root: Path, kind: str, videos: list[str]) -> None:
+    """Add videos to the ``intra`` or ``inter`` scene test list."""
+    path = root / "splits" / f"{kind}_scene_test_list.npy"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = np.load(path).tolist() if path.exists() else []
+    np.save(path, np.array([*known, *videos], dtype="<U80"))
