@@ -69,7 +69,7 @@ def complete(rows: Instances, context: Context, images: ImageIndex, limit: int |
     if not len(rows):
         return out
     rows = _with_images(spread(rows), context, images, account)
-    rows = take(rows, account.drop(rows, unusable(rows)))
+    rows = take(rows, account.drop(rows, unusable(rows))) if len(rows) else rows
     parts: list[HumanData] = []
     for block in _blocks(rows):
         part = _complete_block(block, context, account)
@@ -129,6 +129,8 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
     if box is not None:
         keep = account.drop(posed.rows, {"body box empty or outside the image": box[:, 4] <= 0})
         posed, box = posed.kept(keep), box[keep]
+    if not len(posed.rows):
+        return HumanData({})
     rows, body, names = posed.rows, posed.body, posed.names
     columns: dict[str, Any] = {"image_path": list(rows.image_path)}
     keypoint_names: dict[str, tuple[str, ...]] = {}
