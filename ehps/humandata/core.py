@@ -24,6 +24,8 @@ Array: TypeAlias = npt.NDArray[Any]
 Column: TypeAlias = Array | Strings
 Rows: TypeAlias = int | slice | Sequence[int] | Array
 
+_WHOLE = (int, np.integer)  # a tuple: building int | np.integer at every access would cost more than the access
+
 
 class HumanData:
     """N person instances, one row each, as named columns.
@@ -108,7 +110,7 @@ class HumanData:
                 have = ", ".join(self._columns)
                 raise UsageError(f"no column {key!r}; there are: {have}", path=self.source) from None
             return value.taken() if isinstance(value, Picked) else value
-        if isinstance(key, int | np.integer):
+        if isinstance(key, _WHOLE):
             n = int(key) + (self._length if key < 0 else 0)
             if not 0 <= n < self._length:
                 raise IndexError(f"row {key} of {self._length}")

@@ -11,6 +11,7 @@ attributes to 64 kB). Any HDF5 tool reads such a file. The same content always g
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,7 +129,7 @@ def _array(file: Any, name: str, mapped: MappedFile) -> Array:
     dtype, shape = dataset.dtype, dataset.shape
     if dtype.kind not in "biuf" or not shape:
         raise ValueError(f"{name} holds {dtype} of shape {shape}")
-    size = int(np.prod(shape, dtype=np.int64))
+    size = math.prod(shape)
     offset = dataset.get_offset()
     if size == 0:
         return np.zeros(shape, dtype)

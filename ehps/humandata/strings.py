@@ -8,6 +8,8 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
+_WHOLE = (int, np.integer)  # a tuple: building int | np.integer at every access would cost more than the access
+
 
 class Vocabulary(Sequence[str]):
     """Distinct strings as one UTF-8 blob and ``len + 1`` offsets into it; decoded one at a time."""
@@ -81,7 +83,7 @@ class Strings:
     @overload
     def __getitem__(self, rows: slice | npt.NDArray[np.generic]) -> Strings: ...
     def __getitem__(self, rows: int | np.integer | slice | npt.NDArray[np.generic]) -> str | Strings:
-        if isinstance(rows, int | np.integer):
+        if isinstance(rows, _WHOLE):
             return self.vocabulary[int(self.codes[rows])]
         return Strings(self.codes[rows], self.vocabulary)
 
