@@ -41,28 +41,6 @@ def as_dict(dataset: str) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(card))) | {"available": registry.available(dataset)}
 
 
-def attributes() -> pd.DataFrame:
-    """What rankings are compared with: one row a dataset id, columns of the card's attributes."""
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {
-                "dataset": card.id,
-                "name": card.name,
-                "published_instances": card.splits[card.default_split],
-                "appearance": card.appearance,
-                "scene": card.scene,
-                "persons": card.persons,
-                "annotation": "pseudo" if "pseudo" in card.annotation else "captured or exact",
-                "body_model": card.body_model,
-                "commercial": card.commercial,
-            }
-            for card in registry.cards()
-        ]
-    )
-
-
 def page(dataset: str) -> str:
     """The dataset's page in Markdown: facts, counts, raw layout, how to get and convert it."""
     card = registry.card(dataset)

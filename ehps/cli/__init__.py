@@ -1,0 +1,93 @@
+"""The ``ehps`` command: each command is a few lines over one library call.
+
+Exit codes: 0 done, 1 the data or the machine is at fault, 2 the call is. Errors are printed as one sentence with
+the file, the fault and the remedy; a traceback only with ``--debug``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ehps import __version__
+from ehps.cli.analysis import analysis
+from ehps.cli.benchmark import benchmark
+from ehps.cli.common import FILE, Commands, as_json, body_models, pairs
+from ehps.cli.humandata import humandata
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="ehps")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def main(debug: bool) -> None:
+    """Which expressive human pose and shape data is worth training on?
+
+    Convert raw datasets into unified files, train and test a model on each, rank them, see why, select.
+    """
+
+
+main.add_command(humandata)
+main.add_command(benchmark)
+main.add_command(analysis)
+
+
+@main.command()
+@click.option("--out", type=FILE, default=Path("demo-out"), show_default=True, help="Folder for everything it makes.")
+@click.option("--seed", default=0, show_default=True)
+def demo(out: Path, seed: int) -> None:
+    """Everything, end to end, on generated data: convert, train, test, rank, draw, report."""
+    from ehps.demo.run import run
+
+    run(out, seed=seed)
+
+
+@main.command()
+@click.argument("dataset", required=False)
+@as_json
+def datasets(dataset: str | None, as_json: bool) -> None:
+    """The datasets and whether they can be converted; one of them whole with its raw layout."""
+    from ehps.converters import cards
+    from ehps.tables import show
+
+    if dataset is None:
+        show(cards.overview(), json=as_json)
+    elif as_json:
+        click.echo(json.dumps(cards.as_dict(dataset), indent=2))
+    else:
+        click.echo(cards.page(dataset))
+
+
+@main.command()
+@click.argument("dataset")
+@click.argument("raw", type=FILE)
+@click.option("--split", help="One of the dataset's splits; its first by default.")
+@click.option("--out", type=FILE, required=True, help="The file to write: .h5 (native) or .npz (exchange).")
+@body_models
+@click.option("--jobs", default=1, show_default=True, help="Units read in parallel.")
+@click.option("--backend", type=click.Choice(["loky", "dask", "ray"]), default="loky", show_default=True)
+@click.option("--limit", type=int, help="Stop after this many instances.")
+@click.option("--skip-bad", is_flag=True, help="Finish without units that cannot be read.")
+@click.option("--strict-images", is_flag=True, help="An image that is named but absent is an error.")
+@click.option("--frames", type=FILE, help="Extract frames of video datasets into this folder.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Options of the dataset, see its card.")
+@as_json
+def convert(dataset: str, raw: Path, as_json: bool, options: tuple[str, ...], **kwargs: Any) -> None:
+    """Convert the raw DATASET in folder RAW into one HumanData file."""
+    from ehps.converters.pipeline import convert as run
+
+    report = run(dataset, raw, options=pairs(options), **kwargs)
+    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else report.text())
+
+
+@main.command()
+@body_models
+@as_json
+def doctor(body_models: Path | None, as_json: bool) -> None:
+    """What this machine has, which body models are found or missing, and what to do about it."""
+    from ehps.doctor import examine
+    from ehps.tables import show
+
+    show(examine(body_models), json=as_json)

@@ -1,0 +1,178 @@
+"""``ehps analysis``: rankings, why they are so, what to train on, the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ehps.cli.common import FILE, as_json, pairs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@click.group()
+def analysis() -> None:
+    """Rankings, why they are so, what to train on; from run folders or from published numbers."""
+
+
+results_folder = click.option("--results", type=FILE, help="Folder of run folders; published numbers without it.")
+save_to = click.option("--out", type=FILE, help="Also write the table: .md, .csv, .tex or .json.")
+
+
+def ranking_of(results: Path | None, model: str | None) -> pd.DataFrame:
+    """Ranked training sets of a folder of runs, or the published ranking."""
+    from ehps.analysis import published, ranking
+
+    if results is None:
+        return published.single_dataset_ranks(model or "smpler_x_s")
+    from ehps.benchmark import results as runs
+
+    ranked = ranking.rank(runs.load(results), runs.load_errors(results))
+    return ranked if model is None else ranked[ranked["model"] == model].reset_index(drop=True)
+
+
+def printed_and_saved(frame: pd.DataFrame, out: Path | None, as_json: bool, digits: int = 1) -> None:
+    from ehps.analysis import tables
+    from ehps.tables import show
+
+    show(frame, json=as_json, digits=digits)
+    if out is not None:
+        tables.write(frame, out)
+
+
+@analysis.command()
+@results_folder
+@click.option("--model", help="Rank the sets of this model only.")
+@save_to
+@as_json
+def rank(results: Path | None, model: str | None, out: Path | None, as_json: bool) -> None:
+    """Training sets by mean primary error."""
+    from ehps.analysis import ranking
+
+    ranked = ranking_of(results, model)
+    printed_and_saved(ranked if results is None else ranking.presentable(ranked), out, as_json)
+
+
+@analysis.command()
+@results_folder
+@click.option("--model", help="Use the sets of this model only.")
+@click.option("--figure", type=FILE, help="Draw rank against size: .png, .pdf or .svg.")
+@click.option("--by", default="appearance", show_default=True, help="Attribute that colours the figure.")
+@save_to
+@as_json
+def factors(
+    results: Path | None, model: str | None, figure: Path | None, by: str, out: Path | None, as_json: bool
+) -> None:
+    """Rank against size, scene, real or synthetic, kind of annotation."""
+    from ehps.analysis import factors as study
+    from ehps.analysis import figures
+    from ehps.converters import registry
+
+    ranked, cards = ranking_of(results, model), study.card_attributes(registry.cards())
+    printed_and_saved(study.factors(ranked, cards), out, as_json, digits=3)
+    if figure is not None:
+        click.echo(figures.save(study.figure(ranked, cards, by), figure))
+
+
+data_files = click.argument("files", type=FILE, nargs=-1, required=True)
+image_roots = click.option("--root", "roots", multiple=True, metavar="FILE=DIR", help="Image folder of one FILE.")
+
+
+def samples_of(files: Sequence[Path], test: Sequence[Path], roots: Sequence[str], n: int) -> Any:
+    from ehps.analysis import attributes as study
+
+    where = {Path(file): Path(folder) for file, folder in pairs(roots).items()}
+    roles = [(file, "train") for file in files] + [(file, "test") for file in test]
+    sources = [study.Source(file, role, root=where.get(file)) for file, role in roles]
+    chosen = study.ATTRIBUTES if where else [a for a in study.ATTRIBUTES if a != "image"]
+    return study.collect(sources, n=n, attributes=chosen)
+
+
+@analysis.command()
+@data_files
+@click.option("--test", type=FILE, multiple=True, help="A test set's file, marked in the figure.")
+@image_roots
+@click.option("--n", default=500, show_default=True, help="Instances drawn of each file.")
+@click.option("--figure", type=FILE, help="Draw the UMAP of every attribute: .png, .pdf or .svg.")
+@save_to
+@as_json
+def attributes(
+    files: tuple[Path, ...], test: tuple[Path, ...], roots: tuple[str, ...], n: int, figure: Path | None,
+    out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """How FILES cover the test sets in images, orientation, pose and shape."""
+    from ehps.analysis import attributes as study
+    from ehps.analysis import figures
+
+    samples = samples_of(files, test, roots, n)
+    printed_and_saved(study.coverage_table(samples), out, as_json, digits=3)
+    if figure is not None:
+        present = [name for name, values in samples.values.items() if values]
+        click.echo(figures.save(study.figure({name: study.embed(samples, name) for name in present}), figure))
+
+
+@analysis.command()
+@data_files
+@results_folder
+@click.option("--budget", type=int, required=True, help="Most instances in all.")
+@click.option("--sets", default=10, show_default=True, help="Most datasets.")
+@click.option("--diversity", default=0.3, show_default=True, help="0: rank alone decides, 1: distance alone.")
+@click.option("--model", help="Use the ranks of this model.")
+@save_to
+@as_json
+def select(
+    files: tuple[Path, ...], results: Path | None, budget: int, sets: int, diversity: float, model: str | None,
+    out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Which of FILES to train on, and how many instances of each, under a budget."""
+    from ehps.analysis import attributes as study
+    from ehps.analysis.select import select as choose
+    from ehps.humandata import HumanData
+
+    opened = {HumanData.open(file).passport.dataset: HumanData.open(file) for file in files}
+    samples = study.collect(list(opened.values()), attributes=["body_pose"])
+    distances = study.distance_matrix(samples, "body_pose")
+    sizes = {name: len(hd) for name, hd in opened.items()}
+    ranked = ranking_of(results, model)
+    printed_and_saved(choose(ranked, sizes, budget, sets=sets, distances=distances, diversity=diversity), out, as_json)
+
+
+@analysis.command()
+@click.option("--results", type=FILE, required=True, help="Folder of run folders.")
+@click.option("--out", type=FILE, required=True, help="The page to write, .html.")
+@click.option("--data", "files", type=FILE, multiple=True, help="HumanData files of training sets, for attributes.")
+@click.option("--test", type=FILE, multiple=True, help="HumanData files of test sets.")
+@image_roots
+@click.option("--title", default="Which data is worth training on?", show_default=True)
+def report(
+    results: Path, out: Path, files: tuple[Path, ...], test: tuple[Path, ...], roots: tuple[str, ...], title: str
+) -> None:
+    """One self-contained HTML page: ranking, factors, attributes, selection, conversions, protocols."""
+    from ehps.analysis import attributes as study
+    from ehps.analysis import factors, published, ranking
+    from ehps.analysis.curves import read_curves
+    from ehps.analysis.report import ReportInputs
+    from ehps.analysis.report import report as write
+    from ehps.benchmark import results as runs
+    from ehps.converters import registry
+
+    ranked = ranking_of(results, None)
+    samples = samples_of(files, test, roots, 500) if files else None
+    present = [name for name, values in samples.values.items() if values] if samples else []
+    reports = [path for file in (*files, *test) if (path := file.with_name(file.name + ".report.json")).exists()]
+    inputs = ReportInputs(
+        title=title,
+        ranked=ranked,
+        comparison=ranking.compare(ranked, published.single_dataset_ranks()),
+        results=runs.load(results),
+        attributes=factors.card_attributes(registry.cards()),
+        samples=samples,
+        embeddings={name: study.embed(samples, name) for name in present},
+        conversions=reports,
+        training=read_curves(results),
+    )
+    click.echo(write(inputs, out))

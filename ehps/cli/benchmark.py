@@ -1,0 +1,113 @@
+"""``ehps benchmark``: train, test, run a matrix, see where it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ehps.cli.common import FILE, as_json, body_models
+from ehps.errors import UsageError
+
+
+@click.group()
+def benchmark() -> None:
+    """Train and test models; every result is kept in a run folder and not computed twice."""
+
+
+@benchmark.command()
+@click.argument("data", type=FILE)
+@click.option("--images", type=FILE, help="Folder of the images; that of DATA by default.")
+@click.option("--out", type=FILE, required=True, help="The run folder.")
+@click.option("--name", help="What the training set is called in results.")
+@click.option("--model", default="tiny", show_default=True)
+@click.option("--steps", default=1000, show_default=True)
+@click.option("--batch-size", default=32, show_default=True)
+@click.option("--lr", default=5e-4, show_default=True)
+@click.option("--seed", default=2023, show_default=True)
+@click.option("--interval", default=1, show_default=True, help="Every how manieth row is trained on.")
+@click.option("--workers", default=2, show_default=True)
+@body_models
+def train(
+    data: Path,
+    images: Path | None,
+    out: Path,
+    name: str | None,
+    interval: int,
+    body_models: Path | None,
+    **settings: Any,
+) -> None:
+    """Train one model on the HumanData file DATA."""
+    from ehps.benchmark.evaluate import train_cell
+    from ehps.benchmark.specs import SetSpec, TrainConfig
+
+    spec = SetSpec(data, images or data.parent, interval)
+    run = train_cell(out, name or data.stem, spec, TrainConfig(**settings), bodies(body_models))
+    click.echo(run.checkpoint)
+
+
+@benchmark.command()
+@click.argument("run", type=FILE)
+@click.argument("data", type=FILE)
+@click.option("--images", type=FILE, help="Folder of the images; that of DATA by default.")
+@click.option("--protocol", required=True, help="How to score: agora-val, ubody-intra[step=1], ...")
+@click.option("--name", help="What the test set is called in results.")
+@click.option("--checkpoint", type=FILE, help="Test these weights; RUN gets the results.")
+@body_models
+@as_json
+def evaluate(
+    run: Path, data: Path, images: Path | None, protocol: str, name: str | None, checkpoint: Path | None,
+    body_models: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Test the model of run folder RUN on the HumanData file DATA."""
+    import pandas as pd
+
+    from ehps.benchmark.evaluate import evaluate as test
+    from ehps.benchmark.score import printed
+    from ehps.benchmark.specs import SetSpec
+    from ehps.tables import show
+
+    spec = SetSpec(data, images or data.parent, protocol=protocol)
+    score = test(run, name or data.stem, spec, bodies(body_models), checkpoint=checkpoint)
+    show(pd.DataFrame(score.metrics), json=as_json)
+    if not as_json:
+        click.echo("\n".join(f"{metric}: {value:.2f}" for metric, value in printed(score.metrics).items()))
+
+
+@benchmark.command("run")
+@click.argument("suite", type=FILE)
+@click.option("--out", type=FILE, required=True, help="Folder of all run folders.")
+@body_models
+@as_json
+def run_suite(suite: Path, out: Path, body_models: Path | None, as_json: bool) -> None:
+    """Run the matrix of SUITE (a yaml file: train sets, test sets, model); what is there is not computed again."""
+    from ehps.benchmark import suite as suites
+    from ehps.tables import show
+
+    wanted = suites.load_suite(suite)
+    state = suites.run_suite(wanted, out, body_models=bodies(body_models or wanted.body_models))
+    show(state, json=as_json)
+    if (state["state"] == "failed").any():
+        raise click.exceptions.Exit(1)
+
+
+@benchmark.command()
+@click.argument("folder", type=FILE)
+@as_json
+def status(folder: Path, as_json: bool) -> None:
+    """What of a suite is done, failed, or missing."""
+    from ehps.benchmark import suite
+    from ehps.tables import show
+
+    show(suite.status(folder), json=as_json)
+
+
+def bodies(folder: Path | None) -> Any:
+    """The body models in ``folder``, which must be given."""
+    from ehps.body.files import BodyModels, body_models_folder
+
+    found = body_models_folder(folder)
+    if found is None:
+        raise UsageError("this needs body models", fix="pass --body-models DIR or set EHPS_BODY_MODELS")
+    return BodyModels(found)

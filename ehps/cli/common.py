@@ -1,0 +1,48 @@
+"""Options and helpers that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ehps.errors import EhpsError, UsageError
+
+FILE = click.Path(path_type=Path)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+body_models = click.option(
+    "--body-models", type=FILE, envvar="EHPS_BODY_MODELS", help="Folder of SMPL-X, SMPL-H and SMPL files."
+)
+
+
+class Commands(click.Group):
+    """A group whose commands report :class:`EhpsError` as a sentence and its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EhpsError as error:
+            if ctx.find_root().params.get("debug"):
+                raise
+            click.secho(f"error: {error}", fg="red", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.secho("interrupted; the same command goes on from here", fg="yellow", err=True)
+            ctx.exit(130)
+
+
+def pairs(values: Sequence[str]) -> dict[str, str]:
+    """``name=value`` arguments as a dict."""
+    for value in values:
+        if "=" not in value:
+            raise UsageError(f"{value!r} is not name=value")
+    return dict(value.split("=", 1) for value in values)
+
+
+def number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a number") from None

@@ -1,0 +1,168 @@
+"""``ehps humandata``: look at, check, draw, change and export files."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ehps.cli.common import FILE, as_json, number, pairs
+
+if TYPE_CHECKING:
+    from ehps.humandata import HumanData
+
+
+@click.group()
+def humandata() -> None:
+    """Look at, check, draw, change and export HumanData files."""
+
+
+def opened(command: Callable[..., None]) -> Callable[..., None]:
+    """Hand the command the file of its FILE argument as ``hd``."""
+
+    @click.argument("file", type=FILE)
+    @functools.wraps(command)
+    def wrapper(file: Path, **kwargs: Any) -> None:
+        from ehps.humandata import HumanData
+
+        command(hd=HumanData.open(file), **kwargs)
+
+    return wrapper
+
+
+root = click.option("--root", type=FILE, help="Folder that image paths are relative to.")
+
+
+@humandata.command()
+@as_json
+@opened
+def info(hd: HumanData, as_json: bool) -> None:
+    """What is in FILE: columns with shape, unit and meaning, and its passport."""
+    import pandas as pd
+
+    from ehps.humandata.operations import info as facts_of
+    from ehps.tables import show
+
+    facts = facts_of(hd)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    click.echo(f"{hd.source}: {len(hd):,} instances")
+    passport = {key: value for key, value in facts["passport"].items() if value is not None}
+    click.echo("passport: " + ", ".join(f"{key} {value}" for key, value in passport.items()))
+    columns = pd.DataFrame(facts["columns"])
+    columns["shape"] = [" x ".join(map(str, shape)) for shape in columns["shape"]]
+    show(columns[["name", "shape", "dtype", "unit", "meaning"]])
+
+
+@humandata.command()
+@as_json
+@opened
+def validate(hd: HumanData, as_json: bool) -> None:
+    """Check FILE against the schema; exit code 1 when something contradicts it."""
+    import pandas as pd
+
+    from ehps.tables import show
+
+    problems = hd.validate()
+    if as_json or problems:
+        rows = [{"column": p.column, "problem": p.what, "rows": p.count} for p in problems]
+        show(pd.DataFrame(rows, columns=["column", "problem", "rows"]), json=as_json)
+    else:
+        click.echo(f"{hd.source}: {len(hd):,} instances, no problems")
+    if problems:
+        raise click.exceptions.Exit(1)
+
+
+@humandata.command()
+@root
+@click.option("--out", type=FILE, help="Folder for percentiles, the exclusion list and drawings of the worst.")
+@click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE", help="Change a limit.")
+@click.option("--worst", default=12, show_default=True, help="How many instances to draw.")
+@as_json
+@opened
+def audit(
+    hd: HumanData, root: Path | None, out: Path | None, limits: tuple[str, ...], worst: int, as_json: bool
+) -> None:
+    """What conversion measured on FILE: percentiles, doubtful instances, an exclusion list."""
+    import pandas as pd
+
+    from ehps.humandata.audit import audit as run
+    from ehps.tables import show
+
+    found = run(hd, root, out, {k: number(v) for k, v in pairs(limits).items()}, worst=worst)
+    if as_json:
+        click.echo(found.to_json())
+        return
+    show(pd.DataFrame(found.percentiles).T.rename_axis("measure").reset_index(), title="Percentiles", digits=3)
+    counts = pd.DataFrame(list(found.counts.items()), columns=["check", "instances"])
+    show(counts, title=f"{len(found.flagged):,} of {len(hd):,} instances are doubtful")
+    for page in found.pages:
+        click.echo(f"drawn: {page}")
+
+
+@humandata.command()
+@click.option("--root", type=FILE, required=True, help="Folder that image paths are relative to.")
+@click.option("--out", type=FILE, required=True, help="Folder for the pictures.")
+@click.option("--n", default=12, show_default=True, help="How many instances, drawn at random.")
+@click.option("--rows", help="Show these rows instead: 3,17,40.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--columns", help="Keypoint and box columns to draw, separated by commas.")
+@opened
+def view(hd: HumanData, root: Path, out: Path, n: int, rows: str | None, seed: int, columns: str | None) -> None:
+    """Draw instances of FILE on their photographs."""
+    from ehps.humandata.view import view as draw
+
+    wanted = None if rows is None else [int(number(row)) for row in rows.split(",")]
+    pages = draw(hd, root, out, rows=wanted, n=n, seed=seed, columns=columns.split(",") if columns else None)
+    for page in pages:
+        click.echo(page)
+    if pages.missing:
+        click.secho(
+            f"{len(pages.missing)} images are not below {root}, {pages.missing[0]} for one", fg="yellow", err=True
+        )
+
+
+@humandata.command()
+@click.option("--for", "target", type=click.Choice(["smpler-x", "smplest-x", "aios"]), help="A loader to write for.")
+@click.option("--out", type=FILE, required=True, help="An .npz or .h5 file; with --for, the loader's folder.")
+@opened
+def export(hd: HumanData, target: str | None, out: Path) -> None:
+    """Write FILE in another format, or where a training code's loader looks for it."""
+    from ehps.humandata.export import export_for
+
+    for path in export_for(hd, target, out) if target else [hd.save(out)]:
+        click.echo(path)
+
+
+@humandata.command()
+@click.argument("files", type=FILE, nargs=-1, required=True)
+@click.option("--out", type=FILE, required=True)
+def merge(files: tuple[Path, ...], out: Path) -> None:
+    """Put all rows of FILES into one file; files whose numbers mean different things are refused."""
+    from ehps.humandata.operations import merge as run
+
+    click.echo(run(files, out))
+
+
+@humandata.command()
+@click.option("--every", type=int, help="Every how manieth row.")
+@click.option("--n", type=int, help="So many random rows.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
+@click.option("--out", type=FILE, required=True)
+@opened
+def sample(hd: HumanData, every: int | None, n: int | None, seed: int, exclude: Path | None, out: Path) -> None:
+    """Take fewer rows of FILE."""
+    from ehps.humandata import operations
+
+    if exclude is not None:
+        hd = operations.exclude(hd, operations.read_exclusions(exclude))
+    if every is not None or n is not None:
+        hd = operations.sample(hd, every=every, n=n, seed=seed)
+    hd.save(out)
+    click.echo(f"{out}: {len(hd):,} instances")
