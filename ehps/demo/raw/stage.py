@@ -174,7 +174,7 @@ def orientations(
     return (
         Rotation.from_euler("x", tilt, degrees=True).as_matrix()
         @ FRONT
-        @ Rotation.from_euler("y", angles, degrees=True).as_matrix()
+        @ Rotation.from_euler("y", angles[:, None], degrees=True).as_matrix()
     )
 
 
