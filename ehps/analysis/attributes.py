@@ -38,7 +38,7 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 
-_TITLES = {"image": "image", "global_orient": "global orientation", "body_pose": "body pose", "betas": "body shape"}
+TITLES = {"image": "image", "global_orient": "global orientation", "body_pose": "body pose", "betas": "body shape"}
 _BODY: dict[str, Callable[[HumanData], Array]] = {
     "global_orient": features.global_orient,
     "body_pose": features.body_pose,
@@ -179,26 +179,23 @@ def embed(
 def figure(embeddings: Mapping[str, pd.DataFrame]) -> Figure:
     """One panel an attribute: training samples in their dataset's colour, test samples outlined in front of them."""
     with figures.styled():
-        drawing, axes = figures.panels(len(embeddings), height=3.4, columns=min(2, max(1, len(embeddings))))
+        columns = 3 if len(embeddings) == 3 else min(2, max(1, len(embeddings)))
+        drawing, axes = figures.panels(len(embeddings), width=10, height=10 / columns * 0.75, columns=columns)
         for panel, (attribute, frame) in zip(axes, embeddings.items(), strict=True):
             for role in ("train", "test"):
                 for name, part in frame[frame["role"] == role].groupby("dataset", sort=False):
                     look = figures.style(str(name))
-                    edge = {"edgecolors": figures.INK, "linewidths": 0.7} if role == "test" else {"linewidths": 0}
-                    size, alpha, marker = (16, 0.9, look.marker) if role == "test" else (7, 0.5, look.marker)
+                    edge = {"edgecolors": figures.INK, "linewidths": 0.6} if role == "test" else {"linewidths": 0}
+                    size, alpha = (11, 0.9) if role == "test" else (7, 0.55)
                     panel.scatter(
-                        part["x"], part["y"], s=size, c=look.colour, marker=marker, alpha=alpha, rasterized=True,
+                        part["x"], part["y"], s=size, c=look.colour, marker=look.marker, alpha=alpha, rasterized=True,
                         label=_shown(str(name)), **edge,
                     )  # fmt: skip
-            panel.set_title(f"{_TITLES.get(attribute, attribute)} ({frame.attrs.get('method', 'embedding').upper()})")
+            panel.set_title(f"{TITLES.get(attribute, attribute)} ({frame.attrs.get('method', 'embedding').upper()})")
             panel.set_xticks([])
             panel.set_yticks([])
             panel.spines[:].set_visible(False)
-        figures.legend(drawing, axes)
-        for group in drawing.legends:
-            for handle in group.legend_handles:
-                if handle is not None:
-                    handle.set_alpha(1)
+        figures.legend(drawing, axes, markers=1.8)
     return drawing
 
 

@@ -27,7 +27,10 @@ def energy(a: Array, b: Array) -> float:
 
 
 def mmd(a: Array, b: Array, bandwidth: float | None = None) -> float:
-    """Maximum mean discrepancy with a Gaussian kernel; bandwidth: median distance of the pooled samples. 0..1."""
+    """Maximum mean discrepancy with a Gaussian kernel; bandwidth: median distance of the pooled samples.
+
+    0 when equal, at most the square root of 2.
+    """
     width = bandwidth or float(np.median(pdist(np.concatenate([a, b])))) or 1.0
 
     def within(x: Array) -> float:

@@ -1,9 +1,9 @@
 """How all figures look, and how they are written.
 
 A dataset has the same colour and marker in every figure: eight colours that colour-blind readers can tell
-apart (after Okabe and Ito), combined with five markers. Figures are made without pyplot, so nothing global
-changes and nothing has to be closed. ``INK`` is the colour of text and lines; :func:`inline_svg` turns it
-into ``currentColor``, so that a figure in a page follows its light or dark theme.
+apart (after Okabe and Ito), combined with five markers and four kinds of lines. Figures are made without
+pyplot, so nothing global changes and nothing has to be closed. ``INK`` is the colour of text and lines;
+:func:`inline_svg` turns it into ``currentColor``, so that a figure in a page follows its light or dark theme.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -33,6 +34,9 @@ INK = "#2b3137"
 GREY = "#8a929a"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#999933")
 MARKERS = ("o", "s", "^", "D", "v")
+LINES = ("-", "--", "-.", ":")
+
+SCALE = LinearSegmentedColormap.from_list("ehps", ["#084a80", "#5d9ac6", "#eef4f9"])  # low to high error
 
 # The order gives sets that are often shown together different colours.
 _ORDER = [
@@ -72,17 +76,19 @@ _RC: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Style:
-    """Colour (hex) and matplotlib marker of a dataset."""
+    """Colour (hex), matplotlib marker and line style of a dataset."""
 
     colour: str
     marker: str
+    line: str
 
 
 def style(dataset: str) -> Style:
-    """The colour and marker of a dataset; the same everywhere, also for ids that are not among the known ones."""
+    """How a dataset is drawn; the same everywhere, also for ids that are not among the known ones."""
     name = dataset.removesuffix(" (test)")
     number = _ORDER.index(name) if name in _ORDER else zlib.crc32(name.encode())
-    return Style(PALETTE[number % len(PALETTE)], MARKERS[number // len(PALETTE) % len(MARKERS)])
+    round_ = number // len(PALETTE)
+    return Style(PALETTE[number % len(PALETTE)], MARKERS[round_ % len(MARKERS)], LINES[round_ % len(LINES)])
 
 
 @contextmanager
@@ -171,11 +177,10 @@ def heat_map(ranked: pd.DataFrame) -> Figure:
     shade = np.where(finite, (values - low) / np.where(high > low, high - low, 1), np.nan)
     with styled():
         figure, (axes,) = panels(1, width=1.4 + 1.05 * len(benchmarks), height=0.6 + 0.24 * len(ranked))
-        cmap = matplotlib.colormaps["cividis"]
-        axes.imshow(np.ma.masked_invalid(shade), cmap=cmap, vmin=0, vmax=1, aspect="auto")
+        axes.imshow(np.ma.masked_invalid(shade), cmap=SCALE, vmin=0, vmax=1, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
             text = f"{value:.1f}" if np.isfinite(value) else "–"
-            colour = INK if not np.isfinite(value) else "#ffffff" if shade[row, column] < 0.55 else "#1a1a1a"
+            colour = INK if not np.isfinite(value) else "#ffffff" if shade[row, column] < 0.5 else "#1a1a1a"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
             if ranked["train_set"].iloc[row] in (benchmarks[column].id, *benchmarks[column].test_sets):
                 box = (column - 0.47, row - 0.44)
@@ -206,29 +211,18 @@ def intervals(ranked: pd.DataFrame) -> Figure:
     return figure
 
 
-def curves(training: pd.DataFrame, names: Sequence[str] | None = None) -> Figure:
-    """Training curves, one panel a quantity.
-
-    ``training`` has the columns ``run`` (the training set), ``step``, ``name`` and ``value``.
-    """
-    chosen = list(names or dict.fromkeys(training["name"]))
-    with styled():
-        figure, axes = panels(len(chosen), height=2.4, columns=min(3, max(1, len(chosen))))
-        for panel, name in zip(axes, chosen, strict=True):
-            part = training[training["name"] == name].sort_values("step")
-            for run, line in part.groupby("run", sort=True):
-                panel.plot(line["step"], line["value"], color=style(str(run)).colour, lw=1.3, label=str(run))
-            panel.set_title(str(name))
-            panel.set_xlabel("step")
-            panel.grid(axis="y")
-            if (part["value"] > 0).all() and len(part) and part["value"].max() > 20 * part["value"].min():
-                panel.set_yscale("log")
-        legend(figure, axes)
-    return figure
-
-
-def legend(figure: Figure, axes: Sequence[Axes], columns: int = 5) -> None:
-    """One legend for all panels, below them."""
+def legend(figure: Figure, axes: Sequence[Axes], columns: int = 6, markers: float = 1.0) -> None:
+    """One legend for all panels, below them; ``markers``: how much larger than in the panels."""
     found = {name: handle for panel in axes for handle, name in zip(*panel.get_legend_handles_labels(), strict=True)}
     if found:
-        figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=min(columns, len(found)))
+        drawn = figure.legend(
+            list(found.values()),
+            list(found),
+            loc="outside lower center",
+            ncols=min(columns, len(found)),
+            markerscale=markers,
+            handletextpad=0.4,
+        )
+        for handle in drawn.legend_handles:
+            if handle is not None:
+                handle.set_alpha(1)

@@ -7,7 +7,7 @@ draw serves all training sets, because all are tested on the same frames.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,11 @@ def add_intervals(
     bootstrap: int,
     seed: int,
     level: float,
+    protocols: Mapping[str, str],
 ) -> dict[str, str]:
     """Fill the interval columns of ``frame``, indexed by (train_set, model).
+
+    ``protocols``: benchmark id -> the protocol whose errors count, where the errors say theirs.
 
     Returns
     -------
@@ -50,7 +53,9 @@ def add_intervals(
     drawn = np.zeros((bootstrap, len(frame)))
     resampled = {}
     for b in benchmarks:
-        means, draws, resampled[b.id] = _resample(b, b.rows(errors), frame.index, bootstrap, seed)
+        means, draws, resampled[b.id] = _resample(
+            b, _under(b.rows(errors), protocols.get(b.id)), frame.index, bootstrap, seed
+        )
         _check_agreement(b, frame, means)
         drawn += draws / len(benchmarks)
     mpe, model = frame["mpe"].to_numpy(float), frame.index.get_level_values("model")
@@ -71,6 +76,10 @@ def add_intervals(
     return resampled
 
 
+def _under(rows: pd.DataFrame, protocol: str | None) -> pd.DataFrame:
+    return rows[rows["protocol"].astype(str) == protocol] if "protocol" in rows and protocol is not None else rows
+
+
 def _resample(
     benchmark: Benchmark, rows: pd.DataFrame, index: pd.Index[Any], bootstrap: int, seed: int
 ) -> tuple[Array, Array, str]:
@@ -78,13 +87,12 @@ def _resample(
     rows = rows.dropna(subset=["value"])
     which = index.get_indexer(pd.MultiIndex.from_frame(rows[["train_set", "model"]]))
     rows, which = rows[which >= 0], which[which >= 0]
-    clusters, unit = rows["sequence"], "sequence"
-    if rows["sequence"].nunique(dropna=False) < 2:
-        clusters, unit = (
-            rows["instance"] if "instance" in rows else rows.groupby(which).cumcount(),
-            "instance",
-        )
-    codes, distinct = pd.factorize(clusters, sort=True, use_na_sentinel=False)
+    clusters: pd.Series[Any] = rows["sequence"].astype(str)
+    unit = "sequence"
+    if clusters.nunique() < 2:
+        named = next((c for c in ("instance", "truth_row") if c in rows), None)
+        clusters, unit = (rows[named] if named else rows.groupby(which).cumcount()), "instance"
+    codes, distinct = pd.factorize(clusters, sort=True)
     sums, counts = np.zeros((len(index), len(distinct))), np.zeros((len(index), len(distinct)))
     np.add.at(sums, (which, codes), rows["value"].to_numpy(float))
     np.add.at(counts, (which, codes), 1)

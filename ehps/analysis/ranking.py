@@ -41,9 +41,10 @@ def rank(
     ----------
     results : one row a number: ``train_set, test_set, model, protocol, part, metric, value, n``, optionally
         ``seed`` (values are averaged over seeds); value in mm, NaN for a failed cell.
-    errors : one row an instance: ``train_set, test_set, sequence, metric, part, value``, optionally
-        ``model`` (needed when there are several) and ``instance``. Gives the intervals. Test sets that are
-        one single sequence are resampled by instance, which understates their uncertainty.
+    errors : one row an instance: ``train_set, test_set, sequence, metric, part, value``, optionally ``model``
+        (needed when there are several), ``protocol`` and ``instance`` (or ``truth_row``). Gives the
+        intervals. Test sets that are one single sequence are resampled by instance, which understates
+        their uncertainty.
     bootstrap, seed, level : number of resamples, seed of the draws, coverage of the intervals.
     benchmarks : the columns; MPE is their plain mean.
 
@@ -75,7 +76,7 @@ def rank(
     extra: list[str] = []
     if errors is not None:
         extra = ["mpe_low", "mpe_high", "rank_low", "rank_high"]
-        resampled = add_intervals(frame, errors, benchmarks, bootstrap, seed, level)
+        resampled = add_intervals(frame, errors, benchmarks, bootstrap, seed, level, protocols)
     frame = frame.reset_index().sort_values(["model", "mpe", "train_set"], na_position="last", kind="stable")
     frame = frame[["rank", "train_set", "model", *by_id, "mpe", *extra, "missing"]].reset_index(drop=True)
     frame.attrs = {

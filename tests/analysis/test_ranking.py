@@ -192,3 +192,12 @@ def test_presentable_names_and_intervals():
     assert " – " in shown["MPE 95 %"].iloc[0]
     assert "3DPW MPJPE" in shown
     assert "MPE" not in presentable(published.single_dataset_ranks())
+
+
+def test_errors_under_another_protocol_do_not_enter():
+    cells = results()
+    errors = errors_of(cells)
+    errors["protocol"] = errors["test_set"] + "-v1"
+    other = errors.assign(protocol="other", value=errors["value"] + 50)
+    mixed = rank(cells, pd.concat([errors, other], ignore_index=True), bootstrap=50)
+    pd.testing.assert_frame_equal(mixed, rank(cells, errors, bootstrap=50))
