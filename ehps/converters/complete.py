@@ -14,22 +14,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import ehps
-from ehps.body.params import BodyParams
 from ehps.converters import certificate
+from ehps.converters import columns as columns_of
 from ehps.converters.base import DatasetCard, Instances
 from ehps.converters.bodies import Bodies
 from ehps.converters.images import ImageIndex
 from ehps.converters.pose import Posed, enough_joints, pose
 from ehps.converters.rows import Account, as_values, spread, take, unusable
 from ehps.errors import DataError
-from ehps.humandata import HumanData, Passport, boxes
+from ehps.humandata import HumanData, boxes
 from ehps.humandata.keypoints import names as point_names
 
 Array = npt.NDArray[Any]
 
 BLOCK = 4096
 SIZE_CHECKS = 3
+SHOWN_PROBLEMS = 3
+ODD_ROWS = 0.5
 PART_BOXES = {"face_bbox": "face_bbox_xywh", "lhand_bbox": "lhand_bbox_xywh", "rhand_bbox": "rhand_bbox_xywh"}
 
 
@@ -69,10 +70,10 @@ def complete(rows: Instances, context: Context, images: ImageIndex, limit: int |
     if not len(rows):
         return out
     rows = _with_images(spread(rows), context, images, account)
-    rows = take(rows, account.drop(rows, unusable(rows))) if len(rows) else rows
+    rows = take(rows, account.drop(rows.image_path, unusable(rows))) if len(rows) else rows
     parts: list[HumanData] = []
     for block in _blocks(rows):
-        part = _complete_block(block, context, account)
+        part = sound(_complete_block(block, context, account), account)
         parts += [part] if len(part) else []
         if limit is not None and sum(map(len, parts)) >= limit:
             break
@@ -81,6 +82,29 @@ def complete(rows: Instances, context: Context, images: ImageIndex, limit: int |
         if limit is not None and len(out.data) > limit:
             out.data = out.data[:limit]
     return out
+
+
+def sound(hd: HumanData, account: Account) -> HumanData:
+    """Rows that the schema has nothing against; the others are dropped and counted.
+
+    Raises
+    ------
+    DataError : something is wrong with a whole column, or with most of the rows: then it is no odd row, but data of
+        another kind than the converter takes them for.
+    """
+    if not len(hd):
+        return hd
+    problems = hd.validate()
+    bad: dict[str, npt.NDArray[np.bool_]] = {}
+    for problem in problems:
+        mask = np.zeros(len(hd), bool)
+        mask[problem.rows] = True
+        bad[f"{problem.column} {problem.what}"] = mask
+    wrong = [str(p) for p in problems if not p.count or p.count > ODD_ROWS * len(hd)]
+    if wrong:
+        raise DataError(f"what was read contradicts the format: {'; '.join(wrong[:SHOWN_PROBLEMS])}")
+    keep = account.drop(list(hd["image_path"]), bad)
+    return hd if keep.all() else hd[keep]
 
 
 def _blocks(rows: Instances) -> Iterator[Instances]:
@@ -97,7 +121,7 @@ def _with_images(rows: Instances, context: Context, images: ImageIndex, account:
             fix="unpack them, or convert without --strict-images to leave their rows out",
         )
     if absent:
-        rows = take(rows, account.drop(rows, {"image missing": ~images.present(rows.image_path)}))
+        rows = take(rows, account.drop(rows.image_path, {"image missing": ~images.present(rows.image_path)}))
     if rows.size is not None:
         _compare_sizes(rows, images, account)
         return rows
@@ -107,7 +131,7 @@ def _with_images(rows: Instances, context: Context, images: ImageIndex, account:
         name = rows.image_path[int(unreadable.argmax())]
         raise DataError(f"image {name} cannot be read", fix="unpack it again")
     rows = replace(rows, size=size)
-    return take(rows, account.drop(rows, {"image cannot be read": unreadable}))
+    return take(rows, account.drop(rows.image_path, {"image cannot be read": unreadable}))
 
 
 def _compare_sizes(rows: Instances, images: ImageIndex, account: Account) -> None:
@@ -127,7 +151,7 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
     posed = enough_joints(pose(rows, context.bodies, account), account)
     box, source = _body_box(posed, account)
     if box is not None:
-        keep = account.drop(posed.rows, {"body box empty or outside the image": box[:, 4] <= 0})
+        keep = account.drop(posed.rows.image_path, {"body box empty or outside the image": box[:, 4] <= 0})
         posed, box = posed.kept(keep), box[keep]
     if not len(posed.rows):
         return HumanData({})
@@ -146,15 +170,15 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
             columns[name] = own.points.astype(np.float32)
             keypoint_names[name] = point_names(own.convention)
     if body is not None:
-        columns |= _body_columns(body)
-    columns |= _meta(rows, body)
+        columns |= columns_of.body_columns(body)
+    columns |= columns_of.meta(rows, body)
     columns |= {name: as_values(value, name) for name, value in rows.columns.items()}
     columns |= _certificate(posed, box, context)
     return HumanData(
         columns,
         keypoint_names=keypoint_names,
-        passport=_passport(rows, body, context),
-        misc=_misc(rows, body, source),
+        passport=columns_of.passport(rows, body, context.card, context.split, context.bodies),
+        misc=columns_of.misc(rows, body, source),
     )
 
 
@@ -192,68 +216,6 @@ def _part_boxes(posed: Posed, account: Account) -> dict[str, Array]:
         else:
             account.absent[column] = "the dataset has no such boxes, and joints could not be projected"
     return found
-
-
-def _body_columns(body: BodyParams) -> dict[str, Array]:
-    columns: dict[str, Array] = {}
-    for name, value in body.arrays().items():
-        if name == "betas_extra":
-            value = value.reshape(len(body), 1)
-        columns[f"{body.kind}/{name}"] = np.ascontiguousarray(value, np.float32)
-    return columns
-
-
-def _meta(rows: Instances, body: BodyParams | None) -> dict[str, Any]:
-    size = np.asarray(rows.size)
-    columns: dict[str, Any] = {
-        "meta/height": size[:, 0].astype(np.int32),
-        "meta/width": size[:, 1].astype(np.int32),
-    }
-    if body is not None:
-        columns["meta/gender"] = [str(gender) for gender in body.gender]
-    if rows.camera is not None:
-        columns["meta/focal_length"] = np.ascontiguousarray(rows.camera.focal, np.float32)
-        columns["meta/principal_point"] = np.ascontiguousarray(rows.camera.principal_point, np.float32)
-        if rows.camera.distortion is not None:
-            columns["meta/dist_coeffs"] = np.ascontiguousarray(rows.camera.distortion, np.float32)
-    return columns | {f"meta/{key}": as_values(value, f"meta/{key}") for key, value in rows.meta.items()}
-
-
-def _misc(rows: Instances, body: BodyParams | None, box_source: str) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "kps3d_root_aligned": False,
-        "bbox_body_scale": boxes.BODY_SCALE,
-        "bbox_facehand_scale": boxes.PART_SCALE,
-    }
-    if box_source:
-        facts["bbox_source"] = box_source
-    if body is not None and body.kind != "smpl":
-        facts["flat_hand_mean"] = bool(body.flat_hand_mean)
-    if body is not None:
-        facts[f"{body.kind}_source"] = "original"
-    if rows.camera is not None:
-        facts["cam_param_type"] = "predicted_camera" if rows.camera.virtual else "perspective"
-    return facts | rows.misc
-
-
-def _passport(rows: Instances, body: BodyParams | None, context: Context) -> Passport:
-    passport = Passport(
-        dataset=context.card.id,
-        split=context.split,
-        sampling=context.card.sampling,
-        converter=f"ehps {ehps.__version__}",
-        focal=None if rows.camera is None else "virtual" if rows.camera.virtual else "image",
-    )
-    if body is None:
-        return passport
-    version = "unknown" if context.bodies is None else context.bodies.version(body.kind, body.gender)
-    return passport.with_(
-        body_model=body.kind,
-        body_model_version=version,
-        num_betas=int(body.betas.shape[1]),
-        gender="neutral" if (body.gender == "neutral").all() else "per-instance",
-        flat_hand_mean=None if body.kind == "smpl" else bool(body.flat_hand_mean),
-    )
 
 
 def _certificate(posed: Posed, box: Array | None, context: Context) -> dict[str, Array]:

@@ -102,7 +102,7 @@ def enough_joints(posed: Posed, account: Account) -> Posed:
         "joint behind the camera": (posed.points3d[..., 2] <= 0).any(axis=1),
         f"fewer than {rows.min_joints_inside} body joints in the image": inside.sum(axis=1) < rows.min_joints_inside,
     }
-    return posed.kept(account.drop(rows, reasons))
+    return posed.kept(account.drop(rows.image_path, reasons))
 
 
 def _with_models(rows: Instances, body: BodyParams, bodies: Bodies, account: Account) -> Posed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -39,11 +40,11 @@ class Account:
         if sentence not in self.notes:
             self.notes.append(sentence)
 
-    def drop(self, rows: Instances, reasons: dict[str, Mask]) -> Mask:
+    def drop(self, names: Sequence[str], reasons: dict[str, Mask]) -> Mask:
         """Count the rows that each mask marks, under the first reason that applies; (N,) mask of the others."""
-        keep = np.ones(len(rows), bool)
+        keep = np.ones(len(names), bool)
         for reason, bad in reasons.items():
-            drop(self.dropped, reason, [rows.image_path[i] for i in np.flatnonzero(bad & keep).tolist()])
+            drop(self.dropped, reason, [names[i] for i in np.flatnonzero(bad & keep).tolist()])
             keep &= ~bad
         return keep
 

@@ -19,7 +19,6 @@ from ehps.converters.report import BadUnit
 from ehps.errors import BodyModelError, DataError, EhpsError, UsageError
 
 BACKENDS = ("loky", "threading", "dask", "ray")
-SHOWN_PROBLEMS = 3
 
 
 class OutputError(DataError):
@@ -88,13 +87,7 @@ def _read(job: Job, unit: Unit, images: ImageIndex) -> Completed:
             images.forget()
     bodies = None if job.bodies is None else _bodies(job.bodies)
     context = Context(converter.card, converter.split, bodies, job.strict_images)
-    done = complete(rows, context, images, job.limit)
-    if done.data is not None:
-        problems = done.data.validate()
-        if problems:
-            shown = "; ".join(f"{p.column}: {p.what} ({p.count} rows)" for p in problems[:SHOWN_PROBLEMS])
-            raise DataError(f"what was read contradicts the format: {shown}", path=unit.path)
-    return done
+    return complete(rows, context, images, job.limit)
 
 
 def _store(job: Job, index: int, unit: Unit, done: Completed, raw_stamp: str, images: ImageIndex) -> None:

@@ -332,3 +332,23 @@ def test_upright_people_are_upright(hall: Path, body_models: Path) -> None:
     up = Rotation.from_rotvec(hd["smplx/global_orient"]).apply([0, 1, 0])[:, 1]
     np.testing.assert_allclose(hd["certificate/up_y"], up, atol=1e-5)
     assert (up < -0.9).all()
+
+
+def test_odd_rows_that_contradict_the_format_are_dropped(hall: Path, body_models: Path) -> None:
+    rows = in_camera(hall, n=4, bbox=np.tile([10.0, 10, 100, 100], (4, 1)))
+    assert rows.body is not None
+    transl = np.array(rows.body.transl)
+    transl[2] = 5000
+    completed = done(replace(rows, body=rows.body.with_(transl=transl)), hall, body_models)
+    assert len(data_of(completed)) == 3
+    (reason,) = completed.account.dropped
+    assert "not metres" in reason
+    assert completed.account.dropped[reason] == ["images/walk_0/002.jpg"]
+
+
+def test_units_that_contradict_the_format_are_refused(hall: Path, body_models: Path) -> None:
+    rows = in_camera(hall, n=4, bbox=np.tile([10.0, 10, 100, 100], (4, 1)))
+    assert rows.body is not None
+    degrees = rows.body.with_(body_pose=rows.body.body_pose + 90)
+    with pytest.raises(DataError, match=r"contradicts the format: .*degrees"):
+        done(replace(rows, body=degrees), hall, body_models)
