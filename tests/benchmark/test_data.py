@@ -146,7 +146,9 @@ def test_smpl_rows_give_their_first_21_joints_and_their_own_points(
     rng = np.random.default_rng(0)
     pose = rng.normal(0, 0.2, (3, 24, 3))
     pose[:, 0] = (np.pi, 0, 0)
-    params = smpl_params(gender="male", betas=rng.normal(size=(3, 10)), pose=pose, transl=np.tile([0, 0.2, 5.0], (3, 1)))
+    params = smpl_params(
+        gender="male", betas=rng.normal(size=(3, 10)), pose=pose, transl=np.tile([0, 0.2, 5.0], (3, 1))
+    )
     joints = body_set.joints(params, "float64")
     points = joints[..., :2] / joints[..., 2:] * FOCAL + (60, 80)
     ones = np.ones((3, 45, 1))
