@@ -256,9 +256,14 @@ def hand_components(folder: Path, gender: str) -> dict[str, Array]:
         return {"left": model["hands_componentsl"], "right": model["hands_componentsr"]}
 
 
-def faces(folder: Path, kind: str) -> Array:
-    """(F, 3) triangles of the body model."""
-    return np.asarray(_model(folder, kind, "neutral", 10, False).faces).astype(np.int64)
+@cache
+def surface(folder: Path, kind: str) -> tuple[Array, Array]:
+    """(F, 3) triangles of the body model and (V,) the region of clothing of each vertex."""
+    from ehps.demo.clothing import regions
+
+    model = _model(folder, kind, "neutral", 10, False)
+    faces = np.asarray(model.faces).astype(np.int64)
+    return faces, regions(model.lbs_weights.numpy(), model.v_template.numpy())
 
 
 def paint(
@@ -279,13 +284,14 @@ def paint(
     import cv2
 
     from ehps.demo.backgrounds import background
-    from ehps.demo.render import clothing, render
+    from ehps.demo.clothing import dress
+    from ehps.demo.render import render
 
-    triangles = faces(models, people.params.kind)
+    triangles, region = surface(models, people.params.kind)
     size = (view.height, view.width)
     for index, path in enumerate(paths):
         rows = people.rows(index)
-        colours = [clothing(rng, people.params.kind) for _ in rows]
+        colours = np.stack([dress(rng, region) for _ in rows])
         backdrop = background(rng, scene, size)
         picture = render(people.vertices[rows], triangles, colours, view.matrix, size, backdrop)
         picture = np.ascontiguousarray(np.rot90(picture, quarter_turns)[..., ::-1])
