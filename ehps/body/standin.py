@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ehps.body import standin_landmarks as landmarks
 from ehps.body import standin_tables as tables
 from ehps.body.standin_anatomy import GENDERS, NEUTRAL, PARENTS, SHAPES, Anatomy
 from ehps.body.standin_helpers import write_helpers
@@ -102,7 +103,7 @@ def standin_arrays(kind: str, gender: str, seed: int = 0) -> dict[str, Any]:
     if kind != "smpl":
         out |= hand_members(seed)
     if kind == "smplx":
-        out |= landmark_members(kind, gender) | uv_members(mesh)
+        out |= landmark_members(kind) | uv_members(mesh)
         out["joint2num"] = np.array({f"joint{j}": j for j in range(joint_count)}, dtype=object)
         out["part2num"] = np.array({f"part{j}": j for j in range(joint_count)}, dtype=object)
     if kind == "smpl":
@@ -112,9 +113,9 @@ def standin_arrays(kind: str, gender: str, seed: int = 0) -> dict[str, Any]:
     return out
 
 
-def in_model_frame(kind: str, mesh: Mesh, build: Anatomy, expression: int = -1) -> Array:
+def in_model_frame(kind: str, mesh: Mesh, build: Anatomy) -> Array:
     """(V, 3) the mesh of a build about the model's origin."""
-    return np.asarray(mesh.positions(build, expression) - build.origin() + (0, LOWER[kind], 0))
+    return np.asarray(mesh.positions(build) - build.origin() + (0, LOWER[kind], 0))
 
 
 def joints_in_model_frame(kind: str, build: Anatomy) -> Array:
@@ -122,24 +123,22 @@ def joints_in_model_frame(kind: str, build: Anatomy) -> Array:
     return np.asarray(build.joints() - build.origin() + (0, LOWER[kind], 0))
 
 
-@lru_cache(maxsize=9)
 def shape_columns(kind: str, gender: str) -> Array:
-    """(V, 3, 16) change of the mesh per unit of each beta: central differences of the generator."""
+    """(V, 3, 16) change of the mesh per unit of each beta."""
+    return _shape_columns("smplx" if kind == "smplx" else "smpl", gender)
+
+
+@lru_cache(maxsize=6)
+def _shape_columns(kind: str, gender: str) -> Array:
     mesh, build = make_mesh(kind), GENDERS[gender]
-    return np.stack(
-        [
-            0.5 * (in_model_frame(kind, mesh, build.plus(s)) - in_model_frame(kind, mesh, build.plus(s, -1)))
-            for s in SHAPES
-        ],
-        axis=2,
-    )
+    rest = in_model_frame(kind, mesh, build)
+    return np.stack([in_model_frame(kind, mesh, build.plus(s)) - rest for s in SHAPES], axis=2)
 
 
 def expression_columns(kind: str, gender: str) -> Array:
     """(V, 3, 10) change of the mesh per unit of each expression coefficient."""
-    mesh, build = make_mesh(kind), GENDERS[gender]
-    rest = mesh.positions(build)
-    return np.stack([mesh.positions(build, k) - rest for k in range(EXPRESSIONS)], axis=2)
+    mesh = make_mesh(kind)
+    return np.stack([mesh.expression(GENDERS[gender], k) for k in range(EXPRESSIONS)], axis=2)
 
 
 @lru_cache(maxsize=9)
@@ -147,9 +146,7 @@ def joint_regressor(kind: str, gender: str) -> Array:
     """(J, V) rows summing to 1, fitted to the build's own joints in the mean shape and along every beta."""
     mesh, build = make_mesh(kind), GENDERS[gender]
     template, joints = in_model_frame(kind, mesh, build), joints_in_model_frame(kind, build)
-    moved = [joints_in_model_frame(kind, build.plus(s)) for s in SHAPES]
-    back = [joints_in_model_frame(kind, build.plus(s, -1)) for s in SHAPES]
-    joints_all = np.stack([joints, *(joints + 0.5 * (a - b) for a, b in zip(moved, back, strict=True))])
+    joints_all = np.stack([joints, *(joints_in_model_frame(kind, build.plus(s)) for s in SHAPES)])
     shapes = np.concatenate([template[None], template + shape_columns(kind, gender).transpose(2, 0, 1)])
     rows = tables.fitted_regressor(shapes, joints_all, tables.joint_candidates(mesh.weights, template, joints))
     return rows[list(JOINTS[kind])]
@@ -208,23 +205,17 @@ def hand_members(seed: int) -> dict[str, Array]:
     }
 
 
-def landmark_members(kind: str, gender: str) -> dict[str, Array]:
+@lru_cache(maxsize=1)
+def landmark_members(kind: str) -> dict[str, Array]:
     """The static and dynamic face landmark tables; found on the neutral build and the same for all genders."""
     mesh = make_mesh(kind)
-    vertices = mesh.positions(NEUTRAL)
-    allowed = np.flatnonzero(np.isin(mesh.faces, mesh.skin).all(1))
-    head = NEUTRAL.joints()[15]
-    grid = np.array([(x, y) for y in np.linspace(0.10, -0.01, 6) for x in np.linspace(-0.05, 0.05, 9)][:51])
-    points = np.column_stack([grid[:, 0], head[1] + grid[:, 1], np.full(51, 0.12)])
-    index, bary = tables.nearest_on_mesh(points, vertices, mesh.faces, allowed)
-    directions = tables.contour_directions().reshape(-1, 3)
-    centre = np.broadcast_to(head + (0, 0.06, 0.02), directions.shape)
-    rim, rim_bary = tables.first_hits(centre, directions, vertices, mesh.faces, allowed)
+    index, bary = landmarks.static_landmarks(mesh)
+    rim, rim_bary = landmarks.contour_landmarks(mesh)
     return {
         "lmk_faces_idx": index.astype(np.int64),
         "lmk_bary_coords": bary,
-        "dynamic_lmk_faces_idx": rim.reshape(79, 17).astype(np.int64),
-        "dynamic_lmk_bary_coords": rim_bary.reshape(79, 17, 3),
+        "dynamic_lmk_faces_idx": rim.astype(np.int64),
+        "dynamic_lmk_bary_coords": rim_bary,
     }
 
 

@@ -46,6 +46,7 @@ class Anatomy:
     girth, muscle : factors on the thickness of everything / of limbs, shoulders and chest.
     belly, bust, glutes : added depth there.
     neck, head, face, hands, feet : factors; ``face`` is the width of jaw and cheeks, ``nose`` its length.
+    hair, knot : thickness of the hair all over, and of a knot at the back.
     """
 
     stature: float = 1.0
@@ -65,6 +66,8 @@ class Anatomy:
     head: float = 1.0
     face: float = 1.0
     nose: float = 1.0
+    hair: float = 0.007
+    knot: float = 0.0
     hands: float = 1.0
     feet: float = 1.0
 
@@ -146,7 +149,7 @@ class Anatomy:
 def eye_centre(a: Anatomy, head_height: float) -> Array:
     """(3,) centre of the left eyeball, given the height of the head joint."""
     h = a.head_scale()
-    return np.array([0.0315 * h * (0.5 + 0.5 * a.face), head_height + 0.072 * h, 0.0745 * h])
+    return np.array([0.0315 * h, head_height + 0.0725 * h, 0.0625 * h])
 
 
 NEUTRAL = Anatomy()
@@ -155,13 +158,22 @@ GENDERS: dict[str, Anatomy] = {
     "male": NEUTRAL.plus(
         {
             **{"stature": 0.035, "shoulders": 0.020, "hips": -0.008, "waist": 0.006, "muscle": 0.09, "bust": -0.004},
-            **{"neck": 0.10, "face": 0.03, "hands": 0.03, "feet": 0.03, "legs": 0.005, "nose": 0.08},
+            **{"neck": 0.10, "face": 0.03, "hands": 0.03, "feet": 0.03, "legs": 0.005, "nose": 0.08, "hair": -0.002},
         }
     ),
     "female": NEUTRAL.plus(
         {
             **{"stature": -0.042, "shoulders": -0.014, "hips": 0.014, "waist": -0.014, "muscle": -0.09},
-            **{"bust": 0.034, "glutes": 0.014, "neck": -0.12, "face": -0.03, "hands": -0.03, "feet": -0.03},
+            **{
+                "bust": 0.034,
+                "glutes": 0.014,
+                "neck": -0.12,
+                "face": -0.03,
+                "hands": -0.03,
+                "feet": -0.03,
+                "hair": 0.003,
+                "knot": 0.034,
+            },
         }
     ),
 }

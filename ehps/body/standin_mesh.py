@@ -1,4 +1,4 @@
-"""The stand-in's mesh: which vertices there are, and where they are for any build."""
+"""The stand-in's mesh in the licensed models' vertex order: faces, weights, regions, and positions of any build."""
 
 from __future__ import annotations
 
@@ -8,187 +8,259 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import ConvexHull
 
-from ehps.body.standin_anatomy import FINGERS, NEUTRAL, Anatomy
-from ehps.body.topology import SMPL_VERTICES, SMPLX_VERTICES
+from ehps.body import standin_hands as hands
+from ehps.body.standin_anatomy import NEUTRAL, Anatomy
+from ehps.body.standin_body import Trunk, bump, settle
+from ehps.body.standin_face import expression_shift
+from ehps.body.standin_parts import MIRROR, Assembly, assemble, left_parts
+from ehps.body.standin_regions import regions
+from ehps.body.standin_topology import neighbour_mean
+from ehps.body.standin_weights import skinning
+from ehps.body.topology import TOPOLOGY
 
 Array = npt.NDArray[Any]
+
+BODY_PARTS = ("trunk", "crotch", "arm", "leg", "foot", "ends")
+HAND_PARTS = ("palm", "fingers", "thumb", "tips")
+HEAD_PARTS = ("head", "crown", "eye", "eye_end", "mouth", "mouth_end", "ear", "ear_end")
+BALL_PARTS = ("ball", "ball_end")
+HEAD_VERTICES = {"smplx": 3931, "smpl": 1438}
+
+# Vertex numbers given to the parts before any others, as spans.
+SPANS = {
+    "smplx": {
+        "left_hand": [(4610, 5388)],
+        "right_hand": [(7332, 8110)],
+        "left_ball": [(9383, 9929)],
+        "right_ball": [(9929, 10475)],
+        "head": [(8729, 9383), (0, 3300)],
+    },
+    "smpl": {
+        "left_hand": [(1981, 2759)],
+        "right_hand": [(5426, 6204)],
+        "head": [(0, 680), (2790, 2812), (4000, 4700), (6250, 6300)],
+    },
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
+    """The mesh of one kind of body; vertices are numbered as in the model files.
+
+    Attributes
+    ----------
+    kind : smplx, or smpl for SMPL and SMPL-H.
+    faces : (F, 3) int64, counter-clockwise seen from outside.
+    weights : (V, 55) skinning weights over the SMPL-X joints.
+    left_hand, right_hand : (778,) vertex numbers. head : of the head with its eyeballs, (5023,) in SMPL-X.
+    face_skin : vertices of the head without eyeballs, ears and the inside of the mouth.
+    region : (V,) str, what there is to paint: see :mod:`ehps.body.standin_regions`.
+    rings : vertices (rings, n) around the ``left_eye``, ``right_eye`` and ``mouth``, anticlockwise from the
+        subject's left as seen from the front for the left eye and the mouth, mirrored for the right eye.
+    """
+
+    kind: str
     faces: Array
     weights: Array
     left_hand: Array
     right_hand: Array
     head: Array
-    skin: Array
-    order: Array
-    parts: tuple[tuple[str, int, int], ...]
+    face_skin: Array
+    region: Array
+    rings: dict[str, Array]
+    _assembly: Assembly
+    _order: Array
+    _fillers: Array
+    _smoother: Any
 
-    def positions(self, a: Anatomy, expression: int = -1) -> Array:
-        return _positions(self.parts, a, expression)[self.order]
+    def positions(self, a: Anatomy) -> Array:
+        """(V, 3) the mesh of a build, floor frame, metres."""
+        raw = raw_positions(self._assembly, a, self._smoother)
+        return np.concatenate([raw, raw[self._fillers].mean(1)])[self._order]
 
-
-def _sphere(n: int) -> Array:
-    i = np.arange(n) + 0.5
-    phi = np.arccos(1 - 2 * i / n)
-    theta = np.pi * (1 + 5**0.5) * i
-    return np.stack([np.cos(theta) * np.sin(phi), np.cos(phi), np.sin(theta) * np.sin(phi)], -1)
-
-
-def _frames(a: Anatomy) -> dict[str, tuple[Array, Array, Array, float, float]]:
-    J = a.joints()
-    out = {}
-    h = a.head_scale()
-    mid = 0.5 * (J[0] + J[12])
-    out["torso"] = (mid, J[12] - J[0], np.array([1.0, 0, 0]), 0.165 * a.girth + a.shoulders, 0.11 * a.girth)
-    out["head"] = (J[15] + [0, 0.08 * h, 0.01], np.array([0, 0.24 * h, 0]), np.array([1.0, 0, 0]), 0.075 * h, 0.10 * h)
-    for s, side in ((0, "l"), (1, "r")):
-        for name, p, q, r in (
-            ("thigh", 1, 4, 0.075),
-            ("shin", 4, 7, 0.052),
-            ("arm", 16, 18, 0.045),
-            ("forearm", 18, 20, 0.038),
-        ):
-            out[side + name] = (
-                0.5 * (J[p + s] + J[q + s]),
-                (J[q + s] - J[p + s]) * 1.2,
-                np.array([0, 0.3, 1.0]),
-                r * a.girth,
-                r * a.girth,
-            )
-        heel = J[7 + s] + [0, -0.06, -0.04]
-        toe = J[10 + s] + [0, 0, 0.07]
-        out[side + "foot"] = (0.5 * (heel + toe), toe - heel, np.array([1.0, 0, 0]), 0.045, 0.035)
-        flip = np.array([1 - 2 * s, 1, 1])
-        palm = J[20 + s] + np.array([0.045, 0, 0]) * flip * a.hand_scale()
-        out[side + "palm"] = (palm, np.array([0.11, 0, 0]) * flip * a.hand_scale(), np.array([0, 0, 1.0]), 0.042, 0.015)
-        for f, finger in enumerate(FINGERS):
-            base = J[25 + 15 * s + 3 * f]
-            tip = a.finger_tip(finger) * flip
-            out[side + finger] = (0.5 * (base + tip), (tip - base) * 1.1, np.array([0, 0.2, 1.0]), 0.009, 0.008)
-        out[side + "eye"] = (J[23 + s], np.array([0, 0.024, 0]), np.array([1.0, 0, 0]), 0.012, 0.012)
-    return out
+    def expression(self, a: Anatomy, index: int) -> Array:
+        """(V, 3) how one unit of an expression coefficient moves the mesh of a build."""
+        numbers, surface = self._assembly, self._assembly.surface
+        parts = left_parts(self.kind, a)
+        base, scale = Trunk(a).joints[15], a.head_scale()
+        raw = np.zeros_like(surface.points)
+        for name in HEAD_PARTS:
+            for ids, mirror in ((numbers.left[name], 1.0), (numbers.right.get(name), MIRROR)):
+                if ids is not None:
+                    local = (parts[name] * mirror - base - (0, 0, 0.004)) / scale
+                    raw[ids] = scale * expression_shift(index, name, local)
+        return np.concatenate([raw, raw[self._fillers].mean(1)])[self._order]
 
 
-def _positions(parts: Any, a: Anatomy, expression: int) -> Array:
-    frames = _frames(a)
-    out = []
-    for name, n, _ in parts:
-        centre, axis, across, ru, rv = frames[name]
-        p = _sphere(n)
-        length = np.linalg.norm(axis)
-        d = axis / length
-        u = across - d * (across @ d)
-        u /= np.linalg.norm(u)
-        v = np.cross(u, d)
-        x = centre + 0.5 * axis * p[:, 1:2] + u * ru * p[:, :1] + v * rv * p[:, 2:]
-        if name == "head" and expression >= 0:
-            x = x + 0.004 * np.sin((expression + 1) * 20 * x[:, 1:2]) * (x[:, 2:] > 0.02) * np.array([0, 1.0, 0.3])
-        out.append(x)
-    return np.concatenate(out)
+def raw_positions(assembly: Assembly, a: Anatomy, smoother: Any) -> Array:
+    """(n, 3) all numbered vertices of a build, seams smoothed."""
+    parts = left_parts(assembly.kind, a)
+    raw = np.zeros_like(assembly.surface.points)
+
+    def place() -> None:
+        for name, ids in assembly.right.items():
+            raw[ids] = (raw[assembly.left[name]] if name in BODY_PARTS + HAND_PARTS else parts[name]) * MIRROR
+        for name in ("trunk", "crotch"):
+            middle = assembly.left[name][:, (0, -1)] if name == "trunk" else assembly.left[name]
+            raw[middle, 0] = 0
+
+    for name, ids in assembly.left.items():
+        raw[ids] = parts[name]
+    place()
+    body = np.unique(np.concatenate([assembly.left[n].ravel() for n in BODY_PARTS]))
+    hand, ease = thumb_seam(assembly)
+    field = Trunk(a)
+    for _ in range(3):
+        for _ in range(2):
+            raw[body] += 0.5 * ((smoother @ raw)[body] - raw[body])
+            raw[hand] += ease * ((smoother @ raw)[hand] - raw[hand])
+            place()
+        raw[body] = settle(field, raw[body], steps=2)
+        place()
+    return raw
 
 
-@lru_cache(maxsize=3)
+def thumb_seam(assembly: Assembly) -> tuple[Array, Array]:
+    """Vertices of the left hand around the thumb's root, and how strongly each is smoothed (n, 1)."""
+    palm, thumb = assembly.left["palm"], assembly.left["thumb"]
+    lane = np.append(np.linspace(0, 1, 17), np.linspace(1, 0, 17))
+    near = bump((lane - 1.0) / 0.16, (hands.PALM_ROWS[:, None] - 0.42) / 0.20)
+    near[0] = 0
+    first = np.repeat([0.7, 0.45, 0.1], thumb.shape[1])
+    ids = np.append(palm.ravel(), thumb[:3].ravel())
+    ease = np.append(0.7 * near.ravel(), first)
+    return ids[ease > 0.02], ease[ease > 0.02][:, None]
+
+
 def make_mesh(kind: str) -> Mesh:
-    x = kind == "smplx"
-    total = 10475 if x else 6890
-    hand, head = 778, (3931 if x else 1800)
-    sides = "lr"
-    counts: list[tuple[str, int, int]] = [("head", head, 15)]
-    for s, side in enumerate(sides):
-        counts.append((side + "palm", hand - 5 * 100, 20 + s))
-        counts += [(side + f, 100, 25 + 15 * s + 3 * k) for k, f in enumerate(FINGERS)]
-        counts += [
-            (side + n, 300, j + s) for n, j in (("thigh", 1), ("shin", 4), ("arm", 16), ("forearm", 18), ("foot", 7))
-        ]
-        if x:
-            counts.append((side + "eye", 546, 23 + s))
-    left = total - sum(c[1] for c in counts)
-    counts.append(("torso", left, 0))
-    start = np.cumsum([0, *(c[1] for c in counts)])
-    faces = []
-    label = np.concatenate([np.full(c[1], i) for i, c in enumerate(counts)])
-    for (_, n, _j), s0 in zip(counts, start, strict=False):
-        hull = ConvexHull(_sphere(n))
-        tri = hull.simplices
-        p = _sphere(n)
-        out = (
-            np.einsum("ij,ij->i", np.cross(p[tri[:, 1]] - p[tri[:, 0]], p[tri[:, 2]] - p[tri[:, 0]]), p[tri].mean(1))
-            < 0
-        )
-        tri[out] = tri[out][:, ::-1]
-        faces.append(tri + s0)
-    f = np.concatenate(faces)
-    # flipped frames
-    need = 2 * total - (42 if x else 4)
-    f = np.concatenate([f, f[: need - len(f)]])
-    parts = tuple(counts)
-    base = _positions(parts, NEUTRAL, -1)
-    J = NEUTRAL.joints()
-    w = _weights(base, label, parts, J)
-    name_of = {c[0]: i for i, c in enumerate(counts)}
-    wanted = SMPLX_VERTICES if x else SMPL_VERTICES
-    order = np.full(total, -1)
-    taken = np.zeros(total, bool)
-    for vid, (part, target) in zip(wanted, _targets(J, x), strict=True):
-        d = np.linalg.norm(base - target, axis=1) + 10.0 * ((label != name_of[part]) | taken)
-        k = int(d.argmin())
-        order[vid] = k
-        taken[k] = True
-    order[order < 0] = np.flatnonzero(~taken)
-    new = np.empty(total, int)
-    new[order] = np.arange(total)
-    lab = label[order]
+    """The mesh of ``smplx``, ``smplh`` or ``smpl`` (these two are the same); made once, in a second or so."""
+    return _make_mesh("smplx" if kind == "smplx" else "smpl")
 
-    def group(test: Any) -> Array:
-        return np.flatnonzero(np.isin(lab, [i for i, c in enumerate(counts) if test(c[0])]))
 
-    def is_hand(s: str) -> Any:
-        return lambda n: n[0] == s and n[1:] in ("palm", *FINGERS)
-
+@lru_cache(maxsize=2)
+def _make_mesh(kind: str) -> Mesh:
+    assembly = assemble(kind)
+    faces = assembly.surface.triangles()
+    count = len(assembly.surface.points)
+    smoother = neighbour_mean(faces, count)
+    used = np.unique(faces)
+    group = part_groups(assembly)
+    points = raw_positions(assembly, NEUTRAL, smoother)
+    faces, fillers = fill(faces, points, group, used, kind)
+    weights = skinning(assembly)
+    region = regions(assembly, points)
+    if len(fillers):
+        group = np.append(group, group[fillers[:, 0]])
+        weights = np.concatenate([weights, weights[fillers].mean(1)])
+        region = np.append(region, region[fillers[:, 0]])
+    order = vertex_order(kind, assembly, group, np.append(used, np.arange(count, count + len(fillers))))
+    new = np.full(count + len(fillers), -1)
+    new[order] = np.arange(len(order))
+    group, region = group[order], region[order]
+    head = np.isin(group, ("head", "left_ball", "right_ball"))
+    skin = (group == "head") & ~np.isin(region, ("mouth", "ear", "eye_socket"))
     return Mesh(
-        new[f],
-        w[order],
-        group(is_hand("l")),
-        group(is_hand("r")),
-        group(lambda n: n == "head" or n[1:] == "eye"),
-        group(lambda n: n == "head"),
+        kind,
+        new[faces],
+        weights[order],
+        np.flatnonzero(group == "left_hand"),
+        np.flatnonzero(group == "right_hand"),
+        np.flatnonzero(head),
+        np.flatnonzero(skin),
+        region,
+        {
+            "left_eye": new[assembly.left["eye"]],
+            "right_eye": new[assembly.right["eye"]],
+            "mouth": new[assembly.left["mouth"]],
+        },
+        assembly,
         order,
-        parts,
+        fillers,
+        smoother,
     )
 
 
-def _targets(J: Array, x: bool) -> list[tuple[str, Array]]:
-    e = [("reye" if x else "head", J[24] + [0, 0, 0.03]), ("leye" if x else "head", J[23] + [0, 0, 0.03])]
-    out = [("head", J[15] + [0, 0.04, 0.2]), *e]
-    out += [("head", J[15] + [-0.2, 0.07, 0]), ("head", J[15] + [0.2, 0.07, 0])]
-    for s, side in enumerate("lr"):
-        f = np.array([1 - 2 * s, 1, 1])
-        out += [(side + "foot", J[10 + s] + np.array(o) * f) for o in ((-0.03, 0, 0.2), (0.05, 0, 0.1), (0, 0, -0.4))]
-    for s, side in enumerate("lr"):
-        f = np.array([1 - 2 * s, 1, 1])
-        for finger in ("thumb", "index", "middle", "ring", "pinky"):
-            out.append((side + finger, NEUTRAL.finger_tip(finger) * f))
+def part_groups(assembly: Assembly) -> Array:
+    """(n,) str: body, head, left_hand, right_hand, left_ball or right_ball."""
+    out = np.full(len(assembly.surface.points), "body", dtype="<U10")
+    for side, numbers in (("left", assembly.left), ("right", assembly.right)):
+        for name, ids in numbers.items():
+            if name in HEAD_PARTS:
+                out[ids] = "head"
+            elif name in HAND_PARTS or name in BALL_PARTS:
+                out[ids] = f"{side}_{'ball' if name in BALL_PARTS else 'hand'}"
     return out
 
 
-def _weights(base: Array, label: Array, parts: Any, J: Array) -> Array:
-    w = np.zeros((len(base), 55))
-    chains = {"torso": [0, 3, 6, 9, 12], "head": [15, 22]}
-    for i, (name, _, j) in enumerate(parts):
-        m = label == i
-        if name in chains:
-            c = chains[name]
-        elif name[1:] in FINGERS:
-            c = [j, j + 1, j + 2]
-        elif name[1:] in ("thigh", "shin", "arm", "forearm"):
-            c = [j, {"thigh": 4, "shin": 7, "arm": 18, "forearm": 20}[name[1:]] + (name[0] == "r")]
-        else:
-            c = [j]
-        d = np.stack([np.linalg.norm(base[m] - J[k], axis=1) for k in c], 1)
-        e = np.exp(-(d**2) / (2 * 0.06**2)) + 1e-9
-        w[np.ix_(m, c)] = e / e.sum(1, keepdims=True)
-    return w
+def fill(faces: Array, points: Array, group: Array, used: Array, kind: str) -> tuple[Array, Array]:
+    """Split the largest faces of each group in three until its vertex count is right.
+
+    Returns
+    -------
+    The faces, and (k, 3) the corners about whose middle each of the k new vertices lies.
+    """
+    topology = TOPOLOGY[kind]
+    ball = 546 if kind == "smplx" else 0
+    wanted = {"left_hand": hands.HAND_VERTICES, "right_hand": hands.HAND_VERTICES, "head": HEAD_VERTICES[kind]}
+    wanted |= {"left_ball": ball, "right_ball": ball}
+    wanted["body"] = topology.vertices - sum(wanted.values())
+    corners = points[faces]
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    split: list[int] = []
+    for name, target in wanted.items():
+        lacking = target - int((group[used] == name).sum())
+        if lacking < 0:
+            raise ValueError(f"{kind}: {-lacking} vertices too many in {name}")
+        own = np.flatnonzero((group[faces] == name).all(1))
+        split += own[np.argsort(-area[own], kind="stable")[:lacking]].tolist()
+    chosen = np.array(split, int)
+    fillers = faces[chosen]
+    middle = np.arange(len(points), len(points) + len(chosen))
+    a, b, c = fillers.T
+    parts = [np.delete(faces, chosen, axis=0)]
+    parts += [np.stack([p, q, middle], 1) for p, q in ((a, b), (b, c), (c, a))]
+    return np.concatenate(parts), fillers
+
+
+def vertex_order(kind: str, assembly: Assembly, group: Array, used: Array) -> Array:
+    """(V,) the raw vertex that gets each number of the model file."""
+    topology = TOPOLOGY[kind]
+    order = np.full(topology.vertices, -1)
+    named = dict(zip(topology.picked, named_vertices(assembly), strict=True))
+    for number, vertex in named.items():
+        order[number] = vertex
+    left = np.setdiff1d(used, list(named.values()))
+    for name, spans in SPANS[kind].items():
+        own = left[group[left] == name]
+        free = np.concatenate([np.arange(*span) for span in spans])
+        free = free[order[free] < 0][: len(own)]
+        order[free] = own[: len(free)]
+        left = np.setdiff1d(left, own[: len(free)])
+    order[order < 0] = left
+    return order
+
+
+def named_vertices(assembly: Assembly) -> list[int]:
+    """The 21 vertices that the models' joint lists pick, in their order."""
+    points, left, right = assembly.surface.points, assembly.left, assembly.right
+    head = left["head"][np.isin(left["head"], np.unique(assembly.surface.triangles()))]
+    nose = int(head[np.argmax(points[head, 2] - 20 * np.abs(points[head, 0]))])
+    pupil = "ball_end" if "ball_end" in left else "eye_end"
+    out = [nose, int(right[pupil][0]), int(left[pupil][0])]
+    for numbers in (right, left):
+        rim = numbers["ear"][3]
+        out.append(int(rim[np.argmax(np.abs(points[rim, 0]))]))
+    for numbers in (left, right):
+        foot = numbers["foot"]
+        toes = foot[-3:].ravel()
+        inner, outer = np.abs(points[toes, 0]), points[toes, 2]
+        heel = int(numbers["ends"][0])
+        middle = np.abs(points[foot[-3], 0]).mean()
+        big = toes[np.argmax(outer - 2.0 * np.maximum(inner - middle + 0.018, 0))]
+        small = foot[-5][np.argmax(np.abs(points[foot[-5], 0]))]
+        out += [int(big), int(small), heel]
+    for numbers in (left, right):
+        tips = numbers["tips"]
+        out += [int(tips[k]) for k in (4, 3, 2, 1, 0)]
+    return out

@@ -15,9 +15,6 @@ from ehps.body.standin_anatomy import PARENTS
 
 Array = npt.NDArray[Any]
 
-CONTOUR_ROWS = 79
-CONTOUR_POINTS = 17
-
 
 def fitted_regressor(positions: Array, joints: Array, candidates: list[Array]) -> Array:
     """(J, V) rows summing to 1 that give joints from vertices, for several shapes of the same mesh at once.
@@ -137,50 +134,22 @@ def barycentric(p: Array, triangles: Array) -> Array:
     return np.asarray(out / out.sum(1, keepdims=True))
 
 
-def first_hits(origins: Array, directions: Array, vertices: Array, faces: Array, allowed: Array) -> tuple[Array, Array]:
-    """Face index (N,) and barycentric coordinates (N, 3) where rays leave the mesh (the farthest hit).
+def first_hits(origin: Array, directions: Array, vertices: Array, faces: Array, allowed: Array) -> tuple[Array, Array]:
+    """Face index (N,) and barycentric coordinates (N, 3) where rays from ``origin`` (3,) leave the mesh.
+
+    The farthest hit counts, of the ``allowed`` faces only.
 
     Raises
     ------
     ValueError : a ray meets no allowed face.
     """
-    corners = vertices[faces[allowed]]
-    a, e1, e2 = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    index = np.zeros(len(origins), int)
-    coordinates = np.zeros((len(origins), 3))
-    for n, (o, d) in enumerate(zip(origins, directions, strict=True)):
-        p = np.cross(d, e2)
-        det = (e1 * p).sum(1)
-        det = np.where(np.abs(det) < 1e-14, 1e-14, det)
-        s = o - a
-        u = (s * p).sum(1) / det
-        q = np.cross(s, e1)
-        v = (q @ d) / det
-        t = (e2 * q).sum(1) / det
-        inside = (u >= -1e-9) & (v >= -1e-9) & (u + v <= 1 + 1e-9) & (t > 0)
-        if not inside.any():
-            raise ValueError("a ray misses the mesh")
-        best = int(np.where(inside, t, -1).argmax())
-        index[n] = allowed[best]
-        coordinates[n] = 1 - u[best] - v[best], u[best], v[best]
-    coordinates = np.clip(coordinates, 0, 1)
-    return index, coordinates / coordinates.sum(1, keepdims=True)
-
-
-def contour_directions() -> Array:
-    """(79, 17, 3) unit directions from inside the head to the face contour, per row of the dynamic tables.
-
-    Row 0 is seen from the front; rows 1..39 from up to 39 degrees on the subject's left (the head turned to the
-    right), rows 40..78 from the right. Point 0 is the subject's right ear, 8 the chin, 16 the left ear. The side
-    turned away from the viewer is where the silhouette moves to the front.
-    """
-    step = np.linspace(-1, 1, CONTOUR_POINTS)
-    azimuth = np.radians(88 * np.sign(step) * np.abs(step) ** 0.85)
-    elevation = np.radians(-50 + 58 * np.abs(step) ** 1.3)
-    rows = []
-    for row in range(CONTOUR_ROWS):
-        view = row if row < 40 else 39 - row
-        far = np.sign(step) == -np.sign(view)
-        az = np.where(far, azimuth * (1 - 0.8 * abs(view) / 90), azimuth)
-        rows.append(np.stack([np.cos(elevation) * np.sin(az), np.sin(elevation), np.cos(elevation) * np.cos(az)], -1))
-    return np.array(rows)
+    corners = vertices[faces[allowed]] - origin
+    # The direction is a positive combination of the three corners exactly when the ray passes between them.
+    shares = np.linalg.solve(corners.transpose(0, 2, 1)[None], directions[:, None, :, None])[..., 0]
+    total = shares.sum(-1)
+    inside = (shares >= -1e-9).all(-1) & (total > 0)
+    if not inside.any(1).all():
+        raise ValueError("a ray misses the mesh")
+    best = np.where(inside, 1 / np.where(total > 0, total, 1), -1).argmax(1)
+    chosen = np.clip(shares[np.arange(len(best)), best], 0, None)
+    return allowed[best], chosen / chosen.sum(1, keepdims=True)
