@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ehps.body import rotations
+
 Array = npt.NDArray[Any]
 
 FRAMES = {
@@ -85,11 +87,18 @@ def project_h36m(points: Array, focal: Array, principal_point: Array, k: Array, 
 def project_weak(points: Array, camera: Array, center: Array, side: Array) -> Array:
     """Pixels (N, J, 2) under weak perspective cameras (N, 3) = s, tx, ty of square crops.
 
-    ``center`` (N, 2) and ``side`` (N,) place the crop in the image; the camera maps to [-1, 1] across it.
+    The camera takes (x, y) to s (x + tx), s (y + ty), which run from -1 to 1 across the crop; ``center`` (N, 2)
+    and ``side`` (N,) place the crop in the image. See :func:`shift_before_scale` for the other convention.
     """
     camera, center = np.asarray(camera), np.asarray(center)
     half = np.asarray(side)[:, None, None] / 2
-    return center[:, None] + half * (camera[:, None, :1] * np.asarray(points)[..., :2] + camera[:, None, 1:])
+    return center[:, None] + half * camera[:, None, :1] * (np.asarray(points)[..., :2] + camera[:, None, 1:])
+
+
+def shift_before_scale(camera: Array) -> Array:
+    """Weak perspective cameras (N, 3) of the form s x + t (EFT's) as s (x + t') (HMR's, and ours)."""
+    camera = np.asarray(camera, np.float64)
+    return np.concatenate([camera[:, :1], camera[:, 1:] / camera[:, :1]], axis=1)
 
 
 def undistort(pixels: Array, focal: Array, principal_point: Array, distortion: Array) -> Array:
@@ -234,7 +243,22 @@ def rotate90_pixels(pixels: Array, size: tuple[int, int], turns: int = 1) -> Arr
     return pixels
 
 
-def unreal_to_opencv(xyz_cm: Array) -> Array:
+def rotate_x(degrees: float | Array) -> Array:
+    """(3, 3), or (N, 3, 3) for (N,) angles: right-handed turn about x."""
+    return rotations.about("x", degrees)
+
+
+def rotate_y(degrees: float | Array) -> Array:
+    """(3, 3), or (N, 3, 3) for (N,) angles: right-handed turn about y."""
+    return rotations.about("y", degrees)
+
+
+def rotate_z(degrees: float | Array) -> Array:
+    """(3, 3), or (N, 3, 3) for (N,) angles: right-handed turn about z; +90 turns the image clockwise."""
+    return rotations.about("z", degrees)
+
+
+def unreal_to_opencv(xyz_cm: npt.ArrayLike) -> Array:
     """Unreal locations (..., 3) in centimetres to metres in the OpenCV-like world: (Y, -Z, X) / 100.
 
     For points only: Unreal is left-handed, so its rotations need the sign care that each dataset states.

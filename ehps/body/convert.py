@@ -216,7 +216,13 @@ def _fit(own: BodyModel, neutral: BodyModel, num_betas: int, ridge: float) -> _F
     basis = neutral.shapedirs[:, :, :num_betas].reshape(own.v_template.size, -1).astype(np.float64)
     gap = (own.v_template.astype(np.float64) - neutral.v_template).reshape(-1, 1)
     target = np.concatenate([gendered.astype(np.float64), gap], axis=1)
-    solution = np.linalg.solve(basis.T @ basis + ridge * np.eye(basis.shape[1]), basis.T @ target)
+    if own.gender == "neutral":
+        solution = np.eye(basis.shape[1], target.shape[1])
+        solution[:, -1] = 0
+    else:
+        gram = basis.T @ basis + ridge * np.eye(basis.shape[1])
+        # The pseudo-inverse leaves a shape column that moves nothing at zero instead of failing.
+        solution = np.linalg.pinv(gram, hermitian=True) @ (basis.T @ target)
     rest = target - basis @ solution
     filled = np.zeros((num_betas, target.shape[1]))
     filled[: len(solution)] = solution

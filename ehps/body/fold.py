@@ -199,4 +199,4 @@ def _regress(regressor: Any, directions: Array) -> Array:
     k = directions.shape[2]
     used = np.unique(regressor.indices)
     flat = directions[used].astype(np.float64).reshape(len(used), 3 * k)
-    return np.asarray(regressor[:, used] @ flat).reshape(-1, 3, k)
+    return np.asarray(regressor[:, used] @ flat).reshape(regressor.shape[0], 3, k)

@@ -19,6 +19,7 @@ from ehps.body.fold import fitting_columns
 from ehps.body.joints import full_pose
 from ehps.body.params import BodyParams
 from ehps.body.people import groups
+from ehps.body.topology import TOPOLOGY
 
 if TYPE_CHECKING:
     import torch
@@ -36,15 +37,11 @@ def mesh(models: BodyModels, params: BodyParams, *, batch: int = BATCH, device: 
     BodyModelError : a model (or the child template that ``betas_extra`` needs) is missing, or the parameters
         have more non-zero betas than their model.
     """
-    pieces = []
+    out = np.empty((len(params), TOPOLOGY[params.kind].vertices, 3), np.float32)
     for gender, kid, rows in groups(params):
         model = models.get(params.kind, gender)
         template = kid_template(models.folder, params.kind) if kid else None
-        pieces.append((rows, _vertices(_skin(model, device), model, params[rows], template, batch)))
-    count = pieces[0][1].shape[1] if pieces else 0
-    out = np.empty((len(params), count, 3), np.float32)
-    for rows, vertices in pieces:
-        out[rows] = vertices
+        out[rows] = _vertices(_skin(model, device), model, params[rows], template, batch)
     return out
 
 

@@ -1,0 +1,319 @@
+"""Fast joints equal the smplx package's, for every kind of body."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import smplx
+import torch
+
+from ehps.body.files import BodyModels, read_model
+from ehps.body.joints import FastJoints, contour_rows
+from ehps.body.params import BodyParams
+from ehps.body.people import BodySet
+from ehps.body.topology import TOPOLOGY
+from ehps.body.torch_joints import TorchJoints
+from ehps.body.torch_joints import contour_rows as torch_contour_rows
+from ehps.errors import BodyModelError
+
+COUNT = {"smplx": 144, "smplh": 73, "smpl": 45}
+
+
+def random_params(kind: str, n: int, rng: np.random.Generator, *, gender: Any = "neutral", **kw: Any) -> BodyParams:
+    hands = kind != "smpl"
+    face = kind == "smplx"
+    values: dict[str, Any] = {
+        "kind": kind,
+        "gender": np.broadcast_to(np.asarray(gender), (n,)).astype("<U7"),
+        "betas": rng.normal(0, 1, (n, 10)),
+        "global_orient": rng.normal(0, 1.2, (n, 3)),
+        "body_pose": rng.normal(0, 0.4, (n, 23 if kind == "smpl" else 21, 3)),
+        "transl": rng.normal(0, 2, (n, 3)),
+        "left_hand_pose": rng.normal(0, 0.3, (n, 15, 3)) if hands else None,
+        "right_hand_pose": rng.normal(0, 0.3, (n, 15, 3)) if hands else None,
+        "jaw_pose": rng.normal(0, 0.2, (n, 3)) if face else None,
+        "leye_pose": rng.normal(0, 0.2, (n, 3)) if face else None,
+        "reye_pose": rng.normal(0, 0.2, (n, 3)) if face else None,
+        "expression": rng.normal(0, 1, (n, 10)) if face else None,
+    }
+    return BodyParams(**{**values, **kw})
+
+
+def package(folder: Path, params: BodyParams, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Joints and vertices of rows of one gender by the smplx package itself."""
+    n, kind = len(params), params.kind
+    extra: dict[str, Any] = {} if kind == "smpl" else {"use_pca": False, "flat_hand_mean": params.flat_hand_mean}
+    if kind == "smplx":
+        extra |= {"use_face_contour": True, "num_expression_coeffs": 10}
+    if kind == "smplh":
+        extra["ext"] = "pkl"
+    with contextlib.redirect_stdout(io.StringIO()):
+        gender = str(params.gender[0])
+        body = smplx.create(
+            str(folder), kind, gender=gender, batch_size=n, num_betas=params.betas.shape[1], **extra, **options
+        )
+    skip = {"betas_neutral", "betas_extra"}
+    given = {
+        name: torch.tensor(value.reshape(n, -1), dtype=torch.float32)
+        for name, value in params.arrays().items()
+        if name not in skip
+    }
+    with torch.no_grad():
+        out = body(**given)
+    return out.joints.numpy(), out.vertices.numpy()
+
+
+@pytest.fixture(scope="module")
+def models(body_set: BodySet) -> BodyModels:
+    return body_set.models
+
+
+@pytest.mark.parametrize("kind", ["smplx", "smplh", "smpl"])
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("n", [1, 9])
+def test_joints_equal_the_packages(body_set: BodySet, kind: str, flat: bool, n: int) -> None:
+    params = random_params(kind, n, np.random.default_rng(n), gender="female", flat_hand_mean=flat)
+    expected, _ = package(body_set.models.folder, params)
+    joints = body_set.joints(params)
+    assert joints.shape == (n, COUNT[kind], 3)
+    assert joints.dtype == np.float32
+    np.testing.assert_allclose(joints, expected, atol=1e-5)
+    np.testing.assert_allclose(body_set.joints(params, np.float64), expected, atol=1e-5)
+
+
+def test_two_precisions_agree_closely(body_set: BodySet) -> None:
+    params = random_params("smplx", 40, np.random.default_rng(0))
+    single, double = body_set.joints(params), body_set.joints(params, "float64")
+    assert double.dtype == np.float64
+    assert 0 < np.abs(single - double).max() < 3e-6
+
+
+def test_mean_hand_matters_for_fingers_only(body_set: BodySet) -> None:
+    params = random_params("smplx", 3, np.random.default_rng(1))
+    moved = np.abs(body_set.joints(params) - body_set.joints(params.with_(flat_hand_mean=True))).max(axis=(0, 2))
+    names = body_set.fast_joints("smplx", "neutral").names
+    tips = [i for i, name in enumerate(names) if name.endswith(("index_3", "left_index", "right_index"))]
+    assert min(moved[tips]) > 1e-3
+    assert moved[:25].max() == 0
+
+
+def test_contour_follows_the_yaw_of_the_whole_body(body_set: BodySet) -> None:
+    yaw = np.radians(np.linspace(-80, 80, 161))
+    turned = np.stack([0 * yaw, yaw, 0 * yaw], axis=1)
+    n = len(yaw)
+    zeros = random_params("smplx", n, np.random.default_rng(2)).arrays()
+    params = random_params("smplx", n, np.random.default_rng(2), **{k: 0 * v for k, v in zeros.items()})
+    params = params.with_(global_orient=turned)
+    expected, _ = package(body_set.models.folder, params)
+    # Half degrees are where two roundings may differ; whole degrees are not near them.
+    np.testing.assert_allclose(body_set.joints(params), expected, atol=1e-5)
+    chain = np.zeros((n, 5, 3))
+    chain[:, 0] = turned
+    rows = contour_rows(chain)
+    assert set(rows) == set(range(79))
+    assert (rows[0], rows[79], rows[80], rows[81], rows[-1]) == (39, 1, 0, 40, 78)
+    matrices = torch.tensor(np.asarray([_matrix(v) for v in chain.reshape(-1, 3)]).reshape(n, 5, 3, 3))
+    np.testing.assert_array_equal(torch_contour_rows(matrices).numpy(), rows)
+
+
+def _matrix(vector: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return np.asarray(cv2.Rodrigues(vector)[0])
+
+
+def test_order_of_rows_and_blocks_do_not_matter(body_set: BodySet, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = random_params("smplx", 70, np.random.default_rng(3))
+    whole = body_set.joints(params, np.float64)
+    monkeypatch.setattr("ehps.body.joints.BLOCK", 16)
+    monkeypatch.setattr("ehps.body.joints.CHUNK", 33)
+    np.testing.assert_allclose(body_set.joints(params, np.float64), whole, atol=1e-12)
+    np.testing.assert_allclose(body_set.joints(params[::-1], np.float64), whole[::-1], atol=1e-12)
+
+
+def test_all_betas_of_the_parameters_are_used(body_set: BodySet) -> None:
+    rng = np.random.default_rng(4)
+    params = random_params("smplx", 4, rng, betas=rng.normal(size=(4, 16)))
+    expected, _ = package(body_set.models.folder, params)
+    np.testing.assert_allclose(body_set.joints(params), expected, atol=1e-5)
+    assert np.abs(body_set.joints(params.with_(betas=params.betas[:, :10])) - expected).max() > 1e-4
+
+
+def test_sixteen_betas_of_smplh_are_not_cut_to_ten(body_set: BodySet) -> None:
+    """The package's release 0.1.28 drops the last six without a word."""
+    rng = np.random.default_rng(5)
+    params = random_params("smplh", 3, rng, betas=rng.normal(size=(3, 16)))
+    model = body_set.models.get("smplh", "neutral")
+    shaped = model.v_template + model.shapedirs @ params.betas[0]
+    still = params[:1].with_(
+        global_orient=np.zeros((1, 3)),
+        body_pose=np.zeros((1, 21, 3)),
+        left_hand_pose=np.zeros((1, 15, 3)),
+        right_hand_pose=np.zeros((1, 15, 3)),
+        flat_hand_mean=True,
+    )
+    expected = model.J_regressor @ shaped + params.transl[0]
+    np.testing.assert_allclose(body_set.joints(still, np.float64)[0, :52], expected, atol=1e-9)
+
+
+def test_more_betas_than_the_model_has_are_an_error_unless_zero(body_set: BodySet) -> None:
+    params = random_params("smpl", 2, np.random.default_rng(6), betas=np.zeros((2, 12)))
+    body_set.joints(params)
+    params.betas[1, 11] = 0.5
+    with pytest.raises(BodyModelError, match="12 betas, the model has 10"):
+        body_set.joints(params)
+
+
+def test_kinds_are_not_confused(models: BodyModels) -> None:
+    with pytest.raises(BodyModelError, match="SMPL parameters were given to an SMPL-X model"):
+        FastJoints(models.get("smplx", "neutral"))(random_params("smpl", 1, np.random.default_rng(0)))
+
+
+def test_hand_coefficients_are_expanded_with_the_models_components(body_set: BodySet) -> None:
+    rng = np.random.default_rng(7)
+    model = body_set.models.get("smplx", "neutral")
+    left, right = rng.normal(0, 0.5, (3, 12)), rng.normal(0, 0.5, (3, 6))
+    params = random_params("smplx", 3, rng)
+    full = params.with_(
+        left_hand_pose=np.einsum("nk,kd->nd", left, model.hands_components_left[:12]).reshape(3, 15, 3),
+        right_hand_pose=np.einsum("nk,kd->nd", right, model.hands_components_right[:6]).reshape(3, 15, 3),
+    )
+    coefficients = params.with_(left_hand_pose=left, right_hand_pose=right)
+    np.testing.assert_allclose(body_set.joints(coefficients, "float64"), body_set.joints(full, "float64"), atol=1e-7)
+
+
+def test_genders_are_evaluated_with_their_own_model(body_set: BodySet) -> None:
+    own = np.array(["male", "female", "neutral", "female", "male"])
+    params = random_params("smplx", 5, np.random.default_rng(8), gender=own)
+    joints = body_set.joints(params)
+    for gender in ("male", "female", "neutral"):
+        expected, _ = package(body_set.models.folder, params[own == gender])
+        np.testing.assert_allclose(joints[own == gender], expected, atol=1e-5)
+
+
+def test_children_use_the_child_template(body_set: BodySet) -> None:
+    folder = body_set.models.folder
+    params = random_params("smplx", 4, np.random.default_rng(9), betas_extra=np.array([[0.0], [0.7], [0.0], [1.0]]))
+    joints = body_set.joints(params)
+    adults = body_set.joints(params.with_(betas_extra=None))
+    np.testing.assert_allclose(joints[[0, 2]], adults[[0, 2]], atol=1e-6)
+    eleven = params[[1, 3]].with_(betas=np.concatenate([params.betas, params.betas_extra], axis=1)[[1, 3]])
+    kid = {"age": "kid", "kid_template_path": str(folder / "smplx_kid_template.npy")}
+    expected, vertices = package_kid(folder, eleven, kid)
+    np.testing.assert_allclose(joints[[1, 3]], expected, atol=1e-5)
+    np.testing.assert_allclose(body_set.mesh(params)[[1, 3]], vertices, atol=1e-5)
+    with pytest.raises(BodyModelError, match="no child template"):
+        body_set.fast_joints("smplx", "neutral")(params)
+
+
+def package_kid(folder: Path, params: BodyParams, kid: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        body = smplx.create(
+            str(folder), "smplx", use_pca=False, use_face_contour=True, batch_size=len(params), num_betas=10, **kid
+        )
+    given = {k: torch.tensor(v.reshape(len(params), -1)).float() for k, v in params.arrays().items()}
+    given.pop("betas_extra")
+    with torch.no_grad():
+        out = body(**given)
+    return out.joints.numpy(), out.vertices.numpy()
+
+
+@pytest.mark.parametrize("kind", ["smplx", "smplh", "smpl"])
+def test_meshes_equal_the_packages(body_set: BodySet, kind: str) -> None:
+    own = np.array(["male", "female", "male"])
+    params = random_params(kind, 3, np.random.default_rng(10), gender=own)
+    vertices = body_set.mesh(params)
+    assert vertices.shape == (3, TOPOLOGY[kind].vertices, 3)
+    for gender in ("male", "female"):
+        _, expected = package(body_set.models.folder, params[own == gender])
+        np.testing.assert_allclose(vertices[own == gender], expected, atol=1e-5)
+
+
+def test_meshes_use_eleven_betas_and_either_mean_hand(body_set: BodySet) -> None:
+    rng = np.random.default_rng(11)
+    params = random_params("smplx", 2, rng, betas=rng.normal(size=(2, 11)), flat_hand_mean=True)
+    _, expected = package(body_set.models.folder, params)
+    np.testing.assert_allclose(body_set.mesh(params), expected, atol=1e-5)
+
+
+def test_no_rows_give_no_joints(body_set: BodySet) -> None:
+    params = random_params("smplx", 2, np.random.default_rng(0))[:0]
+    assert body_set.joints(params).shape == (0, 144, 3)
+    assert body_set.rest_pelvis(params).shape == (0, 3)
+    assert body_set.mesh(params).shape == (0, 10475, 3)
+
+
+def test_names_go_with_the_joints(body_set: BodySet) -> None:
+    for kind, count in COUNT.items():
+        names = body_set.fast_joints(kind, "neutral").names
+        assert len(names) == count == len(body_set.fast_joints(kind, "neutral"))
+        assert names[:3] == ("pelvis", "left_hip", "right_hip")
+
+
+def test_body_set_travels_to_workers_as_its_folder(body_set: BodySet) -> None:
+    import pickle
+
+    packed = pickle.dumps(body_set)
+    assert len(packed) < 2000
+    params = random_params("smpl", 1, np.random.default_rng(0))
+    np.testing.assert_array_equal(pickle.loads(packed).joints(params), body_set.joints(params))  # own bytes
+
+
+@pytest.mark.parametrize("kind", ["smplx", "smplh", "smpl"])
+@pytest.mark.parametrize("matrices", [False, True])
+def test_torch_joints_equal_numpys(models: BodyModels, body_set: BodySet, kind: str, matrices: bool) -> None:
+    params = random_params(kind, 5, np.random.default_rng(12), flat_hand_mean=matrices)
+    module = TorchJoints(models.get(kind, "neutral"), flat_hand_mean=False, dtype=torch.float64)
+    given = {name: torch.tensor(value) for name, value in params.arrays().items()}
+    if matrices:
+        for name in given:
+            if "pose" in name or "orient" in name:
+                flat = given[name].reshape(-1, 3).numpy()
+                given[name] = torch.tensor(np.array([_matrix(v) for v in flat])).reshape(5, -1, 3, 3)
+    joints = module(**given)
+    np.testing.assert_allclose(joints.numpy(), body_set.joints(params, np.float64), atol=1e-9)
+
+
+def test_torch_joints_without_contour_are_the_first_127(models: BodyModels) -> None:
+    params = random_params("smplx", 3, np.random.default_rng(13))
+    given = {name: torch.tensor(value).float() for name, value in params.arrays().items()}
+    model = models.get("smplx", "neutral")
+    short = TorchJoints(model, contour=False)(**given)
+    assert short.shape == (3, 127, 3)
+    torch.testing.assert_close(short, TorchJoints(model)(**given)[:, :127])
+
+
+def test_gradients_are_right_and_finite_at_rest(models: BodyModels) -> None:
+    module = TorchJoints(models.get("smplx", "neutral"), dtype=torch.float64)
+    params = random_params("smplx", 1, np.random.default_rng(14))
+    names = ("global_orient", "body_pose", "betas", "left_hand_pose", "jaw_pose", "expression")
+    given = {name: torch.tensor(params.arrays()[name]) for name in names}
+    aim = torch.tensor(np.random.default_rng(15).normal(size=(1, 144, 3)))
+
+    def loss(*values: torch.Tensor) -> torch.Tensor:
+        return ((module(**dict(zip(names, values, strict=True))) - aim) ** 2).sum()
+
+    values = [value.requires_grad_() for value in given.values()]
+    assert torch.autograd.gradcheck(loss, values, atol=1e-5, fast_mode=True)
+    still = [torch.zeros_like(value).requires_grad_() for value in values]
+    loss(*still).backward()
+    assert all(torch.isfinite(value.grad).all() for value in still)
+    assert all(value.grad.abs().max() > 0 for value in still)
+
+
+def test_torch_module_moves_its_maps_and_keeps_them_out_of_checkpoints(models: BodyModels) -> None:
+    module = TorchJoints(models.get("smpl", "neutral"))
+    assert not module.state_dict()
+    assert module.double().pose_map.dtype == torch.float64
+    assert module.to("meta").pose_map.device.type == "meta"
+
+
+def test_gender_is_taken_from_file_names(body_models: Path) -> None:
+    assert read_model(body_models / "smplx" / "SMPLX_FEMALE.npz", "smplx").gender == "female"
+    assert read_model(body_models / "smplx" / "SMPLX_MALE.npz", "smplx").gender == "male"
+    assert read_model(body_models / "smpl" / "SMPL_NEUTRAL.pkl", "smpl").gender == "neutral"

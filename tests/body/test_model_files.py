@@ -1,0 +1,214 @@
+"""Body-model files are found under their usual names, recognised, and read without running anything in them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from ehps.body.files import (
+    BodyModels,
+    body_models_folder,
+    extra_regressor,
+    h36m_regressor,
+    j14_regressor,
+    kid_template,
+    read_model,
+    vertex_ids,
+)
+from ehps.body.topology import TOPOLOGY
+from ehps.errors import BodyModelError, DataError, UnsafeFileError
+
+
+@pytest.fixture(scope="module")
+def smpl_arrays() -> dict[str, Any]:
+    """A small-numbered but full-sized SMPL v1.0 file's content."""
+    rng = np.random.default_rng(0)
+    topology = TOPOLOGY["smpl"]
+    vertices, joints = topology.vertices, topology.joints
+    regressor = np.zeros((joints, vertices))
+    regressor[np.arange(joints), np.arange(joints) * 7] = 1
+    weights = np.zeros((vertices, joints))
+    weights[np.arange(vertices), np.arange(vertices) % joints] = 1
+    parents = np.array(topology.parents).astype(np.uint32)  # the root becomes 2^32 - 1, as in the official files
+    return {
+        "v_template": rng.normal(size=(vertices, 3)),
+        "shapedirs": rng.normal(size=(vertices, 3, 10)).astype(np.float32),
+        "posedirs": np.zeros((vertices, 3, 207), np.float32),
+        "J_regressor": regressor,
+        "weights": weights.astype(np.float32),
+        "f": rng.integers(0, vertices, (topology.faces, 3)).astype(np.uint32),
+        "kintree_table": np.stack([parents, np.arange(joints).astype(np.uint32)]),
+    }
+
+
+def test_versions_are_told_apart(body_models: Path, smpl_arrays: dict[str, Any], tmp_path: Path) -> None:
+    assert read_model(body_models / "smplx" / "SMPLX_MALE.npz", "smplx").version == "stand-in"
+    np.savez(tmp_path / "SMPL_NEUTRAL.npz", **smpl_arrays)
+    assert read_model(tmp_path / "SMPL_NEUTRAL.npz", "smpl").version == "1.0"
+    wide = {**smpl_arrays, "shapedirs": np.zeros((6890, 3, 300), np.float16)}
+    np.savez(tmp_path / "SMPL_NEUTRAL.npz", **wide)
+    assert read_model(tmp_path / "SMPL_NEUTRAL.npz", "smpl").version == "1.1"
+
+
+@pytest.mark.parametrize(
+    ("place", "columns", "version", "betas", "expressions"),
+    [
+        ("smplx/SMPLX_NEUTRAL.npz", 400, "1.1", 300, 100),
+        ("smplx/SMPLX_NEUTRAL.npz", 20, "1.0", 10, 10),
+        ("smplx/SMPLX_NEUTRAL_2020.npz", 400, "locked_head", 300, 100),
+        ("models_lockedhead/smplx/SMPLX_NEUTRAL.npz", 400, "locked_head", 300, 100),
+    ],
+)
+def test_releases_of_smplx(
+    body_models: Path, tmp_path: Path, place: str, columns: int, version: str, betas: int, expressions: int
+) -> None:
+    with np.load(body_models / "smplx" / "SMPLX_NEUTRAL.npz") as archive:
+        small = {n: archive[n] for n in archive.files if n not in ("standin", "joint2num", "part2num", "posedirs")}
+    path = tmp_path / place
+    path.parent.mkdir(parents=True)
+    small["shapedirs"] = np.arange(columns, dtype=np.float32) * np.ones((10475, 3, 1), np.float32)
+    small["posedirs"] = np.zeros((10475, 3, 486), np.float16)
+    np.savez(path, **small)
+    model = read_model(path, "smplx")
+    assert model.version == version
+    assert model.exprdirs is not None
+    assert (model.shapedirs.shape[2], model.exprdirs.shape[2]) == (betas, expressions)
+    assert model.exprdirs[0, 0, 0] == betas  # expression starts right after the shape columns
+
+
+class Trap:
+    """Unpickling this makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+def test_object_members_of_npz_are_never_opened(smpl_arrays: dict[str, Any], tmp_path: Path) -> None:
+    trap = np.array(Trap(tmp_path / "sprung"), dtype=object)
+    np.savez(tmp_path / "model.npz", joint2num=trap, **smpl_arrays)
+    assert read_model(tmp_path / "model.npz", "smpl").v_template.shape == (6890, 3)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_pickles_that_ask_for_code_are_refused(smpl_arrays: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "SMPL_NEUTRAL.pkl"
+    path.write_bytes(pickle.dumps({**smpl_arrays, "note": Trap(tmp_path / "sprung")}))
+    with pytest.raises(UnsafeFileError, match="mkdir"):
+        read_model(path, "smpl")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_official_pickles_with_sparse_regressors_are_read(smpl_arrays: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "basicmodel_f_lbs_10_207_0_v1.0.0.pkl"
+    content = {**smpl_arrays, "J_regressor": sparse.csc_matrix(smpl_arrays["J_regressor"])}
+    path.write_bytes(pickle.dumps(content, protocol=2))
+    model = read_model(path, "smpl")
+    np.testing.assert_array_equal(model.J_regressor, smpl_arrays["J_regressor"])
+    assert (model.gender, model.parents[0], model.parents[1]) == ("female", -1, 0)
+
+
+def test_another_kind_of_body_is_named(body_models: Path) -> None:
+    with pytest.raises(BodyModelError, match=r"SMPLX_MALE\.npz: is a SMPL-X model, not SMPL-H"):
+        read_model(body_models / "smplx" / "SMPLX_MALE.npz", "smplh")
+    with pytest.raises(BodyModelError, match="is a SMPL model, not SMPL-X"):
+        read_model(body_models / "smpl" / "SMPL_MALE.pkl", "smplx")
+
+
+def test_what_is_no_body_model_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", v_template=np.zeros((5, 3)))
+    with pytest.raises(BodyModelError, match="lacks shapedirs"):
+        read_model(tmp_path / "a.npz", "smplx")
+    (tmp_path / "b.npz").write_bytes(b"PK half a file")
+    with pytest.raises(DataError, match="again"):
+        read_model(tmp_path / "b.npz", "smplx")
+
+
+def test_missing_gender_says_what_is_there_and_where_to_register(smpl_arrays: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "smpl").mkdir()
+    np.savez(tmp_path / "smpl" / "SMPL_MALE.npz", **smpl_arrays)
+    with pytest.raises(BodyModelError) as caught:
+        BodyModels(tmp_path).get("smplx", "female")
+    message = str(caught.value)
+    for part in (str(tmp_path), "female SMPL-X", "smpl male", "smpl-x.is.tue.mpg.de", "SMPLX_FEMALE.npz"):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "gender", "name"),
+    [
+        ("smplx", "neutral", "smplx/SMPLX_NEUTRAL.npz"),
+        ("smplx", "male", "models/smplx/SMPLX_MALE.npz"),
+        ("smplx", "neutral", "smplx/SMPLX_NEUTRAL_2020.npz"),
+        ("smplh", "female", "smplh/female/model.npz"),
+        ("smplh", "male", "smplh/SMPLH_male.pkl"),
+        ("smpl", "female", "smpl/basicModel_f_lbs_10_207_0_v1.0.0.pkl"),
+        ("smpl", "neutral", "smpl/basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl"),
+    ],
+)
+def test_usual_names_are_found(tmp_path: Path, kind: str, gender: str, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True)
+    path.touch()
+    models = BodyModels(tmp_path)
+    assert models.find(kind, gender) == path
+    others = [(k, g) for k in TOPOLOGY for g in ("male", "female", "neutral") if (k, g) != (kind, gender)]
+    assert not any(models.has(k, g) for k, g in others)
+
+
+def test_models_are_read_once(body_models: Path) -> None:
+    models = BodyModels(body_models)
+    assert models.get("smpl", "male") is models.get("smpl", "male")
+
+
+def test_folder_comes_from_the_call_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert body_models_folder() is None
+    monkeypatch.setenv("EHPS_BODY_MODELS", str(tmp_path))
+    assert body_models_folder() == tmp_path
+    (tmp_path / "other").mkdir()
+    assert body_models_folder(tmp_path / "other") == tmp_path / "other"
+    with pytest.raises(BodyModelError, match="not a folder"):
+        body_models_folder(tmp_path / "gone")
+
+
+def test_inventory_lists_what_is_there_and_what_is_not(body_models: Path, tmp_path: Path) -> None:
+    lines = {found.name: found.path for found in BodyModels(body_models).inventory()}
+    assert lines["SMPL-X female"] == body_models / "smplx" / "SMPLX_FEMALE.npz"
+    assert lines["MANO_SMPLX_vertex_ids.pkl"] is not None
+    assert all(found.path is None and found.source for found in BodyModels(tmp_path).inventory())
+
+
+def test_helper_files(body_models: Path, tmp_path: Path) -> None:
+    ids = vertex_ids(body_models)
+    assert (len(ids["left_hand"]), len(ids["right_hand"]), len(ids["face"])) == (778, 778, 5023)
+    assert not set(ids["left_hand"]) & set(ids["right_hand"])
+    assert j14_regressor(body_models).shape == (14, 10475)
+    assert h36m_regressor(body_models, "smplx").shape == (17, 10475)
+    assert h36m_regressor(body_models, "smpl").shape == (17, 6890)
+    assert extra_regressor(body_models).shape == (9, 6890)
+    for kind in ("smplx", "smpl"):
+        np.testing.assert_allclose(kid_template(body_models, kind).mean(axis=0), 0, atol=1e-12)
+    deep = tmp_path / "downloads" / "unzipped"
+    deep.mkdir(parents=True)
+    shutil.copy(body_models / "J_regressor_h36m.npy", deep)
+    np.testing.assert_array_equal(h36m_regressor(tmp_path, "smpl"), h36m_regressor(body_models, "smpl"))
+
+
+def test_missing_helper_says_what_it_is_for(tmp_path: Path) -> None:
+    with pytest.raises(BodyModelError, match=r"SMPLX_to_J14.pkl or SMPLX_to_J14.npy .* 14-joint errors.*expose"):
+        j14_regressor(tmp_path)
+
+
+def test_helper_of_the_wrong_body_is_refused(body_models: Path, tmp_path: Path) -> None:
+    shutil.copy(body_models / "J_regressor_h36m.npy", tmp_path / "J_regressor_h36m_smplx.npy")
+    with pytest.raises(BodyModelError, match="not a regressor from 10475 vertices"):
+        h36m_regressor(tmp_path, "smplx")
