@@ -13,6 +13,7 @@ from ehps.errors import DataError, UsageError
 from ehps.humandata import passport as passports
 from ehps.humandata.mapping import Picked, is_mapped, pack, unpack
 from ehps.humandata.passport import Passport
+from ehps.humandata.schema import TEXT, field
 from ehps.humandata.strings import Strings
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class HumanData:
         misc: Mapping[str, Any] | None = None,
         certificate: Mapping[str, Any] | None = None,
     ) -> None:
-        self._columns: dict[str, Column] = {name: as_column(value) for name, value in columns.items()}
+        self._columns: dict[str, Column] = {name: as_column(value, name) for name, value in columns.items()}
         self.keypoint_names = {name: tuple(names) for name, names in (keypoint_names or {}).items()}
         self.passport = passport or Passport()
         self.misc: dict[str, Any] = dict(misc or {})
@@ -189,7 +190,7 @@ class HumanData:
 
     @staticmethod
     def concat(parts: Sequence[HumanData]) -> HumanData:
-        """All rows of ``parts``, in order; columns that every part has.
+        """All rows of ``parts``, in order; columns that every part with rows has.
 
         Raises
         ------
@@ -197,6 +198,7 @@ class HumanData:
         """
         if not parts:
             raise UsageError("nothing to concatenate")
+        parts = [part for part in parts if len(part)] or parts[:1]
         merged = passports.merge([part.passport for part in parts])
         names = [name for name in parts[0].columns if all(name in part for part in parts)]
         points: dict[str, tuple[str, ...]] = {}
@@ -260,13 +262,17 @@ def _unpickled(columns: dict[str, Any], facts: dict[str, Any]) -> HumanData:
     return hd
 
 
-def as_column(value: Column | list[str] | Sequence[Any]) -> Column:
-    """An array or ``Strings`` from what callers hold (lists, text arrays)."""
+def as_column(value: Column | list[str] | Sequence[Any], name: str = "") -> Column:
+    """An array or ``Strings`` from what callers hold (lists, text arrays); ``name`` tells what an empty list holds."""
     if isinstance(value, Strings | Picked):
         return value
     array = value if isinstance(value, np.ndarray) else np.asarray(value)
     if array.dtype.kind in "US" or (array.dtype == object and all(isinstance(v, str) for v in array)):
         return Strings.of(array.tolist())
+    if array is not value and array.shape == (0,):
+        known = field(name)
+        if known is not None and known.dtype == TEXT:
+            return Strings.of([])
     return array
 
 

@@ -60,6 +60,8 @@ def owner(array: Array) -> MappedFile | None:
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
+    if isinstance(base, memoryview):  # numpy puts one between an array and the buffer it views
+        base = base.obj
     return base if isinstance(base, MappedFile) else None
 
 

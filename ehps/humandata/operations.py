@@ -140,7 +140,7 @@ class Merged:
 
 
 def merge(paths: Sequence[Path], out: Path) -> Merged:
-    """All rows of the files, in order, in one; the columns and constants that all have. Memory stays bounded.
+    """All rows of the files, in order, in one; the columns and constants that all with rows have. Bounded memory.
 
     Raises
     ------
@@ -151,8 +151,8 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
         raise UsageError("nothing to merge")
     out = Path(out)
     parts = [_Outline.of(HumanData.open(path)) for path in paths]
-    passport = passports.merge([part.passport for part in parts])
-    filled = [part for part in parts if part.rows] or parts
+    filled = [part for part in parts if part.rows] or parts[:1]
+    passport = passports.merge([part.passport for part in filled])
     columns = [name for name in filled[0].columns if all(name in part.columns for part in filled)]
     left_out = {
         name: [str(part.path) for part in filled if name not in part.columns]
