@@ -79,7 +79,10 @@ def convert(dataset: str, raw: Path, as_json: bool, options: tuple[str, ...], **
     from ehps.converters.pipeline import convert as run
 
     report = run(dataset, raw, options=pairs(options), **kwargs)
-    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else report.text())
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        report.print()
 
 
 @main.command()

@@ -46,6 +46,7 @@ def write(
     picture, pelvis = stage.places(rng, look.crowd(rng, pictures), view, share=look.share)
     n = len(picture)
     params = random_people(n, rng, style=look.style, num_betas=11, gender="neutral", flat_hand_mean=True)
+    params = params.with_(expression=np.zeros((n, 10)))  # BEDLAM has no facial expressions
     move = Rigid(
         Rotation.from_euler("zx", [rng.uniform(-3, 3), -look.tilt], degrees=True).as_matrix() @ FRONT,
         np.column_stack([rng.uniform(-2, 2, n), rng.uniform(-1, 1, n), rng.uniform(3, 6, n)]),

@@ -158,9 +158,11 @@ def places(
     picture = np.repeat(np.arange(len(people)), people)
     order = np.concatenate([rng.permutation(k) for k in people]) if len(picture) else np.zeros(0)
     count = np.repeat(np.asarray(people), people)
-    depth = view.focal * 1.75 / (rng.uniform(*share, len(picture)) * view.height)
+    filled = rng.uniform(*share, len(picture))
+    depth = view.focal * 1.75 / (filled * view.height)
     u = (order + 0.5 + rng.uniform(-0.12, 0.12, len(picture))) / count * view.width
-    v = view.height * rng.uniform(0.47, 0.53, len(picture))
+    # The pelvis in the middle, or so low that the head of somebody taller than the picture is in it.
+    v = view.height * np.maximum(rng.uniform(0.47, 0.53, len(picture)), 0.06 + 0.53 * filled)
     pixels = np.column_stack([u, v]) - view.principal_point
     return picture, np.column_stack([pixels * (depth / view.focal)[:, None], depth])
 
