@@ -86,7 +86,8 @@ def _read(job: Job, unit: Unit, images: ImageIndex) -> Completed:
             converter.extract_frames(unit, absent, job.frames)
             images.forget()
     bodies = None if job.bodies is None else _bodies(job.bodies)
-    context = Context(converter.card, converter.split, bodies, job.strict_images)
+    uncut = job.frames is None and hasattr(converter, "extract_frames")
+    context = Context(converter.card, converter.split, bodies, job.strict_images, uncut)
     return complete(rows, context, images, job.limit)
 
 
@@ -177,4 +178,5 @@ def _require(backend: str, jobs: int) -> None:
 
             register_ray()
     except ImportError:
-        raise UsageError(f"the {backend} backend is not installed", fix=f"pip install 'ehps[{backend}]'") from None
+        remedy = f"install it: pip install 'ehps[{backend}]'"
+        raise UsageError(f"the {backend} backend is not installed", fix=remedy) from None

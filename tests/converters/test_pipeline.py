@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,22 @@ class Uneven(Hall):
         return rows
 
 
+class Pictures(Hall):
+    """A split without fits."""
+
+    def read(self, unit: Unit) -> Instances:
+        return replace(super().read(unit), body=None, world_to_camera=None)
+
+
+def test_a_split_without_fits_is_not_suspicious_and_lacks_nothing_for_want_of_models(
+    hall: Path, tmp_path: Path
+) -> None:
+    report = run(hall, tmp_path / "x.h5", dataset=Pictures)
+    assert report.problems == []
+    assert report.written == 12
+    assert [note for note in report.notes if "body models" in note] == (["converted without body models: see which columns are absent"] if report.absent else [])
+
+
 def test_columns_that_only_some_units_have_are_left_out_and_said(hall: Path, tmp_path: Path, body_models: Path) -> None:
     report = run(hall, tmp_path / "x.h5", body_models, dataset=Uneven)
     hd = HumanData.open(tmp_path / "x.h5")
@@ -267,6 +284,21 @@ def test_columns_that_only_some_units_have_are_left_out_and_said(hall: Path, tmp
     assert "keypoints3d_original" not in hd
     assert report.absent["keypoints3d_original"] == "only 1 of 2 units have it"
     assert report.dropped["crowd"][-1] == "everybody"
+
+
+class Deadly(Hall):
+    """The second sequence takes its process down, as the system does when memory runs out."""
+
+    def read(self, unit: Unit) -> Instances:
+        if unit.name == "walk_1":
+            os._exit(137)
+        return super().read(unit)
+
+
+def test_a_worker_that_dies_is_an_error_and_not_a_hang(hall: Path, tmp_path: Path, body_models: Path) -> None:
+    with pytest.raises(DataError, match="fewer --jobs"):
+        run(hall, tmp_path / "x.h5", body_models, dataset=Deadly, jobs=2)
+    assert not (tmp_path / "x.h5").exists()
 
 
 class Filmed(Hall):
@@ -284,6 +316,29 @@ def test_frames_are_cut_where_they_are_missing(own_hall: Path, tmp_path: Path, b
     assert sorted(p.name for p in (tmp_path / "frames/images/walk_1").iterdir()) == ["000.jpg", "001.jpg", "002.jpg"]
     assert not (tmp_path / "frames/images/walk_0").exists()
     assert report.dropped["image missing"] == ["images/walk_1/003.jpg"]
+
+
+class Sized(Filmed):
+    """The annotation says how large the images are."""
+
+    def read(self, unit: Unit) -> Instances:
+        return replace(super().read(unit), size=(HEIGHT, WIDTH))
+
+
+def test_rows_of_films_that_nobody_has_cut_are_kept_and_said(
+    own_hall: Path, tmp_path: Path, body_models: Path
+) -> None:
+    shutil.rmtree(own_hall / "images/walk_1")
+    some = run(own_hall, tmp_path / "x.h5", body_models, dataset=Sized)
+    assert (some.written, len(some.dropped["image missing"])) == (8, 4)
+    shutil.rmtree(own_hall / "images")
+    (own_hall / "images/walk_0").mkdir(parents=True)
+    none = run(own_hall, tmp_path / "x.h5", body_models, dataset=Sized)
+    assert (none.written, "image missing" in none.dropped) == (12, False)
+    assert [note for note in none.notes if "--frames DIR" in note]
+    assert HumanData.open(tmp_path / "x.h5")["image_path"][11] == "images/walk_2/003.jpg"
+    with pytest.raises(DataError, match="images are missing"):
+        run(own_hall, tmp_path / "x.h5", body_models, dataset=Sized, strict_images=True)
 
 
 def test_without_frames_the_remedy_is_named(own_hall: Path, tmp_path: Path, body_models: Path) -> None:
