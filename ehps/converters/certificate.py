@@ -79,7 +79,8 @@ def measure(
         for name, values in _reprojection(points2d, names, own2d, size, approximate).items():
             put(name, values)
     if points3d is not None:
-        out["certificate/behind_camera"] = (points3d[..., 2] <= 0).sum(axis=1).astype(np.int16)
+        behind = (points3d[..., 2] <= 0) & (points3d[..., 3] > 0)
+        out["certificate/behind_camera"] = behind.sum(axis=1).astype(np.int16)
         if "pelvis" in names:
             put("depth_m", points3d[:, names.index("pelvis"), 2])
         if own3d is not None:
@@ -237,7 +238,8 @@ def _reprojection_problems(found: Mapping[str, Any], card: DatasetCard) -> list[
     if card.reprojection not in ("exact", "fitted"):
         return out
     if "reprojection_px" not in found:
-        return ["no model joint could be compared with the dataset's own 2D points"]
+        # Without a body model, or in a split without fits, there are no model joints to compare.
+        return ["no model joint could be compared with the dataset's own 2D points"] if "depth_m" in found else out
     exact = card.reprojection == "exact"
     allowed_px = 2 * max(1.0, found.get("image_width", 1280) / 1280)
     for part, title in (

@@ -36,12 +36,14 @@ PART_BOXES = {"face_bbox": "face_bbox_xywh", "lhand_bbox": "lhand_bbox_xywh", "r
 
 @dataclass(frozen=True)
 class Context:
-    """What holds for the whole conversion. ``bodies`` is None when there are no body models."""
+    """What holds for the whole conversion. ``bodies`` is None when there are no body models; ``uncut`` says that
+    images come out of videos (``--frames``) and this was not asked for."""
 
     card: DatasetCard
     split: str
     bodies: Bodies | None = None
     strict_images: bool = False
+    uncut: bool = False
 
 
 @dataclass
@@ -120,6 +122,9 @@ def _with_images(rows: Instances, context: Context, images: ImageIndex, account:
             f"{len(absent)} images are missing, the first is {absent[0]}",
             fix="unpack them, or convert without --strict-images to leave their rows out",
         )
+    if absent and context.uncut and rows.size is not None and images.none_below(rows.image_path):
+        account.note("no frame has been cut out of the videos: rows are kept without images (--frames DIR cuts them)")
+        return rows
     if absent:
         rows = take(rows, account.drop(rows.image_path, {"image missing": ~images.present(rows.image_path)}))
     if rows.size is not None:

@@ -54,6 +54,19 @@ class ImageIndex:
         """(N,) bool."""
         return np.fromiter((self.locate(path) is not None for path in image_paths), bool, len(image_paths))
 
+    def none_below(self, image_paths: Sequence[str]) -> bool:
+        """Whether the top folders of these paths hold no image at all, at any depth."""
+        tops = sorted({path.split("/", 1)[0] for path in image_paths})
+        for top in tops:
+            self.locate(f"{top}/?")  # so that the answer is asked anew when the folder has changed
+        return not any(
+            name.lower().endswith(SUFFIXES)
+            for base in self.bases
+            for top in tops
+            for _, _, names in os.walk(base / top)
+            for name in names
+        )
+
     def forget(self) -> None:
         """List folders anew from now on (new frames were written)."""
         self._names.clear()

@@ -234,8 +234,6 @@ def _report(job: Job, units: Sequence[Unit], found: Mapping[int, Part], bad: Seq
     card, split = job.converter.card, job.converter.split
     report = Report(card.id, split, job.out, units=len(found) + len(bad), bad=list(bad), reused=reused)
     report.published = card.splits.get(split)
-    if job.bodies is None and card.body_model is not None:
-        report.notes.append("converted without body models: see which columns are absent")
     for _, part in sorted(found.items()):
         report.found += part.found
         report.written += part.rows
@@ -243,6 +241,8 @@ def _report(job: Job, units: Sequence[Unit], found: Mapping[int, Part], bad: Seq
             report.dropped.setdefault(reason, []).extend(names)
         report.absent = part.absent | report.absent
         report.notes += [note for note in part.notes if note not in report.notes]
+    if job.bodies is None and report.absent and card.body_model is not None:
+        report.notes.insert(0, "converted without body models: see which columns are absent")
     if job.limit is not None:
         report.written = min(report.written, job.limit)
         report.notes.append(f"limited to the first {job.limit} instances")
