@@ -33,6 +33,7 @@ Array = npt.NDArray[Any]
 ALIGNMENT = 64  # bytes: a cache line, and more than any vector instruction needs
 _ATTRIBUTE_LIMIT = 60_000
 _AGAIN = "copy or convert it again"
+_DAMAGE = (OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError, MemoryError)
 _HEADER = "ehps_header"
 _JSON = ("columns", "keypoint_names", "passport", "misc", "certificate")
 
@@ -91,11 +92,13 @@ def _opened(path: Path) -> Iterator[Any]:
                     fix="update ehps",
                 )
             yield file
-    except DataError:
+    except DataError as error:
+        if error.path is None:
+            raise DataError(f"is damaged: {error.what}", path=path, fix=_AGAIN) from error
         raise
     except PermissionError as error:
         raise DataError("no permission to read it", path=path) from error
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+    except _DAMAGE as error:
         what = "is cut short: it was not written or copied to its end" if "truncated" in str(error) else ""
         what = what or f"is damaged or not an HDF5 file ({error})"
         raise DataError(what, path=path, fix=_AGAIN) from error
