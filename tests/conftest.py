@@ -30,8 +30,9 @@ def body_models() -> Path:
     CACHE.mkdir(exist_ok=True)
     with FileLock(CACHE / "standin.lock"):
         if not folder.is_dir():
+            for unfinished in CACHE.glob("building-*"):  # of builds that failed: the lock is ours
+                shutil.rmtree(unfinished, ignore_errors=True)
             building = CACHE / f"building-{os.getpid()}"
-            shutil.rmtree(building, ignore_errors=True)
             write_standin(building)
             building.rename(folder)
             builds = sorted(CACHE.glob("standin-*"), key=lambda path: path.stat().st_mtime)
