@@ -22,8 +22,10 @@ FOCAL = 400.0
 
 @dataclass(frozen=True)
 class Style:
-    """How the people of a set stand: turned about the vertical axis by ``turn`` +- ``spread`` radians, arms and legs bent
-    by normal angles of ``bend``."""
+    """How the people of a set stand.
+
+    Turned about the vertical axis by ``turn`` +- ``spread`` radians, arms and legs bent by normal angles of ``bend``.
+    """
 
     turn: float = 0.0
     spread: float = 0.4
@@ -59,7 +61,7 @@ def draw(points: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -> np.
     limbs = [(a, b) for a, b in keypoints.limbs("smplx") if max(a, b) < 66]
     colours = np.random.default_rng(0).integers(0, 255, (144, 3))
     for a, b in sorted(limbs, key=lambda limb: -depth[list(limb)].mean()):
-        ends = [tuple(int(round(v)) for v in points[i]) for i in (a, b)]
+        ends = [tuple(round(float(v)) for v in points[i]) for i in (a, b)]
         cv2.line(image, ends[0], ends[1], colours[a].tolist(), 4, cv2.LINE_AA)
     return image
 

@@ -47,8 +47,8 @@ def test_boxes_that_hardly_overlap_do_not_match() -> None:
 def test_box_overlap_counts_pixels_inclusively() -> None:
     a = np.array([[0, 0], [9, 9]], float)
     assert iou(a, a) == 1
-    assert iou(a, a + (5, 0)) == pytest.approx(50 / 150)
-    assert iou(a, a + (10, 0)) == 0
+    assert iou(a, a + np.array([5, 0])) == pytest.approx(50 / 150)
+    assert iou(a, a + np.array([10, 0])) == 0
 
 
 def test_images_are_matched_apart() -> None:

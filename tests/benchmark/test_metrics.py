@@ -49,9 +49,10 @@ def test_flat_and_constant_points_are_handled(rng: np.random.Generator) -> None:
 
 def test_error_of_a_shifted_copy_is_the_length_of_the_shift(rng: np.random.Generator) -> None:
     target = rng.normal(size=(4, 20, 3))
-    np.testing.assert_allclose(metrics.mean_error(target + (0.3, 0, 0.4), target), 0.5)
+    shift = np.array([0.3, 0, 0.4])
+    np.testing.assert_allclose(metrics.mean_error(target + shift, target), 0.5)
     anchors = target[:, 0]
-    moved = metrics.aligned(target + (0.3, 0, 0.4), target, anchors + (0.3, 0, 0.4), anchors)
+    moved = metrics.aligned(target + shift, target, anchors + shift, anchors)
     np.testing.assert_allclose(moved, target)
 
 

@@ -129,7 +129,8 @@ def test_visibility_depends_on_the_predicted_camera(
     # moved up until only the feet are inside
     up = moved.with_(transl=moved.transl - (0, 1.5, 0))
     feet = score(predictions(up, true), true, protocol, models)
-    away = score(predictions(moved.with_(transl=moved.transl + (50, 0, 0)), true), true, protocol, models)
+    aside = moved.with_(transl=moved.transl + np.array([50, 0, 0]))
+    away = score(predictions(aside, true), true, protocol, models)
     assert whole.value("all", "PVE") == pytest.approx(same.value("all", "PVE"), rel=0.05)
     assert feet.value("all", "PVE") > 1.2 * whole.value("all", "PVE")  # feet are farthest from the pelvis
     lines = {(line["part"], line["metric"]): line for line in feet.metrics}

@@ -55,7 +55,7 @@ def test_tiny_returns_proper_bodies_in_front_of_the_camera() -> None:
 
 
 def test_unknown_models_and_arguments_are_refused() -> None:
-    with pytest.raises(UsageError, match="there are: .*tiny"):
+    with pytest.raises(UsageError, match=r"there are: .*tiny"):
         models.build("huge")
     with pytest.raises(UsageError, match="depht"):
         models.build("tiny", depht=3)
@@ -70,10 +70,15 @@ def test_the_loss_of_the_truth_is_zero_and_each_term_sees_its_own_error(few: Set
         R = truth.rotations
         joints = skeleton(
             {
-                "global_orient": R[:, 0], "body_pose": R[:, 1:22], "left_hand_pose": R[:, 22:37],
-                "right_hand_pose": R[:, 37:52], "jaw_pose": R[:, 52], "betas": truth.betas, "expression": truth.expression,
+                "global_orient": R[:, 0],
+                "body_pose": R[:, 1:22],
+                "left_hand_pose": R[:, 22:37],
+                "right_hand_pose": R[:, 37:52],
+                "jaw_pose": R[:, 52],
+                "betas": truth.betas,
+                "expression": truth.expression,
             }
-        )  # fmt: skip
+        )
         return Prediction(
             R[:, 0], R[:, 1:22], R[:, 22:37], R[:, 37:52], R[:, 52], truth.betas, truth.expression,
             _translation(joints, truth.points),
