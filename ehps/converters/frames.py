@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from ehps.errors import DataError
+
+HALF = Fraction(1, 2)
 
 
 def by_folder(image_paths: Sequence[str]) -> dict[str, list[str]]:
@@ -23,8 +26,8 @@ def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float
     Frames past the end of the video are not there afterwards: the pipeline counts their rows as missing images.
 
     The number in a file name counts frames at ``fps`` from ``first``. Pictures that are there already are
-    kept, so an interrupted extraction goes on where it stopped. A video of another rate is sampled at ``fps``
-    by presentation time, each output frame showing what is on screen at its instant.
+    kept, so an interrupted extraction goes on where it stopped. A video of another rate is brought to ``fps``
+    as ffmpeg's filter of that name does: each of its frames goes to the output frame nearest in time.
 
     Raises
     ------
@@ -37,13 +40,14 @@ def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float
         return 0
     last = max(wanted)
     written = 0
-    for index, picture in _frames_at(video, fps):
-        for target in [wanted.pop(index)] if index in wanted else []:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f".{target.name}")
-            ok, data = cv2.imencode(target.suffix, picture)
+    for index, frame in _frames_at(video, fps):
+        if index in wanted:
+            target = wanted[index]
+            ok, data = cv2.imencode(target.suffix, frame.to_ndarray(format="bgr24"))
             if not ok:
                 raise DataError(f"cannot encode a picture as {target.suffix}", path=target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_name(f".{target.name}")
             partial.write_bytes(data.tobytes())
             os.replace(partial, target)
             written += 1
@@ -52,8 +56,8 @@ def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float
     return written
 
 
-def _frames_at(video: Path, fps: float) -> Any:
-    """(index, BGR picture) at a constant rate."""
+def _frames_at(video: Path, fps: float) -> Iterator[tuple[int, Any]]:
+    """(index, decoded frame) at a constant rate; times are fractions, so that no index hangs on a rounding."""
     try:
         import av
     except ImportError:
@@ -61,20 +65,24 @@ def _frames_at(video: Path, fps: float) -> Any:
                         fix="pip install 'ehps[video]'") from None  # fmt: skip
     if not video.is_file():
         raise DataError("no such video", path=video, fix="unpack the videos, or extract the frames yourself")
+    step = 1 / Fraction(fps)
+    index, shown, start, end = 0, None, None, Fraction(0)
     try:
         with av.open(str(video)) as container:
+            if not container.streams.video:
+                raise DataError("has no pictures", path=video, fix="download it again")
             stream = container.streams.video[0]
-            index, shown = 0, None
-            start: float | None = None
+            length = 1 / Fraction(stream.average_rate or fps)
             for frame in container.decode(stream):
-                time = float(frame.time or 0.0)
+                time = end if frame.pts is None else frame.pts * frame.time_base
                 start = time if start is None else start
                 # A frame is on screen until the next one's time: fill every output instant before it.
-                while shown is not None and (index + 0.5) / fps <= time - start:
+                while shown is not None and (index + HALF) * step <= time - start:
                     yield index, shown
                     index += 1
-                shown = frame.to_ndarray(format="bgr24")
-            if shown is not None:
-                yield index, shown
+                shown, end = frame, time + length
     except av.FFmpegError as error:
         raise DataError(f"damaged video ({error})", path=video, fix="download it again") from None
+    while shown is not None and start is not None and (index + HALF) * step <= end - start:
+        yield index, shown
+        index += 1

@@ -77,12 +77,12 @@ class MSCOCO(Converter):
         rows = Instances(
             image_path=[f"{folder}{self.split}2017/{images[a['image_id']]['file_name']}" for a in people],
             size=np.array([[images[a["image_id"]]["height"], images[a["image_id"]]["width"]] for a in people]),
-            bbox=wholebody.column(people, "bbox").astype(float),
+            bbox=raw.column(people, "bbox").astype(float),
             meta={
-                "annotation_id": wholebody.column(people, "id"),
-                "image_id": wholebody.column(people, "image_id"),
-                "iscrowd": wholebody.column(people, "iscrowd"),
-                "num_keypoints": wholebody.column(people, "num_keypoints"),
+                "annotation_id": raw.column(people, "id"),
+                "image_id": raw.column(people, "image_id"),
+                "iscrowd": raw.column(people, "iscrowd").astype(int),
+                "num_keypoints": raw.column(people, "num_keypoints"),
             },
             misc={"bbox_source": "provide_by_dataset"},
             dropped=dropped,
@@ -92,11 +92,14 @@ class MSCOCO(Converter):
             rows.keypoints2d = wholebody.keypoints(people)
             for name, box in wholebody.part_boxes(people).items():
                 setattr(rows, name, box)
-            rows.meta |= {flag: wholebody.column(people, flag).astype(bool) for flag in wholebody.FLAGS}
+            rows.meta |= {flag: raw.column(people, flag).astype(bool) for flag in wholebody.FLAGS}
         else:
-            points = wholebody.column(people, "keypoints").reshape(len(people), 17, 3).astype(float)
+            points = raw.column(people, "keypoints").reshape(len(people), 17, 3).astype(float)
             points[..., 2] = points[..., 2] > 0
             rows.keypoints2d = Keypoints(points, "coco")
+            notes.append(
+                "no COCO-WholeBody file: 17 points only, and hands whose fits do not say so themselves count as unseen"
+            )
         if fits is not None:
             self._add_fits(rows, people, [fits[str(a["id"])] for a in people])
         return rows
@@ -117,7 +120,7 @@ class MSCOCO(Converter):
         for flag, name in (("lefthand_valid", "left_hand_pose"), ("righthand_valid", "right_hand_pose")):
             getattr(body, name)[~valid[flag]] = 0
         rows.body = body
-        rows.misc["smplx_source"] = "neural_annot"
+        rows.misc |= {"smplx_source": "neural_annot", "cam_param_type": "perspective"}
 
 
 def keep_people(annotations: Sequence[dict[str, Any]], dropped: dict[str, list[str]]) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ Source: Lin et al., "One-Stage 3D Whole-Body Mesh Recovery with Component Aware 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,12 @@ import numpy as np
 from ehps.converters import frames, raw, wholebody
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
 
-SCENES = (
-    "ConductMusic", "Entertainment", "Fitness", "Interview", "LiveVlog", "Magic_show", "Movie", "Olympic",
-    "Online_class", "SignLanguage", "Singing", "Speech", "TVShow", "TalkShow", "VideoConference",
-)  # fmt: skip
-
+LISTS = {
+    "train": "intra_scene_test_list.npy",
+    "test": "intra_scene_test_list.npy",
+    "inter_train": "inter_scene_test_list.npy",
+    "inter_test": "inter_scene_test_list.npy",
+}
 CARD = DatasetCard(
     id="ubody",
     name="UBody",
@@ -43,7 +43,8 @@ UBody/
   videos/<Scene>/.../<clip>.mp4
   images/<Scene>/.../<clip>/000001.png     (cut from the videos at 30 fps: `--frames DIR` does it)
 """,
-    needs=("annotations/*/keypoint_annotation.json", "annotations/*/smplx_annotation.json", "splits/*.npy"),
+    needs=("annotations/*/keypoint_annotation.json", "annotations/*/smplx_annotation.json"),
+    split_needs={split: (f"splits/{name}",) for split, name in LISTS.items()},
     get="fill in the form on the homepage; unpack annotations, splits and videos side by side",
     reprojection="fitted",
     fps=30,
@@ -58,8 +59,8 @@ class UBody(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        folder = self.root / "annotations"
-        return [Unit(scene, folder / scene) for scene in SCENES if (folder / scene).is_dir()]
+        scenes = sorted({path.parent for path in self.root.glob("annotations/*/*_annotation.json")})
+        return [Unit(scene.name, scene) for scene in scenes]
 
     def read(self, unit: Unit) -> Instances:
         coco = raw.read_json(unit.path / "keypoint_annotation.json")
@@ -67,8 +68,9 @@ class UBody(Converter):
         images = {image["id"]: image for image in coco["images"]}
         names = {key: image["file_name"].lstrip("/") for key, image in images.items()}
         dropped: dict[str, list[str]] = {}
-        in_split = [a for a in coco["annotations"] if self._has(names[a["image_id"]])]
-        people = keep_people(in_split, fits, dropped)
+        listed = frozenset(raw.load_npy(self.root / "splits" / LISTS[self.split]).ravel().tolist())
+        wanted = {key for key, name in names.items() if (video(name) in listed) == self.split.endswith("test")}
+        people = keep_people([a for a in coco["annotations"] if a["image_id"] in wanted], fits, dropped)
         if not people:
             return no_instances(dropped)
         records = [fits[str(a["id"])] for a in people]
@@ -80,15 +82,15 @@ class UBody(Converter):
             camera=camera,
             body=body,
             keypoints2d=wholebody.keypoints(people),
-            bbox=wholebody.column(people, "bbox").astype(float),
+            bbox=raw.column(people, "bbox").astype(float),
             bbox_padded=True,
             **wholebody.part_boxes(people),
             meta={
-                "annotation_id": wholebody.column(people, "id"),
-                "image_id": wholebody.column(people, "image_id"),
-                "iscrowd": wholebody.column(people, "iscrowd"),
-                "num_keypoints": wholebody.column(people, "num_keypoints"),
-                "valid_label": wholebody.column(people, "valid_label"),
+                "annotation_id": raw.column(people, "id"),
+                "image_id": raw.column(people, "image_id"),
+                "iscrowd": raw.column(people, "iscrowd").astype(int),
+                "num_keypoints": raw.column(people, "num_keypoints"),
+                "valid_label": raw.column(people, "valid_label", 1).astype(int),
                 "scene": [unit.name] * len(people),
                 "sequence_name": [video(path) for path in paths],
                 **wholebody.validity(people, records),
@@ -97,24 +99,11 @@ class UBody(Converter):
             dropped=dropped,
         )
 
-    def _has(self, file_name: str) -> bool:
-        held_out = video(file_name) in self._test_videos()
-        return held_out == self.split.endswith("test")
-
-    def _test_videos(self) -> frozenset[str]:
-        kind = "inter" if self.split.startswith("inter") else "intra"
-        return _video_list(self.root / "splits" / f"{kind}_scene_test_list.npy")
-
     def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
         """Cut the frames named in ``image_paths`` out of the scene's videos, at 30 fps, numbered from 1."""
         for clip, wanted in frames.by_folder(image_paths).items():
             source = self.root / "videos" / Path(clip).relative_to("images")
             frames.extract(source.with_name(source.name + ".mp4"), wanted, folder, fps=30, first=1)
-
-
-@cache
-def _video_list(path: Path) -> frozenset[str]:
-    return frozenset(str(name) for name in np.ravel(raw.load_npy(path)))
 
 
 def video(file_name: str) -> str:

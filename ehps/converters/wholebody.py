@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.body.params import BodyParams, smplx_params
+from ehps.converters import raw
 from ehps.converters.base import Camera, Keypoints
 
 Array = npt.NDArray[Any]
@@ -22,11 +23,6 @@ POINTS = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21,
 FLAGS = ("face_valid", "lefthand_valid", "righthand_valid")
 SMPLX = {"root_pose": 3, "body_pose": 63, "lhand_pose": 45, "rhand_pose": 45, "jaw_pose": 3, "shape": 10,
          "expr": 10, "trans": 3}  # fmt: skip
-
-
-def column(records: Sequence[dict[str, Any]], key: str, default: Any = 0) -> Array:
-    """(N,) or (N, k) values of one key; ``default`` where a record lacks it."""
-    return np.array([record.get(key, default) for record in records])
 
 
 def keypoints(annotations: Sequence[dict[str, Any]]) -> Keypoints:
@@ -41,7 +37,7 @@ def keypoints(annotations: Sequence[dict[str, Any]]) -> Keypoints:
     points[..., 2] = points[..., 2] > 0
     start = 23
     for flag, size in zip(FLAGS, (68, 21, 21), strict=True):
-        points[~column(annotations, flag, False).astype(bool), start : start + size, 2] = 0
+        points[~raw.column(annotations, flag, False).astype(bool), start : start + size, 2] = 0
         start += size
     return Keypoints(points, "coco_wholebody")
 
@@ -51,8 +47,8 @@ def part_boxes(annotations: Sequence[dict[str, Any]]) -> dict[str, Array]:
     boxes = {}
     for name, key, flag in (("face_bbox", "face_box", "face_valid"), ("lhand_bbox", "lefthand_box", "lefthand_valid"),
                             ("rhand_bbox", "righthand_box", "righthand_valid")):  # fmt: skip
-        box = column(annotations, key, [0, 0, 0, 0]).reshape(len(annotations), 4).astype(float)
-        good = column(annotations, flag, False).astype(bool) & (box[:, 2] > 0) & (box[:, 3] > 0)
+        box = raw.column(annotations, key, [0, 0, 0, 0]).reshape(len(annotations), 4).astype(float)
+        good = raw.column(annotations, flag, False).astype(bool) & (box[:, 2] > 0) & (box[:, 3] > 0)
         boxes[name] = np.column_stack([box, good])
     return boxes
 

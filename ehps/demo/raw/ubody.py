@@ -9,6 +9,7 @@ import numpy as np
 
 from ehps.demo.raw import stage, wholebody
 from ehps.demo.raw.stage import Look, Truth, View
+from ehps.humandata import boxes
 
 
 def write(
@@ -38,7 +39,9 @@ def write(
         coco["images"].append({"id": i, "file_name": name, "height": view.height, "width": view.width})
     for k, i in enumerate(cast.picture):
         record = wholebody.annotation(points[k], view, id=ids[k], image_id=image_ids[i])
-        coco["annotations"].append(record | {"valid_label": 2})
+        # A detector's box, with the room around the joints that people need.
+        box = boxes.clip(boxes.scale(np.array([record["bbox"]]), boxes.BODY_SCALE), (view.height, view.width))
+        coco["annotations"].append(record | {"valid_label": 2, "bbox": box[0].tolist()})
         fits[str(ids[k])] = wholebody.fit(cast, k, views[k])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "keypoint_annotation.json").write_text(json.dumps(coco))

@@ -28,7 +28,9 @@ def people(
     """
     picture, pelvis = stage.places(rng, look.crowd(rng, pictures), view, share=look.share)
     n = len(picture)
-    params = random_people(n, rng, style=look.style, gender="neutral")
+    # Fits of this kind know nothing of the eyes.
+    still = np.zeros((n, 3))
+    params = random_people(n, rng, style=look.style, gender="neutral").with_(leye_pose=still, reye_pose=still)
     facing = stage.orientations(rng, n, yaw=look.yaw, spread=look.spread, tilt=look.tilt)
     # Seen from far away with a long lens, principal point at the person.
     stretch = rng.uniform(4, 8, n)
@@ -61,6 +63,7 @@ def annotation(points: np.ndarray, view: View, *, id: int, image_id: int) -> dic
     flagged = np.column_stack([points, 2.0 * inside])
     labelled, _ = keypoints.convert(flagged[None], "smplx", "coco_wholebody")
     body = labelled[0]
+    body[[91, 112]] = body[[9, 10]]  # the roots of the hands are the wrists
     body[body[:, 2] == 0, :2] = 0
     record: dict[str, Any] = {"id": id, "image_id": image_id, "category_id": 1, "iscrowd": 0}
     for name, (start, end) in PARTS.items():
