@@ -301,6 +301,7 @@ def test_meshes_without_parameters_give_joints_and_boxes(hall: Path, body_models
         exact = [j for j in known if j >= 55]
         np.testing.assert_allclose(hd["keypoints3d_smplx"][:, exact, :3], expected[:, exact], atol=1e-4)
         assert "smplx/betas" not in hd
+        assert not hd["certificate/behind_camera"].any()
         assert (hd["bbox_xywh"][:, 4] == 1).all()
 
 
