@@ -75,8 +75,12 @@ def content(inputs: ReportInputs) -> dict[str, Any]:
 def summary(inputs: ReportInputs) -> list[str]:
     """The findings in a few sentences, from the numbers given."""
     ranked = inputs.ranked
-    if ranked is None or "mpe" not in ranked:
+    if ranked is None:
         return []
+    if "mpe" not in ranked:
+        text = f"A ranking of {len(ranked)} training sets, without the errors behind it."
+        unsure = int((~ranked["confirmed"]).sum()) if "confirmed" in ranked else 0
+        return [text, f"{unsure} of the names are inferred, not confirmed."] if unsure else [text]
     said = []
     for model, part in ranked.groupby("model", sort=False):
         complete = part.dropna(subset=["mpe"])

@@ -41,7 +41,8 @@ def tiles(inputs: ReportInputs) -> list[tuple[str, str]]:
     tiles = []
     if inputs.ranked is not None:
         tiles.append((str(inputs.ranked["train_set"].nunique()), "training sets"))
-        tiles.append((str(len(benchmarks_of(inputs.ranked))), "benchmarks"))
+        if benchmarks_of(inputs.ranked):
+            tiles.append((str(len(benchmarks_of(inputs.ranked))), "benchmarks"))
         tested = [most for _, most in inputs.ranked.attrs.get("instances", {}).values()]
         if tested:
             tiles.append((f"{sum(tested):,}", "instances tested"))
@@ -60,7 +61,8 @@ def ranking(inputs: ReportInputs) -> dict[str, Any] | None:
         return None
     used = benchmarks_of(ranked)
     best = {b.id: "min" for b in used} | ({"mpe": "min"} if "mpe" in ranked else {})
-    shown = ranked[["rank", *best]]
+    sizes = [] if "instances" not in ranked else ["instances"]
+    shown = ranked[["rank", *best, *sizes]]
     spans = {c: ranked[c].astype(float) for c in ("mpe", "mpe_low", "mpe_high") if c in ranked}
     finite = np.concatenate([s.dropna().to_numpy() for s in spans.values()]) if spans else np.zeros(0)
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
@@ -85,6 +87,7 @@ def ranking(inputs: ReportInputs) -> dict[str, Any] | None:
                 "right": at("mpe_high", row),
                 "ranks": span(entry.get("rank_low"), entry.get("rank_high")),
                 "missing": entry.get("missing", ""),
+                "known": "" if "confirmed" not in ranked else "confirmed" if entry["confirmed"] else "inferred",
             }
         )
     return {
@@ -94,6 +97,8 @@ def ranking(inputs: ReportInputs) -> dict[str, Any] | None:
         "high": f"{high:.0f}",
         "own": any(any(row["own"]) for row in rows),
         "mpe": "mpe" in ranked,
+        "sizes": bool(sizes),
+        "published": "confirmed" in ranked,
         "intervals": "mpe_low" in ranked,
         "level": f"{100 * ranked.attrs.get('level', 0.95):.0f} %",
         "note": _interval_note(ranked, used),

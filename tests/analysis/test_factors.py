@@ -90,6 +90,11 @@ def test_cards_become_attributes():
         "body_model": "smpl",
     }  # fmt: skip
     assert frame.loc["y", "annotation"] == "rendered"
+    swapped = SimpleNamespace(
+        **{**vars(card), "scene": "outdoor and indoor; test: studio", "appearance": "real, composited"}
+    )
+    row = card_attributes([swapped]).loc["x"]
+    assert (row["scene"], row["appearance"]) == ("indoor and outdoor", "real")
 
 
 def test_the_figure_shows_every_set_by_name_on_a_logarithmic_axis():
