@@ -19,22 +19,13 @@ import numpy.typing as npt
 
 from ehps.errors import DataError, UnsafeFileError
 from ehps.humandata import restricted, unpickler
-from ehps.humandata.restricted import DAMAGED, Allow
+from ehps.humandata.restricted import DAMAGED, Allow, check_text, memory_limit
 
 Array = npt.NDArray[Any]
 
 MAX_HEADER = 10_000
 CHUNK = 1 << 22
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-
-
-def max_member_bytes() -> int:
-    """The largest member that is inflated: what this machine's memory can hold, at most 64 GiB."""
-    try:
-        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        physical = 1 << 34
-    return min(physical, 1 << 36)
 
 
 class Npz(Mapping[str, Array]):
@@ -48,7 +39,7 @@ class Npz(Mapping[str, Array]):
 
     def __init__(self, path: str | Path, *, allow: Sequence[Allow] = (), max_bytes: int | None = None) -> None:
         self.path, self.allow = Path(path), tuple(allow)
-        self.max_bytes = max_bytes or max_member_bytes()
+        self.max_bytes = max_bytes or memory_limit()
         try:
             self._zip = zipfile.ZipFile(self.path)
         except FileNotFoundError:
@@ -103,9 +94,14 @@ def read_npy(file: IO[bytes], where: str, *, size: int | None = None, allow: Seq
     size : bytes in the file, header included; compared with what the header says before memory is taken.
     """
     counted = _Counted(file)
-    version = np.lib.format.read_magic(counted)  # type: ignore[arg-type]
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(counted, max_header_size=MAX_HEADER)  # type: ignore[arg-type]
+    try:
+        version = np.lib.format.read_magic(counted)  # type: ignore[arg-type]
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(counted, max_header_size=MAX_HEADER)  # type: ignore[arg-type]
+    except (OSError, *_DAMAGE):
+        raise
+    except Exception as error:  # numpy's parser lets errors of the tokenizer through
+        raise ValueError(f"header: {error}") from None
     if dtype.kind == "O":
         return _object_array(file, where, shape, allow)
     if dtype.hasobject:
@@ -117,6 +113,7 @@ def read_npy(file: IO[bytes], where: str, *, size: int | None = None, allow: Seq
     if out.nbytes:
         _fill(file, memoryview(out.view(np.uint8)) if dtype.itemsize else memoryview(b""), where)
     file.read(1)  # reaching the end makes the zip module compare the checksum
+    check_text(out)
     return out.reshape(shape, order="F" if fortran else "C")
 
 

@@ -42,8 +42,16 @@ SPELLINGS = {
 
 
 def from_members(values: Mapping[str, Any], where: str) -> HumanData:
-    """Columns, constants and passport of a file's members (0-d arrays already unwrapped)."""
-    return _Reader(values, where).read()
+    """Columns, constants and passport of a file's members (0-d arrays already unwrapped).
+
+    Raises
+    ------
+    DataError : the members are not those of a HumanData file, or contradict each other.
+    """
+    try:
+        return _Reader(values, where).read()
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        raise DataError(f"holds values that no HumanData file has ({error})", path=where) from error
 
 
 class _Reader:

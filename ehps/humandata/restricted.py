@@ -12,6 +12,7 @@ This module holds the notes and how they are resolved; :mod:`ehps.humandata.unpi
 from __future__ import annotations
 
 import collections
+import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,10 +28,30 @@ Array = npt.NDArray[Any]
 MAX_DEPTH = 100
 MAX_VALUES = 200_000_000
 MAX_DENSE_BYTES = 1 << 34  # of an array that a few bytes in the file can ask for
+
+
+def memory_limit() -> int:
+    """Bytes of arrays that one file may ask for: what this machine's memory can hold, at most 64 GiB."""
+    try:
+        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        physical = 1 << 34
+    return min(physical, 1 << 36)
+
+
 GET_IT = "Get the file again from its publisher, or have its author save plain arrays; do not unpickle it otherwise"
 DAMAGED = "Download or copy it again; the file is probably incomplete"
 
 ATOMS = frozenset({bool, int, float, complex, str, bytes, type(None)})
+
+
+def check_text(array: Array) -> None:
+    """ValueError when a text array holds numbers that are no characters; using them would crash later."""
+    if array.dtype.kind != "U" or not array.nbytes:
+        return
+    points = np.ravel(array, order="K").view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
+    if points.max() > 0x10FFFF or ((points >= 0xD800) & (points < 0xE000)).any():
+        raise ValueError("texts with impossible characters")
 
 
 class Recorded:
@@ -106,6 +127,7 @@ class Resolver:
         self._done: dict[int, tuple[Any, Any]] = {}  # id -> (the recorded object, kept alive; its value)
         self._open: set[int] = set()
         self._count = 0
+        self._bytes = memory_limit()
 
     def fail(self, what: str) -> DataError:
         return DataError(what, path=self.where, fix=DAMAGED)
@@ -164,6 +186,12 @@ class Resolver:
         if not isinstance(result, np.ndarray):
             raise TypeError(f"expected an array, got {type(result).__name__}")
         return result
+
+    def spend(self, nbytes: int) -> None:
+        """Note that an array of so many bytes is made; many arrays can share the bytes of one in a file."""
+        self._bytes -= nbytes
+        if self._bytes < 0:
+            raise self.fail("asks for more memory than this machine has")
 
     def _counted(self, n: int) -> None:
         self._count += n

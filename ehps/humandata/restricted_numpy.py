@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ehps.humandata.restricted import Allow, Array, Call, Recorded, Resolver, refused
+from ehps.humandata.restricted import Allow, Array, Call, Recorded, Resolver, check_text, refused
 
 _DTYPE = re.compile(r"[|<>=]?(\?|[bBhHiIlLqQfdgFDG]|[biufcmMSUVO]\d+|[OSUVmM])")
 
@@ -65,9 +65,12 @@ def build_array(shape: Any, kind: np.dtype[Any], data: Any, fortran: bool, resol
     raw = data.encode("latin1") if isinstance(data, str) else data
     if len(raw) != math.prod(shape) * kind.itemsize:
         raise ValueError(f"{len(raw)} bytes for the shape {shape} of {kind}")
+    resolve.spend(len(raw))
     if kind.itemsize == 0 or len(raw) == 0:
         return np.zeros(shape, kind)
-    return np.frombuffer(raw, kind).reshape(shape, order=order).copy(order="K")
+    flat = np.frombuffer(raw, kind)
+    check_text(flat)
+    return flat.reshape(shape, order=order).copy(order="K")
 
 
 def _numpy(recorded: Recorded, resolve: Resolver) -> Any:
@@ -118,6 +121,21 @@ def _encode(text: str, encoding: str = "latin1", errors: str = "strict") -> byte
     return text.encode(encoding)
 
 
+def _set(values: Any = ()) -> set[Any]:
+    return set(_listed(values))
+
+
+def _frozenset(values: Any = ()) -> frozenset[Any]:
+    return frozenset(_listed(values))
+
+
+def _listed(values: Any) -> Any:
+    # a set of a range would let a few bytes fill the memory
+    if not isinstance(values, list | tuple | set | frozenset):
+        raise pickle.UnpicklingError("a set of something else than a list")
+    return values
+
+
 def _bytes() -> bytes:
     return b""  # how protocols below 3 spell the empty bytes
 
@@ -143,11 +161,9 @@ class _Object:
 PLAIN: dict[tuple[str, str], Any] = {
     ("_codecs", "encode"): Call(_encode),
     ("collections", "OrderedDict"): collections.OrderedDict,
-    **{
-        (module, kind.__name__): kind
-        for module in ("builtins", "__builtin__")
-        for kind in (complex, set, frozenset, slice)
-    },
+    **{(module, kind.__name__): kind for module in ("builtins", "__builtin__") for kind in (complex, slice)},
+    **{(module, "set"): Call(_set) for module in ("builtins", "__builtin__")},
+    **{(module, "frozenset"): Call(_frozenset) for module in ("builtins", "__builtin__")},
     **{(module, "bytes"): Call(_bytes) for module in ("builtins", "__builtin__")},
     **{(module, "bytearray"): Call(_bytearray) for module in ("builtins", "__builtin__")},
     **{(module, "object"): _Object for module in ("builtins", "__builtin__")},

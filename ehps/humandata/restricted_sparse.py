@@ -30,12 +30,15 @@ def _sparse(recorded: Recorded, resolve: Resolver) -> Array:
         rows, columns = state["coords"] if "coords" in state else (state["row"], state["col"])
     else:
         counts = np.diff(state["indptr"])
+        if len(counts) != shape[_AXES[layout]] or (len(counts) and counts.min() < 0) or counts.sum() > len(data):
+            raise ValueError("an index that does not belong to its data")
         major = np.repeat(np.arange(len(counts)), counts)
         n = len(major)
         data, minor = data[:n], state["indices"][:n]
         rows, columns = (minor, major) if _AXES[layout] == 1 else (major, minor)
     if len(data) and (np.min(rows) < 0 or np.min(columns) < 0):
         raise ValueError("negative indices")
+    resolve.spend(math.prod(shape) * data.dtype.itemsize)
     dense = np.zeros(shape, data.dtype)
     np.add.at(dense, (rows, columns), data)  # entries stored twice add up
     return dense

@@ -71,7 +71,7 @@ def _storage(data: bytes, resolve: Resolver) -> Array:
     return elements
 
 
-def _tensor(storage: Array, offset: int, size: Any, stride: Any) -> Array:
+def _tensor(storage: Array, offset: int, size: Any, stride: Any, resolve: Resolver) -> Array:
     size, stride = tuple(int(n) for n in size), tuple(int(n) for n in stride)
     if len(size) != len(stride) or min((offset, *size, *stride)) < 0:
         raise ValueError(f"a tensor of size {size}, stride {stride}, offset {offset}")
@@ -82,6 +82,7 @@ def _tensor(storage: Array, offset: int, size: Any, stride: Any) -> Array:
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if last >= len(storage):
         raise ValueError("a tensor larger than its storage")
+    resolve.spend(math.prod(size) * storage.itemsize)
     steps = tuple(n * storage.itemsize for n in stride)
     return np.lib.stride_tricks.as_strided(storage[offset:], size, steps).copy()
 
@@ -92,7 +93,7 @@ def _rebuild(recorded: Recorded, resolve: Resolver) -> Any:
         return _storage(resolve(args[0]), resolve)
     if name in ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor"):
         storage, offset, size, stride = (resolve(value) for value in args[:4])
-        return _tensor(storage, offset, size, stride)
+        return _tensor(storage, offset, size, stride, resolve)
     if name in (
         "torch._utils._rebuild_parameter",
         "torch._utils._rebuild_parameter_with_state",

@@ -47,7 +47,7 @@ def load(file: BinaryIO, where: str, *, allow: Sequence[Allow] = (), encoding: s
     """Plain data from one pickle stream; see :func:`ehps.humandata.pickles.load_pickle`."""
     try:
         _refuse_extension_codes(file, where)
-        raw = Unpickler(file, where, allow, encoding).load()
+        return Resolver(where)(Unpickler(file, where, allow, encoding).load())
     except EhpsError:
         raise
     except RecursionError:
@@ -59,7 +59,6 @@ def load(file: BinaryIO, where: str, *, allow: Sequence[Allow] = (), encoding: s
     except Exception as error:  # a damaged stream can make the standard unpickler raise nearly anything
         detail = str(error) or type(error).__name__
         raise DataError(f"is not a complete pickle ({detail})", path=where, fix=DAMAGED) from None
-    return Resolver(where)(raw)
 
 
 def _refuse_extension_codes(file: BinaryIO, where: str) -> None:

@@ -67,9 +67,19 @@ def test_object_arrays_hold_plain_data(tmp_path: Path) -> None:
 def test_damaged_npy_files_are_data_errors(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.arange(100))
     whole = (tmp_path / "x.npy").read_bytes()
-    for data in (whole[:-1], whole[:50], b"", b"not numpy at all", whole + b"more"):
+    broken_header = whole.replace(b"'fortran", b"(fortran")
+    for data in (whole[:-1], whole[:50], b"", b"not numpy at all", whole + b"more", broken_header):
         (tmp_path / "x.npy").write_bytes(data)
         with pytest.raises(DataError, match=r"x\.npy"):
             load_npy(tmp_path / "x.npy")
     with pytest.raises(DataError, match="no such file"):
         load_npy(tmp_path / "none.npy")
+
+
+def test_texts_with_impossible_characters_are_data_errors(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array(["ab"]))
+    whole = bytearray((tmp_path / "x.npy").read_bytes())
+    whole[-1] = 0x7F
+    (tmp_path / "x.npy").write_bytes(whole)
+    with pytest.raises(DataError, match="impossible characters"):
+        load_npy(tmp_path / "x.npy")

@@ -611,7 +611,7 @@ def test_flipped_bytes_are_noticed(tmp_path: Path, file: Path) -> None:
 
 def test_a_member_larger_than_memory_is_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "bomb.npz", image_path=np.array(["a"]), zeros=np.zeros(1 << 20))
-    monkeypatch.setattr("ehps.humandata.arrays.max_member_bytes", lambda: 1 << 20)
+    monkeypatch.setattr("ehps.humandata.arrays.memory_limit", lambda: 1 << 20)
     with pytest.raises(DataError, match=r"bomb\.npz\[zeros\].*memory"):
         HumanData.open(path)
 

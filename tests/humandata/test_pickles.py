@@ -240,6 +240,24 @@ def test_arrays_smaller_than_their_shape_are_errors() -> None:
         load_pickle(stream(array))
 
 
+def test_a_few_bytes_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="set of something else"):
+        load_pickle(stream(called("builtins.set", called("builtins.range", 1 << 60))))
+    with pytest.raises(DataError, match="bytearray without data"):
+        load_pickle(stream(called("builtins.bytearray", 1 << 60)))
+    monkeypatch.setattr("ehps.humandata.restricted.memory_limit", lambda: 1 << 20)
+    raw = bytes(1 << 12)
+    kind = Made("numpy.dtype", ("u1", False, True), (3, "|", *[None] * 3, -1, -1, 0), call=True)
+    many = [
+        Made("numpy.core.multiarray._reconstruct", (Global("numpy.ndarray"), (0,), b"b"),
+             (1, (1 << 12,), kind, False, raw), call=True)
+        for _ in range(1000)
+    ]  # fmt: skip
+    assert len(stream(many, 4)) < 200_000  # they share the bytes of the first
+    with pytest.raises(DataError, match="more memory"):
+        load_pickle(stream(many, 4))
+
+
 @pytest.mark.parametrize("cut", [0, 1, 30, 100, -1])
 def test_a_truncated_pickle_names_the_file(tmp_path: Path, cut: int) -> None:
     file = tmp_path / "half.pkl"
@@ -347,6 +365,15 @@ def test_code_hidden_in_a_tensor_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsafeFileError, match=r"os\.system"):
         load_pickle(stream(tensor), allow=[TORCH])
     assert not marker.exists()
+
+
+def test_a_storage_that_is_cut_short_is_an_error() -> None:
+    tensor = cuda_tensor(np.ones((2, 3), np.float32))
+    whole = tensor.args[0].args[0]
+    for size in (0, 5, len(whole) // 2, len(whole) - 1):
+        tensor.args[0].args = (whole[:size],)
+        with pytest.raises(DataError):
+            load_pickle(stream(tensor), allow=[TORCH])
 
 
 def test_a_tensor_larger_than_its_storage_is_an_error() -> None:
