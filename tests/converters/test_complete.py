@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,13 @@ def read(hall: Path, **options: str) -> Instances:
     return Hall(hall, "train", options).read(Unit("walk_0", hall / "sequences/walk_0.npz"))
 
 
+@cache
+def folded(models: Path) -> Bodies:
+    return Bodies(models)
+
+
 def done(rows: Instances, hall: Path, models: Path | None, **context: Any) -> Completed:
-    bodies = None if models is None else Bodies(models)
+    bodies = None if models is None else folded(models)
     return complete(rows, Context(CARD, "train", bodies, **context), ImageIndex(hall))
 
 
