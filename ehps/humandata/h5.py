@@ -24,7 +24,7 @@ from ehps.errors import DataError
 from ehps.humandata.atomic import replacing
 from ehps.humandata.content import Plan, combined, digest, plan_of, stream
 from ehps.humandata.core import Column, HumanData
-from ehps.humandata.mapping import MappedFile, map_file, stamp_of
+from ehps.humandata.mapping import MappedFile, Stamp, map_file, stamp_of
 from ehps.humandata.passport import FORMAT, Passport
 from ehps.humandata.strings import Strings, Vocabulary
 
@@ -49,8 +49,7 @@ def read(path: Path) -> HumanData:
     DataError : absent, cut short, damaged, or not a HumanData file.
     """
     path = Path(path)
-    with _opened(path) as file:
-        before = stamp_of(path)
+    with _opened(path) as (file, before):
         header = _header(file)
         mapped = map_file(path)
         columns = {name: _column(file.id, name, kind, mapped) for name, kind, _ in header["columns"]}
@@ -71,14 +70,15 @@ def read(path: Path) -> HumanData:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The file opened with h5py; whatever is wrong with it becomes a DataError."""
+def _opened(path: Path) -> Iterator[tuple[Any, Stamp]]:
+    """The file opened with h5py, and its state just before; whatever is wrong with it becomes a DataError."""
     import h5py
 
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "there is no such file"
         raise DataError(what, path=path)
     try:
+        stamp = stamp_of(path)
         # No lock: it protects only against writers in place, which there are none of, and fails on many clusters.
         with h5py.File(path, "r", locking=False) as file:
             if "ehps_format" not in file.attrs:
@@ -91,7 +91,7 @@ def _opened(path: Path) -> Iterator[Any]:
                     path=path,
                     fix="update ehps",
                 )
-            yield file
+            yield file, stamp
     except DataError as error:
         if error.path is None:
             raise DataError(f"is damaged: {error.what}", path=path, fix=_AGAIN) from error
@@ -154,14 +154,14 @@ def content_hash(path: Path, *, recompute: bool = False) -> str:
         return digest(HumanData.open(path))
     if recompute:
         return digest(read(path))
-    with _opened(path) as file:
+    with _opened(path) as (file, _):
         return str(_header(file)["content_sha256"])
 
 
 def damaged_columns(path: Path) -> list[str]:
     """Columns whose bytes are not those that were written; reads the whole file."""
     path = Path(path)
-    with _opened(path) as file:
+    with _opened(path) as (file, _):
         stored = {name: sha for name, _, sha in _header(file)["columns"]}
     hd = read(path)
     digests, _ = stream(iter([hd]), plan_of(iter([(path, hd)])))
