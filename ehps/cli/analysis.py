@@ -161,7 +161,7 @@ def report(
     from ehps.converters import registry
 
     ranked = ranking_of(results, None)
-    samples = samples_of(files, test, roots, 500) if files else None
+    samples: Any = samples_of(files, test, roots, 500) if files else None
     present = [name for name, values in samples.values.items() if values] if samples else []
     reports = [path for file in (*files, *test) if (path := file.with_name(file.name + ".report.json")).exists()]
     inputs = ReportInputs(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def fit_path(root: Path, split: str, recording: Recording, role: str, frame: int
 def read_fits(paths: Sequence[Path], gender: str) -> BodyParams:
     """SMPL-X of N frames, hands still as PCA coefficients; ``gender`` where a fit does not name its own."""
     fits = [raw.load_pkl(path) for path in paths]
-    values = {key: np.concatenate([np.reshape(fit[key], (1, -1)) for fit in fits]) for key in FIT}
+    values: dict[str, Any] = {key: np.concatenate([np.reshape(fit[key], (1, -1)) for fit in fits]) for key in FIT}
     return smplx_params(gender=np.array([fit.get("gender", gender) for fit in fits], object), **values)
 
 

@@ -9,6 +9,7 @@ Source: Pavlakos et al., "Expressive Body Capture", CVPR 2019 (SMPL-X), and the 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -112,5 +113,5 @@ class EHF(Converter):
         names = ("betas", "global_orient", "body_pose", "transl", "left_hand_pose", "right_hand_pose", "jaw_pose",
                  "leye_pose", "reye_pose", "expression")  # fmt: skip
         have = [name for name in names if all(name in fit for fit in fits)]
-        values = {name: np.concatenate([np.reshape(fit[name], (1, -1)) for fit in fits]) for name in have}
+        values: dict[str, Any] = {name: np.concatenate([np.reshape(fit[name], (1, -1)) for fit in fits]) for name in have}
         return smplx_params(gender="neutral", **values)

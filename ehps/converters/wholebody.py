@@ -42,7 +42,7 @@ def keypoints(annotations: Sequence[dict[str, Any]]) -> Keypoints:
     return Keypoints(points, "coco_wholebody")
 
 
-def part_boxes(annotations: Sequence[dict[str, Any]]) -> dict[str, Array]:
+def part_boxes(annotations: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """(N, 5) boxes of face and hands; confidence 0 where the part is invalid or its box empty."""
     boxes = {}
     for name, key, flag in (("face_bbox", "face_box", "face_valid"), ("lhand_bbox", "lefthand_box", "lefthand_valid"),

@@ -60,7 +60,7 @@ def write(
     extrinsics = np.tile(np.eye(4), (pictures, 1, 1))
     extrinsics[:, :3, :3], extrinsics[:, :3, 3] = rotation, translation
     poses = np.concatenate([cast.params.global_orient[:, None], cast.params.body_pose], axis=1)
-    data = {
+    data: dict[str, object] = {
         "sequence": sequence,
         "poses": tracks(poses),
         "betas": [params.betas[person == p][0] for p in range(count)],

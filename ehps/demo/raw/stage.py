@@ -149,7 +149,7 @@ def project(points: Array, view: View) -> Array:
 
 
 def places(
-    rng: np.random.Generator, people: Sequence[int], view: View, *, share: tuple[float, float] = (0.55, 0.85)
+    rng: np.random.Generator, people: Sequence[int] | Array, view: View, *, share: tuple[float, float] = (0.55, 0.85)
 ) -> tuple[Array, Array]:
     """Where people stand: picture index (N,) and pelvis in the camera frame (N, 3).
 
