@@ -74,7 +74,8 @@ def _frames_at(video: Path, fps: float) -> Iterator[tuple[int, Any]]:
             stream = container.streams.video[0]
             length = 1 / Fraction(stream.average_rate or fps)
             for frame in container.decode(stream):
-                time = end if frame.pts is None else frame.pts * frame.time_base
+                pts, base = frame.pts, frame.time_base
+                time = end if pts is None or base is None else pts * base
                 start = time if start is None else start
                 # A frame is on screen until the next one's time: fill every output instant before it.
                 while shown is not None and (index + HALF) * step <= time - start:

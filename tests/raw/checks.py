@@ -1,0 +1,99 @@
+"""What the test of every converter asks: joints found again by the smplx package, rows told apart, faults planted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body.params import BodyParams
+from ehps.demo.raw import stage
+from ehps.demo.raw.stage import Truth
+from ehps.humandata import HumanData
+
+Array = npt.NDArray[Any]
+
+STILL = slice(0, 127)  # the face contour is chosen by orientation; all other joints are the body's own
+
+
+def parameters(hd: HumanData) -> BodyParams:
+    """The body columns of a converted file."""
+    kind = hd.body_model
+    assert kind is not None
+    known = {field.name for field in fields(BodyParams)}
+    columns = {name.split("/")[1]: np.asarray(hd[name], float) for name in hd.columns if name.startswith(f"{kind}/")}
+    values = {name: value for name, value in columns.items() if name in known}
+    return BodyParams(
+        kind=kind,
+        gender=np.asarray(hd["meta/gender"].tolist()),
+        flat_hand_mean=bool(hd.passport.flat_hand_mean),
+        **values,
+    )
+
+
+def package_joints(hd: HumanData, models: Path) -> Array:
+    """(N, J, 3) joints of the converted parameters, evaluated by the smplx package."""
+    return stage.package(models, parameters(hd))[0]
+
+
+def nearest(hd: HumanData, truth: Truth) -> list[int]:
+    """The person of ``truth`` that each row is: the one in its picture whose pelvis is nearest."""
+    found = []
+    for path, joints in zip(hd["image_path"].tolist(), hd[f"keypoints3d_{hd.body_model}"], strict=True):
+        there = [k for k, other in enumerate(truth.image_path) if other == path]
+        distance = np.linalg.norm(truth.joints[there, 0] - joints[0, :3], axis=1)
+        found.append(there[int(distance.argmin())])
+    return found
+
+
+def assert_joints_are_the_truth(hd: HumanData, truth: Truth, models: Path) -> None:
+    """Rows of ``hd`` are the people of ``truth`` one by one: within 1 mm and 0.1 pixel."""
+    kind = hd.body_model
+    assert hd["image_path"].tolist() == truth.image_path
+    np.testing.assert_allclose(package_joints(hd, models)[:, STILL], truth.joints[:, STILL], atol=1e-3)
+    np.testing.assert_allclose(hd[f"keypoints3d_{kind}"][:, STILL, :3], truth.joints[:, STILL], atol=1e-3)
+    np.testing.assert_allclose(hd[f"keypoints2d_{kind}"][:, STILL, :2], truth.points[:, STILL], atol=0.1)
+
+
+def assert_boxes_hold_the_visible_joints(hd: HumanData, people: Sequence[int] | None = None) -> None:
+    """Body boxes are inside their images and hold every projected joint that is inside the image."""
+    rows = np.arange(len(hd)) if people is None else np.asarray(people)
+    x0, y0, w, h, confidence = hd["bbox_xywh"][rows].astype(float).T[:, :, None]
+    width, height = hd["meta/width"][rows, None], hd["meta/height"][rows, None]
+    assert (confidence == 1).all()
+    assert (np.minimum(x0, y0) >= 0).all()
+    assert (x0 + w <= width + 1e-3).all()
+    assert (y0 + h <= height + 1e-3).all()
+    x, y = np.moveaxis(hd[f"keypoints2d_{hd.body_model}"][rows][:, STILL, :2].astype(float), 2, 0)
+    seen = (x >= 0) & (y >= 0) & (x <= width) & (y <= height)
+    held = (x >= x0 - 1) & (x <= x0 + w + 1) & (y >= y0 - 1) & (y <= y0 + h + 1)
+    assert seen.any(axis=1).all()
+    assert held[seen].all()
+
+
+def blank(root: Path, paths: Sequence[str], height: int, width: int) -> None:
+    """One-colour pictures where only their presence and size matter."""
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(root / path), np.full((height, width, 3), 120, np.uint8))
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[Any]:
+    """The content of a json file, written back afterwards."""
+    content = json.loads(path.read_text())
+    yield content
+    path.write_text(json.dumps(content))
+
+
+def truncate(path: Path) -> None:
+    """Leave the first half of a file, as a broken download does."""
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
