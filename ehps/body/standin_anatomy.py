@@ -105,8 +105,8 @@ class Anatomy:
         trunk = neck - hip
         knee, ankle = 0.085 * s + 0.375 * s * self.legs * self.shins, 0.085 * s
         shoulder_x = 0.168 * s + self.shoulders
-        hip_x = 0.070 * s + 0.6 * self.hips
-        foot_x = 0.098 * s + 0.4 * self.hips
+        hip_x = 0.070 * s + 0.35 * self.hips
+        foot_x = 0.098 * s + 0.2 * self.hips
         out = np.zeros((55, 3))
         out[0] = 0, hip + 0.150 * trunk, -0.012 * s
         out[3] = 0, hip + 0.330 * trunk, -0.022 * s

@@ -78,7 +78,7 @@ def left_eye(skull: Skull, count: int, *, ball: bool) -> tuple[Array, Array]:
     for shrink in (0.66, 0.33):
         x, y = margin[:, 0] * shrink, margin[:, 1] * shrink
         rings.append(EYE + np.stack([x, y, ball_front(x, y, EYEBALL)], 1))
-    return np.array(rings), EYE + (0, 0, EYEBALL)
+    return np.array(rings), EYE + np.array([0, 0, EYEBALL])
 
 
 def ball_front(x: Array, y: Array, radius: Array | float) -> Array:
@@ -121,7 +121,7 @@ def left_ear(skull: Skull, count: int) -> tuple[Array, Array]:
     z = EAR[1] + back + up * np.sin(tilt) + ahead * np.cos(tilt)
     behind = 0.5 - 0.5 * np.cos(turn)
     head = skull.meet(np.clip(z, -0.035, 0.01), np.clip(y, 0.035, 0.09), (2, 1))
-    lift = off * (front + (1 - front) * behind) * (0.55 + 0.45 * np.exp(-2 * (up / high) ** 2))
+    lift = off * (front + (1 - front) * behind) * np.sqrt(1 - 0.80 * (up / high) ** 2)
     rings = np.stack([head[..., 0] + lift, y, z], -1)
     return rings, rings[-1].mean(0) - (0.0015, 0, 0)
 
@@ -157,7 +157,7 @@ def expression_shift(index: int, part: str, p: Array) -> Array:
     level = y - MOUTH_HEIGHT
     lower = ramp(-level, -0.0008, 0.0008) if part in ("mouth", "mouth_end") else ramp(-level, -0.004, 0.004)
     mouth_area = bump(across / 0.026, level / 0.018) * face
-    corner = bump((across - 0.024) / 0.010, level / 0.012) * face
+    corner = bump((across - 0.026) / 0.013, level / 0.014) * face
     zero = 0 * x
     if index == 0:
         shift = [zero, -0.0045 * lower * bump(across / 0.030, (level + 0.012) / 0.028), zero]

@@ -14,7 +14,7 @@ from ehps.body.standin_anatomy import NEUTRAL, Anatomy
 from ehps.body.standin_body import Trunk, bump, settle
 from ehps.body.standin_face import expression_shift
 from ehps.body.standin_parts import MIRROR, Assembly, assemble, left_parts
-from ehps.body.standin_regions import regions
+from ehps.body.standin_regions import hair_shares, regions
 from ehps.body.standin_topology import neighbour_mean
 from ehps.body.standin_weights import skinning
 from ehps.body.topology import TOPOLOGY
@@ -56,6 +56,7 @@ class Mesh:
     left_hand, right_hand : (778,) vertex numbers. head : of the head with its eyeballs, (5023,) in SMPL-X.
     face_skin : vertices of the head without eyeballs, ears and the inside of the mouth.
     region : (V,) str, what there is to paint: see :mod:`ehps.body.standin_regions`.
+    hair, brow : (V,) in [0, 1], how much of the colour there is the hair's and the eyebrow's: soft edges.
     rings : vertices (rings, n) around the ``left_eye``, ``right_eye`` and ``mouth``, anticlockwise from the
         subject's left as seen from the front for the left eye and the mouth, mirrored for the right eye.
     """
@@ -68,6 +69,8 @@ class Mesh:
     head: Array
     face_skin: Array
     region: Array
+    hair: Array
+    brow: Array
     rings: dict[str, Array]
     _assembly: Assembly
     _order: Array
@@ -109,12 +112,15 @@ def raw_positions(assembly: Assembly, a: Anatomy, smoother: Any) -> Array:
         raw[ids] = parts[name]
     place()
     body = np.unique(np.concatenate([assembly.left[n].ravel() for n in BODY_PARTS]))
+    neck = assembly.left["head"][:2].ravel()
     hand, ease = thumb_seam(assembly)
     field = Trunk(a)
     for _ in range(3):
         for _ in range(2):
-            raw[body] += 0.5 * ((smoother @ raw)[body] - raw[body])
-            raw[hand] += ease * ((smoother @ raw)[hand] - raw[hand])
+            mean = smoother @ raw
+            raw[body] += 0.5 * (mean[body] - raw[body])
+            raw[neck] += 0.5 * (mean[neck] - raw[neck])
+            raw[hand] += ease * (mean[hand] - raw[hand])
             place()
         raw[body] = settle(field, raw[body], steps=2)
         place()
@@ -150,10 +156,12 @@ def _make_mesh(kind: str) -> Mesh:
     faces, fillers = fill(faces, points, group, used, kind)
     weights = skinning(assembly)
     region = regions(assembly, points)
+    hair, brow = hair_shares(assembly, points)
     if len(fillers):
         group = np.append(group, group[fillers[:, 0]])
         weights = np.concatenate([weights, weights[fillers].mean(1)])
         region = np.append(region, region[fillers[:, 0]])
+        hair, brow = (np.append(share, share[fillers].mean(1)) for share in (hair, brow))
     order = vertex_order(kind, assembly, group, np.append(used, np.arange(count, count + len(fillers))))
     new = np.full(count + len(fillers), -1)
     new[order] = np.arange(len(order))
@@ -169,6 +177,8 @@ def _make_mesh(kind: str) -> Mesh:
         np.flatnonzero(head),
         np.flatnonzero(skin),
         region,
+        hair[order],
+        brow[order],
         {
             "left_eye": new[assembly.left["eye"]],
             "right_eye": new[assembly.right["eye"]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy.typing as npt
 
 from ehps.body import standin_hands as hands
 from ehps.body.standin_anatomy import NEUTRAL, Anatomy
-from ehps.body.standin_body import HALF, Trunk, left_body, settled
+from ehps.body.standin_body import Trunk
 from ehps.body.standin_face import left_ear, left_eye, left_eyeball, mouth
 from ehps.body.standin_head import EAR, EYE, MOUTH_HEIGHT, Skull
+from ehps.body.standin_rings import HALF, left_body, settled
 from ehps.body.standin_topology import Surface
 
 Array = npt.NDArray[Any]
@@ -46,17 +48,24 @@ def detail_rows(detail: Detail) -> Array:
     return np.interp(np.linspace(0, 1, detail.rows), [0, 0.09, 0.80, 1], [0.008, 0.155, 0.745, 0.982])
 
 
-def left_parts(kind: str, a: Anatomy) -> dict[str, Array]:
-    """Vertices of every part by name, floor frame: the left ones of pairs, all of ``head`` and ``mouth``."""
-    detail = DETAIL[kind]
+@lru_cache(maxsize=64)
+def left_limbs(a: Anatomy) -> dict[str, Array]:
+    """Vertices of trunk, limbs and hands by name, floor frame, left half; the same in every kind of body."""
     trunk = Trunk(a)
-    skull = Skull(a, trunk)
     body = settled(trunk, left_body(trunk))
     wrist = trunk.joints[20]
     _, _, (high, deep) = trunk.arm_section(wrist[:1])
     size = a.hand_scale()
     fat = float(np.sqrt(0.5 + 0.5 * a.girth * a.muscle))
     hand = hands.left_hand(wrist, size, (float(high[0]), float(deep[0])), fat)
+    return {**vars(body), **vars(hand)}
+
+
+@lru_cache(maxsize=8)
+def left_parts(kind: str, a: Anatomy) -> dict[str, Array]:
+    """Vertices of every part by name, floor frame: the left ones of pairs, all of ``head`` and ``mouth``."""
+    detail = DETAIL[kind]
+    skull = Skull(a, Trunk(a))
     azimuth, rows = detail_azimuth(detail), detail_rows(detail)
     grid = np.broadcast_arrays(azimuth[None], rows[:, None])
     eye, eye_end = left_eye(skull, detail.eye, ball=detail.eyeballs)
@@ -64,8 +73,7 @@ def left_parts(kind: str, a: Anatomy) -> dict[str, Array]:
     ear, ear_end = left_ear(skull, detail.ear)
     crown = skull.loft(np.zeros(1), np.ones(1)) * (0, 1, 1)
     out = {
-        **{"trunk": body.trunk, "crotch": body.crotch, "arm": body.arm, "leg": body.leg, "foot": body.foot},
-        **{"ends": body.ends, "palm": hand.palm, "fingers": hand.fingers, "thumb": hand.thumb, "tips": hand.tips},
+        **left_limbs(a),
         **{"head": skull.world(skull.loft(*grid)), "crown": skull.world(crown)},
         **{"eye": skull.world(eye), "eye_end": skull.world(eye_end)[None]},
         **{"mouth": skull.world(lips), "mouth_end": skull.world(lips_end)[None]},

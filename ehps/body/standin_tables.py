@@ -62,12 +62,15 @@ def pose_correctives(template: Array, normals: Array, weights: Array, joints: Ar
     """
     out = np.zeros((len(template), 3, 9 * (len(joints) - 1)), np.float32)
     for j in range(1, len(joints)):
-        reach = 0.013 if j >= 25 else {15: 0.09, 12: 0.08, 22: 0.05, 23: 0.012, 24: 0.012}.get(j, 0.06)
+        # The last joints of fingers reach to the tips, the jaw and the head to the landmarks of the face.
+        reach = {15: 0.09, 12: 0.08, 22: 0.05, 23: 0.012, 24: 0.012}.get(j, 0.06)
+        if j >= 25:
+            reach = 0.022 if j % 3 == 0 else 0.013
         offset = template - joints[j]
         near = np.exp(-(offset**2).sum(1) / (2 * reach**2)) - 0.02
         near *= np.clip(4 * (weights[:, j] + weights[:, PARENTS[j]]), 0, 1) * np.clip(8 * weights[:, j], 0.3, 1)
         ids = np.flatnonzero(near > 0)
-        strength = (near[ids] * min(reach, 0.06))[:, None]
+        strength = (near[ids] * max(min(reach, 0.06), 0.03))[:, None]
         along = rng.normal(size=(9, 3)) * 0.05
         wave = rng.normal(size=(9, 3)) * 1.5 / reach
         for k in range(9):

@@ -21,8 +21,10 @@ Array = npt.NDArray[Any]
 
 # The joint that takes a joint's place on the other side of the body.
 SWAP = np.array(
-    [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 22, 24, 23]
-    + [*range(40, 55), *range(25, 40)]
+    [
+        *(0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 22, 24, 23),
+        *(*range(40, 55), *range(25, 40)),
+    ]
 )
 FIRST = {finger: 25 + 3 * k for k, finger in enumerate(FINGERS)}
 
@@ -95,6 +97,7 @@ def body_weights(p: Array) -> Array:
     shoulder, elbow, wrist = joints[[16, 18, 20]]
     reach = x + 0.45 * (y - shoulder[1])
     arm = ramp(reach, shoulder[0] - 0.060, shoulder[0] + 0.040)
+    arm = arm * (1 - above[4] * ramp(x, shoulder[0] + 0.03, shoulder[0] - 0.04))
     arm = arm * np.maximum(ramp(y, 1.27, 1.335), ramp(x, shoulder[0] - 0.01, shoulder[0] + 0.05))
     forearm = ramp(x, elbow[0] - 0.045, elbow[0] + 0.045)
     hand = ramp(x, wrist[0] - 0.030, wrist[0] + 0.018)
@@ -139,7 +142,8 @@ def mouth_weights(name: str, p: Array, out: Array) -> Array:
         lower = np.full(p.shape[:-1], 0.5)
     else:
         sine = np.sin(np.linspace(0, 2 * np.pi, p.shape[1], endpoint=False))
-        sharp = np.where(np.abs(sine) < 1e-9, 0.5, (sine < 0) * 1.0)
+        # Towards the corners both lips follow the jaw half way: the open mouth is round.
+        sharp = 0.5 - 0.5 * np.sign(sine) * np.minimum(np.abs(sine) / 0.75, 1)
         lower = np.broadcast_to(sharp, p.shape[:-1]).copy()
         local = (p - NEUTRAL.joints()[15]) / NEUTRAL.head_scale()
         outer = ramp(np.arange(len(p)), 4.0, 1.0)[:, None]
