@@ -120,6 +120,7 @@ def crop(
     *,
     antialias: bool = False,
     data: bytes | None = None,
+    kept: Kept | None = None,
 ) -> tuple[Array, Array, tuple[int, int]]:
     """The person in ``box`` of the picture at ``path``.
 
@@ -129,6 +130,7 @@ def crop(
     size : (height, width) of the crop.
     antialias : average large pictures down by 2, 4 or 8 (while decoding, for JPEG) before sampling; without,
         the crop is sampled bilinearly from the full picture as the released weights expect.
+    kept : decoded pictures to take from and add to.
 
     Returns
     -------
@@ -139,14 +141,20 @@ def crop(
     ------
     DataError : the file is absent or not a picture.
     """
-    data = read(path) if data is None else data
-    height, width = image_size(path, data)
-    matrix = affine(box, size, width, augmentation)
     shrink = 1
     if antialias:
         sampling = float(box[2]) * augmentation.scale / size[1]
         shrink = next((k for k in (8, 4, 2) if sampling >= k), 1)
-    picture, factor = _decode(path, data, height, width, shrink)
+    found = kept.get(path, shrink) if kept is not None else None
+    if found is None:
+        data = read(path) if data is None else data
+        height, width = image_size(path, data)
+        picture, factor = _decode(path, data, height, width, shrink)
+        if kept is not None:
+            kept.add(path, picture, factor, (height, width))
+    else:
+        picture, factor, (height, width) = found
+    matrix = affine(box, size, width, augmentation)
     if factor < shrink:
         pixels = _warp_area(picture, matrix, size, shrink)
     else:
@@ -155,6 +163,24 @@ def crop(
         factors = np.asarray(augmentation.colour, np.float32)
         pixels = np.clip(pixels.astype(np.float32) * factors, 0, 255).astype(np.uint8)
     return pixels, matrix, (height, width)
+
+
+class Kept:
+    """Decoded pictures of a small dataset, kept in memory up to ``megabytes``; what comes later is decoded anew."""
+
+    def __init__(self, megabytes: float) -> None:
+        self.room = int(megabytes * 1e6)
+        self._pictures: dict[tuple[Path, int], tuple[Array, int, tuple[int, int]]] = {}
+
+    def get(self, path: Path, shrink: int) -> tuple[Array, int, tuple[int, int]] | None:
+        """The picture shrunk ``shrink`` times, else the full one, else None."""
+        return self._pictures.get((path, shrink)) or self._pictures.get((path, 1))
+
+    def add(self, path: Path, picture: Array, factor: int, size: tuple[int, int]) -> None:
+        """Keep a picture that is ``factor`` times smaller than its file, if there is room."""
+        if picture.nbytes <= self.room:
+            self.room -= picture.nbytes
+            self._pictures[path, factor] = (picture, factor, size)
 
 
 def read(path: Path) -> bytes:

@@ -74,10 +74,12 @@ class HumanDataset(Dataset[dict[str, Any]]):
         interval: int = 1,
         with_targets: bool = True,
         seed: int = 0,
+        keep_mb: float = 0,
     ) -> None:
         self._path = None if isinstance(source, HumanData) else Path(source)
         self._hd = source if isinstance(source, HumanData) else None
         self.root, self.view, self.seed, self.with_targets = Path(root), view, seed, with_targets
+        self.kept = crops.Kept(keep_mb) if keep_mb else None
         hd = self.hd
         for name in ("image_path", "bbox_xywh"):
             if name not in hd:
@@ -118,7 +120,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
         path = self.root / self.hd["image_path"][row]
         box = self.boxes[position]
         try:
-            pixels, matrix, _ = crops.crop(path, box, self.view.size, drawn, antialias=self.view.antialias)
+            pixels, matrix, _ = crops.crop(path, box, self.view.size, drawn, antialias=self.view.antialias, kept=self.kept)
         except DataError as error:
             return {"error": error}
         item: dict[str, Any] = {

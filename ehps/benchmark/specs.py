@@ -65,7 +65,8 @@ class TrainConfig:
     precision : ``no`` (float32), ``bf16`` or ``fp16``.
     init : checkpoint whose weights to start from.
     checkpoint_every, log_every : steps.
-    workers : loader processes; no influence on results, as are the last four but ``init``.
+    keep_mb : decoded pictures kept in memory by each loader process: for small sets, which are read many times.
+    workers : loader processes; no influence on results, as are the last five but ``init``.
     """
 
     model: str = "tiny"
@@ -85,6 +86,7 @@ class TrainConfig:
     init: str | None = None
     checkpoint_every: int = 1000
     log_every: int = 20
+    keep_mb: float = 0
     workers: int = 2
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,7 +104,7 @@ class TrainConfig:
 
     def decisive(self) -> dict[str, Any]:
         """What changes the result: everything but loader processes and how often is logged or saved."""
-        skip = {"checkpoint_every", "log_every", "workers"}
+        skip = {"checkpoint_every", "log_every", "keep_mb", "workers"}
         return {key: value for key, value in self.to_dict().items() if key not in skip}
 
 
