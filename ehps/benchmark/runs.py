@@ -46,8 +46,15 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def is_main() -> bool:
+    """Whether this is the process that writes, where ``torchrun`` or ``accelerate launch`` started several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def write_json(path: Path, content: Any) -> None:
-    """Indented, sorted, atomic."""
+    """Indented, sorted, atomic; written by the main process only."""
+    if not is_main():
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
     os.replace(temporary, path)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ehps.benchmark import protocols
 from ehps.benchmark.evaluate import evaluate, train_cell
-from ehps.benchmark.runs import Run, check_name, write_json
+from ehps.benchmark.runs import Run, check_name, is_main, write_json
 from ehps.benchmark.specs import SetSpec, TrainConfig
 from ehps.body.files import BodyModels
 from ehps.errors import DataError, EhpsError, UsageError
@@ -141,7 +141,8 @@ def run_suite(
 ) -> pd.DataFrame:
     """Run what is missing and return :func:`status`.
 
-    A cell that fails is stored with its reason and the others go on; running again tries it again.
+    A cell that fails is stored with its reason and the others go on; running again tries it again. Started by
+    ``torchrun`` or ``accelerate launch``, every training uses all processes; the first one tests.
     """
     out = Path(out)
     if body_models is None:
@@ -160,7 +161,7 @@ def run_suite(
             except Exception as error:
                 _record(run, "training", error)
                 continue
-            for test_set, spec in suite.test.items():
+            for test_set, spec in suite.test.items() if is_main() else ():
                 try:
                     evaluate(folder, test_set, spec, body_models, workers=config.workers)
                 except Exception as error:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +161,16 @@ def open_sets(
         augment=config.augment,
     )
     opened = [
-        HumanDataset(s.data, s.images, view, models=body_models, interval=s.interval, seed=config.seed) for s in sets
+        HumanDataset(
+            s.data,
+            s.images,
+            view,
+            models=body_models,
+            interval=s.interval,
+            seed=config.seed,
+            keep_mb=config.keep_mb / len(sets),
+        )
+        for s in sets
     ]
     for spec, dataset in zip(sets, opened, strict=True):
         if not len(dataset):
@@ -185,9 +196,14 @@ def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
 def _accelerator(config: TrainConfig) -> Any:
     try:
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
+        from accelerate.utils import InitProcessGroupKwargs
     except ImportError:
         raise UsageError("training needs accelerate", fix="pip install 'ehps[train]'") from None
-    return Accelerator(mixed_precision=config.precision)
+    AcceleratorState._reset_state()  # the precision of an earlier training in this process does not bind this one
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))  # the others wait while the first process tests
+    several_cpus = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
+    return Accelerator(cpu=several_cpus or None, mixed_precision=config.precision, kwargs_handlers=[patience])
 
 
 def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> int:

@@ -1,7 +1,10 @@
 """Training: the model, the losses, what a step sees, resuming, checkpoints."""
 
 import json
+import os
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -232,3 +235,34 @@ def test_unknown_settings_are_refused_by_name() -> None:
         TrainConfig.from_dict({"learning_rate": 1})
     config = TrainConfig(loss=LossWeights(shape=2), model_args=SMALL)
     assert TrainConfig.from_dict(config.to_dict()) == config
+
+
+LAUNCHED = """
+import sys
+from pathlib import Path
+from ehps.benchmark.specs import SetSpec, TrainConfig
+from ehps.benchmark.train import train
+from ehps.body.files import BodyModels
+data, images, models, out = map(Path, sys.argv[1:])
+config = TrainConfig(model_args={"width": 32, "depth": 1, "heads": 2}, steps=2, batch_size=2, workers=0, lr=1e-3)
+train(config, [SetSpec(data, images)], out, BodyModels(models), progress=False)
+"""
+
+
+def test_two_processes_train_like_one_with_twice_the_batch(few: SetSpec, models_: BodyModels, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(LAUNCHED)
+    arguments = [str(few.data), str(few.images), str(models_.folder), str(tmp_path / "two")]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, str(script), *arguments], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    config = TrainConfig(model_args=SMALL, steps=2, batch_size=4, workers=0, lr=1e-3)
+    alone = training.train(config, [few], tmp_path / "one", models_, progress=False)
+    a = checkpoints.load(alone)["state"]
+    b = checkpoints.load(tmp_path / "two/checkpoints/final.pt")["state"]
+    torch.manual_seed(config.seed)
+    start = models.build("tiny", **SMALL).state_dict()
+    moved = sum(float((a[name] - start[name]).abs().sum()) for name in a)
+    apart = sum(float((a[name] - b[name]).abs().sum()) for name in a)
+    assert 0 < apart < 0.02 * moved  # Adam turns rounding into steps where gradients are zero
