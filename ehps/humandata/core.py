@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ehps.errors import DataError, UsageError
 from ehps.humandata import passport as passports
-from ehps.humandata.mapping import Picked, is_mapped, pack, unpack
+from ehps.humandata.mapping import MappedFile, Picked, file_of, pack, unpack
 from ehps.humandata.passport import Passport
 from ehps.humandata.schema import TEXT, field
 from ehps.humandata.strings import Strings
@@ -53,7 +53,7 @@ class HumanData:
     (2, 'b.jpg', (1, 5))
     """
 
-    __slots__ = ("_columns", "_length", "certificate", "keypoint_names", "misc", "passport", "source")
+    __slots__ = ("_columns", "_file", "_length", "certificate", "keypoint_names", "misc", "passport", "source")
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class HumanData:
         self.misc: dict[str, Any] = dict(misc or {})
         self.certificate: dict[str, Any] = dict(certificate or {})
         self.source: Path | None = None
+        self._file = _file_of(self._columns)
         lengths = {name: len(value) for name, value in self._columns.items()}
         if len(set(lengths.values())) > 1:
             usual = max(set(lengths.values()), key=list(lengths.values()).count)
@@ -86,7 +87,7 @@ class HumanData:
         self = object.__new__(cls)
         self._columns, self._length = columns, length
         self.keypoint_names, self.passport, self.misc = like.keypoint_names, like.passport, like.misc
-        self.certificate, self.source = like.certificate, like.source
+        self.certificate, self.source, self._file = like.certificate, like.source, like._file
         return self
 
     # -- looking ------------------------------------------------------------------------------------------
@@ -110,12 +111,16 @@ class HumanData:
             except KeyError:
                 have = ", ".join(self._columns)
                 raise UsageError(f"no column {key!r}; there are: {have}", path=self.source) from None
+            if self._file is not None and self._file.random and self._length > 1:
+                self._file.expect(random=False)
             return value.taken() if isinstance(value, Picked) else value
         if isinstance(key, _WHOLE):
             n = int(key) + (self._length if key < 0 else 0)
             if not 0 <= n < self._length:
                 raise IndexError(f"row {key} of {self._length}")
             key = slice(n, n + 1)
+            if self._file is not None and not self._file.random:
+                self._file.expect(random=True)
         if isinstance(key, slice):
             length = len(range(*key.indices(self._length)))
             return HumanData._trusted({name: v[key] for name, v in self._columns.items()}, length, self)
@@ -128,7 +133,7 @@ class HumanData:
                     composed[id(value.rows)] = value.rows[rows]
                 picked[name] = Picked(value.column, composed[id(value.rows)])
             else:
-                picked[name] = Picked(value, rows) if is_mapped(value) else value[rows]
+                picked[name] = Picked(value, rows) if file_of(value) is not None else value[rows]
         return HumanData._trusted(picked, len(rows), self)
 
     def _row_numbers(self, rows: Array) -> npt.NDArray[np.intp]:
@@ -146,7 +151,7 @@ class HumanData:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Columns in a mapped file are pickled as where they lie in it, so workers share its pages."""
-        facts = {name: getattr(self, name) for name in self.__slots__ if name != "_columns"}
+        facts = {name: getattr(self, name) for name in self.__slots__ if name not in ("_columns", "_file")}
         return _unpickled, ({name: pack(value) for name, value in self._columns.items()}, facts)
 
     def __repr__(self) -> str:
@@ -259,7 +264,12 @@ def _unpickled(columns: dict[str, Any], facts: dict[str, Any]) -> HumanData:
     hd._columns = {name: unpack(packed) for name, packed in columns.items()}
     for name, value in facts.items():
         setattr(hd, name, value)
+    hd._file = _file_of(hd._columns)
     return hd
+
+
+def _file_of(columns: Mapping[str, Column]) -> MappedFile | None:
+    return next((file for file in map(file_of, columns.values()) if file is not None), None)
 
 
 def as_column(value: Column | list[str] | Sequence[Any], name: str = "") -> Column:

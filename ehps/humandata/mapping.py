@@ -29,6 +29,17 @@ class MappedFile(mmap.mmap):
     path: Path
     stamp: Stamp
     address: int
+    random = False
+
+    def expect(self, *, random: bool) -> None:
+        """Tell the system whether single rows will be read or long stretches.
+
+        It reads ahead by default, often megabytes for each of the pages that a row lies on: right for columns, but
+        for random rows of a file that is not in memory yet it makes each fifty times slower.
+        """
+        if random != self.random and hasattr(mmap, "MADV_RANDOM"):
+            self.madvise(mmap.MADV_RANDOM if random else mmap.MADV_NORMAL)
+        self.random = random
 
 
 _maps: WeakValueDictionary[tuple[str, Stamp], MappedFile] = WeakValueDictionary()
@@ -65,11 +76,11 @@ def owner(array: Array) -> MappedFile | None:
     return base if isinstance(base, MappedFile) else None
 
 
-def is_mapped(column: Any) -> bool:
-    """Whether taking rows of this column would read from a file."""
+def file_of(column: Any) -> MappedFile | None:
+    """The mapped file that rows of this column come from, if any."""
     if isinstance(column, Picked):
-        return True
-    return owner(column.codes if isinstance(column, Strings) else column) is not None
+        return file_of(column.column)
+    return owner(column.codes if isinstance(column, Strings) else column)
 
 
 class Picked:

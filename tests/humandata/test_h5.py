@@ -136,6 +136,18 @@ def test_opening_a_big_file_needs_no_memory_for_it(people, tmp_path):
     assert int(used) < 30_000  # kB
 
 
+def test_single_rows_are_read_without_reading_ahead_and_columns_with(file):
+    hd = HumanData.open(file)
+    mapped = owner(hd["bbox_xywh"])
+    assert not mapped.random
+    row = hd[3]
+    row["bbox_xywh"]
+    assert mapped.random
+    assert owner(pickle.loads(pickle.dumps(hd))[2]["bbox_xywh"]).random
+    hd["bbox_xywh"]
+    assert not mapped.random
+
+
 def test_chunked_copies_made_by_other_tools_are_read_into_memory(people, file, tmp_path):
     with h5py.File(file, "r+") as opened:
         values = opened["bbox_xywh"][...]
