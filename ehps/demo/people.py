@@ -65,6 +65,10 @@ STYLES: dict[str, PoseStyle] = {
          "neck": (12, 20, 8), "wrist": (20, 20, 20), "ankle": (15, 8, 4), "collar": (5, 5, 5)},
         shape=1.0,
     ),
+    "hands": PoseStyle(  # both hands in front of the chest, as in close-ups and signing
+        {"shoulder": (0, -38, -58), "elbow": (-30, -105, 0), "hip": (0, 0, 2)},
+        {**CALM, "shoulder": (12, 14, 10), "elbow": (20, 18, 0), "wrist": (25, 25, 25), "neck": (6, 8, 4)},
+    ),
 }  # fmt: skip
 MIXED = ("standing", "walking", "gesturing")
 
@@ -84,7 +88,7 @@ def random_people(
     Parameters
     ----------
     style : a name of ``STYLES``, or ``mixed``: each person one of standing, walking, gesturing.
-    kind : ``smplx`` or ``smpl``.
+    kind : ``smplx``, ``smplh`` or ``smpl``.
     gender : one word or (n,) words: the body model of each.
     flat_hand_mean : whether hand poses are absolute or relative to a mean hand.
     """
@@ -102,7 +106,7 @@ def random_people(
             gender=gender, betas=betas, pose=np.concatenate([pose, hands], axis=1), transl=np.zeros((n, 3))
         )
     curl = rng.uniform(0, 0.9, (n, 2)) if flat_hand_mean else rng.uniform(-0.35, 0.45, (n, 2))
-    return smplx_params(
+    drawn = smplx_params(
         gender=gender,
         betas=betas,
         global_orient=pose[:, 0],
@@ -116,6 +120,52 @@ def random_people(
         expression=rng.normal(0, 0.8, (n, 10)),
         flat_hand_mean=flat_hand_mean,
     )
+    if kind == "smplh":
+        face = dict.fromkeys(("jaw_pose", "leye_pose", "reye_pose", "expression"))
+        return drawn.with_(kind="smplh", **face)
+    return drawn
+
+
+def motion(
+    n_frames: int,
+    rng: np.random.Generator,
+    *,
+    style: str = "standing",
+    kind: str = "smplx",
+    num_betas: int = 10,
+    gender: str = "neutral",
+    flat_hand_mean: bool = False,
+    frames_between_poses: int = 25,
+) -> BodyParams:
+    """One person moving smoothly from pose to pose of a style: ``n_frames`` rows with the same betas.
+
+    Every ``frames_between_poses`` frames a new pose is reached; between two, each joint turns about one axis, slowly
+    at both ends. Translation is zero and other arguments are as for :func:`random_people`.
+    """
+    poses = 2 + (n_frames - 1) // frames_between_poses
+    keys = random_people(
+        poses, rng, style=style, kind=kind, num_betas=num_betas, gender=gender, flat_hand_mean=flat_hand_mean
+    )
+    before, share = np.divmod(np.arange(n_frames) / frames_between_poses, 1)
+    start = before.astype(int)
+    eased = share * share * (3 - 2 * share)
+    still = keys[np.zeros(n_frames, int)]
+    moved = {}
+    for name, values in keys.arrays().items():
+        first, last = values[start], values[start + 1]
+        if name.endswith("_pose") or name == "global_orient":
+            moved[name] = _turned(first, last, eased)
+        elif name == "expression":
+            moved[name] = first + eased[:, None] * (last - first)
+    return still.with_(**moved)
+
+
+def _turned(first: Array, last: Array, share: Array) -> Array:
+    """(n, ..., 3) axis-angle rotations a ``share`` (n,) of the shortest way from ``first`` to ``last``."""
+    per_row = first[0].size // 3
+    start, end = (Rotation.from_rotvec(v.reshape(-1, 3)) for v in (first, last))
+    way = (start.inv() * end).as_rotvec() * np.repeat(share, per_row)[:, None]
+    return np.asarray((start * Rotation.from_rotvec(way)).as_rotvec().reshape(first.shape))
 
 
 def _pose(n: int, rng: np.random.Generator, style: PoseStyle) -> Array:
