@@ -41,6 +41,7 @@ class DatasetCard:
     options : option name -> what it chooses (``--option name=value``).
     reprojection : ``exact`` when model joints must land on the dataset's 2D points within pixels, ``fitted``
         when they come from a fit to such points, ``none`` when the dataset has no 2D points of its own.
+    points3d : metres within which model joints must be of the dataset's own 3D points (median over the rows).
     fps : of the source video, None for photographs.
     notes : what users should know, one sentence each.
     """
@@ -63,6 +64,7 @@ class DatasetCard:
     commercial: bool | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     reprojection: str = "none"
+    points3d: float = 0.1
     fps: float | None = None
     sampling: int = 1
     notes: tuple[str, ...] = ()

@@ -198,7 +198,7 @@ def problems(found: Mapping[str, Any], card: DatasetCard, *, virtual: bool = Fal
     Parameters
     ----------
     found : what :func:`summary` returned.
-    card : its ``reprojection`` says how close model joints and 2D points must be.
+    card : its ``reprojection`` and ``points3d`` say how close model joints and the dataset's points must be.
     virtual : cameras were invented per person: depths up to 300 m are normal.
     """
     out = _reprojection_problems(found, card)
@@ -212,8 +212,11 @@ def problems(found: Mapping[str, Any], card: DatasetCard, *, virtual: bool = Fal
             f"parameters moved to the camera and joints moved to the camera differ by up to "
             f"{level('two_routes_m', 'max'):.3f} m: pelvis correction or body model is wrong"
         )
-    if level("points3d_m") > 0.1:
-        out.append(f"model joints are {level('points3d_m'):.2f} m from the dataset's own 3D points (median)")
+    if level("points3d_m") > card.points3d:
+        out.append(
+            f"model joints are {level('points3d_m'):.3f} m from the dataset's own 3D points (median); "
+            f"up to {card.points3d:g} m is usual"
+        )
     if not 1.2 <= (height := level("height_m")) <= 2.2 and np.isfinite(height):
         out.append(f"half of the bodies are {'taller' if height > 2.2 else 'smaller'} than {height:.2f} m standing")
     if level("betas_norm") > 10:

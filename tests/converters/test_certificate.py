@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,14 @@ def test_implausible_bodies_show() -> None:
     assert "taller" in told(rows(5, heights=np.full(5, 1700.0)))
     assert "shapes" in told(rows(5, betas=np.full((5, 10), 30.0)))
     assert "pelvis correction" in told(rows(5, two_routes=np.array([0, 0, 0, 0, 0.2])))
+
+
+def test_own_3d_points_must_be_as_near_as_the_card_says() -> None:
+    columns = rows(5, names=names("smplx"), points3d=pelvis_at(4), own3d=Keypoints(pelvis_at(4.05), names("smplx")))
+    found = certificate.summary(columns, CARD)
+    assert not any("3D points" in problem for problem in certificate.problems(found, CARD))
+    strict = replace(CARD, points3d=0.02)
+    assert any("0.050 m from the dataset's own 3D points" in p for p in certificate.problems(found, strict))
 
 
 def test_distances_are_those_of_the_shared_points() -> None:

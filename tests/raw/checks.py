@@ -97,10 +97,3 @@ def truncate(path: Path) -> None:
     """Leave the first half of a file, as a broken download does."""
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
-
-
-def picked(truth: Truth, people: Sequence[int] | Array) -> Truth:
-    """Some of the people, in the order given."""
-    index = np.asarray(people, int)
-    paths = [truth.image_path[i] for i in index.tolist()]
-    return Truth(paths, truth.joints[index], truth.points[index], truth.gender[index])
