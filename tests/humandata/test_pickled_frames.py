@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from test_pickles import Global, Made, called, stream
 
 from ehps.errors import DataError
 from ehps.humandata.pickles import PANDAS, load_pickle
+from tests.raw.streams import Global, Made, called, stream
 
 LISTS = [[1.0, 2.0], [3.0], []]
 JOINTS = [np.arange(6.0).reshape(2, 3), np.zeros((1, 3)), np.zeros((0, 3))]
