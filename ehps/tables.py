@@ -28,4 +28,6 @@ def show(frame: pd.DataFrame, *, json: bool = False, title: str | None = None, d
 def _text(value: Any, digits: int) -> str:
     if value is None or value != value:
         return "-"
-    return f"{value:,.{digits}f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.{digits}f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

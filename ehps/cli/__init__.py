@@ -38,7 +38,7 @@ main.add_command(analysis)
 @click.option("--out", type=FILE, default=Path("demo-out"), show_default=True, help="Folder for everything it makes.")
 @click.option("--seed", default=0, show_default=True)
 def demo(out: Path, seed: int) -> None:
-    """Everything, end to end, on generated data: convert, train, test, rank, draw, report."""
+    """Everything, end to end, on generated data."""
     from ehps.demo.run import run
 
     run(out, seed=seed)
@@ -48,12 +48,13 @@ def demo(out: Path, seed: int) -> None:
 @click.argument("dataset", required=False)
 @as_json
 def datasets(dataset: str | None, as_json: bool) -> None:
-    """The datasets and whether they can be converted; one of them whole with its raw layout."""
+    """The datasets, or one of them with its raw layout."""
     from ehps.converters import cards
     from ehps.tables import show
 
     if dataset is None:
-        show(cards.overview(), json=as_json)
+        table = cards.overview()
+        show(table if as_json else table.drop(columns=["splits", "scene"]), json=as_json)
     elif as_json:
         click.echo(json.dumps(cards.as_dict(dataset), indent=2))
     else:
@@ -75,7 +76,10 @@ def datasets(dataset: str | None, as_json: bool) -> None:
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Options of the dataset, see its card.")
 @as_json
 def convert(dataset: str, raw: Path, as_json: bool, options: tuple[str, ...], **kwargs: Any) -> None:
-    """Convert the raw DATASET in folder RAW into one HumanData file."""
+    """Convert a raw dataset into one HumanData file.
+
+    DATASET is its id (`ehps datasets` lists them), RAW the folder that holds it as unpacked.
+    """
     from ehps.converters.pipeline import convert as run
 
     report = run(dataset, raw, options=pairs(options), **kwargs)
@@ -89,7 +93,7 @@ def convert(dataset: str, raw: Path, as_json: bool, options: tuple[str, ...], **
 @body_models
 @as_json
 def doctor(body_models: Path | None, as_json: bool) -> None:
-    """What this machine has, which body models are found or missing, and what to do about it."""
+    """What this machine has, what is missing, what to do about it."""
     from ehps.doctor import examine
     from ehps.tables import show
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ehps.cli.common import FILE, as_json, pairs
+from ehps.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def analysis() -> None:
-    """Rankings, why they are so, what to train on; from run folders or from published numbers."""
+    """Rankings, why they are so, what to train on.
+
+    From run folders (--results), or from published numbers.
+    """
 
 
 results_folder = click.option("--results", type=FILE, help="Folder of run folders; published numbers without it.")
@@ -35,13 +39,13 @@ def ranking_of(results: Path | None, model: str | None) -> pd.DataFrame:
     return ranked if model is None else ranked[ranked["model"] == model].reset_index(drop=True)
 
 
-def printed_and_saved(frame: pd.DataFrame, out: Path | None, as_json: bool, digits: int = 1) -> None:
+def save_and_print(frame: pd.DataFrame, out: Path | None, as_json: bool, digits: int = 1) -> None:
     from ehps.analysis import tables
     from ehps.tables import show
 
-    show(frame, json=as_json, digits=digits)
     if out is not None:
         tables.write(frame, out)
+    show(frame, json=as_json, digits=digits)
 
 
 @analysis.command()
@@ -51,10 +55,16 @@ def printed_and_saved(frame: pd.DataFrame, out: Path | None, as_json: bool, digi
 @as_json
 def rank(results: Path | None, model: str | None, out: Path | None, as_json: bool) -> None:
     """Training sets by mean primary error."""
-    from ehps.analysis import ranking
+    from ehps.analysis import ranking, tables
+    from ehps.tables import show
 
     ranked = ranking_of(results, model)
-    printed_and_saved(ranked if results is None else ranking.presentable(ranked), out, as_json)
+    shown = ranking.presentable(ranked)
+    if out is not None:
+        # Published rows keep their sources in any file; own results keep theirs in the run folders.
+        read_by_people = results is not None and out.suffix.lower() in (".md", ".tex")
+        tables.write(shown if read_by_people else ranked, out)
+    show(ranked if as_json else shown, json=as_json)
 
 
 @analysis.command()
@@ -67,13 +77,13 @@ def rank(results: Path | None, model: str | None, out: Path | None, as_json: boo
 def factors(
     results: Path | None, model: str | None, figure: Path | None, by: str, out: Path | None, as_json: bool
 ) -> None:
-    """Rank against size, scene, real or synthetic, kind of annotation."""
+    """Rank against size, scene, kind of annotation and others."""
     from ehps.analysis import factors as study
     from ehps.analysis import figures
     from ehps.converters import registry
 
     ranked, cards = ranking_of(results, model), study.card_attributes(registry.cards())
-    printed_and_saved(study.factors(ranked, cards), out, as_json, digits=3)
+    save_and_print(study.factors(ranked, cards), out, as_json, digits=3)
     if figure is not None:
         click.echo(figures.save(study.figure(ranked, cards, by), figure))
 
@@ -87,6 +97,8 @@ def samples_of(files: Sequence[Path], test: Sequence[Path], roots: Sequence[str]
 
     where = {Path(file): Path(folder) for file, folder in pairs(roots).items()}
     roles = [(file, "train") for file in files] + [(file, "test") for file in test]
+    if odd := [str(file) for file in where if file not in (*files, *test)]:
+        raise UsageError(f"--root names {', '.join(odd)}, which is none of the files", fix="repeat the name as given")
     sources = [study.Source(file, role, root=where.get(file)) for file, role in roles]
     chosen = study.ATTRIBUTES if where else [a for a in study.ATTRIBUTES if a != "image"]
     return study.collect(sources, n=n, attributes=chosen)
@@ -104,12 +116,17 @@ def attributes(
     files: tuple[Path, ...], test: tuple[Path, ...], roots: tuple[str, ...], n: int, figure: Path | None,
     out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """How FILES cover the test sets in images, orientation, pose and shape."""
+    """How FILES cover the test sets.
+
+    In images, orientation, pose and shape; with --figure, drawn as UMAP.
+    """
     from ehps.analysis import attributes as study
     from ehps.analysis import figures
 
+    if not test and figure is None:
+        raise UsageError("nothing to compare the files with", fix="name test sets with --test, or pass --figure")
     samples = samples_of(files, test, roots, n)
-    printed_and_saved(study.coverage_table(samples), out, as_json, digits=3)
+    save_and_print(study.coverage_table(samples), out, as_json, digits=3)
     if figure is not None:
         present = [name for name, values in samples.values.items() if values]
         click.echo(figures.save(study.figure({name: study.embed(samples, name) for name in present}), figure))
@@ -128,17 +145,25 @@ def select(
     files: tuple[Path, ...], results: Path | None, budget: int, sets: int, diversity: float, model: str | None,
     out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Which of FILES to train on, and how many instances of each, under a budget."""
+    """Which of FILES to train on, under a budget.
+
+    And how many instances of each; from their ranks and from how unlike each other they are.
+    """
     from ehps.analysis import attributes as study
     from ehps.analysis.select import select as choose
     from ehps.humandata import HumanData
 
-    opened = {HumanData.open(file).passport.dataset: HumanData.open(file) for file in files}
+    opened: dict[str, HumanData] = {}
+    for file in files:
+        hd = HumanData.open(file)
+        if hd.passport.dataset in opened:
+            raise UsageError(f"is a second file of {hd.passport.dataset}", path=file, fix="merge the two, or name one")
+        opened[hd.passport.dataset] = hd
     samples = study.collect(list(opened.values()), attributes=["body_pose"])
     distances = study.distance_matrix(samples, "body_pose")
     sizes = {name: len(hd) for name, hd in opened.items()}
     ranked = ranking_of(results, model)
-    printed_and_saved(choose(ranked, sizes, budget, sets=sets, distances=distances, diversity=diversity), out, as_json)
+    save_and_print(choose(ranked, sizes, budget, sets=sets, distances=distances, diversity=diversity), out, as_json)
 
 
 @analysis.command()
@@ -151,7 +176,7 @@ def select(
 def report(
     results: Path, out: Path, files: tuple[Path, ...], test: tuple[Path, ...], roots: tuple[str, ...], title: str
 ) -> None:
-    """One self-contained HTML page: ranking, factors, attributes, selection, conversions, protocols."""
+    """One self-contained HTML page with all of it."""
     from ehps.analysis import attributes as study
     from ehps.analysis import factors, published, ranking
     from ehps.analysis.curves import read_curves

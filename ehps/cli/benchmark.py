@@ -13,7 +13,10 @@ from ehps.errors import UsageError
 
 @click.group()
 def benchmark() -> None:
-    """Train and test models; every result is kept in a run folder and not computed twice."""
+    """Train and test models.
+
+    Every result is kept in a run folder and not computed twice.
+    """
 
 
 @benchmark.command()
@@ -81,7 +84,10 @@ def evaluate(
 @body_models
 @as_json
 def run_suite(suite: Path, out: Path, body_models: Path | None, as_json: bool) -> None:
-    """Run the matrix of SUITE (a yaml file: train sets, test sets, model); what is there is not computed again."""
+    """Run a matrix of training and test sets.
+
+    SUITE is a yaml file; see docs/benchmark.md. What is there already is not computed again.
+    """
     from ehps.benchmark import suite as suites
     from ehps.tables import show
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ body_models = click.option(
 
 
 class Commands(click.Group):
-    """A group whose commands report :class:`EhpsError` as a sentence and its exit code."""
+    """A group whose commands report what the user or the machine can mend as a sentence, with its exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -28,6 +29,12 @@ class Commands(click.Group):
                 raise
             click.secho(f"error: {error}", fg="red", err=True)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            if ctx.find_root().params.get("debug") or error.errno == errno.EPIPE or error.strerror is None:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            click.secho(f"error: {where}{error.strerror}", fg="red", err=True)
+            ctx.exit(1)
         except KeyboardInterrupt:
             click.secho("interrupted; the same command goes on from here", fg="yellow", err=True)
             ctx.exit(130)
@@ -37,7 +44,7 @@ def pairs(values: Sequence[str]) -> dict[str, str]:
     """``name=value`` arguments as a dict."""
     for value in values:
         if "=" not in value:
-            raise UsageError(f"{value!r} is not name=value")
+            raise UsageError(f"{value!r} is not NAME=VALUE")
     return dict(value.split("=", 1) for value in values)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ehps.cli.common import FILE, as_json, number, pairs
+from ehps.errors import UsageError
 
 if TYPE_CHECKING:
     from ehps.humandata import HumanData
@@ -41,7 +42,7 @@ root = click.option("--root", type=FILE, help="Folder that image paths are relat
 @as_json
 @opened
 def info(hd: HumanData, as_json: bool) -> None:
-    """What is in FILE: columns with shape, unit and meaning, and its passport."""
+    """What is in FILE: columns, units, meanings, passport."""
     import pandas as pd
 
     from ehps.humandata.operations import info as facts_of
@@ -63,7 +64,10 @@ def info(hd: HumanData, as_json: bool) -> None:
 @as_json
 @opened
 def validate(hd: HumanData, as_json: bool) -> None:
-    """Check FILE against the schema; exit code 1 when something contradicts it."""
+    """Check FILE against the schema.
+
+    The exit code is 1 when something contradicts it.
+    """
     import pandas as pd
 
     from ehps.tables import show
@@ -88,7 +92,7 @@ def validate(hd: HumanData, as_json: bool) -> None:
 def audit(
     hd: HumanData, root: Path | None, out: Path | None, limits: tuple[str, ...], worst: int, as_json: bool
 ) -> None:
-    """What conversion measured on FILE: percentiles, doubtful instances, an exclusion list."""
+    """What was measured on FILE, and what is doubtful."""
     import pandas as pd
 
     from ehps.humandata.audit import audit as run
@@ -98,7 +102,8 @@ def audit(
     if as_json:
         click.echo(found.to_json())
         return
-    show(pd.DataFrame(found.percentiles).T.rename_axis("measure").reset_index(), title="Percentiles", digits=3)
+    measures = pd.DataFrame(found.percentiles).T.rename_axis("measure").reset_index()
+    show(measures.astype({"n": int}), title="Percentiles", digits=3)
     counts = pd.DataFrame(list(found.counts.items()), columns=["check", "instances"])
     show(counts, title=f"{len(found.flagged):,} of {len(hd):,} instances are doubtful")
     for page in found.pages:
@@ -132,7 +137,7 @@ def view(hd: HumanData, root: Path, out: Path, n: int, rows: str | None, seed: i
 @click.option("--out", type=FILE, required=True, help="An .npz or .h5 file; with --for, the loader's folder.")
 @opened
 def export(hd: HumanData, target: str | None, out: Path) -> None:
-    """Write FILE in another format, or where a training code's loader looks for it."""
+    """Write FILE in another format, or where a loader looks for it."""
     from ehps.humandata.export import export_for
 
     for path in export_for(hd, target, out) if target else [hd.save(out)]:
@@ -143,10 +148,16 @@ def export(hd: HumanData, target: str | None, out: Path) -> None:
 @click.argument("files", type=FILE, nargs=-1, required=True)
 @click.option("--out", type=FILE, required=True)
 def merge(files: tuple[Path, ...], out: Path) -> None:
-    """Put all rows of FILES into one file; files whose numbers mean different things are refused."""
+    """Put all rows of FILES into one file.
+
+    Files whose numbers mean different things are refused.
+    """
     from ehps.humandata.operations import merge as run
 
-    click.echo(run(files, out))
+    merged = run(files, out)
+    click.echo(f"{merged.out}: {merged.instances:,} instances")
+    for column, lacking in merged.left_out.items():
+        click.secho(f"left out: {column}, which {', '.join(lacking)} lacks", fg="yellow", err=True)
 
 
 @humandata.command()
@@ -160,6 +171,8 @@ def sample(hd: HumanData, every: int | None, n: int | None, seed: int, exclude: 
     """Take fewer rows of FILE."""
     from ehps.humandata import operations
 
+    if every is None and n is None and exclude is None:
+        raise UsageError("no rows are chosen", fix="pass --every, --n or --exclude")
     if exclude is not None:
         hd = operations.exclude(hd, operations.read_exclusions(exclude))
     if every is not None or n is not None:
