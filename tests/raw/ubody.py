@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -137,3 +138,10 @@ def number_in(picture: npt.NDArray[Any]) -> int:
     """The number that a picture of :func:`write_video` shows."""
     cells = picture[:, :, 0].reshape(picture.shape[0], BITS, CELL).mean(axis=(0, 2))
     return int(sum(1 << b for b in range(BITS) if cells[b] > 127))
+
+
+def number_at(path: Path) -> int:
+    """The number that a picture file shows."""
+    picture = cv2.imread(str(path))
+    assert picture is not None
+    return number_in(picture)
