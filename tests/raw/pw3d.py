@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -117,3 +119,23 @@ def sequence(root: Path, name: str) -> Iterator[dict[str, Any]]:
     data = read(root, name)
     yield data
     pw3d.save(path, data)
+
+
+def save_as_python2(path: Path, data: dict[str, Any]) -> None:
+    """Pickle as Python 2 did: texts and the bytes of arrays alike as strings, modules of the numpy of its time."""
+    buffer = io.BytesIO()
+    Python2Pickler(buffer, 2).dump(data)
+    path.write_bytes(buffer.getvalue().replace(b"cnumpy._core.", b"cnumpy.core."))
+
+
+class Python2Pickler(pickle._Pickler):  # type: ignore[name-defined,misc]
+    """Writes texts and bytes as BINSTRING, which only Python 2 has written."""
+
+    dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+
+    def save_string(self, value: str | bytes) -> None:
+        content = value.encode("latin1") if isinstance(value, str) else value
+        self.write(pickle.BINSTRING + struct.pack("<i", len(content)) + content)
+        self.memoize(value)
+
+    dispatch[str] = dispatch[bytes] = save_string
