@@ -28,6 +28,7 @@ Array = npt.NDArray[Any]
 
 KINDS = ("smplx", "smplh", "smpl")
 EXPRESSIONS = 10
+DECIMALS = 8  # kept in the files: linear algebra differs beyond them from one run to the next
 SHAPE_COLUMNS = {"smplx": 400, "smplh": 16, "smpl": 10}
 LOWER = {"smplx": 0.0, "smplh": 0.125, "smpl": 0.125}
 """How much lower than SMPL-X's the origin of each kind lies, metres."""
@@ -81,18 +82,18 @@ def standin_arrays(kind: str, gender: str, seed: int = 0) -> dict[str, Any]:
     template = in_model_frame(kind, mesh, build)
     joints = joints_in_model_frame(kind, build)
     columns = shape_columns(kind, gender)
-    weights, joint_count = kind_weights(kind, mesh.weights), len(JOINTS[kind])
+    joint_count = len(JOINTS[kind])
     shapedirs = np.zeros((len(template), 3, SHAPE_COLUMNS[kind]), np.float32)
     used = min(columns.shape[2], SHAPE_COLUMNS[kind])
     shapedirs[:, :, :used] = columns[:, :, :used]
     if kind == "smplx":
         shapedirs[:, :, 300 : 300 + EXPRESSIONS] = expression_columns(kind, gender)
     out: dict[str, Any] = {
-        "v_template": template,
+        "v_template": np.round(template, DECIMALS),
         "shapedirs": shapedirs,
         "posedirs": kind_posedirs(kind, seed),
-        "J_regressor": joint_regressor(kind, gender),
-        "weights": weights,
+        "J_regressor": tables.rounded_shares(joint_regressor(kind, gender), DECIMALS),
+        "weights": tables.rounded_shares(kind_weights(kind, mesh.weights), DECIMALS),
         "f": mesh.faces.astype(np.uint32),
         "kintree_table": kintree(kind),
         "J": joints[list(JOINTS[kind])],

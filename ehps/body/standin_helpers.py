@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ehps.body.standin_anatomy import NEUTRAL, Anatomy
 from ehps.body.standin_mesh import Mesh, make_mesh
-from ehps.body.standin_tables import fitted_regressor
+from ehps.body.standin_tables import fitted_regressor, rounded_shares
 
 Array = npt.NDArray[Any]
 
@@ -45,7 +45,7 @@ def write_helpers(folder: Path, models: Sequence[str]) -> None:
 def kid(mesh: Mesh, child: Anatomy) -> Array:
     """(V, 3) a child's mesh about its own centroid, as AGORA distributes its templates."""
     vertices = mesh.positions(child)
-    return np.asarray(vertices - vertices.mean(0))
+    return np.round(vertices - vertices.mean(0), 8)
 
 
 def points_regressor(mesh: Mesh, points: Any, near: int = 60) -> Array:
@@ -55,7 +55,7 @@ def points_regressor(mesh: Mesh, points: Any, near: int = 60) -> Array:
     wanted = np.stack([points(b) for b in builds])
     distance = np.linalg.norm(vertices[0][None] - wanted[0][:, None], axis=-1)
     ids = [np.sort(row) for row in np.argsort(distance, axis=1, kind="stable")[:, :near]]
-    return fitted_regressor(vertices, wanted, ids)
+    return rounded_shares(fitted_regressor(vertices, wanted, ids), 8)
 
 
 def extra_points(build: Anatomy) -> Array:

@@ -42,6 +42,14 @@ def fitted_regressor(positions: Array, joints: Array, candidates: list[Array]) -
     return rows
 
 
+def rounded_shares(rows: Array, decimals: int) -> Array:
+    """Rows summing to 1 with entries of few decimals: the largest of each row takes up the difference."""
+    out = np.round(rows, decimals)
+    largest = out.argmax(1)
+    out[np.arange(len(out)), largest] += 1 - out.sum(1)
+    return np.round(out, decimals)
+
+
 def joint_candidates(weights: Array, template: Array, joints: Array, count: int = 120) -> list[Array]:
     """Per joint, the vertices of a ring around it: the nearest of those that move with it or its parent."""
     out = []
