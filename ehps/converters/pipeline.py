@@ -262,7 +262,9 @@ def _bad_units(report: Report, saved: Path) -> DataError:
 
 def _nothing_left(report: Report, cls: type[Converter], job: Job) -> DataError:
     why = f"dropped: {report.dropped_counts()}" if report.dropped else f"{report.units} units hold no instances"
-    fix = "check that the images are unpacked where the layout says (`ehps datasets ID`)"
+    fix = "look at what the annotation says of these, or convert another split"
+    if "image missing" in report.dropped:
+        fix = f"check that the images are unpacked where the layout says (`ehps datasets {cls.card.id}`)"
     if job.frames is None and hasattr(cls, "extract_frames") and "image missing" in report.dropped:
         fix = "cut the frames out of the videos with --frames DIR"
     return DataError(f"no instance is left of {report.found}; {why}", path=job.converter.root, fix=fix)

@@ -43,7 +43,7 @@ class Npz(Mapping[str, Array]):
         try:
             self._zip = zipfile.ZipFile(self.path)
         except FileNotFoundError:
-            raise DataError("there is no such file", path=path) from None
+            raise DataError("there is no such file", path=path, fix="check the path") from None
         except OSError as error:
             raise DataError(f"cannot be opened: {error.strerror}", path=path) from None
         except _DAMAGE:
@@ -175,7 +175,7 @@ def load_npy(path: str | Path, *, allow: Sequence[Allow] = ()) -> Array:
         with Path(path).open("rb") as file:
             return read_npy(file, str(path), size=os.fstat(file.fileno()).st_size, allow=allow)
     except FileNotFoundError:
-        raise DataError("there is no such file", path=path) from None
+        raise DataError("there is no such file", path=path, fix="check the path") from None
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}", path=path) from None
     except _DAMAGE as error:

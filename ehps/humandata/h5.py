@@ -76,7 +76,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Stamp]]:
 
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "there is no such file"
-        raise DataError(what, path=path)
+        raise DataError(what, path=path, fix="check the path")
     try:
         stamp = stamp_of(path)
         # No lock: it protects only against writers in place, which there are none of, and fails on many clusters.

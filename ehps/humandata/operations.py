@@ -122,7 +122,7 @@ def read_exclusions(path: Path) -> list[dict[str, str]]:
     try:
         entries = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DataError("there is no such file", path=path) from error
+        raise DataError("there is no such file", path=path, fix="check the path") from error
     except (OSError, ValueError) as error:
         raise DataError(f"is not a readable exclusion list ({error})", path=path) from error
     if not isinstance(entries, list):
