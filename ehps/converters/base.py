@@ -133,7 +133,7 @@ class Instances:
     vertices : (N, V, 3) meshes in the camera frame where the dataset has meshes but no parameters (EHF); joints
         and boxes are then made from them.
     columns : further columns under their full name (``vertices3d_path``).
-    misc : facts of the whole file.
+    misc : facts of the whole file; ``reprojection`` there says it for a release that differs from the card.
     dropped : reason -> what was left out (names), counted in the report.
     notes : what the user should know about this unit (a fit file that was not there), shown once in the report.
     min_joints_inside : rows with fewer of the first 22 model joints inside the image are dropped, as are rows with
@@ -197,7 +197,11 @@ def no_instances(dropped: dict[str, list[str]] | None = None) -> Instances:
 
 
 def concat(parts: Sequence[Instances]) -> Instances:
-    """One :class:`Instances` of all rows; cameras and extrinsics must be given per row (N, ...)."""
+    """One :class:`Instances` of all rows; cameras and extrinsics must be given per row (N, ...).
+
+    Of parts without rows only what they dropped is taken.
+    """
+    filled = [part for part in parts if len(part)] or parts[:1]
 
     def joined(values: Sequence[Any]) -> Any:
         first = values[0]
@@ -214,7 +218,7 @@ def concat(parts: Sequence[Instances]) -> Instances:
             return [item for value in values for item in value]
         return first
 
-    out = replace(parts[0])
+    out = replace(filled[0])
     for f in fields(Instances):
         if f.name == "dropped":
             out.dropped = {}
@@ -222,5 +226,5 @@ def concat(parts: Sequence[Instances]) -> Instances:
                 for reason, names in part.dropped.items():
                     drop(out.dropped, reason, names)
         elif f.name not in ("misc", "notes"):
-            setattr(out, f.name, joined([getattr(part, f.name) for part in parts]))
+            setattr(out, f.name, joined([getattr(part, f.name) for part in filled]))
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,10 @@ def join_parts(
             have = sum(name in part.columns for _, part in filled)
             report.absent[name] = f"only {have} of {len(filled)} units have it"
     passport = passports.merge([Passport.from_dict(part.passport) for _, part in filled])
+    misc = _common_misc([part.misc for _, part in filled])
+    card = replace(card, reprojection=misc.get("reprojection", card.reprojection))
     report.certificate = certificate.summary(_measured(paths, columns), card)
     report.problems = certificate.problems(report.certificate, card, virtual=passport.focal == "virtual")
-    misc = _common_misc([part.misc for _, part in filled])
     joined = parts.folder / "joined.h5"
     h5.join(paths, joined, passport=passport, misc=misc, certificate=report.certificate, columns=columns)
     if report.out.suffix.lower() == ".npz":

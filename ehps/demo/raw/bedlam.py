@@ -38,11 +38,13 @@ def write(
     """Write one scene of ``pictures`` pictures in two sequences.
 
     With ``upright`` the labels are for the picture turned clockwise while the stored one stays 1280 x 720, as in
-    the close-up scenes. Every person's world is its own: rotation shared, translation not.
+    the close-up scenes. Every person's world is its own: rotation shared, translation not. The truth has the order
+    of the labels.
     """
     view = PORTRAIT if upright else LANDSCAPE
     labels, images = (root / folder for folder in FOLDERS[split])
-    names = [f"seq_{i % 2:06d}/seq_{i % 2:06d}_{5 * (i // 2):04d}.png" for i in range(pictures)]
+    places = [divmod(i, -(-pictures // 2)) for i in range(pictures)]  # sequence, and number in it
+    names = [f"seq_{sequence:06d}/seq_{sequence:06d}_{5 * k:04d}.png" for sequence, k in places]
     picture, pelvis = stage.places(rng, look.crowd(rng, pictures), view, share=look.share)
     n = len(picture)
     params = random_people(n, rng, style=look.style, num_betas=11, gender="neutral", flat_hand_mean=True)
@@ -53,8 +55,7 @@ def write(
     )
     facing = stage.orientations(rng, n, yaw=look.yaw, spread=look.spread, tilt=look.tilt)
     cast = stage.cast(models, params, move, picture, pelvis, facing)
-    order = np.lexsort((cast.picture // 2, cast.picture % 2))  # grouped by sequence, as the release is
-    write_labels(labels / f"{scene}.npz", cast, view, [names[i] for i in picture], rng.choice(genders, n), order)
+    write_labels(labels / f"{scene}.npz", cast, view, [names[i] for i in picture], rng.choice(genders, n))
     paths = [f"{images.name}/{scene}/png/{name}" for name in names]
     if painted:
         stage.paint(root, paths, cast, view, models, rng, scene=look.scene, quarter_turns=1 if upright else 0)
@@ -65,9 +66,7 @@ def write(
     return truth
 
 
-def write_labels(
-    path: Path, cast: stage.Cast, view: View, names: Sequence[str], genders: np.ndarray, order: np.ndarray
-) -> None:
+def write_labels(path: Path, cast: stage.Cast, view: View, names: Sequence[str], genders: np.ndarray) -> None:
     """The label file of a scene: camera-frame pose and translation, and the same body in its own world."""
     n = len(cast)
     world, move = cast.params, cast.move
@@ -94,7 +93,7 @@ def write_labels(
         "gender": genders,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **{name: value[order] for name, value in columns.items()})
+    np.savez(path, **columns)
 
 
 def full_pose(params: BodyParams) -> np.ndarray:
