@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 from ehps.benchmark import crops, truth
 from ehps.benchmark.models.base import CAMERA
 from ehps.benchmark.targets import SLICES, WIDTH
+from ehps.body.convert import genders_of
 from ehps.body.files import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.humandata import keypoints
@@ -120,7 +121,9 @@ class HumanDataset(Dataset[dict[str, Any]]):
         path = self.root / self.hd["image_path"][row]
         box = self.boxes[position]
         try:
-            pixels, matrix, _ = crops.crop(path, box, self.view.size, drawn, antialias=self.view.antialias, kept=self.kept)
+            pixels, matrix, _ = crops.crop(
+                path, box, self.view.size, drawn, antialias=self.view.antialias, kept=self.kept
+            )
         except DataError as error:
             return {"error": error}
         item: dict[str, Any] = {
@@ -248,7 +251,7 @@ def training_kind(hd: HumanData) -> str:
 
 def _refitted(hd: HumanData, models: BodyModels | None) -> Array | None:
     """(N, 10) float32 neutral betas of a file with gendered ones; None when they are neutral already."""
-    gender = truth.own_gender(hd, np.arange(len(hd)))
+    gender = genders_of(hd)
     if (gender == "neutral").all():
         return None
     if models is None:
@@ -257,7 +260,7 @@ def _refitted(hd: HumanData, models: BodyModels | None) -> Array | None:
             fix="pass the folder of body models",
         )
     betas = np.asarray(hd["smplx/betas"], np.float64)
-    return truth.neutral_betas(betas, gender, models).astype(np.float32)
+    return truth.neutral_shapes(betas, gender, models).astype(np.float32)
 
 
 def shape10(hd: HumanData, row: int) -> Array:

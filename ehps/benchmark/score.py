@@ -23,6 +23,7 @@ from ehps.benchmark.errors_smplx import (
 from ehps.benchmark.official import score_official
 from ehps.benchmark.protocols import Protocol
 from ehps.benchmark.regressors import SmplxRegressors, apply
+from ehps.body.convert import genders_of
 from ehps.body.files import BodyModels
 from ehps.body.people import BodySet
 from ehps.errors import DataError
@@ -160,7 +161,7 @@ def _flag(hd: HumanData, rows: Array, name: str) -> Array:
 
 def smpl_joints(meshes: Array, hd: HumanData, rows: Array, models: BodyModels) -> Array:
     """(N, 24, 3) from (N, 6890, 3) SMPL meshes with the regressor of each row's own gender."""
-    genders = truths.own_gender(hd, rows)
+    genders = genders_of(hd)[rows]
     out = np.empty((len(rows), 24, 3))
     for gender in np.unique(genders):
         mine = genders == gender

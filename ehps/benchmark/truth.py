@@ -12,8 +12,9 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from ehps.benchmark.protocols import Protocol
+from ehps.body.convert import neutral_betas, params_of
 from ehps.body.files import BodyModels
-from ehps.body.params import BodyParams
+from ehps.body.params import BodyParams, smplx_params
 from ehps.body.people import BodySet
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
@@ -24,14 +25,8 @@ EXTREME = 3.0
 SMPLX_VERTICES = 10475
 
 
-def parameters(hd: HumanData, rows: Array, *, kind: str = "smplx", gender: str = "own") -> BodyParams:
-    """Parameters of some rows.
-
-    Parameters
-    ----------
-    gender : ``own``: the model of each row (``meta/gender``; neutral where the file says so or has none),
-        with its own betas; ``neutral``: the neutral model with neutral betas (see :func:`neutral_betas` for
-        files that lack them).
+def parameters(hd: HumanData, rows: Array, *, kind: str = "smplx") -> BodyParams:
+    """Parameters of some rows, each of its own gender's model (kids with their extra coefficient).
 
     Raises
     ------
@@ -39,93 +34,35 @@ def parameters(hd: HumanData, rows: Array, *, kind: str = "smplx", gender: str =
     """
     if f"{kind}/betas" not in hd:
         raise DataError(f"has no {kind} parameters", path=hd.source, fix="convert it with body models")
-    n = len(rows)
-
-    def column(name: str) -> Array | None:
-        full = f"{kind}/{name}"
-        return np.asarray(hd[full][rows], np.float64) if full in hd else None
-
-    def shaped(name: str, *tail: int) -> Array | None:
-        value = column(name)
-        return None if value is None else value.reshape(n, *tail)
-
-    def required(name: str, *tail: int) -> Array:
-        value = shaped(name, *tail)
-        if value is None:
-            raise DataError(f"has no {kind}/{name} column", path=hd.source, fix="convert it again")
-        return value
-
-    betas = required("betas", -1)
-    refit = shaped("betas_neutral", -1)
-    extra = shaped("betas_extra", 1) if gender == "own" else None
-    if gender == "neutral" and refit is not None:
-        betas = refit
-    transl = shaped("transl", 3)
-    whole = kind != "smpl"
-    return BodyParams(
-        kind=kind,
-        gender=own_gender(hd, rows) if gender == "own" else np.full(n, "neutral"),
-        betas=betas,
-        global_orient=required("global_orient", 3),
-        body_pose=required("body_pose", 23 if kind == "smpl" else 21, 3),
-        transl=np.zeros((n, 3)) if transl is None else transl,
-        left_hand_pose=_or_zero(shaped("left_hand_pose", 15, 3), n, 15, 3) if whole else None,
-        right_hand_pose=_or_zero(shaped("right_hand_pose", 15, 3), n, 15, 3) if whole else None,
-        jaw_pose=_or_zero(shaped("jaw_pose", 3), n, 3) if kind == "smplx" else None,
-        leye_pose=_or_zero(shaped("leye_pose", 3), n, 3) if kind == "smplx" else None,
-        reye_pose=_or_zero(shaped("reye_pose", 3), n, 3) if kind == "smplx" else None,
-        expression=_or_zero(shaped("expression", -1), n, 10) if kind == "smplx" else None,
-        flat_hand_mean=bool(hd.passport.flat_hand_mean),
-        betas_extra=extra,
-    )
-
-
-def _or_zero(value: Array | None, *shape: int) -> Array:
-    return np.zeros(shape) if value is None else value
-
-
-def own_gender(hd: HumanData, rows: Array) -> Array:
-    """(N,) gender of the model that the rows' betas belong to."""
-    if hd.passport.gender == "neutral" or "meta/gender" not in hd:
-        return np.full(len(rows), "neutral")
-    return np.array(hd["meta/gender"][rows].tolist(), dtype="<U7")
+    other = [name for name in hd.columns if not name.startswith(f"{kind}/") and name != "meta/gender"]
+    return params_of(hd.without(other)[rows], kind)
 
 
 def neutral(hd: HumanData, rows: Array, models: BodyModels) -> BodyParams:
-    """As :func:`parameters` with the neutral model; gendered shapes without ``betas_neutral`` are refitted to
-    it.
-    """
-    params = parameters(hd, rows, gender="neutral")
-    if "smplx/betas_neutral" in hd:
-        return params
-    return params.with_(betas=neutral_betas(params.betas, own_gender(hd, rows), models))
+    """Parameters of some rows for the neutral SMPL-X: ``betas_neutral`` where the file has them, otherwise gendered
+    shapes refitted to the neutral model."""
+    params = parameters(hd, rows)
+    own = hd["smplx/betas_neutral"][rows] if "smplx/betas_neutral" in hd else None
+    return params.with_(
+        gender=np.full(len(params), "neutral"),
+        betas=neutral_shapes(params.betas, params.gender, models) if own is None else np.asarray(own, np.float64),
+        betas_extra=None,
+    )
 
 
-def neutral_betas(betas: Array, gender: Array, models: BodyModels) -> Array:
-    """(N, B or 10): betas of the neutral SMPL-X that best imitate the gendered rest shapes, vertices in least
-    squares.
-    """
+def neutral_shapes(betas: Array, gender: Array, models: BodyModels) -> Array:
+    """(N, B or 10): betas of the neutral SMPL-X that best imitate the rest shapes of ``betas`` (N, B)."""
     if (gender == "neutral").all():
         return betas
-    target = models.get("smplx", "neutral")
-    basis = target.shapedirs[:, :, :10].reshape(-1, 10).astype(np.float64)
-    inverse = np.linalg.pinv(basis)
-    out = np.zeros((len(betas), 10))
-    out[gender == "neutral"] = _ten(betas[gender == "neutral"])
-    for name in ("male", "female"):
-        rows = np.flatnonzero(gender == name)
-        if not len(rows):
-            continue
-        source = models.get("smplx", name)
-        directions = source.shapedirs[:, :, : betas.shape[1]].reshape(len(basis), -1).astype(np.float64)
-        offset = (source.v_template - target.v_template).reshape(-1).astype(np.float64)
-        out[rows] = betas[rows][:, : directions.shape[1]] @ (inverse @ directions).T + inverse @ offset
-    return out
-
-
-def _ten(betas: Array) -> Array:
-    betas = betas[:, :10]
-    return np.pad(betas, ((0, 0), (0, 10 - betas.shape[1])))
+    n, still = len(betas), np.zeros((1, 63))
+    params = smplx_params(
+        gender=gender,
+        betas=betas,
+        global_orient=np.broadcast_to(still[:, :3], (n, 3)),
+        body_pose=np.broadcast_to(still, (n, 63)),
+        transl=np.broadcast_to(still[:, :3], (n, 3)),
+    )
+    return neutral_betas(params, models)[0]
 
 
 def mesh(

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from ehps.body.files import BodyModels
 from ehps.body.params import BodyParams, smplx_params
@@ -109,6 +110,12 @@ def write_set(
         ),
     )
     return hd.save(folder / f"{name}.h5")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Many short operations: threads that compete with other tests make them ten times slower."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -213,7 +213,7 @@ def test_the_14_joint_and_hand_regressors_name_the_right_places(
 def test_gendered_shapes_become_neutral_ones_that_look_the_same(models: BodyModels, body_set: BodySet) -> None:
     betas = np.random.default_rng(0).normal(0, 1, (4, 10))
     gender = np.array(["male", "female", "neutral", "male"])
-    refit = truth.neutral_betas(betas, gender, models)
+    refit = truth.neutral_shapes(betas, gender, models)
     np.testing.assert_array_equal(refit[2], betas[2])
     for i in (0, 1, 3):
         own, neutral = models.get("smplx", str(gender[i])), models.get("smplx", "neutral")
