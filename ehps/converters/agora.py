@@ -10,6 +10,9 @@ projection code of its evaluation tool.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from ehps.converters.base import (
     drop,
     no_instances,
 )
+from ehps.errors import DataError, UsageError
 
 CARD = DatasetCard(
     id="agora",
@@ -53,7 +57,7 @@ AGORA/
 """,
     needs=("smplx_gt",),
     split_needs={
-        split: (f"SMPLX/{split}_*_withjv.pkl | {split}_SMPLX/SMPLX/{split}_*_withjv.pkl | */{split}_*_withjv.pkl",)
+        split: (" | ".join(f"{above}SMPLX/{split}_*_withjv.pkl" for above in ("", "*/", "*/*/")),)
         for split in ("train", "validation")
     },
     get="register on the homepage; {train,validation}_SMPLX.zip, smplx_gt.zip and the images (1280x720 is enough)",
@@ -64,6 +68,16 @@ AGORA/
         "The published count is of the training split, as SMPLer-X used it.",
     ),
 )
+SMALL, LARGE = "1280x720", "3840x2160"
+NEUTRAL_FITS = "smplx_gt_neutral_gender"
+PARAMETERS = (
+    "global_orient", "body_pose", "transl", "left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose", "reye_pose",
+    "expression",
+)  # fmt: skip
+COLUMNS = (
+    "imgPath", "X", "Y", "Z", "Yaw", "camX", "camY", "camZ", "camYaw", "gender", "kid", "age", "ethnicity", "occlusion",
+    "isValid", "gt_path_smplx", "gt_joints_2d", "gt_joints_3d",
+)  # fmt: skip
 # marker in the picture's name -> camera place (cm), yaw, pitch (degrees), focal length (mm); first match wins
 CAMERAS = {
     "hdri": ((0, 0, 170), 0, 0, 50),
@@ -78,108 +92,157 @@ FLIP = np.diag([1.0, -1.0, -1.0])
 SENSOR_MM = (36, 20.25)
 
 
+@dataclass(frozen=True)
+class Person:
+    """Number ``k`` of the lists in one row of a table, with the picture on the disk and the fit."""
+
+    row: dict[str, Any]
+    k: int
+    picture: str
+    fit: dict[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.row[name][self.k]
+
+    @property
+    def kid(self) -> bool:
+        return bool(self["kid"])
+
+    def joints(self, name: str, channels: int) -> np.ndarray:
+        """(127, channels) of one column; NaN, which counts as unknown, where the table has none of this person."""
+        values = np.asarray(self[name], float)
+        return values[:127] if len(values) >= 127 else np.full((127, channels), np.nan)
+
+
 class AGORA(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
+        if self.options.get("resolution", SMALL) not in (SMALL, LARGE):
+            raise UsageError(f"resolution={self.options['resolution']}: AGORA has {SMALL} and {LARGE}")
         name = re.compile(rf"{self.split}_(\d+)_withjv\.pkl")
         tables = {
             int(match[1]): path
-            for path in sorted(self.root.rglob(f"{self.split}_*_withjv.pkl"))
-            if path.parent.name == "SMPLX" and (match := name.fullmatch(path.name))
+            for folder in ("*/*/SMPLX", "*/SMPLX", "SMPLX")
+            for path in sorted(self.root.glob(f"{folder}/{self.split}_*_withjv.pkl"))
+            if (match := name.fullmatch(path.name))
         }
         return [Unit(tables[k].stem, tables[k]) for k in sorted(tables)]
 
     def read(self, unit: Unit) -> Instances:
-        table = raw.load_pkl(unit.path, allow=[raw.PANDAS]).drop(columns="gt_verts", errors="ignore")
-        pictures = self._pictures()
+        pictures, fit_of = self._pictures(), cache(self._fit)  # one scan stands in many pictures
         dropped: dict[str, list[str]] = {}
-        people: list[tuple[dict[str, Any], int, dict[str, Any], str]] = []
-        for row in table.to_dict("records"):
+        people: list[Person] = []
+        for row in records(unit.path):
             # Under its own name where it is not on the disk: the pipeline counts missing pictures.
             picture = pictures.get(raw.basename(row["imgPath"]).removesuffix(".png"), row["imgPath"])
-            for k in range(len(row["gender"])):
+            for k, path in enumerate(row["gt_path_smplx"]):
                 label = f"{row['imgPath']} person {k}"
-                fit = self.root / Path(row["gt_path_smplx"][k]).with_suffix(".pkl")
                 if not row["isValid"][k]:
                     drop(dropped, "occluded beyond use (isValid)", [label])
-                elif not fit.is_file():
-                    drop(dropped, "SMPL-X fit missing", [f"{label}: {fit}"])
+                elif (fit := fit_of(path)) is None:
+                    drop(dropped, "SMPL-X fit missing", [f"{label}: {path}"])
                 else:
-                    people.append((row, k, raw.load_pkl(fit), picture))
-        if not people:
-            return no_instances(dropped)
-        return self._instances(people, dropped)
+                    people.append(Person(row, k, picture, fit))
+        return self._instances(people, dropped) if people else no_instances(dropped)
 
-    def _instances(self, people: list[Any], dropped: dict[str, list[str]]) -> Instances:
-        rows, index, fits, paths = zip(*people, strict=True)
-        each = list(zip(rows, index, strict=True))
-        kid = np.array([bool(row["kid"][k]) for row, k in each])
-        moves = [camera_motion(row, k) for row, k in each]
-        small = np.array(["_1280x720" in path for path in paths])
-        height = np.where(small, 720, 2160)
-        points = np.stack([np.asarray(row["gt_joints_2d"][k], float)[:127] for row, k in each])
-        joints = np.stack([np.asarray(row["gt_joints_3d"][k], float)[:127] for row, k in each])
-        ones = np.ones((*joints.shape[:2], 1))
-        pixels_per_mm = height / SENSOR_MM[1]
+    def _instances(self, people: list[Person], dropped: dict[str, list[str]]) -> Instances:
+        moves = [camera_motion(p.row, p.k) for p in people]
+        height = np.array([720 if SMALL in p.picture else 2160 for p in people])
+        points = np.stack([p.joints("gt_joints_2d", 2) for p in people]) * (height / 2160)[:, None, None]
+        neutral, notes = self._neutral_betas(people)
+        kid = np.array([p.kid for p in people])
         return Instances(
-            image_path=list(paths),
+            image_path=[p.picture for p in people],
             size=np.column_stack([height, height * 16 // 9]),
             camera=Camera(
-                np.outer(pixels_per_mm * [camera(row)[3] for row in rows], [1, 1]),
+                np.outer(height / SENSOR_MM[1] * [camera(p.row)[3] for p in people], [1, 1]),
                 np.column_stack([height * 8 / 9, height / 2]),
             ),
-            body=self._body(each, fits, kid),
+            body=body(people).with_(betas_neutral=neutral),
             world_to_camera=Rigid(np.stack([r for r, _ in moves]), np.stack([t for _, t in moves])),
-            keypoints2d=Keypoints(np.concatenate([points * (height / 2160)[:, None, None], ones], -1), "agora"),
-            keypoints3d=Keypoints(np.concatenate([joints, ones], -1), "agora"),
+            keypoints2d=Keypoints(points, "agora"),
+            keypoints3d=Keypoints(np.stack([p.joints("gt_joints_3d", 3) for p in people]), "agora"),
             meta={
                 "kid": kid,
                 "is_kid": kid,
-                "occlusion": np.array([float(row["occlusion"][k]) for row, k in each]),
-                "age": [str(row["age"][k]) for row, k in each],
-                "ethnicity": [str(row["ethnicity"][k]) for row, k in each],
-                "person_id": np.array(index),
+                "occlusion": np.array([float(p["occlusion"]) for p in people]),
+                "age": [str(p["age"]) for p in people],
+                "ethnicity": [str(p["ethnicity"]) for p in people],
+                "person_id": np.array([p.k for p in people]),
                 "annot_valid": np.ones(len(people), bool),
             },
-            misc={"smplx_source": "original", "has_betas_extra": True},
+            misc={"smplx_source": "original", "cam_param_source": "original", "has_betas_extra": True},
             dropped=dropped,
+            notes=notes,
         )
 
-    def _body(self, each: list[Any], fits: tuple[dict[str, Any], ...], kid: np.ndarray) -> BodyParams:
-        names = ("global_orient", "body_pose", "transl", "left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose",
-                 "reye_pose", "expression")  # fmt: skip
-        values = {name: np.concatenate([np.reshape(fit[name], (1, -1)) for fit in fits]) for name in names}
-        betas = [np.ravel(fit["betas"]) for fit in fits]
-        gender = np.array([row["gender"][k] for row, k in each], object)
-        gender[kid & (gender == "female")] = "neutral"  # the fits of girls are made with the neutral model
-        neutral = [self._neutral_betas(row["gt_path_smplx"][k]) for row, k in each]
-        return smplx_params(
-            gender=gender,
-            betas=np.stack([b[:10] for b in betas]),
-            betas_extra=np.array(
-                [[b[10]] if child and len(b) > 10 else [0.0] for b, child in zip(betas, kid, strict=True)]
-            ),
-            betas_neutral=None if any(b is None for b in neutral) else np.stack(neutral),
-            **values,
-        )
+    def _fit(self, path: str, names: Sequence[str] = (*PARAMETERS, "betas")) -> dict[str, Any] | None:
+        """The parameters beside the mesh at ``path``, None where there is no such file."""
+        file = self.root / Path(path).with_suffix(".pkl")
+        if not file.is_file():
+            return None
+        fit: dict[str, Any] = raw.load_pkl(file)
+        absent = [name for name in names if name not in fit]
+        if absent:
+            raise DataError(f"is no SMPL-X fit: it has no {', '.join(absent)}", path=file, fix="unpack it again")
+        return fit
 
-    def _neutral_betas(self, path: str) -> np.ndarray | None:
-        fit = self.root / "smplx_gt_neutral_gender" / Path(path).with_suffix(".pkl")
-        return np.ravel(raw.load_pkl(fit)["betas"])[:10] if fit.is_file() else None
+    def _neutral_betas(self, people: list[Person]) -> tuple[np.ndarray | None, list[str]]:
+        """(N, 10) shapes of the fits redone with the neutral model, where all are there; else None and a note."""
+        folder = self.root / NEUTRAL_FITS
+        if not folder.is_dir():
+            return None, []
+        inner = f"{NEUTRAL_FITS}/smplx_gt" if (folder / "smplx_gt").is_dir() else NEUTRAL_FITS
+        fit_of = cache(lambda path: self._fit(path.replace("smplx_gt", inner, 1), ["betas"]))
+        fits = [fit for p in people if (fit := fit_of(p["gt_path_smplx"])) is not None]
+        if len(fits) < len(people):
+            return None, [f"no smplx/betas_neutral: {len(people) - len(fits)} of the fits are not in {NEUTRAL_FITS}"]
+        return np.stack([np.ravel(fit["betas"])[:10] for fit in fits]), []
 
     def _pictures(self) -> dict[str, str]:
         """Picture name as in the tables, without its suffix -> path below the root, wherever users unpack them."""
         folders = [
-            f"{prefix}{d}"
-            for prefix in ("", "images/", "1280x720/", "3840x2160/", "images_1280x720/", "images_3840x2160/")
+            f"{prefix}{d}".rstrip("/")
+            for prefix in ("", "images/", f"{SMALL}/", f"{LARGE}/", f"images_{SMALL}/", f"images_{LARGE}/")
             for d in ("", *(f"{self.split}_{k}" for k in range(10)), self.split)
         ]
         found = [f"{d}/{n}".lstrip("/") for d in folders for n in raw.listing(self.root / d) if n.endswith(".png")]
-        large = self.options.get("resolution", "1280x720") == "3840x2160"
+        wanted = self.options.get("resolution", SMALL)
         # Later entries win, so the wanted resolution goes last.
-        found.sort(key=lambda path: ("_1280x720" in path) != large)
-        return {raw.basename(path).removesuffix(".png").removesuffix("_1280x720"): path for path in found}
+        found.sort(key=lambda path: (SMALL in path) == (wanted == SMALL))
+        return {raw.basename(path).removesuffix(".png").removesuffix(f"_{SMALL}"): path for path in found}
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    """Rows of a table. What is not needed, the vertices above all, is no longer in memory afterwards."""
+    table = raw.load_pkl(path, allow=[raw.PANDAS])
+    absent = [name for name in COLUMNS if name not in getattr(table, "columns", ())]
+    if absent:
+        raise DataError(
+            f"is no table of SMPL-X people: it has no {', '.join(absent)}",
+            path=path,
+            fix="take the tables of train_SMPLX.zip and validation_SMPLX.zip",
+        )
+    rows: list[dict[str, Any]] = table[list(COLUMNS)].to_dict("records")
+    return rows
+
+
+def body(people: list[Person]) -> BodyParams:
+    """The fits in the frames of their scans, each with the gender of its model."""
+    values: dict[str, Any] = {
+        name: np.concatenate([np.reshape(p.fit[name], (1, -1)) for p in people]) for name in PARAMETERS
+    }
+    betas = [np.ravel(p.fit["betas"]) for p in people]
+    return smplx_params(
+        # The fits of girls are made with the neutral model.
+        gender=["neutral" if p.kid and p["gender"] == "female" else p["gender"] for p in people],
+        betas=np.stack([b[:10] for b in betas]),
+        betas_extra=np.array(
+            [b[10:11] if p.kid and len(b) > 10 else [0.0] for b, p in zip(betas, people, strict=True)]
+        ),
+        **values,
+    )
 
 
 def camera(row: dict[str, Any]) -> tuple[Any, float, float, float]:

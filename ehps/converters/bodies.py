@@ -33,7 +33,7 @@ class Bodies:
         self.folder = Path(folder)
         self.models = BodyModels(self.folder)
         self.set = BodySet(self.models)
-        self._statures: dict[tuple[str, str], tuple[Array, Array]] = {}
+        self._statures: dict[tuple[str, str], tuple[Array, Array, Array]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {"folder": self.folder}
@@ -97,30 +97,26 @@ class Bodies:
         """(N,) metres from the lowest to the highest vertex of the standing, unposed body of each shape."""
         out = np.empty(len(params))
         for gender, kid, rows in groups(params):
-            template, directions = self._stature(params.kind, gender)
+            chosen, template, directions = self._stature(params.kind, gender)
             betas = np.asarray(params.betas[rows], float)[:, : directions.shape[1]]
             y = template + betas @ directions.T[: betas.shape[1]]
             if kid and params.betas_extra is not None:
                 weight = np.asarray(params.betas_extra, float).reshape(len(params), -1)[rows, :1]
-                y = y + weight * (self._kid_stature(params.kind, gender) - template)
+                y = y + weight * (kid_template(self.folder, params.kind)[chosen, 1] - template)
             out[rows] = y.max(axis=1) - y.min(axis=1)
         return out
 
-    def _stature(self, kind: str, gender: str) -> tuple[Array, Array]:
-        """(M,) heights and (M, S) shape directions of the vertices near the two ends of the template."""
+    def _stature(self, kind: str, gender: str) -> tuple[Array, Array, Array]:
+        """(M,) numbers, (M,) heights and (M, S) shape directions of the vertices near the two ends of the template."""
         if (kind, gender) not in self._statures:
             model = self.models.read(kind, gender)
             chosen = _ends(model.v_template)
             self._statures[kind, gender] = (
+                chosen,
                 model.v_template[chosen, 1].astype(float),
                 model.shapedirs[chosen, 1].astype(float),
             )
         return self._statures[kind, gender]
-
-    def _kid_stature(self, kind: str, gender: str) -> Array:
-        """(M,) heights of the same vertices of the child template."""
-        chosen = _ends(self.models.read(kind, gender).v_template)
-        return np.asarray(kid_template(self.folder, kind)[chosen, 1])
 
     def joints_of_meshes(self, vertices: Array) -> tuple[Array, Array]:
         """Joints (N, 144, 3) of SMPL-X meshes (N, 10475, 3), and (144,) which of them are known.

@@ -21,7 +21,10 @@ class Made:
         self.path, self.args, self.state, self.call = path, args, state, call
 
 
-class Writer(pickle._Pickler):  # type: ignore[name-defined, misc]
+Pickler: Any = pickle._Pickler
+
+
+class Writer(Pickler):
     """Writes streams with the names of libraries and generations that are not installed."""
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:

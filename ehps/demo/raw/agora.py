@@ -17,6 +17,7 @@ from ehps.demo.raw import stage
 from ehps.demo.raw.stage import Look, Truth, View
 
 SIZE = (720, 1280)
+CHILDREN = {"boy": "male", "girl": "female"}
 
 
 def write(
@@ -29,12 +30,14 @@ def write(
     split: str = "train",
     table: int = 0,
     camera: str = "hdri",
+    who: Sequence[str] | None = None,
     painted: bool = True,
 ) -> Truth:
     """Write one table of ``pictures`` pictures, all with the kind of camera named by ``camera``.
 
     ``camera`` is a marker of the picture names (``hdri``, ``cam02``, ``ag2``) or empty: the camera's place and yaw
-    then come from the table.
+    then come from the table. ``who`` are the people of each picture: male, female, boy, girl; by default adults as
+    many as ``look`` says. Children need the child template among ``models``.
     """
     import pandas as pd
 
@@ -45,10 +48,11 @@ def write(
          "camYaw": rng.uniform(-180, 180)} for name in names
     ]  # fmt: skip
     view = View(*SIZE, agora.camera(rows[0])[3] / 36 * SIZE[1])
-    picture, pelvis = stage.places(rng, look.crowd(rng, pictures), view, share=look.share)
+    crowd = look.crowd(rng, pictures) if who is None else [len(who)] * pictures
+    picture, pelvis = stage.places(rng, crowd, view, share=look.share)
     n = len(picture)
-    genders = rng.choice(["male", "female"], n)
-    params = random_people(n, rng, style=look.style, gender=genders)
+    kinds = rng.choice(["male", "female"], n).tolist() if who is None else [*who] * pictures
+    params = cast_members(rng, kinds, look.style)
     yaw = rng.uniform(-180, 180, n)
     people = [place_person(rows[i], yaw[k], pelvis[k]) for k, i in enumerate(picture)]
     moves = [agora_motion(rows[i], person) for i, person in zip(picture, people, strict=True)]
@@ -56,10 +60,12 @@ def write(
     move = Rigid(np.stack([r for r, _ in moves]), np.stack([t for _, t in moves]))
     cast = stage.cast(models, params, move, picture, pelvis, facing)
     for k, person in enumerate(people):
-        path = f"smplx_gt/{split}set_3dpeople_adults_bfh/{split}{table}_{k:04d}.obj"
+        kid = kinds[k] in CHILDREN
+        path = f"smplx_gt/{split}set_3dpeople_{'kids_body' if kid else 'adults_bfh'}/{split}{table}_{k:04d}.obj"
         save_fit(root / path, cast.params[k : k + 1])
-        person |= {"gender": str(genders[k]), "kid": False, "age": "31-50", "ethnicity": "not stated",
-                   "occlusion": float(rng.uniform(0, 60)), "isValid": True, "gt_path_smplx": path}  # fmt: skip
+        person |= {"gender": CHILDREN.get(kinds[k], kinds[k]), "kid": kid, "age": "3-12" if kid else "31-50",
+                   "ethnicity": "not stated", "occlusion": float(rng.uniform(0, 60)), "isValid": True,
+                   "gt_path_smplx": path}  # fmt: skip
     fill(rows, people, cast, view)
     frame = pd.DataFrame(rows)
     target = root / "SMPLX" / f"{split}_{table}_withjv.pkl"
@@ -105,11 +111,22 @@ def rotation_about_y(degrees: float) -> np.ndarray:
     return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
 
 
-def save_fit(path: Path, params: BodyParams, betas: np.ndarray | None = None) -> None:
+def cast_members(rng: np.random.Generator, kinds: Sequence[str], style: str) -> BodyParams:
+    """Random people; boys have the male model and girls the neutral one, both with a weight of the child template."""
+    models = ["neutral" if kind == "girl" else CHILDREN.get(kind, kind) for kind in kinds]
+    params = random_people(len(kinds), rng, style=style, gender=models)
+    kid = np.array([kind in CHILDREN for kind in kinds])
+    if not kid.any():
+        return params
+    return params.with_(betas_extra=np.where(kid, rng.uniform(0.5, 1, len(kinds)), 0)[:, None])
+
+
+def save_fit(path: Path, params: BodyParams) -> None:
     """The parameters beside an ``.obj``: float32 arrays with a leading 1; children have 11 ``betas``."""
     values = {name: value.reshape(1, -1).astype(np.float32) for name, value in params.arrays().items()}
-    if betas is not None:
-        values["betas"] = np.asarray(betas, np.float32).reshape(1, -1)
+    extra = values.pop("betas_extra", np.zeros((1, 1)))
+    if extra.any():
+        values["betas"] = np.concatenate([values["betas"], extra], axis=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".pkl").write_bytes(pickle.dumps(values))
 

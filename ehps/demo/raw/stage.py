@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from ehps.body.helper_files import find_helper
 from ehps.body.params import BodyParams
+from ehps.body.people import groups
 from ehps.converters.base import Rigid
 from ehps.errors import DataError
 
@@ -71,6 +73,11 @@ class Truth:
 
     def __len__(self) -> int:
         return len(self.image_path)
+
+    def __getitem__(self, rows: Sequence[int]) -> Truth:
+        index = np.asarray(rows, int)
+        paths = [self.image_path[i] for i in rows]
+        return Truth(paths, self.joints[index], self.points[index], self.gender[index])
 
     @staticmethod
     def concat(parts: Sequence[Truth]) -> Truth:
@@ -210,21 +217,24 @@ def moved(points: Array, rotation: Array, translation: Array) -> Array:
 
 
 def package(folder: Path, params: BodyParams) -> tuple[Array, Array]:
-    """Joints (N, J, 3) and vertices (N, V, 3) of the ``smplx`` package, each row with its own gender's model."""
+    """Joints (N, J, 3) and vertices (N, V, 3) of the ``smplx`` package, each row with its own gender's model; rows
+    with ``betas_extra`` with the child template."""
     import torch
 
     joints: Array = np.zeros(0)
     vertices: Array = np.zeros(0)
-    for gender in np.unique(params.gender):
-        rows = np.flatnonzero(params.gender == gender)
+    for gender, kid, rows in groups(params):
         for block in np.array_split(rows, max(1, len(rows) // 64)):
             part = params[block]
+            arrays = part.arrays()
+            if kid:
+                arrays["betas"] = np.column_stack([part.betas, arrays["betas_extra"]])
             values = {
                 name: torch.tensor(value.reshape(len(block), -1), dtype=torch.float32)
-                for name, value in part.arrays().items()
+                for name, value in arrays.items()
                 if name not in ("betas_neutral", "betas_extra")
             }
-            model = _model(folder, params.kind, str(gender), part.betas.shape[1], params.flat_hand_mean)
+            model = _model(folder, params.kind, gender, part.betas.shape[1], params.flat_hand_mean, kid)
             with torch.no_grad():
                 out = model(**values, return_verts=True)
             if not joints.size:
@@ -235,15 +245,17 @@ def package(folder: Path, params: BodyParams) -> tuple[Array, Array]:
 
 
 @cache
-def _model(folder: Path, kind: str, gender: str, num_betas: int, flat_hand_mean: bool) -> Any:
+def _model(folder: Path, kind: str, gender: str, num_betas: int, flat_hand_mean: bool, kid: bool = False) -> Any:
     import contextlib
     import io
 
     import smplx
 
     extra: dict[str, Any] = {}
+    if kid:
+        extra = {"age": "kid", "kid_template_path": str(find_helper(folder, f"kid_{kind}"))}
     if kind == "smplx":
-        extra = {"use_face_contour": True, "num_expression_coeffs": 10}
+        extra |= {"use_face_contour": True, "num_expression_coeffs": 10}
     if kind != "smpl":
         extra |= {"use_pca": False, "flat_hand_mean": flat_hand_mean}
     with contextlib.redirect_stdout(io.StringIO()):
