@@ -82,7 +82,8 @@ def measure(
         behind = (points3d[..., 2] <= 0) & (points3d[..., 3] > 0)
         out["certificate/behind_camera"] = behind.sum(axis=1).astype(np.int16)
         if "pelvis" in names:
-            put("depth_m", points3d[:, names.index("pelvis"), 2])
+            pelvis = points3d[:, names.index("pelvis")]
+            put("depth_m", np.where(pelvis[:, 3] > 0, pelvis[:, 2], np.nan))
         if own3d is not None:
             put("points3d_m", _distance(points3d, names, own3d, approximate))
     if points2d is not None and boxes is not None and size is not None:

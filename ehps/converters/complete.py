@@ -19,7 +19,7 @@ from ehps.converters import columns as columns_of
 from ehps.converters.base import DatasetCard, Instances
 from ehps.converters.bodies import Bodies
 from ehps.converters.images import ImageIndex
-from ehps.converters.pose import Posed, enough_joints, pose
+from ehps.converters.pose import Posed, enough_joints, own_points3d, pose
 from ehps.converters.rows import Account, as_values, spread, take, unusable
 from ehps.errors import DataError
 from ehps.humandata import HumanData, boxes
@@ -235,7 +235,7 @@ def _certificate(posed: Posed, box: Array | None, context: Context) -> dict[str,
         points2d=posed.points2d,
         points3d=posed.points3d,
         own2d=rows.keypoints2d,
-        own3d=rows.keypoints3d,
+        own3d=own_points3d(rows),
         boxes=box,
         size=np.asarray(rows.size),
         two_routes=posed.two_routes,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ehps.body import cameras, rigid
 from ehps.body.params import BodyParams
 from ehps.body.topology import TOPOLOGY
-from ehps.converters.base import Instances
+from ehps.converters.base import Instances, Keypoints
 from ehps.converters.bodies import Bodies, picked_of_meshes
 from ehps.converters.rows import Account, take
 from ehps.humandata.keypoints import names as point_names
@@ -85,6 +85,17 @@ def pose(rows: Instances, bodies: Bodies | None, account: Account) -> Posed:
         else:
             posed.points2d = _project(rows, posed.points3d)
     return posed
+
+
+def own_points3d(rows: Instances) -> Keypoints | None:
+    """The 3D points that joints of parameters must agree with: the dataset's own, or those that are vertices of its
+    meshes where it has both meshes and parameters."""
+    if rows.keypoints3d is not None or rows.body is None or rows.vertices is None:
+        return rows.keypoints3d
+    points, known = picked_of_meshes(rows.vertices)
+    points = _homogeneous(points)
+    points[..., 3] = known
+    return Keypoints(points, point_names(TOPOLOGY["smplx"].convention))
 
 
 def enough_joints(posed: Posed, account: Account) -> Posed:

@@ -71,6 +71,14 @@ def test_units_and_frames_show_without_any_2d_points() -> None:
     assert "on their heads" not in told(rows(5, orient=np.tile([np.pi, 0, 0], (5, 1))))
 
 
+def test_points_that_nobody_knows_are_neither_near_nor_behind_the_camera() -> None:
+    unknown = pelvis_at(0)
+    unknown[..., 3] = 0
+    columns = rows(5, names=names("smplx"), points3d=unknown)
+    assert np.isnan(columns["certificate/depth_m"]).all()
+    assert told(columns) == ""
+
+
 def test_implausible_bodies_show() -> None:
     assert "smaller" in told(rows(5, heights=np.full(5, 0.017)))
     assert "taller" in told(rows(5, heights=np.full(5, 1700.0)))

@@ -71,7 +71,8 @@ def assert_boxes_hold_the_visible_joints(hd: HumanData, people: Sequence[int] | 
     assert (np.minimum(x0, y0) >= 0).all()
     assert (x0 + w <= width + 1e-3).all()
     assert (y0 + h <= height + 1e-3).all()
-    x, y = np.moveaxis(hd[f"keypoints2d_{hd.body_model}"][rows][:, STILL, :2].astype(float), 2, 0)
+    points = hd[f"keypoints2d_{hd.body_model or 'smplx'}"][rows][:, STILL, :2]  # of meshes where there is no body
+    x, y = np.moveaxis(points.astype(float), 2, 0)
     seen = (x >= 0) & (y >= 0) & (x <= width) & (y <= height)
     held = (x >= x0 - 1) & (x <= x0 + w + 1) & (y >= y0 - 1) & (y <= y0 + h + 1)
     assert seen.any(axis=1).all()

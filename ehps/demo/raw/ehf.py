@@ -29,7 +29,8 @@ def write(
     """Write ``pictures`` frames of one person; with ``fitted`` also the parameters that others fit to the meshes."""
     picture, pelvis = stage.places(rng, [1] * pictures, VIEW, share=look.share)
     params = random_people(pictures, rng, style=look.style, gender="neutral")
-    params = params.with_(betas=np.repeat(params.betas[:1], pictures, axis=0))
+    still = np.zeros((pictures, 3))  # fits to the meshes have no eyes
+    params = params.with_(betas=np.repeat(params.betas[:1], pictures, axis=0), leye_pose=still, reye_pose=still)
     facing = stage.orientations(rng, pictures, yaw=look.yaw, spread=look.spread, tilt=look.tilt)
     cast = stage.cast(models, params, SCANNER_TO_CAMERA, picture, pelvis, facing)
     names = [f"{i + 1:02d}" for i in range(pictures)]
