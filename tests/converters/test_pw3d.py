@@ -141,8 +141,8 @@ def test_facts_of_the_rows_and_of_the_file(converted: Pair) -> None:
     hd, report = converted
     sizes = np.stack([hd["meta/height"], hd["meta/width"]], axis=1).tolist()
     assert sizes == [[540, 960]] * 6 + [[960, 540]] * 3
-    np.testing.assert_allclose(hd["meta/focal_length"][[0, 6]], [[900, 900], [980, 980 * FY]], rtol=1e-6)
-    np.testing.assert_allclose(hd["meta/principal_point"][[0, 6]], [[480, 270], [268, 484.5]], rtol=1e-6)
+    np.testing.assert_allclose(hd["meta/focal_length"][[0, 6]], [[900.0, 900.0], [980, 980 * FY]], rtol=1e-6)
+    np.testing.assert_allclose(hd["meta/principal_point"][[0, 6]], [[480.0, 270.0], [268.0, 484.5]], rtol=1e-6)
     # Public viewers apply extrinsics under these names to bodies that are in the camera frame already.
     assert not {"meta/R", "meta/T"} & set(hd.columns)
     expected = {"smpl_source": "original", "bbox_source": "keypoints2d_smpl", "bbox_body_scale": 1.2,

@@ -128,14 +128,14 @@ def save_as_python2(path: Path, data: dict[str, Any]) -> None:
     path.write_bytes(buffer.getvalue().replace(b"cnumpy._core.", b"cnumpy.core."))
 
 
-class Python2Pickler(pickle._Pickler):  # type: ignore[name-defined,misc]
+class Python2Pickler(pickle._Pickler):
     """Writes texts and bytes as BINSTRING, which only Python 2 has written."""
 
-    dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)
 
     def save_string(self, value: str | bytes) -> None:
         content = value.encode("latin1") if isinstance(value, str) else value
-        self.write(pickle.BINSTRING + struct.pack("<i", len(content)) + content)
-        self.memoize(value)
+        self.write(pickle.BINSTRING + struct.pack("<i", len(content)) + content)  # type: ignore[attr-defined]
+        self.memoize(value)  # type: ignore[attr-defined]
 
     dispatch[str] = dispatch[bytes] = save_string
