@@ -136,6 +136,8 @@ class Instances:
     misc : facts of the whole file; ``reprojection`` there says it for a release that differs from the card.
     dropped : reason -> what was left out (names), counted in the report.
     notes : what the user should know about this unit (a fit file that was not there), shown once in the report.
+    solve_translation : the dataset gives orientation but no place of a person in the camera frame: the pipeline solves
+        ``transl`` from ``keypoints2d`` and the intrinsics, and notes the residual in ``meta/transl_residual_px``.
     min_joints_inside : rows with fewer of the first 22 model joints inside the image are dropped, as are rows with
         a joint behind the camera when this is above 0.
     """
@@ -158,6 +160,7 @@ class Instances:
     misc: dict[str, Any] = field(default_factory=dict)
     dropped: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    solve_translation: bool = False
     min_joints_inside: int = 0
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ehps.converters import raw, wholebody
+from ehps.converters import neural_annot, raw, wholebody
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 
 CARD = DatasetCard(
@@ -51,7 +51,7 @@ mscoco/
         "The published counts are people that are no crowd and have a labelled body joint.",
     ),
 )
-FITS = ("MSCOCO_train_SMPLX_all_NeuralAnnot.json", "MSCOCO_train_SMPLX.json")
+FITS = {"train": ("MSCOCO_train_SMPLX_all_NeuralAnnot.json", "MSCOCO_train_SMPLX.json"), "val": ()}
 
 
 class MSCOCO(Converter):
@@ -67,7 +67,7 @@ class MSCOCO(Converter):
         images = {image["id"]: image for image in coco["images"]}
         dropped: dict[str, list[str]] = {}
         people = keep_people(coco["annotations"], dropped)
-        fits, notes = self._fits()
+        fits, notes = neural_annot.chosen(self.root / "annotations", FITS[self.split], self.options)
         if fits is not None:
             drop(dropped, "no SMPL-X fit", (str(a["id"]) for a in people if str(a["id"]) not in fits))
             people = [a for a in people if str(a["id"]) in fits]
@@ -104,16 +104,8 @@ class MSCOCO(Converter):
             self._add_fits(rows, people, [fits[str(a["id"])] for a in people])
         return rows
 
-    def _fits(self) -> tuple[dict[str, Any] | None, list[str]]:
-        if self.split != "train":
-            return None, ["no SMPL-X fits exist for this split: keypoints and boxes only"]
-        for name in FITS:
-            if (path := self.root / "annotations" / name).is_file():
-                return raw.read_json(path), []
-        return None, [f"no fits ({FITS[0]} is absent from annotations/): keypoints and boxes only"]
-
     def _add_fits(self, rows: Instances, people: Sequence[Any], fits: Sequence[Any]) -> None:
-        body, rows.camera = wholebody.fits(fits)
+        body, rows.camera = neural_annot.smplx(fits)
         valid = wholebody.validity(people, fits)
         rows.meta |= valid
         # The fit of a hand that nobody could see means nothing; readers take an all-zero (mean) hand as absent.

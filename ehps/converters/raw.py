@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,3 +144,27 @@ def _bytes(path: Path | str) -> bytes:
 def column(records: Sequence[dict[str, Any]], key: str, default: Any = 0) -> Array:
     """(N,) or (N, k) values of one key of N records; ``default`` where a record lacks it."""
     return np.array([record.get(key, default) for record in records])
+
+
+def texts(values: Any) -> list[str]:
+    """Texts from an array of str or bytes (written by Python 2), or of one-element arrays of them."""
+    return [v.decode() if isinstance(v, bytes) else str(v) for v in np.ravel(values).tolist()]
+
+
+def require(data: Mapping[str, Any], names: str, path: Path) -> None:
+    """Check that all of ``names`` (separated by blanks) are members of ``data``, read from ``path``.
+
+    Raises
+    ------
+    DataError : one is not.
+    """
+    missing = [name for name in names.split() if name not in data]
+    if missing:
+        raise DataError(f"has no {', '.join(missing)}; it has {', '.join(data)}", path=path, fix=AGAIN)
+
+
+def openpose_people(path: Path | str) -> Array:
+    """(P, 137, 3) people of an OpenPose json: body 25, left hand, right hand, face; pixels and confidence."""
+    parts = ("pose_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", "face_keypoints_2d")
+    people = [np.concatenate([np.reshape(p[key], (-1, 3)) for key in parts]) for p in read_json(path)["people"]]
+    return np.array(people, float).reshape(-1, 137, 3)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ehps.converters import frames, raw, wholebody
+from ehps.converters import frames, neural_annot, raw, wholebody
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
 
 LISTS = {
@@ -74,7 +74,7 @@ class UBody(Converter):
         if not people:
             return no_instances(dropped)
         records = [fits[str(a["id"])] for a in people]
-        body, camera = wholebody.fits(records)
+        body, camera = neural_annot.smplx(records)
         paths = [names[a["image_id"]] for a in people]
         return Instances(
             image_path=[f"images/{unit.name}/{path}" for path in paths],

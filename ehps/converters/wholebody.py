@@ -1,8 +1,7 @@
-"""COCO-WholeBody annotations and NeuralAnnot-style fits, as MSCOCO and UBody share them.
+"""COCO-WholeBody annotations, as MSCOCO and UBody share them.
 
-Facts: the data format page of COCO-WholeBody (133 points: 17 body, 6 feet, 68 face, 21 + 21 hands) and the
-fits published with NeuralAnnot (Moon et al., CVPRW 2022) and OSX (Lin et al., CVPR 2023): SMPL-X of the neutral
-model in the frame of a virtual camera per person, hands relative to the mean hand, no eye poses.
+Facts: the data format page of COCO-WholeBody (133 points: 17 body, 6 feet, 68 face, 21 + 21 hands). Their fits are
+read by :mod:`ehps.converters.neural_annot`.
 """
 
 from __future__ import annotations
@@ -13,16 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ehps.body.params import BodyParams, smplx_params
 from ehps.converters import raw
-from ehps.converters.base import Camera, Keypoints
+from ehps.converters.base import Keypoints
 
 Array = npt.NDArray[Any]
 
 POINTS = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
 FLAGS = ("face_valid", "lefthand_valid", "righthand_valid")
-SMPLX = {"root_pose": 3, "body_pose": 63, "lhand_pose": 45, "rhand_pose": 45, "jaw_pose": 3, "shape": 10,
-         "expr": 10, "trans": 3}  # fmt: skip
 
 
 def keypoints(annotations: Sequence[dict[str, Any]]) -> Keypoints:
@@ -51,29 +47,6 @@ def part_boxes(annotations: Sequence[dict[str, Any]]) -> dict[str, Any]:
         good = raw.column(annotations, flag, False).astype(bool) & (box[:, 2] > 0) & (box[:, 3] > 0)
         boxes[name] = np.column_stack([box, good])
     return boxes
-
-
-def fits(records: Sequence[dict[str, Any]]) -> tuple[BodyParams, Camera]:
-    """Neutral SMPL-X and the virtual camera of each person, from ``{smplx_param, cam_param}`` records."""
-
-    def values(key: str) -> Array:
-        size = SMPLX[key]
-        return np.array([np.ravel(r["smplx_param"].get(key, np.zeros(size))) for r in records]).reshape(-1, size)
-
-    body = smplx_params(
-        gender="neutral",
-        betas=values("shape"),
-        global_orient=values("root_pose"),
-        body_pose=values("body_pose"),
-        transl=values("trans"),
-        left_hand_pose=values("lhand_pose"),
-        right_hand_pose=values("rhand_pose"),
-        jaw_pose=values("jaw_pose"),
-        expression=values("expr"),
-    )
-    focal = np.array([np.ravel(r["cam_param"]["focal"]) for r in records], float).reshape(-1, 2)
-    centre = np.array([np.ravel(r["cam_param"]["princpt"]) for r in records], float).reshape(-1, 2)
-    return body, Camera(focal, centre, virtual=True)
 
 
 def validity(annotations: Sequence[dict[str, Any]], records: Sequence[dict[str, Any]]) -> dict[str, Array]:

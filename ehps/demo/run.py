@@ -125,7 +125,9 @@ def _benchmark(out: Path, bodies: BodyModels, seed: int, steps: int) -> tuple[pd
     suite = Suite(
         train={entry.dataset: (spec(entry),) for entry in TRAIN},
         test={entry.dataset: spec(entry) for entry in TEST},
-        config=TrainConfig(steps=steps, batch_size=BATCH, seed=2023 + seed, workers=0, warmup=steps // 20, keep_mb=800),
+        config=TrainConfig(
+            steps=steps, batch_size=BATCH, lr=2e-3, warmup=steps // 20, seed=2023 + seed, workers=0, keep_mb=800
+        ),
     )
     folder = out / "runs"
     state = run_suite(suite, folder, body_models=bodies)

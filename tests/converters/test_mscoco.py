@@ -182,7 +182,7 @@ def test_val_has_points_and_boxes_but_no_bodies(tree: Tree, tmp_path: Path, body
     assert hd["image_path"][0].startswith("images/val2017/")
     assert not [name for name in hd.columns if name.startswith("smplx/") or name.endswith("_smplx")]
     assert {"bbox_xywh", "lhand_bbox_xywh", "keypoints2d_original", "meta/annotation_id"} <= set(hd.columns)
-    assert report.notes == ["no SMPL-X fits exist for this split: keypoints and boxes only"]
+    assert report.notes == ["no fits (none exist for this split): keypoints and boxes only"]
     assert report.problems == []
 
 
@@ -228,7 +228,7 @@ def test_the_real_sample_has_its_people_where_they_are(tmp_path: Path) -> None:
     hd = HumanData.open(tmp_path / "val.h5")
     assert (report.found, report.written) == (14, 12)
     assert report.dropped == {"no labelled body joint": ["1202706", "508900"]}
-    assert report.notes == ["no SMPL-X fits exist for this split: keypoints and boxes only"]
+    assert report.notes == ["no fits (none exist for this split): keypoints and boxes only"]
     assert report.problems == []
     assert hd.validate() == []
     skier = hd["meta/annotation_id"].tolist().index(442619)

@@ -1,0 +1,74 @@
+"""Fits published with NeuralAnnot, and in its form by others: one record a person, keyed by annotation id.
+
+A record is ``{smplx_param | smpl_param, cam_param}``: the neutral model in the frame of a virtual camera per person,
+hands relative to the mean hand, no eye poses. Parts that were not estimated are absent.
+Source: Moon et al., "NeuralAnnot", CVPRW 2022, and its release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body.params import BodyParams, smpl_params, smplx_params
+from ehps.converters import raw
+from ehps.converters.base import Camera
+
+Array = npt.NDArray[Any]
+Records = Sequence[dict[str, Any]]
+
+SMPLX = {"root_pose": 3, "body_pose": 63, "lhand_pose": 45, "rhand_pose": 45, "jaw_pose": 3, "shape": 10,
+         "expr": 10, "trans": 3}  # fmt: skip
+
+
+def chosen(folder: Path, names: Sequence[str], options: Mapping[str, str]) -> tuple[dict[str, Any] | None, list[str]]:
+    """The fits in the first of ``names`` that is in ``folder``; None, with a note for the report, when ``fits=none``
+    was asked for or there are none."""
+    if options.get("fits") == "none":
+        return None, ["fits=none was asked for: keypoints and boxes only"]
+    for name in names:
+        if (path := folder / name).is_file():
+            return raw.read_json(path), []
+    why = f"{names[0]} is absent" if names else "none exist for this split"
+    return None, [f"no fits ({why}): keypoints and boxes only"]
+
+
+def smplx(records: Records) -> tuple[BodyParams, Camera]:
+    """SMPL-X and camera of each person; absent parts are zero (the mean hand, a neutral face)."""
+    values = {key: _values(records, "smplx_param", key, size) for key, size in SMPLX.items()}
+    body = smplx_params(
+        gender="neutral",
+        betas=values["shape"],
+        global_orient=values["root_pose"],
+        body_pose=values["body_pose"],
+        transl=values["trans"],
+        left_hand_pose=values["lhand_pose"],
+        right_hand_pose=values["rhand_pose"],
+        jaw_pose=values["jaw_pose"],
+        expression=values["expr"],
+    )
+    return body, camera(records)
+
+
+def smpl(records: Records) -> tuple[BodyParams, Camera]:
+    """SMPL and camera of each person."""
+    values = {
+        key: _values(records, "smpl_param", key, size) for key, size in (("pose", 72), ("shape", 10), ("trans", 3))
+    }
+    body = smpl_params(gender="neutral", betas=values["shape"], pose=values["pose"], transl=values["trans"])
+    return body, camera(records)
+
+
+def camera(records: Records) -> Camera:
+    """The virtual camera of each person, pixels of the full image."""
+    focal = np.array([np.ravel(r["cam_param"]["focal"]) for r in records], float).reshape(-1, 2)
+    centre = np.array([np.ravel(r["cam_param"]["princpt"]) for r in records], float).reshape(-1, 2)
+    return Camera(focal, centre, virtual=True)
+
+
+def _values(records: Records, kind: str, key: str, size: int) -> Array:
+    return np.array([np.ravel(r[kind].get(key, np.zeros(size))) for r in records], float).reshape(-1, size)
