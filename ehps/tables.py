@@ -26,7 +26,9 @@ def show(frame: pd.DataFrame, *, json: bool = False, title: str | None = None, d
 
 
 def _text(value: Any, digits: int) -> str:
-    if value is None or value != value:
+    import pandas as pd
+
+    if pd.isna(value):
         return "-"
     if isinstance(value, float):
         return f"{value:,.{digits}f}"

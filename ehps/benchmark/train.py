@@ -264,10 +264,11 @@ def _bar(steps: int, start: int, show: bool) -> Any:
 
 class _Progress:
     def __init__(self, steps: int, start: int) -> None:
+        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, TextColumn("loss {task.fields[loss]:.3f}"))
+        self.progress = Progress(*columns, TextColumn("loss {task.fields[loss]:.3f}"), console=Console(stderr=True))
         self.task = self.progress.add_task("training", total=steps, completed=start, loss=float("nan"))
 
     def __enter__(self) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ehps.cli.common import FILE, as_json, pairs
-from ehps.errors import UsageError
+from ehps.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,16 +27,47 @@ results_folder = click.option("--results", type=FILE, help="Folder of run folder
 save_to = click.option("--out", type=FILE, help="Also write the table: .md, .csv, .tex or .json.")
 
 
-def ranking_of(results: Path | None, model: str | None) -> pd.DataFrame:
+which_benchmarks = click.option(
+    "--benchmarks",
+    type=click.Choice(["five", "present"]),
+    default="five",
+    show_default=True,
+    help="Mean over the five, or over the test sets there are (not comparable with published ranks).",
+)
+
+
+def ranking_of(results: Path | None, model: str | None, benchmarks: str) -> pd.DataFrame:
     """Ranked training sets of a folder of runs, or the published ranking."""
     from ehps.analysis import published, ranking
+    from ehps.analysis.benchmarks import MPE_BENCHMARKS, benchmarks_in
 
     if results is None:
         return published.single_dataset_ranks(model or "smpler_x_s")
     from ehps.benchmark import results as runs
 
-    ranked = ranking.rank(runs.load(results), runs.load_errors(results))
-    return ranked if model is None else ranked[ranked["model"] == model].reset_index(drop=True)
+    numbers, errors = runs.load(results), runs.load_errors(results)
+    counted = MPE_BENCHMARKS if benchmarks == "five" else benchmarks_in(numbers)
+    ranked = ranking.rank(numbers, errors, benchmarks=counted)
+    if model is not None:
+        ranked = ranked[ranked["model"] == model].reset_index(drop=True)
+        if not len(ranked):
+            models = ", ".join(sorted(set(numbers["model"])))
+            raise UsageError(f"no results of the model {model!r}", path=results, fix=f"there are: {models}")
+    return ranked
+
+
+def without_ranks(ranked: pd.DataFrame) -> str:
+    """Why no training set has a rank; empty when one has."""
+    if ranked["rank"].notna().any():
+        return ""
+    missing = ", ".join(dict.fromkeys(name for row in ranked["missing"] for name in row.split(", ")))
+    return f"no training set has all benchmarks, so there are no ranks; missing: {missing}"
+
+
+def with_ranks(ranked: pd.DataFrame, results: Path | None) -> pd.DataFrame:
+    if why := without_ranks(ranked):
+        raise DataError(why, path=results, fix="test on these too, or pass --benchmarks present")
+    return ranked
 
 
 def save_and_print(frame: pd.DataFrame, out: Path | None, as_json: bool, digits: int = 1) -> None:
@@ -51,20 +82,23 @@ def save_and_print(frame: pd.DataFrame, out: Path | None, as_json: bool, digits:
 @analysis.command()
 @results_folder
 @click.option("--model", help="Rank the sets of this model only.")
+@which_benchmarks
 @save_to
 @as_json
-def rank(results: Path | None, model: str | None, out: Path | None, as_json: bool) -> None:
+def rank(results: Path | None, model: str | None, benchmarks: str, out: Path | None, as_json: bool) -> None:
     """Training sets by mean primary error."""
     from ehps.analysis import ranking, tables
     from ehps.tables import show
 
-    ranked = ranking_of(results, model)
+    ranked = ranking_of(results, model, benchmarks)
     shown = ranking.presentable(ranked)
     if out is not None:
         # Published rows keep their sources in any file; own results keep theirs in the run folders.
         read_by_people = results is not None and out.suffix.lower() in (".md", ".tex")
         tables.write(shown if read_by_people else ranked, out)
     show(ranked if as_json else shown, json=as_json)
+    if why := without_ranks(ranked):
+        click.secho(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
 
 
 @analysis.command()
@@ -72,17 +106,20 @@ def rank(results: Path | None, model: str | None, out: Path | None, as_json: boo
 @click.option("--model", help="Use the sets of this model only.")
 @click.option("--figure", type=FILE, help="Draw rank against size: .png, .pdf or .svg.")
 @click.option("--by", default="appearance", show_default=True, help="Attribute that colours the figure.")
+@which_benchmarks
 @save_to
 @as_json
 def factors(
-    results: Path | None, model: str | None, figure: Path | None, by: str, out: Path | None, as_json: bool
-) -> None:
+    results: Path | None, model: str | None, figure: Path | None, by: str, benchmarks: str, out: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Rank against size, scene, kind of annotation and others."""
     from ehps.analysis import factors as study
     from ehps.analysis import figures
     from ehps.converters import registry
 
-    ranked, cards = ranking_of(results, model), study.card_attributes(registry.cards())
+    ranked = with_ranks(ranking_of(results, model, benchmarks), results)
+    cards = study.card_attributes(registry.cards())
     save_and_print(study.factors(ranked, cards), out, as_json, digits=3)
     if figure is not None:
         click.echo(figures.save(study.figure(ranked, cards, by), figure))
@@ -139,11 +176,12 @@ def attributes(
 @click.option("--sets", default=10, show_default=True, help="Most datasets.")
 @click.option("--diversity", default=0.3, show_default=True, help="0: rank alone decides, 1: distance alone.")
 @click.option("--model", help="Use the ranks of this model.")
+@which_benchmarks
 @save_to
 @as_json
 def select(
     files: tuple[Path, ...], results: Path | None, budget: int, sets: int, diversity: float, model: str | None,
-    out: Path | None, as_json: bool,
+    benchmarks: str, out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Which of FILES to train on, under a budget.
 
@@ -153,6 +191,7 @@ def select(
     from ehps.analysis.select import select as choose
     from ehps.humandata import HumanData
 
+    ranked = with_ranks(ranking_of(results, model, benchmarks), results)
     opened: dict[str, HumanData] = {}
     for file in files:
         hd = HumanData.open(file)
@@ -162,7 +201,6 @@ def select(
     samples = study.collect(list(opened.values()), attributes=["body_pose"])
     distances = study.distance_matrix(samples, "body_pose")
     sizes = {name: len(hd) for name, hd in opened.items()}
-    ranked = ranking_of(results, model)
     save_and_print(choose(ranked, sizes, budget, sets=sets, distances=distances, diversity=diversity), out, as_json)
 
 
@@ -172,10 +210,13 @@ def select(
 @click.option("--data", "files", type=FILE, multiple=True, help="HumanData files of training sets, for attributes.")
 @click.option("--test", type=FILE, multiple=True, help="HumanData files of test sets.")
 @image_roots
+@click.option("--model", help="Rank the sets of this model only.")
+@which_benchmarks
 @click.option("--title", default="Which data is worth training on?", show_default=True)
 def report(
-    results: Path, out: Path, files: tuple[Path, ...], test: tuple[Path, ...], roots: tuple[str, ...], title: str
-) -> None:
+    results: Path, out: Path, files: tuple[Path, ...], test: tuple[Path, ...], roots: tuple[str, ...],
+    model: str | None, benchmarks: str, title: str,
+) -> None:  # fmt: skip
     """One self-contained HTML page with all of it."""
     from ehps.analysis import attributes as study
     from ehps.analysis import factors, published, ranking
@@ -185,14 +226,15 @@ def report(
     from ehps.benchmark import results as runs
     from ehps.converters import registry
 
-    ranked = ranking_of(results, None)
+    ranked = ranking_of(results, model, benchmarks)
+    comparable = benchmarks == "five" and ranked["model"].nunique() == 1
     samples: Any = samples_of(files, test, roots, 500) if files else None
     present = [name for name, values in samples.values.items() if values] if samples else []
     reports = [path for file in (*files, *test) if (path := file.with_name(file.name + ".report.json")).exists()]
     inputs = ReportInputs(
         title=title,
         ranked=ranked,
-        comparison=ranking.compare(ranked, published.single_dataset_ranks()),
+        comparison=ranking.compare(ranked, published.single_dataset_ranks()) if comparable else None,
         results=runs.load(results),
         attributes=factors.card_attributes(registry.cards()),
         samples=samples,

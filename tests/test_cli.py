@@ -1,0 +1,426 @@
+"""The command line as a new user meets it, on tiny data: every command's main path."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+import ehps
+from ehps.analysis import attributes
+from ehps.benchmark import protocols
+from ehps.benchmark.runs import Run
+from ehps.cli import main
+from ehps.demo.raw import ehf
+from ehps.demo.raw.stage import Look
+from ehps.humandata import HumanData
+from tests.raw import mscoco
+from tests.raw.checks import blank
+from tests.raw.walks import ROWS, SEQUENCES, write_walks
+
+
+def call(*words: str | Path, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def data(*words: str | Path, code: int = 0) -> Any:
+    """What a command prints with ``--json``, and nothing else on that stream."""
+    return json.loads(call(*words, "--json", code=code).stdout)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Path:
+    return write_walks(tmp_path_factory.mktemp("raw") / "3DPW", body_models)
+
+
+@pytest.fixture(scope="module")
+def walks(raw: Path, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Path:
+    """The raw tree converted; read-only."""
+    out = tmp_path_factory.mktemp("converted") / "walks.h5"
+    call("convert", "pw3d", raw, "--out", out, "--body-models", body_models)
+    return out
+
+
+# -- help -------------------------------------------------------------------------------------------------------
+
+
+def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(commands()), ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+    text = call(*path, "--help").stdout
+    assert len(text.splitlines()[2].split()) >= 3
+    listed = text.partition("Commands:")[2]
+    assert "..." not in listed  # a sentence that does not fit into the list of commands
+
+
+def test_the_version() -> None:
+    assert call("--version").stdout.split()[-1] == ehps.__version__
+
+
+def test_looking_at_the_help_loads_nothing_heavy() -> None:
+    heavy = ("torch", "matplotlib", "umap", "pandas", "cv2", "scipy", "smplx", "h5py", "numba")
+    for code in ("import ehps", "from ehps.cli import main; main(['--help'], standalone_mode=False)"):
+        check = f"{code}\nimport sys; print('loaded', [name for name in {heavy} if name in sys.modules])"
+        done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+def test_the_light_parts_load_without_torch_and_matplotlib() -> None:
+    code = (
+        "import sys, ehps.humandata, ehps.converters.base;"
+        "print([name for name in ('torch', 'matplotlib', 'umap', 'pandas', 'cv2') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# -- convert ----------------------------------------------------------------------------------------------------
+
+
+def test_converting_prints_a_report_and_saves_it(raw: Path, tmp_path: Path, body_models: Path) -> None:
+    out = tmp_path / "walks.h5"
+    text = call("convert", "pw3d", raw, "--out", out, "--body-models", body_models).stdout
+    assert "3DPW" in call("datasets", "pw3d").stdout
+    assert f"{ROWS}  instances written to" in text.replace("\n", " ")
+    assert "22,735  published" in text
+    assert "reprojection, px" in text
+    hd = HumanData.open(out)
+    assert len(hd) == ROWS
+    assert sorted(set(hd["meta/sequence_name"].tolist())) == sorted(SEQUENCES)
+    assert json.loads(out.with_name("walks.h5.report.json").read_text())["written"] == ROWS
+
+
+def test_converting_with_options(raw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "walks.npz"
+    report = data("convert", "pw3d", raw, "--split", "train", "--out", out, "--limit", "3", "--jobs", "2")
+    assert report["written"] == len(HumanData.open(out)) == 3
+    assert "--body-models" in report["absent"]["keypoints2d_smpl"]
+    assert report["notes"][0].startswith("converted without body models")
+
+
+def test_body_models_can_come_from_the_environment(
+    raw: Path, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EHPS_BODY_MODELS", str(body_models))
+    assert data("convert", "pw3d", raw, "--out", tmp_path / "x.h5")["absent"] == {}
+
+
+# -- humandata --------------------------------------------------------------------------------------------------
+
+
+def test_info_names_columns_with_units_and_the_passport(walks: Path) -> None:
+    text = call("humandata", "info", walks).stdout
+    assert f"{ROWS} instances" in text
+    assert "body_model smpl," in text
+    assert "smpl/body_pose" in text
+    assert "translation in the camera frame" in text
+    facts = data("humandata", "info", walks)
+    assert facts["instances"] == ROWS
+    assert facts["passport"]["dataset"] == "pw3d"
+    columns = {column["name"]: column for column in facts["columns"]}
+    assert columns["smpl/body_pose"]["shape"] == [ROWS, 23, 3]
+    assert columns["smpl/transl"]["unit"] == "metre"
+
+
+def test_validate_says_yes_or_what_is_wrong(walks: Path, tmp_path: Path) -> None:
+    assert "no problems" in call("humandata", "validate", walks).stdout
+    assert data("humandata", "validate", walks) == []
+    hd = HumanData.open(walks)
+    turned = np.array(hd["smpl/transl"])
+    turned[2] = np.nan
+    wrong = hd.with_columns({"smpl/transl": turned}).save(tmp_path / "wrong.h5")
+    (problem,) = data("humandata", "validate", wrong, code=1)
+    assert (problem["column"], problem["rows"]) == ("smpl/transl", 1)
+    assert "smpl/transl" in call("humandata", "validate", wrong, code=1).stdout
+
+
+def test_doubtful_rows_of_an_audit_can_be_left_out(walks: Path, raw: Path, tmp_path: Path) -> None:
+    found = data("humandata", "audit", walks, "--limit", "height_max_m=0.5")
+    assert found["counts"]["height_m"] == ROWS
+    heights = np.sort(HumanData.open(walks)["certificate/height_m"])
+    limit = f"height_max_m={(heights[0] + heights[-1]) / 2}"
+    folder = tmp_path / "audit"
+    text = call("humandata", "audit", walks, "--root", raw, "--out", folder, "--limit", limit, "--worst", "2").stdout
+    tall = int((heights > (heights[0] + heights[-1]) / 2).sum())
+    assert 0 < tall < ROWS
+    assert f"{tall} of {ROWS} instances are doubtful" in text
+    assert "drawn: " in text
+    assert cv2.imread(str(next((folder / "worst").glob("*.png")))) is not None
+    left = tmp_path / "left.h5"
+    call("humandata", "sample", walks, "--exclude", folder / "exclude.json", "--out", left)
+    assert len(HumanData.open(left)) == ROWS - tall
+    assert HumanData.open(left)["certificate/height_m"].max() == heights[ROWS - tall - 1]
+
+
+def test_viewing_draws_people_on_their_photographs(walks: Path, raw: Path, tmp_path: Path) -> None:
+    result = call("humandata", "view", walks, "--root", raw, "--out", tmp_path / "drawn", "--rows", "0,1")
+    (page,) = [Path(line) for line in result.stdout.splitlines()]
+    assert len(np.unique(cv2.imread(str(page)).reshape(-1, 3), axis=0)) > 10
+    assert result.stderr == ""
+    missing = call("humandata", "view", walks, "--root", tmp_path, "--out", tmp_path / "grey", "--n", "2")
+    assert "are not below" in missing.stderr
+
+
+def test_export_to_npz_keeps_the_numbers(walks: Path, tmp_path: Path) -> None:
+    out = tmp_path / "walks.npz"
+    assert call("humandata", "export", walks, "--out", out).stdout.strip() == str(out)
+    a, b = HumanData.open(walks), HumanData.open(out)
+    np.testing.assert_array_equal(a["smpl/body_pose"], b["smpl/body_pose"])
+    with np.load(out) as plain:  # what numpy alone reads
+        assert plain["image_path"].tolist() == a["image_path"].tolist()
+
+
+def test_export_to_where_a_loader_looks(walks: Path, tmp_path: Path) -> None:
+    hd = HumanData.open(walks)
+    body = {f"smplx/{name}": hd[f"smpl/{name}"] for name in ("betas", "global_orient", "transl")}
+    body["smplx/body_pose"] = hd["smpl/body_pose"][:, :21]
+    bedlam = hd.without([name for name in hd.columns if name.startswith("smpl/")]).with_columns(body)
+    bedlam.passport = hd.passport.with_(dataset="bedlam", body_model="smplx")
+    path = bedlam.save(tmp_path / "bedlam.h5")
+    written = Path(call("humandata", "export", path, "--for", "smpler-x", "--out", tmp_path / "X").stdout.strip())
+    assert written.relative_to(tmp_path / "X").as_posix() == "preprocessed_datasets/bedlam_train.npz"
+    assert len(HumanData.open(written)) == ROWS
+    refused = call("humandata", "export", walks, "--for", "smpler-x", "--out", tmp_path / "X", code=2)
+    assert "the dataset's own annotation files" in refused.stderr
+
+
+def test_merge_and_sample(walks: Path, tmp_path: Path) -> None:
+    both, half, some = tmp_path / "both.h5", tmp_path / "half.h5", tmp_path / "some.npz"
+    assert f"both.h5: {2 * ROWS} instances" in call("humandata", "merge", walks, walks, "--out", both).stdout
+    assert f"half.h5: {ROWS} instances" in call("humandata", "sample", both, "--every", "2", "--out", half).stdout
+    call("humandata", "sample", both, "--n", "3", "--seed", "1", "--out", some)
+    hd = HumanData.open(both)
+    assert HumanData.open(half)["image_path"].tolist() == hd["image_path"].tolist()[::2]
+    assert len(HumanData.open(some)) == 3
+
+
+def test_merging_names_the_columns_that_are_left_out(walks: Path, tmp_path: Path) -> None:
+    less = HumanData.open(walks).without(["meta/track_id"]).save(tmp_path / "less.h5")
+    result = call("humandata", "merge", walks, less, "--out", tmp_path / "both.h5")
+    assert "left out: meta/track_id" in result.stderr
+    assert "less.h5" in result.stderr
+
+
+# -- datasets, doctor -------------------------------------------------------------------------------------------
+
+
+def test_the_datasets_and_one_of_them() -> None:
+    text = call("datasets").stdout
+    table = data("datasets")
+    assert len(table) == 33
+    assert all(row["id"] in text for row in table)
+    page = call("datasets", "ehf").stdout
+    assert "# EHF" in page
+    assert "_align.ply" in page
+    facts = data("datasets", "ehf")
+    assert facts["available"] is True
+    assert facts["body_model"] == "smplx"
+
+
+def test_the_doctor_says_what_is_missing_and_what_to_do(body_models: Path) -> None:
+    rows = {row["what"]: row for row in data("doctor")}
+    assert rows["numpy"]["state"] == "ok"
+    assert rows["body models"]["state"] == "missing"
+    assert "EHPS_BODY_MODELS" in rows["body models"]["to do"]
+    found = {row["what"]: row for row in data("doctor", "--body-models", body_models)}
+    assert any(what.startswith("SMPL-X") and row["state"] == "ok" for what, row in found.items())
+    assert "python" in call("doctor").stdout
+
+
+# -- benchmark --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Path:
+    """A suite file beside its data: one training set, one test set, a very small model."""
+    folder = tmp_path_factory.mktemp("suite")
+    rng = np.random.default_rng(1)
+    mscoco.write_fixture(folder / "raw/mscoco", body_models, rng)
+    look = Look("standing", "studio")
+    truth = ehf.write(folder / "raw/ehf", body_models, rng, look=look, pictures=2, painted=False)
+    blank(folder / "raw/ehf", truth.image_path, 1200, 1600)
+    for name in ("mscoco", "ehf"):
+        call("convert", name, folder / "raw" / name, "--out", folder / f"{name}.h5", "--body-models", body_models)
+    lines = (
+        "train: {mscoco: {data: mscoco.h5, images: raw/mscoco}}",
+        "test: {ehf: {data: ehf.h5, images: raw/ehf, protocol: ehf}}",
+        "models: [tiny]",
+        "model_args: {width: 32, depth: 1, heads: 2}",
+        "steps: 2",
+        "batch_size: 2",
+        "workers: 0",
+        "log_every: 1",
+    )
+    (folder / "suite.yaml").write_text("\n".join(lines))
+    return folder / "suite.yaml"
+
+
+def test_a_suite_is_run_once_and_its_state_is_known(suite: Path, tmp_path: Path, body_models: Path) -> None:
+    runs = tmp_path / "runs"
+    (cell,) = data("benchmark", "run", suite, "--out", runs, "--body-models", body_models)
+    assert (cell["train_set"], cell["test_set"], cell["state"], cell["step"]) == ("mscoco", "ehf", "done", 2)
+    weights = runs / "mscoco/tiny/checkpoints/final.pt"
+    before = weights.stat().st_mtime_ns
+    assert data("benchmark", "status", runs) == [cell]
+    assert "done" in call("benchmark", "run", suite, "--out", runs, "--body-models", body_models).stdout
+    assert weights.stat().st_mtime_ns == before
+    words = ("--images", suite.parent / "raw/mscoco", "--protocol", "egobody-ego", "--body-models", body_models)
+    metrics = data("benchmark", "evaluate", runs / "mscoco/tiny", suite.parent / "mscoco.h5", *words)
+    assert {"part": "all", "metric": "PVE", "n": 5} in [{k: m[k] for k in ("part", "metric", "n")} for m in metrics]
+    ranked = data("analysis", "rank", "--results", runs)
+    assert ranked[0]["ehf"] == pytest.approx(cell["value"])
+    assert ranked[0]["rank"] is None
+    text = call("analysis", "rank", "--results", runs)
+    assert "missing: AGORA, UBody, EgoBody, 3DPW" in text.stderr
+    assert data("analysis", "rank", "--results", runs, "--benchmarks", "present")[0]["rank"] == 1
+    refused = call("analysis", "factors", "--results", runs, code=1)
+    assert "--benchmarks present" in refused.stderr
+
+
+def test_one_model_is_trained_on_one_file(suite: Path, tmp_path: Path, body_models: Path) -> None:
+    words = ("--images", suite.parent / "raw/mscoco", "--body-models", body_models, "--workers", "0")
+    line = ("benchmark", "train", suite.parent / "mscoco.h5", "--out", tmp_path / "run", *words)
+    printed = call(*line, "--steps", "1", "--batch-size", "2").stdout
+    assert Path(printed.strip().splitlines()[-1]).is_file()
+    other = call(*line, "--steps", "2", "--batch-size", "2", code=2)
+    assert "holds another run: steps is 1, not 2" in other.stderr
+
+
+def test_a_suite_with_a_failing_cell_goes_on_and_says_so(suite: Path, tmp_path: Path, body_models: Path) -> None:
+    text = suite.read_text().replace("{mscoco: {data: mscoco.h5", "{absent: {data: absent.h5")
+    broken = suite.with_name("broken.yaml")
+    broken.write_text(text)
+    result = call("benchmark", "run", broken, "--out", tmp_path / "runs", "--body-models", body_models, code=1)
+    assert "failed" in result.stdout
+    (cell,) = data("benchmark", "status", tmp_path / "runs")
+    assert "absent.h5" in cell["reason"]
+
+
+# -- analysis ---------------------------------------------------------------------------------------------------
+
+LEVELS = {"pw3d": 90.0, "bedlam": 80.0, "mscoco": 95.0, "h36m": 140.0}
+TESTS = {
+    "agora": "agora-val",
+    "ubody": "ubody-intra",
+    "egobody_ego": "egobody-ego",
+    "pw3d": "pw3d-smplerx",
+    "ehf": "ehf",
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folders of four training sets with made-up errors on all five benchmarks."""
+    folder = tmp_path_factory.mktemp("made") / "runs"
+    rng = np.random.default_rng(0)
+    for name, level in LEVELS.items():
+        run = Run(folder / name / "tiny")
+        run.note(train_set=name, model="tiny")
+        (run.folder / "train.jsonl").write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0}\n')
+        for test_set, protocol in TESTS.items():
+            part, metric = protocols.get(protocol).primary
+            values = level + rng.normal(0, 5, 12)
+            errors = pd.DataFrame({"truth_row": range(12), "image_path": "a.jpg", "part": part, "metric": metric,
+                                   "sequence": [f"s{i % 4}" for i in range(12)], "value": values})  # fmt: skip
+            line = {"part": part, "metric": metric, "value": values.mean(), "unit": "mm", "n": 12, "skipped": 0}
+            definition = protocols.get(protocol).to_dict()
+            cell = {"test_set": test_set, "protocol": protocol, "definition": definition, "metrics": [line], "key": ""}
+            run.store(cell, errors)
+    return folder
+
+
+def test_the_published_ranking_is_short_on_screen_and_whole_in_files(tmp_path: Path) -> None:
+    text = call("analysis", "rank", "--out", tmp_path / "ranking.csv").stdout
+    assert text.splitlines()[3].split()[3] == "BEDLAM"
+    assert "repository" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    rows = data("analysis", "rank", "--model", "smpler_x_b")
+    assert {"source", "basis", "train_set", "rank"} <= set(rows[0])
+    assert [row["rank"] for row in rows] == sorted(row["rank"] for row in rows)
+    saved = pd.read_csv(tmp_path / "ranking.csv")
+    assert saved["train_set"][0] == "bedlam"
+    assert "source" in saved
+
+
+def test_a_ranking_of_runs(runs: Path, tmp_path: Path) -> None:
+    rows = data("analysis", "rank", "--results", runs, "--out", tmp_path / "ranking.csv")
+    assert [row["train_set"] for row in rows] == sorted(LEVELS, key=lambda name: LEVELS[name])
+    first = rows[0]
+    assert first["mpe"] == pytest.approx(np.mean([first[name] for name in TESTS]))
+    assert first["mpe_low"] < first["mpe"] < first["mpe_high"]
+    assert pd.read_csv(tmp_path / "ranking.csv")["mpe_low"][0] == pytest.approx(first["mpe_low"], abs=1e-3)
+    text = call("analysis", "rank", "--results", runs, "--out", tmp_path / "ranking.md").stdout
+    assert "Human3.6M" in text
+    assert "| Rank | Training set |" in (tmp_path / "ranking.md").read_text()
+
+
+@pytest.mark.parametrize("results", [True, False])
+def test_factors_with_a_figure(runs: Path, tmp_path: Path, results: bool) -> None:
+    words = ("--results", runs) if results else ()
+    figure = tmp_path / "factors.png"
+    text = call("analysis", "factors", *words, "--figure", figure, "--by", "scene").stdout
+    assert "appearance" in text
+    assert cv2.imread(str(figure)) is not None
+    rows = data("analysis", "factors", *words)
+    assert {"instances", "appearance", "annotation"} <= {row["factor"] for row in rows}
+
+
+@pytest.fixture
+def no_umap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first two features instead: UMAP compiles itself for 15 seconds."""
+    monkeypatch.setattr(attributes, "_umap", lambda pooled, *_: pooled[:, :2])
+
+
+@pytest.mark.usefixtures("no_umap")
+def test_attributes_of_sets(walks: Path, tmp_path: Path) -> None:
+    hd = HumanData.open(walks)
+    other = hd[4:]
+    other.passport = hd.passport.with_(dataset="mine")
+    test = other.save(tmp_path / "mine.h5")
+    figure = tmp_path / "attributes.png"
+    rows = data("analysis", "attributes", walks, "--test", test)
+    assert {(row["train_set"], row["test_set"]) for row in rows} == {("pw3d", "mine")}
+    assert {"global_orient", "body_pose"} <= {row["attribute"] for row in rows}
+    call("analysis", "attributes", walks, "--test", test, "--figure", figure, "--out", tmp_path / "coverage.csv")
+    assert cv2.imread(str(figure)) is not None
+    assert len(pd.read_csv(tmp_path / "coverage.csv")) == len(rows)
+
+
+def test_selection_under_a_budget(walks: Path, runs: Path, tmp_path: Path) -> None:
+    hd = HumanData.open(walks)
+    hd.passport = hd.passport.with_(dataset="bedlam")
+    better = hd.save(tmp_path / "bedlam.h5")
+    rows = data("analysis", "select", walks, better, "--results", runs, "--budget", "6")
+    assert [row["dataset"] for row in rows] == ["bedlam", "pw3d"]
+    assert sum(row["instances"] for row in rows) <= 6
+    (one,) = data("analysis", "select", walks, better, "--budget", "6", "--sets", "1")
+    assert (one["dataset"], one["rank"]) == ("bedlam", 1)
+
+
+@pytest.mark.usefixtures("no_umap")
+def test_the_report_is_one_page(runs: Path, walks: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    result = call("analysis", "report", "--results", runs, "--out", page, "--data", walks, "--title", "Which?")
+    assert result.stdout.strip() == str(page)
+    text = page.read_text()
+    assert "Which?" in text
+    assert "Human3.6M" in text
+    assert 'src="http' not in text
