@@ -47,11 +47,13 @@ def recordings(root: Path, split: str) -> list[Recording]:
     splits = raw.read_csv(root / "data_splits.csv")
     info = raw.read_csv(root / "data_info_release.csv").set_index("recording_name")
     out = []
-    for name in splits[split].dropna():
+    for name in (str(cell).strip() for cell in splits[split].dropna()):
+        if not name:
+            continue
         if name not in info.index:
             raise DataError(f"recording {name} is not described", path=root / "data_info_release.csv",
                             fix="take data_info_release.csv and data_splits.csv from one release")  # fmt: skip
-        row = info.loc[name]
+        row: Any = info.loc[name]
         genders = tuple(str(row[f"body_idx_{i}"]).split()[1] for i in (0, 1))
         out.append(
             Recording(name, str(row["scene_name"]), int(row["start_frame"]), int(row["end_frame"]),

@@ -15,17 +15,8 @@ from typing import Any
 import numpy as np
 
 from ehps.converters import egobody, raw
-from ehps.converters.base import (
-    Camera,
-    Converter,
-    DatasetCard,
-    Instances,
-    Keypoints,
-    Rigid,
-    Unit,
-    drop,
-    no_instances,
-)
+from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
+from ehps.errors import DataError
 
 CARD = DatasetCard(
     id="egobody_ego",
@@ -103,8 +94,9 @@ class EgoBodyEgo(Converter):
                 "frame_id": frames,
                 "track_id": [f"{recording.name}_{recording.interactee}"] * len(kept),
                 "timestamp": stamps,
+                "pv2world": world_from_pv,
             },
-            misc={"smplx_source": "original"},
+            misc={"smplx_source": "original", "image_shape": [height, width]},
             dropped=dropped,
         )
 
@@ -133,13 +125,15 @@ def timestamp(name: str) -> str:
 
 def read_pv(path: Path) -> tuple[np.ndarray, int, int, dict[str, tuple[np.ndarray, np.ndarray]]]:
     """Principal point, width, height, and per timestamp (focal (2,), pv2world (4, 4)); lost poses left out."""
-    lines = raw.read_lines(path)
-    cx, cy, width, height = (float(v) for v in lines[0].split(",")[:4])
+    lines = [line.strip().rstrip(",").split(",") for line in raw.read_lines(path)]
     cameras = {}
-    for line in lines[1:]:
-        stamp, *rest = line.strip().rstrip(",").split(",")
-        values = np.array(rest[:18], float)
-        pose = values[2:].reshape(4, 4)
-        if abs(np.linalg.det(pose[:3, :3])) > 0.5:
-            cameras[stamp] = (values[:2], pose)
+    try:
+        cx, cy, width, height = (float(value) for value in lines[0][:4])
+        for stamp, *rest in lines[1:]:
+            values = np.array(rest[:18], float)
+            pose = values[2:].reshape(4, 4)
+            if abs(np.linalg.det(pose[:3, :3])) > 0.5:
+                cameras[stamp] = (values[:2], pose)
+    except ValueError as error:
+        raise DataError(f"has a line of another kind ({error})", path=path, fix=raw.AGAIN) from None
     return np.array([cx, cy]), int(width), int(height), cameras

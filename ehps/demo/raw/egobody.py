@@ -61,13 +61,13 @@ def write(
     facing = stage.orientations(rng, pictures, yaw=look.yaw, spread=look.spread, tilt=look.tilt)
     cast = stage.cast(models, params, Rigid(moves[:, :3, :3], moves[:, :3, 3]), picture, pelvis, facing)
 
-    focal = view.focal * (1 + 0.03 * np.sin(np.arange(pictures)))
+    focal = view.focal * (1 + 0.03 * np.sin(np.arange(pictures)))[:, None] * [1, 1.002]
     frames = first + 2 * np.arange(pictures)
     stamps = [f"1327548{frame:011d}" for frame in frames]
     names = [f"{stamp}_frame_{frame:05d}.jpg" for stamp, frame in zip(stamps, frames, strict=True)]
     folder = f"egocentric_color/{recording}/{DATE}"
     paths = [f"{folder}/PV/{name}" for name in names]
-    points = cast.joints[..., :2] / cast.joints[..., 2:] * focal[:, None, None] + view.principal_point
+    points = cast.joints[..., :2] / cast.joints[..., 2:] * focal[:, None] + view.principal_point
     truth = Truth(paths, cast.joints, points, cast.params.gender)
 
     body25, found = keypoints.convert(
@@ -77,7 +77,7 @@ def write(
     (root / folder / "PV").mkdir(parents=True, exist_ok=True)
     cx, cy = view.principal_point
     lines = [f"{cx},{cy},{view.width},{view.height}"]
-    lines += [",".join([stamp, f"{f:.6f}", f"{f:.6f}", *(f"{v:.10f}" for v in pose.ravel())])
+    lines += [",".join([stamp, *(f"{v:.6f}" for v in f), *(f"{v:.10f}" for v in pose.ravel())])
               for stamp, f, pose in zip(stamps, focal, pv2world, strict=True)]  # fmt: skip
     (root / folder / f"{DATE}_pv.txt").write_text("\n".join(lines) + "\n")
     shuffled = rng.permutation(pictures)
@@ -97,7 +97,7 @@ def write(
     _add_to_lists(root, recording, split, interactee, gender, int(frames[0]), int(frames[-1]))
     if painted:
         for k, path in enumerate(paths):
-            own = View(view.height, view.width, float(focal[k]), (float(cx), float(cy)))
+            own = View(view.height, view.width, float(focal[k].mean()), (float(cx), float(cy)))
             stage.paint(root, [path], cast.only(k), own, models, rng, scene=look.scene)
     return truth
 
