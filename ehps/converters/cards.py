@@ -13,9 +13,18 @@ from ehps.converters.base import DatasetCard
 if TYPE_CHECKING:
     import pandas as pd
 
+INDEX = """# Datasets
+
+One page each, written by `python -m ehps.converters.cards` from the cards in `ehps/converters/`. The same is shown by
+`ehps datasets ID`. The first split is the default.
+
+| dataset | id | splits | annotation | data | scene | converts |
+|---|---|---|---|---|---|---|
+"""
+
 
 def overview() -> pd.DataFrame:
-    """One row a dataset: id, name, published training instances, annotation, scene, licence, availability."""
+    """One row a dataset: id, name, published instances of the first split, splits, annotation, data, availability."""
     import pandas as pd
 
     return pd.DataFrame(
@@ -45,6 +54,8 @@ def page(dataset: str) -> str:
     """The dataset's page in Markdown: facts, counts, raw layout, how to get and convert it."""
     card = registry.card(dataset)
     command = f"ehps convert {card.id} RAW --split {card.default_split} --out {card.id}.h5 --body-models DIR"
+    if registry.available(dataset) and hasattr(registry.converter(dataset), "extract_frames"):
+        command += " --frames FRAMES"
     parts = [
         f"# {card.name}",
         _facts(card),
@@ -74,6 +85,9 @@ def _facts(card: DatasetCard) -> str:
         "annotation": card.annotation,
         "data": f"{card.appearance}, {card.scene}; {card.persons} annotated in an image",
     }
+    if card.fps is not None:
+        kept = f", every {card.sampling}th frame is kept" if card.sampling > 1 else ""
+        facts["video"] = f"{card.fps:g} fps{kept}"
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items())])
 
 
@@ -96,12 +110,11 @@ def write_pages(folder: Path) -> None:
     for card in registry.cards():
         (folder / f"{card.id}.md").write_text(page(card.id))
     rows = [
-        f"| [{card.name}]({card.id}.md) | {card.annotation} | {card.appearance} | {card.scene} | "
-        f"{'yes' if registry.available(card.id) else 'not yet'} |"
-        for card in registry.cards()
+        f"| [{row['name']}]({row['id']}.md) | `{row['id']}` | {row['splits']} | {row['annotation']} | {row['data']} | "
+        f"{row['scene']} | {row['converts']} |"
+        for row in overview().to_dict("records")
     ]
-    head = "# Datasets\n\n| dataset | annotation | data | scene | converts |\n|---|---|---|---|---|\n"
-    (folder / "README.md").write_text(head + "\n".join(rows) + "\n")
+    (folder / "README.md").write_text(INDEX + "\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,95 @@
+"""The dataset cards and their views: the table, one dataset, the pages under ``docs/datasets``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ehps.converters import cards, registry
+from ehps.converters.base import DatasetCard
+
+PAGES = Path(__file__).parents[2] / "docs" / "datasets"
+
+SPLITS = {
+    "agora": "train validation",
+    "arctic": "train val test",
+    "bedlam": "train val",
+    "behave": "train test",
+    "chi3d": "train test",
+    "crowdpose": "train val test trainval",
+    "egobody_ego": "train val test",
+    "egobody_kinect": "train val test",
+    "ehf": "val test",
+    "fit3d": "train test",
+    "gta_human2": "train",
+    "h36m": "train test",
+    "humansc3d": "train test",
+    "insta_variety": "train",
+    "lspet": "train test",
+    "mpi_inf_3dhp": "train test",
+    "mpii": "train test",
+    "mscoco": "train val",
+    "mtp": "train val",
+    "muco": "train",
+    "ochuman": "train test",
+    "posetrack": "train val",
+    "prox": "train",
+    "pw3d": "train validation test",
+    "renbody": "train test",
+    "renbody_hires": "train test",
+    "rich": "train val test",
+    "spec": "train test mtp_test",
+    "ssp3d": "train",
+    "synbody": "train",
+    "talkshow": "train val test",
+    "ubody": "train test inter_train inter_test",
+    "up3d": "trainval train val test",
+}
+
+
+def test_all_datasets_are_described_with_their_splits() -> None:
+    assert {card.id: " ".join(card.splits) for card in registry.cards()} == SPLITS
+
+
+@pytest.mark.parametrize("card", registry.cards(), ids=lambda card: card.id)
+def test_a_card_says_all_that_a_user_needs(card: DatasetCard) -> None:
+    assert card.homepage.startswith("http")
+    assert card.licence
+    assert card.paper.count(",") >= 2
+    assert card.annotation
+    assert card.get
+    assert card.needs or card.split_needs
+    assert set(card.split_needs) <= set(card.splits)
+    assert card.body_model in ("smplx", "smplh", "smpl", None)
+    assert card.appearance in ("real", "synthetic") or "," in card.appearance
+    assert card.persons in ("one", "several")
+    assert card.reprojection in ("exact", "fitted", "none")
+    first = card.layout.strip().splitlines()[0]
+    assert "/" in first
+    for note in card.notes:
+        assert note.endswith(".")
+
+
+@pytest.mark.parametrize("dataset", SPLITS)
+def test_the_page_holds_the_facts_of_the_card(dataset: str) -> None:
+    card, page = registry.card(dataset), cards.page(dataset)
+    for fact in (card.name, card.homepage, card.licence, card.paper, card.annotation, card.layout.strip(), card.get):
+        assert fact in page
+    for split, count in card.splits.items():
+        assert f"| {split} | {f'{count:,}' if count else 'not published'} |" in page
+    assert (f"ehps convert {dataset} RAW --split {card.default_split}" in page) == registry.available(dataset)
+    assert all(f"--option {name}=" in page for name in card.options)
+
+
+def test_video_datasets_show_how_to_cut_frames() -> None:
+    assert "--frames" in cards.page("ubody").partition("## Convert")[2]
+    assert "--frames" not in cards.page("bedlam").partition("## Convert")[2]
+
+
+def test_pages_in_the_docs_are_those_of_the_cards(tmp_path: Path) -> None:
+    cards.write_pages(tmp_path)
+    wanted = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    found = {path.name: path.read_text() for path in PAGES.iterdir()}
+    differing = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
+    assert differing == [], "run: python -m ehps.converters.cards"
