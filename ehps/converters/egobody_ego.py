@@ -132,7 +132,7 @@ def read_pv(path: Path) -> tuple[np.ndarray, int, int, dict[str, tuple[np.ndarra
         for stamp, *rest in lines[1:]:
             values = np.array(rest[:18], float)
             pose = values[2:].reshape(4, 4)
-            if abs(np.linalg.det(pose[:3, :3])) > 0.5:
+            if np.isfinite(values).all() and abs(np.linalg.det(pose[:3, :3])) > 0.5:
                 cameras[stamp] = (values[:2], pose)
     except ValueError as error:
         raise DataError(f"has a line of another kind ({error})", path=path, fix=raw.AGAIN) from None
