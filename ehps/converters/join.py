@@ -18,6 +18,8 @@ from ehps.humandata import HumanData, Passport
 from ehps.humandata import passport as passports
 from ehps.humandata.atomic import write_error
 
+BODILESS: dict[str, Any] = dict.fromkeys(("body_model", "body_model_version", "num_betas", "gender", "flat_hand_mean"))
+
 
 def join_parts(
     parts: PartsFolder,
@@ -48,7 +50,7 @@ def join_parts(
         if name not in columns:
             have = sum(name in part.columns for _, part in filled)
             report.absent[name] = f"only {have} of {len(filled)} units have it"
-    passport = passports.merge([Passport.from_dict(part.passport) for _, part in filled])
+    passport = _passport([part for _, part in filled])
     misc = _common_misc([part.misc for _, part in filled])
     card = replace(card, reprojection=misc.get("reprojection", card.reprojection))
     report.certificate = certificate.summary(_measured(paths, columns), card)
@@ -64,6 +66,14 @@ def join_parts(
         os.replace(joined, report.out)
     except OSError as error:
         raise write_error(error, report.out) from error
+
+
+def _passport(parts: Sequence[Part]) -> Passport:
+    """What holds for all parts; nothing about bodies when some part has none, as no column of bodies is taken then."""
+    stated = [Passport.from_dict(part.passport) for part in parts]
+    if any(passport.body_model is None for passport in stated):
+        stated = [passport.with_(**BODILESS) for passport in stated]
+    return passports.merge(stated)
 
 
 def _measured(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any]:
