@@ -132,7 +132,7 @@ def factors(
 
 
 def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "appearance") -> Figure:
-    """Rank (best on top) against number of instances (logarithmic), coloured by one attribute.
+    """Rank (best on top) against number of instances, coloured by one attribute; logarithmic over more than a decade.
 
     Raises
     ------
@@ -151,7 +151,8 @@ def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "app
             marker = figures.MARKERS[number % len(figures.MARKERS)]
             x, y = part["instances"].to_numpy(float), part["rank"].to_numpy(float)
             axes.scatter(x, y, s=34, c=colour, marker=marker, label=level, zorder=3)
-        axes.set_xscale("log")
+        if len(frame) and frame["instances"].max() > 10 * frame["instances"].min():
+            axes.set_xscale("log")
         middle = np.sqrt(frame["instances"].min() * frame["instances"].max()) if len(frame) else 1
         for name, x, y in zip(labels(frame), frame["instances"], frame["rank"], strict=True):
             right = x <= middle
