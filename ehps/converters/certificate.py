@@ -37,6 +37,7 @@ MEASURES = (
 )
 COLUMNS = (*(f"certificate/{name}" for name in MEASURES), "certificate/behind_camera", "certificate/finite")
 PERCENTILES = (1, 50, 90, 99)
+UPSIDE_DOWN = 0.3  # people who lie on the side are around 0
 
 
 def measure(
@@ -226,7 +227,7 @@ def problems(found: Mapping[str, Any], card: DatasetCard, *, virtual: bool = Fal
     if not 0.3 <= (depth := level("depth_m")) <= far and np.isfinite(depth):
         out.append(f"half of the people are {'beyond' if depth > far else 'nearer than'} {depth:.2f} m of the camera: "
                    "check units and frame")  # fmt: skip
-    if level("up_y") > 0:
+    if level("up_y") > UPSIDE_DOWN:
         out.append("most people stand on their heads in the camera frame (y must point down)")
     if found["rows_with_joints_behind_camera"] > 0.05 * rows:
         out.append(f"{found['rows_with_joints_behind_camera']} of {rows} people have joints behind the camera")

@@ -69,6 +69,7 @@ def test_units_and_frames_show_without_any_2d_points() -> None:
     assert "behind the camera" in told(rows(5, names=smplx, points3d=pelvis_at(-4)))
     assert "on their heads" in told(rows(5, orient=np.zeros((5, 3))))
     assert "on their heads" not in told(rows(5, orient=np.tile([np.pi, 0, 0], (5, 1))))
+    assert "on their heads" not in told(rows(5, orient=np.tile([0, 0, np.radians(80)], (5, 1))))  # on the side
 
 
 def test_points_that_nobody_knows_are_neither_near_nor_behind_the_camera() -> None:
