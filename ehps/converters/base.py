@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.body.params import BodyParams
+from ehps.errors import UsageError
 
 Array = npt.NDArray[Any]
 
@@ -137,7 +138,9 @@ class Instances:
     dropped : reason -> what was left out (names), counted in the report.
     notes : what the user should know about this unit (a fit file that was not there), shown once in the report.
     solve_translation : the dataset gives orientation but no place of a person in the camera frame: the pipeline solves
-        ``transl`` from ``keypoints2d`` and the intrinsics, and notes the residual in ``meta/transl_residual_px``.
+        ``transl`` from ``keypoints2d`` and the (undistorted) intrinsics. ``meta/transl_residual_px`` is the distance
+        that is left, NaN where there is no solution; ``meta/transl_valid`` is False there and beyond 20 px. Own
+        3D points then need the right orientation only.
     min_joints_inside : rows with fewer of the first 22 model joints inside the image are dropped, as are rows with
         a joint behind the camera when this is above 0.
     """
@@ -183,6 +186,23 @@ class Converter:
     options: Mapping[str, str] = field(default_factory=dict)
 
     card: ClassVar[DatasetCard]
+
+    @property
+    def body_model(self) -> str | None:
+        """Kind of body model that the fits need: the card's, unless an option chooses fits of another kind."""
+        return self.card.body_model
+
+    def option(self, name: str, values: Sequence[str]) -> str:
+        """What was chosen for an option, the first of ``values`` by default.
+
+        Raises
+        ------
+        UsageError : something else was chosen.
+        """
+        chosen = self.options.get(name, values[0])
+        if chosen not in values:
+            raise UsageError(f"{name}={chosen}: {self.card.name} ({self.split}) has {', '.join(values)}")
+        return chosen
 
     def units(self) -> list[Unit]:
         """What to read, in the order of the rows. Only names and paths: no annotation is opened here

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ehps.converters import layout, registry
-from ehps.converters.base import Converter, DatasetCard, Unit
+from ehps.converters.base import Converter, Unit
 from ehps.converters.images import ImageIndex
 from ehps.converters.join import join_parts
 from ehps.converters.parts import Part, PartsFolder
@@ -75,7 +75,7 @@ def convert(
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit}: give at least 1")
     layout.check(cls.card, converter.root, converter.split)
-    bodies = _body_folder(body_models, cls.card)
+    bodies = _body_folder(body_models, converter.body_model)
     units = converter.units()
     if not units:
         raise DataError(f"nothing to read for split {converter.split}", path=raw, fix="check that all is unpacked")
@@ -130,13 +130,13 @@ def _converter(cls: type[Converter], raw: Path, split: str | None, options: Mapp
     return cls(raw, split, dict(options))
 
 
-def _body_folder(given: Path | str | None, card: DatasetCard) -> Path | None:
+def _body_folder(given: Path | str | None, kind: str | None) -> Path | None:
     from ehps.body.files import body_models_folder
     from ehps.converters.bodies import Bodies
 
     folder = body_models_folder(given)
-    if folder is not None and card.body_model is not None:
-        Bodies(folder).check(card.body_model)
+    if folder is not None and kind is not None:
+        Bodies(folder).check(kind)
     return folder
 
 
@@ -233,7 +233,8 @@ class _Progress:
 def _report(job: Job, units: Sequence[Unit], found: Mapping[int, Part], bad: Sequence[BadUnit], reused: int) -> Report:
     card, split = job.converter.card, job.converter.split
     report = Report(card.id, split, job.out, units=len(found) + len(bad), bad=list(bad), reused=reused)
-    report.published = card.splits.get(split)
+    if not job.converter.options:  # published numbers are those of the default options
+        report.published = card.splits.get(split)
     for _, part in sorted(found.items()):
         report.found += part.found
         report.written += part.rows
@@ -241,7 +242,7 @@ def _report(job: Job, units: Sequence[Unit], found: Mapping[int, Part], bad: Seq
             report.dropped.setdefault(reason, []).extend(names)
         report.absent = part.absent | report.absent
         report.notes += [note for note in part.notes if note not in report.notes]
-    if job.bodies is None and report.absent and card.body_model is not None:
+    if job.bodies is None and report.absent and job.converter.body_model is not None:
         report.notes.insert(0, "converted without body models: see which columns are absent")
     if job.limit is not None:
         report.written = min(report.written, job.limit)

@@ -57,7 +57,7 @@ def _code(cls: type) -> str:
 def _models(job: Job) -> dict[str, str]:
     from ehps.converters.bodies import Bodies
 
-    kind = job.converter.card.body_model
+    kind = job.converter.body_model
     if job.bodies is None or kind is None:
         return {}
     found = {}
