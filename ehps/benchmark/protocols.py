@@ -206,6 +206,17 @@ def names() -> tuple[str, ...]:
     return tuple(_REGISTRY)
 
 
+def table_markdown() -> str:
+    """The registered protocols as a Markdown table; what they do in words is in their docstrings above."""
+    lines = ["| protocol | truth | primary number | all numbers | rows tested | matching |", "| --- " * 6 + "|"]
+    for p in _REGISTRY.values():
+        rows = "all" if p.step == 1 else f"every {p.step}th" + (f" of each {p.step_per}" if p.step_per else "")
+        rows += f" with {', '.join(p.valid)}" if p.valid else ""
+        cells = (f"`{p.name}`", p.truth, f"{p.primary[1]} {p.primary[0]}", ", ".join(p.metrics), rows, p.matching)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def get(spec: str | Protocol) -> Protocol:
     """A protocol by name, with changes in brackets: ``ubody-intra``, ``ubody-intra[step=1]``.
 

@@ -220,7 +220,7 @@ def report(
     """One self-contained HTML page with all of it."""
     from ehps.analysis import attributes as study
     from ehps.analysis import factors, published, ranking
-    from ehps.analysis.curves import read_curves
+    from ehps.analysis.curves import LOG, read_curves
     from ehps.analysis.report import ReportInputs
     from ehps.analysis.report import report as write
     from ehps.benchmark import results as runs
@@ -240,6 +240,6 @@ def report(
         samples=samples,
         embeddings={name: study.embed(samples, name) for name in present},
         conversions=reports,
-        training=read_curves(results),
+        training=read_curves(results) if any(results.rglob(LOG)) else None,
     )
     click.echo(write(inputs, out))
