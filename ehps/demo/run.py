@@ -143,6 +143,7 @@ def _analyse(
 ) -> tuple[pd.DataFrame, Path]:
     """Tables and figures below ``analysis/``, and the report page."""
     from ehps.analysis import attributes, factors, figures, published, ranking, select, tables
+    from ehps.analysis.benchmarks import benchmarks_in
     from ehps.analysis.curves import read_curves
     from ehps.analysis.report import ReportInputs, report
     from ehps.converters import registry
@@ -151,7 +152,7 @@ def _analyse(
     folder = out / "analysis"
     folder.mkdir(parents=True, exist_ok=True)
     sizes = {entry.dataset: len(HumanData.open(_data(out, entry))) for entry in TRAIN}
-    ranked = ranking.rank(results, errors)
+    ranked = ranking.rank(results, errors, benchmarks=benchmarks_in(results))
     ranked["instances"] = ranked["train_set"].map(sizes)
     shown = ranking.presentable(ranked)
     for suffix in ("md", "csv", "tex"):

@@ -112,3 +112,22 @@ def test_a_missing_and_a_broken_picture_are_named(tmp_path: Path) -> None:
     (tmp_path / "c.jpg").write_bytes(encoded[: len(encoded) // 3])
     with pytest.raises(DataError, match=r"c\.jpg: not a readable image"):
         crops.crop(tmp_path / "c.jpg", box, (8, 8))
+
+
+def test_kept_pictures_give_the_same_crops_and_are_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8))
+    box, kept = np.array([50, 20, 120, 160], float), crops.Kept(megabytes=1)
+    fresh, matrix, size = crops.crop(path, box, (64, 48), antialias=True)
+    for _ in range(2):
+        again, same_matrix, same_size = crops.crop(path, box, (64, 48), antialias=True, kept=kept)
+        assert (again == fresh).all()
+        assert (same_matrix == matrix).all()
+        assert same_size == size
+        path.unlink(missing_ok=True)  # the second time it can only come from memory
+
+
+def test_no_more_is_kept_than_there_is_room(tmp_path: Path) -> None:
+    kept = crops.Kept(megabytes=0.1)
+    kept.add(tmp_path / "large.png", np.zeros((300, 300, 3), np.uint8), 1, (300, 300))
+    assert kept.get(tmp_path / "large.png", 1) is None
