@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ehps.body.params import BodyParams, smpl_params, smplx_params
 from ehps.converters import raw
-from ehps.converters.base import Camera
+from ehps.converters.base import Camera, drop
 
 Array = npt.NDArray[Any]
 Records = Sequence[dict[str, Any]]
@@ -25,16 +25,29 @@ SMPLX = {"root_pose": 3, "body_pose": 63, "lhand_pose": 45, "rhand_pose": 45, "j
          "expr": 10, "trans": 3}  # fmt: skip
 
 
-def chosen(folder: Path, names: Sequence[str], options: Mapping[str, str]) -> tuple[dict[str, Any] | None, list[str]]:
+def chosen(
+    folder: Path, names: Sequence[str], options: Mapping[str, str]
+) -> tuple[Mapping[str, Any] | None, list[str]]:
     """The fits in the first of ``names`` that is in ``folder``; None, with a note for the report, when ``fits=none``
     was asked for or there are none."""
     if options.get("fits") == "none":
         return None, ["fits=none was asked for: keypoints and boxes only"]
     for name in names:
         if (path := folder / name).is_file():
-            return raw.read_json(path), []
+            return raw.keyed_json(path), []
     why = f"{names[0]} is absent" if names else "none exist for this split"
     return None, [f"no fits ({why}): keypoints and boxes only"]
+
+
+def with_fit(
+    people: Records, fits: Mapping[str, Any] | None, dropped: dict[str, list[str]], reason: str
+) -> tuple[Records, Records]:
+    """Annotations that have a fit, and the fits; the others are counted. All, and no fits, where ``fits`` is None."""
+    if fits is None:
+        return people, []
+    drop(dropped, reason, (str(a["id"]) for a in people if str(a["id"]) not in fits))
+    people = [a for a in people if str(a["id"]) in fits]
+    return people, [fits[str(a["id"])] for a in people]
 
 
 def smplx(records: Records) -> tuple[BodyParams, Camera]:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ehps.converters.keyed_json import KeyedJson, keyed_json
 from ehps.errors import DataError
 from ehps.humandata import pickles
 from ehps.humandata.keypoints import names as _names
 from ehps.humandata.pickles import CHUMPY, PANDAS, SCIPY_SPARSE, TORCH, Allow
+from ehps.humandata.restricted_joblib import load_joblib
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +32,12 @@ __all__ = [
     "PANDAS",
     "SCIPY_SPARSE",
     "TORCH",
+    "KeyedJson",
     "basename",
     "first_existing",
+    "keyed_json",
     "listing",
+    "load_joblib",
     "load_npy",
     "load_npz",
     "load_pkl",
@@ -144,6 +149,13 @@ def _bytes(path: Path | str) -> bytes:
 def column(records: Sequence[dict[str, Any]], key: str, default: Any = 0) -> Array:
     """(N,) or (N, k) values of one key of N records; ``default`` where a record lacks it."""
     return np.array([record.get(key, default) for record in records])
+
+
+def labelled(records: Sequence[dict[str, Any]], count: int) -> Array:
+    """(N, count, 3) ``keypoints`` of COCO-style records; confidence 1 where labelled at all (visible or hidden)."""
+    points = column(records, "keypoints").reshape(len(records), count, 3).astype(float)
+    points[..., 2] = points[..., 2] > 0
+    return points
 
 
 def texts(values: Any) -> list[str]:

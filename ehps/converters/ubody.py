@@ -7,7 +7,7 @@ Source: Lin et al., "One-Stage 3D Whole-Body Mesh Recovery with Component Aware 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class UBody(Converter):
 
     def read(self, unit: Unit) -> Instances:
         coco = raw.read_json(unit.path / "keypoint_annotation.json")
-        fits = raw.read_json(unit.path / "smplx_annotation.json")
+        fits = raw.keyed_json(unit.path / "smplx_annotation.json")
         images = {image["id"]: image for image in coco["images"]}
         names = {key: image["file_name"].lstrip("/") for key, image in images.items()}
         dropped: dict[str, list[str]] = {}
@@ -112,7 +112,7 @@ def video(file_name: str) -> str:
 
 
 def keep_people(
-    annotations: Sequence[dict[str, Any]], fits: dict[str, Any], dropped: dict[str, list[str]]
+    annotations: Sequence[dict[str, Any]], fits: Mapping[str, Any], dropped: dict[str, list[str]]
 ) -> list[dict[str, Any]]:
     """Usable annotations; crowds, unlabelled and invalid people, and those without a fit are counted."""
     reasons = (

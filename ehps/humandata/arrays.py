@@ -111,13 +111,19 @@ def read_npy(file: IO[bytes], where: str, *, size: int | None = None, allow: Seq
         raise DataError(f"has not the size that its header {shape} {dtype} says", path=where, fix=DAMAGED)
     out = np.empty(count, dtype)
     if out.nbytes:
-        _fill(file, memoryview(out.view(np.uint8)) if dtype.itemsize else memoryview(b""), where)
+        fill(file, memoryview(out.view(np.uint8)) if dtype.itemsize else memoryview(b""), where)
     file.read(1)  # reaching the end makes the zip module compare the checksum
     check_text(out)
     return out.reshape(shape, order="F" if fortran else "C")
 
 
-def _fill(file: IO[bytes], target: memoryview, where: str) -> None:
+def fill(file: IO[bytes], target: memoryview, where: str) -> None:
+    """Read as many bytes as ``target`` has room for.
+
+    Raises
+    ------
+    DataError : the file ends before.
+    """
     done = 0
     while done < len(target):
         data = file.read(min(CHUNK, len(target) - done))
