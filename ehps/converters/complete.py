@@ -175,7 +175,8 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
             columns[name] = own.points.astype(np.float32)
             keypoint_names[name] = point_names(own.convention)
     if body is not None:
-        columns |= columns_of.body_columns(body)
+        made = columns_of.body_columns(body)
+        columns |= {name: value for name, value in made.items() if name not in account.absent}
     columns |= columns_of.meta(rows, body)
     columns |= {name: as_values(value, name) for name, value in rows.columns.items()}
     columns |= _certificate(posed, box, context)
@@ -235,7 +236,7 @@ def _certificate(posed: Posed, box: Array | None, context: Context) -> dict[str,
         points2d=posed.points2d,
         points3d=posed.points3d,
         own2d=rows.keypoints2d,
-        own3d=own_points3d(rows),
+        own3d=own_points3d(posed),
         boxes=box,
         size=np.asarray(rows.size),
         two_routes=posed.two_routes,

@@ -59,7 +59,6 @@ SCANNER_TO_CAMERA = Rigid(
 )
 SIZE = (1200, 1600)  # height, width
 VERTICES = 10475
-OPENPOSE = ("pose_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", "face_keypoints_2d")
 BOXES = {"bbox": "body_bbox", "face_bbox": "face_bbox", "lhand_bbox": "lefthand_bbox", "rhand_bbox": "righthand_bbox"}
 
 
@@ -112,10 +111,8 @@ class EHF(Converter):
     def _detections(self, frame: str) -> np.ndarray:
         """(137, 3) OpenPose points with their confidences; zeros where nothing was detected."""
         path = self.root / f"{frame}_2Djnt.json"
-        people = raw.read_json(path)["people"] if path.is_file() else []
-        if not people:
-            return np.zeros((137, 3))
-        return np.concatenate([np.reshape(people[0][key], (-1, 3)) for key in OPENPOSE])
+        people = raw.openpose_people(path) if path.is_file() else np.zeros((0, 137, 3))
+        return people[0] if len(people) else np.zeros((137, 3))
 
     def _boxes(self, frames: list[str]) -> dict[str, Any]:
         """The (N, 4) boxes of ``EHF.json``, none without that file."""

@@ -15,9 +15,11 @@ import numpy.typing as npt
 from ehps.body import cameras, rigid
 from ehps.body.params import BodyParams
 from ehps.body.topology import TOPOLOGY
+from ehps.converters import translation
 from ehps.converters.base import Instances, Keypoints
 from ehps.converters.bodies import Bodies, picked_of_meshes
 from ehps.converters.rows import Account, take
+from ehps.humandata.keypoints import mapping
 from ehps.humandata.keypoints import names as point_names
 
 Array = npt.NDArray[Any]
@@ -87,9 +89,13 @@ def pose(rows: Instances, bodies: Bodies | None, account: Account) -> Posed:
     return posed
 
 
-def own_points3d(rows: Instances) -> Keypoints | None:
+def own_points3d(posed: Posed) -> Keypoints | None:
     """The 3D points that joints of parameters must agree with: the dataset's own, or those that are vertices of its
-    meshes where it has both meshes and parameters."""
+    meshes where it has both meshes and parameters. Where the dataset does not know the place, its points are put where
+    the joints are."""
+    rows = posed.rows
+    if rows.keypoints3d is not None and rows.solve_translation and posed.points3d is not None:
+        return _placed_like(rows.keypoints3d, posed.points3d, posed.names)
     if rows.keypoints3d is not None or rows.body is None or rows.vertices is None:
         return rows.keypoints3d
     points, known = picked_of_meshes(rows.vertices)
@@ -126,7 +132,8 @@ def _with_models(rows: Instances, body: BodyParams, bodies: Bodies, account: Acc
         w = rows.world_to_camera
         moved = rigid.apply(bodies.joints(shaped), w.rotation, w.translation)
         two_routes = np.linalg.norm(moved[:, STILL] - points[:, STILL], axis=2).max(axis=1, initial=0)
-    return Posed(rows, stored, body.kind, _homogeneous(points), None, two_routes, bodies.heights(shaped))
+    posed = Posed(rows, stored, body.kind, _homogeneous(points), None, two_routes, bodies.heights(shaped))
+    return _at_its_place(posed, account) if rows.solve_translation else posed
 
 
 def _without_models(rows: Instances, body: BodyParams, account: Account) -> Posed:
@@ -134,7 +141,12 @@ def _without_models(rows: Instances, body: BodyParams, account: Account) -> Pose
     kind = body.kind
     for name in (f"keypoints2d_{kind}", f"keypoints3d_{kind}"):
         account.absent[name] = NO_MODELS
-    if rows.world_to_camera is not None:
+    if rows.solve_translation:
+        account.absent[f"{kind}/transl"] = f"{NO_MODELS}, and translations are solved from joints"
+        if rows.world_to_camera is not None:
+            move, zero = rows.world_to_camera, np.zeros((len(rows), 3))
+            body = rigid.to_camera(body, move.rotation, move.translation, zero)
+    elif rows.world_to_camera is not None:
         account.absent[f"{kind}/*"] = f"{NO_MODELS}, and the move to the camera frame needs the rest pelvis"
         return Posed(rows)
     for name in ("left_hand_pose", "right_hand_pose"):
@@ -181,6 +193,47 @@ def _in_camera(rows: Instances, body: BodyParams, bodies: Bodies, account: Accou
         )
         moved = moved.with_(transl=transl)
     return moved.with_(transl=transl, betas_extra=body.betas_extra), moved
+
+
+def _at_its_place(posed: Posed, account: Account) -> Posed:
+    """Bodies and joints where the dataset's 2D points put them; zeros where these do not say it."""
+    rows, body, joints = posed.rows, posed.body, posed.points3d
+    assert body is not None
+    assert joints is not None
+    pelvis = joints[:, :1, :3].astype(float)
+    if rows.keypoints2d is None or rows.camera is None:
+        found = translation.nowhere(len(rows))
+    else:
+        own = rows.keypoints2d
+        into, taken = translation.shared_joints(point_names(own.convention), posed.names)
+        relative = joints[:, into, :3] - pelvis
+        found = translation.solve(relative, own.points[:, taken], rows.camera.focal, rows.camera.principal_point)
+    solved = found.solved[:, None]
+    shift = found.pelvis - pelvis[:, 0]
+    moved = joints + np.column_stack([shift, np.zeros(len(rows))])[:, None]
+    if not found.solved.all():
+        account.note("people whose place could not be solved have transl 0 and joints without confidence")
+    if not found.valid[found.solved].all():
+        account.note(f"people whose joints are over {translation.DOUBTFUL_PX:.0f} px from their 2D points are kept: "
+                     "meta/transl_valid is false")  # fmt: skip
+    meta = {"transl_residual_px": found.residual, "transl_valid": found.valid}
+    return replace(
+        posed,
+        rows=replace(rows, meta=rows.meta | meta),
+        body=body.with_(transl=np.where(solved, body.transl + shift, 0)),
+        points3d=np.where(solved[..., None], moved, 0).astype(np.float32),
+    )
+
+
+def _placed_like(own: Keypoints, joints: Array, names: tuple[str, ...]) -> Keypoints:
+    """The points, each row shifted to the middle of the joints that it shares."""
+    into, taken = mapping(own.convention, names, approximate=True)
+    theirs, ours = own.points[:, taken], joints[:, into]
+    used = ((theirs[..., 3] > 0) & (ours[..., 3] > 0))[..., None]
+    shift = np.where(used, ours[..., :3] - theirs[..., :3], 0).sum(1) / np.maximum(used.sum(1), 1)
+    points = own.points.copy()
+    points[..., :3] += shift[:, None]
+    return Keypoints(points, own.convention)
 
 
 def _homogeneous(points: Array) -> Array:

@@ -124,6 +124,8 @@ _META = (
     Field("righthand_valid", ("N",), "bool", "", "the right hand is annotated"),
     Field("face_valid", ("N",), "bool", "", "the face is annotated"),
     Field("smplx_valid", ("N",), "bool", "", "the body parameters are usable"),
+    Field("transl_valid", ("N",), "bool", "", "a translation that was solved from 2D points puts the joints on them"),
+    Field("transl_residual_px", ("N",), _F, "pixel", "distance that is left between them, NaN if there is no solution"),
 )  # fmt: skip
 
 _CERTIFICATE = (
