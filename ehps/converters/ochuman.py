@@ -1,7 +1,28 @@
-"""OCHuman: photographs of heavily occluding people with EFT SMPL fits."""
+"""OCHuman: photographs of heavily occluding people with EFT SMPL fits.
 
-from ehps.converters.base import DatasetCard
+The lists of the fits are EFT's own halves, unrelated to OCHuman's val and test. The square boxes of the fits may lie
+beside the people they belong to, so boxes are made from the projected joints.
+Source: Zhang et al., CVPR 2019; Joo et al., 3DV 2021 (EFT).
+"""
 
+from __future__ import annotations
+
+from itertools import compress
+
+import numpy as np
+
+from ehps.converters import eft, raw, wholebody
+from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
+
+SPLITS = {"train": 2_495, "test": 1_783, "val": None}
+FITS = {
+    split: tuple(f"{folder}OCHuman_{split}_ver10.json" for folder in ("eft_fit/", "", "annotations/"))
+    for split in ("train", "test")
+}
+LISTS = {
+    split: tuple(f"{folder}ochuman_coco_format_{split}_range_0.00_1.00.json" for folder in ("", "annotations/"))
+    for split in ("val", "test")
+}
 CARD = DatasetCard(
     id="ochuman",
     name="OCHuman",
@@ -14,14 +35,53 @@ CARD = DatasetCard(
     appearance="real",
     scene="in the wild, occluded",
     persons="several",
-    splits={"train": 2_495, "test": 1_783},
+    splits=SPLITS,
     layout="""
 ochuman/
   images/000001.jpg
   eft_fit/OCHuman_{train,test}_ver10.json                     (or in the root or annotations/)
-  ochuman_coco_format_{val,test}_range_0.00_1.00.json         optional
+  ochuman_coco_format_{val,test}_range_0.00_1.00.json         (or in annotations/; for val, and test with fits=none)
 """,
     needs=("images",),
-    get=("request the images as the homepage says, fits with the download script of github.com/facebookresearch/eft"),
+    split_needs={split: (" | ".join(FITS.get(split, ()) + LISTS.get(split, ())),) for split in SPLITS},
+    get="request the images as the homepage says; fits with the download script of github.com/facebookresearch/eft",
+    options={"fits": "eft (default for train and test), or none: OCHuman's own test list, 2D only"},
     reprojection="fitted",
+    notes=(
+        "train and test are EFT's own halves of the fits; val is OCHuman's own list and has no fits.",
+        "Cameras are virtual, one a person: translations are derived from weak perspective and not metric.",
+    ),
 )
+
+
+class OCHuman(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        choices = ("eft",) * (self.split in FITS) + ("none",) * (self.split in LISTS)
+        places = FITS if self.option("fits", choices) == "eft" else LISTS
+        return [Unit(self.split, raw.first_existing(self.root, places[self.split]))]
+
+    def read(self, unit: Unit) -> Instances:
+        if unit.path.name.startswith("OCHuman_"):
+            return eft.read(unit.path, lambda name: f"images/{raw.basename(name)}")
+        coco = raw.read_json(unit.path)
+        images = {image["id"]: image for image in coco["images"]}
+        labelled = [any(a["keypoints"][2::3]) for a in coco["annotations"]]
+        people = list(compress(coco["annotations"], labelled))
+        dropped: dict[str, list[str]] = {}
+        unlabelled = (str(a["id"]) for a, seen in zip(coco["annotations"], labelled, strict=True) if not seen)
+        drop(dropped, "no labelled joint", unlabelled)
+        if not people:
+            return no_instances(dropped)
+        own = [images[a["image_id"]] for a in people]
+        return Instances(
+            image_path=[f"images/{image['file_name']}" for image in own],
+            size=np.array([[image["height"], image["width"]] for image in own]),
+            bbox=raw.column(people, "bbox").astype(float),
+            keypoints2d=wholebody.body_keypoints(people),
+            meta={"annotation_id": raw.column(people, "id"), "image_id": raw.column(people, "image_id")},
+            misc={"bbox_source": "provide_by_dataset"},
+            dropped=dropped,
+            notes=["OCHuman's own list has no fits: keypoints and boxes only"],
+        )

@@ -38,6 +38,13 @@ def keypoints(annotations: Sequence[dict[str, Any]]) -> Keypoints:
     return Keypoints(points, "coco_wholebody")
 
 
+def body_keypoints(annotations: Sequence[dict[str, Any]]) -> Keypoints:
+    """The 17 points of COCO of each person, with confidences as in :func:`keypoints`."""
+    points = raw.column(annotations, "keypoints").reshape(len(annotations), 17, 3).astype(float)
+    points[..., 2] = points[..., 2] > 0
+    return Keypoints(points, "coco")
+
+
 def part_boxes(annotations: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """(N, 5) boxes of face and hands; confidence 0 where the part is invalid or its box empty."""
     boxes = {}

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from ehps.converters.lspet import LSPET
+from ehps.converters.pipeline import convert
+from ehps.converters.report import Report
+from ehps.errors import DataError
+from ehps.humandata import HumanData
+from ehps.humandata.keypoints import names
+from tests.raw import eft, faults
+from tests.raw.checks import assert_boxes_hold_the_visible_joints, assert_joints_are_the_truth, nearest, truncate
+from tests.raw.lspet import Tree, write_fixture
+from tests.samples import samples
+
+LIST = "eft_fit/LSPet_train_ver10.json"
+
+Pair = tuple[HumanData, Report]
+
+
+def run(root: Path, out: Path, models: Path | None, dataset: Any = "lspet", **options: Any) -> Report:
+    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Tree:
+    """Read-only."""
+    return write_fixture(tmp_path_factory.mktemp("raw") / "lspet", body_models, np.random.default_rng(12))
+
+
+@pytest.fixture(scope="module")
+def converted(tree: Tree, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
+    out = tmp_path_factory.mktemp("out") / "train.h5"
+    report = run(tree.root, out, body_models)
+    return HumanData.open(out), report
+
+
+@pytest.fixture
+def own(tree: Tree, tmp_path: Path) -> Path:
+    """A copy of the tree that a test may damage."""
+    return Path(shutil.copytree(tree.root, tmp_path / "lspet"))
+
+
+def test_joints_are_those_of_the_raw_fits(tree: Tree, converted: Pair, body_models: Path) -> None:
+    hd, report = converted
+    assert_joints_are_the_truth(hd, tree.truth, body_models)
+    assert nearest(hd, tree.truth) == [0, 1, 2, 3]
+    away = np.linalg.norm(hd["keypoints2d_smpl"][..., :2] - tree.fits.weak_points(), axis=2)
+    assert away.max() < 4
+    assert (report.found, report.written, report.published) == (4, 4, 2_946)
+    assert (report.dropped, report.problems, report.notes) == ({}, [], [])
+
+
+def test_points_that_nobody_annotated_do_not_count(tree: Tree, converted: Pair) -> None:
+    hd, _ = converted
+    own = hd["keypoints2d_original"]
+    raw = np.array([record["gt_keypoint_2d"] for record in tree.fits.records])[:, 25:]
+    assert hd.keypoint_names["keypoints2d_original"] == names("smpl_24")
+    width, height = hd["meta/width"][:, None], hd["meta/height"][:, None]
+    x, y, flag = np.moveaxis(raw, 2, 0)
+    inside = (x > 0) & (y > 0) & (x < width) & (y < height)
+    assert (own[..., 2] == flag * inside).all()
+    assert own[1, [0, 6, 11], 2].tolist() == [0, 0, 0]  # marked as seen in the file
+    assert own[1, :14, 2].sum() == 11
+    np.testing.assert_allclose(own[..., :2], raw[..., :2], rtol=1e-6)
+
+
+def test_boxes_are_made_from_the_joints(converted: Pair) -> None:
+    hd, _ = converted
+    assert_boxes_hold_the_visible_joints(hd)
+    assert hd.misc["bbox_source"] == "keypoints2d_smpl"
+    assert hd["bbox_xywh"][2, 3] < 333 + 1e-3 < 520
+
+
+def test_facts_of_the_file(tree: Tree, converted: Pair) -> None:
+    hd, _ = converted
+    for column, key in (("pred_cam", "parm_cam"), ("bbox_center", "bbox_center"), ("bbox_scale", "bbox_scale")):
+        np.testing.assert_allclose(hd[f"meta/{column}"], [record[key] for record in tree.fits.records], rtol=1e-6)
+    assert np.stack([hd["meta/height"], hd["meta/width"]], 1).tolist() == [
+        [400, 300], [600, 800], [333, 500], [600, 800]
+    ]  # fmt: skip
+    assert (hd.misc["smpl_source"], hd.misc["cam_param_type"]) == ("eft", "eft_camera")
+    assert (hd.passport.body_model, hd.passport.focal, hd.passport.gender) == ("smpl", "virtual", "neutral")
+    assert hd["meta/gender"].tolist() == ["neutral"] * 4
+    assert hd.validate() == []
+
+
+# -- splits and releases --------------------------------------------------------------------------------------
+
+
+def test_the_test_half(tree: Tree, tmp_path: Path, body_models: Path) -> None:
+    report = run(tree.root, tmp_path / "x.h5", body_models, split="test")
+    assert_joints_are_the_truth(HumanData.open(tmp_path / "x.h5"), tree.truth[[0]], body_models)
+    assert report.published == 2_433
+
+
+@pytest.mark.parametrize("folder", ["hr-lspet", "images"])
+def test_pictures_one_level_down_are_found(own: Path, tmp_path: Path, folder: str) -> None:
+    (own / folder).mkdir()
+    for picture in own.glob("im*.png"):
+        picture.rename(own / folder / picture.name)
+    run(own, tmp_path / "x.h5", None)
+    assert HumanData.open(tmp_path / "x.h5")["image_path"][0] == f"{folder}/im00492.png"
+
+
+@pytest.mark.parametrize("place", ["LSPet_fit/LSPet_ver01.json", "LSPet_ver01.json"])
+def test_the_older_list_does_for_train_and_is_said_to_be_old(own: Path, tmp_path: Path, place: str) -> None:
+    (own / "LSPet_fit").mkdir()
+    (own / LIST).rename(own / place)
+    report = run(own, tmp_path / "x.h5", None)
+    assert any("older, unfiltered" in note for note in report.notes)
+    (own / "eft_fit/LSPet_test_ver10.json").unlink()
+    with pytest.raises(DataError, match=r"LSPet_test_ver10\.json"):
+        run(own, tmp_path / "x.h5", None, split="test")
+
+
+def test_the_original_low_resolution_pictures_are_refused(own: Path, tmp_path: Path) -> None:
+    for picture in own.glob("im*.png"):
+        assert cv2.imwrite(str(picture.with_suffix(".jpg")), np.zeros((60, 80, 3), np.uint8))
+        picture.unlink()
+    with pytest.raises(DataError, match="hr-lspet") as caught:
+        run(own, tmp_path / "x.h5", None)
+    assert "high-resolution" in str(caught.value)
+
+
+def test_the_real_picture_beside_the_original_release(tmp_path: Path, body_models: Path) -> None:
+    root = Path(shutil.copytree(samples("lspet"), tmp_path / "lspet"))
+    fits = eft.make(body_models, np.random.default_rng(1), [eft.Seat(250, 180, 150, (250, 170), 400)])
+    eft.dump(root / "LSPet_train_ver10.json", [fits.records[0] | {"imageName": "im00492.png"}])
+    run(root, tmp_path / "x.h5", body_models)
+    hd = HumanData.open(tmp_path / "x.h5")
+    assert_joints_are_the_truth(hd, fits.truth(["hr-lspet/im00492.png"]), body_models)
+    assert (hd["meta/height"].tolist(), hd["meta/width"].tolist()) == ([333], [500])
+
+
+# -- bad input --------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_picture_is_counted(own: Path, tmp_path: Path, body_models: Path) -> None:
+    (own / "im08036.png").unlink()
+    report = run(own, tmp_path / "x.h5", body_models)
+    assert report.dropped == {"image missing": ["im08036.png", "im08036.png"]}
+    with pytest.raises(DataError, match=r"im08036\.png"):
+        run(own, tmp_path / "x.h5", body_models, strict_images=True)
+
+
+def test_a_picture_that_cannot_be_read_is_counted(own: Path, tmp_path: Path) -> None:
+    (own / "im00003.png").write_bytes(b"no picture")
+    assert run(own, tmp_path / "x.h5", None).dropped == {"image cannot be read": ["im00003.png"]}
+
+
+def test_without_body_models_parameters_are_kept(tree: Tree, tmp_path: Path) -> None:
+    report = run(tree.root, tmp_path / "x.h5", None)
+    hd = HumanData.open(tmp_path / "x.h5")
+    np.testing.assert_allclose(hd["smpl/body_pose"], tree.fits.params.body_pose, atol=1e-6)
+    assert "keypoints2d_smpl" in report.absent
+    assert hd.misc["bbox_source"] == "keypoints2d_original"
+
+
+def test_wrong_folders_and_broken_lists_are_named(own: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="give that folder"):
+        run(own / "eft_fit", tmp_path / "x.h5", None)
+    truncate(own / LIST)
+    with pytest.raises(DataError, match="LSPet_train_ver10"):
+        run(own, tmp_path / "x.h5", None)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [(faults.sides_swapped, "2D points"), (faults.neighbours, "2D points"), (faults.y_up, "heads")],
+)
+def test_the_certificate_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: Any, words: str) -> None:
+    report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(LSPET, fault))
+    assert words in " ".join(report.problems)
