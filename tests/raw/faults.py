@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from ehps.body import rigid
 from ehps.body.params import BodyParams
@@ -103,3 +104,10 @@ def millimetres(rows: Instances) -> None:
 def neighbours(rows: Instances) -> None:
     """Everybody with the body of the row before."""
     rows.body = body_of(rows)[np.roll(np.arange(len(rows)), 1)]
+
+
+def y_up(rows: Instances) -> None:
+    """Parameters of a camera that looks along -z with y up taken for one that looks along z with y down."""
+    body = body_of(rows)
+    turn = Rotation.from_euler("x", 180, degrees=True)
+    rows.body = body.with_(global_orient=(turn * Rotation.from_rotvec(body.global_orient)).as_rotvec())
