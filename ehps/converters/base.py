@@ -6,7 +6,7 @@ resuming, reporting) is done by :mod:`ehps.converters.pipeline`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -175,6 +175,23 @@ def drop(dropped: dict[str, list[str]], reason: str, names: Iterable[str]) -> No
     names = list(names)
     if names:
         dropped.setdefault(reason, []).extend(names)
+
+
+def sift(
+    records: Iterable[dict[str, Any]], unusable: Callable[[dict[str, Any]], str]
+) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:
+    """Records that can be used, in their order, and reason -> ``id`` of the others.
+
+    ``unusable`` says why a record is left out, or nothing.
+    """
+    kept: list[dict[str, Any]] = []
+    dropped: dict[str, list[str]] = {}
+    for record in records:
+        if reason := unusable(record):
+            drop(dropped, reason, [str(record["id"])])
+        else:
+            kept.append(record)
+    return kept, dropped
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """MSCOCO: photographs of COCO 2017 with COCO-WholeBody keypoints and NeuralAnnot SMPL-X fits.
 
 The fits are keyed by annotation id; each person has a virtual camera of its own. Crowds and people without a
-labelled body joint are left out, as SMPLer-X, OSX and Hand4Whole do.
+labelled body joint are left out, as SMPLer-X, OSX and Hand4Whole do. The SMPL fits of EFT and CLIFF to COCO 2014
+(:mod:`ehps.converters.eft`) are lists of their own.
 Source: Lin et al., ECCV 2014; Jin et al., ECCV 2020; Moon et al., CVPRW 2022; the COCO-WholeBody data format.
 """
 
@@ -12,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ehps.converters import neural_annot, raw, wholebody
-from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
+from ehps.converters import eft, neural_annot, raw, wholebody
+from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances, sift
 
 CARD = DatasetCard(
     id="mscoco",
@@ -34,39 +35,60 @@ mscoco/
   annotations/MSCOCO_train_SMPLX_all_NeuralAnnot.json     (or MSCOCO_train_SMPLX.json)
   annotations/person_keypoints_{train,val}2017.json       (used when the WholeBody file is absent)
   images/{train,val}2017/000000000009.jpg                 (or {train,val}2017/ in the root)
+fits of EFT and CLIFF:
+  eft_fit/COCO2014-{All,Part}-ver01.json, COCO2014-Val-ver10.json, cliffGT_v1/coco2014part_cliffGT.npz
+  {train,val}2014/COCO_train2014_000000044474.jpg         (or below images/)
 """,
     split_needs={
         split: (
-            f"annotations/coco_wholebody_{split}_v1.0.json | annotations/person_keypoints_{split}2017.json",
-            f"images/{split}2017 | {split}2017",
+            f"annotations/coco_wholebody_{split}_v1.0.json | annotations/person_keypoints_{split}2017.json | "
+            + " | ".join(path for (_, own), path in eft.COCO.items() if own == split),
+            f"images/{split}2017 | {split}2017 | {split}2014 | images/{split}2014",
         )
         for split in ("train", "val")
     },
     get="images and person_keypoints from cocodataset.org; coco_wholebody_*.json from github.com/jin-s13/"
-    "COCO-WholeBody; MSCOCO_train_SMPLX_all_NeuralAnnot.json from github.com/mks0601/NeuralAnnot_RELEASE",
+    "COCO-WholeBody; MSCOCO_train_SMPLX_all_NeuralAnnot.json from github.com/mks0601/NeuralAnnot_RELEASE; EFT's fits "
+    "with the download script of github.com/facebookresearch/eft; CLIFF's from github.com/huawei-noah/noah-research",
+    options={"fits": "neuralannot (default): SMPL-X; eft, eft-part, cliff: SMPL for COCO 2014; none: no fits"},
     reprojection="fitted",
     notes=(
         "Every person has a virtual camera: depths of two people in one image cannot be compared.",
         "There are no SMPL-X fits for val: it converts to keypoints and boxes.",
         "The published counts are people that are no crowd and have a labelled body joint.",
+        "EFT published 79,051 (All), 28,344 (eft-part: all limbs labelled) and 10,510 (val); 74,834 and 28,062 of the "
+        "first two were counted in the files. Translations of EFT are derived, not metric.",
     ),
 )
 FITS = {"train": ("MSCOCO_train_SMPLX_all_NeuralAnnot.json", "MSCOCO_train_SMPLX.json"), "val": ()}
+CHOICES = {"train": ("neuralannot", "eft", "eft-part", "cliff", "none"), "val": ("neuralannot", "eft", "none")}
 
 
 class MSCOCO(Converter):
     card = CARD
 
+    @property
+    def fits_2014(self) -> str | None:
+        """File of the fits to COCO 2014, None when these were not chosen."""
+        return eft.COCO.get((self.option("fits", CHOICES[self.split]), self.split))
+
+    @property
+    def body_model(self) -> str:
+        return "smpl" if self.fits_2014 else "smplx"
+
     def units(self) -> list[Unit]:
+        if self.fits_2014:
+            return [Unit(self.split, raw.first_existing(self.root, [self.fits_2014]))]
         folder = self.root / "annotations"
         names = (f"coco_wholebody_{self.split}_v1.0.json", f"person_keypoints_{self.split}2017.json")
         return [Unit(self.split, raw.first_existing(folder, names))]
 
     def read(self, unit: Unit) -> Instances:
+        if self.fits_2014:
+            return eft.read_coco(unit.path, self.root)
         coco = raw.read_json(unit.path)
         images = {image["id"]: image for image in coco["images"]}
-        dropped: dict[str, list[str]] = {}
-        people = keep_people(coco["annotations"], dropped)
+        people, dropped = sift(coco["annotations"], unusable)
         fits, notes = neural_annot.chosen(self.root / "annotations", FITS[self.split], self.options)
         if fits is not None:
             drop(dropped, "no SMPL-X fit", (str(a["id"]) for a in people if str(a["id"]) not in fits))
@@ -94,9 +116,7 @@ class MSCOCO(Converter):
                 setattr(rows, name, box)
             rows.meta |= {flag: raw.column(people, flag).astype(bool) for flag in wholebody.FLAGS}
         else:
-            points = raw.column(people, "keypoints").reshape(len(people), 17, 3).astype(float)
-            points[..., 2] = points[..., 2] > 0
-            rows.keypoints2d = Keypoints(points, "coco")
+            rows.keypoints2d = wholebody.body_keypoints(people)
             notes.append(
                 "no COCO-WholeBody file: 17 points only, and hands whose fits do not say so themselves count as unseen"
             )
@@ -115,16 +135,10 @@ class MSCOCO(Converter):
         rows.misc |= {"smplx_source": "neural_annot", "cam_param_type": "perspective"}
 
 
-def keep_people(annotations: Sequence[dict[str, Any]], dropped: dict[str, list[str]]) -> list[dict[str, Any]]:
-    """Annotations of single people with a labelled body joint and a box; the others are counted by reason."""
-    people = []
-    for a in annotations:
-        if a.get("iscrowd", 0):
-            drop(dropped, "crowd region", [str(a["id"])])
-        elif not a.get("num_keypoints", 0):
-            drop(dropped, "no labelled body joint", [str(a["id"])])
-        elif a["bbox"][2] <= 0 or a["bbox"][3] <= 0:
-            drop(dropped, "empty box", [str(a["id"])])
-        else:
-            people.append(a)
-    return people
+def unusable(a: dict[str, Any]) -> str:
+    """Why an annotation is left out: all but single people with a labelled body joint and a box are."""
+    if a.get("iscrowd", 0):
+        return "crowd region"
+    if not a.get("num_keypoints", 0):
+        return "no labelled body joint"
+    return "empty box" if a["bbox"][2] <= 0 or a["bbox"][3] <= 0 else ""

@@ -7,12 +7,10 @@ Source: Zhang et al., CVPR 2019; Joo et al., 3DV 2021 (EFT).
 
 from __future__ import annotations
 
-from itertools import compress
-
 import numpy as np
 
 from ehps.converters import eft, raw, wholebody
-from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
+from ehps.converters.base import Converter, DatasetCard, Instances, Unit, no_instances, sift
 
 SPLITS = {"train": 2_495, "test": 1_783, "val": None}
 FITS = {
@@ -67,11 +65,7 @@ class OCHuman(Converter):
             return eft.read(unit.path, lambda name: f"images/{raw.basename(name)}")
         coco = raw.read_json(unit.path)
         images = {image["id"]: image for image in coco["images"]}
-        labelled = [any(a["keypoints"][2::3]) for a in coco["annotations"]]
-        people = list(compress(coco["annotations"], labelled))
-        dropped: dict[str, list[str]] = {}
-        unlabelled = (str(a["id"]) for a, seen in zip(coco["annotations"], labelled, strict=True) if not seen)
-        drop(dropped, "no labelled joint", unlabelled)
+        people, dropped = sift(coco["annotations"], lambda a: "" if any(a["keypoints"][2::3]) else "no labelled joint")
         if not people:
             return no_instances(dropped)
         own = [images[a["image_id"]] for a in people]

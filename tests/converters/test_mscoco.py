@@ -202,6 +202,15 @@ def test_without_fits_the_report_says_so(own: Path, tmp_path: Path, body_models:
     assert "smplx/betas" not in HumanData.open(tmp_path / "x.h5")
 
 
+def test_fits_are_left_out_when_asked(tree: Tree, tmp_path: Path, body_models: Path) -> None:
+    report = run(tree.root, tmp_path / "x.h5", body_models, options={"fits": "none"})
+    assert report.written == 7
+    assert report.notes == ["fits=none was asked for: keypoints and boxes only"]
+    assert "smplx/betas" not in HumanData.open(tmp_path / "x.h5")
+    report = run(tree.root, tmp_path / "x.h5", body_models, options={"fits": "neuralannot"})
+    assert report.written == 5
+
+
 def test_images_in_the_root_are_found(own: Path, tmp_path: Path) -> None:
     (own / "images/train2017").rename(own / "train2017")
     run(own, tmp_path / "x.h5", None)
