@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 from ehps.converters import keyed_json as module
 from ehps.converters.keyed_json import KeyedJson, keyed_json
 from ehps.errors import DataError
+from tests.raw.checks import peak_memory
 
 WRITTEN: list[dict[str, Any]] = [{}, {"indent": 2}, {"separators": (",", ":")}]
 
@@ -108,19 +107,14 @@ def test_a_changed_file_is_searched_again(tmp_path: Path) -> None:
 
 
 MEASURE = """
-import resource, sys
+import sys
 from ehps.converters.keyed_json import KeyedJson
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 found = KeyedJson(sys.argv[1])
 for start in range(0, len(found), 1000):
     assert len(found.take(range(start, start + 1000))) == 1000
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak() - before)
 """
-
-
-def peak(path: Path) -> int:
-    """kB that reading a file in chunks takes on top of the imports."""
-    return int(subprocess.run([sys.executable, "-c", MEASURE, path], check=True, capture_output=True).stdout)
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
@@ -130,5 +124,5 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         path = tmp_path / f"{n}.json"
         path.write_text("{" + ", ".join(f'"{k}": {record}' for k in range(n)) + "}")
     assert (tmp_path / "16000.json").stat().st_size > 20_000_000
-    small, large = peak(tmp_path / "2000.json"), peak(tmp_path / "16000.json")
-    assert large < small + 5000
+    small, large = (peak_memory(MEASURE, tmp_path / f"{n}.json") for n in (2000, 16_000))
+    assert large < small + 15

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -12,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from ehps.body.params import BodyParams
 from ehps.demo.raw import stage
@@ -92,6 +95,25 @@ def edited(path: Path) -> Iterator[Any]:
     content = json.loads(path.read_text())
     yield content
     path.write_text(json.dumps(content))
+
+
+PEAK = """
+def peak():
+    for line in open("/proc/self/status"):
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1000
+"""
+
+
+def peak_memory(code: str, *arguments: Path | str) -> float:
+    """MB that a fresh process prints last when it runs ``code``, in which ``peak()`` is its peak so far.
+
+    The system's ``ru_maxrss`` will not do: a child process starts with the peak of its parent.
+    """
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the peak of a process is read from /proc")
+    command = [sys.executable, "-c", PEAK + code, *map(str, arguments)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def truncate(path: Path) -> None:

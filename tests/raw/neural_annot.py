@@ -113,11 +113,12 @@ def people(
     view: View,
     crowd: Sequence[int],
     share: tuple[float, float] = (0.6, 0.8),
+    style: str = "gesturing",
 ) -> People:
     """Neutral people, ``crowd[i]`` of them in picture i of the size of ``view``."""
     picture, pelvis = stage.places(rng, crowd, view, share=share)
     n = len(picture)
-    params = random_people(n, rng, style="gesturing", kind=kind, gender="neutral")
+    params = random_people(n, rng, style=style, kind=kind, gender="neutral")
     if kind == "smplx":
         params = params.with_(**{name: np.zeros_like(getattr(params, name)) for name in ABSENT})
     facing = stage.orientations(rng, n, spread=30, tilt=5)
