@@ -7,7 +7,7 @@ ranked, drawn and reported by the same functions that the other commands call.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,20 +76,20 @@ def _write_all_raw(root: Path, models: Path, seed: int) -> None:
     datasets = list(dict.fromkeys(entry.dataset for entry in TRAIN + TEST))
     missing = [name for name in datasets if not (root / name / ".complete").exists()]
     jobs = Parallel(n_jobs=2, return_as="generator_unordered")(
-        delayed(_write_dataset)(name, root, models, seed) for name in missing
+        delayed(_write_dataset)([e for e in TRAIN + TEST if e.dataset == name], root / name, models, seed)
+        for name in missing
     )
     for _ in track(jobs, "      rendering", total=len(missing), transient=True):
         pass
 
 
-def _write_dataset(name: str, root: Path, models: Path, seed: int) -> None:
+def _write_dataset(entries: Sequence[DemoSet], folder: Path, models: Path, seed: int) -> None:
     import shutil
 
-    shutil.rmtree(root / name, ignore_errors=True)
-    for entry in TRAIN + TEST:
-        if entry.dataset == name:
-            write_raw(entry, root, models, seed)
-    (root / name / ".complete").touch()
+    shutil.rmtree(folder, ignore_errors=True)
+    for entry in entries:
+        write_raw(entry, folder.parent, models, seed)
+    (folder / ".complete").touch()
 
 
 def _data(out: Path, entry: DemoSet) -> Path:

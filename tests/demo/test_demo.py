@@ -1,15 +1,22 @@
-"""The demo's own path, on two small training sets and two test sets."""
+"""The demo's own path, on two small training sets and two test sets, and the notebooks on what it leaves."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from ehps.demo import run as demo
 from ehps.demo.sets import TEST, TRAIN
+from ehps.humandata import HumanData
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+NAMES = ("attributes", "conversion", "ranking", "selection")
 
 
 def small(entry: object, pictures: int) -> object:
@@ -45,3 +52,63 @@ def test_every_set_is_converted_whole_with_a_good_certificate(finished: Path) ->
 def test_tables_and_figures_lie_in_the_analysis_folder(finished: Path) -> None:
     names = {path.name for path in (finished / "analysis").iterdir()}
     assert {"ranking.md", "ranking.csv", "ranking.tex", "attributes.png", "coverage.csv", "selection.csv"} <= names
+
+
+def code_cells(name: str) -> list[dict[str, Any]]:
+    notebook = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def executed(name: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a notebook leaves in its namespace, run from top to bottom on the small demo."""
+    monkeypatch.setenv("EHPS_DEMO", str(finished))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    namespace: dict[str, Any] = {"display": lambda *values: None}
+    with pd.option_context("display.max_colwidth", 50):  # notebooks set it for themselves
+        for number, cell in enumerate(code_cells(name), 1):
+            exec(compile("".join(cell["source"]), f"{name}.ipynb cell {number}", "exec"), namespace)
+    return namespace
+
+
+def facts_of(folder: Path) -> dict[Path, tuple[int, int]]:
+    return {p: (p.stat().st_size, p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()}
+
+
+def test_all_notebooks_are_tested() -> None:
+    assert sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")) == list(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebooks_are_kept_without_what_they_printed(name: str) -> None:
+    notebook = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code_cells(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebooks_run_and_leave_the_demo_as_it_was(
+    name: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = facts_of(finished)
+    namespace = executed(name, finished, tmp_path, monkeypatch)
+    assert namespace["OUT"].parent == tmp_path
+    assert any(namespace["OUT"].iterdir())
+    assert facts_of(finished) == before
+
+
+def test_the_notebook_of_conversion_makes_what_the_demo_made(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = executed("conversion", finished, tmp_path, monkeypatch)["hd"]
+    theirs = HumanData.open(finished / "humandata/egobody_ego_train.h5")
+    assert len(made) == len(theirs) == 4
+    assert (made["smplx/body_pose"] == theirs["smplx/body_pose"]).all()
+
+
+def test_the_notebook_of_selection_merges_what_was_chosen(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespace = executed("selection", finished, tmp_path, monkeypatch)
+    assert len(namespace["hd"]) == namespace["chosen"]["instances"].sum()
+    assert set(namespace["hd"]["meta/dataset"]) == set(namespace["chosen"]["dataset"])
