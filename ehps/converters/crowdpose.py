@@ -66,15 +66,19 @@ class CrowdPose(Converter):
         self.option("fits", ("neuralannot", "none"))
         name = f"crowdpose_{self.split}.json"
         places = [*(place + name for place in PLACES), f"annotations/mmpose_{name}"]
-        return [Unit(self.split, raw.first_existing(self.root, places))]
+        path = raw.first_existing(self.root, places)
+        return [Unit(self.split, path, neural_annot.stamp(self.root, self._fit_files))]
+
+    @property
+    def _fit_files(self) -> list[str]:
+        return [place + f"CrowdPose_{self.split}_SMPL_NeuralAnnot.json" for place in PLACES]
 
     def read(self, unit: Unit) -> Instances:
         coco = raw.read_json(unit.path)
         images = {image["id"]: image for image in coco["images"]}
         dropped: dict[str, list[str]] = {}
         kept = keep_people(coco["annotations"], dropped)
-        names = [place + f"CrowdPose_{self.split}_SMPL_NeuralAnnot.json" for place in PLACES]
-        fits, notes = neural_annot.chosen(self.root, names, self.options)
+        fits, notes = neural_annot.chosen(self.root, self._fit_files, self.options)
         people, records = neural_annot.with_fit(kept, fits, dropped, "no SMPL fit")
         if not people:
             return no_instances(dropped)

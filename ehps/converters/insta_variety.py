@@ -73,14 +73,15 @@ class InstaVariety(Converter):
         self.option("fits", ("neuralannot", "none"))
         path = raw.first_existing(self.root, (DUMP, VIBE))
         count = len(database(path)["ann_id"]) if path.suffix == ".pt" else _length(path)
+        fits = neural_annot.stamp(self.root, (FITS,))
         starts = range(0, count, ROWS)
-        return [Unit(f"rows {start}", path, (start, min(start + ROWS, count))) for start in starts]
+        return [Unit(f"rows {start}", path, (start, min(start + ROWS, count), fits)) for start in starts]
 
     def read(self, unit: Unit) -> Instances:
         return self._vibe(unit) if unit.path.name == VIBE else self._neural_annot(unit)
 
     def _neural_annot(self, unit: Unit) -> Instances:
-        part = {key: np.asarray(value[slice(*unit.data)]) for key, value in database(unit.path).items()}
+        part = {key: np.asarray(value[slice(*unit.data[:2])]) for key, value in database(unit.path).items()}
         fits, notes = neural_annot.chosen(self.root, (FITS,), self.options)
         ids = part["ann_id"].astype(np.int64)
         dropped: dict[str, list[str]] = {}
@@ -107,7 +108,7 @@ class InstaVariety(Converter):
 
     def _vibe(self, unit: Unit) -> Instances:
         with h5py.File(unit.path, "r", locking=False) as file:
-            part = {key: file[key][slice(*unit.data)] for key in ("vid_name", "frame_id", "joints2D")}
+            part = {key: file[key][slice(*unit.data[:2])] for key in ("vid_name", "frame_id", "joints2D")}
         videos = ["/".join(name.rpartition("-")[::2]) for name in raw.texts(part["vid_name"])]
         names = [
             f"{video.removeprefix('data/insta_variety/')}/{frame}.jpg"

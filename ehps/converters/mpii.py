@@ -82,7 +82,8 @@ class MPII(Converter):
 
     def units(self) -> list[Unit]:
         names = [f"{place}/{name}" for name in FILES[self.split] for place in PLACES]
-        return [Unit(self.split, raw.first_existing(self.root, OTHER_FITS.get(self._fits, names)))]
+        path = raw.first_existing(self.root, OTHER_FITS.get(self._fits, names))
+        return [Unit(self.split, path, neural_annot.stamp(path.parent, (FITS,)))]
 
     def read(self, unit: Unit) -> Instances:
         if self._fits == "eft":

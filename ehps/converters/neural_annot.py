@@ -32,11 +32,21 @@ def chosen(
     was asked for or there are none."""
     if options.get("fits") == "none":
         return None, ["fits=none was asked for: keypoints and boxes only"]
-    for name in names:
-        if (path := folder / name).is_file():
-            return raw.keyed_json(path), []
+    if path := _first(folder, names):
+        return raw.keyed_json(path), []
     why = f"{names[0]} is absent" if names else "none exist for this split"
     return None, [f"no fits ({why}): keypoints and boxes only"]
+
+
+def stamp(folder: Path, names: Sequence[str]) -> tuple[int, int] | None:
+    """Size and modification time of the file that :func:`chosen` reads, for units whose path is that of the
+    annotations: what was made of other fits is then not taken up again."""
+    path = _first(folder, names)
+    return (path.stat().st_size, path.stat().st_mtime_ns) if path else None
+
+
+def _first(folder: Path, names: Sequence[str]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def with_fit(

@@ -134,7 +134,7 @@ def test_chunks_of_rows_and_workers_do_not_change_the_file(
     tree: Tree, converted: Pair, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(insta_variety, "ROWS", 3)
-    assert [unit.data for unit in InstaVariety(tree.root, "train").units()] == [(0, 3), (3, 6), (6, 8)]
+    assert [unit.data[:2] for unit in InstaVariety(tree.root, "train").units()] == [(0, 3), (3, 6), (6, 8)]
     report = run(tree.root, tmp_path / "x.h5", body_models)
     assert (report.units, report.dropped) == (3, converted[1].dropped)
     run(tree.root, tmp_path / "y.h5", body_models, jobs=2, backend="threading")
@@ -146,6 +146,19 @@ def test_chunks_of_rows_and_workers_do_not_change_the_file(
             np.testing.assert_allclose(hd[name], whole[name], rtol=1e-4, atol=1e-5)
         else:
             assert hd[name].tolist() == whole[name].tolist()
+
+
+def test_chunks_made_of_other_fits_are_not_taken_up_again(
+    own: Path, tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(insta_variety, "ROWS", 3)
+    text = (own / FITS).read_text()
+    (own / FITS).write_text(text.replace('"princpt": [[', '"princpt": [[;'))
+    with pytest.raises(DataError, match=r"rows 3.*entry 41 is not json"):
+        run(own, tmp_path / "x.h5", None)
+    (own / FITS).write_text(text)
+    assert run(own, tmp_path / "x.h5", None).reused == 0
+    np.testing.assert_allclose(HumanData.open(tmp_path / "x.h5")["smpl/transl"], tree.parameter("trans"), rtol=1e-5)
 
 
 MEASURE = """
