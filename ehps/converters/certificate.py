@@ -16,27 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.converters.base import DatasetCard, Keypoints
+from ehps.humandata.certificate import COLUMNS, MEASURES, summary
 from ehps.humandata.keypoints import flip_order, mapping, part_indices
+
+__all__ = ["COLUMNS", "MEASURES", "measure", "problems", "summary"]
 
 Array = npt.NDArray[Any]
 
 PARTS = {"body": ("body",), "hands": ("left_hand", "right_hand"), "face": ("head",)}
-MEASURES = (
-    "reprojection_px",
-    "reprojection_body_px",
-    "reprojection_hands_px",
-    "reprojection_face_px",
-    "reprojection_swapped_px",
-    "points3d_m",
-    "two_routes_m",
-    "betas_norm",
-    "height_m",
-    "depth_m",
-    "up_y",
-    "joints_in_box",
-)
-COLUMNS = (*(f"certificate/{name}" for name in MEASURES), "certificate/behind_camera", "certificate/finite")
-PERCENTILES = (1, 50, 90, 99)
 UPSIDE_DOWN = 0.3  # people who lie on the side are around 0
 
 
@@ -149,49 +136,6 @@ def _up(orient: Array) -> Array:
     from ehps.body.rotations import to_matrix
 
     return np.asarray(to_matrix(orient)[:, 1, 1])
-
-
-def summary(columns: Mapping[str, Any], card: DatasetCard) -> dict[str, Any]:
-    """Percentiles of every measure over the rows, JSON-able.
-
-    Parameters
-    ----------
-    columns : the certificate columns and, for errors relative to the person's size, ``bbox_xywh`` and ``meta/width``.
-    """
-    out: dict[str, Any] = {"reprojection": card.reprojection}
-    values = {name: np.asarray(columns[f"certificate/{name}"], float) for name in MEASURES}
-    if "bbox_xywh" in columns:
-        boxes = np.asarray(columns["bbox_xywh"], float)
-        side = np.maximum(boxes[:, 2], boxes[:, 3])
-        side = np.where(side > 0, side, np.nan)
-        for part in ("", "_body", "_hands", "_face"):
-            values[f"reprojection{part}_of_box"] = values[f"reprojection{part}_px"] / side
-    for name, column in values.items():
-        statistics = _statistics(column)
-        if statistics:
-            out[name] = statistics
-    behind = np.asarray(columns["certificate/behind_camera"])
-    finite = np.asarray(columns["certificate/finite"])
-    out["rows"] = len(finite)
-    out["rows_with_joints_behind_camera"] = int((behind > 0).sum())
-    out["rows_not_finite"] = int((~finite).sum())
-    straight, swapped = values["reprojection_px"], values["reprojection_swapped_px"]
-    compared = np.isfinite(straight) & np.isfinite(swapped)
-    if compared.any():
-        out["share_better_swapped"] = round(float((swapped < straight)[compared].mean()), 4)
-    if "meta/width" in columns:
-        out["image_width"] = float(np.median(np.asarray(columns["meta/width"])))
-    return out
-
-
-def _statistics(column: Array) -> dict[str, float]:
-    good = column[np.isfinite(column)]
-    if not len(good):
-        return {}
-    cuts = np.percentile(good, PERCENTILES)
-    found = {"n": len(good), "mean": good.mean(), "max": good.max()}
-    found |= {f"p{p}": cut for p, cut in zip(PERCENTILES, cuts, strict=True)}
-    return {key: round(float(value), 6) if key != "n" else int(value) for key, value in found.items()}
 
 
 def problems(found: Mapping[str, Any], card: DatasetCard, *, virtual: bool = False) -> list[str]:

@@ -53,7 +53,7 @@ def join_parts(
     passport = _passport([part for _, part in filled])
     misc = _common_misc([part.misc for _, part in filled])
     card = replace(card, reprojection=misc.get("reprojection", card.reprojection))
-    report.certificate = certificate.summary(_measured(paths, columns), card)
+    report.certificate = certificate.summary(_measured(paths, columns), card.reprojection)
     report.problems = certificate.problems(report.certificate, card, virtual=passport.focal == "virtual")
     joined = parts.folder / "joined.h5"
     h5.join(paths, joined, passport=passport, misc=misc, certificate=report.certificate, columns=columns)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.errors import DataError, UsageError
+from ehps.humandata import certificate as certificates
 from ehps.humandata import passport as passports
 from ehps.humandata.mapping import MappedFile, Picked, file_of, pack, unpack
 from ehps.humandata.passport import Passport
@@ -223,7 +224,8 @@ class HumanData:
             for key, value in parts[0].misc.items()
             if all(key in part.misc and part.misc[key] == value for part in parts)
         }
-        return HumanData(columns, keypoint_names=points, passport=merged, misc=misc)
+        summary = certificates.of_rows(parts)
+        return HumanData(columns, keypoint_names=points, passport=merged, misc=misc, certificate=summary)
 
     # -- files --------------------------------------------------------------------------------------------
 
@@ -239,8 +241,15 @@ class HumanData:
         return cast("HumanData", _storage(path).read(Path(path)))
 
     def save(self, path: str | Path) -> Path:
-        """Write to ``path`` (``.h5`` or ``.npz``), atomically: a temporary file beside it, then a rename."""
-        _storage(path).write(self, Path(path))
+        """Write to ``path`` (``.h5`` or ``.npz``), atomically: a temporary file beside it, then a rename.
+
+        The certificate's summary is made anew when it is of other rows than these.
+        """
+        storage, hd = _storage(path), self
+        if self.certificate and self.certificate.get("rows", self._length) != self._length:
+            hd = self[:]
+            hd.certificate = certificates.of_rows([self]) or self.certificate
+        storage.write(hd, Path(path))
         return Path(path)
 
     def validate(self) -> list[Problem]:

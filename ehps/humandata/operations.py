@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ehps.errors import DataError, UsageError
+from ehps.humandata import certificate as certificates
 from ehps.humandata import h5, schema
 from ehps.humandata import passport as passports
 from ehps.humandata.core import HumanData
@@ -161,16 +162,17 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
     }
     first = parts[0].misc
     misc = {key: value for key, value in first.items() if all(key in p.misc and p.misc[key] == value for p in parts)}
+    summary = certificates.of_rows(HumanData.open(path) for path in paths)
     suffix = out.suffix.lower()
     if suffix == ".h5":
-        h5.join(paths, out, passport=passport, misc=misc, certificate={}, columns=columns)
+        h5.join(paths, out, passport=passport, misc=misc, certificate=summary, columns=columns)
     elif suffix == ".npz":
         from ehps.humandata import npz
 
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
             joined = Path(folder) / "joined.h5"
-            h5.join(paths, joined, passport=passport, misc=misc, certificate={}, columns=columns)
+            h5.join(paths, joined, passport=passport, misc=misc, certificate=summary, columns=columns)
             npz.write(HumanData.open(joined), out)
     else:
         raise UsageError("a HumanData file ends in .h5 or .npz", path=out)

@@ -54,7 +54,7 @@ def rows(n: int, **values: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def told(columns: dict[str, np.ndarray], virtual: bool = False) -> str:
-    return " ".join(certificate.problems(certificate.summary(columns, CARD), CARD, virtual=virtual))
+    return " ".join(certificate.problems(certificate.summary(columns, CARD.reprojection), CARD, virtual=virtual))
 
 
 def pelvis_at(depth: float, n: int = 5) -> np.ndarray:
@@ -89,7 +89,7 @@ def test_implausible_bodies_show() -> None:
 
 def test_own_3d_points_must_be_as_near_as_the_card_says() -> None:
     columns = rows(5, names=names("smplx"), points3d=pelvis_at(4), own3d=Keypoints(pelvis_at(4.05), names("smplx")))
-    found = certificate.summary(columns, CARD)
+    found = certificate.summary(columns, CARD.reprojection)
     assert not any("3D points" in problem for problem in certificate.problems(found, CARD))
     strict = replace(CARD, points3d=0.02)
     assert any("0.050 m from the dataset's own 3D points" in p for p in certificate.problems(found, strict))

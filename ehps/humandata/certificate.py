@@ -1,0 +1,101 @@
+"""The summary of a certificate: percentiles over the rows of what was measured on each of them.
+
+It belongs to the rows: files with other rows (sampled, merged, without bad ones) get a summary of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from ehps.humandata.core import HumanData
+
+Array = npt.NDArray[Any]
+
+MEASURES = (
+    "reprojection_px",
+    "reprojection_body_px",
+    "reprojection_hands_px",
+    "reprojection_face_px",
+    "reprojection_swapped_px",
+    "points3d_m",
+    "two_routes_m",
+    "betas_norm",
+    "height_m",
+    "depth_m",
+    "up_y",
+    "joints_in_box",
+)
+COLUMNS = (*(f"certificate/{name}" for name in MEASURES), "certificate/behind_camera", "certificate/finite")
+PERCENTILES = (1, 50, 90, 99)
+
+
+def summary(columns: Mapping[str, Any], reprojection: str) -> dict[str, Any]:
+    """Percentiles of every measure over the rows, JSON-able.
+
+    Parameters
+    ----------
+    columns : the certificate columns and, for errors relative to the person's size, ``bbox_xywh`` and ``meta/width``.
+    reprojection : exact, fitted or none, as the dataset's card has it.
+    """
+    out: dict[str, Any] = {"reprojection": reprojection}
+    values = {name: np.asarray(columns[f"certificate/{name}"], float) for name in MEASURES}
+    if "bbox_xywh" in columns:
+        boxes = np.asarray(columns["bbox_xywh"], float)
+        side = np.maximum(boxes[:, 2], boxes[:, 3])
+        side = np.where(side > 0, side, np.nan)
+        for part in ("", "_body", "_hands", "_face"):
+            values[f"reprojection{part}_of_box"] = values[f"reprojection{part}_px"] / side
+    for name, column in values.items():
+        statistics = _statistics(column)
+        if statistics:
+            out[name] = statistics
+    behind = np.asarray(columns["certificate/behind_camera"])
+    finite = np.asarray(columns["certificate/finite"])
+    out["rows"] = len(finite)
+    out["rows_with_joints_behind_camera"] = int((behind > 0).sum())
+    out["rows_not_finite"] = int((~finite).sum())
+    straight, swapped = values["reprojection_px"], values["reprojection_swapped_px"]
+    compared = np.isfinite(straight) & np.isfinite(swapped)
+    if compared.any():
+        out["share_better_swapped"] = round(float((swapped < straight)[compared].mean()), 4)
+    if "meta/width" in columns:
+        out["image_width"] = float(np.median(np.asarray(columns["meta/width"])))
+    return out
+
+
+def _statistics(column: Array) -> dict[str, float]:
+    good = column[np.isfinite(column)]
+    if not len(good):
+        return {}
+    cuts = np.percentile(good, PERCENTILES)
+    found = {"n": len(good), "mean": good.mean(), "max": good.max()}
+    found |= {f"p{p}": cut for p, cut in zip(PERCENTILES, cuts, strict=True)}
+    return {key: round(float(value), 6) if key != "n" else int(value) for key, value in found.items()}
+
+
+def of_rows(parts: Iterable[HumanData]) -> dict[str, Any]:
+    """The summary over all rows of ``parts`` (from files with a certificate); empty when one has none."""
+    pieces: dict[str, list[Any]] = {}
+    stated: set[str] = set()
+    for part in parts:
+        if not len(part):
+            continue
+        if not part.certificate or any(name not in part for name in COLUMNS):
+            return {}
+        stated.add(str(part.certificate.get("reprojection", "none")))
+        for name in (*COLUMNS, "bbox_xywh", "meta/width"):
+            if name in part:
+                pieces.setdefault(name, []).append(np.array(part[name]))
+    joined = {name: np.concatenate(values) for name, values in pieces.items()}
+    rows = len(joined[COLUMNS[0]]) if joined else 0
+    if not rows:
+        return {}
+    # Rows without own 2D points have no reprojection, so they do not decide; of the others the looser does.
+    kinds = stated - {"none"}
+    reprojection = "none" if not kinds else "exact" if kinds == {"exact"} else "fitted"
+    return summary({name: values for name, values in joined.items() if len(values) == rows}, reprojection)
