@@ -1,4 +1,4 @@
-"""What this machine has, what is missing, and what to do about it."""
+"""What this machine has, what is missing or damaged, and what to do about it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ehps.errors import EhpsError
+
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ehps.body.files import BodyModels, Found
+
+Row = tuple[str, str, str, str]
 
 BASE = ("numpy", "scipy", "h5py", "pandas", "torch", "smplx", "opencv-python-headless", "matplotlib")
 EXTRAS = {
@@ -22,7 +28,7 @@ EXTRAS = {
 
 
 def examine(body_models: Path | None = None) -> pd.DataFrame:
-    """One row a finding: ``what, state (ok or missing), detail, to do``.
+    """One row a finding: ``what, state (ok, missing or damaged), detail, to do``. Body-model files are read.
 
     Parameters
     ----------
@@ -34,45 +40,59 @@ def examine(body_models: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "state", "detail", "to do"])
 
 
-def _machine() -> list[tuple[str, str, str, str]]:
-    import torch
-
+def _machine() -> list[Row]:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0.0
-    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return [
         ("python", "ok", f"{sys.version.split()[0]} on {platform.system()} {platform.machine()}", ""),
         ("processor", "ok", f"{os.cpu_count()} cores, {memory:.0f} GB memory, {free:.0f} GB free here", ""),
-        ("gpu", "ok", ", ".join(devices), "")
-        if devices
-        else ("gpu", "missing", "training runs on the processor", "convert, inspect and the demo need none"),
+        _gpu(),
     ]
 
 
-def _packages() -> list[tuple[str, str, str, str]]:
+def _gpu() -> Row:
+    try:
+        import torch
+
+        devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    except (ImportError, OSError, RuntimeError) as error:  # not there, without its libraries, or without a driver
+        return "gpu", "missing", f"torch does not start ({error})", "install torch again, see pytorch.org"
+    if devices:
+        return "gpu", "ok", ", ".join(devices), ""
+    return "gpu", "missing", "training runs on the processor", "convert, inspect and the demo need none"
+
+
+def _packages() -> list[Row]:
     rows = [_package(name, "pip install ehps") for name in BASE]
     for extra, names in EXTRAS.items():
         rows += [_package(name, f"pip install 'ehps[{extra}]'") for name in names]
     return list(dict.fromkeys(rows))
 
 
-def _package(name: str, remedy: str) -> tuple[str, str, str, str]:
+def _package(name: str, remedy: str) -> Row:
     try:
         return name, "ok", importlib.metadata.version(name), ""
     except importlib.metadata.PackageNotFoundError:
         return name, "missing", "not installed", remedy
 
 
-def _bodies(given: Path | None) -> list[tuple[str, str, str, str]]:
+def _bodies(given: Path | None) -> list[Row]:
     from ehps.body.files import ENVIRONMENT, BodyModels, body_models_folder
 
     folder = body_models_folder(given)
     if folder is None:
         return [("body models", "missing", "no folder given", f"pass --body-models DIR or set {ENVIRONMENT}; "
                  "register at smpl-x.is.tue.mpg.de, smpl.is.tue.mpg.de, mano.is.tue.mpg.de")]  # fmt: skip
-    return [
-        (found.name, "ok", str(found.path), "")
-        if found.path is not None
-        else (found.name, "missing", f"needed for {found.used_for}", f"register at {found.source}")
-        for found in BodyModels(folder).inventory()
-    ]
+    models = BodyModels(folder)
+    return [_body_file(models, found) for found in models.inventory()]
+
+
+def _body_file(models: BodyModels, found: Found) -> Row:
+    way = "register at" if found.model else "get it from"
+    if found.path is None:
+        return found.name, "missing", f"needed for {found.used_for}", f"{way} {found.source}"
+    try:
+        release = models.check(found)
+    except EhpsError as error:
+        return found.name, "damaged", f"{found.path}: {error.what}", f"download it again from {found.source}"
+    return found.name, "ok", f"{found.path}{f' ({release})' if release else ''}", ""

@@ -18,6 +18,7 @@ from ehps.body.helper_files import (
     h36m_regressor,
     j14_regressor,
     kid_template,
+    read_helper,
     smplx_to_smpl,
     vertex_ids,
 )
@@ -61,6 +62,7 @@ class Found:
     path: Path | None
     used_for: str
     source: str
+    model: tuple[str, str] | None = None  # kind and gender; None for helper files
 
 
 def body_models_folder(given: Path | str | None = None) -> Path | None:
@@ -133,11 +135,25 @@ class BodyModels:
         lines = []
         for kind in TOPOLOGY:
             for gender in GENDERS:
-                lines.append(Found(f"{NAMES[kind]} {gender}", self.find(kind, gender), f"{kind} bodies", SITES[kind]))
+                title, path = f"{NAMES[kind]} {gender}", self.find(kind, gender)
+                lines.append(Found(title, path, f"{kind} bodies", SITES[kind], (kind, gender)))
         for key, helper in HELPERS.items():
             path = find_helper(self.folder, key)
             lines.append(Found(helper.names[0], path, helper.used_for, helper.source))
         return lines
+
+    def check(self, found: Found) -> str:
+        """The release of a model file of the inventory, which is read for this; empty for a helper file.
+
+        Raises
+        ------
+        BodyModelError, DataError, UnsafeFileError : it cannot be used.
+        """
+        if found.model is None:
+            if found.path is not None:
+                read_helper(found.path)
+            return ""
+        return self.read(*found.model).version
 
     def _missing(self, kind: str, gender: str) -> BodyModelError:
         have = [f"{k} {g}" for k in TOPOLOGY for g in GENDERS if self.find(k, g)]
