@@ -23,7 +23,7 @@ from ehps.benchmark.runs import Run
 from ehps.cli import main
 from ehps.demo.raw import ehf
 from ehps.demo.raw.stage import Look
-from ehps.humandata import HumanData
+from ehps.humandata import HumanData, Passport
 from tests.raw import mscoco
 from tests.raw.checks import blank
 from tests.raw.walks import ROWS, SEQUENCES, write_walks
@@ -202,6 +202,30 @@ def test_export_to_where_a_loader_looks(walks: Path, tmp_path: Path) -> None:
     assert "the dataset's own annotation files" in refused.stderr
 
 
+def test_export_converts_the_hands_when_it_has_body_models(tmp_path: Path, body_models: Path) -> None:
+    n = 3
+    pose = np.random.default_rng(4).normal(size=(n, 15, 3)).astype(np.float32)
+    numbers = {"betas": 10, "global_orient": 3, "transl": 3}
+    hd = HumanData(
+        {"image_path": [f"{i}.png" for i in range(n)], "bbox_xywh": np.ones((n, 5), np.float32)}
+        | {f"smplx/{name}": np.zeros((n, size), np.float32) for name, size in numbers.items()}
+        | {"smplx/body_pose": np.zeros((n, 21, 3), np.float32), "smplx/left_hand_pose": pose}
+        | {"keypoints2d_smplx": np.ones((n, 1, 3), np.float32), "meta/height": np.full(n, 720)}
+        | {"meta/width": np.full(n, 1280)},
+        keypoint_names={"keypoints2d_smplx": ("pelvis",)},
+        passport=Passport(dataset="bedlam", split="train", body_model="smplx", gender="neutral", flat_hand_mean=True),
+    )
+    line = ("humandata", "export", hd.save(tmp_path / "bedlam.h5"), "--for", "smplest-x", "--out", tmp_path / "X")
+    assert "--body-models" in call(*line, code=2).stderr
+    done = call(*line, "--body-models", body_models)
+    assert "made relative" in done.stderr
+    back = HumanData.open(done.stdout.strip())
+    with np.load(body_models / "smplx/SMPLX_NEUTRAL.npz") as model:
+        expected = pose - model["hands_meanl"].reshape(15, 3)
+    np.testing.assert_allclose(back["smplx/left_hand_pose"], expected, atol=1e-6)
+    assert back.passport.flat_hand_mean is False
+
+
 def test_merge_and_sample(walks: Path, tmp_path: Path) -> None:
     both, half, some = tmp_path / "both.h5", tmp_path / "half.h5", tmp_path / "some.npz"
     assert f"both.h5: {2 * ROWS} instances" in call("humandata", "merge", walks, walks, "--out", both).stdout
@@ -227,6 +251,9 @@ def test_the_datasets_and_one_of_them() -> None:
     table = data("datasets")
     assert len(table) == 33
     assert all(row["id"] in text for row in table)
+    published = {row["id"]: row["instances"] for row in table}
+    assert published["bedlam"] == 951066
+    assert "951,066" in text
     page = call("datasets", "ehf").stdout
     assert "# EHF" in page
     assert "_align.ply" in page
@@ -243,6 +270,24 @@ def test_the_doctor_says_what_is_missing_and_what_to_do(body_models: Path) -> No
     found = {row["what"]: row for row in data("doctor", "--body-models", body_models)}
     assert any(what.startswith("SMPL-X") and row["state"] == "ok" for what, row in found.items())
     assert "python" in call("doctor").stdout
+
+
+def test_the_doctor_finds_damaged_files(tmp_path: Path, body_models: Path) -> None:
+    (tmp_path / "smplx").mkdir()
+    whole = (body_models / "smplx/SMPLX_NEUTRAL.npz").read_bytes()
+    (tmp_path / "smplx/SMPLX_NEUTRAL.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "SMPLX_to_J14.pkl").write_bytes(b"no pickle")
+    found = {row["what"]: row for row in data("doctor", "--body-models", tmp_path)}
+    assert found["SMPL-X male"]["state"] == "missing"
+    for name in ("SMPL-X neutral", "SMPLX_to_J14.pkl"):
+        assert found[name]["state"] == "damaged"
+        assert "download it again" in found[name]["to do"]
+
+
+def test_the_doctor_survives_a_torch_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    found = {row["what"]: row for row in data("doctor")}
+    assert (found["gpu"]["state"], "does not start" in found["gpu"]["detail"]) == ("missing", True)
 
 
 # -- benchmark --------------------------------------------------------------------------------------------------
@@ -379,7 +424,7 @@ def test_factors_with_a_figure(runs: Path, tmp_path: Path, results: bool) -> Non
     text = call("analysis", "factors", *words, "--figure", figure, "--by", "scene").stdout
     assert "appearance" in text
     assert cv2.imread(str(figure)) is not None
-    rows = data("analysis", "factors", *words)
+    rows = data("analysis", "factors", *words, "--figure", figure)
     assert {"instances", "appearance", "annotation"} <= {row["factor"] for row in rows}
 
 

@@ -122,7 +122,7 @@ def factors(
     cards = study.card_attributes(registry.cards())
     save_and_print(study.factors(ranked, cards), out, as_json, digits=3)
     if figure is not None:
-        click.echo(figures.save(study.figure(ranked, cards, by), figure))
+        click.echo(figures.save(study.figure(ranked, cards, by), figure), err=as_json)
 
 
 data_files = click.argument("files", type=FILE, nargs=-1, required=True)
@@ -166,7 +166,8 @@ def attributes(
     save_and_print(study.coverage_table(samples), out, as_json, digits=3)
     if figure is not None:
         present = [name for name, values in samples.values.items() if values]
-        click.echo(figures.save(study.figure({name: study.embed(samples, name) for name in present}), figure))
+        drawn = study.figure({name: study.embed(samples, name) for name in present})
+        click.echo(figures.save(drawn, figure), err=as_json)
 
 
 @analysis.command()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, number, pairs
+from ehps.cli.common import FILE, as_json, body_models, number, pairs
 from ehps.errors import UsageError
 
 if TYPE_CHECKING:
@@ -135,13 +135,36 @@ def view(hd: HumanData, root: Path, out: Path, n: int, rows: str | None, seed: i
 @humandata.command()
 @click.option("--for", "target", type=click.Choice(["smpler-x", "smplest-x", "aios"]), help="A loader to write for.")
 @click.option("--out", type=FILE, required=True, help="An .npz or .h5 file; with --for, the loader's folder.")
+@body_models
 @opened
-def export(hd: HumanData, target: str | None, out: Path) -> None:
-    """Write FILE in another format, or where a loader looks for it."""
+def export(hd: HumanData, target: str | None, out: Path, body_models: Path | None) -> None:
+    """Write FILE in another format, or where a loader looks for it.
+
+    With --for and body models, hand poses are converted to the kind that the loader takes.
+    """
     from ehps.humandata.export import export_for
 
+    if target is not None:
+        hd = with_hands_for(hd, target, body_models)
     for path in export_for(hd, target, out) if target else [hd.save(out)]:
         click.echo(path)
+
+
+def with_hands_for(hd: HumanData, target: str, body_models: Path | None) -> HumanData:
+    """``hd`` with absolute or relative hand poses, as ``target`` takes them; unchanged without body models."""
+    from ehps.body.convert import with_hand_mean
+    from ehps.body.files import BodyModels, body_models_folder
+    from ehps.humandata.export import recipe_for
+
+    wanted = recipe_for(hd, target).flat_hand_mean
+    if hd.passport.flat_hand_mean in (None, wanted) or f"{hd.body_model}/left_hand_pose" not in hd:
+        return hd
+    folder = body_models_folder(body_models)
+    if folder is None:
+        return hd
+    kind = "absolute, the mean hand added" if wanted else "relative, the mean hand taken off"
+    click.secho(f"hand poses were made {kind}", err=True)
+    return with_hand_mean(hd, wanted, BodyModels(folder))
 
 
 @humandata.command()

@@ -27,12 +27,12 @@ def overview() -> pd.DataFrame:
     """One row a dataset: id, name, published instances of the first split, splits, annotation, data, availability."""
     import pandas as pd
 
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [
             {
                 "id": card.id,
                 "name": card.name,
-                "instances": f"{count:,}" if (count := card.splits[card.default_split]) else "-",
+                "instances": card.splits[card.default_split],
                 "splits": " ".join(card.splits),
                 "annotation": card.annotation,
                 "data": card.appearance,
@@ -42,6 +42,7 @@ def overview() -> pd.DataFrame:
             for card in registry.cards()
         ]
     )
+    return table.astype({"instances": "Int64"})  # unknown where not published
 
 
 def as_dict(dataset: str) -> dict[str, Any]:

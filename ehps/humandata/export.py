@@ -125,7 +125,10 @@ def _check_hands(hd: HumanData, program: str, recipe: Recipe) -> None:
     raise UsageError(
         f"{program} takes the hand poses of {hd.passport.dataset} for {assumed}, {problem}",
         path=hd.source,
-        fix=f"convert them first: ehps.body.convert.with_hand_mean(hd, {recipe.flat_hand_mean}, models)",
+        fix="state flat_hand_mean in its passport"
+        if stated is None
+        else "pass --body-models DIR, which converts them "
+        f"(in Python: ehps.body.convert.with_hand_mean(hd, {recipe.flat_hand_mean}, models))",
     )
 
 
