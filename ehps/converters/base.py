@@ -6,6 +6,7 @@ resuming, reporting) is done by :mod:`ehps.converters.pipeline`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -97,6 +98,8 @@ class Camera:
     """Pinhole of each row, pixels of the image on disk: (2,) for all rows or (N, 2) each.
 
     ``distortion`` is (K,) or (N, K) in OpenCV order (k1 k2 p1 p2 k3 [k4 k5 k6]) when the images are distorted.
+    ``lens`` is the formula that it belongs to: ``opencv``, or ``h36m`` (Human3.6M and the IMAR sets; k1 k2 p1 p2 k3,
+    tangential terms without OpenCV's factor 2), whose coefficients are written as ``meta/h36m_dist_coeffs``.
     ``virtual`` marks cameras invented per person, whose depths cannot be compared.
     """
 
@@ -104,6 +107,7 @@ class Camera:
     principal_point: Array
     distortion: Array | None = None
     virtual: bool = False
+    lens: str = "opencv"
 
 
 @dataclass
@@ -195,7 +199,7 @@ def sift(
 
 
 @dataclass(frozen=True)
-class Converter:
+class Converter(ABC):
     """Reads one raw dataset. Subclasses set ``card`` and write ``units`` and ``read``; they hold no other state."""
 
     root: Path
@@ -221,14 +225,14 @@ class Converter:
             raise UsageError(f"{name}={chosen}: {self.card.name} ({self.split}) has {', '.join(values)}")
         return chosen
 
+    @abstractmethod
     def units(self) -> list[Unit]:
         """What to read, in the order of the rows. Only names and paths: no annotation is opened here
         unless the list of units is inside one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, unit: Unit) -> Instances:
         """All instances of one unit."""
-        raise NotImplementedError
 
 
 def no_instances(dropped: dict[str, list[str]] | None = None) -> Instances:
