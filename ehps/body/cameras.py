@@ -49,13 +49,28 @@ def project(points: Array, focal: Array, principal_point: Array, distortion: Arr
     return _to_pixels(xy, focal, principal_point)
 
 
-def keypoints2d(points: Array, focal: Array, principal_point: Array, distortion: Array | None = None) -> Array:
+def keypoints2d(
+    points: Array, focal: Array, principal_point: Array, distortion: Array | None = None, *, lens: str = "opencv"
+) -> Array:
     """(N, J, 3) float32 u, v, confidence: 1, or 0 (with u = v = 0) for points that the camera cannot see.
 
     These are points behind the camera, and points so far off the axis that the distortion formula has turned
-    around and would throw them back into the image.
+    around and would throw them back into the image. ``lens`` is ``opencv``, or ``h36m`` with the five coefficients
+    k1 k2 p1 p2 k3 of :func:`project_h36m`.
+
+    Raises
+    ------
+    ValueError : the lens is neither, or the coefficients are not of its number.
     """
-    pixels = project(points, focal, principal_point, distortion)
+    if lens not in ("opencv", "h36m"):
+        raise ValueError(f"unknown lens {lens!r}; expected opencv or h36m")
+    if distortion is None or lens == "opencv":
+        pixels = project(points, focal, principal_point, distortion)
+    elif (count := np.shape(distortion)[-1]) != 5:
+        raise ValueError(f"{count} distortion coefficients; the lens of Human3.6M has 5: k1 k2 p1 p2 k3")
+    else:
+        bent = np.asarray(distortion)
+        pixels = project_h36m(points, focal, principal_point, bent[..., [0, 1, 4]], bent[..., 2:4])
     seen = np.asarray(np.isfinite(pixels).all(axis=-1))
     if distortion is not None:
         xy = _normalised(points)
@@ -130,7 +145,7 @@ def distortion_limit(distortion: Array) -> Array:
     Searched up to 10 (84 degrees off the axis).
     """
     d = np.asarray(distortion, np.float64)
-    flat = _padded(d.reshape(-1, d.shape[-1]))
+    flat, row = np.unique(_padded(d.reshape(-1, d.shape[-1])), axis=0, return_inverse=True)
     r = np.linspace(0, 10, 2001)
     r2 = r * r
     up = 1 + r2 * (flat[:, :1] + r2 * (flat[:, 1:2] + r2 * flat[:, 4:5]))
@@ -138,7 +153,7 @@ def distortion_limit(distortion: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         turned = (np.diff(r * up / down) <= 0) | (down[:, 1:] <= 0)
     first = np.where(turned.any(axis=1), r[np.argmax(turned, axis=1)], np.inf)
-    return first.reshape(d.shape[:-1])
+    return np.asarray(first[row.ravel()].reshape(d.shape[:-1]))
 
 
 # -- virtual cameras of crops -----------------------------------------------------------------------------

@@ -1,31 +1,29 @@
-"""CHI3D: pairs of people in close contact in a studio with four cameras, neutral SMPL-X in the world frame."""
+"""CHI3D: pairs of people in close contact in a studio with four cameras, neutral SMPL-X in the world frame.
 
+Person 0 wears markers, person 1 does not; both are fitted. Layout and cameras: :mod:`ehps.converters.imar`.
+Source: Fieraru et al., "Three-Dimensional Reconstruction of Human Interactions", CVPR 2020, and the official toolkit.
+"""
+
+from ehps.converters import imar
 from ehps.converters.base import DatasetCard
 
+CONTACTS = "interaction_contact_signature.json"
 CARD = DatasetCard(
     id="chi3d",
     name="CHI3D",
     homepage="https://ci3d.imar.ro",
-    licence="research only, after registration; one request per dataset",
-    commercial=False,
     paper="Fieraru et al., Three-Dimensional Reconstruction of Human Interactions, CVPR 2020",
     annotation="SMPL-X, fitted to markers and views",
-    body_model="smplx",
-    appearance="real",
-    scene="studio",
     persons="several",
     splits={"train": 252_416, "test": None},
-    layout="""
-CHI3D/
-  train/<subject>/camera_parameters/<camera>/<action>.json
-  train/<subject>/videos/<camera>/<action>.mp4              (cameras 50591643 58860488 60457274 65906101)
-  train/<subject>/smplx/<action>.json, joints3d_25/<action>.json
-  train/<subject>/frames/<camera>/<action>/0000.jpg         (cut from the videos, counted from 0)
-  test/<subject>/videos/<action>.mp4, camera_parameters/<action>.json
-""",
-    split_needs={"train": ("train/*/smplx", "train/*/camera_parameters"), "test": ("test/*/videos",)},
-    get="register on the homepage; unpack so that train/ and test/ lie in the root",
-    reprojection="none",
-    fps=50,
-    notes=("The test split has videos only.",),
+    layout=imar.layout("CHI3D", CONTACTS, "for the option frames"),
+    options=imar.OPTIONS
+    | {"frames": "all (default), contact: the one frame marked as contact, or interval: from its start to its end"},
+    notes=(*imar.NOTES, "Person 0 wears markers, person 1 does not; downloads before 2023 have person 0 only."),
+    **imar.SHARED,
 )
+
+
+class CHI3D(imar.Studio):
+    card = CARD
+    contacts = CONTACTS

@@ -40,7 +40,8 @@ def meta(rows: Instances, body: BodyParams | None) -> dict[str, Any]:
         columns["meta/focal_length"] = np.ascontiguousarray(rows.camera.focal, np.float32)
         columns["meta/principal_point"] = np.ascontiguousarray(rows.camera.principal_point, np.float32)
         if rows.camera.distortion is not None:
-            columns["meta/dist_coeffs"] = np.ascontiguousarray(rows.camera.distortion, np.float32)
+            name = "dist_coeffs" if rows.camera.lens == "opencv" else f"{rows.camera.lens}_dist_coeffs"
+            columns[f"meta/{name}"] = np.ascontiguousarray(rows.camera.distortion, np.float32)
     return columns | {f"meta/{key}": as_values(value, f"meta/{key}") for key, value in rows.meta.items()}
 
 

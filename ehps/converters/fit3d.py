@@ -1,31 +1,29 @@
-"""FIT3D: fitness exercises in a studio with four cameras, neutral SMPL-X in the world frame."""
+"""FIT3D: fitness exercises in a studio with four cameras, neutral SMPL-X in the world frame.
 
+Layout and cameras: :mod:`ehps.converters.imar`.
+Source: Fieraru et al., "AIFit", CVPR 2021, and the official toolkit.
+"""
+
+from ehps.converters import imar
 from ehps.converters.base import DatasetCard
 
 CARD = DatasetCard(
     id="fit3d",
     name="FIT3D",
     homepage="https://fit3d.imar.ro",
-    licence="research only, after registration; one request per dataset",
-    commercial=False,
-    paper=("Fieraru et al., AIFit: Automatic 3D Human-Interpretable Feedback Models for Fitness Training, CVPR 2021"),
+    paper="Fieraru et al., AIFit: Automatic 3D Human-Interpretable Feedback Models for Fitness Training, CVPR 2021",
     annotation="SMPL-X, fitted to markers",
-    body_model="smplx",
-    appearance="real",
-    scene="studio",
     persons="one",
     splits={"train": 1_779_300, "test": None},
-    layout="""
-FIT3D/
-  train/<subject>/camera_parameters/<camera>/<action>.json
-  train/<subject>/videos/<camera>/<action>.mp4              (cameras 50591643 58860488 60457274 65906101)
-  train/<subject>/smplx/<action>.json, joints3d_25/<action>.json
-  train/<subject>/frames/<camera>/<action>/0000.jpg         (cut from the videos, counted from 0)
-  test/<subject>/videos/<action>.mp4, camera_parameters/<action>.json
-""",
-    split_needs={"train": ("train/*/smplx", "train/*/camera_parameters"), "test": ("test/*/videos",)},
-    get="register on the homepage; unpack so that train/ and test/ lie in the root",
-    reprojection="none",
-    fps=50,
-    notes=("The test split has videos only.",),
+    layout=imar.layout("FIT3D", "rep_ann.json", "not read"),
+    options=imar.OPTIONS,
+    notes=(
+        *imar.NOTES,
+        "SMPLer-X trains on every 10th row of files with all frames (stride=10 is like it).",
+    ),
+    **imar.SHARED,
 )
+
+
+class FIT3D(imar.Studio):
+    card = CARD

@@ -244,10 +244,10 @@ def _homogeneous(points: Array) -> Array:
 def _project(rows: Instances, points3d: Array) -> Array:
     """(N, J, 3) pixels and confidence: 0 for what the camera cannot see, 1 outside the image too."""
     assert rows.camera is not None
-    lens = rows.camera.distortion
-    if lens is not None and len(lens) and (lens == lens[0]).all():
-        lens = lens[0]
+    bent = rows.camera.distortion
+    if bent is not None and len(bent) and (bent == bent[0]).all():
+        bent = bent[0]
     focal, centre = rows.camera.focal, rows.camera.principal_point
-    points = cameras.keypoints2d(points3d[..., :3].astype(float), focal, centre, lens)
+    points = cameras.keypoints2d(points3d[..., :3].astype(float), focal, centre, bent, lens=rows.camera.lens)
     points[points3d[..., 3] <= 0] = 0
     return points

@@ -96,7 +96,7 @@ def take(rows: Instances, index: Array | slice) -> Instances:
     """Some rows of spread instances; ``index`` is a mask, index array or slice."""
 
     def picked(value: Any) -> Any:
-        if value is None or isinstance(value, bool | int | tuple):
+        if value is None or isinstance(value, bool | int | str | tuple):
             return value
         if isinstance(value, np.ndarray | BodyParams):
             return value[index]

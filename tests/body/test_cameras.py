@@ -95,6 +95,32 @@ def test_h36m_lens_by_its_formula() -> None:
     np.testing.assert_allclose(out[0, 0], expected)
 
 
+def test_keypoints_of_the_h36m_lens_take_its_coefficients_in_opencvs_order() -> None:
+    xyz = points(3)
+    k, p = FIVE[[0, 1, 4]], FIVE[2:4]
+    seen = cameras.keypoints2d(xyz, FOCAL, CENTER, np.tile(FIVE, (3, 1)), lens="h36m")
+    expected = cameras.project_h36m(xyz, FOCAL, CENTER, k, p)
+    np.testing.assert_allclose(seen[..., :2], expected, rtol=1e-6)
+    assert (seen[..., 2] == 1).all()
+    assert np.abs(seen - cameras.keypoints2d(xyz, FOCAL, CENTER, FIVE)).max() > 0.05
+    np.testing.assert_array_equal(
+        cameras.keypoints2d(xyz, FOCAL, CENTER, lens="h36m"), cameras.keypoints2d(xyz, FOCAL, CENTER)
+    )
+
+
+@pytest.mark.parametrize(("lens", "count", "words"), [("fisheye", 5, "unknown lens"), ("h36m", 8, "8 distortion")])
+def test_other_lenses_are_refused(lens: str, count: int, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        cameras.keypoints2d(points(), FOCAL, CENTER, np.zeros(count), lens=lens)
+
+
+def test_the_turn_of_a_lens_is_found_for_every_row() -> None:
+    lenses = np.array([[-0.4, 0, 0, 0, 0], [0.1, 0, 0, 0, 0], [-0.4, 0, 0, 0, 0], [-0.1, 0, 0, 0, 0]])
+    turns = [np.sqrt(1 / 1.2), np.inf, np.sqrt(1 / 1.2), np.sqrt(1 / 0.3)]  # where r (1 + k r^2) stops to grow
+    np.testing.assert_allclose(cameras.distortion_limit(lenses), turns, atol=0.006)
+    assert cameras.distortion_limit(lenses[0]).shape == ()
+
+
 def test_weak_perspective_in_both_conventions() -> None:
     body = np.random.default_rng(1).uniform(-0.5, 0.5, (2, 8, 3))
     camera = np.array([[0.9, 0.1, -0.05], [0.7, -0.2, 0.1]])

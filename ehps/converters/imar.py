@@ -1,0 +1,295 @@
+"""What CHI3D, FIT3D and HumanSC3D share: one studio with four cameras, one layout, neutral SMPL-X in the world frame.
+
+Facts: rotations of the fits are matrices, hands absolute (the mean hand is never added); a camera's ``T`` is its
+centre, so x_camera = R (x_world - T); the videos are distorted by the lens formula of Human3.6M. ``joints3d_25`` has
+one entry a frame, or four in an older download. CHI3D's files have an axis of persons in front, but for downloads
+before 2023.
+Source: the datasets' papers and the official toolkit (imar_vision_datasets_tools).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body import rigid, rotations
+from ehps.body.cameras import keypoints2d
+from ehps.body.params import BodyParams, smplx_params
+from ehps.converters import frames, raw
+from ehps.converters.base import Camera, Converter, Instances, Keypoints, Rigid, Unit, no_instances
+from ehps.errors import DataError, UsageError
+from ehps.humandata.keypoints import names
+
+Array = npt.NDArray[Any]
+
+CAMERAS = ("50591643", "58860488", "60457274", "65906101")
+WHICH = ("all", "contact", "interval")
+SIZE = (900, 900)
+FPS = 50
+POINTS = (*names("h36m"), "left_foot", "right_foot")
+TAKEN = (*range(17), 17, 19)  # of joints3d_25; toes and hands have no counterpart
+SHAPES: dict[str, tuple[int, ...]] = {
+    "transl": (3,), "betas": (10,), "expression": (10,), "global_orient": (1, 3, 3), "body_pose": (21, 3, 3),
+    "left_hand_pose": (15, 3, 3), "right_hand_pose": (15, 3, 3), "jaw_pose": (1, 3, 3), "leye_pose": (1, 3, 3),
+    "reye_pose": (1, 3, 3),
+}  # fmt: skip
+SHARED: dict[str, Any] = {
+    "licence": "research only, after registration; one request per dataset",
+    "commercial": False,
+    "body_model": "smplx",
+    "appearance": "real",
+    "scene": "studio",
+    "split_needs": {"train": ("train/*/smplx", "train/*/camera_parameters"), "test": ("test/*/videos",)},
+    "get": "register on the homepage; unpack so that train/ and test/ lie in the root",
+    "reprojection": "fitted",
+    "fps": FPS,
+}
+OPTIONS = {
+    "cameras": "all (default), or some of " + ", ".join(CAMERAS) + " with commas between them",
+    "stride": "N takes every N-th frame; 1 (default) takes all, as SMPLer-X's files have them",
+}
+NOTES = (
+    "The test split has videos and cameras only and cannot be converted.",
+    "meta/focal_length and principal_point are the release's pinhole without distortion; 2D points are those of the "
+    "distorted pictures, with meta/h36m_focal_length, h36m_principal_point and h36m_dist_coeffs (k1 k2 p1 p2 k3, "
+    "Human3.6M's formula).",
+    "2D points of the dataset are its 3D joints (joints3d_25) in the distorted pictures.",
+    "The published count is that of SMPLer-X's training data.",
+)
+
+
+def layout(name: str, extra: str, use: str) -> str:
+    """The raw tree of one of the datasets; ``extra`` is a file of each subject, and ``use`` what it is for."""
+    return f"""
+{name}/
+  train/<subject>/camera_parameters/<camera>/<action>.json
+  train/<subject>/videos/<camera>/<action>.mp4              (cameras 50591643 58860488 60457274 65906101)
+  train/<subject>/smplx/<action>.json, joints3d_25/<action>.json
+  train/<subject>/{extra:<41} ({use})
+  train/<subject>/frames/<camera>/<action>/0000.jpg         (cut from the videos, counted from 0)
+  test/<subject>/videos/<action>.mp4, camera_parameters/<action>.json
+"""
+
+
+@dataclass(frozen=True)
+class View:
+    """One camera in one action: rotation (3, 3) and centre (3,) in the world, its lens, and the plain pinhole."""
+
+    rotation: Array
+    centre: Array
+    focal: Array
+    principal_point: Array
+    distortion: Array  # k1 k2 p1 p2 k3
+    pinhole_focal: Array
+    pinhole_principal_point: Array
+
+
+class Studio(Converter):
+    """A unit is an action of a subject; its rows go camera by camera, person by person, frame by frame."""
+
+    contacts: ClassVar[str] = ""  # file of a subject that says in which frames there is contact
+
+    def units(self) -> list[Unit]:
+        if self.split != "train":
+            raise DataError(f"the {self.split} split has videos and cameras, but no bodies",
+                            path=self.root / self.split, fix="convert the train split")  # fmt: skip
+        self._wanted_cameras(), self._stride(), self.option("frames", WHICH)  # wrong ones are told at once
+        files = [
+            (subject, name)
+            for subject in _visible(self.root / self.split)
+            for name in _visible(self.root / self.split / subject / "smplx")
+            if name.endswith(".json")
+        ]
+        return [
+            Unit(f"{subject}/{name[:-5]}", self.root / self.split / subject / "smplx" / name, (subject, name[:-5]))
+            for subject, name in files
+        ]
+
+    def read(self, unit: Unit) -> Instances:
+        subject, action = unit.data
+        folder = self.root / self.split / subject
+        people, length, body = read_fits(unit.path)
+        frame = self._frames(folder, action, length)
+        if not len(frame):
+            return no_instances({"no contact in the action": [unit.name]})
+        notes: list[str] = []
+        ids, views = self._views(folder, action, notes)
+        joints, known = read_joints(folder / "joints3d_25" / f"{action}.json", people, length, notes)
+        each = (np.arange(people)[:, None] * length + frame).ravel()  # rows of one view
+        index, view = np.tile(each, len(views)), np.repeat(np.arange(len(views)), len(each))
+        person, number = np.divmod(index, length)
+        rotation, centre = (np.stack([getattr(v, k) for v in views]) for k in ("rotation", "centre"))
+        move = Rigid(rotation[view], rigid.from_center(rotation, centre)[view])
+        own = rigid.apply(joints[index], move.rotation, move.translation)
+        seen = known[index][..., None]
+        pixels = np.concatenate([_pixels(own[view == k], v) for k, v in enumerate(views)]) * seen
+
+        def per_row(name: str) -> Array:
+            return np.stack([getattr(v, name) for v in views])[view]
+
+        return Instances(
+            image_path=[f"{self.split}/{subject}/frames/{ids[v]}/{action}/{n:04d}.jpg"
+                        for v, n in zip(view, number, strict=True)],
+            size=SIZE,
+            camera=Camera(per_row("focal"), per_row("principal_point"), per_row("distortion"), lens="h36m"),
+            body=body[index],
+            world_to_camera=move,
+            keypoints2d=Keypoints(pixels, POINTS),
+            keypoints3d=Keypoints(np.concatenate([own, np.ones_like(own[..., :1])], axis=2) * seen, POINTS),
+            meta={
+                "focal_length": per_row("pinhole_focal"),
+                "principal_point": per_row("pinhole_principal_point"),
+                "h36m_focal_length": per_row("focal"),
+                "h36m_principal_point": per_row("principal_point"),
+                "sequence_name": [unit.name] * len(index),
+                "subject": [subject] * len(index),
+                "camera": [ids[v] for v in view],
+                "frame_id": number,
+                "person_id": person,
+                "track_id": [f"{unit.name}_{p}" for p in person],
+            },
+            misc={"smplx_source": "original", "cam_param_source": "original", "image_shape": list(SIZE),
+                  "lens": "h36m"},
+            notes=notes,
+        )  # fmt: skip
+
+    def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
+        """Cut the frames named in ``image_paths`` out of the videos of the action, numbered from 0."""
+        subject, action = unit.data
+        for cut, wanted in frames.by_folder(image_paths).items():
+            camera = cut.split("/")[-2]
+            video = self.root / self.split / subject / "videos" / camera / f"{action}.mp4"
+            frames.extract(video, wanted, folder, fps=FPS)
+
+    def _wanted_cameras(self) -> tuple[str, ...]:
+        chosen = self.options.get("cameras", "all")
+        if chosen == "all":
+            return CAMERAS
+        wanted = [name.strip() for name in chosen.split(",")]
+        if unknown := [name for name in wanted if name not in CAMERAS]:
+            raise UsageError(f"cameras={chosen}: {self.card.name} has {', '.join(CAMERAS)}, not {unknown[0]!r}")
+        return tuple(name for name in CAMERAS if name in wanted)
+
+    def _stride(self) -> int:
+        chosen = self.options.get("stride", "1")
+        if not chosen.isdecimal() or int(chosen) < 1:
+            raise UsageError(f"stride={chosen}: a whole number from 1 on is needed")
+        return int(chosen)
+
+    def _frames(self, folder: Path, action: str, length: int) -> Array:
+        """Numbers of the frames to take: all, or those of the contact, every ``stride``-th of them."""
+        which = self.option("frames", WHICH)
+        start, stop = 0, length
+        if which != "all":
+            path = folder / self.contacts
+            contact = raw.read_json(path).get(action)
+            if contact is None:
+                return np.zeros(0, int)
+            raw.require(contact, "fr_id" if which == "contact" else "start_fr end_fr", path)
+            first, last = ("fr_id", "fr_id") if which == "contact" else ("start_fr", "end_fr")
+            start, stop = max(int(contact[first]), 0), min(int(contact[last]) + 1, length)
+        return np.arange(start, stop, self._stride())
+
+    def _views(self, folder: Path, action: str, notes: list[str]) -> tuple[list[str], list[View]]:
+        """Names and cameras of the views that there are."""
+        paths = {name: folder / "camera_parameters" / name / f"{action}.json" for name in self._wanted_cameras()}
+        found = {name: read_view(path) for name, path in paths.items() if path.is_file()}
+        if not found:
+            raise DataError(f"has no camera of {action}", path=folder / "camera_parameters", fix=raw.AGAIN)
+        notes += [f"some actions of {folder.name} have no camera {name}" for name in paths if name not in found]
+        return list(found), list(found.values())
+
+
+def read_fits(path: Path) -> tuple[int, int, BodyParams]:
+    """Number of people, number of frames, and their bodies in the world, person by person.
+
+    A matrix that is no rotation becomes NaN.
+
+    Raises
+    ------
+    DataError : the file is cut short, lacks a parameter, or has one of another shape.
+    """
+    data = raw.read_json(path)
+    raw.require(data, " ".join(SHAPES), path)
+    name = "transl"
+    try:
+        people, length = np.shape(data[name])[:2] if np.ndim(data[name]) == 3 else (1, len(data[name]))
+        values = {}
+        for name, tail in SHAPES.items():
+            values[name] = np.asarray(data[name], float).reshape(people * length, *tail)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{name} is of another shape ({error})", path=path, fix=raw.AGAIN) from None
+    vectors = {name: axis_angle(value) if value.ndim == 4 else value for name, value in values.items()}
+    return people, length, smplx_params(gender="neutral", flat_hand_mean=True, **vectors)
+
+
+def read_joints(path: Path, people: int, length: int, notes: list[str]) -> tuple[Array, Array]:
+    """(people * length, 19, 3) joints in the world, person by person, and which of them are known (N, 19)."""
+    points = np.zeros((people, length, len(POINTS), 3))
+    known = np.zeros(points.shape[:-1], bool)
+    if not path.is_file():
+        notes.append("some actions have no joints3d_25: their own joints are without confidence")
+        return points.reshape(-1, *points.shape[2:]), known.reshape(-1, len(POINTS))
+    data = raw.read_json(path)
+    raw.require(data, "joints3d_25", path)
+    try:
+        own = np.asarray(data["joints3d_25"], float)
+        own = own.reshape(people, own.shape[-3], 25, 3)
+    except (ValueError, IndexError) as error:
+        raise DataError(f"joints3d_25 is of another shape ({error})", path=path, fix=raw.AGAIN) from None
+    step = round(own.shape[1] / length)
+    if step in (1, 4):
+        own = own[:, ::step][:, :length, TAKEN]
+        good = np.isfinite(own).all(axis=-1)
+        points[:, : own.shape[1]] = np.where(good[..., None], own, 0)
+        known[:, : own.shape[1]] = good
+    else:
+        notes.append(f"{path.parts[-3]}/{path.stem}: {own.shape[1]} joints3d_25 for {length} frames are left out")
+    return points.reshape(-1, *points.shape[2:]), known.reshape(-1, len(POINTS))
+
+
+def read_view(path: Path) -> View:
+    """The camera of one action.
+
+    Raises
+    ------
+    DataError : the file is cut short, or is no camera of these datasets.
+    """
+    data = raw.read_json(path)
+    try:
+        pose, lens, plain = (data[k] for k in ("extrinsics", "intrinsics_w_distortion", "intrinsics_wo_distortion"))
+        k, p = (np.asarray(lens[name], float).reshape(count) for name, count in (("k", 3), ("p", 2)))
+        # Some leaves have an axis of length 1 in front.
+        return View(
+            rotation=np.asarray(pose["R"], float).reshape(3, 3),
+            centre=np.asarray(pose["T"], float).reshape(3),
+            focal=np.asarray(lens["f"], float).reshape(2),
+            principal_point=np.asarray(lens["c"], float).reshape(2),
+            distortion=np.concatenate([k[:2], p, k[2:]]),
+            pinhole_focal=np.asarray(plain["f"], float).reshape(2),
+            pinhole_principal_point=np.asarray(plain["c"], float).reshape(2),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(f"is no camera of the dataset ({error!r})", path=path, fix=raw.AGAIN) from None
+
+
+def axis_angle(matrices: Array) -> Array:
+    """(..., 3) axis-angle of (..., 3, 3), made orthonormal first; NaN where a matrix is no rotation."""
+    off = np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(axis=(-2, -1))
+    good = off < rotations.TOLERANCE  # not so where there are NaNs
+    good &= np.linalg.det(np.where(good[..., None, None], matrices, -np.eye(3))) > 0
+    safe = rotations.proper(np.where(good[..., None, None], matrices, np.eye(3)))
+    return np.where(good[..., None], rotations.to_axis_angle(safe), np.nan)
+
+
+def _pixels(points: Array, view: View) -> Array:
+    return keypoints2d(points, view.focal, view.principal_point, view.distortion, lens="h36m")
+
+
+def _visible(folder: Path) -> list[str]:
+    return [name for name in raw.listing(folder) if not name.startswith(".")]
