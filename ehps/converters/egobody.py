@@ -68,11 +68,32 @@ def fit_path(root: Path, split: str, recording: Recording, role: str, frame: int
     return folder / "results" / f"frame_{frame:05d}" / "000.pkl"
 
 
-def read_fits(paths: Sequence[Path], gender: str) -> BodyParams:
-    """SMPL-X of N frames, hands still as PCA coefficients; ``gender`` where a fit does not name its own."""
-    fits = [raw.load_pkl(path) for path in paths]
+def read_fits(paths: Sequence[Path], gender: str | Sequence[str]) -> BodyParams:
+    """SMPL-X of N fits, hands still as PCA coefficients; ``gender``, of all or of each, where a fit does not name its
+    own.
+
+    Raises
+    ------
+    DataError : a fit is missing or broken, lacks a parameter, or has one of another size than the first.
+    """
+    fits = [_read_fit(path) for path in paths]
+    for fit, path in zip(fits, paths, strict=True):
+        for key in FIT:
+            if np.size(fit[key]) != np.size(fits[0][key]):
+                sizes = f"{np.size(fit[key])} numbers, expected {np.size(fits[0][key])}"
+                raise DataError(f"{key} has {sizes}", path=path, fix=raw.AGAIN)
     values: dict[str, Any] = {key: np.concatenate([np.reshape(fit[key], (1, -1)) for fit in fits]) for key in FIT}
-    return smplx_params(gender=np.array([fit.get("gender", gender) for fit in fits], object), **values)
+    listed = [gender] * len(fits) if isinstance(gender, str) else gender
+    own = [fit.get("gender", other) for fit, other in zip(fits, listed, strict=True)]
+    return smplx_params(gender=np.array(own, object), **values)
+
+
+def _read_fit(path: Path) -> dict[str, Any]:
+    fit = raw.load_pkl(path)
+    if not isinstance(fit, dict):
+        raise DataError("holds no parameters by name", path=path, fix=raw.AGAIN)
+    raw.require(fit, " ".join(FIT), path)
+    return fit
 
 
 def matrix(path: Path) -> np.ndarray:

@@ -90,11 +90,11 @@ def write(
         gender=np.array([gender] * pictures),
     )
     np.savez(root / folder / "valid_frame.npz", imgname=np.array(paths), valid=np.ones(pictures, bool))
-    _write_matrix(root / "calibrations" / recording / "cal_trans" / "holo_to_kinect12.json", holo2kinect)
+    write_matrix(root / "calibrations" / recording / "cal_trans" / "holo_to_kinect12.json", holo2kinect)
     for k, frame in enumerate(frames):
         results = f"smplx_interactee_{split}/{recording}/body_idx_{interactee}/results/frame_{frame:05d}/000.pkl"
-        _write_fit(root / results, cast, k, {side: values[k] for side, values in coefficients.items()})
-    _add_to_lists(root, recording, split, interactee, gender, int(frames[0]), int(frames[-1]))
+        write_fit(root / results, cast, k, {side: values[k] for side, values in coefficients.items()})
+    add_to_lists(root, recording, split, interactee, gender, int(frames[0]), int(frames[-1]))
     if painted:
         for k, path in enumerate(paths):
             own = View(view.height, view.width, float(focal[k].mean()), (float(cx), float(cy)))
@@ -102,12 +102,12 @@ def write(
     return truth
 
 
-def _write_matrix(path: Path, matrix: np.ndarray) -> None:
+def write_matrix(path: Path, matrix: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"trans": matrix.tolist()}))
 
 
-def _write_fit(path: Path, cast: stage.Cast, k: int, hands: dict[str, np.ndarray]) -> None:
+def write_fit(path: Path, cast: stage.Cast, k: int, hands: dict[str, np.ndarray]) -> None:
     """One frame's fit: float32 arrays with a leading 1, and left-overs of the fitting code."""
     names = ("betas", "global_orient", "transl", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "expression")
     arrays = cast.params.arrays()
@@ -119,7 +119,7 @@ def _write_fit(path: Path, cast: stage.Cast, k: int, hands: dict[str, np.ndarray
     path.write_bytes(pickle.dumps(fit))
 
 
-def _add_to_lists(root: Path, recording: str, split: str, interactee: int, gender: str, start: int, end: int) -> None:
+def add_to_lists(root: Path, recording: str, split: str, interactee: int, gender: str, start: int, end: int) -> None:
     """Append to ``data_info_release.csv`` and to the split's column of ``data_splits.csv``."""
     info = root / "data_info_release.csv"
     if not info.exists():
