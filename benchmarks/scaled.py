@@ -13,7 +13,7 @@ import json
 import os
 import pickle
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,15 +141,20 @@ def write_egobody(root: Path, models: Path, n: int) -> None:
     name = "recording_0"
     truth = egobody.write(root, models, rng(), look=ONE, pictures=2 * PICTURES, recording=name, painted=False)
     pictures(root, truth.image_path, 540, 960)
-    count = -(-n // len(truth))
-    info = (root / "data_info_release.csv").read_text().splitlines()
-    lines = [info[1].replace(name, f"recording_{k}") for k in range(count)]
-    (root / "data_info_release.csv").write_text("\n".join([info[0], *lines]) + "\n")
+    copy_recordings(root, name, -(-n // len(truth)), ("calibrations", "egocentric_color", "smplx_interactee_train"))
+
+
+def copy_recordings(root: Path, name: str, count: int, trees: Sequence[str]) -> None:
+    """``count`` recordings of EgoBody that are links to the only one that is there."""
+    names = [name, *(f"recording_{k}" for k in range(1, count))]
+    info = root / "data_info_release.csv"
+    head, line = info.read_text().splitlines()
+    info.write_text("\n".join([head, *(line.replace(name, other) for other in names)]) + "\n")
     with (root / "data_splits.csv").open("w") as file:
-        csv.writer(file).writerows([["train", "val", "test"], *([f"recording_{k}", "", ""] for k in range(count))])
-    for tree in ("calibrations", "egocentric_color", "smplx_interactee_train"):
-        for k in range(1, count):
-            shutil.copytree(root / tree / name, root / tree / f"recording_{k}", copy_function=os.link)
+        csv.writer(file).writerows([["train", "val", "test"], *([other, "", ""] for other in names)])
+    for tree in trees:
+        for other in names[1:]:
+            shutil.copytree(root / tree / name, root / tree / other, copy_function=os.link)
 
 
 def write_ehf(root: Path, models: Path, n: int) -> None:
@@ -284,13 +289,3 @@ def write_up3d(root: Path, models: Path, n: int) -> None:
         for name in files[source]:
             link(root / (source + name), root / (number + name))
     (root / "trainval.txt").write_text("".join(f"/{i}_image.png\n" for i in ids))
-
-
-WRITERS: dict[str, Callable[[Path, Path, int], None]] = {
-    "agora": write_agora, "bedlam": write_bedlam, "crowdpose": write_crowdpose, "egobody_ego": write_egobody,
-    "ehf": write_ehf, "insta_variety": write_insta_variety, "lspet": write_lspet, "mpii": write_mpii,
-    "mscoco": write_mscoco, "mtp": write_mtp, "muco": write_muco, "ochuman": write_ochuman,
-    "posetrack": write_posetrack, "pw3d": write_pw3d, "spec": write_spec, "ssp3d": write_ssp3d, "ubody": write_ubody,
-    "up3d": write_up3d,
-}  # fmt: skip
-"""Dataset -> writes a tree of about ``n`` people in its default split below a folder: (root, body models, n)."""

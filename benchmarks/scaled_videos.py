@@ -1,0 +1,122 @@
+"""Raw trees of any size of the datasets with several cameras: one recording is staged and linked under new names.
+
+See :mod:`scaled`, whose writers of the other datasets are in :data:`WRITERS` too.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import scaled
+from scaled import copy_recordings, link, pictures, rng
+
+FRAMES = 25
+
+
+def write_egobody_kinect(root: Path, models: Path, n: int) -> None:
+    """Recordings of two people before five cameras."""
+    from tests.raw import egobody_kinect
+
+    name = "recording_0"
+    people = egobody_kinect.write_recording(
+        root, models, rng(), name=name, split="train", interactee=0, genders=("female", "male"),
+        frames=range(10, 10 + FRAMES), views=5,
+    )  # fmt: skip
+    rows = sum(map(len, people.values()))
+    trees = ("calibrations", "kinect_color", "smplx_interactee_train", "smplx_camera_wearer_train")
+    copy_recordings(root, name, -(-n // rows), trees)
+
+
+def write_imar(root: Path, models: Path, n: int, *, people: int) -> None:
+    """Actions before two cameras."""
+    from tests.raw import imar
+
+    staged = imar.write_action(
+        root, models, rng(), "s02", "Walk 0", people=people, frames=2 * FRAMES // people, axis=people > 1
+    )
+    names = list(dict.fromkeys(staged.truth().image_path))
+    pictures(root, names, imar.VIEW.height, imar.VIEW.width)
+    kinds = ["smplx", "joints3d_25", *(f"camera_parameters/{camera}" for camera in imar.CAMERAS)]
+    for k in range(1, -(-n // (len(imar.CAMERAS) * len(staged.params)))):
+        for kind in kinds:
+            source = imar.file(root, staged, kind)
+            link(source, source.with_stem(f"Walk {k}"))
+        for name in names:
+            link(root / name, root / name.replace("Walk 0", f"Walk {k}"))
+
+
+def write_prox(root: Path, models: Path, n: int) -> None:
+    """Recordings of 500 frames, a file of a fit and one of points for each; copies of the pictures are there."""
+    from tests.raw import prox
+
+    staged = root / "staged"
+    prox.write_fixture(staged, models, rng())
+    good = [0, 2, 3]
+    for k in range(n):
+        name, number = f"N3OpenArea_00157_{k // 500:02d}", k % 500
+        source = good[k % len(good)]
+        link(prox.fit(staged, prox.MAN, source), prox.fit(root, name, number))
+        link(prox.points_path(staged, prox.MAN, source), prox.points_path(root, name, number))
+        for folder in (root, root / "mirrored"):
+            link(prox.picture(staged, prox.MAN, source), prox.picture(folder, name, number))
+    shutil.copytree(staged / "calibration", root / "calibration")
+    shutil.rmtree(staged)
+
+
+def write_renbody(root: Path, models: Path, n: int, *, group: str, first: int) -> None:
+    """Sequences of one person before ten cameras; pictures are both in the main files and taken out of them."""
+    from tests.raw import dna_rendering as dna
+
+    cameras = tuple(range(first, first + 10))
+    view = dna.VIEWS[group]
+
+    def blank(*_: Any) -> Any:
+        return np.full((view.height, view.width, 3), 120, np.uint8)
+
+    folder, staged = root / "dna_rendering_part2_main", "0000_01"
+    with patch.multiple(dna, FRAMES=FRAMES, GROUPS={group: cameras}, marked=blank):
+        people = dna.write_sequence(folder, staged, "female", models, rng())[staged, group]
+    pictures(root, people.image_path, view.height, view.width)
+    fits = dna.fits_file(root, staged)
+    for k in range(1, -(-n // len(people))):
+        name = f"{k:04d}_01"
+        link(folder / f"{staged}.smc", folder / f"{name}.smc")
+        link(fits, fits.with_name(f"{name}_annots.smc"))
+        for path in people.image_path:
+            link(root / path, root / path.replace(staged, name))
+
+
+WRITERS: dict[str, Callable[[Path, Path, int], None]] = {
+    "agora": scaled.write_agora,
+    "bedlam": scaled.write_bedlam,
+    "chi3d": partial(write_imar, people=2),
+    "crowdpose": scaled.write_crowdpose,
+    "egobody_ego": scaled.write_egobody,
+    "egobody_kinect": write_egobody_kinect,
+    "ehf": scaled.write_ehf,
+    "fit3d": partial(write_imar, people=1),
+    "humansc3d": partial(write_imar, people=1),
+    "insta_variety": scaled.write_insta_variety,
+    "lspet": scaled.write_lspet,
+    "mpii": scaled.write_mpii,
+    "mscoco": scaled.write_mscoco,
+    "mtp": scaled.write_mtp,
+    "muco": scaled.write_muco,
+    "ochuman": scaled.write_ochuman,
+    "posetrack": scaled.write_posetrack,
+    "prox": write_prox,
+    "pw3d": scaled.write_pw3d,
+    "renbody": partial(write_renbody, group="Camera_5mp", first=0),
+    "renbody_hires": partial(write_renbody, group="Camera_12mp", first=48),
+    "spec": scaled.write_spec,
+    "ssp3d": scaled.write_ssp3d,
+    "ubody": scaled.write_ubody,
+    "up3d": scaled.write_up3d,
+}
+"""Dataset -> writes a tree of about ``n`` people in its default split below a folder: (root, body models, n)."""
