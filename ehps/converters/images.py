@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -84,7 +84,7 @@ class ImageIndex:
         return np.array([self.size(path) for path in image_paths], np.int64).reshape(-1, 2)
 
 
-def header_size(path: Path) -> tuple[int, int]:
+def header_size(path: Path | BinaryIO) -> tuple[int, int]:
     """Height and width as stored (EXIF orientation is ignored, as the loaders do); (0, 0) when unreadable."""
     from PIL import Image, UnidentifiedImageError
 

@@ -1,30 +1,23 @@
-"""DNA-Rendering: actors in a light stage, the 48 low-resolution cameras, fitted SMPL-X."""
+"""DNA-Rendering: actors in a light stage, the 48 cameras of 5 megapixels (0 to 47), fitted SMPL-X.
 
-from ehps.converters.base import DatasetCard
+All frames of all cameras: the loader of SMPLer-X takes every 10th row itself.
+"""
 
-CARD = DatasetCard(
-    id="renbody",
-    name="DNA-Rendering",
-    homepage="https://dna-rendering.github.io",
-    licence="research only, signed licence and e-mail",
-    commercial=False,
-    paper=(
-        "Cheng et al., DNA-Rendering: A Diverse Neural Actor Repository for High-Fidelity Human- "
-        "centric Rendering, ICCV 2023"
+from ehps.converters import dna_rendering
+
+CARD = dna_rendering.card(
+    "renbody",
+    "DNA-Rendering",
+    "0 to 47",
+    {"train": 3_999_600, "test": 410_400},  # 83,325 and 8,550 fitted frames
+    (
+        "All frames of all cameras are rows, as in SMPLer-X's files; its loader takes every 10th row.",
+        "The same persons in the 12 cameras of 12 megapixels are `renbody_hires`.",
     ),
-    annotation="SMPL-X, pseudo (fitted to triangulated points)",
-    body_model="smplx",
-    appearance="real",
-    scene="studio",
-    persons="one",
-    splits={"train": 3_992_000, "test": None},
-    layout="""
-DNA-Rendering/
-  dna_rendering_part<1,2>_main/<actor>_<performance>.smc
-  dna_rendering_part<1,2>_annotations/<actor>_<performance>_annots.smc
-""",
-    needs=("*.smc | */*.smc | */*/*.smc",),
-    get="sign the licence; unpack main and annotations of parts 1 and 2",
-    reprojection="fitted",
-    fps=15,
 )
+
+
+class RenBody(dna_rendering.DNARendering):
+    card = CARD
+    group = "Camera_5mp"
+    ids = range(48)

@@ -1,30 +1,23 @@
-"""DNA-Rendering-HiRes: actors in a light stage, the 12 high-resolution cameras, fitted SMPL-X."""
+"""DNA-Rendering-HiRes: actors in a light stage, the 12 cameras of 12 megapixels (48 to 59), fitted SMPL-X.
 
-from ehps.converters.base import DatasetCard
+All frames of all cameras: the loader of SMPLer-X takes every 5th row itself, its test every 10th.
+"""
 
-CARD = DatasetCard(
-    id="renbody_hires",
-    name="DNA-Rendering-HiRes",
-    homepage="https://dna-rendering.github.io",
-    licence="research only, signed licence and e-mail",
-    commercial=False,
-    paper=(
-        "Cheng et al., DNA-Rendering: A Diverse Neural Actor Repository for High-Fidelity Human- "
-        "centric Rendering, ICCV 2023"
+from ehps.converters import dna_rendering
+
+CARD = dna_rendering.card(
+    "renbody_hires",
+    "DNA-Rendering-HiRes",
+    "48 to 59",
+    {"train": 999_900, "test": 102_600},  # 83,325 and 8,550 fitted frames
+    (
+        "All frames of all cameras are rows, as in SMPLer-X's files; its loader takes every 5th, its test every 10th.",
+        "The same persons in the 48 cameras of 5 megapixels are `renbody`.",
     ),
-    annotation="SMPL-X, pseudo (fitted to triangulated points)",
-    body_model="smplx",
-    appearance="real",
-    scene="studio",
-    persons="one",
-    splits={"train": 998_100, "test": None},
-    layout="""
-DNA-Rendering/
-  dna_rendering_part<1,2>_main/<actor>_<performance>.smc
-  dna_rendering_part<1,2>_annotations/<actor>_<performance>_annots.smc
-""",
-    needs=("*.smc | */*.smc | */*/*.smc",),
-    get="sign the licence; unpack main and annotations of parts 1 and 2",
-    reprojection="fitted",
-    fps=15,
 )
+
+
+class RenBodyHiRes(dna_rendering.DNARendering):
+    card = CARD
+    group = "Camera_12mp"
+    ids = range(48, 60)
