@@ -20,9 +20,9 @@ import numpy.typing as npt
 from ehps.body import rigid, rotations
 from ehps.body.cameras import keypoints2d
 from ehps.body.params import BodyParams, smplx_params
-from ehps.converters import frames, raw
+from ehps.converters import choices, frames, raw
 from ehps.converters.base import Camera, Converter, Instances, Keypoints, Rigid, Unit, no_instances
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError
 from ehps.humandata.keypoints import names
 
 Array = npt.NDArray[Any]
@@ -98,7 +98,8 @@ class Studio(Converter):
         if self.split != "train":
             raise DataError(f"the {self.split} split has videos and cameras, but no bodies",
                             path=self.root / self.split, fix="convert the train split")  # fmt: skip
-        self._wanted_cameras(), self._stride(), self.option("frames", WHICH)  # wrong ones are told at once
+        # Wrong choices are told at once.
+        choices.cameras(self.options, CAMERAS), choices.stride(self.options), self.option("frames", WHICH)
         files = [
             (subject, name)
             for subject in _visible(self.root / self.split)
@@ -166,21 +167,6 @@ class Studio(Converter):
             video = self.root / self.split / subject / "videos" / camera / f"{action}.mp4"
             frames.extract(video, wanted, folder, fps=FPS)
 
-    def _wanted_cameras(self) -> tuple[str, ...]:
-        chosen = self.options.get("cameras", "all")
-        if chosen == "all":
-            return CAMERAS
-        wanted = [name.strip() for name in chosen.split(",")]
-        if unknown := [name for name in wanted if name not in CAMERAS]:
-            raise UsageError(f"cameras={chosen}: {self.card.name} has {', '.join(CAMERAS)}, not {unknown[0]!r}")
-        return tuple(name for name in CAMERAS if name in wanted)
-
-    def _stride(self) -> int:
-        chosen = self.options.get("stride", "1")
-        if not chosen.isdecimal() or int(chosen) < 1:
-            raise UsageError(f"stride={chosen}: a whole number from 1 on is needed")
-        return int(chosen)
-
     def _frames(self, folder: Path, action: str, length: int) -> Array:
         """Numbers of the frames to take: all, or those of the contact, every ``stride``-th of them."""
         which = self.option("frames", WHICH)
@@ -193,11 +179,14 @@ class Studio(Converter):
             raw.require(contact, "fr_id" if which == "contact" else "start_fr end_fr", path)
             first, last = ("fr_id", "fr_id") if which == "contact" else ("start_fr", "end_fr")
             start, stop = max(int(contact[first]), 0), min(int(contact[last]) + 1, length)
-        return np.arange(start, stop, self._stride())
+        return np.arange(start, stop, choices.stride(self.options))
 
     def _views(self, folder: Path, action: str, notes: list[str]) -> tuple[list[str], list[View]]:
         """Names and cameras of the views that there are."""
-        paths = {name: folder / "camera_parameters" / name / f"{action}.json" for name in self._wanted_cameras()}
+        paths = {
+            name: folder / "camera_parameters" / name / f"{action}.json"
+            for name in choices.cameras(self.options, CAMERAS)
+        }
         found = {name: read_view(path) for name, path in paths.items() if path.is_file()}
         if not found:
             raise DataError(f"has no camera of {action}", path=folder / "camera_parameters", fix=raw.AGAIN)
