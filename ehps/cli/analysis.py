@@ -164,6 +164,8 @@ def attributes(
         raise UsageError("nothing to compare the files with", fix="name test sets with --test, or pass --figure")
     samples = samples_of(files, test, roots, n)
     save_and_print(study.coverage_table(samples), out, as_json, digits=3)
+    for lack in samples.left_out.itertuples():
+        click.secho(f"not compared: {lack.attribute} of {lack.dataset}, {lack.reason}", fg="yellow", err=True)
     if figure is not None:
         present = [name for name, values in samples.values.items() if values]
         drawn = study.figure({name: study.embed(samples, name) for name in present})

@@ -12,6 +12,7 @@ from ehps.humandata.atomic import replacing
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.table import Table
 
 SAVED_NAMES = 1000
 SHOWN_NAMES = 3
@@ -126,15 +127,16 @@ class Report:
         for column, why in self.absent.items():
             rows.append(f"[yellow]absent[/yellow] {escape(column)}: {escape(why)}")
         rows += [f"[yellow]note[/yellow] {escape(note)}" for note in self.notes]
-        if self.certificate:
-            rows.append(self._measures())
+        measures = self._measures()
+        if measures.row_count:
+            rows.append(measures)
         rows += [f"[red]suspicious[/red] {escape(problem)}" for problem in self.problems]
         return Group(*rows)
 
     def _reused(self) -> str:
         return f", {self.reused} of them taken over from an interrupted run" if self.reused else ""
 
-    def _measures(self) -> RenderableType:
+    def _measures(self) -> Table:
         from rich.table import Table
 
         table = Table("measured", "median", "99 %", "largest", box=None, pad_edge=False)

@@ -213,4 +213,4 @@ def _say(console: Console, out: Path, ranked: pd.DataFrame, page: Path, seconds:
     show(ranking.presentable(ranked), title="Training sets by mean primary error (mm)")
     console.print(f"\nreport      {page}\nconverted   {out / 'humandata'}\nruns        {out / 'runs'}")
     view = f"ehps humandata view {out / 'humandata/bedlam_train.h5'} --root {out / 'raw/bedlam'} --out {out / 'view'}"
-    console.print(f"next        {view}\ndone in {seconds / 60:.1f} minutes")
+    console.print(f"next        {view}\ndone in {seconds / 60:.1f} minutes", soft_wrap=True)  # to be copied whole

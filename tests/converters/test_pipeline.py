@@ -52,6 +52,9 @@ def test_the_report_can_be_printed(hall: Path, tmp_path: Path, body_models: Path
     assert "12  instances written" in text
     assert "3  dropped: crowd (walk_0 crowd" in text
     assert "reprojection, px" in text
+    report.certificate = {"reprojection": "exact", "rows": 12}  # nothing could be measured
+    report.print(console)
+    assert "measured" not in console.export_text()
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
