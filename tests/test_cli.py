@@ -330,6 +330,8 @@ def test_a_suite_is_run_once_and_its_state_is_known(suite: Path, tmp_path: Path,
     words = ("--images", suite.parent / "raw/mscoco", "--protocol", "egobody-ego", "--body-models", body_models)
     metrics = data("benchmark", "evaluate", runs / "mscoco/tiny", suite.parent / "mscoco.h5", *words)
     assert {"part": "all", "metric": "PVE", "n": 5} in [{k: m[k] for k in ("part", "metric", "n")} for m in metrics]
+    again = data("benchmark", "evaluate", runs / "mscoco/tiny", suite.parent / "mscoco.h5", *words)
+    assert [list(row.items()) for row in again] == [list(row.items()) for row in metrics]
     ranked = data("analysis", "rank", "--results", runs)
     assert ranked[0]["ehf"] == pytest.approx(cell["value"])
     assert ranked[0]["rank"] is None

@@ -73,7 +73,8 @@ def evaluate(
 
     spec = SetSpec(data, images or data.parent, protocol=protocol)
     score = test(run, name or data.stem, spec, bodies(body_models), checkpoint=checkpoint)
-    show(pd.DataFrame(score.metrics), json=as_json)
+    order = ["part", "metric", "value", "unit", "n", "skipped"]  # stored ones come back in another
+    show(pd.DataFrame(score.metrics, columns=order), json=as_json)
     if not as_json:
         click.echo("\n".join(f"{metric}: {value:.2f}" for metric, value in printed(score.metrics).items()))
 

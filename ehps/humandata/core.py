@@ -164,9 +164,17 @@ class HumanData:
         return next((kind for kind in ("smplx", "smplh", "smpl") if f"{kind}/betas" in self), None)
 
     def keypoints(self, name: str, convention: str | Sequence[str], approximate: bool = False) -> Array:
-        """Column ``name`` in another convention: (N, J, C), zeros (confidence 0) where it has no such point."""
+        """Column ``name`` in another convention: (N, J, C), zeros (confidence 0) where it has no such point.
+
+        Raises
+        ------
+        UsageError : no such keypoint column, or an unknown convention.
+        """
         from ehps.humandata.keypoints import convert
 
+        if name not in self or name not in self.keypoint_names:
+            have = ", ".join(column for column in self.keypoint_names if column in self)
+            raise UsageError(f"no keypoint column {name!r} with named points; there are: {have}", path=self.source)
         return convert(self[name], self.keypoint_names[name], convention, approximate=approximate)[0]
 
     # -- making new ones ----------------------------------------------------------------------------------
@@ -246,9 +254,10 @@ class HumanData:
         The certificate's summary is made anew when it is of other rows than these.
         """
         storage, hd = _storage(path), self
-        if self.certificate and self.certificate.get("rows", self._length) != self._length:
+        summarised = self.certificate.get("rows", self._length)
+        if summarised != self._length and all(name in self for name in certificates.COLUMNS):
             hd = self[:]
-            hd.certificate = certificates.of_rows([self]) or self.certificate
+            hd.certificate = certificates.of_rows([self])
         storage.write(hd, Path(path))
         return Path(path)
 

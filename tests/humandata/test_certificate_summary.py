@@ -34,6 +34,8 @@ def test_fewer_rows_are_summarised_anew_when_saved(ending: str, tmp_path: Path) 
         assert back.certificate["reprojection"] == "exact"
         assert back.certificate["reprojection_px"]["mean"] == pytest.approx(pixels.mean())
         assert back.certificate["reprojection_of_box"]["max"] == pytest.approx(pixels.max() / 100)
+    none = hd[:0].save(tmp_path / f"none.{ending}")
+    assert HumanData.open(none).certificate == {}
     assert hd.certificate["rows"] == 10
 
 

@@ -162,6 +162,12 @@ def test_nothing_to_concatenate_is_a_usage_error():
 # -- looking ----------------------------------------------------------------------------------------------
 
 
+def test_a_column_without_point_names_has_no_convention(hd):
+    for name in ("bbox_xywh", "absent"):
+        with pytest.raises(UsageError, match="keypoints2d_smplx, keypoints3d_smplx"):
+            hd.keypoints(name, "coco")
+
+
 def test_keypoints_come_in_another_convention_by_name(hd):
     points = hd.keypoints("keypoints3d_smplx", "human_data")
     place = names("human_data").index("left_hip")
