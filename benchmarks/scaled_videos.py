@@ -5,6 +5,8 @@ See :mod:`scaled`, whose writers of the other datasets are in :data:`WRITERS` to
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +21,19 @@ from scaled import copy_recordings, link, pictures, rng
 FRAMES = 25
 
 
+def write_behave(root: Path, models: Path, n: int) -> None:
+    """Sequences of one person before four Kinects."""
+    from tests.raw import behave
+
+    times = tuple(f"t{k:04d}.000" for k in range(3, 3 + FRAMES))
+    with patch.dict(behave.TIMES, {behave.MAN: times}):
+        people, _ = behave.write_sequence(root, models, rng(), behave.MAN)
+    names = [behave.MAN, *(f"{behave.MAN}_{k}" for k in range(1, -(-n // sum(map(len, people.values())))))]
+    for name in names[1:]:
+        shutil.copytree(root / "sequences" / behave.MAN, root / "sequences" / name, copy_function=os.link)
+    (root / "split.json").write_text(json.dumps({"train": names, "test": []}))
+
+
 def write_egobody_kinect(root: Path, models: Path, n: int) -> None:
     """Recordings of two people before five cameras."""
     from tests.raw import egobody_kinect
@@ -31,6 +46,28 @@ def write_egobody_kinect(root: Path, models: Path, n: int) -> None:
     rows = sum(map(len, people.values()))
     trees = ("calibrations", "kinect_color", "smplx_interactee_train", "smplx_camera_wearer_train")
     copy_recordings(root, name, -(-n // rows), trees)
+
+
+def write_gta_human2(root: Path, models: Path, n: int) -> None:
+    """Scenes of two people in fifty frames, a file a person."""
+    from tests.raw import gta_human2
+
+    staged = root / "staged"
+    gta_human2.write_fixture(staged, models, rng())
+    frames, people = 2 * FRAMES, ("100001", "100002")
+    for person in people:
+        path = gta_human2.person_path(staged, gta_human2.A, person)
+        with np.load(path) as file:
+            content = dict(file)
+        longer = {key: np.resize(v, (frames, *v.shape[1:])) for key, v in content.items() if v.ndim > 1}
+        np.savez(path, **{**content, **longer, "num_frames": frames})
+    scenes = [f"seq_{k:08d}" for k in range(-(-n // (frames * len(people))))]
+    for scene in scenes:
+        for person in people:
+            link(gta_human2.person_path(staged, gta_human2.A, person), gta_human2.person_path(root, scene, person))
+    shutil.rmtree(staged)
+    view = gta_human2.VIEW
+    pictures(root / "images", [f"{s}/{k:08d}.jpeg" for s in scenes for k in range(frames)], view.height, view.width)
 
 
 def write_imar(root: Path, models: Path, n: int, *, people: int) -> None:
@@ -92,15 +129,37 @@ def write_renbody(root: Path, models: Path, n: int, *, group: str, first: int) -
             link(root / path, root / path.replace(staged, name))
 
 
+def write_rich(root: Path, models: Path, n: int) -> None:
+    """Sequences of a man and a woman before two cameras, one of them portrait."""
+    from tests.raw import rich
+
+    staged = root / "staged"
+    rich.write_fixture(staged, models, rng())
+    (staged / "scan_calibration").rename(root / "scan_calibration")
+    cameras, subjects, frames = (0, 3), rich.SUBJECTS[rich.TOSS], 2 * FRAMES
+    for k in range(-(-n // (len(cameras) * len(subjects) * frames))):
+        name = f"{rich.TOSS}{k}"
+        for frame in range(frames):
+            for subject in subjects:
+                source = rich.body_path(staged, rich.TOSS, rich.FRAMES[rich.TOSS][0], subject)
+                link(source, root / f"bodies/train/{name}/{frame:05d}/{subject}.pkl")
+            for camera in cameras:
+                picture = staged / rich.image_path(rich.TOSS, camera, rich.FRAMES[rich.TOSS][0])
+                link(picture, root / f"images/train/{name}/cam_{camera:02d}/{frame:05d}_{camera:02d}.jpeg")
+    shutil.rmtree(staged)
+
+
 WRITERS: dict[str, Callable[[Path, Path, int], None]] = {
     "agora": scaled.write_agora,
     "bedlam": scaled.write_bedlam,
+    "behave": write_behave,
     "chi3d": partial(write_imar, people=2),
     "crowdpose": scaled.write_crowdpose,
     "egobody_ego": scaled.write_egobody,
     "egobody_kinect": write_egobody_kinect,
     "ehf": scaled.write_ehf,
     "fit3d": partial(write_imar, people=1),
+    "gta_human2": write_gta_human2,
     "humansc3d": partial(write_imar, people=1),
     "insta_variety": scaled.write_insta_variety,
     "lspet": scaled.write_lspet,
@@ -114,6 +173,7 @@ WRITERS: dict[str, Callable[[Path, Path, int], None]] = {
     "pw3d": scaled.write_pw3d,
     "renbody": partial(write_renbody, group="Camera_5mp", first=0),
     "renbody_hires": partial(write_renbody, group="Camera_12mp", first=48),
+    "rich": write_rich,
     "spec": scaled.write_spec,
     "ssp3d": scaled.write_ssp3d,
     "ubody": scaled.write_ubody,
