@@ -40,6 +40,35 @@ def examine(body_models: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "state", "detail", "to do"])
 
 
+def datasets(disk: Path) -> pd.DataFrame:
+    """One row a dataset: ``dataset, state, folder, splits, missing, licence, register, expect, command``.
+
+    Raises
+    ------
+    DataError : there is no such folder.
+    """
+    import pandas as pd
+
+    from ehps.converters.survey import survey
+
+    return pd.DataFrame(
+        [
+            {
+                "dataset": finding.card.id,
+                "state": finding.state,
+                "folder": None if finding.folder is None else str(finding.folder),
+                "splits": " ".join(finding.splits),
+                "missing": "; ".join([*([finding.note] if finding.note else []), *finding.missing]),
+                "licence": finding.card.licence,
+                "register": finding.card.homepage,
+                "expect": finding.expected,
+                "command": finding.command,
+            }
+            for finding in survey(disk)
+        ]
+    )
+
+
 def _machine() -> list[Row]:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0.0

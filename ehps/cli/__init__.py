@@ -90,11 +90,27 @@ def convert(dataset: str, raw: Path, as_json: bool, options: tuple[str, ...], **
 
 
 @main.command()
+@click.argument("disk", type=FILE, required=False)
 @body_models
 @as_json
-def doctor(body_models: Path | None, as_json: bool) -> None:
-    """What this machine has, what is missing, what to do about it."""
-    from ehps.doctor import examine
+def doctor(disk: Path | None, body_models: Path | None, as_json: bool) -> None:
+    """What this machine has, which body models are found or missing, and what to do about it.
+
+    With DISK: which raw datasets lie there, complete, in part or in a wrong variant, and how to convert them.
+    """
+    from ehps import doctor as examination
     from ehps.tables import show
 
-    show(examine(body_models), json=as_json)
+    if disk is None:
+        show(examination.examine(body_models), json=as_json)
+        return
+    found = examination.datasets(disk)
+    if as_json:
+        show(found, json=True)
+        return
+    there = found[found["state"] != "absent"]
+    show(there[["dataset", "state", "folder", "splits", "missing", "expect"]])
+    for command in there["command"][there["command"] != ""]:
+        click.echo(command)
+    absent = found[found["state"] == "absent"]
+    show(absent[["dataset", "licence", "register"]], title=f"Not there: {len(absent)}")

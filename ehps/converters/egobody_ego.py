@@ -44,6 +44,9 @@ EgoBody/
     split_needs={split: (f"smplx_interactee_{split}",) for split in ("train", "val", "test")},
     get="register at egobody.inf.ethz.ch; unpack calibrations, egocentric_color and smplx_interactee_* side by side, "
     "with the two csv files",
+    variants={
+        "annotation_egocentric_smpl_npz": "the later repack with SMPL; the smplx_interactee_* archives are needed"
+    },
     reprojection="fitted",
     fps=30,
     notes=("The camera's focal length changes from frame to frame.", "2D points are OpenPose BODY_25 detections."),

@@ -45,6 +45,7 @@ EHF/
 """,
     needs=("*_align.ply", "*_img.jpg | *_img.png"),
     get="register at smpl-x.is.tue.mpg.de; EHF.zip under Downloads",
+    variants={"alignments/*.pkl": "the cut of ExPose; EHF.zip of the SMPL-X site is needed"},
     reprojection="fitted",
     points3d=0.01,  # of parameters fitted to the meshes, and the meshes
     notes=(

@@ -64,10 +64,11 @@ def check(card: DatasetCard, root: Path, split: str) -> None:
 
 
 def _met(root: Path, need: str) -> bool:
-    return any(_there(root, alternative.strip()) for alternative in need.split("|"))
+    return any(there(root, alternative.strip()) for alternative in need.split("|"))
 
 
-def _there(root: Path, pattern: str) -> bool:
+def there(root: Path, pattern: str) -> bool:
+    """Whether a path (``*`` allowed, a folder where it ends in ``/``) is below ``root``."""
     try:
         if "*" not in pattern and "?" not in pattern:
             path = root / pattern

@@ -47,6 +47,7 @@ lspet/
     get="pictures: hr-lspet.zip from datasets.d2.mpi-inf.mpg.de/hr-lspet (the high-resolution png release; the "
     "original im*.jpg pictures have other pixel coordinates and do not go with the fits); fits: the download script of "
     "github.com/facebookresearch/eft",
+    variants={"im00001.jpg": "the original low-resolution pictures; the fits belong to HR-LSPET (hr-lspet.zip)"},
     reprojection="fitted",
     notes=(
         "The original low-resolution jpg release has other pixel coordinates than the fits.",

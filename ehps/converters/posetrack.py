@@ -48,6 +48,7 @@ posetrack/                               (or below data/)
     },
     get="register on the homepage (PoseTrack18); fits with the download script of github.com/facebookresearch/eft",
     options={"fits": "eft (default for train), or none: the sequences' own 2D joints, boxes and tracks"},
+    variants={"images/bonn_5sec": "PoseTrack17; PoseTrack18 is needed"},
     reprojection="fitted",
     notes=(
         "28,457 fits were counted in the file; EFT's README says 28,856.",

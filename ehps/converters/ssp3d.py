@@ -38,6 +38,7 @@ ssp_3d/
 """,
     needs=("labels.npz", "images/"),
     get="ssp_3d.zip, which is in the repository: no registration",
+    variants={"smplx_labels_with_vertices.npz": "SHAPY's labels; labels.npz of ssp_3d.zip is needed"},
     reprojection="fitted",
     notes=(
         "There is no official split: train (as SMPLer-X uses it) and test (as it was published) are two names of one "
