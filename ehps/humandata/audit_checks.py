@@ -39,7 +39,11 @@ class Check:
 
 
 def checks_of(hd: HumanData, measures: Mapping[str, Array], limits: Limits) -> list[Check]:
-    """All checks that the measures allow; those that catch the gravest faults first."""
+    """All checks that the measures allow; those that catch the gravest faults first.
+
+    A measure without a number in any row (reprojection, where there are no fits) is no check that was passed.
+    """
+    measures = {name: values for name, values in measures.items() if not np.isnan(values).all()}
     checks = [
         *_absolute(measures),
         *_reprojection(hd, measures, limits),

@@ -218,3 +218,10 @@ def test_nothing_is_written_without_a_folder(tmp_path):
 def test_an_empty_file_can_be_audited():
     found = audit(people(0))
     assert (found.rows, found.flagged, found.worst) == (0, [], [])
+
+
+def test_what_was_measured_on_no_row_is_not_counted_as_passed():
+    unmeasured = audit(people(20, reprojection_px=np.full(20, np.nan)))
+    assert "reprojection_of_box" not in unmeasured.counts
+    assert unmeasured.counts["height_m"] == 0
+    assert audit(with_value("reprojection_px", slice(1, None), np.nan)).counts["reprojection_of_box"] == 0
