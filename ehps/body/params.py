@@ -129,6 +129,23 @@ def smpl_params(*, gender: Any, betas: Array, pose: Array, transl: Array) -> Bod
     )
 
 
+def smplh_params(*, gender: Any, betas: Array, pose: Array, transl: Array, flat_hand_mean: bool = False) -> BodyParams:
+    """SMPL-H parameters; ``pose`` is (N, 156) or (N, 52, 3): root, 21 body joints, left hand, right hand."""
+    n = len(betas)
+    pose = np.asarray(pose, float).reshape(n, 52, 3)
+    return BodyParams(
+        kind="smplh",
+        gender=genders(gender, n),
+        betas=np.asarray(betas, float),
+        global_orient=pose[:, 0],
+        body_pose=pose[:, 1:22],
+        transl=np.asarray(transl, float).reshape(n, 3),
+        left_hand_pose=pose[:, 22:37],
+        right_hand_pose=pose[:, 37:],
+        flat_hand_mean=flat_hand_mean,
+    )
+
+
 def genders(words: Any, n: int) -> Array:
     """(N,) array of ``male``/``female``/``neutral`` from one word or N words, short forms included.
 
