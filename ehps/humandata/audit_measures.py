@@ -31,6 +31,8 @@ def measures_of(hd: HumanData) -> dict[str, Array]:
         for name in hd.columns
         if name.startswith(PREFIX) and np.ndim(hd[name]) == 1
     }
+    if "depth_m" in found and np.isnan(found["depth_m"]).all():
+        found.pop("behind_camera", None)  # a whole number, so 0 where there were no joints to count
     for name, measure in _measurable(hd).items():
         if name not in found:
             found[name] = _by_chunk(hd, measure)

@@ -225,3 +225,8 @@ def test_what_was_measured_on_no_row_is_not_counted_as_passed():
     assert "reprojection_of_box" not in unmeasured.counts
     assert unmeasured.counts["height_m"] == 0
     assert audit(with_value("reprojection_px", slice(1, None), np.nan)).counts["reprojection_of_box"] == 0
+
+
+def test_joints_that_are_not_there_are_not_in_front_of_the_camera():
+    assert audit(people(20, depth_m=np.full(20, 3.0))).counts["behind_camera"] == 0
+    assert "behind_camera" not in audit(people(20, depth_m=np.full(20, np.nan))).counts
