@@ -236,6 +236,13 @@ def test_merge_and_sample(walks: Path, tmp_path: Path) -> None:
     assert len(HumanData.open(some)) == 3
 
 
+def test_an_audit_of_a_file_without_measures_says_so(tmp_path: Path) -> None:
+    path = HumanData({"image_path": ["a.png", "b.png"]}).save(tmp_path / "bare.h5")
+    text = call("humandata", "audit", path).stdout
+    assert "Nothing was measured" in text
+    assert "0 of 2" in " ".join(text.split())
+
+
 def test_merging_names_the_columns_that_are_left_out(walks: Path, tmp_path: Path) -> None:
     less = HumanData.open(walks).without(["meta/track_id"]).save(tmp_path / "less.h5")
     result = call("humandata", "merge", walks, less, "--out", tmp_path / "both.h5")

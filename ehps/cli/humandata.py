@@ -102,8 +102,11 @@ def audit(
     if as_json:
         click.echo(found.to_json())
         return
-    measures = pd.DataFrame(found.percentiles).T.rename_axis("measure").reset_index()
-    show(measures.astype({"n": int}), title="Percentiles", digits=3)
+    if found.percentiles:
+        measures = pd.DataFrame(found.percentiles).T.rename_axis("measure").reset_index()
+        show(measures.astype({"n": int}), title="Percentiles", digits=3)
+    else:
+        click.echo("Nothing was measured: there are no model joints and no parameters.")
     counts = pd.DataFrame(list(found.counts.items()), columns=["check", "instances"])
     show(counts, title=f"{len(found.flagged):,} of {len(hd):,} instances are doubtful")
     for page in found.pages:
