@@ -28,12 +28,18 @@ SMPLX = {"root_pose": 3, "body_pose": 63, "lhand_pose": 45, "rhand_pose": 45, "j
 def chosen(
     folder: Path, names: Sequence[str], options: Mapping[str, str]
 ) -> tuple[Mapping[str, Any] | None, list[str]]:
-    """The fits in the first of ``names`` that is in ``folder``; None, with a note for the report, when ``fits=none``
-    was asked for or there are none."""
+    """The fits in :func:`chosen_file`, by key, or None."""
+    path, notes = chosen_file(folder, names, options)
+    return (None if path is None else raw.keyed_json(path)), notes
+
+
+def chosen_file(folder: Path, names: Sequence[str], options: Mapping[str, str]) -> tuple[Path | None, list[str]]:
+    """The first of ``names`` that is in ``folder``; None, with a note for the report, when ``fits=none`` was asked for
+    or there are none."""
     if options.get("fits") == "none":
         return None, ["fits=none was asked for: keypoints and boxes only"]
     if path := _first(folder, names):
-        return raw.keyed_json(path), []
+        return path, []
     why = f"{names[0]} is absent" if names else "none exist for this split"
     return None, [f"no fits ({why}): keypoints and boxes only"]
 
@@ -75,6 +81,18 @@ def smplx(records: Records) -> tuple[BodyParams, Camera]:
         expression=values["expr"],
     )
     return body, camera(records)
+
+
+def world_smplx(leaves: Records) -> BodyParams:
+    """SMPL-X of each ``{root_pose, body_pose, shape, trans}``, as studio releases have them by frame, in the world;
+    hands and face, which were not estimated, are left out."""
+    orient, pose, betas, transl = (
+        np.array([np.ravel(leaf[key]) for leaf in leaves], float)
+        for key in ("root_pose", "body_pose", "shape", "trans")
+    )
+    body = smplx_params(gender="neutral", betas=betas, global_orient=orient, body_pose=pose, transl=transl)
+    absent = ("left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose", "reye_pose", "expression")
+    return body.with_(**dict.fromkeys(absent))
 
 
 def smpl(records: Records) -> tuple[BodyParams, Camera]:

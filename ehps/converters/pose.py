@@ -19,7 +19,7 @@ from ehps.converters import translation
 from ehps.converters.base import Instances, Keypoints
 from ehps.converters.bodies import Bodies, picked_of_meshes
 from ehps.converters.rows import Account, take
-from ehps.humandata.keypoints import mapping
+from ehps.humandata.keypoints import mapping, part_indices
 from ehps.humandata.keypoints import names as point_names
 
 Array = npt.NDArray[Any]
@@ -27,6 +27,8 @@ Mask = npt.NDArray[np.bool_]
 
 BODY_JOINTS = 22
 STILL = slice(0, 127)  # contour points are chosen by orientation and do not move along with the body
+SIDES = ("left", "right")
+FACE_LANDMARKS = 51
 NO_MODELS = "no body models were given (--body-models)"
 
 
@@ -132,8 +134,23 @@ def _with_models(rows: Instances, body: BodyParams, bodies: Bodies, account: Acc
         w = rows.world_to_camera
         moved = rigid.apply(bodies.joints(shaped), w.rotation, w.translation)
         two_routes = np.linalg.norm(moved[:, STILL] - points[:, STILL], axis=2).max(axis=1, initial=0)
-    posed = Posed(rows, stored, body.kind, _homogeneous(points), None, two_routes, bodies.heights(shaped))
+    flagged = _homogeneous(points)
+    flagged[:, _unposed(stored), 3] = 0
+    posed = Posed(rows, stored, body.kind, flagged, None, two_routes, bodies.heights(shaped))
     return _at_its_place(posed, account) if rows.solve_translation else posed
+
+
+def _unposed(body: BodyParams) -> list[int]:
+    """Joints of parts that the parameters leave out altogether: fingers, and the face's landmarks and jaw."""
+    if body.kind == "smpl":
+        return []
+    points = point_names(TOPOLOGY[body.kind].convention)
+    out = [
+        j for side in SIDES if getattr(body, f"{side}_hand_pose") is None for j in part_indices(points, f"{side}_hand")
+    ]
+    if body.kind == "smplx" and body.expression is None and body.jaw_pose is None:
+        out += [points.index("jaw"), *range(STILL.stop - FACE_LANDMARKS, len(points))]
+    return [int(j) for j in out]
 
 
 def _without_models(rows: Instances, body: BodyParams, account: Account) -> Posed:
