@@ -66,7 +66,7 @@ or, as its authors trained with it,
     ),
     reprojection="fitted",
     notes=(
-        "Jaw, eyes and expression were not fitted: they are zeros.",
+        "Jaw, eyes and expression were not fitted: they are zeros, and meta/face_valid is false.",
         "Points hidden by something keep their confidence; meta/occluded is their share, and hand and face boxes of "
         "which half the points are hidden have confidence 0.",
         "The game's own 3D points are left out: their frame and unit are not documented.",
@@ -147,6 +147,7 @@ def _person(path: Path, person: str, images: str) -> Instances:
             "sequence_name": [sequence] * n,
             "frame_id": np.arange(n),
             "track_id": [f"{sequence}_{person}"] * n,
+            "face_valid": np.zeros(n, bool),
             "occluded": hidden.mean(axis=1),
             "is_male": np.full(n, bool(data["is_male"].item()) if "is_male" in data else False),
             **facts,

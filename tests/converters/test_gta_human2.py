@@ -86,6 +86,7 @@ def test_parts_that_were_not_fitted_are_zeros(converted: Pair) -> None:
     hd, _ = converted
     for name in ("jaw_pose", "leye_pose", "reye_pose", "expression"):
         assert not hd[f"smplx/{name}"].any()
+    assert not hd["meta/face_valid"].any()
 
 
 def test_of_69_numbers_of_body_pose_the_first_63_are_taken(converted: Pair) -> None:
