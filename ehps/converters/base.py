@@ -137,6 +137,9 @@ class Instances:
         otherwise they are made from the projected joints.
     bbox_padded : True when ``bbox`` already has the 1.2 margin of the format.
     meta : further per-row facts, written as ``meta/<name>``.
+    v_template : (V, 3) scan of the one person of these rows, metres, in place of the body model's template where a
+        dataset has no betas (``body`` has zeros). Joints and boxes are then those of the scan; stored are the betas
+        nearest to it, with the pelvis in its place, and ``meta/template_residual_m``, the mean distance that is left.
     vertices : (N, V, 3) meshes in the camera frame where the dataset has meshes but no parameters (EHF); joints
         and boxes are then made from them.
     columns : further columns under their full name (``vertices3d_path``).
@@ -163,6 +166,7 @@ class Instances:
     lhand_bbox: Array | None = None
     rhand_bbox: Array | None = None
     bbox_padded: bool = False
+    v_template: Array | None = None
     vertices: Array | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     columns: dict[str, Any] = field(default_factory=dict)
@@ -265,12 +269,14 @@ def concat(parts: Sequence[Instances]) -> Instances:
         return first
 
     out = replace(filled[0])
+    if any(part.v_template is not out.v_template for part in filled):
+        raise ValueError("rows of people with templates of their own cannot be joined")
     for f in fields(Instances):
         if f.name == "dropped":
             out.dropped = {}
             for part in parts:
                 for reason, names in part.dropped.items():
                     drop(out.dropped, reason, names)
-        elif f.name not in ("misc", "notes"):
+        elif f.name not in ("misc", "notes", "v_template"):
             setattr(out, f.name, joined([getattr(part, f.name) for part in filled]))
     return out

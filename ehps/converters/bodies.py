@@ -13,6 +13,7 @@ from ehps.body.hands import expand
 from ehps.body.helper_files import find_helper
 from ehps.body.params import BodyParams
 from ehps.body.people import BodySet, groups
+from ehps.body.personal import Personal, personal
 from ehps.body.topology import GENDERS, NAMES, TOPOLOGY
 from ehps.errors import BodyModelError
 
@@ -34,6 +35,7 @@ class Bodies:
         self.models = BodyModels(self.folder)
         self.set = BodySet(self.models)
         self._statures: dict[tuple[str, str], tuple[Array, Array, Array]] = {}
+        self._scanned: tuple[tuple[str, str, bytes], Personal] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {"folder": self.folder}
@@ -85,6 +87,13 @@ class Bodies:
     def rest_pelvis(self, params: BodyParams) -> Array:
         """(N, 3) pelvis of each unposed body."""
         return self.set.rest_pelvis(params)
+
+    def personal(self, kind: str, gender: str, template: Array) -> Personal:
+        """The subject with that template; the last one is kept."""
+        key = (kind, gender, np.asarray(template, float).tobytes())
+        if self._scanned is None or self._scanned[0] != key:
+            self._scanned = key, personal(self.models.read(kind, gender), template)
+        return self._scanned[1]
 
     def has_kid(self, kind: str) -> bool:
         """Whether the child template of this kind is there."""

@@ -1,7 +1,8 @@
 """Bodies of a unit in the camera: parameters in the camera frame, their joints, and what the camera sees of them.
 
 Facts: x = R0 (v - J0) + J0 + t, so a body turns about its rest pelvis J0 and moving its parameters needs J0 of
-its own model, gender and shape. Children of AGORA bring the weight of a child template besides their betas.
+its own model, gender and shape. People who were scanned have a template in place of betas. Children of AGORA bring the
+weight of a child template besides their betas.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ehps.converters import translation
 from ehps.converters.base import Instances, Keypoints
 from ehps.converters.bodies import Bodies, picked_of_meshes
 from ehps.converters.rows import Account, take
+from ehps.errors import DataError
 from ehps.humandata.keypoints import mapping, part_indices
 from ehps.humandata.keypoints import names as point_names
 
@@ -126,6 +128,8 @@ def enough_joints(posed: Posed, account: Account) -> Posed:
 
 def _with_models(rows: Instances, body: BodyParams, bodies: Bodies, account: Account) -> Posed:
     body = bodies.with_full_hands(body)
+    if rows.v_template is not None:
+        return _on_template(rows, body, rows.v_template, bodies)
     shaped = _known_shape(body, bodies)
     stored, evaluated = _in_camera(rows, body, bodies, account)
     points = bodies.joints(evaluated)
@@ -138,6 +142,27 @@ def _with_models(rows: Instances, body: BodyParams, bodies: Bodies, account: Acc
     flagged[:, _unposed(stored), 3] = 0
     posed = Posed(rows, stored, body.kind, flagged, None, two_routes, bodies.heights(shaped))
     return _at_its_place(posed, account) if rows.solve_translation else posed
+
+
+def _on_template(rows: Instances, body: BodyParams, template: Array, bodies: Bodies) -> Posed:
+    """Joints of a scanned person; stored are the nearest betas, and the translation that leaves the pelvis there."""
+    n, words = len(rows), np.unique(body.gender)
+    if len(words) != 1 or np.any(body.betas):
+        raise DataError("a personal template goes with one gender and betas of zero")
+    own = bodies.personal(body.kind, str(words[0]), template)
+    pelvis = own.joints.rest_pelvis(body.betas, body.expression)
+    moved, two_routes = body, None
+    if rows.world_to_camera is not None:
+        w = rows.world_to_camera
+        moved = rigid.to_camera(body, w.rotation, w.translation, pelvis)
+    points = own.joints(moved)
+    if rows.world_to_camera is not None:
+        there = rigid.apply(own.joints(body), w.rotation, w.translation)
+        two_routes = np.linalg.norm(there[:, STILL] - points[:, STILL], axis=2).max(axis=1, initial=0)
+    stored = moved.with_(betas=np.tile(own.betas, (n, 1)))
+    stored = stored.with_(transl=moved.transl + pelvis - bodies.rest_pelvis(stored))
+    rows = replace(rows, meta=rows.meta | {"template_residual_m": np.full(n, own.residual)})
+    return Posed(rows, stored, body.kind, _homogeneous(points), None, two_routes, np.full(n, own.height))
 
 
 def _unposed(body: BodyParams) -> list[int]:

@@ -126,6 +126,7 @@ _META = (
     Field("smplx_valid", ("N",), "bool", "", "the body parameters are usable"),
     Field("transl_valid", ("N",), "bool", "", "a translation that was solved from 2D points puts the joints on them"),
     Field("transl_residual_px", ("N",), _F, "pixel", "distance that is left between them, NaN if there is no solution"),
+    Field("template_residual_m", ("N",), _F, "metre", "mean distance of the betas' shape from the person's template"),
 )  # fmt: skip
 
 _CERTIFICATE = (
