@@ -194,7 +194,7 @@ def _body_box(posed: Posed, account: Account) -> tuple[Array | None, str]:
     if rows.bbox is not None:
         box = rows.bbox if rows.bbox_padded else boxes.scale(rows.bbox, boxes.BODY_SCALE)
         box = boxes.clip(box, size)
-        return np.where(box[:, 4:] > 0, box, 0).astype(np.float32), "provide_by_dataset"
+        return np.where(box[:, 4:] > 0, box, 0).astype(np.float32), "provided_by_dataset"
     if posed.points2d is not None:
         return boxes.from_keypoints(posed.points2d, size, boxes.BODY_SCALE), f"keypoints2d_{posed.kind}"
     if rows.keypoints2d is not None:

@@ -94,7 +94,7 @@ class CrowdPose(Converter):
                 "iscrowd": raw.column(people, "iscrowd").astype(int),
                 "num_keypoints": raw.column(people, "num_keypoints"),
             },
-            misc={"bbox_source": "provide_by_dataset"},
+            misc={"bbox_source": "provided_by_dataset"},
             dropped=dropped,
             notes=notes + self._other_sizes(own),
         )

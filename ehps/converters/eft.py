@@ -109,7 +109,7 @@ def read_cliff(path: Path, root: Path, image_path: Callable[[str], str]) -> Inst
         bbox=np.column_stack([data["center"] - side[:, None] / 2, side, side]),
         bbox_padded=True,
         meta={"annotation_id": np.ravel(data["annot_id"]).astype(np.int64)},
-        misc={"smpl_source": "cliff_annot", "bbox_source": "provide_by_dataset"},
+        misc={"smpl_source": "cliff_annot", "bbox_source": "provided_by_dataset"},
     )
 
 

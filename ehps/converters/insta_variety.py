@@ -132,7 +132,7 @@ def _points_and_boxes(rows: Instances, part: Mapping[str, Array]) -> None:
         rows.misc["bbox_source"] = "keypoints2d_original"
     if "bbox" in part:
         rows.bbox, rows.bbox_padded = part["bbox"].astype(float), True
-        rows.misc |= {"bbox_source": "provide_by_dataset", "bbox_body_scale": 1.0}
+        rows.misc |= {"bbox_source": "provided_by_dataset", "bbox_body_scale": 1.0}
 
 
 def tracks(names: Sequence[str]) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class MPII(Converter):
             size=np.array([[image["height"], image["width"]] for image in own]),
             bbox=raw.column(people, "bbox").astype(float),
             meta={"annotation_id": raw.column(people, "id"), "image_id": raw.column(people, "image_id")},
-            misc={"bbox_source": "provide_by_dataset"},
+            misc={"bbox_source": "provided_by_dataset"},
             dropped=dropped,
             notes=notes,
         )
@@ -134,7 +134,7 @@ class MPII(Converter):
         rows = Instances(
             image_path=[self._image(person["image"]) for person in people],
             bbox=np.hstack([centre - side / 2, side, side]),
-            misc={"bbox_source": "provide_by_dataset"},
+            misc={"bbox_source": "provided_by_dataset"},
             notes=[f"{unit.path.name} is the HRNet-style file, to which no fits belong: keypoints and boxes only"],
         )
         if all("joints" in person for person in people):

@@ -106,7 +106,7 @@ class MSCOCO(Converter):
                 "iscrowd": raw.column(people, "iscrowd").astype(int),
                 "num_keypoints": raw.column(people, "num_keypoints"),
             },
-            misc={"bbox_source": "provide_by_dataset"},
+            misc={"bbox_source": "provided_by_dataset"},
             dropped=dropped,
             notes=notes,
         )

@@ -104,7 +104,7 @@ class MuCo(Converter):
                 "image_id": raw.column(people, "image_id"),
                 "closest": np.array([a["id"] in nearest for a in people]),
             },
-            misc={"smpl_source": "smplify-x", "bbox_source": "provide_by_dataset"},
+            misc={"smpl_source": "smplify-x", "bbox_source": "provided_by_dataset"},
             dropped=dropped,
             notes=disagreement(joints, points, camera, size),
         )

@@ -75,7 +75,7 @@ class OCHuman(Converter):
             bbox=raw.column(people, "bbox").astype(float),
             keypoints2d=wholebody.body_keypoints(people),
             meta={"annotation_id": raw.column(people, "id"), "image_id": raw.column(people, "image_id")},
-            misc={"bbox_source": "provide_by_dataset"},
+            misc={"bbox_source": "provided_by_dataset"},
             dropped=dropped,
             notes=["OCHuman's own list has no fits: keypoints and boxes only"],
         )

@@ -94,7 +94,7 @@ def sequence(path: Path, base: str) -> Instances:
         bbox=raw.column(people, "bbox").astype(float),
         keypoints2d=Keypoints(raw.column(people, "keypoints").reshape(len(people), 17, 3).astype(float), "posetrack"),
         meta={column: raw.column(people, key, -1).astype(np.int64) for column, key in ids} | places(names),
-        misc={"bbox_source": "provide_by_dataset"},
+        misc={"bbox_source": "provided_by_dataset"},
         dropped=dropped,
         notes=["no fits were taken: keypoints and boxes only"],
     )

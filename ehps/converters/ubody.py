@@ -95,7 +95,7 @@ class UBody(Converter):
                 "sequence_name": [video(path) for path in paths],
                 **wholebody.validity(people, records),
             },
-            misc={"bbox_source": "provide_by_dataset", "smplx_source": "original"},
+            misc={"bbox_source": "provided_by_dataset", "smplx_source": "original"},
             dropped=dropped,
         )
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ehps.body.files import BodyModels
 
-STEPS = 240
+STEPS = 200
 BATCH = 16
 
 

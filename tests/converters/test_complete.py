@@ -162,7 +162,7 @@ def test_the_datasets_own_boxes_get_the_margin_only_once(hall: Path, body_models
     padded = data_of(done(replace(read(hall), bbox=own, bbox_padded=True), hall, body_models))
     np.testing.assert_allclose(plain["bbox_xywh"], np.tile([96, 44, 48, 72, 1], (4, 1)), rtol=1e-6)
     np.testing.assert_allclose(padded["bbox_xywh"], np.tile([100, 50, 40, 60, 1], (4, 1)))
-    assert plain.misc["bbox_source"] == "provide_by_dataset"
+    assert plain.misc["bbox_source"] == "provided_by_dataset"
 
 
 def test_rows_whose_box_is_outside_the_image_are_dropped_and_named(hall: Path, body_models: Path) -> None:

@@ -188,7 +188,7 @@ def test_boxes_of_the_published_evaluations_are_taken_when_there(own: Path, tmp_
         np.testing.assert_allclose(hd["bbox_xywh"][row], [500 + frame - 40, 10, 480, 1080, 1])
         for column, key in (("face", "face_bbox"), ("lhand", "lefthand_bbox"), ("rhand", "righthand_bbox")):
             np.testing.assert_allclose(hd[f"{column}_bbox_xywh"][row], [*boxes[key], 1])
-    assert hd.misc["bbox_source"] == "provide_by_dataset"
+    assert hd.misc["bbox_source"] == "provided_by_dataset"
     write_boxes(own, without="02")
     with pytest.raises(DataError, match=r"no boxes of frame 02.*EHF\.json"):
         run(own, tmp_path / "y.h5", None)

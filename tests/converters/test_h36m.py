@@ -132,7 +132,7 @@ def test_boxes_are_the_datasets_cut_to_the_picture(root: Path, converted: Conver
 
 def test_facts_of_the_file(converted: Converted) -> None:
     hd, report, wanted = converted
-    expected = {"smplx_source": "neural_annot", "bbox_source": "provide_by_dataset", "cam_param_type": "perspective",
+    expected = {"smplx_source": "neural_annot", "bbox_source": "provided_by_dataset", "cam_param_type": "perspective",
                 "cam_param_source": "original", "flat_hand_mean": False, "kps3d_root_aligned": False}  # fmt: skip
     assert {key: hd.misc[key] for key in expected} == expected
     assert set(hd["meta/action"].tolist()) == {"Directions"}

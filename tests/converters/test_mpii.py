@@ -119,7 +119,7 @@ def test_facts_of_the_file(converted: Pair) -> None:
     hd, report = converted
     assert np.stack([hd["meta/height"], hd["meta/width"]], axis=1).tolist() == [[720, 1280], [720, 1280], [480, 854]]
     assert hd["meta/gender"].tolist() == ["neutral"] * 3
-    expected = {"smplx_source": "neural_annot", "bbox_source": "provide_by_dataset", "bbox_body_scale": 1.2,
+    expected = {"smplx_source": "neural_annot", "bbox_source": "provided_by_dataset", "bbox_body_scale": 1.2,
                 "cam_param_type": "perspective", "flat_hand_mean": False}  # fmt: skip
     assert {key: hd.misc[key] for key in expected} == expected
     assert (hd.passport.dataset, hd.passport.split, hd.passport.body_model) == ("mpii", "train", "smplx")

@@ -154,7 +154,7 @@ def test_facts_of_the_file(converted: Pair) -> None:
     assert hd["meta/gender"].tolist() == ["neutral"] * 5
     assert hd["meta/iscrowd"].tolist() == [0] * 5
     assert (hd["meta/num_keypoints"] > 0).all()
-    expected = {"smplx_source": "neural_annot", "bbox_source": "provide_by_dataset", "bbox_body_scale": 1.2,
+    expected = {"smplx_source": "neural_annot", "bbox_source": "provided_by_dataset", "bbox_body_scale": 1.2,
                 "cam_param_type": "perspective", "flat_hand_mean": False, "kps3d_root_aligned": False}  # fmt: skip
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport

@@ -146,7 +146,7 @@ def test_parameters_and_facts_of_cliff(tree: Tree, cliff: Pair) -> None:
     assert hd["meta/principal_point"].tolist() == [[SIZES[i][1] / 2, SIZES[i][0] / 2] for i in ROWS]
     assert hd["meta/annotation_id"].tolist() == list(IDS)
     assert hd["meta/image_id"].tolist() == list(ROWS)
-    assert (hd.misc["smpl_source"], hd.misc["bbox_source"]) == ("cliff_annot", "provide_by_dataset")
+    assert (hd.misc["smpl_source"], hd.misc["bbox_source"]) == ("cliff_annot", "provided_by_dataset")
 
 
 def test_boxes_of_cliff_are_its_squares_cut_at_the_border(tree: Tree, cliff: Pair) -> None:

@@ -133,7 +133,7 @@ def test_boxes_have_the_margin_of_the_format_and_stay_in_the_image(tree: Tree, c
     high = np.minimum([x + 1.1 * w, y + 1.1 * h], [width, height])
     np.testing.assert_allclose(hd["bbox_xywh"][:, :4], np.concatenate([low, high - low]).T, atol=1e-3)
     assert (y + h)[2] > 512
-    assert hd.misc["bbox_source"] == "provide_by_dataset"
+    assert hd.misc["bbox_source"] == "provided_by_dataset"
 
 
 def test_the_nearest_of_all_annotated_people_is_marked(tree: Tree, converted: Pair) -> None:

@@ -155,7 +155,7 @@ def test_facts_of_the_file(tree: Tree, converted: Pair) -> None:
     assert hd["meta/iscrowd"].tolist() == [0] * 6
     assert hd["meta/valid_label"].tolist() == [2] * 6
     assert hd["meta/num_keypoints"].tolist() == [a["num_keypoints"] for a in tree.annotations]
-    expected = {"smplx_source": "original", "bbox_source": "provide_by_dataset", "flat_hand_mean": False,
+    expected = {"smplx_source": "original", "bbox_source": "provided_by_dataset", "flat_hand_mean": False,
                 "kps3d_root_aligned": False}  # fmt: skip
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
