@@ -21,6 +21,26 @@ from scaled import copy_recordings, link, pictures, rng
 FRAMES = 25
 
 
+def write_arctic(root: Path, models: Path, n: int) -> None:
+    """Sequences of one person before eight cameras, of the length of the real ones."""
+    from tests.raw import arctic
+
+    arctic.write_fixture(root, models, rng())
+    edge, views, offset = 10, tuple("12345678"), arctic.OFFSET[arctic.OTHER.split("/")[0]]
+    count = min(625, -(-n // len(views)))
+    staged = arctic.bodies(root, arctic.OTHER)
+    content = np.load(staged, allow_pickle=True).item()
+    longer = {key: np.resize(value, (count + 2 * edge, *value.shape[1:])) for key, value in content.items()}
+    np.save(staged, np.array(longer, object), allow_pickle=True)
+    names = [f"{arctic.OTHER}_{k}" for k in range(-(-n // (count * len(views))))]
+    for name in names:
+        link(staged, arctic.bodies(root, name))
+    numbers = range(max(edge, offset), count + edge)
+    pictures(root, [arctic.picture(name, v, i) for name in names for v in views for i in numbers], *arctic.SIZE)
+    lists = {"train": names, "val": [], "test": []}
+    (root / "splits_json/protocol_p1.json").write_text(json.dumps(lists))
+
+
 def write_behave(root: Path, models: Path, n: int) -> None:
     """Sequences of one person before four Kinects."""
     from tests.raw import behave
@@ -151,6 +171,7 @@ def write_rich(root: Path, models: Path, n: int) -> None:
 
 WRITERS: dict[str, Callable[[Path, Path, int], None]] = {
     "agora": scaled.write_agora,
+    "arctic": write_arctic,
     "bedlam": scaled.write_bedlam,
     "behave": write_behave,
     "chi3d": partial(write_imar, people=2),
