@@ -16,9 +16,14 @@ from unittest.mock import patch
 
 import numpy as np
 import scaled
-from scaled import copy_recordings, link, pictures, rng
+from scaled import copy_recordings, link, pictures, read_json, rng
 
 FRAMES = 25
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
 
 
 def write_arctic(root: Path, models: Path, n: int) -> None:
@@ -88,6 +93,41 @@ def write_gta_human2(root: Path, models: Path, n: int) -> None:
     shutil.rmtree(staged)
     view = gta_human2.VIEW
     pictures(root / "images", [f"{s}/{k:08d}.jpeg" for s in scenes for k in range(frames)], view.height, view.width)
+
+
+def write_h36m(root: Path, models: Path, n: int) -> None:
+    """Five subjects before four cameras: all frames of the videos in the files, pictures of those that count."""
+    from tests.raw import h36m
+
+    staged, source = root / "staged", 5
+    with patch.multiple(h36m, FRAMES=tuple(range(5 * FRAMES)), blank=lambda *_: None):
+        h36m.write_fixture(staged, models, rng())
+    data, joints, fits, cameras = (
+        read_json(h36m.path_of(staged, source, name)) for name in ("data", "joint_3d", "SMPLX_NeuralAnnot", "camera")
+    )
+    for tree in (joints, fits):
+        tree["2"]["1"] |= {"5": tree["2"]["1"]["0"], "10": tree["2"]["1"]["15"]}  # those that one of them lacks
+    tiles = range(1, 1 + -(-n // (len(h36m.TRAIN) * len(h36m.HEIGHTS) * FRAMES)))
+    size = len(data["images"])
+    first = min(image["id"] for image in data["images"])
+    for s in h36m.TRAIN:
+        images, annotations = [], []
+        for k in tiles:
+            for image in data["images"]:
+                name = image["file_name"].replace("s_05", f"s_{s:02d}").replace("subact_01", f"subact_{k:02d}")
+                number = image["id"] - first + k * size
+                images.append(image | {"id": number, "file_name": name, "subject": s, "subaction_idx": k})
+            for a in data["annotations"]:
+                number = a["id"] - first + k * size
+                annotations.append(a | {"id": number, "image_id": number})
+        content = {"images": images, "annotations": annotations}
+        for name, value in (
+            ("data", content), ("camera", cameras), ("joint_3d", {"2": {str(k): joints["2"]["1"] for k in tiles}}),
+            ("SMPLX_NeuralAnnot", {"2": {str(k): fits["2"]["1"] for k in tiles}}),
+        ):  # fmt: skip
+            write_json(h36m.path_of(root, s, name), value)
+        pictures(root / "images", [i["file_name"] for i in images if i["frame_idx"] % 5 == 0], 1002, 1000)
+    shutil.rmtree(staged)
 
 
 def write_imar(root: Path, models: Path, n: int, *, people: int) -> None:
@@ -181,6 +221,7 @@ WRITERS: dict[str, Callable[[Path, Path, int], None]] = {
     "ehf": scaled.write_ehf,
     "fit3d": partial(write_imar, people=1),
     "gta_human2": write_gta_human2,
+    "h36m": write_h36m,
     "humansc3d": partial(write_imar, people=1),
     "insta_variety": scaled.write_insta_variety,
     "lspet": scaled.write_lspet,
