@@ -209,6 +209,22 @@ def write_rich(root: Path, models: Path, n: int) -> None:
     shutil.rmtree(staged)
 
 
+def write_synbody(root: Path, models: Path, n: int) -> None:
+    """Sequences of two people in fifty pictures, a file a person."""
+    from tests.raw import synbody
+
+    staged, frames, people = root / "staged", 2 * FRAMES, synbody.ACTORS[synbody.PAIR]
+    with patch.dict(synbody.PICTURES, {synbody.PAIR: frames}):
+        synbody.write_fixture(staged, models, rng())
+    names = [f"{synbody.PAIR}_{k}" for k in range(-(-n // (frames * len(people))))]
+    for name in names:
+        for actor in people:
+            link(synbody.fit_path(staged, synbody.PAIR, actor), synbody.fit_path(root, name, actor))
+    paths = [synbody.image_path(name, k + 1) for name in names for k in range(frames)]
+    pictures(root, paths, synbody.VIEW.height, synbody.VIEW.width)
+    shutil.rmtree(staged)
+
+
 WRITERS: dict[str, Callable[[Path, Path, int], None]] = {
     "agora": scaled.write_agora,
     "arctic": write_arctic,
@@ -238,6 +254,7 @@ WRITERS: dict[str, Callable[[Path, Path, int], None]] = {
     "rich": write_rich,
     "spec": scaled.write_spec,
     "ssp3d": scaled.write_ssp3d,
+    "synbody": write_synbody,
     "ubody": scaled.write_ubody,
     "up3d": scaled.write_up3d,
 }
