@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,23 @@ def write_synbody(root: Path, models: Path, n: int) -> None:
     shutil.rmtree(staged)
 
 
+def write_talkshow(root: Path, models: Path, n: int) -> None:
+    """Sequences of about three seconds, a file each."""
+    from tests.raw import talkshow
+
+    frames = 4 * FRAMES
+    clips = [
+        replace(talkshow.CLIPS[1], name=f"{k}-00_01_07-00_01_10", frames=frames, pictures=frames)
+        for k in range(-(-n // frames))
+    ]
+    with patch.multiple(talkshow, CLIPS=(clips[0],), blank=lambda *_: None):
+        talkshow.write_fixture(root, models, rng())
+    for clip in clips[1:]:
+        link(talkshow.pickle_of(root, clips[0]), talkshow.pickle_of(root, clip))
+    paths = [f"{clip.folder}/{k + 1:06d}.jpg" for clip in clips for k in range(frames)]
+    pictures(root, paths, clips[0].height, clips[0].width)
+
+
 WRITERS: dict[str, Callable[[Path, Path, int], None]] = {
     "agora": scaled.write_agora,
     "arctic": write_arctic,
@@ -255,6 +273,7 @@ WRITERS: dict[str, Callable[[Path, Path, int], None]] = {
     "spec": scaled.write_spec,
     "ssp3d": scaled.write_ssp3d,
     "synbody": write_synbody,
+    "talkshow": write_talkshow,
     "ubody": scaled.write_ubody,
     "up3d": scaled.write_up3d,
 }
