@@ -149,6 +149,41 @@ def write_imar(root: Path, models: Path, n: int, *, people: int) -> None:
             link(root / name, root / name.replace("Walk 0", f"Walk {k}"))
 
 
+def write_mpi_inf_3dhp(root: Path, models: Path, n: int) -> None:
+    """Two subjects with two sequences each before two cameras; frames are repeated under later numbers."""
+    from tests.raw import mpi_inf_3dhp as mpi
+
+    odd, last = 5, 5 + FRAMES  # what the fixture holds against a reader is in the first frames
+    with patch.multiple(mpi, FRAMES=tuple(range(last)), blank=lambda *_: None, write_test_set=lambda *_: {}):
+        mpi.write_fixture(root, models, rng())
+    path = root / "data/MPI-INF-3DHP_1k.json"
+    staged = read_json(path)
+    images = {image["id"]: image for image in staged["images"] if image["frame_idx"] >= odd}
+    people = [a for a in staged["annotations"] if a["image_id"] in images]
+    tiles = range(-(-n // len(people)))
+    out: dict[str, list[Any]] = {"images": [], "annotations": []}
+    for k in tiles:
+        for a in people:
+            image, number = images[a["image_id"]], len(out["images"])
+            frame = image["frame_idx"] + k * last
+            name = f"{image['file_name'][:-10]}{frame + 1:06d}.jpg"
+            out["images"].append(image | {"id": number, "file_name": name, "frame_idx": frame})
+            out["annotations"].append(a | {"id": number, "image_id": number})
+    write_json(path, out)
+    for name in ("joint_3d", "SMPLX_NeuralAnnot"):
+        leaves = path.with_name(f"MPI-INF-3DHP_{name}.json")
+        tree = {
+            s: {
+                q: {str(int(f) + k * last): leaf for k in tiles for f, leaf in frames.items()}
+                for q, frames in v.items()
+            }
+            for s, v in read_json(leaves).items()
+        }
+        write_json(leaves, tree)
+    names = [f"S{i['subject_idx']}/Seq{i['seq_idx']}/imageSequence/{i['file_name']}" for i in out["images"]]
+    pictures(root / "data/images_1k", names, mpi.SIDE, mpi.SIDE)
+
+
 def write_prox(root: Path, models: Path, n: int) -> None:
     """Recordings of 500 frames, a file of a fit and one of points for each; copies of the pictures are there."""
     from tests.raw import prox
@@ -259,6 +294,7 @@ WRITERS: dict[str, Callable[[Path, Path, int], None]] = {
     "humansc3d": partial(write_imar, people=1),
     "insta_variety": scaled.write_insta_variety,
     "lspet": scaled.write_lspet,
+    "mpi_inf_3dhp": write_mpi_inf_3dhp,
     "mpii": scaled.write_mpii,
     "mscoco": scaled.write_mscoco,
     "mtp": scaled.write_mtp,
