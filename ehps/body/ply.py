@@ -29,6 +29,9 @@ def read_vertices(path: Path, count: int | None = None) -> npt.NDArray[np.float6
     except Exception as error:  # the reader fails in many ways on damaged files; all mean the same to the user
         raise DataError(f"not a readable PLY mesh ({error})", path=path, fix="unpack the archive again") from None
     if count is not None and len(vertices) != count:
-        raise DataError(f"{len(vertices)} vertices where {count} are expected", path=path,
-                        fix="use the registered mesh, not the raw scan")
+        raise DataError(
+            f"{len(vertices)} vertices where {count} are expected",
+            path=path,
+            fix="use the registered mesh, not the raw scan",
+        )
     return vertices
