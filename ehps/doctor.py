@@ -41,7 +41,7 @@ def examine(body_models: Path | None = None) -> pd.DataFrame:
 
 
 def datasets(disk: Path) -> pd.DataFrame:
-    """One row a dataset: ``dataset, state, folder, splits, missing, licence, register, expect, command``.
+    """One row a dataset: ``dataset, state, folder, splits, missing, licence, register, get, expect, command``.
 
     Raises
     ------
@@ -61,6 +61,7 @@ def datasets(disk: Path) -> pd.DataFrame:
                 "missing": "; ".join([*([finding.note] if finding.note else []), *finding.missing]),
                 "licence": finding.card.licence,
                 "register": finding.card.homepage,
+                "get": finding.card.get,
                 "expect": finding.expected,
                 "command": finding.command,
             }

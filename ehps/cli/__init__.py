@@ -112,5 +112,7 @@ def doctor(disk: Path | None, body_models: Path | None, as_json: bool) -> None:
     show(there[["dataset", "state", "folder", "splits", "missing", "expect"]])
     for command in there["command"][there["command"] != ""]:
         click.echo(command)
+    for _, row in there[there["state"] != "found"].iterrows():
+        click.echo(f"{row['dataset']}: {row['get']} ({row['licence']}; {row['register']})")
     absent = found[found["state"] == "absent"]
     show(absent[["dataset", "licence", "register"]], title=f"Not there: {len(absent)}")

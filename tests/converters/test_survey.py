@@ -90,6 +90,7 @@ def test_the_command_prints_what_to_run_and_where_to_register(disk: Path) -> Non
     result = CliRunner().invoke(main, ["doctor", str(disk)])
     assert result.exit_code == 0
     assert "ehps convert pw3d" in result.stdout
+    assert "egobody_ego: register at egobody.inf.ethz.ch" in result.stdout
     assert "https://arctic.is.tue.mpg.de" in result.stdout
     rows = json.loads(CliRunner().invoke(main, ["doctor", str(disk), "--json"]).stdout)
     assert {row["dataset"]: row["state"] for row in rows}["lspet"] == "wrong variant"
