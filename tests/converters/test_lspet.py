@@ -4,19 +4,26 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import cv2
+import h5py
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from ehps.converters.lspet import LSPET
 from ehps.converters.pipeline import convert
 from ehps.converters.report import Report
-from ehps.errors import DataError
+from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.keypoints import names
 from tests.raw import eft, faults
-from tests.raw.checks import assert_boxes_hold_the_visible_joints, assert_joints_are_the_truth, nearest, truncate
-from tests.raw.lspet import Tree, write_fixture
+from tests.raw.checks import (
+    assert_boxes_hold_the_visible_joints,
+    assert_joints_are_the_truth,
+    blank,
+    nearest,
+    truncate,
+)
+from tests.raw.lspet import SIZES, Tree, own_joints, write_fixture
 from tests.samples import samples
 
 LIST = "eft_fit/LSPet_train_ver10.json"
@@ -120,13 +127,107 @@ def test_the_older_list_does_for_train_and_is_said_to_be_old(own: Path, tmp_path
         run(own, tmp_path / "x.h5", None, split="test")
 
 
-def test_the_original_low_resolution_pictures_are_refused(own: Path, tmp_path: Path) -> None:
+def original(root: Path, count: int) -> np.ndarray:
+    """The original release with pictures 1 and ``count``; its joints (14, 3, count)."""
+    joints = np.stack([own_joints(np.random.default_rng(n), 60, 80) for n in range(count)], axis=2)
+    blank(root, ["im00001.jpg", f"im{count:05d}.jpg"], 60, 80)
+    savemat(root / "joints.mat", {"joints": joints})
+    return joints
+
+
+def test_fits_do_not_go_with_the_original_pictures(own: Path, tmp_path: Path) -> None:
     for picture in own.glob("im*.png"):
-        assert cv2.imwrite(str(picture.with_suffix(".jpg")), np.zeros((60, 80, 3), np.uint8))
         picture.unlink()
-    with pytest.raises(DataError, match="hr-lspet") as caught:
+    original(own, 3)
+    with pytest.raises(DataError, match=r"hr-lspet\.zip") as caught:
         run(own, tmp_path / "x.h5", None)
     assert "high-resolution" in str(caught.value)
+    assert run(own, tmp_path / "x.h5", None, options={"fits": "none"}).written == 2
+
+
+# -- without fits -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [3, 2])
+@pytest.mark.parametrize("hdf5", [False, True])
+def test_entries_of_the_high_resolution_release_are_matched_in_the_order_of_names(
+    tree: Tree, own: Path, tmp_path: Path, columns: int, hdf5: bool
+) -> None:
+    if hdf5:  # MATLAB 7.3 stores the axes the other way round
+        with h5py.File(own / "joints.mat", "w") as file:
+            file["joints"] = tree.joints[:, :columns].T
+    else:
+        savemat(own / "joints.mat", {"joints": tree.joints[:, :columns]})
+    report = run(own, tmp_path / "x.h5", None, options={"fits": "none"})
+    hd = HumanData.open(tmp_path / "x.h5")
+    assert hd["image_path"].tolist() == sorted(SIZES)
+    assert hd["meta/index"].tolist() == [0, 1, 2]
+    assert hd.keypoint_names["keypoints2d_original"] == names("lsp")
+    own2d = hd["keypoints2d_original"]
+    np.testing.assert_allclose(own2d[..., :2], tree.joints[:, :2].transpose(2, 0, 1), rtol=1e-6)
+    assert own2d[..., 2].tolist() == [[0, 1, 1, 1, 1, 1, 0, *[1] * 7]] * 3
+    seen = own2d[:, [1, 2, 3, 4, 5, *range(7, 14)], :2]
+    box = hd["bbox_xywh"]
+    assert (seen.min(axis=1) >= box[:, :2]).all()
+    assert (seen.max(axis=1) <= box[:, :2] + box[:, 2:4]).all()
+    assert hd.body_model is None
+    assert report.published is None
+    assert "keypoints and boxes only, of the high-resolution release" in " ".join(report.notes)
+
+
+def test_the_original_release_converts_to_points_by_the_numbers_of_its_pictures(tmp_path: Path) -> None:
+    for root, folder in ((tmp_path / "flat", ""), (tmp_path / "zip", "images/")):
+        joints = original(root / folder, 5)
+        if folder:
+            (root / folder / "joints.mat").rename(root / "joints.mat")
+        report = run(root, tmp_path / "x.h5", None)
+        hd = HumanData.open(tmp_path / "x.h5")
+        assert hd["image_path"].tolist() == [f"{folder}im00001.jpg", f"{folder}im00005.jpg"]
+        np.testing.assert_allclose(
+            hd["keypoints2d_original"][..., :2], joints[:, :2].transpose(2, 0, 1)[[0, 4]], rtol=1e-6
+        )
+        assert report.dropped == {"image missing": [f"{folder}im{n:05d}.jpg" for n in (2, 3, 4)]}
+        assert "eft_fit/LSPet_train_ver10.json is absent" in report.notes[0]
+        assert "original low-resolution release" in report.notes[0]
+
+
+def test_people_without_an_annotated_joint_are_counted(tree: Tree, own: Path, tmp_path: Path) -> None:
+    joints = tree.joints.copy()
+    joints[:, 2, 1] = 0
+    savemat(own / "joints.mat", {"joints": joints})
+    report = run(own, tmp_path / "x.h5", None, options={"fits": "none"})
+    assert report.dropped == {"no labelled joint": ["im00492.png"]}
+    assert HumanData.open(tmp_path / "x.h5")["meta/index"].tolist() == [0, 2]
+
+
+def test_points_that_cannot_be_matched_are_refused(tree: Tree, own: Path, tmp_path: Path) -> None:
+    def refused(words: str) -> None:
+        with pytest.raises(DataError, match=words):
+            run(own, tmp_path / "x.h5", None, options={"fits": "none"})
+
+    savemat(own / "joints.mat", {"joints": tree.joints.swapaxes(0, 1)})
+    refused("3 x 14 x 3, expected 14 x 3 x people .take that of LSPET, not LSP")
+    savemat(own / "joints.mat", {"joints": tree.joints[..., :2]})
+    refused("has 2 entries, but there are 3 png files")
+    truncate(own / "joints.mat")
+    refused("no readable MATLAB file")
+    savemat(own / "joints.mat", {"joints": tree.joints})
+    (own / "hr-lspet").mkdir()
+    for picture in own.glob("im*.png"):
+        picture.rename(own / "hr-lspet" / picture.name)
+    refused("no pictures beside it")
+    with pytest.raises(UsageError, match="fits=none"):
+        run(own, tmp_path / "x.h5", None, split="test", options={"fits": "none"})
+
+
+def test_the_real_original_release(tmp_path: Path) -> None:
+    report = run(samples("lspet"), tmp_path / "x.h5", None)
+    assert (report.found, report.written) == (400, 10)
+    hd = HumanData.open(tmp_path / "x.h5")
+    assert hd["image_path"][-1] == "im00016.jpg"
+    assert hd["meta/index"][-1] == 15
+    assert hd["keypoints2d_original"][0, 0, 2] == 0  # right ankle of the first, not annotated
+    assert hd["keypoints2d_original"][..., 2].mean() > 0.8
 
 
 def test_the_real_picture_beside_the_original_release(tmp_path: Path, body_models: Path) -> None:

@@ -29,7 +29,7 @@ def disk(tmp_path: Path) -> Path:
     touch(tmp_path / "3dpw_download", "imageFiles/a/image_00000.jpg", "sequenceFiles/test/a.pkl")
     touch(tmp_path / "syn" / "b1", "training_labels/all_npz_12_training/", "training_images/")
     touch(tmp_path / "EgoBody", "data_splits.csv", "data_info_release.csv", "calibrations/", "egocentric_color/")
-    touch(tmp_path / "lspet", "im00001.jpg", "im00002.jpg", "joints.mat")
+    touch(tmp_path / "shapes", "smplx_labels_with_vertices.npz")
     touch(tmp_path / "RICH", "RICH_train.zip")
     touch(tmp_path / "holiday", "images/beach.jpg", "train/", "data/notes.txt")
     return tmp_path
@@ -59,9 +59,9 @@ def test_a_partial_download_says_what_is_missing(disk: Path) -> None:
 
 
 def test_a_mistaken_release_is_named(disk: Path) -> None:
-    lspet = found(disk)["lspet"]
-    assert lspet.state == "wrong variant"
-    assert "HR-LSPET" in lspet.note
+    ssp3d = found(disk)["ssp3d"]
+    assert ssp3d.state == "wrong variant"
+    assert "ssp_3d.zip" in ssp3d.note
 
 
 def test_archives_that_nobody_unpacked_are_named(disk: Path) -> None:
@@ -73,7 +73,7 @@ def test_archives_that_nobody_unpacked_are_named(disk: Path) -> None:
 def test_common_folder_names_speak_for_no_dataset(disk: Path) -> None:
     states = {name: finding.state for name, finding in found(disk).items()}
     assert {name for name, state in states.items() if state != "absent"} == {
-        "pw3d", "bedlam", "egobody_ego", "egobody_kinect", "lspet", "rich",
+        "pw3d", "bedlam", "egobody_ego", "egobody_kinect", "ssp3d", "rich",
     }  # fmt: skip
 
 
@@ -93,4 +93,4 @@ def test_the_command_prints_what_to_run_and_where_to_register(disk: Path) -> Non
     assert "egobody_ego: register at egobody.inf.ethz.ch" in result.stdout
     assert "https://arctic.is.tue.mpg.de" in result.stdout
     rows = json.loads(CliRunner().invoke(main, ["doctor", str(disk), "--json"]).stdout)
-    assert {row["dataset"]: row["state"] for row in rows}["lspet"] == "wrong variant"
+    assert {row["dataset"]: row["state"] for row in rows}["ssp3d"] == "wrong variant"

@@ -24,6 +24,7 @@ class Tree:
     root: Path
     truth: Truth
     fits: Fits
+    joints: np.ndarray  # (14, 3, 3) of joints.mat, entries in the order of the pictures' names
 
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
@@ -44,7 +45,15 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
     points[25], points[31], points[36] = [0.0, -26.0, 1.0], [30.0, 0.0, 1.0], [800.0, 300.0, 1.0]
     eft.dump(root / "eft_fit/LSPet_train_ver10.json", fits.records)
     eft.dump(root / "eft_fit/LSPet_test_ver10.json", fits.records[:1])
-    savemat(root / "joints.mat", {"joints": np.zeros((14, 3, 3))})
+    joints = np.stack([own_joints(rng, height, width) for height, width in SIZES.values()], axis=2)
+    savemat(root / "joints.mat", {"joints": joints})
     for name, (height, width) in SIZES.items():
         blank(root, [name], height, width)
-    return Tree(root, fits.truth(ROWS), fits)
+    return Tree(root, fits.truth(ROWS), fits, joints)
+
+
+def own_joints(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """(14, 3) of one person inside a picture; joints 0 and 6 are not annotated: (0, -26) or (-30, 0), flag 0."""
+    points = np.column_stack([rng.uniform(0.2, 0.8, (14, 2)) * [width, height], np.ones(14)])
+    points[0], points[6] = [0, -26, 0], [-30, 0, 0]
+    return points
