@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ehps.converters import neural_annot, raw
+from ehps.converters import coco, neural_annot, raw
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.images import header_size
 
@@ -67,17 +67,16 @@ class CrowdPose(Converter):
         name = f"crowdpose_{self.split}.json"
         places = [*(place + name for place in PLACES), f"annotations/mmpose_{name}"]
         path = raw.first_existing(self.root, places)
-        return [Unit(self.split, path, neural_annot.stamp(self.root, self._fit_files))]
+        return coco.units(path, self.split, neural_annot.stamp(self.root, self._fit_files))
 
     @property
     def _fit_files(self) -> list[str]:
         return [place + f"CrowdPose_{self.split}_SMPL_NeuralAnnot.json" for place in PLACES]
 
     def read(self, unit: Unit) -> Instances:
-        coco = raw.read_json(unit.path)
-        images = {image["id"]: image for image in coco["images"]}
+        annotations, images = coco.read(unit)
         dropped: dict[str, list[str]] = {}
-        kept = keep_people(coco["annotations"], dropped)
+        kept = keep_people(annotations, dropped)
         fits, notes = neural_annot.chosen(self.root, self._fit_files, self.options)
         people, records = neural_annot.with_fit(kept, fits, dropped, "no SMPL fit")
         if not people:
@@ -101,8 +100,7 @@ class CrowdPose(Converter):
         if records:
             rows.body, rows.camera = neural_annot.smpl(records)
             rows.misc |= {"smpl_source": "neural_annot", "cam_param_type": "perspective"}
-            if any("fit_err" in record for record in records):
-                rows.meta["fit_err"] = raw.column(records, "fit_err", np.nan).astype(float)
+            rows.meta["fit_err"] = raw.column(records, "fit_err", np.nan).astype(float)
         return rows
 
     def _other_sizes(self, images: Sequence[dict[str, Any]]) -> list[str]:

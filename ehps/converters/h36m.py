@@ -8,8 +8,6 @@ Source: Ionescu et al., TPAMI 2014; Moon et al., "NeuralAnnot", CVPRW 2022, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.body import rigid
-from ehps.body.params import BodyParams, smplx_params
-from ehps.converters import choices, neural_annot, raw
-from ehps.converters.base import (
-    Camera,
-    Converter,
-    DatasetCard,
-    Instances,
-    Keypoints,
-    Rigid,
-    Unit,
-    no_instances,
-    sift,
-)
-from ehps.errors import DataError
+from ehps.body.cameras import project
+from ehps.converters import choices, coco, neural_annot, studio
+from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, no_instances
 
 Array = npt.NDArray[Any]
 
@@ -80,8 +67,6 @@ Human36M/
 )
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
 DEFAULTS = {"train": {"cameras": "all", "stride": "5"}, "test": {"cameras": "4", "stride": "64"}}
-LEAF = ("root_pose", "body_pose", "shape", "trans")
-ABSENT = ("left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose", "reye_pose", "expression")
 
 
 class H36M(Converter):
@@ -92,128 +77,71 @@ class H36M(Converter):
         return None if self.option("fits", ("neuralannot", "none")) == "none" else self.card.body_model
 
     def units(self) -> list[Unit]:
-        self._chosen()
-        folder = self.root / "annotations"
-        return [
-            Unit(f"subject {s}", folder / f"Human36M_subject{s}_data.json",
-                 (s, neural_annot.stamp(folder, [_fits_name(s)])))
-            for s in SUBJECTS[self.split]
-        ]  # fmt: skip
+        self._chosen()  # wrong choices are told at once
+        return [unit for subject in SUBJECTS[self.split] for unit in self._subject(subject)]
+
+    def _subject(self, subject: int) -> list[Unit]:
+        fits = neural_annot.stamp(self.root / "annotations", [self._file(subject, "SMPLX_NeuralAnnot").name])
+        return coco.units(self._file(subject, "data"), f"subject {subject}", fits)
+
+    def read(self, unit: Unit) -> Instances:
+        subject = int(unit.name.split()[1])
+        numbers, stride = self._chosen()
+        fits, notes = neural_annot.chosen_file(
+            self.root / "annotations", [self._file(subject, "SMPLX_NeuralAnnot").name], self.options
+        )
+        found = studio.captured(
+            unit,
+            self._file(subject, "joint_3d"),
+            fits,
+            wanted=lambda row: row["cam_idx"] in numbers and row["frame_idx"] % stride == 0,
+            frame_of=lambda row: (str(row["action_idx"]), str(row["subaction_idx"]), str(row["frame_idx"])),
+            path_of=lambda row: f"images/{row['file_name']}",
+        )
+        if not found.rows:
+            return no_instances(found.dropped)
+        box, keys = found.column("bbox").astype(float), [(str(row["cam_idx"]),) for row in found.rows]
+        focal, centre, move = studio.cameras(self._file(subject, "camera"), keys, "f", "c")
+        camera, points3d = Camera(focal, centre), rigid.apply(found.joints, move.rotation, move.translation)
+        if not inside(points3d[:, :1], camera, box):
+            stands = Rigid(move.rotation, -np.einsum("nij,nj->ni", move.rotation, move.translation))
+            moved = rigid.apply(found.joints, stands.rotation, stands.translation)
+            if inside(moved[:, :1], camera, box):
+                move, points3d = stands, moved
+                notes.append("translations of the cameras are their centres: taken as such")
+        return Instances(
+            image_path=found.image_path,
+            size=found.size,
+            camera=camera,
+            body=found.body,
+            world_to_camera=move,
+            keypoints2d=Keypoints(project(points3d, focal, centre), "h36m_mmpose"),
+            keypoints3d=Keypoints(points3d, "h36m_mmpose"),
+            bbox=box,
+            bbox_padded=True,
+            meta={
+                "subject_id": found.column("subject"),
+                "action": [str(row.get("action_name", row["action_idx"])) for row in found.rows],
+                "action_id": found.column("action_idx"),
+                "subaction_id": found.column("subaction_idx"),
+                "camera_id": found.column("cam_idx"),
+                "frame_id": found.column("frame_idx"),
+            },
+            misc={"cam_param_source": "original"} | ({} if found.body is None else {"smplx_source": "neural_annot"}),
+            dropped=found.dropped,
+            notes=notes,
+        )
 
     def _chosen(self) -> tuple[tuple[int, ...], int]:
         """Numbers of the cameras, and every how many-th frame is taken."""
         options = DEFAULTS[self.split] | dict(self.options)
         return tuple(map(int, choices.cameras(options, ("1", "2", "3", "4")))), choices.stride(options)
 
-    def read(self, unit: Unit) -> Instances:
-        subject, folder = unit.data[0], unit.path.parent
-        cameras, stride = self._chosen()
-        joints = raw.read_json(folder / f"Human36M_subject{subject}_joint_3d.json")
-        path, notes = neural_annot.chosen_file(folder, [_fits_name(subject)], self.options)
-        fits = raw.read_json(path) if path else None
-
-        def unusable(row: dict[str, Any]) -> str:
-            if _leaf(joints, row) is None:
-                return "no 3D joints"
-            return "no SMPL-X fit" if fits is not None and _leaf(fits, row) is None else ""
-
-        found = (r for r in _rows(unit.path) if r["cam_idx"] in cameras and r["frame_idx"] % stride == 0)
-        rows, dropped = sift(found, unusable)
-        if not rows:
-            return no_instances(dropped)
-        world = np.array([_leaf(joints, row) for row in rows], float).reshape(-1, 17, 3) / 1000
-        box = raw.column(rows, "bbox").astype(float)
-        seen = Seen.of(folder / f"Human36M_subject{subject}_camera.json", raw.column(rows, "cam_idx"))
-        if not seen.holds(world, box) and seen.of_centres().holds(world, box):
-            seen = seen.of_centres()
-            notes.append("translations of the cameras are their centres: taken as such")
-        points3d, points2d = seen.points(world)
-        return Instances(
-            image_path=[f"images/{row['file_name']}" for row in rows],
-            size=np.stack([raw.column(rows, "height"), raw.column(rows, "width")], 1),
-            camera=Camera(seen.focal, seen.centre),
-            body=None if fits is None else _body([_leaf(fits, row) for row in rows]),
-            world_to_camera=Rigid(seen.rotation, seen.translation),
-            keypoints2d=Keypoints(points2d, "h36m_mmpose"),
-            keypoints3d=Keypoints(points3d, "h36m_mmpose"),
-            bbox=box,
-            bbox_padded=True,
-            meta={
-                "subject_id": raw.column(rows, "subject"),
-                "action": [str(row.get("action_name", row["action_idx"])) for row in rows],
-                "action_id": raw.column(rows, "action_idx"),
-                "subaction_id": raw.column(rows, "subaction_idx"),
-                "camera_id": raw.column(rows, "cam_idx"),
-                "frame_id": raw.column(rows, "frame_idx"),
-            },
-            misc={"cam_param_source": "original"} | ({} if fits is None else {"smplx_source": "neural_annot"}),
-            dropped=dropped,
-            notes=notes,
-        )
+    def _file(self, subject: int, kind: str) -> Path:
+        return self.root / "annotations" / f"Human36M_subject{subject}_{kind}.json"
 
 
-@dataclass(frozen=True)
-class Seen:
-    """The camera of each of N rows: rotation (N, 3, 3), translation (N, 3) metres, focal and centre (N, 2) pixels."""
-
-    rotation: Array
-    translation: Array
-    focal: Array
-    centre: Array
-
-    @staticmethod
-    def of(path: Path, index: Array) -> Seen:
-        """From a subject's file, by the number of each row's camera.
-
-        Raises
-        ------
-        DataError : a camera is not in it.
-        """
-        cameras = raw.read_json(path)
-        if missing := {str(i) for i in index.tolist()} - set(cameras):
-            raise DataError(f"has no camera {', '.join(sorted(missing))}", path=path, fix=raw.AGAIN)
-        r, t, f, c = (
-            np.array([np.ravel(cameras[str(i)][key]) for i in index.tolist()], float) for key in ("R", "t", "f", "c")
-        )
-        return Seen(r.reshape(-1, 3, 3), t / 1000, f, c)
-
-    def of_centres(self) -> Seen:
-        """The same cameras if their translations are where they stand."""
-        return replace(self, translation=-np.einsum("nij,nj->ni", self.rotation, self.translation))
-
-    def points(self, world: Array) -> tuple[Array, Array]:
-        """(N, J, 3) in the camera frame and (N, J, 2) pixels."""
-        points = rigid.apply(world, self.rotation, self.translation)
-        return points, points[..., :2] / points[..., 2:] * self.focal[:, None] + self.centre[:, None]
-
-    def holds(self, world: Array, box: Array) -> bool:
-        """Whether most projected pelvises are in their boxes and before the camera."""
-        points, pixels = self.points(world[:, :1])
-        offset = pixels[:, 0] - box[:, :2]
-        return bool(((offset >= 0) & (offset <= box[:, 2:4]) & (points[:, 0, 2:] > 0)).all(1).mean() > 0.5)
-
-
-def _fits_name(subject: int) -> str:
-    return f"Human36M_subject{subject}_SMPLX_NeuralAnnot.json"
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Annotations with what their images say, in their order; ``id`` is the name of the image."""
-    content = raw.read_json(path)
-    raw.require(content, "images annotations", path)
-    images = {image["id"]: image for image in content["images"]}
-    for a in content["annotations"]:
-        image = images[a["image_id"]]
-        yield image | {"bbox": a["bbox"], "id": image["file_name"]}
-
-
-def _leaf(tree: Mapping[str, Any], row: dict[str, Any]) -> Any:
-    """What a file by action, sub-action and frame has for a row, None where it has nothing."""
-    actions = tree.get(str(row["action_idx"]), {})
-    return actions.get(str(row["subaction_idx"]), {}).get(str(row["frame_idx"]))
-
-
-def _body(leaves: list[Any]) -> BodyParams:
-    orient, pose, betas, transl = (np.array([np.ravel(leaf[key]) for leaf in leaves], float) for key in LEAF)
-    body = smplx_params(gender="neutral", betas=betas, global_orient=orient, body_pose=pose, transl=transl)
-    return body.with_(**dict.fromkeys(ABSENT))
+def inside(pelvis: Array, camera: Camera, box: Array) -> bool:
+    """Whether most pelvises (N, 1, 3) are before their cameras and projected into their boxes (N, 4)."""
+    offset = project(pelvis, camera.focal, camera.principal_point)[:, 0] - box[:, :2]
+    return bool(((offset >= 0) & (offset <= box[:, 2:4]) & (pelvis[:, 0, 2:] > 0)).all(axis=1).mean() > 0.5)

@@ -8,8 +8,6 @@ Source: Mehta et al., 3DV 2017, and its test set; Moon et al., "NeuralAnnot", CV
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,19 +15,8 @@ import numpy.typing as npt
 
 from ehps.body import rigid
 from ehps.body.cameras import project
-from ehps.converters import choices, neural_annot, raw
-from ehps.converters.base import (
-    Camera,
-    Converter,
-    DatasetCard,
-    Instances,
-    Keypoints,
-    Rigid,
-    Unit,
-    drop,
-    no_instances,
-    sift,
-)
+from ehps.converters import choices, coco, neural_annot, raw, studio
+from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.matlab import load_mat
 from ehps.errors import DataError
 
@@ -73,7 +60,6 @@ MPI_INF_3DHP/                            (or below data/)
         "The test split has the valid frames with their 17 joints, no bodies; its cameras are fitted to the joints.",
         "2D points of train are the projected captured joints.",
         "The videos and annot.mat of the original training release are not read.",
-        "MPI-INF-3DHP_1k.json is read whole: have several GB of memory free.",
         "Frame rate as the parsed release says; some sequences were filmed at 50 fps.",
         "Annotations of TS6 are known to be off in some frames.",
         "That the published count is of this data set is likely, not established.",
@@ -102,61 +88,52 @@ class MPIINF3DHP(Converter):
             folder = raw.first_existing(self.root, (TEST_SET, f"*/{TEST_SET}")).parents[1]
             return [Unit(name, folder / name / "annot_data.mat") for name in SIZE]
         path = raw.first_existing(self.root, (f"data/{JSON}", JSON))
-        return [Unit("all", path, neural_annot.stamp(path.parent, FITS))]
+        return coco.units(path, "all", neural_annot.stamp(path.parent, FITS))
 
     def read(self, unit: Unit) -> Instances:
-        return self._test(unit) if self.split == "test" else self._train(unit.path)
+        return self._test(unit) if self.split == "test" else self._train(unit)
 
-    def _train(self, path: Path) -> Instances:
-        cameras, step = choices.cameras(self.options, CAMERAS), choices.stride(self.options)
-        joints = raw.read_json(path.with_name("MPI-INF-3DHP_joint_3d.json"))
-        source, notes = neural_annot.chosen_file(path.parent, FITS, self.options)
-        fits = None if source is None else raw.read_json(source)
-
-        def unusable(row: dict[str, Any]) -> str:
-            if leaf(joints, frame_of(row)) is None:
-                return "no 3D joints"
-            return "no SMPL-X fit" if fits is not None and leaf(fits, frame_of(row)) is None else ""
-
-        found = (r for r in annotated(path) if str(r["cam_idx"]) in cameras and r["frame_idx"] % step == 0)
-        rows, dropped = sift(found, unusable)
-        if not rows:
-            return no_instances(dropped)
-        # Frames are shared by their cameras: each is taken once, and rows by number.
-        places = {key: n for n, key in enumerate(dict.fromkeys(map(frame_of, rows)))}
-        frame = np.array([places[frame_of(row)] for row in rows])
-        world = np.array([leaf(joints, key) for key in places], float).reshape(-1, 17, 3)[frame] / 1000
-        focal, centre, move = views(path.with_name("MPI-INF-3DHP_camera_1k.json"), rows)
-        own = rigid.apply(world, move.rotation, move.translation)
-        ones = np.ones((*own.shape[:2], 1))
-        folder = "" if path.parent == self.root else f"{path.parent.name}/"
-        body = None
-        if fits is not None:
-            leaves = [leaf(fits, key) for key in places]
-            raw.require(leaves[0], "root_pose body_pose shape trans", path.with_name(FITS[0]))
-            body = neural_annot.world_smplx(leaves)[frame]
+    def _train(self, unit: Unit) -> Instances:
+        folder = unit.path.parent
+        numbers, step = choices.cameras(self.options, CAMERAS), choices.stride(self.options)
+        base = "" if folder == self.root else f"{folder.name}/"
+        fits, notes = neural_annot.chosen_file(folder, FITS, self.options)
+        found = studio.captured(
+            unit,
+            folder / "MPI-INF-3DHP_joint_3d.json",
+            fits,
+            wanted=lambda row: str(row["cam_idx"]) in numbers and row["frame_idx"] % step == 0,
+            frame_of=lambda row: (str(row["subject_idx"]), str(row["seq_idx"]), str(row["frame_idx"])),
+            path_of=lambda row: (
+                f"{base}images_1k/S{row['subject_idx']}/Seq{row['seq_idx']}/imageSequence/" + row["file_name"]
+            ),
+        )
+        if not found.rows:
+            return no_instances(found.dropped)
+        keys = [(str(row["subject_idx"]), str(row["seq_idx"]), str(row["cam_idx"])) for row in found.rows]
+        focal, centre, move = studio.cameras(folder / "MPI-INF-3DHP_camera_1k.json", keys, "focal", "princpt")
+        joints = rigid.apply(found.joints, move.rotation, move.translation)
         return Instances(
-            image_path=[f"{folder}images_1k/S{r['subject_idx']}/Seq{r['seq_idx']}/imageSequence/{r['file_name']}"
-                        for r in rows],
-            size=np.stack([raw.column(rows, "height"), raw.column(rows, "width")], axis=1),
+            image_path=found.image_path,
+            size=found.size,
             camera=Camera(focal, centre),
-            body=body,
-            world_to_camera=None if body is None else move,
-            keypoints2d=Keypoints(np.concatenate([project(own, focal, centre), ones], axis=2), POINTS),
-            keypoints3d=Keypoints(np.concatenate([own, ones], axis=2), POINTS),
-            bbox=raw.column(rows, "bbox").astype(float),
+            body=found.body,
+            world_to_camera=None if found.body is None else move,
+            keypoints2d=Keypoints(project(joints, focal, centre), POINTS),
+            keypoints3d=Keypoints(joints, POINTS),
+            bbox=found.column("bbox").astype(float),
             bbox_padded=True,
             meta={
-                "subject": [f"S{row['subject_idx']}" for row in rows],
-                "seq": [f"Seq{row['seq_idx']}" for row in rows],
-                "camera": raw.column(rows, "cam_idx"),
-                "frame": raw.column(rows, "frame_idx"),
-                "annotation_id": raw.column(rows, "id"),
+                "subject": [f"S{row['subject_idx']}" for row in found.rows],
+                "seq": [f"Seq{row['seq_idx']}" for row in found.rows],
+                "camera": found.column("cam_idx"),
+                "frame": found.column("frame_idx"),
+                "annotation_id": found.column("annotation_id"),
             },
             misc={"cam_param_type": "perspective", "cam_param_source": "original",
                   "keypoints2d_source": "projected 3D joints"}
-            | ({} if body is None else {"smplx_source": "neural_annot"}),
-            dropped=dropped,
+            | ({} if found.body is None else {"smplx_source": "neural_annot"}),
+            dropped=found.dropped,
             notes=notes,
         )  # fmt: skip
 
@@ -176,7 +153,6 @@ class MPIINF3DHP(Converter):
             return no_instances(dropped)
         points = data["annot2"].astype(float).reshape(-1, 17, 2)[index]
         joints = data["annot3"].astype(float).reshape(-1, 17, 3)[index] / 1000
-        ones = np.ones((len(index), 17, 1))
         folder = unit.path.parent.relative_to(self.root).as_posix()
         meta: dict[str, Any] = {"seq": [unit.name] * len(index), "frame": index + 1}
         if "activity_annotation" in data:
@@ -185,52 +161,12 @@ class MPIINF3DHP(Converter):
             image_path=[f"{folder}/imageSequence/img_{n + 1:06d}.jpg" for n in index],
             size=SIZE[unit.name],
             camera=pinhole(joints, points),
-            keypoints2d=Keypoints(np.concatenate([points, ones], axis=2), POINTS),
-            keypoints3d=Keypoints(np.concatenate([joints, ones], axis=2), POINTS),
+            keypoints2d=Keypoints(points, POINTS),
+            keypoints3d=Keypoints(joints, POINTS),
             meta=meta,
             misc={"cam_param_type": "perspective", "cam_param_source": "fitted to the joints"},
             dropped=dropped,
         )
-
-
-def annotated(path: Path) -> list[dict[str, Any]]:
-    """Annotations in their order with what their images say; ``id`` is the annotation's."""
-    content = raw.read_json(path)
-    raw.require(content, "images annotations", path)
-    images = {image["id"]: image for image in content["images"]}
-    return [images[a["image_id"]] | {"bbox": a["bbox"], "id": a["id"]} for a in content["annotations"]]
-
-
-def frame_of(row: dict[str, Any]) -> tuple[str, str, str]:
-    """Keys of a row in the files by subject, sequence and frame."""
-    return str(row["subject_idx"]), str(row["seq_idx"]), str(row["frame_idx"])
-
-
-def leaf(tree: Mapping[str, Any], keys: tuple[str, str, str]) -> Any:
-    """What is there for a subject, sequence and frame or camera; None where there is nothing."""
-    subject, seq, last = keys
-    return tree.get(subject, {}).get(seq, {}).get(last)
-
-
-def views(path: Path, rows: list[dict[str, Any]]) -> tuple[Array, Array, Rigid]:
-    """(N, 2) focal lengths and principal points of the rows, and their extrinsics in metres.
-
-    Raises
-    ------
-    DataError : the camera of a row is not in the file.
-    """
-    cameras = raw.read_json(path)
-    keys = [(str(row["subject_idx"]), str(row["seq_idx"]), str(row["cam_idx"])) for row in rows]
-    places = {key: n for n, key in enumerate(dict.fromkeys(keys))}
-    found = [leaf(cameras, key) for key in places]
-    if None in found:
-        subject, seq, camera = list(places)[found.index(None)]
-        raise DataError(f"has no camera {camera} of S{subject} Seq{seq}", path=path, fix=raw.AGAIN)
-    row = np.array([places[key] for key in keys])
-    focal, centre, rotation, translation = (
-        np.array([np.ravel(camera[key]) for camera in found], float)[row] for key in ("focal", "princpt", "R", "t")
-    )
-    return focal, centre, Rigid(rotation.reshape(-1, 3, 3), translation / 1000)
 
 
 def pinhole(joints: Array, points: Array) -> Camera:

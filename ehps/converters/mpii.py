@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ehps.converters import eft, neural_annot, raw
+from ehps.converters import coco, eft, neural_annot, raw
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, no_instances
 
 PLACES = ("annotations", "data/annotations")
+COCO_STYLE = ("train.json", "test.json")
 FITS = "MPII_train_SMPLX_NeuralAnnot.json"
 OTHER_FITS = {
     "eft": ("eft_fit/MPII_ver01.json", "MPII_fit/MPII_ver01.json"),
@@ -83,14 +84,16 @@ class MPII(Converter):
     def units(self) -> list[Unit]:
         names = [f"{place}/{name}" for name in FILES[self.split] for place in PLACES]
         path = raw.first_existing(self.root, OTHER_FITS.get(self._fits, names))
-        return [Unit(self.split, path, neural_annot.stamp(path.parent, (FITS,)))]
+        if path.name not in COCO_STYLE:
+            return [Unit(self.split, path)]
+        return coco.units(path, self.split, neural_annot.stamp(path.parent, (FITS,)))
 
     def read(self, unit: Unit) -> Instances:
         if self._fits == "eft":
             return eft.read(unit.path, self._image, {"annotation_id": eft.annotation_id})
         if self._fits == "cliff":
             return eft.read_cliff(unit.path, self.root, self._image)
-        rows = self._hrnet(unit) if unit.path.name.startswith("mpii_") else self._coco(unit)
+        rows = self._coco(unit) if unit.path.name in COCO_STYLE else self._hrnet(unit)
         for name in ("face_bbox", "lhand_bbox", "rhand_bbox"):  # nothing is annotated there
             setattr(rows, name, np.zeros((len(rows), 5)))
         return rows
@@ -100,12 +103,11 @@ class MPII(Converter):
         return folder + raw.basename(name)
 
     def _coco(self, unit: Unit) -> Instances:
-        coco = raw.read_json(unit.path)
-        images = {image["id"]: image for image in coco["images"]}
+        annotations, images = coco.read(unit)
         dropped: dict[str, list[str]] = {}
         names = (FITS,) if self.split == "train" else ()
         fits, notes = neural_annot.chosen(unit.path.parent, names, self.options)
-        people, records = neural_annot.with_fit(coco["annotations"], fits, dropped, "no SMPL-X fit")
+        people, records = neural_annot.with_fit(annotations, fits, dropped, "no SMPL-X fit")
         if not people:
             return no_instances(dropped)
         own = [images[a["image_id"]] for a in people]

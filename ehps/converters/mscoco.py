@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ehps.converters import eft, neural_annot, raw, wholebody
+from ehps.converters import coco, eft, neural_annot, raw, wholebody
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances, sift
 
 CARD = DatasetCard(
@@ -81,14 +81,14 @@ class MSCOCO(Converter):
             return [Unit(self.split, raw.first_existing(self.root, [self.fits_2014]))]
         folder = self.root / "annotations"
         names = (f"coco_wholebody_{self.split}_v1.0.json", f"person_keypoints_{self.split}2017.json")
-        return [Unit(self.split, raw.first_existing(folder, names))]
+        path = raw.first_existing(folder, names)
+        return coco.units(path, self.split, neural_annot.stamp(folder, FITS[self.split]))
 
     def read(self, unit: Unit) -> Instances:
         if self.fits_2014:
             return eft.read_coco(unit.path, self.root)
-        coco = raw.read_json(unit.path)
-        images = {image["id"]: image for image in coco["images"]}
-        people, dropped = sift(coco["annotations"], unusable)
+        annotations, images = coco.read(unit)
+        people, dropped = sift(annotations, unusable)
         fits, notes = neural_annot.chosen(self.root / "annotations", FITS[self.split], self.options)
         if fits is not None:
             drop(dropped, "no SMPL-X fit", (str(a["id"]) for a in people if str(a["id"]) not in fits))

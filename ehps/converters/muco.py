@@ -7,6 +7,7 @@ Source: Mehta et al., 3DV 2018; Moon and Lee, "I2L-MeshNet", ECCV 2020 (fits); t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from ehps.body.cameras import project
 from ehps.body.params import smpl_params
-from ehps.converters import raw
+from ehps.converters import coco, raw
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 
 Array = npt.NDArray[Any]
@@ -52,7 +53,6 @@ MuCo/
         "The fits are SMPL, not SMPL-X, although the folder is sometimes called so.",
         "meta/closest marks the person nearest to the camera among all annotated in the image, the only one that "
         "some published methods train on.",
-        "MuCo-3DHP.json is read whole: have several GB of memory free.",
         "That the published count is of this data set is likely, not established.",
     ),
 )
@@ -69,12 +69,21 @@ class MuCo(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        return [Unit("all", raw.first_existing(self.root, ("data/MuCo-3DHP.json", "MuCo-3DHP.json")))]
+        path = raw.first_existing(self.root, ("data/MuCo-3DHP.json", "MuCo-3DHP.json"))
+        seen: list[tuple[int, float]] = []
+        units = coco.units(path, "all", see=lambda a: seen.append((a["image_id"], a["keypoints_cam"][PELVIS][2])))
+        nearest = closest(seen)  # people of one image may be in several units
+        return [
+            replace(u, data=replace(u.data, more=nearest[u.data.first :][: u.data.count].tobytes())) if u.data else u
+            for u in units
+        ]
 
     def read(self, unit: Unit) -> Instances:
-        coco, fits = raw.read_json(unit.path), raw.keyed_json(unit.path.with_name("smpl_param.json"))
-        images = {image["id"]: image for image in coco["images"]}
-        everybody = coco["annotations"]
+        everybody, images = coco.read(unit)
+        if not everybody:
+            return no_instances()
+        fits = raw.keyed_json(unit.path.with_name("smpl_param.json"))
+        nearest = {a["id"] for a, first in zip(everybody, unit.data.more, strict=True) if first}
         dropped: dict[str, list[str]] = {}
         drop(dropped, "no SMPL fit", (str(a["id"]) for a in everybody if str(a["id"]) not in fits))
         fitted = [a for a in everybody if str(a["id"]) in fits]
@@ -90,7 +99,6 @@ class MuCo(Converter):
         points = raw.column(people, "keypoints_img").astype(float)
         joints = raw.column(people, "keypoints_cam").astype(float) / 1000  # were millimetres
         visible = raw.column(people, "keypoints_vis").astype(float)[..., None]
-        nearest = closest(everybody)
         return Instances(
             image_path=[folder + image["file_name"] for image in own],
             size=size,
@@ -115,14 +123,13 @@ def numbers(fit: dict[str, Any]) -> Array:
     return np.concatenate([np.ravel(fit[name]) for name in ("pose", "shape", "trans")]).astype(float)
 
 
-def closest(annotations: list[dict[str, Any]]) -> set[int]:
-    """Ids of the people whose pelvis is nearest to the camera in their image, the first of equals."""
-    nearest: dict[int, tuple[float, int]] = {}
-    for a in annotations:
-        depth = a["keypoints_cam"][PELVIS][2]
-        if a["image_id"] not in nearest or depth < nearest[a["image_id"]][0]:
-            nearest[a["image_id"]] = depth, a["id"]
-    return {person for _, person in nearest.values()}
+def closest(people: list[tuple[int, float]]) -> Array:
+    """(N,) who of N people, given by image and depth, is the nearest in the image, the first of equals."""
+    image, depth = np.array(people).reshape(-1, 2).T
+    order = np.lexsort((depth, image))
+    nearest = np.zeros(len(order), bool)
+    nearest[order[np.diff(image[order], prepend=np.nan) != 0]] = True
+    return nearest
 
 
 def disagreement(joints: Array, points: Array, camera: Camera, size: Array) -> list[str]:

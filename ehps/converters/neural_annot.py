@@ -83,14 +83,16 @@ def smplx(records: Records) -> tuple[BodyParams, Camera]:
     return body, camera(records)
 
 
-def world_smplx(leaves: Records) -> BodyParams:
-    """SMPL-X of each ``{root_pose, body_pose, shape, trans}``, as studio releases have them by frame, in the world;
-    hands and face, which were not estimated, are left out."""
-    orient, pose, betas, transl = (
-        np.array([np.ravel(leaf[key]) for leaf in leaves], float)
-        for key in ("root_pose", "body_pose", "shape", "trans")
+def world_smplx(values: Mapping[str, Array]) -> BodyParams:
+    """SMPL-X of ``root_pose`` (N, 3), ``body_pose`` (N, 63), ``shape`` and ``trans``, as studio releases have them, in
+    the world; hands and face, which were not estimated, are left out."""
+    body = smplx_params(
+        gender="neutral",
+        betas=values["shape"],
+        global_orient=values["root_pose"],
+        body_pose=values["body_pose"],
+        transl=values["trans"],
     )
-    body = smplx_params(gender="neutral", betas=betas, global_orient=orient, body_pose=pose, transl=transl)
     absent = ("left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose", "reye_pose", "expression")
     return body.with_(**dict.fromkeys(absent))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ehps.converters import eft, raw, wholebody
+from ehps.converters import coco, eft, raw, wholebody
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, no_instances, sift
 
 SPLITS = {"train": 2_495, "test": 1_783, "val": None}
@@ -58,14 +58,14 @@ class OCHuman(Converter):
     def units(self) -> list[Unit]:
         choices = ("eft",) * (self.split in FITS) + ("none",) * (self.split in LISTS)
         places = FITS if self.option("fits", choices) == "eft" else LISTS
-        return [Unit(self.split, raw.first_existing(self.root, places[self.split]))]
+        path = raw.first_existing(self.root, places[self.split])
+        return [Unit(self.split, path)] if places is FITS else coco.units(path, self.split)
 
     def read(self, unit: Unit) -> Instances:
         if unit.path.name.startswith("OCHuman_"):
             return eft.read(unit.path, lambda name: f"images/{raw.basename(name)}")
-        coco = raw.read_json(unit.path)
-        images = {image["id"]: image for image in coco["images"]}
-        people, dropped = sift(coco["annotations"], lambda a: "" if any(a["keypoints"][2::3]) else "no labelled joint")
+        annotations, images = coco.read(unit)
+        people, dropped = sift(annotations, lambda a: "" if any(a["keypoints"][2::3]) else "no labelled joint")
         if not people:
             return no_instances(dropped)
         own = [images[a["image_id"]] for a in people]

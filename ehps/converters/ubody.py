@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ehps.converters import frames, neural_annot, raw, wholebody
+from ehps.converters import coco, frames, neural_annot, raw, wholebody
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
 
 LISTS = {
@@ -22,6 +22,7 @@ LISTS = {
     "inter_train": "inter_scene_test_list.npy",
     "inter_test": "inter_scene_test_list.npy",
 }
+FITS = "smplx_annotation.json"
 CARD = DatasetCard(
     id="ubody",
     name="UBody",
@@ -60,24 +61,28 @@ class UBody(Converter):
 
     def units(self) -> list[Unit]:
         scenes = sorted({path.parent for path in self.root.glob("annotations/*/*_annotation.json")})
-        return [Unit(scene.name, scene) for scene in scenes]
+        return [unit for scene in scenes for unit in self._scene(scene)]
+
+    def _scene(self, folder: Path) -> list[Unit]:
+        fits = neural_annot.stamp(folder, [FITS])
+        return coco.units(folder / "keypoint_annotation.json", folder.name, fits)
 
     def read(self, unit: Unit) -> Instances:
-        coco = raw.read_json(unit.path / "keypoint_annotation.json")
-        fits = raw.keyed_json(unit.path / "smplx_annotation.json")
-        images = {image["id"]: image for image in coco["images"]}
+        annotations, images = coco.read(unit)
+        fits = raw.keyed_json(unit.path.with_name(FITS))
+        scene = unit.path.parent.name
         names = {key: image["file_name"].lstrip("/") for key, image in images.items()}
         dropped: dict[str, list[str]] = {}
         listed = frozenset(raw.load_npy(self.root / "splits" / LISTS[self.split]).ravel().tolist())
         wanted = {key for key, name in names.items() if (video(name) in listed) == self.split.endswith("test")}
-        people = keep_people([a for a in coco["annotations"] if a["image_id"] in wanted], fits, dropped)
+        people = keep_people([a for a in annotations if a["image_id"] in wanted], fits, dropped)
         if not people:
             return no_instances(dropped)
         records = [fits[str(a["id"])] for a in people]
         body, camera = neural_annot.smplx(records)
         paths = [names[a["image_id"]] for a in people]
         return Instances(
-            image_path=[f"images/{unit.name}/{path}" for path in paths],
+            image_path=[f"images/{scene}/{path}" for path in paths],
             size=np.array([[images[a["image_id"]]["height"], images[a["image_id"]]["width"]] for a in people]),
             camera=camera,
             body=body,
@@ -91,7 +96,7 @@ class UBody(Converter):
                 "iscrowd": raw.column(people, "iscrowd").astype(int),
                 "num_keypoints": raw.column(people, "num_keypoints"),
                 "valid_label": raw.column(people, "valid_label", 1).astype(int),
-                "scene": [unit.name] * len(people),
+                "scene": [scene] * len(people),
                 "sequence_name": [video(path) for path in paths],
                 **wholebody.validity(people, records),
             },

@@ -223,7 +223,7 @@ def test_fits_of_smpl_under_the_name_of_smplx_are_refused(own: Path, tmp_path: P
 def test_a_camera_that_is_not_there_is_named(own: Path, tmp_path: Path) -> None:
     with edited(own / "data/MPI-INF-3DHP_camera_1k.json") as cameras:
         del cameras["2"]["1"]["0"]
-    with pytest.raises(DataError, match="has no camera 0 of S2 Seq1"):
+    with pytest.raises(DataError, match="has no camera 2/1/0"):
         run(own, tmp_path / "x.h5", None)
 
 

@@ -1,0 +1,153 @@
+"""Values of a json file one after another: of files of several GB, a few MB at a time are in memory.
+
+The file is read as a window of text that moves along; what is in it is parsed by the json module's own scanner.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from codecs import BOM_UTF8
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ehps.errors import DataError
+
+BLOCK = 1 << 22
+NEAR = 16  # so close to the end of the window, an error or an end may only mean that a value goes on behind it
+AGAIN = "download or unpack it again"
+
+Keys = tuple[str | int, ...]
+
+_BLANK = re.compile(r"[ \t\r\n]*")
+_scan = json.JSONDecoder().raw_decode
+
+
+def walk(path: Path, depth: int) -> Iterator[tuple[Keys, int, int, Any]]:
+    """Keys, first byte, byte behind the last, and value of everything ``depth`` levels down, in the order of the file.
+
+    Of ``{"images": [{}, {}]}``, depth 2 gives ``("images", 0)`` and ``("images", 1)``. A value that lies less deep and
+    is no object or list is given where it lies.
+
+    Raises
+    ------
+    DataError : the file is missing, ends in the middle, or is not json.
+    """
+    with _window(path) as text:
+        yield from _below(text, (), depth)
+        if text.peek():
+            raise text.broken()
+
+
+def values(path: Path, start: int, stop: int) -> Iterator[tuple[int, int, Any]]:
+    """First byte, byte behind the last, and value of each of the values between two bytes, commas between them.
+
+    Raises
+    ------
+    DataError : the file is missing, or holds something else there.
+    """
+    with _window(path, start) as text:
+        while text.place < stop:
+            begin, value = text.value()
+            yield begin, text.place, value
+            if text.place < stop:
+                text.take(",")
+
+
+@contextmanager
+def _window(path: Path, start: int = 0) -> Iterator[_Window]:
+    try:
+        with open(path, "rb") as file:
+            file.seek(start)
+            if start == 0 and file.read(len(BOM_UTF8)) != BOM_UTF8:
+                file.seek(0)
+            yield _Window(path, file)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", path=path, fix=AGAIN) from None
+
+
+def _below(text: _Window, keys: Keys, depth: int) -> Iterator[tuple[Keys, int, int, Any]]:
+    bracket = text.peek()
+    if depth == 0 or bracket not in ("{", "["):
+        start, value = text.value()
+        yield keys, start, text.place, value
+        return
+    end = {"{": "}", "[": "]"}[bracket]
+    text.take(bracket)
+    number = 0
+    while text.peek() != end:
+        if number:
+            text.take(",")
+        key: str | int = number
+        if bracket == "{":
+            key = str(text.value()[1])
+            text.take(":")
+        yield from _below(text, (*keys, key), depth - 1)
+        number += 1
+    text.take(end)
+
+
+class _Window:
+    """Part of a file as text in which a character is a byte (Latin-1), and the place that was reached in it."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self.path, self.file = path, file
+        self.text, self.at, self.offset = "", 0, file.tell()
+
+    @property
+    def place(self) -> int:
+        """In bytes from the start of the file."""
+        return self.offset + self.at
+
+    def peek(self) -> str:
+        """The next character that is not blank, nothing at the end of the file."""
+        while True:
+            match = _BLANK.match(self.text, self.at)
+            assert match is not None
+            self.at = match.end()
+            if self.at < len(self.text) or not self._more():
+                return self.text[self.at : self.at + 1]
+
+    def take(self, character: str) -> None:
+        if self.peek() != character:
+            raise self.broken()
+        self.at += 1
+
+    def value(self) -> tuple[int, Any]:
+        """The first byte of the next value, and the value."""
+        self.peek()
+        start = self.place
+        while True:
+            try:
+                value, end = _scan(self.text, self.at)
+                if end < len(self.text) - NEAR or not self._more():  # numbers are cut without an error
+                    break
+            except json.JSONDecodeError as error:
+                cut = error.pos > len(self.text) - NEAR or error.msg.startswith("Unterminated")
+                if not cut:
+                    raise self.broken(error.pos) from None
+                if not self._more():
+                    raise self.broken(len(self.text)) from None
+            except RecursionError:
+                raise self.broken() from None
+        if not self.text.isascii():
+            value = json.loads(self.text[self.at : end].encode("latin-1"))
+        self.at = end
+        return start, value
+
+    def _more(self) -> bool:
+        """Drop what was passed and read on, twice as much each time that a value is longer; False at the end."""
+        block = self.file.read(max(BLOCK, len(self.text) - self.at))
+        if block:
+            self.offset += self.at
+            self.text, self.at = self.text[self.at :] + block.decode("latin-1"), 0
+        return bool(block)
+
+    def broken(self, at: int | None = None) -> DataError:
+        """The error to raise for what is ``at`` a place of the window, or at the place that was reached."""
+        at = self.at if at is None else at
+        if at == len(self.text):
+            return DataError("is not complete JSON: it ends in the middle", path=self.path, fix=AGAIN)
+        return DataError(f"is not JSON at byte {self.offset + at}", path=self.path, fix=AGAIN)
