@@ -76,9 +76,7 @@ def convert(
         raise UsageError(f"--limit {limit}: give at least 1")
     layout.check(cls.card, converter.root, converter.split)
     bodies = _body_folder(body_models, converter.body_model)
-    units = converter.units()
-    if not units:
-        raise DataError(f"nothing to read for split {converter.split}", path=raw, fix="check that all is unpacked")
+    units = _units(converter, progress)
     job = Job(
         converter,
         out=out,
@@ -141,6 +139,18 @@ def _body_folder(given: Path | str | None, kind: str | None) -> Path | None:
 
 
 # -- units -------------------------------------------------------------------------------------------------
+
+
+def _units(converter: Converter, visible: bool) -> list[Unit]:
+    """What there is to read; large annotation files are looked through for it, which takes a while."""
+    from rich.console import Console
+
+    with Console(stderr=True, quiet=not visible).status(f"{converter.card.id} {converter.split}: looking for units"):
+        units = converter.units()
+    if not units:
+        what = f"nothing to read for split {converter.split}"
+        raise DataError(what, path=converter.root, fix="check that all is unpacked")
+    return units
 
 
 def _read_all(
