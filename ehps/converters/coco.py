@@ -7,7 +7,7 @@ images that it refers to, so that files of several GB need little memory and man
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -44,35 +44,27 @@ class Stretch:
     more: Any = None
 
 
-def units(path: Path, name: str, more: Any = None, see: Callable[[Record], None] | None = None) -> list[Unit]:
+def units(path: Path, name: str, more: Any = None) -> list[Unit]:
     """Units of up to :data:`ROWS` annotations; a file that cannot be read is one unit, and told of when that is read.
 
     Parameters
     ----------
     name : of the unit; where there are several, the number of the first annotation follows.
     more : see :class:`Stretch`.
-    see : is shown every annotation, in order.
     """
-    places: list[tuple[int, int]] = []
-    images: list[int] = []
     try:
-        for keys, start, stop, value in json_stream.walk(path, 2):
-            if keys[0] == "annotations" and len(keys) == 2:
-                places.append((start, stop))
-                if see is not None:
-                    see(value)
-            elif keys[0] == "images" and len(keys) == 2:
-                images = [images[0] if images else start, stop]
+        lists = json_stream.objects(path)
     except DataError:
         return [Unit(name, path)]
-    span = (images[0], images[1]) if images else (0, 0)
-    if not places:
+    places, images = (lists.get(key, np.zeros((0, 2), int)) for key in ("annotations", "images"))
+    if not len(places):
         return [Unit(name, path)]
+    span = (int(images[0, 0]), int(images[-1, 1])) if len(images) else (0, 0)
     found = []
     for first in range(0, len(places), ROWS):
         own = places[first : first + ROWS]
         called = name if len(places) <= ROWS else f"{name} {first}"
-        found.append(Unit(called, path, Stretch(first, len(own), (own[0][0], own[-1][1]), span, more)))
+        found.append(Unit(called, path, Stretch(first, len(own), (int(own[0, 0]), int(own[-1, 1])), span, more)))
     return found
 
 
@@ -86,12 +78,29 @@ def read(unit: Unit) -> tuple[list[Record], dict[Any, Record]]:
     if unit.data is None:
         content = raw.read_json(unit.path)
         raw.require(content if isinstance(content, dict) else {}, "images annotations", unit.path)
-        return content["annotations"], {image["id"]: image for image in content["images"]}
-    stretch: Stretch = unit.data
+        return list(content["annotations"]), {image["id"]: image for image in content["images"]}
+    people = records(unit)
+    return people, _images(unit.path, unit.data.images, {a["image_id"] for a in people})
+
+
+def records(unit: Unit) -> list[Record]:
+    """Those of a unit that could be found, in their order.
+
+    Raises
+    ------
+    DataError : they are not json.
+    """
+    start, stop = unit.data.annotations
     with open(unit.path, "rb") as file:
-        file.seek(stretch.annotations[0])
-        people = json.loads(b"[" + file.read(stretch.annotations[1] - stretch.annotations[0]) + b"]")
-    return people, _images(unit.path, stretch.images, {a["image_id"] for a in people})
+        file.seek(start)
+        text = file.read(stop - start)
+    try:
+        people: list[Record] = json.loads(b"[" + text + b"]")
+    except (ValueError, RecursionError) as error:
+        last = unit.data.first + unit.data.count - 1
+        what = f"annotations {unit.data.first} to {last} are not JSON ({error})"
+        raise DataError(what, path=unit.path, fix=raw.AGAIN) from None
+    return people
 
 
 def _images(path: Path, span: tuple[int, int], wanted: Iterable[Any]) -> dict[Any, Record]:

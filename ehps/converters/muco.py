@@ -70,13 +70,12 @@ class MuCo(Converter):
 
     def units(self) -> list[Unit]:
         path = raw.first_existing(self.root, ("data/MuCo-3DHP.json", "MuCo-3DHP.json"))
-        seen: list[tuple[int, float]] = []
-        units = coco.units(path, "all", see=lambda a: seen.append((a["image_id"], a["keypoints_cam"][PELVIS][2])))
-        nearest = closest(seen)  # people of one image may be in several units
-        return [
-            replace(u, data=replace(u.data, more=nearest[u.data.first :][: u.data.count].tobytes())) if u.data else u
-            for u in units
-        ]
+        units = coco.units(path, "all")
+        found = [unit for unit in units if unit.data is not None]
+        nearest = closest([(a["image_id"], a["keypoints_cam"][PELVIS][2]) for u in found for a in coco.records(u)])
+        # People of one image may be in several units, so that a unit alone could not tell.
+        own = [nearest[u.data.first :][: u.data.count].tobytes() for u in found]
+        return [replace(u, data=replace(u.data, more=more)) for u, more in zip(found, own, strict=True)] or units
 
     def read(self, unit: Unit) -> Instances:
         everybody, images = coco.read(unit)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ehps.converters import json_stream
-from ehps.converters.json_stream import values, walk
+from ehps.converters.json_stream import objects, values, walk
 from ehps.errors import DataError
 
 LEAVES = (0, -3e-7, 2.5, 12345678901234, True, None, "", 'a"{[\\', "ü日本", "x" * 300)
@@ -83,6 +83,45 @@ def test_nesting_that_only_an_attacker_writes_is_an_error(tmp_path: Path) -> Non
     (tmp_path / "a.json").write_text('{"a": ' + "[" * 200_000)
     with pytest.raises(DataError, match="is not JSON"):
         list(walk(tmp_path / "a.json", 1))
+
+
+@pytest.mark.parametrize("block", [1, 3, 20, 1 << 22])
+def test_objects_of_lists_are_found_whatever_their_texts_hold(
+    tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_stream, "BLOCK", block)
+    rng = Random(block)
+    path = tmp_path / "a.json"
+
+    def text() -> str:
+        return "".join(rng.choice(["\\", '"', "{", "[", "]", "}", ",", "a", "ü"]) for _ in range(rng.randrange(5)))
+
+    def record(depth: int) -> dict[str, Any]:
+        inner = [text, lambda: 1.5, lambda: [text(), text()], *([lambda: record(depth - 1)] if depth else [])]
+        return {text(): rng.choice(inner)() for _ in range(rng.randrange(4))}
+
+    for number in range(200):
+        lists = {key: [record(2) for _ in range(rng.randrange(4))] for key in ("images", "annotations")}
+        others = {"info": record(2), "year": 2014, "names": [text(), 3, [record(0)]]}
+        content = dict(rng.sample([*lists.items(), *others.items()], 5))
+        data = json.dumps(content, ensure_ascii=number % 2 == 0, indent=rng.choice([None, 1])).encode()
+        path.write_bytes((b"\xef\xbb\xbf" if number % 5 == 0 else b"") + data)
+        data = path.read_bytes()
+        found = {key: [json.loads(data[a:b]) for a, b in spans.tolist()] for key, spans in objects(path).items()}
+        assert found == lists | {"names": []}
+
+
+def test_objects_of_a_file_that_is_cut_short_or_of_another_kind_are_not_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    data = b'{"annotations": [{"id": 1}, {"id": "b"}]}'
+    for end in range(1, len(data)):
+        path.write_bytes(data[:end])
+        with pytest.raises(DataError, match=r"a\.json: is not complete JSON"):
+            objects(path)
+    for other in (b"", b"[]", b"<html>"):
+        path.write_bytes(other)
+        with pytest.raises(DataError, match=r"a\.json: is no JSON object"):
+            objects(path)
 
 
 def test_a_stretch_of_values_is_read_from_its_place(tmp_path: Path) -> None:
