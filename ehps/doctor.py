@@ -41,7 +41,7 @@ def examine(body_models: Path | None = None) -> pd.DataFrame:
 
 
 def datasets(disk: Path) -> pd.DataFrame:
-    """One row a dataset: ``dataset, state, folder, splits, missing, licence, register, get, expect, command``.
+    """One row a dataset, as below; ``lacks`` is the note and what is missing, in a line for people.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def datasets(disk: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from ehps.converters.survey import survey
+    from ehps.converters.survey import only_by_name, survey
 
     return pd.DataFrame(
         [
@@ -58,7 +58,10 @@ def datasets(disk: Path) -> pd.DataFrame:
                 "state": finding.state,
                 "folder": None if finding.folder is None else str(finding.folder),
                 "splits": " ".join(finding.splits),
-                "missing": "; ".join([*([finding.note] if finding.note else []), *finding.missing]),
+                "lacks": finding.lacks,
+                "note": finding.note,
+                "missing": finding.missing,
+                "by_name": only_by_name(finding.card),
                 "licence": finding.card.licence,
                 "register": finding.card.homepage,
                 "get": finding.card.get,

@@ -109,10 +109,12 @@ def doctor(disk: Path | None, body_models: Path | None, as_json: bool) -> None:
         show(found, json=True)
         return
     there = found[found["state"] != "absent"]
-    show(there[["dataset", "state", "folder", "splits", "missing", "expect"]])
+    show(there[["dataset", "state", "folder", "splits", "lacks", "expect"]])
     for command in there["command"][there["command"] != ""]:
         click.echo(command)
     for _, row in there[there["state"] != "found"].iterrows():
         click.echo(f"{row['dataset']}: {row['get']} ({row['licence']}; {row['register']})")
     absent = found[found["state"] == "absent"]
     show(absent[["dataset", "licence", "register"]], title=f"Not there: {len(absent)}")
+    if names := ", ".join(absent["dataset"][absent["by_name"]]):
+        click.echo(f"Found only in a folder called like them: {names}")

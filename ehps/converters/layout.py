@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ehps.converters.base import DatasetCard
 from ehps.errors import DataError, UsageError
 
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+# ``a.zip``, and parts of one as ``a.zip.001``, ``a.z01``, ``a.tar.gzaa``, ``a.tar.gz.part_aa``
+ARCHIVE = re.compile(r"\.(zip|7z|rar|tgz|z\d\d|tar(\.(gz|bz2|xz))?)(\.\d+|\.?(part)?[-_]?[a-z]{2})?$", re.IGNORECASE)
 WIDE = 200  # children of a folder that are looked into when guessing
 
 
@@ -17,9 +19,22 @@ def needs(card: DatasetCard, split: str) -> tuple[str, ...]:
     return (*card.needs, *card.split_needs.get(split, ()))
 
 
-def missing(card: DatasetCard, root: Path, split: str) -> list[str]:
-    """The needs that ``root`` does not meet; empty when the layout is complete."""
-    return [need for need in needs(card, split) if not _met(root, need)]
+def missing(card: DatasetCard, root: Path, split: str, there: Callable[[Path, str], bool] | None = None) -> list[str]:
+    """The needs that ``root`` does not meet; empty when the layout is complete.
+
+    ``there`` says whether a pattern is below a folder, as the function of that name here.
+    """
+    return [need for need in needs(card, split) if not _met(root, need, there)]
+
+
+def packed(name: str) -> bool:
+    """Whether a file is an archive, or a part of one, by its name."""
+    return ARCHIVE.search(name) is not None
+
+
+def unpacked(name: str) -> str:
+    """The name of an archive without what makes it one."""
+    return ARCHIVE.sub("", name)
 
 
 def locate(card: DatasetCard, root: Path, split: str, depth: int = 2) -> Path | None:
@@ -55,16 +70,16 @@ def check(card: DatasetCard, root: Path, split: str) -> None:
     elsewhere = locate(card, root, split)
     if elsewhere is not None:
         raise DataError(what, path=root, fix=f"it is complete in {elsewhere}: give that folder")
-    packed = [p.name for p in sorted(root.iterdir()) if p.name.lower().endswith(ARCHIVES)]
-    if packed:
-        more = f" and {len(packed) - 5} more" if len(packed) > 5 else ""
-        what += f"; there are packed files: {', '.join(packed[:5])}{more}"
+    archives = [p.name for p in sorted(root.iterdir()) if packed(p.name)]
+    if archives:
+        more = f" and {len(archives) - 5} more" if len(archives) > 5 else ""
+        what += f"; there are packed files: {', '.join(archives[:5])}{more}"
     source = card.get or f"see {card.homepage}"
     raise DataError(what, path=root, fix=f"to get it: {source} ({card.homepage})")
 
 
-def _met(root: Path, need: str) -> bool:
-    return any(there(root, alternative.strip()) for alternative in need.split("|"))
+def _met(root: Path, need: str, is_there: Callable[[Path, str], bool] | None = None) -> bool:
+    return any((is_there or there)(root, alternative.strip()) for alternative in need.split("|"))
 
 
 def there(root: Path, pattern: str) -> bool:

@@ -2,14 +2,19 @@
 
 Folder names are the users' own; datasets are recognised by what the cards say they need. A need that several
 datasets share (a folder ``images``, say) only counts where another one, or the folder's name, speaks for the dataset.
+A folder is listed once, and not to its end when it holds more than a dataset's root does: disks are slow and full.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 from ehps.converters import layout, registry
@@ -20,6 +25,8 @@ COMMON = ("images", "annotations", "data", "videos", "sequences", "test", "train
 # From the benchmark of converters: one core, SMPL-X with all derived columns.
 ROWS_A_SECOND = 5000
 BYTES_A_ROW = 6600
+LISTED = 10_000  # names of one folder that are looked at; more are frames
+SAMPLED = 20  # folders that stand for all those of a wide one
 
 
 @dataclass
@@ -29,7 +36,8 @@ class Finding:
     Attributes
     ----------
     state : ``found`` (at least one split is complete), ``partial``, ``wrong variant`` or ``absent``.
-    splits : those that are complete. missing : what the others, or all, lack.
+    splits : those that are complete. missing : what ``split`` lacks, which is another one.
+    note : what the folder holds instead, what is still packed, what it is taken for.
     """
 
     card: DatasetCard
@@ -37,6 +45,7 @@ class Finding:
     folder: Path | None = None
     splits: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    split: str = ""
     note: str = ""
 
     @property
@@ -45,7 +54,8 @@ class Finding:
         if self.state != "found" or not registry.available(self.card.id):
             return ""
         split = self.splits[0]
-        return f"ehps convert {self.card.id} {self.folder} --split {split} --out {self.card.id}_{split}.h5"
+        folder = shlex.quote(str(self.folder))
+        return f"ehps convert {self.card.id} {folder} --split {split} --out {self.card.id}_{split}.h5"
 
     @property
     def expected(self) -> str:
@@ -56,7 +66,22 @@ class Finding:
             return "not known"
         minutes = rows / ROWS_A_SECOND / 60
         time = f"{minutes:.0f} min" if minutes >= 1 else "under a minute"
-        return f"{rows * BYTES_A_ROW / 1e9:.1f} GB, {time} a core"
+        megabytes = rows * BYTES_A_ROW / 1e6
+        size = f"{megabytes / 1000:.1f} GB" if megabytes >= 100 else f"{megabytes:.0f} MB"
+        return f"{size}, {time} a core"
+
+    @property
+    def lacks(self) -> str:
+        """In a line for people: what is wrong or missing, alternatives left out."""
+        if self.state == "wrong variant":
+            return self.note
+        needs = [_first_of(need) for need in self.missing[:4]]
+        if len(self.missing) > 4:
+            needs.append(f"{len(self.missing) - 4} more")
+        what = ", ".join(needs)
+        if self.state == "found" and what:
+            what = f"for {self.split}: {what}"
+        return "; ".join(text for text in (self.note, what) if text)
 
 
 def survey(disk: Path, depth: int = 3) -> list[Finding]:
@@ -64,61 +89,114 @@ def survey(disk: Path, depth: int = 3) -> list[Finding]:
 
     Parameters
     ----------
-    disk : folder that holds raw datasets, at most ``depth`` levels down.
+    disk : folder that holds raw datasets, at most ``depth`` levels down; deeper below a folder named after one.
 
     Raises
     ------
-    DataError : there is no such folder.
+    DataError : there is no such folder, or it cannot be read.
     """
     if not disk.is_dir():
         raise DataError("no such folder", path=disk, fix="give the folder that holds your raw datasets")
-    folders = list(_folders(disk, depth))
-    return [_examine(card, folders) for card in registry.cards()]
+    _listing.cache_clear()
+    if not _listing(str(disk)).readable:
+        raise DataError("cannot be read", path=disk, fix="ask its owner for the right to list it")
+    searches = [_Search(card) for card in registry.cards()]
+    for folder in _folders(disk, depth):
+        archives = {_plain(layout.unpacked(name)) for name in _packed(folder)}
+        for search in searches:
+            search.look(folder, archives)
+    return [search.finding(depth) for search in searches]
 
 
-def _examine(card: DatasetCard, folders: Sequence[Path]) -> Finding:
-    best = max(
-        (found for n, folder in enumerate(folders) if (found := _score(card, folder, n)) is not None),
-        key=lambda found: found[0],
-        default=None,
-    )
-    if best is not None and best[1].state == "found":
-        return best[1]
-    for folder in folders:
-        for pattern, note in card.variants.items():
-            if layout.there(folder, pattern):
-                return Finding(card, "wrong variant", folder, missing=_all_missing(card, folder), note=note)
-    if best is not None:
-        return best[1]
-    named = next((folder for folder in folders if _named(card, folder)), None)
-    if named is None:
-        return Finding(card, "absent")
-    packed = [name for name in _names(named) if name.lower().endswith(layout.ARCHIVES)]
-    note = f"still packed: {', '.join(packed[:3])}" if packed else ""
-    return Finding(card, "partial", named, missing=_all_missing(card, named), note=note)
+def only_by_name(card: DatasetCard) -> bool:
+    """Whether nothing in its usual folder has a name of its own, so that only the folder's name gives it away."""
+    return not any(_own(need.split("|")[0].strip()) for need in layout.needs(card, card.default_split))
 
 
-def _score(card: DatasetCard, folder: Path, number: int) -> tuple[tuple[int, int, int], Finding] | None:
-    """How much of the dataset is in ``folder``, and what; None when nothing there speaks for it."""
-    absent = {split: layout.missing(card, folder, split) for split in card.splits}
-    met = {need for split in card.splits for need in layout.needs(card, split) if need not in absent[split]}
-    telling = sum(_tells(folder, need) for need in met)
-    if not met or not (telling or _named(card, folder)):
-        return None
-    complete = [split for split in card.splits if not absent[split]]
-    wanted = next((split for split in card.splits if absent[split]), card.default_split)
-    state = "found" if complete else "partial"
-    return (len(complete), telling, -number), Finding(card, state, folder, complete, absent[wanted])
+class _Search:
+    """What is seen of one dataset, folder by folder."""
+
+    def __init__(self, card: DatasetCard) -> None:
+        self.card = card
+        self.names = _names(card)
+        self.twins = _twins(card)
+        self.score = (0, 0, False)  # complete splits, telling needs, whether the folder is called so
+        self.best: Finding | None = None
+        self.mistaken: Finding | None = None
+        self.named: Path | None = None
+        self.packed: Path | None = None
+
+    def look(self, folder: Path, archives: set[str]) -> None:
+        self._score(folder)
+        if self.mistaken is None:
+            note = next((note for pattern, note in self.card.variants.items() if _there(folder, pattern)), None)
+            if note is not None:
+                self.mistaken = self._nothing("wrong variant", folder, note)
+        if self.named is None and _plain(folder.name) in self.names:
+            self.named = folder
+        if self.packed is None and archives & self.names:
+            self.packed = folder
+
+    def finding(self, depth: int) -> Finding:
+        if self.named is not None and not (self.best and self.best.state == "found"):
+            for below in _folders(self.named, depth):  # deeper than the others are looked for
+                self._score(below)
+        best, mistaken = self.best, self.mistaken
+        if best is not None and best.state == "found":
+            if self.twins and not _is_called(self.names, best.folder):
+                others = " or ".join(twin.name for twin in self.twins)
+                return replace(best, note=f"or is it {others}? They look alike: name the folder after the dataset")
+            return best
+        if mistaken is not None and (best is None or _one_in_the_other(best.folder, mistaken.folder)):
+            return mistaken
+        if best is not None:
+            also = [f"{mistaken.note} ({mistaken.folder})"] if mistaken is not None else []
+            return replace(best, note="; ".join([*_still_packed(best.folder), *also]))
+        if self.named is not None:
+            readable = _listing(str(self.named)).readable
+            note = "; ".join(_still_packed(self.named)) if readable else "this folder cannot be read"
+            return self._nothing("partial", self.named, note)
+        if self.packed is not None:
+            own = [name for name in _packed(self.packed) if _plain(layout.unpacked(name)) in self.names]
+            return self._nothing("partial", self.packed, f"still packed: {', '.join(own)}")
+        return Finding(self.card, "absent")
+
+    def _score(self, folder: Path) -> None:
+        """Keep ``folder`` where more of the dataset is in it than in those before."""
+        every = {need for split in self.card.splits for need in layout.needs(self.card, split)}
+        telling = sum(_tells(folder, need) for need in every)
+        named = _plain(folder.name) in self.names
+        if not (telling or named):
+            return
+        if any(_is_called(_names(twin), folder) for twin in self.twins) and not _is_called(self.names, folder):
+            return
+        absent = {split: layout.missing(self.card, folder, split, _there) for split in self.card.splits}
+        if all(need in absent[split] for split in absent for need in layout.needs(self.card, split)):
+            return
+        complete = [split for split in absent if not absent[split]]
+        score = len(complete), telling, named
+        if self.best is None or score > self.score:
+            wanted = next((split for split in absent if absent[split]), self.card.default_split)
+            self.score = score
+            state = "found" if complete else "partial"
+            self.best = Finding(self.card, state, folder, complete, absent[wanted], wanted)
+
+    def _nothing(self, state: str, folder: Path, note: str) -> Finding:
+        split = self.card.default_split
+        missing = layout.missing(self.card, folder, split, _there)
+        return Finding(self.card, state, folder, missing=missing, split=split, note=note)
 
 
-def _all_missing(card: DatasetCard, folder: Path) -> list[str]:
-    return layout.missing(card, folder, card.default_split)
+def _twins(card: DatasetCard) -> list[DatasetCard]:
+    """Other datasets whose folders look the same and are not the same download."""
+    alike = [c for c in registry.cards() if (c.needs, c.split_needs) == (card.needs, card.split_needs)]
+    return [other for other in alike if other.homepage != card.homepage]
 
 
 def _tells(folder: Path, need: str) -> bool:
     """Whether what meets a need has a name that hardly any other dataset uses."""
     words = [word.strip() for word in need.split("|")]
-    return any(_own(word) and layout.there(folder, word) for word in words)
+    return any(_own(word) and _there(folder, word) for word in words)
 
 
 def _own(pattern: str) -> bool:
@@ -126,10 +204,42 @@ def _own(pattern: str) -> bool:
     return pattern.endswith(".smc") or any(len(part) >= 4 and part not in COMMON for part in parts)
 
 
-def _named(card: DatasetCard, folder: Path) -> bool:
-    """Whether a folder is called like the dataset, in anybody's spelling."""
-    plain = re.sub(r"[^a-z0-9]", "", folder.name.lower())
-    return plain in {re.sub(r"[^a-z0-9]", "", word.lower()) for word in (card.id, card.name)}
+def _names(card: DatasetCard) -> set[str]:
+    """What its folders and archives are called, in anybody's spelling; the layout begins with the root's own name."""
+    return {_plain(word) for word in (card.id, card.name, card.layout.split("/")[0])}
+
+
+def _first_of(need: str) -> str:
+    first, *others = (word.strip() for word in need.split("|"))
+    return f"{first} (or another of {len(others) + 1})" if others else first
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _is_called(names: set[str], folder: Path | None) -> bool:
+    """Whether a folder, or one that it is in, has one of the names."""
+    return folder is not None and any(_plain(part) in names for part in folder.parts)
+
+
+def _one_in_the_other(first: Path | None, second: Path | None) -> bool:
+    if first is None or second is None:
+        return False
+    return first.is_relative_to(second) or second.is_relative_to(first)
+
+
+def _still_packed(folder: Path | None) -> list[str]:
+    """What to say of archives that nothing beside them is named after."""
+    packed = [] if folder is None else _packed(folder)
+    more = f" and {len(packed) - 3} more" if len(packed) > 3 else ""
+    return [f"still packed: {', '.join(packed[:3])}{more}"] if packed else []
+
+
+def _packed(folder: Path) -> list[str]:
+    found = _listing(str(folder))
+    unpacked = {name.lower() for name in found.folders}
+    return [name for name in found.files if layout.packed(name) and layout.unpacked(name).lower() not in unpacked]
 
 
 def _folders(disk: Path, depth: int) -> Iterator[Path]:
@@ -138,20 +248,55 @@ def _folders(disk: Path, depth: int) -> Iterator[Path]:
     for remaining in range(depth, -1, -1):
         yield from level
         if remaining:
-            level = [child for folder in level for child in _children(folder)]
+            level = [folder / name for folder in level for name in _children(folder, disk)]
 
 
-def _children(folder: Path) -> list[Path]:
+def _children(folder: Path, disk: Path) -> tuple[str, ...]:
+    children = _listing(str(folder)).folders
+    return children if len(children) <= layout.WIDE or folder == disk else ()
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """Names in a folder, hidden ones left out. lower : all of them, in small letters. whole : there are no more."""
+
+    folders: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    lower: frozenset[str] = frozenset()
+    whole: bool = True
+    readable: bool = True
+
+
+@lru_cache(maxsize=2048)
+def _listing(folder: str) -> _Listing:
     try:
         with os.scandir(folder) as entries:
-            names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith((".", "__MACOSX")))
+            found = list(islice(entries, LISTED + 1))
+            kept = [entry for entry in found if not entry.name.startswith((".", "__MACOSX"))]
+            folders = {entry.name for entry in kept if entry.is_dir()}
     except OSError:
-        return []
-    return [folder / name for name in names] if len(names) <= layout.WIDE else []
+        return _Listing(readable=False)
+    names = {entry.name for entry in kept}
+    lower = frozenset(name.lower() for name in names)
+    return _Listing(tuple(sorted(folders)), tuple(sorted(names - folders)), lower, len(found) <= LISTED)
 
 
-def _names(folder: Path) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
+def _there(folder: Path, pattern: str) -> bool:
+    """As :func:`layout.there`, from listings; a ``*`` that folders follow stands for the first of a wide folder."""
+    return _match(str(folder), pattern.rstrip("/").split("/"), pattern.endswith("/"))
+
+
+def _match(folder: str, parts: list[str], is_folder: bool) -> bool:
+    part, below = parts[0], parts[1:]
+    found = _listing(folder)
+    if not any(sign in part for sign in "*?["):
+        if found.whole and part.lower() not in found.lower:
+            return False
+        path = os.path.join(folder, part)
+        return _match(path, below, is_folder) if below else (os.path.isdir if is_folder else os.path.exists)(path)
+    names = found.folders if below or is_folder else found.folders + found.files
+    matching = fnmatch.filter(names, part)
+    if not below:
+        return bool(matching)
+    looked_into = matching if len(matching) <= layout.WIDE else matching[:SAMPLED]
+    return any(_match(os.path.join(folder, name), below, is_folder) for name in looked_into)
