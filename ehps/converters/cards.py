@@ -21,6 +21,7 @@ One page each, written by `python -m ehps.converters.cards` from the cards in `e
 | dataset | id | splits | annotation | data | scene | converts |
 |---|---|---|---|---|---|---|
 """
+MISTAKEN = "These do not convert; `ehps doctor DISK` tells them apart by what they hold:"
 
 
 def overview() -> pd.DataFrame:
@@ -64,6 +65,8 @@ def page(dataset: str) -> str:
         f"## Raw layout\n\n```\n{card.layout.strip()}\n```",
         f"**Needed:** {_needs(card)}\n\n**Get it:** {card.get}.",
     ]
+    if card.variants:
+        parts.append(f"## Other releases\n\n{MISTAKEN}\n\n{_variants(card)}")
     if registry.available(dataset):
         parts.append(f"## Convert\n\n```\n{command}\n```")
     else:
@@ -97,6 +100,14 @@ def _splits(card: DatasetCard) -> str:
         f"| {name} | {count:,} |" if count else f"| {name} | not published |" for name, count in card.splits.items()
     ]
     return "\n".join(["| split | instances published |", "|---|---|", *rows, "", "The first is the default."])
+
+
+def _variants(card: DatasetCard) -> str:
+    """A line for each meaning, with all paths that have it."""
+    paths: dict[str, list[str]] = {}
+    for path, meaning in card.variants.items():
+        paths.setdefault(meaning, []).append(f"`{path}`")
+    return "\n".join(f"- {', '.join(found)}: {meaning}." for meaning, found in paths.items())
 
 
 def _needs(card: DatasetCard) -> str:

@@ -88,6 +88,13 @@ def test_the_page_holds_the_facts_of_the_card(dataset: str) -> None:
     assert all(f"--option {name}=" in page for name in card.options)
 
 
+def test_the_page_names_releases_that_do_not_convert() -> None:
+    section = cards.page("h36m").partition("## Other releases")[2].partition("## ")[0]
+    assert section.count("the original release of videos") == 1
+    assert "`S*/MyPoseFeatures`, `S*/Videos/*.54138969.mp4`: " in section
+    assert "## Other releases" not in cards.page("ubody")
+
+
 def test_video_datasets_show_how_to_cut_frames() -> None:
     assert "--frames" in cards.page("ubody").partition("## Convert")[2]
     assert "--frames" not in cards.page("bedlam").partition("## Convert")[2]
