@@ -62,7 +62,12 @@ AGORA/
     },
     get="register on the homepage; {train,validation}_SMPLX.zip, smplx_gt.zip and the images (1280x720 is enough)",
     options={"resolution": "1280x720 (default) or 3840x2160, where both are on the disk"},
-    variants={"SMPL/*_withjv.pkl": "the SMPL tables only; take train_SMPLX.zip and smplx_gt.zip"},
+    variants={
+        "SMPL/*_withjv.pkl": "the SMPL tables only; take train_SMPLX.zip and smplx_gt.zip",
+        "Cam/train_?.pkl": "the tables without joints; take train_SMPLX.zip and smplx_gt.zip",
+        "AGORA_*.json": "the json that OSX, SMPLer-X or Hand4Whole made; the official train_SMPLX.zip and smplx_gt.zip "
+        "are needed",
+    },
     reprojection="exact",
     notes=(
         "Children keep the adult model's 10 betas; their pelvis is exact, their limbs are not (meta/kid, betas_extra).",

@@ -45,7 +45,7 @@ ARCTIC/
   images/s01/<sequence>/<view 1..8>/00010.jpg
 """,
     needs=("meta/misc.json", "meta/subject_vtemplates", "raw_seqs", "splits_json/protocol_p1.json", "images"),
-    variants={"cropped_images": "cut out and resized pictures, which the cameras do not fit; images/ is needed"},
+    variants={"cropped_images/s??": "cut out and resized pictures, which the cameras do not fit; images/ is needed"},
     get=(
         "register on the homepage and use the download scripts of github.com/zc-alexfan/arctic; the root is the "
         "folder data/arctic_data/data (or unpack/arctic_data/data); all cameras of one split are some 650 GB"

@@ -39,7 +39,8 @@ class DatasetCard:
     layout : the raw layout as a tree, in words.
     needs : paths relative to the root that must be there, ``*`` allowed; ``a | b`` when either will do.
     split_needs : the same for one split only.
-    variants : path or pattern -> what it means: releases that users mistake for this one and that do not convert.
+    variants : path or pattern -> what it means: releases that users mistake for this one and that do not
+        convert; ``*``, ``?`` and ``[1-3]`` allowed.
     get : how to get it: archives to download and where to unpack them.
     options : option name -> what it chooses (``--option name=value``).
     reprojection : ``exact`` when model joints must land on the dataset's 2D points within pixels, ``fitted``

@@ -65,6 +65,9 @@ DNA-Rendering/
         needs=("*_annots.smc | */*_annots.smc | */*/*_annots.smc",),
         get="sign the licence and send it; unpack main and annotations of parts 1 and 2 side by side (parts 3 to 6 "
         "have no fits)",
+        variants={
+            "dna_rendering_part[3-6]_*": "parts 3 to 6, which have no fits; part 1 (test) or 2 (train) is needed"
+        },
         options={
             "cameras": f"some of {which}, separated by commas (all by default)",
             "stride": "N keeps the frames whose number is a multiple of N (1 by default)",

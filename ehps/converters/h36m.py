@@ -49,6 +49,10 @@ Human36M/
         "test": tuple(f"annotations/Human36M_subject{s}_data.json" for s in (9, 11)),
     },
     get=("parsed package from the Hand4Whole / OSX repositories, fits from github.com/mks0601/NeuralAnnot_RELEASE"),
+    variants=dict.fromkeys(
+        ("S*/MyPoseFeatures", "S*/Videos/*.54138969.mp4"),
+        "the original release of videos and cdf files; the parsed package (images and annotations/) is needed",
+    ),
     options={
         "cameras": "numbers of the cameras (1,2,3,4) or all; default: all in train, 4 in test",
         "stride": "every how many-th frame of the 50 fps video is taken; default: 5 in train, 64 in test",

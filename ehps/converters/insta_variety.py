@@ -53,6 +53,12 @@ or, points only:
     needs=("images", f"{DUMP} | {VIBE}"),
     get="crops, dump and fits from github.com/mks0601/NeuralAnnot_RELEASE (linked there until 2024); "
     "insta_train_db.h5 as github.com/mkocabas/VIBE says",
+    variants={
+        "test/insta_variety_*.tfrecord": "the tfrecords, which are not read; take the crops out of them into images/, "
+        "and insta_train_db.h5 for their points",
+        "InstaVariety_tracks": "OpenPose tracks of the whole videos; the 224 x 224 crops and their insta_train_db are "
+        "needed",
+    },
     options={"fits": "neuralannot (default) or none"},
     reprojection="fitted",
     notes=(

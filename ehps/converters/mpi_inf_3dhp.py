@@ -47,6 +47,10 @@ MPI_INF_3DHP/                            (or below data/)
         "test": ("mpi_inf_3dhp_test_set/TS*/annot_data.mat | */mpi_inf_3dhp_test_set/TS*/annot_data.mat",),
     },
     get="parsed package from the Hand4Whole / OSX repositories, test set with the official script",
+    variants={
+        "S?/Seq?/annot.mat": "the original training release; the parsed package (MPI-INF-3DHP_1k.json, images_1k) is "
+        "needed for train"
+    },
     options={
         "cameras": "train: some of the cameras 0 to 13, separated by commas (default: all that are there)",
         "stride": "train: N keeps the frames whose number N divides (default: 1; loaders of Hand4Whole and OSX keep "

@@ -59,6 +59,10 @@ mpii/                                    (or all of it below data/)
     },
     get="images from the homepage, annotations and fits from github.com/mks0601/NeuralAnnot_RELEASE; HRNet-style files "
     "from mmpose, fits of EFT from github.com/facebookresearch/eft, of CLIFF from its repository",
+    variants=dict.fromkeys(
+        ("mpii_human_pose_v1_u12_1.mat", "annot/train.h5"),
+        "another form of the 2D annotations; the json files and fits of NeuralAnnot are needed",
+    ),
     options={"fits": "neuralannot (default), eft or cliff (SMPL, train only), or none"},
     reprojection="fitted",
     notes=(

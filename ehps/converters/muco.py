@@ -48,6 +48,12 @@ MuCo/
     ),
     get="parsed and composited package and smpl_param.json, linked from github.com/mks0601/3DMPPE_POSENET_RELEASE "
     "and github.com/mks0601/I2L-MeshNet_RELEASE",
+    variants={
+        "unaugmented_set_001": "pictures made with the official MATLAB scripts; the parsed package, which has its "
+        "own, is needed",
+        "extras/MuCo-3DHP.json": "the tree of hmr-benchmarks; put MuCo-3DHP.json and smpl_param.json beside "
+        "augmented_set and unaugmented_set",
+    },
     reprojection="fitted",
     notes=(
         "The fits are SMPL, not SMPL-X, although the folder is sometimes called so.",

@@ -43,6 +43,9 @@ ochuman/
     needs=("images",),
     split_needs={split: (" | ".join(FITS.get(split, ()) + LISTS.get(split, ())),) for split in SPLITS},
     get="request the images as the homepage says; fits with the download script of github.com/facebookresearch/eft",
+    variants={
+        "ochuman.json": "the native annotations, which are not read; EFT's fits or the COCO-form json are needed"
+    },
     options={"fits": "eft (default for train and test), or none: OCHuman's own test list, 2D only"},
     reprojection="fitted",
     notes=(

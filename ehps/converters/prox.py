@@ -48,6 +48,9 @@ PROX/
 """,
     needs=("recordings", "PROXD | PROXD_temp", "calibration/Color.json"),
     get="register on the homepage; the qualitative set, PROXD.zip and, if wanted, keypoints.zip, all side by side",
+    variants=dict.fromkeys(
+        ("fittings/mosh", "recordings/vicon_*"), "the quantitative set; the qualitative one with PROXD.zip is needed"
+    ),
     options={
         "fits": "proxd (default), or lemo: the refits of LEMO",
         "images": "raw (default): pictures as released, rows lead to mirrored copies; mirrored: those under "

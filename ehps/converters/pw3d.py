@@ -50,7 +50,10 @@ CARD = DatasetCard(
         "test": ("sequenceFiles/test/*.pkl",),
     },
     get="accept the licence on the homepage; unpack imageFiles.zip and sequenceFiles.zip side by side",
-    variants={"3DPW_test.json": "the json of Moon's repositories; sequenceFiles.zip is needed"},
+    variants={
+        "3DPW_*.json": "the json of Moon's repositories or of NeuralAnnot; sequenceFiles.zip is needed",
+        "3dpw_*_smplx.npz": "BEDLAM's SMPL-X fits to 3DPW; sequenceFiles.zip is needed",
+    },
     reprojection="fitted",
     points3d=0.02,  # joints of the same SMPL fits; those of the other gender are further away
     fps=30,

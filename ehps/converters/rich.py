@@ -51,6 +51,7 @@ RICH/
                  for split in ("train", "val", "test")},
     get="register on the homepage; gender.json and resource/meta from the toolkit's resource folder; bodies that "
     "unpack to ps/project/multi-ioi/rich_release/ must be moved to the root",
+    variants={"ps/project/multi-ioi/rich_release": "bodies in the folders they were packed in; move them to the root"},
     options={
         "cameras": "numbers of cameras, separated by commas (all by default)",
         "stride": "N keeps the frames whose number is a multiple of N (1 by default)",

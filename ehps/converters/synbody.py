@@ -44,6 +44,11 @@ synbody_v1_0/                                           (this folder, or the one
     needs=("*/*/*/rgb | */*/*/*/rgb",),
     get="Hugging Face dataset caizhongang/SynBody: the SMPL-X subset, the split archive of pictures joined and "
     "unpacked over that of the parameters",
+    variants={
+        "S100K_SMPL.npz": "SynBody-100K, which has SMPL only; the SMPL-X subset of v1.0 is needed",
+        "openxdlab_synbody_2022_release1": "the first OpenXDLab release, whose bodies are not in camera space; the "
+        "SMPL-X subset of v1.0 is needed",
+    },
     options={
         "cameras": "endings of sequence names, as CAM002, separated by commas (all by default)",
         "stride": "N keeps pictures 1, N + 1, ... (1 by default, as SMPLer-X; SMPLest-X took every 10th row)",
