@@ -79,7 +79,6 @@ MISTAKEN = [
     ("humansc3d", "FlickrSC3D/", "contact labels only"),
     ("insta_variety", "test/insta_variety_00_copy00_hmr_noS5.ckpt-642561.tfrecord", "tfrecords"),
     ("insta_variety", "InstaVariety.json InstaVariety_tracks/", "OpenPose tracks"),
-    ("lspet", "im00001.jpg joints.mat", "HR-LSPET"),
     ("mpi_inf_3dhp", "S1/Seq1/annot.mat S1/Seq1/imageSequence/video_0.avi", "original training release"),
     ("mpii", "images/1.jpg mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat", "another form of the 2D"),
     ("mpii", "images/1.jpg annot/train.h5", "NeuralAnnot"),
@@ -283,7 +282,7 @@ def test_size_and_time_come_from_the_published_count(disk: Path) -> None:
 
 def test_a_line_for_people_is_short(disk: Path) -> None:
     findings = found(disk)
-    assert findings["lspet"].lacks == findings["lspet"].note
+    assert findings["ssp3d"].lacks == findings["ssp3d"].note
     assert findings["pw3d"].lacks == "for train: sequenceFiles/train/*.pkl"
     assert findings["rich"].lacks == (
         "still packed: RICH_train.zip; scan_calibration, bodies/train (or another of 2), images/train (or another of 2)"
