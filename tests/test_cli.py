@@ -175,8 +175,16 @@ def test_viewing_draws_people_on_their_photographs(walks: Path, raw: Path, tmp_p
     (page,) = [Path(line) for line in result.stdout.splitlines()]
     assert len(np.unique(cv2.imread(str(page)).reshape(-1, 3), axis=0)) > 10
     assert result.stderr == ""
-    missing = call("humandata", "view", walks, "--root", tmp_path, "--out", tmp_path / "grey", "--n", "2")
-    assert "are not below" in missing.stderr
+    missing = call("humandata", "view", walks, "--root", tmp_path, "--out", tmp_path / "grey", "--n", "2", code=1)
+    assert "no image is there" in missing.stderr
+    assert (tmp_path / "grey/view_001.png").is_file()
+    paths = HumanData.open(walks)["image_path"].tolist()
+    only = tmp_path / "one" / paths[0]
+    only.parent.mkdir(parents=True)
+    only.write_bytes((raw / paths[0]).read_bytes())
+    other = next(row for row, path in enumerate(paths) if path != paths[0])
+    some = call("humandata", "view", walks, "--root", tmp_path / "one", "--out", tmp_path / "s", "--rows", f"0,{other}")
+    assert "1 images are not below" in some.stderr
 
 
 def test_export_to_npz_keeps_the_numbers(walks: Path, tmp_path: Path) -> None:

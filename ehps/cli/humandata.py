@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ehps.cli.common import FILE, as_json, body_models, number, pairs
-from ehps.errors import UsageError
+from ehps.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from ehps.humandata import HumanData
@@ -129,6 +129,12 @@ def view(hd: HumanData, root: Path, out: Path, n: int, rows: str | None, seed: i
     pages = draw(hd, root, out, rows=wanted, n=n, seed=seed, columns=columns.split(",") if columns else None)
     for page in pages:
         click.echo(page)
+    if pages.missing and not pages.found:
+        raise DataError(
+            f"no image is there, {pages.missing[0]} for one",
+            path=root,
+            fix="give the folder that they are below, with --frames that one",
+        )
     if pages.missing:
         click.secho(
             f"{len(pages.missing)} images are not below {root}, {pages.missing[0]} for one", fg="yellow", err=True

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.converters.base import DatasetCard, Keypoints
-from ehps.humandata.certificate import COLUMNS, MEASURES, summary
+from ehps.humandata.certificate import MEASURES, SUMMARISED, summary
 from ehps.humandata.keypoints import flip_order, mapping, part_indices
 
-__all__ = ["COLUMNS", "MEASURES", "measure", "problems", "summary"]
+__all__ = ["MEASURES", "SUMMARISED", "measure", "problems", "summary"]
 
 Array = npt.NDArray[Any]
 

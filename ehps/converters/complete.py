@@ -19,7 +19,7 @@ from ehps.converters import columns as columns_of
 from ehps.converters.base import DatasetCard, Instances
 from ehps.converters.bodies import Bodies
 from ehps.converters.images import ImageIndex
-from ehps.converters.pose import Posed, enough_joints, own_points3d, pose
+from ehps.converters.pose import Posed, enough_joints, faceless, own_points3d, pose
 from ehps.converters.rows import Account, as_values, spread, take, unusable
 from ehps.errors import DataError
 from ehps.humandata import HumanData, boxes
@@ -37,7 +37,7 @@ PART_BOXES = {"face_bbox": "face_bbox_xywh", "lhand_bbox": "lhand_bbox_xywh", "r
 @dataclass(frozen=True)
 class Context:
     """What holds for the whole conversion. ``bodies`` is None when there are no body models; ``uncut`` says that
-    images come out of videos (``--frames``) and this was not asked for."""
+    images have to be made out of the raw files (``--frames``) and this was not asked for."""
 
     card: DatasetCard
     split: str
@@ -123,7 +123,7 @@ def _with_images(rows: Instances, context: Context, images: ImageIndex, account:
             fix="unpack them, or convert without --strict-images to leave their rows out",
         )
     if absent and context.uncut and rows.size is not None and images.none_below(rows.image_path):
-        account.note("no frame has been cut out of the videos: rows are kept without images (--frames DIR cuts them)")
+        account.note("no image is there: rows are kept without (--frames DIR makes them from the raw files)")
         return rows
     if absent:
         rows = take(rows, account.drop(rows.image_path, {"image missing": ~images.present(rows.image_path)}))
@@ -221,6 +221,8 @@ def _part_boxes(posed: Posed, account: Account) -> dict[str, Array]:
             found[column] = made[column]
         else:
             account.absent[column] = "the dataset has no such boxes, and joints could not be projected"
+    if rows.face_bbox is None and posed.body is not None and faceless(posed.body):
+        found["face_bbox_xywh"] = np.zeros((len(rows), 5), np.float32)
     return found
 
 

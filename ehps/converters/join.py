@@ -78,7 +78,7 @@ def _passport(parts: Sequence[Part]) -> Passport:
 
 def _measured(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any]:
     """The certificate columns of all rows, and what is needed to judge them."""
-    wanted = [n for n in (*certificate.COLUMNS, "bbox_xywh", "meta/width") if n in columns]
+    wanted = [n for n in certificate.SUMMARISED if n in columns]
     pieces: dict[str, list[Any]] = {name: [] for name in wanted}
     for path in paths:
         part = HumanData.open(path)

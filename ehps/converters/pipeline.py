@@ -277,5 +277,5 @@ def _nothing_left(report: Report, cls: type[Converter], job: Job) -> DataError:
     if "image missing" in report.dropped:
         fix = f"check that the images are unpacked where the layout says (`ehps datasets {cls.card.id}`)"
     if job.frames is None and hasattr(cls, "extract_frames") and "image missing" in report.dropped:
-        fix = "cut the frames out of the videos with --frames DIR"
+        fix = "have them made from the raw files with --frames DIR"
     return DataError(f"no instance is left of {report.found}; {why}", path=job.converter.root, fix=fix)

@@ -165,6 +165,11 @@ def _on_template(rows: Instances, body: BodyParams, template: Array, bodies: Bod
     return Posed(rows, stored, body.kind, _homogeneous(points), None, two_routes, np.full(n, own.height))
 
 
+def faceless(body: BodyParams) -> bool:
+    """Whether SMPL-X parameters leave out the face."""
+    return body.kind == "smplx" and body.expression is None and body.jaw_pose is None
+
+
 def _unposed(body: BodyParams) -> list[int]:
     """Joints of parts that the parameters leave out altogether: fingers, and the face's landmarks and jaw."""
     if body.kind == "smpl":
@@ -173,7 +178,7 @@ def _unposed(body: BodyParams) -> list[int]:
     out = [
         j for side in SIDES if getattr(body, f"{side}_hand_pose") is None for j in part_indices(points, f"{side}_hand")
     ]
-    if body.kind == "smplx" and body.expression is None and body.jaw_pose is None:
+    if faceless(body):
         out += [points.index("jaw"), *range(STILL.stop - FACE_LANDMARKS, len(points))]
     return [int(j) for j in out]
 

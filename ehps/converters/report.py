@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 SAVED_NAMES = 1000
 SHOWN_NAMES = 3
+WIDTH = 1000
 MEASURES = {
     "reprojection_px": ("reprojection, px", 1),
     "reprojection_of_box": ("reprojection, share of the box", 4),
     "two_routes_m": ("two routes to the camera, m", 6),
-    "points3d_m": ("own 3D points, m", 3),
+    "points3d_m": ("own 3D points, m", 4),
+    "template_residual_m": ("betas against the scanned template, m", 4),
+    "transl_residual_px": ("translation solved from 2D points, px", 1),
     "height_m": ("height, m", 2),
     "betas_norm": ("norm of betas", 2),
     "depth_m": ("depth, m", 2),
@@ -105,7 +108,10 @@ class Report:
     def print(self, console: Console | None = None) -> None:
         from rich.console import Console
 
-        (console or Console()).print(self)
+        console = console or Console()
+        if not console.is_terminal:  # names in a file or pipe are not cut into lines
+            console.width = WIDTH
+        console.print(self)
 
     def __rich__(self) -> RenderableType:
         from rich.console import Group

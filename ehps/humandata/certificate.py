@@ -31,6 +31,8 @@ MEASURES = (
     "joints_in_box",
 )
 COLUMNS = (*(f"certificate/{name}" for name in MEASURES), "certificate/behind_camera", "certificate/finite")
+RESIDUALS = ("template_residual_m", "transl_residual_px")  # in ``meta`` of rows whose parameters were solved for
+SUMMARISED = (*COLUMNS, "bbox_xywh", "meta/width", *(f"meta/{name}" for name in RESIDUALS))
 PERCENTILES = (1, 50, 90, 99)
 
 
@@ -39,7 +41,8 @@ def summary(columns: Mapping[str, Any], reprojection: str) -> dict[str, Any]:
 
     Parameters
     ----------
-    columns : the certificate columns and, for errors relative to the person's size, ``bbox_xywh`` and ``meta/width``.
+    columns : the certificate columns and those of the others in :data:`SUMMARISED` that there are; errors relative to
+        the person's size need ``bbox_xywh`` and ``meta/width``.
     reprojection : exact, fitted or none, as the dataset's card has it.
     """
     out: dict[str, Any] = {"reprojection": reprojection}
@@ -50,6 +53,9 @@ def summary(columns: Mapping[str, Any], reprojection: str) -> dict[str, Any]:
         side = np.where(side > 0, side, np.nan)
         for part in ("", "_body", "_hands", "_face"):
             values[f"reprojection{part}_of_box"] = values[f"reprojection{part}_px"] / side
+    for name in RESIDUALS:
+        if f"meta/{name}" in columns:
+            values[name] = np.asarray(columns[f"meta/{name}"], float)
     for name, column in values.items():
         statistics = _statistics(column)
         if statistics:
@@ -88,7 +94,7 @@ def of_rows(parts: Iterable[HumanData]) -> dict[str, Any]:
         if not part.certificate or any(name not in part for name in COLUMNS):
             return {}
         stated.add(str(part.certificate.get("reprojection", "none")))
-        for name in (*COLUMNS, "bbox_xywh", "meta/width"):
+        for name in SUMMARISED:
             if name in part:
                 pieces.setdefault(name, []).append(np.array(part[name]))
     joined = {name: np.concatenate(values) for name, values in pieces.items()}

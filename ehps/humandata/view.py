@@ -31,11 +31,11 @@ _GREY = 110
 
 class Pages(list[Path]):
     """The PNG files that were written; ``missing`` are the images that could not be read, ``images`` how many
-    photographs are shown."""
+    photographs are shown, and ``found`` how many of them could be read."""
 
     def __init__(self, paths: Sequence[Path], images: int, missing: Sequence[str]) -> None:
         super().__init__(paths)
-        self.images, self.missing = images, list(dict.fromkeys(missing))
+        self.images, self.found, self.missing = images, images - len(missing), list(dict.fromkeys(missing))
 
 
 @dataclass

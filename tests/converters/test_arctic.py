@@ -84,7 +84,7 @@ def test_stored_parameters_are_the_body_of_an_ordinary_subject(
 def test_a_scan_that_no_betas_make_keeps_its_pelvis_and_its_joints(
     converted: Pair, room: Room, train: Truth, body_models: Path
 ) -> None:
-    hd, _ = converted
+    hd, report = converted
     off = np.linalg.norm(package_joints(hd, body_models)[:12, STILL] - train.joints[:12, STILL], axis=2)
     assert off[:, 0].max() < 1e-3
     assert 0.005 < off.max() < 0.1
@@ -97,6 +97,7 @@ def test_a_scan_that_no_betas_make_keeps_its_pelvis_and_its_joints(
     np.testing.assert_allclose(hd["smplx/betas"][:12], np.tile(betas[:10], (12, 1)), atol=1e-3)
     left = np.linalg.norm(gap - (system @ betas).reshape(-1, 3), axis=1).mean()
     np.testing.assert_allclose(hd["meta/template_residual_m"][:12], left, atol=1e-5)
+    assert report.certificate["template_residual_m"]["max"] == pytest.approx(left, abs=1e-5)
 
 
 def test_every_row_says_where_it_is_from(converted: Pair, room: Room) -> None:

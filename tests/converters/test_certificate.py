@@ -12,6 +12,7 @@ from ehps.converters.base import Keypoints
 from ehps.converters.pipeline import convert
 from ehps.converters.report import Report
 from ehps.humandata import HumanData
+from ehps.humandata.certificate import COLUMNS
 from ehps.humandata.keypoints import names
 
 
@@ -129,7 +130,7 @@ def test_joints_in_the_box_count_only_what_the_image_shows() -> None:
 def test_the_file_carries_its_certificate(hall: Path, tmp_path: Path, body_models: Path) -> None:
     converted(hall, tmp_path, body_models)
     hd = HumanData.open(tmp_path / "out.h5")
-    assert set(certificate.COLUMNS) <= set(hd.columns)
+    assert set(COLUMNS) <= set(hd.columns)
     assert hd.certificate["reprojection"] == "exact"
     assert hd["certificate/finite"].all()
     tall = hd["certificate/height_m"]

@@ -116,6 +116,7 @@ def test_hands_and_face_are_left_out_and_their_joints_do_not_count(converted: Co
     assert (np.delete(confidence, absent, axis=1) == 1).all()
     assert not hd["keypoints2d_smplx"][:, absent, 2].any()
     assert not hd["lhand_bbox_xywh"].any()
+    assert not hd["face_bbox_xywh"].any()
     assert hd.passport.flat_hand_mean is False
 
 

@@ -86,6 +86,7 @@ def test_parts_that_were_not_fitted_are_left_out(converted: Pair) -> None:
     assert hd["smplx/betas"].shape[1] == 10
     assert hd.passport.flat_hand_mean is False
     assert set(hd["meta/gender"].tolist()) == {"neutral"}
+    assert not any(hd[f"{part}_bbox_xywh"].any() for part in ("face", "lhand", "rhand"))
 
 
 def test_rows_follow_the_annotations_and_know_their_frame_and_camera(tree: Tree, converted: Pair) -> None:

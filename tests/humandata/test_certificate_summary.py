@@ -23,6 +23,15 @@ def measured(n: int, shift: float = 0.0, reprojection: str = "exact") -> HumanDa
     return hd
 
 
+def test_residuals_of_what_was_solved_for_are_summarised_with_it(tmp_path: Path) -> None:
+    hd = measured(10)
+    hd = HumanData({**{name: hd[name] for name in hd.columns}, "meta/template_residual_m": np.linspace(0, 0.009, 10)})
+    hd.certificate = certificate.summary({name: hd[name] for name in hd.columns}, "none")
+    assert hd.certificate["template_residual_m"]["max"] == pytest.approx(0.009)
+    back = HumanData.open(hd[:5].save(tmp_path / "few.h5"))
+    assert back.certificate["template_residual_m"]["max"] == pytest.approx(0.004)
+
+
 @pytest.mark.parametrize("ending", ["h5", "npz"])
 def test_fewer_rows_are_summarised_anew_when_saved(ending: str, tmp_path: Path) -> None:
     hd = HumanData.open(measured(10).save(tmp_path / f"all.{ending}"))
