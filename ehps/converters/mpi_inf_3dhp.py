@@ -8,6 +8,7 @@ Source: Mehta et al., 3DV 2017, and its test set; Moon et al., "NeuralAnnot", CV
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -143,7 +144,7 @@ class MPIINF3DHP(Converter):
 
     def _test(self, unit: Unit) -> Instances:
         if not unit.path.is_file():
-            return no_instances({"sequence not there": [unit.name]})
+            return replace(no_instances(), notes=[f"{unit.name} is not there"])
         data = load_mat(unit.path, "annot2 annot3 valid_frame", "activity_annotation")
         valid = np.ravel(data["valid_frame"]) > 0
         count = len(valid)
