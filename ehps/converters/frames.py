@@ -1,16 +1,31 @@
-"""Frames out of videos, on request (``--frames DIR``): only those that rows name, bit-exact indices, resumable."""
+"""Frames out of videos, on request (``--frames DIR``): only those that rows name, bit-exact indices, resumable.
+
+Of a long film only what is wanted is decoded, from the key frame before it on. A frame's index is its time, so it is the
+same as after decoding from the start.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
+from itertools import chain
+from math import floor
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from ehps.errors import DataError
 
 HALF = Fraction(1, 2)
+SEEK_FROM = 5  # seconds from which on a second search for a key frame costs less than decoding what is before
+MARGIN = 1  # seconds; more than frames are stored out of the order of their times
+# Only these store the time of every frame. Others (MPEG-PS, AVI) say a few or none, and what the decoder makes of them
+# after a seek is not always what it is from the start.
+SEEKABLE = ("mov", "matroska")
 
 
 def by_folder(image_paths: Sequence[str]) -> dict[str, list[str]]:
@@ -19,6 +34,15 @@ def by_folder(image_paths: Sequence[str]) -> dict[str, list[str]]:
     for path in dict.fromkeys(image_paths):
         groups.setdefault(path.rsplit("/", 1)[0], []).append(path)
     return groups
+
+
+def picture_size(video: Path, default: npt.ArrayLike) -> npt.NDArray[Any]:
+    """(2,) height and width of a video's pictures; ``default`` where it is not there or cannot be opened."""
+    try:
+        with _opened(video) as (_, stream):
+            return np.array([stream.height, stream.width])
+    except DataError:
+        return np.asarray(default)
 
 
 def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float, first: int = 0) -> int:
@@ -40,7 +64,7 @@ def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float
         return 0
     last = max(wanted)
     written = 0
-    for index, frame in _frames_at(video, fps):
+    for index, frame in _frames_at(video, fps, min(wanted)):
         if index in wanted:
             target = wanted[index]
             ok, data = cv2.imencode(target.suffix, frame.to_ndarray(format="bgr24"))
@@ -56,8 +80,27 @@ def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float
     return written
 
 
-def _frames_at(video: Path, fps: float) -> Iterator[tuple[int, Any]]:
-    """(index, decoded frame) at a constant rate; times are fractions, so that no index hangs on a rounding."""
+def _frames_at(video: Path, fps: float, first: int) -> Iterator[tuple[int, Any]]:
+    """(index, decoded frame) at a constant rate, in order, from index ``first`` or an earlier one on."""
+    step = 1 / Fraction(fps)
+    if first * step > SEEK_FROM:
+        with _opened(video) as (container, stream):
+            sought = _sought(container, stream, first * step)
+            if sought is not None:
+                yield from _resampled(stream, *sought, step)
+                return
+    with _opened(video) as (container, stream):  # anew: what a search in vain leaves behind is not the start
+        yield from _resampled(stream, container.decode(stream), None, step)
+
+
+@contextmanager
+def _opened(video: Path) -> Iterator[tuple[Any, Any]]:
+    """PyAV's container and its stream of pictures.
+
+    Raises
+    ------
+    DataError : PyAV is not installed, or the video is absent or damaged (or turns out to be while it is open).
+    """
     try:
         import av
     except ImportError:
@@ -65,25 +108,57 @@ def _frames_at(video: Path, fps: float) -> Iterator[tuple[int, Any]]:
                         fix="pip install 'ehps[video]'") from None  # fmt: skip
     if not video.is_file():
         raise DataError("no such video", path=video, fix="unpack the videos, or extract the frames yourself")
-    step = 1 / Fraction(fps)
-    index, shown, start, end = 0, None, None, Fraction(0)
     try:
         with av.open(str(video)) as container:
             if not container.streams.video:
                 raise DataError("has no pictures", path=video, fix="download it again")
-            stream = container.streams.video[0]
-            length = 1 / Fraction(stream.average_rate or fps)
-            for frame in container.decode(stream):
-                pts, base = frame.pts, frame.time_base
-                time = end if pts is None or base is None else pts * base
-                start = time if start is None else start
-                # A frame is on screen until the next one's time: fill every output instant before it.
-                while shown is not None and (index + HALF) * step <= time - start:
-                    yield index, shown
-                    index += 1
-                shown, end = frame, time + length
+            yield container, container.streams.video[0]
     except av.FFmpegError as error:
         raise DataError(f"damaged video ({error})", path=video, fix="download it again") from None
+
+
+def _sought(container: Any, stream: Any, instant: Fraction) -> tuple[Iterator[Any], Fraction] | None:
+    """Decoded frames from a key frame at or before ``instant`` on (seconds from the video's first frame), and the time
+    of that first frame; None where they cannot be had without decoding all."""
+    import av
+
+    try:
+        start = _time(next(container.decode(stream)))
+        if start is None or container.format.name.split(",")[0] not in SEEKABLE:
+            return None
+        container.seek(floor((start + instant - MARGIN) / stream.time_base), stream=stream)
+        frames = container.decode(stream)
+        # Frames that come on screen before the key frame may have lost what they depend on.
+        key = next(frame for frame in frames if frame.key_frame)
+    except (av.FFmpegError, StopIteration):
+        return None
+    time = _time(key)
+    return None if time is None or time > start + instant else (chain([key], frames), start)
+
+
+def _resampled(
+    stream: Any, frames: Iterator[Any], start: Fraction | None, step: Fraction
+) -> Iterator[tuple[int, Any]]:
+    """(index, frame) at one index every ``step`` seconds from ``start``, the time of the first frame where it is None.
+    Times are fractions, so that no index hangs on a rounding."""
+    length = 1 / Fraction(stream.average_rate) if stream.average_rate else step
+    index, shown, end = 0, None, Fraction(0)
+    for frame in frames:
+        time = _time(frame)
+        time = end if time is None else time
+        start = time if start is None else start
+        if shown is None:  # what is before it, if anything, is on screen at the instants until its time
+            index = floor((time - start) / step + HALF)
+        # A frame is on screen until the next one's time: fill every output instant before it.
+        while shown is not None and (index + HALF) * step <= time - start:
+            yield index, shown
+            index += 1
+        shown, end = frame, time + length
     while shown is not None and start is not None and (index + HALF) * step <= end - start:
         yield index, shown
         index += 1
+
+
+def _time(frame: Any) -> Fraction | None:
+    """Seconds on the video's own clock at which a frame comes on screen, None where the video does not say."""
+    return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base

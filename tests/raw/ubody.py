@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import av
@@ -22,6 +24,7 @@ LOOK = Look(people=(2, 2), share=(1.1, 1.4))
 VIEW = View(360, 640, 700.0)
 BITS = 12
 CELL = 16
+MILLISECOND = Fraction(1, 1000)
 
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> dict[str, Tree]:
@@ -119,18 +122,36 @@ def _json(root: Path, scene: str, kind: str) -> dict[str, Any]:
 # -- videos that number their frames ----------------------------------------------------------------------------
 
 
-def write_video(path: Path, frames: int, fps: Fraction | int) -> None:
-    """A film whose frame ``k`` shows the bits of ``k`` as black and white squares."""
+def write_video(
+    path: Path,
+    frames: int,
+    fps: Fraction | int,
+    *,
+    codec: str = "mpeg4",
+    options: Mapping[str, str] = MappingProxyType({}),
+    times: Sequence[int] | None = None,
+    muxer: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """A film whose frame ``k`` shows the bits of ``k`` as black and white squares, at ``k / fps`` s or ``times[k]`` ms.
+
+    Frames that depend on later ones are stored after them, as in films from the internet.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        # Frames that depend on later ones are stored after them, as in films from the internet.
-        stream: Any = container.add_stream("mpeg4", rate=fps, options={"bf": "2", "b_strategy": "0"})
+    if codec == "mpeg4":
+        options = {"bf": "2", "b_strategy": "0", **options}
+    with av.open(str(path), "w", options=dict(muxer)) as container:
+        stream: Any = container.add_stream(codec, rate=fps, options=dict(options))
         stream.width, stream.height, stream.pix_fmt = BITS * CELL, 2 * CELL, "yuv420p"
+        if times is not None:
+            stream.codec_context.time_base = MILLISECOND
         for k in range(frames):
             bits = np.array([k >> b & 1 for b in range(BITS)], np.uint8) * 255
             row = np.repeat(bits, CELL)
             picture = np.repeat(np.tile(row, (2 * CELL, 1))[..., None], 3, axis=2)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if times is not None:
+                frame.pts, frame.time_base = times[k], MILLISECOND
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
 
