@@ -1,7 +1,7 @@
 """Frames out of videos, on request (``--frames DIR``): only those that rows name, bit-exact indices, resumable.
 
-Of a long film only what is wanted is decoded, from the key frame before it on. A frame's index is its time, so it is the
-same as after decoding from the start.
+Of a long film only what is wanted is decoded, from the key frame before it on. A frame's time says its index, which
+is thus the same as after decoding from the start.
 """
 
 from __future__ import annotations
@@ -136,9 +136,7 @@ def _sought(container: Any, stream: Any, instant: Fraction) -> tuple[Iterator[An
     return None if time is None or time > start + instant else (chain([key], frames), start)
 
 
-def _resampled(
-    stream: Any, frames: Iterator[Any], start: Fraction | None, step: Fraction
-) -> Iterator[tuple[int, Any]]:
+def _resampled(stream: Any, frames: Iterator[Any], start: Fraction | None, step: Fraction) -> Iterator[tuple[int, Any]]:
     """(index, frame) at one index every ``step`` seconds from ``start``, the time of the first frame where it is None.
     Times are fractions, so that no index hangs on a rounding."""
     length = 1 / Fraction(stream.average_rate) if stream.average_rate else step
