@@ -108,7 +108,7 @@ def smplx_params(
         jaw_pose=shaped(jaw_pose, 3),
         leye_pose=shaped(leye_pose, 3),
         reye_pose=shaped(reye_pose, 3),
-        expression=np.zeros((n, 10)) if expression is None else np.asarray(expression, float).reshape(n, -1),
+        expression=np.zeros((n, 10)) if expression is None else shaped(expression, np.size(expression) // max(n, 1)),
         flat_hand_mean=flat_hand_mean,
         betas_neutral=betas_neutral,
         betas_extra=betas_extra,

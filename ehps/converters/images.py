@@ -110,10 +110,15 @@ def image_size(root: Path, folder: str, default: npt.ArrayLike | None = None) ->
     return np.asarray(default)
 
 
+def image_names(folder: Path) -> list[str]:
+    """Names of the images in a folder, sorted; without hidden files, as some are while they are written."""
+    return sorted(name for name in _files(folder) if name.lower().endswith(SUFFIXES) and name[0] != ".")
+
+
 @lru_cache(maxsize=4096)
 def _first_size(folder: Path) -> tuple[int, int] | None:
-    for name in sorted(_files(folder)):
-        if name.lower().endswith(SUFFIXES) and (size := header_size(folder / name)) != (0, 0):
+    for name in image_names(folder):
+        if (size := header_size(folder / name)) != (0, 0):
             return size
     return None
 

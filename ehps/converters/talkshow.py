@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,12 @@ import numpy.typing as npt
 from ehps.body.params import smplx_params
 from ehps.converters import choices, frames, raw
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Rigid, Unit, no_instances
-from ehps.converters.images import SUFFIXES, image_size
+from ehps.converters.images import image_names, image_size
 from ehps.errors import DataError, UnsafeFileError
 
 Array = npt.NDArray[Any]
+Name = tuple[str, ...]  # speaker, video, sequence
 
-SPLITS = ("train", "val", "test")
-SPLIT_FILE = "split_more_than_2s.pkl"
 CARD = DatasetCard(
     id="talkshow",
     name="TalkSHOW",
@@ -67,48 +66,47 @@ frames/<speaker>/<video>/<sequence>/000001.jpg          (cut from the videos at 
         "The published count is SMPLer-X's, rounded.",
     ),
 )
-SITTING = np.zeros((8, 3))
-SITTING[:4] = [
-    [-1.1826512813568115, 0.23866955935955048, 0.15146760642528534],
-    [-1.2604516744613647, -0.3160211145877838, -0.1603458970785141],
-    [1.1654603481292725, 0, 0],
-    [1.2521806955337524, 0.041598282754421234, -0.06312154978513718],
-]
+LOWER_BODY = ("reference", "original")
 LEGS = np.array([1, 2, 4, 5, 7, 8, 10, 11]) - 1  # rows of body_pose
+SITTING = np.array([[-1.1826512813568115, 0.23866955935955048, 0.15146760642528534],
+                    [-1.2604516744613647, -0.3160211145877838, -0.1603458970785141], [1.1654603481292725, 0, 0],
+                    [1.2521806955337524, 0.041598282754421234, -0.06312154978513718], *[[0, 0, 0]] * 4])  # fmt: skip
 REFERENCE = {"oliver": SITTING, "seth": SITTING, "conan": np.zeros((8, 3)), "chemistry": SITTING}
-SEQUENCE = re.compile(r"\d+-(\d+)_(\d\d)_(\d\d)-\d+_\d\d_\d\d")
+SEQUENCE = r"\d+-\d+_\d\d_\d\d-\d+_\d\d_\d\d"  # number, start and end in hours, minutes, seconds
+# Speaker, video, split, sequence: folders of splits and of single sequences may be there or not.
+PICKLE = re.compile(rf"(?:^|/)({'|'.join(REFERENCE)})/([^/]+)/(?:(train|val|test)/)?(?:{SEQUENCE}/)?({SEQUENCE})\.pkl$")
+# Numbers a frame, and of a sequence. All betas and expressions are read: one that is NaN tells of a failed fit.
 MOVING = {"body_pose_axis": 63, "global_orient": 3, "transl": 3, "left_hand_pose": 12, "right_hand_pose": 12,
-          "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3}  # fmt: skip
-FIXED = ("focal_length", "center", "width", "height", "camera_transl")
+          "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3, "expression": 100}  # fmt: skip
+FIXED = {"betas": 300, "focal_length": 1, "center": 2, "width": 1, "height": 1, "camera_transl": 3}
 
 
 class TalkSHOW(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        chosen = self.option("speaker", ("all", *REFERENCE))
-        found = [f for f in sequences(self.root) if chosen in ("all", f[0])]
+        self.option("lower_body", LOWER_BODY), choices.stride(self.options)  # wrong ones are told at once
+        speaker = self.option("speaker", ("all", *REFERENCE))
+        found = sorted(f for f in sequences(self.root) if speaker in ("all", f[1][0]))
         if self.split != "all":
-            listed: dict[tuple[str, str, str], str] = {}
-            if any(f[3] is None for f in found):
-                listed = self._listed()
-            found = [f for f in found if (f[3] or listed.get((f[0], _plain(f[1]), f[2]))) == self.split]
-        single = {f[:3]: f[4] for f in found}  # of two copies the one in a folder of a split
+            listed = self._listed() if any(not split for split, _, _ in found) else frozenset()
+            found = [f for f in found if f[0] == self.split or (not f[0] and _plain(f[1]) in listed)]
+        single = {name: path for _, name, path in found}  # of two copies the one in a folder of a split
         return [Unit("/".join(name), path, name) for name, path in sorted(single.items())]
 
-    def _listed(self) -> dict[tuple[str, str, str], str]:
-        """Split of every (speaker, video, sequence) of the authors' split file."""
-        path = self.root / SPLIT_FILE
-        if not path.is_file():
-            raise DataError("there is no such file, and sequences do not lie in folders of splits", path=path,
-                            fix="copy it from the TalkSHOW repository, or convert the split all")  # fmt: skip
-        return {
-            (speaker, _plain(video), raw.basename(name).removesuffix(".pkl")): split
-            for speaker, videos in raw.load_pkl(path).items()
-            for video, splits in videos.items()
-            for split, names in splits.items()
-            for name in names
-        }
+    def _listed(self) -> frozenset[Name]:
+        """The sequences that the authors' split file has in the split, videos with underscores."""
+        path = self.root / "split_more_than_2s.pkl"
+        try:
+            return frozenset(
+                _plain((speaker, video, raw.basename(name).removesuffix(".pkl")))
+                for speaker, videos in raw.load_pkl(path).items()
+                for video, splits in videos.items()
+                for name in splits.get(self.split, ())
+            )
+        except (DataError, AttributeError, TypeError) as error:
+            what = f"is needed where sequences do not lie in folders of splits ({getattr(error, 'what', error)})"
+            raise DataError(what, path=path, fix="copy it from the authors' code, or convert the split all") from None
 
     def read(self, unit: Unit) -> Instances:
         try:
@@ -121,124 +119,71 @@ class TalkSHOW(Converter):
             return no_instances({"body parameters or camera not finite": [unit.name]})
         speaker, video, sequence = unit.data
         n = len(fit["transl"])
-        folder, pictures = self._pictures(speaker, video, sequence)
+        folders = ["/".join(("frames", *name)) for name in (_plain(unit.data), unit.data)]
+        folder = next((name for name in folders if image_names(self.root / name)), folders[0])
+        pictures = image_names(self.root / folder)
         if pictures and len(pictures) != n:
             return no_instances({"as many pictures as poses are needed": [unit.name]})
-        every = slice(None, None, choices.stride(self.options))
-        names = (pictures or [f"{k:06d}.jpg" for k in range(1, n + 1)])[every]
-        fit |= {key: fit[key][every] for key in (*MOVING, "expression")}
-        stored = np.array([fit["height"][0], fit["width"][0]])
-        size = image_size(self.root, folder, stored) if pictures else _film_size(self._film(unit), default=stored)
-        scale = (size / stored)[::-1]
-        pose = fit["body_pose_axis"].reshape(-1, 21, 3)
-        legs = self.option("lower_body", ("reference", "original"))
-        if legs == "reference":
-            pose[:, LEGS] = REFERENCE[speaker]
-        rest: dict[str, Any] = {key: fit[key] for key in MOVING if key != "body_pose_axis"}
+        names = pictures or [f"{k:06d}.jpg" for k in range(1, n + 1)]
+        taken = np.arange(0, n, choices.stride(self.options))
+        fitted = np.concatenate([fit["height"], fit["width"]])
+        size = image_size(self.root, folder, fitted) if pictures else frames.picture_size(self._film(unit.data), fitted)
+        scale = (size / fitted)[::-1]
+        moving: dict[str, Any] = {name.removesuffix("_axis"): fit[name] for name in MOVING}
+        moving["expression"] = fit["expression"][:, :10]
+        body = smplx_params(gender="neutral", betas=np.tile(fit["betas"][:10], (n, 1)), **moving)[taken]
+        if (legs := self.option("lower_body", LOWER_BODY)) == "reference":
+            body.body_pose[:, LEGS] = REFERENCE[speaker]
         return Instances(
-            image_path=[f"{folder}/{name}" for name in names],
+            image_path=[f"{folder}/{names[k]}" for k in taken],
             size=size,
-            camera=Camera(fit["focal_length"][0] * scale, fit["center"] * scale),
-            body=smplx_params(
-                gender="neutral",
-                betas=np.tile(fit["betas"], (len(names), 1)),
-                body_pose=pose,
-                expression=fit["expression"],
-                **rest,
-            ),
+            camera=Camera(fit["focal_length"] * scale, fit["center"] * scale),
+            body=body,
             world_to_camera=Rigid(np.eye(3), fit["camera_transl"] * [-1, -1, 1]),
             meta={
-                "speaker": [speaker] * len(names),
-                "sequence_name": [f"{video}/{sequence}"] * len(names),
-                "track_id": [unit.name] * len(names),
-                "frame_id": np.arange(n)[every],
+                "speaker": [speaker] * len(taken),
+                "sequence_name": [f"{video}/{sequence}"] * len(taken),
+                "track_id": [unit.name] * len(taken),
+                "frame_id": taken,
             },
             misc={"smplx_source": "SHOW", "lower_body": legs, "cam_param_source": "estimated"},
         )
 
-    def _pictures(self, speaker: str, video: str, sequence: str) -> tuple[str, list[str]]:
-        """Folder of a sequence's pictures and their names in order; none where they are not cut yet."""
-        for name in (_plain(video), video):
-            folder = f"frames/{speaker}/{name}/{sequence}"
-            files = [f for f in raw.listing(self.root / folder) if f.lower().endswith(SUFFIXES) and f[0] != "."]
-            if files:
-                return folder, files
-        return f"frames/{speaker}/{_plain(video)}/{sequence}", []
-
-    def _film(self, unit: Unit) -> Path:
-        speaker, video, _ = unit.data
-        return self.root / speaker / "videos" / video
+    def _film(self, name: Name) -> Path:
+        return self.root / name[0] / "videos" / name[1]
 
     def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
-        """Cut a sequence out of its video at 30 fps, numbered from 1 at its start; many videos are gone from YouTube:
-        pictures of these stay missing."""
-        span = SEQUENCE.fullmatch(unit.data[2])
-        assert span is not None
-        hours, minutes, seconds = map(int, span.groups())
+        """Cut a sequence out of its video, numbered from 1 at its start; those of videos that are gone stay missing."""
+        hours, minutes, seconds = map(int, unit.data[2].split("-")[1].split("_"))
         start = 30 * (3600 * hours + 60 * minutes + seconds)
-        if self._film(unit).is_file():
-            frames.extract(self._film(unit), image_paths, folder, fps=30, first=1 - start)
+        if (film := self._film(unit.data)).is_file():
+            frames.extract(film, image_paths, folder, fps=30, first=1 - start)
 
 
-def sequences(root: Path) -> list[tuple[str, str, str, str | None, Path]]:
-    """Speaker, video, sequence, split (None where no folder says it) and pickle of all sequences below ``root``; their
-    paths are read from the right."""
-    found = []
-    for folder, below, names in os.walk(root):
-        below[:] = sorted(name for name in below if name not in ("frames", "videos"))
-        for name in sorted(names):
-            stem, suffix = os.path.splitext(name)
-            if suffix != ".pkl" or not SEQUENCE.fullmatch(stem):
-                continue
-            parts = list(Path(folder).relative_to(root).parts)
-            if parts and parts[-1] == stem:
-                parts.pop()
-            split = parts.pop() if parts and parts[-1] in SPLITS else None
-            if len(parts) >= 2 and parts[-2] in REFERENCE:
-                found.append((parts[-2], parts[-1], stem, split, Path(folder, name)))
-    return sorted(found, key=lambda f: (f[3] or "", f[4]))
+def sequences(root: Path) -> Iterator[tuple[str, Name, Path]]:
+    """Split ("" where no folder says it), name and pickle of every sequence below ``root``, in any order."""
+    for folder, below, files in os.walk(root, followlinks=True):
+        below[:] = [name for name in below if name not in ("frames", "videos")]
+        for path in (Path(folder, file) for file in files):
+            if match := PICKLE.search(path.relative_to(root).as_posix()):
+                yield match[3] or "", match.group(1, 2, 4), path
 
 
 def load_fit(path: Path) -> dict[str, Array]:
-    """What is used of one pickle, float64: (B, k) of what moves, ``expression`` (B, 10), ``betas`` (10,) and camera.
-
-    One NaN among all 300 betas or 100 expressions makes all of them NaN: it tells of a failed fit.
+    """What is used of one pickle of B frames, float64: (B, k) of what moves, (k,) of the rest.
 
     Raises
     ------
     DataError : it is damaged, or no such fit.
     """
     data = raw.load_pkl(path, allow=[raw.TORCH])
-    if isinstance(data, list | tuple) and len(data) == 1:
-        data = data[0]
-    if not isinstance(data, dict):
-        raise DataError("is no fit of SHOW", path=path, fix=raw.AGAIN)
-    raw.require(data, " ".join((*MOVING, *FIXED, "betas", "expression")), path)
-    n = len(data["transl"])
     try:
-        fit: dict[str, Array] = {key: np.array(data[key], float).reshape(n, size) for key, size in MOVING.items()}
-        fit |= {key: np.array(data[key], float).ravel() for key in FIXED}
-        betas, expression = np.array(data["betas"], float), np.array(data["expression"], float).reshape(n, -1)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"arrays of other shapes ({error})", path=path, fix=raw.AGAIN) from None
-    fit["betas"] = betas.reshape(-1, betas.shape[-1])[0, :10] + 0 * betas.sum()
-    fit["expression"] = expression[:, :10] + 0 * expression.sum()
-    return fit
+        (data,) = data if isinstance(data, list | tuple) else (data,)  # SHOW writes a list, the release has dicts
+        moving = {key: np.array(data[key], float).reshape(len(data["transl"]), k) for key, k in MOVING.items()}
+        return moving | {key: np.array(data[key], float).reshape(-1, k)[0] for key, k in FIXED.items()}
+    except (TypeError, ValueError, LookupError) as error:
+        raise DataError(f"is no fit of SHOW ({error!r})", path=path, fix=raw.AGAIN) from None
 
 
-def _plain(video: str) -> str:
-    return video.replace(" ", "_")
-
-
-def _film_size(film: Path, default: Array) -> Array:
-    """Height and width of a video's pictures; ``default`` where it is not there or cannot be opened."""
-    if not film.is_file():
-        return default
-    try:
-        import av
-
-        with av.open(str(film)) as container:
-            stream = container.streams.video[0]
-            return np.array([stream.height, stream.width])
-    except (ImportError, OSError, IndexError, ValueError):
-        return default
+def _plain(name: Name) -> Name:
+    return name[0], name[1].replace(" ", "_"), name[2]

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ehps.converters import frames
+from ehps.converters.base import Unit
 from ehps.converters.pipeline import convert
 from ehps.converters.report import Report
-from ehps.converters.talkshow import TalkSHOW
+from ehps.converters.talkshow import MOVING, TalkSHOW
 from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
 from tests.raw import faults
@@ -21,7 +23,7 @@ from tests.raw.checks import (
     nearest,
     truncate,
 )
-from tests.raw.talkshow import CLIPS, LEGS, SITTING, SPACED, Tree, pickle_of, without_splits, write_fixture
+from tests.raw.talkshow import CLIPS, LEGS, RELEASE, SITTING, SPACED, Tree, pickle_of, without_splits, write_fixture
 from tests.raw.ubody import number_at, write_video
 
 CONAN, SETH, _, _, OLIVER, CHEMISTRY = CLIPS
@@ -161,13 +163,36 @@ def test_folders_of_pictures_may_keep_the_spaces(own: Path, tree: Tree, tmp_path
     np.testing.assert_allclose(hd["keypoints3d_smplx"][:4, :127, :3], tree.truth["train"].joints[:4, :127], atol=1e-3)
 
 
+def test_a_picture_that_is_being_written_does_not_count(own: Path, tmp_path: Path, body_models: Path) -> None:
+    (own / CONAN.folder / ".000004.jpg").touch()  # as an extraction that was broken off leaves it
+    assert run(own, tmp_path / "x.h5", body_models).written == 4 + 3
+
+
 def test_one_speaker_and_a_stride(tree: Tree, tmp_path: Path, body_models: Path) -> None:
     run(tree.root, tmp_path / "x.h5", body_models, options={"speaker": "conan", "stride": "3"})
     hd = HumanData.open(tmp_path / "x.h5")
     assert_joints_are_the_truth(hd, tree.truth["train"][[0, 3]], body_models)
     assert hd["meta/frame_id"].tolist() == [0, 3]
-    with pytest.raises(UsageError, match="speaker=ellen"):
-        run(tree.root, tmp_path / "x.h5", body_models, options={"speaker": "ellen"})
+
+
+@pytest.mark.parametrize("option", ["speaker=ellen", "lower_body=none", "stride=0"])
+def test_a_wrong_option_is_told_at_once(tree: Tree, tmp_path: Path, body_models: Path, option: str) -> None:
+    with pytest.raises(UsageError, match=option):
+        run(tree.root, tmp_path / "x.h5", body_models, options=dict([option.split("=")]))
+
+
+def test_folders_may_be_links(own: Path, tmp_path: Path, body_models: Path) -> None:
+    speaker = own / RELEASE / "conan"
+    speaker.symlink_to(shutil.move(speaker, tmp_path / "on another disk"), target_is_directory=True)
+    assert run(own, tmp_path / "x.h5", body_models).written == 4 + 3
+
+
+@pytest.mark.parametrize("content", [["conan"], {"conan": ["train"]}, {"conan": {SPACED: [CONAN.name]}}])
+def test_another_pickle_in_place_of_the_split_file(own: Path, tmp_path: Path, content: Any) -> None:
+    without_splits(own, packed=True)
+    (own / "split_more_than_2s.pkl").write_bytes(pickle.dumps(content))
+    with pytest.raises(DataError, match=r"split_more_than_2s\.pkl: is needed .*convert the split all"):
+        run(own, tmp_path / "x.h5", None)
 
 
 def test_pictures_of_another_size_scale_the_camera(own: Path, tree: Tree, tmp_path: Path, body_models: Path) -> None:
@@ -189,9 +214,9 @@ def test_frames_are_cut_from_the_start_of_their_sequence(
 ) -> None:
     shutil.rmtree(own / "frames")
     write_video(own / "conan/videos" / SPACED, 60, 30)
-    frames = tmp_path / "cut"
-    report = run(own, tmp_path / "x.h5", body_models, frames=frames)
-    found = {p.relative_to(frames).as_posix(): number_at(p) for p in sorted(frames.rglob("*.jpg"))}
+    folder = tmp_path / "cut"
+    report = run(own, tmp_path / "x.h5", body_models, frames=folder)
+    found = {p.relative_to(folder).as_posix(): number_at(p) for p in sorted(folder.rglob("*.jpg"))}
     assert found == {f"{CONAN.folder}/{k + 1:06d}.jpg": 30 + k for k in range(4)}
     hd = HumanData.open(tmp_path / "x.h5")
     assert hd["image_path"].tolist() == list(found)
@@ -199,6 +224,35 @@ def test_frames_are_cut_from_the_start_of_their_sequence(
     points = tree.truth["train"].points[:4, :127] * scale
     np.testing.assert_allclose(hd["keypoints2d_smplx"][:, :127, :2], points, atol=0.1)
     assert len([p for p in report.dropped["image missing"] if p.startswith("frames/seth/")]) == SETH.frames
+
+
+def test_frames_of_a_later_sequence_at_another_rate(own: Path, tmp_path: Path, body_models: Path) -> None:
+    """Rows have the size and the camera of the pictures that are cut, which are not those of the fit."""
+    shutil.rmtree(own / "frames")
+    write_video(tmp_path / "film.mkv", 1700, 25)
+    (own / "seth/videos").mkdir(parents=True)
+    shutil.move(tmp_path / "film.mkv", own / "seth/videos" / SETH.video)
+    run(own, tmp_path / "x.h5", body_models, frames=tmp_path / "cut", options={"speaker": "seth"})
+    found = {p.relative_to(tmp_path / "cut").as_posix(): number_at(p) for p in sorted(tmp_path.rglob("cut/**/*.jpg"))}
+    start = 67 * 30
+    # An output instant shows the frame that is nearest in time.
+    assert found == {f"{SETH.folder}/{k + 1:06d}.jpg": round((start + k) * 25 / 30) for k in range(SETH.frames)}
+    hd = HumanData.open(tmp_path / "x.h5")
+    assert (hd["meta/height"][0], hd["meta/width"][0]) == (32, 192)
+    np.testing.assert_allclose(hd["meta/principal_point"], [[96, 16]] * SETH.frames)
+
+
+def test_sequences_start_at_the_hour_minute_and_second_of_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = tmp_path / "oliver/videos/a.mkv"
+    film.parent.mkdir(parents=True)
+    film.touch()
+    asked: list[Any] = []
+    monkeypatch.setattr(frames, "extract", lambda *given, **more: asked.append((*given, more)))
+    unit = Unit("x", tmp_path, ("oliver", "a.mkv", "9-01_02_03-01_02_06"))
+    TalkSHOW(tmp_path, "all").extract_frames(unit, ["000001.jpg"], tmp_path)
+    assert asked == [(film, ["000001.jpg"], tmp_path, {"fps": 30, "first": 1 - 30 * 3723})]
 
 
 def test_without_frames_rows_are_kept_with_the_paths_they_would_have(
@@ -234,12 +288,27 @@ def test_a_truncated_pickle_costs_its_sequence(own: Path, tmp_path: Path, body_m
 
 @pytest.mark.parametrize(
     "changes",
-    [{"transl": np.zeros((3, 2), np.float32)}, {"jaw_pose": np.zeros((2, 3), np.float32)}, {"focal_length": None}],
+    [
+        {"transl": np.zeros((3, 2), np.float32)},
+        {"transl": None},
+        {"jaw_pose": np.zeros((2, 3), np.float32)},
+        {"left_hand_pose": np.zeros((4, 12), np.float32)},
+        {"expression": np.zeros((6, 100), np.float32)},
+        {"center": []},
+        {"focal_length": None},
+        {"betas": np.where(np.arange(300) == 299, np.nan, 0)},
+    ],
 )
 def test_a_pickle_of_other_arrays_costs_its_sequence(
     own: Path, tmp_path: Path, body_models: Path, changes: dict[str, Any]
 ) -> None:
     rewrite(pickle_of(own, SETH), **changes)
+    assert run(own, tmp_path / "x.h5", body_models).written == 4
+
+
+def test_a_sequence_without_frames_has_no_rows(own: Path, tmp_path: Path, body_models: Path) -> None:
+    rewrite(pickle_of(own, SETH), **{key: np.zeros((0, k)) for key, k in MOVING.items()})
+    shutil.rmtree(own / SETH.folder)
     assert run(own, tmp_path / "x.h5", body_models).written == 4
 
 
