@@ -58,7 +58,8 @@ frames/<speaker>/<video>/<sequence>/000001.jpg          (cut from the videos at 
     fps=30,
     notes=(
         "A sequence is left out when its pickle cannot be read, when a parameter is no number, or when it has not as "
-        "many pictures as poses; spaces in a video's name may be underscores in the names of picture folders.",
+        "many pictures as poses (so give --frames a folder of its own, not the root); spaces in a video's name may be "
+        "underscores in the names of picture folders.",
         "Splits are the folders made by the authors' apply_split.py, else those of their split file; "
         "without either there is only the split all.",
         "Legs are not seen in the videos: they are the authors' fixed ones.",
@@ -115,17 +116,18 @@ class TalkSHOW(Converter):
             raise
         except DataError as error:
             return no_instances({f"pickle that cannot be read ({error.what})": [unit.name]})
-        if not all(np.isfinite(value).all() for value in fit.values()):
-            return no_instances({"body parameters or camera not finite": [unit.name]})
         speaker, video, sequence = unit.data
         n = len(fit["transl"])
+        taken = np.arange(0, n, choices.stride(self.options))
+        rows = [f"{unit.name} frame {k}" for k in taken]
+        if not all(np.isfinite(value).all() for value in fit.values()):
+            return no_instances({"body parameters or camera of the sequence not finite": rows})
         folders = ["/".join(("frames", *name)) for name in (_plain(unit.data), unit.data)]
         folder = next((name for name in folders if image_names(self.root / name)), folders[0])
         pictures = image_names(self.root / folder)
         if pictures and len(pictures) != n:
-            return no_instances({"as many pictures as poses are needed": [unit.name]})
+            return no_instances({"number of pictures is not that of poses": rows})
         names = pictures or [f"{k:06d}.jpg" for k in range(1, n + 1)]
-        taken = np.arange(0, n, choices.stride(self.options))
         fitted = np.concatenate([fit["height"], fit["width"]])
         size = image_size(self.root, folder, fitted) if pictures else frames.picture_size(self._film(unit.data), fitted)
         scale = (size / fitted)[::-1]

@@ -118,8 +118,12 @@ def test_facts_of_the_file(converted: Pair) -> None:
     assert {key: hd.misc[key] for key in expected} == expected
     assert (hd.passport.dataset, hd.passport.split, hd.passport.body_model) == ("talkshow", "train", "smplx")
     assert report.dropped == {
-        "body parameters or camera not finite": [f"chemistry/{CHEMISTRY.video}/{CHEMISTRY.name}"],
-        "as many pictures as poses are needed": [f"oliver/{OLIVER.video}/{OLIVER.name}"],
+        "body parameters or camera of the sequence not finite": [
+            f"chemistry/{CHEMISTRY.video}/{CHEMISTRY.name} frame {k}" for k in range(2)
+        ],
+        "number of pictures is not that of poses": [
+            f"oliver/{OLIVER.video}/{OLIVER.name} frame {k}" for k in range(OLIVER.frames)
+        ],
     }
 
 
