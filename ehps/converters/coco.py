@@ -6,7 +6,6 @@ images that it refers to, so that files of several GB need little memory and man
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -95,7 +94,7 @@ def records(unit: Unit) -> list[Record]:
         file.seek(start)
         text = file.read(stop - start)
     try:
-        people: list[Record] = json.loads(b"[" + text + b"]")
+        people: list[Record] = json_stream.parse(b"[" + text + b"]")
     except (ValueError, RecursionError) as error:
         last = unit.data.first + unit.data.count - 1
         what = f"annotations {unit.data.first} to {last} are not JSON ({error})"
@@ -113,7 +112,7 @@ def _images(path: Path, span: tuple[int, int], wanted: Iterable[Any]) -> dict[An
                 raise DataError(f"has an annotation of image {key}, but no such image", path=path, fix=raw.AGAIN)
             start, stop = places[at].tolist()
             file.seek(start)
-            found[key] = json.loads(file.read(stop - start))
+            found[key] = json_stream.parse(file.read(stop - start))
     return found
 
 

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from ehps.errors import DataError
 
@@ -34,6 +35,19 @@ LONGEST = 256  # bytes that the key of a list and the white space around it may 
 _LIST = re.compile(rb'"(\w+)"\s*:\s*\[$')
 _BLANK = re.compile(r"[ \t\r\n]*")
 _scan = json.JSONDecoder().raw_decode
+
+
+def parse(data: bytes) -> Any:
+    """The value of a json text, NaN and infinity included, which orjson does not take.
+
+    Raises
+    ------
+    ValueError, RecursionError : it is none.
+    """
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return json.loads(data)
 
 
 def walk(path: Path, depth: int) -> Iterator[tuple[Keys, int, int, Any]]:

@@ -7,7 +7,6 @@ seconds a GB; entries are parsed when asked for.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ehps.converters.json_stream import parse
 from ehps.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -100,7 +100,7 @@ class KeyedJson(Mapping[str, Any]):
         end = b"}" if stop == self._last else b","
         file.seek(start)
         try:
-            return json.loads(file.read(stop - start).rstrip().removesuffix(end))
+            return parse(file.read(stop - start).rstrip().removesuffix(end))
         except ValueError as error:
             raise DataError(f"entry {key} is not json ({error})", path=self.path, fix=AGAIN) from None
 

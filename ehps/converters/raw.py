@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ehps.converters.json_stream import parse
 from ehps.converters.keyed_json import KeyedJson, keyed_json
 from ehps.errors import DataError
 from ehps.humandata import pickles
@@ -56,7 +57,7 @@ def read_json(path: Path | str) -> Any:
     DataError : it is missing, truncated or not JSON.
     """
     try:
-        return json.loads(_bytes(path))
+        return parse(_bytes(path).removeprefix(BOM_UTF8))
     except (ValueError, RecursionError) as error:
         raise DataError(f"is not complete JSON ({error})", path=path, fix=AGAIN) from None
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ehps.converters import json_stream
-from ehps.converters.json_stream import objects, values, walk
+from ehps.converters.json_stream import objects, parse, values, walk
 from ehps.errors import DataError
 
 LEAVES = (0, -3e-7, 2.5, 12345678901234, True, None, "", 'a"{[\\', "ü日本", "x" * 300)
@@ -137,3 +137,12 @@ def test_a_stretch_of_values_is_read_from_its_place(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"b\.json: cannot be read"):
         list(walk(tmp_path / "b.json", 1))
+
+
+def test_numbers_that_are_none_are_read_and_others_are_those_of_json() -> None:
+    rng = Random(3)
+    numbers = [rng.uniform(-1, 1) * 10.0 ** rng.randrange(-300, 300) for _ in range(2000)]
+    assert parse(json.dumps(numbers).encode()) == numbers
+    assert str(parse(b'{"a": [NaN, -Infinity], "b": 1}')) == "{'a': [nan, -inf], 'b': 1}"
+    with pytest.raises(ValueError, match="delimiter"):
+        parse(b"[1 2]")
