@@ -21,6 +21,7 @@ from ehps.errors import DataError
 
 Array = npt.NDArray[Any]
 Record = dict[str, Any]
+Spans = tuple[tuple[int, int], ...]
 
 ROWS = 10_000
 
@@ -32,14 +33,15 @@ class Stretch:
     Attributes
     ----------
     first, count : which of all annotations they are.
-    annotations, images : first byte of these annotations, and of all images, and the byte behind the last one.
+    annotations : their first byte, and the byte behind the last one.
+    images : the same for every :data:`ROWS` of all images.
     more : what else the converter wants to know about the unit.
     """
 
     first: int
     count: int
     annotations: tuple[int, int]
-    images: tuple[int, int]
+    images: Spans
     more: Any = None
 
 
@@ -55,16 +57,22 @@ def units(path: Path, name: str, more: Any = None) -> list[Unit]:
         lists = json_stream.objects(path)
     except DataError:
         return [Unit(name, path)]
-    places, images = (lists.get(key, np.zeros((0, 2), int)) for key in ("annotations", "images"))
-    if not len(places):
+    people, images = (_stretches(lists.get(key, np.zeros((0, 2), int))) for key in ("annotations", "images"))
+    if not people:
         return [Unit(name, path)]
-    span = (int(images[0, 0]), int(images[-1, 1])) if len(images) else (0, 0)
+    count = len(lists["annotations"])
     found = []
-    for first in range(0, len(places), ROWS):
-        own = places[first : first + ROWS]
-        called = name if len(places) <= ROWS else f"{name} {first}"
-        found.append(Unit(called, path, Stretch(first, len(own), (int(own[0, 0]), int(own[-1, 1])), span, more)))
+    for number, span in enumerate(people):
+        first = number * ROWS
+        called = name if len(people) == 1 else f"{name} {first}"
+        found.append(Unit(called, path, Stretch(first, min(ROWS, count - first), span, images, more)))
     return found
+
+
+def _stretches(places: Array) -> Spans:
+    """First byte, and byte behind the last, of every :data:`ROWS` objects."""
+    last = np.minimum(np.arange(ROWS, len(places) + ROWS, ROWS), len(places)) - 1
+    return tuple(zip(places[::ROWS, 0].tolist(), places[last, 1].tolist(), strict=True))
 
 
 def read(unit: Unit) -> tuple[list[Record], dict[Any, Record]]:
@@ -83,43 +91,49 @@ def read(unit: Unit) -> tuple[list[Record], dict[Any, Record]]:
 
 
 def records(unit: Unit) -> list[Record]:
-    """Those of a unit that could be found, in their order.
+    """The annotations of a unit that could be found, in their order.
 
     Raises
     ------
     DataError : they are not json.
     """
-    start, stop = unit.data.annotations
-    with open(unit.path, "rb") as file:
-        file.seek(start)
-        text = file.read(stop - start)
-    try:
-        people: list[Record] = json_stream.parse(b"[" + text + b"]")
-    except (ValueError, RecursionError) as error:
-        last = unit.data.first + unit.data.count - 1
-        what = f"annotations {unit.data.first} to {last} are not JSON ({error})"
-        raise DataError(what, path=unit.path, fix=raw.AGAIN) from None
-    return people
+    return _parsed(unit.path, unit.data.annotations, "annotations")
 
 
-def _images(path: Path, span: tuple[int, int], wanted: Iterable[Any]) -> dict[Any, Record]:
-    ids, places = _index(path, path.stat().st_mtime_ns, span)
-    found = {}
-    with open(path, "rb") as file:
-        for key in wanted:
-            at = int(np.searchsorted(ids, key, side="right")) - 1
-            if at < 0 or ids[at] != key:
-                raise DataError(f"has an annotation of image {key}, but no such image", path=path, fix=raw.AGAIN)
-            start, stop = places[at].tolist()
-            file.seek(start)
-            found[key] = json_stream.parse(file.read(stop - start))
+def _images(path: Path, stretches: Spans, wanted: Iterable[Any]) -> dict[Any, Record]:
+    """Those with the ids ``wanted``; of equal ids the last counts, as in json."""
+    ids, stretch = _index(path, path.stat().st_mtime_ns, stretches)
+    keys = np.array(sorted(wanted))
+    at = np.searchsorted(ids, keys, side="right") - 1
+    lacking = keys[(at < 0) | (ids[at] != keys)] if len(ids) else keys
+    if len(lacking):
+        raise DataError(f"has an annotation of image {lacking[0]}, but no such image", path=path, fix=raw.AGAIN)
+    found: dict[Any, Record] = {}
+    for number in np.unique(stretch[at]).tolist():
+        own = set(keys[stretch[at] == number].tolist())
+        images = _parsed(path, stretches[number], "images")
+        found |= {image["id"]: image for image in images if image["id"] in own}
     return found
 
 
 @lru_cache(maxsize=2)
-def _index(path: Path, changed: int, span: tuple[int, int]) -> tuple[Array, Array]:
-    """Sorted ids (M,) of the images, and (M, 2) first bytes and bytes behind the last."""
-    found = [(image["id"], start, stop) for start, stop, image in json_stream.values(path, *span)]
-    ids, places = np.array([f[0] for f in found]), np.array([f[1:] for f in found], np.int64).reshape(-1, 2)
-    order = np.argsort(ids, kind="stable")  # of equal ids the last counts, as in json
-    return ids[order], places[order]
+def _index(path: Path, changed: int, stretches: Spans) -> tuple[Array, Array]:
+    """Sorted ids (M,) of the images, and (M,) in which stretch each is."""
+    ids = [[image["id"] for image in _parsed(path, span, "images")] for span in stretches]
+    stretch = np.repeat(np.arange(len(ids)), [len(part) for part in ids])
+    flat = np.array([key for part in ids for key in part])
+    order = np.argsort(flat, kind="stable")
+    return flat[order], stretch[order]
+
+
+def _parsed(path: Path, span: tuple[int, int], what: str) -> list[Record]:
+    """What lies between two bytes, commas between the records."""
+    with open(path, "rb") as file:
+        file.seek(span[0])
+        text = file.read(span[1] - span[0])
+    try:
+        records: list[Record] = json_stream.parse(b"[" + text + b"]")
+    except (ValueError, RecursionError) as error:
+        where = f"between bytes {span[0]} and {span[1]}"
+        raise DataError(f"has {what} that are not JSON {where} ({error})", path=path, fix=raw.AGAIN) from None
+    return records

@@ -132,20 +132,22 @@ def by_frame(path: Path, sizes: Mapping[str, int]) -> ByFrame:
 def _by_frame(path: Path, changed: int, sizes: tuple[tuple[str, int], ...]) -> ByFrame:
     places: dict[Keys, int] = {}
     values: dict[str, list[Array]] = {name: [] for name, _ in sizes}
-    for keys, _, _, entry in json_stream.walk(path, 3):
-        if not entry:
-            continue
-        place = "/".join(map(str, keys))
-        if len(keys) != 3:
-            raise DataError(f"{place} is no entry of a frame", path=path, fix=raw.AGAIN)
-        if lacking := [name for name, _ in sizes if name and name not in entry]:
-            raise DataError(f"{place} has no {', '.join(lacking)}", path=path, fix=raw.AGAIN)
-        for name, size in sizes:
-            try:
-                values[name].append(np.asarray(entry[name] if name else entry, float).reshape(size))
-            except (TypeError, ValueError):
-                raise DataError(f"{place} has not {size} numbers {name}".rstrip(), path=path, fix=raw.AGAIN) from None
-        places[str(keys[0]), str(keys[1]), str(keys[2])] = len(places)
+    for first, second, frames in json_stream.entries(path):
+        if not isinstance(frames, dict):
+            raise DataError(f"{first}/{second} has no frames by number", path=path, fix=raw.AGAIN)
+        for frame, entry in frames.items():
+            if not entry:
+                continue
+            place = f"{first}/{second}/{frame}"
+            if lacking := [name for name, _ in sizes if name and name not in entry]:
+                raise DataError(f"{place} has no {', '.join(lacking)}", path=path, fix=raw.AGAIN)
+            for name, size in sizes:
+                try:
+                    values[name].append(np.asarray(entry[name] if name else entry, float).reshape(size))
+                except (TypeError, ValueError):
+                    what = f"{place} has not {size} numbers {name}".rstrip()
+                    raise DataError(what, path=path, fix=raw.AGAIN) from None
+            places[first, second, frame] = len(places)
     return ByFrame(places, {name: np.reshape(values[name], (-1, size)) for name, size in sizes})
 
 

@@ -60,7 +60,10 @@ def test_what_cannot_be_read_is_told_when_its_unit_is(path: Path, tmp_path: Path
     refused('{"annotations": [{"id": 1, "image_id": 2}], "images": [{"id": 1}]}', "has an annotation of image 2")
     refused('{"annotations": [{"id": 1, "image_id": 2}]}', "has an annotation of image 2")
     refused('{"images": []}', "has no annotations")
-    refused('{"images": [], "annotations": [{"id": 1}, {"id" 2}]}', "annotations 0 to 1 are not JSON")
+    refused(
+        '{"images": [], "annotations": [{"id": 1}, {"id" 2}]}',
+        "has annotations that are not JSON between bytes 31 and 50",
+    )
     refused("[]", "has no images, annotations")
     path.unlink()
     (unit,) = coco.units(path, "people")
