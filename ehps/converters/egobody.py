@@ -1,4 +1,4 @@
-"""What EgoBody's two sets share: recordings of a split, calibrations, and the per-frame SMPL-X fits.
+"""What EgoBody's two sets share: recordings of a split, calibrations, and where the per-frame SMPL-X fits lie.
 
 The fits are in the frame of the master Kinect's colour camera (OpenCV axes), hands as 12 PCA coefficients
 relative to the mean hand, gendered models.
@@ -7,19 +7,14 @@ Source: Zhang et al., "EgoBody", ECCV 2022, and the read-me of the release.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ehps.body.params import BodyParams, smplx_params
 from ehps.converters import raw
 from ehps.errors import DataError
-
-FIT = ("betas", "global_orient", "body_pose", "transl", "left_hand_pose", "right_hand_pose", "jaw_pose",
-       "leye_pose", "reye_pose", "expression")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,34 +63,14 @@ def fit_path(root: Path, split: str, recording: Recording, role: str, frame: int
     return folder / "results" / f"frame_{frame:05d}" / "000.pkl"
 
 
-def read_fits(paths: Sequence[Path], gender: str | Sequence[str]) -> BodyParams:
-    """SMPL-X of N fits, hands still as PCA coefficients; ``gender``, of all or of each, where a fit does not name its
-    own.
+def inverse(path: Path) -> np.ndarray:
+    """(4, 4) inverse of the motion in a calibration file (``{"trans": ...}``).
 
     Raises
     ------
-    DataError : a fit is missing or broken, lacks a parameter, or has one of another size than the first.
+    DataError : it has none.
     """
-    fits = [_read_fit(path) for path in paths]
-    for fit, path in zip(fits, paths, strict=True):
-        for key in FIT:
-            if np.size(fit[key]) != np.size(fits[0][key]):
-                sizes = f"{np.size(fit[key])} numbers, expected {np.size(fits[0][key])}"
-                raise DataError(f"{key} has {sizes}", path=path, fix=raw.AGAIN)
-    values: dict[str, Any] = {key: np.concatenate([np.reshape(fit[key], (1, -1)) for fit in fits]) for key in FIT}
-    listed = [gender] * len(fits) if isinstance(gender, str) else gender
-    own = [fit.get("gender", other) for fit, other in zip(fits, listed, strict=True)]
-    return smplx_params(gender=np.array(own, object), **values)
-
-
-def _read_fit(path: Path) -> dict[str, Any]:
-    fit = raw.load_pkl(path)
-    if not isinstance(fit, dict):
-        raise DataError("holds no parameters by name", path=path, fix=raw.AGAIN)
-    raw.require(fit, " ".join(FIT), path)
-    return fit
-
-
-def matrix(path: Path) -> np.ndarray:
-    """(4, 4) of a calibration file (``{"trans": ...}``)."""
-    return np.array(raw.read_json(path)["trans"], float).reshape(4, 4)
+    try:
+        return np.linalg.inv(np.array(raw.read_json(path)["trans"], float).reshape(4, 4))
+    except (np.linalg.LinAlgError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"holds no motion of a camera ({error})", path=path, fix=raw.AGAIN) from None

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ehps.converters import egobody, raw
+from ehps.converters import egobody, fits, raw
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
 from ehps.errors import DataError
 
@@ -77,19 +77,17 @@ class EgoBodyEgo(Converter):
         if not kept:
             return no_instances(dropped)
         frames = np.array([frame_id(name) for name in kept])
-        fits = [egobody.fit_path(self.root, self.split, recording, "interactee", n) for n in frames]
+        paths = [egobody.fit_path(self.root, self.split, recording, "interactee", n) for n in frames]
         stamps = [timestamp(name) for name in kept]
         focal = np.array([cameras[stamp][0] for stamp in stamps])
         world_from_pv = np.array([cameras[stamp][1] for stamp in stamps])
-        holo_from_world = egobody.matrix(
-            self.root / "calibrations" / recording.name / "cal_trans" / "holo_to_kinect12.json"
-        )
-        moves = FLIP @ np.linalg.inv(world_from_pv) @ np.linalg.inv(holo_from_world)
+        holo_to_kinect = self.root / "calibrations" / recording.name / "cal_trans" / "holo_to_kinect12.json"
+        moves = FLIP @ np.linalg.inv(world_from_pv) @ egobody.inverse(holo_to_kinect)
         return Instances(
             image_path=[f"egocentric_color/{recording.name}/{folder.name}/PV/{name}" for name in kept],
             size=(height, width),
             camera=Camera(focal, centre),
-            body=egobody.read_fits(fits, recording.genders[recording.interactee]),
+            body=fits.read_fits(paths, recording.genders[recording.interactee]),
             world_to_camera=Rigid(moves[:, :3, :3], moves[:, :3, 3]),
             keypoints2d=Keypoints(np.stack([detected[name] for name in kept]), "openpose_25"),
             meta={

@@ -9,16 +9,17 @@ ECCV 2022; the read-me and renderer of the release.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ehps.converters import choices, egobody, raw
-from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Rigid, Unit, drop, no_instances
+from ehps.body import rigid
+from ehps.converters import choices, egobody, fits, raw
+from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
+from ehps.converters.views import View, cameras_of
 from ehps.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -88,22 +89,20 @@ class EgoBodyKinect(Converter):
             return replace(no_instances(dropped), notes=notes)
         paths = [egobody.fit_path(self.root, self.split, recording, role, n) for n in frames for role in ROLES]
         bodies = [recording.body(role) for role in ROLES]
-        body = egobody.read_fits(paths, [recording.genders[i] for i in bodies] * len(frames))
+        body = fits.read_fits(paths, [recording.genders[i] for i in bodies] * len(frames))
         # Rows of a view: frame by frame, the interactee before the wearer.
         index = np.tile(np.arange(len(paths)), len(views))
         view = np.repeat(np.arange(len(views)), len(paths))
         frame, person = np.repeat(frames, 2)[index], np.tile(bodies, len(frames))[index]
-
-        def per_row(name: str) -> Array:
-            return np.stack([getattr(v, name) for v in views])[view]
-
         names = [views[v].name for v in view]
+        size, camera, move = cameras_of(views, view)
         return Instances(
-            image_path=[f"kinect_color/{unit.name}/{name}/{picture(n)}" for name, n in zip(names, frame, strict=True)],
-            size=SIZE,
-            camera=Camera(per_row("focal"), per_row("principal_point"), per_row("distortion")),
+            image_path=[f"kinect_color/{unit.name}/{name}/frame_{n:05d}.jpg"
+                        for name, n in zip(names, frame, strict=True)],
+            size=size,
+            camera=camera,
             body=body[index],
-            world_to_camera=Rigid(per_row("move")[:, :3, :3], per_row("move")[:, :3, 3]),
+            world_to_camera=move,
             meta={
                 "sequence_name": [unit.name] * len(index),
                 "scene": [recording.scene] * len(index),
@@ -138,16 +137,17 @@ class EgoBodyKinect(Converter):
             if not intrinsics.is_file() or not (name == "master" or to_master.is_file()):
                 notes.append(f"{unit.name}: {name} has pictures, but no calibration, and is left out")
                 continue
-            move = np.eye(4) if name == "master" else inverse(to_master)
-            found.append(View(name, move, *read_lens(intrinsics)))
+            move = np.eye(4) if name == "master" else egobody.inverse(to_master)
+            focal, centre, distortion = read_lens(intrinsics)
+            found.append(View(name, SIZE, focal, centre, *rigid.split(move), distortion))
         if not found:
             notes.append(f"{unit.name} has none of the cameras")
         return found
 
     def _frames(self, unit: Unit, recording: egobody.Recording, dropped: dict[str, list[str]]) -> list[int]:
         """Numbers of the time steps in which both people have a fit."""
-        fits = [egobody.fit_path(self.root, self.split, recording, role, 0).parents[1] for role in ROLES]
-        fitted = [{name for name in raw.listing(folder) if (folder / name / "000.pkl").is_file()} for folder in fits]
+        folders = [egobody.fit_path(self.root, self.split, recording, role, 0).parents[1] for role in ROLES]
+        fitted = [{name for name in raw.listing(folder) if (folder / name / "000.pkl").is_file()} for folder in folders]
         both, either = fitted[0] & fitted[1], fitted[0] | fitted[1]
         usable = {name for name in either if name[6:].isdecimal() and recording.start <= int(name[6:]) <= recording.end}
         if not either:
@@ -156,34 +156,6 @@ class EgoBodyKinect(Converter):
                               ("fit of one person only", usable - both)):  # fmt: skip
             drop(dropped, reason, (f"{unit.name}/{name}" for name in sorted(names)))
         return sorted(int(name[6:]) for name in both & usable)
-
-
-@dataclass(frozen=True)
-class View:
-    """One Kinect in a recording: ``move`` (4, 4) takes the master's frame to its own."""
-
-    name: str
-    move: Array
-    focal: Array
-    principal_point: Array
-    distortion: Array  # (8,)
-
-
-def picture(frame: int) -> str:
-    return f"frame_{frame:05d}.jpg"
-
-
-def inverse(path: Path) -> Array:
-    """(4, 4) inverse of a calibration.
-
-    Raises
-    ------
-    DataError : it has none.
-    """
-    try:
-        return np.linalg.inv(egobody.matrix(path))
-    except (np.linalg.LinAlgError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"holds no motion of a camera ({error})", path=path, fix=raw.AGAIN) from None
 
 
 def read_lens(path: Path) -> tuple[Array, Array, Array]:
@@ -196,7 +168,7 @@ def read_lens(path: Path) -> tuple[Array, Array, Array]:
     content = raw.read_json(path)
     raw.require(content, "f c k", path)
     values: list[Array] = [np.ravel(np.asarray(content[key], float)) for key in "fck"]
-    sizes: Sequence[int] = [len(value) for value in values]
+    sizes = [len(value) for value in values]
     if sizes[:2] != [2, 2] or sizes[2] not in (4, 5, 8):
         raise DataError(f"f, c, k have {sizes} numbers, expected 2, 2 and 4, 5 or 8", path=path, fix=raw.AGAIN)
     return values[0], values[1], np.pad(values[2], (0, 8 - sizes[2]))

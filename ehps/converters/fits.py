@@ -1,6 +1,6 @@
-"""Per-frame SMPL-X fits as SMPLify-X and its descendants store them (PROX, RICH): one pickle a frame and person.
+"""SMPL-X fits of single frames as SMPLify-X and its descendants store them (PROX, RICH, EgoBody): a pickle a person.
 
-Arrays have a leading 1; hands are PCA coefficients relative to the mean hand; the gender of the model is not inside.
+Arrays have a leading 1; hands are PCA coefficients relative to the mean hand. EgoBody's name the gender of their model.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from ehps.errors import DataError
 Array = npt.NDArray[Any]
 
 SIZES = {"global_orient": 3, "transl": 3, "body_pose": 63, "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3}
-OTHERS = ("betas", "expression", "left_hand_pose", "right_hand_pose")
+NAMES = (*SIZES, "betas", "expression", "left_hand_pose", "right_hand_pose")
 
 
-def read_fits(paths: Sequence[Path], gender: str | Array) -> BodyParams:
-    """SMPL-X of N files, hands still as PCA coefficients; ``gender`` for all or (N,).
+def read_fits(paths: Sequence[Path], gender: str | Sequence[str]) -> BodyParams:
+    """SMPL-X of N files, hands still as PCA coefficients; ``gender``, of all or of each, where a file names none.
 
     Raises
     ------
@@ -31,19 +31,23 @@ def read_fits(paths: Sequence[Path], gender: str | Array) -> BodyParams:
     """
     fits = [_read(path) for path in paths]
     for fit, path in zip(fits, paths, strict=True):
-        for name, value in fit.items():
-            expected = SIZES.get(name, fits[0][name].size)
-            if value.size != expected:
-                raise DataError(f"{name} has {value.size} numbers, expected {expected}", path=path, fix=raw.AGAIN)
-    values: dict[str, Any] = {name: np.stack([fit[name] for fit in fits]) for name in fits[0]}
-    return smplx_params(gender=gender, **values)
+        for name in NAMES:
+            expected = SIZES.get(name, np.size(fits[0][name]))
+            if np.size(fit[name]) != expected:
+                raise DataError(
+                    f"{name} has {np.size(fit[name])} numbers, expected {expected}", path=path, fix=raw.AGAIN
+                )
+    values: dict[str, Any] = {name: np.stack([np.ravel(fit[name]) for fit in fits]) for name in NAMES}
+    others = [gender] * len(fits) if isinstance(gender, str) else gender
+    own = [fit.get("gender", other) for fit, other in zip(fits, others, strict=True)]
+    return smplx_params(gender=np.array(own, object), **values)
 
 
-def _read(path: Path) -> dict[str, Array]:
+def _read(path: Path) -> dict[str, Any]:
     content = raw.load_pkl(path)
     if not isinstance(content, dict):
         raise DataError("holds no parameters by name", path=path, fix=raw.AGAIN)
     if "beta" in content:  # so in some files of PROX
         content = {"betas": content["beta"]} | content
-    raw.require(content, " ".join((*SIZES, *OTHERS)), path)
-    return {name: np.ravel(content[name]) for name in (*SIZES, *OTHERS)}
+    raw.require(content, " ".join(NAMES), path)
+    return content

@@ -1,0 +1,47 @@
+"""Cameras of multi-view recordings: one view as files describe it, and the cameras of rows that views see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.converters.base import Camera, Rigid
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """One camera of a recording.
+
+    Attributes
+    ----------
+    name : as in the paths of its pictures.
+    size : height and width of its pictures, pixels.
+    focal, principal_point : (2,) pixels of these pictures.
+    rotation, translation : (3, 3) and (3,) metres; they take the world to this camera.
+    distortion : (K,) coefficients of its lens, None where pictures are those of a pinhole.
+    """
+
+    name: str
+    size: tuple[int, int]
+    focal: Array
+    principal_point: Array
+    rotation: Array
+    translation: Array
+    distortion: Array | None = None
+
+
+def cameras_of(views: Sequence[View], index: Array) -> tuple[Array, Camera, Rigid]:
+    """Sizes (N, 2), cameras and extrinsics of rows of which each is seen by ``views[index]``, index (N,)."""
+
+    def per_row(name: str) -> Array:
+        return np.stack([getattr(view, name) for view in views])[index]
+
+    distortion = None if any(view.distortion is None for view in views) else per_row("distortion")
+    camera = Camera(per_row("focal"), per_row("principal_point"), distortion)
+    return per_row("size"), camera, Rigid(per_row("rotation"), per_row("translation"))
