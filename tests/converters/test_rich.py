@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 from ehps.converters.pipeline import convert
 from ehps.converters.report import Report
 from ehps.converters.rich import GENDER as SHIPPED
-from ehps.converters.rich import RICH, calibration
+from ehps.converters.rich import RICH
+from ehps.converters.rich_files import read_view
 from ehps.demo.raw.stage import hand_components
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
@@ -144,15 +145,12 @@ def test_full_size_pictures_have_the_camera_of_the_file(
     tree: Tree, tmp_path: Path, name: str, number: int, size: tuple[int, int]
 ) -> None:
     blank(tmp_path, ["cam/00000_00.jpeg"], *size)
-    found, rotation, translation, focal, centre, _ = calibration(
-        calibration_path(tree.root, name, number), tmp_path, "cam"
-    )
-    eye = EYES[name, number]
-    assert found.tolist() == list(size)
-    np.testing.assert_allclose(focal, [eye.focal] * 2)
-    np.testing.assert_allclose(centre, eye.centre)
-    np.testing.assert_allclose(rotation, eye.rotation)
-    np.testing.assert_allclose(translation, eye.translation)
+    view, eye = read_view(calibration_path(tree.root, name, number), tmp_path, "cam"), EYES[name, number]
+    assert view.size == size
+    np.testing.assert_allclose(view.focal, [eye.focal] * 2)
+    np.testing.assert_allclose(view.principal_point, eye.centre)
+    np.testing.assert_allclose(view.rotation, eye.rotation)
+    np.testing.assert_allclose(view.translation, eye.translation)
 
 
 def test_boxes_hold_the_people_in_pictures_of_either_format(converted: Pair) -> None:
