@@ -10,15 +10,13 @@ dataset's code.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from ehps.body import rigid
 from ehps.converters import behave_files as files
 from ehps.converters import choices, raw
-from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, no_instances
+from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, no_instances
+from ehps.converters.views import cameras_of
 from ehps.errors import DataError
-
-Array = npt.NDArray[np.float64]
 
 CARD = DatasetCard(
     id="behave",
@@ -64,7 +62,6 @@ BEHAVE/
     ),
 )
 KINECTS = ("0", "1", "2", "3")
-SIZE = (1536, 2048)
 FITS = ("1fps", "30fps")
 MEN = ("Sub01", "Sub02", "Sub03", "Sub04", "Sub05")
 
@@ -101,12 +98,8 @@ class Behave(Converter):
             return no_instances(dropped)
         # Rows: time step by time step, Kinect by Kinect.
         index, view = np.repeat(np.arange(len(times)), len(views)), np.tile(np.arange(len(views)), len(times))
-        kinects, folders = [views[v].kinect for v in view], [f"sequences/{unit.name}/{times[k]}" for k in index]
-
-        def per_row(name: str) -> Array:
-            return np.stack([getattr(v, name) for v in views])[view]
-
-        move = Rigid(per_row("rotation"), per_row("translation"))
+        kinects, folders = [views[v].name for v in view], [f"sequences/{unit.name}/{times[k]}" for k in index]
+        size, camera, move = cameras_of(views, view)
         points, joints = None, None
         if stills:
             detected = [
@@ -118,8 +111,8 @@ class Behave(Converter):
             joints = Keypoints(own, files.BODY_25)
         return Instances(
             image_path=[f"{folder}/k{k}.color.jpg" for folder, k in zip(folders, kinects, strict=True)],
-            size=SIZE,
-            camera=Camera(per_row("focal"), per_row("principal_point"), per_row("distortion")),
+            size=size,
+            camera=camera,
             body=body[index],
             world_to_camera=move,
             keypoints2d=points,
@@ -132,7 +125,7 @@ class Behave(Converter):
                 "frame_id": [times[k] for k in index],
                 "track_id": [unit.name] * len(index),
             },
-            misc={"smplh_source": "original", "cam_param_source": "original", "image_shape": list(SIZE),
+            misc={"smplh_source": "original", "cam_param_source": "original", "image_shape": list(files.SIZE),
                   "distortion": "applied", "fps": 1 if stills else 30, "downsampled": stills}
             | ({"keypoints2d_source": "OpenPose: body as openpose_25, hands and face as openpose_137"} if stills
                else {"reprojection": "none"}),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from ehps.body.params import BodyParams, smplh_params
 from ehps.converters import raw
 from ehps.converters.base import Unit, drop
+from ehps.converters.views import View
 from ehps.errors import DataError
 from ehps.humandata.keypoints import names as point_names
 
@@ -23,18 +23,7 @@ HAND_WRISTS = (25, 46)  # of the 137: second detections of the wrists, whose nam
 POINTS = (*BODY_25, *(name for k, name in enumerate(raw.OPENPOSE_137) if k >= 25 and k not in HAND_WRISTS))
 PARTS = {"body_joints": 25, "left_hand_joints": 21, "right_hand_joints": 21, "face_joints": 70}
 DETECTED = 0.05
-
-
-@dataclass(frozen=True)
-class View:
-    """One Kinect: rotation (3, 3) and translation (3,) take the world to it; its lens."""
-
-    kinect: str
-    rotation: Array
-    translation: Array
-    focal: Array
-    principal_point: Array
-    distortion: Array  # (8,) k1 k2 p1 p2 k3 k4 k5 k6
+SIZE = (1536, 2048)
 
 
 def read_view(calibrations: Path, date: str, kinect: str) -> View:
@@ -51,7 +40,7 @@ def read_view(calibrations: Path, date: str, kinect: str) -> View:
     config = raw.read_json(path)
     rotation = numbers(config, "rotation", 9, path).reshape(3, 3).T
     translation = -rotation @ numbers(config, "translation", 3, path)
-    return View(kinect, rotation, translation, lens[:2], lens[2:4], lens[4:])
+    return View(kinect, SIZE, lens[:2], lens[2:4], rotation, translation, lens[4:])
 
 
 def read_stills(unit: Unit, gender: str, stride: int, dropped: dict[str, list[str]]) -> tuple[list[str], BodyParams]:
