@@ -10,7 +10,7 @@ Source: the datasets' papers and the official toolkit (imar_vision_datasets_tool
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +21,8 @@ from ehps.body import rigid, rotations
 from ehps.body.cameras import keypoints2d
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters import choices, frames, raw
-from ehps.converters.base import Camera, Converter, Instances, Keypoints, Rigid, Unit, no_instances
+from ehps.converters.base import Converter, Instances, Keypoints, Unit, no_instances
+from ehps.converters.views import View, cameras_of
 from ehps.errors import DataError
 from ehps.humandata.keypoints import names
 
@@ -76,17 +77,16 @@ def layout(name: str, extra: str, use: str) -> str:
 """
 
 
-@dataclass(frozen=True)
-class View:
-    """One camera in one action: rotation (3, 3) and centre (3,) in the world, its lens, and the plain pinhole."""
+@dataclass(frozen=True, kw_only=True)
+class StudioView(View):
+    """A camera with distortion (k1 k2 p1 p2 k3), and the release's camera without.
 
-    rotation: Array
-    centre: Array
-    focal: Array
-    principal_point: Array
-    distortion: Array  # k1 k2 p1 p2 k3
-    pinhole_focal: Array
-    pinhole_principal_point: Array
+    Attributes
+    ----------
+    pinhole : (2, 2) focal length and principal point of the camera without distortion.
+    """
+
+    pinhole: Array
 
 
 class Studio(Converter):
@@ -119,37 +119,34 @@ class Studio(Converter):
         if not len(frame):
             return no_instances({"no contact in the action": [unit.name]})
         notes: list[str] = []
-        ids, views = self._views(folder, action, notes)
+        views = self._views(folder, action, notes)
         joints, known = read_joints(folder / "joints3d_25" / f"{action}.json", people, length, notes)
         each = (np.arange(people)[:, None] * length + frame).ravel()  # rows of one view
         index, view = np.tile(each, len(views)), np.repeat(np.arange(len(views)), len(each))
         person, number = np.divmod(index, length)
-        rotation, centre = (np.stack([getattr(v, k) for v in views]) for k in ("rotation", "centre"))
-        move = Rigid(rotation[view], rigid.from_center(rotation, centre)[view])
+        ids = [views[v].name for v in view]
+        size, camera, move = cameras_of(views, view)
+        pinhole = np.stack([v.pinhole for v in views])[view]
         own = rigid.apply(joints[index], move.rotation, move.translation)
         seen = known[index][..., None]
-        pixels = np.concatenate([_pixels(own[view == k], v) for k, v in enumerate(views)]) * seen
-
-        def per_row(name: str) -> Array:
-            return np.stack([getattr(v, name) for v in views])[view]
-
+        pixels = keypoints2d(own, camera.focal, camera.principal_point, camera.distortion, lens="h36m") * seen
         return Instances(
-            image_path=[f"{self.split}/{subject}/frames/{ids[v]}/{action}/{n:04d}.jpg"
-                        for v, n in zip(view, number, strict=True)],
-            size=SIZE,
-            camera=Camera(per_row("focal"), per_row("principal_point"), per_row("distortion"), lens="h36m"),
+            image_path=[f"{self.split}/{subject}/frames/{camera_id}/{action}/{n:04d}.jpg"
+                        for camera_id, n in zip(ids, number, strict=True)],
+            size=size,
+            camera=replace(camera, lens="h36m"),
             body=body[index],
             world_to_camera=move,
             keypoints2d=Keypoints(pixels, POINTS),
             keypoints3d=Keypoints(np.concatenate([own, np.ones_like(own[..., :1])], axis=2) * seen, POINTS),
             meta={
-                "focal_length": per_row("pinhole_focal"),
-                "principal_point": per_row("pinhole_principal_point"),
-                "h36m_focal_length": per_row("focal"),
-                "h36m_principal_point": per_row("principal_point"),
+                "focal_length": pinhole[:, 0],
+                "principal_point": pinhole[:, 1],
+                "h36m_focal_length": camera.focal,
+                "h36m_principal_point": camera.principal_point,
                 "sequence_name": [unit.name] * len(index),
                 "subject": [subject] * len(index),
-                "camera": [ids[v] for v in view],
+                "camera": ids,
                 "frame_id": number,
                 "person_id": person,
                 "track_id": [f"{unit.name}_{p}" for p in person],
@@ -181,17 +178,17 @@ class Studio(Converter):
             start, stop = max(int(contact[first]), 0), min(int(contact[last]) + 1, length)
         return np.arange(start, stop, choices.stride(self.options))
 
-    def _views(self, folder: Path, action: str, notes: list[str]) -> tuple[list[str], list[View]]:
-        """Names and cameras of the views that there are."""
+    def _views(self, folder: Path, action: str, notes: list[str]) -> list[StudioView]:
+        """Those that there are."""
         paths = {
             name: folder / "camera_parameters" / name / f"{action}.json"
             for name in choices.cameras(self.options, CAMERAS)
         }
-        found = {name: read_view(path) for name, path in paths.items() if path.is_file()}
+        found = {name: read_view(name, path) for name, path in paths.items() if path.is_file()}
         if not found:
             raise DataError(f"has no camera of {action}", path=folder / "camera_parameters", fix=raw.AGAIN)
         notes += [f"some actions of {folder.name} have no camera {name}" for name in paths if name not in found]
-        return list(found), list(found.values())
+        return list(found.values())
 
 
 def read_fits(path: Path) -> tuple[int, int, BodyParams]:
@@ -242,7 +239,7 @@ def read_joints(path: Path, people: int, length: int, notes: list[str]) -> tuple
     return points.reshape(-1, *points.shape[2:]), known.reshape(-1, len(POINTS))
 
 
-def read_view(path: Path) -> View:
+def read_view(name: str, path: Path) -> StudioView:
     """The camera of one action.
 
     Raises
@@ -252,16 +249,18 @@ def read_view(path: Path) -> View:
     data = raw.read_json(path)
     try:
         pose, lens, plain = (data[k] for k in ("extrinsics", "intrinsics_w_distortion", "intrinsics_wo_distortion"))
-        k, p = (np.asarray(lens[name], float).reshape(count) for name, count in (("k", 3), ("p", 2)))
         # Some leaves have an axis of length 1 in front.
-        return View(
-            rotation=np.asarray(pose["R"], float).reshape(3, 3),
-            centre=np.asarray(pose["T"], float).reshape(3),
-            focal=np.asarray(lens["f"], float).reshape(2),
-            principal_point=np.asarray(lens["c"], float).reshape(2),
-            distortion=np.concatenate([k[:2], p, k[2:]]),
-            pinhole_focal=np.asarray(plain["f"], float).reshape(2),
-            pinhole_principal_point=np.asarray(plain["c"], float).reshape(2),
+        k, p = np.reshape(lens["k"], 3), np.reshape(lens["p"], 2)
+        rotation = np.reshape(pose["R"], (3, 3)).astype(float)
+        return StudioView(
+            name=name,
+            size=SIZE,
+            focal=np.reshape(lens["f"], 2).astype(float),
+            principal_point=np.reshape(lens["c"], 2).astype(float),
+            rotation=rotation,
+            translation=rigid.from_center(rotation, np.reshape(pose["T"], 3)),
+            distortion=np.concatenate([k[:2], p, k[2:]]).astype(float),
+            pinhole=np.stack([np.reshape(plain[key], 2) for key in "fc"]).astype(float),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"is no camera of the dataset ({error!r})", path=path, fix=raw.AGAIN) from None
@@ -274,10 +273,6 @@ def axis_angle(matrices: Array) -> Array:
     good &= np.linalg.det(np.where(good[..., None, None], matrices, -np.eye(3))) > 0
     safe = rotations.proper(np.where(good[..., None, None], matrices, np.eye(3)))
     return np.where(good[..., None], rotations.to_axis_angle(safe), np.nan)
-
-
-def _pixels(points: Array, view: View) -> Array:
-    return keypoints2d(points, view.focal, view.principal_point, view.distortion, lens="h36m")
 
 
 def _visible(folder: Path) -> list[str]:
