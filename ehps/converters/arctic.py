@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ehps.body import cameras, rigid
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters import choices, raw
-from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Rigid, Unit, drop, no_instances
+from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
+from ehps.converters.views import View, cameras_of
 from ehps.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -91,37 +93,36 @@ class ARCTIC(Converter):
 
     def read(self, unit: Unit) -> Instances:
         subject = unit.name.split("/")[0]
-        views = choices.cameras(self.options, VIEWS)
-        listed = {view: raw.listing(self.root / "images" / unit.name / view) for view in views}
+        chosen = choices.cameras(self.options, VIEWS)
+        listed = {name: raw.listing(self.root / "images" / unit.name / name) for name in chosen}
         dropped: dict[str, list[str]] = {}
         if not unit.path.is_file():
-            drop(dropped, "no SMPL-X parameters", (f"{unit.name}/{v}/{file}" for v in views for file in listed[v]))
-            nothing = no_instances(dropped)
-            nothing.notes.append(f"raw_seqs/{unit.name}.smplx.npy is not there")
-            return nothing
-        gender, offset, size, focal, centre, pose = self._subject(subject)
+            drop(dropped, "no SMPL-X parameters", (f"{unit.name}/{v}/{file}" for v in chosen for file in listed[v]))
+            return no_instances(dropped, [f"raw_seqs/{unit.name}.smplx.npy is not there"])
+        gender, offset, views = self._subject(subject)
         body = read_bodies(unit.path, gender)
         count = len(body)
         number = np.arange(EDGE, count - EDGE, choices.stride(self.options))
         number = number[(number >= offset) & (number - offset < count)]
-        for view in views:
-            folder = f"images/{unit.name}/{view}"
-            there = {int(name[:-4]) for name in listed[view] if name.endswith(".jpg") and name[:-4].isdecimal()}
+        for name in chosen:
+            folder = f"images/{unit.name}/{name}"
+            there = {int(file[:-4]) for file in listed[name] if file.endswith(".jpg") and file[:-4].isdecimal()}
             ends = {n for n in there if not EDGE <= n < count - EDGE}
             unposed = {n for n in there - ends if not 0 <= n - offset < count}
             drop(dropped, f"among the first or last {EDGE} pictures", (f"{folder}/{n:05d}.jpg" for n in sorted(ends)))
             drop(dropped, "no pose for the picture", (f"{folder}/{n:05d}.jpg" for n in sorted(unposed)))
-        rows = {f"images/{unit.name}/{view}/{n:05d}.jpg": (int(view), n) for view in views for n in number.tolist()}
+        rows = {f"images/{unit.name}/{name}/{n:05d}.jpg": (int(name), n) for name in chosen for n in number.tolist()}
         drop(dropped, "picture is corrupt in the release", [path for path in CORRUPT if rows.pop(path, None)])
         if not rows:
             return no_instances(dropped)
         view, frame = np.array(list(rows.values())).T
+        size, camera, move = cameras_of(views, view - 1)
         return Instances(
             image_path=list(rows),
-            size=size[view],
-            camera=Camera(focal[view - 1], centre[view - 1]),
+            size=size,
+            camera=camera,
             body=body[frame - offset],
-            world_to_camera=Rigid(pose[view - 1, :3, :3], pose[view - 1, :3, 3]),
+            world_to_camera=move,
             v_template=read_template(self.root / "meta/subject_vtemplates" / f"{subject}.obj"),
             meta={
                 "sequence_name": [unit.name] * len(view),
@@ -134,19 +135,19 @@ class ARCTIC(Converter):
             dropped=dropped,
         )
 
-    def _subject(self, subject: str) -> tuple[str, int, Array, Array, Array, Array]:
-        """Gender, offset of pictures, (9, 2) heights and widths by view; of views 1 to 8 focal lengths (8, 2),
-        principal points (8, 2) and world to camera (8, 4, 4)."""
+    def _subject(self, subject: str) -> tuple[str, int, list[View]]:
+        """Gender, offset of pictures, and views 1 to 8."""
         path = self.root / "meta/misc.json"
         facts = raw.read_json(path)
         raw.require(facts, subject, path)
         facts = facts[subject]
         raw.require(facts, CAMERA, path)
         try:
-            size = np.asarray(facts["image_size"], int).reshape(9, 2)[:, ::-1]
-            k = np.asarray(facts["intris_mat"], float).reshape(8, 3, 3)
-            pose = np.asarray(facts["world2cam"], float).reshape(8, 4, 4)
-            return str(facts["gender"]), int(facts["ioi_offset"]), size, k[:, [0, 1], [0, 1]], k[:, :2, 2], pose
+            size = np.asarray(facts["image_size"], int).reshape(9, 2)[1:, ::-1]  # the first is the head-mounted one
+            lens = cameras.from_matrix(np.reshape(facts["intris_mat"], (8, 3, 3)))
+            move = rigid.split(np.reshape(facts["world2cam"], (8, 4, 4)))
+            views = [View(*each) for each in zip(VIEWS, size.tolist(), *lens, *move, strict=True)]
+            return str(facts["gender"]), int(facts["ioi_offset"]), views
         except (ValueError, TypeError) as error:
             raise DataError(f"cameras of {subject} are of another shape ({error})", path=path, fix=raw.AGAIN) from None
 

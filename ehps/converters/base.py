@@ -242,9 +242,9 @@ class Converter(ABC):
         """All instances of one unit."""
 
 
-def no_instances(dropped: dict[str, list[str]] | None = None) -> Instances:
+def no_instances(dropped: dict[str, list[str]] | None = None, notes: Sequence[str] = ()) -> Instances:
     """A unit in which nothing was kept."""
-    return Instances(image_path=[], size=np.zeros((0, 2), int), dropped=dropped or {})
+    return Instances(image_path=[], size=np.zeros((0, 2), int), dropped=dropped or {}, notes=list(notes))
 
 
 def concat(parts: Sequence[Instances]) -> Instances:

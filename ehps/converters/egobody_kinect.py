@@ -9,7 +9,6 @@ ECCV 2022; the read-me and renderer of the release.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +85,7 @@ class EgoBodyKinect(Converter):
         dropped: dict[str, list[str]] = {}
         frames = self._frames(unit, recording, dropped)[:: choices.stride(self.options)]
         if not len(frames) or not views:
-            return replace(no_instances(dropped), notes=notes)
+            return no_instances(dropped, notes)
         paths = [egobody.fit_path(self.root, self.split, recording, role, n) for n in frames for role in ROLES]
         bodies = [recording.body(role) for role in ROLES]
         body = fits.read_fits(paths, [recording.genders[i] for i in bodies] * len(frames))

@@ -95,7 +95,7 @@ class RICH(Converter):
         seen = np.array([[listed is None or n in listed.get(subject, ()) for _, subject in fitted] for n in numbers])
         if not seen.any():
             note = f"{unit.name}: no row, for want of pictures of calibrated cameras, or of bodies"
-            return replace(no_instances(dropped), notes=[note])
+            return no_instances(dropped, [note])
         view, which = np.nonzero(seen)  # rows: camera by camera, frame by frame, person by person
         used, place = np.unique(which, return_inverse=True)
         bodies = [list(fitted)[k] for k in used]

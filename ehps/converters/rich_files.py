@@ -43,11 +43,11 @@ def read_view(path: Path, root: Path, folder: str) -> View:
         raise DataError("lacks CameraMatrix (12 numbers) or Intrinsics (9)", path=path, fix=raw.AGAIN)
     pose, k = values[0].reshape(3, 4), values[1].reshape(3, 3)
     full = (SHORT, LONG) if k[0, 2] > UPRIGHT_BELOW else (LONG, SHORT)
-    height, width = image_size(root, folder, default=full).tolist()
-    scale = width / full[1]
+    size = image_size(root, folder, default=full).tolist()
+    scale = size[1] / full[1]
     return View(
         name=folder,
-        size=(height, width),
+        size=size,
         focal=k[[0, 1], [0, 1]] * scale,
         principal_point=k[:2, 2] * scale,
         rotation=pose[:, :3],

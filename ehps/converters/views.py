@@ -28,7 +28,7 @@ class View:
     """
 
     name: str
-    size: tuple[int, int]
+    size: Sequence[int]
     focal: Array
     principal_point: Array
     rotation: Array

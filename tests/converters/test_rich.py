@@ -146,7 +146,7 @@ def test_full_size_pictures_have_the_camera_of_the_file(
 ) -> None:
     blank(tmp_path, ["cam/00000_00.jpeg"], *size)
     view, eye = read_view(calibration_path(tree.root, name, number), tmp_path, "cam"), EYES[name, number]
-    assert view.size == size
+    assert tuple(view.size) == size
     np.testing.assert_allclose(view.focal, [eye.focal] * 2)
     np.testing.assert_allclose(view.principal_point, eye.centre)
     np.testing.assert_allclose(view.rotation, eye.rotation)
