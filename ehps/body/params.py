@@ -115,6 +115,19 @@ def smplx_params(
     )
 
 
+def smplx_pose(pose: Array) -> dict[str, Array]:
+    """Named parts of (N, 55, 3) SMPL-X poses in the order of the model's joints."""
+    return {
+        "global_orient": pose[:, 0],
+        "body_pose": pose[:, 1:22],
+        "jaw_pose": pose[:, 22],
+        "leye_pose": pose[:, 23],
+        "reye_pose": pose[:, 24],
+        "left_hand_pose": pose[:, 25:40],
+        "right_hand_pose": pose[:, 40:55],
+    }
+
+
 def smpl_params(*, gender: Any, betas: Array, pose: Array, transl: Array) -> BodyParams:
     """SMPL parameters; ``pose`` is (N, 72) or (N, 24, 3), root first."""
     n = len(betas)

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ehps.body.params import smplx_params
+from ehps.body.params import smplx_params, smplx_pose
 from ehps.converters import raw
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
-from ehps.converters.bedlam_scenes import HEIGHT, WIDTH, checked_betas, read_scene, split_pose
+from ehps.converters.bedlam_scenes import HEIGHT, WIDTH, checked_betas, read_scene
 
 CARD = DatasetCard(
     id="bedlam",
@@ -118,7 +118,7 @@ class BEDLAM(Converter):
                 betas_neutral=betas,
                 transl=transl,
                 flat_hand_mean=True,
-                **split_pose(data["pose_cam"].reshape(-1, 55, 3)),
+                **smplx_pose(data["pose_cam"].reshape(-1, 55, 3)),
             ),
             world_to_camera=turned(upright) if upright.any() else None,
             keypoints2d=Keypoints(points, "smplx_127"),

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ehps.body import cameras
-from ehps.body.params import smplx_params
+from ehps.body.params import smplx_params, smplx_pose
 from ehps.converters import raw
 from ehps.converters.base import Camera, Instances, Rigid, Unit, concat, drop, no_instances
 from ehps.errors import DataError
@@ -83,7 +83,7 @@ def _body(unit: Unit, body: Body, pictures: dict[str, np.ndarray], motions: Path
             betas_neutral=betas if data["gender"] == "neutral" else None,
             transl=data["trans"][index],
             flat_hand_mean=True,
-            **split_pose(data["poses"][index].reshape(-1, 55, 3)),
+            **smplx_pose(data["poses"][index].reshape(-1, 55, 3)),
         ),
         world_to_camera=_move(body, view),
         meta={
@@ -124,19 +124,6 @@ def read_sequences(path: Path) -> dict[str, list[Body]]:
             start = int(comment["start_frame"])
             sequences[sequence].append(Body(sequence, str(row["Body"]), place, float(row["Yaw"]), start))
     return sequences
-
-
-def split_pose(pose: np.ndarray) -> dict[str, np.ndarray]:
-    """Named parts of a (N, 55, 3) SMPL-X pose."""
-    return {
-        "global_orient": pose[:, 0],
-        "body_pose": pose[:, 1:22],
-        "jaw_pose": pose[:, 22],
-        "leye_pose": pose[:, 23],
-        "reye_pose": pose[:, 24],
-        "left_hand_pose": pose[:, 25:40],
-        "right_hand_pose": pose[:, 40:55],
-    }
 
 
 def checked_betas(betas: np.ndarray, path: Path) -> np.ndarray:

@@ -8,10 +8,8 @@ Source: Cheng et al., ICCV 2023; the reader and the pages of the release.
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,25 +17,19 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ehps.body import cameras, rigid
-from ehps.body.params import smplx_params
-from ehps.converters import raw
-from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
-from ehps.converters.images import header_size
-from ehps.errors import DataError, UsageError
+from ehps.body import rigid
+from ehps.converters import choices, raw
+from ehps.converters import dna_rendering_files as files
+from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
+from ehps.converters.views import View, cameras_of
+from ehps.errors import DataError
 from ehps.humandata.atomic import replacing
-from ehps.humandata.keypoints import names
 
 Array = npt.NDArray[Any]
 
-DETECTED = (1, 2, 4, 5, 7, 8, *range(16, 22), *range(25, 144))
-POINTS_2D = tuple(names("human_data")[slot] for slot in DETECTED)
-"""The 131 points that were detected and triangulated: COCO-WholeBody's without the roots of the hands."""
-TWIN = 0.0005  # metres within which a point that was not triangulated is a copy of another
 PART = re.compile(r"part[ _]?(\d+)", re.IGNORECASE)
 STEM = re.compile(r"(\d{4}_\d{2})(_annots)?")
 PARTS = {"train": 2, "test": 1}
-HEADER = 1 << 18  # bytes of an encoded picture within which its size is stated
 
 
 def card(dataset: str, name: str, which: str, splits: dict[str, int], notes: Sequence[str]) -> DatasetCard:
@@ -97,10 +89,10 @@ class DNARendering(Converter):
     """Rows of the cameras ``ids``, whose pictures are in ``group`` of the main files."""
 
     group: ClassVar[str]
-    ids: ClassVar[range]
+    ids: ClassVar[tuple[str, ...]]
 
     def units(self) -> list[Unit]:
-        self._cameras(), self._stride()  # a wrong option is said before anything is read
+        choices.cameras(self.options, self.ids), choices.stride(self.options)  # wrong ones are told at once
         pairs = self._pairs()
         if listed := self.options.get("sequences"):
             stems = sorted({line.strip() for line in raw.read_lines(listed)})
@@ -118,11 +110,10 @@ class DNARendering(Converter):
         if pair.main is None or pair.annotations is None:
             lacking = "annotation file" if pair.main else "main file" if pair.annotations else "file"
             return no_instances({f"no {lacking} of the sequence": [unit.name]})
-        stride = self._stride()
-        with opened(pair.main) as file:
-            gender = gender_of(file)
-            taken = pictures(file, self.group, self._cameras())
-        with opened(pair.annotations) as file:
+        with files.opened(pair.main) as file:
+            gender = files.gender_of(file)
+            taken = files.pictures(file, self.group, choices.cameras(self.options, self.ids))
+        with files.opened(pair.annotations) as file:
             reason = next((why for why, so in {
                 f"no pictures in {self.group} of the main file": not taken,
                 "gender of the actor not given": not gender,
@@ -130,17 +121,62 @@ class DNARendering(Converter):
             }.items() if so), "")  # fmt: skip
             if reason:
                 return no_instances({reason: [unit.name]})
-            fits = read_fits(file, pair.annotations)
-            shots, dropped = _shots(unit.name, taken, file, len(fits["transl"]), stride)
-            if not shots:
+            body = files.read_fits(file, gender, pair.annotations)
+            views, frames, dropped = self._usable(unit.name, taken, file, len(body))
+            if not views:
                 return no_instances(dropped)
-            rows = _rows(unit.name, shots, fits, file, pair.annotations, gender)
-        rows.dropped = dropped
-        return rows
+            detected = [files.detected(file, view.name, len(body), pair.annotations)[number]
+                        for view, number in zip(views, frames, strict=True)]  # fmt: skip
+            points = files.triangulated(file, len(body), pair.annotations)
+        view = np.repeat(np.arange(len(views)), [len(number) for number in frames])
+        frame = np.concatenate(frames)
+        size, camera, move = cameras_of(views, view)
+        points = points[frame]
+        moved = rigid.apply(points[..., :3], move.rotation, move.translation)
+        points[..., :3] = np.where(points[..., 3:] > 0, moved, 0)
+        return Instances(
+            image_path=[path for view, number in zip(views, frames, strict=True)
+                        for path in image_paths(unit.name, view.name, number)],
+            size=size,
+            camera=camera,
+            body=body[frame],
+            world_to_camera=move,
+            keypoints2d=Keypoints(np.concatenate(detected), files.POINTS_2D),
+            keypoints3d=Keypoints(points, "human_data"),
+            meta={
+                "sequence_name": [unit.name] * len(frame),
+                "cam_id": np.array([int(view.name) for view in views])[view],
+                "frame_id": frame,
+            },
+            misc={"smplx_source": "original", "fps": 15, "image_undistorted": False},
+            dropped=dropped,
+        )  # fmt: skip
+
+    def _usable(
+        self, name: str, taken: dict[str, files.Taken], file: Any, count: int
+    ) -> tuple[list[View], list[Array], dict[str, list[str]]]:
+        """Views and the numbers of their frames that can be used, and reason -> pictures that cannot: fits are of the
+        frames below ``count``."""
+        dropped: dict[str, list[str]] = {}
+        views: list[View] = []
+        frames: list[Array] = []
+        stride = choices.stride(self.options)
+        for number, shot in taken.items():
+            camera, there = f"{number:0>2}", shot.frames[shot.frames % stride == 0]
+            lost = np.setdiff1d(np.arange(0, count, stride), there)
+            drop(dropped, "no picture of a fitted frame", image_paths(name, camera, lost))
+            drop(dropped, "no SMPL-X fit of the frame", image_paths(name, camera, there[there >= count]))
+            there = there[there < count]
+            if f"Camera_Parameter/{camera}" not in file:
+                drop(dropped, "camera not calibrated", image_paths(name, camera, there))
+            elif len(there):
+                views.append(files.read_view(file, camera, shot.size))
+                frames.append(there)
+        return views, frames, dropped
 
     def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
         """Write the pictures named in ``image_paths`` as they are in the main file, byte by byte."""
-        with opened(unit.data.main) as file:
+        with files.opened(unit.data.main) as file:
             for path in image_paths:
                 _, camera, name = path.rsplit("/", 2)
                 data = file[f"{self.group}/{int(camera)}/color/{int(Path(name).stem)}"][()]
@@ -161,202 +197,10 @@ class DNARendering(Converter):
                 found.setdefault((int(parts[-1]) if parts else 0, name[1]), {}).setdefault(kind, path)
         return {key: Pair(**paths) for key, paths in found.items()}
 
-    def _cameras(self) -> list[int]:
-        chosen = self.options.get("cameras")
-        if chosen is None:
-            return list(self.ids)
-        words = [word.strip() for word in chosen.split(",")]
-        if not all(word.isdecimal() and int(word) in self.ids for word in words):
-            raise UsageError(f"cameras={chosen}: {self.card.name} has {self.ids[0]} to {self.ids[-1]}",
-                             fix="give ids separated by commas")  # fmt: skip
-        return sorted({int(word) for word in words})
 
-    def _stride(self) -> int:
-        chosen = self.options.get("stride", "1")
-        if not chosen.isdecimal() or int(chosen) < 1:
-            raise UsageError(f"stride={chosen}: a whole number of frames, 1 or more, is wanted")
-        return int(chosen)
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What a camera took: numbers of its frames, and height and width of its pictures."""
-
-    frames: Array
-    size: tuple[int, int]
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """An ``.smc`` file for reading.
-
-    Raises
-    ------
-    DataError : it is no whole HDF5 file, or lacks something that is asked of it.
-    """
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except OSError as error:
-        raise DataError(f"is no complete .smc file ({error})", path=path, fix=raw.AGAIN) from None
-    except KeyError as error:
-        raise DataError(f"lacks something ({error.args[0]})", path=path, fix=raw.AGAIN) from None
-
-
-def gender_of(file: Any) -> str:
-    """The actor's gender, a word; empty where it is not given."""
-    words = raw.texts(file.attrs.get("gender", ""))
-    word = words[0].strip().lower() if words else ""
-    return word if word in ("male", "female") else ""
-
-
-def pictures(file: Any, group: str, wanted: Sequence[int]) -> dict[int, Taken]:
-    """Camera -> what it took, for the cameras in ``wanted`` that took something.
-
-    Sizes are those of each camera's first picture, as stated in its header, else the group's ``resolution``.
-    """
-    out: dict[int, Taken] = {}
-    for camera in wanted if group in file else ():
-        colour = file[group].get(f"{camera}/color")
-        if colour is None or not len(colour):
-            continue
-        frames = np.array(sorted(int(key) for key in colour))
-        size = header_size(io.BytesIO(colour[str(frames[0])][:HEADER].tobytes()))
-        if size == (0, 0):
-            height, width = np.ravel(file[group].attrs["resolution"])[:2].tolist()
-            size = int(height), int(width)
-        out[camera] = Taken(frames, size)
-    return out
-
-
-def read_fits(file: Any, path: Path) -> dict[str, Array]:
-    """``fullpose`` (F, 55, 3), ``transl`` (F, 3), ``betas`` and ``expression`` (F, K) in the world frame.
-
-    Raises
-    ------
-    DataError : an array has another shape.
-    """
-    group = file["SMPLx"]
-    pose = _shaped(group["fullpose" if "fullpose" in group else "full_pose"][()], (55, 3), "fullpose", path)
-    count = min(len(pose), len(group["transl"]))
-    fits = {"fullpose": pose[:count], "transl": _shaped(group["transl"][:count], (3,), "transl", path)}
-    for name, values in (
-        ("betas", group["betas" if "betas" in group else "beta"][()]),
-        ("expression", group["expression"][()]),
-    ):
-        rows = np.atleast_2d(np.asarray(values, float))
-        if len(rows) not in (1, len(pose)):
-            raise DataError(f"{name} has {len(rows)} rows for {len(pose)} frames", path=path, fix=raw.AGAIN)
-        fits[name] = np.broadcast_to(rows, (len(pose), rows.shape[1]))[:count]
-    return fits
-
-
-def _shots(
-    name: str, taken: dict[int, Taken], file: Any, count: int, stride: int
-) -> tuple[dict[int, Taken], dict[str, list[str]]]:
-    """What can be used of what each camera took, and reason -> what cannot: fits are of the frames below ``count``."""
-    dropped: dict[str, list[str]] = {}
-    shots: dict[int, Taken] = {}
-    for camera, shot in taken.items():
-        frames = shot.frames[shot.frames % stride == 0]
-        lost = np.setdiff1d(np.arange(0, count, stride), frames)
-        drop(dropped, "no picture of a fitted frame", image_paths(name, camera, lost))
-        drop(dropped, "no SMPL-X fit of the frame", image_paths(name, camera, frames[frames >= count]))
-        frames = frames[frames < count]
-        if f"Camera_Parameter/{camera:02d}" not in file:
-            drop(dropped, "camera not calibrated", image_paths(name, camera, frames))
-        elif len(frames):
-            shots[camera] = Taken(frames, shot.size)
-    return shots, dropped
-
-
-def image_paths(name: str, camera: int, frames: Array) -> list[str]:
+def image_paths(name: str, camera: str, frames: Array) -> list[str]:
     """Where pictures lie when they are out of the main file."""
-    return [f"images/{name}/{camera:02d}/{frame:06d}.jpg" for frame in frames.tolist()]
-
-
-def _rows(name: str, shots: dict[int, Taken], fits: dict[str, Array], file: Any, path: Path, gender: str) -> Instances:
-    """One row per camera and frame, in this order."""
-    count = len(fits["transl"])
-    slot = np.repeat(np.arange(len(shots)), [len(shot.frames) for shot in shots.values()])
-    frame = np.concatenate([shot.frames for shot in shots.values()])
-    parameters = [file[f"Camera_Parameter/{camera:02d}"] for camera in shots]
-    focal, centre = cameras.from_matrix(np.stack([p["K"][()] for p in parameters]))
-    to_world = rigid.split(np.stack([p["RT"][()] for p in parameters]))
-    rotation = to_world[0].transpose(0, 2, 1)
-    move = Rigid(rotation[slot], rigid.from_center(rotation, to_world[1])[slot])
-    points2d = np.stack([detected(file, camera, count, path) for camera in shots])[slot, frame]
-    points3d = triangulated(file, count, path)[frame]
-    moved = rigid.apply(points3d[..., :3], move.rotation, move.translation)
-    points3d[..., :3] = np.where(points3d[..., 3:] > 0, moved, 0)
-    pose = fits["fullpose"][frame]
-    ids = np.array(list(shots))[slot]
-    return Instances(
-        image_path=[p for camera, shot in shots.items() for p in image_paths(name, camera, shot.frames)],
-        size=np.array([shot.size for shot in shots.values()])[slot],
-        camera=Camera(focal[slot], centre[slot], np.stack([np.ravel(p["D"][()]) for p in parameters])[slot]),
-        body=smplx_params(
-            gender=gender,
-            betas=fits["betas"][frame],
-            global_orient=pose[:, 0],
-            body_pose=pose[:, 1:22],
-            jaw_pose=pose[:, 22],
-            leye_pose=pose[:, 23],
-            reye_pose=pose[:, 24],
-            left_hand_pose=pose[:, 25:40],
-            right_hand_pose=pose[:, 40:55],
-            expression=fits["expression"][frame],
-            transl=fits["transl"][frame],
-        ),
-        world_to_camera=move,
-        keypoints2d=Keypoints(points2d, POINTS_2D),
-        keypoints3d=Keypoints(points3d, "human_data"),
-        meta={"sequence_name": [name] * len(frame), "cam_id": ids, "frame_id": frame},
-        misc={"smplx_source": "original", "fps": 15, "image_undistorted": False},
-    )
-
-
-def detected(file: Any, camera: int, count: int, path: Path) -> Array:
-    """(count, 131, 3) points in a camera's pictures, x, y, score; zeros where there are none."""
-    out = np.zeros((count, len(POINTS_2D), 3))
-    points = file.get(f"Keypoints_2D/{camera:02d}")
-    if points is not None:
-        found = _shaped(points[:count], (len(POINTS_2D), 3), f"Keypoints_2D/{camera:02d}", path)
-        out[: len(found)] = found
-    return out
-
-
-def triangulated(file: Any, count: int, path: Path) -> Array:
-    """(count, 190, 4) points in the world, m, with confidence 1 where they are real.
-
-    Points without a place are zeros or no numbers; some of those that were not triangulated are copies of others.
-    """
-    out = np.zeros((count, 190, 4))
-    points = file.get("Keypoints_3D/keypoints3d")
-    if points is None:
-        return out
-    found = np.asarray(points[:count], float)
-    if found.shape[1:] not in ((190, 3), (190, 4)):
-        raise DataError(f"keypoints3d is {found.shape}, not (F, 190, 3)", path=path, fix=raw.AGAIN)
-    found = found[..., :3]
-    there = np.isfinite(found).all(2) & found.any(2)
-    real = there.copy()
-    for index in np.setdiff1d(np.arange(190), DETECTED).tolist():
-        near = np.linalg.norm(found - found[:, index : index + 1], axis=2) < TWIN
-        near[:, index] = False
-        real[:, index] &= ~(near & there).any(1)
-    out[: len(found), :, :3] = np.where(real[..., None], found, 0)
-    out[: len(found), :, 3] = real
-    return out
-
-
-def _shaped(values: Any, tail: tuple[int, ...], name: str, path: Path) -> Array:
-    array = np.asarray(values, float)
-    if array.shape[1:] != tail:
-        raise DataError(f"{name} is {array.shape}, not (F, {', '.join(map(str, tail))})", path=path, fix=raw.AGAIN)
-    return array
+    return [f"images/{name}/{camera}/{frame:06d}.jpg" for frame in frames.tolist()]
 
 
 def _unit(stem: str, pair: Pair, root: Path) -> Unit:

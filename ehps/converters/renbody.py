@@ -20,4 +20,4 @@ CARD = dna_rendering.card(
 class RenBody(dna_rendering.DNARendering):
     card = CARD
     group = "Camera_5mp"
-    ids = range(48)
+    ids = tuple(str(number) for number in range(48))

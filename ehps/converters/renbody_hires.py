@@ -20,4 +20,4 @@ CARD = dna_rendering.card(
 class RenBodyHiRes(dna_rendering.DNARendering):
     card = CARD
     group = "Camera_12mp"
-    ids = range(48, 60)
+    ids = tuple(str(number) for number in range(48, 60))

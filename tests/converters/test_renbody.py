@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ehps.converters import dna_rendering
+from ehps.converters import dna_rendering_files
 from ehps.converters.base import Instances
 from ehps.converters.bodies import Bodies
 from ehps.converters.pipeline import convert
@@ -508,5 +508,5 @@ def test_millimetres_are_refused(tree: Studio, tmp_path: Path, body_models: Path
 
 
 def test_the_slots_of_the_points_are_those_of_the_page() -> None:
-    assert list(dna_rendering.DETECTED) == DETECTED
+    assert list(dna_rendering_files.DETECTED) == DETECTED
     assert len(DETECTED) == 131
