@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.body.params import smplx_params
-from ehps.converters import raw
+from ehps.converters import choices, raw
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, concat, drop, no_instances
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError
 
 Array = npt.NDArray[Any]
 
@@ -74,7 +74,7 @@ class SynBody(Converter):
 
     def units(self) -> list[Unit]:
         cameras = [word for word in self.options.get("cameras", "").replace(" ", "").split(",") if word]
-        self._stride()
+        choices.stride(self.options)  # a wrong one is told at once
         pictures = sorted(self.root.glob("*/*/*/rgb")) or sorted(self.root.glob("*/*/*/*/rgb"))
         folders = [rgb.parent for rgb in pictures]
         return [Unit(folder.relative_to(self.root).as_posix(), folder) for folder in folders
@@ -118,7 +118,7 @@ class SynBody(Converter):
         notes = []
         if count - skipped != last:
             notes.append(f"{unit.name}: {path.name} has {count} entries for {last} pictures, taken from the first on")
-        wanted = set(range(1, max(last, count - skipped) + 1, self._stride()))
+        wanted = set(range(1, max(last, count - skipped) + 1, choices.stride(self.options)))
         label = f"{unit.name}/rgb/{{}} {path.stem}".format
         dropped: dict[str, list[str]] = {}
         fitted = set(range(1, count - skipped + 1))
@@ -158,12 +158,6 @@ class SynBody(Converter):
             notes=notes,
             min_joints_inside=1,
         )
-
-    def _stride(self) -> int:
-        chosen = self.options.get("stride", "1")
-        if not chosen.isdecimal() or int(chosen) < 1:
-            raise UsageError(f"stride={chosen}: give a whole number from 1")
-        return int(chosen)
 
 
 def inner(data: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
