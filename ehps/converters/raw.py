@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from codecs import BOM_UTF8
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,7 +164,7 @@ def texts(values: Any) -> list[str]:
     return [v.decode() if isinstance(v, bytes) else str(v) for v in np.ravel(values).tolist()]
 
 
-def require(data: Mapping[str, Any], names: str, path: Path) -> None:
+def require(data: Iterable[str], names: str, path: Path, fix: str = AGAIN) -> None:
     """Check that all of ``names`` (separated by blanks) are members of ``data``, read from ``path``.
 
     Raises
@@ -173,7 +173,7 @@ def require(data: Mapping[str, Any], names: str, path: Path) -> None:
     """
     missing = [name for name in names.split() if name not in data]
     if missing:
-        raise DataError(f"has no {', '.join(missing)}; it has {', '.join(data)}", path=path, fix=AGAIN)
+        raise DataError(f"has no {', '.join(missing)} (it has {', '.join(data)})", path=path, fix=fix)
 
 
 def openpose_people(path: Path | str) -> Array:

@@ -15,8 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from ehps.body.files import kid_template
 from ehps.body.params import BodyParams, smplx_params
-from ehps.converters import agora as module
-from ehps.converters import raw
+from ehps.converters import agora_tables, raw
 from ehps.converters.agora import AGORA
 from ehps.converters.base import Instances
 from ehps.converters.pipeline import convert
@@ -217,8 +216,8 @@ def moved(rows: Instances, root: Path, row: dict[str, Any], k: int, models: Path
 
 def test_the_first_marker_of_a_name_decides_and_columns_count_without_one_only() -> None:
     row = {"imgPath": "ag2_hdri_cam01.png", "camX": 1.0, "camY": 2.0, "camZ": 3.0, "camYaw": 4.0}
-    assert module.camera(row) == ((0, 0, 170), 0, 0, 50)
-    assert module.camera(row | {"imgPath": "ag_renderpeople_5_15.png"}) == ((1, 2, 3), 4, 0, 28)
+    assert agora_tables.camera(row) == ((0, 0, 170), 0, 0, 50)
+    assert agora_tables.camera(row | {"imgPath": "ag_renderpeople_5_15.png"}) == ((1, 2, 3), 4, 0, 28)
 
 
 # -- facts ----------------------------------------------------------------------------------------------------
@@ -587,7 +586,7 @@ def test_tables_without_anybody_are_refused(own: Path, tmp_path: Path) -> None:
 def flipped_on_the_right(rows: Instances) -> None:
     """The flip taken to act on the body's own axes, and positions left as they are."""
     body = faults.body_of(rows)
-    turn = Rotation.from_rotvec(body.global_orient) * Rotation.from_matrix(module.FLIP)
+    turn = Rotation.from_rotvec(body.global_orient) * Rotation.from_matrix(agora_tables.FLIP)
     rows.body, rows.world_to_camera = body.with_(global_orient=turn.as_rotvec()), None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ehps.body.params import BodyParams
-from ehps.converters import agora
+from ehps.converters import agora_tables
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
@@ -47,7 +47,7 @@ def write(
         {"imgPath": name, "camX": rng.uniform(-300, 300), "camY": rng.uniform(-300, 300), "camZ": 170.0,
          "camYaw": rng.uniform(-180, 180)} for name in names
     ]  # fmt: skip
-    view = View(*SIZE, agora.camera(rows[0])[3] / 36 * SIZE[1])
+    view = View(*SIZE, agora_tables.camera(rows[0])[3] / 36 * SIZE[1])
     crowd = look.crowd(rng, pictures) if who is None else [len(who)] * pictures
     picture, pelvis = stage.places(rng, crowd, view, share=look.share)
     n = len(picture)
@@ -91,8 +91,8 @@ def place_person(row: dict[str, Any], yaw: float, pelvis: np.ndarray) -> dict[st
 def agora_motion(row: dict[str, Any], person: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Scan to camera, written out from the published projection: flip, turn by the scan's yaw, move to its place, then
     into the camera."""
-    place, cam_yaw, pitch, _ = agora.camera(row)
-    known = any(marker in row["imgPath"] for marker in agora.CAMERAS)
+    place, cam_yaw, pitch, _ = agora_tables.camera(row)
+    known = any(marker in row["imgPath"] for marker in agora_tables.CAMERAS)
     world_to_camera = rotation_about_x(pitch) @ rotation_about_y(-cam_yaw)
     x, y, z = (float(v) / 100 for v in place)
     eye = np.array([y, -z, x]) + (0 if known else np.array([0, -1.7, 0]))
