@@ -100,15 +100,12 @@ class Studio(Converter):
                             path=self.root / self.split, fix="convert the train split")  # fmt: skip
         # Wrong choices are told at once.
         choices.cameras(self.options, CAMERAS), choices.stride(self.options), self.option("frames", WHICH)
-        files = [
-            (subject, name)
-            for subject in _visible(self.root / self.split)
-            for name in _visible(self.root / self.split / subject / "smplx")
-            if name.endswith(".json")
-        ]
+        folder = self.root / self.split
         return [
-            Unit(f"{subject}/{name[:-5]}", self.root / self.split / subject / "smplx" / name, (subject, name[:-5]))
-            for subject, name in files
+            Unit(f"{subject}/{name[:-5]}", folder / subject / "smplx" / name, (subject, name[:-5]))
+            for subject in raw.listing(folder)
+            for name in raw.listing(folder / subject / "smplx")
+            if name.endswith(".json")
         ]
 
     def read(self, unit: Unit) -> Instances:
@@ -273,7 +270,3 @@ def axis_angle(matrices: Array) -> Array:
     good &= np.linalg.det(np.where(good[..., None, None], matrices, -np.eye(3))) > 0
     safe = rotations.proper(np.where(good[..., None, None], matrices, np.eye(3)))
     return np.where(good[..., None], rotations.to_axis_angle(safe), np.nan)
-
-
-def _visible(folder: Path) -> list[str]:
-    return [name for name in raw.listing(folder) if not name.startswith(".")]

@@ -93,7 +93,7 @@ class PROX(Converter):
         place = RECORDING.fullmatch(unit.name)
         assert place is not None
         colour = f"recordings/{unit.name}/Color"
-        pictures = {name[:-4] for name in raw.listing(self.root / colour) if name.endswith(".jpg") and name[0] != "."}
+        pictures = {name[:-4] for name in raw.listing(self.root / colour) if name.endswith(".jpg")}
         fitted = {name for name in raw.listing(unit.path) if (unit.path / name / "000.pkl").is_file()}
         dropped: dict[str, list[str]] = {}
         drop(dropped, "no SMPL-X fit", (f"{colour}/{frame}.jpg" for frame in sorted(pictures - fitted)))

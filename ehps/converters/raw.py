@@ -127,10 +127,10 @@ def first_existing(folder: Path, names: Sequence[str]) -> Path:
 
 
 def listing(folder: Path | str) -> list[str]:
-    """Names of what is in a folder, sorted; empty when there is no such folder."""
+    """Names of what is in a folder, sorted, without hidden files (macOS' ``._x``); empty when it is not there."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries)
+            return sorted(entry.name for entry in entries if not entry.name.startswith("."))
     except (FileNotFoundError, NotADirectoryError):
         return []
 

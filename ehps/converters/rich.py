@@ -81,7 +81,7 @@ class RICH(Converter):
         self.option("contact", CONTACT)
         listed = self._listed()
         folder = self._folder("bodies", "body")
-        names = [name for name in raw.listing(folder) if name[0] not in "._" and (folder / name).is_dir()]
+        names = [name for name in raw.listing(folder) if name[0] != "_" and (folder / name).is_dir()]
         if listed is None:
             return [Unit(name, folder / name) for name in names]
         return [Unit(name, folder / name, listed[name]) for name in names if name in listed]

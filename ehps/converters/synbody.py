@@ -93,7 +93,7 @@ class SynBody(Converter):
         if folder is None or not pictures:
             drop(dropped, "no SMPL-X fit", (f"{unit.name}/rgb/{name}" for name in pictures.values()))
             return no_instances(dropped)
-        actors = [folder / name for name in raw.listing(folder) if name.endswith(".npz") and name[0] != "."]
+        actors = [folder / name for name in raw.listing(folder) if name.endswith(".npz")]
         parts = [self._actor(unit, path, k, pictures) for k, path in enumerate(actors)]
         if not parts:
             return no_instances(dropped)
