@@ -42,6 +42,6 @@ def cameras_of(views: Sequence[View], index: Array) -> tuple[Array, Camera, Rigi
     def per_row(name: str) -> Array:
         return np.stack([getattr(view, name) for view in views])[index]
 
-    distortion = None if any(view.distortion is None for view in views) else per_row("distortion")
+    distortion = None if all(view.distortion is None for view in views) else per_row("distortion")
     camera = Camera(per_row("focal"), per_row("principal_point"), distortion)
     return per_row("size"), camera, Rigid(per_row("rotation"), per_row("translation"))
