@@ -70,7 +70,7 @@ SMALL, LARGE = RESOLUTIONS = ("1280x720", "3840x2160")
 NEUTRAL_FITS = "smplx_gt_neutral_gender"
 PARAMETERS = ("global_orient", "body_pose", "transl", "left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose",
               "reye_pose", "expression")  # fmt: skip
-SENSOR_MM = (36, 20.25)
+SENSOR_MM = 20.25  # height
 
 
 class AGORA(Converter):
@@ -103,7 +103,7 @@ class AGORA(Converter):
         # Under its own name where it is not on the disk: the pipeline counts missing pictures.
         paths = [pictures.get(raw.basename(name).removesuffix(".png"), name) for name in people["imgPath"]]
         height = np.array([720 if SMALL in path else 2160 for path in paths])
-        focal, move = tables.cameras_of(people)
+        focal = height / SENSOR_MM * people["focal_mm"].to_numpy(float)
         scan, distinct = people["gt_path_smplx"].factorize()
         scans = [str(path) for path in distinct]
         shapes, notes = self._neutral_betas(scans)
@@ -111,13 +111,11 @@ class AGORA(Converter):
         return Instances(
             image_path=paths,
             size=np.column_stack([height, height * 16 // 9]),
-            camera=Camera(
-                np.outer(height / SENSOR_MM[1] * focal, [1, 1]), np.column_stack([height * 8 / 9, height / 2])
-            ),
+            camera=Camera(np.column_stack([focal, focal]), np.column_stack([height * 8 / 9, height / 2])),
             body=self._bodies(scans, scan, kid, people["gender"]).with_(
                 betas_neutral=None if shapes is None else shapes[scan]
             ),
-            world_to_camera=move,
+            world_to_camera=tables.to_cameras(people),
             keypoints2d=Keypoints(tables.joints(people["gt_joints_2d"], 2) * (height / 2160)[:, None, None], "agora"),
             keypoints3d=Keypoints(tables.joints(people["gt_joints_3d"], 3), "agora"),
             meta={

@@ -42,7 +42,7 @@ FLIP = np.diag([1.0, -1.0, -1.0])
 
 
 def read_people(path: Path) -> pd.DataFrame:
-    """One row a person of a table: facts of the picture, number in its lists, and what these say.
+    """One row a person of a table: name and camera of the picture, number in its lists, and what these say.
 
     What is not needed, the vertices above all, is no longer in memory afterwards.
     """
@@ -51,14 +51,14 @@ def read_people(path: Path) -> pd.DataFrame:
     table = raw.load_pkl(path, allow=[raw.PANDAS])
     raw.require(getattr(table, "columns", ()), " ".join((*PICTURE, *PERSON)), path,
                 fix="take the tables of train_SMPLX.zip and validation_SMPLX.zip")  # fmt: skip
-    pictures = zip(*(table[name] for name in PICTURE), strict=True)
+    pictures = [(picture["imgPath"], *camera(picture)) for picture in table[list(PICTURE)].to_dict("records")]
     lists = zip(*(table[name] for name in PERSON), strict=True)
     rows = [
         (*picture, k, *person)
         for picture, people in zip(pictures, lists, strict=True)
         for k, person in enumerate(zip_longest(*people))  # lists of joints may lack hidden people
     ]
-    return pd.DataFrame(rows, columns=[*PICTURE, "person", *PERSON])
+    return pd.DataFrame(rows, columns=["imgPath", "cam", "cam_yaw", "cam_pitch", "focal_mm", "person", *PERSON])
 
 
 def joints(column: pd.Series[Any], channels: int) -> Array:
@@ -75,13 +75,12 @@ def camera(picture: Mapping[Any, Any]) -> tuple[Any, float, float, float]:
     return (picture["camX"], picture["camY"], picture["camZ"]), picture["camYaw"], 0, 28
 
 
-def cameras_of(people: pd.DataFrame) -> tuple[Array, Rigid]:
-    """Focal lengths (N,) mm, and the motions from the frames of the scans to the cameras."""
-    found = [camera(picture) for picture in people[list(PICTURE)].to_dict("records")]
-    place, yaw, pitch, focal = (np.array(values, float) for values in zip(*found, strict=True))
-    own = ~people["imgPath"].str.contains("|".join(CAMERAS)).to_numpy(bool)
-    turn = cameras.rotate_x(pitch) @ cameras.rotate_y(-yaw)
-    feet = cameras.unreal_to_opencv(people[["X", "Y", "Z"]].to_numpy(float))
-    rotation = turn @ cameras.rotate_y(people["Yaw"].to_numpy(float) - 90) @ FLIP
-    shift = feet - cameras.unreal_to_opencv(place) - own[:, None] * GROUND
-    return focal, Rigid(rotation, np.einsum("nij,nj->ni", turn, shift))
+def to_cameras(people: pd.DataFrame) -> Rigid:
+    """From the frames of the scans to the cameras of the pictures."""
+    yaw, cam_yaw, cam_pitch = people[["Yaw", "cam_yaw", "cam_pitch"]].to_numpy(float).T
+    place = cameras.unreal_to_opencv(people[["X", "Y", "Z"]].to_numpy(float))
+    cam = cameras.unreal_to_opencv(people["cam"].to_list())
+    ground = np.where(people["imgPath"].str.contains("|".join(CAMERAS)).to_numpy(bool)[:, None], 0, GROUND)
+    turn = cameras.rotate_x(cam_pitch) @ cameras.rotate_y(-cam_yaw)
+    rotation = turn @ cameras.rotate_y(yaw - 90) @ FLIP
+    return Rigid(rotation, np.einsum("nij,nj->ni", turn, place - cam - ground))
