@@ -68,7 +68,7 @@ RICH/
 )  # fmt: skip
 WOMEN = (9, 10, 12, 13, 16, 17, 18, 19, 21)
 GENDER = {str(number): "female" if number in WOMEN else "male" for number in range(22)}
-CAMERAS = (*"01234567", "10")  # 10 is in the hand, without calibration
+CAMERAS = tuple(map(str, range(20)))  # scenes have six to eight; 10 is in the hand, without calibration
 EXTENSIONS = (".bmp", ".png", ".jpg", ".jpeg")  # the last one that is there is taken
 CONTACT = ("none", "smpl")
 

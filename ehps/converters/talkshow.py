@@ -116,7 +116,6 @@ class TalkSHOW(Converter):
             raise
         except DataError as error:
             return no_instances({f"pickle that cannot be read ({error.what})": [unit.name]})
-        speaker, video, sequence = unit.data
         n = len(fit["transl"])
         taken = np.arange(0, n, choices.stride(self.options))
         rows = [f"{unit.name} frame {k}" for k in taken]
@@ -135,7 +134,7 @@ class TalkSHOW(Converter):
         moving["expression"] = fit["expression"][:, :10]
         body = smplx_params(gender="neutral", betas=np.tile(fit["betas"][:10], (n, 1)), **moving)[taken]
         if (legs := self.option("lower_body", LOWER_BODY)) == "reference":
-            body.body_pose[:, LEGS] = REFERENCE[speaker]
+            body.body_pose[:, LEGS] = REFERENCE[unit.data[0]]
         return Instances(
             image_path=[f"{folder}/{names[k]}" for k in taken],
             size=size,
@@ -143,8 +142,8 @@ class TalkSHOW(Converter):
             body=body,
             world_to_camera=Rigid(np.eye(3), fit["camera_transl"] * [-1, -1, 1]),
             meta={
-                "speaker": [speaker] * len(taken),
-                "sequence_name": [f"{video}/{sequence}"] * len(taken),
+                "speaker": [unit.data[0]] * len(taken),
+                "sequence_name": ["/".join(unit.data[1:])] * len(taken),
                 "track_id": [unit.name] * len(taken),
                 "frame_id": taken,
             },

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ehps.converters import certificate
-from ehps.humandata import schema
+from ehps.humandata import certificate, schema
 
 CONVERTERS = Path(schema.__file__).parents[1] / "converters"
 
