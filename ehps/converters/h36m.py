@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ehps.body import rigid
 from ehps.body.cameras import project
-from ehps.converters import choices, coco, neural_annot, studio
+from ehps.converters import choices, neural_annot, studio
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, no_instances
 
 Array = npt.NDArray[Any]
@@ -85,8 +85,8 @@ class H36M(Converter):
         return [unit for subject in SUBJECTS[self.split] for unit in self._subject(subject)]
 
     def _subject(self, subject: int) -> list[Unit]:
-        fits = neural_annot.stamp(self.root / "annotations", [self._file(subject, "SMPLX_NeuralAnnot").name])
-        return coco.units(self._file(subject, "data"), f"subject {subject}", fits)
+        beside = [self._file(subject, kind) for kind in ("camera", "joint_3d", "SMPLX_NeuralAnnot")]
+        return studio.units(self._file(subject, "data"), f"subject {subject}", beside)
 
     def read(self, unit: Unit) -> Instances:
         subject = int(unit.name.split()[1])

@@ -8,6 +8,7 @@ Source: Johnson and Everingham, CVPR 2011; Joo et al., 3DV 2021 (EFT).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -130,17 +131,17 @@ class LSPET(Converter):
         paths, release = self._pictures_of(path, len(joints))
         seen = joints[..., 2:] > 0 if joints.shape[2] == 3 else np.ones((*joints.shape[:2], 1))
         points = np.concatenate([joints[..., :2], seen], axis=2)
-        index = np.flatnonzero(points[..., 2].any(axis=1))
+        labelled = points[..., 2].any(axis=1)
         dropped: dict[str, list[str]] = {}
-        drop(dropped, "no labelled joint", (paths[i] for i in sorted({*range(len(paths))} - {*index.tolist()})))
+        drop(dropped, "no labelled joint", (paths[i] for i in np.flatnonzero(~labelled)))
+        asked = "fits=none was asked for" if "fits" in self.options else f"{FITS['train'][0]} is absent"
+        notes = [f"no fits ({asked}): keypoints and boxes only, of {release}"]
+        index, points = np.flatnonzero(labelled), points[labelled]
         if not len(index):
-            return no_instances(dropped)
-        rows = Instances([paths[i] for i in index], meta={"index": index}, dropped=dropped)
-        points = points[index]
+            return no_instances(dropped, notes)
+        rows = Instances([paths[i] for i in index], meta={"index": index}, dropped=dropped, notes=notes)
         self._forget_unannotated(points, rows.image_path)
         rows.keypoints2d = Keypoints(points, "lsp")
-        asked = "fits=none was asked for" if "fits" in self.options else f"{FITS['train'][0]} is absent"
-        rows.notes = [f"no fits ({asked}): keypoints and boxes only, of {release}"]
         return rows
 
     def _pictures_of(self, path: Path, count: int) -> tuple[list[str], str]:
@@ -152,7 +153,7 @@ class LSPET(Converter):
         """
         for place in (path.parent, path.parent / "images"):
             folder = "" if place == self.root else f"{place.relative_to(self.root).as_posix()}/"
-            if names := [name for name in raw.listing(place) if name.startswith("im") and name.endswith(".png")]:
+            if names := [name for name in raw.listing(place) if re.fullmatch(r"im\d+\.png", name)]:
                 if len(names) != count:
                     raise DataError(
                         f"has {count} entries, but there are {len(names)} png files to match them with in order",

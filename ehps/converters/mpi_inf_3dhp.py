@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ehps.body import rigid
 from ehps.body.cameras import project
-from ehps.converters import choices, coco, neural_annot, raw, studio
+from ehps.converters import choices, neural_annot, raw, studio
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.matlab import load_mat
 from ehps.errors import DataError
@@ -72,6 +72,7 @@ MPI_INF_3DHP/                            (or below data/)
 )
 POINTS = "mpi_inf_3dhp_test"
 JSON = "MPI-INF-3DHP_1k.json"
+WORLD, VIEWS = "MPI-INF-3DHP_joint_3d.json", "MPI-INF-3DHP_camera_1k.json"
 FITS = ["MPI-INF-3DHP_SMPLX_NeuralAnnot.json"]
 CAMERAS = tuple(map(str, range(14)))
 TEST_SET = "mpi_inf_3dhp_test_set/TS*/annot_data.mat"
@@ -93,7 +94,7 @@ class MPIINF3DHP(Converter):
             folder = raw.first_existing(self.root, (TEST_SET, f"*/{TEST_SET}")).parents[1]
             return [Unit(name, folder / name / "annot_data.mat") for name in SIZE]
         path = raw.first_existing(self.root, (f"data/{JSON}", JSON))
-        return coco.units(path, "all", neural_annot.stamp(path.parent, FITS))
+        return studio.units(path, "all", [path.with_name(name) for name in (*FITS, WORLD, VIEWS)])
 
     def read(self, unit: Unit) -> Instances:
         return self._test(unit) if self.split == "test" else self._train(unit)
@@ -105,7 +106,7 @@ class MPIINF3DHP(Converter):
         fits, notes = neural_annot.chosen_file(folder, FITS, self.options)
         found = studio.captured(
             unit,
-            folder / "MPI-INF-3DHP_joint_3d.json",
+            folder / WORLD,
             fits,
             wanted=lambda row: str(row["cam_idx"]) in numbers and row["frame_idx"] % step == 0,
             frame_of=lambda row: (str(row["subject_idx"]), str(row["seq_idx"]), str(row["frame_idx"])),
@@ -116,7 +117,7 @@ class MPIINF3DHP(Converter):
         if not found.rows:
             return no_instances(found.dropped)
         keys = [(str(row["subject_idx"]), str(row["seq_idx"]), str(row["cam_idx"])) for row in found.rows]
-        focal, centre, move = studio.cameras(folder / "MPI-INF-3DHP_camera_1k.json", keys, "focal", "princpt")
+        focal, centre, move = studio.cameras(folder / VIEWS, keys, "focal", "princpt")
         joints = rigid.apply(found.joints, move.rotation, move.translation)
         return Instances(
             image_path=found.image_path,

@@ -56,6 +56,11 @@ class Captured:
         return np.stack([self.column("height"), self.column("width")], axis=1)
 
 
+def units(path: Path, name: str, beside: Sequence[Path]) -> list[Unit]:
+    """Units of the rows in ``path``; what was made of other files ``beside`` it is not taken up again."""
+    return coco.units(path, name, [neural_annot.stamp(file.parent, [file.name]) for file in beside])
+
+
 def captured(
     unit: Unit,
     joints: Path,
@@ -64,7 +69,7 @@ def captured(
     frame_of: Callable[[Record], Keys],
     path_of: Callable[[Record], str],
 ) -> Captured:
-    """Rows of a unit of :mod:`ehps.converters.coco`.
+    """Rows of a unit of :func:`units`.
 
     Parameters
     ----------

@@ -235,6 +235,19 @@ def test_odd_rows_are_dropped_and_a_camera_that_is_not_there_is_named(
         run(own, tmp_path / "y.h5", body_models, split="test")
 
 
+def test_subjects_made_of_other_cameras_are_not_taken_up_again(own: Path, actors: Actors, tmp_path: Path) -> None:
+    truncate(path_of(own, 11, "data"))  # a second subject that fails, so that parts of the first stay
+    with edited(path_of(own, 9, "camera")) as cameras:
+        right = cameras["4"]["c"]
+        cameras["4"]["c"] = [0.0, 0.0]
+    with pytest.raises(DataError, match="subject11_data"):
+        run(own, tmp_path / "x.h5", None, split="test", options={"fits": "none"})
+    with edited(path_of(own, 9, "camera")) as cameras:
+        cameras["4"]["c"] = right
+    run(own, tmp_path / "x.h5", None, split="test", options={"fits": "none"}, skip_bad=True)
+    assert HumanData.open(tmp_path / "x.h5")["meta/principal_point"][0].tolist() == pytest.approx(right)
+
+
 # -- planted faults ---------------------------------------------------------------------------------------------
 
 
