@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.converters.base import DatasetCard, Keypoints
+from ehps.humandata.boxes import joints_inside
 from ehps.humandata.certificate import MEASURES, SUMMARISED, summary
 from ehps.humandata.keypoints import flip_order, mapping, part_indices
 
@@ -75,7 +76,7 @@ def measure(
         if own3d is not None:
             put("points3d_m", _distance(points3d, names, own3d, approximate))
     if points2d is not None and boxes is not None and size is not None:
-        put("joints_in_box", _in_box(points2d, boxes, size))
+        put("joints_in_box", joints_inside(points2d, boxes, size))
     put("two_routes_m", two_routes)
     put("betas_norm", None if betas is None else np.linalg.norm(betas, axis=1))
     put("height_m", heights)
@@ -120,15 +121,6 @@ def _mean(values: Array, usable: Array) -> Array:
     count = usable.sum(axis=1)
     total = np.where(usable, values, 0).sum(axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _in_box(points: Array, boxes: Array, size: Array) -> Array:
-    """Share of the joints seen in the image that lie in the box; NaN where none is in the image."""
-    x, y, seen = points[..., 0], points[..., 1], points[..., 2] > 0
-    seen = seen & (x >= 0) & (y >= 0) & (x <= size[:, 1:2]) & (y <= size[:, :1])
-    left, top, width, height = boxes[:, :4].T[:, :, None]
-    inside = (x >= left) & (x <= left + width) & (y >= top) & (y <= top + height)
-    return _mean(inside, seen)
 
 
 def _up(orient: Array) -> Array:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ehps.humandata.boxes import joints_inside
 from ehps.humandata.core import HumanData
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -18,6 +19,7 @@ Measure: TypeAlias = Callable[[HumanData], Array]
 PREFIX = "certificate/"
 MODELS = ("smplx", "smplh", "smpl")
 CHUNK = 20_000
+SIZE = ("meta/height", "meta/width")
 
 
 def measures_of(hd: HumanData) -> dict[str, Array]:
@@ -77,8 +79,10 @@ def _measurable(hd: HumanData) -> dict[str, Measure]:
     posed, projected = _first(hd, "keypoints3d"), _first(hd, "keypoints2d")
     if posed and hd[posed].shape[-1] == 4 and not hd.misc.get("kps3d_root_aligned", False):
         out["behind_camera"] = lambda part: _behind(part[posed])
-    if projected and "bbox_xywh" in hd:
-        out["joints_in_box"] = lambda part: _share_in_box(part[projected], part["bbox_xywh"])
+    if projected and all(name in hd for name in ("bbox_xywh", *SIZE)):
+        out["joints_in_box"] = lambda part: joints_inside(
+            part[projected], part["bbox_xywh"], np.stack([part[name] for name in SIZE], axis=1)
+        )
     return out
 
 
@@ -99,14 +103,6 @@ def _flat(values: Array) -> Array:
 
 def _behind(points: Array) -> Array:
     return np.asarray(((points[..., 2] <= 0) & (points[..., 3] > 0)).sum(axis=1))
-
-
-def _share_in_box(points: Array, boxes: Array) -> Array:
-    left, top, width, height = np.asarray(boxes, np.float64)[:, :4].T[:, :, None]
-    x, y, seen = points[..., 0], points[..., 1], points[..., 2] > 0
-    inside = seen & (x >= left) & (x <= left + width) & (y >= top) & (y <= top + height)
-    count = seen.sum(axis=1)
-    return np.where(count > 0, inside.sum(axis=1) / np.maximum(count, 1), np.nan)
 
 
 def _box_side(hd: HumanData) -> Array | None:

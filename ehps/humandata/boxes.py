@@ -17,6 +17,7 @@ from ehps.humandata.keypoints import Convention, part_indices
 
 Array: TypeAlias = npt.NDArray[Any]
 
+TOLERANCE = 1.0  # pixels that a box may reach beyond its image, and a point beyond its box: what float32 rounds
 BODY_SCALE = 1.2
 PART_SCALE = 1.0
 PART_COLUMNS = {
@@ -104,6 +105,28 @@ def clip(boxes: Array, size: npt.ArrayLike) -> Array:
     empty = ~(finite & (boxes[:, 2] > 0) & (boxes[:, 3] > 0))
     boxes[empty] = 0
     return boxes
+
+
+def joints_inside(points: Array, boxes: Array, size: npt.ArrayLike) -> Array:
+    """Share of the visible joints within the image that lie in the box, (N,) 0..1; NaN where no joint is in the image.
+
+    A joint within :data:`TOLERANCE` of the box counts as inside: the joint that a box ends at must not fall out of it
+    by the last bit of a float.
+
+    Parameters
+    ----------
+    points : (N, J, 3) x, y pixels and confidence.
+    boxes : (N, 4+) xywh, pixels.
+    size : (N, 2) or (2,) height and width of the images, pixels.
+    """
+    points, boxes = np.asarray(points, np.float64), np.asarray(boxes, np.float64)
+    width_height = _width_height(size, len(points))[:, None]
+    at = points[..., :2]
+    seen = (points[..., 2] > 0) & ((at >= 0) & (at <= width_height)).all(axis=2)
+    low = boxes[:, None, :2]
+    inside = ((at >= low - TOLERANCE) & (at <= low + boxes[:, None, 2:4] + TOLERANCE)).all(axis=2)
+    count = seen.sum(axis=1)
+    return np.where(count > 0, (inside & seen).sum(axis=1) / np.maximum(count, 1), np.nan)
 
 
 def iou(a: Array, b: Array) -> Array:

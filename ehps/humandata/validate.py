@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ehps.humandata import schema
+from ehps.humandata import boxes, schema
 from ehps.humandata.content import blocks
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
@@ -25,7 +25,6 @@ Fault = tuple[str, str, Any]  # column, what, (rows of the block,) bool
 GENDERS = ("male", "female", "neutral")
 LARGEST_ANGLE = 4 * np.pi  # of an axis-angle vector: fits wander past one turn, degrees go far beyond two
 FARTHEST = 1000.0  # metres
-BOX_TOLERANCE = 1.0  # pixels a box may reach beyond the image
 SHOWN = 5
 NO_ROWS = np.zeros(0, np.intp)
 
@@ -192,8 +191,8 @@ def _of_boxes(name: str, box: Any, block: HumanData) -> Iterator[Fault]:
     x, y, width, height = np.where(finite[:, None], box, 0)[:, :4].astype(np.float64).T
     yield name, "has a width or height below 0", there & ((width < 0) | (height < 0))
     if "meta/height" in block and "meta/width" in block:
-        outside = (np.minimum(x, y) < -BOX_TOLERANCE) | (x + width > block["meta/width"] + BOX_TOLERANCE)
-        outside |= y + height > block["meta/height"] + BOX_TOLERANCE
+        outside = (np.minimum(x, y) < -boxes.TOLERANCE) | (x + width > block["meta/width"] + boxes.TOLERANCE)
+        outside |= y + height > block["meta/height"] + boxes.TOLERANCE
         yield name, "reaches beyond the image", there & outside
 
 

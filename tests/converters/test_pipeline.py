@@ -88,7 +88,7 @@ def test_a_limit_takes_the_first_instances_and_reads_no_more(
     assert report.written == 6
     whole, six = HumanData.open(tmp_path / "all.h5"), HumanData.open(tmp_path / "six.h5")
     assert six["image_path"].tolist() == whole["image_path"].tolist()[:6]
-    np.testing.assert_array_equal(six["keypoints2d_smplx"], whole["keypoints2d_smplx"][:6])
+    np.testing.assert_allclose(six["keypoints2d_smplx"], whole["keypoints2d_smplx"][:6], rtol=1e-5, atol=1e-3)
     run(hall, tmp_path / "par.h5", body_models, limit=6, jobs=2)
     assert (tmp_path / "six.h5").read_bytes() == (tmp_path / "par.h5").read_bytes()
 

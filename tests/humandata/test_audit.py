@@ -139,6 +139,8 @@ def test_files_without_certificate_are_measured_here():
         {
             "image_path": [f"{i}.jpg" for i in range(n)],
             "bbox_xywh": np.full((n, 5), (10, 10, 50, 50, 1.0)),
+            "meta/height": np.full(n, 480, np.int32),
+            "meta/width": np.full(n, 640, np.int32),
             "keypoints2d_smplx": joints2d,
             "keypoints3d_smplx": joints3d,
             "smplx/betas": betas,

@@ -101,6 +101,15 @@ def test_scale_keeps_the_centre_and_the_confidence():
     np.testing.assert_allclose(boxes.scale(np.array([[10.0, 20, 30, 40, 0.5]]), 2), [[-5, 0, 60, 80, 0.5]])
 
 
+def test_a_joint_is_in_its_box_whatever_the_last_bit_of_the_edge():
+    points = np.array([[[10, 10, 1], [30, 30, 1], [45, 20, 1], [200, 5, 1], [15, 15, 0]]], float)
+    edges = np.array([[10, 10, 20, 20, 1]], np.float32)
+    for box in (edges, np.nextafter(edges, 0), np.nextafter(edges, 100)):
+        # of the five, one is hidden and one outside the image; two of the other three are in the box
+        assert boxes.joints_inside(points, box, (100, 100))[0] == pytest.approx(2 / 3)
+    assert np.isnan(boxes.joints_inside(points[:, 3:], edges, (100, 100))[0])
+
+
 def test_iou_of_all_pairs():
     a = np.array([[0, 0, 10, 10, 1], [0, 0, 0, 0, 0]])
     b = np.array([[0, 0, 10, 10, 1], [5, 0, 10, 10, 1], [20, 20, 1, 1, 1]])
