@@ -4,7 +4,7 @@
 
 Writes a COCO-style file of ``n`` people with the 133 points of COCO-WholeBody (about 5 kB a person; the real one has
 some 260,000), and reads all of it in two fresh processes: ``json.load``, as the loaders of this field do, and
-:mod:`ehps.converters.coco`. Printed are seconds, the most memory that a process held, and the ratios.
+:mod:`ehps.converters.readers.coco`. Printed are seconds, the most memory that a process held, and the ratios.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def whole(path: Path) -> int:
 
 
 def in_units(path: Path) -> int:
-    from ehps.converters import coco
+    from ehps.converters.readers import coco
 
     count = 0
     for unit in coco.units(path, "train"):

@@ -26,7 +26,7 @@ import numpy as np
 from humandata import peak_rss_mb
 from joints import ONE_CORE, folder_of_models
 
-from ehps.body.files import body_models_folder
+from ehps.body.model_folder import body_models_folder
 from ehps.converters.pipeline import convert
 from ehps.demo.raw import bedlam
 from ehps.demo.raw.stage import Look

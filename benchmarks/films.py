@@ -18,12 +18,12 @@ from typing import Any
 import av
 import numpy as np
 
-from ehps.converters import frames
+from ehps.converters.readers import videos
 
 RATE, CUT_RATE, KEY_EVERY, SECONDS = 25, 30, 125, 10
 HEIGHT, WIDTH = 360, 640
 REPEATS = 3
-WAYS = {"from the key frame": frames.SEEK_FROM, "from the start": math.inf}
+WAYS = {"from the key frame": videos.SEEK_FROM, "from the start": math.inf}
 
 
 def write_film(path: Path, minutes: float) -> None:
@@ -41,9 +41,9 @@ def cut(film: Path, folder: Path, minutes: float, seek_from: float) -> tuple[flo
     """Seconds that the last sequence of the film takes, and its files."""
     last = round(60 * minutes * CUT_RATE)
     names = [f"{k:06d}.jpg" for k in range(last - SECONDS * CUT_RATE, last)]
-    frames.SEEK_FROM = seek_from  # type: ignore[assignment]
+    videos.SEEK_FROM = seek_from  # type: ignore[assignment]
     begin = time.perf_counter()
-    frames.extract(film, names, folder, fps=CUT_RATE)
+    videos.extract(film, names, folder, fps=CUT_RATE)
     return time.perf_counter() - begin, {path.name: path.read_bytes() for path in folder.iterdir()}
 
 

@@ -26,8 +26,9 @@ from typing import Any
 
 import numpy as np
 
-from ehps.humandata import HumanData, Passport, h5, npz
+from ehps.humandata import HumanData, Passport
 from ehps.humandata.keypoints import names
+from ehps.humandata.storage import h5, npz
 
 PART = 25_000
 ROWS = 20_000

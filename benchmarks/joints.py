@@ -24,8 +24,8 @@ import numpy as np
 import smplx
 import torch
 
-from ehps.body.files import BodyModels, body_models_folder
 from ehps.body.joints import FastJoints
+from ehps.body.model_folder import BodyModels, body_models_folder
 from ehps.body.params import BodyParams
 from ehps.body.standin import write_standin
 from ehps.body.topology import TOPOLOGY

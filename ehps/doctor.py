@@ -15,7 +15,7 @@ from ehps.errors import EhpsError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ehps.body.files import BodyModels, Found
+    from ehps.body.model_folder import BodyModels, Found
 
 Row = tuple[str, str, str, str]
 
@@ -49,7 +49,7 @@ def datasets(disk: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from ehps.converters.survey import only_by_name, survey
+    from ehps.converters.disk_survey import only_by_name, survey
 
     return pd.DataFrame(
         [
@@ -110,7 +110,7 @@ def _package(name: str, remedy: str) -> Row:
 
 
 def _bodies(given: Path | None) -> list[Row]:
-    from ehps.body.files import ENVIRONMENT, BodyModels, body_models_folder
+    from ehps.body.model_folder import ENVIRONMENT, BodyModels, body_models_folder
 
     folder = body_models_folder(given)
     if folder is None:

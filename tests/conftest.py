@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from ehps.body.files import ENVIRONMENT
-from ehps.body.people import BodySet
+from ehps.body.bodies import BodySet
+from ehps.body.model_folder import ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
@@ -24,7 +24,7 @@ def body_models() -> Path:
     from ehps.body.standin import write_standin
 
     code = hashlib.sha256()
-    for source in sorted((ROOT / "ehps" / "body").glob("standin*.py")):
+    for source in sorted((ROOT / "ehps" / "body" / "standin").rglob("*.py")):
         code.update(source.read_bytes())
     folder = CACHE / f"standin-{code.hexdigest()[:16]}"
     CACHE.mkdir(exist_ok=True)

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from ehps import atomic
 from ehps.cli import main
 from ehps.demo.raw import bedlam
 from ehps.demo.raw.stage import Look
-from ehps.humandata import HumanData, atomic
+from ehps.humandata import HumanData
 from tests.raw import mscoco
 from tests.raw.checks import truncate
 from tests.raw.walks import ROWS, SEQUENCES, edited_sequence, sequence, write_walks

@@ -18,8 +18,8 @@ from click.testing import CliRunner, Result
 
 import ehps
 from ehps.analysis import attributes
-from ehps.benchmark import protocols
-from ehps.benchmark.runs import Run
+from ehps.benchmark.protocols import catalogue
+from ehps.benchmark.suites.runs import Run
 from ehps.cli import main
 from ehps.demo.raw import ehf
 from ehps.demo.raw.stage import Look
@@ -398,12 +398,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run.note(train_set=name, model="tiny")
         (run.folder / "train.jsonl").write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0}\n')
         for test_set, protocol in TESTS.items():
-            part, metric = protocols.get(protocol).primary
+            part, metric = catalogue.get(protocol).primary
             values = level + rng.normal(0, 5, 12)
             errors = pd.DataFrame({"truth_row": range(12), "image_path": "a.jpg", "part": part, "metric": metric,
                                    "sequence": [f"s{i % 4}" for i in range(12)], "value": values})  # fmt: skip
             line = {"part": part, "metric": metric, "value": values.mean(), "unit": "mm", "n": 12, "skipped": 0}
-            definition = protocols.get(protocol).to_dict()
+            definition = catalogue.get(protocol).to_dict()
             cell = {"test_set": test_set, "protocol": protocol, "definition": definition, "metrics": [line], "key": ""}
             run.store(cell, errors)
     return folder

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
-from ehps.benchmark import protocols
-from ehps.benchmark.suite import Suite
+from ehps.benchmark.protocols import catalogue
+from ehps.benchmark.suites.matrix import Suite
 from ehps.cli import main
 from ehps.humandata import schema
 from ehps.humandata.passport import Passport
@@ -42,7 +42,7 @@ def test_the_table_of_columns_is_that_of_the_schema() -> None:
 
 
 def test_the_table_of_protocols_is_that_of_the_code() -> None:
-    assert protocols.table_markdown() in text("benchmark.md"), "paste what protocols.table_markdown() returns"
+    assert catalogue.table_markdown() in text("benchmark.md"), "paste what protocols.table_markdown() returns"
 
 
 def test_the_table_of_the_passport_has_every_field() -> None:

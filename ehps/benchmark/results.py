@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ehps.benchmark.protocols import Protocol, same
-from ehps.benchmark.runs import METRICS, Run
+from ehps.benchmark.protocols.catalogue import Protocol, same
+from ehps.benchmark.suites.runs import METRICS, Run
 from ehps.errors import DataError, UsageError
 
 COLUMNS = ("train_set", "test_set", "model", "protocol", "part", "metric", "value", "n")

@@ -1,0 +1,1 @@
+"""SMPL-X, SMPL-H and SMPL: model files, parameters, fast joints, meshes, rotations, cameras."""

@@ -238,7 +238,7 @@ def rotate90(
     Returns
     -------
     focal, principal_point, (height, width) of the turned image, and the (3, 3) rotation to apply to points
-    and body parameters (with :func:`ehps.body.rigid.to_camera` and no translation).
+    and body parameters (with :func:`ehps.body.rigid_motion.to_camera` and no translation).
     """
     focal, center = np.asarray(focal, np.float64), np.asarray(principal_point, np.float64)
     turn = np.eye(3)

@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ehps.body.files import BodyModel
-from ehps.body.fold import YAW_LIMIT, Folded, Maps, fitting_columns, fold, hands_mean, needed_vertices
+from ehps.body.folding import YAW_LIMIT, Folded, Maps, fitting_columns, fold, hands_mean, needed_vertices
 from ehps.body.hands import expand
+from ehps.body.model_folder import BodyModel
 from ehps.body.params import BodyParams
 from ehps.body.topology import NAMES, NECK_CHAIN, TOPOLOGY
 from ehps.errors import BodyModelError
@@ -36,7 +36,7 @@ class FastJoints:
 
     Parameters
     ----------
-    model : what :func:`ehps.body.files.read_model` returns; it is folded here and not kept.
+    model : what :func:`ehps.body.model_folder.read_model` returns; it is folded here and not kept.
     kid_template : optional (V, 3) centred child template, needed for parameters with ``betas_extra``.
     """
 

@@ -39,7 +39,7 @@ main.add_command(analysis)
 @click.option("--seed", default=0, show_default=True)
 def demo(out: Path, seed: int) -> None:
     """Everything, end to end, on generated data."""
-    from ehps.demo.run import run
+    from ehps.demo.end_to_end import run
 
     run(out, seed=seed)
 
@@ -50,7 +50,7 @@ def demo(out: Path, seed: int) -> None:
 def datasets(dataset: str | None, as_json: bool) -> None:
     """The datasets, or one of them with its raw layout."""
     from ehps.converters import cards
-    from ehps.tables import show
+    from ehps.terminal import show
 
     if dataset is None:
         table = cards.overview()
@@ -99,7 +99,7 @@ def doctor(disk: Path | None, body_models: Path | None, as_json: bool) -> None:
     With DISK: which raw datasets lie there, complete, in part or in a wrong variant, and how to convert them.
     """
     from ehps import doctor as examination
-    from ehps.tables import show
+    from ehps.terminal import show
 
     if disk is None:
         show(examination.examine(body_models), json=as_json)

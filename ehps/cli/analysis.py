@@ -72,7 +72,7 @@ def with_ranks(ranked: pd.DataFrame, results: Path | None) -> pd.DataFrame:
 
 def save_and_print(frame: pd.DataFrame, out: Path | None, as_json: bool, digits: int = 1) -> None:
     from ehps.analysis import tables
-    from ehps.tables import show
+    from ehps.terminal import show
 
     if out is not None:
         tables.write(frame, out)
@@ -88,7 +88,7 @@ def save_and_print(frame: pd.DataFrame, out: Path | None, as_json: bool, digits:
 def rank(results: Path | None, model: str | None, benchmarks: str, out: Path | None, as_json: bool) -> None:
     """Training sets by mean primary error."""
     from ehps.analysis import ranking, tables
-    from ehps.tables import show
+    from ehps.terminal import show
 
     ranked = ranking_of(results, model, benchmarks)
     shown = ranking.presentable(ranked)
@@ -114,8 +114,8 @@ def factors(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Rank against size, scene, kind of annotation and others."""
-    from ehps.analysis import factors as study
     from ehps.analysis import figures
+    from ehps.analysis import rank_factors as study
     from ehps.converters import registry
 
     ranked = with_ranks(ranking_of(results, model, benchmarks), results)
@@ -191,7 +191,7 @@ def select(
     And how many instances of each; from their ranks and from how unlike each other they are.
     """
     from ehps.analysis import attributes as study
-    from ehps.analysis.select import select as choose
+    from ehps.analysis.selection import select as choose
     from ehps.humandata import HumanData
 
     ranked = with_ranks(ranking_of(results, model, benchmarks), results)
@@ -222,10 +222,10 @@ def report(
 ) -> None:  # fmt: skip
     """One self-contained HTML page with all of it."""
     from ehps.analysis import attributes as study
-    from ehps.analysis import factors, published, ranking
+    from ehps.analysis import published, rank_factors, ranking
     from ehps.analysis.curves import LOG, read_curves
-    from ehps.analysis.report import ReportInputs
-    from ehps.analysis.report import report as write
+    from ehps.analysis.html_report import ReportInputs
+    from ehps.analysis.html_report import report as write
     from ehps.benchmark import results as runs
     from ehps.converters import registry
 
@@ -239,7 +239,7 @@ def report(
         ranked=ranked,
         comparison=ranking.compare(ranked, published.single_dataset_ranks()) if comparable else None,
         results=runs.load(results),
-        attributes=factors.card_attributes(registry.cards()),
+        attributes=rank_factors.card_attributes(registry.cards()),
         samples=samples,
         embeddings={name: study.embed(samples, name) for name in present},
         conversions=reports,

@@ -42,8 +42,8 @@ def train(
     **settings: Any,
 ) -> None:
     """Train one model on the HumanData file DATA."""
-    from ehps.benchmark.evaluate import train_cell
-    from ehps.benchmark.specs import SetSpec, TrainConfig
+    from ehps.benchmark.suites.evaluation import train_cell
+    from ehps.benchmark.suites.specs import SetSpec, TrainConfig
 
     spec = SetSpec(data, images or data.parent, interval)
     run = train_cell(out, name or data.stem, spec, TrainConfig(**settings), bodies(body_models))
@@ -66,10 +66,10 @@ def evaluate(
     """Test the model of run folder RUN on the HumanData file DATA."""
     import pandas as pd
 
-    from ehps.benchmark.evaluate import evaluate as test
-    from ehps.benchmark.score import printed
-    from ehps.benchmark.specs import SetSpec
-    from ehps.tables import show
+    from ehps.benchmark.protocols.scoring import printed
+    from ehps.benchmark.suites.evaluation import evaluate as test
+    from ehps.benchmark.suites.specs import SetSpec
+    from ehps.terminal import show
 
     spec = SetSpec(data, images or data.parent, protocol=protocol)
     score = test(run, name or data.stem, spec, bodies(body_models), checkpoint=checkpoint)
@@ -89,8 +89,8 @@ def run_suite(suite: Path, out: Path, body_models: Path | None, as_json: bool) -
 
     SUITE is a yaml file; see docs/benchmark.md. What is there already is not computed again.
     """
-    from ehps.benchmark import suite as suites
-    from ehps.tables import show
+    from ehps.benchmark.suites import matrix as suites
+    from ehps.terminal import show
 
     wanted = suites.load_suite(suite)
     state = suites.run_suite(wanted, out, body_models=bodies(body_models or wanted.body_models))
@@ -104,15 +104,15 @@ def run_suite(suite: Path, out: Path, body_models: Path | None, as_json: bool) -
 @as_json
 def status(folder: Path, as_json: bool) -> None:
     """What of a suite is done, failed, or missing."""
-    from ehps.benchmark import suite
-    from ehps.tables import show
+    from ehps.benchmark.suites import matrix
+    from ehps.terminal import show
 
-    show(suite.status(folder), json=as_json)
+    show(matrix.status(folder), json=as_json)
 
 
 def bodies(folder: Path | None) -> Any:
     """The body models in ``folder``, which must be given."""
-    from ehps.body.files import BodyModels, body_models_folder
+    from ehps.body.model_folder import BodyModels, body_models_folder
 
     found = body_models_folder(folder)
     if found is None:

@@ -46,7 +46,7 @@ def info(hd: HumanData, as_json: bool) -> None:
     import pandas as pd
 
     from ehps.humandata.operations import info as facts_of
-    from ehps.tables import show
+    from ehps.terminal import show
 
     facts = facts_of(hd)
     if as_json:
@@ -70,7 +70,7 @@ def validate(hd: HumanData, as_json: bool) -> None:
     """
     import pandas as pd
 
-    from ehps.tables import show
+    from ehps.terminal import show
 
     problems = hd.validate()
     if as_json or problems:
@@ -96,7 +96,7 @@ def audit(
     import pandas as pd
 
     from ehps.humandata.audit import audit as run
-    from ehps.tables import show
+    from ehps.terminal import show
 
     found = run(hd, root, out, {k: number(v) for k, v in pairs(limits).items()}, worst=worst)
     if as_json:
@@ -123,7 +123,7 @@ def audit(
 @opened
 def view(hd: HumanData, root: Path, out: Path, n: int, rows: str | None, seed: int, columns: str | None) -> None:
     """Draw instances of FILE on their photographs."""
-    from ehps.humandata.view import view as draw
+    from ehps.humandata.drawing.overlays import view as draw
 
     wanted = None if rows is None else [int(number(row)) for row in rows.split(",")]
     pages = draw(hd, root, out, rows=wanted, n=n, seed=seed, columns=columns.split(",") if columns else None)
@@ -161,8 +161,8 @@ def export(hd: HumanData, target: str | None, out: Path, body_models: Path | Non
 
 def with_hands_for(hd: HumanData, target: str, body_models: Path | None) -> HumanData:
     """``hd`` with absolute or relative hand poses, as ``target`` takes them; unchanged without body models."""
-    from ehps.body.convert import with_hand_mean
-    from ehps.body.files import BodyModels, body_models_folder
+    from ehps.body.model_folder import BodyModels, body_models_folder
+    from ehps.body.variants import with_hand_mean
     from ehps.humandata.export import recipe_for
 
     wanted = recipe_for(hd, target).flat_hand_mean

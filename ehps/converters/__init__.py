@@ -1,0 +1,1 @@
+"""From raw datasets to HumanData: the contract of a converter here; datasets, readers and the pipeline below."""

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ehps.body.files import BodyModels, kid_template
+from ehps.body.bodies import BodySet, groups
 from ehps.body.hands import expand
 from ehps.body.helper_files import find_helper
+from ehps.body.model_folder import BodyModels, kid_template
 from ehps.body.params import BodyParams
-from ehps.body.people import BodySet, groups
-from ehps.body.personal import Personal, personal
+from ehps.body.personal_templates import Personal, personal
 from ehps.body.topology import GENDERS, NAMES, TOPOLOGY
 from ehps.errors import BodyModelError
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 INDEX = """# Datasets
 
-One page each, written by `python -m ehps.converters.cards` from the cards in `ehps/converters/`. The same is shown by
-`ehps datasets ID`. The first split is the default.
+One page each, written by `python -m ehps.converters.cards` from the cards in `ehps/converters/datasets/`. The same is
+shown by `ehps datasets ID`. The first split is the default.
 
 | dataset | id | splits | annotation | data | scene | converts |
 |---|---|---|---|---|---|---|

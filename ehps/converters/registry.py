@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
-from ehps import converters
+from ehps.converters import datasets
 from ehps.converters.base import Converter, DatasetCard
 from ehps.errors import UsageError
 
@@ -95,8 +95,8 @@ def _all() -> dict[str, tuple[DatasetCard, type[Converter] | None]]:
 
 
 def _modules() -> Iterator[ModuleType]:
-    for info in pkgutil.iter_modules(converters.__path__):
-        yield importlib.import_module(f"{converters.__name__}.{info.name}")
+    for info in pkgutil.iter_modules(datasets.__path__):
+        yield importlib.import_module(f"{datasets.__name__}.{info.name}")
 
 
 def _plugins() -> Iterator[tuple[str, type[Converter]]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ehps.body.standin_regions import REGIONS
+from ehps.body.standin.regions import REGIONS
 
 Array = npt.NDArray[Any]
 
@@ -58,8 +58,8 @@ def regions(weights: Array, template: Array) -> Array:
 
 def standin_regions(weights: Array) -> Array | None:
     """The stand-in's own table, None when these are not the stand-in's skinning weights."""
-    from ehps.body.standin import kind_weights
-    from ehps.body.standin_mesh import make_mesh
+    from ehps.body.standin.model_files import kind_weights
+    from ehps.body.standin.vertex_order import make_mesh
 
     kind = {55: "smplx", 52: "smplh", 24: "smpl"}[weights.shape[1]]
     mesh = make_mesh(kind)

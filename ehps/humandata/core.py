@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.errors import DataError, UsageError
-from ehps.humandata import certificate as certificates
 from ehps.humandata import passport as passports
-from ehps.humandata.mapping import MappedFile, Picked, file_of, pack, unpack
+from ehps.humandata import quality as certificates
+from ehps.humandata.memory_map import MappedFile, Picked, file_of, pack, unpack
 from ehps.humandata.passport import Passport
 from ehps.humandata.schema import TEXT, field
 from ehps.humandata.strings import Strings
@@ -20,7 +20,7 @@ from ehps.humandata.strings import Strings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ehps.humandata.validate import Problem
+    from ehps.humandata.validation import Problem
 
 Array: TypeAlias = npt.NDArray[Any]
 Column: TypeAlias = Array | Strings
@@ -263,7 +263,7 @@ class HumanData:
 
     def validate(self) -> list[Problem]:
         """Everything that contradicts the schema; empty when the file is sound."""
-        from ehps.humandata.validate import problems
+        from ehps.humandata.validation import problems
 
         return problems(self)
 
@@ -272,7 +272,7 @@ class HumanData:
 
         Without ``columns``: everything but keypoints and body parameters.
         """
-        from ehps.humandata.frame import to_frame
+        from ehps.humandata.dataframe import to_frame
 
         return to_frame(self, columns)
 
@@ -307,11 +307,11 @@ def as_column(value: Column | list[str] | Sequence[Any], name: str = "") -> Colu
 def _storage(path: str | Path) -> Any:
     suffix = Path(path).suffix.lower()
     if suffix == ".h5":
-        from ehps.humandata import h5
+        from ehps.humandata.storage import h5
 
         return h5
     if suffix == ".npz":
-        from ehps.humandata import npz
+        from ehps.humandata.storage import npz
 
         return npz
     raise UsageError("a HumanData file ends in .h5 or .npz", path=path)

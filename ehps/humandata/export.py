@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.errors import DataError, UsageError
-from ehps.humandata import export_tables, npz
+from ehps.humandata import export_tables
 from ehps.humandata.core import HumanData
 from ehps.humandata.export_tables import OWN_FILES, TALKSHOW_SPEAKERS, Recipe
+from ehps.humandata.storage import npz
 from ehps.humandata.strings import Strings
 
 Array = npt.NDArray[Any]
@@ -55,7 +56,7 @@ def export_for(hd: HumanData, target: str, folder: str | Path) -> list[Path]:
 
     The rows, boxes and keypoints stay as they are. Betas have ten columns; hand poses are taken as they are and the
     file says in ``misc["flat_hand_mean"]`` which they are, so they must already be what the program assumes (it may
-    subtract the mean hand itself): :func:`recipe_for` tells, ``ehps.body.convert.with_hand_mean`` converts.
+    subtract the mean hand itself): :func:`recipe_for` tells, ``ehps.body.variants.with_hand_mean`` converts.
 
     Parameters
     ----------
@@ -128,7 +129,7 @@ def _check_hands(hd: HumanData, program: str, recipe: Recipe) -> None:
         fix="state flat_hand_mean in its passport"
         if stated is None
         else "pass --body-models DIR, which converts them "
-        f"(in Python: ehps.body.convert.with_hand_mean(hd, {recipe.flat_hand_mean}, models))",
+        f"(in Python: ehps.body.variants.with_hand_mean(hd, {recipe.flat_hand_mean}, models))",
     )
 
 

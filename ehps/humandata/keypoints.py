@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.errors import DataError, UsageError
-from ehps.humandata import skeleton
+from ehps.humandata.drawing import skeleton
 
 Array: TypeAlias = npt.NDArray[Any]
 Indices: TypeAlias = npt.NDArray[np.intp]

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from ehps.errors import DataError, UsageError
-from ehps.humandata import certificate as certificates
-from ehps.humandata import h5, schema
 from ehps.humandata import passport as passports
+from ehps.humandata import quality as certificates
+from ehps.humandata import schema
 from ehps.humandata.core import HumanData
-from ehps.humandata.identity import rows_with_ids
+from ehps.humandata.instance_ids import rows_with_ids
+from ehps.humandata.storage import h5
 from ehps.humandata.strings import Strings
 
 
@@ -86,7 +87,7 @@ def exclude(hd: HumanData, entries: Iterable[Mapping[str, str]], dataset: str | 
 
     Parameters
     ----------
-    entries : with ``dataset`` and ``id`` (see :mod:`ehps.humandata.identity`), as an audit writes them. Entries of
+    entries : with ``dataset`` and ``id`` (see :mod:`ehps.humandata.instance_ids`), as an audit writes them. Entries of
         other datasets and rows that are not in the file are passed over; one without ``dataset`` is of any.
     dataset : of the rows; by default what ``meta/dataset`` or the passport says.
 
@@ -167,7 +168,7 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
     if suffix == ".h5":
         h5.join(paths, out, passport=passport, misc=misc, certificate=summary, columns=columns)
     elif suffix == ".npz":
-        from ehps.humandata import npz
+        from ehps.humandata.storage import npz
 
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:

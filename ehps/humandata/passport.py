@@ -80,7 +80,7 @@ def merge(passports: Sequence[Passport]) -> Passport:
             if a != b:
                 raise PassportError(
                     f"{first.dataset} and {other.dataset} differ in {name}: {a!r} and {b!r}",
-                    fix=f"convert one of them first (ehps.body.convert), or leave the {name} columns out",
+                    fix=f"convert one of them first (ehps.body.variants), or leave the {name} columns out",
                 )
 
     def joined(name: str) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from ehps.body.files import BodyModels
+from ehps.body.bodies import BodySet
+from ehps.body.model_folder import BodyModels
 from ehps.body.params import BodyParams, smplx_params
-from ehps.body.people import BodySet
 from ehps.humandata import keypoints
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport

@@ -12,10 +12,10 @@ import pytest
 import smplx
 import torch
 
-from ehps.body.files import BodyModels, read_model
+from ehps.body.bodies import BodySet
 from ehps.body.joints import FastJoints, contour_rows
+from ehps.body.model_folder import BodyModels, read_model
 from ehps.body.params import BodyParams
-from ehps.body.people import BodySet
 from ehps.body.topology import TOPOLOGY
 from ehps.body.torch_joints import TorchJoints
 from ehps.body.torch_joints import contour_rows as torch_contour_rows

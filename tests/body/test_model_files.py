@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from ehps.body.files import (
+from ehps.body.model_folder import (
     BodyModels,
     body_models_folder,
     extra_regressor,

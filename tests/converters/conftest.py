@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fake_dataset import write_hall
 
-from ehps.body.people import BodySet
+from ehps.body.bodies import BodySet
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from ehps.body.bodies import BodySet
 from ehps.body.params import BodyParams, smplx_params
-from ehps.body.people import BodySet
-from ehps.converters import raw
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop
+from ehps.converters.readers import raw_files
 from ehps.humandata.keypoints import flip_order
 
 HEIGHT, WIDTH = 240, 320
@@ -55,7 +55,7 @@ class Hall(Converter):
 
     def read(self, unit: Unit) -> Instances:
         time.sleep(float(self.options.get("sleep", 0)))
-        data = raw.load_npz(unit.path)
+        data = raw_files.load_npz(unit.path)
         n = len(data["betas"])
         body = params_of(data)
         rows = Instances(

@@ -8,7 +8,7 @@ from fake_dataset import CARD
 
 from ehps.converters import layout, registry
 from ehps.converters.base import Converter
-from ehps.converters.images import ImageIndex, image_size
+from ehps.converters.readers.images import ImageIndex, image_size
 from ehps.errors import DataError, UsageError
 
 

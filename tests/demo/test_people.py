@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from ehps.body.files import BodyModels
-from ehps.body.people import BodySet
+from ehps.body.bodies import BodySet
+from ehps.body.model_folder import BodyModels
 from ehps.demo.backgrounds import KINDS, background
 from ehps.demo.clothing import SURFACES, dress, regions
 from ehps.demo.people import STYLES, motion, random_people

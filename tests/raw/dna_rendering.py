@@ -176,7 +176,7 @@ def _write_camera(file: h5py.File, camera: int, view: View, to_world: Array, poi
 def _paint(world: Cast, back: Array, view: View, models: Path, rng: np.random.Generator) -> list[Array]:
     """What a camera sees, bent by its lens."""
     from ehps.demo.clothing import dress
-    from ehps.demo.render import render
+    from ehps.demo.rasteriser import render
 
     triangles, region = stage.surface(models, "smplx")
     colours = dress(np.random.default_rng(1), region)[None]

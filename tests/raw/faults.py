@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ehps.body import rigid
+from ehps.body import rigid_motion
+from ehps.body.bodies import BodySet
 from ehps.body.params import BodyParams
-from ehps.body.people import BodySet
 from ehps.converters.base import Converter, Instances, Unit
 from ehps.humandata.keypoints import flip_order
 
@@ -52,7 +52,7 @@ def pelvis_forgotten(rows: Instances) -> None:
     assert move is not None
     n = len(rows)
     rotation = np.broadcast_to(move.rotation, (n, 3, 3))
-    rows.body = rigid.to_camera(body, rotation, move.translation, np.zeros((n, 3)))
+    rows.body = rigid_motion.to_camera(body, rotation, move.translation, np.zeros((n, 3)))
     rows.world_to_camera = None
 
 
@@ -64,7 +64,7 @@ def pelvis_of_the_neutral_model(models: Path) -> Fault:
         assert move is not None
         neutral = body.with_(gender=np.full(len(rows), "neutral", object))
         pelvis = BodySet(models).rest_pelvis(neutral)
-        rows.body = rigid.to_camera(body, move.rotation, move.translation, pelvis)
+        rows.body = rigid_motion.to_camera(body, move.rotation, move.translation, pelvis)
         rows.world_to_camera = None
 
     return fault

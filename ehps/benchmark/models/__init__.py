@@ -1,7 +1,7 @@
 """The models: name -> plain PyTorch module.
 
 A model is an ``nn.Module`` that takes (N, 3, h, w) RGB in [0, 1] and returns a
-:class:`~ehps.benchmark.models.base.Prediction`. It says what it wants to see: ``input_size`` (h, w) and
+:class:`~ehps.benchmark.models.outputs.Prediction`. It says what it wants to see: ``input_size`` (h, w) and
 ``antialias`` (whether large pictures are averaged down instead of sampled).
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from ehps.benchmark.models.base import CAMERA, Prediction, VirtualCamera
+from ehps.benchmark.models.outputs import CAMERA, Prediction, VirtualCamera
 from ehps.errors import UsageError
 
 __all__ = ["CAMERA", "Prediction", "VirtualCamera", "build", "names", "register"]

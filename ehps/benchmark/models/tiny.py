@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ehps.benchmark import rotations
-from ehps.benchmark.models.base import CAMERA, Prediction
+from ehps.benchmark.models.outputs import CAMERA, Prediction
+from ehps.benchmark.training import rotations_6d
 
 # token -> numbers read from it
 TASKS = {"root": 6, "body": 126, "left_hand": 90, "right_hand": 90, "face": 16, "shape": 10, "camera": 3}
@@ -105,7 +105,7 @@ class TinyViT(nn.Module):
         out = {name: self.heads[name](x[:, i]) for i, name in enumerate(TASKS)}
 
         def matrices(values: Tensor) -> Tensor:
-            return rotations.from_6d(values.reshape(n, -1, 6))
+            return rotations_6d.from_6d(values.reshape(n, -1, 6))
 
         return Prediction(
             global_orient=matrices(out["root"])[:, 0],

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ehps.body.params import BodyParams
-from ehps.converters import agora_tables
 from ehps.converters.base import Rigid
+from ehps.converters.datasets import agora_tables
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
 from ehps.demo.raw.stage import Look, Truth, View

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ehps.converters.ehf import CAMERA, SCANNER_TO_CAMERA
+from ehps.converters.datasets.ehf import CAMERA, SCANNER_TO_CAMERA
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
 from ehps.demo.raw.stage import Look, Truth, View

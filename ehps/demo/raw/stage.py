@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from ehps.body.bodies import groups
 from ehps.body.helper_files import find_helper
 from ehps.body.params import BodyParams
-from ehps.body.people import groups
 from ehps.converters.base import Rigid
 from ehps.errors import DataError
 
@@ -299,7 +299,7 @@ def paint(
 
     from ehps.demo.backgrounds import background
     from ehps.demo.clothing import dress
-    from ehps.demo.render import render
+    from ehps.demo.rasteriser import render
 
     triangles, region = surface(models, people.params.kind)
     size = (view.height, view.width)

@@ -1,0 +1,114 @@
+"""One HTML page that puts the results together: no other files, nothing loaded from elsewhere.
+
+Every part of :class:`ReportInputs` is optional; the page says at its end what was not given. Numbers come from the
+frames as they are; nothing is filled in.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ehps.analysis import curves, figures, report_sections
+from ehps.analysis.benchmarks import MPE_BENCHMARKS
+from ehps.analysis.published import dataset_name
+from ehps.analysis.ranking import benchmarks_of
+from ehps.analysis.report_inputs import ReportInputs
+from ehps.errors import EhpsError
+
+__all__ = ["ReportInputs", "content", "report", "summary"]
+
+
+def report(inputs: ReportInputs, out: Path) -> Path:
+    """Write the page to ``out`` and return its path.
+
+    Raises
+    ------
+    DataError : a conversion report or picture that was given cannot be read.
+    """
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError as error:
+        raise EhpsError("jinja2 is not installed", fix="pip install 'ehps[analysis]'") from error
+    template = (files("ehps.analysis") / "templates" / "report.html").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    out = Path(out)
+    out.write_text(environment.from_string(template).render(content(inputs)), encoding="utf-8")
+    return out
+
+
+def content(inputs: ReportInputs) -> dict[str, Any]:
+    """What the template is filled with: one entry a section, None for those without inputs."""
+    parts = {
+        "ranking": report_sections.ranking(inputs),
+        "benchmarks": report_sections.benchmarks(inputs),
+        "factors": report_sections.factors(inputs),
+        "embedding": report_sections.embedding(inputs),
+        "coverage": report_sections.coverage(inputs),
+        "selection": report_sections.selection(inputs),
+        "conversions": report_sections.conversions(inputs),
+        "training": None
+        if inputs.training is None
+        else report_sections.svg(curves.figure(inputs.training), "training"),
+        "overlays": [(text, figures.data_uri(picture, width=1000)) for text, picture in inputs.overlays] or None,
+        "protocols": report_sections.protocols(inputs),
+        "manifests": {
+            name: json.dumps(m, indent=1, sort_keys=True, default=str) for name, m in inputs.manifests.items()
+        }
+        or None,
+    }
+    absent = [name for name, section in parts.items() if section is None]
+    return {
+        "title": inputs.title,
+        "date": inputs.date,
+        "summary": summary(inputs),
+        "tiles": report_sections.tiles(inputs),
+        "notes": list(inputs.notes),
+        "versions": report_sections.versions(),
+        "absent": absent,
+        **parts,
+    }
+
+
+def summary(inputs: ReportInputs) -> list[str]:
+    """The findings in a few sentences, from the numbers given."""
+    ranked = inputs.ranked
+    if ranked is None:
+        return []
+    if "mpe" not in ranked:
+        text = f"A ranking of {len(ranked)} training sets, without the errors behind it."
+        unsure = int((~ranked["confirmed"]).sum()) if "confirmed" in ranked else 0
+        return [text, f"{unsure} of the names are inferred, not confirmed."] if unsure else [text]
+    said = []
+    for model, part in ranked.groupby("model", sort=False):
+        complete = part.dropna(subset=["mpe"])
+        if not len(complete):
+            said.append(f"No training set of {model} has a number on every benchmark, so none has a rank.")
+            continue
+        first = complete.iloc[0]
+        name = dataset_name(first["train_set"])
+        text = f"Of {len(complete)} training sets for {model}, {name} is best: " if len(complete) > 1 else f"{name}: "
+        text += f"{first['mpe']:.1f} mm mean primary error"
+        if "mpe_low" in part and not pd.isna(first["mpe_low"]):
+            level = f"{100 * ranked.attrs.get('level', 0.95):.0f} %"
+            text += f" ({level} interval {first['mpe_low']:.1f} to {first['mpe_high']:.1f}, "
+            text += f"rank {report_sections.span(first['rank_low'], first['rank_high'])})"
+        if len(complete) > 1:
+            second = complete.iloc[1]
+            ahead = second["mpe"] - first["mpe"]
+            text += f", {ahead:.1f} mm ahead of {dataset_name(second['train_set'])}"
+        said.append(text + ".")
+        if len(part) > len(complete):
+            named = ", ".join(dataset_name(t) for t in part[part["mpe"].isna()]["train_set"])
+            said.append(f"Without a rank, because a benchmark is missing: {named}.")
+    used = benchmarks_of(ranked)
+    names = ", ".join(b.label for b in used)
+    usual = {b.id for b in used} == {b.id for b in MPE_BENCHMARKS}
+    said.append(
+        f"Mean primary error: plain mean of {names}." + ("" if usual else " Not comparable with published ones.")
+    )
+    return said

@@ -1,0 +1,1 @@
+"""What a number means: test protocols, error measures, matching, true bodies, scoring."""

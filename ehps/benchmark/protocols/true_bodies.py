@@ -1,0 +1,190 @@
+"""The true bodies of a test set, as a protocol wants them; and the parameters of HumanData rows as
+BodyParams.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from ehps.benchmark.protocols.catalogue import Protocol
+from ehps.body.bodies import BodySet
+from ehps.body.model_folder import BodyModels
+from ehps.body.params import BodyParams, smplx_params
+from ehps.body.variants import neutral_betas, params_of
+from ehps.errors import DataError, UsageError
+from ehps.humandata.core import HumanData
+
+Array = npt.NDArray[Any]
+
+EXTREME = 3.0
+SMPLX_VERTICES = 10475
+
+
+def parameters(hd: HumanData, rows: Array, *, kind: str = "smplx") -> BodyParams:
+    """Parameters of some rows, each of its own gender's model (kids with their extra coefficient).
+
+    Raises
+    ------
+    DataError : the file has no parameters of that kind.
+    """
+    if f"{kind}/betas" not in hd:
+        raise DataError(f"has no {kind} parameters", path=hd.source, fix="convert it with body models")
+    other = [name for name in hd.columns if not name.startswith(f"{kind}/") and name != "meta/gender"]
+    return params_of(hd.without(other)[rows], kind)
+
+
+def neutral(hd: HumanData, rows: Array, models: BodyModels) -> BodyParams:
+    """Parameters of some rows for the neutral SMPL-X: ``betas_neutral`` where the file has them, otherwise gendered
+    shapes refitted to the neutral model."""
+    params = parameters(hd, rows)
+    own = hd["smplx/betas_neutral"][rows] if "smplx/betas_neutral" in hd else None
+    return params.with_(
+        gender=np.full(len(params), "neutral"),
+        betas=neutral_shapes(params.betas, params.gender, models) if own is None else np.asarray(own, np.float64),
+        betas_extra=None,
+    )
+
+
+def neutral_shapes(betas: Array, gender: Array, models: BodyModels) -> Array:
+    """(N, B or 10): betas of the neutral SMPL-X that best imitate the rest shapes of ``betas`` (N, B)."""
+    if (gender == "neutral").all():
+        return betas
+    n, still = len(betas), np.zeros((1, 63))
+    params = smplx_params(
+        gender=gender,
+        betas=betas,
+        global_orient=np.broadcast_to(still[:, :3], (n, 3)),
+        body_pose=np.broadcast_to(still, (n, 63)),
+        transl=np.broadcast_to(still[:, :3], (n, 3)),
+    )
+    return neutral_betas(params, models)[0]
+
+
+def mesh(
+    protocol: Protocol, hd: HumanData, rows: Array, bodies: BodySet, root: Path | None
+) -> tuple[Array, dict[str, int]]:
+    """True meshes (N, V, 3) of some rows, metres, and how many were treated specially.
+
+    ``extreme_betas``: rows compared with the mean shape.
+
+    Raises
+    ------
+    DataError : the file lacks what the protocol needs (given vertices, parameters).
+    """
+    if protocol.truth == "given-vertices":
+        return given(hd, rows, root, protocol.truth_rotation), {}
+    if protocol.truth == "gendered-smpl":
+        return bodies.mesh(parameters(hd, rows, kind="smpl")), {}
+    if protocol.truth == "gendered-parameters":
+        return bodies.mesh(parameters(hd, rows)), {}
+    if protocol.truth != "neutral-parameters":
+        raise UsageError(f"protocol {protocol.id} wants an unknown truth {protocol.truth!r}")
+    params = neutral(hd, rows, bodies.models)
+    extreme = np.abs(params.betas).max(1) > EXTREME
+    if protocol.extreme_betas == "mean-shape":
+        params = params.with_(betas=np.where(extreme[:, None], 0.0, params.betas))
+        return bodies.mesh(params), {"extreme_betas": int(extreme.sum())}
+    return bodies.mesh(params), {}
+
+
+def given(hd: HumanData, rows: Array, root: Path | None, rotation: tuple[float, float, float] | None) -> Array:
+    """(N, 10475, 3) float64 vertices from the files named in ``vertices3d_path`` (``.ply``, ``.npy``),
+    rotated.
+    """
+    from ehps.body.ply import read_vertices
+
+    if "vertices3d_path" not in hd:
+        raise DataError(
+            "has no vertices3d_path column, which this protocol needs", path=hd.source, fix="convert it again"
+        )
+    if root is None:
+        raise UsageError("the folder of the raw data is needed to find the true meshes")
+    meshes = []
+    for name in hd["vertices3d_path"][rows]:
+        path = Path(root) / name
+        meshes.append(_array(path) if path.suffix == ".npy" else read_vertices(path, SMPLX_VERTICES))
+    out = np.stack(meshes).astype(np.float64)
+    return out if rotation is None else out @ Rotation.from_rotvec(rotation).as_matrix().T
+
+
+def _array(path: Path) -> Array:
+    try:
+        vertices = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"not a readable array ({error})", path=path) from None
+    if vertices.shape[-2:] != (SMPLX_VERTICES, 3):
+        raise DataError(f"has shape {vertices.shape}, not that of a SMPL-X mesh", path=path)
+    return np.asarray(vertices.reshape(SMPLX_VERTICES, 3))
+
+
+def rows_to_test(protocol: Protocol, hd: HumanData, *, all_persons: bool = False) -> Array:
+    """Rows of a test set that the protocol compares: valid ones, sub-sampled.
+
+    With ``all_persons`` the invalid ones too (detection metrics need them).
+
+    Raises
+    ------
+    UsageError : the file is sub-sampled in another way than the protocol wants.
+    """
+    rows = np.arange(len(hd))
+    step = protocol.step
+    if hd.passport.sampling > 1 and step > 1:
+        if hd.passport.sampling != step:
+            raise UsageError(
+                f"{hd.source} keeps every {hd.passport.sampling}th row, {protocol.id} tests every {step}th",
+                fix=f"use {protocol.name}[step={hd.passport.sampling}] or convert without sampling",
+            )
+        step = 1
+    if step > 1:
+        rows = rows[_position_in_group(hd, protocol.step_per) % step == 0]
+    if all_persons:
+        return rows
+    return rows[counts(protocol, hd)[rows]]
+
+
+def counts(protocol: Protocol, hd: HumanData) -> Array:
+    """(N,) bool: rows that meet the protocol's validity conditions; columns that the file lacks exclude
+    nothing.
+    """
+    ok = np.ones(len(hd), bool)
+    for condition in protocol.valid:
+        column = f"meta/{condition.split()[0]}"
+        if column not in hd:
+            continue
+        values = np.asarray(hd[column])
+        if " in " in condition:
+            low, high = (float(v) for v in condition.split(" in ")[1].split(".."))
+            ok &= (values >= low) & (values <= high)
+        else:
+            ok &= values.astype(bool)
+    if protocol.only_images:
+        names = hd["image_path"].tolist()
+        ok &= np.array([any(part in name for part in protocol.only_images) for name in names], bool)
+    return ok
+
+
+def _position_in_group(hd: HumanData, group: str) -> Array:
+    """(N,) how manieth row of its ``meta/<group>`` each row is."""
+    if not group or f"meta/{group}" not in hd:
+        return np.arange(len(hd))
+    column = hd[f"meta/{group}"]
+    codes = column.codes if hasattr(column, "codes") else np.unique(column, return_inverse=True)[1]
+    order = np.argsort(codes, kind="stable")
+    starts = np.r_[0, np.flatnonzero(np.diff(codes[order])) + 1]
+    sizes = np.diff(np.r_[starts, len(codes)])
+    position = np.empty(len(codes), int)
+    position[order] = np.arange(len(codes)) - np.repeat(starts, sizes)
+    return position
+
+
+def sequence_names(hd: HumanData, rows: Array) -> list[str]:
+    """The video, take or folder each row belongs to: for bootstrap over sequences instead of frames."""
+    for name in ("meta/sequence_name", "meta/sequence", "meta/video", "meta/scene"):
+        if name in hd:
+            return [str(v) for v in hd[name][rows]]
+    return [path.rpartition("/")[0] for path in hd["image_path"][rows]]

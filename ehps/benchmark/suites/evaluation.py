@@ -1,0 +1,200 @@
+"""One cell of the benchmark: train a model, predict a test set, score the predictions; each step only when it
+is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ehps.benchmark.protocols import catalogue
+from ehps.benchmark.protocols.catalogue import Protocol
+from ehps.benchmark.protocols.scoring import Score, printed, score
+from ehps.benchmark.protocols.true_bodies import rows_to_test
+from ehps.benchmark.suites.prediction import predict
+from ehps.benchmark.suites.runs import Run, check_name, content_hash
+from ehps.benchmark.suites.specs import SetSpec, TrainConfig, key
+from ehps.benchmark.training import checkpoints
+from ehps.benchmark.training.trainer import train
+from ehps.body.model_folder import BodyModels
+from ehps.errors import DataError, UsageError
+from ehps.humandata.core import HumanData
+
+
+def train_cell(
+    folder: str | Path,
+    train_set: str,
+    sets: SetSpec | Sequence[SetSpec],
+    config: TrainConfig,
+    body_models: BodyModels,
+    *,
+    progress: bool = True,
+) -> Run:
+    """Train one model in a run folder; nothing is done when it is there under the same configuration and
+    data.
+
+    Raises
+    ------
+    UsageError : the folder holds a run of another configuration or other data.
+    """
+    listed = [sets] if isinstance(sets, SetSpec) else list(sets)
+    run = Run(folder)
+    hashes = [content_hash(s.data) for s in listed]
+    wanted = run.begin(check_name(train_set, "train set"), config, listed, hashes)
+    if run.done("training", wanted, run.checkpoint):
+        return run
+    path = train(config, listed, run.folder, body_models, progress=progress)
+    run.note(weights_sha256=checkpoints.load(path)["weights_sha256"])
+    run.completed("training", wanted)
+    return run
+
+
+def evaluate(
+    folder: str | Path,
+    test_set: str,
+    test: SetSpec,
+    body_models: BodyModels,
+    *,
+    protocol: str | Protocol | None = None,
+    checkpoint: Path | None = None,
+    batch_size: int = 32,
+    workers: int = 0,
+    device: str | None = None,
+) -> Score:
+    """Predict a test set with a run's checkpoint and score it; stored predictions and scores are used where
+    they are.
+
+    Parameters
+    ----------
+    folder : the run folder. With ``checkpoint`` it may be a new one: a model trained elsewhere is tested.
+    test, test_set : the file, and the name it gets in results.
+    protocol : overrides ``test.protocol``.
+    """
+    run, name = Run(folder), check_name(test_set, "test set")
+    chosen = _protocol(test, protocol)
+    weights = Path(checkpoint) if checkpoint is not None else run.checkpoint
+    content = checkpoints.load(weights)
+    if checkpoint is not None and "train_set" not in run.manifest:
+        run.note(train_set=weights.stem, model=content["model"]["name"], weights_sha256=content["weights_sha256"])
+    truth = HumanData.open(test.data)
+    data = content_hash(test.data)
+    rows = rows_to_test(chosen, truth, all_persons=chosen.matching != "by-row")
+    if not len(rows):
+        raise DataError(f"no row is left to test under {chosen.id}", path=test.data)
+    wanted = key(content["weights_sha256"], data, chosen.box_ratio, key(rows.tolist()))
+    path = run.predictions(name)
+    if not run.done(f"predictions_{name}", wanted, path):
+        predict(
+            weights,
+            test,
+            path,
+            body_models,
+            rows=rows,
+            batch_size=batch_size,
+            workers=workers,
+            device=device,
+            box_ratio=chosen.box_ratio,
+        )
+        place = {"data": str(test.data), "images": str(test.images), "content": data}
+        run.note(tests={name: place})
+        run.completed(f"predictions_{name}", wanted)
+    return _scored(run, name, truth, data, test.images, chosen, body_models)
+
+
+def rescore(
+    folder: str | Path,
+    protocol: str | Protocol,
+    body_models: BodyModels,
+    *,
+    test_set: str | None = None,
+    data: Path | None = None,
+    root: Path | None = None,
+) -> Score:
+    """Score stored predictions under another protocol. No model is run.
+
+    Parameters
+    ----------
+    test_set : needed when the run has predictions of several.
+    data, root : the test file and its folder, where they are no longer where the run found them.
+
+    Raises
+    ------
+    DataError : the test file has changed since the predictions were made, or rows have no prediction.
+    """
+    run = Run(folder)
+    tests: dict[str, dict[str, Any]] = run.manifest.get("tests", {})
+    if not tests:
+        raise DataError("has no stored predictions", path=folder, fix="evaluate the run first")
+    if test_set is None:
+        if len(tests) > 1:
+            raise UsageError(f"which test set? There are predictions of: {', '.join(sorted(tests))}")
+        test_set = next(iter(tests))
+    if test_set not in tests:
+        raise UsageError(f"no predictions of {test_set!r}; there are: {', '.join(sorted(tests))}")
+    place = tests[test_set]
+    path = Path(data or place["data"])
+    content = content_hash(path)
+    if content != place["content"]:
+        raise DataError("has changed since the predictions were made", path=path, fix="evaluate again")
+    chosen = catalogue.get(protocol)
+    truth = HumanData.open(path)
+    return _scored(run, test_set, truth, content, root or Path(place["images"]), chosen, body_models)
+
+
+def _scored(
+    run: Run,
+    test_set: str,
+    truth: HumanData,
+    data: str,
+    root: Path,
+    protocol: Protocol,
+    body_models: BodyModels,
+) -> Score:
+    predictions = run.predictions(test_set)
+    models = {
+        f"{kind} {gender}": body_models.get(kind, gender).sha256 for kind, gender in _needed(protocol, body_models)
+    }
+    wanted = key(content_hash(predictions), data, protocol.to_json(), models)
+    cell = next(
+        (c for c in run.cells if c["test_set"] == test_set and c["protocol"] == protocol.id and c["key"] == wanted),
+        None,
+    )
+    if cell is not None:
+        errors = run.errors()
+        mine = (errors["test_set"] == test_set) & (errors["protocol"] == protocol.id)
+        kept = errors[mine].drop(columns=["test_set", "protocol"]).reset_index(drop=True)
+        return Score(protocol, kept, cell["metrics"], cell["notes"])
+    result = score(HumanData.open(predictions), truth, protocol, body_models, root=root)
+    run.store(
+        {
+            "test_set": test_set,
+            "protocol": protocol.id,
+            "definition": protocol.to_dict(),
+            "key": wanted,
+            "metrics": result.metrics,
+            "notes": result.notes,
+            "printed": printed(result.metrics),
+            "body_models": models,
+        },
+        result.errors,
+    )
+    run.note(failures={f"test_{test_set}": None})
+    return result
+
+
+def _needed(protocol: Protocol, body_models: BodyModels) -> list[tuple[str, str]]:
+    needed = [("smplx", "neutral")]
+    kind = {"gendered-smpl": "smpl", "gendered-parameters": "smplx", "neutral-parameters": "smplx"}
+    if protocol.truth in kind:
+        for gender in ("male", "female"):
+            if body_models.has(kind[protocol.truth], gender):
+                needed.append((kind[protocol.truth], gender))
+    return needed
+
+
+def _protocol(test: SetSpec, given: str | Protocol | None) -> Protocol:
+    name = given if given is not None else test.protocol
+    if not name:
+        raise UsageError("a test set needs a protocol", fix=f"one of: {', '.join(catalogue.names())}")
+    return catalogue.get(name)

@@ -1,0 +1,147 @@
+"""Running a checkpoint over a test set. What comes out is HumanData, to be scored, drawn or exported like any
+other.
+
+Predictions live in the virtual camera of each person's box, written as a full-picture camera (the SMPLer-X
+convention): focal 5000/192 w, 5000/256 h, principal point the box centre. Their depths are not metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+import ehps
+from ehps.benchmark.models.outputs import CAMERA
+from ehps.benchmark.suites.specs import SetSpec
+from ehps.benchmark.training import checkpoints
+from ehps.benchmark.training.samples import HumanDataset, View, collate, to_device
+from ehps.body.model_folder import BodyModels
+from ehps.errors import DataError
+from ehps.humandata.core import HumanData
+from ehps.humandata.passport import Passport
+
+Array = npt.NDArray[Any]
+
+
+def predict(
+    checkpoint: Path,
+    test: SetSpec,
+    out: Path,
+    body_models: BodyModels,
+    *,
+    rows: Array | None = None,
+    batch_size: int = 32,
+    workers: int = 0,
+    device: str | None = None,
+    box_ratio: float | None = None,
+) -> HumanData:
+    """Predict the rows of a test set and write them to ``out`` (``.h5``).
+
+    Parameters
+    ----------
+    rows : rows of the test set, all by default. Rows whose box has no area in its image are left out.
+    box_ratio : scale of the stored boxes; the checkpoint's training value by default.
+
+    Returns
+    -------
+    HumanData, one row a person: ``smplx/*`` in the virtual camera, ``meta/truth_row`` (the row of the test
+    file), ``meta/score``, ``meta/focal_length``, ``meta/principal_point``, ``bbox_xywh`` (the box as
+    cropped).
+    """
+    net, content = checkpoints.load_model(checkpoint)
+    view = View(
+        size=net.input_size,  # type: ignore[arg-type]
+        ratio=content["box_ratio"] if box_ratio is None else box_ratio,
+        antialias=bool(getattr(net, "antialias", False)),
+    )
+    dataset = HumanDataset(test.data, test.images, view, rows=rows, with_targets=False)
+    if not len(dataset):
+        raise DataError("has no row to test with a box inside its image", path=test.data)
+    columns = run(net, dataset, batch_size=batch_size, workers=workers, device=device)
+    hd = as_humandata(columns, dataset, body_models)
+    hd.misc["checkpoint_sha256"] = content["weights_sha256"]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    hd.save(out)
+    return HumanData.open(out)
+
+
+def run(
+    net: nn.Module,
+    dataset: HumanDataset,
+    *,
+    batch_size: int = 32,
+    workers: int = 0,
+    device: str | None = None,
+) -> dict[str, Array]:
+    """Axis-angle parameters of every row of ``dataset``, in its order, float32."""
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    net = net.to(where).eval()
+    loader = DataLoader(dataset, batch_size=batch_size, num_workers=workers, collate_fn=collate)
+    parts: dict[str, list[Array]] = {}
+    with torch.inference_mode():
+        for batch in loader:
+            out = net(to_device(batch, where)["image"])
+            for name, value in out.float().axis_angle().items():
+                parts.setdefault(name, []).append(value.cpu().numpy())
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def virtual_camera(boxes: Array) -> tuple[Array, Array]:
+    """Focal lengths (N, 2) and principal points (N, 2), full-picture pixels, of the crops' virtual cameras.
+
+    ``boxes`` (N, 4) x, y, w, h, widened.
+    """
+    height, width = CAMERA.size
+    focal = CAMERA.focal * boxes[:, 2:4] / np.array((width, height))
+    centre = boxes[:, :2] + boxes[:, 2:4] / 2
+    return focal.astype(np.float32), centre.astype(np.float32)
+
+
+def as_humandata(parameters: dict[str, Array], dataset: HumanDataset, body_models: BodyModels) -> HumanData:
+    """Predictions with what is needed to draw and score them."""
+    truth, rows, boxes = dataset.hd, dataset.rows, dataset.boxes
+    n = len(rows)
+    focal, centre = virtual_camera(boxes)
+    zeros = np.zeros((n, 3), np.float32)
+    columns: dict[str, Any] = {
+        "image_path": truth["image_path"][rows],
+        "bbox_xywh": np.concatenate((boxes, np.ones((n, 1), np.float32)), axis=1),
+        **{f"smplx/{name}": value for name, value in parameters.items() if name != "cam_trans"},
+        "smplx/transl": parameters["cam_trans"],
+        "smplx/leye_pose": zeros,
+        "smplx/reye_pose": zeros,
+        "meta/focal_length": focal,
+        "meta/principal_point": centre,
+        "meta/truth_row": rows.astype(np.int64),
+        "meta/score": np.ones(n, np.float32),
+        "meta/gender": ["neutral"] * n,
+    }
+    for name in ("meta/height", "meta/width"):
+        if name in truth:
+            columns[name] = truth[name][rows]
+    passport = Passport(
+        body_model="smplx",
+        body_model_version=body_models.get("smplx", "neutral").version,
+        num_betas=parameters["betas"].shape[1],
+        gender="neutral",
+        flat_hand_mean=False,
+        focal="virtual",
+        dataset=truth.passport.dataset,
+        split=truth.passport.split,
+        sampling=truth.passport.sampling,
+        converter=f"ehps {ehps.__version__} prediction",
+    )
+    return HumanData(columns, passport=passport)
+
+
+def batches(count: int, size: int) -> Iterator[slice]:
+    """Consecutive slices of ``size`` over ``count`` rows."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))

@@ -1,0 +1,210 @@
+"""Run folders: everything that one training and its tests leave behind, each file written as soon as it
+exists.
+
+    config.yaml               what was asked for (JSON, which is YAML)
+    manifest.json             content hashes of data and weights, code version, seed; what is done under which
+    key; failures checkpoints/, train.jsonl predictions_<test>.h5     predictions as HumanData errors.parquet
+    one row an instance and metric, all tests and protocols metrics.json              means with n, and the
+    protocol of each
+
+Whatever is there under the same key (a hash of all that it depends on) is not computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ehps
+from ehps.benchmark.suites.specs import SetSpec, TrainConfig, key
+from ehps.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONFIG, MANIFEST, ERRORS, METRICS = "config.yaml", "manifest.json", "errors.parquet", "metrics.json"
+
+
+def content_hash(path: Path) -> str:
+    """Hash of the columns of a HumanData file (``.h5``: stored in it), of the bytes of any other."""
+    if not Path(path).is_file():
+        raise DataError("no such file", path=path, fix="check the path in the suite")
+    if Path(path).suffix == ".h5":
+        from ehps.humandata.storage import h5
+
+        return h5.content_hash(Path(path))
+    import hashlib
+
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def is_main() -> bool:
+    """Whether this is the process that writes, where ``torchrun`` or ``accelerate launch`` started several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Indented, sorted, atomic; written by the main process only."""
+    if not is_main():
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    os.replace(temporary, path)
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file; DataError when it is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"not readable ({error})", path=path, fix="remove this run folder and run again") from None
+
+
+class Run:
+    """One run folder."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What is known about the run; empty before anything is written."""
+        path = self.folder / MANIFEST
+        return read_json(path) if path.is_file() else {}
+
+    def note(self, **values: Any) -> None:
+        """Add to (or replace in) the manifest; mappings are merged one level deep, None removes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        manifest = self.manifest
+        for name, value in values.items():
+            if isinstance(value, Mapping):
+                merged = {**manifest.get(name, {}), **value}
+                manifest[name] = {k: v for k, v in merged.items() if v is not None}
+            else:
+                manifest[name] = value
+        write_json(self.folder / MANIFEST, manifest)
+
+    def done(self, what: str, wanted: str, *files: Path) -> bool:
+        """Whether ``what`` was completed under the key ``wanted`` and its files are still there."""
+        return self.manifest.get("done", {}).get(what) == wanted and all(f.is_file() for f in files)
+
+    def completed(self, what: str, under: str) -> None:
+        """Record that ``what`` is complete under a key; an earlier failure of it is forgotten."""
+        self.note(done={what: under}, failures={what: None})
+
+    def failed(self, what: str, reason: str, traceback: str = "") -> None:
+        """Record that ``what`` could not be made, and why."""
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        self.note(failures={what: {"reason": reason, "traceback": traceback, "when": when}})
+
+    @property
+    def failures(self) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = self.manifest.get("failures", {})
+        return found
+
+    def predictions(self, test: str) -> Path:
+        return self.folder / f"predictions_{test}.h5"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoints" / "final.pt"
+
+    def begin(self, train_set: str, config: TrainConfig, sets: list[SetSpec], hashes: list[str]) -> str:
+        """Write config and manifest; returns the key of the training.
+
+        Raises
+        ------
+        UsageError : the folder holds a run of another configuration or other data.
+        """
+        training = {"train_set": train_set, "config": config.decisive(), "data": hashes}
+        wanted = key(training)
+        old = self.manifest.get("training")
+        if old is not None and key(old) != wanted:
+            raise UsageError(
+                f"{self.folder} holds another run: {_difference(old, training)}",
+                fix="choose another output folder, or remove this one",
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        listed = [{"data": str(s.data), "images": str(s.images), "interval": s.interval} for s in sets]
+        write_json(self.folder / CONFIG, {"train_set": train_set, "sets": listed, **config.to_dict()})
+        self.note(
+            training=training,
+            train_set=train_set,
+            model=config.model,
+            seed=config.seed,
+            code=ehps.__version__,
+            environment=_environment(),
+        )
+        return wanted
+
+    # -- results ------------------------------------------------------------------------------------------
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """Entries of ``metrics.json``: one a test set and protocol."""
+        path = self.folder / METRICS
+        return list(read_json(path)["cells"]) if path.is_file() else []
+
+    def store(self, cell: dict[str, Any], errors: pd.DataFrame) -> None:
+        """Add one test's numbers, replacing those of the same test set and protocol."""
+        import pandas as pd
+
+        labelled = errors.assign(test_set=cell["test_set"], protocol=cell["protocol"])
+        path = self.folder / ERRORS
+        if path.is_file():
+            old = self.errors()
+            other = (old["test_set"] != cell["test_set"]) | (old["protocol"] != cell["protocol"])
+            labelled = pd.concat([old[other], labelled], ignore_index=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            labelled.to_parquet(temporary, index=False)
+        except ImportError:
+            raise UsageError("writing errors.parquet needs pyarrow", fix="pip install 'ehps[train]'") from None
+        os.replace(temporary, path)
+        kept = [c for c in self.cells if (c["test_set"], c["protocol"]) != (cell["test_set"], cell["protocol"])]
+        write_json(self.folder / METRICS, {"cells": [*kept, cell]})
+
+    def errors(self) -> pd.DataFrame:
+        """``errors.parquet``: truth_row, image_path, sequence, part, metric, value (mm), test_set,
+        protocol.
+        """
+        import pandas as pd
+
+        path = self.folder / ERRORS
+        if not path.is_file():
+            raise DataError("has no errors.parquet yet", path=self.folder, fix="evaluate the run first")
+        return pd.read_parquet(path)
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    if old["train_set"] != new["train_set"]:
+        return f"train_set is {old['train_set']!r}, not {new['train_set']!r}"
+    for name in sorted({*old["config"], *new["config"]}):
+        a, b = old["config"].get(name), new["config"].get(name)
+        if a != b:
+            return f"{name} is {a!r}, not {b!r}"
+    return "its training data have another content"
+
+
+def _environment() -> dict[str, str]:
+    import platform
+
+    import numpy
+    import torch
+
+    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
+
+
+def check_name(name: str, what: str) -> str:
+    """Set names become file names."""
+    if not name or any(c in name for c in "/\\ :") or name.startswith("."):
+        raise UsageError(f"{what} {name!r} cannot be used as a file name", fix="use letters, digits, - and _")
+    return name

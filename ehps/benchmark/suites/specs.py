@@ -1,0 +1,120 @@
+"""Plain descriptions of what is trained and tested: JSON-able, so that they can be stored with results."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ehps.benchmark.training.loss_terms import LossWeights
+from ehps.errors import UsageError
+
+
+@dataclass(frozen=True)
+class SetSpec:
+    """One HumanData file and its images.
+
+    Attributes
+    ----------
+    data : the ``.h5`` (or ``.npz``) file.
+    images : folder that ``image_path`` is relative to.
+    interval : every how manieth row is used for training.
+    protocol : test sets: name of the protocol, changes in brackets (``ubody-intra[step=1]``).
+    """
+
+    data: Path
+    images: Path
+    interval: int = 1
+    protocol: str = ""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any] | str | Path, base: Path = Path()) -> SetSpec:
+        """From ``{"data": ..., "images": ...}`` or a bare file name; relative paths are taken from ``base``.
+
+        Without ``images`` they are beside the file.
+        """
+        if not isinstance(values, Mapping):
+            values = {"data": values}
+        known = {f.name for f in dataclasses.fields(cls)}
+        _only(values, known, "a set")
+        if "data" not in values:
+            raise UsageError("a set needs `data`: its HumanData file")
+        data = base / Path(values["data"])
+        images = base / Path(values["images"]) if "images" in values else data.parent
+        return cls(data, images, int(values.get("interval", 1)), str(values.get("protocol", "")))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What determines a training run, apart from the data.
+
+    Attributes
+    ----------
+    model, model_args : name and arguments for :func:`ehps.benchmark.models.build`.
+    steps : optimiser steps; or ``epochs``, which wins when given (1 epoch = as many images as the sets have
+        rows).
+    batch_size : images a step and process.
+    lr, lr_min, warmup : Adam's rate, down to ``lr_min`` along a cosine over all steps, after ``warmup``
+        linear steps.
+    strategy : ``concat`` or ``balance``, for several sets.
+    augment, box_ratio : see :mod:`ehps.benchmark.training.crops`; the stored boxes have their 20 % margin already.
+    precision : ``no`` (float32), ``bf16`` or ``fp16``.
+    init : checkpoint whose weights to start from.
+    checkpoint_every, log_every : steps.
+    keep_mb : decoded pictures kept in memory by each loader process: for small sets, which are read many times.
+    workers : loader processes; no influence on results, as are the last five but ``init``.
+    """
+
+    model: str = "tiny"
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 1000
+    epochs: float | None = None
+    batch_size: int = 32
+    lr: float = 5e-4
+    lr_min: float = 1e-6
+    warmup: int = 0
+    seed: int = 2023
+    strategy: str = "concat"
+    augment: bool = True
+    box_ratio: float = 1.2 * 0.833
+    loss: LossWeights = field(default_factory=LossWeights)
+    precision: str = "no"
+    init: str | None = None
+    checkpoint_every: int = 1000
+    log_every: int = 20
+    keep_mb: float = 0
+    workers: int = 2
+
+    def to_dict(self) -> dict[str, Any]:
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Inverse of :meth:`to_dict`; unknown names are refused by name."""
+        _only(values, {f.name for f in dataclasses.fields(cls)}, "training")
+        values = dict(values)
+        if isinstance(values.get("loss"), Mapping):
+            _only(values["loss"], {f.name for f in dataclasses.fields(LossWeights)}, "loss")
+            values["loss"] = LossWeights(**values["loss"])
+        return cls(**values)
+
+    def decisive(self) -> dict[str, Any]:
+        """What changes the result: everything but loader processes and how often is logged or saved."""
+        skip = {"checkpoint_every", "log_every", "keep_mb", "workers"}
+        return {key: value for key, value in self.to_dict().items() if key not in skip}
+
+
+def _only(values: Mapping[str, Any], known: set[str], what: str) -> None:
+    odd = sorted(set(values) - known)
+    if odd:
+        raise UsageError(f"{what} has no setting {odd[0]!r}", fix=f"there are: {', '.join(sorted(known))}")
+
+
+def key(*parts: Any) -> str:
+    """Short hash of JSON-able values: equal keys mean that a result need not be computed again."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""How a model is learnt: samples, crops, targets, losses, checkpoints and the training loop."""

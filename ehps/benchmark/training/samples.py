@@ -1,0 +1,292 @@
+"""Training and test samples from a HumanData file and its images.
+
+Rows are read from memory-mapped columns, one at a time: nothing is kept per row, workers share the file. No
+body model is evaluated here (see :mod:`ehps.benchmark.training.targets`). What SMPL-X a row gives follows the SMPLer-X
+data rules: first ten betas, ``betas_neutral`` preferred, shapes with any |beta| > 3 replaced by the mean
+shape, SMPL and SMPL-H rows used for their first 21 body joints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ehps.benchmark.models.outputs import CAMERA
+from ehps.benchmark.protocols import true_bodies
+from ehps.benchmark.training import crops
+from ehps.benchmark.training.targets import SLICES, WIDTH
+from ehps.body.model_folder import BodyModels
+from ehps.body.variants import genders_of
+from ehps.errors import DataError, UsageError
+from ehps.humandata import keypoints
+from ehps.humandata.core import HumanData
+
+Array = npt.NDArray[Any]
+
+EXTREME = 3.0
+
+
+@dataclass(frozen=True)
+class View:
+    """How rows become crops: ``size`` (height, width) pixels, ``ratio`` of the stored box, anti-aliasing,
+    augmentation.
+    """
+
+    size: tuple[int, int]
+    ratio: float = 1.2 * 0.833
+    antialias: bool = False
+    augment: bool = False
+
+
+class HumanDataset(Dataset[dict[str, Any]]):
+    """Crops and packed targets of the rows of one HumanData file.
+
+    Parameters
+    ----------
+    source : path of the file (reopened in every worker) or an opened HumanData.
+    root : folder that ``image_path`` is relative to.
+    view : how to crop.
+    models : needed when hands are stored absolute (the mean hand is subtracted) and when shapes are gendered
+        without ``betas_neutral`` (they are refitted to the neutral model).
+    rows : which rows, all by default; every ``interval``-th of them is taken.
+    with_targets : False for prediction: only the image is read.
+    seed : of the augmentation; the draw depends on seed, row and draw number alone.
+
+    An item is ``{"image": (3, h, w) uint8, "target": (WIDTH,) float32, "box": (4,), "row": int}``. A picture
+    that cannot be read gives ``{"error": DataError}``, which :func:`collate` passes on, so that worker
+    processes keep the message.
+    """
+
+    def __init__(
+        self,
+        source: str | Path | HumanData,
+        root: str | Path,
+        view: View,
+        *,
+        models: BodyModels | None = None,
+        rows: Array | None = None,
+        interval: int = 1,
+        with_targets: bool = True,
+        seed: int = 0,
+        keep_mb: float = 0,
+    ) -> None:
+        self._path = None if isinstance(source, HumanData) else Path(source)
+        self._hd = source if isinstance(source, HumanData) else None
+        self.root, self.view, self.seed, self.with_targets = Path(root), view, seed, with_targets
+        self.kept = crops.Kept(keep_mb) if keep_mb else None
+        hd = self.hd
+        for name in ("image_path", "bbox_xywh"):
+            if name not in hd:
+                raise DataError(f"has no {name} column", path=self._path or hd.source, fix="convert it again")
+        chosen = np.arange(len(hd)) if rows is None else np.asarray(rows)
+        self.boxes, valid = self._widened(chosen[::interval])
+        self.rows = chosen[::interval][valid]
+        self.boxes = self.boxes[valid]
+        self.left_out = int((~valid).sum())
+        self.hands_mean: tuple[Array, Array] | None = None
+        self._neutral: Array | None = None
+        if with_targets:
+            self.kind = training_kind(hd)
+            self._prepare(models)
+
+    @property
+    def hd(self) -> HumanData:
+        if self._hd is None:
+            assert self._path is not None
+            self._hd = HumanData.open(self._path)
+        return self._hd
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        if self._path is not None:
+            state["_hd"] = None  # the file is mapped again on the other side
+        return state
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int | tuple[int, int]) -> dict[str, Any]:
+        position, number = index if isinstance(index, tuple) else (index, 0)
+        row = int(self.rows[position])
+        drawn = crops.NONE
+        if self.view.augment:
+            drawn = crops.draw(np.random.default_rng((self.seed, row, number)))
+        path = self.root / self.hd["image_path"][row]
+        box = self.boxes[position]
+        try:
+            pixels, matrix, _ = crops.crop(
+                path, box, self.view.size, drawn, antialias=self.view.antialias, kept=self.kept
+            )
+        except DataError as error:
+            return {"error": error}
+        item: dict[str, Any] = {
+            "image": torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
+            "box": torch.from_numpy(box),
+            "row": row,
+        }
+        if self.with_targets:
+            frame = np.array(CAMERA.size, float) / np.array(self.view.size)
+            item["target"] = torch.from_numpy(self._target(row, matrix * frame[::-1, None], drawn))
+        return item
+
+    def _widened(self, rows: Array) -> tuple[Array, Array]:
+        hd = self.hd
+        boxes = hd["bbox_xywh"][rows]
+        if "meta/height" in hd and "meta/width" in hd:
+            sizes = np.stack((hd["meta/height"][rows], hd["meta/width"][rows]), axis=1)
+        else:
+            paths = hd["image_path"][rows]
+            known = {path: crops.image_size(self.root / path) for path in paths.unique()}
+            sizes = np.array([known[path] for path in paths]).reshape(-1, 2)
+        return crops.widen(boxes, sizes, self.view.ratio)
+
+    def _prepare(self, models: BodyModels | None) -> None:
+        hd = self.hd
+        if hd.passport.flat_hand_mean and self.kind in ("smplx", "smplh"):
+            if models is None:
+                raise UsageError(
+                    "hand poses are stored without the mean hand, which only a body model knows",
+                    fix="pass the folder of body models",
+                )
+            model = models.get("smplx", "neutral")
+            assert model.hands_mean_left is not None
+            assert model.hands_mean_right is not None
+            self.hands_mean = (model.hands_mean_left.reshape(45), model.hands_mean_right.reshape(45))
+        if self.kind == "smplx" and "smplx/betas_neutral" not in hd:
+            self._neutral = _refitted(hd, models)
+
+    def _target(self, row: int, matrix: Array, drawn: crops.Augmentation) -> Array:
+        hd, kind = self.hd, self.kind
+        out = np.zeros(WIDTH, np.float32)
+
+        def put(name: str, value: Any) -> None:
+            out[SLICES[name]] = np.asarray(value, np.float32).reshape(-1)
+
+        put("affine", matrix)
+        put("rotation", drawn.rotation)
+        put("flip", drawn.flip)
+        put("global_orient", hd[f"{kind}/global_orient"][row])
+        put("body_pose", np.reshape(hd[f"{kind}/body_pose"][row], (-1, 3))[:21])
+        put("has_body", 1)
+        if kind != "smpl":
+            self._put_hands(row, put)
+        if kind == "smplx":
+            self._put_face_and_shape(row, put)
+            self._put_camera(row, put)
+        put("has_model", kind == "smplx")
+        if kind != "smplx" or not out[SLICES["has_camera"]]:
+            self._put_points(row, put)
+        if not np.isfinite(out).all():
+            out = np.nan_to_num(out, nan=0.0, posinf=0.0, neginf=0.0)
+            for name in [n for n in SLICES if n.startswith(("has_", "points"))]:
+                out[SLICES[name]] = 0
+        return out
+
+    def _flag(self, row: int, name: str) -> bool:
+        return f"meta/{name}" not in self.hd or bool(self.hd[f"meta/{name}"][row])
+
+    def _put_hands(self, row: int, put: Any) -> None:
+        for side, (pose, flag) in enumerate(
+            (("left_hand_pose", "lefthand_valid"), ("right_hand_pose", "righthand_valid"))
+        ):
+            if f"{self.kind}/{pose}" not in self.hd:
+                continue
+            value = np.asarray(self.hd[f"{self.kind}/{pose}"][row], np.float64).reshape(-1)
+            if value.any() and self._flag(row, flag):  # all zeros: the set has no hands
+                put(pose, value - self.hands_mean[side] if self.hands_mean else value)
+                put(f"has_{pose[:-5]}", 1)
+
+    def _put_face_and_shape(self, row: int, put: Any) -> None:
+        hd = self.hd
+        if "smplx/expression" in hd and self._flag(row, "face_valid"):
+            expression = np.asarray(hd["smplx/expression"][row])[:10]
+            put("expression", np.pad(expression, (0, 10 - len(expression))))
+            if "smplx/jaw_pose" in hd:
+                put("jaw_pose", hd["smplx/jaw_pose"][row])
+            put("has_face", 1)
+        betas = self._neutral[row] if self._neutral is not None else shape10(hd, row)
+        if np.abs(betas).max() <= EXTREME:
+            put("betas", betas)
+            put("has_shape", betas.any())
+
+    def _put_camera(self, row: int, put: Any) -> None:
+        hd = self.hd
+        transl = hd["smplx/transl"][row] if "smplx/transl" in hd else np.zeros(3)
+        if "meta/focal_length" in hd and "meta/principal_point" in hd and transl[2] > 0:
+            put("transl", transl)
+            put("focal", np.broadcast_to(hd["meta/focal_length"][row], 2))
+            put("principal_point", hd["meta/principal_point"][row])
+            put("has_camera", 1)
+
+    def _put_points(self, row: int, put: Any) -> None:
+        for name, stem in (("points2d", "keypoints2d"), ("points3d", "keypoints3d")):
+            for column in (f"{stem}_smplx", f"{stem}_smpl", f"{stem}_smplh", f"{stem}_original", stem):
+                if column in self.hd and column in self.hd.keypoint_names:
+                    points = np.asarray(self.hd[column][row])
+                    put(name, keypoints.convert(points, self.hd.keypoint_names[column], "smplx")[0])
+                    break
+
+
+def training_kind(hd: HumanData) -> str:
+    """smplx, smplh or smpl: the first the file has parameters of.
+
+    Raises
+    ------
+    DataError : it has none.
+    """
+    for kind in ("smplx", "smplh", "smpl"):
+        if f"{kind}/global_orient" in hd and f"{kind}/body_pose" in hd and f"{kind}/betas" in hd:
+            return kind
+    raise DataError(
+        "has no body parameters to train on", path=hd.source, fix="convert it with body models, or choose another set"
+    )
+
+
+def _refitted(hd: HumanData, models: BodyModels | None) -> Array | None:
+    """(N, 10) float32 neutral betas of a file with gendered ones; None when they are neutral already."""
+    gender = genders_of(hd)
+    if (gender == "neutral").all():
+        return None
+    if models is None:
+        raise UsageError(
+            "shapes belong to gendered models; refitting them to the neutral one needs the body models",
+            fix="pass the folder of body models",
+        )
+    betas = np.asarray(hd["smplx/betas"], np.float64)
+    return true_bodies.neutral_shapes(betas, gender, models).astype(np.float32)
+
+
+def shape10(hd: HumanData, row: int) -> Array:
+    """(10,) ``betas_neutral`` of the row where the file has them, otherwise ``betas``; cut or padded to
+    ten.
+    """
+    name = "smplx/betas_neutral" if "smplx/betas_neutral" in hd else "smplx/betas"
+    betas = np.asarray(hd[name][row], np.float64)[:10]
+    return np.pad(betas, (0, 10 - len(betas)))
+
+
+def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A batch of tensors, or ``{"error": DataError}`` when an item failed."""
+    for item in items:
+        if "error" in item:
+            return {"error": item["error"]}
+    batch: dict[str, Any] = {name: torch.stack([item[name] for item in items]) for name in items[0] if name != "row"}
+    batch["row"] = torch.tensor([item["row"] for item in items])
+    return batch
+
+
+def to_device(batch: dict[str, Any], device: torch.device | str) -> dict[str, Tensor]:
+    """Batch on the device, the image as float32 in [0, 1]; raises what a worker met."""
+    if "error" in batch:
+        raise batch["error"]
+    out = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+    out["image"] = out["image"].float() / 255
+    return out

@@ -1,0 +1,280 @@
+"""Training one model on one or several HumanData files, one process per device through ``accelerate``.
+
+Facts: the public SMPLer-X training code (Adam, cosine per iteration, no warm-up, fp32). What a step sees
+depends on seed and step alone, so a run that was killed continues with exactly the steps it would have made.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import ConcatDataset, DataLoader
+
+from ehps.benchmark import models
+from ehps.benchmark.suites.specs import SetSpec, TrainConfig
+from ehps.benchmark.training import checkpoints
+from ehps.benchmark.training.loss_terms import losses
+from ehps.benchmark.training.samples import HumanDataset, View, collate, to_device
+from ehps.benchmark.training.sampling import StepSampler
+from ehps.benchmark.training.smplx_joints import Skeleton
+from ehps.benchmark.training.targets import make
+from ehps.body.model_folder import BodyModels
+from ehps.errors import DataError, UsageError
+
+FINAL, LAST, LOG = "final.pt", "last.pt", "train.jsonl"
+
+
+def train(
+    config: TrainConfig,
+    sets: Sequence[SetSpec],
+    folder: Path,
+    body_models: BodyModels,
+    *,
+    progress: bool = True,
+) -> Path:
+    """Train and return the final checkpoint, ``folder/checkpoints/final.pt``.
+
+    Continues from ``checkpoints/last.pt`` where there is one. Losses are appended to ``train.jsonl``, one
+    line every ``log_every`` steps, with the rate, images a second and the share of time spent waiting for
+    images.
+
+    Raises
+    ------
+    DataError : a file cannot be read, an image is missing, or the loss is no longer a number.
+    """
+    accelerator = _accelerator(config)
+    folder = Path(folder)
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    net = models.build(config.model, **config.model_args)
+    if config.init:
+        checkpoints.put(net, checkpoints.load(Path(config.init))["state"], Path(config.init))
+    datasets = open_sets(config, sets, body_models, net)
+    lengths = [len(d) for d in datasets]
+    steps = total_steps(config, lengths, accelerator.num_processes)
+    optimizer = torch.optim.Adam(net.parameters(), lr=config.lr)
+    start = _resume(folder / "checkpoints" / LAST, net, optimizer)
+    net, optimizer = accelerator.prepare(net, optimizer)
+    skeleton = Skeleton(body_models).to(accelerator.device)
+    sampler = StepSampler(
+        lengths,
+        config.batch_size,
+        steps,
+        seed=config.seed,
+        start=start,
+        strategy=config.strategy,
+        process=accelerator.process_index,
+        processes=accelerator.num_processes,
+    )
+    loader = DataLoader(
+        ConcatNumbered(datasets),
+        batch_sampler=sampler,
+        num_workers=config.workers,
+        collate_fn=collate,
+        pin_memory=accelerator.device.type == "cuda",
+    )
+    log = _Log(folder / LOG, start, accelerator.is_main_process)
+    with _bar(steps, start, progress and accelerator.is_main_process) as advance:
+        _loop(config, accelerator, net, optimizer, skeleton, loader, start, steps, log, folder, advance)
+    accelerator.wait_for_everyone()
+    final = folder / "checkpoints" / FINAL
+    if accelerator.is_main_process:
+        _save(final, config, accelerator.unwrap_model(net), None, steps)
+        (folder / "checkpoints" / LAST).unlink(missing_ok=True)
+    accelerator.wait_for_everyone()
+    return final
+
+
+def _loop(
+    config: TrainConfig,
+    accelerator: Any,
+    net: nn.Module,
+    optimizer: Any,
+    skeleton: Skeleton,
+    loader: DataLoader[Any],
+    start: int,
+    steps: int,
+    log: _Log,
+    folder: Path,
+    advance: Any,
+) -> None:
+    net.train()
+    ready = time.perf_counter()
+    for step, batch in enumerate(loader, start):
+        waited = time.perf_counter() - ready
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, step, steps)
+        torch.manual_seed(config.seed * 1_000_003 + step)  # dropout and drop-path repeat after a resume
+        batch = to_device(batch, accelerator.device)
+        with accelerator.autocast():
+            out = net(batch["image"])
+        terms = losses(out.float(), make(batch["target"], skeleton), skeleton, config.loss)
+        total = torch.stack(list(terms.values())).sum()
+        accelerator.backward(total)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        done = step + 1
+        log.add(len(batch["image"]) * accelerator.num_processes, waited, time.perf_counter() - ready)
+        if done % config.log_every == 0 or done == steps:
+            values = {name: float(value.detach()) for name, value in terms.items()}
+            loss = sum(values.values())
+            if not math.isfinite(loss):
+                raise DataError(
+                    f"the loss is {loss} at step {done}", path=folder, fix="lower the learning rate, or audit the data"
+                )
+            log.write(done, loss, values, learning_rate(config, step, steps))
+            advance(done, loss)
+        if done % config.checkpoint_every == 0 and done < steps and accelerator.is_main_process:
+            _save(folder / "checkpoints" / LAST, config, accelerator.unwrap_model(net), optimizer, done)
+        ready = time.perf_counter()
+
+
+class ConcatNumbered(ConcatDataset[dict[str, Any]]):
+    """Concatenation whose keys are (row, draw): the draw goes on to the set that holds the row."""
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+        index, number = key
+        which = next(i for i, end in enumerate(self.cumulative_sizes) if index < end)
+        first = self.cumulative_sizes[which - 1] if which else 0
+        return self.datasets[which][index - first, number]
+
+
+def open_sets(
+    config: TrainConfig, sets: Sequence[SetSpec], body_models: BodyModels, net: nn.Module
+) -> list[HumanDataset]:
+    """The training sets, cropped as ``net`` wants."""
+    if not sets:
+        raise UsageError("nothing to train on")
+    view = View(
+        size=net.input_size,  # type: ignore[arg-type]
+        ratio=config.box_ratio,
+        antialias=bool(getattr(net, "antialias", False)),
+        augment=config.augment,
+    )
+    opened = [
+        HumanDataset(
+            s.data,
+            s.images,
+            view,
+            models=body_models,
+            interval=s.interval,
+            seed=config.seed,
+            keep_mb=config.keep_mb / len(sets),
+        )
+        for s in sets
+    ]
+    for spec, dataset in zip(sets, opened, strict=True):
+        if not len(dataset):
+            raise DataError("has no row with a box inside its image", path=spec.data)
+    return opened
+
+
+def total_steps(config: TrainConfig, lengths: Sequence[int], processes: int = 1) -> int:
+    """Optimiser steps of the run."""
+    if config.epochs is None:
+        return config.steps
+    return max(1, math.ceil(config.epochs * sum(lengths) / (config.batch_size * processes)))
+
+
+def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
+    """Rate of the step (from 0): linear up over ``warmup``, then a cosine from ``lr`` to ``lr_min``."""
+    if step < config.warmup:
+        return config.lr * (step + 1) / config.warmup
+    done = (step - config.warmup) / max(1, steps - config.warmup)
+    return config.lr_min + (config.lr - config.lr_min) * (1 + math.cos(math.pi * done)) / 2
+
+
+def _accelerator(config: TrainConfig) -> Any:
+    try:
+        from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
+        from accelerate.utils import InitProcessGroupKwargs
+    except ImportError:
+        raise UsageError("training needs accelerate", fix="pip install 'ehps[train]'") from None
+    AcceleratorState._reset_state()  # the precision of an earlier training in this process does not bind this one
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))  # the others wait while the first process tests
+    several_cpus = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
+    return Accelerator(cpu=several_cpus or None, mixed_precision=config.precision, kwargs_handlers=[patience])
+
+
+def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    if not path.is_file():
+        return 0
+    content = checkpoints.load(path)
+    checkpoints.put(net, content["state"], path)
+    optimizer.load_state_dict(content["optimizer"])
+    return int(content["step"])
+
+
+def _save(path: Path, config: TrainConfig, net: nn.Module, optimizer: Any, step: int) -> None:
+    state = {name: value.detach().cpu() for name, value in net.state_dict().items()}
+    content: dict[str, Any] = {
+        "model": {"name": config.model, "args": dict(config.model_args)},
+        "state": state,
+        "step": step,
+        "config": json.dumps(config.to_dict(), sort_keys=True),
+        "box_ratio": config.box_ratio,
+        "weights_sha256": checkpoints.weights_hash(state),
+    }
+    if optimizer is not None:
+        content["optimizer"] = optimizer.state_dict()
+    checkpoints.save(path, content)
+
+
+class _Log:
+    """``train.jsonl``; lines of steps that a resumed run will make again are dropped."""
+
+    def __init__(self, path: Path, start: int, write: bool) -> None:
+        self.path, self.on = path, write
+        self.images, self.waited, self.spent = 0, 0.0, 0.0
+        if write:
+            lines = path.read_text().splitlines() if path.is_file() else []
+            kept = [line for line in lines if json.loads(line)["step"] <= start]
+            path.write_text("".join(f"{line}\n" for line in kept))
+
+    def add(self, images: int, waited: float, spent: float) -> None:
+        self.images += images
+        self.waited += waited
+        self.spent += spent
+
+    def write(self, step: int, loss: float, terms: dict[str, float], rate: float) -> None:
+        line = {"step": step, "loss": loss, **terms, "lr": rate}
+        line["images_per_second"] = round(self.images / max(self.spent, 1e-9), 1)
+        line["waiting_for_images"] = round(self.waited / max(self.spent, 1e-9), 3)
+        self.images, self.waited, self.spent = 0, 0.0, 0.0
+        if self.on:
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+def _bar(steps: int, start: int, show: bool) -> Any:
+    if not show:
+        return nullcontext(lambda done, loss: None)
+    return _Progress(steps, start)
+
+
+class _Progress:
+    def __init__(self, steps: int, start: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, TextColumn("loss {task.fields[loss]:.3f}"), console=Console(stderr=True))
+        self.task = self.progress.add_task("training", total=steps, completed=start, loss=float("nan"))
+
+    def __enter__(self) -> Any:
+        self.progress.start()
+        return lambda done, loss: self.progress.update(self.task, completed=done, loss=loss)
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()

@@ -1,0 +1,95 @@
+"""Helper files of the stand-in body: vertex lists, joint regressors, kid templates, under their usual names."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body.standin.anatomy import NEUTRAL, Anatomy
+from ehps.body.standin.model_tables import fitted_regressor, rounded_shares
+from ehps.body.standin.vertex_order import Mesh, make_mesh
+
+Array = npt.NDArray[Any]
+
+CHILD = {
+    **{"stature": -0.30, "head": 0.22, "legs": -0.04, "hips": -0.012, "shoulders": -0.012, "muscle": -0.08},
+    **{"neck": -0.1, "hands": -0.03, "belly": 0.01},
+}
+
+
+def write_helpers(folder: Path, models: Sequence[str]) -> None:
+    """Write the helper files that go with ``models`` into ``folder``."""
+    child = NEUTRAL.plus(CHILD)
+    if "smplx" in models:
+        mesh = make_mesh("smplx")
+        hands = {"left_hand": mesh.left_hand, "right_hand": mesh.right_hand}
+        with (folder / "MANO_SMPLX_vertex_ids.pkl").open("wb") as out:
+            pickle.dump(hands, out, protocol=2)
+        np.save(folder / "SMPL-X__FLAME_vertex_ids.npy", mesh.head)
+        with (folder / "SMPLX_to_J14.pkl").open("wb") as out:
+            pickle.dump(points_regressor(mesh, lsp_points).astype(np.float32), out, protocol=2)
+        np.save(folder / "J_regressor_h36m_smplx.npy", points_regressor(mesh, h36m_points))
+        np.save(folder / "smplx_kid_template.npy", kid(mesh, child))
+    if "smpl" in models or "smplh" in models:
+        mesh = make_mesh("smpl")
+        np.save(folder / "J_regressor_h36m.npy", points_regressor(mesh, h36m_points))
+        np.save(folder / "J_regressor_extra.npy", points_regressor(mesh, extra_points))
+        np.save(folder / "smpl_kid_template.npy", kid(mesh, child))
+
+
+def kid(mesh: Mesh, child: Anatomy) -> Array:
+    """(V, 3) a child's mesh about its own centroid, as AGORA distributes its templates."""
+    vertices = mesh.positions(child)
+    return np.round(vertices - vertices.mean(0), 8)
+
+
+def points_regressor(mesh: Mesh, points: Any, near: int = 60) -> Array:
+    """(K, V) rows summing to 1 for points that ``points(build)`` gives, fitted to a few builds."""
+    builds = [NEUTRAL, *(NEUTRAL.plus(c) for c in ({"stature": 0.04}, {"girth": 0.1}, {"hips": 0.01}, {"legs": 0.03}))]
+    vertices = np.stack([mesh.positions(b) for b in builds])
+    wanted = np.stack([points(b) for b in builds])
+    distance = np.linalg.norm(vertices[0][None] - wanted[0][:, None], axis=-1)
+    ids = [np.sort(row) for row in np.argsort(distance, axis=1, kind="stable")[:, :near]]
+    return rounded_shares(fitted_regressor(vertices, wanted, ids), 8)
+
+
+def extra_points(build: Anatomy) -> Array:
+    """(9, 3) hips, neck, head top, pelvis, thorax, spine, jaw, head as image annotators place them."""
+    j, s, h = build.joints(), build.stature, build.head_scale()
+    hip = np.array([0.035 * s, 0.03 * s, 0.005])
+    right, left = j[2] + hip * (-1, 1, 1), j[1] + hip
+    return np.array(
+        [
+            right,
+            left,
+            j[12] + (0, 0.02 * s, 0.015 * s),
+            j[15] + (0, 0.18 * h, 0.0),
+            0.5 * (left + right),
+            j[12] + (0, -0.03 * s, 0.01 * s),
+            0.5 * (j[6] + j[9]) + (0, 0, 0.01 * s),
+            j[15] + (0, 0.035 * h, 0.085 * h),
+            j[15] + (0, 0.075 * h, 0.01 * h),
+        ]
+    )
+
+
+def h36m_points(build: Anatomy) -> Array:
+    """(17, 3) in ``h36m`` order: pelvis, left leg, right leg, spine, neck, head, head top, left arm, right arm."""
+    j, e = build.joints(), extra_points(build)
+    return np.stack(
+        [
+            *(e[4], e[1], j[4], j[7], e[0], j[5], j[8], e[6], e[2], e[8], e[3]),
+            *(j[16], j[18], j[20], j[17], j[19], j[21]),
+        ]
+    )
+
+
+def lsp_points(build: Anatomy) -> Array:
+    """(14, 3) in ``lsp`` order: right ankle up to left ankle, right wrist over to left wrist, neck, head top."""
+    j, e = build.joints(), extra_points(build)
+    return np.stack([j[8], j[5], e[0], e[1], j[4], j[7], j[21], j[19], j[17], j[16], j[18], j[20], e[2], e[3]])

@@ -1,0 +1,236 @@
+"""Between the variants of body parameters: how many betas, which mean hand, which gender's shape space.
+
+Each conversion is one named function that changes the columns and the passport together. What cannot be
+converted exactly is fitted, and says how well it fits.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body.folding import fitting_columns
+from ehps.body.model_folder import BodyModel, BodyModels
+from ehps.body.params import BodyParams, genders
+from ehps.body.topology import GENDERS, NAMES, TOPOLOGY
+from ehps.errors import DataError, PassportError, UsageError
+from ehps.humandata.core import HumanData
+
+Array = npt.NDArray[Any]
+
+PARTS = {
+    "smplx": {
+        **{"global_orient": (3,), "body_pose": (21, 3), "jaw_pose": (3,), "leye_pose": (3,), "reye_pose": (3,)},
+        **{"left_hand_pose": (15, 3), "right_hand_pose": (15, 3), "expression": (-1,)},
+    },
+    "smplh": {
+        **{"global_orient": (3,), "body_pose": (21, 3)},
+        **{"left_hand_pose": (15, 3), "right_hand_pose": (15, 3)},
+    },
+    "smpl": {"global_orient": (3,), "body_pose": (23, 3)},
+}
+
+
+def params_of(hd: HumanData, kind: str | None = None) -> BodyParams:
+    """The body parameters of all rows, float64, in the camera frame; parts that the file lacks are zero.
+
+    Parameters
+    ----------
+    kind : smplx, smplh or smpl; the file's own when not given.
+
+    Raises
+    ------
+    DataError : the file has no such parameters.
+    """
+    kind = _kind_of(hd, kind)
+    n = len(hd)
+    values: dict[str, Array] = {}
+    for name, tail in PARTS[kind].items():
+        full = f"{kind}/{name}"
+        if full in hd:
+            values[name] = np.asarray(hd[full], np.float64).reshape(n, *tail)
+        else:
+            values[name] = np.zeros((n, *(10 if k < 0 else k for k in tail)))
+    extra = f"{kind}/betas_extra"
+    return BodyParams(
+        kind=kind,
+        gender=genders_of(hd),
+        betas=np.asarray(hd[f"{kind}/betas"], np.float64).reshape(n, -1),
+        transl=np.asarray(hd[f"{kind}/transl"], np.float64) if f"{kind}/transl" in hd else np.zeros((n, 3)),
+        flat_hand_mean=bool(hd.passport.flat_hand_mean),
+        betas_extra=np.asarray(hd[extra], np.float64).reshape(n, 1) if extra in hd else None,
+        **values,
+    )
+
+
+def genders_of(hd: HumanData) -> Array:
+    """(N,) gender of the model that each row's parameters belong to.
+
+    The passport decides: in files fitted with the neutral model, ``meta/gender`` describes the person only.
+    """
+    if hd.passport.gender in GENDERS:
+        return genders(hd.passport.gender, len(hd))
+    return genders(hd["meta/gender"].tolist() if "meta/gender" in hd else "neutral", len(hd))
+
+
+def with_num_betas(hd: HumanData, n: int) -> HumanData:
+    """The file with ``n`` shape coefficients: further ones cut off, or zeros appended.
+
+    Cutting loses what those coefficients said (sub-millimetre to millimetres); appending is exact. The columns
+    keep their meaning: the shape space and its release stay the same.
+
+    Raises
+    ------
+    DataError : the file has no body parameters.
+    UsageError : ``n`` is not positive.
+    """
+    if n < 1:
+        raise UsageError(f"{n} betas were asked for")
+    kind = _kind_of(hd, None)
+    betas = np.asarray(hd[f"{kind}/betas"])
+    fitted = np.zeros((len(betas), n), betas.dtype)
+    fitted[:, : betas.shape[1]] = betas[:, :n]
+    out = hd.with_columns({f"{kind}/betas": fitted})
+    out.passport = hd.passport.with_(num_betas=n)
+    return out
+
+
+def with_hand_mean(hd: HumanData, flat_hand_mean: bool, models: BodyModels | Path | str) -> HumanData:
+    """The file with hand poses relative to the model's mean hand (False) or absolute (True). Exact.
+
+    Raises
+    ------
+    DataError : the file has no hand poses.
+    PassportError : the file does not say which of the two its hands are.
+    BodyModelError : a model, whose mean hand is needed, is missing.
+    """
+    kind = _kind_of(hd, None)
+    if TOPOLOGY[kind].left_hand is None:
+        raise DataError(f"has {NAMES[kind]} parameters, which have no hand poses", path=hd.source)
+    now = hd.passport.flat_hand_mean
+    if now is None:
+        raise PassportError(
+            "does not say whether its hand poses are relative to the mean hand",
+            path=hd.source,
+            fix="set flat_hand_mean in its passport first: False if zeros are a relaxed hand, True if a flat one",
+        )
+    if now == flat_hand_mean:
+        return hd
+    models = models if isinstance(models, BodyModels) else BodyModels(models)
+    sign = 1.0 if flat_hand_mean else -1.0
+    own = genders_of(hd)
+    columns = {}
+    for side in ("left", "right"):
+        name = f"{kind}/{side}_hand_pose"
+        if name not in hd:
+            continue
+        stored = np.asarray(hd[name])
+        pose = stored.astype(np.float64).reshape(len(hd), 15, 3)
+        for gender in np.unique(own):
+            mean = getattr(models.get(kind, str(gender)), f"hands_mean_{side}")
+            pose[own == gender] += sign * mean
+        columns[name] = pose.reshape(stored.shape).astype(stored.dtype)
+    out = hd.with_columns(columns)
+    out.passport = hd.passport.with_(flat_hand_mean=flat_hand_mean)
+    out.misc = {**hd.misc, "flat_hand_mean": flat_hand_mean}
+    return out
+
+
+def neutral_betas(
+    params: BodyParams, models: BodyModels | Path | str, *, num_betas: int = 10, ridge: float = 0.0
+) -> tuple[Array, Array]:
+    """Shapes of the neutral model that imitate gendered ones, by least squares over the unposed vertices.
+
+    The neutral body is fitted at the same place, so ``transl`` and all poses can be kept.
+
+    Parameters
+    ----------
+    params : of any genders; neutral rows keep their betas, up to ``num_betas``.
+    num_betas : coefficients to fit.
+    ridge : weight of the squared betas against the squared vertex distances (metres), for smaller betas.
+
+    Returns
+    -------
+    betas (N, num_betas) float64, and the residual (N,): root mean square vertex distance in metres.
+
+    Raises
+    ------
+    BodyModelError : a model is missing, or the parameters have more betas than theirs.
+    PassportError : the folder mixes releases, whose shape spaces cannot be compared.
+    """
+    models = models if isinstance(models, BodyModels) else BodyModels(models)
+    betas = np.zeros((len(params), num_betas))
+    residual = np.zeros(len(params))
+    for gender in np.unique(params.gender):
+        rows = np.flatnonzero(params.gender == gender)
+        own = np.asarray(params.betas[rows], np.float64)
+        fit = _fit(models.get(params.kind, str(gender)), models.get(params.kind, "neutral"), num_betas, ridge)
+        own = fitting_columns(own, fit.gain.shape[1], "betas")
+        b = own.shape[1]
+        betas[rows] = own @ fit.gain[:, :b].T + fit.constant
+        known = np.concatenate([own, np.ones((len(rows), 1))], axis=1)
+        kept = np.r_[:b, len(fit.gram) - 1]
+        square = np.einsum("ni,ij,nj->n", known, fit.gram[np.ix_(kept, kept)], known)
+        residual[rows] = np.sqrt(np.maximum(square, 0) / TOPOLOGY[params.kind].vertices)
+    return betas, residual
+
+
+def with_neutral_betas(hd: HumanData, models: BodyModels | Path | str) -> HumanData:
+    """The file with ``<model>/betas_neutral`` beside its betas, and the fit's residual in metres in
+    ``meta/betas_neutral_residual``. The original betas and genders stay."""
+    kind = _kind_of(hd, None)
+    betas, residual = neutral_betas(params_of(hd, kind), models)
+    return hd.with_columns(
+        {
+            f"{kind}/betas_neutral": betas.astype(np.float32),
+            "meta/betas_neutral_residual": residual.astype(np.float32),
+        }
+    )
+
+
+class _Fit(NamedTuple):
+    """Neutral betas are ``gain @ betas + constant``; the squared residual is [betas 1] gram [betas 1]."""
+
+    gain: Array
+    constant: Array
+    gram: Array
+
+
+FITTED_COLUMNS = 32  # of the gendered shape space: more than any data set uses
+
+
+@lru_cache(maxsize=8)
+def _fit(own: BodyModel, neutral: BodyModel, num_betas: int, ridge: float) -> _Fit:
+    if own.version != neutral.version:
+        raise PassportError(
+            f"the {own.gender} model is release {own.version}, the neutral one {neutral.version}",
+            path=own.path.parent,
+            fix="put models of one release into the folder",
+        )
+    columns = own.shapedirs.shape[2]
+    gendered = own.shapedirs[:, :, : min(columns, FITTED_COLUMNS)].reshape(own.v_template.size, -1)
+    basis = neutral.shapedirs[:, :, :num_betas].reshape(own.v_template.size, -1).astype(np.float64)
+    gap = (own.v_template.astype(np.float64) - neutral.v_template).reshape(-1, 1)
+    target = np.concatenate([gendered.astype(np.float64), gap], axis=1)
+    if own.gender == "neutral":
+        solution = np.eye(basis.shape[1], target.shape[1])
+        solution[:, -1] = 0
+    else:
+        gram = basis.T @ basis + ridge * np.eye(basis.shape[1])
+        # The pseudo-inverse leaves a shape column that moves nothing at zero instead of failing.
+        solution = np.linalg.pinv(gram, hermitian=True) @ (basis.T @ target)
+    rest = target - basis @ solution
+    filled = np.zeros((num_betas, target.shape[1]))
+    filled[: len(solution)] = solution
+    return _Fit(filled[:, :-1], filled[:, -1], rest.T @ rest)
+
+
+def _kind_of(hd: HumanData, kind: str | None) -> str:
+    kind = kind or hd.body_model
+    if kind is None or f"{kind}/betas" not in hd:
+        raise DataError(f"has no {kind or 'body'} parameters", path=hd.source, fix="convert it again with body models")
+    return kind

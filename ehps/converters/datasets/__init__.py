@@ -1,0 +1,1 @@
+"""One module a dataset, and the modules that families of datasets share: the place to add things."""

@@ -1,0 +1,182 @@
+"""AGORA: synthetic pictures of 5 to 15 scanned people each, SMPL-X fitted to the scans, children included.
+
+The fits lie in each scan's own frame (y up), and one scan stands in many pictures; tables say where, see
+:mod:`ehps.converters.datasets.agora_tables`. Children have an eleventh shape parameter, the weight of the child
+template.
+Source: Patel et al., "AGORA: Avatars in Geography Optimized for Regression Analysis", CVPR 2021, and the
+projection code of its evaluation tool.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body.params import BodyParams, smplx_params
+from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
+from ehps.converters.datasets import agora_tables as tables
+from ehps.converters.readers import raw_files
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = npt.NDArray[Any]
+
+CARD = DatasetCard(
+    id="agora",
+    name="AGORA",
+    homepage="https://agora.is.tue.mpg.de",
+    licence="non-commercial research, after registration",
+    commercial=False,
+    paper="Patel et al., AGORA: Avatars in Geography Optimized for Regression Analysis, CVPR 2021",
+    annotation="SMPL-X, gendered, fitted to 3D scans",
+    body_model="smplx",
+    appearance="synthetic",
+    scene="indoor and outdoor",
+    persons="several",
+    splits={"train": 106_700, "validation": None},
+    layout="""
+AGORA/
+  SMPLX/{train,validation}_<k>_withjv.pkl        (validation_SMPLX/SMPLX/ as unpacked will do)
+  smplx_gt/<scan set>/<scan>.pkl
+  smplx_gt_neutral_gender/...                    optional: the fits redone with the neutral model
+  smplx_kid_template.npy                         into the body-model folder: places children exactly
+  train_<k>/*_1280x720.png, validation/*.png     (or below images/, 1280x720/, 3840x2160/, images_*/)
+""",
+    needs=("smplx_gt",),
+    split_needs={
+        split: (" | ".join(f"{above}SMPLX/{split}_*_withjv.pkl" for above in ("", "*/", "*/*/")),)
+        for split in ("train", "validation")
+    },
+    get="register on the homepage; {train,validation}_SMPLX.zip, smplx_gt.zip and the images (1280x720 is enough)",
+    options={"resolution": "1280x720 (default) or 3840x2160, where both are on the disk"},
+    variants={
+        "SMPL/*_withjv.pkl": "the SMPL tables only; take train_SMPLX.zip and smplx_gt.zip",
+        "Cam/train_?.pkl": "the tables without joints; take train_SMPLX.zip and smplx_gt.zip",
+        "AGORA_*.json": "the json that OSX, SMPLer-X or Hand4Whole made; the official train_SMPLX.zip and smplx_gt.zip "
+        "are needed",
+    },
+    reprojection="exact",
+    notes=(
+        "Children keep the adult model's 10 betas; their pelvis is exact, their limbs are not (meta/kid, betas_extra).",
+        "The published count is of the training split, as SMPLer-X used it.",
+    ),
+)
+SMALL, LARGE = RESOLUTIONS = ("1280x720", "3840x2160")
+NEUTRAL_FITS = "smplx_gt_neutral_gender"
+PARAMETERS = ("global_orient", "body_pose", "transl", "left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose",
+              "reye_pose", "expression")  # fmt: skip
+SENSOR_MM = 20.25  # height
+
+
+class AGORA(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        self.option("resolution", RESOLUTIONS)  # a wrong one is told at once
+        name = re.compile(rf"{self.split}_(\d+)_withjv\.pkl")
+        found = {
+            int(match[1]): path
+            for folder in ("*/*/SMPLX", "*/SMPLX", "SMPLX")
+            for path in sorted(self.root.glob(f"{folder}/{self.split}_*_withjv.pkl"))
+            if (match := name.fullmatch(path.name))
+        }
+        return [Unit(found[k].stem, found[k]) for k in sorted(found)]
+
+    def read(self, unit: Unit) -> Instances:
+        people = tables.read_people(unit.path)
+        label = people["imgPath"] + " person " + people["person"].astype(str)
+        valid = people["isValid"].astype(bool)
+        there = {path: self._fit(path).is_file() for path in people["gt_path_smplx"].unique()}
+        fitted = people["gt_path_smplx"].map(there).astype(bool)
+        dropped: dict[str, list[str]] = {}
+        drop(dropped, "occluded beyond use (isValid)", label[~valid])
+        drop(dropped, "SMPL-X fit missing", (label + ": " + people["gt_path_smplx"])[valid & ~fitted])
+        people = people[valid & fitted]
+        if people.empty:
+            return no_instances(dropped)
+        pictures = self._pictures()
+        # Under its own name where it is not on the disk: the pipeline counts missing pictures.
+        paths = [pictures.get(raw_files.basename(name).removesuffix(".png"), name) for name in people["imgPath"]]
+        height = np.array([720 if SMALL in path else 2160 for path in paths])
+        focal = height / SENSOR_MM * people["focal_mm"].to_numpy(float)
+        scan, distinct = people["gt_path_smplx"].factorize()
+        scans = [str(path) for path in distinct]
+        shapes, notes = self._neutral_betas(scans)
+        kid = people["kid"].to_numpy(bool)
+        return Instances(
+            image_path=paths,
+            size=np.column_stack([height, height * 16 // 9]),
+            camera=Camera(np.column_stack([focal, focal]), np.column_stack([height * 8 / 9, height / 2])),
+            body=self._bodies(scans, scan, kid, people["gender"]).with_(
+                betas_neutral=None if shapes is None else shapes[scan]
+            ),
+            world_to_camera=tables.to_cameras(people),
+            keypoints2d=Keypoints(tables.joints(people["gt_joints_2d"], 2) * (height / 2160)[:, None, None], "agora"),
+            keypoints3d=Keypoints(tables.joints(people["gt_joints_3d"], 3), "agora"),
+            meta={
+                "kid": kid,
+                "is_kid": kid,
+                "occlusion": people["occlusion"].to_numpy(float),
+                "age": [str(age) for age in people["age"]],
+                "ethnicity": [str(word) for word in people["ethnicity"]],
+                "person_id": people["person"].to_numpy(int),
+                "annot_valid": np.ones(len(people), bool),
+            },
+            misc={"smplx_source": "original", "cam_param_source": "original", "has_betas_extra": True},
+            dropped=dropped,
+            notes=notes,
+        )
+
+    def _fit(self, path: str) -> Path:
+        """Parameters lie beside the mesh at ``path``."""
+        return (self.root / path).with_suffix(".pkl")
+
+    def _bodies(self, scans: Sequence[str], scan: Array, kid: Array, gender: pd.Series[str]) -> BodyParams:
+        """Of people (N,), in the frames of their scans; each scan is read once."""
+        fits = [read_fit(self._fit(path), (*PARAMETERS, "betas")) for path in scans]
+        values: dict[str, Any] = {name: np.stack([fit[name] for fit in fits])[scan] for name in PARAMETERS}
+        betas = np.stack([np.pad(fit["betas"], (0, 1))[:11] for fit in fits])[scan]  # children have the eleventh
+        return smplx_params(
+            gender=np.where(kid & (gender == "female"), "neutral", gender),  # the fits of girls are of that model
+            betas=betas[:, :10],
+            betas_extra=np.where(kid, betas[:, 10], 0)[:, None],
+            **values,
+        )
+
+    def _neutral_betas(self, scans: Sequence[str]) -> tuple[Array | None, list[str]]:
+        """(N, 10) shapes of the fits redone with the neutral model, where all are there; else None and a note."""
+        folder = self.root / NEUTRAL_FITS
+        if not folder.is_dir():
+            return None, []
+        inner = f"{NEUTRAL_FITS}/smplx_gt" if (folder / "smplx_gt").is_dir() else NEUTRAL_FITS
+        paths = [self._fit(path.replace("smplx_gt", inner, 1)) for path in scans]
+        if lost := sum(not path.is_file() for path in paths):
+            return None, [f"no smplx/betas_neutral: {lost} of the fits are not in {NEUTRAL_FITS}"]
+        return np.stack([read_fit(path, ["betas"])["betas"][:10] for path in paths]), []
+
+    def _pictures(self) -> dict[str, str]:
+        """Picture name as in the tables, without its suffix -> path below the root, wherever users unpack them."""
+        folders = [
+            f"{above}{inner}".rstrip("/")
+            for above in ("", "images/", f"{SMALL}/", f"{LARGE}/", f"images_{SMALL}/", f"images_{LARGE}/")
+            for inner in ("", *(f"{self.split}_{k}" for k in range(10)), self.split)
+        ]
+        found = [
+            f"{d}/{n}".lstrip("/") for d in folders for n in raw_files.listing(self.root / d) if n.endswith(".png")
+        ]
+        # Later entries win, so the wanted resolution goes last.
+        found.sort(key=lambda path: (SMALL in path) == (self.option("resolution", RESOLUTIONS) == SMALL))
+        return {raw_files.basename(path).removesuffix(".png").removesuffix(f"_{SMALL}"): path for path in found}
+
+
+def read_fit(path: Path, names: Sequence[str]) -> dict[str, Array]:
+    """Parameters of one scan, each (K,)."""
+    fit = raw_files.load_pkl(path)
+    raw_files.require(fit, " ".join(names), path)
+    return {name: np.ravel(fit[name]) for name in names}

@@ -1,0 +1,188 @@
+"""ARCTIC: two hands with articulated objects in a motion-capture room, SMPL-X from markers on scanned templates.
+
+Eight fixed cameras, pinhole, OpenCV axes; world frame in metres, z up. Hand poses are absolute. A subject's shape is
+only in the template; betas are fitted to it. Picture number n shows the pose n - ioi_offset of the subject; the first
+and last ten pictures may be black and are left out, as the official loader does. One row per sequence (in the order of
+the list), camera and picture.
+Source: Fan et al., "ARCTIC", CVPR 2023, and the dataset's code (documents of the data, loader, splits).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body import cameras, rigid_motion
+from ehps.body.params import BodyParams, smplx_params
+from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
+from ehps.converters.readers import options, raw_files
+from ehps.converters.readers.views import View, cameras_of
+from ehps.errors import DataError
+
+Array = npt.NDArray[Any]
+
+VIEWS = tuple("12345678")
+CARD = DatasetCard(
+    id="arctic",
+    name="ARCTIC",
+    homepage="https://arctic.is.tue.mpg.de",
+    licence="non-commercial research, after registration; no redistribution",
+    commercial=False,
+    paper="Fan et al., ARCTIC: A Dataset for Dexterous Bimanual Hand-Object Manipulation, CVPR 2023",
+    annotation="SMPL-X, from markers, on a scanned template of each subject",
+    body_model="smplx",
+    appearance="real",
+    scene="indoor",
+    persons="one",
+    splits={"train": 1_539_100, "val": None, "test": None},
+    layout="""
+ARCTIC/
+  meta/misc.json
+  meta/subject_vtemplates/s01.obj
+  raw_seqs/s01/<sequence>.smplx.npy
+  splits_json/protocol_p1.json
+  images/s01/<sequence>/<view 1..8>/00010.jpg
+""",
+    needs=("meta/misc.json", "meta/subject_vtemplates", "raw_seqs", "splits_json/protocol_p1.json", "images"),
+    variants={"cropped_images/s??": "cut out and resized pictures, which the cameras do not fit; images/ is needed"},
+    get=(
+        "register on the homepage and use the download scripts of github.com/zc-alexfan/arctic; the root is the "
+        "folder data/arctic_data/data (or unpack/arctic_data/data); all cameras of one split are some 650 GB"
+    ),
+    options={
+        "cameras": "all (default), or some of 1 to 8 with commas between them",
+        "stride": "N takes every N-th frame; 1 (default) takes all, as SMPLer-X's files have them (its loader takes "
+        "every 10th row)",
+    },
+    reprojection="none",
+    fps=30,
+    notes=(
+        "Protocol p1; its test split (subject s03) has hidden ground truth and cannot be converted.",
+        "Joints and boxes are those of the subject's scanned template; betas are fitted to it, and "
+        "meta/template_residual_m is the mean distance of vertices that is left.",
+        "The head-mounted camera (view 0, protocol p2) is not converted.",
+        "Two pictures known to be corrupt are left out.",
+    ),
+)
+EDGE = 10  # pictures at each end that may be black
+CORRUPT = ("images/s01/laptop_use_04/7/00737.jpg", "images/s08/mixer_use_02/3/00295.jpg")
+VERTICES = 10_475
+SIZES = {"transl": 3, "global_orient": 3, "body_pose": 63, "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3,
+         "left_hand_pose": 45, "right_hand_pose": 45}  # fmt: skip
+CAMERA = "gender image_size intris_mat world2cam ioi_offset"
+
+
+class ARCTIC(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        options.cameras(self.options, VIEWS), options.stride(self.options)  # wrong ones are told at once
+        path = self.root / "splits_json/protocol_p1.json"
+        lists = raw_files.read_json(path)
+        raw_files.require(lists, "train val test", path)
+        others = {*lists["val"], *lists["test"]} if self.split == "train" else set()
+        names = [str(name) for name in lists[self.split] if name not in others]
+        units = [Unit(name, self.root / "raw_seqs" / f"{name}.smplx.npy") for name in names]
+        if not any(unit.path.is_file() for unit in units):
+            hidden = "the bodies of this split are hidden" if self.split == "test" else raw_files.AGAIN
+            raise DataError(f"has no bodies of {self.split}", path=self.root / "raw_seqs", fix=hidden)
+        return units
+
+    def read(self, unit: Unit) -> Instances:
+        subject = unit.name.split("/")[0]
+        chosen = options.cameras(self.options, VIEWS)
+        listed = {name: raw_files.listing(self.root / "images" / unit.name / name) for name in chosen}
+        dropped: dict[str, list[str]] = {}
+        if not unit.path.is_file():
+            drop(dropped, "no SMPL-X parameters", (f"{unit.name}/{v}/{file}" for v in chosen for file in listed[v]))
+            return no_instances(dropped, [f"raw_seqs/{unit.name}.smplx.npy is not there"])
+        gender, offset, views = self._subject(subject)
+        body = read_bodies(unit.path, gender)
+        count = len(body)
+        number = np.arange(EDGE, count - EDGE, options.stride(self.options))
+        number = number[(number >= offset) & (number - offset < count)]
+        for name in chosen:
+            folder = f"images/{unit.name}/{name}"
+            there = {int(file[:-4]) for file in listed[name] if file.endswith(".jpg") and file[:-4].isdecimal()}
+            ends = {n for n in there if not EDGE <= n < count - EDGE}
+            unposed = {n for n in there - ends if not 0 <= n - offset < count}
+            drop(dropped, f"among the first or last {EDGE} pictures", (f"{folder}/{n:05d}.jpg" for n in sorted(ends)))
+            drop(dropped, "no pose for the picture", (f"{folder}/{n:05d}.jpg" for n in sorted(unposed)))
+        rows = {f"images/{unit.name}/{name}/{n:05d}.jpg": (int(name), n) for name in chosen for n in number.tolist()}
+        drop(dropped, "picture is corrupt in the release", [path for path in CORRUPT if rows.pop(path, None)])
+        if not rows:
+            return no_instances(dropped)
+        view, frame = np.array(list(rows.values())).T
+        size, camera, move = cameras_of(views, view - 1)
+        return Instances(
+            image_path=list(rows),
+            size=size,
+            camera=camera,
+            body=body[frame - offset],
+            world_to_camera=move,
+            v_template=read_template(self.root / "meta/subject_vtemplates" / f"{subject}.obj"),
+            meta={
+                "sequence_name": [unit.name] * len(view),
+                "subject": [subject] * len(view),
+                "camera": view,
+                "frame_id": frame,
+                "track_id": [unit.name] * len(view),
+            },
+            misc={"smplx_source": "original", "cam_param_source": "original", "fps": 30, "betas_source": "fitted"},
+            dropped=dropped,
+        )
+
+    def _subject(self, subject: str) -> tuple[str, int, list[View]]:
+        """Gender, offset of pictures, and views 1 to 8."""
+        path = self.root / "meta/misc.json"
+        facts = raw_files.read_json(path)
+        raw_files.require(facts, subject, path)
+        facts = facts[subject]
+        raw_files.require(facts, CAMERA, path)
+        try:
+            size = np.asarray(facts["image_size"], int).reshape(9, 2)[1:, ::-1]  # the first is the head-mounted one
+            lens = cameras.from_matrix(np.reshape(facts["intris_mat"], (8, 3, 3)))
+            move = rigid_motion.split(np.reshape(facts["world2cam"], (8, 4, 4)))
+            views = [View(*each) for each in zip(VIEWS, size.tolist(), *lens, *move, strict=True)]
+            return str(facts["gender"]), int(facts["ioi_offset"]), views
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"cameras of {subject} are of another shape ({error})", path=path, fix=raw_files.AGAIN
+            ) from None
+
+
+def read_bodies(path: Path, gender: str) -> BodyParams:
+    """(N,) bodies of a sequence in the world, betas 0.
+
+    Raises
+    ------
+    DataError : the file is broken, lacks a parameter, or has one of another shape.
+    """
+    content = raw_files.load_npy(path)
+    data = content.item() if content.size == 1 else None
+    if not isinstance(data, dict):
+        raise DataError("holds no parameters by name", path=path, fix=raw_files.AGAIN)
+    raw_files.require(data, " ".join(SIZES), path)
+    count = len(data["transl"])
+    wrong = [name for name, width in SIZES.items() if np.shape(data[name]) != (count, width)]
+    if wrong:
+        raise DataError(f"{', '.join(wrong)} are not of {count} frames", path=path, fix=raw_files.AGAIN)
+    values: dict[str, Any] = {name: data[name] for name in SIZES}
+    return smplx_params(gender=gender, betas=np.zeros((count, 10)), flat_hand_mean=True, **values)
+
+
+def read_template(path: Path) -> Array:
+    """(10475, 3) vertices of a subject's ``.obj``, in the order of the file.
+
+    Raises
+    ------
+    DataError : there is no such file, or it holds other than 10475 points.
+    """
+    lines = [line.split()[1:4] for line in raw_files.read_lines(path) if line.startswith("v ")]
+    try:
+        return np.array(lines, float).reshape(VERTICES, 3)
+    except ValueError:
+        raise DataError(f"has not the {VERTICES} vertices of SMPL-X", path=path, fix=raw_files.AGAIN) from None

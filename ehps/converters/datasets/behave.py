@@ -1,0 +1,133 @@
+"""BEHAVE: people handling objects before four Kinects, SMPL-H fitted to colour and depth.
+
+The world is Kinect 1; ``config.json`` takes points of a Kinect there, so bodies go the other way. Poses are 52
+axis-angles with absolute fingers (no mean hand), models male and female. Pictures are as the lens made them: points
+are projected with the eight coefficients of the calibration, as the dataset's own code does.
+Source: Bhatnagar et al., "BEHAVE: Dataset and Method for Tracking Human Object Interactions", CVPR 2022, and the
+dataset's code.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ehps.body import rigid_motion
+from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, no_instances
+from ehps.converters.datasets import behave_files as files
+from ehps.converters.readers import options, raw_files
+from ehps.converters.readers.views import cameras_of
+from ehps.errors import DataError
+
+CARD = DatasetCard(
+    id="behave",
+    name="BEHAVE",
+    homepage="https://virtualhumans.mpi-inf.mpg.de/behave/",
+    licence="non-commercial research, licence agreement on the data page",
+    commercial=False,
+    paper=("Bhatnagar et al., BEHAVE: Dataset and Method for Tracking Human Object Interactions, CVPR 2022"),
+    annotation="SMPL-H, fitted to several depth cameras",
+    body_model="smplh",
+    appearance="real",
+    scene="indoor and outdoor",
+    persons="one",
+    splits={"train": 44_431, "test": None},
+    layout="""
+BEHAVE/
+  split.json
+  calibs/intrinsics/{0,1,2,3}/calibration.json
+  calibs/Date[01-07]/config/{0,1,2,3}/config.json
+  sequences/<sequence>/info.json                                    <sequence>: Date04_Sub05_boxlong
+  sequences/<sequence>/t0003.000/k{0..3}.color.jpg, k{0..3}.color.json
+  sequences/<sequence>/t0003.000/person/person_J3d.json
+  sequences/<sequence>/t0003.000/person/fit02/person_fit.pkl
+  behave-30fps-params-v1/<sequence>/smpl_fit_all.npz, info.json     for fits=30fps only
+""",
+    needs=("split.json", "calibs/intrinsics", "sequences"),
+    get="accept the licence; unpack Date01..Date07 into sequences/ and calibs beside it",
+    options={
+        "fits": "1fps (default), or 30fps: behave-30fps-params-v1, for pictures that you cut from the videos to "
+        "sequences/<sequence>/<time>/k{0..3}.color.jpg",
+        "cameras": "some of the Kinects 0, 1, 2, 3, separated by commas (default: all)",
+        "stride": "N keeps every N-th of the time steps of a sequence that have a fit (default: 1)",
+    },
+    reprojection="fitted",
+    fps=1,
+    notes=(
+        "A row for each Kinect of a time step; people are often hidden by the object they handle.",
+        "Hand poses are absolute (flat_hand_mean true) and near the mean hand: fingers were hardly observed.",
+        "Pictures are distorted (meta/dist_coeffs), and points are projected with the distortion.",
+        "2D points are OpenPose detections: bodies as *_openpose, hands and faces under their names, without the "
+        "hands' own wrists; those with a confidence below 0.05 count as not detected.",
+        "3D points are the dataset's own, of the body only; fits=30fps has neither.",
+    ),
+)
+KINECTS = ("0", "1", "2", "3")
+FITS = ("1fps", "30fps")
+MEN = ("Sub01", "Sub02", "Sub03", "Sub04", "Sub05")
+
+
+class Behave(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        options.cameras(self.options, KINECTS), options.stride(self.options)  # wrong ones are told at once
+        folder = "sequences" if self.option("fits", FITS) == "1fps" else "behave-30fps-params-v1"
+        if not (self.root / folder).is_dir():
+            raise DataError("no such folder", path=self.root / folder, fix="unpack the 30 fps parameters beside calibs")
+        split = raw_files.read_json(self.root / "split.json")
+        raw_files.require(split, self.split, self.root / "split.json")
+        return [Unit(name, self.root / folder / name) for name in split[self.split]]
+
+    def read(self, unit: Unit) -> Instances:
+        if not unit.path.is_dir():
+            return no_instances({"sequence not there": [unit.name]})
+        dropped: dict[str, list[str]] = {}
+        info = raw_files.read_json(unit.path / "info.json") if (unit.path / "info.json").is_file() else {}
+        gender = info.get("gender") or ("male" if unit.name[7:12] in MEN else "female")
+        step, stills = options.stride(self.options), self.option("fits", FITS) == "1fps"
+        times, body = (
+            files.read_stills(unit, gender, step, dropped) if stills else files.read_sequence(unit.path, gender, step)
+        )
+        recorded = {str(k) for k in info.get("kinects") or (0, 1, 2)}
+        views = [
+            files.read_view(self.root / "calibs", unit.name[:6], k)
+            for k in options.cameras(self.options, KINECTS)
+            if k in recorded
+        ]
+        if not times or not views:
+            return no_instances(dropped)
+        # Rows: time step by time step, Kinect by Kinect.
+        index, view = np.repeat(np.arange(len(times)), len(views)), np.tile(np.arange(len(views)), len(times))
+        kinects, folders = [views[v].name for v in view], [f"sequences/{unit.name}/{times[k]}" for k in index]
+        size, camera, move = cameras_of(views, view)
+        points, joints = None, None
+        if stills:
+            detected = [
+                files.read_detections(self.root / f / f"k{k}.color.json") for f, k in zip(folders, kinects, strict=True)
+            ]
+            points = Keypoints(np.stack(detected), files.POINTS)
+            own = np.stack([files.read_joints(unit.path / time / "person/person_J3d.json") for time in times])[index]
+            own[..., :3] = rigid_motion.apply(own[..., :3], move.rotation, move.translation) * own[..., 3:]
+            joints = Keypoints(own, files.BODY_25)
+        return Instances(
+            image_path=[f"{folder}/k{k}.color.jpg" for folder, k in zip(folders, kinects, strict=True)],
+            size=size,
+            camera=camera,
+            body=body[index],
+            world_to_camera=move,
+            keypoints2d=points,
+            keypoints3d=joints,
+            meta={
+                "sequence_name": [unit.name] * len(index),
+                "subject": [unit.name[7:12]] * len(index),
+                "object": [str(info.get("cat") or unit.name.split("_")[2])] * len(index),
+                "camera": kinects,
+                "frame_id": [times[k] for k in index],
+                "track_id": [unit.name] * len(index),
+            },
+            misc={"smplh_source": "original", "cam_param_source": "original", "image_shape": list(files.SIZE),
+                  "distortion": "applied", "fps": 1 if stills else 30, "downsampled": stills}
+            | ({"keypoints2d_source": "OpenPose: body as openpose_25, hands and face as openpose_137"} if stills
+               else {"reprojection": "none"}),
+            dropped=dropped,
+        )  # fmt: skip

@@ -1,0 +1,111 @@
+"""Readers of BEHAVE's files: calibrations, fits of single time steps and of sequences at 30 fps, detections, joints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body.params import BodyParams, smplh_params
+from ehps.converters.base import Unit, drop
+from ehps.converters.readers import raw_files
+from ehps.converters.readers.views import View
+from ehps.errors import DataError
+from ehps.humandata.keypoints import names as point_names
+
+Array = npt.NDArray[Any]
+
+BODY_25 = point_names("openpose_25")
+HAND_WRISTS = (25, 46)  # of the 137: second detections of the wrists, whose names are those of the body's
+POINTS = (*BODY_25, *(name for k, name in enumerate(raw_files.OPENPOSE_137) if k >= 25 and k not in HAND_WRISTS))
+PARTS = {"body_joints": 25, "left_hand_joints": 21, "right_hand_joints": 21, "face_joints": 70}
+DETECTED = 0.05
+SIZE = (1536, 2048)
+
+
+def read_view(calibrations: Path, date: str, kinect: str) -> View:
+    """One Kinect on one of the days.
+
+    Raises
+    ------
+    DataError : a file is missing or broken.
+    """
+    path = calibrations / "intrinsics" / kinect / "calibration.json"
+    content = raw_files.read_json(path)
+    lens = numbers(content.get("color") if isinstance(content, Mapping) else None, "opencv", 12, path)
+    path = calibrations / date / "config" / kinect / "config.json"
+    config = raw_files.read_json(path)
+    rotation = numbers(config, "rotation", 9, path).reshape(3, 3).T
+    translation = -rotation @ numbers(config, "translation", 3, path)
+    return View(kinect, SIZE, lens[:2], lens[2:4], rotation, translation, lens[4:])
+
+
+def read_stills(unit: Unit, gender: str, stride: int, dropped: dict[str, list[str]]) -> tuple[list[str], BodyParams]:
+    """Names and bodies of the time steps with a fit, every ``stride``-th; the others are counted."""
+    times = [name for name in raw_files.listing(unit.path) if name.startswith("t") and (unit.path / name).is_dir()]
+    paths = {time: unit.path / time / "person/fit02/person_fit.pkl" for time in times}
+    drop(dropped, "no SMPL-H fit", (f"{unit.name}/{time}" for time, path in paths.items() if not path.is_file()))
+    paths = dict([item for item in paths.items() if item[1].is_file()][::stride])
+    fits = [raw_files.load_pkl(path) for path in paths.values()]
+    pose, betas, transl = (
+        np.reshape([numbers(fit, key, count, path) for fit, path in zip(fits, paths.values(), strict=True)],
+                   (-1, count))
+        for key, count in (("pose", 156), ("betas", 10), ("trans", 3))
+    )  # fmt: skip
+    return list(paths), smplh_params(gender=gender, betas=betas, pose=pose, transl=transl, flat_hand_mean=True)
+
+
+def read_sequence(folder: Path, gender: str, stride: int) -> tuple[list[str], BodyParams]:
+    """The same of a sequence at 30 fps.
+
+    Raises
+    ------
+    DataError : the file is missing or broken.
+    """
+    path = folder / "smpl_fit_all.npz"
+    data = raw_files.load_npz(path, "poses betas trans frame_times")
+    times = raw_files.texts(data["frame_times"])
+    pose, betas, transl = (
+        numbers(data, key, count * len(times), path).reshape(-1, count)[::stride]
+        for key, count in (("poses", 156), ("betas", 10), ("trans", 3))
+    )
+    body = smplh_params(gender=gender, betas=betas, pose=pose, transl=transl, flat_hand_mean=True)
+    return times[::stride], body
+
+
+def read_detections(path: Path) -> Array:
+    """(135, 3) OpenPose points of a picture; zeros for those not detected, and without the file."""
+    if not path.is_file():
+        return np.zeros((len(POINTS), 3))
+    content = raw_files.read_json(path)
+    points = np.concatenate([numbers(content, key, 3 * n, path).reshape(n, 3) for key, n in PARTS.items()])
+    points = np.delete(points, HAND_WRISTS, axis=0)
+    return np.asarray(np.where(points[:, 2:] >= DETECTED, points, 0))
+
+
+def read_joints(path: Path) -> Array:
+    """(25, 4) the dataset's own joints in the world, 1 where they are known; zeros without the file."""
+    if not path.is_file():
+        return np.zeros((25, 4))
+    joints = numbers(raw_files.read_json(path), "body_joints3d", 100, path).reshape(25, 4)
+    return np.column_stack([joints[:, :3], joints[:, 3] > 0])
+
+
+def numbers(content: Any, key: str, count: int, path: Path) -> Array:
+    """``count`` numbers under a key of a file's content.
+
+    Raises
+    ------
+    DataError : there are none, or not as many.
+    """
+    values = content.get(key) if isinstance(content, Mapping) else None
+    try:
+        array = np.ravel(np.asarray([] if values is None else values, float))
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    if len(array) != count:
+        raise DataError(f"{key} has {len(array)} numbers where {count} are expected", path=path, fix=raw_files.AGAIN)
+    return array

@@ -1,0 +1,29 @@
+"""CHI3D: pairs of people in close contact in a studio with four cameras, neutral SMPL-X in the world frame.
+
+Person 0 wears markers, person 1 does not; both are fitted. Layout and cameras: :mod:`ehps.converters.datasets.imar`.
+Source: Fieraru et al., "Three-Dimensional Reconstruction of Human Interactions", CVPR 2020, and the official toolkit.
+"""
+
+from ehps.converters.base import DatasetCard
+from ehps.converters.datasets import imar
+
+CONTACTS = "interaction_contact_signature.json"
+CARD = DatasetCard(
+    id="chi3d",
+    name="CHI3D",
+    homepage="https://ci3d.imar.ro",
+    paper="Fieraru et al., Three-Dimensional Reconstruction of Human Interactions, CVPR 2020",
+    annotation="SMPL-X, fitted to markers and views",
+    persons="several",
+    splits={"train": 252_416, "test": None},
+    layout=imar.layout("CHI3D", CONTACTS, "for the option frames"),
+    options=imar.OPTIONS
+    | {"frames": "all (default), contact: the one frame marked as contact, or interval: from its start to its end"},
+    notes=(*imar.NOTES, "Person 0 wears markers, person 1 does not; downloads before 2023 have person 0 only."),
+    **imar.SHARED,
+)
+
+
+class CHI3D(imar.Studio):
+    card = CARD
+    contacts = CONTACTS

@@ -1,0 +1,162 @@
+"""Readers of DNA-Rendering's ``.smc`` files (HDF5): pictures and gender of the main file, the rest of the other."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body import cameras, rigid_motion
+from ehps.body.params import BodyParams, smplx_params, smplx_pose
+from ehps.converters.readers import raw_files
+from ehps.converters.readers.images import header_size
+from ehps.converters.readers.views import View
+from ehps.errors import DataError
+from ehps.humandata.keypoints import names
+
+Array = npt.NDArray[Any]
+
+DETECTED = (1, 2, 4, 5, 7, 8, *range(16, 22), *range(25, 144))
+POINTS_2D = tuple(names("human_data")[slot] for slot in DETECTED)
+"""The 131 points that were detected and triangulated: COCO-WholeBody's without the roots of the hands."""
+TWIN = 0.0005  # metres within which a point that was not triangulated is a copy of another
+HEADER = 1 << 18  # bytes of an encoded picture within which its size is stated
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a camera took: numbers of its frames, and height and width of its pictures."""
+
+    frames: Array
+    size: tuple[int, int]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """An ``.smc`` file for reading.
+
+    Raises
+    ------
+    DataError : it is no whole HDF5 file, or lacks something that is asked of it.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except OSError as error:
+        raise DataError(f"is no complete .smc file ({error})", path=path, fix=raw_files.AGAIN) from None
+    except KeyError as error:
+        raise DataError(f"lacks something ({error.args[0]})", path=path, fix=raw_files.AGAIN) from None
+
+
+def gender_of(file: Any) -> str:
+    """The actor's gender, a word; empty where it is not given."""
+    words = raw_files.texts(file.attrs.get("gender", ""))
+    word = words[0].strip().lower() if words else ""
+    return word if word in ("male", "female") else ""
+
+
+def pictures(file: Any, group: str, wanted: Sequence[str]) -> dict[str, Taken]:
+    """Camera -> what it took, for the cameras in ``wanted`` that took something.
+
+    Sizes are those of each camera's first picture, as stated in its header, else the group's ``resolution``.
+    """
+    out: dict[str, Taken] = {}
+    for camera in wanted if group in file else ():
+        colour = file[group].get(f"{camera}/color")
+        if colour is None or not len(colour):
+            continue
+        frames = np.array(sorted(int(key) for key in colour))
+        size = header_size(io.BytesIO(colour[str(frames[0])][:HEADER].tobytes()))
+        if size == (0, 0):
+            height, width = np.ravel(file[group].attrs["resolution"])[:2].tolist()
+            size = int(height), int(width)
+        out[camera] = Taken(frames, size)
+    return out
+
+
+def read_fits(file: Any, gender: str, path: Path) -> BodyParams:
+    """SMPL-X of each fitted frame, in the world; one shape or expression may be that of all frames.
+
+    Raises
+    ------
+    DataError : an array has another shape.
+    """
+    group = file["SMPLx"]
+    pose = _shaped(group["fullpose" if "fullpose" in group else "full_pose"][()], (55, 3), "fullpose", path)
+    count = min(len(pose), len(group["transl"]))
+    values = {}
+    for name, stored in (("betas", "betas" if "betas" in group else "beta"), ("expression", "expression")):
+        rows = np.atleast_2d(np.asarray(group[stored][()], float))
+        if len(rows) not in (1, len(pose)):
+            raise DataError(f"{name} has {len(rows)} rows for {len(pose)} frames", path=path, fix=raw_files.AGAIN)
+        values[name] = np.broadcast_to(rows, (len(pose), rows.shape[1]))[:count]
+    transl = _shaped(group["transl"][:count], (3,), "transl", path)
+    parts = smplx_pose(pose[:count])
+    return smplx_params(gender=gender, transl=transl, flat_hand_mean=False, **values, **parts)
+
+
+def read_view(file: Any, camera: str, size: tuple[int, int]) -> View:
+    """A camera as it is calibrated, for its pictures of a size. ``RT`` is that of the camera in the world."""
+    values = file[f"Camera_Parameter/{camera}"]
+    focal, principal_point = cameras.from_matrix(values["K"][()])
+    to_world, centre = rigid_motion.split(values["RT"][()])
+    return View(
+        name=camera,
+        size=size,
+        focal=focal,
+        principal_point=principal_point,
+        rotation=to_world.T,
+        translation=rigid_motion.from_center(to_world.T, centre),
+        distortion=np.ravel(values["D"][()]),
+    )
+
+
+def detected(file: Any, camera: str, count: int, path: Path) -> Array:
+    """(count, 131, 3) points in a camera's pictures, x, y, score; zeros where there are none."""
+    out = np.zeros((count, len(POINTS_2D), 3))
+    points = file.get(f"Keypoints_2D/{camera}")
+    if points is not None:
+        found = _shaped(points[:count], (len(POINTS_2D), 3), f"Keypoints_2D/{camera}", path)
+        out[: len(found)] = found
+    return out
+
+
+def triangulated(file: Any, count: int, path: Path) -> Array:
+    """(count, 190, 4) points in the world, m, with confidence 1 where they are real.
+
+    Points without a place are zeros or no numbers; some of those that were not triangulated are copies of others.
+    """
+    out = np.zeros((count, 190, 4))
+    points = file.get("Keypoints_3D/keypoints3d")
+    if points is None:
+        return out
+    found = np.asarray(points[:count], float)
+    if found.shape[1:] not in ((190, 3), (190, 4)):
+        raise DataError(f"keypoints3d is {found.shape}, not (F, 190, 3)", path=path, fix=raw_files.AGAIN)
+    found = found[..., :3]
+    there = np.isfinite(found).all(2) & found.any(2)
+    real = there.copy()
+    for index in np.setdiff1d(np.arange(190), DETECTED).tolist():
+        near = np.linalg.norm(found - found[:, index : index + 1], axis=2) < TWIN
+        near[:, index] = False
+        real[:, index] &= ~(near & there).any(1)
+    out[: len(found), :, :3] = np.where(real[..., None], found, 0)
+    out[: len(found), :, 3] = real
+    return out
+
+
+def _shaped(values: Any, tail: tuple[int, ...], name: str, path: Path) -> Array:
+    array = np.asarray(values, float)
+    if array.shape[1:] != tail:
+        raise DataError(
+            f"{name} is {array.shape}, not (F, {', '.join(map(str, tail))})", path=path, fix=raw_files.AGAIN
+        )
+    return array

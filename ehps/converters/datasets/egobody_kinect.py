@@ -1,0 +1,178 @@
+"""EgoBody MVSet: two interacting people in a room, seen by three (2021) or five (2022) fixed Kinects.
+
+The fits are in the frame of the master's colour camera; ``kinect_XXto12_color.json`` takes points of a sub camera
+there, so its inverse takes bodies to that camera. A time step is used when both people have a fit. Pictures are as the
+lens made them: points are projected with the eight coefficients of ``Color.json``.
+Source: Zhang et al., "EgoBody: Human Body Shape and Motion of Interacting People from Head-Mounted Devices",
+ECCV 2022; the read-me and renderer of the release.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body import rigid_motion
+from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
+from ehps.converters.datasets import egobody_recordings
+from ehps.converters.readers import options, raw_files, smplify_fits
+from ehps.converters.readers.views import View, cameras_of
+from ehps.errors import DataError
+
+Array = npt.NDArray[Any]
+
+CARD = DatasetCard(
+    id="egobody_kinect",
+    name="EgoBody-MVSet",
+    homepage="https://sanweiliti.github.io/egobody/egobody.html",
+    licence="research only, after registration and a signed licence",
+    commercial=False,
+    paper=(
+        "Zhang et al., EgoBody: Human Body Shape and Motion of Interacting People from Head-Mounted Devices, ECCV 2022"
+    ),
+    annotation="SMPL-X, gendered, fitted to several depth cameras",
+    body_model="smplx",
+    appearance="real",
+    scene="indoor",
+    persons="several",
+    splits={"train": 845_918, "val": None, "test": None},
+    layout="""
+EgoBody/
+  data_info_release.csv, data_splits.csv
+  kinect_cam_params/kinect_{master,sub_1,..,sub_4}/Color.json
+  calibrations/<recording>/cal_trans/kinect_{11,13,14,15}to12_color.json
+  kinect_color/<recording>/{master,sub_1,..,sub_4}/frame_00001.jpg
+  smplx_{interactee,camera_wearer}_{train,val,test}/<recording>/body_idx_{0,1}/results/frame_00001/000.pkl
+""",
+    needs=("data_info_release.csv", "data_splits.csv", "kinect_cam_params", "calibrations", "kinect_color"),
+    split_needs={
+        split: (f"smplx_interactee_{split}", f"smplx_camera_wearer_{split}") for split in ("train", "val", "test")
+    },
+    get="register at egobody.inf.ethz.ch; unpack calibrations, kinect_cam_params, kinect_color, smplx_interactee_* and "
+    "smplx_camera_wearer_* side by side, with the two csv files",
+    options={
+        "cameras": "some of master, sub_1, sub_2, sub_3, sub_4, separated by commas (default: all)",
+        "stride": "N keeps every N-th of the time steps of a recording that can be used (default: 1)",
+    },
+    reprojection="none",
+    fps=30,
+    notes=(
+        "A row for each person in each view: two people, three views in recordings of 2021, five in those of 2022.",
+        "SMPLer-X trains on every 10th row of a file with all frames (stride=10 is like it).",
+        "Pictures are distorted (meta/dist_coeffs), and points are projected with the distortion.",
+        "The dataset has no 2D points of its own; people hide each other.",
+    ),
+)
+LABELS = {"master": 12, "sub_1": 11, "sub_2": 13, "sub_3": 14, "sub_4": 15}
+ROLES = ("interactee", "camera_wearer")
+SIZE = (1080, 1920)
+
+
+class EgoBodyKinect(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        options.cameras(self.options, tuple(LABELS)), options.stride(self.options)  # wrong ones are told at once
+        folder = self.root / "kinect_color"
+        return [Unit(r.name, folder / r.name, r) for r in egobody_recordings.recordings(self.root, self.split)]
+
+    def read(self, unit: Unit) -> Instances:
+        recording: egobody_recordings.Recording = unit.data
+        notes: list[str] = []
+        views = self._views(unit, notes)
+        dropped: dict[str, list[str]] = {}
+        frames = self._frames(unit, recording, dropped)[:: options.stride(self.options)]
+        if not len(frames) or not views:
+            return no_instances(dropped, notes)
+        paths = [
+            egobody_recordings.fit_path(self.root, self.split, recording, role, n) for n in frames for role in ROLES
+        ]
+        bodies = [recording.body(role) for role in ROLES]
+        body = smplify_fits.read_fits(paths, [recording.genders[i] for i in bodies] * len(frames))
+        # Rows of a view: frame by frame, the interactee before the wearer.
+        index = np.tile(np.arange(len(paths)), len(views))
+        view = np.repeat(np.arange(len(views)), len(paths))
+        frame, person = np.repeat(frames, 2)[index], np.tile(bodies, len(frames))[index]
+        names = [views[v].name for v in view]
+        size, camera, move = cameras_of(views, view)
+        return Instances(
+            image_path=[f"kinect_color/{unit.name}/{name}/frame_{n:05d}.jpg"
+                        for name, n in zip(names, frame, strict=True)],
+            size=size,
+            camera=camera,
+            body=body[index],
+            world_to_camera=move,
+            meta={
+                "sequence_name": [unit.name] * len(index),
+                "scene": [recording.scene] * len(index),
+                "camera": names,
+                "frame_id": frame,
+                "character": list(np.tile(ROLES, len(frames))[index]),
+                "person_id": person,
+                "track_id": [f"{unit.name}_{i}" for i in person],
+            },
+            misc={"smplx_source": "original", "cam_param_source": "original", "image_shape": list(SIZE),
+                  "distortion": "applied"},
+            dropped=dropped,
+            notes=notes,
+        )  # fmt: skip
+
+    def _views(self, unit: Unit, notes: list[str]) -> list[View]:
+        """The wanted cameras that have pictures of the recording and a calibration.
+
+        Raises
+        ------
+        DataError : the recording has no pictures at all.
+        """
+        if not unit.path.is_dir():
+            raise DataError("no such folder", path=unit.path, fix="unpack all of kinect_color")
+        calibrations = self.root / "calibrations" / unit.name / "cal_trans"
+        found = []
+        for name in options.cameras(self.options, tuple(LABELS)):
+            if not (unit.path / name).is_dir():
+                continue  # three cameras in 2021
+            intrinsics = self.root / "kinect_cam_params" / f"kinect_{name}" / "Color.json"
+            to_master = calibrations / f"kinect_{LABELS[name]}to12_color.json"
+            if not intrinsics.is_file() or not (name == "master" or to_master.is_file()):
+                notes.append(f"{unit.name}: {name} has pictures, but no calibration, and is left out")
+                continue
+            move = np.eye(4) if name == "master" else egobody_recordings.inverse(to_master)
+            focal, centre, distortion = read_lens(intrinsics)
+            found.append(View(name, SIZE, focal, centre, *rigid_motion.split(move), distortion))
+        if not found:
+            notes.append(f"{unit.name} has none of the cameras")
+        return found
+
+    def _frames(self, unit: Unit, recording: egobody_recordings.Recording, dropped: dict[str, list[str]]) -> list[int]:
+        """Numbers of the time steps in which both people have a fit."""
+        folders = [egobody_recordings.fit_path(self.root, self.split, recording, role, 0).parents[1] for role in ROLES]
+        fitted = [
+            {name for name in raw_files.listing(folder) if (folder / name / "000.pkl").is_file()} for folder in folders
+        ]
+        both, either = fitted[0] & fitted[1], fitted[0] | fitted[1]
+        usable = {name for name in either if name[6:].isdecimal() and recording.start <= int(name[6:]) <= recording.end}
+        if not either:
+            drop(dropped, "recording without SMPL-X fits", [unit.name])
+        for reason, names in (("outside the usable range of frames", either - usable),
+                              ("fit of one person only", usable - both)):  # fmt: skip
+            drop(dropped, reason, (f"{unit.name}/{name}" for name in sorted(names)))
+        return sorted(int(name[6:]) for name in both & usable)
+
+
+def read_lens(path: Path) -> tuple[Array, Array, Array]:
+    """Focal length (2,), principal point (2,) and eight coefficients in OpenCV's order of a ``Color.json``.
+
+    Raises
+    ------
+    DataError : one of them is absent, or of another length.
+    """
+    content = raw_files.read_json(path)
+    raw_files.require(content, "f c k", path)
+    values: list[Array] = [np.ravel(np.asarray(content[key], float)) for key in "fck"]
+    sizes = [len(value) for value in values]
+    if sizes[:2] != [2, 2] or sizes[2] not in (4, 5, 8):
+        raise DataError(f"f, c, k have {sizes} numbers, expected 2, 2 and 4, 5 or 8", path=path, fix=raw_files.AGAIN)
+    return values[0], values[1], np.pad(values[2], (0, 8 - sizes[2]))

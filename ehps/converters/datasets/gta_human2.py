@@ -1,0 +1,169 @@
+"""GTA-Human II: scenes of a computer game, SMPL-X fitted to the game's 3D and 2D points.
+
+One file a person and scene. Fits are neutral and in the camera frame already; hands are 24 PCA coefficients of
+absolute poses (``flat_hand_mean=True``: no mean is added). The camera is the game's: 1920 x 1080, a vertical field
+of view of 50 degrees. People without a valid fit have no SMPL-X members.
+Source: Cai et al., "Playing for 3D Human Recovery", TPAMI 2024, and the read-me and viewer of its toolbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body.params import smplx_params
+from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, concat, no_instances
+from ehps.converters.readers import raw_files
+from ehps.errors import DataError
+from ehps.humandata import boxes
+from ehps.humandata.keypoints import names, part_indices
+
+Array = npt.NDArray[Any]
+
+CARD = DatasetCard(
+    id="gta_human2",
+    name="GTA-Human II",
+    homepage="https://caizhongang.github.io/projects/GTA-Human/",
+    licence="non-commercial research",
+    commercial=False,
+    paper="Cai et al., Playing for 3D Human Recovery, TPAMI 2024",
+    annotation="SMPL-X, pseudo (fitted to game points)",
+    body_model="smplx",
+    appearance="synthetic",
+    scene="outdoor and indoor",
+    persons="several",
+    splits={"train": 1_802_200},
+    layout="""
+gta-human_v2_release/
+  images/seq_00087011/00000000.jpeg
+  annotations/seq_00087011/154131.npz        one file per person
+or, as its authors trained with it,
+  images_multiple/seq_00087011/00000000.jpeg                    (images_single)
+  annotations_multiple_smplx/seq_00087011_154131.npz            (annotations_single_smplx)
+""",
+    needs=(
+        "images/seq_* | images_multiple/seq_* | images_single/seq_*",
+        "annotations/seq_* | annotations_multiple_smplx/seq_* | annotations_single_smplx/seq_*",
+    ),
+    get=(
+        "OpenXDLab/GTA-Human or the Hugging Face dataset caizhongang/GTA-Human; unpack "
+        "images_part_1..5.7z and annotations.7z"
+    ),
+    reprojection="fitted",
+    notes=(
+        "Jaw, eyes and expression were not fitted: they are zeros, and meta/face_valid is false.",
+        "Points hidden by something keep their confidence; meta/occluded is their share, and hand and face boxes of "
+        "which half the points are hidden have confidence 0.",
+        "The game's own 3D points are left out: their frame and unit are not documented.",
+        "The fits are of the neutral model; meta/is_male is the game's character.",
+        "The published count is of SMPLer-X's training set, whose sequences are in part not in the public release.",
+    ),
+)
+HEIGHT, WIDTH = 1080, 1920
+HANDS, BODY = 24, 63
+NAMES = names("gta")
+PARTS = {
+    "left_hand": part_indices(NAMES, "left_hand"),
+    "right_hand": part_indices(NAMES, "right_hand"),
+    "head": np.flatnonzero([n.startswith("gta_FB_") or n in ("head", "nose", "left_eye", "right_eye") for n in NAMES]),
+}
+FIT = "global_orient body_pose betas transl left_hand_pose right_hand_pose"
+SEEN = "keypoints_2d occ self_occ bbox_xywh"
+FACTS = {"weather": "weather", "location": "location_tag", "action": "ped_action"}
+
+
+class GTAHuman2(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        units = []
+        for folder, files in groupby(sorted((self.root / "annotations").glob("seq_*/*.npz")), lambda p: p.parent):
+            people = [(path, path.stem) for path in files]
+            units.append(Unit(folder.name, folder, (f"images/{folder.name}", people)))
+        for part in ("multiple", "single"):
+            for path in sorted((self.root / f"annotations_{part}_smplx").glob("seq_*_*.npz")):
+                sequence, _, person = path.stem.rpartition("_")
+                units.append(Unit(f"{part}/{path.stem}", path, (f"images_{part}/{sequence}", [(path, person)])))
+        return units
+
+    def read(self, unit: Unit) -> Instances:
+        images, people = unit.data
+        parts = [_person(path, person, images) for path, person in people]
+        return replace(concat(parts), notes=[note for part in parts for note in part.notes])
+
+
+def _person(path: Path, person: str, images: str) -> Instances:
+    """All frames of one person of a scene; none without a valid fit."""
+    data = raw_files.load_npz(path)
+    raw_files.require(data, f"is_valid_smplx fov {SEEN}", path)
+    n = len(data["keypoints_2d"])
+    frames = [f"{images}/{k:08d}.jpeg" for k in range(n)]
+    reason = "no valid SMPL-X"
+    if data["is_valid_smplx"].item():
+        raw_files.require(data, FIT, path)
+        _check_lengths(data, n, path)
+        reason = "" if all(np.isfinite(data[key]).all() for key in FIT.split()) else "person whose fit is not finite"
+    if reason:
+        return no_instances({reason: [f"{frame} person {person}" for frame in frames]} if n else None)
+    points = np.asarray(data["keypoints_2d"], float).reshape(n, len(NAMES), 3)
+    hidden, own = (np.asarray(data[key]).reshape(n, -1) > 0 for key in ("occ", "self_occ"))
+    held = {name: _part_box(points[:, part], (hidden | own)[:, part]) for name, part in PARTS.items()}
+    pose = data["body_pose"].reshape(n, -1)
+    focal = HEIGHT / 2 / np.tan(np.radians(float(data["fov"].item())) / 2)
+    sequence = images.rpartition("/")[2]
+    facts = {name: [str(data[key]) if key in data else ""] * n for name, key in FACTS.items()}
+    return Instances(
+        image_path=frames,
+        size=np.tile([HEIGHT, WIDTH], (n, 1)),
+        camera=Camera(np.full((n, 2), focal), np.tile([WIDTH / 2, HEIGHT / 2], (n, 1))),
+        body=smplx_params(
+            gender="neutral",
+            betas=data["betas"].reshape(n, -1),
+            global_orient=data["global_orient"],
+            body_pose=pose[:, :BODY],
+            transl=data["transl"],
+            left_hand_pose=data["left_hand_pose"],
+            right_hand_pose=data["right_hand_pose"],
+            flat_hand_mean=True,
+        ),
+        keypoints2d=Keypoints(points, "gta"),
+        bbox=np.asarray(data["bbox_xywh"], float).reshape(n, 4),
+        meta={
+            "sequence_name": [sequence] * n,
+            "frame_id": np.arange(n),
+            "track_id": [f"{sequence}_{person}"] * n,
+            "face_valid": np.zeros(n, bool),
+            "occluded": hidden.mean(axis=1),
+            "is_male": np.full(n, bool(data["is_male"].item()) if "is_male" in data else False),
+            **facts,
+        },
+        misc={"smplx_source": "smplifyx", "image_shape": [HEIGHT, WIDTH]},
+        notes=[f"body poses of {pose.shape[1]} numbers: the first {BODY} are taken"] if pose.shape[1] > BODY else [],
+        lhand_bbox=held["left_hand"],
+        rhand_bbox=held["right_hand"],
+        face_bbox=held["head"],
+    )
+
+
+def _part_box(points: Array, hidden: Array) -> Array:
+    """(N, 5) around all points of a part; confidence 0 where half of them or more are hidden."""
+    box = boxes.from_keypoints(points, (HEIGHT, WIDTH), boxes.PART_SCALE)
+    box[hidden.mean(axis=1) >= 0.5] = 0
+    return box
+
+
+def _check_lengths(data: Mapping[str, Array], n: int, path: Path) -> None:
+    """Raise unless every member has ``n`` frames and poses are of a size that is known."""
+    for key in (*FIT.split(), *SEEN.split()):
+        if len(data[key]) != n:
+            raise DataError(f"{key} has {len(data[key])} frames, keypoints_2d has {n}", path=path, fix=raw_files.AGAIN)
+    for key, sizes in {"body_pose": (BODY, 69), "left_hand_pose": (HANDS,), "right_hand_pose": (HANDS,)}.items():
+        if n and data[key].size // n not in sizes:
+            found = f"{key} has {data[key].size // n} numbers a frame, expected {sizes[0]}"
+            raise DataError(found, path=path, fix=raw_files.AGAIN)

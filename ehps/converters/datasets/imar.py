@@ -1,0 +1,272 @@
+"""What CHI3D, FIT3D and HumanSC3D share: one studio with four cameras, one layout, neutral SMPL-X in the world frame.
+
+Facts: rotations of the fits are matrices, hands absolute (the mean hand is never added); a camera's ``T`` is its
+centre, so x_camera = R (x_world - T); the videos are distorted by the lens formula of Human3.6M. ``joints3d_25`` has
+one entry a frame, or four in an older download. CHI3D's files have an axis of persons in front, but for downloads
+before 2023.
+Source: the datasets' papers and the official toolkit (imar_vision_datasets_tools).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body import rigid_motion, rotations
+from ehps.body.cameras import keypoints2d
+from ehps.body.params import BodyParams, smplx_params
+from ehps.converters.base import Converter, Instances, Keypoints, Unit, no_instances
+from ehps.converters.readers import options, raw_files, videos
+from ehps.converters.readers.views import View, cameras_of
+from ehps.errors import DataError
+from ehps.humandata.keypoints import names
+
+Array = npt.NDArray[Any]
+
+CAMERAS = ("50591643", "58860488", "60457274", "65906101")
+WHICH = ("all", "contact", "interval")
+SIZE = (900, 900)
+FPS = 50
+POINTS = (*names("h36m"), "left_foot", "right_foot")
+TAKEN = (*range(17), 17, 19)  # of joints3d_25; toes and hands have no counterpart
+SHAPES: dict[str, tuple[int, ...]] = {
+    "transl": (3,), "betas": (10,), "expression": (10,), "global_orient": (1, 3, 3), "body_pose": (21, 3, 3),
+    "left_hand_pose": (15, 3, 3), "right_hand_pose": (15, 3, 3), "jaw_pose": (1, 3, 3), "leye_pose": (1, 3, 3),
+    "reye_pose": (1, 3, 3),
+}  # fmt: skip
+SHARED: dict[str, Any] = {
+    "licence": "research only, after registration; one request per dataset",
+    "commercial": False,
+    "body_model": "smplx",
+    "appearance": "real",
+    "scene": "studio",
+    "split_needs": {"train": ("train/*/smplx", "train/*/camera_parameters"), "test": ("test/*/videos",)},
+    "get": "register on the homepage; unpack so that train/ and test/ lie in the root",
+    "reprojection": "fitted",
+    "fps": FPS,
+}
+OPTIONS = {
+    "cameras": "all (default), or some of " + ", ".join(CAMERAS) + " with commas between them",
+    "stride": "N takes every N-th frame; 1 (default) takes all, as SMPLer-X's files have them",
+}
+NOTES = (
+    "The test split has videos and cameras only and cannot be converted.",
+    "meta/focal_length and principal_point are the release's pinhole without distortion; 2D points are those of the "
+    "distorted pictures, with meta/h36m_focal_length, h36m_principal_point and h36m_dist_coeffs (k1 k2 p1 p2 k3, "
+    "Human3.6M's formula).",
+    "2D points of the dataset are its 3D joints (joints3d_25) in the distorted pictures.",
+    "The published count is that of SMPLer-X's training data.",
+)
+
+
+def layout(name: str, extra: str, use: str) -> str:
+    """The raw tree of one of the datasets; ``extra`` is a file of each subject, and ``use`` what it is for."""
+    return f"""
+{name}/
+  train/<subject>/camera_parameters/<camera>/<action>.json
+  train/<subject>/videos/<camera>/<action>.mp4              (cameras 50591643 58860488 60457274 65906101)
+  train/<subject>/smplx/<action>.json, joints3d_25/<action>.json
+  train/<subject>/{extra:<41} ({use})
+  train/<subject>/frames/<camera>/<action>/0000.jpg         (cut from the videos, counted from 0)
+  test/<subject>/videos/<action>.mp4, camera_parameters/<action>.json
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudioView(View):
+    """A camera with distortion (k1 k2 p1 p2 k3), and the release's camera without.
+
+    Attributes
+    ----------
+    pinhole : (2, 2) focal length and principal point of the camera without distortion.
+    """
+
+    pinhole: Array
+
+
+class Studio(Converter):
+    """A unit is an action of a subject; its rows go camera by camera, person by person, frame by frame."""
+
+    contacts: ClassVar[str] = ""  # file of a subject that says in which frames there is contact
+
+    def units(self) -> list[Unit]:
+        if self.split != "train":
+            raise DataError(f"the {self.split} split has videos and cameras, but no bodies",
+                            path=self.root / self.split, fix="convert the train split")  # fmt: skip
+        # Wrong choices are told at once.
+        options.cameras(self.options, CAMERAS), options.stride(self.options), self.option("frames", WHICH)
+        folder = self.root / self.split
+        return [
+            Unit(f"{subject}/{name[:-5]}", folder / subject / "smplx" / name, (subject, name[:-5]))
+            for subject in raw_files.listing(folder)
+            for name in raw_files.listing(folder / subject / "smplx")
+            if name.endswith(".json")
+        ]
+
+    def read(self, unit: Unit) -> Instances:
+        subject, action = unit.data
+        folder = self.root / self.split / subject
+        people, length, body = read_fits(unit.path)
+        frame = self._frames(folder, action, length)
+        if not len(frame):
+            return no_instances({"no contact in the action": [unit.name]})
+        notes: list[str] = []
+        views = self._views(folder, action, notes)
+        joints, known = read_joints(folder / "joints3d_25" / f"{action}.json", people, length, notes)
+        each = (np.arange(people)[:, None] * length + frame).ravel()  # rows of one view
+        index, view = np.tile(each, len(views)), np.repeat(np.arange(len(views)), len(each))
+        person, number = np.divmod(index, length)
+        ids = [views[v].name for v in view]
+        size, camera, move = cameras_of(views, view)
+        pinhole = np.stack([v.pinhole for v in views])[view]
+        own = rigid_motion.apply(joints[index], move.rotation, move.translation)
+        seen = known[index][..., None]
+        pixels = keypoints2d(own, camera.focal, camera.principal_point, camera.distortion, lens="h36m") * seen
+        return Instances(
+            image_path=[f"{self.split}/{subject}/frames/{camera_id}/{action}/{n:04d}.jpg"
+                        for camera_id, n in zip(ids, number, strict=True)],
+            size=size,
+            camera=replace(camera, lens="h36m"),
+            body=body[index],
+            world_to_camera=move,
+            keypoints2d=Keypoints(pixels, POINTS),
+            keypoints3d=Keypoints(np.concatenate([own, np.ones_like(own[..., :1])], axis=2) * seen, POINTS),
+            meta={
+                "focal_length": pinhole[:, 0],
+                "principal_point": pinhole[:, 1],
+                "h36m_focal_length": camera.focal,
+                "h36m_principal_point": camera.principal_point,
+                "sequence_name": [unit.name] * len(index),
+                "subject": [subject] * len(index),
+                "camera": ids,
+                "frame_id": number,
+                "person_id": person,
+                "track_id": [f"{unit.name}_{p}" for p in person],
+            },
+            misc={"smplx_source": "original", "cam_param_source": "original", "image_shape": list(SIZE),
+                  "lens": "h36m"},
+            notes=notes,
+        )  # fmt: skip
+
+    def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
+        """Cut the frames named in ``image_paths`` out of the videos of the action, numbered from 0."""
+        subject, action = unit.data
+        for cut, wanted in videos.by_folder(image_paths).items():
+            camera = cut.split("/")[-2]
+            video = self.root / self.split / subject / "videos" / camera / f"{action}.mp4"
+            videos.extract(video, wanted, folder, fps=FPS)
+
+    def _frames(self, folder: Path, action: str, length: int) -> Array:
+        """Numbers of the frames to take: all, or those of the contact, every ``stride``-th of them."""
+        which = self.option("frames", WHICH)
+        start, stop = 0, length
+        if which != "all":
+            path = folder / self.contacts
+            contact = raw_files.read_json(path).get(action)
+            if contact is None:
+                return np.zeros(0, int)
+            raw_files.require(contact, "fr_id" if which == "contact" else "start_fr end_fr", path)
+            first, last = ("fr_id", "fr_id") if which == "contact" else ("start_fr", "end_fr")
+            start, stop = max(int(contact[first]), 0), min(int(contact[last]) + 1, length)
+        return np.arange(start, stop, options.stride(self.options))
+
+    def _views(self, folder: Path, action: str, notes: list[str]) -> list[StudioView]:
+        """Those that there are."""
+        paths = {
+            name: folder / "camera_parameters" / name / f"{action}.json"
+            for name in options.cameras(self.options, CAMERAS)
+        }
+        found = {name: read_view(name, path) for name, path in paths.items() if path.is_file()}
+        if not found:
+            raise DataError(f"has no camera of {action}", path=folder / "camera_parameters", fix=raw_files.AGAIN)
+        notes += [f"some actions of {folder.name} have no camera {name}" for name in paths if name not in found]
+        return list(found.values())
+
+
+def read_fits(path: Path) -> tuple[int, int, BodyParams]:
+    """Number of people, number of frames, and their bodies in the world, person by person.
+
+    A matrix that is no rotation becomes NaN.
+
+    Raises
+    ------
+    DataError : the file is cut short, lacks a parameter, or has one of another shape.
+    """
+    data = raw_files.read_json(path)
+    raw_files.require(data, " ".join(SHAPES), path)
+    name = "transl"
+    try:
+        people, length = np.shape(data[name])[:2] if np.ndim(data[name]) == 3 else (1, len(data[name]))
+        values = {}
+        for name, tail in SHAPES.items():
+            values[name] = np.asarray(data[name], float).reshape(people * length, *tail)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{name} is of another shape ({error})", path=path, fix=raw_files.AGAIN) from None
+    vectors = {name: axis_angle(value) if value.ndim == 4 else value for name, value in values.items()}
+    return people, length, smplx_params(gender="neutral", flat_hand_mean=True, **vectors)
+
+
+def read_joints(path: Path, people: int, length: int, notes: list[str]) -> tuple[Array, Array]:
+    """(people * length, 19, 3) joints in the world, person by person, and which of them are known (N, 19)."""
+    points = np.zeros((people, length, len(POINTS), 3))
+    known = np.zeros(points.shape[:-1], bool)
+    if not path.is_file():
+        notes.append("some actions have no joints3d_25: their own joints are without confidence")
+        return points.reshape(-1, *points.shape[2:]), known.reshape(-1, len(POINTS))
+    data = raw_files.read_json(path)
+    raw_files.require(data, "joints3d_25", path)
+    try:
+        own = np.asarray(data["joints3d_25"], float)
+        own = own.reshape(people, own.shape[-3], 25, 3)
+    except (ValueError, IndexError) as error:
+        raise DataError(f"joints3d_25 is of another shape ({error})", path=path, fix=raw_files.AGAIN) from None
+    step = round(own.shape[1] / length)
+    if step in (1, 4):
+        own = own[:, ::step][:, :length, TAKEN]
+        good = np.isfinite(own).all(axis=-1)
+        points[:, : own.shape[1]] = np.where(good[..., None], own, 0)
+        known[:, : own.shape[1]] = good
+    else:
+        notes.append(f"{path.parts[-3]}/{path.stem}: {own.shape[1]} joints3d_25 for {length} frames are left out")
+    return points.reshape(-1, *points.shape[2:]), known.reshape(-1, len(POINTS))
+
+
+def read_view(name: str, path: Path) -> StudioView:
+    """The camera of one action.
+
+    Raises
+    ------
+    DataError : the file is cut short, or is no camera of these datasets.
+    """
+    data = raw_files.read_json(path)
+    try:
+        pose, lens, plain = (data[k] for k in ("extrinsics", "intrinsics_w_distortion", "intrinsics_wo_distortion"))
+        # Some leaves have an axis of length 1 in front.
+        k, p = np.reshape(lens["k"], 3), np.reshape(lens["p"], 2)
+        rotation = np.reshape(pose["R"], (3, 3)).astype(float)
+        return StudioView(
+            name=name,
+            size=SIZE,
+            focal=np.reshape(lens["f"], 2).astype(float),
+            principal_point=np.reshape(lens["c"], 2).astype(float),
+            rotation=rotation,
+            translation=rigid_motion.from_center(rotation, np.reshape(pose["T"], 3)),
+            distortion=np.concatenate([k[:2], p, k[2:]]).astype(float),
+            pinhole=np.stack([np.reshape(plain[key], 2) for key in "fc"]).astype(float),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(f"is no camera of the dataset ({error!r})", path=path, fix=raw_files.AGAIN) from None
+
+
+def axis_angle(matrices: Array) -> Array:
+    """(..., 3) axis-angle of (..., 3, 3), made orthonormal first; NaN where a matrix is no rotation."""
+    off = np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(axis=(-2, -1))
+    good = off < rotations.TOLERANCE  # not so where there are NaNs
+    good &= np.linalg.det(np.where(good[..., None, None], matrices, -np.eye(3))) > 0
+    safe = rotations.proper(np.where(good[..., None, None], matrices, np.eye(3)))
+    return np.where(good[..., None], rotations.to_axis_angle(safe), np.nan)

@@ -1,0 +1,185 @@
+"""MPI-INF-3DHP: actors before a green screen, the parsed 1K release with NeuralAnnot SMPL-X fits; test key points.
+
+Fits (neutral, body only, metres) and the 17 joints (millimetres) are in the world frame and shared by all cameras,
+which are pinholes with ``x = R X + t``, t in millimetres. The test sequences have joints in the camera frame, no fits
+and no calibration: their pinhole is the one that takes the 3D joints to the 2D joints.
+Source: Mehta et al., 3DV 2017, and its test set; Moon et al., "NeuralAnnot", CVPRW 2022, and its release.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body import rigid_motion
+from ehps.body.cameras import project
+from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
+from ehps.converters.readers import neural_annot, options, raw_files, studio
+from ehps.converters.readers.matlab import load_mat
+from ehps.errors import DataError
+
+Array = npt.NDArray[Any]
+
+CARD = DatasetCard(
+    id="mpi_inf_3dhp",
+    name="MPI-INF-3DHP",
+    homepage="https://vcai.mpi-inf.mpg.de/3dhp-dataset/",
+    licence="research licence, accepted in the download script",
+    commercial=False,
+    paper=("Mehta et al., Monocular 3D Human Pose Estimation In The Wild Using Improved CNN Supervision, 3DV 2017"),
+    annotation="SMPL-X body, pseudo (NeuralAnnot); markerless capture joints",
+    body_model="smplx",
+    appearance="real",
+    scene="studio; test also outdoor",
+    persons="one",
+    splits={"train": 939_847, "test": None},
+    layout="""
+MPI_INF_3DHP/                            (or below data/)
+  images_1k/S1/Seq1/imageSequence/<file name>
+  MPI-INF-3DHP_1k.json, MPI-INF-3DHP_camera_1k.json, MPI-INF-3DHP_joint_3d.json
+  MPI-INF-3DHP_SMPLX_NeuralAnnot.json
+  mpi_inf_3dhp_test_set/TS1/annot_data.mat, imageSequence/img_000001.jpg      (test)
+""",
+    split_needs={
+        "train": ("data/MPI-INF-3DHP_1k.json | MPI-INF-3DHP_1k.json",),
+        "test": ("mpi_inf_3dhp_test_set/TS*/annot_data.mat | */mpi_inf_3dhp_test_set/TS*/annot_data.mat",),
+    },
+    get="parsed package from the Hand4Whole / OSX repositories, test set with the official script",
+    variants={
+        "S?/Seq?/annot.mat": "the original training release; the parsed package (MPI-INF-3DHP_1k.json, images_1k) is "
+        "needed for train"
+    },
+    options={
+        "cameras": "train: some of the cameras 0 to 13, separated by commas (default: all that are there)",
+        "stride": "train: N keeps the frames whose number N divides (default: 1; loaders of Hand4Whole and OSX keep "
+        "every 3rd, SMPLer-X trained on every 5th)",
+        "fits": "train: neuralannot (default), or none for the captured joints alone",
+    },
+    reprojection="fitted",
+    fps=25,
+    notes=(
+        "Fits are of the neutral body without hands and face; these parameters are left out.",
+        "The test split has the valid frames with their 17 joints, no bodies; its cameras are fitted to the joints.",
+        "2D points of train are the projected captured joints.",
+        "The videos and annot.mat of the original training release are not read.",
+        "Frame rate as the parsed release says; some sequences were filmed at 50 fps.",
+        "Annotations of TS6 are known to be off in some frames.",
+        "That the published count is of this data set is likely, not established.",
+    ),
+)
+POINTS = "mpi_inf_3dhp_test"
+JSON = "MPI-INF-3DHP_1k.json"
+WORLD, VIEWS = "MPI-INF-3DHP_joint_3d.json", "MPI-INF-3DHP_camera_1k.json"
+FITS = ["MPI-INF-3DHP_SMPLX_NeuralAnnot.json"]
+CAMERAS = tuple(map(str, range(14)))
+TEST_SET = "mpi_inf_3dhp_test_set/TS*/annot_data.mat"
+SIZE = {"TS1": (2048, 2048), "TS2": (2048, 2048), "TS3": (2048, 2048), "TS4": (2048, 2048),
+        "TS5": (1080, 1920), "TS6": (1080, 1920)}  # fmt: skip
+
+
+class MPIINF3DHP(Converter):
+    card = CARD
+
+    @property
+    def body_model(self) -> str | None:
+        none = self.option("fits", ("neuralannot", "none")) == "none"
+        return None if none or self.split == "test" else self.card.body_model
+
+    def units(self) -> list[Unit]:
+        options.cameras(self.options, CAMERAS), options.stride(self.options)  # wrong ones are told at once
+        if self.split == "test":
+            folder = raw_files.first_existing(self.root, (TEST_SET, f"*/{TEST_SET}")).parents[1]
+            return [Unit(name, folder / name / "annot_data.mat") for name in SIZE]
+        path = raw_files.first_existing(self.root, (f"data/{JSON}", JSON))
+        return studio.units(path, "all", [path.with_name(name) for name in (*FITS, WORLD, VIEWS)])
+
+    def read(self, unit: Unit) -> Instances:
+        return self._test(unit) if self.split == "test" else self._train(unit)
+
+    def _train(self, unit: Unit) -> Instances:
+        folder = unit.path.parent
+        numbers, step = options.cameras(self.options, CAMERAS), options.stride(self.options)
+        base = "" if folder == self.root else f"{folder.name}/"
+        fits, notes = neural_annot.chosen_file(folder, FITS, self.options)
+        found = studio.captured(
+            unit,
+            folder / WORLD,
+            fits,
+            wanted=lambda row: str(row["cam_idx"]) in numbers and row["frame_idx"] % step == 0,
+            frame_of=lambda row: (str(row["subject_idx"]), str(row["seq_idx"]), str(row["frame_idx"])),
+            path_of=lambda row: (
+                f"{base}images_1k/S{row['subject_idx']}/Seq{row['seq_idx']}/imageSequence/" + row["file_name"]
+            ),
+        )
+        if not found.rows:
+            return no_instances(found.dropped)
+        keys = [(str(row["subject_idx"]), str(row["seq_idx"]), str(row["cam_idx"])) for row in found.rows]
+        focal, centre, move = studio.cameras(folder / VIEWS, keys, "focal", "princpt")
+        joints = rigid_motion.apply(found.joints, move.rotation, move.translation)
+        return Instances(
+            image_path=found.image_path,
+            size=found.size,
+            camera=Camera(focal, centre),
+            body=found.body,
+            world_to_camera=None if found.body is None else move,
+            keypoints2d=Keypoints(project(joints, focal, centre), POINTS),
+            keypoints3d=Keypoints(joints, POINTS),
+            bbox=found.column("bbox").astype(float),
+            bbox_padded=True,
+            meta={
+                "subject": [f"S{row['subject_idx']}" for row in found.rows],
+                "seq": [f"Seq{row['seq_idx']}" for row in found.rows],
+                "camera": found.column("cam_idx"),
+                "frame": found.column("frame_idx"),
+                "annotation_id": found.column("annotation_id"),
+            },
+            misc={"cam_param_type": "perspective", "cam_param_source": "original",
+                  "keypoints2d_source": "projected 3D joints"}
+            | ({} if found.body is None else {"smplx_source": "neural_annot"}),
+            dropped=found.dropped,
+            notes=notes,
+        )  # fmt: skip
+
+    def _test(self, unit: Unit) -> Instances:
+        if not unit.path.is_file():
+            return replace(no_instances(), notes=[f"{unit.name} is not there"])
+        data = load_mat(unit.path, "annot2 annot3 valid_frame", "activity_annotation")
+        valid = np.ravel(data["valid_frame"]) > 0
+        count = len(valid)
+        if data["annot2"].size != count * 34 or data["annot3"].size != count * 51:
+            shapes = f"annot2 {data['annot2'].shape}, annot3 {data['annot3'].shape}"
+            raise DataError(f"{shapes} are not 17 joints for {count} frames", path=unit.path, fix=raw_files.AGAIN)
+        dropped: dict[str, list[str]] = {}
+        drop(dropped, "frame not valid", (f"{unit.name} {n + 1}" for n in np.flatnonzero(~valid)))
+        index = np.flatnonzero(valid)
+        if not len(index):
+            return no_instances(dropped)
+        points = data["annot2"].astype(float).reshape(-1, 17, 2)[index]
+        joints = data["annot3"].astype(float).reshape(-1, 17, 3)[index] / 1000
+        folder = unit.path.parent.relative_to(self.root).as_posix()
+        meta: dict[str, Any] = {"seq": [unit.name] * len(index), "frame": index + 1}
+        if "activity_annotation" in data:
+            meta["activity"] = np.ravel(data["activity_annotation"]).astype(int)[index]
+        return Instances(
+            image_path=[f"{folder}/imageSequence/img_{n + 1:06d}.jpg" for n in index],
+            size=SIZE[unit.name],
+            camera=pinhole(joints, points),
+            keypoints2d=Keypoints(points, POINTS),
+            keypoints3d=Keypoints(joints, POINTS),
+            meta=meta,
+            misc={"cam_param_type": "perspective", "cam_param_source": "fitted to the joints"},
+            dropped=dropped,
+        )
+
+
+def pinhole(joints: Array, points: Array) -> Camera:
+    """The camera of (N, J, 3) joints and (N, J, 2) pixels: least squares of ``u Z = f X + c Z`` on either axis."""
+    xyz, uv = joints.reshape(-1, 3), points.reshape(-1, 2)
+    known = np.isfinite(xyz).all(axis=1) & np.isfinite(uv).all(axis=1)
+    xyz, uv = xyz[known], uv[known]
+    fitted = [np.linalg.lstsq(xyz[:, [axis, 2]], uv[:, axis] * xyz[:, 2], rcond=None)[0] for axis in (0, 1)]
+    focal, centre = np.array(fitted).T
+    return Camera(focal, centre)

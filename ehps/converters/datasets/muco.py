@@ -1,0 +1,146 @@
+"""MuCo-3DHP: people of MPI-INF-3DHP composited into one picture, SMPL fitted to the captured joints.
+
+The 21 joints start with the right side. Fits and joints are in the camera frame of the composite: the extrinsics
+that images carry (R, T) are not for them.
+Source: Mehta et al., 3DV 2018; Moon and Lee, "I2L-MeshNet", ECCV 2020 (fits); the parsed package of 3DMPPE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body.cameras import project
+from ehps.body.params import smpl_params
+from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
+from ehps.converters.readers import coco, raw_files
+
+Array = npt.NDArray[Any]
+
+CARD = DatasetCard(
+    id="muco",
+    name="MuCo-3DHP",
+    homepage="https://vcai.mpi-inf.mpg.de/projects/SingleShotMultiPerson/",
+    licence="as MPI-INF-3DHP: research only",
+    commercial=False,
+    paper="Mehta et al., Single-Shot Multi-Person 3D Pose Estimation From Monocular RGB, 3DV 2018",
+    annotation="SMPL, pseudo (SMPLify-X on captured joints)",
+    body_model="smpl",
+    appearance="real, composited",
+    scene="studio and pasted backgrounds",
+    persons="several",
+    splits={"train": 465_273},
+    layout="""
+MuCo/
+  data/                                  (or all of it in MuCo/)
+    augmented_set/...jpg                 other backgrounds
+    unaugmented_set/...jpg               the studio
+    MuCo-3DHP.json                       images and 21 joints a person
+    smpl_param.json                      the fits
+""",
+    needs=(
+        "data/MuCo-3DHP.json | MuCo-3DHP.json",
+        "data/smpl_param.json | smpl_param.json",
+        "data/augmented_set | data/unaugmented_set | augmented_set | unaugmented_set",
+    ),
+    get="parsed and composited package and smpl_param.json, linked from github.com/mks0601/3DMPPE_POSENET_RELEASE "
+    "and github.com/mks0601/I2L-MeshNet_RELEASE",
+    variants={
+        "unaugmented_set_001": "pictures made with the official MATLAB scripts; the parsed package, which has its "
+        "own, is needed",
+        "extras/MuCo-3DHP.json": "the tree of hmr-benchmarks; put MuCo-3DHP.json and smpl_param.json beside "
+        "augmented_set and unaugmented_set",
+    },
+    reprojection="fitted",
+    notes=(
+        "The fits are SMPL, not SMPL-X, although the folder is sometimes called so.",
+        "meta/closest marks the person nearest to the camera among all annotated in the image, the only one that "
+        "some published methods train on.",
+        "That the published count is of this data set is likely, not established.",
+    ),
+)
+JOINTS = (
+    "headtop", "neck_extra", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
+    "left_wrist", "right_hip_extra", "right_knee", "right_ankle", "left_hip_extra", "left_knee", "left_ankle",
+    "pelvis_extra", "spine_extra", "head_extra", "right_hand_3dhp", "left_hand_3dhp", "right_toe_3dhp", "left_toe_3dhp",
+)  # fmt: skip
+PELVIS = JOINTS.index("pelvis_extra")
+AGREE = 0.005  # of the image's width: own 2D and 3D joints that are further apart do not have this camera
+
+
+class MuCo(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        path = raw_files.first_existing(self.root, ("data/MuCo-3DHP.json", "MuCo-3DHP.json"))
+        units = coco.units(path, "all")
+        found = [unit for unit in units if unit.data is not None]
+        nearest = closest([(a["image_id"], a["keypoints_cam"][PELVIS][2]) for u in found for a in coco.records(u)])
+        # People of one image may be in several units, so that a unit alone could not tell.
+        own = [nearest[u.data.first :][: u.data.count].tobytes() for u in found]
+        return [replace(u, data=replace(u.data, more=more)) for u, more in zip(found, own, strict=True)] or units
+
+    def read(self, unit: Unit) -> Instances:
+        everybody, images = coco.read(unit)
+        if not everybody:
+            return no_instances()
+        fits = raw_files.keyed_json(unit.path.with_name("smpl_param.json"))
+        nearest = {a["id"] for a, first in zip(everybody, unit.data.more, strict=True) if first}
+        dropped: dict[str, list[str]] = {}
+        drop(dropped, "no SMPL fit", (str(a["id"]) for a in everybody if str(a["id"]) not in fits))
+        fitted = [a for a in everybody if str(a["id"]) in fits]
+        drop(dropped, "pelvis not visible", (str(a["id"]) for a in fitted if not a["keypoints_vis"][PELVIS]))
+        people = [a for a in fitted if a["keypoints_vis"][PELVIS]]
+        if not people:
+            return no_instances(dropped)
+        own = [images[a["image_id"]] for a in people]
+        pose, shape, trans = np.split(np.stack([numbers(fits[a["id"]]) for a in people]), [72, 82], axis=1)
+        folder = "" if unit.path.parent == self.root else f"{unit.path.parent.name}/"
+        size = np.array([[image["height"], image["width"]] for image in own])
+        camera = Camera(raw_files.column(own, "f").astype(float), raw_files.column(own, "c").astype(float))
+        points = raw_files.column(people, "keypoints_img").astype(float)
+        joints = raw_files.column(people, "keypoints_cam").astype(float) / 1000  # were millimetres
+        visible = raw_files.column(people, "keypoints_vis").astype(float)[..., None]
+        return Instances(
+            image_path=[folder + image["file_name"] for image in own],
+            size=size,
+            camera=camera,
+            body=smpl_params(gender="neutral", betas=shape, pose=pose, transl=trans),
+            keypoints2d=Keypoints(np.concatenate([points, visible], -1), JOINTS),
+            keypoints3d=Keypoints(np.concatenate([joints, np.ones_like(visible)], -1), JOINTS),
+            bbox=raw_files.column(people, "bbox").astype(float),
+            meta={
+                "annotation_id": raw_files.column(people, "id"),
+                "image_id": raw_files.column(people, "image_id"),
+                "closest": np.array([a["id"] in nearest for a in people]),
+            },
+            misc={"smpl_source": "smplify-x", "bbox_source": "provided_by_dataset"},
+            dropped=dropped,
+            notes=disagreement(joints, points, camera, size),
+        )
+
+
+def numbers(fit: dict[str, Any]) -> Array:
+    """(85,) pose, shape and translation of one entry of the fits."""
+    return np.concatenate([np.ravel(fit[name]) for name in ("pose", "shape", "trans")]).astype(float)
+
+
+def closest(people: list[tuple[int, float]]) -> Array:
+    """(N,) who of N people, given by image and depth, is the nearest in the image, the first of equals."""
+    image, depth = np.array(people).reshape(-1, 2).T
+    order = np.lexsort((depth, image))
+    nearest = np.zeros(len(order), bool)
+    nearest[order[np.diff(image[order], prepend=np.nan) != 0]] = True
+    return nearest
+
+
+def disagreement(joints: Array, points: Array, camera: Camera, size: Array) -> list[str]:
+    """A note when the 3D joints do not project onto the 2D ones, as where f and c are of another image size."""
+    apart = np.linalg.norm(project(joints, camera.focal, camera.principal_point) - points, axis=2)
+    off = np.median(np.nan_to_num(apart, nan=np.inf), axis=1) > AGREE * size[:, 1]
+    if not off.any():
+        return []
+    return [f"keypoints_cam do not project onto keypoints_img for {off.sum()} of {len(off)} people: f or c are wrong"]

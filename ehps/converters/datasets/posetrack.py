@@ -1,0 +1,135 @@
+"""PoseTrack18: sports and street videos; EFT SMPL fits for training sequences, 2D joints, boxes and tracks for val.
+
+Source: Andriluka et al., CVPR 2018; Joo et al., 3DV 2021 (EFT); the official per-sequence files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, no_instances, sift
+from ehps.converters.readers import eft, raw_files
+from ehps.errors import DataError
+
+FITS = tuple(f"{folder}PoseTrack_ver01.json" for folder in ("eft_fit/", "", "data/eft_fit/", "data/"))
+LISTS = {
+    split: tuple(f"{folder}annotations/{split}" for folder in ("posetrack_data/", "", "data/posetrack_data/", "data/"))
+    for split in ("train", "val")
+}
+CARD = DatasetCard(
+    id="posetrack",
+    name="PoseTrack",
+    homepage="https://posetrack.net",
+    licence="non-commercial research, after registration; EFT fits CC BY-NC 4.0",
+    commercial=False,
+    paper=(
+        "Andriluka et al., PoseTrack: A Benchmark for Human Pose Estimation and Tracking, CVPR "
+        "2018; Joo et al., EFT, 3DV 2021"
+    ),
+    annotation="SMPL, pseudo (EFT); 15 hand-labelled 2D joints",
+    body_model="smpl",
+    appearance="real",
+    scene="in the wild",
+    persons="several",
+    splits={"train": 28_457, "val": None},
+    layout="""
+posetrack/                               (or below data/)
+  images/{train,val}/<sequence>/000000.jpg
+  eft_fit/PoseTrack_ver01.json                                (or in the root; train)
+  posetrack_data/annotations/{train,val}/<sequence>.json      (or annotations/; val, and train with fits=none)
+""",
+    split_needs={
+        "train": (" | ".join(FITS + LISTS["train"]), "images/train | data/images/train"),
+        "val": (" | ".join(LISTS["val"]), "images/val | data/images/val"),
+    },
+    get="register on the homepage (PoseTrack18); fits with the download script of github.com/facebookresearch/eft",
+    options={"fits": "eft (default for train), or none: the sequences' own 2D joints, boxes and tracks"},
+    variants={"images/bonn_5sec": "PoseTrack17; PoseTrack18 is needed"},
+    reprojection="fitted",
+    notes=(
+        "28,457 fits were counted in the file; EFT's README says 28,856.",
+        "Cameras are virtual, one a person: translations are derived from weak perspective and not metric.",
+        "Sequences share videos with MPII: mind leaks between MPII train and PoseTrack val.",
+    ),
+)
+
+
+class PoseTrack(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        if self.option("fits", ("eft", "none") if self.split == "train" else ("none",)) == "eft":
+            return [Unit("eft", raw_files.first_existing(self.root, FITS))]
+        folder = raw_files.first_existing(self.root, LISTS[self.split])
+        return [
+            Unit(name[: -len(".json")], folder / name) for name in raw_files.listing(folder) if name.endswith(".json")
+        ]
+
+    def read(self, unit: Unit) -> Instances:
+        base = "" if (self.root / "images").is_dir() else "data/"
+        return fits(unit.path, base) if unit.name == "eft" else sequence(unit.path, base)
+
+
+def fits(path: Path, base: str) -> Instances:
+    """All fits of EFT, of training sequences."""
+    facts = {"annotation_id": eft.annotation_id, "track_id": eft.track_id}
+    rows = eft.read(path, lambda name: base + in_train(name, path), facts)
+    rows.meta |= places(rows.image_path)
+    return rows
+
+
+def sequence(path: Path, base: str) -> Instances:
+    """One sequence of hand-labelled joints, without fits."""
+    content = raw_files.read_json(path)
+    images = {image["id"]: image for image in content["images"]}
+    people, dropped = sift(content.get("annotations", []), lambda a: unusable(a, images))
+    if not people:
+        return no_instances(dropped)
+    names = [images[a["image_id"]]["file_name"] for a in people]
+    ids = ("annotation_id", "id"), ("image_id", "image_id"), ("track_id", "track_id")
+    return Instances(
+        image_path=[base + name for name in names],
+        bbox=raw_files.column(people, "bbox").astype(float),
+        keypoints2d=Keypoints(
+            raw_files.column(people, "keypoints").reshape(len(people), 17, 3).astype(float), "posetrack"
+        ),
+        meta={column: raw_files.column(people, key, -1).astype(np.int64) for column, key in ids} | places(names),
+        misc={"bbox_source": "provided_by_dataset"},
+        dropped=dropped,
+        notes=["no fits were taken: keypoints and boxes only"],
+    )
+
+
+def in_train(name: str, path: Path) -> str:
+    """Path of an ``imageName`` of the fits, which may or may not begin with images/ and train/.
+
+    Raises
+    ------
+    DataError : it has no sequence folder, without which frames of all sequences share their names.
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("images", "train")]
+    if len(parts) != 2:
+        raise DataError(f"imageName {name!r} is not <sequence>/<frame>", path=path, fix="take EFT's released file")
+    return "images/train/" + "/".join(parts)
+
+
+def places(names: Sequence[str]) -> dict[str, Any]:
+    """Sequence and frame number of images called ``.../<sequence>/<frame>.jpg``."""
+    parts = [name.rsplit("/", 2)[1:] for name in names]
+    return {
+        "sequence_name": [folder for folder, _ in parts],
+        "frame_id": np.array([int(frame.split(".")[0]) for _, frame in parts], np.int64),
+    }
+
+
+def unusable(a: dict[str, Any], images: dict[int, dict[str, Any]]) -> str:
+    """Why an annotation is left out, or an empty text."""
+    if not images[a["image_id"]].get("is_labeled", True):
+        return "frame not labelled"
+    if not a.get("keypoints") or not any(a["keypoints"][2::3]):
+        return "no labelled joint"
+    return "" if a.get("bbox") else "no box"

@@ -1,0 +1,180 @@
+"""PROX: people in scanned rooms before one Kinect, SMPL-X fitted with scene constraints (PROXD, or LEMO's refits).
+
+The Kinect delivers its pictures mirrored; calibration, fits and OpenPose points are those of the picture as it would
+be seen. So rows lead to mirrored copies of the pictures (column W - 1 - x), below ``mirrored/``, and parameters stay
+as they are: no mirrored body is exactly a body of the model.
+Source: Hassan et al., "Resolving 3D Human Pose Ambiguities with 3D Scene Constraints", ICCV 2019, the dataset's
+code, and that of LEMO (Zhang et al., ICCV 2021).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
+from ehps.converters.readers import raw_files, smplify_fits
+from ehps.errors import DataError
+from ehps.humandata.keypoints import flip_order
+
+Array = npt.NDArray[Any]
+
+CARD = DatasetCard(
+    id="prox",
+    name="PROX",
+    homepage="https://prox.is.tue.mpg.de",
+    licence="non-commercial research, after registration",
+    commercial=False,
+    paper="Hassan et al., Resolving 3D Human Pose Ambiguities with 3D Scene Constraints, ICCV 2019",
+    annotation="SMPL-X, gendered, pseudo (fitted to colour and depth)",
+    body_model="smplx",
+    appearance="real",
+    scene="indoor",
+    persons="one",
+    splits={"train": 88_484},
+    layout="""
+PROX/
+  recordings/<recording>/Color/<frame>.jpg             <scene>_<subject>_<number>, as N3OpenArea_00157_01
+  PROXD/<recording>/results/<frame>/000.pkl
+  PROXD_temp/<recording>/results/<frame>/000.pkl       for fits=lemo only
+  keypoints/<recording>/<frame>_keypoints.json         optional
+  calibration/Color.json
+""",
+    needs=("recordings", "PROXD | PROXD_temp", "calibration/Color.json"),
+    get="register on the homepage; the qualitative set, PROXD.zip and, if wanted, keypoints.zip, all side by side",
+    variants=dict.fromkeys(
+        ("fittings/mosh", "recordings/vicon_*"), "the quantitative set; the qualitative one with PROXD.zip is needed"
+    ),
+    options={
+        "fits": "proxd (default), or lemo: the refits of LEMO",
+        "images": "raw (default): pictures as released, rows lead to mirrored copies; mirrored: those under "
+        "recordings/ are such copies already",
+        "exclude": "recordings to leave out, separated by commas",
+    },
+    reprojection="fitted",
+    fps=30,
+    notes=(
+        "Released pictures are mirrored against calibration and fits: --frames DIR writes copies that are mirrored "
+        "back to DIR/mirrored, and image paths lead to these.",
+        "All 60 recordings and frames are converted, as SMPLer-X did; there is no official split.",
+        "The fits of MPH1Library_00145_01 and N0Sofa_03403_01 fail in long stretches: see the option exclude.",
+        "The lens's distortion is ignored, as in the fits.",
+        "OpenPose points that were detected in the mirrored pictures (HuMoR's download) are mirrored back.",
+    ),
+)
+FOLDERS = {"proxd": "PROXD", "lemo": "PROXD_temp"}
+WOMEN = (159, 162, 3403, 3452)
+HEIGHT, WIDTH = 1080, 1920
+RECORDING = re.compile(r"(?P<scene>\w+)_(?P<subject>\d{5})_\d{2}")
+MIRRORED = "mirrored"
+MARKER = "MIRRORED.txt"
+QUALITY = 98
+MID_HIP = 8
+
+
+class PROX(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        if self.option("images", ("raw", "mirrored")) == "raw" and (self.root / MARKER).exists():
+            raise DataError("these pictures are mirrored already", path=self.root, fix="--option images=mirrored")
+        folder = self.root / FOLDERS[self.option("fits", tuple(FOLDERS))]
+        excluded = {name.strip() for name in self.options.get("exclude", "").split(",")}
+        names = {*raw_files.listing(self.root / "recordings"), *raw_files.listing(folder)} - excluded
+        return [Unit(name, folder / name / "results") for name in sorted(names) if RECORDING.fullmatch(name)]
+
+    def read(self, unit: Unit) -> Instances:
+        place = RECORDING.fullmatch(unit.name)
+        assert place is not None
+        colour = f"recordings/{unit.name}/Color"
+        pictures = {name[:-4] for name in raw_files.listing(self.root / colour) if name.endswith(".jpg")}
+        fitted = {name for name in raw_files.listing(unit.path) if (unit.path / name / "000.pkl").is_file()}
+        dropped: dict[str, list[str]] = {}
+        drop(dropped, "no SMPL-X fit", (f"{colour}/{frame}.jpg" for frame in sorted(pictures - fitted)))
+        drop(dropped, "image missing", (f"{colour}/{frame}.jpg" for frame in sorted(fitted - pictures)))
+        frames = sorted(pictures & fitted)
+        if not frames:
+            return no_instances(dropped)
+        gender = "female" if int(place["subject"]) in WOMEN else "male"
+        body = smplify_fits.read_fits([unit.path / frame / "000.pkl" for frame in frames], gender)
+        calibration = raw_files.read_json(self.root / "calibration/Color.json")
+        raw_files.require(calibration, "f c", self.root / "calibration/Color.json")
+        camera = Camera(np.array(calibration["f"], float).ravel(), np.array(calibration["c"], float).ravel())
+        points, back = self._detections(unit.name, frames), False
+        if points is not None:
+            points, back = as_fitted(points, body.transl, camera)
+        prefix = f"{MIRRORED}/" if self.option("images", ("raw", "mirrored")) == "raw" else ""
+        n = len(frames)
+        return Instances(
+            image_path=[f"{prefix}{colour}/{frame}.jpg" for frame in frames],
+            size=(HEIGHT, WIDTH),
+            camera=camera,
+            body=body,
+            keypoints2d=None if points is None else Keypoints(points, raw_files.OPENPOSE_137),
+            meta={
+                "sequence_name": [unit.name] * n,
+                "scene": [place["scene"]] * n,
+                "subject": [place["subject"]] * n,
+                "track_id": [unit.name] * n,
+                "frame_id": frames,
+            },
+            misc={"smplx_source": "original" if self.option("fits", tuple(FOLDERS)) == "proxd" else "LEMO",
+                  "image_shape": [HEIGHT, WIDTH], "image_flip": "horizontal", "distortion": "ignored"}
+            | ({"reprojection": "none"} if points is None else {}),
+            dropped=dropped,
+            notes=[f"{unit.name}: 2D points are those of mirrored pictures, and were mirrored back"] if back else [],
+        )  # fmt: skip
+
+    def _detections(self, recording: str, frames: Sequence[str]) -> Array | None:
+        """(N, 137, 3) OpenPose points of the first person, zeros where there is none; None without keypoints."""
+        folder = self.root / "keypoints"
+        if not folder.is_dir():
+            return None
+        points = np.zeros((len(frames), 137, 3))
+        present = set(raw_files.listing(folder / recording))
+        for k, frame in enumerate(frames):
+            name = f"{frame}_keypoints.json"
+            people = raw_files.openpose_people(folder / recording / name) if name in present else points[:0]
+            points[k] = people[0] if len(people) else 0
+        return points
+
+    def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
+        """Write mirrored copies of the pictures below ``folder``; one that cannot be read has no copy."""
+        import cv2
+
+        for path in image_paths:
+            if not path.startswith(f"{MIRRORED}/"):
+                continue
+            picture = cv2.imread(str(self.root / path.removeprefix(f"{MIRRORED}/")))
+            if picture is None:
+                continue
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (folder / MIRRORED / MARKER).write_text("Mirrored copies of PROX's pictures, made by ehps.\n")
+            data = cv2.imencode(".jpg", cv2.flip(picture, 1), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+            partial = target.with_name(f".{target.name}")
+            partial.write_bytes(data.tobytes())
+            os.replace(partial, target)
+
+
+def as_fitted(points: Array, pelvis: Array, camera: Camera) -> tuple[Array, bool]:
+    """Points (N, 137, 3) of one recording in the picture of the fits, and whether they had to be mirrored for that.
+
+    ``pelvis`` (N, 3), within a few millimetres across: which of x and W - 1 - x of the hips is nearer to it, in the
+    median. Mirrored people have their left on the right.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        u = camera.focal[0] * pelvis[:, 0] / pelvis[:, 2] + camera.principal_point[0]
+    x, confidence = points[:, MID_HIP, 0], points[:, MID_HIP, 2]
+    seen = (confidence > 0) & np.isfinite(u) & (pelvis[:, 2] > 0)
+    if not seen.any() or np.median(np.abs(WIDTH - 1 - x - u)[seen]) >= np.median(np.abs(x - u)[seen]):
+        return points, False
+    mirrored = points[:, flip_order(raw_files.OPENPOSE_137)]
+    mirrored[..., 0] = np.where(mirrored[..., 2] > 0, WIDTH - 1 - mirrored[..., 0], 0)
+    return mirrored, True

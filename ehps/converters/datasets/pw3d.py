@@ -1,0 +1,104 @@
+"""3DPW: 60 outdoor sequences filmed by a moving hand-held camera, SMPL from inertial sensors and video.
+
+One or two tracked people a sequence, gendered models, world frame with y up, one extrinsic per frame. People are
+kept in the frames where the camera was aligned for them (``campose_valid``), as SPIN, VIBE and 4D-Humans do.
+Source: von Marcard et al., "Recovering Accurate 3D Human Pose in the Wild Using IMUs and a Moving Camera",
+ECCV 2018, and the read-me of the release.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ehps.body.params import smpl_params
+from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
+from ehps.converters.readers import raw_files
+from ehps.converters.readers.images import image_size
+
+CARD = DatasetCard(
+    id="pw3d",
+    name="3DPW",
+    homepage="https://virtualhumans.mpi-inf.mpg.de/3DPW/",
+    licence="non-commercial research, after accepting the licence",
+    commercial=False,
+    paper="von Marcard et al., Recovering Accurate 3D Human Pose in the Wild Using IMUs and a Moving Camera, ECCV 2018",
+    annotation="SMPL, gendered, from inertial sensors and video",
+    body_model="smpl",
+    appearance="real",
+    scene="outdoor, in the wild",
+    persons="several",
+    splits={"train": 22_735, "validation": None, "test": 35_515},
+    layout="""
+3DPW/
+  sequenceFiles/{train,validation,test}/<sequence>.pkl     (a folder named val is accepted)
+  imageFiles/<sequence>/image_00000.jpg
+""",
+    needs=("imageFiles",),
+    split_needs={
+        "train": ("sequenceFiles/train/*.pkl",),
+        "validation": ("sequenceFiles/validation/*.pkl | sequenceFiles/val/*.pkl",),
+        "test": ("sequenceFiles/test/*.pkl",),
+    },
+    get="accept the licence on the homepage; unpack imageFiles.zip and sequenceFiles.zip side by side",
+    variants={
+        "3DPW_*.json": "the json of Moon's repositories or of NeuralAnnot; sequenceFiles.zip is needed",
+        "3dpw_*_smplx.npz": "BEDLAM's SMPL-X fits to 3DPW; sequenceFiles.zip is needed",
+    },
+    reprojection="fitted",
+    points3d=0.02,  # joints of the same SMPL fits; those of the other gender are further away
+    fps=30,
+    notes=(
+        "Bystanders are not annotated.",
+        "2D points are OpenPose detections; rows without any have meta/has_2d False.",
+    ),
+)
+
+
+class PW3D(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        folder = self.root / "sequenceFiles" / self.split
+        if self.split == "validation" and not folder.is_dir():
+            folder = folder.with_name("val")
+        paths = sorted(p for p in folder.glob("*.pkl") if not p.name.startswith("."))
+        return [Unit(path.stem, path) for path in paths]
+
+    def read(self, unit: Unit) -> Instances:
+        data = raw_files.load_pkl(unit.path)
+        name = str(data["sequence"])
+        valid = np.asarray(data["campose_valid"]).astype(bool)  # (P, N)
+        person, frame = np.nonzero(valid)
+        dropped: dict[str, list[str]] = {}
+        drop(dropped, "camera not aligned", (f"{name} person {p} frame {n}" for p, n in np.argwhere(~valid)))
+        if not len(frame):
+            return no_instances(dropped)
+        extrinsics = np.asarray(data["cam_poses"], float)[frame]
+        rotation, translation = extrinsics[:, :3, :3], extrinsics[:, :3, 3]
+        k = np.asarray(data["cam_intrinsics"], float)
+        joints = np.stack(data["jointPositions"])[person, frame].reshape(-1, 24, 3)
+        joints = np.einsum("nij,nkj->nki", rotation, joints) + translation[:, None]
+        points = np.stack(data["poses2d"])[person, frame].transpose(0, 2, 1)
+        centre = k[:2, 2]
+        return Instances(
+            image_path=[f"imageFiles/{name}/image_{n:05d}.jpg" for n in frame],
+            size=image_size(self.root, f"imageFiles/{name}", default=np.rint(2 * centre[::-1]).astype(int)),
+            camera=Camera(k[[0, 1], [0, 1]], centre),
+            body=smpl_params(
+                gender=np.array(data["genders"], object)[person],
+                betas=np.stack([np.ravel(b)[:10] for b in data["betas"]])[person],
+                pose=np.stack(data["poses"])[person, frame],
+                transl=np.stack(data["trans"])[person, frame],
+            ),
+            world_to_camera=Rigid(rotation, translation),
+            keypoints2d=Keypoints(points, "pw3d"),
+            keypoints3d=Keypoints(np.concatenate([joints, np.ones((*joints.shape[:2], 1))], -1), "smpl"),
+            meta={
+                "sequence_name": [name] * len(frame),
+                "frame_id": frame,
+                "track_id": [f"{name}_{p}" for p in person],
+                "has_2d": (points[..., 2] > 0).any(1),
+            },
+            misc={"smpl_source": "original"},
+            dropped=dropped,
+        )

@@ -1,0 +1,186 @@
+"""RICH: people in scanned outdoor and indoor scenes before six to eight cameras, SMPL-X fitted to all views.
+
+World frame: that of camera 0 of each scene, OpenCV axes, metres; world to camera and K of the full-size pictures are
+in one xml a camera. The lens's distortion is ignored, as by the dataset's toolkit. One row per sequence, camera,
+frame and person, in this order.
+Source: Huang et al., "Capturing and Inferring Dense Full-Body Human-Scene Contact", CVPR 2022; the dataset's toolkit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
+from ehps.converters.datasets import rich_files as files
+from ehps.converters.readers import options, raw_files, smplify_fits
+from ehps.converters.readers.views import View, cameras_of
+from ehps.errors import DataError
+
+Array = npt.NDArray[Any]
+
+CARD = DatasetCard(
+    id="rich",
+    name="RICH",
+    homepage="https://rich.is.tue.mpg.de",
+    licence="non-commercial research, after registration",
+    commercial=False,
+    paper="Huang et al., Capturing and Inferring Dense Full-Body Human-Scene Contact, CVPR 2022",
+    annotation="SMPL-X, gendered, fitted to several views",
+    body_model="smplx",
+    appearance="real",
+    scene="outdoor and indoor",
+    persons="several",
+    splits={"train": 243_364, "val": None, "test": None},
+    layout="""
+RICH/
+  images/{train,val,test}/<sequence>/cam_00/00001_00.jpeg      (or {train,val,test}/...; also jpg, png, bmp)
+  bodies/{train,val,test}/<sequence>/00001/001.pkl             (or {train,val,test}_body/...)
+  scan_calibration/<scene>/calibration/000.xml
+  human_scene_contact/{train,val,test}/<sequence>/00001/001.pkl (or {train,val,test}_hsc/...), for contact=smpl only
+  gender.json                                                  optional: subject -> gender
+  resource/meta/{train,val,test}.txt                           for views=listed only
+""",
+    needs=("scan_calibration",),
+    split_needs={split: (f"bodies/{split} | {split}_body", f"images/{split} | {split}")
+                 for split in ("train", "val", "test")},
+    get="register on the homepage; gender.json and resource/meta from the toolkit's resource folder; bodies that "
+    "unpack to ps/project/multi-ioi/rich_release/ must be moved to the root",
+    variants={"ps/project/multi-ioi/rich_release": "bodies in the folders they were packed in; move them to the root"},
+    options={
+        "cameras": "numbers of cameras, separated by commas (all by default)",
+        "stride": "N keeps the frames whose number is a multiple of N (1 by default)",
+        "views": "all (default): every calibrated camera; listed: those that the toolkit's lists name for each person",
+        "contact": "none (default), or smpl: the 6890 contact labels of each person as meta/contact",
+    },
+    reprojection="none",
+    fps=30,
+    notes=(
+        "All cameras and frames are converted, as SMPLer-X did; hand-held cameras (cam_10) have no calibration.",
+        "Copies of the pictures at another size are read: K is scaled to the width of each camera's first picture.",
+        "Distortion is ignored, as by the toolkit and SMPLer-X; the coefficients are in meta/distortion.",
+    ),
+)  # fmt: skip
+WOMEN = (9, 10, 12, 13, 16, 17, 18, 19, 21)
+GENDER = {str(number): "female" if number in WOMEN else "male" for number in range(22)}
+CAMERAS = tuple(map(str, range(20)))  # scenes have six to eight; 10 is in the hand, without calibration
+EXTENSIONS = (".bmp", ".png", ".jpg", ".jpeg")  # the last one that is there is taken
+CONTACT = ("none", "smpl")
+
+
+class RICH(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        options.cameras(self.options, CAMERAS), options.stride(self.options)  # wrong ones are told at once
+        self.option("contact", CONTACT)
+        listed = self._listed()
+        folder = self._folder("bodies", "body")
+        names = [name for name in raw_files.listing(folder) if name[0] != "_" and (folder / name).is_dir()]
+        if listed is None:
+            return [Unit(name, folder / name) for name in names]
+        return [Unit(name, folder / name, listed[name]) for name in names if name in listed]
+
+    def read(self, unit: Unit) -> Instances:
+        listed: dict[str, tuple[int, ...]] | None = unit.data
+        dropped: dict[str, list[str]] = {}
+        fitted = self._fits(unit.path)
+        views, pictures = self._views(unit.name, {frame for frame, _ in fitted}, dropped)
+        numbers = np.array([int(view.name[-2:]) for view in views])
+        seen = np.array([[listed is None or n in listed.get(subject, ()) for _, subject in fitted] for n in numbers])
+        if not seen.any():
+            note = f"{unit.name}: no row, for want of pictures of calibrated cameras, or of bodies"
+            return no_instances(dropped, [note])
+        view, which = np.nonzero(seen)  # rows: camera by camera, frame by frame, person by person
+        used, place = np.unique(which, return_inverse=True)
+        bodies = [list(fitted)[k] for k in used]
+        subjects = [subject for _, subject in bodies]
+        body = smplify_fits.read_fits([fitted[key] for key in bodies], self._genders(subjects))
+        frame, subject = np.array([frame for frame, _ in bodies])[place], [subjects[k] for k in place]
+        size, camera, move = cameras_of(views, view)
+        extrinsics = np.tile(np.eye(4), (len(view), 1, 1))
+        extrinsics[:, :3, :3], extrinsics[:, :3, 3] = move.rotation, move.translation
+        return Instances(
+            image_path=[pictures[v][n] for v, n in zip(view, frame, strict=True)],
+            size=size,
+            camera=replace(camera, distortion=None),
+            body=body[place],
+            world_to_camera=move,
+            meta={
+                "sequence_name": [unit.name] * len(view),
+                "scene": [scene_of(unit.name)] * len(view),
+                "camera": numbers[view],
+                "frame_id": frame,
+                "track_id": [f"{unit.name}_{word}" for word in subject],
+                "subject": subject,
+                "RT": extrinsics,
+                "distortion": camera.distortion,
+            } | {name: labels[place] for name, labels in self._contact(unit.name, bodies).items()},
+            misc={"smplx_source": "original", "distortion": "ignored"},
+            dropped=dropped,
+        )  # fmt: skip
+
+    def _folder(self, kind: str, suffix: str) -> Path:
+        """Of this split, in either layout."""
+        flat = f"{self.split}_{suffix}" if suffix else self.split
+        return raw_files.first_existing(self.root, (f"{kind}/{self.split}", flat))
+
+    def _fits(self, folder: Path) -> dict[tuple[int, str], Path]:
+        """Frame and subject -> fit of the frames that are taken, in this order."""
+        paths = [path for path in folder.glob("*/*.pkl") if path.parent.name.isdecimal() and path.stem.isdecimal()]
+        found = {(int(path.parent.name), path.stem): path for path in paths}
+        return {key: found[key] for key in sorted(found) if key[0] % options.stride(self.options) == 0}
+
+    def _views(
+        self, sequence: str, fitted: set[int], dropped: dict[str, list[str]]
+    ) -> tuple[list[View], list[dict[int, str]]]:
+        """Calibrated cameras of a sequence, and the pictures by frame that each took, or should have taken."""
+        views: list[View] = []
+        pictures: list[dict[int, str]] = []
+        above, stride = self._folder("images", "") / sequence, options.stride(self.options)
+        for number in options.cameras(self.options, CAMERAS):
+            folder = (above / f"cam_{number:0>2}").relative_to(self.root).as_posix()
+            if not (self.root / folder).is_dir():
+                continue
+            taken = {int(name.split("_")[0]): f"{folder}/{name}" for ending in EXTENSIONS
+                     for name in raw_files.listing(self.root / folder)
+                     if name.endswith(ending) and name.split("_")[0].isdecimal()}  # fmt: skip
+            calibration = self.root / f"scan_calibration/{scene_of(sequence)}/calibration/{number:0>3}.xml"
+            if not calibration.is_file():
+                drop(dropped, "camera without calibration", taken.values())
+                continue
+            drop(dropped, "no SMPL-X fit", (taken[n] for n in sorted(taken.keys() - fitted) if n % stride == 0))
+            views.append(files.read_view(calibration, self.root, folder))
+            pictures.append({n: f"{folder}/{n:05d}_{number:0>2}.jpeg" for n in fitted} | taken)
+        return views, pictures
+
+    def _genders(self, subjects: Sequence[str]) -> list[str]:
+        """Of the models of these subjects: by a ``gender.json`` of the root before what is known."""
+        paths = [self.root / name for name in ("gender.json", "resource/gender.json")]
+        table = next((raw_files.read_json(path) for path in paths if path.is_file()), GENDER)
+        if unknown := [word for word in subjects if table.get(str(int(word))) not in ("male", "female")]:
+            raise DataError(f"does not say the gender of subject {unknown[0]}", path=self.root / "gender.json",
+                            fix="take gender.json from the dataset's toolkit")  # fmt: skip
+        return [table[str(int(word))] for word in subjects]
+
+    def _listed(self) -> files.Listed | None:
+        """Cameras by the toolkit's list of this split; None when all views are wanted."""
+        if self.option("views", ("all", "listed")) == "all":
+            return None
+        return files.read_listed(
+            raw_files.first_existing(self.root, (f"resource/meta/{self.split}.txt", f"meta/{self.split}.txt"))
+        )
+
+    def _contact(self, sequence: str, bodies: Sequence[tuple[int, str]]) -> dict[str, Array]:
+        if self.option("contact", CONTACT) == "none":
+            return {}
+        return files.read_contact(self._folder("human_scene_contact", "hsc") / sequence, bodies)
+
+
+def scene_of(sequence: str) -> str:
+    return sequence.split("_", 1)[0]

@@ -1,0 +1,85 @@
+"""Readers of RICH's files: calibrations of its scenes, the toolkit's lists of views, contact labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.converters.readers import raw_files
+from ehps.converters.readers.images import image_size
+from ehps.converters.readers.views import View
+from ehps.errors import DataError
+
+Array = npt.NDArray[Any]
+Listed = dict[str, dict[str, tuple[int, ...]]]
+"""Sequence -> subject -> numbers of cameras."""
+
+LONG, SHORT, UPRIGHT_BELOW = 4112, 3008, 1750  # px of full-size pictures; principal points of portrait ones are below
+COEFFICIENTS = 14  # the most that OpenCV has
+VERTICES = 6890
+
+
+def read_view(path: Path, root: Path, folder: str) -> View:
+    """The camera whose pictures are in a folder below the root, for pictures of their size.
+
+    ``distortion`` are 14 coefficients, zeros behind those that are given.
+
+    Raises
+    ------
+    DataError : the file is no calibration.
+    """
+    try:
+        tree = ElementTree.parse(path).getroot()
+        nodes = [tree.find(f".//{name}/data") for name in ("CameraMatrix", "Intrinsics", "Distortion")]
+        values = [np.array((node.text or "").split() if node is not None else [], float) for node in nodes]
+    except (ElementTree.ParseError, ValueError, OSError) as error:
+        raise DataError(f"is no camera calibration ({error})", path=path, fix=raw_files.AGAIN) from None
+    if values[0].size != 12 or values[1].size != 9 or values[2].size > COEFFICIENTS:
+        raise DataError("lacks CameraMatrix (12 numbers) or Intrinsics (9)", path=path, fix=raw_files.AGAIN)
+    pose, k = values[0].reshape(3, 4), values[1].reshape(3, 3)
+    full = (SHORT, LONG) if k[0, 2] > UPRIGHT_BELOW else (LONG, SHORT)
+    size = image_size(root, folder, default=full).tolist()
+    scale = size[1] / full[1]
+    return View(
+        name=folder,
+        size=size,
+        focal=k[[0, 1], [0, 1]] * scale,
+        principal_point=k[:2, 2] * scale,
+        rotation=pose[:, :3],
+        translation=pose[:, 3],
+        distortion=np.pad(values[2], (0, COEFFICIENTS - values[2].size)),
+    )
+
+
+def read_listed(path: Path) -> Listed:
+    """The cameras that a list of the toolkit names for each person of each sequence.
+
+    Raises
+    ------
+    DataError : a line is of another kind.
+    """
+    listed: Listed = {}
+    for line in raw_files.read_lines(path)[1:]:
+        words = line.split()
+        try:
+            listed.setdefault(words[0], {})[words[3]] = tuple(int(view) for view in words[-1].split(","))
+        except (IndexError, ValueError):
+            raise DataError(f"has a line of another kind: {line!r}", path=path, fix=raw_files.AGAIN) from None
+    return listed
+
+
+def read_contact(folder: Path, bodies: Sequence[tuple[int, str]]) -> dict[str, Array]:
+    """Labels (N, 6890) of SMPL's vertices of people, by frame and subject; zeros, not valid, where there are none."""
+    labels, known = np.zeros((len(bodies), VERTICES), np.uint8), np.zeros(len(bodies), bool)
+    for k, (frame, subject) in enumerate(bodies):
+        path = folder / f"{frame:05d}" / f"{subject}.pkl"
+        if path.is_file():
+            content = raw_files.load_pkl(path)
+            raw_files.require(content, "contact", path)
+            labels[k], known[k] = np.ravel(content["contact"]) > 0, True
+    return {"contact": labels, "contact_valid": known}

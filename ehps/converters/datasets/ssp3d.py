@@ -1,0 +1,102 @@
+"""SSP-3D: 311 frames of sports people in tight clothes, SMPL fitted over several frames with one shared shape.
+
+One virtual camera for all (focal 5000 px, 512 x 512), gendered models, parameters already in the camera frame.
+Source: Sengupta et al., BMVC 2020, and the dataset's repository.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from ehps.body.params import smpl_params
+from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit
+from ehps.converters.readers import raw_files
+from ehps.errors import DataError
+
+CARD = DatasetCard(
+    id="ssp3d",
+    name="SSP-3D",
+    homepage="https://github.com/akashsengupta1997/SSP-3D",
+    licence="MIT for code and annotations; frames of internet videos",
+    commercial=None,
+    paper=(
+        "Sengupta et al., Synthetic Training for Accurate 3D Human Pose and Shape Estimation in the Wild, BMVC 2020"
+    ),
+    annotation="SMPL, gendered, pseudo (multi-frame fit)",
+    body_model="smpl",
+    appearance="real",
+    scene="in the wild, sports",
+    persons="one",
+    splits={"train": 311, "test": 311},
+    layout="""
+ssp_3d/
+  labels.npz
+  images/<clip>_frame_<n>.png            512 x 512
+  silhouettes/<clip>_frame_<n>.png       optional
+""",
+    needs=("labels.npz", "images/"),
+    get="ssp_3d.zip, which is in the repository: no registration",
+    variants={"smplx_labels_with_vertices.npz": "SHAPY's labels; labels.npz of ssp_3d.zip is needed"},
+    reprojection="fitted",
+    notes=(
+        "There is no official split: train (as SMPLer-X uses it) and test (as it was published) are two names of one "
+        "set. Never test on what you trained on.",
+        "Depths are tens of metres: the focal length is a convention, not a calibration.",
+        "Shapes are the point of this set and belong to the male and female SMPL models.",
+    ),
+)
+SIZE = (512, 512)
+CAMERA = Camera(np.array([5000.0, 5000.0]), np.array([256.0, 256.0]), virtual=True)
+ARRAYS = "fnames shapes poses cam_trans joints2D bbox_centres bbox_whs genders"
+CLIP = re.compile(r"(?P<clip>.+)_frame_(?P<frame>\d+)\.\w+")
+
+
+class SSP3D(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        return [Unit("all", self.root / "labels.npz")]
+
+    def read(self, unit: Unit) -> Instances:
+        data = raw_files.load_npz(unit.path, ARRAYS)
+        names = raw_files.texts(data["fnames"])
+        clips = [CLIP.fullmatch(name) for name in names]
+        side = np.ravel(data["bbox_whs"]).astype(float)
+        corner = data["bbox_centres"][:, ::-1] - side[:, None] / 2  # centres are (row, column)
+        return Instances(
+            image_path=[f"images/{name}" for name in names],
+            size=SIZE,
+            camera=CAMERA,
+            body=smpl_params(
+                gender=self._genders(unit, raw_files.texts(data["genders"])),
+                betas=data["shapes"].astype(float),
+                pose=data["poses"],
+                transl=data["cam_trans"],
+            ),
+            keypoints2d=Keypoints(data["joints2D"].astype(float), "coco"),
+            meta={
+                "sequence_name": [m["clip"] if m else name for m, name in zip(clips, names, strict=True)],
+                "frame_id": np.array([int(m["frame"]) if m else -1 for m in clips]),
+                "bbox_original_xywh": np.column_stack([corner, side, side]),
+            },
+            columns=self._silhouettes(names),
+            misc={
+                "cam_param_type": "perspective",
+                "cam_param_source": "estimated",
+                "focal_length": CAMERA.focal.tolist(),
+                "principal_point": CAMERA.principal_point.tolist(),
+                "image_shape": list(SIZE),
+            },
+        )
+
+    def _genders(self, unit: Unit, words: list[str]) -> list[str]:
+        if odd := sorted(set(words) - {"m", "f"}):
+            raise DataError(f"genders holds {odd[0]!r}; it should be m or f", path=unit.path, fix=raw_files.AGAIN)
+        return words
+
+    def _silhouettes(self, names: list[str]) -> dict[str, list[str]]:
+        """Paths of the masks, where all are there."""
+        have = set(raw_files.listing(self.root / "silhouettes"))
+        return {"segmentation": [f"silhouettes/{name}" for name in names]} if have.issuperset(names) else {}

@@ -1,0 +1,173 @@
+"""SynBody: layered synthetic people rendered in game-engine scenes; one npz a sequence, camera and person.
+
+Parameters are in the camera frame (OpenCV axes, metres); all cameras of v1.0 look 90 degrees wide. The renderer starts
+with a T-pose: pictures count from 1, and old archives hold that pose as an entry before the first.
+Source: Yang et al., "SynBody", ICCV 2023; the viewer that comes with the data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body.params import smplx_params
+from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, concat, drop, no_instances
+from ehps.converters.readers import options, raw_files
+from ehps.errors import DataError
+
+Array = npt.NDArray[Any]
+
+CARD = DatasetCard(
+    id="synbody",
+    name="SynBody",
+    homepage="https://synbody.github.io",
+    licence="CC BY-NC-SA 4.0",
+    commercial=False,
+    paper=(
+        "Yang et al., SynBody: Synthetic Dataset with Layered Human Models for 3D Human Perception "
+        "and Modeling, ICCV 2023"
+    ),
+    annotation="SMPL-X, gendered, exact",
+    body_model="smplx",
+    appearance="synthetic",
+    scene="outdoor and indoor",
+    persons="several",
+    splits={"train": 633_496},
+    layout="""
+synbody_v1_0/                                           (this folder, or the one that holds it)
+  <batch>/<place>/<sequence>_CAM002/rgb/0001.jpeg       <batch> is a date; _CAM002 is missing in older archives
+  <batch>/<place>/<sequence>_CAM002/smplx/<actor>.npz   (or smplx_withJoints_inCamSpace[_noBUG]/)
+""",
+    needs=("*/*/*/rgb | */*/*/*/rgb",),
+    get="Hugging Face dataset caizhongang/SynBody: the SMPL-X subset, the split archive of pictures joined and "
+    "unpacked over that of the parameters",
+    variants={
+        "S100K_SMPL.npz": "SynBody-100K, which has SMPL only; the SMPL-X subset of v1.0 is needed",
+        "openxdlab_synbody_2022_release1": "the first OpenXDLab release, whose bodies are not in camera space; the "
+        "SMPL-X subset of v1.0 is needed",
+    },
+    options={
+        "cameras": "endings of sequence names, as CAM002, separated by commas (all by default)",
+        "stride": "N keeps pictures 1, N + 1, ... (1 by default, as SMPLer-X; SMPLest-X took every 10th row)",
+    },
+    reprojection="none",
+    fps=30,
+    notes=(
+        "SMPLer-X used a random 4,000 sequences of an internal packing; all that is unpacked is converted.",
+        "Hand poses are relative to the mean hand.",
+        "People without a body joint in the picture, or with one behind the camera, are left out.",
+        "The first OpenXDLab release, whose bodies are in actor space, is refused.",
+    ),
+)
+FOLDERS = ("smplx_withJoints_inCamSpace_noBUG", "smplx_withJoints_inCamSpace", "smplx")
+HEIGHT, WIDTH = 720, 1280
+CAMERA = Camera(np.array([WIDTH / 2] * 2), np.array([WIDTH / 2, HEIGHT / 2]))
+POSE = {"global_orient": 3, "body_pose": 63, "left_hand_pose": 45, "right_hand_pose": 45, "jaw_pose": 3,
+        "leye_pose": 3, "reye_pose": 3, "transl": 3}  # fmt: skip
+
+
+class SynBody(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        cameras = [word for word in self.options.get("cameras", "").replace(" ", "").split(",") if word]
+        options.stride(self.options)  # a wrong one is told at once
+        pictures = sorted(self.root.glob("*/*/*/rgb")) or sorted(self.root.glob("*/*/*/*/rgb"))
+        folders = [rgb.parent for rgb in pictures]
+        return [Unit(folder.relative_to(self.root).as_posix(), folder) for folder in folders
+                if not cameras or folder.name.endswith(tuple(cameras))]  # fmt: skip
+
+    def read(self, unit: Unit) -> Instances:
+        names = [name for name in raw_files.listing(unit.path / "rgb") if name.endswith((".jpeg", ".jpg", ".png"))]
+        pictures = {int(stem): name for name in names if (stem := name.rpartition(".")[0]).isdecimal()}
+        dropped: dict[str, list[str]] = {}
+        first = pictures.pop(0, None)
+        drop(dropped, "T-pose before the sequence", [f"{unit.name}/rgb/{first}"] if first else [])
+        folder = next((unit.path / name for name in FOLDERS if (unit.path / name).is_dir()), None)
+        if folder is not None and folder.name == "smplx" and (unit.path / "seq_data.json").exists():
+            raise DataError("bodies of the first OpenXDLab release are in actor space and cannot be converted",
+                            path=unit.path, fix="get the SMPL-X subset of v1.0")  # fmt: skip
+        if folder is None or not pictures:
+            drop(dropped, "no SMPL-X fit", (f"{unit.name}/rgb/{name}" for name in pictures.values()))
+            return no_instances(dropped)
+        actors = [folder / name for name in raw_files.listing(folder) if name.endswith(".npz")]
+        parts = [self._actor(unit, path, k, pictures) for k, path in enumerate(actors)]
+        if not parts:
+            return no_instances(dropped)
+        rows = concat(parts)
+        rows.notes = [note for part in parts for note in part.notes]
+        rows.misc = {"smplx_source": "original", "image_shape": [HEIGHT, WIDTH]}
+        if rows.keypoints2d is not None:
+            rows.misc["reprojection"] = "exact"
+        for reason, names in dropped.items():
+            drop(rows.dropped, reason, names)
+        rows.camera, rows.size = CAMERA, (HEIGHT, WIDTH)
+        return rows
+
+    def _actor(self, unit: Unit, path: Path, person: int, pictures: dict[int, str]) -> Instances:
+        """One person in the pictures that are there."""
+        data = raw_files.load_npz(path)
+        raw_files.require(data, "smplx", path)
+        fit = inner(data, "smplx", path)
+        raw_files.require(fit, " ".join((*POSE, "betas", "expression")), path)
+        count, last = len(np.atleast_2d(fit["transl"])), max(pictures)
+        skipped = int(count == last + 1 and not np.any(fit["body_pose"][0]))  # the T-pose
+        notes = []
+        if count - skipped != last:
+            notes.append(f"{unit.name}: {path.name} has {count} entries for {last} pictures, taken from the first on")
+        wanted = set(range(1, max(last, count - skipped) + 1, options.stride(self.options)))
+        label = f"{unit.name}/rgb/{{}} {path.stem}".format
+        dropped: dict[str, list[str]] = {}
+        fitted = set(range(1, count - skipped + 1))
+        drop(dropped, "image missing", (label(f"{n:04d}.jpeg") for n in sorted(fitted & wanted - set(pictures))))
+        drop(dropped, "no SMPL-X fit", (label(pictures[n]) for n in sorted(wanted & set(pictures) - fitted)))
+        numbers = np.array(sorted(fitted & wanted & set(pictures)), int)
+        entries = numbers - 1 + skipped
+        values = {name: np.asarray(fit[name], float).reshape(count, size)[entries] for name, size in POSE.items()}
+        behind = values["transl"][:, 2] <= 0
+        drop(dropped, "behind the camera", (label(pictures[n]) for n in numbers[behind]))
+        entries, numbers = entries[~behind], numbers[~behind]
+        n = len(entries)
+        betas = np.asarray(fit["betas"], float).reshape(-1, 10)
+        expression = np.asarray(fit["expression"], float).reshape(-1, 10)
+        gender = str(inner(data, "meta", path).get("gender", "")) if "meta" in data else ""
+        if not gender:
+            notes.append(f"{unit.name}: {path.name} does not say its gender; taken for neutral")
+        own = {name: Keypoints(data[name][entries], "smplx") for name in ("keypoints2d", "keypoints3d")
+               if name in data and np.shape(data[name])[:2] == (count, 144)}  # fmt: skip
+        return Instances(
+            image_path=[f"{unit.name}/rgb/{pictures[k]}" for k in numbers],
+            body=smplx_params(
+                gender=gender or "neutral",
+                betas=np.broadcast_to(betas, (count, 10))[entries],
+                expression=np.broadcast_to(expression, (count, 10))[entries],
+                **{name: value[~behind] for name, value in values.items()},
+            ),
+            keypoints2d=own.get("keypoints2d"),
+            keypoints3d=own.get("keypoints3d"),
+            meta={
+                "sequence_name": [unit.name] * n,
+                "frame_id": numbers,
+                "person_id": np.full(n, person),
+                "track_id": [f"{unit.name}/{path.stem}"] * n,
+            },
+            dropped=dropped,
+            notes=notes,
+            min_joints_inside=1,
+        )
+
+
+def inner(data: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
+    """The dictionary inside a 0-d array.
+
+    Raises
+    ------
+    DataError : there is another thing.
+    """
+    content = np.asarray(data[name]).item() if np.ndim(data[name]) == 0 else None
+    if not isinstance(content, dict):
+        raise DataError(f"{name} is no dictionary", path=path, fix=raw_files.AGAIN)
+    return content

@@ -1,0 +1,190 @@
+"""TalkSHOW: four talk-show speakers, SMPL-X fitted to their videos by SHOW.
+
+One pickle a sequence of a few seconds, 30 frames each. SHOW's camera is PyTorch3D's with R = diag(-1, -1, 1): in
+OpenCV axes a pure translation (-T0, -T1, T2). Hands are 12 PCA numbers relative to the mean hand. Legs are not seen
+by the fit; the authors' fixed ones take their place unless ``lower_body=original``.
+Source: Yi et al., "Generating Holistic 3D Human Motion from Speech", CVPR 2023; the read-mes and code of SHOW and
+TalkSHOW.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body.params import smplx_params
+from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Rigid, Unit, no_instances
+from ehps.converters.readers import options, raw_files, videos
+from ehps.converters.readers.images import image_names, image_size
+from ehps.errors import DataError, UnsafeFileError
+
+Array = npt.NDArray[Any]
+Name = tuple[str, ...]  # speaker, video, sequence
+
+CARD = DatasetCard(
+    id="talkshow",
+    name="TalkSHOW",
+    homepage="https://talkshow.is.tue.mpg.de",
+    licence="non-commercial research, after registration; videos keep their owners' rights",
+    commercial=False,
+    paper="Yi et al., Generating Holistic 3D Human Motion from Speech, CVPR 2023",
+    annotation="SMPL-X, pseudo (SHOW)",
+    body_model="smplx",
+    appearance="real",
+    scene="studio, upper bodies",
+    persons="one",
+    splits={"train": 3_326_900, "val": None, "test": None, "all": None},
+    layout="""
+ExpressiveWholeBodyDatasetReleaseV1.0/                  (or any other name, or none)
+  <speaker>/<video>/[<split>/][<sequence>/]<sequence>.pkl
+split_more_than_2s.pkl                                  of the TalkSHOW repository, where there are no split folders
+<speaker>/videos/<video>
+frames/<speaker>/<video>/<sequence>/000001.jpg          (cut from the videos at 30 fps: `--frames DIR` does it)
+""",
+    needs=("*/*/*.pkl | */*/*/*.pkl | */*/*/*/*.pkl | */*/*/*/*/*.pkl | */*/*/*/*/*/*.pkl",),
+    get="register on the homepage (SHOW_dataset_v1.0.zip); the videos come from YouTube",
+    options={
+        "speaker": "all (default), oliver, seth, conan or chemistry: SMPLer-X has one file of each",
+        "lower_body": "reference (default): the authors' fixed legs, as in SMPLer-X's files; original: the fitted ones",
+        "stride": "every N-th frame of a sequence, default 1; SMPLer-X's files hold all, its loader takes every 10th",
+    },
+    reprojection="none",
+    fps=30,
+    notes=(
+        "A sequence is left out when its pickle cannot be read, when a parameter is no number, or when it has not as "
+        "many pictures as poses (so give --frames a folder of its own, not the root); spaces in a video's name may be "
+        "underscores in the names of picture folders.",
+        "Splits are the folders made by the authors' apply_split.py, else those of their split file; "
+        "without either there is only the split all.",
+        "Legs are not seen in the videos: they are the authors' fixed ones.",
+        "The expression space is that of the authors' SMPLX_NEUTRAL_2020 model.",
+        "The published count is SMPLer-X's, rounded.",
+    ),
+)
+LOWER_BODY = ("reference", "original")
+LEGS = np.array([1, 2, 4, 5, 7, 8, 10, 11]) - 1  # rows of body_pose
+SITTING = np.array([[-1.1826512813568115, 0.23866955935955048, 0.15146760642528534],
+                    [-1.2604516744613647, -0.3160211145877838, -0.1603458970785141], [1.1654603481292725, 0, 0],
+                    [1.2521806955337524, 0.041598282754421234, -0.06312154978513718], *[[0, 0, 0]] * 4])  # fmt: skip
+REFERENCE = {"oliver": SITTING, "seth": SITTING, "conan": np.zeros((8, 3)), "chemistry": SITTING}
+SEQUENCE = r"\d+-\d+_\d\d_\d\d-\d+_\d\d_\d\d"  # number, start and end in hours, minutes, seconds
+# Speaker, video, split, sequence: folders of splits and of single sequences may be there or not.
+PICKLE = re.compile(rf"(?:^|/)({'|'.join(REFERENCE)})/([^/]+)/(?:(train|val|test)/)?(?:{SEQUENCE}/)?({SEQUENCE})\.pkl$")
+# Numbers a frame, and of a sequence. All betas and expressions are read: one that is NaN tells of a failed fit.
+MOVING = {"body_pose_axis": 63, "global_orient": 3, "transl": 3, "left_hand_pose": 12, "right_hand_pose": 12,
+          "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3, "expression": 100}  # fmt: skip
+FIXED = {"betas": 300, "focal_length": 1, "center": 2, "width": 1, "height": 1, "camera_transl": 3}
+
+
+class TalkSHOW(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        self.option("lower_body", LOWER_BODY), options.stride(self.options)  # wrong ones are told at once
+        speaker = self.option("speaker", ("all", *REFERENCE))
+        found = sorted(f for f in sequences(self.root) if speaker in ("all", f[1][0]))
+        if self.split != "all":
+            listed = self._listed() if any(not split for split, _, _ in found) else frozenset()
+            found = [f for f in found if f[0] == self.split or (not f[0] and _plain(f[1]) in listed)]
+        single = {name: path for _, name, path in found}  # of two copies the one in a folder of a split
+        return [Unit("/".join(name), path, name) for name, path in sorted(single.items())]
+
+    def _listed(self) -> frozenset[Name]:
+        """The sequences that the authors' split file has in the split, videos with underscores."""
+        path = self.root / "split_more_than_2s.pkl"
+        try:
+            return frozenset(
+                _plain((speaker, video, raw_files.basename(name).removesuffix(".pkl")))
+                for speaker, of_speaker in raw_files.load_pkl(path).items()
+                for video, splits in of_speaker.items()
+                for name in splits.get(self.split, ())
+            )
+        except (DataError, AttributeError, TypeError) as error:
+            what = f"is needed where sequences do not lie in folders of splits ({getattr(error, 'what', error)})"
+            raise DataError(what, path=path, fix="copy it from the authors' code, or convert the split all") from None
+
+    def read(self, unit: Unit) -> Instances:
+        try:
+            fit = load_fit(unit.path)
+        except UnsafeFileError:
+            raise
+        except DataError as error:
+            return no_instances({f"pickle that cannot be read ({error.what})": [unit.name]})
+        n = len(fit["transl"])
+        taken = np.arange(0, n, options.stride(self.options))
+        rows = [f"{unit.name} frame {k}" for k in taken]
+        if not all(np.isfinite(value).all() for value in fit.values()):
+            return no_instances({"body parameters or camera of the sequence not finite": rows})
+        folders = ["/".join(("frames", *name)) for name in (_plain(unit.data), unit.data)]
+        folder = next((name for name in folders if image_names(self.root / name)), folders[0])
+        pictures = image_names(self.root / folder)
+        if pictures and len(pictures) != n:
+            return no_instances({"number of pictures is not that of poses": rows})
+        names = pictures or [f"{k:06d}.jpg" for k in range(1, n + 1)]
+        fitted = np.concatenate([fit["height"], fit["width"]])
+        size = image_size(self.root, folder, fitted) if pictures else videos.picture_size(self._film(unit.data), fitted)
+        scale = (size / fitted)[::-1]
+        moving: dict[str, Any] = {name.removesuffix("_axis"): fit[name] for name in MOVING}
+        moving["expression"] = fit["expression"][:, :10]
+        body = smplx_params(gender="neutral", betas=np.tile(fit["betas"][:10], (n, 1)), **moving)[taken]
+        if (legs := self.option("lower_body", LOWER_BODY)) == "reference":
+            body.body_pose[:, LEGS] = REFERENCE[unit.data[0]]
+        return Instances(
+            image_path=[f"{folder}/{names[k]}" for k in taken],
+            size=size,
+            camera=Camera(fit["focal_length"] * scale, fit["center"] * scale),
+            body=body,
+            world_to_camera=Rigid(np.eye(3), fit["camera_transl"] * [-1, -1, 1]),
+            meta={
+                "speaker": [unit.data[0]] * len(taken),
+                "sequence_name": ["/".join(unit.data[1:])] * len(taken),
+                "track_id": [unit.name] * len(taken),
+                "frame_id": taken,
+            },
+            misc={"smplx_source": "SHOW", "lower_body": legs, "cam_param_source": "estimated"},
+        )
+
+    def _film(self, name: Name) -> Path:
+        return self.root / name[0] / "videos" / name[1]
+
+    def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
+        """Cut a sequence out of its video, numbered from 1 at its start; those of videos that are gone stay missing."""
+        hours, minutes, seconds = map(int, unit.data[2].split("-")[1].split("_"))
+        start = 30 * (3600 * hours + 60 * minutes + seconds)
+        if (film := self._film(unit.data)).is_file():
+            videos.extract(film, image_paths, folder, fps=30, first=1 - start)
+
+
+def sequences(root: Path) -> Iterator[tuple[str, Name, Path]]:
+    """Split ("" where no folder says it), name and pickle of every sequence below ``root``, in any order."""
+    for folder, below, files in os.walk(root, followlinks=True):
+        below[:] = [name for name in below if name not in ("frames", "videos")]
+        for path in (Path(folder, file) for file in files):
+            if match := PICKLE.search(path.relative_to(root).as_posix()):
+                yield match[3] or "", match.group(1, 2, 4), path
+
+
+def load_fit(path: Path) -> dict[str, Array]:
+    """What is used of one pickle of B frames, float64: (B, k) of what moves, (k,) of the rest.
+
+    Raises
+    ------
+    DataError : it is damaged, or no such fit.
+    """
+    data = raw_files.load_pkl(path, allow=[raw_files.TORCH])
+    try:
+        (data,) = data if isinstance(data, list | tuple) else (data,)  # SHOW writes a list, the release has dicts
+        moving = {key: np.array(data[key], float).reshape(len(data["transl"]), k) for key, k in MOVING.items()}
+        return moving | {key: np.array(data[key], float).reshape(-1, k)[0] for key, k in FIXED.items()}
+    except (TypeError, ValueError, LookupError) as error:
+        raise DataError(f"is no fit of SHOW ({error!r})", path=path, fix=raw_files.AGAIN) from None
+
+
+def _plain(name: Name) -> Name:
+    return name[0], name[1].replace(" ", "_"), name[2]

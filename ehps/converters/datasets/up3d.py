@@ -1,0 +1,162 @@
+"""UP-3D: photographs of LSP, LSPET, MPII and FashionPose with SMPL fits that people judged good.
+
+The fit camera (focal 5000 px, centre of the image that was fitted) becomes one of the whole photograph by the crop
+that ``_fit_crop_info.txt`` names: fitted height and width, then rows and columns of the photograph it shows.
+Source: Lassner et al., "Unite the People", CVPR 2017, and the release's files.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from ehps.body.params import smpl_params
+from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
+from ehps.converters.readers import raw_files
+from ehps.errors import DataError, UsageError
+
+Array = npt.NDArray[Any]
+
+CARD = DatasetCard(
+    id="up3d",
+    name="UP-3D",
+    homepage="https://files.is.tuebingen.mpg.de/classner/up/",
+    licence="CC BY-NC 4.0; photographs keep their owners' rights",
+    commercial=False,
+    paper="Lassner et al., Unite the People: Closing the Loop Between 3D and 2D Human Representations, CVPR 2017",
+    annotation="SMPL, neutral, pseudo (fitted to joints and silhouettes)",
+    body_model="smpl",
+    appearance="real",
+    scene="in the wild",
+    persons="one",
+    splits={"trainval": 7_126, "train": 5_703, "val": 1_423, "test": 1_389},
+    layout="""
+up-3d/                          (inside up-3d.zip; some have up-3d/up-3d/)
+  {train,val,trainval,test}.txt
+  00000_image.png               the photograph; 00000 .. 08514
+  00000_joints.npy              14 joints, 2D
+  00000_body.pkl                the SMPL fit
+  00000_fit_crop_info.txt       which part of the photograph was fitted, at what size
+  00000_dataset_info.txt        optional: where the photograph comes from
+  00000_quality_info.txt        optional: high or medium
+  00000_render_light.png        for box=render only: the fit drawn on white
+""",
+    needs=("*_image.png", "*_joints.npy", "*_body.pkl", "*_fit_crop_info.txt"),
+    split_needs={split: (f"{split}.txt",) for split in ("trainval", "train", "val", "test")},
+    get="up-3d.zip from the homepage",
+    options={"box": "joints (default: around the projected joints) or render (around the drawn fit, slower)"},
+    reprojection="fitted",
+    notes=(
+        "Depths are tens of metres and cannot be compared between images: the focal length is a guess.",
+        "Without body models boxes are those of the 14 annotated joints; box=render has them from the drawn fit.",
+        "All qualities are kept; meta/quality says which, for those who want `high` alone.",
+        "It shares photographs with LSP, LSPET and MPII; the test images of LSP are in its test list.",
+    ),
+)
+FOCAL = 5000.0
+MEMBERS = ("joints.npy", "body.pkl", "fit_crop_info.txt")
+RENDER = "render_light.png"
+UNIT = 500
+BOXES = ("joints", "render")
+
+
+class UP3D(Converter):
+    card = CARD
+
+    def units(self) -> list[Unit]:
+        if self.options.get("box", "joints") not in BOXES:
+            raise UsageError(f"box={self.options['box']}: UP-3D has {' and '.join(BOXES)}")
+        path = self.root / f"{self.split}.txt"
+        ids = [match[1] for line in raw_files.read_lines(path) if (match := re.search(r"(\d{5})_image", line))]
+        return [Unit(f"{self.split}_{i // UNIT:02d}", path, ids[i : i + UNIT]) for i in range(0, len(ids), UNIT)]
+
+    def read(self, unit: Unit) -> Instances:
+        drawn = self.options.get("box") == "render"
+        members = (*MEMBERS, RENDER) if drawn else MEMBERS
+        dropped: dict[str, list[str]] = {}
+        ids = list(unit.data)
+        for name in members:
+            absent = {i for i in ids if not self._file(i, name).is_file()}
+            drop(dropped, f"no {name}", sorted(absent))
+            ids = [i for i in ids if i not in absent]
+        if not ids:
+            return no_instances(dropped)
+        fits = [raw_files.load_pkl(self._file(i, "body.pkl")) for i in ids]
+        height, width, y0, y1, x0, x1 = np.array([self._crop(i) for i in ids]).T
+        trans, turn, shift = (np.array([np.ravel(fit[name]) for fit in fits], float) for name in ("trans", "rt", "t"))
+        placed = turn.any()  # nowhere in the release: bodies are in the camera frame but for t
+        facts = [self._source(i) for i in ids]
+        return Instances(
+            image_path=[f"{i}_image.png" for i in ids],
+            camera=Camera(
+                FOCAL * np.column_stack([(x1 - x0) / width, (y1 - y0) / height]),
+                np.column_stack([x0 + x1, y0 + y1]) / 2,
+                virtual=True,
+            ),
+            body=smpl_params(
+                gender="neutral",
+                betas=np.array([np.ravel(fit["betas"]) for fit in fits], float),
+                pose=np.array([np.ravel(fit["pose"]) for fit in fits], float),
+                transl=trans if placed else trans + shift,
+            ),
+            world_to_camera=Rigid(Rotation.from_rotvec(turn).as_matrix(), shift) if placed else None,
+            keypoints2d=Keypoints(np.stack([self._joints(i) for i in ids]), "lsp"),
+            bbox=np.array([self._drawn(i) for i in ids]) if drawn else None,
+            meta={
+                "image_id": ids,
+                "source_dataset": [dataset for dataset, _, _ in facts],
+                "source_index": [index for _, index, _ in facts],
+                "quality": [quality for _, _, quality in facts],
+            },
+            misc={"cam_param_type": "perspective", "cam_param_source": "estimated"}
+            | ({"bbox_source": "render_light"} if drawn else {}),
+            dropped=dropped,
+        )
+
+    def _file(self, i: str, name: str) -> Path:
+        return self.root / f"{i}_{name}"
+
+    def _crop(self, i: str) -> list[float]:
+        """Fitted height and width, y0, y1, x0, x1."""
+        path = self._file(i, "fit_crop_info.txt")
+        words = " ".join(raw_files.read_lines(path)).split()
+        try:
+            height, width, y0, y1, x0, x1 = map(float, words)
+        except ValueError:
+            raise DataError(f"holds {' '.join(words[:9])}, not six numbers", path=path, fix=raw_files.AGAIN) from None
+        return [height, width, y0, y1, x0, x1]
+
+    def _joints(self, i: str) -> Array:
+        """(14, 3): the release has rows x, y, confidence; some copies lack the last."""
+        path = self._file(i, "joints.npy")
+        joints = np.asarray(raw_files.load_npy(path), float)
+        if joints.shape not in ((3, 14), (2, 14)):
+            raise DataError(f"has shape {joints.shape}, expected (3, 14)", path=path, fix=raw_files.AGAIN)
+        return joints.T if len(joints) == 3 else np.column_stack([joints.T, (joints > 0).all(0)])
+
+    def _source(self, i: str) -> tuple[str, str, str]:
+        """Source dataset, index in it, and quality; ``unknown`` where the files do not say."""
+        words = {}
+        for name in ("dataset_info.txt", "quality_info.txt"):
+            path = self._file(i, name)
+            words[name] = raw_files.read_lines(path)[0].split() if path.is_file() else []
+        dataset, index, *_ = [*words["dataset_info.txt"], "unknown", "unknown"]
+        return dataset, index, [*words["quality_info.txt"], "unknown"][0]
+
+    def _drawn(self, i: str) -> list[float]:
+        """x, y, w, h of what is not white in the drawing of the fit; without area when nothing is."""
+        from PIL import Image
+
+        path = self._file(i, RENDER)
+        try:
+            with Image.open(path) as image:
+                inked = np.asarray(image.convert("RGB")).min(axis=2) < 255
+        except (OSError, ValueError, SyntaxError) as error:
+            raise DataError(f"is no picture ({error})", path=path, fix=raw_files.AGAIN) from None
+        y, x = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
+        return [x[0], y[0], x[-1] + 1 - x[0], y[-1] + 1 - y[0]] if len(x) else [0, 0, 0, 0]

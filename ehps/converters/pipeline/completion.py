@@ -1,0 +1,250 @@
+"""From what a dataset has to what the format wants: the same steps for every dataset.
+
+Rows that cannot be used are dropped and counted; body parameters move to the camera frame with the pelvis
+correction; joints, their projections and the boxes follow from the body model; what cannot be made (no body model,
+no camera) is left out with a reason. Every row gets its certificate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.converters.base import DatasetCard, Instances
+from ehps.converters.bodies import Bodies
+from ehps.converters.pipeline import columns as columns_of
+from ehps.converters.pipeline import quality_measures
+from ehps.converters.pipeline.camera_frame import Posed, enough_joints, faceless, own_points3d, pose
+from ehps.converters.pipeline.rows import Account, as_values, spread, take, unusable
+from ehps.converters.readers.images import ImageIndex
+from ehps.errors import DataError
+from ehps.humandata import HumanData, boxes
+from ehps.humandata.keypoints import names as point_names
+
+Array = npt.NDArray[Any]
+
+BLOCK = 4096
+SIZE_CHECKS = 3
+SHOWN_PROBLEMS = 3
+ODD_ROWS = 0.5
+PART_BOXES = {"face_bbox": "face_bbox_xywh", "lhand_bbox": "lhand_bbox_xywh", "rhand_bbox": "rhand_bbox_xywh"}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What holds for the whole conversion. ``bodies`` is None when there are no body models; ``uncut`` says that
+    images have to be made out of the raw files (``--frames``) and this was not asked for."""
+
+    card: DatasetCard
+    split: str
+    bodies: Bodies | None = None
+    strict_images: bool = False
+    uncut: bool = False
+
+
+@dataclass
+class Completed:
+    """Rows of one unit in the format (None when nothing was kept), rows found, and what was left out."""
+
+    data: HumanData | None
+    found: int
+    account: Account
+
+
+def complete(rows: Instances, context: Context, images: ImageIndex, limit: int | None = None) -> Completed:
+    """Bring one unit into the format, in blocks of :data:`BLOCK` rows.
+
+    Parameters
+    ----------
+    limit : stop as soon as that many rows are kept.
+
+    Raises
+    ------
+    DataError : lengths disagree, or images are missing with ``strict_images``.
+    BodyModelError : a body model that rows need is not in the folder.
+    """
+    account = Account({reason: list(names) for reason, names in rows.dropped.items()}, {}, list(rows.notes))
+    out = Completed(None, len(rows) + sum(map(len, rows.dropped.values())), account)
+    if not len(rows):
+        return out
+    rows = _with_images(spread(rows), context, images, account)
+    rows = take(rows, account.drop(rows.image_path, unusable(rows))) if len(rows) else rows
+    parts: list[HumanData] = []
+    for block in _blocks(rows):
+        part = sound(_complete_block(block, context, account), account)
+        parts += [part] if len(part) else []
+        if limit is not None and sum(map(len, parts)) >= limit:
+            break
+    if parts:
+        out.data = HumanData.concat(parts) if len(parts) > 1 else parts[0]
+        if limit is not None and len(out.data) > limit:
+            out.data = out.data[:limit]
+    return out
+
+
+def sound(hd: HumanData, account: Account) -> HumanData:
+    """Rows that the schema has nothing against; the others are dropped and counted.
+
+    Raises
+    ------
+    DataError : something is wrong with a whole column, or with most of the rows: then it is no odd row, but data of
+        another kind than the converter takes them for.
+    """
+    if not len(hd):
+        return hd
+    problems = hd.validate()
+    bad: dict[str, npt.NDArray[np.bool_]] = {}
+    for problem in problems:
+        mask = np.zeros(len(hd), bool)
+        mask[problem.rows] = True
+        bad[f"{problem.column} {problem.what}"] = mask
+    wrong = [str(p) for p in problems if not p.count or p.count > ODD_ROWS * len(hd)]
+    if wrong:
+        raise DataError(f"what was read contradicts the format: {'; '.join(wrong[:SHOWN_PROBLEMS])}")
+    keep = account.drop(list(hd["image_path"]), bad)
+    return hd if keep.all() else hd[keep]
+
+
+def _blocks(rows: Instances) -> Iterator[Instances]:
+    for start in range(0, len(rows), BLOCK):
+        yield take(rows, slice(start, start + BLOCK))
+
+
+def _with_images(rows: Instances, context: Context, images: ImageIndex, account: Account) -> Instances:
+    """Rows whose image is there, with its size."""
+    absent = images.missing(rows.image_path)
+    if absent and context.strict_images:
+        raise DataError(
+            f"{len(absent)} images are missing, the first is {absent[0]}",
+            fix="unpack them, or convert without --strict-images to leave their rows out",
+        )
+    if absent and context.uncut and rows.size is not None and images.none_below(rows.image_path):
+        account.note("no image is there: rows are kept without (--frames DIR makes them from the raw files)")
+        return rows
+    if absent:
+        rows = take(rows, account.drop(rows.image_path, {"image missing": ~images.present(rows.image_path)}))
+    if rows.size is not None:
+        _compare_sizes(rows, images, account)
+        return rows
+    size = images.sizes(rows.image_path)
+    unreadable = np.asarray((size <= 0).any(axis=1))
+    if unreadable.any() and context.strict_images:
+        name = rows.image_path[int(unreadable.argmax())]
+        raise DataError(f"image {name} cannot be read", fix="unpack it again")
+    rows = replace(rows, size=size)
+    return take(rows, account.drop(rows.image_path, {"image cannot be read": unreadable}))
+
+
+def _compare_sizes(rows: Instances, images: ImageIndex, account: Account) -> None:
+    """Note when the sizes that the dataset gives are not those of its images (a few are looked at)."""
+    given = np.asarray(rows.size)
+    for i in np.unique(np.linspace(0, len(rows) - 1, SIZE_CHECKS).astype(int)).tolist() if len(rows) else []:
+        height, width = images.size(rows.image_path[i])
+        if height and (height, width) != (given[i, 0], given[i, 1]):
+            account.note(
+                f"the dataset says {given[i, 1]} x {given[i, 0]} pixels, "
+                f"but {rows.image_path[i]} has {width} x {height}"
+            )
+            return
+
+
+def _complete_block(rows: Instances, context: Context, account: Account) -> HumanData:
+    posed = enough_joints(pose(rows, context.bodies, account), account)
+    box, source = _body_box(posed, account)
+    if box is not None:
+        keep = account.drop(posed.rows.image_path, {"body box empty or outside the image": box[:, 4] <= 0})
+        posed, box = posed.kept(keep), box[keep]
+    if not len(posed.rows):
+        return HumanData({})
+    rows, body, names = posed.rows, posed.body, posed.names
+    columns: dict[str, Any] = {"image_path": list(rows.image_path)}
+    keypoint_names: dict[str, tuple[str, ...]] = {}
+    if box is not None:
+        columns["bbox_xywh"] = box
+    columns |= _part_boxes(posed, account)
+    for name, points in (("keypoints2d", posed.points2d), ("keypoints3d", posed.points3d)):
+        if points is not None:
+            columns[f"{name}_{posed.kind}"] = points
+            keypoint_names[f"{name}_{posed.kind}"] = names
+    for name, own in (("keypoints2d_original", rows.keypoints2d), ("keypoints3d_original", rows.keypoints3d)):
+        if own is not None:
+            columns[name] = own.points.astype(np.float32)
+            keypoint_names[name] = point_names(own.convention)
+    if body is not None:
+        made = columns_of.body_columns(body)
+        columns |= {name: value for name, value in made.items() if name not in account.absent}
+    columns |= columns_of.meta(rows, body)
+    columns |= {name: as_values(value, name) for name, value in rows.columns.items()}
+    columns |= _certificate(posed, box, context)
+    return HumanData(
+        columns,
+        keypoint_names=keypoint_names,
+        passport=columns_of.passport(rows, body, context.card, context.split, context.bodies),
+        misc=columns_of.misc(rows, body, source),
+    )
+
+
+def _body_box(posed: Posed, account: Account) -> tuple[Array | None, str]:
+    """(N, 5) body boxes with margin, clipped, and where they come from."""
+    rows, size = posed.rows, np.asarray(posed.rows.size)
+    if rows.bbox is not None:
+        box = rows.bbox if rows.bbox_padded else boxes.scale(rows.bbox, boxes.BODY_SCALE)
+        box = boxes.clip(box, size)
+        return np.where(box[:, 4:] > 0, box, 0).astype(np.float32), "provided_by_dataset"
+    if posed.points2d is not None:
+        return boxes.from_keypoints(posed.points2d, size, boxes.BODY_SCALE), f"keypoints2d_{posed.kind}"
+    if rows.keypoints2d is not None:
+        return boxes.from_keypoints(rows.keypoints2d.points, size, boxes.BODY_SCALE), "keypoints2d_original"
+    account.absent["bbox_xywh"] = "the dataset has no boxes and no 2D points, and joints could not be projected"
+    return None, ""
+
+
+def _part_boxes(posed: Posed, account: Account) -> dict[str, Array]:
+    """Face and hand boxes (N, 5): the dataset's own, else around joints; confidence 0 where there is none."""
+    rows, size = posed.rows, np.asarray(posed.rows.size)
+    made: dict[str, Array] = {}
+    if posed.points2d is not None:
+        made = boxes.part_boxes(posed.points2d, posed.names, size)
+    elif rows.keypoints2d is not None:
+        made = boxes.part_boxes(rows.keypoints2d.points, point_names(rows.keypoints2d.convention), size)
+    found: dict[str, Array] = {}
+    for name, column in PART_BOXES.items():
+        own = getattr(rows, name)
+        if own is not None:
+            clipped = boxes.clip(own, size)
+            found[column] = np.where(clipped[:, 4:] > 0, clipped, 0).astype(np.float32)
+        elif column in made:
+            found[column] = made[column]
+        else:
+            account.absent[column] = "the dataset has no such boxes, and joints could not be projected"
+    if rows.face_bbox is None and posed.body is not None and faceless(posed.body):
+        found["face_bbox_xywh"] = np.zeros((len(rows), 5), np.float32)
+    return found
+
+
+def _certificate(posed: Posed, box: Array | None, context: Context) -> dict[str, Array]:
+    rows, body = posed.rows, posed.body
+    finite = np.ones(len(rows), bool)
+    for made in (posed.points3d, posed.points2d):
+        if made is not None:
+            finite &= np.isfinite(made).reshape(len(rows), -1).all(axis=1)
+    return quality_measures.measure(
+        len(rows),
+        names=posed.names,
+        points2d=posed.points2d,
+        points3d=posed.points3d,
+        own2d=rows.keypoints2d,
+        own3d=own_points3d(posed),
+        boxes=box,
+        size=np.asarray(rows.size),
+        two_routes=posed.two_routes,
+        betas=None if body is None else body.betas,
+        orient=None if body is None else body.global_orient,
+        heights=posed.heights,
+        finite=finite,
+        approximate=context.card.reprojection != "exact",
+    )

@@ -1,0 +1,92 @@
+"""Many parts to one output: the last step of a conversion."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ehps.atomic import write_error
+from ehps.converters.base import DatasetCard, Unit
+from ehps.converters.pipeline import quality_measures
+from ehps.converters.pipeline.parts import Part, PartsFolder
+from ehps.converters.pipeline.report import Report
+from ehps.humandata import HumanData, Passport
+from ehps.humandata import passport as passports
+
+BODILESS: dict[str, Any] = dict.fromkeys(("body_model", "body_model_version", "num_betas", "gender", "flat_hand_mean"))
+
+
+def join_parts(
+    parts: PartsFolder,
+    found: Mapping[int, Part],
+    units: Sequence[Unit],
+    report: Report,
+    card: DatasetCard,
+) -> None:
+    """Join the parts beside the output, put the result in its place, and complete the report with its certificate.
+
+    Only columns that every part has are taken; rows beyond ``report.written`` are left out.
+
+    Raises
+    ------
+    PassportError : the parts' numbers mean different things.
+    DataError : the output cannot be written.
+    """
+    from ehps.humandata.storage import h5
+
+    filled = [(parts.rows_path(i, units[i]), part) for i, part in sorted(found.items()) if part.rows]
+    paths = [path for path, _ in filled]
+    surplus = sum(part.rows for _, part in filled) - report.written
+    if surplus > 0:
+        last = HumanData.open(paths[-1])
+        paths[-1] = last[: len(last) - surplus].save(parts.folder / "limit.h5")
+    columns = [name for name in filled[0][1].columns if all(name in part.columns for _, part in filled)]
+    for name in dict.fromkeys(name for _, part in filled for name in part.columns):
+        if name not in columns:
+            have = sum(name in part.columns for _, part in filled)
+            report.absent[name] = f"only {have} of {len(filled)} units have it"
+    passport = _passport([part for _, part in filled])
+    misc = _common_misc([part.misc for _, part in filled])
+    card = replace(card, reprojection=misc.get("reprojection", card.reprojection))
+    report.certificate = quality_measures.summary(_measured(paths, columns), card.reprojection)
+    report.problems = quality_measures.problems(report.certificate, card, virtual=passport.focal == "virtual")
+    joined = parts.folder / "joined.h5"
+    h5.join(paths, joined, passport=passport, misc=misc, certificate=report.certificate, columns=columns)
+    if report.out.suffix.lower() == ".npz":
+        from ehps.humandata.storage import npz
+
+        npz.write(HumanData.open(joined), parts.folder / "joined.npz")
+        joined = parts.folder / "joined.npz"
+    try:
+        os.replace(joined, report.out)
+    except OSError as error:
+        raise write_error(error, report.out) from error
+
+
+def _passport(parts: Sequence[Part]) -> Passport:
+    """What holds for all parts; nothing about bodies when some part has none, as no column of bodies is taken then."""
+    stated = [Passport.from_dict(part.passport) for part in parts]
+    if any(passport.body_model is None for passport in stated):
+        stated = [passport.with_(**BODILESS) for passport in stated]
+    return passports.merge(stated)
+
+
+def _measured(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any]:
+    """The certificate columns of all rows, and what is needed to judge them."""
+    wanted = [n for n in quality_measures.SUMMARISED if n in columns]
+    pieces: dict[str, list[Any]] = {name: [] for name in wanted}
+    for path in paths:
+        part = HumanData.open(path)
+        for name in wanted:
+            pieces[name].append(np.array(part[name]))
+    return {name: np.concatenate(values) for name, values in pieces.items()}
+
+
+def _common_misc(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Facts that hold in every part."""
+    return {key: value for key, value in parts[0].items() if all(key in part and part[key] == value for part in parts)}

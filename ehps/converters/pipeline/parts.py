@@ -1,0 +1,191 @@
+"""Part files of a conversion: one a unit, beside the output, so that a killed run goes on where it was.
+
+``OUT.parts/`` holds ``request.json`` (what was asked for), and per unit ``<index>-<slug>.h5`` with its rows and
+``.json`` with what was left out, written last: a part counts when its json is there, the request is the same, and
+neither the unit's raw files nor the listings of its image folders have changed since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ehps.atomic import replacing, write_error
+from ehps.converters.base import Unit
+from ehps.converters.readers.images import ImageIndex
+from ehps.errors import DataError
+
+LISTED = 5000  # files of a unit's folder that are looked at
+DEPTH = 2
+
+
+@dataclass
+class Part:
+    """What is known about one finished unit without opening its rows."""
+
+    unit: str
+    rows: int
+    found: int
+    dropped: dict[str, list[str]] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    passport: dict[str, Any] = field(default_factory=dict)
+    misc: dict[str, Any] = field(default_factory=dict)
+    stamp: str = ""
+    images: dict[str, list[int]] = field(default_factory=dict)
+    size: int = 0
+
+
+class PartsFolder:
+    """The folder of part files of one output."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.folder = out.with_name(out.name + ".parts")
+
+    def rows_path(self, index: int, unit: Unit) -> Path:
+        slug = re.sub(r"[^A-Za-z0-9_.-]+", "-", unit.name).strip("-.")[:60] or "unit"
+        return self.folder / f"{index:05d}-{slug}.h5"
+
+    def prepare(self, request: Mapping[str, Any]) -> None:
+        """Make the folder; parts of another request are thrown away.
+
+        Raises
+        ------
+        DataError : the disk is full or may not be written.
+        """
+        text = json.dumps(request, indent=1, sort_keys=True)
+        written = self.folder / "request.json"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            known = written.read_text(encoding="utf-8") if written.is_file() else None
+            for leftover in self.folder.iterdir():
+                if leftover.name != "lock" and (known != text or leftover.name.endswith(".tmp")):
+                    leftover.unlink()
+            if known != text:
+                _write_text(written, text)
+        except OSError as error:
+            raise write_error(error, self.folder) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from the same output; the lock dies with the process that holds it.
+
+        Raises
+        ------
+        DataError : another conversion is writing there.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise write_error(error, self.folder) from error
+        try:
+            _lock(handle, self.out)
+            yield
+        finally:
+            os.close(handle)
+
+    def save(self, index: int, unit: Unit, part: Part) -> None:
+        """Note that the unit is finished."""
+        path = self.rows_path(index, unit)
+        part.size = path.stat().st_size if part.rows else 0
+        _write_text(path.with_suffix(".json"), json.dumps(asdict(part), default=_plain))
+
+    def load(self, index: int, unit: Unit, images: ImageIndex | None = None) -> Part | None:
+        """What was noted about a finished unit; None when it has to be done (again).
+
+        Parameters
+        ----------
+        images : compare the unit's raw files and the image folders with what they were.
+        """
+        path = self.rows_path(index, unit)
+        try:
+            part = Part(**json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
+            if part.rows and path.stat().st_size != part.size:
+                return None
+        except (OSError, ValueError, TypeError):
+            return None
+        if images is not None:
+            if part.stamp != stamp(unit, self.out):
+                return None
+            for folder in part.images:
+                images.locate(f"{folder}/?")
+            if {folder: images.visited[folder] for folder in part.images} != part.images:
+                return None
+        return part
+
+    def remove(self) -> None:
+        """Take the folder away once the output is there."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def stamp(unit: Unit, out: Path | None = None) -> str:
+    """Hash of names, sizes and modification times of a unit's raw files: changes when one is mended.
+
+    Of a folder, files to a depth of two are looked at. ``out`` and its parts are not raw files.
+    """
+    digest = hashlib.sha256()
+    own = "\0" if out is None else out.name
+    for path in _raw_files(unit.path, own):
+        try:
+            status = path.stat()
+            digest.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        except OSError:
+            digest.update(f"{path.name}\0gone\n".encode())
+    return digest.hexdigest()
+
+
+def _raw_files(path: Path, own: str) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files: list[Path] = []
+    level = [path]
+    for _ in range(DEPTH):
+        below: list[Path] = []
+        for folder in level:
+            try:
+                entries = sorted(p for p in folder.iterdir() if own not in p.name)
+            except OSError:
+                continue
+            files += [p for p in entries[:LISTED] if not p.is_dir()]
+            below += [p for p in entries[:LISTED] if p.is_dir()]
+        level = below[:LISTED]
+    return files
+
+
+def _write_text(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return value.as_posix()
+    raise TypeError(f"{type(value).__name__} cannot be noted in a part's description")
+
+
+def _lock(handle: int, out: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system: two conversions to one output are then not kept apart
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DataError("another conversion is writing this file", path=out, fix="wait for it to end") from None
+    except OSError:  # a file system without locks
+        return

@@ -1,0 +1,182 @@
+"""One unit from raw to part file, and many of them at once."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ehps.converters.base import Converter, Unit
+from ehps.converters.bodies import Bodies
+from ehps.converters.pipeline.completion import Completed, Context, complete
+from ehps.converters.pipeline.parts import Part, PartsFolder, stamp
+from ehps.converters.pipeline.report import BadUnit
+from ehps.converters.readers.images import ImageIndex
+from ehps.errors import BodyModelError, DataError, EhpsError, UsageError
+
+BACKENDS = ("loky", "threading", "dask", "ray")
+
+
+class OutputError(DataError):
+    """A part file cannot be written: no unit after it will fare better."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every unit of a conversion needs to know; small and picklable."""
+
+    converter: Converter
+    out: Path
+    bodies: Path | None = None
+    frames: Path | None = None
+    strict_images: bool = False
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A unit that was written, or could not be read."""
+
+    index: int
+    bad: BadUnit | None = None
+
+
+def without_threads() -> AbstractContextManager[Any]:
+    """Linear algebra on one thread: the last bits of its results depend on how work is divided."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1) or nullcontext()
+
+
+def run_unit(job: Job, index: int, unit: Unit) -> Outcome:
+    """Read, complete, check and store one unit.
+
+    Raises
+    ------
+    OutputError : the part file cannot be written.
+    BodyModelError : a body model is missing; every unit would need it.
+    """
+    raw_stamp = stamp(unit, job.out)
+    images = ImageIndex(job.converter.root, job.frames)
+    try:
+        with without_threads():
+            done = _read(job, unit, images)
+    except BodyModelError:
+        raise
+    except EhpsError as error:
+        where = error.path if error.path is not None else unit.path
+        why = error.what + (f" ({error.fix})" if error.fix else "")
+        return Outcome(index, BadUnit(unit.name, _relative(job, Path(where)), why))
+    except Exception as error:
+        return Outcome(index, BadUnit(unit.name, _relative(job, unit.path), _words(error)))
+    _store(job, index, unit, done, raw_stamp, images)
+    return Outcome(index)
+
+
+def _read(job: Job, unit: Unit, images: ImageIndex) -> Completed:
+    converter = job.converter
+    rows = converter.read(unit)
+    if job.frames is not None and hasattr(converter, "extract_frames"):
+        absent = images.missing(path.replace("\\", "/").lstrip("/") for path in rows.image_path)
+        if absent:
+            converter.extract_frames(unit, absent, job.frames)
+            images.forget()
+    bodies = None if job.bodies is None else _bodies(job.bodies)
+    uncut = job.frames is None and hasattr(converter, "extract_frames")
+    context = Context(converter.card, converter.split, bodies, job.strict_images, uncut)
+    return complete(rows, context, images, job.limit)
+
+
+def _store(job: Job, index: int, unit: Unit, done: Completed, raw_stamp: str, images: ImageIndex) -> None:
+    parts = PartsFolder(job.out)
+    data, account = done.data, done.account
+    part = Part(unit.name, 0, done.found, account.dropped, account.absent, account.notes)
+    part.stamp, part.images = raw_stamp, images.visited
+    try:
+        if data is not None:
+            data.save(parts.rows_path(index, unit))
+            part.rows, part.columns = len(data), list(data.columns)
+            part.passport, part.misc = data.passport.to_dict(), data.misc
+        parts.save(index, unit, part)
+    except DataError as error:
+        raise OutputError(error.what, path=error.path, fix=error.fix) from error
+    except OSError as error:
+        raise OutputError(f"cannot be written ({error.strerror})", path=parts.folder) from error
+
+
+@lru_cache(maxsize=2)
+def _bodies(folder: Path) -> Bodies:
+    return Bodies(folder)
+
+
+def _relative(job: Job, path: Path) -> str:
+    root = job.converter.root
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _words(error: Exception) -> str:
+    """An unexpected error in a line: what it was, and the innermost line of a converter it came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inner = next((f for f in reversed(frames) if "converters" in f.filename), frames[-1])
+    return f"{type(error).__name__}: {error} (at {Path(inner.filename).name}:{inner.lineno})"
+
+
+# -- many --------------------------------------------------------------------------------------------------
+
+
+def run_jobs(job: Job, units: Sequence[tuple[int, Unit]], jobs: int, backend: str) -> Iterator[Outcome]:
+    """Outcomes in the order of ``units``; in this process when there is only one job.
+
+    Raises
+    ------
+    UsageError : the backend is unknown or not installed.
+    DataError : a worker process died.
+    """
+    if backend not in BACKENDS:
+        raise UsageError(f"unknown backend {backend!r}", fix=f"there are {', '.join(BACKENDS)}")
+    if backend in ("loky", "threading") and (jobs == 1 or len(units) == 1):
+        for index, unit in units:
+            yield run_unit(job, index, unit)
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    _require(backend, jobs)
+    with parallel_config(backend=backend, n_jobs=jobs):
+        stream = "list" if backend == "ray" else "generator"  # joblib cannot stream out of ray
+        parallel = Parallel(return_as=stream)
+        try:
+            yield from parallel(delayed(run_unit)(job, index, unit) for index, unit in units)
+        except EhpsError:
+            raise
+        except Exception as error:
+            if "terminated" not in str(error) and "BrokenProcess" not in type(error).__name__:
+                raise
+            raise DataError(
+                "a worker process was ended by the system, most likely for want of memory",
+                path=job.out,
+                fix="run the same command again with fewer --jobs; finished units are kept",
+            ) from error
+
+
+def _require(backend: str, jobs: int) -> None:
+    """Load what the backend needs, and start workers where none are there yet."""
+    try:
+        if backend == "dask":
+            from dask import distributed
+
+            try:
+                distributed.get_client()
+            except ValueError:
+                workers = None if jobs < 0 else jobs
+                distributed.Client(n_workers=workers, threads_per_worker=1)
+        elif backend == "ray":
+            from ray.util.joblib import register_ray
+
+            register_ray()
+    except ImportError:
+        remedy = f"install it: pip install 'ehps[{backend}]'"
+        raise UsageError(f"the {backend} backend is not installed", fix=remedy) from None

@@ -1,0 +1,139 @@
+"""COCO-style json (``images`` and ``annotations``) of any size, in units of so many annotations.
+
+The file is gone through once to find where annotations lie. A unit is a stretch of them; it is read together with the
+images that it refers to, so that files of several GB need little memory and many processes can share the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.converters.base import Unit
+from ehps.converters.readers import json_stream, raw_files
+from ehps.errors import DataError
+
+Array = npt.NDArray[Any]
+Record = dict[str, Any]
+Spans = tuple[tuple[int, int], ...]
+
+ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Where a unit's annotations lie.
+
+    Attributes
+    ----------
+    first, count : which of all annotations they are.
+    annotations : their first byte, and the byte behind the last one.
+    images : the same for every :data:`ROWS` of all images.
+    more : what else the converter wants to know about the unit.
+    """
+
+    first: int
+    count: int
+    annotations: tuple[int, int]
+    images: Spans
+    more: Any = None
+
+
+def units(path: Path, name: str, more: Any = None) -> list[Unit]:
+    """Units of up to :data:`ROWS` annotations; a file that cannot be read is one unit, and told of when that is read.
+
+    Parameters
+    ----------
+    name : of the unit; where there are several, the number of the first annotation follows.
+    more : see :class:`Stretch`.
+    """
+    try:
+        lists = json_stream.objects(path)
+    except DataError:
+        return [Unit(name, path)]
+    people, images = (_stretches(lists.get(key, np.zeros((0, 2), int))) for key in ("annotations", "images"))
+    if not people:
+        return [Unit(name, path)]
+    count = len(lists["annotations"])
+    found = []
+    for number, span in enumerate(people):
+        first = number * ROWS
+        called = name if len(people) == 1 else f"{name} {first}"
+        found.append(Unit(called, path, Stretch(first, min(ROWS, count - first), span, images, more)))
+    return found
+
+
+def _stretches(places: Array) -> Spans:
+    """First byte, and byte behind the last, of every :data:`ROWS` objects."""
+    last = np.minimum(np.arange(ROWS, len(places) + ROWS, ROWS), len(places)) - 1
+    return tuple(zip(places[::ROWS, 0].tolist(), places[last, 1].tolist(), strict=True))
+
+
+def read(unit: Unit) -> tuple[list[Record], dict[Any, Record]]:
+    """The annotations of a unit in their order, and their images by id.
+
+    Raises
+    ------
+    DataError : the file is missing, truncated, not COCO-style, or has no such image.
+    """
+    if unit.data is None:
+        content = raw_files.read_json(unit.path)
+        raw_files.require(content if isinstance(content, dict) else {}, "images annotations", unit.path)
+        return list(content["annotations"]), {image["id"]: image for image in content["images"]}
+    people = records(unit)
+    return people, _images(unit.path, unit.data.images, {a["image_id"] for a in people})
+
+
+def records(unit: Unit) -> list[Record]:
+    """The annotations of a unit that could be found, in their order.
+
+    Raises
+    ------
+    DataError : they are not json.
+    """
+    return _parsed(unit.path, unit.data.annotations, "annotations")
+
+
+def _images(path: Path, stretches: Spans, wanted: Iterable[Any]) -> dict[Any, Record]:
+    """Those with the ids ``wanted``; of equal ids the last counts, as in json."""
+    ids, stretch = _index(path, path.stat().st_mtime_ns, stretches)
+    keys = np.array(sorted(wanted))
+    at = np.searchsorted(ids, keys, side="right") - 1
+    lacking = keys[(at < 0) | (ids[at] != keys)] if len(ids) else keys
+    if len(lacking):
+        raise DataError(f"has an annotation of image {lacking[0]}, but no such image", path=path, fix=raw_files.AGAIN)
+    found: dict[Any, Record] = {}
+    for number in np.unique(stretch[at]).tolist():
+        own = set(keys[stretch[at] == number].tolist())
+        images = _parsed(path, stretches[number], "images")
+        found |= {image["id"]: image for image in images if image["id"] in own}
+    return found
+
+
+@lru_cache(maxsize=2)
+def _index(path: Path, changed: int, stretches: Spans) -> tuple[Array, Array]:
+    """Sorted ids (M,) of the images, and (M,) in which stretch each is."""
+    ids = [[image["id"] for image in _parsed(path, span, "images")] for span in stretches]
+    stretch = np.repeat(np.arange(len(ids)), [len(part) for part in ids])
+    flat = np.array([key for part in ids for key in part])
+    order = np.argsort(flat, kind="stable")
+    return flat[order], stretch[order]
+
+
+def _parsed(path: Path, span: tuple[int, int], what: str) -> list[Record]:
+    """What lies between two bytes, commas between the records."""
+    with open(path, "rb") as file:
+        file.seek(span[0])
+        text = file.read(span[1] - span[0])
+    try:
+        records: list[Record] = json_stream.parse(b"[" + text + b"]")
+    except (ValueError, RecursionError) as error:
+        where = f"between bytes {span[0]} and {span[1]}"
+        raise DataError(f"has {what} that are not JSON {where} ({error})", path=path, fix=raw_files.AGAIN) from None
+    return records

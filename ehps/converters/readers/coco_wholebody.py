@@ -1,0 +1,71 @@
+"""COCO-WholeBody annotations, as MSCOCO and UBody share them.
+
+Facts: the data format page of COCO-WholeBody (133 points: 17 body, 6 feet, 68 face, 21 + 21 hands). Their fits are
+read by :mod:`ehps.converters.readers.neural_annot`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.converters.base import Keypoints
+from ehps.converters.readers import raw_files
+
+Array = npt.NDArray[Any]
+
+POINTS = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
+FLAGS = ("face_valid", "lefthand_valid", "righthand_valid")
+
+
+def keypoints(annotations: Sequence[dict[str, Any]]) -> Keypoints:
+    """The 133 points of each person; confidence 1 where labelled at all (visible or hidden), else 0.
+
+    Hand and face points of a part that the annotation calls invalid get confidence 0.
+    """
+    n = len(annotations)
+    points = np.concatenate(
+        [np.array([a[k] for a in annotations], float).reshape(n, size, 3) for k, size in POINTS.items()], axis=1
+    )
+    points[..., 2] = points[..., 2] > 0
+    start = 23
+    for flag, size in zip(FLAGS, (68, 21, 21), strict=True):
+        points[~raw_files.column(annotations, flag, False).astype(bool), start : start + size, 2] = 0
+        start += size
+    return Keypoints(points, "coco_wholebody")
+
+
+def body_keypoints(annotations: Sequence[dict[str, Any]]) -> Keypoints:
+    """The 17 points of COCO of each person, with confidences as in :func:`keypoints`."""
+    points = raw_files.column(annotations, "keypoints").reshape(len(annotations), 17, 3).astype(float)
+    points[..., 2] = points[..., 2] > 0
+    return Keypoints(points, "coco")
+
+
+def part_boxes(annotations: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """(N, 5) boxes of face and hands; confidence 0 where the part is invalid or its box empty."""
+    boxes = {}
+    for name, key, flag in (("face_bbox", "face_box", "face_valid"), ("lhand_bbox", "lefthand_box", "lefthand_valid"),
+                            ("rhand_bbox", "righthand_box", "righthand_valid")):  # fmt: skip
+        box = raw_files.column(annotations, key, [0, 0, 0, 0]).reshape(len(annotations), 4).astype(float)
+        good = raw_files.column(annotations, flag, False).astype(bool) & (box[:, 2] > 0) & (box[:, 3] > 0)
+        boxes[name] = np.column_stack([box, good])
+    return boxes
+
+
+def validity(annotations: Sequence[dict[str, Any]], records: Sequence[dict[str, Any]]) -> dict[str, Array]:
+    """Per-part flags: the fit's own where it has them (and the part at all), else those of the annotation."""
+    flags = {}
+    for flag, own, part in zip(FLAGS, ("face_valid", "lhand_valid", "rhand_valid"),
+                               ("expr", "lhand_pose", "rhand_pose"), strict=True):  # fmt: skip
+        flags[flag] = np.array(
+            [
+                bool(r["smplx_param"].get(own, a.get(flag, False))) and part in r["smplx_param"]
+                for a, r in zip(annotations, records, strict=True)
+            ],
+            bool,
+        )
+    return flags

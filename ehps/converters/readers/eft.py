@@ -1,0 +1,185 @@
+"""Fits of EFT and CLIFF: SMPL pseudo ground truth for photographs annotated in 2D, as several datasets share them.
+
+EFT gives rotation matrices and a weak-perspective camera [s, tx, ty] of a square crop: with b = 200 bbox_scale,
+u = cx + b/2 (s X + tx). The same picture is seen by a long lens on the crop: principal point (cx, cy), focal length
+F = 5000 b / 224, transl = (tx / s, ty / s, 2 F / (s b)); the two differ by about a percent of the distance to the
+centre. The translation is derived, not measured, and so marked (a virtual camera).
+Source: Joo et al., "Exemplar Fine-Tuning", 3DV 2021, and its data format page; Li et al., "CLIFF", ECCV 2022.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.body.params import smpl_params
+from ehps.body.rotations import TOLERANCE, to_axis_angle
+from ehps.converters.base import Camera, Instances, Keypoints, no_instances
+from ehps.converters.pipeline.rows import Account
+from ehps.converters.readers import raw_files
+from ehps.converters.readers.images import header_size
+from ehps.errors import DataError
+
+Array = npt.NDArray[Any]
+Record = dict[str, Any]
+
+CROP = 224
+FOCAL = 5000.0
+OPENPOSE = 25  # rows of gt_keypoint_2d before the 24 of the dataset's own points
+NUMBERS = {"parm_pose": (24, 3, 3), "parm_shape": (10,), "parm_cam": (3,), "bbox_scale": (), "bbox_center": (2,)}
+COCO = {
+    ("eft", "train"): "eft_fit/COCO2014-All-ver01.json",
+    ("eft-part", "train"): "eft_fit/COCO2014-Part-ver01.json",
+    ("eft", "val"): "eft_fit/COCO2014-Val-ver10.json",
+    ("cliff", "train"): "cliffGT_v1/coco2014part_cliffGT.npz",
+}
+"""Fits of people in the photographs of COCO 2014: choice and split -> file."""
+
+
+def annotation_id(person: Record) -> int:
+    """``annotId`` of a record, 0 where there is none."""
+    return int(person.get("annotId") or 0)
+
+
+def track_id(person: Record) -> int:
+    """Number at the end of ``subjectId`` ("000001_bonn_train-id003"), -1 where there is none."""
+    found = re.search(r"(\d+)$", str(person.get("subjectId") or ""))
+    return int(found.group(1)) if found else -1
+
+
+def read(
+    path: Path, image_path: Callable[[str], str], facts: Mapping[str, Callable[[Record], int]] | None = None
+) -> Instances:
+    """All usable persons of an EFT json, in its order.
+
+    Parameters
+    ----------
+    image_path : turns ``imageName`` into a path below the root.
+    facts : further columns of ``meta``, made from each record. Camera and square of the fit and ``index``, the place
+        in the file, are always there.
+
+    Raises
+    ------
+    DataError : not an EFT file.
+    """
+    people, index, values, dropped = _people(path)
+    if not people:
+        return no_instances(dropped)
+    weak, centre, side = values["parm_cam"], values["bbox_center"], 200 * values["bbox_scale"]
+    focal = FOCAL * side / CROP
+    rows = Instances(
+        image_path=[image_path(str(p["imageName"])) for p in people],
+        camera=Camera(np.column_stack([focal, focal]), centre, virtual=True),
+        body=smpl_params(
+            gender="neutral",
+            betas=values["parm_shape"],
+            pose=to_axis_angle(values["parm_pose"]),
+            transl=np.column_stack([weak[:, 1:] / weak[:, :1], 2 * focal / (weak[:, 0] * side)]),
+        ),
+        keypoints2d=_points(people),
+        meta={"pred_cam": weak, "bbox_center": centre, "bbox_scale": values["bbox_scale"], "index": index},
+        misc={"smpl_source": "eft", "cam_param_type": "eft_camera"},
+        dropped=dropped,
+    )
+    rows.meta |= {name: np.array([fact(p) for p in people], np.int64) for name, fact in (facts or {}).items()}
+    if rows.keypoints2d is None:
+        rows.misc["reprojection"] = "none"
+    return rows
+
+
+def read_cliff(path: Path, root: Path, image_path: Callable[[str], str]) -> Instances:
+    """All persons of a CLIFF npz: SMPL with full perspective, focal length the image's diagonal, centre its middle."""
+    data = raw_files.load_npz(path, "imgname center scale part pose shape global_t focal_l annot_id")
+    focal = np.ravel(data["focal_l"]).astype(float)
+    side = 200 * np.ravel(data["scale"]).astype(float)
+    paths = [image_path(name) for name in raw_files.texts(data["imgname"])]
+    sizes = {name: header_size(root / name) for name in dict.fromkeys(paths)}
+    return Instances(
+        image_path=paths,
+        camera=Camera(
+            np.column_stack([focal, focal]), np.array([sizes[name][::-1] for name in paths]) / 2, virtual=True
+        ),
+        body=smpl_params(gender="neutral", betas=data["shape"], pose=data["pose"], transl=data["global_t"]),
+        keypoints2d=Keypoints(data["part"].astype(float), "smpl_24"),
+        bbox=np.column_stack([data["center"] - side[:, None] / 2, side, side]),
+        bbox_padded=True,
+        meta={"annotation_id": np.ravel(data["annot_id"]).astype(np.int64)},
+        misc={"smpl_source": "cliff_annot", "bbox_source": "provided_by_dataset"},
+    )
+
+
+def read_coco(path: Path, root: Path) -> Instances:
+    """All persons of one of the files :data:`COCO`, with photographs in ``{train,val}2014/`` below the root or
+    below ``images/``."""
+
+    def image_path(name: str) -> str:
+        folder = "val2014" if "val2014" in name else "train2014"
+        base = "images/" if not (root / folder).is_dir() and (root / "images" / folder).is_dir() else ""
+        return f"{base}{folder}/{raw_files.basename(name)}"
+
+    if path.suffix == ".npz":
+        rows = read_cliff(path, root, image_path)
+    else:
+        rows = read(path, image_path, {"annotation_id": annotation_id})
+    numbers = [re.search(r"(\d+)\.\w+$", name) for name in rows.image_path]
+    rows.meta["image_id"] = np.array([int(found.group(1)) if found else -1 for found in numbers], np.int64)
+    return rows
+
+
+def _people(path: Path) -> tuple[list[Record], Array, dict[str, Array], dict[str, list[str]]]:
+    """Records with a fit that can be used, their places in the file, their numbers, and what was left out."""
+    content = raw_files.read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("data"), list):
+        raise DataError("is not an EFT file: it has no `data`", path=path, fix="take the json of EFT's download script")
+    account = Account()
+    everybody = content["data"]
+    masks = {
+        "not a SMPL fit": np.array([p.get("smpltype", "smpl") != "smpl" for p in everybody], bool),
+        "fit incomplete": np.array([not ({*NUMBERS, "imageName"} <= p.keys()) for p in everybody], bool),
+    }
+    index = np.flatnonzero(account.drop(_names(everybody), masks))
+    people = [everybody[i] for i in index.tolist()]
+    try:
+        values = {
+            key: raw_files.column(people, key).astype(float).reshape(-1, *shape) for key, shape in NUMBERS.items()
+        }
+    except (ValueError, TypeError) as error:
+        raise DataError(f"is not an EFT file: {error}", path=path, fix="download it again") from None
+    keep = account.drop(_names(people), _unusable(values))
+    chosen = [people[i] for i in np.flatnonzero(keep).tolist()]
+    return chosen, index[keep], {key: value[keep] for key, value in values.items()}, account.dropped
+
+
+def _names(people: Sequence[Record]) -> list[str]:
+    return [str(p.get("imageName")) for p in people]
+
+
+def _unusable(values: Mapping[str, Array]) -> dict[str, Array]:
+    """Reason -> (N,) mask of records that are left out for it."""
+    finite = np.all([np.isfinite(v).reshape(len(v), -1).all(axis=1) for v in values.values()], axis=0)
+    matrices = np.where(finite[:, None, None, None], values["parm_pose"], np.eye(3))
+    off = np.abs(matrices @ matrices.swapaxes(2, 3) - np.eye(3)).max(axis=(1, 2, 3), initial=0)
+    mirrored = (np.linalg.det(matrices) < 0).any(axis=1)
+    return {
+        "fit not finite": ~finite,
+        "scale of the fit not positive": (values["parm_cam"][:, 0] <= 0) | (values["bbox_scale"] <= 0),
+        "pose of the fit is no rotation": (off > TOLERANCE) | mirrored,
+    }
+
+
+def _points(people: Sequence[Record]) -> Keypoints | None:
+    """The dataset's own points, zeros for persons without; None when nobody has any.
+
+    The first 25 rows, meant for OpenPose, are left out where they are empty throughout.
+    """
+    if not any(p.get("gt_keypoint_2d") for p in people):
+        return None
+    points = np.array([p.get("gt_keypoint_2d") or np.zeros((49, 3)) for p in people], float)
+    if points[:, :OPENPOSE, 2].any():
+        return Keypoints(points, "smpl_49")
+    return Keypoints(points[:, OPENPOSE:], "smpl_24")

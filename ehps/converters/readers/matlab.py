@@ -1,0 +1,44 @@
+"""Arrays of MATLAB files of any version; their axes are the reverse of MATLAB's, as HDF5 readers show them.
+
+Files from version 7.3 on are HDF5, older ones have a format of their own. Neither can hold code that reading runs.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from ehps.converters.readers import raw_files
+from ehps.errors import DataError
+
+BROKEN = (OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, MatReadError, zlib.error)
+
+
+def load_mat(path: Path, names: str, optional: str = "") -> dict[str, npt.NDArray[Any]]:
+    """The arrays called ``names``, and those of ``optional`` that are there (names separated by blanks).
+
+    Raises
+    ------
+    DataError : the file is missing or broken, or lacks one of ``names``.
+    """
+    try:
+        data = _members(path, [*names.split(), *optional.split()])
+    except BROKEN as error:
+        raise DataError(f"is no readable MATLAB file ({error})", path=path, fix=raw_files.AGAIN) from None
+    raw_files.require(data, names, path)
+    return data
+
+
+def _members(path: Path, wanted: list[str]) -> dict[str, npt.NDArray[Any]]:
+    if h5py.is_hdf5(path):
+        with h5py.File(path, "r", locking=False) as file:
+            return {name: file[name][()] for name in wanted if isinstance(file.get(name), h5py.Dataset)}
+    stored = loadmat(path, variable_names=wanted)
+    return {name: np.asarray(stored[name]).T for name in wanted if name in stored}

@@ -1,0 +1,241 @@
+"""Is this file right? Percentiles of what was measured on every instance, the instances beyond the limits with the
+reasons, and an exclusion list that loaders apply.
+
+Works from the ``certificate/*`` columns that the conversion wrote. Files made elsewhere have none: for them shape norm,
+finiteness, joints behind the camera and joints in the box are measured here.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.errors import UsageError
+from ehps.humandata.audit.checks import Check, checks_of
+from ehps.humandata.audit.measures import images_missing, measures_of
+from ehps.humandata.core import HumanData
+from ehps.humandata.instance_ids import instance_ids
+
+Array: TypeAlias = npt.NDArray[Any]
+
+PERCENTILES = (1, 5, 50, 95, 99)
+YES_OR_NO = ("finite", "duplicate", "image_missing")
+WORST = 12
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond these an instance is flagged. All are meant to catch what is wrong, not what is rare.
+
+    Attributes
+    ----------
+    reprojection_of_box : model joints against the dataset's own 2D points, mean distance as a share of the longer side
+        of the box, for fits to such points; also for body, hands and face alone.
+    exact_reprojection_of_box : the same where both must coincide (``reprojection: exact`` on the dataset's card).
+    points3d_m : model joints against the dataset's own 3D points, metres.
+    two_routes_m : disagreement of two independent routes to the camera frame, metres.
+    beta, betas_norm : any single shape coefficient, and the norm of all.
+    height_min_m, height_max_m : stature of the rest pose.
+    depth_max_m : distance of the pelvis from the camera, for real cameras.
+    behind_camera : joints with z <= 0 allowed.
+    joints_in_box : least share of the visible joints within the box.
+    """
+
+    reprojection_of_box: float = 0.15
+    exact_reprojection_of_box: float = 0.02
+    points3d_m: float = 0.3
+    two_routes_m: float = 0.005
+    beta: float = 5.0
+    betas_norm: float = 12.0
+    height_min_m: float = 0.4
+    height_max_m: float = 2.3
+    depth_max_m: float = 100.0
+    behind_camera: int = 0
+    joints_in_box: float = 0.3
+
+    @classmethod
+    def of(cls, given: Limits | Mapping[str, float] | None) -> Limits:
+        """Defaults with the given ones in their place.
+
+        Raises
+        ------
+        UsageError : a limit of that name does not exist.
+        """
+        if given is None or isinstance(given, Limits):
+            return given or cls()
+        known = [f.name for f in fields(cls)]
+        if unknown := [name for name in given if name not in known]:
+            raise UsageError(f"unknown limit {', '.join(unknown)}", fix=f"limits are {', '.join(known)}")
+        return replace(cls(), **given)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One instance beyond a limit: its row, its id, the names of the checks, the reasons in words."""
+
+    row: int
+    id: str
+    dataset: str
+    checks: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What :func:`audit` found.
+
+    Attributes
+    ----------
+    file, dataset, rows : what was looked at.
+    limits : in force.
+    percentiles : measure -> n, mean, p1 .. p99, min, max over the rows where it could be measured.
+    counts : check -> number of rows beyond it; every check that could be made is named.
+    flagged : rows beyond a limit, with reasons, in file order.
+    worst : rows in order of how far beyond (or how near to) the limits they are, worst first.
+    pages : pictures of the worst, where a folder of images was given.
+    images_missing : images of the worst rows that could not be read.
+    """
+
+    file: str | None
+    dataset: str
+    rows: int
+    limits: Limits
+    percentiles: dict[str, dict[str, float]]
+    counts: dict[str, int]
+    flagged: list[Flag]
+    worst: list[int]
+    pages: list[Path] = field(default_factory=list)
+    images_missing: list[str] = field(default_factory=list)
+
+    def exclusions(self) -> list[dict[str, str]]:
+        """The exclusion list: dataset, id and reason of every flagged instance."""
+        return [{"dataset": f.dataset, "id": f.id, "reason": "; ".join(f.reasons)} for f in self.flagged]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, with the flagged rows counted, not listed."""
+        return {
+            "file": self.file,
+            "dataset": self.dataset,
+            "rows": self.rows,
+            "flagged": len(self.flagged),
+            "counts": self.counts,
+            "percentiles": self.percentiles,
+            "limits": asdict(self.limits),
+            "worst": self.worst,
+            "pages": [str(page) for page in self.pages],
+            "images_missing": self.images_missing,
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    def write(self, folder: Path | str) -> list[Path]:
+        """Write ``audit.json``, ``percentiles.csv`` and ``exclude.json`` (the exclusion list) into ``folder``."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        written = [folder / name for name in ("audit.json", "percentiles.csv", "exclude.json")]
+        written[0].write_text(self.to_json(), encoding="utf-8")
+        with written[1].open("w", newline="", encoding="utf-8") as file:
+            columns = list(next(iter(self.percentiles.values()), {"n": 0}))
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(["measure", *columns])
+            table.writerows([name, *(row[c] for c in columns)] for name, row in self.percentiles.items())
+        text = json.dumps(self.exclusions(), indent=1, ensure_ascii=False) + "\n"
+        written[2].write_text(text, encoding="utf-8")
+        return written
+
+
+def audit(
+    hd: HumanData,
+    root: Path | str | None = None,
+    out: Path | str | None = None,
+    limits: Limits | Mapping[str, float] | None = None,
+    *,
+    worst: int = WORST,
+) -> Audit:
+    """Measure, flag, and show the worst.
+
+    Parameters
+    ----------
+    root : folder of the images: rows whose image is not there are flagged, and with ``out`` the worst instances
+        are drawn.
+    out : folder for ``audit.json``, ``percentiles.csv``, ``exclude.json`` and ``worst/*.png``; nothing is written
+        without it.
+    limits : a :class:`Limits`, or the ones that shall differ from the defaults by name.
+    worst : how many instances to draw.
+
+    Raises
+    ------
+    UsageError : an unknown limit.
+    """
+    limits = Limits.of(limits)
+    measures = measures_of(hd)
+    if root is not None:
+        measures["image_missing"] = images_missing(hd, Path(root))
+    checks = checks_of(hd, measures, limits)
+    flagged = _flags(hd, checks)
+    severity = np.max([check.severity for check in checks], axis=0, initial=0) if checks else np.zeros(len(hd))
+    ranked = np.argsort(-np.broadcast_to(severity, (len(hd),)), kind="stable")[:worst].tolist()
+    found = Audit(
+        file=str(hd.source) if hd.source else None,
+        dataset=hd.passport.dataset,
+        rows=len(hd),
+        limits=limits,
+        percentiles={
+            name: row for name, values in measures.items() if name not in YES_OR_NO and (row := percentiles(values))
+        },
+        counts={check.name: int(check.bad.sum()) for check in checks},
+        flagged=flagged,
+        worst=ranked,
+    )
+    if out is None:
+        return found
+    if root is not None and ranked:
+        found = _drawn(found, hd, Path(root), Path(out) / "worst", checks)
+    found.write(out)
+    return found
+
+
+def percentiles(values: Array) -> dict[str, float]:
+    """n, mean, p1, p5, p50, p95, p99, min and max of the finite values; empty when there are none."""
+    good = np.asarray(values, np.float64)
+    good = good[np.isfinite(good)]
+    if not len(good):
+        return {}
+    cuts = np.percentile(good, PERCENTILES)
+    numbers = {"mean": good.mean(), **{f"p{p}": cut for p, cut in zip(PERCENTILES, cuts, strict=True)}}
+    numbers |= {"min": good.min(), "max": good.max()}
+    return {"n": len(good)} | {name: float(f"{value:.6g}") for name, value in numbers.items()}
+
+
+def _flags(hd: HumanData, checks: list[Check]) -> list[Flag]:
+    rows = np.flatnonzero(np.any([check.bad for check in checks], axis=0)) if checks else np.zeros(0, np.intp)
+    names = hd["meta/dataset"][rows] if "meta/dataset" in hd else [hd.passport.dataset] * len(rows)
+    flags = []
+    for row, word, dataset in zip(rows.tolist(), instance_ids(hd, rows), names, strict=True):
+        broken = [check for check in checks if check.bad[row]]
+        reasons = tuple(check.sentence(row) for check in broken)
+        flags.append(Flag(row, word, str(dataset), tuple(check.name for check in broken), reasons))
+    return flags
+
+
+def _drawn(found: Audit, hd: HumanData, root: Path, out: Path, checks: list[Check]) -> Audit:
+    """The audit with pictures, one for each row: model joints as skeletons, the dataset's own points as rings."""
+    from ehps.humandata.drawing.overlays import SKELETON_COLUMNS, view
+    from ehps.humandata.drawing.persons import BOX_LABELS
+
+    captions = {}
+    for row in found.worst:
+        ranked = sorted((check for check in checks if check.severity[row] > 0.01), key=lambda c: -c.severity[row])
+        captions[row] = f"{row}: {'; '.join(check.sentence(row) for check in ranked[:2])}"
+    columns = [name for name in SKELETON_COLUMNS if name in hd and name in hd.keypoint_names]
+    columns += [name for name in BOX_LABELS if name in hd]
+    pages = view(hd, root, out, rows=found.worst, columns=columns, captions=captions, together=False)
+    return replace(found, pages=list(pages), images_missing=pages.missing)

@@ -1,0 +1,288 @@
+"""The native storage: HDF5 whose columns are contiguous and aligned, so that numpy maps them directly.
+
+Layout. A column of numbers is one contiguous little-endian dataset under the column's name (``smplx/betas`` lies in
+the group ``smplx``). A column of texts is a group with ``codes`` (N,) int32 into a vocabulary, kept as UTF-8 ``blob``
+(uint8) and ``offsets`` (int64, one more than words). Attributes of the root: ``ehps_format``, ``instances``,
+``content_sha256``, and as JSON ``columns`` (name, numbers or text, SHA-256 of its bytes), ``keypoint_names``,
+``passport``, ``misc``, ``certificate``; one above 60 kB is a uint8 dataset in ``ehps_header`` instead (HDF5 limits
+attributes to 64 kB). Any HDF5 tool reads such a file. The same content always gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.atomic import replacing
+from ehps.errors import DataError
+from ehps.humandata.core import Column, HumanData
+from ehps.humandata.memory_map import MappedFile, Stamp, map_file, stamp_of
+from ehps.humandata.passport import FORMAT, Passport
+from ehps.humandata.storage.plan import Plan, combined, digest, plan_of, stream
+from ehps.humandata.strings import Strings, Vocabulary
+
+Array = npt.NDArray[Any]
+
+ALIGNMENT = 64  # bytes: a cache line, and more than any vector instruction needs
+_ATTRIBUTE_LIMIT = 60_000
+_AGAIN = "copy or convert it again"
+_DAMAGE = (OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError, MemoryError)
+_HEADER = "ehps_header"
+_JSON = ("columns", "keypoint_names", "passport", "misc", "certificate")
+
+
+# -- reading ----------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> HumanData:
+    """Open a file: its description is read, its columns are only mapped.
+
+    Raises
+    ------
+    DataError : absent, cut short, damaged, or not a HumanData file.
+    """
+    path = Path(path)
+    with _opened(path) as (file, before):
+        header = _header(file)
+        mapped = map_file(path)
+        columns = {name: _column(file.id, name, kind, mapped) for name, kind, _ in header["columns"]}
+        wrong = [name for name, column in columns.items() if len(column) != header["instances"]]
+        if wrong:
+            raise ValueError(f"{wrong[0]} has {len(columns[wrong[0]])} rows of {header['instances']}")
+        hd = HumanData(
+            columns,
+            keypoint_names=header["keypoint_names"],
+            passport=Passport.from_dict(header["passport"]),
+            misc=header["misc"],
+            certificate=header["certificate"],
+        )
+    if mapped.stamp != before:
+        raise DataError("was replaced while it was being opened", path=path, fix="try again")
+    hd.source = path
+    return hd
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Stamp]]:
+    """The file opened with h5py, and its state just before; whatever is wrong with it becomes a DataError."""
+    import h5py
+
+    if not path.is_file():
+        what = "is a folder, not a file" if path.is_dir() else "there is no such file"
+        raise DataError(what, path=path, fix="check the path")
+    try:
+        stamp = stamp_of(path)
+        # No lock: it protects only against writers in place, which there are none of, and fails on many clusters.
+        with h5py.File(path, "r", locking=False) as file:
+            if "ehps_format" not in file.attrs:
+                raise DataError(
+                    "is an HDF5 file, but not a HumanData file", path=path, fix="convert it with ehps convert"
+                )
+            if int(file.attrs["ehps_format"]) > FORMAT:
+                raise DataError(
+                    f"has format {file.attrs['ehps_format']}, newer than this version of ehps understands",
+                    path=path,
+                    fix="update ehps",
+                )
+            yield file, stamp
+    except DataError as error:
+        if error.path is None:
+            raise DataError(f"is damaged: {error.what}", path=path, fix=_AGAIN) from error
+        raise
+    except PermissionError as error:
+        raise DataError("no permission to read it", path=path) from error
+    except _DAMAGE as error:
+        what = "is cut short: it was not written or copied to its end" if "truncated" in str(error) else ""
+        what = what or f"is damaged or not an HDF5 file ({error})"
+        raise DataError(what, path=path, fix=_AGAIN) from error
+
+
+def _header(file: Any) -> dict[str, Any]:
+    """The attributes of the root, JSON decoded."""
+
+    def text(name: str) -> str:
+        if name in file.attrs:
+            value = file.attrs[name]
+            return value.decode() if isinstance(value, bytes) else str(value)
+        return bytes(file[f"{_HEADER}/{name}"][...].tobytes()).decode()
+
+    header = {name: json.loads(text(name)) for name in _JSON}
+    return {**header, "instances": int(file.attrs["instances"]), "content_sha256": text("content_sha256")}
+
+
+def _column(file: Any, name: str, kind: str, mapped: MappedFile) -> Column:
+    if kind == "numbers":
+        return _array(file, name, mapped)
+    codes, blob, offsets = (_array(file, f"{name}/{part}", mapped) for part in ("codes", "blob", "offsets"))
+    return Strings(codes, Vocabulary(blob, offsets))
+
+
+def _array(file: Any, name: str, mapped: MappedFile) -> Array:
+    """A dataset as a view of the map; one that some other tool stored in chunks is read into memory."""
+    from h5py import Dataset, h5d
+
+    dataset = h5d.open(file, name.encode())
+    dtype, shape = dataset.dtype, dataset.shape
+    if dtype.kind not in "biuf" or not shape:
+        raise ValueError(f"{name} holds {dtype} of shape {shape}")
+    size = math.prod(shape)
+    offset = dataset.get_offset()
+    if size == 0:
+        return np.zeros(shape, dtype)
+    if offset is None:
+        values: Array = Dataset(dataset)[...]
+        values.flags.writeable = False
+        return values
+    return np.frombuffer(mapped, dtype, size, offset).reshape(shape)
+
+
+def content_hash(path: Path, *, recompute: bool = False) -> str:
+    """SHA-256 over column names, types, shapes and bytes, keypoint names and passport.
+
+    Stored with the file, so this is quick; ``recompute`` reads all columns instead. Other storages than ``.h5`` are
+    always read, and give the same hash for the same content.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".h5":
+        return digest(HumanData.open(path))
+    if recompute:
+        return digest(read(path))
+    with _opened(path) as (file, _):
+        return str(_header(file)["content_sha256"])
+
+
+def damaged_columns(path: Path) -> list[str]:
+    """Columns whose bytes are not those that were written; reads the whole file."""
+    path = Path(path)
+    with _opened(path) as (file, _):
+        stored = {name: sha for name, _, sha in _header(file)["columns"]}
+    hd = read(path)
+    digests, _ = stream(iter([hd]), plan_of(iter([(path, hd)])))
+    return [name for name, sha in stored.items() if digests[name] != sha]
+
+
+# -- writing ----------------------------------------------------------------------------------------------
+
+
+def write(hd: HumanData, path: Path) -> None:
+    """Store ``hd``, atomically; needs little memory whatever the size.
+
+    Raises
+    ------
+    DataError : a column that cannot be stored, no permission, disk full.
+    """
+    plan = plan_of(iter([(hd.source, hd)]))
+    _store(Path(path), iter([hd]), plan, hd.passport, hd.misc, hd.certificate)
+
+
+def join(
+    parts: Sequence[Path],
+    out: Path,
+    *,
+    passport: Passport,
+    misc: Mapping[str, Any],
+    certificate: Mapping[str, Any],
+    columns: Sequence[str] | None = None,
+) -> None:
+    """All rows of ``parts``, in order, as one file, with one part open at a time and bounded memory.
+
+    Parts must have the same columns, or only ``columns`` are taken; parts without rows are skipped. Keypoint
+    columns with differing points get the union, confidence 0 where a part has no such point.
+
+    Raises
+    ------
+    DataError : a part is damaged or has other columns or shapes; ``out`` cannot be written.
+    """
+
+    def opened() -> Iterator[tuple[Path, HumanData]]:
+        return ((Path(part), HumanData.open(part)) for part in parts)
+
+    plan = plan_of(opened(), columns)
+    filled = (part for _, part in opened() if len(part))
+    _store(Path(out), filled, plan, passport, misc, certificate)
+
+
+def _store(
+    path: Path,
+    parts: Iterator[HumanData],
+    plan: Plan,
+    passport: Passport,
+    misc: Mapping[str, Any],
+    certificate: Mapping[str, Any],
+) -> None:
+    import h5py
+
+    _check_names(plan, path)
+    with replacing(path, plan.length * plan.row_bytes) as temporary:
+        file = h5py.File(
+            temporary,
+            "w",
+            libver=("earliest", "v110"),
+            alignment_threshold=1,
+            alignment_interval=ALIGNMENT,
+            locking=False,
+        )
+        with file:
+            targets = {
+                name: file.create_dataset(
+                    f"{name}/codes" if spec.text else name,
+                    (plan.length, *spec.tail),
+                    spec.dtype,
+                    track_times=False,
+                )
+                for name, spec in plan.specs.items()
+            }
+
+            def sink(name: str, values: Array, start: int) -> None:
+                if values.size:
+                    targets[name][start : start + len(values)] = values
+
+            digests, texts = stream(parts, plan, sink)
+            for name, coder in texts.items():
+                blob, offsets = coder.vocabulary()
+                file.create_dataset(f"{name}/blob", data=blob, track_times=False)
+                file.create_dataset(f"{name}/offsets", data=offsets, track_times=False)
+            columns = [[name, "texts" if spec.text else "numbers", digests[name]] for name, spec in plan.specs.items()]
+            file.attrs["ehps_format"] = FORMAT
+            file.attrs["instances"] = plan.length
+            _put_text(file, "content_sha256", combined(digests, plan, passport))
+            values = (columns, plan.keypoint_names, passport.to_dict(), misc, certificate)
+            for name, value in zip(_JSON, values, strict=True):
+                _put_text(file, name, json.dumps(value, sort_keys=True, default=_plain, ensure_ascii=False))
+
+
+def _put_text(file: Any, name: str, text: str) -> None:
+    import h5py
+
+    data = text.encode()
+    if len(data) > _ATTRIBUTE_LIMIT:
+        blob = np.frombuffer(data, np.uint8)
+        file.create_dataset(f"{_HEADER}/{name}", data=blob, track_times=False)
+    else:
+        file.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", len(data)))
+
+
+def _plain(value: Any) -> Any:
+    """JSON form of what numpy and pathlib put into ``misc`` and ``certificate``."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return value.as_posix()
+    raise TypeError(f"{type(value).__name__} cannot be stored in misc or certificate")
+
+
+def _check_names(plan: Plan, path: Path) -> None:
+    """Names become paths inside the file: ``a`` and ``a/b`` cannot both be columns."""
+    taken = set(plan.specs)
+    for name in plan.specs:
+        pieces = name.split("/")
+        above = {"/".join(pieces[:i]) for i in range(1, len(pieces))}
+        if any(piece in ("", ".") for piece in pieces) or pieces[0] == _HEADER or above & taken:
+            raise DataError(f"a column cannot be called {name!r} here", path=path, fix="rename it")

@@ -1,0 +1,88 @@
+"""The exchange storage: ``.npz`` files as mmhuman3d, SMPLer-X, SMPLest-X and AiOS write and read them.
+
+Reading accepts every generation: files without the dunder members (2021), both branches of mmhuman3d, compressed
+keypoints, several persons an image (``frame_range``) and sliced cache files; :func:`read_pickle_dump` takes the
+class's pickle dumps. Nothing in a file is ever executed (see :mod:`ehps.humandata.pickles`).
+Writing gives what those programs expect, to the dtype, and the same bytes for the same content.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from ehps.atomic import replacing
+from ehps.errors import DataError
+from ehps.humandata.core import HumanData
+from ehps.humandata.pickles import load_pickle
+from ehps.humandata.pickles.npy_files import Npz
+from ehps.humandata.storage import npz_write
+from ehps.humandata.storage.npz_cache import is_cache, is_training_cache, read_cache
+from ehps.humandata.storage.npz_read import from_members
+from ehps.humandata.storage.npz_values import unwrapped
+
+Array = npt.NDArray[Any]
+
+
+def read(path: str | Path) -> HumanData:
+    """All instances of a file, in memory.
+
+    Keypoint columns hold the points whose mask is 1, by name; ``bbox_xywh`` always has a confidence; genders are
+    whole words; poses are (N, J, 3). Constants (``misc``, ``config``, undeclared ones) are in ``misc``.
+
+    Raises
+    ------
+    DataError : not a HumanData file, or a damaged one.
+    UnsafeFileError : a pickled member asks for anything but plain data.
+    """
+    path = Path(path)
+    with Npz(path) as members:
+        if is_training_cache(members):
+            raise DataError(
+                "is a cache of training samples, not an annotation file",
+                path=path,
+                fix="open the HumanData file that it was made from",
+            )
+        values = read_cache(members) if is_cache(members) else {name: unwrapped(members[name]) for name in members}
+    hd = from_members(values, str(path))
+    hd.source = path
+    return hd
+
+
+def read_pickle_dump(path: str | Path) -> HumanData:
+    """A HumanData that mmhuman3d's class wrote with ``dump_by_pickle``. Raises like :func:`read`."""
+    path = Path(path)
+    values: Any = load_pickle(path)
+    if not isinstance(values, dict):
+        raise DataError(f"holds a {type(values).__name__}, not the dict of a HumanData", path=path)
+    hd = from_members({str(name): unwrapped(value) for name, value in values.items()}, str(path))
+    hd.source = path
+    return hd
+
+
+def write(
+    hd: HumanData, path: str | Path, *, compressed_keypoints: bool = True, frame_range: Array | None = None
+) -> None:
+    """Write atomically, in bounded memory whatever the size of the columns.
+
+    Points lie in the slots of ``human_data``; points that have no slot there (50 of ``gta``'s 100, for example) are not
+    stored and are listed in ``misc["ehps_points_left_out"]``. Floating-point values are stored as float32.
+
+    Parameters
+    ----------
+    compressed_keypoints : store only the slots that the file has, as mmhuman3d's ``compress_keypoints_by_mask``.
+    frame_range : (F, 2) first and past-last instance of each image: write mmhuman3d's ``MultiHumanData``.
+
+    Raises
+    ------
+    DataError : the file cannot be written (disk full, no permission), or a column cannot be expressed.
+    """
+    path = Path(path)
+    try:
+        content = npz_write.members(hd, compressed_keypoints, frame_range)
+        with replacing(path) as temporary:
+            npz_write.write_members(temporary, content)
+    except TypeError as error:
+        raise DataError(str(error), path=path) from None

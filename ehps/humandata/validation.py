@@ -1,0 +1,221 @@
+"""Everything in a file that contradicts the schema, column by column with the rows concerned.
+
+All checks go through the file once, in blocks of bounded size. What is merely implausible about an instance is the
+business of :mod:`ehps.humandata.audit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ehps.humandata import boxes, schema
+from ehps.humandata.core import HumanData
+from ehps.humandata.passport import Passport
+from ehps.humandata.storage.plan import blocks
+from ehps.humandata.strings import Strings
+
+Array = npt.NDArray[Any]
+Fault = tuple[str, str, Any]  # column, what, (rows of the block,) bool
+
+GENDERS = ("male", "female", "neutral")
+LARGEST_ANGLE = 4 * np.pi  # of an axis-angle vector: fits wander past one turn, degrees go far beyond two
+FARTHEST = 1000.0  # metres
+SHOWN = 5
+NO_ROWS = np.zeros(0, np.intp)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One contradiction.
+
+    Attributes
+    ----------
+    column : where; ``passport`` for contradictions between passport and columns.
+    what : what is wrong.
+    rows : (count,) row numbers, empty when it is about the column as a whole.
+    """
+
+    column: str
+    what: str
+    rows: Array = field(default_factory=lambda: NO_ROWS, compare=False)
+
+    @property
+    def count(self) -> int:
+        """Rows concerned, 0 when it is about the column as a whole."""
+        return len(self.rows)
+
+    def __str__(self) -> str:
+        if not self.count:
+            return f"{self.column}: {self.what}"
+        shown = ", ".join(map(str, self.rows[:SHOWN].tolist())) + (", ..." if self.count > SHOWN else "")
+        return f"{self.column}: {self.what} ({self.count} row{'s' if self.count > 1 else ''}: {shown})"
+
+
+def problems(hd: HumanData) -> list[Problem]:
+    """Everything that contradicts the schema, columns in stored order; empty when the file is sound."""
+    wrong = list(_of_columns(hd))
+    misshapen = {problem.column for problem in wrong}
+    wrong += _of_passport(hd, misshapen)
+    found: dict[tuple[str, str], list[Array]] = {}
+    checked = hd.without(misshapen)
+    start = 0
+    for block in blocks(checked):
+        for column, what, mask in _of_rows(block):
+            if mask.any():
+                found.setdefault((column, what), []).append(np.flatnonzero(mask) + start)
+        start += len(block)
+    wrong += [Problem(column, what, np.concatenate(rows)) for (column, what), rows in found.items()]
+    if "image_path" in hd:
+        wrong += _of_paths(hd["image_path"])
+    order = {name: place for place, name in enumerate(hd.columns)}
+    return sorted(wrong, key=lambda problem: order.get(problem.column, -1))
+
+
+# -- whole columns ----------------------------------------------------------------------------------------
+
+
+def _of_columns(hd: HumanData) -> Iterator[Problem]:
+    head = hd[:0]
+    for required in (item.name for item in schema.FIELDS if item.required):
+        if required not in hd:
+            yield Problem(required, "is missing; every file needs it")
+    for name in hd.columns:
+        item = schema.field(name)
+        column = head[name]
+        if item is not None:
+            yield from _of_type(name, item, column)
+        if name.startswith(("keypoints2d", "keypoints3d")) and not isinstance(column, Strings) and column.ndim == 3:
+            yield from _of_names(name, hd)
+    for kind in ("smplx", "smplh", "smpl"):
+        have = [part for part in schema.BODY_CORE if f"{kind}/{part}" in hd]
+        if have and len(have) < len(schema.BODY_CORE):
+            for part in schema.BODY_CORE:
+                if part not in have:
+                    yield Problem(f"{kind}/{part}", f"is missing, though there is {kind}/{have[0]}")
+
+
+def _of_type(name: str, item: schema.Field, column: Array | Strings) -> Iterator[Problem]:
+    if isinstance(column, Strings):
+        if item.dtype not in (schema.TEXT, schema.ANY):
+            yield Problem(name, f"holds texts, expected {item.dtype}")
+        return
+    if item.dtype == schema.TEXT:
+        yield Problem(name, f"holds {column.dtype}, expected texts")
+    elif column.dtype.kind not in "biuf":
+        yield Problem(name, f"holds {column.dtype}, expected {item.dtype}")
+    elif not item.fits(column.shape):
+        shape = ("N", *column.shape[1:])
+        yield Problem(name, f"has shape ({', '.join(map(str, shape))}), expected {item.shape_text}")
+
+
+def _of_names(name: str, hd: HumanData) -> Iterator[Problem]:
+    names = hd.keypoint_names.get(name)
+    if names is None:
+        yield Problem(name, "its points have no names, so they cannot be converted")
+    elif len(set(names)) < len(names):
+        twice = sorted({point for point in names if names.count(point) > 1})
+        yield Problem(name, f"several of its points are called {', '.join(twice[:SHOWN])}")
+
+
+def _of_passport(hd: HumanData, misshapen: set[str]) -> Iterator[Problem]:
+    passport, kind = hd.passport, hd.body_model
+    if passport.frame != Passport.frame or passport.units != Passport.units:
+        yield Problem("passport", f"states {passport.frame}, {passport.units}: not the frame and units of the format")
+    if passport.body_model is not None and f"{passport.body_model}/betas" not in hd:
+        yield Problem("passport", f"states {passport.body_model}, but there is no column {passport.body_model}/betas")
+    if kind is None:
+        return
+    if passport.body_model is None:
+        yield Problem("passport", f"states no body model, but there is {kind}/betas")
+        return
+    kind = passport.body_model
+    if f"{kind}/betas" in hd and f"{kind}/betas" not in misshapen:
+        width = hd[:0][f"{kind}/betas"].shape[1]
+        if passport.num_betas != width:
+            yield Problem("passport", f"states num_betas {passport.num_betas}, but {kind}/betas has {width}")
+    if passport.flat_hand_mean is None and f"{kind}/left_hand_pose" in hd:
+        yield Problem("passport", "does not state flat_hand_mean, so the hand poses have no certain meaning")
+    if passport.gender == "neutral" and "meta/gender" in hd and "meta/gender" not in misshapen:
+        others = np.flatnonzero(~hd["meta/gender"].equals("neutral"))
+        if len(others):
+            yield Problem("meta/gender", "is not neutral, though the passport states neutral models", others)
+
+
+# -- rows -------------------------------------------------------------------------------------------------
+
+
+def _of_rows(block: HumanData) -> Iterator[Fault]:
+    """Faults of the rows of one block, a mask each."""
+    for name in block.columns:
+        column = block[name]
+        if isinstance(column, Strings):
+            continue
+        if name.startswith(("keypoints2d", "keypoints3d")) and column.ndim == 3:
+            yield from _of_points(name, column)
+        elif name.endswith("bbox_xywh"):
+            yield from _of_boxes(name, column, block)
+        elif name.startswith(("smplx/", "smplh/", "smpl/")):
+            yield from _of_parameters(name, column)
+        elif name in ("meta/height", "meta/width"):
+            yield name, "is not above 0", ~(column > 0)
+        elif name == "meta/focal_length":
+            yield name, "is not above 0", ~(np.nan_to_num(column, nan=1.0) > 0).all(1)
+    if "meta/gender" in block:
+        known = np.logical_or.reduce([block["meta/gender"].equals(gender) for gender in GENDERS])
+        yield "meta/gender", f"is none of {', '.join(GENDERS)}", ~known
+
+
+def _of_points(name: str, points: Any) -> Iterator[Fault]:
+    confidence = points[..., -1]
+    yield name, "has confidences that are not finite", ~np.isfinite(confidence).all(1)
+    yield name, "has confidences below 0", (confidence < 0).any(1)
+    seen = confidence > 0
+    finite = np.isfinite(points).all(2)
+    yield name, "is not finite where confidence > 0", (seen & ~finite).any(1)
+    if points.shape[2] == 4:
+        far = (np.abs(np.where(finite[..., None], points, 0)[..., :3]) > FARTHEST).any(2)
+        yield name, f"has points beyond {FARTHEST:.0f} m: not metres?", (seen & far).any(1)
+
+
+def _of_boxes(name: str, box: Any, block: HumanData) -> Iterator[Fault]:
+    yield name, "has a confidence that is not finite or below 0", ~(box[:, 4] >= 0) | np.isinf(box[:, 4])
+    there = box[:, 4] > 0
+    finite = np.isfinite(box).all(1)
+    yield name, "is not finite where confidence > 0", there & ~finite
+    there &= finite
+    x, y, width, height = np.where(finite[:, None], box, 0)[:, :4].astype(np.float64).T
+    yield name, "has a width or height below 0", there & ((width < 0) | (height < 0))
+    if "meta/height" in block and "meta/width" in block:
+        outside = (np.minimum(x, y) < -boxes.TOLERANCE) | (x + width > block["meta/width"] + boxes.TOLERANCE)
+        outside |= y + height > block["meta/height"] + boxes.TOLERANCE
+        yield name, "reaches beyond the image", there & outside
+
+
+def _of_parameters(name: str, values: Any) -> Iterator[Fault]:
+    flat = values.reshape(len(values), -1)
+    finite = np.isfinite(flat)
+    yield name, "is not finite", ~finite.all(1)
+    if name in schema.ROTATIONS:
+        angle = np.linalg.norm(np.where(finite, flat, 0).reshape(len(values), -1, 3), axis=2)
+        yield name, "has angles beyond two turns: degrees instead of radians?", (angle > LARGEST_ANGLE).any(1)
+    elif name.endswith("/transl"):
+        yield name, f"is beyond {FARTHEST:.0f} m: not metres?", (np.abs(flat) > FARTHEST).any(1)
+
+
+def _of_paths(column: Any) -> Iterator[Problem]:
+    """Paths must be relative and ``/`` separated; every distinct path is looked at once."""
+    if not isinstance(column, Strings):
+        return
+    wrong = []
+    for code in np.unique(column.codes).tolist():
+        path = column.vocabulary[code]
+        if not path or path.startswith("/") or "\\" in path or path[1:2] == ":" or ".." in path.split("/"):
+            wrong.append(code)
+    if wrong:
+        rows = np.flatnonzero(np.isin(column.codes, wrong))
+        yield Problem("image_path", "is empty, absolute, or not / separated below the root", rows)

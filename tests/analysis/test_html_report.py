@@ -1,0 +1,240 @@
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from ehps.analysis import attributes, published
+from ehps.analysis.benchmarks import MPE_BENCHMARKS
+from ehps.analysis.html_report import ReportInputs, content, report, summary
+from ehps.analysis.ranking import compare, rank
+from ehps.analysis.selection import select
+from ehps.errors import DataError
+from ehps.humandata.core import HumanData
+from ehps.humandata.passport import Passport
+
+SETS = {"bedlam": 80.0, "mscoco": 92.0, "h36m": 140.0, "agora": 150.0}
+SECTIONS = "ranking benchmarks factors embedding coverage selection conversions training overlays protocols manifests"
+
+
+class Page(HTMLParser):
+    """Ids, everything a browser would load, and the text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.loaded, self.words, self.open = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "img", "link", "br", "input"):
+            self.open.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value)
+            if name in ("src", "href", "xlink:href", "srcset", "data", "action", "poster"):
+                self.loaded.append(value)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def results():
+    rows = []
+    for train_set, mean in SETS.items():
+        for i, test_set in enumerate(("agora", "ubody", "egobody_ego", "pw3d", "ehf")):
+            metric, part = ("MPJPE", "body") if test_set == "pw3d" else ("PVE", "all")
+            rows.append((train_set, test_set, "tiny", f"{test_set}-v1", part, metric, mean + 4.0 * (i - 2), 100 + i))
+    frame = pd.DataFrame(rows, columns=["train_set", "test_set", "model", "protocol", "part", "metric", "value", "n"])
+    frame.attrs["protocols"] = {"ehf-v1": {"truth": "given <vertices>"}}
+    return frame
+
+
+def errors(frame):
+    noise = np.random.default_rng(0).normal(0, 10, 20)
+    noise -= noise.mean()
+    parts = [
+        pd.DataFrame({**row._asdict(), "value": row.value + noise, "sequence": np.repeat(list("abcde"), 4)})
+        for row in frame.itertuples(index=False)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def people(name, seed):
+    rng = np.random.default_rng(seed)
+    columns = {f"smplx/{k}": rng.normal(0, 0.5, s) for k, s in {"global_orient": (30, 3), "betas": (30, 10)}.items()}
+    return HumanData(columns, passport=Passport(body_model="smplx", dataset=name, gender="neutral"))
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    ranked = rank(results(), errors(results()), bootstrap=100)
+    looks = pd.DataFrame(
+        {"instances": [951_066, 149_813, 312_188, 198_639], "appearance": ["synthetic", "real", "real", "synthetic"]},
+        index=list(SETS),
+    )
+    sources = [people("bedlam", 1), people("mscoco", 2), attributes.Source(people("ehf", 3), "test")]
+    samples = attributes.collect(sources, attributes=["global_orient", "betas", "image"])
+    conversion = tmp_path / "bedlam.json"
+    conversion.write_text(
+        json.dumps(
+            {
+                "dataset": "bedlam",
+                "split": "train",
+                "found": 12_345,
+                "written": 12_340,
+                "published": None,
+                "dropped": {"image <missing>": {"count": 5, "names": ["a"]}},
+                "certificate": {"reprojection_px": {"p50": 1.25, "p99": 7.75, "max": 31.0}, "rows": 12_340},
+                "problems": ["joints behind the camera"],
+            }
+        )
+    )
+    picture = tmp_path / "overlay.png"
+    cv2.imwrite(str(picture), np.full((40, 60, 3), 128, np.uint8))
+    training = pd.DataFrame(
+        [("bedlam", s, "loss", 1 / (s + 1)) for s in range(5)], columns=["run", "step", "name", "value"]
+    )
+    return ReportInputs(
+        ranked=ranked,
+        comparison=compare(ranked, published.single_dataset_ranks()),
+        results=results(),
+        attributes=looks,
+        samples=samples,
+        embeddings={name: attributes.embed(samples, name, method="pca") for name in samples.values},
+        selection=select(ranked, looks["instances"].to_dict(), 1000, sets=2),
+        conversions=[conversion],
+        training=training,
+        overlays=[("BEDLAM, row 3", picture), ("an array", np.zeros((4, 4, 3), np.uint8))],
+        manifests={"bedlam run": {"seed": 17, "weights": "abc"}},
+        notes=["Made on generated <data>."],
+    )
+
+
+def test_the_page_has_every_section_and_says_what_is_in_it(inputs, tmp_path):
+    page = Page(report(inputs, tmp_path / "report.html").read_text())
+    assert page.open == []
+    for section in [*SECTIONS.split(), "versions"]:
+        assert section in page.ids
+    for words in (
+        "Of 4 training sets for tiny, BEDLAM is best: 80.0 mm",
+        "12.0 mm ahead of MSCOCO",
+        "Made on generated <data>.",
+        "4 datasets shared with the published ranking",
+        "12,345",
+        "5 dropped: image <missing>",
+        "1.2 7.8 31.0",
+        "joints behind the camera",
+        "global orientation (PCA)",
+        "no image folder given",
+        "every 1903rd instance",
+        '"seed": 17',
+        "given <vertices>",
+        "ehf-v1",
+        "100 resamples of whole test sequences",
+    ):
+        assert words in page.text, words
+    assert "Not in this report" not in page.text
+
+
+def test_the_page_loads_nothing_from_elsewhere(inputs, tmp_path):
+    text = report(inputs, tmp_path / "report.html").read_text()
+    page = Page(text)
+    assert page.loaded
+    assert all(address.startswith(("#", "data:image/png;base64,")) for address in page.loaded)
+    assert sum(address.startswith("data:image/png") for address in page.loaded) >= 2
+    assert len(page.ids) == len(set(page.ids))
+    inside = {address[1:] for address in page.loaded if address.startswith("#")}
+    assert inside <= set(page.ids)
+    css_addresses = re.findall(r"url\(([^)]*)\)", text)
+    assert css_addresses
+    assert all(address.strip("'\"").startswith(("#", "data:")) for address in css_addresses)
+    assert "@import" not in text
+    assert "<script" not in text
+
+
+def test_equal_inputs_give_equal_pages(inputs, tmp_path):
+    first = report(inputs, tmp_path / "a.html").read_bytes()
+    assert first == report(inputs, tmp_path / "b.html").read_bytes()
+
+
+def test_bars_stand_where_the_numbers_are(inputs, tmp_path):
+    text = report(inputs, tmp_path / "report.html").read_text()
+    dots = [float(x) for x in re.findall(r'class="dot" style="left:([\d.]+)%', text)]
+    spans = [(float(a), float(b)) for a, b in re.findall(r'class="span" style="left:([\d.]+)%;width:([\d.]+)%', text)]
+    mpe = inputs.ranked["mpe"].to_numpy()
+    np.testing.assert_allclose(np.diff(dots) / np.diff(mpe), (dots[-1] - dots[0]) / (mpe[-1] - mpe[0]), rtol=1e-3)
+    width = inputs.ranked["mpe_high"] - inputs.ranked["mpe_low"]
+    np.testing.assert_allclose([w for _, w in spans], width * (dots[-1] - dots[0]) / (mpe[-1] - mpe[0]), rtol=1e-2)
+    shown = content(inputs)["ranking"]
+    low, high = float(shown["low"]), float(shown["high"])
+    np.testing.assert_allclose(dots, 100 * (mpe - low) / (high - low), atol=1.5)
+    assert all(left < dot < left + w for dot, (left, w) in zip(dots, spans, strict=True))
+
+
+def test_what_is_not_given_is_said(tmp_path):
+    page = Page(report(ReportInputs(title="Empty"), tmp_path / "report.html").read_text())
+    assert not set(SECTIONS.split()) & set(page.ids)
+    assert "Not in this report, because not given: ranking, benchmarks" in page.text
+
+
+def test_a_missing_benchmark_is_named_and_not_ranked(tmp_path):
+    cells = results()
+    cells = cells[~((cells["train_set"] == "bedlam") & (cells["test_set"] == "ehf"))]
+    inputs = ReportInputs(ranked=rank(cells))
+    assert "Without a rank, because a benchmark is missing: BEDLAM." in summary(inputs)
+    page = Page(report(inputs, tmp_path / "report.html").read_text())
+    assert "missing: EHF" in page.text
+    assert "MSCOCO is best" in page.text
+
+
+def test_a_published_ranking_alone_makes_a_page(tmp_path):
+    ranks = published.single_dataset_ranks()
+    looks = pd.DataFrame({"appearance": ["real", "synthetic"]}, index=["ssp3d", "bedlam"])
+    page = Page(report(ReportInputs(ranked=ranks, attributes=looks), tmp_path / "report.html").read_text())
+    assert "A ranking of 31 training sets, without the errors behind it. 24 of the names are inferred" in page.text
+    assert "32 SSP3D 311 confirmed" in page.text
+    assert "1 BEDLAM 951,066 inferred" in page.text
+    assert "factors" in page.ids
+    assert "benchmarks" not in page.ids
+
+
+def test_other_benchmarks_are_not_called_comparable():
+    ranked = rank(results(), benchmarks=MPE_BENCHMARKS[:2])
+    assert summary(ReportInputs(ranked=ranked))[-1].endswith("Not comparable with published ones.")
+    assert not summary(ReportInputs(ranked=rank(results())))[-1].endswith("published ones.")
+
+
+def test_a_damaged_conversion_report_is_refused_by_name(tmp_path):
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    with pytest.raises(DataError, match=r"broken\.json"):
+        report(ReportInputs(conversions=[broken]), tmp_path / "report.html")
+
+
+def test_importing_analysis_imports_nothing_heavy():
+    code = (
+        "import sys, ehps.analysis\n"
+        "from ehps.analysis import published, ranking, selection, tables\n"
+        "print([m for m in ('umap', 'matplotlib', 'torch', 'cv2', 'jinja2', 'numba') if m in sys.modules])\n"
+        "import ehps.analysis.html_report\n"
+        "print([m for m in ('umap', 'matplotlib.pyplot', 'torch', 'numba') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.split("\n")[:2] == ["[]", "[]"]

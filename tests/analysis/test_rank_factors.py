@@ -1,0 +1,109 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from ehps.analysis import correlation, published
+from ehps.analysis.rank_factors import card_attributes, factors, figure
+from ehps.errors import DataError, UsageError
+
+SIZES = [10, 1000, 300, 20_000, 5000, 100, 90_000, 40]
+RANKED = pd.DataFrame(
+    {"rank": range(1, 9), "train_set": list("abcdefgh"), "mpe": [80.0, 84, 90, 91, 99, 120, 121, 150]}
+)
+ATTRIBUTES = pd.DataFrame(
+    {"instances": SIZES, "appearance": ["synthetic"] * 3 + ["real"] * 5, "same": ["x"] * 8}, index=list("abcdefgh")
+)
+
+
+def test_size_is_correlated_as_scipy_does():
+    row = factors(RANKED, ATTRIBUTES, permutations=19_999).set_index("factor").loc["instances"]
+    expected = stats.spearmanr(np.log(SIZES), RANKED["mpe"])
+    exact = stats.permutation_test(
+        (np.array(SIZES),),
+        lambda x: stats.spearmanr(x, RANKED["mpe"]).statistic,
+        permutation_type="pairings",
+        n_resamples=4000,
+    )
+    assert row["spearman"] == pytest.approx(expected.statistic)
+    assert row["p"] == pytest.approx(exact.pvalue, abs=0.04)
+    assert row["n"] == 8
+
+
+def test_levels_have_their_means_and_the_p_value_of_all_splits():
+    table = factors(RANKED, ATTRIBUTES, permutations=19_999)
+    rows = table[table["factor"] == "appearance"].set_index("level")
+    assert rows.loc["synthetic", "mean_rank"] == 2
+    assert rows.loc["real", "mean_mpe"] == pytest.approx(np.mean([91, 99, 120, 121, 150]))
+    # 3 of 8: 56 splits, of which only one has ranks 1..3 together; H is also as large for ranks 6..8.
+    assert rows["p"].iloc[0] == pytest.approx(2 / 56, abs=0.005)
+    assert "same" not in set(table["factor"])
+
+
+def test_several_tests_are_corrected():
+    np.testing.assert_allclose(correlation.holm(np.array([0.04, 0.01, np.nan, 0.03])), [0.06, 0.03, np.nan, 0.06])
+    table = factors(RANKED, ATTRIBUTES)
+    assert (table["p_holm"] >= table["p"]).all()
+
+
+def test_kruskal_equals_scipy_with_ties():
+    values, groups = np.array([1, 1, 2, 3, 3, 4, 5.0]), np.array(list("aabbabb"))
+    expected = stats.kruskal(*(values[groups == g] for g in "ab")).statistic
+    assert correlation.kruskal(values, groups).value == pytest.approx(expected)
+
+
+def test_too_few_pairs_have_no_correlation():
+    assert np.isnan(correlation.spearman(np.array([1, 2]), np.array([1, 2])).value)
+    assert np.isnan(correlation.kendall(np.array([1, 1, 1]), np.array([1, 2, 3])).value)
+
+
+def test_a_published_ranking_has_ranks_only():
+    ranks = published.single_dataset_ranks()
+    looks = pd.DataFrame({"id": ["bedlam", "ssp3d", "synbody"], "appearance": ["synthetic", "real", "synthetic"]})
+    table = factors(ranks, looks)
+    assert table.attrs["target"] == "rank"
+    assert "mean_mpe" not in table
+    row = table[table["factor"] == "instances"].iloc[0]
+    assert row["n"] == 3
+
+
+def test_frames_that_do_not_fit_are_refused():
+    with pytest.raises(DataError):
+        factors(RANKED, ATTRIBUTES.rename(index=str.upper))
+    with pytest.raises(UsageError, match="scene"):
+        figure(RANKED, ATTRIBUTES, "scene")
+    with pytest.raises(UsageError):
+        factors(pd.concat([RANKED, RANKED]), ATTRIBUTES)
+
+
+def test_cards_become_attributes():
+    card = SimpleNamespace(
+        id="x", splits={"train": 5, "val": 9}, default_split="train", appearance="real", scene="indoor, egocentric",
+        persons="one", annotation="SMPL, pseudo (EFT)", body_model="smpl",
+    )  # fmt: skip
+    synthetic = SimpleNamespace(**{**vars(card), "id": "y", "appearance": "synthetic", "annotation": "SMPL-X, exact"})
+    frame = card_attributes([card, synthetic])
+    assert frame.loc["x"].to_dict() == {
+        "instances": 5, "appearance": "real", "scene": "indoor", "persons": "one", "annotation": "pseudo",
+        "body_model": "smpl",
+    }  # fmt: skip
+    assert frame.loc["y", "annotation"] == "rendered"
+    swapped = SimpleNamespace(
+        **{**vars(card), "scene": "outdoor and indoor; test: studio", "appearance": "real, composited"}
+    )
+    row = card_attributes([swapped]).loc["x"]
+    assert (row["scene"], row["appearance"]) == ("indoor and outdoor", "real")
+
+
+def test_the_figure_shows_every_set_by_name_on_a_logarithmic_axis():
+    (axes,) = figure(RANKED, ATTRIBUTES).axes
+    assert axes.get_xscale() == "log"
+    assert sorted(text.get_text() for text in axes.texts) == list("abcdefgh")
+    points = np.concatenate([group.get_offsets() for group in axes.collections])
+    assert sorted(map(tuple, np.asarray(points))) == sorted(
+        zip(map(float, SIZES), map(float, range(1, 9)), strict=True)
+    )
+    low, high = axes.get_ylim()
+    assert low > high

@@ -1,0 +1,56 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from ehps.analysis.selection import select
+from ehps.errors import DataError, UsageError
+
+RANKED = pd.DataFrame({"rank": pd.array([1, 2, 3, 4, None], dtype="Int64"), "train_set": list("abcde")})
+SIZES = {"a": 1000, "b": 1000, "c": 100, "d": 5000, "e": 10}
+
+
+def test_rank_alone_decides_without_distances():
+    chosen = select(RANKED, SIZES, 600, sets=3)
+    assert chosen["dataset"].tolist() == ["a", "b", "c"]
+    # c is smaller than a third: whole; the rest, 500, is shared: every 4th of 1000.
+    assert chosen["instances"].tolist() == [250, 250, 100]
+    assert chosen["step"].tolist() == [4, 4, 1]
+    assert "every 4th" in chosen["reason"][0]
+    assert "all instances" in chosen["reason"][2]
+
+
+def test_near_copies_give_way_to_different_sets():
+    distances = pd.DataFrame(10.0, index=list("abcd"), columns=list("abcd"))
+    distances.loc["a", "b"] = distances.loc["b", "a"] = 0.1
+    np.fill_diagonal(values := distances.to_numpy(copy=True), 0)
+    distances.loc[:, :] = values
+    by_rank = select(RANKED, SIZES, 600, sets=2, distances=distances, diversity=0)
+    assert by_rank["dataset"].tolist() == ["a", "b"]
+    diverse = select(RANKED, SIZES, 600, sets=2, distances=distances, diversity=0.5)
+    assert diverse["dataset"].tolist() == ["a", "c"]
+    assert "10.00 from a" in diverse["reason"][1]
+
+
+@pytest.mark.parametrize("budget", [2, 7, 333, 1999, 10**6])
+def test_the_budget_is_kept_and_mostly_used(budget):
+    chosen = select(RANKED, SIZES, budget, sets=4)
+    total = chosen["instances"].sum()
+    assert total <= budget
+    assert (chosen["instances"] == -(-chosen["available"] // chosen["step"])).all()
+    assert total >= min(budget, 7100) * 0.5
+    if budget == 10**6:
+        assert total == 7100
+
+
+def test_sets_that_cannot_be_chosen_are_named():
+    chosen = select(RANKED, {"a": 5}, 100)
+    assert chosen.attrs["left_out"] == {
+        "b": "not available",
+        "c": "not available",
+        "d": "not available",
+        "e": "no rank",
+    }
+    with pytest.raises(DataError):
+        select(RANKED, {"z": 5}, 100)
+    with pytest.raises(UsageError):
+        select(RANKED, SIZES, 0)

@@ -1,0 +1,89 @@
+"""AGORA's matching and the arithmetic of its leaderboard."""
+
+import csv
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from ehps.benchmark.protocols.matching import Detection, iou, match, match_image, summary
+
+
+def person(x: float, y: float, size: float = 100.0, seed: int = 0) -> np.ndarray:
+    """(30, 2) joints within a box of ``size`` pixels around (x, y)."""
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, (30, 2)) * size + (x, y)
+
+
+def test_two_persons_and_one_prediction_give_f1_two_thirds() -> None:
+    truths = np.stack([person(200, 200), person(800, 200)])
+    found = match_image(truths[:1] + 3, truths, np.array([True, True]))
+    assert found.prediction.tolist() == [0, -1]
+    assert found.false_positives.tolist() == []
+    assert Detection(1, 0, 1).f1 == 0.67
+
+
+def test_the_nearest_pair_wins_and_far_predictions_are_false_positives() -> None:
+    truths = np.stack([person(200, 200), person(260, 200)])
+    predictions = np.stack([person(255, 200), person(205, 200), person(3000, 900)])
+    found = match_image(predictions, truths, np.array([True, True]))
+    assert found.prediction.tolist() == [1, 0]
+    assert found.false_positives.tolist() == [2]
+
+
+def test_a_prediction_on_an_invalid_person_is_used_up_and_counts_as_false() -> None:
+    truths = np.stack([person(200, 200), person(230, 200)])
+    predictions = truths[:1]
+    found = match_image(predictions, truths, np.array([False, True]))
+    assert found.prediction.tolist() == [-1, -1]
+    assert found.false_positives.tolist() == [0]
+
+
+def test_boxes_that_hardly_overlap_do_not_match() -> None:
+    truth = person(200, 200)[None]
+    assert match_image(truth + 95, truth, np.array([True])).prediction.tolist() == [-1]
+    assert match_image(truth + 5, truth, np.array([True])).prediction.tolist() == [0]
+
+
+def test_box_overlap_counts_pixels_inclusively() -> None:
+    a = np.array([[0, 0], [9, 9]], float)
+    assert iou(a, a) == 1
+    assert iou(a, a + np.array([5, 0])) == pytest.approx(50 / 150)
+    assert iou(a, a + np.array([10, 0])) == 0
+
+
+def test_images_are_matched_apart() -> None:
+    truths = np.stack([person(200, 200), person(200, 200)])
+    predictions = np.stack([person(200, 200)])
+    found = match(np.array(["b"]), predictions, np.array(["a", "b"]), truths, np.ones(2, bool), 0.1)
+    assert found.prediction.tolist() == [-1, 0]
+    assert found.false_positives.tolist() == []
+
+
+def test_missed_persons_lower_hand_and_face_means_only_with_the_quirk() -> None:
+    body = np.array([80.0, np.nan, np.nan])
+    parts = {name: np.array([30.0, np.nan, np.nan]) for name in ("left_hand", "right_hand", "face")}
+    crowded = np.array([True, True, False])  # the second was missed beside others, the third in an empty image
+    with_quirk = summary(body, parts, crowded, quirks=True)
+    without = summary(body, parts, crowded, quirks=False)
+    assert without == {"body": 80, "left_hand": 30, "right_hand": 30, "face": 30, "full_body": 110}
+    assert with_quirk == {"body": 80, "left_hand": 15, "right_hand": 15, "face": 15, "full_body": 95}
+
+
+def test_the_printed_leaderboard_follows_from_its_own_parts() -> None:
+    """Full body = body + (hands + face) / 3, NMVE = MVE / F1: all published rows but one misprint."""
+    text = (files("ehps.analysis") / "published" / "agora_test.csv").read_text()
+    full, normalised = [], []
+    for row in csv.DictReader(text.splitlines()):
+        for metric, norm in (("mve", "nmve"), ("mpjpe", "nmje")):
+            names = [f"{metric}_{part}" for part in ("fb", "b", "lh", "rh", "f")]
+            if all(row[name] for name in names):
+                whole, body, left, right, face = (np.array([float(row[name])]) for name in names)
+                parts = {"left_hand": left, "right_hand": right, "face": face}
+                made = summary(body, parts, np.array([True]), quirks=True)
+                full.append(abs(made["full_body"] - whole[0]))
+            if row["f1"] and row[f"{metric}_fb"] and row[f"{norm}_fb"]:
+                normalised.append(abs(float(row[f"{metric}_fb"]) / float(row["f1"]) - float(row[f"{norm}_fb"])))
+    assert len(full) > 20
+    assert sorted(full)[-2] < 0.15
+    assert len(normalised) > 20
+    assert max(normalised) < 0.06

@@ -1,0 +1,302 @@
+"""Scores of predictions whose errors are known, through the whole evaluation."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SIZE, Style, people, write_set
+
+from ehps.benchmark.protocols import catalogue, true_bodies
+from ehps.benchmark.protocols.agora_official import score_official
+from ehps.benchmark.protocols.regressors import SmplxRegressors, apply
+from ehps.benchmark.protocols.scoring import printed, score
+from ehps.benchmark.suites.prediction import virtual_camera
+from ehps.body import rotations
+from ehps.body.bodies import BodySet
+from ehps.body.model_folder import BodyModels
+from ehps.body.params import BodyParams, smpl_params
+from ehps.body.rigid_motion import to_camera
+from ehps.errors import DataError, UsageError
+from ehps.humandata.core import HumanData
+from ehps.humandata.passport import Passport
+
+N = 6
+
+
+@pytest.fixture(scope="module")
+def params() -> BodyParams:
+    return people(N, np.random.default_rng(7), Style(0.3, 0.3))
+
+
+@pytest.fixture(scope="module")
+def true(params: BodyParams, body_set: BodySet, tmp_path_factory: pytest.TempPathFactory) -> HumanData:
+    path = write_set(tmp_path_factory.mktemp("truth"), params, body_set, name="truth")
+    return HumanData.open(path)
+
+
+@pytest.fixture(scope="module")
+def reg(models: BodyModels) -> SmplxRegressors:
+    return SmplxRegressors.load(models)
+
+
+def predictions(params: BodyParams, hd: HumanData, rows: np.ndarray | None = None, **columns: object) -> HumanData:
+    """``params`` as if a network had made them for ``rows`` of ``hd``."""
+    rows = np.arange(len(params)) if rows is None else rows
+    fields = {f"smplx/{key}": value for key, value in params.arrays().items() if not key.startswith("betas_")}
+    return HumanData(
+        {
+            "image_path": hd["image_path"][rows],
+            **fields,
+            "meta/truth_row": rows,
+            "meta/focal_length": hd["meta/focal_length"][rows],
+            "meta/principal_point": hd["meta/principal_point"][rows],
+            **columns,  # type: ignore[dict-item]
+        },
+        passport=Passport(body_model="smplx", gender="neutral", flat_hand_mean=False, num_betas=10),
+    )
+
+
+def turned(params: BodyParams, bodies: BodySet, angle: float) -> BodyParams:
+    """Everybody turned about the camera axis and moved."""
+    R = rotations.to_matrix(np.array([[0, 0, angle]]))[0]
+    return to_camera(params, R, np.array([0.1, -0.2, 0.5]), bodies.rest_pelvis(params))
+
+
+def test_a_perfect_prediction_has_no_error(params: BodyParams, true: HumanData, models: BodyModels) -> None:
+    result = score(predictions(params, true), true, catalogue.get("egobody-ego"), models)
+    assert max(line["value"] for line in result.metrics) < 0.01
+    assert {line["n"] for line in result.metrics} == {N}
+    assert len(result.errors) == N * len(result.metrics)
+
+
+def test_a_turned_body_has_plain_errors_and_no_procrustes_errors(
+    params: BodyParams, true: HumanData, models: BodyModels, body_set: BodySet, reg: SmplxRegressors
+) -> None:
+    """PVE equals what follows from the rotation alone, computed from the mesh without the evaluation code."""
+    moved = turned(params, body_set, 0.3)
+    result = score(predictions(moved, true), true, catalogue.get("egobody-ego"), models, batch_size=4)
+    mesh = body_set.mesh(params).astype(np.float64)
+    R = rotations.to_matrix(np.array([[0, 0, 0.3]]))[0]
+    J = models.get("smplx", "neutral").J_regressor
+    for part, row, ids in (("all", 0, slice(None)), ("left_hand", 20, reg.left_hand), ("face", 12, reg.face)):
+        local = mesh[:, ids] - np.einsum("v,nvc->nc", J[row], mesh)[:, None]
+        expected = np.linalg.norm(local @ R.T - local, axis=-1).mean(1) * 1000
+        assert result.value(part, "PVE") == pytest.approx(expected.mean(), abs=0.02)
+        mine = result.errors[(result.errors.part == part) & (result.errors.metric == "PVE")]
+        np.testing.assert_allclose(mine.sort_values("truth_row").value, expected, atol=0.05)
+    for part, metric in (("all", "PA-PVE"), ("hand", "PA-PVE"), ("face", "PA-PVE"), ("body", "PA-MPJPE")):
+        assert result.value(part, metric) < 0.02
+    hands = [result.value(side, "PVE") for side in ("left_hand", "right_hand")]
+    assert result.value("hand", "PVE") == pytest.approx(np.mean(hands))
+
+
+def test_names_as_the_original_prints_them(params: BodyParams, true: HumanData, models: BodyModels) -> None:
+    result = score(predictions(params, true), true, catalogue.get("egobody-ego"), models)
+    assert {"PA MPVPE (All)", "MPVPE (All)", "MPVPE (Hands)", "PA MPVPE (Face)", "PA MPJPE (Body)"} <= set(
+        printed(result.metrics)
+    )
+
+
+def test_rows_are_paired_by_number_not_by_order(params: BodyParams, true: HumanData, models: BodyModels) -> None:
+    order = np.array([3, 1, 5, 0, 4, 2])
+    result = score(predictions(params[order], true, order), true, catalogue.get("egobody-ego"), models)
+    assert result.primary < 0.01
+    with pytest.raises(DataError, match="1 of the 6 rows"):
+        score(predictions(params[order[1:]], true, order[1:]), true, catalogue.get("egobody-ego"), models)
+
+
+def test_extreme_shapes_are_compared_with_the_mean_shape(
+    params: BodyParams, true: HumanData, models: BodyModels
+) -> None:
+    betas = params.betas.copy()
+    betas[0, 0] = 4
+    wild = true.with_columns({"smplx/betas": betas})
+    plain = predictions(params.with_(betas=np.where(np.arange(N)[:, None] == 0, 0, params.betas)), true)
+    result = score(plain, wild, catalogue.get("egobody-ego"), models)
+    assert result.notes == {"extreme_betas": 1}
+    assert result.primary < 0.01
+    kept = score(plain, wild, catalogue.get("egobody-ego[extreme_betas=keep]"), models)
+    assert kept.primary > 5
+
+
+def test_visibility_depends_on_the_predicted_camera(
+    params: BodyParams, true: HumanData, models: BodyModels, body_set: BodySet
+) -> None:
+    protocol = catalogue.get("ubody-intra[step=1]")
+    moved = turned(params, body_set, 0.2)
+    whole = score(predictions(moved, true), true, protocol, models)
+    same = score(predictions(moved, true), true, catalogue.get("egobody-ego"), models)
+    # moved up until only the feet are inside
+    up = moved.with_(transl=moved.transl - (0, 1.5, 0))
+    feet = score(predictions(up, true), true, protocol, models)
+    aside = moved.with_(transl=moved.transl + np.array([50, 0, 0]))
+    away = score(predictions(aside, true), true, protocol, models)
+    assert whole.value("all", "PVE") == pytest.approx(same.value("all", "PVE"), rel=0.05)
+    assert feet.value("all", "PVE") > 1.2 * whole.value("all", "PVE")  # feet are farthest from the pelvis
+    lines = {(line["part"], line["metric"]): line for line in feet.metrics}
+    assert lines["face", "PVE"]["n"] == 0
+    assert lines["face", "PVE"]["skipped"] == N
+    assert np.isnan(lines["face", "PVE"]["value"])
+    assert np.isnan(away.value("all", "PVE"))
+    assert len(away.errors) == 0
+
+
+def test_every_hundredth_row_of_each_scene(true: HumanData) -> None:
+    n = 350
+    many = HumanData({"image_path": ["a.jpg"] * n, "meta/scene": ["x", "y"] * (n // 2), "bbox_xywh": np.zeros((n, 5))})
+    rows = true_bodies.rows_to_test(catalogue.get("ubody-intra"), many)
+    assert rows.tolist() == [0, 1, 200, 201]
+    many.passport = many.passport.with_(sampling=100)
+    assert len(true_bodies.rows_to_test(catalogue.get("ubody-intra"), many)) == n
+    many.passport = many.passport.with_(sampling=7)
+    with pytest.raises(UsageError, match="every 7th"):
+        true_bodies.rows_to_test(catalogue.get("ubody-intra"), many)
+
+
+def test_rows_that_are_not_valid_are_not_tested(true: HumanData) -> None:
+    flags = np.array([1, 1, 0, 1, 0, 1])
+    rows = true_bodies.rows_to_test(catalogue.get("agora-val"), true.with_columns({"meta/annot_valid": flags}))
+    assert rows.tolist() == [0, 1, 3, 5]
+    assert len(true_bodies.rows_to_test(catalogue.get("agora-val"), true)) == N
+
+
+def test_given_meshes_are_rotated_but_not_moved(
+    params: BodyParams, true: HumanData, models: BodyModels, body_set: BodySet, tmp_path: Path
+) -> None:
+    from scipy.spatial.transform import Rotation
+
+    back = Rotation.from_rotvec((-2.98747896, 0.01172457, -0.05704687)).inv().as_matrix()
+    meshes = body_set.mesh(params) @ back.T.astype(np.float32) + np.float32(3.0)
+    for i, mesh in enumerate(meshes):
+        np.save(tmp_path / f"{i}.npy", mesh)
+    hd = true.with_columns({"vertices3d_path": [f"{i}.npy" for i in range(N)]})
+    result = score(predictions(params, true), hd, catalogue.get("ehf"), models, root=tmp_path)
+    assert max(line["value"] for line in result.metrics) < 0.01
+    with pytest.raises(DataError, match="vertices3d_path"):
+        score(predictions(params, true), true, catalogue.get("ehf"), models, root=tmp_path)
+
+
+def test_3dpw_compares_skeleton_rows_of_each_gender(
+    params: BodyParams, true: HumanData, models: BodyModels, body_set: BodySet, reg: SmplxRegressors
+) -> None:
+    rng = np.random.default_rng(0)
+    gender = np.array(["male", "female"] * (N // 2))
+    pose = rng.normal(0, 0.2, (N, 24, 3))
+    smpl = smpl_params(gender=gender, betas=rng.normal(size=(N, 10)), pose=pose, transl=np.zeros((N, 3)))
+    fields = {f"smpl/{key}": value for key, value in smpl.arrays().items()}
+    hd = HumanData({"image_path": true["image_path"], **fields, "meta/gender": gender.tolist()})
+    result = score(predictions(params, true), hd, catalogue.get("pw3d-smplerx"), models)
+    rows = [1, 2, 4, 5, 7, 8, 12, 15, 16, 17, 18, 19, 20, 21]
+    expected = []
+    predicted = apply(reg.skeleton, body_set.mesh(params))
+    for i in range(N):
+        model = models.get("smpl", gender[i])
+        joints = model.J_regressor @ body_set.mesh(smpl[[i]])[0].astype(np.float64)
+        difference = (predicted[i, rows] - predicted[i, 0]) - (joints[rows] - joints[0])
+        expected.append(np.linalg.norm(difference, axis=1).mean() * 1000)
+    assert result.primary == pytest.approx(np.mean(expected), rel=1e-6)
+    assert {(m["part"], m["metric"]) for m in result.metrics} == {("body", "MPJPE"), ("body", "PA-MPJPE")}
+
+
+def test_the_14_joint_and_hand_regressors_name_the_right_places(
+    params: BodyParams, body_set: BodySet, reg: SmplxRegressors
+) -> None:
+    """Regressed hand points lie at the model's own finger joints and on its tips."""
+    mesh, joints = body_set.mesh(params), body_set.joints(params, "float64")
+    left, right = apply(reg.left_hand_joints, mesh), apply(reg.right_hand_joints, mesh)
+    own_left = [20, 37, 38, 39, 66, 25, 26, 27, 67, 28, 29, 30, 68, 34, 35, 36, 69, 31, 32, 33, 70]
+    own_right = [21, 52, 53, 54, 71, 40, 41, 42, 72, 43, 44, 45, 73, 49, 50, 51, 74, 46, 47, 48, 75]
+    assert np.linalg.norm(left - joints[:, own_left], axis=-1).max() < 0.03
+    assert np.linalg.norm(right - joints[:, own_right], axis=-1).max() < 0.03
+
+
+def test_gendered_shapes_become_neutral_ones_that_look_the_same(models: BodyModels, body_set: BodySet) -> None:
+    betas = np.random.default_rng(0).normal(0, 1, (4, 10))
+    gender = np.array(["male", "female", "neutral", "male"])
+    refit = true_bodies.neutral_shapes(betas, gender, models)
+    np.testing.assert_array_equal(refit[2], betas[2])
+    for i in (0, 1, 3):
+        own, neutral = models.get("smplx", str(gender[i])), models.get("smplx", "neutral")
+        target = own.v_template + own.shapedirs[..., :10] @ betas[i]
+        before = neutral.v_template + neutral.shapedirs[..., :10] @ betas[i]
+        after = neutral.v_template + neutral.shapedirs[..., :10] @ refit[i]
+        assert ((after - target) ** 2).sum() < ((before - target) ** 2).sum()
+        nearby = refit[i] + np.random.default_rng(i).normal(0, 0.05, 10)
+        other = neutral.v_template + neutral.shapedirs[..., :10] @ nearby
+        assert ((after - target) ** 2).sum() <= ((other - target) ** 2).sum()
+
+
+class TestOfficial:
+    """AGORA's own evaluation on four persons in two images, one of them missed, one not valid, one child."""
+
+    @pytest.fixture
+    def crowd(self, params: BodyParams, true: HumanData) -> HumanData:
+        x = np.array([-0.9, 0.9, -0.9, 0.9, 0, 0])
+        transl = params.transl * (0, 1, 1) + x[:, None] * (1, 0, 0)
+        return true.with_columns(
+            {
+                "image_path": ["a.jpg", "a.jpg", "b.jpg", "b.jpg", "c.jpg", "d.jpg"],
+                "smplx/transl": transl,
+                "meta/annot_valid": np.array([1, 1, 1, 0, 1, 1]),
+                "meta/kid": np.array([0, 0, 1, 0, 0, 0]),
+            }
+        )
+
+    def test_counts_and_normalised_errors(
+        self, params: BodyParams, crowd: HumanData, models: BodyModels, body_set: BodySet
+    ) -> None:
+        moved = params.with_(transl=np.asarray(crowd["smplx/transl"]))
+        rows = np.array([0, 2, 3, 4])  # row 1 is missed beside row 0; row 5 in an image without predictions
+        guess = predictions(turned_by_hand(moved[rows]), crowd, rows)
+        result = score(guess, crowd, catalogue.get("agora-official"), models)
+        assert result.notes == {"matched": 3, "missed": 2, "false_positives": 1, "not_counted": 1}
+        f1 = round(3 / (3 + (1 + 2) / 2), 2)
+        assert result.value("all", "F1") == f1
+        body, hands = result.value("body", "MVE"), result.value("left_hand", "MVE")
+        assert result.value("body", "NMVE") == round(body / f1, 1)
+        # three matched hands, and a zero for the person missed in an image with predictions
+        matched = result.errors[(result.errors.part == "left_hand") & (result.errors.metric == "MVE")].value
+        assert len(matched) == 3
+        assert hands == round(matched.sum() / 4, 1)
+        parts = [result.value(part, "MVE") for part in ("left_hand", "right_hand", "face")]
+        assert result.value("full_body", "MVE") == round(body + sum(parts) / 3, 1)
+        # the only child was found, beside one false positive
+        assert result.value("kid_all", "F1") == round(1 / 1.5, 2)
+        assert result.value("kid_full_body", "NMVE") == round(result.value("kid_full_body", "MVE") / f1, 1)
+
+    def test_without_the_quirk_missed_persons_do_not_lower_hand_errors(
+        self, params: BodyParams, crowd: HumanData, models: BodyModels, body_set: BodySet, reg: SmplxRegressors
+    ) -> None:
+        moved = params.with_(transl=np.asarray(crowd["smplx/transl"]))
+        rows = np.array([0, 2, 3, 4])
+        guess = predictions(turned_by_hand(moved[rows]), crowd, rows)
+        protocol = catalogue.get("agora-official[quirks=[]]")
+        lines, errors, _ = score_official(guess, crowd, protocol, body_set, reg, 8)
+        value = {(line["part"], line["metric"]): line["value"] for line in lines}
+        matched = errors[(errors.part == "left_hand") & (errors.metric == "MVE")].value
+        assert value["left_hand", "MVE"] == round(matched.mean(), 1)
+
+
+def turned_by_hand(params: BodyParams) -> BodyParams:
+    """The same people with other hands and slightly other bodies, at the same place."""
+    rng = np.random.default_rng(3)
+    return params.with_(
+        body_pose=params.body_pose + rng.normal(0, 0.1, params.body_pose.shape),
+        left_hand_pose=rng.normal(0, 0.3, (len(params), 15, 3)),
+    )
+
+
+def test_the_virtual_camera_reproduces_the_crop_projection() -> None:
+    """A point seen at a pixel of the 256 x 192 frame is seen at the matching pixel of the picture."""
+    from ehps.benchmark.models.outputs import CAMERA
+    from ehps.benchmark.training import crops
+
+    box = np.array([[30.0, 20.0, 90.0, 120.0]])
+    focal, centre = virtual_camera(box)
+    point = np.array([0.3, -0.7, 40.0])
+    in_crop = point[:2] / point[2] * 5000 + (96, 128)
+    in_picture = point[:2] / point[2] * focal[0] + centre[0]
+    np.testing.assert_allclose(
+        crops.transform(in_picture, crops.affine(box[0], (256, 192), SIZE[1])), in_crop, rtol=1e-6
+    )
+    assert pytest.approx(56.382, abs=1e-3) == CAMERA.depth

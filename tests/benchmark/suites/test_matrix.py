@@ -1,0 +1,260 @@
+"""Run folders, suites and results: what exists is not made again, what fails is kept with its reason."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Style, people, write_set
+
+from ehps.benchmark import results
+from ehps.benchmark.suites import evaluation, matrix
+from ehps.benchmark.suites.evaluation import evaluate, rescore, train_cell
+from ehps.benchmark.suites.matrix import Suite, load_suite, run_suite, status
+from ehps.benchmark.suites.runs import Run
+from ehps.benchmark.suites.specs import SetSpec, TrainConfig
+from ehps.body.bodies import BodySet
+from ehps.body.model_folder import BodyModels
+from ehps.errors import DataError, UsageError
+from ehps.humandata.core import HumanData
+
+CONFIG = TrainConfig(
+    model_args={"width": 32, "depth": 1, "heads": 2}, steps=2, batch_size=4, workers=0, log_every=1, lr=1e-3
+)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory, body_set: BodySet) -> dict[str, SetSpec]:
+    folder = tmp_path_factory.mktemp("sets")
+    rng = np.random.default_rng(0)
+    out = {}
+    for seed, name in enumerate(("one", "two", "test")):
+        path = write_set(folder, people(5, rng, Style()), body_set, seed=seed, name=name)
+        out[name] = SetSpec(path, folder, protocol="egobody-ego" if name == "test" else "")
+    return out
+
+
+@pytest.fixture
+def run(sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path) -> Run:
+    made = train_cell(tmp_path / "run", "one", sets["one"], CONFIG, models, progress=False)
+    evaluate(made.folder, "ego", sets["test"], models)
+    return made
+
+
+def test_a_run_folder_holds_all_that_was_promised(run: Run, sets: dict[str, SetSpec]) -> None:
+    config = json.loads((run.folder / "config.yaml").read_text())
+    assert config["steps"] == 2
+    manifest = run.manifest
+    assert manifest["train_set"] == "one"
+    assert manifest["seed"] == 2023
+    assert len(manifest["weights_sha256"]) == 64
+    assert manifest["training"]["data"]
+    cell = run.cells[0]
+    assert {m["n"] for m in cell["metrics"]} == {5}
+    assert cell["definition"]["name"] == "egobody-ego"
+    assert cell["printed"]["MPVPE (All)"] == next(
+        m["value"] for m in cell["metrics"] if (m["part"], m["metric"]) == ("all", "PVE")
+    )
+    errors = run.errors()
+    assert set(errors.columns) >= {"truth_row", "image_path", "sequence", "part", "metric", "value", "test_set"}
+    mine = errors[(errors.part == "all") & (errors.metric == "PVE")]
+    assert mine.value.mean() == pytest.approx(cell["printed"]["MPVPE (All)"])
+    assert sorted(mine.truth_row) == [0, 1, 2, 3, 4]
+    assert mine.sequence.tolist()[0] == "test/take0"
+
+
+def test_predictions_are_humandata_in_the_camera_of_each_box(run: Run, models: BodyModels, body_set: BodySet) -> None:
+    hd = HumanData.open(run.predictions("ego"))
+    assert hd.passport.body_model == "smplx"
+    assert hd.passport.flat_hand_mean is False
+    assert hd.passport.focal == "virtual"
+    assert hd["meta/truth_row"].tolist() == [0, 1, 2, 3, 4]
+    from ehps.benchmark.protocols.true_bodies import parameters
+
+    joints = body_set.joints(parameters(hd, np.arange(5)))
+    pixels = joints[..., :2] / joints[..., 2:] * hd["meta/focal_length"][:, None] + hd["meta/principal_point"][:, None]
+    box = hd["bbox_xywh"]
+    # an untrained person stands in the middle of the box and is about as tall
+    assert (np.abs(pixels[:, 0] - (box[:, :2] + box[:, 2:4] / 2)) < box[:, 2:4] / 2).all()
+    height = np.ptp(pixels[..., 1], axis=1)
+    assert ((height > 0.3 * box[:, 3]) & (height < 1.5 * box[:, 3])).all()
+
+
+def test_nothing_is_computed_twice(
+    run: Run, sets: dict[str, SetSpec], models: BodyModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*") if path.is_file()}
+    for name in ("train", "predict", "score"):
+        monkeypatch.setattr(evaluation, name, _never)
+    train_cell(run.folder, "one", sets["one"], replace(CONFIG, workers=3), models, progress=False)
+    result = evaluate(run.folder, "ego", sets["test"], models)
+    assert result.primary == run.cells[0]["printed"]["MPVPE (All)"]
+    assert len(result.errors) == len(run.errors())
+    kept = {path: path.stat().st_mtime_ns for path in before if path.name not in ("manifest.json", "config.yaml")}
+    assert all(before[path] == kept[path] for path in kept)
+
+
+def _never(*_: object, **__: object) -> None:
+    raise AssertionError("was computed again")
+
+
+def test_another_configuration_or_other_data_do_not_share_a_folder(
+    run: Run, sets: dict[str, SetSpec], models: BodyModels
+) -> None:
+    with pytest.raises(UsageError, match="steps is 2, not 3"):
+        train_cell(run.folder, "one", sets["one"], replace(CONFIG, steps=3), models)
+    with pytest.raises(UsageError, match="train_set is 'one', not 'two'"):
+        train_cell(run.folder, "two", sets["two"], CONFIG, models)
+
+
+def test_changed_test_data_are_predicted_again(
+    run: Run, sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path
+) -> None:
+    hd = HumanData.open(sets["test"].data)
+    changed = SetSpec(hd[:3].save(tmp_path / "fewer.h5"), sets["test"].images, protocol="egobody-ego")
+    result = evaluate(run.folder, "ego", changed, models)
+    assert {line["n"] for line in result.metrics} == {3}
+    assert len(run.cells) == 1
+
+
+def test_stored_predictions_are_scored_under_another_protocol_without_the_model(
+    run: Run, models: BodyModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(run.folder / "checkpoints")
+    result = rescore(run.folder, "ubody-intra[step=1]", models)
+    assert result.protocol.id == "ubody-intra[step=1]"
+    assert [c["protocol"] for c in run.cells] == ["egobody-ego", "ubody-intra[step=1]"]
+    frame = results.load(run.folder.parent)
+    assert set(frame["protocol"]) == {"egobody-ego", "ubody-intra[step=1]"}
+    with pytest.raises(UsageError, match=r"different protocols.*visibility: 'all' and 'inside-image'"):
+        results.table(frame)
+    with pytest.raises(UsageError, match="no predictions of 'other'"):
+        rescore(run.folder, "egobody-ego", models, test_set="other")
+
+
+def test_a_model_trained_elsewhere_can_be_tested(
+    run: Run, sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path
+) -> None:
+    result = evaluate(tmp_path / "new", "ego", sets["test"], models, checkpoint=run.checkpoint)
+    assert result.primary == run.cells[0]["printed"]["MPVPE (All)"]
+    assert results.load(tmp_path / "new")["model"].unique().tolist() == ["tiny"]
+
+
+@pytest.fixture
+def small_suite(sets: dict[str, SetSpec]) -> Suite:
+    broken = SetSpec(sets["two"].data, sets["two"].images / "nowhere")
+    return Suite(
+        train={"one": (sets["one"],), "both": (sets["one"], sets["two"]), "broken": (broken,)},
+        test={"ego": sets["test"], "shoes": replace(sets["test"], protocol="ehf")},
+        config=CONFIG,
+    )
+
+
+def test_a_suite_keeps_failures_and_goes_on(
+    small_suite: Suite, models: BodyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = run_suite(small_suite, tmp_path, body_models=models, progress=False)
+    state = table.set_index(["train_set", "test_set"])["state"].to_dict()
+    assert state == {
+        ("one", "ego"): "done",
+        ("both", "ego"): "done",
+        ("broken", "ego"): "failed",
+        ("one", "shoes"): "failed",
+        ("both", "shoes"): "failed",
+        ("broken", "shoes"): "failed",
+    }
+    reasons = table.set_index(["train_set", "test_set"])["reason"]
+    assert "no such image" in reasons["broken", "ego"]
+    assert "vertices3d_path" in reasons["one", "shoes"]
+    assert np.isfinite(table.set_index(["train_set", "test_set"])["value"]["one", "ego"])
+    frame = results.load(tmp_path)
+    assert list(frame.columns[:8]) == list(results.COLUMNS)
+    assert set(frame["train_set"]) == {"one", "both"}
+    assert results.table(frame).shape == (2, 1)
+    assert set(results.load_errors(tmp_path)["train_set"]) == {"one", "both"}
+    # again: only what failed is tried
+    trained = []
+    real = evaluation.train
+    monkeypatch.setattr(evaluation, "train", lambda *a, **k: trained.append(a) or real(*a, **k))
+    again = run_suite(small_suite, tmp_path, body_models=models, progress=False)
+    assert len(trained) == 1
+    pd.testing.assert_frame_equal(again, table)
+
+
+def test_a_repaired_cell_is_made_and_its_failure_forgotten(
+    sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path
+) -> None:
+    images = tmp_path / "images"
+    broken = SetSpec(sets["two"].data, images)
+    small = Suite(train={"two": (broken,)}, test={"ego": sets["test"]}, config=CONFIG)
+    assert run_suite(small, tmp_path / "out", body_models=models, progress=False)["state"].tolist() == ["failed"]
+    images.symlink_to(sets["two"].images)
+    assert run_suite(small, tmp_path / "out", body_models=models, progress=False)["state"].tolist() == ["done"]
+    assert Run(tmp_path / "out/two/tiny").failures == {}
+
+
+def test_programming_errors_keep_their_traceback(
+    sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matrix, "evaluate", lambda *a, **k: 1 / 0)
+    small = Suite(train={"one": (sets["one"],)}, test={"ego": sets["test"]}, config=CONFIG)
+    table = run_suite(small, tmp_path, body_models=models, progress=False)
+    assert table["reason"][0] == "ZeroDivisionError: division by zero"
+    assert "Traceback" in Run(tmp_path / "one/tiny").failures["test_ego"]["traceback"]
+
+
+def test_a_suite_file_is_read_relative_to_itself(tmp_path: Path) -> None:
+    path = tmp_path / "suite.yaml"
+    path.write_text(
+        "model: tiny\nsteps: 5\ntrain:\n  a: {data: a.h5, images: raw}\n  ab: [a.h5, b.h5]\n"
+        "test:\n  ehf: {data: ehf.h5, images: raw/ehf, protocol: ehf}\n"
+    )
+    loaded = load_suite(path)
+    assert loaded.train["a"] == (SetSpec(tmp_path / "a.h5", tmp_path / "raw"),)
+    assert [s.data.name for s in loaded.train["ab"]] == ["a.h5", "b.h5"]
+    assert loaded.config.steps == 5
+    assert Suite.from_dict(loaded.to_dict()).to_dict() == loaded.to_dict()
+    for bad, message in (
+        ("stepz: 5\n", "stepz"),
+        ("- a\n", "not a suite"),
+        ("train: {a: a.h5}\n", "no test set"),
+        ("train: {a: a.h5}\ntest: {e: e.h5}\n", "no protocol"),
+        ("train: {a: a.h5}\ntest: {e: {data: e.h5, protocol: never}}\n", "no protocol 'never'"),
+        ("train: {a/b: a.h5}\ntest: {e: {data: e.h5, protocol: ehf}}\n", "a/b"),
+        ("train: {a: {data: a.h5, imges: x}}\ntest: {e: e.h5}\n", "imges"),
+        ("a: [\n", "not YAML"),
+    ):
+        path.write_text(bad)
+        with pytest.raises(UsageError, match=message):
+            load_suite(path)
+    with pytest.raises(UsageError, match="no such suite"):
+        load_suite(tmp_path / "none.yaml")
+    with pytest.raises(DataError, match="holds no suite"):
+        status(tmp_path)
+
+
+def rows(train_set: str, values: dict[str, float], model: str = "tiny") -> pd.DataFrame:
+    parts = {name: results.PRIMARY[name.partition("[")[0]] for name in values}
+    return pd.DataFrame(
+        [
+            {
+                "train_set": train_set, "test_set": name, "model": model, "protocol": name,
+                "part": parts[name][0], "metric": parts[name][1], "value": value, "n": 3,
+            }
+            for name, value in values.items()
+        ]
+    )  # fmt: skip
+
+
+def test_mpe_is_the_plain_average_of_the_five_primary_errors() -> None:
+    five = dict(zip(results.PRIMARY, (100.0, 60.0, 80.0, 90.0, 70.0), strict=True))
+    frame = pd.concat([rows("a", five), rows("b", {**five, "ehf": 20.0}), rows("c", {"ehf": 1.0})])
+    table = results.mpe(frame).set_index("train_set")
+    assert table["MPE"].to_dict() == pytest.approx({"a": 80.0, "b": 70.0, "c": float("nan")}, nan_ok=True)
+    assert table["rank"].loc[["a", "b"]].tolist() == [2, 1]
+    mixed = pd.concat([rows("a", five), rows("b", {"ubody-intra[step=1]": 3.0})])
+    with pytest.raises(UsageError, match="different protocols"):
+        results.mpe(mixed)

@@ -1,0 +1,31 @@
+"""The point of the benchmark, in small: the training set that resembles the test set gives the lower error."""
+
+from pathlib import Path
+
+import numpy as np
+from conftest import Style, people, write_set
+
+from ehps.benchmark import results
+from ehps.benchmark.suites.matrix import Suite, run_suite
+from ehps.benchmark.suites.specs import SetSpec, TrainConfig
+from ehps.body.bodies import BodySet
+from ehps.body.model_folder import BodyModels
+
+STYLES = {"near": Style(turn=0.0), "far": Style(turn=2.0)}  # 115 degrees apart
+
+
+def test_the_nearer_training_set_gives_the_lower_error(body_set: BodySet, models: BodyModels, tmp_path: Path) -> None:
+    def made(name: str, n: int, seed: int, style: Style) -> SetSpec:
+        path = write_set(tmp_path, people(n, np.random.default_rng(seed), style), body_set, seed=seed, name=name)
+        return SetSpec(path, tmp_path, protocol="egobody-ego" if name == "test" else "")
+
+    train = {name: (made(name, 64, seed, style),) for seed, (name, style) in enumerate(STYLES.items())}
+    train["untrained"] = train["near"]
+    test = {"test": made("test", 16, 9, Style(turn=0.0))}
+    config = TrainConfig(steps=40, batch_size=16, lr=1e-3, warmup=5, workers=0, log_every=40)
+    untrained = Suite({"untrained": train.pop("untrained")}, test, TrainConfig(steps=1, lr=0, lr_min=0, workers=0))
+    run_suite(untrained, tmp_path / "runs", body_models=models, progress=False)
+    run_suite(Suite(train, test, config), tmp_path / "runs", body_models=models, progress=False)
+    pve = results.table(results.load(tmp_path / "runs")).droplevel("model")["test"]
+    assert pve["near"] < 0.7 * pve["far"]
+    assert pve["near"] < 0.9 * pve["untrained"] < pve["far"]

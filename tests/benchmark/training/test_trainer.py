@@ -1,0 +1,269 @@
+"""Training: the model, the losses, what a step sees, resuming, checkpoints."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Style, people, write_set
+
+from ehps.benchmark import models
+from ehps.benchmark.models import CAMERA, Prediction
+from ehps.benchmark.suites.specs import SetSpec, TrainConfig
+from ehps.benchmark.training import checkpoints
+from ehps.benchmark.training import trainer as training
+from ehps.benchmark.training.loss_terms import LossWeights, losses
+from ehps.benchmark.training.samples import HumanDataset, View, collate
+from ehps.benchmark.training.sampling import StepSampler, epoch_order
+from ehps.benchmark.training.smplx_joints import Skeleton
+from ehps.benchmark.training.targets import make
+from ehps.body.bodies import BodySet
+from ehps.body.model_folder import BodyModels
+from ehps.errors import DataError, UsageError
+
+SMALL = {"width": 32, "depth": 1, "heads": 2}
+CONFIG = TrainConfig(
+    model_args=SMALL, steps=6, batch_size=4, lr=1e-3, workers=0, log_every=1, checkpoint_every=3, warmup=2
+)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory, body_set: BodySet) -> SetSpec:
+    folder = tmp_path_factory.mktemp("train")
+    path = write_set(folder, people(10, np.random.default_rng(1), Style()), body_set, name="few")
+    return SetSpec(path, folder)
+
+
+def test_tiny_returns_proper_bodies_in_front_of_the_camera() -> None:
+    torch.manual_seed(0)
+    net = models.build("tiny")
+    out = net(torch.rand(3, 3, *net.input_size))
+    assert isinstance(out, Prediction)
+    for name, shape in (("global_orient", (3, 3, 3)), ("body_pose", (3, 21, 3, 3)), ("left_hand_pose", (3, 15, 3, 3))):
+        R = getattr(out, name)
+        assert R.shape == shape
+        torch.testing.assert_close(R @ R.mT, torch.eye(3).expand_as(R), atol=1e-5, rtol=0)
+    stored = out.axis_angle()
+    assert stored["body_pose"].shape == (3, 21, 3)
+    assert (out.cam_trans[:, 2] > 30).all()
+    # starts at upright people: half a turn about x
+    torch.testing.assert_close(
+        stored["global_orient"].abs(), torch.tensor([[np.pi, 0, 0]] * 3).float(), atol=0.6, rtol=0
+    )
+
+
+def test_unknown_models_and_arguments_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"there are: .*tiny"):
+        models.build("huge")
+    with pytest.raises(UsageError, match="depht"):
+        models.build("tiny", depht=3)
+
+
+def test_the_loss_of_the_truth_is_zero_and_each_term_sees_its_own_error(few: SetSpec, models_: BodyModels) -> None:
+    data = HumanDataset(few.data, few.images, View((128, 96)), models=models_)
+    skeleton = Skeleton(models_)
+    truth = make(collate([data[i] for i in range(4)])["target"], skeleton)
+
+    def perfect() -> Prediction:
+        R = truth.rotations
+        joints = skeleton(
+            {
+                "global_orient": R[:, 0],
+                "body_pose": R[:, 1:22],
+                "left_hand_pose": R[:, 22:37],
+                "right_hand_pose": R[:, 37:52],
+                "jaw_pose": R[:, 52],
+                "betas": truth.betas,
+                "expression": truth.expression,
+            }
+        )
+        return Prediction(
+            R[:, 0], R[:, 1:22], R[:, 22:37], R[:, 37:52], R[:, 52], truth.betas, truth.expression,
+            _translation(joints, truth.points),
+        )  # fmt: skip
+
+    terms = losses(perfect(), truth, skeleton, LossWeights())
+    assert all(value < 2e-3 for name, value in terms.items() if name != "projection"), terms
+    assert terms["projection"] < 0.1  # another camera: perspective differs by a pixel or so
+    out = perfect()
+    out.betas = out.betas + 0.5
+    changed = losses(out, truth, skeleton, LossWeights(shape=3))
+    assert changed["shape"] == pytest.approx(1.5, abs=1e-4)
+    assert changed["pose"] < 2e-3
+    out = perfect()
+    out.cam_trans = out.cam_trans + torch.tensor([0.5, 0, 0])
+    assert losses(out, truth, skeleton, LossWeights())["projection"] > 1
+    axis_angle = losses(perfect(), truth, skeleton, LossWeights(rotation_form="axis-angle"))
+    assert axis_angle["pose"] < 2e-3
+    with pytest.raises(UsageError, match="euler"):
+        losses(perfect(), truth, skeleton, LossWeights(rotation_form="euler"))
+
+
+def _translation(joints: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Least-squares place of the joints in the virtual camera, given their pixels."""
+    out = []
+    for j, p in zip(joints[:, :22].double(), points[:, :22].double(), strict=True):
+        uv = (p - torch.tensor([96.0, 128.0])) / CAMERA.focal  # uv (z + tz) = xy + txy
+        zero, one = torch.zeros(22), torch.ones(22)
+        A = torch.cat([torch.stack([one, zero, -uv[:, 0]], 1), torch.stack([zero, one, -uv[:, 1]], 1)]).double()
+        b = torch.cat([uv[:, 0] * j[:, 2] - j[:, 0], uv[:, 1] * j[:, 2] - j[:, 1]])
+        out.append(torch.linalg.lstsq(A, b[:, None]).solution[:, 0].float())
+    return torch.stack(out)
+
+
+@pytest.fixture(scope="module")
+def models_(models: BodyModels) -> BodyModels:
+    return models
+
+
+def test_every_row_is_seen_once_an_epoch_and_balance_repeats_small_sets() -> None:
+    batches = list(StepSampler([7, 5], 4, 6, seed=1))
+    rows = [row for batch in batches for row, _ in batch]
+    assert sorted(rows[:12]) == list(range(12))
+    assert [draw for batch in batches for _, draw in batch] == [0] * 12 + [1] * 12
+    order = epoch_order([90, 10], "balance", 0, 0)
+    assert (order < 90).sum() == 50
+    assert np.unique(order[order < 90]).size == 50
+    assert np.bincount(order[order >= 90] - 90).tolist() == [5] * 10
+    assert sorted(order[order < 90]) != sorted(epoch_order([90, 10], "balance", 0, 1)[:50])
+    with pytest.raises(UsageError, match="weird"):
+        epoch_order([1], "weird", 0, 0)
+
+
+def test_processes_share_the_batches_of_a_step() -> None:
+    alone = [row for batch in StepSampler([40], 8, 3, seed=2) for row, _ in batch]
+    first = [row for batch in StepSampler([40], 4, 3, seed=2, process=0, processes=2) for row, _ in batch]
+    second = [row for batch in StepSampler([40], 4, 3, seed=2, process=1, processes=2) for row, _ in batch]
+    assert sorted(first + second) == sorted(alone)
+
+
+def test_the_rate_rises_then_follows_a_cosine() -> None:
+    config = TrainConfig(lr=1.0, lr_min=0.1, warmup=4)
+    rates = [training.learning_rate(config, step, 104) for step in range(104)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert rates[54] == pytest.approx(0.55, abs=1e-6)
+    assert rates[-1] == pytest.approx(0.1, abs=1e-3)
+    assert training.total_steps(TrainConfig(epochs=2, batch_size=10), [25, 20]) == 9
+
+
+def test_a_resumed_run_ends_in_the_same_weights(few: SetSpec, models_: BodyModels, tmp_path: Path) -> None:
+    whole = training.train(CONFIG, [few], tmp_path / "whole", models_, progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+
+        def stop(path: Path, content: dict) -> Path:  # killed right after its first checkpoint
+            save(path, content)
+            raise KeyboardInterrupt
+
+        save = checkpoints.save
+        patch.setattr(checkpoints, "save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(CONFIG, [few], tmp_path / "parts", models_, progress=False)
+    assert checkpoints.load(tmp_path / "parts/checkpoints/last.pt")["step"] == 3
+    parts = training.train(CONFIG, [few], tmp_path / "parts", models_, progress=False)
+    a, b = checkpoints.load(whole), checkpoints.load(parts)
+    assert a["weights_sha256"] == b["weights_sha256"]
+    assert not (tmp_path / "parts/checkpoints/last.pt").exists()
+    logs = [
+        [json.loads(line) for line in (tmp_path / name / "train.jsonl").read_text().splitlines()]
+        for name in ("whole", "parts")
+    ]
+    assert [line["step"] for line in logs[1]] == [1, 2, 3, 4, 5, 6]
+    assert [line["loss"] for line in logs[0]] == [line["loss"] for line in logs[1]]
+
+
+def test_workers_do_not_change_the_result_but_the_seed_does(few: SetSpec, models_: BodyModels, tmp_path: Path) -> None:
+    short = replace(CONFIG, steps=2)
+    hashes = [
+        checkpoints.load(training.train(c, [few], tmp_path / str(i), models_, progress=False))["weights_sha256"]
+        for i, c in enumerate([short, replace(short, workers=2), replace(short, seed=1)])
+    ]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_training_lowers_the_loss(few: SetSpec, models_: BodyModels, tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=40, augment=False, log_every=5, lr=3e-3)
+    training.train(config, [few], tmp_path, models_, progress=False)
+    values = [json.loads(line)["loss"] for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    assert values[-1] < 0.7 * values[0]
+
+
+def test_a_loss_that_is_no_number_stops_the_run(few: SetSpec, models_: BodyModels, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the loss is nan"):
+        training.train(replace(CONFIG, lr=1e30, warmup=0), [few], tmp_path, models_, progress=False)
+
+
+def test_checkpoints_hold_no_code_and_fit_only_their_model(few: SetSpec, models_: BodyModels, tmp_path: Path) -> None:
+    path = training.train(replace(CONFIG, steps=1), [few], tmp_path, models_, progress=False)
+    net, content = checkpoints.load_model(path)
+    assert checkpoints.weights_hash(net.state_dict()) == content["weights_sha256"]
+    other = models.build("tiny", **{**SMALL, "depth": 2})
+    with pytest.raises(DataError, match=r"12 missing \(blocks\.1"):
+        checkpoints.put(other, content["state"], path)
+    wider = models.build("tiny", **{**SMALL, "width": 64})
+    with pytest.raises(DataError, match="of another shape"):
+        checkpoints.put(wider, content["state"], path)
+    started = training.train(
+        replace(CONFIG, steps=1, lr=0.0, lr_min=0.0, init=str(path)), [few], tmp_path / "next", models_, progress=False
+    )
+    assert checkpoints.load(started)["weights_sha256"] == content["weights_sha256"]
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(DataError, match="not a readable checkpoint"):
+        checkpoints.load(path)
+    with pytest.raises(DataError, match="no such checkpoint"):
+        checkpoints.load(tmp_path / "none.pt")
+
+
+class _Evil:
+    def __reduce__(self) -> tuple:
+        return (print, ("executed",))
+
+
+def test_a_checkpoint_with_code_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"format": 1, "model": {}, "state": _Evil()}, tmp_path / "evil.pt", pickle_module=pickle)
+    with pytest.raises(DataError, match="not a readable checkpoint"):
+        checkpoints.load(tmp_path / "evil.pt")
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_unknown_settings_are_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="learning_rate"):
+        TrainConfig.from_dict({"learning_rate": 1})
+    config = TrainConfig(loss=LossWeights(shape=2), model_args=SMALL)
+    assert TrainConfig.from_dict(config.to_dict()) == config
+
+
+LAUNCHED = """
+import sys
+from pathlib import Path
+from ehps.benchmark.suites.specs import SetSpec, TrainConfig
+from ehps.benchmark.training.trainer import train
+from ehps.body.model_folder import BodyModels
+data, images, models, out = map(Path, sys.argv[1:])
+config = TrainConfig(model_args={"width": 32, "depth": 1, "heads": 2}, steps=2, batch_size=2, workers=0, lr=1e-3)
+train(config, [SetSpec(data, images)], out, BodyModels(models), progress=False)
+"""
+
+
+def test_two_processes_train_like_one_with_twice_the_batch(few: SetSpec, models_: BodyModels, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(LAUNCHED)
+    arguments = [str(few.data), str(few.images), str(models_.folder), str(tmp_path / "two")]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, str(script), *arguments], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    config = TrainConfig(model_args=SMALL, steps=2, batch_size=4, workers=0, lr=1e-3)
+    alone = training.train(config, [few], tmp_path / "one", models_, progress=False)
+    a = checkpoints.load(alone)["state"]
+    b = checkpoints.load(tmp_path / "two/checkpoints/final.pt")["state"]
+    torch.manual_seed(config.seed)
+    start = models.build("tiny", **SMALL).state_dict()
+    moved = sum(float((a[name] - start[name]).abs().sum()) for name in a)
+    apart = sum(float((a[name] - b[name]).abs().sum()) for name in a)
+    assert 0 < apart < 0.02 * moved  # Adam turns rounding into steps where gradients are zero

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ehps.converters.base import Instances
+from ehps.converters.datasets.gta_human2 import GTAHuman2
+from ehps.converters.pipeline import convert
+from ehps.converters.pipeline.report import Report
+from ehps.errors import BodyModelError, DataError
+from ehps.humandata import HumanData
+from ehps.humandata.keypoints import names, part_indices
+from tests.raw import faults
+from tests.raw.checks import assert_joints_are_the_truth, nearest, truncate
+from tests.raw.gta_human2 import VIEW, A, B, C, Scenes, as_authors_have_it, person_path, rewrite, write_fixture
+
+Pair = tuple[HumanData, Report]
+
+
+def run(root: Path, out: Path, models: Path | None, dataset: Any = "gta_human2", **options: Any) -> Report:
+    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Scenes:
+    """Read-only."""
+    return write_fixture(tmp_path_factory.mktemp("raw") / "gta", body_models, np.random.default_rng(5))
+
+
+@pytest.fixture(scope="module")
+def converted(tree: Scenes, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
+    out = tmp_path_factory.mktemp("out") / "train.h5"
+    report = run(tree.root, out, body_models)
+    return HumanData.open(out), report
+
+
+@pytest.fixture
+def own(tree: Scenes, tmp_path: Path) -> Path:
+    """A copy of the tree that a test may damage."""
+    return Path(shutil.copytree(tree.root, tmp_path / "gta"))
+
+
+def spoken(report: Report) -> str:
+    return " ".join(report.problems)
+
+
+# -- people -------------------------------------------------------------------------------------------------
+
+
+def test_joints_are_those_of_the_fits_in_the_games_camera(tree: Scenes, converted: Pair, body_models: Path) -> None:
+    hd, report = converted
+    assert_joints_are_the_truth(hd, tree.truth, body_models)
+    assert nearest(hd, tree.truth) == list(range(7))
+    assert report.problems == []
+    np.testing.assert_allclose(hd["meta/focal_length"], 1158.0337, rtol=1e-6)
+    assert (hd["meta/principal_point"] == [960, 540]).all()
+    assert set(zip(hd["meta/height"].tolist(), hd["meta/width"].tolist(), strict=True)) == {(1080, 1920)}
+
+
+def test_rows_go_person_by_person_through_the_frames_of_a_scene(tree: Scenes, converted: Pair) -> None:
+    hd, _ = converted
+    assert hd["image_path"].tolist() == tree.truth.image_path
+    assert hd["meta/track_id"].tolist() == [f"{A}_100001"] * 3 + [f"{A}_100002"] * 3 + [f"{B}_154131"]
+    assert hd["meta/frame_id"].tolist() == [0, 1, 2, 0, 1, 2, 0]
+    np.testing.assert_allclose(hd["smplx/betas"], tree.betas, rtol=1e-6)
+    assert hd["meta/gender"].tolist() == ["neutral"] * 7
+    assert hd["meta/is_male"].tolist() == [True] * 6 + [False]
+    assert set(hd["meta/weather"].tolist()) == {"CLEAR"}
+
+
+def test_hands_are_the_sum_of_24_components_without_the_mean(tree: Scenes, converted: Pair, body_models: Path) -> None:
+    hd, _ = converted
+    with np.load(body_models / "smplx/SMPLX_NEUTRAL.npz") as model:
+        for side in ("left", "right"):
+            expected = tree.coefficients[side] @ model[f"hands_components{side[0]}"][:24]
+            np.testing.assert_allclose(hd[f"smplx/{side}_hand_pose"].reshape(7, 45), expected, atol=1e-5)
+    assert hd.passport.flat_hand_mean is True
+    assert hd.misc["flat_hand_mean"] is True
+
+
+def test_parts_that_were_not_fitted_are_zeros(converted: Pair) -> None:
+    hd, _ = converted
+    for name in ("jaw_pose", "leye_pose", "reye_pose", "expression"):
+        assert not hd[f"smplx/{name}"].any()
+    assert not hd["meta/face_valid"].any()
+
+
+def test_of_69_numbers_of_body_pose_the_first_63_are_taken(converted: Pair) -> None:
+    hd, report = converted
+    assert hd["smplx/body_pose"].shape == (7, 21, 3)
+    assert report.notes == ["body poses of 69 numbers: the first 63 are taken"]
+
+
+def test_points_of_the_game_lie_on_the_projected_joints(tree: Scenes, converted: Pair) -> None:
+    hd, report = converted
+    assert hd.keypoint_names["keypoints2d_original"] == names("gta")
+    with np.load(person_path(tree.root, A, "100002")) as file:
+        np.testing.assert_allclose(hd["keypoints2d_original"][3:6], file["keypoints_2d"], rtol=1e-6)
+    ours = hd.keypoints("keypoints2d_smplx", names("gta"))
+    both = ours[..., 2] > 0
+    assert both.sum(axis=1).tolist() == [50] * 7
+    np.testing.assert_allclose(ours[both][:, :2], hd["keypoints2d_original"][both][:, :2], atol=0.1)
+    assert report.certificate["reprojection_hands_px"]["max"] < 0.1
+
+
+def test_boxes_are_the_datasets_with_margin_cut_to_the_picture(tree: Scenes, converted: Pair) -> None:
+    hd, _ = converted
+    box = hd["bbox_xywh"].astype(float)
+    for row, (scene, person, frame) in enumerate([(A, "100001", 1), (A, "100002", 1)]):
+        with np.load(person_path(tree.root, scene, person)) as file:
+            x, y, w, h = file["bbox_xywh"][frame]
+        low = np.maximum([x - 0.1 * w, y - 0.1 * h], 0)
+        high = np.minimum([x + 1.1 * w, y + 1.1 * h], [1920, 1080])
+        np.testing.assert_allclose(box[3 * row + 1], [*low, *(high - low), 1], atol=1e-2)
+    assert (box[:3, 0] == 0).all()
+    assert (box[:, 4] == 1).all()
+
+
+def test_part_boxes_hold_the_parts_points_and_hidden_parts_have_none(tree: Scenes, converted: Pair) -> None:
+    hd, _ = converted
+    own = hd["keypoints2d_original"].astype(float)
+    hidden = np.array([1, 1, 1, 0, 0, 0, 0], bool)
+    for name, part in (("lhand", "left_hand"), ("rhand", "right_hand")):
+        points = own[:, part_indices(names("gta"), part), :2]
+        low = np.clip(points.min(1), 0, [VIEW.width, VIEW.height])
+        high = np.clip(points.max(1), 0, [VIEW.width, VIEW.height])
+        expected = np.column_stack([low, high - low, np.ones(7)])
+        if name == "lhand":
+            expected[hidden] = 0
+        np.testing.assert_allclose(hd[f"{name}_bbox_xywh"], expected, atol=1e-2)
+    assert (hd["face_bbox_xywh"][:, 4] == 1).all()
+    face = hd.keypoints("keypoints2d_smplx", ["nose", "left_eye", "right_eye"])[..., :2]
+    x, y, w, h = hd["face_bbox_xywh"][:, :4].T[:, :, None]
+    assert ((face[..., 0] >= x - 1) & (face[..., 0] <= x + w + 1)).all()
+    assert ((face[..., 1] >= y - 1) & (face[..., 1] <= y + h + 1)).all()
+    np.testing.assert_allclose(hd["meta/occluded"], np.where(hidden, 0.04, 0), atol=1e-6)
+
+
+def test_facts_of_the_file(tree: Scenes, converted: Pair) -> None:
+    hd, report = converted
+    expected = {"smplx_source": "smplifyx", "bbox_source": "provided_by_dataset", "cam_param_type": "perspective",
+                "image_shape": [1080, 1920]}  # fmt: skip
+    assert {key: hd.misc[key] for key in expected} == expected
+    passport = hd.passport
+    assert (passport.dataset, passport.split, passport.body_model) == ("gta_human2", "train", "smplx")
+    assert (passport.gender, passport.num_betas, passport.focal) == ("neutral", 10, "image")
+    assert hd.validate() == []
+    assert (report.found, report.written, report.published) == (13, 7, 1_802_200)
+    assert {reason: len(rows) for reason, rows in report.dropped.items()} == tree.dropped
+
+
+def test_the_authors_layout_gives_the_same_people(
+    own: Path, converted: Pair, tmp_path: Path, body_models: Path
+) -> None:
+    as_authors_have_it(own)
+    run(own, tmp_path / "x.h5", body_models)
+    hd, theirs = converted[0], HumanData.open(tmp_path / "x.h5")
+    assert theirs["image_path"].tolist() == [
+        p.replace("images/", "images_multiple/") for p in hd["image_path"].tolist()
+    ]
+    assert theirs["meta/track_id"].tolist() == hd["meta/track_id"].tolist()
+    np.testing.assert_allclose(theirs["keypoints3d_smplx"], hd["keypoints3d_smplx"], atol=1e-6)
+
+
+# -- without everything, and bad input ------------------------------------------------------------------------
+
+
+def test_without_body_models_all_but_hands_and_joints_is_there(tree: Scenes, tmp_path: Path) -> None:
+    report = run(tree.root, tmp_path / "x.h5", None)
+    hd = HumanData.open(tmp_path / "x.h5")
+    assert "PCA" in report.absent["smplx/left_hand_pose"]
+    assert "smplx/left_hand_pose" not in hd.columns
+    np.testing.assert_allclose(hd["smplx/betas"], tree.betas, rtol=1e-6)
+    assert (hd["bbox_xywh"][:, 4] == 1).all()
+
+
+def test_a_folder_without_the_neutral_model_is_an_error_that_names_it(
+    tree: Scenes, tmp_path: Path, body_models: Path
+) -> None:
+    (tmp_path / "smplx").mkdir()
+    (tmp_path / "smplx/SMPLX_MALE.npz").symlink_to(body_models / "smplx/SMPLX_MALE.npz")
+    with pytest.raises(BodyModelError, match=r"(?i)neutral"):
+        run(tree.root, tmp_path / "x.h5", tmp_path)
+
+
+def test_a_wrong_folder_is_named_with_what_is_missing(tree: Scenes, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"annotations/seq_\*"):
+        run(tmp_path, tmp_path / "x.h5", None)
+    with pytest.raises(DataError, match="give that folder"):
+        run(tree.root / "images", tmp_path / "x.h5", None)
+
+
+def test_a_truncated_file_is_named(own: Path, tmp_path: Path) -> None:
+    truncate(person_path(own, A, "100002"))
+    with pytest.raises(DataError, match="100002"):
+        run(own, tmp_path / "x.h5", None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"transl": None}, "has no transl"),
+        ({"occ": None}, "has no occ"),
+        ({"betas": np.zeros((2, 10))}, "betas has 2 frames"),
+        ({"body_pose": np.zeros((3, 66))}, "body_pose has 66 numbers"),
+        ({"left_hand_pose": np.zeros((3, 45))}, "left_hand_pose has 45 numbers"),
+    ],
+)
+def test_a_member_of_another_kind_is_named(own: Path, tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    rewrite(person_path(own, A, "100001"), **changes)
+    with pytest.raises(DataError, match=words):
+        run(own, tmp_path / "x.h5", None)
+
+
+def test_scenes_without_annotation_and_boxes_outside_give_no_rows(own: Path, tmp_path: Path, body_models: Path) -> None:
+    shutil.rmtree(own / "annotations" / C)
+    rewrite(person_path(own, A, "100002"), bbox_xywh=np.array([[2000, 10, 50, 90.5]] * 3))
+    report = run(own, tmp_path / "x.h5", body_models)
+    assert report.written == 4
+    assert len(report.dropped["body box empty or outside the image"]) == 3
+    assert "person whose fit is not finite" not in report.dropped
+
+
+def test_strict_images_makes_a_missing_image_an_error(tree: Scenes, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"{B}/00000001"):
+        run(tree.root, tmp_path / "x.h5", None, strict_images=True)
+
+
+# -- planted faults ---------------------------------------------------------------------------------------------
+
+
+def hands_as_rotations(rows: Instances) -> None:
+    body = faults.body_of(rows)
+    assert body.left_hand_pose is not None
+    assert body.right_hand_pose is not None
+    padded = {
+        f"{side}_hand_pose": np.pad(pose, ((0, 0), (0, 21))).reshape(-1, 15, 3)
+        for side, pose in (("left", body.left_hand_pose), ("right", body.right_hand_pose))
+    }
+    rows.body = body.with_(**padded)
+
+
+def horizontal_view(rows: Instances) -> None:
+    assert rows.camera is not None
+    rows.camera.focal = rows.camera.focal * 1920 / 1080
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (faults.sides_swapped, "2D points"),
+        (faults.neighbours, "2D points"),
+        (faults.y_up, "2D points"),
+        (horizontal_view, "2D points"),
+    ],
+)
+def test_the_certificate_exposes(
+    tree: Scenes, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
+) -> None:
+    assert words in spoken(run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(GTAHuman2, fault)))
+
+
+def test_millimetres_are_refused(tree: Scenes, tmp_path: Path, body_models: Path) -> None:
+    with pytest.raises(DataError, match="not metres"):
+        run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(GTAHuman2, faults.millimetres))
+
+
+@pytest.mark.parametrize("fault", [faults.hands_relative, hands_as_rotations])
+def test_joints_tell_hands_that_were_read_wrong(
+    tree: Scenes, tmp_path: Path, body_models: Path, fault: faults.Fault
+) -> None:
+    report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(GTAHuman2, fault))
+    assert report.certificate["reprojection_hands_px"]["p50"] > 1

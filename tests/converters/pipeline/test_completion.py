@@ -1,0 +1,361 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_dataset import CARD, CENTRE, FOCAL, HEIGHT, WIDTH, Hall
+from scipy.spatial.transform import Rotation
+
+from ehps.body.bodies import BodySet
+from ehps.body.params import BodyParams, smpl_params, smplx_params
+from ehps.converters.base import Camera, Instances, Keypoints, Rigid, Unit
+from ehps.converters.bodies import Bodies
+from ehps.converters.pipeline import completion
+from ehps.converters.pipeline.completion import Completed, Context, complete
+from ehps.converters.readers.images import ImageIndex
+from ehps.errors import BodyModelError, DataError
+from ehps.humandata import HumanData
+from ehps.humandata.keypoints import names
+
+
+def read(hall: Path, **options: str) -> Instances:
+    return Hall(hall, "train", options).read(Unit("walk_0", hall / "sequences/walk_0.npz"))
+
+
+@cache
+def folded(models: Path) -> Bodies:
+    return Bodies(models)
+
+
+def done(rows: Instances, hall: Path, models: Path | None, **context: Any) -> Completed:
+    bodies = None if models is None else folded(models)
+    return complete(rows, Context(CARD, "train", bodies, **context), ImageIndex(hall))
+
+
+def data_of(completed: Completed) -> HumanData:
+    assert completed.data is not None
+    return completed.data
+
+
+# -- geometry ---------------------------------------------------------------------------------------------
+
+
+def test_joints_of_the_stored_parameters_are_the_world_joints_moved(
+    hall: Path, body_models: Path, body_set: BodySet
+) -> None:
+    hd = data_of(done(read(hall), hall, body_models))
+    stored = smplx_params(
+        gender=hd["meta/gender"].tolist(),
+        **{name.split("/")[1]: hd[name] for name in hd.columns if name.startswith("smplx/")},
+    )
+    again = body_set.joints(stored)
+    raw = np.load(hall / "sequences/walk_0.npz")
+    np.testing.assert_allclose(again[:, :127], raw["points3d"][..., :3], atol=2e-5)
+    np.testing.assert_allclose(hd["keypoints3d_smplx"][..., :3], again, atol=2e-5)
+    np.testing.assert_allclose(hd["keypoints2d_smplx"][:, :127, :2], raw["points2d"][..., :2], atol=0.01)
+    assert hd.keypoint_names["keypoints2d_smplx"] == names("smplx")
+    assert hd.keypoint_names["keypoints2d_original"] == names("smplx_127")
+
+
+def test_two_routes_to_the_camera_agree(hall: Path, body_models: Path) -> None:
+    hd = data_of(done(read(hall), hall, body_models))
+    assert hd["certificate/two_routes_m"].max() < 1e-5
+
+
+def test_distorted_images_get_distorted_points(hall: Path, body_models: Path) -> None:
+    import cv2
+
+    lens = np.array([0.1, -0.05, 0.002, -0.001, 0.01])
+    rows = read(hall)
+    rows.camera = Camera(FOCAL, CENTRE, lens)
+    hd = data_of(done(rows, hall, body_models))
+    k = np.array([[FOCAL[0], 0, CENTRE[0]], [0, FOCAL[1], CENTRE[1]], [0, 0, 1]])
+    for person in range(len(hd)):
+        points = hd["keypoints3d_smplx"][person, :, :3].astype(float)
+        expected = cv2.projectPoints(points, np.zeros(3), np.zeros(3), k, lens)[0][:, 0]
+        np.testing.assert_allclose(hd["keypoints2d_smplx"][person, :, :2], expected, atol=0.01)
+    np.testing.assert_allclose(hd["meta/dist_coeffs"], np.tile(lens, (len(hd), 1)), rtol=1e-6)
+
+
+def test_points_behind_the_camera_have_no_confidence(hall: Path, body_models: Path) -> None:
+    rows = in_camera(hall, depth=0.3, bbox=np.tile([10.0, 10, 100, 100], (2, 1)))
+    hd = data_of(done(rows, hall, body_models))
+    behind = hd["keypoints3d_smplx"][..., 2] <= 0
+    assert behind.any()
+    assert not behind.all()
+    assert (hd["keypoints2d_smplx"][..., 2] == ~behind).all()
+    assert (hd["certificate/behind_camera"] == behind.sum(1)).all()
+
+
+def in_camera(hall: Path, depth: float = 4.0, n: int = 2, **changes: Any) -> Instances:
+    """Lying bodies whose axis is the optical one, parameters in the camera frame."""
+    body = smplx_params(
+        gender="male",
+        betas=np.zeros((n, 10)),
+        global_orient=np.tile([np.pi / 2, 0, 0], (n, 1)),
+        body_pose=np.zeros((n, 63)),
+        transl=np.tile([0.0, 0.0, depth], (n, 1)),
+    )
+    paths = [f"images/walk_0/{i:03d}.jpg" for i in range(n)]
+    return replace(Instances(paths, (HEIGHT, WIDTH), Camera(FOCAL, CENTRE), body), **changes)
+
+
+def test_hand_coefficients_are_expanded_with_the_model_of_the_rows_gender(hall: Path, body_models: Path) -> None:
+    rng = np.random.default_rng(3)
+    coefficients = rng.normal(size=(2, 12))
+    rows = in_camera(hall)
+    assert rows.body is not None
+    rows.body = replace(rows.body, gender=np.array(["male", "female"]), left_hand_pose=coefficients)
+    hd = data_of(done(rows, hall, body_models))
+    for row, gender in enumerate(("MALE", "FEMALE")):
+        with np.load(body_models / "smplx" / f"SMPLX_{gender}.npz", allow_pickle=False) as model:
+            expected = sum(
+                c * component for c, component in zip(coefficients[row], model["hands_componentsl"], strict=False)
+            )
+        np.testing.assert_allclose(hd["smplx/left_hand_pose"][row].ravel(), expected, atol=1e-5)
+
+
+def test_a_child_is_placed_by_its_pelvis(hall: Path, body_models: Path, body_set: BodySet) -> None:
+    rows = read(hall)
+    assert rows.body is not None
+    child = rows.body.with_(betas_extra=np.array([[0.8], [0], [0.5], [0]]))
+    world = body_set.joints(child, np.float64)[:, 0]
+    assert rows.world_to_camera is not None
+    pelvis = world @ rows.world_to_camera.rotation.T + rows.world_to_camera.translation
+    rows = replace(rows, body=child, keypoints3d=None, keypoints2d=None)
+    hd = data_of(done(rows, hall, body_models))
+    plain = child.with_(
+        betas_extra=None,
+        transl=hd["smplx/transl"].astype(float),
+        global_orient=hd["smplx/global_orient"].astype(float),
+    )
+    np.testing.assert_allclose(body_set.joints(plain)[:, 0], pelvis, atol=1e-5)
+    np.testing.assert_allclose(hd["keypoints3d_smplx"][:, 0, :3], pelvis, atol=1e-5)
+    np.testing.assert_allclose(hd["smplx/betas_extra"].ravel(), [0.8, 0, 0.5, 0])
+    assert hd["certificate/two_routes_m"].max() < 1e-5
+
+
+# -- boxes ------------------------------------------------------------------------------------------------
+
+
+def test_boxes_around_joints_have_the_margins_of_the_format(hall: Path, body_models: Path) -> None:
+    rows = read(hall)
+    rows.size = (1000, 1000)
+    rows.camera = Camera(FOCAL, np.array([500.0, 500.0]))
+    hd = data_of(done(rows, hall, body_models))
+    points = hd["keypoints2d_smplx"][..., :2]
+    low, high = points.min(1), points.max(1)
+    np.testing.assert_allclose(hd["bbox_xywh"][:, 2:4], 1.2 * (high - low), rtol=1e-4)
+    np.testing.assert_allclose(hd["bbox_xywh"][:, :2] + hd["bbox_xywh"][:, 2:4] / 2, (low + high) / 2, rtol=1e-4)
+    hand = points[:, [*range(25, 40), *range(66, 71)]]
+    np.testing.assert_allclose(hd["lhand_bbox_xywh"][:, 2:4], hand.max(1) - hand.min(1), rtol=1e-4)
+    assert hd.misc["bbox_source"] == "keypoints2d_smplx"
+
+
+def test_the_datasets_own_boxes_get_the_margin_only_once(hall: Path, body_models: Path) -> None:
+    own = np.tile([100.0, 50, 40, 60], (4, 1))
+    plain = data_of(done(replace(read(hall), bbox=own), hall, body_models))
+    padded = data_of(done(replace(read(hall), bbox=own, bbox_padded=True), hall, body_models))
+    np.testing.assert_allclose(plain["bbox_xywh"], np.tile([96, 44, 48, 72, 1], (4, 1)), rtol=1e-6)
+    np.testing.assert_allclose(padded["bbox_xywh"], np.tile([100, 50, 40, 60, 1], (4, 1)))
+    assert plain.misc["bbox_source"] == "provided_by_dataset"
+
+
+def test_rows_whose_box_is_outside_the_image_are_dropped_and_named(hall: Path, body_models: Path) -> None:
+    own = np.tile([100.0, 50, 40, 60], (4, 1))
+    own[2] = [WIDTH + 5, 0, 10, 10]
+    completed = done(replace(read(hall), bbox=own), hall, body_models)
+    assert len(data_of(completed)) == 3
+    assert completed.account.dropped["body box empty or outside the image"] == ["images/walk_0/002.jpg"]
+
+
+def test_invalid_part_boxes_have_no_confidence(hall: Path, body_models: Path) -> None:
+    own = np.tile([100.0, 50, 40, 60, 1], (4, 1))
+    own[1, 4] = 0
+    own[2, :4] = np.nan
+    hd = data_of(done(replace(read(hall), lhand_bbox=own), hall, body_models))
+    assert hd["lhand_bbox_xywh"][:, 4].tolist() == [1, 0, 0, 1]
+    assert not hd["lhand_bbox_xywh"][1:3].any()
+
+
+# -- rows that cannot be used -------------------------------------------------------------------------------
+
+
+def test_rows_that_are_not_numbers_are_dropped_by_reason(hall: Path, body_models: Path) -> None:
+    rows = read(hall)
+    assert rows.body is not None
+    pose = rows.body.body_pose.copy()
+    pose[1, 3, 0] = np.nan
+    rows.body = rows.body.with_(body_pose=pose)
+    rotation = np.tile(rows.world_to_camera.rotation, (4, 1, 1))  # type: ignore[union-attr]
+    rotation[2] = np.diag([1, 1, -1]) @ rotation[2]
+    rows.world_to_camera = Rigid(rotation, rows.world_to_camera.translation)  # type: ignore[union-attr]
+    completed = done(rows, hall, body_models)
+    assert len(data_of(completed)) == 2
+    assert completed.account.dropped["body parameters not finite"] == ["images/walk_0/001.jpg"]
+    assert completed.account.dropped["camera pose is no rotation (scaled or mirrored)"] == ["images/walk_0/002.jpg"]
+    assert completed.found == 5
+
+
+def test_points_that_are_not_numbers_lose_their_confidence(hall: Path, body_models: Path) -> None:
+    rows = read(hall)
+    assert rows.keypoints2d is not None
+    rows.keypoints2d.points[0, 5] = np.nan
+    hd = data_of(done(rows, hall, body_models))
+    assert not hd["keypoints2d_original"][0, 5].any()
+    assert np.isfinite(hd["certificate/reprojection_px"]).all()
+
+
+def test_missing_images_are_dropped_or_with_strict_images_an_error(own_hall: Path, body_models: Path) -> None:
+    (own_hall / "images/walk_0/001.jpg").unlink()
+    completed = done(read(own_hall), own_hall, body_models)
+    assert completed.account.dropped["image missing"] == ["images/walk_0/001.jpg"]
+    assert data_of(completed)["image_path"].tolist() == [f"images/walk_0/00{i}.jpg" for i in (0, 2, 3)]
+    with pytest.raises(DataError, match=r"images are missing, the first is images/walk_0/001\.jpg"):
+        done(read(own_hall), own_hall, body_models, strict_images=True)
+
+
+def test_image_sizes_come_from_the_headers_and_damaged_images_are_dropped(own_hall: Path, body_models: Path) -> None:
+    (own_hall / "images/walk_0/003.jpg").write_bytes(b"not an image")
+    completed = done(read(own_hall), own_hall, body_models)
+    hd = data_of(completed)
+    assert hd["meta/height"].tolist() == [HEIGHT] * 3
+    assert hd["meta/width"].tolist() == [WIDTH] * 3
+    assert completed.account.dropped["image cannot be read"] == ["images/walk_0/003.jpg"]
+
+
+def test_a_size_that_the_image_contradicts_is_noted(hall: Path, body_models: Path) -> None:
+    completed = done(replace(read(hall), size=(720, 1280)), hall, body_models)
+    assert "1280 x 720 pixels, but images/walk_0/000.jpg has 320 x 240" in completed.account.notes[0]
+
+
+def test_rows_with_too_few_joints_in_the_image_are_dropped(hall: Path, body_models: Path) -> None:
+    rows = replace(read(hall), min_joints_inside=8)
+    assert len(data_of(done(rows, hall, body_models))) == 4
+    rows.camera = Camera(FOCAL, np.array([[161.0, 119], [161, 119], [161, 370], [161, 119]]))
+    completed = done(rows, hall, body_models)
+    reason = "fewer than 8 body joints in the image"
+    assert completed.account.dropped[reason] == ["images/walk_0/002.jpg"]
+
+
+def test_lengths_that_disagree_are_an_error(hall: Path, body_models: Path) -> None:
+    rows = read(hall)
+    rows.meta["track_id"] = ["a"]
+    with pytest.raises(DataError, match="4 rows, but meta/track_id has 1"):
+        done(rows, hall, body_models)
+    with pytest.raises(DataError, match="keypoints2d has shape"):
+        done(replace(read(hall), keypoints2d=Keypoints(np.zeros((4, 17, 3)), "smplx")), hall, body_models)
+
+
+# -- less than everything -----------------------------------------------------------------------------------
+
+
+def test_without_body_models_camera_frame_parameters_are_kept(hall: Path) -> None:
+    completed = done(in_camera(hall, bbox=np.tile([10.0, 10, 100, 100], (2, 1))), hall, None)
+    hd = data_of(completed)
+    assert "smplx/transl" in hd
+    assert "keypoints3d_smplx" not in hd
+    assert set(completed.account.absent) >= {"keypoints2d_smplx", "keypoints3d_smplx", "face_bbox_xywh"}
+    assert hd.passport.body_model == "smplx"
+
+
+def test_without_body_models_world_frame_parameters_are_not(hall: Path) -> None:
+    completed = done(read(hall), hall, None)
+    hd = data_of(completed)
+    assert not any(name.startswith("smplx/") for name in hd.columns)
+    assert "rest pelvis" in completed.account.absent["smplx/*"]
+    assert hd.misc["bbox_source"] == "keypoints2d_original"
+    assert hd.passport.body_model is None
+
+
+def test_a_missing_gender_is_an_error_that_says_where_to_get_it(hall: Path, body_models: Path, tmp_path: Path) -> None:
+    (tmp_path / "smplx").mkdir()
+    (tmp_path / "smplx/SMPLX_NEUTRAL.npz").symlink_to(body_models / "smplx/SMPLX_NEUTRAL.npz")
+    with pytest.raises(BodyModelError, match="smpl-x"):
+        done(read(hall), hall, tmp_path)
+
+
+def test_smpl_bodies_get_smpl_columns(hall: Path, body_models: Path, body_set: BodySet) -> None:
+    body = smpl_params(
+        gender="female",
+        betas=np.ones((2, 10)),
+        pose=np.tile([np.pi, 0, 0] + [0.1] * 69, (2, 1)),
+        transl=np.tile([0, 0, 4], (2, 1)),
+    )
+    hd = data_of(done(in_camera(hall, body=body), hall, body_models))
+    assert hd["smpl/body_pose"].shape == (2, 23, 3)
+    np.testing.assert_allclose(hd["keypoints3d_smpl"][..., :3], body_set.joints(body), atol=1e-5)
+    assert "flat_hand_mean" not in hd.misc
+    assert hd.body_model == "smpl"
+
+
+def test_meshes_without_parameters_give_joints_and_boxes(hall: Path, body_models: Path, body_set: BodySet) -> None:
+    rows = in_camera(hall)
+    body = rows.body
+    assert isinstance(body, BodyParams)
+    body = body.with_(global_orient=np.tile([np.pi, 0, 0], (2, 1)), gender=np.array(["neutral"] * 2))
+    meshes = body_set.mesh(body)
+    expected = body_set.joints(body)
+    for models, known in ((body_models, range(127)), (None, range(55, 76))):
+        hd = data_of(done(replace(rows, body=None, vertices=meshes), hall, models))
+        seen = hd["keypoints2d_smplx"][..., 2] > 0
+        assert seen.all(0).nonzero()[0].tolist() == list(known)
+        exact = [j for j in known if j >= 55]
+        np.testing.assert_allclose(hd["keypoints3d_smplx"][:, exact, :3], expected[:, exact], atol=1e-4)
+        assert "smplx/betas" not in hd
+        assert not hd["certificate/behind_camera"].any()
+        assert (hd["bbox_xywh"][:, 4] == 1).all()
+
+
+def test_a_large_unit_gives_the_same_rows_in_blocks(
+    hall: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = data_of(done(read(hall), hall, body_models))
+    monkeypatch.setattr(completion, "BLOCK", 3)
+    cut = data_of(done(read(hall), hall, body_models))
+    assert cut.columns == whole.columns
+    np.testing.assert_allclose(cut["keypoints3d_smplx"], whole["keypoints3d_smplx"], atol=1e-5)
+    assert cut["image_path"].tolist() == whole["image_path"].tolist()
+
+
+def test_what_the_numbers_mean_is_written_down(hall: Path, body_models: Path) -> None:
+    hd = data_of(done(read(hall), hall, body_models))
+    passport = hd.passport
+    assert (passport.body_model, passport.body_model_version, passport.num_betas) == ("smplx", "stand-in", 10)
+    assert (passport.gender, passport.flat_hand_mean, passport.focal) == ("per-instance", False, "image")
+    assert (passport.dataset, passport.split) == ("hall", "train")
+    assert hd.misc["flat_hand_mean"] is False
+    assert hd.misc["fps"] == 30
+    assert all(hd[name].dtype == np.float32 for name in hd.columns if name.startswith(("smplx/", "keypoints")))
+    np.testing.assert_allclose(hd["meta/focal_length"], np.tile(FOCAL, (4, 1)))
+
+
+def test_upright_people_are_upright(hall: Path, body_models: Path) -> None:
+    hd = data_of(done(read(hall), hall, body_models))
+    up = Rotation.from_rotvec(hd["smplx/global_orient"]).apply([0, 1, 0])[:, 1]
+    np.testing.assert_allclose(hd["certificate/up_y"], up, atol=1e-5)
+    assert (up < -0.9).all()
+
+
+def test_odd_rows_that_contradict_the_format_are_dropped(hall: Path, body_models: Path) -> None:
+    rows = in_camera(hall, n=4, bbox=np.tile([10.0, 10, 100, 100], (4, 1)))
+    assert rows.body is not None
+    transl = np.array(rows.body.transl)
+    transl[2] = 5000
+    completed = done(replace(rows, body=rows.body.with_(transl=transl)), hall, body_models)
+    assert len(data_of(completed)) == 3
+    (reason,) = completed.account.dropped
+    assert "not metres" in reason
+    assert completed.account.dropped[reason] == ["images/walk_0/002.jpg"]
+
+
+def test_units_that_contradict_the_format_are_refused(hall: Path, body_models: Path) -> None:
+    rows = in_camera(hall, n=4, bbox=np.tile([10.0, 10, 100, 100], (4, 1)))
+    assert rows.body is not None
+    degrees = rows.body.with_(body_pose=rows.body.body_pose + 90)
+    with pytest.raises(DataError, match=r"contradicts the format: .*degrees"):
+        done(replace(rows, body=degrees), hall, body_models)

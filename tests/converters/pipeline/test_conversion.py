@@ -1,0 +1,356 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_dataset import CARD, HEIGHT, WIDTH, Hall
+from PIL import Image
+
+from ehps.converters.base import Converter, Instances, Unit, no_instances
+from ehps.converters.pipeline import convert, workers
+from ehps.converters.pipeline.report import Report
+from ehps.errors import BodyModelError, DataError, UsageError
+from ehps.humandata import HumanData
+
+
+def run(raw: Path, out: Path, models: Path | None = None, dataset: Any = Hall, **options: Any) -> Report:
+    return convert(dataset, raw, out=out, body_models=models, progress=False, **options)
+
+
+def test_units_are_joined_in_order_with_a_report(hall: Path, tmp_path: Path, body_models: Path) -> None:
+    out = tmp_path / "hall.h5"
+    report = run(hall, out, body_models)
+    hd = HumanData.open(out)
+    assert hd["meta/sequence_name"].tolist() == [f"walk_{s}" for s in range(3) for _ in range(4)]
+    assert (report.found, report.written, report.published, report.units) == (15, 12, 12, 3)
+    assert report.dropped == {"crowd": ["walk_0 crowd", "walk_1 crowd", "walk_2 crowd"]}
+    assert hd.misc["fps"] == 30
+    assert "unit" not in hd.misc  # differs between units
+    assert hd.passport.dataset == "hall"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["hall.h5", "hall.h5.report.json"]
+    saved = json.loads((tmp_path / "hall.h5.report.json").read_text())
+    assert saved["dropped"]["crowd"]["count"] == 3
+    assert saved["certificate"] == hd.certificate
+    assert hd.validate() == []
+
+
+def test_the_report_can_be_printed(hall: Path, tmp_path: Path, body_models: Path) -> None:
+    from rich.console import Console
+
+    report = run(hall, tmp_path / "x.h5", body_models)
+    console = Console(width=200, record=True, file=(tmp_path / "log").open("w"))
+    report.print(console)
+    text = console.export_text()
+    assert "12  instances written" in text
+    assert "3  dropped: crowd (walk_0 crowd" in text
+    assert "reprojection, px" in text
+    report.certificate = {"reprojection": "exact", "rows": 12}  # nothing could be measured
+    report.print(console)
+    assert "measured" not in console.export_text()
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_any_number_of_jobs_gives_the_same_bytes(hall: Path, tmp_path: Path, body_models: Path, backend: str) -> None:
+    run(hall, tmp_path / "one.h5", body_models, jobs=1)
+    run(hall, tmp_path / "many.h5", body_models, jobs=2, backend=backend)
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "many.h5").read_bytes()
+
+
+def test_npz_output_holds_the_same_instances(hall: Path, tmp_path: Path, body_models: Path) -> None:
+    run(hall, tmp_path / "a.h5", body_models)
+    run(hall, tmp_path / "a.npz", body_models)
+    run(hall, tmp_path / "b.npz", body_models)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    h5, npz = HumanData.open(tmp_path / "a.h5"), HumanData.open(tmp_path / "a.npz")
+    assert npz["image_path"].tolist() == h5["image_path"].tolist()
+    np.testing.assert_array_equal(npz["smplx/transl"], h5["smplx/transl"])
+    assert not (tmp_path / "a.npz.parts").exists()
+
+
+def test_a_limit_takes_the_first_instances_and_reads_no_more(
+    hall: Path, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    original = Hall.read
+    monkeypatch.setattr(Hall, "read", lambda self, unit: read.append(unit.name) or original(self, unit))
+    run(hall, tmp_path / "all.h5", body_models)
+    read.clear()
+    report = run(hall, tmp_path / "six.h5", body_models, limit=6)
+    assert read == ["walk_0", "walk_1"]
+    assert report.written == 6
+    whole, six = HumanData.open(tmp_path / "all.h5"), HumanData.open(tmp_path / "six.h5")
+    assert six["image_path"].tolist() == whole["image_path"].tolist()[:6]
+    np.testing.assert_allclose(six["keypoints2d_smplx"], whole["keypoints2d_smplx"][:6], rtol=1e-5, atol=1e-3)
+    run(hall, tmp_path / "par.h5", body_models, limit=6, jobs=2)
+    assert (tmp_path / "six.h5").read_bytes() == (tmp_path / "par.h5").read_bytes()
+
+
+# -- bad input ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_damaged_unit_is_named_and_the_others_are_kept(
+    own_hall: Path, tmp_path: Path, body_models: Path, jobs: int
+) -> None:
+    out = tmp_path / "hall.h5"
+    out.write_bytes(b"earlier result")
+    damaged = own_hall / "sequences/walk_1.npz"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError) as caught:
+        run(own_hall, out, body_models, jobs=jobs)
+    assert "1 of 3 units could not be read: walk_1" in str(caught.value)
+    assert "sequences/walk_1.npz" in str(caught.value)
+    assert "--skip-bad" in str(caught.value)
+    assert out.read_bytes() == b"earlier result"
+    kept = {p.stem: p.stat().st_mtime_ns for p in (tmp_path / "hall.h5.parts").glob("*.h5")}
+    assert sorted(kept) == ["00000-walk_0", "00002-walk_2"]
+    damaged.write_bytes(whole)
+    report = run(own_hall, out, body_models, jobs=jobs)
+    assert report.reused == 2
+    assert len(HumanData.open(out)) == 12
+
+
+def test_bad_units_can_be_left_out(own_hall: Path, tmp_path: Path, body_models: Path) -> None:
+    (own_hall / "sequences/walk_1.npz").write_bytes(b"PK")
+    report = run(own_hall, tmp_path / "hall.h5", body_models, skip_bad=True)
+    assert report.written == 8
+    assert [unit.unit for unit in report.bad] == ["walk_1"]
+    assert set(HumanData.open(tmp_path / "hall.h5")["meta/sequence_name"].tolist()) == {"walk_0", "walk_2"}
+
+
+def test_a_crash_in_a_converter_names_its_line(hall: Path, tmp_path: Path, body_models: Path) -> None:
+    with pytest.raises(DataError, match=r"3 of 3 units .*KeyError: 'pose' \(at fake_dataset\.py:\d+\)"):
+        run(hall, tmp_path / "x.h5", body_models, options={"fault": "crash"})
+
+
+def test_nothing_left_is_an_error_that_says_why(own_hall: Path, tmp_path: Path, body_models: Path) -> None:
+    shutil.rmtree(own_hall / "images")
+    (own_hall / "images").mkdir()
+    with pytest.raises(DataError, match=r"no instance is left of 15; dropped: 3 crowd, 12 image missing"):
+        run(own_hall, tmp_path / "x.h5", body_models)
+    assert not (tmp_path / "x.h5").exists()
+    assert not (tmp_path / "x.h5.parts").exists()
+
+
+def test_strict_images_make_a_missing_image_an_error(own_hall: Path, tmp_path: Path, body_models: Path) -> None:
+    (own_hall / "images/walk_2/001.jpg").unlink()
+    with pytest.raises(DataError, match=r"walk_2: 1 images are missing"):
+        run(own_hall, tmp_path / "x.h5", body_models, strict_images=True)
+    report = run(own_hall, tmp_path / "x.h5", body_models)
+    assert report.dropped["image missing"] == ["images/walk_2/001.jpg"]
+
+
+def test_an_incomplete_layout_costs_no_reading(own_hall: Path, tmp_path: Path) -> None:
+    (own_hall / "calibration.json").unlink()
+    with pytest.raises(DataError, match=r"missing: calibration\.json"):
+        run(own_hall, tmp_path / "x.h5")
+    assert not (tmp_path / "x.h5.parts").exists()
+
+
+def test_body_models_of_the_wrong_kind_are_refused_before_the_work(
+    hall: Path, tmp_path: Path, body_models: Path
+) -> None:
+    only_smpl = tmp_path / "models"
+    (only_smpl / "smpl").mkdir(parents=True)
+    (only_smpl / "smpl/SMPL_NEUTRAL.pkl").symlink_to(body_models / "smpl/SMPL_NEUTRAL.pkl")
+    with pytest.raises(BodyModelError, match="SMPL-X"):
+        run(hall, tmp_path / "x.h5", only_smpl)
+    assert not (tmp_path / "x.h5.parts").exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_missing_gender_ends_the_run(hall: Path, tmp_path: Path, body_models: Path, jobs: int) -> None:
+    one = tmp_path / "models/smplx"
+    one.mkdir(parents=True)
+    (one / "SMPLX_NEUTRAL.npz").symlink_to(body_models / "smplx/SMPLX_NEUTRAL.npz")
+    with pytest.raises(BodyModelError, match=r"no (fe)?male SMPL-X model"):
+        run(hall, tmp_path / "x.h5", one.parent, jobs=jobs)
+
+
+def test_without_body_models_the_points_and_boxes_are_converted(hall: Path, tmp_path: Path) -> None:
+    report = run(hall, tmp_path / "x.h5")
+    hd = HumanData.open(tmp_path / "x.h5")
+    assert len(hd) == 12
+    assert "keypoints2d_original" in hd
+    assert "bbox_xywh" in hd
+    assert "--body-models" in report.absent["smplx/*"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"out": "x.pkl"}, r"\.h5 or \.npz"),
+        ({"split": "val"}, "train, test"),
+        ({"options": {"colour": "red"}}, "no option colour"),
+        ({"jobs": 0}, "--jobs 0"),
+        ({"limit": 0}, "--limit 0"),
+        ({"jobs": 2, "backend": "slurm"}, "unknown backend"),
+    ],
+)
+def test_wrong_calls_say_what_would_be_right(hall: Path, tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    changes = {"out": "x.h5"} | changes
+    changes["out"] = tmp_path / changes["out"]
+    with pytest.raises(UsageError, match=words):
+        convert(Hall, hall, progress=False, **changes)
+
+
+def test_an_uninstalled_backend_says_how_to_install_it(
+    hall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(UsageError, match=r"ehps\[ray\]"):
+        run(hall, tmp_path / "x.h5", jobs=2, backend="ray")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
+def test_a_read_only_folder_is_an_error_with_its_name(hall: Path, tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    with pytest.raises(DataError, match="permission"):
+        run(hall, locked / "x.h5")
+
+
+def test_an_output_below_a_file_is_an_error_with_its_name(hall: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match="is a file, not a folder"):
+        run(hall, tmp_path / "file/x.h5")
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_is_there(
+    hall: Path, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = HumanData.save
+
+    def full(self: HumanData, path: Path) -> Path:
+        if "walk_1" in Path(path).name:
+            raise OSError(28, "No space left on device")
+        return saved(self, path)
+
+    monkeypatch.setattr(HumanData, "save", full)
+    with pytest.raises(workers.OutputError, match="No space left"):
+        run(hall, tmp_path / "x.h5", body_models)
+    monkeypatch.undo()
+    assert run(hall, tmp_path / "x.h5", body_models).reused == 1
+
+
+def test_two_conversions_do_not_write_one_file(hall: Path, tmp_path: Path) -> None:
+    from ehps.converters.pipeline.parts import PartsFolder
+
+    with PartsFolder(tmp_path / "x.h5").locked(), pytest.raises(DataError, match="another conversion"):
+        run(hall, tmp_path / "x.h5")
+
+
+# -- kinds of units -------------------------------------------------------------------------------------------
+
+
+class Uneven(Hall):
+    """The second sequence has no 3D points, the third holds nobody."""
+
+    def read(self, unit: Unit) -> Instances:
+        if unit.name == "walk_2":
+            return no_instances({"crowd": ["everybody"]})
+        rows = super().read(unit)
+        if unit.name == "walk_1":
+            rows.keypoints3d = None
+        return rows
+
+
+class Pictures(Hall):
+    """A split without fits."""
+
+    def read(self, unit: Unit) -> Instances:
+        return replace(super().read(unit), body=None, world_to_camera=None)
+
+
+def test_a_split_without_fits_is_not_suspicious_and_lacks_nothing_for_want_of_models(
+    hall: Path, tmp_path: Path
+) -> None:
+    report = run(hall, tmp_path / "x.h5", dataset=Pictures)
+    assert report.problems == []
+    assert report.written == 12
+    assert report.absent == {}
+    assert report.notes == []
+
+
+def test_columns_that_only_some_units_have_are_left_out_and_said(hall: Path, tmp_path: Path, body_models: Path) -> None:
+    report = run(hall, tmp_path / "x.h5", body_models, dataset=Uneven)
+    hd = HumanData.open(tmp_path / "x.h5")
+    assert len(hd) == 8
+    assert "keypoints3d_original" not in hd
+    assert report.absent["keypoints3d_original"] == "only 1 of 2 units have it"
+    assert report.dropped["crowd"][-1] == "everybody"
+
+
+class Deadly(Hall):
+    """The second sequence takes its process down, as the system does when memory runs out."""
+
+    def read(self, unit: Unit) -> Instances:
+        if unit.name == "walk_1":
+            os._exit(137)
+        return super().read(unit)
+
+
+def test_a_worker_that_dies_is_an_error_and_not_a_hang(hall: Path, tmp_path: Path, body_models: Path) -> None:
+    with pytest.raises(DataError, match="fewer --jobs"):
+        run(hall, tmp_path / "x.h5", body_models, dataset=Deadly, jobs=2)
+    assert not (tmp_path / "x.h5").exists()
+
+
+class Filmed(Hall):
+    """Images come out of films."""
+
+    def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
+        for path in image_paths[:3]:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (WIDTH, HEIGHT)).save(folder / path)
+
+
+def test_frames_are_cut_where_they_are_missing(own_hall: Path, tmp_path: Path, body_models: Path) -> None:
+    shutil.rmtree(own_hall / "images/walk_1")
+    report = run(own_hall, tmp_path / "x.h5", body_models, dataset=Filmed, frames=tmp_path / "frames")
+    assert sorted(p.name for p in (tmp_path / "frames/images/walk_1").iterdir()) == ["000.jpg", "001.jpg", "002.jpg"]
+    assert not (tmp_path / "frames/images/walk_0").exists()
+    assert report.dropped["image missing"] == ["images/walk_1/003.jpg"]
+
+
+class Sized(Filmed):
+    """The annotation says how large the images are."""
+
+    def read(self, unit: Unit) -> Instances:
+        return replace(super().read(unit), size=(HEIGHT, WIDTH))
+
+
+def test_rows_of_films_that_nobody_has_cut_are_kept_and_said(own_hall: Path, tmp_path: Path, body_models: Path) -> None:
+    shutil.rmtree(own_hall / "images/walk_1")
+    some = run(own_hall, tmp_path / "x.h5", body_models, dataset=Sized)
+    assert (some.written, len(some.dropped["image missing"])) == (8, 4)
+    shutil.rmtree(own_hall / "images")
+    (own_hall / "images/walk_0").mkdir(parents=True)
+    none = run(own_hall, tmp_path / "x.h5", body_models, dataset=Sized)
+    assert (none.written, "image missing" in none.dropped) == (12, False)
+    assert [note for note in none.notes if "--frames DIR" in note]
+    assert HumanData.open(tmp_path / "x.h5")["image_path"][11] == "images/walk_2/003.jpg"
+    with pytest.raises(DataError, match="images are missing"):
+        run(own_hall, tmp_path / "x.h5", body_models, dataset=Sized, strict_images=True)
+
+
+def test_without_frames_the_remedy_is_named(own_hall: Path, tmp_path: Path, body_models: Path) -> None:
+    for folder in (own_hall / "images").iterdir():
+        shutil.rmtree(folder)
+    with pytest.raises(DataError, match="--frames"):
+        run(own_hall, tmp_path / "x.h5", body_models, dataset=Filmed)
+
+
+def test_the_converter_of_a_registered_dataset_is_found_by_its_id(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="MSCOCO"):
+        convert("mscoco", tmp_path, out=tmp_path / "x.h5")
+    assert issubclass(Hall, Converter)
+    assert CARD.default_split == "train"

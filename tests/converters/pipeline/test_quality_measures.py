@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_dataset import CARD, Hall
+
+from ehps.converters.base import Keypoints
+from ehps.converters.pipeline import convert, quality_measures
+from ehps.converters.pipeline.report import Report
+from ehps.humandata import HumanData
+from ehps.humandata.keypoints import names
+from ehps.humandata.quality import COLUMNS
+
+
+def converted(hall: Path, tmp_path: Path, models: Path, fault: str = "") -> Report:
+    return convert(Hall, hall, out=tmp_path / "out.h5", body_models=models, options={"fault": fault}, progress=False)
+
+
+def test_a_right_conversion_has_nothing_to_complain_about(hall: Path, tmp_path: Path, body_models: Path) -> None:
+    report = converted(hall, tmp_path, body_models)
+    assert report.problems == []
+    measured = report.certificate
+    assert measured["reprojection_px"]["max"] < 0.01
+    assert measured["two_routes_m"]["max"] < 1e-5
+    assert measured["points3d_m"]["max"] < 1e-4
+    assert measured["rows"] == 12
+    assert measured["share_better_swapped"] == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "complaint"),
+    [
+        ("swapped", "left and right exchanged"),
+        ("pelvis", "body joints are"),
+        ("gender", "model joints are"),
+        ("hand", "finger joints are"),
+    ],
+)
+def test_a_planted_fault_is_exposed(hall: Path, tmp_path: Path, body_models: Path, fault: str, complaint: str) -> None:
+    report = converted(hall, tmp_path, body_models, fault)
+    assert any(complaint in problem for problem in report.problems), report.problems
+
+
+def test_the_hand_fault_is_not_blamed_on_the_body(hall: Path, tmp_path: Path, body_models: Path) -> None:
+    report = converted(hall, tmp_path, body_models, "hand")
+    assert not any("body joints" in problem for problem in report.problems)
+
+
+def rows(n: int, **values: np.ndarray) -> dict[str, np.ndarray]:
+    return quality_measures.measure(n, **values) | {"meta/width": np.full(n, 1280)}  # type: ignore[arg-type]
+
+
+def told(columns: dict[str, np.ndarray], virtual: bool = False) -> str:
+    return " ".join(
+        quality_measures.problems(quality_measures.summary(columns, CARD.reprojection), CARD, virtual=virtual)
+    )
+
+
+def pelvis_at(depth: float, n: int = 5) -> np.ndarray:
+    return np.tile(np.array([0, 0, depth, 1.0]), (n, 144, 1))
+
+
+def test_units_and_frames_show_without_any_2d_points() -> None:
+    smplx = names("smplx")
+    assert "units and frame" in told(rows(5, names=smplx, points3d=pelvis_at(4000)))
+    assert "units and frame" in told(rows(5, names=smplx, points3d=pelvis_at(100)))
+    assert "units and frame" not in told(rows(5, names=smplx, points3d=pelvis_at(100)), virtual=True)
+    assert "behind the camera" in told(rows(5, names=smplx, points3d=pelvis_at(-4)))
+    assert "on their heads" in told(rows(5, orient=np.zeros((5, 3))))
+    assert "on their heads" not in told(rows(5, orient=np.tile([np.pi, 0, 0], (5, 1))))
+    assert "on their heads" not in told(rows(5, orient=np.tile([0, 0, np.radians(80)], (5, 1))))  # on the side
+
+
+def test_points_that_nobody_knows_are_neither_near_nor_behind_the_camera() -> None:
+    unknown = pelvis_at(0)
+    unknown[..., 3] = 0
+    columns = rows(5, names=names("smplx"), points3d=unknown)
+    assert np.isnan(columns["certificate/depth_m"]).all()
+    assert told(columns) == ""
+
+
+def test_implausible_bodies_show() -> None:
+    assert "smaller" in told(rows(5, heights=np.full(5, 0.017)))
+    assert "taller" in told(rows(5, heights=np.full(5, 1700.0)))
+    assert "shapes" in told(rows(5, betas=np.full((5, 10), 30.0)))
+    assert "pelvis correction" in told(rows(5, two_routes=np.array([0, 0, 0, 0, 0.2])))
+
+
+def test_own_3d_points_must_be_as_near_as_the_card_says() -> None:
+    columns = rows(5, names=names("smplx"), points3d=pelvis_at(4), own3d=Keypoints(pelvis_at(4.05), names("smplx")))
+    found = quality_measures.summary(columns, CARD.reprojection)
+    assert not any("3D points" in problem for problem in quality_measures.problems(found, CARD))
+    strict = replace(CARD, points3d=0.02)
+    assert any("0.050 m from the dataset's own 3D points" in p for p in quality_measures.problems(found, strict))
+
+
+def test_distances_are_those_of_the_shared_points() -> None:
+    points = np.zeros((2, 144, 3))
+    points[..., 2] = 1
+    own = np.zeros((2, 17, 3))
+    own[0, :, :2], own[0, :, 2] = [3, 4], 1
+    own[1, 0, :2], own[1, 0, 2] = [0, 10], 1  # the nose alone
+    out = quality_measures.measure(2, names=names("smplx"), points2d=points, own2d=Keypoints(own, names("coco")))
+    assert out["certificate/reprojection_px"].tolist() == [5, 10]
+    assert out["certificate/reprojection_face_px"].tolist() == [5, 10]
+    assert out["certificate/reprojection_body_px"][0] == 5
+    assert np.isnan(out["certificate/reprojection_body_px"][1])
+    assert np.isnan(out["certificate/reprojection_hands_px"]).all()
+
+
+def test_openpose_points_are_compared_where_only_their_like_exists() -> None:
+    points = np.ones((1, 144, 3))
+    own = np.ones((1, 25, 3)) * [2, 1, 1]
+    keypoints = Keypoints(own, names("openpose_25"))
+    strict = quality_measures.measure(1, names=names("smplx"), points2d=points, own2d=keypoints)
+    loose = quality_measures.measure(1, names=names("smplx"), points2d=points, own2d=keypoints, approximate=True)
+    assert np.isnan(strict["certificate/reprojection_px"][0])
+    assert loose["certificate/reprojection_px"][0] == 1
+
+
+def test_joints_in_the_box_count_only_what_the_image_shows() -> None:
+    points = np.array([[[10, 10, 1], [30, 10, 1], [900, 10, 1], [12, 12, 0]]], float)
+    box = np.array([[0, 0, 20, 20, 1.0]])
+    out = quality_measures.measure(
+        1, points2d=points, boxes=box, size=np.array([[100, 100]]), names=("a", "b", "c", "d")
+    )
+    assert out["certificate/joints_in_box"][0] == 0.5
+
+
+def test_the_file_carries_its_certificate(hall: Path, tmp_path: Path, body_models: Path) -> None:
+    converted(hall, tmp_path, body_models)
+    hd = HumanData.open(tmp_path / "out.h5")
+    assert set(COLUMNS) <= set(hd.columns)
+    assert hd.certificate["reprojection"] == "exact"
+    assert hd["certificate/finite"].all()
+    tall = hd["certificate/height_m"]
+    assert ((tall > 1.3) & (tall < 2.2)).all()

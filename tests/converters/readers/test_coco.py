@@ -1,0 +1,138 @@
+"""COCO-style files in units: the same rows however many annotations a unit has, in little memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ehps.converters.pipeline import convert
+from ehps.converters.readers import coco
+from ehps.errors import DataError
+from ehps.humandata import HumanData
+from tests.raw import crowdpose, h36m, mpi_inf_3dhp, mpii, mscoco, muco, ubody
+from tests.raw.checks import edited, peak_memory
+
+IMAGES = [{"id": 7, "file_name": "ä.jpg"}, {"id": 3, "file_name": "b.jpg"}, {"id": 5, "file_name": "c.jpg"}]
+ANNOTATIONS = [{"id": k, "image_id": i, "caption": 'a "]" {'} for k, i in enumerate((5, 7, 7, 3, 5))]
+
+
+@pytest.fixture(params=[{}, {"indent": 1}, {"ensure_ascii": False}])
+def path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    content = {"info": {"year": 2014}, "annotations": ANNOTATIONS, "images": IMAGES, "categories": [{"id": 1}]}
+    (tmp_path / "people.json").write_text(json.dumps(content, **request.param), encoding="utf-8")
+    return tmp_path / "people.json"
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 100])
+def test_units_have_all_annotations_in_order_with_their_images(
+    path: Path, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coco, "ROWS", rows)
+    units = coco.units(path, "people", more="fits of May")
+    assert len(units) == -(-5 // rows)
+    assert len({unit.name for unit in units}) == len(units)
+    assert [unit.data.first for unit in units] == list(range(0, 5, rows))
+    found = []
+    for unit in units:
+        annotations, images = coco.read(unit)
+        assert (len(annotations), unit.data.more) == (unit.data.count, "fits of May")
+        found += [(a, images[a["image_id"]]) for a in annotations]
+    by_id = {image["id"]: image for image in IMAGES}
+    assert found == [(a, by_id[a["image_id"]]) for a in ANNOTATIONS]
+
+
+def test_only_images_that_are_needed_are_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coco, "ROWS", 2)
+    assert set(coco.read(coco.units(path, "people")[0])[1]) == {5, 7}
+
+
+def test_what_cannot_be_read_is_told_when_its_unit_is(path: Path, tmp_path: Path) -> None:
+    def refused(text: str, words: str) -> None:
+        path.write_text(text, encoding="utf-8")
+        (unit,) = coco.units(path, "people")
+        with pytest.raises(DataError, match=rf"people\.json: {words}"):
+            coco.read(unit)
+
+    refused(path.read_text(encoding="utf-8")[:-20], "is not complete JSON")
+    refused('{"annotations": [{"id": 1, "image_id": 2}], "images": [{"id": 1}]}', "has an annotation of image 2")
+    refused('{"annotations": [{"id": 1, "image_id": 2}]}', "has an annotation of image 2")
+    refused('{"images": []}', "has no annotations")
+    refused(
+        '{"images": [], "annotations": [{"id": 1}, {"id" 2}]}',
+        "has annotations that are not JSON between bytes 31 and 50",
+    )
+    refused("[]", "has no images, annotations")
+    path.unlink()
+    (unit,) = coco.units(path, "people")
+    with pytest.raises(DataError, match=r"people\.json: cannot be read"):
+        coco.read(unit)
+
+
+def test_a_file_without_annotations_has_no_rows(path: Path) -> None:
+    path.write_text('{"images": [{"id": 1}], "annotations": []}')
+    (unit,) = coco.units(path, "people")
+    assert coco.read(unit)[0] == []
+
+
+WRITERS = {"crowdpose": crowdpose, "h36m": h36m, "mpi_inf_3dhp": mpi_inf_3dhp, "mpii": mpii, "mscoco": mscoco,
+           "muco": muco, "ubody": ubody}  # fmt: skip
+
+
+@pytest.mark.parametrize("dataset", list(WRITERS))
+def test_any_size_of_unit_gives_the_same_file(
+    dataset: str, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WRITERS[dataset].write_fixture(tmp_path / "raw", body_models, np.random.default_rng(1))
+    whole = convert(dataset, tmp_path / "raw", out=tmp_path / "whole.h5", body_models=body_models, progress=False)
+    monkeypatch.setattr(coco, "ROWS", 2)
+    parts = convert(dataset, tmp_path / "raw", out=tmp_path / "parts.h5", body_models=body_models, progress=False)
+    assert parts.units > whole.units
+    assert (parts.found, parts.dropped) == (whole.found, whole.dropped)
+    a, b = HumanData.open(tmp_path / "whole.h5"), HumanData.open(tmp_path / "parts.h5")
+    assert (a.misc, list(a.columns)) == (b.misc, list(b.columns))
+    for name in a.columns:
+        values = np.asarray(a[name])
+        if values.dtype.kind == "f":  # the last bits depend on how many people are computed at once
+            np.testing.assert_allclose(values, b[name], rtol=1e-5, atol=1e-4, err_msg=name)
+        else:
+            assert a[name].tolist() == b[name].tolist(), name
+
+
+MEASURE = """
+import sys
+from ehps.converters.readers import coco
+from ehps.converters.pipeline import convert
+coco.ROWS = 250
+report = convert("mpi_inf_3dhp", sys.argv[1], out=sys.argv[2], body_models=sys.argv[3], progress=False)
+assert report.written == int(sys.argv[4])
+print(peak())
+"""
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, body_models: Path) -> None:
+    tree = mpi_inf_3dhp.write_fixture(tmp_path / "raw", body_models, np.random.default_rng(1))
+    file = tmp_path / "raw/data/MPI-INF-3DHP_1k.json"
+    content = json.loads(file.read_text())
+    kept = {row.id for row in tree.rows}
+    usable = [a for a in content["annotations"] if a["id"] in kept]
+    image = {i["id"]: i for i in content["images"]}
+    peaks = []
+    for rows in (500, 4_000):
+        content["annotations"] = [usable[k % len(usable)] | {"id": k, "image_id": k} for k in range(rows)]
+        content["images"] = [image[usable[k % len(usable)]["image_id"]] | {"id": k} for k in range(rows)]
+        file.write_text(json.dumps(content | {"padding": "x" * 100}))
+        peaks.append(peak_memory(MEASURE, tmp_path / "raw", tmp_path / f"{rows}.h5", body_models, str(rows)))
+    assert file.stat().st_size > 1_000_000
+    assert peaks[1] < peaks[0] + 15, f"{peaks} MB"
+
+
+def test_a_damaged_file_does_not_take_the_others_with_it(tmp_path: Path, body_models: Path) -> None:
+    ubody.write_fixture(tmp_path / "raw", body_models, np.random.default_rng(1))
+    file = next((tmp_path / "raw/annotations").glob("Speech*/keypoint_annotation.json"))
+    with edited(file) as content:
+        content["annotations"][0]["image_id"] = 404
+    with pytest.raises(DataError, match=r"1 of 3 units could not be read: Speech: has an annotation of image 404"):
+        convert("ubody", tmp_path / "raw", out=tmp_path / "x.h5", body_models=body_models, progress=False)

@@ -1,0 +1,47 @@
+"""Views of multi-view recordings: every row has the camera of its own view, whatever the order of the rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from ehps.converters.readers.views import View, cameras_of
+
+VIEWS = [
+    View(
+        name=f"cam_{k}",
+        size=(480 + k, 640 - k),
+        focal=np.array([500.0 + k, 510.0 + k]),
+        principal_point=np.array([320.0 - k, 240.0 + k]),
+        rotation=Rotation.from_euler("y", 20 * k, degrees=True).as_matrix(),
+        translation=np.array([0.1 * k, 0.0, 3.0]),
+        distortion=np.array([0.1 * k, 0, 0, 0, 0]),
+    )
+    for k in range(3)
+]
+ORDER = np.array([2, 0, 0, 1])
+
+
+def test_every_row_has_the_camera_of_its_view() -> None:
+    size, camera, move = cameras_of(VIEWS, ORDER)
+    assert camera.distortion is not None
+    for row, k in enumerate([2, 0, 0, 1]):
+        assert size[row].tolist() == [480 + k, 640 - k]
+        assert camera.focal[row].tolist() == [500 + k, 510 + k]
+        assert camera.principal_point[row].tolist() == [320 - k, 240 + k]
+        assert camera.distortion[row].tolist() == [0.1 * k, 0, 0, 0, 0]
+        turned = Rotation.from_matrix(move.rotation[row]).as_euler("yxz", degrees=True)
+        np.testing.assert_allclose(turned, [20 * k, 0, 0], atol=1e-9)
+        assert move.translation[row].tolist() == [0.1 * k, 0, 3]
+
+
+def test_pinholes_have_no_distortion() -> None:
+    _, camera, _ = cameras_of([replace(view, distortion=None) for view in VIEWS], ORDER)
+    assert camera.distortion is None
+
+
+def test_no_rows_are_no_cameras() -> None:
+    size, camera, move = cameras_of(VIEWS, np.zeros(0, int))
+    assert (size.shape, camera.focal.shape, move.rotation.shape) == ((0, 2), (0, 2), (0, 3, 3))

@@ -1,0 +1,114 @@
+"""The demo's own path, on two small training sets and two test sets, and the notebooks on what it leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ehps.demo import end_to_end as demo
+from ehps.demo.sets import TEST, TRAIN
+from ehps.humandata import HumanData
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+NAMES = ("attributes", "conversion", "ranking", "selection")
+
+
+def small(entry: object, pictures: int) -> object:
+    return dataclasses.replace(entry, pictures=pictures, calls=entry.calls[:1])  # type: ignore[attr-defined, type-var]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Path:
+    out = tmp_path_factory.mktemp("demo")
+    train = tuple(small(e, 4) for e in TRAIN if e.dataset in ("egobody_ego", "mscoco"))
+    test = tuple(small(e, 3) for e in TEST if e.dataset in ("egobody_ego", "ehf"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "TRAIN", train)
+        patch.setattr(demo, "TEST", test)
+        patch.setattr(demo, "_write_models", lambda folder: folder.symlink_to(body_models))
+        demo.run(out, steps=3)
+    return out
+
+
+def test_it_ends_with_a_report_of_what_was_trained(finished: Path) -> None:
+    page = (finished / "report.html").read_text()
+    assert "EgoBody-EgoSet" in page
+    assert "MSCOCO" in page
+    assert "Generated data" in page
+
+
+def test_every_set_is_converted_whole_with_a_good_certificate(finished: Path) -> None:
+    reports = [json.loads(path.read_text()) for path in (finished / "humandata").glob("*.report.json")]
+    assert {r["dataset"] for r in reports} == {"egobody_ego", "mscoco", "ehf"}
+    assert all(r["found"] == r["written"] > 0 and not r["problems"] for r in reports)
+
+
+def test_tables_and_figures_lie_in_the_analysis_folder(finished: Path) -> None:
+    names = {path.name for path in (finished / "analysis").iterdir()}
+    assert {"ranking.md", "ranking.csv", "ranking.tex", "attributes.png", "coverage.csv", "selection.csv"} <= names
+
+
+def code_cells(name: str) -> list[dict[str, Any]]:
+    notebook = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def executed(name: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a notebook leaves in its namespace, run from top to bottom on the small demo."""
+    monkeypatch.setenv("EHPS_DEMO", str(finished))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    namespace: dict[str, Any] = {"display": lambda *values: None}
+    with pd.option_context("display.max_colwidth", 50):  # notebooks set it for themselves
+        for number, cell in enumerate(code_cells(name), 1):
+            exec(compile("".join(cell["source"]), f"{name}.ipynb cell {number}", "exec"), namespace)
+    return namespace
+
+
+def facts_of(folder: Path) -> dict[Path, tuple[int, int]]:
+    return {p: (p.stat().st_size, p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()}
+
+
+def test_all_notebooks_are_tested() -> None:
+    assert sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")) == list(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebooks_are_kept_without_what_they_printed(name: str) -> None:
+    notebook = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code_cells(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebooks_run_and_leave_the_demo_as_it_was(
+    name: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = facts_of(finished)
+    namespace = executed(name, finished, tmp_path, monkeypatch)
+    assert namespace["OUT"].parent == tmp_path
+    assert any(namespace["OUT"].iterdir())
+    assert facts_of(finished) == before
+
+
+def test_the_notebook_of_conversion_makes_what_the_demo_made(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = executed("conversion", finished, tmp_path, monkeypatch)["hd"]
+    theirs = HumanData.open(finished / "humandata/egobody_ego_train.h5")
+    assert len(made) == len(theirs) == 4
+    assert (made["smplx/body_pose"] == theirs["smplx/body_pose"]).all()
+
+
+def test_the_notebook_of_selection_merges_what_was_chosen(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespace = executed("selection", finished, tmp_path, monkeypatch)
+    assert len(namespace["hd"]) == namespace["chosen"]["instances"].sum()
+    assert set(namespace["hd"]["meta/dataset"]) == set(namespace["chosen"]["dataset"])
