@@ -3,7 +3,7 @@
     python benchmarks/conversion.py [--body-models DIR] [--sizes 1000 10000 100000] [--folder /some/disk]
 
 The dataset is BEDLAM in the layout of its 6 fps release: a small staged scene, its labels repeated to scenes of up
-to 10,000 rows, 33 pictures a sequence. Pictures are links to one blank file: a conversion looks whether they are
+to 10,000 rows, 33 images a sequence. Images are links to one blank file: a conversion looks whether they are
 there and reads a few headers, no more. Without ``--body-models`` (or EHPS_BODY_MODELS) the licence-free stand-in is
 used, whose arrays have the sizes of the real ones. Every size is converted in a fresh process with one thread of
 linear algebra; the seconds are those of the whole conversion, body models, checks, joining and writing included.
@@ -33,7 +33,7 @@ from ehps.demo.raw.stage import Look
 
 LABELS, IMAGES = (Path(folder) for folder in bedlam.FOLDERS["train"])
 STAGED = "staged"
-PICTURES = 40
+IMAGES = 40
 PEOPLE = 3
 SEQUENCE = 33
 SCENE_ROWS = 10_000
@@ -43,9 +43,9 @@ SCENE_ROWS = 10_000
 
 
 def stage(folder: Path, models: Path) -> dict[str, np.ndarray]:
-    """The labels of a staged scene: three people in each of its pictures."""
+    """The labels of a staged scene: three people in each of its images."""
     look = Look("mixed", people=(PEOPLE, PEOPLE), share=(0.5, 0.7))
-    bedlam.write(folder, models, np.random.default_rng(0), look=look, pictures=PICTURES, scene=STAGED, painted=False)
+    bedlam.write(folder, models, np.random.default_rng(0), look=look, images=IMAGES, scene=STAGED, painted=False)
     with np.load(folder / LABELS / f"{STAGED}.npz") as file:
         return dict(file)
 
@@ -62,8 +62,8 @@ def tile(root: Path, labels: dict[str, np.ndarray], rows: int) -> int:
         blank.parent.mkdir(parents=True)
         cv2.imwrite(str(blank), np.full((720, 1280, 3), 120, np.uint8))
         people: dict[str, Any] = {name: np.resize(values, (n, *values.shape[1:])) for name, values in labels.items()}
-        picture = np.arange(n) // PEOPLE
-        people["imgname"] = np.array([picture_name(k) for k in picture.tolist()])
+        image = np.arange(n) // PEOPLE
+        people["imgname"] = np.array([image_name(k) for k in image.tolist()])
         np.savez(root / LABELS / f"{scene}.npz", **people)
         for name in np.unique(people["imgname"]).tolist():
             path = root / IMAGES / scene / "png" / name
@@ -72,7 +72,7 @@ def tile(root: Path, labels: dict[str, np.ndarray], rows: int) -> int:
     return len(starts)
 
 
-def picture_name(number: int) -> str:
+def image_name(number: int) -> str:
     sequence, frame = divmod(number, SEQUENCE)
     return f"seq_{sequence:06d}/seq_{sequence:06d}_{5 * frame:04d}.png"
 

@@ -1,9 +1,9 @@
 """Raw trees of any size, one writer a dataset: some staged people, their rows tiled in the files of the dataset.
 
-What a conversion costs depends on the number of rows, files and pictures, not on who is in them. So a few to 200
+What a conversion costs depends on the number of rows, files and images, not on who is in them. So a few to 200
 people are staged with the writers of the demo and of the tests (run from the repository's root with
-``PYTHONPATH=.``), and their rows are repeated with new ids and new names. Pictures, and files of one person, are
-links to the staged ones: a conversion looks whether pictures are there and reads a few headers, no more.
+``PYTHONPATH=.``), and their rows are repeated with new ids and new names. Images, and files of one person, are
+links to the staged ones: a conversion looks whether images are there and reads a few headers, no more.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ehps.demo.raw.stage import Look, View
 from tests.raw import crowdpose, eft, mpii, mtp, muco, neural_annot, spec, ssp3d, up3d
 from tests.raw.checks import blank
 
-PICTURES = 50
+IMAGES = 50
 PAIRS = Look(people=(2, 2), share=(0.4, 0.6))
 ONE = Look(people=(1, 1))
 CROWD = Look(people=(10, 10), share=(0.3, 0.4))
@@ -51,8 +51,8 @@ def link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def pictures(root: Path, names: Iterable[str], height: int, width: int) -> None:
-    """One blank picture under many names."""
+def write_images(root: Path, names: Iterable[str], height: int, width: int) -> None:
+    """One blank image under many names."""
     names = list(dict.fromkeys(names))
     blank(root, names[:1], height, width)
     for name in names[1:]:
@@ -70,7 +70,7 @@ def read_json(path: Path) -> Any:
 
 
 def tile_coco(path: Path, fits_path: Path, folder: Path, n: int, people: Sequence[dict[str, Any]] = ()) -> None:
-    """Repeat ``people`` (all by default) of a json in COCO's form, with their pictures in ``folder`` and their fits."""
+    """Repeat ``people`` (all by default) of a json in COCO's form, with their images in ``folder`` and their fits."""
     coco, fits = read_json(path), read_json(fits_path)
     people = people or coco["annotations"]
     images = {image["id"]: image for image in coco["images"]}
@@ -93,10 +93,10 @@ def tile_coco(path: Path, fits_path: Path, folder: Path, n: int, people: Sequenc
 
 
 def write_eft(path: Path, models: Path, names: Sequence[str]) -> None:
-    """A list of EFT with one person for each of ``names``, in pictures of 480 x 640."""
+    """A list of EFT with one person for each of ``names``, in images of 480 x 640."""
     random = rng()
     seats = []
-    for _ in range(2 * PICTURES):
+    for _ in range(2 * IMAGES):
         x, y, scale = random.uniform([260, 220, 140], [380, 260, 200])
         seats.append(eft.Seat(x, y, scale, (x, y), 2.2 * scale))
     records = eft.make(models, random, seats).records
@@ -107,10 +107,10 @@ def write_eft(path: Path, models: Path, names: Sequence[str]) -> None:
 
 
 def write_agora(root: Path, models: Path, n: int) -> None:
-    """Ten tables, ten people a picture; every scan stands in several pictures, as in the release."""
+    """Ten tables, ten people an image; every scan stands in several images, as in the release."""
     import pandas as pd
 
-    agora.write(root, models, rng(), look=CROWD, pictures=20, painted=False)
+    agora.write(root, models, rng(), look=CROWD, images=20, painted=False)
     staged = root / "SMPLX/train_0_withjv.pkl"
     rows = pickle.loads(staged.read_bytes()).to_dict("records")
     tables = 10
@@ -123,7 +123,7 @@ def write_agora(root: Path, models: Path, n: int) -> None:
             tiled.append(row | {"imgPath": f"{name}.png", "gt_verts": meshes})
             paths.append(f"train_{table}/{name}_1280x720.png")
         staged.with_name(f"train_{table}_withjv.pkl").write_bytes(pickle.dumps(pd.DataFrame(tiled)))
-        pictures(root, paths, 720, 1280)
+        write_images(root, paths, 720, 1280)
 
 
 def write_bedlam(root: Path, models: Path, n: int) -> None:
@@ -139,8 +139,8 @@ def write_crowdpose(root: Path, models: Path, n: int) -> None:
 def write_egobody(root: Path, models: Path, n: int) -> None:
     """Copies of one recording, each with its own calibration and one file of a fit a frame."""
     name = "recording_0"
-    truth = egobody.write(root, models, rng(), look=ONE, pictures=2 * PICTURES, recording=name, painted=False)
-    pictures(root, truth.image_path, 540, 960)
+    truth = egobody.write(root, models, rng(), look=ONE, images=2 * IMAGES, recording=name, painted=False)
+    write_images(root, truth.image_path, 540, 960)
     copy_recordings(root, name, -(-n // len(truth)), ("calibrations", "egocentric_color", "smplx_interactee_train"))
 
 
@@ -158,8 +158,8 @@ def copy_recordings(root: Path, name: str, count: int, trees: Sequence[str]) -> 
 
 
 def write_ehf(root: Path, models: Path, n: int) -> None:
-    truth = ehf.write(root, models, rng(), look=ONE, pictures=PICTURES, painted=False)
-    pictures(root, truth.image_path, 1200, 1600)
+    truth = ehf.write(root, models, rng(), look=ONE, images=IMAGES, painted=False)
+    write_images(root, truth.image_path, 1200, 1600)
     staged = [path.split("_")[0] for path in truth.image_path]
     for number in range(len(staged), min(n, EHF_FRAMES)):
         for ending in ("align.ply", "2Djnt.json", "img.jpg"):
@@ -167,9 +167,9 @@ def write_ehf(root: Path, models: Path, n: int) -> None:
 
 
 def write_insta_variety(root: Path, models: Path, n: int) -> None:
-    people = neural_annot.people(models, rng(), "smpl", View(224, 224, 250.0), [1] * 2 * PICTURES)
+    people = neural_annot.people(models, rng(), "smpl", View(224, 224, 250.0), [1] * 2 * IMAGES)
     names = [f"{k // 100:05d}/{k % 100:06d}.jpg" for k in range(n)]
-    pictures(root / "images", names, 224, 224)
+    write_images(root / "images", names, 224, 224)
     boxes = np.array([people.box(k) for k in range(len(people))])
     points = np.array([people.labelled(k, "instavariety") for k in range(len(people))])
     database = {
@@ -189,7 +189,7 @@ def write_insta_variety(root: Path, models: Path, n: int) -> None:
 
 def write_lspet(root: Path, models: Path, n: int) -> None:
     names = [f"im{k + 1:05d}.png" for k in range(n)]
-    pictures(root, names, 480, 640)
+    write_images(root, names, 480, 640)
     write_eft(root / "eft_fit/LSPet_train_ver10.json", models, names)
 
 
@@ -199,15 +199,15 @@ def write_mpii(root: Path, models: Path, n: int) -> None:
 
 
 def write_mscoco(root: Path, models: Path, n: int) -> None:
-    truth = mscoco.write(root, models, rng(), look=PAIRS, pictures=PICTURES, painted=False)
-    pictures(root, truth.image_path, 480, 640)
+    truth = mscoco.write(root, models, rng(), look=PAIRS, images=IMAGES, painted=False)
+    write_images(root, truth.image_path, 480, 640)
     folder = root / "annotations"
     fits = folder / "MSCOCO_train_SMPLX_all_NeuralAnnot.json"
     tile_coco(folder / "coco_wholebody_train_v1.0.json", fits, root / "images/train2017", n)
 
 
 def write_mtp(root: Path, models: Path, n: int) -> None:
-    """A photograph, a fit with its mesh and OpenPose's file for each person."""
+    """An image, a fit with its mesh and OpenPose's file for each person."""
     mtp.write_fixture(root, models, rng())
     subjects = read_json(root / "subject_meta.json")
     staged = [person for person in mtp.PEOPLE if person[0].startswith(("b2", "c3", "d4"))]
@@ -232,20 +232,20 @@ def write_muco(root: Path, models: Path, n: int) -> None:
 
 def write_ochuman(root: Path, models: Path, n: int) -> None:
     names = [f"{k // 2:06d}.jpg" for k in range(n)]
-    pictures(root / "images", names, 480, 640)
+    write_images(root / "images", names, 480, 640)
     write_eft(root / "eft_fit/OCHuman_train_ver10.json", models, names)
 
 
 def write_posetrack(root: Path, models: Path, n: int) -> None:
     names = [f"{k // 100:06d}_bonn_train/{k // 4 % 25:06d}.jpg" for k in range(n)]
-    pictures(root / "images/train", names, 480, 640)
+    write_images(root / "images/train", names, 480, 640)
     write_eft(root / "eft_fit/PoseTrack_ver01.json", models, names)
 
 
 def write_pw3d(root: Path, models: Path, n: int) -> None:
     """Copies of one sequence of two people."""
-    truth = pw3d.write(root, models, rng(), look=ONE, pictures=2 * PICTURES, sequence="walk_0", painted=False)
-    pictures(root, truth.image_path, 960, 540)
+    truth = pw3d.write(root, models, rng(), look=ONE, images=2 * IMAGES, sequence="walk_0", painted=False)
+    write_images(root, truth.image_path, 960, 540)
     staged = root / "sequenceFiles/train/walk_0.pkl"
     content = pickle.loads(staged.read_bytes(), encoding="latin1")
     for k in range(1, -(-n // len(truth))):
@@ -254,11 +254,11 @@ def write_pw3d(root: Path, models: Path, n: int) -> None:
 
 
 def write_spec(root: Path, models: Path, n: int) -> None:
-    names = [f"images/train/{k:04d}.png" for k in range(PICTURES) for _ in (0, 1)]
+    names = [f"images/train/{k:04d}.png" for k in range(IMAGES) for _ in (0, 1)]
     data = spec.people(models, rng(), names, "spec-syn/").data
     tiled = {key: np.resize(value, (n, *value.shape[1:])) for key, value in data.items()}
     tiled["imgname"] = np.array([renamed(names[k % len(names)], k // len(names)) for k in range(n)])
-    pictures(root / "spec-syn", tiled["imgname"].tolist(), spec.HEIGHT, spec.WIDTH)
+    write_images(root / "spec-syn", tiled["imgname"].tolist(), spec.HEIGHT, spec.WIDTH)
     spec.save(root / "spec-syn/annotations/train.npz", tiled)
 
 
@@ -268,12 +268,12 @@ def write_ssp3d(root: Path, models: Path, n: int) -> None:
     tiled["fnames"] = np.array([f"ball_clip_{k // 50}_person_0_frame_{k}.png" for k in range(n)])
     np.savez(root / "labels.npz", allow_pickle=False, **tiled)
     for folder in ("images", "silhouettes"):
-        pictures(root / folder, tiled["fnames"].tolist(), 512, 512)
+        write_images(root / folder, tiled["fnames"].tolist(), 512, 512)
 
 
 def write_ubody(root: Path, models: Path, n: int) -> None:
-    truth = ubody.write(root, models, rng(), look=PAIRS, pictures=PICTURES, painted=False)
-    pictures(root, truth.image_path, 360, 640)
+    truth = ubody.write(root, models, rng(), look=PAIRS, images=IMAGES, painted=False)
+    write_images(root, truth.image_path, 360, 640)
     folder = root / "annotations/Speech"
     tile_coco(folder / "keypoint_annotation.json", folder / "smplx_annotation.json", root / "images/Speech", n)
 

@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import numpy as np
 import scaled
-from scaled import copy_recordings, link, pictures, read_json, rng
+from scaled import copy_recordings, link, read_json, rng, write_images
 
 FRAMES = 25
 
@@ -42,7 +42,7 @@ def write_arctic(root: Path, models: Path, n: int) -> None:
     for name in names:
         link(staged, arctic.bodies(root, name))
     numbers = range(max(edge, offset), count + edge)
-    pictures(root, [arctic.picture(name, v, i) for name in names for v in views for i in numbers], *arctic.SIZE)
+    write_images(root, [arctic.image_file(name, v, i) for name in names for v in views for i in numbers], *arctic.SIZE)
     lists = {"train": names, "val": [], "test": []}
     (root / "splits_json/protocol_p1.json").write_text(json.dumps(lists))
 
@@ -93,11 +93,11 @@ def write_gta_human2(root: Path, models: Path, n: int) -> None:
             link(gta_human2.person_path(staged, gta_human2.A, person), gta_human2.person_path(root, scene, person))
     shutil.rmtree(staged)
     view = gta_human2.VIEW
-    pictures(root / "images", [f"{s}/{k:08d}.jpeg" for s in scenes for k in range(frames)], view.height, view.width)
+    write_images(root / "images", [f"{s}/{k:08d}.jpeg" for s in scenes for k in range(frames)], view.height, view.width)
 
 
 def write_h36m(root: Path, models: Path, n: int) -> None:
-    """Five subjects before four cameras: all frames of the videos in the files, pictures of those that count."""
+    """Five subjects before four cameras: all frames of the videos in the files, images of those that count."""
     from tests.raw import h36m
 
     staged, source = root / "staged", 5
@@ -127,7 +127,7 @@ def write_h36m(root: Path, models: Path, n: int) -> None:
             ("SMPLX_NeuralAnnot", {"2": {str(k): fits["2"]["1"] for k in tiles}}),
         ):  # fmt: skip
             write_json(h36m.path_of(root, s, name), value)
-        pictures(root / "images", [i["file_name"] for i in images if i["frame_idx"] % 5 == 0], 1002, 1000)
+        write_images(root / "images", [i["file_name"] for i in images if i["frame_idx"] % 5 == 0], 1002, 1000)
     shutil.rmtree(staged)
 
 
@@ -139,7 +139,7 @@ def write_imar(root: Path, models: Path, n: int, *, people: int) -> None:
         root, models, rng(), "s02", "Walk 0", people=people, frames=2 * FRAMES // people, axis=people > 1
     )
     names = list(dict.fromkeys(staged.truth().image_path))
-    pictures(root, names, imar.VIEW.height, imar.VIEW.width)
+    write_images(root, names, imar.VIEW.height, imar.VIEW.width)
     kinds = ["smplx", "joints3d_25", *(f"camera_parameters/{camera}" for camera in imar.CAMERAS)]
     for k in range(1, -(-n // (len(imar.CAMERAS) * len(staged.params)))):
         for kind in kinds:
@@ -181,11 +181,11 @@ def write_mpi_inf_3dhp(root: Path, models: Path, n: int) -> None:
         }
         write_json(leaves, tree)
     names = [f"S{i['subject_idx']}/Seq{i['seq_idx']}/imageSequence/{i['file_name']}" for i in out["images"]]
-    pictures(root / "data/images_1k", names, mpi.SIDE, mpi.SIDE)
+    write_images(root / "data/images_1k", names, mpi.SIDE, mpi.SIDE)
 
 
 def write_prox(root: Path, models: Path, n: int) -> None:
-    """Recordings of 500 frames, a file of a fit and one of points for each; copies of the pictures are there."""
+    """Recordings of 500 frames, a file of a fit and one of points for each; copies of the images are there."""
     from tests.raw import prox
 
     staged = root / "staged"
@@ -197,13 +197,13 @@ def write_prox(root: Path, models: Path, n: int) -> None:
         link(prox.fit(staged, prox.MAN, source), prox.fit(root, name, number))
         link(prox.points_path(staged, prox.MAN, source), prox.points_path(root, name, number))
         for folder in (root, root / "mirrored"):
-            link(prox.picture(staged, prox.MAN, source), prox.picture(folder, name, number))
+            link(prox.image_file(staged, prox.MAN, source), prox.image_file(folder, name, number))
     shutil.copytree(staged / "calibration", root / "calibration")
     shutil.rmtree(staged)
 
 
 def write_renbody(root: Path, models: Path, n: int, *, group: str, first: int) -> None:
-    """Sequences of one person before ten cameras; pictures are both in the main files and taken out of them."""
+    """Sequences of one person before ten cameras; images are both in the main files and taken out of them."""
     from tests.raw import dna_rendering as dna
 
     cameras = tuple(range(first, first + 10))
@@ -215,7 +215,7 @@ def write_renbody(root: Path, models: Path, n: int, *, group: str, first: int) -
     folder, staged = root / "dna_rendering_part2_main", "0000_01"
     with patch.multiple(dna, FRAMES=FRAMES, GROUPS={group: cameras}, marked=blank):
         people = dna.write_sequence(folder, staged, "female", models, rng())[staged, group]
-    pictures(root, people.image_path, view.height, view.width)
+    write_images(root, people.image_path, view.height, view.width)
     fits = dna.fits_file(root, staged)
     for k in range(1, -(-n // len(people))):
         name = f"{k:04d}_01"
@@ -240,24 +240,24 @@ def write_rich(root: Path, models: Path, n: int) -> None:
                 source = rich.body_path(staged, rich.TOSS, rich.FRAMES[rich.TOSS][0], subject)
                 link(source, root / f"bodies/train/{name}/{frame:05d}/{subject}.pkl")
             for camera in cameras:
-                picture = staged / rich.image_path(rich.TOSS, camera, rich.FRAMES[rich.TOSS][0])
-                link(picture, root / f"images/train/{name}/cam_{camera:02d}/{frame:05d}_{camera:02d}.jpeg")
+                source_image = staged / rich.image_path(rich.TOSS, camera, rich.FRAMES[rich.TOSS][0])
+                link(source_image, root / f"images/train/{name}/cam_{camera:02d}/{frame:05d}_{camera:02d}.jpeg")
     shutil.rmtree(staged)
 
 
 def write_synbody(root: Path, models: Path, n: int) -> None:
-    """Sequences of two people in fifty pictures, a file a person."""
+    """Sequences of two people in fifty images, a file a person."""
     from tests.raw import synbody
 
     staged, frames, people = root / "staged", 2 * FRAMES, synbody.ACTORS[synbody.PAIR]
-    with patch.dict(synbody.PICTURES, {synbody.PAIR: frames}):
+    with patch.dict(synbody.IMAGES, {synbody.PAIR: frames}):
         synbody.write_fixture(staged, models, rng())
     names = [f"{synbody.PAIR}_{k}" for k in range(-(-n // (frames * len(people))))]
     for name in names:
         for actor in people:
             link(synbody.fit_path(staged, synbody.PAIR, actor), synbody.fit_path(root, name, actor))
     paths = [synbody.image_path(name, k + 1) for name in names for k in range(frames)]
-    pictures(root, paths, synbody.VIEW.height, synbody.VIEW.width)
+    write_images(root, paths, synbody.VIEW.height, synbody.VIEW.width)
     shutil.rmtree(staged)
 
 
@@ -267,7 +267,7 @@ def write_talkshow(root: Path, models: Path, n: int) -> None:
 
     frames = 4 * FRAMES
     clips = [
-        replace(talkshow.CLIPS[1], name=f"{k}-00_01_07-00_01_10", frames=frames, pictures=frames)
+        replace(talkshow.CLIPS[1], name=f"{k}-00_01_07-00_01_10", frames=frames, images=frames)
         for k in range(-(-n // frames))
     ]
     with patch.multiple(talkshow, CLIPS=(clips[0],), blank=lambda *_: None):
@@ -275,7 +275,7 @@ def write_talkshow(root: Path, models: Path, n: int) -> None:
     for clip in clips[1:]:
         link(talkshow.pickle_of(root, clips[0]), talkshow.pickle_of(root, clip))
     paths = [f"{clip.folder}/{k + 1:06d}.jpg" for clip in clips for k in range(frames)]
-    pictures(root, paths, clips[0].height, clips[0].width)
+    write_images(root, paths, clips[0].height, clips[0].width)
 
 
 WRITERS: dict[str, Callable[[Path, Path, int], None]] = {

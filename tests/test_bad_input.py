@@ -117,7 +117,7 @@ def test_a_truncated_json(tmp_path: Path, out: Path, body_models: Path) -> None:
 
 
 def test_a_truncated_npz(tmp_path: Path, out: Path, body_models: Path) -> None:
-    bedlam.write(tmp_path / "B", body_models, np.random.default_rng(0), look=Look(), pictures=1, painted=False)
+    bedlam.write(tmp_path / "B", body_models, np.random.default_rng(0), look=Look(), images=1, painted=False)
     (labels,) = (tmp_path / "B").rglob("*.npz")
     truncate(labels)
     refused("convert", "bedlam", tmp_path / "B", "--out", out, says=(labels.name, "only part of one", "--skip-bad"))
@@ -302,8 +302,8 @@ def test_body_models_without_the_gender_that_is_needed(
         ("humandata export FILE --out OUT.txt", ("ends in .h5 or .npz",)),
         ("humandata audit FILE --limit nose=3", ("unknown limit nose", "height_max_m")),
         ("humandata audit FILE --limit depth_max_m=far", ("'far' is not a number",)),
-        ("humandata view FILE --root RAW --out pictures --rows 99", ("row 99 of a file of 8",)),
-        ("humandata view FILE --root RAW --out pictures --columns nose", ("no column 'nose'",)),
+        ("humandata view FILE --root RAW --out images --rows 99", ("row 99 of a file of 8",)),
+        ("humandata view FILE --root RAW --out images --columns nose", ("no column 'nose'",)),
         ("benchmark train FILE --out run", ("needs body models", "--body-models DIR or set EHPS_BODY_MODELS")),
         ("benchmark run absent.yaml --out runs", ("absent.yaml",)),
         ("analysis rank --model hmr", ("no published ranks for 'hmr'", "smpler_x_s")),

@@ -170,7 +170,7 @@ def test_doubtful_rows_of_an_audit_can_be_left_out(walks: Path, raw: Path, tmp_p
     assert HumanData.open(left)["certificate/height_m"].max() == heights[ROWS - tall - 1]
 
 
-def test_viewing_draws_people_on_their_photographs(walks: Path, raw: Path, tmp_path: Path) -> None:
+def test_viewing_draws_people_on_their_images(walks: Path, raw: Path, tmp_path: Path) -> None:
     result = call("humandata", "view", walks, "--root", raw, "--out", tmp_path / "drawn", "--rows", "0,1")
     (page,) = [Path(line) for line in result.stdout.splitlines()]
     assert len(np.unique(cv2.imread(str(page)).reshape(-1, 3), axis=0)) > 10
@@ -315,7 +315,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Path:
     rng = np.random.default_rng(1)
     mscoco.write_fixture(folder / "raw/mscoco", body_models, rng)
     look = Look("standing", "studio")
-    truth = ehf.write(folder / "raw/ehf", body_models, rng, look=look, pictures=2, painted=False)
+    truth = ehf.write(folder / "raw/ehf", body_models, rng, look=look, images=2, painted=False)
     blank(folder / "raw/ehf", truth.image_path, 1200, 1600)
     for name in ("mscoco", "ehf"):
         call("convert", name, folder / "raw" / name, "--out", folder / f"{name}.h5", "--body-models", body_models)

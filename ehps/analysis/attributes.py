@@ -150,7 +150,7 @@ def embed(
     neighbours: int = 15,
     min_dist: float = 0.1,
 ) -> pd.DataFrame:
-    """Two dimensions for each sample: ``dataset, role, x, y``; the same seed gives the same picture.
+    """Two dimensions for each sample: ``dataset, role, x, y``; the same seed gives the same image.
 
     ``method`` is ``umap``, or ``pca`` for the two directions of largest variance.
 

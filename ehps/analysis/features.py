@@ -1,6 +1,6 @@
-"""What a sample looks like, as numbers: orientation, pose, shape and picture of each person instance.
+"""What a sample looks like, as numbers: orientation, pose, shape and image of each person instance.
 
-Rotations become the first two columns of their matrices (6 numbers, continuous where axis-angle jumps). Pictures become
+Rotations become the first two columns of their matrices (6 numbers, continuous where axis-angle jumps). Images become
 either what a given function makes of the person crops (a trained backbone, say) or a small descriptor of colours and
 gradient directions on a grid.
 """
@@ -47,17 +47,17 @@ def body_pose(hd: HumanData) -> Array:
 
 def betas(hd: HumanData) -> Array:
     """(N, 10): shape coefficients, those of the neutral model where the file has them."""
-    kind = _body_model(hd)
-    name = f"{kind}/betas_neutral" if f"{kind}/betas_neutral" in hd else f"{kind}/betas"
+    model_type = _body_model(hd)
+    name = f"{model_type}/betas_neutral" if f"{model_type}/betas_neutral" in hd else f"{model_type}/betas"
     values = np.asarray(hd[name], float)[:, :_NUM_BETAS]
     return np.pad(values, ((0, 0), (0, _NUM_BETAS - values.shape[1])))
 
 
 def shape_space(hd: HumanData) -> str:
     """Which shape space :func:`betas` are in; coefficients of different spaces cannot be compared."""
-    kind = _body_model(hd)
-    neutral = f"{kind}/betas_neutral" in hd or hd.passport.gender == "neutral"
-    return f"{kind} {hd.passport.body_model_version or 'unknown'}, {'neutral' if neutral else 'as annotated'}"
+    model_type = _body_model(hd)
+    neutral = f"{model_type}/betas_neutral" in hd or hd.passport.gender == "neutral"
+    return f"{model_type} {hd.passport.body_model_version or 'unknown'}, {'neutral' if neutral else 'as annotated'}"
 
 
 def image(hd: HumanData, root: Path, features: ImageFeatures | None = None) -> tuple[Array, Array]:
@@ -72,13 +72,13 @@ def image(hd: HumanData, root: Path, features: ImageFeatures | None = None) -> t
     -------
     (M, D) features and (N,) bool, which rows they are of: those whose image could be read.
     """
-    pictures, found = crops(hd, root)
-    if not len(pictures):
+    images, found = crops(hd, root)
+    if not len(images):
         return np.zeros((0, 0)), found
-    values = np.asarray((features or crop_descriptor)(pictures), float)
-    if values.ndim != 2 or len(values) != len(pictures):
+    values = np.asarray((features or crop_descriptor)(images), float)
+    if values.ndim != 2 or len(values) != len(images):
         raise UsageError(
-            f"the image features have shape {values.shape} for {len(pictures)} crops",
+            f"the image features have shape {values.shape} for {len(images)} crops",
             fix="return one row of numbers a crop",
         )
     return values, found
@@ -97,18 +97,18 @@ def crops(hd: HumanData, root: Path, size: tuple[int, int] = CROP) -> tuple[Arra
     out = []
     for path in dict.fromkeys(paths):
         file = Path(root) / path
-        picture = cv2.imread(str(file), cv2.IMREAD_COLOR) if file.is_file() else None
-        if picture is None:
+        pixels = cv2.imread(str(file), cv2.IMREAD_COLOR) if file.is_file() else None
+        if pixels is None:
             continue
         for row in (i for i, other in enumerate(paths) if other == path):
             if (boxes[row, 2:4] > 0).all():
                 found[row] = True
-                out.append((row, cv2.cvtColor(_crop(picture, boxes[row, :4], size), cv2.COLOR_BGR2RGB)))
+                out.append((row, cv2.cvtColor(_crop(pixels, boxes[row, :4], size), cv2.COLOR_BGR2RGB)))
     ordered = [crop for _, crop in sorted(out, key=lambda item: item[0])]
     return (np.stack(ordered) if ordered else np.zeros((0, *size, 3), np.uint8)), found
 
 
-def crop_descriptor(pictures: Array, grid: tuple[int, int] = (4, 3), bins: int = 9) -> Array:
+def crop_descriptor(images: Array, grid: tuple[int, int] = (4, 3), bins: int = 9) -> Array:
     """(M, H, W, 3) uint8 RGB -> (M, D): mean and spread of Lab colour, and gradient directions, of each grid cell.
 
     Gradient histograms are weighted by strength and scaled to unit length over the crop; colours are in units
@@ -117,8 +117,8 @@ def crop_descriptor(pictures: Array, grid: tuple[int, int] = (4, 3), bins: int =
     import cv2
 
     rows = []
-    for picture in pictures:
-        lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32) / 255
+    for pixels in images:
+        lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB).astype(np.float32) / 255
         lightness = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.5)
         dx, dy = cv2.Sobel(lightness, cv2.CV_32F, 1, 0), cv2.Sobel(lightness, cv2.CV_32F, 0, 1)
         # Directions without sign: light on dark and dark on light are the same contour.
@@ -136,25 +136,25 @@ def crop_descriptor(pictures: Array, grid: tuple[int, int] = (4, 3), bins: int =
     return np.stack(rows)
 
 
-def _crop(picture: Array, box: Array, size: tuple[int, int]) -> Array:
+def _crop(pixels: Array, box: Array, size: tuple[int, int]) -> Array:
     import cv2
 
     height, width = size
     centre = box[:2] + box[2:4] / 2
     scale = max(box[2] / width, box[3] / height)
-    # Pixels shrunk a lot are averaged first: nearest pixels of a large photograph are noise.
+    # Pixels shrunk a lot are averaged first: nearest pixels of a large image are noise.
     shrink = max(1, int(scale))
     if shrink > 1:
-        smaller = (max(1, picture.shape[1] // shrink), max(1, picture.shape[0] // shrink))
-        factor = np.array([smaller[0] / picture.shape[1], smaller[1] / picture.shape[0]])
-        picture = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
+        smaller = (max(1, pixels.shape[1] // shrink), max(1, pixels.shape[0] // shrink))
+        factor = np.array([smaller[0] / pixels.shape[1], smaller[1] / pixels.shape[0]])
+        pixels = cv2.resize(pixels, smaller, interpolation=cv2.INTER_AREA)
         centre, scale = centre * factor, scale * float(factor.mean())
     matrix = np.array([[1 / scale, 0, width / 2 - centre[0] / scale], [0, 1 / scale, height / 2 - centre[1] / scale]])
-    return np.asarray(cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_LINEAR))
+    return np.asarray(cv2.warpAffine(pixels, matrix, (width, height), flags=cv2.INTER_LINEAR))
 
 
 def _body_model(hd: HumanData) -> str:
-    kind = hd.body_model
-    if kind is None:
+    model_type = hd.body_model
+    if model_type is None:
         raise DataError("holds no body parameters", path=hd.source)
-    return kind
+    return model_type

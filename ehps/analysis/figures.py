@@ -145,7 +145,7 @@ def inline_svg(figure: Figure, prefix: str) -> str:
 
 
 def data_uri(image: npt.NDArray[np.uint8] | Path, *, width: int | None = None) -> str:
-    """A picture as a ``data:`` address: RGB array (H, W, 3), or an image file; scaled down to ``width`` pixels.
+    """An image as a ``data:`` address: RGB array (H, W, 3), or an image file; scaled down to ``width`` pixels.
 
     Raises
     ------
@@ -154,13 +154,13 @@ def data_uri(image: npt.NDArray[np.uint8] | Path, *, width: int | None = None) -
     from PIL import Image, UnidentifiedImageError
 
     try:
-        picture = Image.fromarray(image) if isinstance(image, np.ndarray) else Image.open(image).convert("RGB")
+        shown = Image.fromarray(image) if isinstance(image, np.ndarray) else Image.open(image).convert("RGB")
     except (OSError, UnidentifiedImageError) as error:
         raise DataError("cannot be read as an image", path=Path(str(image))) from error
-    if width is not None and picture.width > width:
-        picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+    if width is not None and shown.width > width:
+        shown = shown.resize((width, round(shown.height * width / shown.width)), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    picture.save(stream, format="PNG", optimize=True)
+    shown.save(stream, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 

@@ -28,7 +28,7 @@ def report(inputs: ReportInputs, out: Path) -> Path:
 
     Raises
     ------
-    DataError : a conversion report or picture that was given cannot be read.
+    DataError : a conversion report or image that was given cannot be read.
     """
     try:
         from jinja2 import Environment, StrictUndefined
@@ -54,7 +54,7 @@ def content(inputs: ReportInputs) -> dict[str, Any]:
         "training": None
         if inputs.training is None
         else report_sections.svg(curves.figure(inputs.training), "training"),
-        "overlays": [(text, figures.data_uri(picture, width=1000)) for text, picture in inputs.overlays] or None,
+        "overlays": [(text, figures.data_uri(image, width=1000)) for text, image in inputs.overlays] or None,
         "protocols": report_sections.protocols(inputs),
         "manifests": {
             name: json.dumps(m, indent=1, sort_keys=True, default=str) for name, m in inputs.manifests.items()

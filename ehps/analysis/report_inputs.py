@@ -32,7 +32,7 @@ class ReportInputs:
     selection : of ``select.select``.
     conversions : conversion reports, as JSON files or their content.
     training : ``run, step, name, value``, of ``curves.read_curves``.
-    overlays : (caption, picture): RGB array or image file.
+    overlays : (caption, image): RGB array or image file.
     manifests : run -> manifest content.
     notes : sentences shown under the summary (what data this is, what it is not).
     date : shown under the title when given; without it the same inputs give the same bytes.

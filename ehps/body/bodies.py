@@ -38,26 +38,26 @@ class BodySet:
     def __getstate__(self) -> dict[str, Any]:
         return {"models": self.models, "_joints": {}}
 
-    def fast_joints(self, kind: str, gender: str, *, kid: bool = False) -> FastJoints:
+    def fast_joints(self, model_type: str, gender: str, *, kid: bool = False) -> FastJoints:
         """The folded model; ``kid`` adds the child template.
 
         Raises
         ------
         BodyModelError : the model file (or the child template) is not in the folder.
         """
-        key = (kind, gender, kid)
+        key = (model_type, gender, kid)
         if key not in self._joints:
-            template = kid_template(self.models.folder, kind) if kid else None
-            self._joints[key] = FastJoints(self.models.read(kind, gender), template)
+            template = kid_template(self.models.folder, model_type) if kid else None
+            self._joints[key] = FastJoints(self.models.read(model_type, gender), template)
         return self._joints[key]
 
-    def version(self, kind: str, gender: str) -> str:
+    def version(self, model_type: str, gender: str) -> str:
         """Release of that model file, as passports name it."""
-        return self.fast_joints(kind, gender).version
+        return self.fast_joints(model_type, gender).version
 
     def joints(self, params: BodyParams, dtype: Precision = np.float32) -> Array:
         """(N, J, 3) joints in the frame of the parameters; see :class:`ehps.body.joints.FastJoints`."""
-        topology = TOPOLOGY[params.kind]
+        topology = TOPOLOGY[params.model_type]
         points = topology.joints + len(topology.picked) + (68 if topology.landmarks else 0)
         return self._gather(params, (points, 3), np.dtype(dtype), lambda f, p: f(p, dtype))
 
@@ -76,9 +76,9 @@ class BodySet:
 
         return mesh(self.models, params, device=device)
 
-    def faces(self, kind: str, gender: str = "neutral") -> Array:
+    def faces(self, model_type: str, gender: str = "neutral") -> Array:
         """(F, 3) int64 triangles of the mesh."""
-        return self.models.get(kind, gender).faces
+        return self.models.get(model_type, gender).faces
 
     def _gather(
         self,
@@ -89,7 +89,7 @@ class BodySet:
     ) -> Array:
         out = np.empty((len(params), *tail), dtype)
         for gender, kid, rows in groups(params):
-            model = self.fast_joints(params.kind, gender, kid=kid)
+            model = self.fast_joints(params.model_type, gender, kid=kid)
             out[rows] = evaluate(model, params[rows])
         return out
 

@@ -39,7 +39,7 @@ class Folded:
     contour_weights (R, 17, 3) : barycentric weights of those corners.
     """
 
-    kind: str
+    model_type: str
     parents: Array
     joints_template: Array
     joints_shape: Array
@@ -110,7 +110,7 @@ class Maps:
 
 def needed_vertices(model: BodyModel) -> tuple[Array, int]:
     """(U,) vertex numbers, static ones first, and how many are static."""
-    picked = np.array(TOPOLOGY[model.kind].picked)
+    picked = np.array(TOPOLOGY[model.model_type].picked)
     if model.lmk_faces_idx is None or model.dynamic_lmk_faces_idx is None:
         return np.unique(picked), len(np.unique(picked))
     static = np.unique(np.concatenate([picked, model.faces[model.lmk_faces_idx].ravel()]))
@@ -135,7 +135,7 @@ def fold(model: BodyModel) -> Folded:
         contour_weights = model.dynamic_lmk_bary_coords.astype(np.float64)
     expression = model.exprdirs if model.exprdirs is not None else np.zeros((vertices, 3, 0))
     return Folded(
-        kind=model.kind,
+        model_type=model.model_type,
         parents=model.parents,
         joints_template=regressor @ model.v_template.astype(np.float64),
         joints_shape=_regress(regressor, model.shapedirs),
@@ -179,7 +179,7 @@ def fitting_columns(coefficients: Array, available: int, what: str) -> Array:
 
 def _points(model: BodyModel, place: Array) -> tuple[Array, Array]:
     """(P, 3) corners and weights: picked vertices as triangles of one point, then the face landmarks."""
-    picked = place[np.array(TOPOLOGY[model.kind].picked)]
+    picked = place[np.array(TOPOLOGY[model.model_type].picked)]
     corners = np.repeat(picked[:, None], 3, axis=1)
     weights = np.tile([1.0, 0.0, 0.0], (len(picked), 1))
     if model.lmk_faces_idx is not None and model.lmk_bary_coords is not None:

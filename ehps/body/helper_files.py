@@ -99,10 +99,10 @@ def j14_regressor(folder: Path) -> Array:
     return _regressor(folder, "j14", TOPOLOGY["smplx"].vertices)[:14]
 
 
-def h36m_regressor(folder: Path, kind: str) -> Array:
+def h36m_regressor(folder: Path, model_type: str) -> Array:
     """(17, V) float64: Human3.6M joints from the vertices of ``smplx`` or ``smpl``/``smplh``."""
-    key = "h36m_smplx" if kind == "smplx" else "h36m_smpl"
-    return _regressor(folder, key, TOPOLOGY[kind].vertices)
+    key = "h36m_smplx" if model_type == "smplx" else "h36m_smpl"
+    return _regressor(folder, key, TOPOLOGY[model_type].vertices)
 
 
 def extra_regressor(folder: Path) -> Array:
@@ -121,12 +121,12 @@ def smplx_to_smpl(folder: Path) -> Array:
 
 
 @lru_cache(maxsize=4)
-def kid_template(folder: Path, kind: str) -> Array:
+def kid_template(folder: Path, model_type: str) -> Array:
     """(V, 3) float64 template of a child, centred on its mean as the model expects it. Read-only."""
-    key = "kid_smplx" if kind == "smplx" else "kid_smpl"
+    key = "kid_smplx" if model_type == "smplx" else "kid_smpl"
     template = np.asarray(_load(folder, key), np.float64)
-    if template.shape != (TOPOLOGY[kind].vertices, 3):
-        raise BodyModelError(f"has shape {template.shape}, not that of {kind}", path=_require(folder, key))
+    if template.shape != (TOPOLOGY[model_type].vertices, 3):
+        raise BodyModelError(f"has shape {template.shape}, not that of {model_type}", path=_require(folder, key))
     template = template - template.mean(axis=0)
     template.flags.writeable = False
     return template

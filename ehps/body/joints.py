@@ -41,8 +41,8 @@ class FastJoints:
     """
 
     def __init__(self, model: BodyModel, kid_template: Array | None = None) -> None:
-        self.kind, self.gender, self.version = model.kind, model.gender, model.version
-        self.topology = TOPOLOGY[model.kind]
+        self.model_type, self.gender, self.version = model.model_type, model.gender, model.version
+        self.topology = TOPOLOGY[model.model_type]
         self.components = (model.hands_components_left, model.hands_components_right)
         self._folded = fold(model)
         self.has_kid = kid_template is not None
@@ -69,7 +69,7 @@ class FastJoints:
 
         Raises
         ------
-        BodyModelError : the parameters are of another kind of body, or have more (non-zero) betas than the
+        BodyModelError : the parameters are of another model type, or have more (non-zero) betas than the
             model has, or are children's and no child template was given.
         """
         real = np.dtype(dtype)
@@ -81,7 +81,9 @@ class FastJoints:
         return out
 
     def _chunk(self, maps: Maps, params: BodyParams, shape: Array) -> Array:
-        pose = _full_pose(self.kind, params, self.components, self._folded.hands_mean).astype(shape.dtype, copy=False)
+        pose = _full_pose(self.model_type, params, self.components, self._folded.hands_mean).astype(
+            shape.dtype, copy=False
+        )
         transl = np.asarray(params.transl, shape.dtype)
         rows = contour_rows(pose[:, NECK_CHAIN, :]) if maps.contour_vertices is not None else None
         order = np.argsort(rows, kind="stable") if rows is not None else np.arange(len(pose))
@@ -115,10 +117,10 @@ class FastJoints:
             if not self.has_kid:
                 raise BodyModelError(
                     "parameters of children, but no child template was given",
-                    fix=f"put {self.kind}_kid_template.npy (from AGORA) into the body-model folder",
+                    fix=f"put {self.model_type}_kid_template.npy (from AGORA) into the body-model folder",
                 )
             parts.append(np.asarray(extra).reshape(len(b), 1))
-        e = np.zeros((len(b), 0)) if expression is None or self.kind != "smplx" else np.asarray(expression)
+        e = np.zeros((len(b), 0)) if expression is None or self.model_type != "smplx" else np.asarray(expression)
         e = fitting_columns(e, folded.expression.shape[2], "expression coefficients")
         parts.append(e)
 
@@ -132,8 +134,10 @@ class FastJoints:
 
     def _prepare(self, params: BodyParams, real: np.dtype[Any]) -> tuple[Maps, Array]:
         """The maps for this number of coefficients, and the (N, K) coefficients."""
-        if params.kind != self.kind:
-            raise BodyModelError(f"{NAMES[params.kind]} parameters were given to an {NAMES[self.kind]} model")
+        if params.model_type != self.model_type:
+            raise BodyModelError(
+                f"{NAMES[params.model_type]} parameters were given to an {NAMES[self.model_type]} model"
+            )
         shape, directions = self._shape(params.betas, params.expression, params.betas_extra)
         kid = params.betas_extra is not None and bool(np.any(params.betas_extra))
         key = (params.betas.shape[1], shape.shape[1], kid, real.str)
@@ -186,13 +190,13 @@ class FastJoints:
 def full_pose(model: BodyModel, params: BodyParams) -> Array:
     """(N, J, 3) axis-angle of all chain joints; hands expanded, the mean hand added if they are relative."""
     components = (model.hands_components_left, model.hands_components_right)
-    return _full_pose(model.kind, params, components, hands_mean(model))
+    return _full_pose(model.model_type, params, components, hands_mean(model))
 
 
-def _full_pose(kind: str, params: BodyParams, components: tuple[Array | None, ...], mean: Array | None) -> Array:
+def _full_pose(model_type: str, params: BodyParams, components: tuple[Array | None, ...], mean: Array | None) -> Array:
     n = len(params)
     parts: list[Array | None] = [params.global_orient, params.body_pose]
-    if kind == "smplx":
+    if model_type == "smplx":
         parts += [params.jaw_pose, params.leye_pose, params.reye_pose]
     if mean is not None:
         for hand, basis in zip((params.left_hand_pose, params.right_hand_pose), components, strict=True):
@@ -203,7 +207,7 @@ def _full_pose(kind: str, params: BodyParams, components: tuple[Array | None, ..
     pose = np.concatenate(
         [
             np.zeros((n, k, 3)) if part is None else np.asarray(part).reshape(n, k, 3)
-            for part, k in zip(parts, WIDTHS[kind], strict=True)
+            for part, k in zip(parts, WIDTHS[model_type], strict=True)
         ],
         axis=1,
     )

@@ -37,10 +37,10 @@ def mesh(models: BodyModels, params: BodyParams, *, batch: int = BATCH, device: 
     BodyModelError : a model (or the child template that ``betas_extra`` needs) is missing, or the parameters
         have more non-zero betas than their model.
     """
-    out = np.empty((len(params), TOPOLOGY[params.kind].vertices, 3), np.float32)
+    out = np.empty((len(params), TOPOLOGY[params.model_type].vertices, 3), np.float32)
     for gender, kid, rows in groups(params):
-        model = models.get(params.kind, gender)
-        template = kid_template(models.folder, params.kind) if kid else None
+        model = models.get(params.model_type, gender)
+        template = kid_template(models.folder, params.model_type) if kid else None
         out[rows] = _vertices(_skin(model, device), model, params[rows], template, batch)
     return out
 

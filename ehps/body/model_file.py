@@ -1,4 +1,4 @@
-"""Reading one body-model file: what is in it, which kind and release it is, without running its code.
+"""Reading one body-model file: what is in it, which model type and release it is, without running its code.
 
 Official pickles name chumpy and scipy classes: they are read through the restricted unpickler, which needs
 neither Python 2 nor chumpy. Of an ``.npz`` only the plain numeric members are touched.
@@ -32,7 +32,7 @@ class BodyModel:
 
     Attributes
     ----------
-    kind, gender : smplx, smplh or smpl; male, female or neutral.
+    model_type, gender : smplx, smplh or smpl; male, female or neutral.
     version : ``1.0``, ``1.1``, ``locked_head`` (SMPL-X); ``1.0``, ``1.1`` (SMPL); ``1.2``, ``extended``
         (SMPL-H with 10 and 16 betas); ``stand-in``. Betas of two versions are not interchangeable.
     path, sha256 : the file it came from and the hash of its bytes.
@@ -43,7 +43,7 @@ class BodyModel:
     dynamic_lmk_bary_coords (79, 17, 3), None but for smplx.
     """
 
-    kind: str
+    model_type: str
     gender: str
     version: str
     path: Path
@@ -66,25 +66,25 @@ class BodyModel:
     dynamic_lmk_bary_coords: Array | None = None
 
 
-def read_model(path: Path | str, kind: str, *, gender: str | None = None) -> BodyModel:
+def read_model(path: Path | str, model_type: str, *, gender: str | None = None) -> BodyModel:
     """Read one model file (.npz or .pkl).
 
     Parameters
     ----------
-    kind : what it should be: smplx, smplh or smpl.
+    model_type : what it should be: smplx, smplh or smpl.
     gender : taken from the file's name when not given.
 
     Raises
     ------
-    BodyModelError : the file is another kind of body, or lacks arrays that this kind has.
+    BodyModelError : the file is of another model type, or lacks arrays that this one has.
     DataError, UnsafeFileError : it is damaged, or asks for code.
     """
     path = Path(path)
     raw = _read_npz(path) if path.suffix == ".npz" else _read_pickle(path)
-    _check(raw, kind, path)
-    topology = TOPOLOGY[kind]
+    _check(raw, model_type, path)
+    topology = TOPOLOGY[model_type]
     columns = raw["shapedirs"].shape[2]
-    split = _expression_start(columns) if kind == "smplx" else columns
+    split = _expression_start(columns) if model_type == "smplx" else columns
     shape_space = raw["shapedirs"]
     parents = raw["kintree_table"][0].astype(np.int64)
     parents[0] = -1
@@ -101,14 +101,14 @@ def read_model(path: Path | str, kind: str, *, gender: str | None = None) -> Bod
         if name.endswith("idx"):
             marks[name] = marks[name].astype(np.int64)
     return BodyModel(
-        kind=kind,
+        model_type=model_type,
         gender=gender or _gender_in(path),
-        version=_version(raw, kind, path),
+        version=_version(raw, model_type, path),
         path=path,
         sha256=_sha256(path),
         v_template=raw["v_template"],
         shapedirs=shape_space[:, :, :split],
-        exprdirs=shape_space[:, :, split : split + 100] if kind == "smplx" else None,
+        exprdirs=shape_space[:, :, split : split + 100] if model_type == "smplx" else None,
         posedirs=raw["posedirs"],
         J_regressor=raw["J_regressor"],
         weights=raw["weights"],
@@ -124,13 +124,13 @@ def _expression_start(columns: int) -> int:
     return 300 if columns >= 400 else 10
 
 
-def _version(raw: Mapping[str, Array], kind: str, path: Path) -> str:
+def _version(raw: Mapping[str, Array], model_type: str, path: Path) -> str:
     if "standin" in raw:
         return "stand-in"
     columns = raw["shapedirs"].shape[2]
-    if kind == "smplh":
+    if model_type == "smplh":
         return "extended" if columns > 10 else "1.2"
-    if kind == "smpl":
+    if model_type == "smpl":
         return "1.1" if columns > 10 else "1.0"
     words = "/".join(path.parts[-3:]).lower().replace("_", "").replace("-", "")
     if "lockedhead" in words or path.stem.endswith(("2020", "2023")):
@@ -138,28 +138,28 @@ def _version(raw: Mapping[str, Array], kind: str, path: Path) -> str:
     return "1.1" if columns >= 400 else "1.0"
 
 
-def _check(raw: dict[str, Array], kind: str, path: Path) -> None:
-    """That the arrays are there and have the sizes of ``kind``."""
-    site = SITES[kind]
+def _check(raw: dict[str, Array], model_type: str, path: Path) -> None:
+    """That the arrays are there and have the sizes of ``model_type``."""
+    site = SITES[model_type]
     missing = [name for name in REQUIRED if name not in raw]
     if missing:
         raise BodyModelError(
-            f"is no {NAMES[kind]} model: it lacks {', '.join(missing)}",
+            f"is no {NAMES[model_type]} model: it lacks {', '.join(missing)}",
             path=path,
             fix=f"download it at {site}",
         )
     vertices, joints = len(raw["v_template"]), raw["kintree_table"].shape[-1]
     actual = kind_of(vertices, joints)
-    if actual != kind:
+    if actual != model_type:
         what = f"is a {NAMES[actual]} model" if actual else f"has {vertices} vertices and {joints} joints"
         raise BodyModelError(
-            f"{what}, not {NAMES[kind]}", path=path, fix=f"put the {NAMES[kind]} file from {site} there"
+            f"{what}, not {NAMES[model_type]}", path=path, fix=f"put the {NAMES[model_type]} file from {site} there"
         )
-    wanted: tuple[str, ...] = HANDS if TOPOLOGY[kind].left_hand is not None else ()
-    wanted += LANDMARKS if TOPOLOGY[kind].landmarks else ()
+    wanted: tuple[str, ...] = HANDS if TOPOLOGY[model_type].left_hand is not None else ()
+    wanted += LANDMARKS if TOPOLOGY[model_type].landmarks else ()
     missing = [name for name in wanted if name not in raw]
     if missing:
-        hint = "merge it with the MANO hands first (merge_smplh_mano)" if kind == "smplh" else None
+        hint = "merge it with the MANO hands first (merge_smplh_mano)" if model_type == "smplh" else None
         raise BodyModelError(f"lacks {', '.join(missing)}", path=path, fix=hint or f"download it at {site}")
     expected = {
         "v_template": (vertices, 3),
@@ -170,7 +170,7 @@ def _check(raw: dict[str, Array], kind: str, path: Path) -> None:
     for name, shape in expected.items():
         if raw[name].shape != shape:
             raise BodyModelError(f"{name} is {raw[name].shape}, expected {shape}", path=path)
-    if raw["shapedirs"].ndim != 3 or (kind == "smplx" and raw["shapedirs"].shape[2] < 20):
+    if raw["shapedirs"].ndim != 3 or (model_type == "smplx" and raw["shapedirs"].shape[2] < 20):
         raise BodyModelError(f"shapedirs is {raw['shapedirs'].shape}", path=path, fix=f"download it at {site}")
 
 

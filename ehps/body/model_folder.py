@@ -62,7 +62,7 @@ class Found:
     path: Path | None
     used_for: str
     source: str
-    model: tuple[str, str] | None = None  # kind and gender; None for helper files
+    model: tuple[str, str] | None = None  # model type and gender; None for helper files
 
 
 def body_models_folder(given: Path | str | None = None) -> Path | None:
@@ -95,48 +95,48 @@ class BodyModels:
     def __getstate__(self) -> dict[str, Any]:
         return {"folder": self.folder, "_read": {}}
 
-    def find(self, kind: str, gender: str) -> Path | None:
+    def find(self, model_type: str, gender: str) -> Path | None:
         """The file of that model under its usual or an accepted other name; None when there is none."""
         short = SHORT[gender]
-        names = [alias.format(upper=gender.upper(), lower=gender, short=short).lower() for alias in ALIASES[kind]]
-        for place in (self.folder / kind, self.folder / "models" / kind, self.folder):
+        names = [alias.format(upper=gender.upper(), lower=gender, short=short).lower() for alias in ALIASES[model_type]]
+        for place in (self.folder / model_type, self.folder / "models" / model_type, self.folder):
             there = _files_below(place)
             for name in names:
                 if name in there:
                     return there[name]
         return None
 
-    def get(self, kind: str, gender: str) -> BodyModel:
-        """The model of that kind and gender.
+    def get(self, model_type: str, gender: str) -> BodyModel:
+        """The model of that model type and gender.
 
         Raises
         ------
-        BodyModelError : there is no such file, or it holds another kind of body.
+        BodyModelError : there is no such file, or it holds another model type.
         """
-        key = (kind, gender)
+        key = (model_type, gender)
         if key not in self._read:
-            self._read[key] = self.read(kind, gender)
+            self._read[key] = self.read(model_type, gender)
         return self._read[key]
 
-    def read(self, kind: str, gender: str) -> BodyModel:
+    def read(self, model_type: str, gender: str) -> BodyModel:
         """As :meth:`get`, without keeping the (hundred megabytes of) arrays for the next caller."""
-        if (kind, gender) in self._read:
-            return self._read[kind, gender]
-        path = self.find(kind, gender)
+        if (model_type, gender) in self._read:
+            return self._read[model_type, gender]
+        path = self.find(model_type, gender)
         if path is None:
-            raise self._missing(kind, gender)
-        return read_model(path, kind, gender=gender)
+            raise self._missing(model_type, gender)
+        return read_model(path, model_type, gender=gender)
 
-    def has(self, kind: str, gender: str) -> bool:
-        return self.find(kind, gender) is not None
+    def has(self, model_type: str, gender: str) -> bool:
+        return self.find(model_type, gender) is not None
 
     def inventory(self) -> list[Found]:
         """All model and helper files that ehps can use, found or not."""
         lines = []
-        for kind in TOPOLOGY:
+        for model_type in TOPOLOGY:
             for gender in GENDERS:
-                title, path = f"{NAMES[kind]} {gender}", self.find(kind, gender)
-                lines.append(Found(title, path, f"{kind} bodies", SITES[kind], (kind, gender)))
+                title, path = f"{NAMES[model_type]} {gender}", self.find(model_type, gender)
+                lines.append(Found(title, path, f"{model_type} bodies", SITES[model_type], (model_type, gender)))
         for key, helper in HELPERS.items():
             path = find_helper(self.folder, key)
             lines.append(Found(helper.names[0], path, helper.used_for, helper.source))
@@ -155,14 +155,14 @@ class BodyModels:
             return ""
         return self.read(*found.model).version
 
-    def _missing(self, kind: str, gender: str) -> BodyModelError:
+    def _missing(self, model_type: str, gender: str) -> BodyModelError:
         have = [f"{k} {g}" for k in TOPOLOGY for g in GENDERS if self.find(k, g)]
-        usual = ALIASES[kind][0].format(upper=gender.upper(), lower=gender, short=SHORT[gender])
+        usual = ALIASES[model_type][0].format(upper=gender.upper(), lower=gender, short=SHORT[gender])
         there = f"there are {', '.join(have)}" if have else "there is no body model at all"
         return BodyModelError(
-            f"no {gender} {NAMES[kind]} model here; {there}",
+            f"no {gender} {NAMES[model_type]} model here; {there}",
             path=self.folder,
-            fix=f"register and download it at {SITES[kind]}, and put it at {self.folder / kind / usual}",
+            fix=f"register and download it at {SITES[model_type]}, and put it at {self.folder / model_type / usual}",
         )
 
 

@@ -19,7 +19,7 @@ class BodyParams:
 
     Attributes
     ----------
-    kind : smplx, smplh or smpl.
+    model_type : smplx, smplh or smpl.
     gender : (N,) str, the gender of the *model* that the parameters belong to: male, female, neutral.
     betas : (N, B).
     global_orient, transl : (N, 3), in whatever frame the owner says.
@@ -33,7 +33,7 @@ class BodyParams:
     betas_extra : optional (N, 1), AGORA: weight of the kid template, 0 for adults.
     """
 
-    kind: str
+    model_type: str
     gender: Array
     betas: Array
     global_orient: Array
@@ -97,7 +97,7 @@ def smplx_params(
         return np.asarray(value, float).reshape(n, -1)
 
     return BodyParams(
-        kind="smplx",
+        model_type="smplx",
         gender=genders(gender, n),
         betas=np.asarray(betas, float),
         global_orient=shaped(global_orient, 3),
@@ -133,7 +133,7 @@ def smpl_params(*, gender: Any, betas: Array, pose: Array, transl: Array) -> Bod
     n = len(betas)
     pose = np.asarray(pose, float).reshape(n, 24, 3)
     return BodyParams(
-        kind="smpl",
+        model_type="smpl",
         gender=genders(gender, n),
         betas=np.asarray(betas, float),
         global_orient=pose[:, 0],
@@ -147,7 +147,7 @@ def smplh_params(*, gender: Any, betas: Array, pose: Array, transl: Array, flat_
     n = len(betas)
     pose = np.asarray(pose, float).reshape(n, 52, 3)
     return BodyParams(
-        kind="smplh",
+        model_type="smplh",
         gender=genders(gender, n),
         betas=np.asarray(betas, float),
         global_orient=pose[:, 0],

@@ -37,7 +37,7 @@ NECK_CHAIN = (0, 3, 6, 9, 12)
 
 @dataclass(frozen=True)
 class Topology:
-    """Layout of one kind of body.
+    """Layout of one model type.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ GENDERS = ("neutral", "male", "female")
 
 def kind_of(vertices: int, joints: int) -> str | None:
     """smplx, smplh or smpl from a file's sizes, None when it is no body of these."""
-    for kind, topology in TOPOLOGY.items():
+    for model_type, topology in TOPOLOGY.items():
         if (vertices, joints) == (topology.vertices, topology.joints):
-            return kind
+            return model_type
     return None

@@ -49,23 +49,23 @@ class TorchJoints(nn.Module):
         super().__init__()
         folded = fold(model)
         have = (folded.shape.shape[2], folded.expression.shape[2])
-        if num_betas > have[0] or (model.kind == "smplx" and num_expression > have[1]):
+        if num_betas > have[0] or (model.model_type == "smplx" and num_expression > have[1]):
             raise BodyModelError(
                 f"has {have[0]} shape and {have[1]} expression columns, "
                 f"{num_betas} and {num_expression} were asked for",
                 path=model.path,
             )
-        self.kind, self.flat_hand_mean = model.kind, flat_hand_mean
-        self.topology = TOPOLOGY[model.kind]
+        self.model_type, self.flat_hand_mean = model.model_type, flat_hand_mean
+        self.topology = TOPOLOGY[model.model_type]
         self.num_betas = num_betas
-        self.num_expression = num_expression if model.kind == "smplx" else 0
+        self.num_expression = num_expression if model.model_type == "smplx" else 0
         self.contour = contour and folded.contour_vertices is not None
         self.static = folded.static
         self._levels = [(c.tolist(), p.tolist()) for c, p in tree_levels(model.parents)]
         last = len(folded.template) if self.contour else folded.static
 
-        def keep(name: str, array: Any, kind: torch.dtype = dtype) -> None:
-            self.register_buffer(name, torch.as_tensor(array).to(kind).contiguous(), persistent=False)
+        def keep(name: str, array: Any, model_type: torch.dtype = dtype) -> None:
+            self.register_buffer(name, torch.as_tensor(array).to(model_type).contiguous(), persistent=False)
 
         b, e = self.num_betas, self.num_expression
         keep("joints_template", folded.joints_template)
@@ -123,7 +123,7 @@ class TorchJoints(nn.Module):
         rotations = self._rotations(
             global_orient,
             body_pose,
-            *((jaw_pose, leye_pose, reye_pose) if self.kind == "smplx" else ()),
+            *((jaw_pose, leye_pose, reye_pose) if self.model_type == "smplx" else ()),
             *((left_hand_pose, right_hand_pose) if self.topology.left_hand is not None else ()),
         )
         coefficients = self._coefficients(betas, expression)
@@ -157,7 +157,7 @@ class TorchJoints(nn.Module):
         assert first is not None
         n = len(first)
         hands = 2 if self.topology.left_hand is not None else 0
-        widths = {"smplx": (1, 21, 1, 1, 1, 15, 15), "smplh": (1, 21, 15, 15), "smpl": (1, 23)}[self.kind]
+        widths = {"smplx": (1, 21, 1, 1, 1, 15, 15), "smplh": (1, 21, 15, 15), "smpl": (1, 23)}[self.model_type]
         matrices = []
         for i, (part, k) in enumerate(zip(parts, widths, strict=True)):
             if part is None:

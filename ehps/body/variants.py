@@ -35,32 +35,32 @@ PARTS = {
 }
 
 
-def params_of(hd: HumanData, kind: str | None = None) -> BodyParams:
+def params_of(hd: HumanData, model_type: str | None = None) -> BodyParams:
     """The body parameters of all rows, float64, in the camera frame; parts that the file lacks are zero.
 
     Parameters
     ----------
-    kind : smplx, smplh or smpl; the file's own when not given.
+    model_type : smplx, smplh or smpl; the file's own when not given.
 
     Raises
     ------
     DataError : the file has no such parameters.
     """
-    kind = _kind_of(hd, kind)
+    model_type = _model_type_of(hd, model_type)
     n = len(hd)
     values: dict[str, Array] = {}
-    for name, tail in PARTS[kind].items():
-        full = f"{kind}/{name}"
+    for name, tail in PARTS[model_type].items():
+        full = f"{model_type}/{name}"
         if full in hd:
             values[name] = np.asarray(hd[full], np.float64).reshape(n, *tail)
         else:
             values[name] = np.zeros((n, *(10 if k < 0 else k for k in tail)))
-    extra = f"{kind}/betas_extra"
+    extra = f"{model_type}/betas_extra"
     return BodyParams(
-        kind=kind,
+        model_type=model_type,
         gender=genders_of(hd),
-        betas=np.asarray(hd[f"{kind}/betas"], np.float64).reshape(n, -1),
-        transl=np.asarray(hd[f"{kind}/transl"], np.float64) if f"{kind}/transl" in hd else np.zeros((n, 3)),
+        betas=np.asarray(hd[f"{model_type}/betas"], np.float64).reshape(n, -1),
+        transl=np.asarray(hd[f"{model_type}/transl"], np.float64) if f"{model_type}/transl" in hd else np.zeros((n, 3)),
         flat_hand_mean=bool(hd.passport.flat_hand_mean),
         betas_extra=np.asarray(hd[extra], np.float64).reshape(n, 1) if extra in hd else None,
         **values,
@@ -90,11 +90,11 @@ def with_num_betas(hd: HumanData, n: int) -> HumanData:
     """
     if n < 1:
         raise UsageError(f"{n} betas were asked for")
-    kind = _kind_of(hd, None)
-    betas = np.asarray(hd[f"{kind}/betas"])
+    model_type = _model_type_of(hd, None)
+    betas = np.asarray(hd[f"{model_type}/betas"])
     fitted = np.zeros((len(betas), n), betas.dtype)
     fitted[:, : betas.shape[1]] = betas[:, :n]
-    out = hd.with_columns({f"{kind}/betas": fitted})
+    out = hd.with_columns({f"{model_type}/betas": fitted})
     out.passport = hd.passport.with_(num_betas=n)
     return out
 
@@ -108,9 +108,9 @@ def with_hand_mean(hd: HumanData, flat_hand_mean: bool, models: BodyModels | Pat
     PassportError : the file does not say which of the two its hands are.
     BodyModelError : a model, whose mean hand is needed, is missing.
     """
-    kind = _kind_of(hd, None)
-    if TOPOLOGY[kind].left_hand is None:
-        raise DataError(f"has {NAMES[kind]} parameters, which have no hand poses", path=hd.source)
+    model_type = _model_type_of(hd, None)
+    if TOPOLOGY[model_type].left_hand is None:
+        raise DataError(f"has {NAMES[model_type]} parameters, which have no hand poses", path=hd.source)
     now = hd.passport.flat_hand_mean
     if now is None:
         raise PassportError(
@@ -125,13 +125,13 @@ def with_hand_mean(hd: HumanData, flat_hand_mean: bool, models: BodyModels | Pat
     own = genders_of(hd)
     columns = {}
     for side in ("left", "right"):
-        name = f"{kind}/{side}_hand_pose"
+        name = f"{model_type}/{side}_hand_pose"
         if name not in hd:
             continue
         stored = np.asarray(hd[name])
         pose = stored.astype(np.float64).reshape(len(hd), 15, 3)
         for gender in np.unique(own):
-            mean = getattr(models.get(kind, str(gender)), f"hands_mean_{side}")
+            mean = getattr(models.get(model_type, str(gender)), f"hands_mean_{side}")
             pose[own == gender] += sign * mean
         columns[name] = pose.reshape(stored.shape).astype(stored.dtype)
     out = hd.with_columns(columns)
@@ -168,25 +168,27 @@ def neutral_betas(
     for gender in np.unique(params.gender):
         rows = np.flatnonzero(params.gender == gender)
         own = np.asarray(params.betas[rows], np.float64)
-        fit = _fit(models.get(params.kind, str(gender)), models.get(params.kind, "neutral"), num_betas, ridge)
+        fit = _fit(
+            models.get(params.model_type, str(gender)), models.get(params.model_type, "neutral"), num_betas, ridge
+        )
         own = fitting_columns(own, fit.gain.shape[1], "betas")
         b = own.shape[1]
         betas[rows] = own @ fit.gain[:, :b].T + fit.constant
         known = np.concatenate([own, np.ones((len(rows), 1))], axis=1)
         kept = np.r_[:b, len(fit.gram) - 1]
         square = np.einsum("ni,ij,nj->n", known, fit.gram[np.ix_(kept, kept)], known)
-        residual[rows] = np.sqrt(np.maximum(square, 0) / TOPOLOGY[params.kind].vertices)
+        residual[rows] = np.sqrt(np.maximum(square, 0) / TOPOLOGY[params.model_type].vertices)
     return betas, residual
 
 
 def with_neutral_betas(hd: HumanData, models: BodyModels | Path | str) -> HumanData:
     """The file with ``<model>/betas_neutral`` beside its betas, and the fit's residual in metres in
     ``meta/betas_neutral_residual``. The original betas and genders stay."""
-    kind = _kind_of(hd, None)
-    betas, residual = neutral_betas(params_of(hd, kind), models)
+    model_type = _model_type_of(hd, None)
+    betas, residual = neutral_betas(params_of(hd, model_type), models)
     return hd.with_columns(
         {
-            f"{kind}/betas_neutral": betas.astype(np.float32),
+            f"{model_type}/betas_neutral": betas.astype(np.float32),
             "meta/betas_neutral_residual": residual.astype(np.float32),
         }
     )
@@ -229,8 +231,10 @@ def _fit(own: BodyModel, neutral: BodyModel, num_betas: int, ridge: float) -> _F
     return _Fit(filled[:, :-1], filled[:, -1], rest.T @ rest)
 
 
-def _kind_of(hd: HumanData, kind: str | None) -> str:
-    kind = kind or hd.body_model
-    if kind is None or f"{kind}/betas" not in hd:
-        raise DataError(f"has no {kind or 'body'} parameters", path=hd.source, fix="convert it again with body models")
-    return kind
+def _model_type_of(hd: HumanData, model_type: str | None) -> str:
+    model_type = model_type or hd.body_model
+    if model_type is None or f"{model_type}/betas" not in hd:
+        raise DataError(
+            f"has no {model_type or 'body'} parameters", path=hd.source, fix="convert it again with body models"
+        )
+    return model_type

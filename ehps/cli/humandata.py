@@ -115,14 +115,14 @@ def audit(
 
 @humandata.command()
 @click.option("--root", type=FILE, required=True, help="Folder that image paths are relative to.")
-@click.option("--out", type=FILE, required=True, help="Folder for the pictures.")
+@click.option("--out", type=FILE, required=True, help="Folder for the images.")
 @click.option("--n", default=12, show_default=True, help="How many instances, drawn at random.")
 @click.option("--rows", help="Show these rows instead: 3,17,40.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--columns", help="Keypoint and box columns to draw, separated by commas.")
 @opened
 def view(hd: HumanData, root: Path, out: Path, n: int, rows: str | None, seed: int, columns: str | None) -> None:
-    """Draw instances of FILE on their photographs."""
+    """Draw instances of FILE on their images."""
     from ehps.humandata.drawing.overlays import view as draw
 
     wanted = None if rows is None else [int(number(row)) for row in rows.split(",")]

@@ -46,7 +46,7 @@ class DatasetCard:
     reprojection : ``exact`` when model joints must land on the dataset's 2D points within pixels, ``fitted``
         when they come from a fit to such points, ``none`` when the dataset has no 2D points of its own.
     points3d : metres within which model joints must be of the dataset's own 3D points (median over the rows).
-    fps : of the source video, None for photographs.
+    fps : of the source video, None for images.
     notes : what users should know, one sentence each.
     """
 
@@ -217,7 +217,7 @@ class Converter(ABC):
 
     @property
     def body_model(self) -> str | None:
-        """Kind of body model that the fits need: the card's, unless an option chooses fits of another kind."""
+        """Body model that the fits need: the card's, unless an option chooses other fits."""
         return self.card.body_model
 
     def option(self, name: str, values: Sequence[str]) -> str:

@@ -43,25 +43,25 @@ class Bodies:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["folder"])  # type: ignore[misc]
 
-    def check(self, kind: str) -> None:
-        """Raise unless some model of this kind is there.
+    def check(self, model_type: str) -> None:
+        """Raise unless some model of this type is there.
 
         Raises
         ------
         BodyModelError : none is; the message says where to get it.
         """
-        if not any(self.models.has(kind, gender) for gender in GENDERS):
-            self.models.get(kind, "neutral")
+        if not any(self.models.has(model_type, gender) for gender in GENDERS):
+            self.models.get(model_type, "neutral")
 
-    def files(self, kind: str) -> list[Path]:
-        """The files that decide the numbers for bodies of this kind."""
-        found = [self.models.find(kind, gender) for gender in GENDERS]
-        found.append(self._kid_file(kind))
+    def files(self, model_type: str) -> list[Path]:
+        """The files that decide the numbers for bodies of this type."""
+        found = [self.models.find(model_type, gender) for gender in GENDERS]
+        found.append(self._kid_file(model_type))
         return [path for path in found if path is not None]
 
-    def version(self, kind: str, genders: Array) -> str:
+    def version(self, model_type: str, genders: Array) -> str:
         """Release of the models used, as passports name it."""
-        return "+".join(sorted({self.set.version(kind, str(gender)) for gender in np.unique(genders)}))
+        return "+".join(sorted({self.set.version(model_type, str(gender)) for gender in np.unique(genders)}))
 
     def with_full_hands(self, params: BodyParams) -> BodyParams:
         """Hands as (N, 15, 3) axis-angle, expanded with the components of each row's own model."""
@@ -72,9 +72,11 @@ class Bodies:
                 continue
             full = np.zeros((len(hand), 15, 3))
             for gender in np.unique(params.gender):
-                components = self.set.fast_joints(params.kind, str(gender)).components[index]
+                components = self.set.fast_joints(params.model_type, str(gender)).components[index]
                 if components is None:
-                    raise BodyModelError(f"{NAMES[params.kind]} {gender} has no hand components", path=self.folder)
+                    raise BodyModelError(
+                        f"{NAMES[params.model_type]} {gender} has no hand components", path=self.folder
+                    )
                 rows = params.gender == gender
                 full[rows] = expand(np.asarray(hand[rows], float), components)
             changes[name] = full
@@ -88,44 +90,44 @@ class Bodies:
         """(N, 3) pelvis of each unposed body."""
         return self.set.rest_pelvis(params)
 
-    def personal(self, kind: str, gender: str, template: Array) -> Personal:
+    def personal(self, model_type: str, gender: str, template: Array) -> Personal:
         """The subject with that template; the last one is kept."""
-        key = (kind, gender, np.asarray(template, float).tobytes())
+        key = (model_type, gender, np.asarray(template, float).tobytes())
         if self._scanned is None or self._scanned[0] != key:
-            self._scanned = key, personal(self.models.read(kind, gender), template)
+            self._scanned = key, personal(self.models.read(model_type, gender), template)
         return self._scanned[1]
 
-    def has_kid(self, kind: str) -> bool:
-        """Whether the child template of this kind is there."""
-        return self._kid_file(kind) is not None
+    def has_kid(self, model_type: str) -> bool:
+        """Whether the child template of this model type is there."""
+        return self._kid_file(model_type) is not None
 
-    def _kid_file(self, kind: str) -> Path | None:
-        return find_helper(self.folder, "kid_smplx" if kind == "smplx" else "kid_smpl")
+    def _kid_file(self, model_type: str) -> Path | None:
+        return find_helper(self.folder, "kid_smplx" if model_type == "smplx" else "kid_smpl")
 
     def heights(self, params: BodyParams) -> Array:
         """(N,) metres from the lowest to the highest vertex of the standing, unposed body of each shape."""
         out = np.empty(len(params))
         for gender, kid, rows in groups(params):
-            chosen, template, directions = self._stature(params.kind, gender)
+            chosen, template, directions = self._stature(params.model_type, gender)
             betas = np.asarray(params.betas[rows], float)[:, : directions.shape[1]]
             y = template + betas @ directions.T[: betas.shape[1]]
             if kid and params.betas_extra is not None:
                 weight = np.asarray(params.betas_extra, float).reshape(len(params), -1)[rows, :1]
-                y = y + weight * (kid_template(self.folder, params.kind)[chosen, 1] - template)
+                y = y + weight * (kid_template(self.folder, params.model_type)[chosen, 1] - template)
             out[rows] = y.max(axis=1) - y.min(axis=1)
         return out
 
-    def _stature(self, kind: str, gender: str) -> tuple[Array, Array, Array]:
+    def _stature(self, model_type: str, gender: str) -> tuple[Array, Array, Array]:
         """(M,) numbers, (M,) heights and (M, S) shape directions of the vertices near the two ends of the template."""
-        if (kind, gender) not in self._statures:
-            model = self.models.read(kind, gender)
+        if (model_type, gender) not in self._statures:
+            model = self.models.read(model_type, gender)
             chosen = _ends(model.v_template)
-            self._statures[kind, gender] = (
+            self._statures[model_type, gender] = (
                 chosen,
                 model.v_template[chosen, 1].astype(float),
                 model.shapedirs[chosen, 1].astype(float),
             )
-        return self._statures[kind, gender]
+        return self._statures[model_type, gender]
 
     def joints_of_meshes(self, vertices: Array) -> tuple[Array, Array]:
         """Joints (N, 144, 3) of SMPL-X meshes (N, 10475, 3), and (144,) which of them are known.

@@ -58,12 +58,12 @@ def regions(weights: Array, template: Array) -> Array:
 
 def standin_regions(weights: Array) -> Array | None:
     """The stand-in's own table, None when these are not the stand-in's skinning weights."""
-    from ehps.body.standin.model_files import kind_weights
+    from ehps.body.standin.model_files import model_weights
     from ehps.body.standin.vertex_order import make_mesh
 
-    kind = {55: "smplx", 52: "smplh", 24: "smpl"}[weights.shape[1]]
-    mesh = make_mesh(kind)
-    expected = kind_weights(kind, mesh.weights)
+    model_type = {55: "smplx", 52: "smplh", 24: "smpl"}[weights.shape[1]]
+    mesh = make_mesh(model_type)
+    expected = model_weights(model_type, mesh.weights)
     if expected.shape != weights.shape or not np.allclose(expected, weights, atol=1e-4):
         return None
     out = shares(mesh.region)

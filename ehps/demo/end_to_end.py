@@ -1,6 +1,6 @@
 """``ehps demo``: the main job end to end on generated data.
 
-Small raw datasets in their real layouts, pictures rendered from the stand-in body; converted, trained on, tested,
+Small raw datasets in their real layouts, images rendered from the stand-in body; converted, trained on, tested,
 ranked, drawn and reported by the same functions that the other commands call.
 """
 
@@ -183,7 +183,7 @@ def _analyse(
             training=read_curves(out / "runs"),
             overlays=_overlays(out),
             notes=(
-                "Generated data: small raw datasets in their real layouts, pictures rendered from a stand-in body. "
+                "Generated data: small raw datasets in their real layouts, images rendered from a stand-in body. "
                 "The numbers show that the parts work together; they say nothing about the real datasets.",
             ),
         ),
@@ -193,16 +193,16 @@ def _analyse(
 
 
 def _overlays(out: Path) -> list[tuple[str, Any]]:
-    """One picture of every training set with its converted annotation drawn on it."""
+    """One image of every training set with its converted annotation drawn on it."""
     from ehps.humandata import HumanData
     from ehps.humandata.drawing.overlays import draw_instances
 
-    pictures: list[tuple[str, Any]] = []
+    images: list[tuple[str, Any]] = []
     for entry in TRAIN:
         hd = HumanData.open(_data(out, entry))
         row = len(hd) // 2
-        pictures.append((entry.dataset, draw_instances(hd, [row], out / "raw" / entry.dataset, side=480).image))
-    return pictures
+        images.append((entry.dataset, draw_instances(hd, [row], out / "raw" / entry.dataset, side=480).image))
+    return images
 
 
 def _say(console: Console, out: Path, ranked: pd.DataFrame, page: Path, seconds: float) -> None:

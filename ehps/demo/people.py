@@ -1,4 +1,4 @@
-"""People for generated pictures: plausible poses, shapes, hands and faces, drawn from named styles.
+"""People for generated images: plausible poses, shapes, hands and faces, drawn from named styles.
 
 Joint angles are degrees about the axes of the rest pose (SMPL family: T-pose, y up, facing +z, the left arm along
 +x). Mirrored joints are drawn one by one, so that people are not symmetric.
@@ -78,7 +78,7 @@ def random_people(
     rng: np.random.Generator,
     *,
     style: str = "standing",
-    kind: str = "smplx",
+    model_type: str = "smplx",
     num_betas: int = 10,
     gender: Any = "neutral",
     flat_hand_mean: bool = False,
@@ -88,7 +88,7 @@ def random_people(
     Parameters
     ----------
     style : a name of ``STYLES``, or ``mixed``: each person one of standing, walking, gesturing.
-    kind : ``smplx``, ``smplh`` or ``smpl``.
+    model_type : ``smplx``, ``smplh`` or ``smpl``.
     gender : one word or (n,) words: the body model of each.
     flat_hand_mean : whether hand poses are absolute or relative to a mean hand.
     """
@@ -100,7 +100,7 @@ def random_people(
         betas[rows] = rng.normal(0, STYLES[name].shape, (len(rows), num_betas))
     pose[:, 0] = np.radians(rng.normal(0, [4, 0, 4], (n, 3)))
     betas = np.clip(betas, -2.5, 2.5)
-    if kind == "smpl":
+    if model_type == "smpl":
         hands = np.radians(rng.normal(0, 8, (n, 2, 3)))
         return smpl_params(
             gender=gender, betas=betas, pose=np.concatenate([pose, hands], axis=1), transl=np.zeros((n, 3))
@@ -120,9 +120,9 @@ def random_people(
         expression=rng.normal(0, 0.8, (n, 10)),
         flat_hand_mean=flat_hand_mean,
     )
-    if kind == "smplh":
+    if model_type == "smplh":
         face = dict.fromkeys(("jaw_pose", "leye_pose", "reye_pose", "expression"))
-        return drawn.with_(kind="smplh", **face)
+        return drawn.with_(model_type="smplh", **face)
     return drawn
 
 
@@ -131,7 +131,7 @@ def motion(
     rng: np.random.Generator,
     *,
     style: str = "standing",
-    kind: str = "smplx",
+    model_type: str = "smplx",
     num_betas: int = 10,
     gender: str = "neutral",
     flat_hand_mean: bool = False,
@@ -144,7 +144,13 @@ def motion(
     """
     poses = 2 + (n_frames - 1) // frames_between_poses
     keys = random_people(
-        poses, rng, style=style, kind=kind, num_betas=num_betas, gender=gender, flat_hand_mean=flat_hand_mean
+        poses,
+        rng,
+        style=style,
+        model_type=model_type,
+        num_betas=num_betas,
+        gender=gender,
+        flat_hand_mean=flat_hand_mean,
     )
     before, share = np.divmod(np.arange(n_frames) / frames_between_poses, 1)
     start = before.astype(int)

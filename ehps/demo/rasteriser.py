@@ -1,6 +1,6 @@
 """A small software rasteriser: shaded persons with occlusion on a background, numpy only.
 
-Made for the demo's pictures: ten thousand triangles of a few pixels each. Triangles are grouped by the size of
+Made for the demo's images: ten thousand triangles of a few pixels each. Triangles are grouped by the size of
 their pixel boxes and each group is scanned at once; one 64-bit minimum per fragment resolves depth.
 Camera frame: OpenCV (x right, y down, z forward), metres; pixel centres at integer coordinates.
 """
@@ -144,7 +144,7 @@ def render(
     light: Array = SUN,
     samples: int = 1,
 ) -> Array:
-    """(H, W, 3) uint8 picture of P persons, nearer ones in front.
+    """(H, W, 3) uint8 image of P persons, nearer ones in front.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The demo's datasets: how the people and pictures of each look, and how its small raw tree is written.
+"""The demo's datasets: how the people and images of each look, and how its small raw tree is written.
 
 The five test sets show standing and gesturing people about facing the camera, each in surroundings of its own.
 Training sets differ in how near they are to that: in poses, in how far people turn away, in framing and background.
@@ -26,7 +26,7 @@ class DemoSet:
     Attributes
     ----------
     dataset, split, role : what to convert, and whether it is trained on or tested on.
-    look : of all its pictures. pictures : in each call. calls : further arguments of the writer, one call each.
+    look : of all its images. images : in each call. calls : further arguments of the writer, one call each.
     protocol : how a test set is scored.
     """
 
@@ -35,7 +35,7 @@ class DemoSet:
     role: str
     write: Write
     look: Look
-    pictures: int
+    images: int
     calls: tuple[dict[str, Any], ...]
     protocol: str = ""
 
@@ -77,5 +77,5 @@ def write_raw(entry: DemoSet, root: Path, models: Path, seed: int) -> int:
     rng = np.random.default_rng([seed, *entry.name.encode()])
     folder = root / entry.dataset
     return sum(
-        len(entry.write(folder, models, rng, look=entry.look, pictures=entry.pictures, **call)) for call in entry.calls
+        len(entry.write(folder, models, rng, look=entry.look, images=entry.images, **call)) for call in entry.calls
     )

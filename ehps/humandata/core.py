@@ -161,7 +161,7 @@ class HumanData:
     @property
     def body_model(self) -> str | None:
         """smplx, smplh or smpl: the model whose parameters the file holds (``betas`` present)."""
-        return next((kind for kind in ("smplx", "smplh", "smpl") if f"{kind}/betas" in self), None)
+        return next((model_type for model_type in ("smplx", "smplh", "smpl") if f"{model_type}/betas" in self), None)
 
     def keypoints(self, name: str, convention: str | Sequence[str], approximate: bool = False) -> Array:
         """Column ``name`` in another convention: (N, J, C), zeros (confidence 0) where it has no such point.

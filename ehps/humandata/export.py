@@ -90,8 +90,8 @@ def export_for(hd: HumanData, target: str, folder: str | Path) -> list[Path]:
 def _check(hd: HumanData, target: str, recipe: Recipe) -> None:
     program = TARGETS[target]
     missing = [name for name in ("image_path", "bbox_xywh") if name not in hd]
-    kind = hd.body_model
-    if kind is None:
+    model_type = hd.body_model
+    if model_type is None:
         missing.append("body parameters")
     if not any(name.startswith("keypoints2d") for name in hd.columns):
         missing.append("keypoints2d_*")
@@ -102,7 +102,7 @@ def _check(hd: HumanData, target: str, recipe: Recipe) -> None:
         missing += [f"meta/{flag}" for flag in flags if f"meta/{flag}" not in hd]
     if missing:
         raise DataError(f"lacks {', '.join(missing)}, which {program} needs", path=hd.source)
-    if any(f"{kind}/{side}_hand_pose" in hd for side in ("left", "right")):
+    if any(f"{model_type}/{side}_hand_pose" in hd for side in ("left", "right")):
         _check_hands(hd, program, recipe)
     if recipe.size is not None and {"meta/height", "meta/width"} <= set(hd.columns):
         sizes = np.stack([hd["meta/height"], hd["meta/width"]], axis=1)

@@ -60,20 +60,20 @@ def _points(ending: str, of: str) -> tuple[Field, Field]:
     )
 
 
-def _body(kind: str, model: str, joints: int) -> tuple[Field, ...]:
+def _body(model_type: str, model: str, joints: int) -> tuple[Field, ...]:
     fields = [
         Field("betas", ("N", "B"), _F, "", f"{model} shape coefficients"),
         Field("transl", ("N", 3), _F, "metre", "translation in the camera frame"),
         Field("global_orient", ("N", 3), _F, "radian", "rotation of the pelvis in the camera frame, axis-angle"),
         Field("body_pose", ("N", joints, 3), _F, "radian", "rotations of the body joints, axis-angle"),
     ]
-    if kind != "smpl":
+    if model_type != "smpl":
         mean = "relative to the mean hand unless the passport says flat_hand_mean"
         fields += [
             Field(f"{side}_hand_pose", ("N", 15, 3), _F, "radian", f"finger joints, axis-angle, {mean}")
             for side in ("left", "right")
         ]
-    if kind == "smplx":
+    if model_type == "smplx":
         fields += [
             Field("jaw_pose", ("N", 3), _F, "radian", "rotation of the jaw, axis-angle"),
             Field("leye_pose", ("N", 3), _F, "radian", "rotation of the left eye, axis-angle"),
@@ -86,7 +86,7 @@ def _body(kind: str, model: str, joints: int) -> tuple[Field, ...]:
         Field("betas_neutral", ("N", "B"), _F, "", "shape of the neutral model that imitates the gendered one"),
         Field("betas_extra", ("N", 1), _F, "", "weight of the kid template, 0 for adults"),
     ]
-    return tuple(replace(field, name=f"{kind}/{field.name}") for field in fields)
+    return tuple(replace(field, name=f"{model_type}/{field.name}") for field in fields)
 
 
 _META = (

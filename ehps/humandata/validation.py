@@ -91,12 +91,12 @@ def _of_columns(hd: HumanData) -> Iterator[Problem]:
             yield from _of_type(name, item, column)
         if name.startswith(("keypoints2d", "keypoints3d")) and not isinstance(column, Strings) and column.ndim == 3:
             yield from _of_names(name, hd)
-    for kind in ("smplx", "smplh", "smpl"):
-        have = [part for part in schema.BODY_CORE if f"{kind}/{part}" in hd]
+    for model_type in ("smplx", "smplh", "smpl"):
+        have = [part for part in schema.BODY_CORE if f"{model_type}/{part}" in hd]
         if have and len(have) < len(schema.BODY_CORE):
             for part in schema.BODY_CORE:
                 if part not in have:
-                    yield Problem(f"{kind}/{part}", f"is missing, though there is {kind}/{have[0]}")
+                    yield Problem(f"{model_type}/{part}", f"is missing, though there is {model_type}/{have[0]}")
 
 
 def _of_type(name: str, item: schema.Field, column: Array | Strings) -> Iterator[Problem]:
@@ -123,22 +123,22 @@ def _of_names(name: str, hd: HumanData) -> Iterator[Problem]:
 
 
 def _of_passport(hd: HumanData, misshapen: set[str]) -> Iterator[Problem]:
-    passport, kind = hd.passport, hd.body_model
+    passport, model_type = hd.passport, hd.body_model
     if passport.frame != Passport.frame or passport.units != Passport.units:
         yield Problem("passport", f"states {passport.frame}, {passport.units}: not the frame and units of the format")
     if passport.body_model is not None and f"{passport.body_model}/betas" not in hd:
         yield Problem("passport", f"states {passport.body_model}, but there is no column {passport.body_model}/betas")
-    if kind is None:
+    if model_type is None:
         return
     if passport.body_model is None:
-        yield Problem("passport", f"states no body model, but there is {kind}/betas")
+        yield Problem("passport", f"states no body model, but there is {model_type}/betas")
         return
-    kind = passport.body_model
-    if f"{kind}/betas" in hd and f"{kind}/betas" not in misshapen:
-        width = hd[:0][f"{kind}/betas"].shape[1]
+    model_type = passport.body_model
+    if f"{model_type}/betas" in hd and f"{model_type}/betas" not in misshapen:
+        width = hd[:0][f"{model_type}/betas"].shape[1]
         if passport.num_betas != width:
-            yield Problem("passport", f"states num_betas {passport.num_betas}, but {kind}/betas has {width}")
-    if passport.flat_hand_mean is None and f"{kind}/left_hand_pose" in hd:
+            yield Problem("passport", f"states num_betas {passport.num_betas}, but {model_type}/betas has {width}")
+    if passport.flat_hand_mean is None and f"{model_type}/left_hand_pose" in hd:
         yield Problem("passport", "does not state flat_hand_mean, so the hand poses have no certain meaning")
     if passport.gender == "neutral" and "meta/gender" in hd and "meta/gender" not in misshapen:
         others = np.flatnonzero(~hd["meta/gender"].equals("neutral"))

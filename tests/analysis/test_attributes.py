@@ -10,18 +10,18 @@ from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
 
 
-def people(name, n=80, *, turn=0.0, seed=0, kind="smplx", gender="neutral", paths=None):
+def people(name, n=80, *, turn=0.0, seed=0, model_type="smplx", gender="neutral", paths=None):
     """Persons whose global orientation scatters about a turn round the vertical axis."""
     rng = np.random.default_rng(seed)
     orient = (Rotation.from_rotvec([0, turn, 0]) * Rotation.from_rotvec(rng.normal(0, 0.2, (n, 3)))).as_rotvec()
     columns = {
         "image_path": paths or [f"{i}.png" for i in range(n)],
         "bbox_xywh": np.tile(np.array([10, 10, 40, 60, 1], np.float32), (n, 1)),
-        f"{kind}/global_orient": orient.astype(np.float32),
-        f"{kind}/body_pose": rng.normal(0, 0.3, (n, 21 if kind == "smplx" else 23, 3)).astype(np.float32),
-        f"{kind}/betas": rng.normal(0, 1, (n, 10)).astype(np.float32),
+        f"{model_type}/global_orient": orient.astype(np.float32),
+        f"{model_type}/body_pose": rng.normal(0, 0.3, (n, 21 if model_type == "smplx" else 23, 3)).astype(np.float32),
+        f"{model_type}/betas": rng.normal(0, 1, (n, 10)).astype(np.float32),
     }
-    return HumanData(columns, passport=Passport(body_model=kind, dataset=name, gender=gender))
+    return HumanData(columns, passport=Passport(body_model=model_type, dataset=name, gender=gender))
 
 
 def test_rotations_are_the_first_two_columns_of_their_matrices():
@@ -85,7 +85,7 @@ def test_samples_are_drawn_alike_whatever_else_is_there():
 
 
 def test_shapes_of_different_body_models_are_not_compared():
-    samples = collect([people("a"), people("b"), people("c", kind="smpl")], attributes=["betas", "body_pose"])
+    samples = collect([people("a"), people("b"), people("c", model_type="smpl")], attributes=["betas", "body_pose"])
     assert set(samples.values["betas"]) == {"a", "b"}
     assert set(samples.values["body_pose"]) == {"a", "b", "c"}
     assert samples.left_out["dataset"].tolist() == ["c"]
@@ -109,47 +109,47 @@ def test_two_sources_of_one_name_are_refused_but_splits_are_not():
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(12):
-        picture = np.zeros((90, 120, 3), np.uint8)
-        picture[:, :, 0 if i < 6 else 2] = 200  # OpenCV writes BGR: blue, then red
-        cv2.imwrite(str(tmp_path / f"{i}.png"), picture + rng.integers(0, 20, picture.shape).astype(np.uint8))
+        image = np.zeros((90, 120, 3), np.uint8)
+        image[:, :, 0 if i < 6 else 2] = 200  # OpenCV writes BGR: blue, then red
+        cv2.imwrite(str(tmp_path / f"{i}.png"), image + rng.integers(0, 20, image.shape).astype(np.uint8))
     return tmp_path
 
 
-def test_image_features_tell_blue_from_red(pictures):
+def test_image_features_tell_blue_from_red(images):
     blue = people("blue", 6, paths=[f"{i}.png" for i in range(6)])
     red = people("red", 7, paths=[f"{i}.png" for i in range(6, 12)] + ["absent.png"])
-    samples = collect([Source(blue, root=pictures), Source(red, root=pictures)], attributes=["image"])
+    samples = collect([Source(blue, root=images), Source(red, root=images)], attributes=["image"])
     assert {name: len(rows) for name, rows in samples.values["image"].items()} == {"blue": 6, "red": 6}
     values = samples.comparable("image")
     within = distances.nearest(values["blue"][:3], values["blue"][3:])
     assert distances.nearest(values["blue"], values["red"]) > 1.5 * within
 
 
-def test_crops_are_rgb_and_not_stretched(pictures):
-    crops, found = features.crops(people("red", 1, paths=["7.png"]), pictures)
+def test_crops_are_rgb_and_not_stretched(images):
+    crops, found = features.crops(people("red", 1, paths=["7.png"]), images)
     assert crops.shape == (1, 256, 192, 3)
     assert found.all()
     assert crops[0, 128, 96, 0] >= 200 > crops[0, 128, 96, 2]
     # The box 10, 10, 40 x 60 becomes 45 x 60: half of the crop's width is 22.5 pixels of the image.
     marked = np.zeros((90, 120, 3), np.uint8)
     marked[10:70, 30:50] = 255
-    cv2.imwrite(str(pictures / "7.png"), marked)
-    row = features.crops(people("red", 1, paths=["7.png"]), pictures)[0][0, 128, :, 0] > 127
+    cv2.imwrite(str(images / "7.png"), marked)
+    row = features.crops(people("red", 1, paths=["7.png"]), images)[0][0, 128, :, 0] > 127
     assert row.sum() == pytest.approx(20 / 45 * 192, abs=2)
     assert np.flatnonzero(row)[0] == pytest.approx(96, abs=3)
 
 
-def test_a_given_function_makes_the_image_features(pictures):
+def test_a_given_function_makes_the_image_features(images):
     seen = []
 
     def backbone(crops):
         seen.append((crops.shape, crops.dtype))
         return crops.reshape(len(crops), -1)[:, :8].astype(float)
 
-    source = Source(people("a", 12), root=pictures)
+    source = Source(people("a", 12), root=images)
     samples = collect([source], attributes=["image"], image_features=backbone)
     assert samples.values["image"]["a"].shape == (12, 8)
     assert seen == [((12, 256, 192, 3), np.uint8)]

@@ -80,7 +80,7 @@ def test_inline_figures_follow_the_page():
     assert "EgoBody PVE" in text
 
 
-def test_pictures_become_addresses(tmp_path):
+def test_images_become_addresses(tmp_path):
     wide = np.zeros((10, 400, 3), np.uint8)
     assert figures.data_uri(wide, width=100).startswith("data:image/png;base64,")
     (tmp_path / "no.png").write_bytes(b"no")

@@ -106,8 +106,8 @@ def inputs(tmp_path):
             }
         )
     )
-    picture = tmp_path / "overlay.png"
-    cv2.imwrite(str(picture), np.full((40, 60, 3), 128, np.uint8))
+    image = tmp_path / "overlay.png"
+    cv2.imwrite(str(image), np.full((40, 60, 3), 128, np.uint8))
     training = pd.DataFrame(
         [("bedlam", s, "loss", 1 / (s + 1)) for s in range(5)], columns=["run", "step", "name", "value"]
     )
@@ -121,7 +121,7 @@ def inputs(tmp_path):
         selection=select(ranked, looks["instances"].to_dict(), 1000, sets=2),
         conversions=[conversion],
         training=training,
-        overlays=[("BEDLAM, row 3", picture), ("an array", np.zeros((4, 4, 3), np.uint8))],
+        overlays=[("BEDLAM, row 3", image), ("an array", np.zeros((4, 4, 3), np.uint8))],
         manifests={"bedlam run": {"seed": 17, "weights": "abc"}},
         notes=["Made on generated <data>."],
     )

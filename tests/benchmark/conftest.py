@@ -87,7 +87,7 @@ def write_set(
     low, high = points.min(1), points.max(1)
     middle, extent = (low + high) / 2, (high - low) * 1.2
     boxes = np.concatenate((middle - extent / 2, extent, np.ones((n, 1))), axis=1)
-    fields = {f"{params.kind}/{key}": value.astype(np.float32) for key, value in params.arrays().items()}
+    fields = {f"{params.model_type}/{key}": value.astype(np.float32) for key, value in params.arrays().items()}
     hd = HumanData(
         {
             "image_path": paths,
@@ -101,11 +101,11 @@ def write_set(
             **columns,  # type: ignore[dict-item]
         },
         passport=Passport(
-            body_model=params.kind,
+            body_model=params.model_type,
             body_model_version="stand-in",
             num_betas=10,
             gender="neutral" if (params.gender == "neutral").all() else "per-instance",
-            flat_hand_mean=False if params.kind == "smplx" else None,
+            flat_hand_mean=False if params.model_type == "smplx" else None,
             dataset=name,
         ),
     )

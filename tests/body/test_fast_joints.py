@@ -1,4 +1,4 @@
-"""Fast joints equal the smplx package's, for every kind of body."""
+"""Fast joints equal the smplx package's, for every model type."""
 
 from __future__ import annotations
 
@@ -24,15 +24,17 @@ from ehps.errors import BodyModelError
 COUNT = {"smplx": 144, "smplh": 73, "smpl": 45}
 
 
-def random_params(kind: str, n: int, rng: np.random.Generator, *, gender: Any = "neutral", **kw: Any) -> BodyParams:
-    hands = kind != "smpl"
-    face = kind == "smplx"
+def random_params(
+    model_type: str, n: int, rng: np.random.Generator, *, gender: Any = "neutral", **kw: Any
+) -> BodyParams:
+    hands = model_type != "smpl"
+    face = model_type == "smplx"
     values: dict[str, Any] = {
-        "kind": kind,
+        "model_type": model_type,
         "gender": np.broadcast_to(np.asarray(gender), (n,)).astype("<U7"),
         "betas": rng.normal(0, 1, (n, 10)),
         "global_orient": rng.normal(0, 1.2, (n, 3)),
-        "body_pose": rng.normal(0, 0.4, (n, 23 if kind == "smpl" else 21, 3)),
+        "body_pose": rng.normal(0, 0.4, (n, 23 if model_type == "smpl" else 21, 3)),
         "transl": rng.normal(0, 2, (n, 3)),
         "left_hand_pose": rng.normal(0, 0.3, (n, 15, 3)) if hands else None,
         "right_hand_pose": rng.normal(0, 0.3, (n, 15, 3)) if hands else None,
@@ -46,16 +48,16 @@ def random_params(kind: str, n: int, rng: np.random.Generator, *, gender: Any = 
 
 def package(folder: Path, params: BodyParams, **options: Any) -> tuple[np.ndarray, np.ndarray]:
     """Joints and vertices of rows of one gender by the smplx package itself."""
-    n, kind = len(params), params.kind
-    extra: dict[str, Any] = {} if kind == "smpl" else {"use_pca": False, "flat_hand_mean": params.flat_hand_mean}
-    if kind == "smplx":
+    n, model_type = len(params), params.model_type
+    extra: dict[str, Any] = {} if model_type == "smpl" else {"use_pca": False, "flat_hand_mean": params.flat_hand_mean}
+    if model_type == "smplx":
         extra |= {"use_face_contour": True, "num_expression_coeffs": 10}
-    if kind == "smplh":
+    if model_type == "smplh":
         extra["ext"] = "pkl"
     with contextlib.redirect_stdout(io.StringIO()):
         gender = str(params.gender[0])
         body = smplx.create(
-            str(folder), kind, gender=gender, batch_size=n, num_betas=params.betas.shape[1], **extra, **options
+            str(folder), model_type, gender=gender, batch_size=n, num_betas=params.betas.shape[1], **extra, **options
         )
     skip = {"betas_neutral", "betas_extra"}
     given = {
@@ -73,14 +75,14 @@ def models(body_set: BodySet) -> BodyModels:
     return body_set.models
 
 
-@pytest.mark.parametrize("kind", ["smplx", "smplh", "smpl"])
+@pytest.mark.parametrize("model_type", ["smplx", "smplh", "smpl"])
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("n", [1, 9])
-def test_joints_equal_the_packages(body_set: BodySet, kind: str, flat: bool, n: int) -> None:
-    params = random_params(kind, n, np.random.default_rng(n), gender="female", flat_hand_mean=flat)
+def test_joints_equal_the_packages(body_set: BodySet, model_type: str, flat: bool, n: int) -> None:
+    params = random_params(model_type, n, np.random.default_rng(n), gender="female", flat_hand_mean=flat)
     expected, _ = package(body_set.models.folder, params)
     joints = body_set.joints(params)
-    assert joints.shape == (n, COUNT[kind], 3)
+    assert joints.shape == (n, COUNT[model_type], 3)
     assert joints.dtype == np.float32
     np.testing.assert_allclose(joints, expected, atol=1e-5)
     np.testing.assert_allclose(body_set.joints(params, np.float64), expected, atol=1e-5)
@@ -223,12 +225,12 @@ def package_kid(folder: Path, params: BodyParams, kid: dict[str, Any]) -> tuple[
     return out.joints.numpy(), out.vertices.numpy()
 
 
-@pytest.mark.parametrize("kind", ["smplx", "smplh", "smpl"])
-def test_meshes_equal_the_packages(body_set: BodySet, kind: str) -> None:
+@pytest.mark.parametrize("model_type", ["smplx", "smplh", "smpl"])
+def test_meshes_equal_the_packages(body_set: BodySet, model_type: str) -> None:
     own = np.array(["male", "female", "male"])
-    params = random_params(kind, 3, np.random.default_rng(10), gender=own)
+    params = random_params(model_type, 3, np.random.default_rng(10), gender=own)
     vertices = body_set.mesh(params)
-    assert vertices.shape == (3, TOPOLOGY[kind].vertices, 3)
+    assert vertices.shape == (3, TOPOLOGY[model_type].vertices, 3)
     for gender in ("male", "female"):
         _, expected = package(body_set.models.folder, params[own == gender])
         np.testing.assert_allclose(vertices[own == gender], expected, atol=1e-5)
@@ -249,9 +251,9 @@ def test_no_rows_give_no_joints(body_set: BodySet) -> None:
 
 
 def test_names_go_with_the_joints(body_set: BodySet) -> None:
-    for kind, count in COUNT.items():
-        names = body_set.fast_joints(kind, "neutral").names
-        assert len(names) == count == len(body_set.fast_joints(kind, "neutral"))
+    for model_type, count in COUNT.items():
+        names = body_set.fast_joints(model_type, "neutral").names
+        assert len(names) == count == len(body_set.fast_joints(model_type, "neutral"))
         assert names[:3] == ("pelvis", "left_hip", "right_hip")
 
 
@@ -264,11 +266,11 @@ def test_body_set_travels_to_workers_as_its_folder(body_set: BodySet) -> None:
     np.testing.assert_array_equal(pickle.loads(packed).joints(params), body_set.joints(params))  # own bytes
 
 
-@pytest.mark.parametrize("kind", ["smplx", "smplh", "smpl"])
+@pytest.mark.parametrize("model_type", ["smplx", "smplh", "smpl"])
 @pytest.mark.parametrize("matrices", [False, True])
-def test_torch_joints_equal_numpys(models: BodyModels, body_set: BodySet, kind: str, matrices: bool) -> None:
-    params = random_params(kind, 5, np.random.default_rng(12), flat_hand_mean=matrices)
-    module = TorchJoints(models.get(kind, "neutral"), flat_hand_mean=False, dtype=torch.float64)
+def test_torch_joints_equal_numpys(models: BodyModels, body_set: BodySet, model_type: str, matrices: bool) -> None:
+    params = random_params(model_type, 5, np.random.default_rng(12), flat_hand_mean=matrices)
+    module = TorchJoints(models.get(model_type, "neutral"), flat_hand_mean=False, dtype=torch.float64)
     given = {name: torch.tensor(value) for name, value in params.arrays().items()}
     if matrices:
         for name in given:

@@ -144,7 +144,7 @@ def test_missing_gender_says_what_is_there_and_where_to_register(smpl_arrays: di
 
 
 @pytest.mark.parametrize(
-    ("kind", "gender", "name"),
+    ("model_type", "gender", "name"),
     [
         ("smplx", "neutral", "smplx/SMPLX_NEUTRAL.npz"),
         ("smplx", "male", "models/smplx/SMPLX_MALE.npz"),
@@ -155,13 +155,13 @@ def test_missing_gender_says_what_is_there_and_where_to_register(smpl_arrays: di
         ("smpl", "neutral", "smpl/basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl"),
     ],
 )
-def test_usual_names_are_found(tmp_path: Path, kind: str, gender: str, name: str) -> None:
+def test_usual_names_are_found(tmp_path: Path, model_type: str, gender: str, name: str) -> None:
     path = tmp_path / name
     path.parent.mkdir(parents=True)
     path.touch()
     models = BodyModels(tmp_path)
-    assert models.find(kind, gender) == path
-    others = [(k, g) for k in TOPOLOGY for g in ("male", "female", "neutral") if (k, g) != (kind, gender)]
+    assert models.find(model_type, gender) == path
+    others = [(k, g) for k in TOPOLOGY for g in ("male", "female", "neutral") if (k, g) != (model_type, gender)]
     assert not any(models.has(k, g) for k, g in others)
 
 
@@ -195,8 +195,8 @@ def test_helper_files(body_models: Path, tmp_path: Path) -> None:
     assert h36m_regressor(body_models, "smplx").shape == (17, 10475)
     assert h36m_regressor(body_models, "smpl").shape == (17, 6890)
     assert extra_regressor(body_models).shape == (9, 6890)
-    for kind in ("smplx", "smpl"):
-        np.testing.assert_allclose(kid_template(body_models, kind).mean(axis=0), 0, atol=1e-12)
+    for model_type in ("smplx", "smpl"):
+        np.testing.assert_allclose(kid_template(body_models, model_type).mean(axis=0), 0, atol=1e-12)
     deep = tmp_path / "downloads" / "unzipped"
     deep.mkdir(parents=True)
     shutil.copy(body_models / "J_regressor_h36m.npy", deep)

@@ -17,11 +17,11 @@ def random_motion(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndar
     return turns, rng.normal(0, 3, (n, 3))
 
 
-@pytest.mark.parametrize("kind", ["smplx", "smplh", "smpl"])
-def test_moved_parameters_give_moved_joints(body_set: BodySet, kind: str) -> None:
+@pytest.mark.parametrize("model_type", ["smplx", "smplh", "smpl"])
+def test_moved_parameters_give_moved_joints(body_set: BodySet, model_type: str) -> None:
     rng = np.random.default_rng(0)
     own = np.array(["male", "female", "neutral", "male", "female", "neutral"])
-    params = random_params(kind, 6, rng, gender=own)
+    params = random_params(model_type, 6, rng, gender=own)
     R, t = random_motion(rng, 6)
     moved = to_camera(params, R, t, body_set.rest_pelvis(params))
     expected = np.einsum("nij,nkj->nki", R, body_set.joints(params, np.float64)) + t[:, None]

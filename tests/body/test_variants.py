@@ -22,17 +22,21 @@ OWN = np.array(["male", "female", "neutral", "female"])
 
 
 def stored(params: BodyParams, *, flat: bool | None = False, gender: str = "per-instance") -> HumanData:
-    columns: dict = {f"{params.kind}/{name}": value.astype(np.float32) for name, value in params.arrays().items()}
+    columns: dict = {f"{params.model_type}/{name}": value.astype(np.float32) for name, value in params.arrays().items()}
     columns["meta/gender"] = params.gender.tolist()
     passport = Passport(
-        body_model=params.kind, num_betas=params.betas.shape[1], gender=gender, flat_hand_mean=flat, dataset="made up"
+        body_model=params.model_type,
+        num_betas=params.betas.shape[1],
+        gender=gender,
+        flat_hand_mean=flat,
+        dataset="made up",
     )
     return HumanData(columns, passport=passport, misc={"flat_hand_mean": flat})
 
 
-@pytest.mark.parametrize("kind", ["smplx", "smplh", "smpl"])
-def test_parameters_come_back_from_columns(body_set: BodySet, kind: str) -> None:
-    params = random_params(kind, 4, np.random.default_rng(0), gender=OWN)
+@pytest.mark.parametrize("model_type", ["smplx", "smplh", "smpl"])
+def test_parameters_come_back_from_columns(body_set: BodySet, model_type: str) -> None:
+    params = random_params(model_type, 4, np.random.default_rng(0), gender=OWN)
     back = params_of(stored(params))
     np.testing.assert_allclose(body_set.joints(back), body_set.joints(params), atol=1e-5)
 
@@ -69,16 +73,16 @@ def test_num_betas_cuts_or_appends_and_tells_the_passport(body_set: BodySet) -> 
         with_num_betas(hd, 0)
 
 
-@pytest.mark.parametrize("kind", ["smplx", "smplh"])
-def test_changing_the_hand_mean_keeps_the_body(body_set: BodySet, kind: str) -> None:
-    hd = stored(random_params(kind, 4, np.random.default_rng(4), gender=OWN))
+@pytest.mark.parametrize("model_type", ["smplx", "smplh"])
+def test_changing_the_hand_mean_keeps_the_body(body_set: BodySet, model_type: str) -> None:
+    hd = stored(random_params(model_type, 4, np.random.default_rng(4), gender=OWN))
     flat = with_hand_mean(hd, True, body_set.models)
     assert flat.passport.flat_hand_mean is True
     assert flat.misc["flat_hand_mean"] is True
-    assert np.abs(flat[f"{kind}/left_hand_pose"] - hd[f"{kind}/left_hand_pose"]).max() > 0.05
+    assert np.abs(flat[f"{model_type}/left_hand_pose"] - hd[f"{model_type}/left_hand_pose"]).max() > 0.05
     np.testing.assert_allclose(body_set.joints(params_of(flat)), body_set.joints(params_of(hd)), atol=1e-5)
     back = with_hand_mean(flat, False, body_set.models)
-    np.testing.assert_allclose(back[f"{kind}/right_hand_pose"], hd[f"{kind}/right_hand_pose"], atol=1e-6)
+    np.testing.assert_allclose(back[f"{model_type}/right_hand_pose"], hd[f"{model_type}/right_hand_pose"], atol=1e-6)
     assert with_hand_mean(hd, False, body_set.models) is hd
 
 
@@ -127,7 +131,9 @@ def test_ridge_shrinks_the_betas(body_set: BodySet) -> None:
 def test_neutral_betas_of_two_releases_are_refused(body_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models = BodyModels(body_models)
     other = replace(models.get("smpl", "male"), version="1.1")
-    monkeypatch.setattr(models, "get", lambda kind, g, get=models.get: other if g == "male" else get(kind, g))
+    monkeypatch.setattr(
+        models, "get", lambda model_type, g, get=models.get: other if g == "male" else get(model_type, g)
+    )
     params = random_params("smpl", 1, np.random.default_rng(9), gender="male")
     with pytest.raises(PassportError, match=r"release 1\.1"):
         neutral_betas(params, models)

@@ -31,7 +31,7 @@ def test_a_complete_tree_passes(tmp_path: Path) -> None:
 
 
 def test_either_of_two_alternatives_will_do(tmp_path: Path) -> None:
-    layout.check(CARD, make(tmp_path, "calibration.json", "sequences/a.npz", "pictures/"), "train")
+    layout.check(CARD, make(tmp_path, "calibration.json", "sequences/a.npz", "images/"), "train")
 
 
 def test_everything_missing_is_listed_with_where_to_get_it(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NAMES = ("attributes", "conversion", "ranking", "selection")
 
 
-def small(entry: object, pictures: int) -> object:
-    return dataclasses.replace(entry, pictures=pictures, calls=entry.calls[:1])  # type: ignore[attr-defined, type-var]
+def small(entry: object, images: int) -> object:
+    return dataclasses.replace(entry, images=images, calls=entry.calls[:1])  # type: ignore[attr-defined, type-var]
 
 
 @pytest.fixture(scope="module")

@@ -22,14 +22,16 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-@pytest.mark.parametrize(("kind", "joints", "hands"), [("smplx", 21, True), ("smplh", 21, True), ("smpl", 23, False)])
-def test_every_kind_has_its_parameters(kind: str, joints: int, hands: bool) -> None:
-    people = random_people(5, rng(), kind=kind, num_betas=11, gender=["male", "f", "neutral", "m", "n"])
-    assert people.kind == kind
+@pytest.mark.parametrize(
+    ("model_type", "joints", "hands"), [("smplx", 21, True), ("smplh", 21, True), ("smpl", 23, False)]
+)
+def test_every_kind_has_its_parameters(model_type: str, joints: int, hands: bool) -> None:
+    people = random_people(5, rng(), model_type=model_type, num_betas=11, gender=["male", "f", "neutral", "m", "n"])
+    assert people.model_type == model_type
     assert people.betas.shape == (5, 11)
     assert people.body_pose.shape == (5, joints, 3)
     assert (people.left_hand_pose is not None) == hands
-    assert (people.expression is not None) == (kind == "smplx")
+    assert (people.expression is not None) == (model_type == "smplx")
     assert people.gender.tolist() == ["male", "female", "neutral", "male", "neutral"]
     assert not people.transl.any()
 
@@ -79,10 +81,10 @@ def test_fingers_curl_to_the_palm_on_both_hands(body_set: BodySet) -> None:
 
 
 def test_a_motion_is_one_person_moving_smoothly() -> None:
-    film = motion(60, rng(), style="gesturing", frames_between_poses=20)
-    assert len(film) == 60
-    assert np.ptp(film.betas, axis=0).max() == 0
-    pose = film.body_pose
+    video = motion(60, rng(), style="gesturing", frames_between_poses=20)
+    assert len(video) == 60
+    assert np.ptp(video.betas, axis=0).max() == 0
+    pose = video.body_pose
     step = (
         Rotation.from_rotvec(pose[:-1].reshape(-1, 3)).inv() * Rotation.from_rotvec(pose[1:].reshape(-1, 3))
     ).magnitude()
@@ -90,16 +92,16 @@ def test_a_motion_is_one_person_moving_smoothly() -> None:
     assert np.abs(pose[40] - pose[0]).max() > np.radians(10)
     drawn = random_people(4, rng(), style="gesturing")
     np.testing.assert_allclose(pose[[0, 20, 40]], drawn.body_pose[:3], atol=1e-9)
-    np.testing.assert_allclose(film.expression[[0, 20, 40]], drawn.expression[:3], atol=1e-9)  # type: ignore[index]
+    np.testing.assert_allclose(video.expression[[0, 20, 40]], drawn.expression[:3], atol=1e-9)  # type: ignore[index]
 
 
 def test_motion_of_one_frame_and_without_hands() -> None:
-    assert len(motion(1, rng(), kind="smpl")) == 1
+    assert len(motion(1, rng(), model_type="smpl")) == 1
 
 
-@pytest.mark.parametrize("kind", ["smplx", "smplh", "smpl"])
-def test_clothes_cover_the_body_by_region(body_models: Path, kind: str) -> None:
-    model = BodyModels(body_models).get(kind, "male")
+@pytest.mark.parametrize("model_type", ["smplx", "smplh", "smpl"])
+def test_clothes_cover_the_body_by_region(body_models: Path, model_type: str) -> None:
+    model = BodyModels(body_models).get(model_type, "male")
     table = regions(model.weights, model.v_template)
     np.testing.assert_allclose(table.sum(1), 1)
     share = dict(zip(SURFACES, table.T, strict=True))
@@ -127,10 +129,10 @@ def test_other_bodies_are_dressed_by_their_joints(body_models: Path) -> None:
     assert not share["lips"].any()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_backgrounds_fill_any_size_and_differ(kind: str) -> None:
-    picture = background(rng(), kind, (61, 97))
-    assert picture.shape == (61, 97, 3)
-    assert picture.dtype == np.uint8
-    assert (background(rng(), kind, (61, 97)) == picture).all()
-    assert (background(rng(1), kind, (61, 97)) != picture).any()
+@pytest.mark.parametrize("model_type", KINDS)
+def test_backgrounds_fill_any_size_and_differ(model_type: str) -> None:
+    image = background(rng(), model_type, (61, 97))
+    assert image.shape == (61, 97, 3)
+    assert image.dtype == np.uint8
+    assert (background(rng(), model_type, (61, 97)) == image).all()
+    assert (background(rng(1), model_type, (61, 97)) != image).any()

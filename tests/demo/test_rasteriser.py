@@ -84,7 +84,7 @@ def test_faces_turned_away_or_behind_the_camera_are_not_drawn() -> None:
     assert (rasterize(around[None], faces[:, ::-1], CAMERA, SIZE).person >= 0).any()
 
 
-def test_people_partly_outside_the_picture_are_clipped() -> None:
+def test_people_partly_outside_the_image_are_clipped() -> None:
     vertices, faces = ball((-1.1, 0, 3), 0.8)
     seen = rasterize(vertices[None], faces, CAMERA, SIZE).person >= 0
     assert seen[59, 0]
@@ -130,7 +130,7 @@ def test_two_samples_smooth_the_outline_only() -> None:
     assert np.abs(hard.astype(int) - soft)[50:70, 60:100].max() == 0
 
 
-def test_nobody_is_a_picture_too() -> None:
+def test_nobody_is_an_image_too() -> None:
     image = render(np.zeros((0, 4, 3)), np.array([[0, 1, 2]]), np.zeros(3), CAMERA, SIZE)
     assert image.shape == (*SIZE, 3)
     assert (image == 128).all()

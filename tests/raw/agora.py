@@ -65,8 +65,8 @@ class Tree:
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
     """Tables 0 and 2 of train, nine usable people.
 
-    Table 0: a picture of each of two cameras, with everybody there can be; its second person in the second is hidden
-    and has no joints; a picture that is not on the disk; a picture without people; one with hidden people only.
+    Table 0: an image of each of two cameras, with everybody there can be; its second person in the second is hidden
+    and has no joints; an image that is not on the disk; an image without people; one with hidden people only.
     Table 2: the camera's place is in the table; the fits of the first and fourth are missing and not a number.
     """
     first = write(root, models, rng, 0, "hdri", ("male", "female", "boy", "girl"))
@@ -102,9 +102,9 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
 def write(
     root: Path, models: Path, rng: np.random.Generator, table: int, camera: str, who: Sequence[str], **options: Any
 ) -> Truth:
-    """A table of one blank picture."""
+    """A table of one blank image."""
     truth = agora.write(
-        root, models, rng, look=LOOK, pictures=1, table=table, camera=camera, who=who, painted=False, **options
+        root, models, rng, look=LOOK, images=1, table=table, camera=camera, who=who, painted=False, **options
     )
     blank(root, truth.image_path[:1], 720, 1280)
     return truth

@@ -25,7 +25,7 @@ GENDER = {"s01": "female", "s02": "male", "s05": "female"}
 OFFSET = {"s01": 1, "s02": 3, "s05": 3}
 FRAMES = 24
 USED = (10, 11, 12, 13)
-PICTURED = ("1", "4", "8")
+IMAGED = ("1", "4", "8")
 SIZE, EGO_SIZE = (280, 200), (200, 300)  # height, width of the fixed views and of the head-mounted one
 RAW = ("transl", "global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose",
        "right_hand_pose")  # fmt: skip
@@ -48,8 +48,8 @@ class Room:
     betas: dict[str, Array]
     cameras: dict[str, tuple[Array, Array]]
 
-    def truth(self, sequence: str, views: tuple[str, ...] = PICTURED, numbers: tuple[int, ...] = USED) -> Truth:
-        """Rows of these views and picture numbers, view by view."""
+    def truth(self, sequence: str, views: tuple[str, ...] = IMAGED, numbers: tuple[int, ...] = USED) -> Truth:
+        """Rows of these views and image numbers, view by view."""
         subject = sequence.split("/")[0]
         matrices, poses = self.cameras[subject]
         parts = []
@@ -58,13 +58,13 @@ class Room:
             world = self.joints[sequence][[n - OFFSET[subject] for n in numbers]]
             seen = world @ pose[:3, :3].T + pose[:3, 3]
             pixels = seen @ k.T
-            paths = [picture(sequence, view, n) for n in numbers]
+            paths = [image_file(sequence, view, n) for n in numbers]
             gender = np.full(len(numbers), GENDER[subject])
             parts.append(Truth(paths, seen, pixels[..., :2] / pixels[..., 2:], gender))
         return Truth.concat(parts)
 
 
-def picture(sequence: str, view: str, number: int) -> str:
+def image_file(sequence: str, view: str, number: int) -> str:
     return f"images/{sequence}/{view}/{number:05d}.jpg"
 
 
@@ -91,7 +91,7 @@ def own_joints(models: Path, params: BodyParams, template: Array) -> Array:
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Room:
     """Two women and a man with a sequence each, and lists that name a fourth, whose bodies are hidden.
 
-    Eight cameras, three of them with pictures: those numbered 10 to 13 count; there are some before and after, one of
+    Eight cameras, three of them with images: those numbered 10 to 13 count; there are some before and after, one of
     the head-mounted camera, and one of FIRST is missing (view 4, number 12).
     """
     room = Room(root, {}, {}, {}, {})
@@ -100,12 +100,12 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Room:
         _write_template(room, models, rng, subject, odd=sequence == SECOND)
         room.cameras[subject] = _cameras(rng)
         _write_bodies(room, models, rng, sequence)
-        for view in PICTURED:
-            blank(root, [picture(sequence, view, n) for n in USED], *SIZE)
-    blank(root, [picture(FIRST, "1", n) for n in (2, 9, 14)], *SIZE)
-    blank(root, [picture(FIRST, "0", 11)], *EGO_SIZE)
-    (root / picture(FIRST, "4", 12)).unlink()
-    (root / picture(FIRST, "1", 10)).with_name("Thumbs.db").write_bytes(b"Windows")
+        for view in IMAGED:
+            blank(root, [image_file(sequence, view, n) for n in USED], *SIZE)
+    blank(root, [image_file(FIRST, "1", n) for n in (2, 9, 14)], *SIZE)
+    blank(root, [image_file(FIRST, "0", 11)], *EGO_SIZE)
+    (root / image_file(FIRST, "4", 12)).unlink()
+    (root / image_file(FIRST, "1", 10)).with_name("Thumbs.db").write_bytes(b"Windows")
     _write_lists(room)
     return room
 

@@ -75,9 +75,9 @@ def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
     """Five scenes, fourteen people; a scene without images, AGORA's labels, and a scene of the validation split.
 
-    The crowd has two people in each of four pictures of two sequences, grouped by person, and three rows that cannot
-    be used. In the close-up the stored picture lies on its side; the other that is named so stands upright, and its
-    people leave the picture at the top and bottom.
+    The crowd has two people in each of four images of two sequences, grouped by person, and three rows that cannot
+    be used. In the close-up the stored image lies on its side; the other that is named so stands upright, and its
+    people leave the image at the top and bottom.
     """
     one, two = Look(people=(1, 1)), Look(people=(2, 2), share=(0.6, 0.7))
     near = Look(people=(1, 1), share=(1.5, 1.7))
@@ -93,7 +93,7 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
         write(root, models, rng, HAIR, one, 1),
     ]
     rows = {CROWD: list(range(8)), CLOSE_UP: [0, 1], ONLY_NAMED_SO: [0, 1], PLAIN: [0], HAIR: [0]}
-    bedlam.write(root, models, rng, look=one, pictures=2, scene=NO_IMAGES, painted=False)
+    bedlam.write(root, models, rng, look=one, images=2, scene=NO_IMAGES, painted=False)
     agora = load(root / LABELS / f"{PLAIN}.npz")
     np.savez(root / LABELS / "agora-body.npz", **agora | {"shape": agora["shape"][:, :10]})
     blank(root, ["training_images/images/ag_trainset_3dpeople_bfh_archviz_5_10_cam00_00000.png"], 8, 8)
@@ -108,10 +108,10 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
 
 
 def write(
-    root: Path, models: Path, rng: np.random.Generator, scene: str, look: Look, pictures: int, **options: Any
+    root: Path, models: Path, rng: np.random.Generator, scene: str, look: Look, images: int, **options: Any
 ) -> Truth:
-    """One scene with blank pictures."""
-    truth = bedlam.write(root, models, rng, look=look, pictures=pictures, scene=scene, painted=False, **options)
+    """One scene with blank images."""
+    truth = bedlam.write(root, models, rng, look=look, images=images, scene=scene, painted=False, **options)
     blank(root, list(dict.fromkeys(truth.image_path)), 720, 1280)
     return truth
 
@@ -159,7 +159,7 @@ SEQUENCES: dict[str, dict[str, tuple[float, list[Actor]]]] = {  # scene -> seque
         "seq_000000": (2.0, [
             Actor("rp_aaron_posed_002_1001", 5, -1, sex="male"),
             Actor("rp_anna_posed_003_1002", 6, 1, start=7),
-            Actor("rp_carla_posed_004_1003", 4, 12, kept=()),  # out of the picture
+            Actor("rp_carla_posed_004_1003", 4, 12, kept=()),  # out of the image
             Actor("rp_dennis_posed_005_1004", -4, 0, kept=()),  # behind the camera
         ]),
         "seq_000001": (-1.0, [
@@ -222,7 +222,7 @@ def write_ground_truth(
 
 
 def _write_cameras(scene: Path, sequence: str, roll: float, rng: np.random.Generator) -> dict[int, Pose]:
-    """The camera file of a sequence and its pictures: a camera that travels and pans. Frame -> camera."""
+    """The camera file of a sequence and its images: a camera that travels and pans. Frame -> camera."""
     x, y, yaw = rng.uniform(-500, 500), rng.uniform(-500, 500), rng.uniform(-180, 180)
     found = {k: Pose((x + 2.0 * k, y - 1.5 * k, 110.0 + k), yaw + 0.4 * k, -3.0 - 0.1 * k, roll) for k in FRAMES}
     lines = ["name,x,y,z,yaw,pitch,roll,focal_length,sensor_width,sensor_height,hfov"]

@@ -62,7 +62,7 @@ class Sequences:
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Sequences:
     """Four sequences, one not on disk.
 
-    ``MAN``: four Kinects, three time steps: the second has no fit, the third no picture of Kinect 2; in the first
+    ``MAN``: four Kinects, three time steps: the second has no fit, the third no image of Kinect 2; in the first
     Kinect 3 found no hands and is unsure of the face. ``WOMAN``: three Kinects; her gender is in the subject's number
     only; Kinect 0 has no detections of t0006; her own 3D points lack the left wrist, and are not there in t0006.
     ``TEST``: of the split test.
@@ -93,7 +93,7 @@ def write_sequence(
     """One person before the Kinects of a date."""
     times, gender = TIMES[name], GENDER[name]
     n = len(times)
-    params = random_people(n, rng, style="sports", kind="smplh", gender=gender, flat_hand_mean=True)
+    params = random_people(n, rng, style="sports", model_type="smplh", gender=gender, flat_hand_mean=True)
     params = params.with_(betas=np.repeat(params.betas[:1], n, axis=0))
     view = View(HEIGHT, WIDTH, 980.0)
     place, pelvis = stage.places(rng, [1] * n, view, share=(0.45, 0.5))
@@ -161,7 +161,7 @@ def write_detections(path: Path, points: Array) -> None:
 
 
 def write_30fps(root: Path, name: str, params: BodyParams) -> tuple[str, ...]:
-    """The parameters of a sequence at 30 fps, its time steps 33 ms apart, and the pictures of Kinect 1; their times."""
+    """The parameters of a sequence at 30 fps, its time steps 33 ms apart, and the images of Kinect 1; their times."""
     folder = root / "behave-30fps-params-v1" / name
     folder.mkdir(parents=True)
     times = tuple(f"t0003.{milliseconds:03d}" for milliseconds in (0, 33, 67)[: len(params)])

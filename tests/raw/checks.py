@@ -28,13 +28,13 @@ STILL = slice(0, 127)  # the face contour is chosen by orientation; all other jo
 
 def parameters(hd: HumanData) -> BodyParams:
     """The body columns of a converted file."""
-    kind = hd.body_model
-    assert kind is not None
+    model_type = hd.body_model
+    assert model_type is not None
     known = {field.name for field in fields(BodyParams)}
-    columns = {name.split("/")[1]: np.asarray(hd[name], float) for name in hd.columns if name.startswith(f"{kind}/")}
+    columns = {name.split("/")[1]: np.asarray(hd[name], float) for name in hd.columns if name.startswith(f"{model_type}/")}
     values = {name: value for name, value in columns.items() if name in known}
     return BodyParams(
-        kind=kind,
+        model_type=model_type,
         gender=np.asarray(hd["meta/gender"].tolist()),
         flat_hand_mean=bool(hd.passport.flat_hand_mean),
         **values,
@@ -47,7 +47,7 @@ def package_joints(hd: HumanData, models: Path) -> Array:
 
 
 def nearest(hd: HumanData, truth: Truth) -> list[int]:
-    """The person of ``truth`` that each row is: the one in its picture whose pelvis is nearest."""
+    """The person of ``truth`` that each row is: the one in its image whose pelvis is nearest."""
     found = []
     for path, joints in zip(hd["image_path"].tolist(), hd[f"keypoints3d_{hd.body_model}"], strict=True):
         there = [k for k, other in enumerate(truth.image_path) if other == path]
@@ -58,11 +58,11 @@ def nearest(hd: HumanData, truth: Truth) -> list[int]:
 
 def assert_joints_are_the_truth(hd: HumanData, truth: Truth, models: Path) -> None:
     """Rows of ``hd`` are the people of ``truth`` one by one: within 1 mm and 0.1 pixel."""
-    kind = hd.body_model
+    model_type = hd.body_model
     assert hd["image_path"].tolist() == truth.image_path
     np.testing.assert_allclose(package_joints(hd, models)[:, STILL], truth.joints[:, STILL], atol=1e-3)
-    np.testing.assert_allclose(hd[f"keypoints3d_{kind}"][:, STILL, :3], truth.joints[:, STILL], atol=1e-3)
-    np.testing.assert_allclose(hd[f"keypoints2d_{kind}"][:, STILL, :2], truth.points[:, STILL], atol=0.1)
+    np.testing.assert_allclose(hd[f"keypoints3d_{model_type}"][:, STILL, :3], truth.joints[:, STILL], atol=1e-3)
+    np.testing.assert_allclose(hd[f"keypoints2d_{model_type}"][:, STILL, :2], truth.points[:, STILL], atol=0.1)
 
 
 def assert_boxes_hold_the_visible_joints(hd: HumanData, people: Sequence[int] | None = None) -> None:
@@ -83,7 +83,7 @@ def assert_boxes_hold_the_visible_joints(hd: HumanData, people: Sequence[int] | 
 
 
 def blank(root: Path, paths: Sequence[str], height: int, width: int) -> None:
-    """One-colour pictures where only their presence and size matter."""
+    """One-colour images where only their presence and size matter."""
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         assert cv2.imwrite(str(root / path), np.full((height, width, 3), 120, np.uint8))

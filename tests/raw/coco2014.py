@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 SIZES = {44474: (480, 640), 9: (640, 427), 139: (426, 640)}
 ROWS = (44474, 9, 44474, 9)
-"""Picture of each person of ``train``, in the order of the lists."""
+"""Image of each person of ``train``, in the order of the lists."""
 
 IDS = (1202706, 508900, 442619, 91)
 MISSING = 581929
@@ -51,7 +51,7 @@ def name(split: str, image: int) -> str:
 
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
-    """Four people in two train pictures, one in a picture of val, and one whose picture is not there."""
+    """Four people in two train images, one in an image of val, and one whose image is not there."""
     fits = eft.make(models, rng, SEATS)
     for record, image, number in zip(fits.records, ROWS, IDS, strict=True):
         record |= {"imageName": name("train", image), "annotId": number}
@@ -67,7 +67,7 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
 
 
 def _cliff(root: Path, fits: Fits, paths: list[str]) -> tuple[Truth, dict[str, Any]]:
-    """The same poses before a camera whose focal length is the picture's diagonal."""
+    """The same poses before a camera whose focal length is the image's diagonal."""
     size = np.array([SIZES[image] for image in ROWS], float)
     focal, middle = np.hypot(*size.T), size[:, ::-1] / 2
     pixels = np.array([[seat.x, seat.y] for seat in SEATS])

@@ -18,16 +18,16 @@ IMAGES = (100_000, 106_848)
 
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
-    """Two landscape pictures, width and height of the first exchanged in the json; four people with a fit among seven
+    """Two landscape images, width and height of the first exchanged in the json; four people with a fit among seven
     that cannot be used.
 
-    Rows are, in the order of the json (pictures interleaved): first picture; second; first, every joint hidden, box
+    Rows are, in the order of the json (images interleaved): first image; second; first, every joint hidden, box
     beyond what the exchanged size would allow; second, labelled head and neck alone (``num_keypoints`` 0).
     """
     groups = [people(models, rng, "smpl", view, [2], share=(0.6, 0.7)) for view in VIEWS]
     first, second = groups
     who = [(first, 0, 0), (second, 0, 1), (first, 1, 0), (second, 1, 1)]
-    rows = [_annotation(group, k, 100_016 + i, picture) for i, (group, k, picture) in enumerate(who)]
+    rows = [_annotation(group, k, 100_016 + i, image) for i, (group, k, image) in enumerate(who)]
     fits = {str(a["id"]): group.fit(k) for a, (group, k, _) in zip(rows, who, strict=True)}
     rows[2]["keypoints"][2::3] = [min(v, 1) for v in rows[2]["keypoints"][2::3]]
     rows[3]["keypoints"][:36] = [0] * 36
@@ -67,12 +67,12 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
     return Tree(root, truth, rows, [fits[str(a["id"])] for a in rows], dropped)
 
 
-def _annotation(group: People, k: int, id: int, picture: int) -> dict[str, Any]:
+def _annotation(group: People, k: int, id: int, image: int) -> dict[str, Any]:
     points = group.labelled(k, "crowdpose", visible=2)
     points[12:, 2] = np.minimum(points[12:, 2], 1)  # head and neck are never called visible
     return {
         "id": id,
-        "image_id": IMAGES[picture],
+        "image_id": IMAGES[image],
         "bbox": group.box(k),
         "keypoints": points.ravel().tolist(),
         "num_keypoints": int((points[:12, 2] > 0).sum()),

@@ -44,8 +44,8 @@ class Studio:
 
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Studio:
-    """Part 2 with ``WOMAN`` (one picture more than fits; fewer of 12 megapixels) and ``MAN`` (one picture of camera
-    25 lost, a camera 7 without calibration, no pictures of 12 megapixels, betas once, gender as bytes); part 1 with
+    """Part 2 with ``WOMAN`` (one image more than fits; fewer of 12 megapixels) and ``MAN`` (one image of camera
+    25 lost, a camera 7 without calibration, no images of 12 megapixels, betas once, gender as bytes); part 1 with
     ``TEST`` (names as the release's page spells them); files without their other half; part 3 without annotations.
     """
     truth: dict[tuple[str, str], Truth] = {}
@@ -70,8 +70,8 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Studio:
         truth,
         {
             "Camera_5mp": both
-            | {"no SMPL-X fit of the frame": 2, "no picture of a fitted frame": 1, "camera not calibrated": FRAMES},
-            "Camera_12mp": both | {"no picture of a fitted frame": 6, "no pictures in Camera_12mp of the main file": 1},
+            | {"no SMPL-X fit of the frame": 2, "no image of a fitted frame": 1, "camera not calibrated": FRAMES},
+            "Camera_12mp": both | {"no image of a fitted frame": 6, "no images in Camera_12mp of the main file": 1},
         },
     )
 
@@ -104,13 +104,13 @@ def write_sequence(
                     Truth([image_path(name, camera, k) for k in range(FRAMES)], seen, points, world.params.gender)
                 )
                 _write_camera(file, camera, own, to_world, points)
-                pictures = (
+                images = (
                     _paint(world, back, own, models, rng)
                     if painted
                     else [marked(name, camera, k, own) for k in range(FRAMES)]
                 )
-                for k, picture in enumerate(pictures):
-                    write_picture(main, group, camera, k, picture)
+                for k, image in enumerate(images):
+                    write_image(main, group, camera, k, image)
             truth[name, group] = Truth.concat(parts)
     return truth
 
@@ -187,27 +187,27 @@ def _paint(world: Cast, back: Array, view: View, models: Path, rng: np.random.Ge
     out = []
     for k in range(FRAMES):
         backdrop = np.full((view.height, view.width, 3), 90, np.uint8)
-        picture = render(vertices[k : k + 1], triangles, colours, view.matrix, (view.height, view.width), backdrop)
-        out.append(cv2.remap(picture, across, down, cv2.INTER_LINEAR)[..., ::-1])
+        image = render(vertices[k : k + 1], triangles, colours, view.matrix, (view.height, view.width), backdrop)
+        out.append(cv2.remap(image, across, down, cv2.INTER_LINEAR)[..., ::-1])
     return out
 
 
 def marked(name: str, camera: int, frame: int, view: View) -> Array:
-    """A picture that says which it is: bands of grey for sequence, camera and frame."""
-    picture = np.zeros((view.height, view.width, 3), np.uint8)
-    for band, level in zip(np.array_split(picture, 3), (5 * (int(name[:4]) % 40), 4 * camera, 20 * frame), strict=True):
+    """An image that says which it is: bands of grey for sequence, camera and frame."""
+    image = np.zeros((view.height, view.width, 3), np.uint8)
+    for band, level in zip(np.array_split(image, 3), (5 * (int(name[:4]) % 40), 4 * camera, 20 * frame), strict=True):
         band[:] = level
-    return picture
+    return image
 
 
-def marks(picture: Array) -> tuple[int, int]:
-    """Camera and frame that a picture says."""
-    _, camera, frame = (float(band.mean()) for band in np.array_split(picture, 3))
+def marks(image: Array) -> tuple[int, int]:
+    """Camera and frame that an image says."""
+    _, camera, frame = (float(band.mean()) for band in np.array_split(image, 3))
     return round(camera / 4), round(frame / 20)
 
 
-def write_picture(main: h5py.File, group: str, camera: int, frame: int, picture: Array) -> None:
-    main[f"{group}/{camera}/color/{frame}"] = cv2.imencode(".jpg", picture)[1].ravel()
+def write_image(main: h5py.File, group: str, camera: int, frame: int, image: Array) -> None:
+    main[f"{group}/{camera}/color/{frame}"] = cv2.imencode(".jpg", image)[1].ravel()
 
 
 def image_path(name: str, camera: int, frame: int) -> str:
@@ -217,7 +217,7 @@ def image_path(name: str, camera: int, frame: int) -> str:
 def _spoil(root: Path, truth: dict[tuple[str, str], Truth]) -> None:
     with h5py.File(main_file(root, WOMAN), "r+") as main:
         for camera in GROUPS["Camera_5mp"]:
-            write_picture(main, "Camera_5mp", camera, FRAMES, marked(WOMAN, camera, FRAMES, VIEWS["Camera_5mp"]))
+            write_image(main, "Camera_5mp", camera, FRAMES, marked(WOMAN, camera, FRAMES, VIEWS["Camera_5mp"]))
         for camera in GROUPS["Camera_12mp"]:
             for frame in (8, 9, 10):
                 del main[f"Camera_12mp/{camera}/color/{frame}"]
@@ -225,7 +225,7 @@ def _spoil(root: Path, truth: dict[tuple[str, str], Truth]) -> None:
         main.attrs["gender"] = np.bytes_(b"Male")
         del main["Camera_12mp"], main["Camera_5mp/25/color/4"]
         for frame in range(FRAMES):
-            write_picture(main, "Camera_5mp", 7, frame, marked(MAN, 7, frame, VIEWS["Camera_5mp"]))
+            write_image(main, "Camera_5mp", 7, frame, marked(MAN, 7, frame, VIEWS["Camera_5mp"]))
         for key in ("betas", "expression"):
             once = file[f"SMPLx/{key}"][:1]
             if key == "betas":
@@ -257,7 +257,7 @@ def fits_file(root: Path, name: str) -> Path:
 
 
 def extract_all(root: Path) -> None:
-    """All pictures out of the main files, beside them."""
+    """All images out of the main files, beside them."""
     for path in root.rglob("*.smc"):
         with h5py.File(path) as file:
             for group in (g for g in GROUPS if g in file):

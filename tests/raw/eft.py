@@ -84,7 +84,7 @@ def make(models: Path, rng: np.random.Generator, seats: Sequence[Seat], style: s
     """People on their seats. Of the first, the left knee is straight (an identity); the second faces the camera
     exactly (a half turn)."""
     n = len(seats)
-    params = random_people(n, rng, style=style, kind="smpl", gender="neutral")
+    params = random_people(n, rng, style=style, model_type="smpl", gender="neutral")
     params.body_pose[0, 3] = 0
     facing = stage.orientations(rng, n, spread=30, tilt=5)
     if n > 1:

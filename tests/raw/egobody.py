@@ -35,16 +35,16 @@ class Recordings:
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Recordings:
     """Three recordings.
 
-    ``FIRST``: the interactee is body 0, a woman, whom the csv calls a man; ten pictures, of which 5 6 7 can be used:
+    ``FIRST``: the interactee is body 0, a woman, whom the csv calls a man; ten images, of which 5 6 7 can be used:
     0 before the first usable frame, 1 not marked as valid, 2 without a fit, 3 without its jpg, 4 with a pose of
     zeros, 8 without a detection, 9 after the last usable frame. ``SECOND``: body 1, a man, whose legs are below the
-    picture; Windows' paths, frames out of order, commas at line ends, a fit that does not name its gender.
-    ``TEST``: of the split test, a man, two pictures.
+    image; Windows' paths, frames out of order, commas at line ends, a fit that does not name its gender.
+    ``TEST``: of the split test, a man, two images.
     """
     truth = {
-        name: egobody.write(root, models, rng, look=look, pictures=pictures, split=split, recording=name,
+        name: egobody.write(root, models, rng, look=look, images=images, split=split, recording=name,
                             interactee=idx, gender=gender, first=first, view=VIEW, painted=False)
-        for name, look, pictures, split, idx, gender, first in (
+        for name, look, images, split, idx, gender, first in (
             (FIRST, LOOK, 10, "train", 0, "female", 100),
             (SECOND, NEAR, 3, "train", 1, "male", 300),
             (TEST, LOOK, 2, "test", 0, "male", 40),
@@ -85,7 +85,7 @@ def _spoil_first(root: Path, people: Truth) -> None:
 
 
 def _insert_pv(root: Path, recording: str) -> None:
-    """A camera pose, of a picture that is not there, between those of the others."""
+    """A camera pose, of an image that is not there, between those of the others."""
     path = colour(root, recording) / f"{DATE}_pv.txt"
     lines = path.read_text().splitlines()
     lines.insert(3, lines[2].replace(lines[2].split(",")[0], "132754800000009999", 1))

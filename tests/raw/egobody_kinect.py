@@ -55,7 +55,7 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Kinects
 
     ``FIRST``: 2021, three views; the interactee is body 0, a woman, the wearer a man; 10 is before the first usable
     frame, 11 has no fit of the wearer. ``SECOND``: 2022, five views; the interactee is body 1, a man; in frame 21
-    sub_3 has no picture; a fit does not name its gender; only the interactee has a fit of 23. ``TEST``: of the split
+    sub_3 has no image; a fit does not name its gender; only the interactee has a fit of 23. ``TEST``: of the split
     test.
     """
     people = {

@@ -21,9 +21,9 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator, *, fitted:
     """Frames 01, 02 and 100 in two encodings each; the people are in the order of the rows.
 
     01: the right hand was not detected. 02: two body joints were not, and a second person was. 100: there is no json.
-    03 has pictures and detections but no mesh. Scans, pictures of the detections, and what a Mac leaves behind.
+    03 has images and detections but no mesh. Scans, images of the detections, and what a Mac leaves behind.
     """
-    truth = ehf.write(root, models, rng, look=LOOK, pictures=3, fitted=fitted, painted=False)
+    truth = ehf.write(root, models, rng, look=LOOK, images=3, fitted=fitted, painted=False)
     with edited(root / "01_2Djnt.json") as found:
         found["people"][0]["hand_right_keypoints_2d"] = [0.0] * 63
     (root / "03_2Djnt.json").write_bytes((root / "02_2Djnt.json").read_bytes())

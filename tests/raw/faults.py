@@ -40,7 +40,7 @@ def body_of(rows: Instances) -> BodyParams:
 def sides_swapped(rows: Instances) -> None:
     """The pose of the left limbs on the right ones."""
     body = body_of(rows)
-    order = flip_order("smplx" if body.kind != "smpl" else "smpl")[1 : 1 + body.body_pose.shape[1]] - 1
+    order = flip_order("smplx" if body.model_type != "smpl" else "smpl")[1 : 1 + body.body_pose.shape[1]] - 1
     rows.body = body.with_(
         body_pose=body.body_pose[:, order], left_hand_pose=body.right_hand_pose, right_hand_pose=body.left_hand_pose
     )

@@ -38,9 +38,9 @@ class Scenes:
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Scenes:
     """Three scenes.
 
-    A: three frames; 100001 (its box leaves the picture on the left, its left hand is hidden), 100002, and 100003
-    without a valid fit. B: one person in two frames, 69 numbers of body pose, the second picture is not there, a
-    picture more than the person has frames. C: one person whose fit is no number in one of its two frames.
+    A: three frames; 100001 (its box leaves the image on the left, its left hand is hidden), 100002, and 100003
+    without a valid fit. B: one person in two frames, 69 numbers of body pose, the second image is not there, a
+    image more than the person has frames. C: one person whose fit is no number in one of its two frames.
     """
     scenes = {A: {"100001": 3, "100002": 3, "100003": 3}, B: {"154131": 2}, C: {"200000": 2}}
     frames = {name: max(people.values()) for name, people in scenes.items()}
@@ -74,8 +74,8 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Scenes:
 
 
 def _people(models: Path, rng: np.random.Generator, n: int, k: int) -> tuple[Cast, dict[str, Array]]:
-    """``k`` people in each of ``n`` pictures, in a frame that is the camera's; jaw, eyes and expression rest."""
-    picture, pelvis = stage.places(rng, [k] * n, VIEW)
+    """``k`` people in each of ``n`` images, in a frame that is the camera's; jaw, eyes and expression rest."""
+    image, pelvis = stage.places(rng, [k] * n, VIEW)
     total = n * k
     coefficients = {side: rng.normal(0, 0.6, (total, HANDS)) for side in ("left", "right")}
     components = stage.hand_components(models, "neutral")
@@ -87,7 +87,7 @@ def _people(models: Path, rng: np.random.Generator, n: int, k: int) -> tuple[Cas
     )  # fmt: skip
     facing = stage.orientations(rng, total, tilt=5)
     still = Rigid(np.eye(3), np.zeros(3))
-    return stage.cast(models, params, still, picture, pelvis, facing), coefficients
+    return stage.cast(models, params, still, image, pelvis, facing), coefficients
 
 
 def members(cast: Cast, rows: Array, hands: dict[str, Array], rng: np.random.Generator) -> dict[str, Any]:

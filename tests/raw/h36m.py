@@ -38,7 +38,7 @@ class Actor:
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> dict[int, Actor]:
     """Subjects 1, 5, 9 before four cameras in frames of :data:`FRAMES`; 6, 7, 8 and 11 have no rows.
 
-    Of subject 1, camera 2: the box of frame 5 leaves the picture, that of frame 10 is empty. Of subject 5 there is no
+    Of subject 1, camera 2: the box of frame 5 leaves the image, that of frame 10 is empty. Of subject 5 there is no
     fit of frame 5 and no 3D joints of frame 10. Annotations are in another order than images.
     """
     actors = {s: _subject(root, models, rng, s, 1000 * s) for s in (1, 5, 9)}

@@ -104,16 +104,16 @@ def write_action(
 ) -> Action:
     """Write one action without videos. ``rate`` entries of joints3d_25 a frame; ``axis`` puts people in front."""
     count = people * frames
-    picture, pelvis = stage.places(rng, [people] * frames, VIEW, share=LOOK.share)
+    image, pelvis = stage.places(rng, [people] * frames, VIEW, share=LOOK.share)
     person = np.tile(np.arange(people), frames)
-    left_to_right = np.lexsort((pelvis[:, 0], picture))  # tracks that keep their side
+    left_to_right = np.lexsort((pelvis[:, 0], image))  # tracks that keep their side
     params = random_people(count, rng, style=LOOK.style, gender="neutral", flat_hand_mean=True)
     params = params.with_(betas=params.betas[:people][person])
     rotation, centre = extrinsics(CAMERAS[0])
     move = Rigid(rotation, -rotation @ centre)
     facing = stage.orientations(rng, count, spread=LOOK.spread, tilt=LOOK.tilt)
-    cast = stage.cast(models, params, move, picture, pelvis[left_to_right], facing)
-    order = np.lexsort((picture, person))  # person by person
+    cast = stage.cast(models, params, move, image, pelvis[left_to_right], facing)
+    order = np.lexsort((image, person))  # person by person
     params = cast.params[order]
     joints = np.einsum("ji,nkj->nki", rotation, cast.joints[order]) + centre
     action = Action(subject, name, people, frames, params, joints)

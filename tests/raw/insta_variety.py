@@ -89,7 +89,7 @@ def write_vibe(root: Path) -> Array:
 
 def scale_up(root: Path, out: Path, rows: int) -> None:
     """The usable rows of a tree again and again, ``rows`` in all, each with an id and an image name of its own;
-    pictures are links to one file."""
+    images are links to one file."""
     content = joblib.load(root / DUMP)
     fits = json.loads((root / FITS).read_text())
     take = np.resize(KEPT, rows)
@@ -100,11 +100,11 @@ def scale_up(root: Path, out: Path, rows: int) -> None:
     joblib.dump(scaled, out / DUMP)
     texts = [json.dumps(fits[str(IDS[k])]) for k in KEPT]
     _write_entries(out / FITS, texts, rows)
-    picture = next((root / "images").rglob("*.jpg"))
+    image = next((root / "images").rglob("*.jpg"))
     for folder in sorted({name.rpartition("/")[0] for name in names}):
         (out / "images" / folder).mkdir(parents=True)
     for name in names:
-        (out / "images" / name).symlink_to(picture)
+        (out / "images" / name).symlink_to(image)
 
 
 def _write_entries(path: Path, texts: Sequence[str], rows: int) -> None:

@@ -1,4 +1,4 @@
-"""An LSPET tree: pictures with gaps in their numbers, EFT's lists, points that nobody annotated."""
+"""An LSPET tree: images with gaps in their numbers, EFT's lists, points that nobody annotated."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Tree:
     root: Path
     truth: Truth
     fits: Fits
-    joints: np.ndarray  # (14, 3, 3) of joints.mat, entries in the order of the pictures' names
+    joints: np.ndarray  # (14, 3, 3) of joints.mat, entries in the order of the images' names
 
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
-    """Four people, two of them in one picture: 1 with points (0, -26), (30, 0) and one beyond the right border,
-    all of confidence 1; 2 with a square that exceeds the picture. Only LSP's 14 points are labelled."""
+    """Four people, two of them in one image: 1 with points (0, -26), (30, 0) and one beyond the right border,
+    all of confidence 1; 2 with a square that exceeds the image. Only LSP's 14 points are labelled."""
     seats = [
         Seat(150, 210, 150, (150, 200), 330),
         Seat(250, 300, 230, (260, 290), 500),
@@ -53,7 +53,7 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
 
 
 def own_joints(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """(14, 3) of one person inside a picture; joints 0 and 6 are not annotated: (0, -26) or (-30, 0), flag 0."""
+    """(14, 3) of one person inside an image; joints 0 and 6 are not annotated: (0, -26) or (-30, 0), flag 0."""
     points = np.column_stack([rng.uniform(0.2, 0.8, (14, 2)) * [width, height], np.ones(14)])
     points[0], points[6] = [0, -26, 0], [-30, 0, 0]
     return points

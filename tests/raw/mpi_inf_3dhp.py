@@ -91,7 +91,7 @@ def captured(joints: Array) -> Array:
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator, *, painted: bool = False) -> Tree:
     """Twelve frames before two cameras each, annotations shuffled; a frame without fit, one without joints, a box that
-    leaves its picture and one outside of it."""
+    leaves its image and one outside of it."""
     keys = [(s, q, f) for s in (1, 2) for q in (1, 2) for f in FRAMES]
     people = _people(models, rng, len(keys))
     rows, images = [], []

@@ -30,14 +30,14 @@ class Trees(Tree):
 
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Trees:
-    """Two pictures of different size, annotations 0..3, three of them with a fit, and three that cannot be used.
+    """Two images of different size, annotations 0..3, three of them with a fit, and three that cannot be used.
 
     Rows are, in the order of the json: annotation 2 (wrist outside the image), 0 (elbow not labelled; both in the
-    first picture), 1 (fit in nested lists).
+    first image), 1 (fit in nested lists).
     """
     first, second = (people(models, rng, "smplx", view, [2]) for view in VIEWS)
     who = [(first, 0, 0), (second, 0, 1), (first, 1, 0), (second, 1, 1)]
-    annotations = [_annotation(group, k, i, picture) for i, (group, k, picture) in enumerate(who)]
+    annotations = [_annotation(group, k, i, image_id) for i, (group, k, image_id) in enumerate(who)]
     fits = {str(i): group.fit(k) for i, (group, k, _) in enumerate(who[:3])}
     annotations[0]["keypoints"][11 * 3 : 12 * 3] = [0, 0, 0]
     annotations[2]["keypoints"][10 * 3 : 11 * 3] = [-12.5, 300.0, 1]
@@ -72,14 +72,14 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Trees:
     return tree
 
 
-def _annotation(group: People, k: int, id: int, picture: int) -> dict[str, Any]:
+def _annotation(group: People, k: int, id: int, image_id: int) -> dict[str, Any]:
     points = group.labelled(k, "mpii")
-    record = {"id": id, "image_id": picture, "bbox": group.box(k), "keypoints": points.ravel().tolist()}
+    record = {"id": id, "image_id": image_id, "bbox": group.box(k), "keypoints": points.ravel().tolist()}
     return record | {"num_keypoints": int((points[:, 2] > 0).sum()), "iscrowd": 0, "area": 1.0, "category_id": 1}
 
 
 def _eft(root: Path, models: Path, rng: np.random.Generator) -> Truth:
-    """Two people of one picture."""
+    """Two people of one image."""
     seats = [eft.Seat(300, 350, 200, (310, 340), 440), eft.Seat(900, 360, 210, (890, 350), 460)]
     fits = eft.make(models, rng, seats)
     for record in fits.records:
@@ -90,7 +90,7 @@ def _eft(root: Path, models: Path, rng: np.random.Generator) -> Truth:
 
 
 def _cliff(root: Path, models: Path, rng: np.random.Generator) -> Truth:
-    """Two people of one picture, seen by the camera that CLIFF assumes."""
+    """Two people of one image, seen by the camera that CLIFF assumes."""
     height, width = VIEWS[1].height, VIEWS[1].width
     view = View(height, width, float(np.hypot(height, width)))
     group = people(models, rng, "smpl", view, [2])

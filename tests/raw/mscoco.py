@@ -22,14 +22,14 @@ RLE = {"counts": [20, 5, 300], "size": [480, 640]}
 
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
-    """Two train pictures of different size, five people with usable fits, seven other annotations; a val split.
+    """Two train images of different size, five people with usable fits, seven other annotations; a val split.
 
-    The five, in the order of the json (pictures interleaved): 0 plain; 1 right hand unseen, fractional flags left;
+    The five, in the order of the json (images interleaved): 0 plain; 1 right hand unseen, fractional flags left;
     2 face unseen but boxed, fit in nested lists whose own flag says that the left hand is unseen; 3 fit without
     ``lhand_pose``; 4 plain.
     """
     (images, people, fits), val = _written(models, rng, "train"), _written(models, rng, "val")
-    people = [people[k] for k in (0, 1, 3, 2, 4, 5)]  # of pictures 0 0 1 0 1 1
+    people = [people[k] for k in (0, 1, 3, 2, 4, 5)]  # of images 0 0 1 0 1 1
     people[0]["keypoints"][5 * 3 + 2] = 1  # labelled, hidden
     _unsee(people[1], "righthand")
     people[1]["lefthand_kpts"][2::3] = np.linspace(0.0877, 0.9, 21).tolist()
@@ -67,13 +67,13 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
 def _written(
     models: Path, rng: np.random.Generator, split: str
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
-    """Images, people and fits of one picture of each size."""
+    """Images, people and fits of one image of each size."""
     images: list[dict[str, Any]] = []
     people: list[dict[str, Any]] = []
     fits: dict[str, Any] = {}
     for view in VIEWS:
         with tempfile.TemporaryDirectory() as folder:
-            mscoco.write(Path(folder), models, rng, look=LOOK, pictures=1, split=split, view=view, painted=False)
+            mscoco.write(Path(folder), models, rng, look=LOOK, images=1, split=split, view=view, painted=False)
             coco = json.loads((Path(folder) / f"annotations/coco_wholebody_{split}_v1.0.json").read_text())
             images += coco["images"]
             people += coco["annotations"]
@@ -90,7 +90,7 @@ def _unsee(person: dict[str, Any], part: str) -> None:
 
 def _odd(people: list[dict[str, Any]], fits: dict[str, Any], images: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A crowd, a person without body joints, without box, with a box elsewhere, with a fit that is no number, and
-    one in a picture that is not there; all of them have a fit."""
+    one in an image that is not there; all of them have a fit."""
     model = people[0]
     images.append({"id": 999_999, "file_name": "000000999999.jpg", "height": 480, "width": 640})
     changes: list[dict[str, Any]] = [

@@ -25,7 +25,7 @@ from tests.raw.checks import blank
 
 Array = npt.NDArray[Any]
 
-PEOPLE = (  # name, folder of its subset, height and width of the photograph, gender
+PEOPLE = (  # name, folder of its subset, height and width of the image, gender
     ("a1_home_p3_s07", "home", 900, 1200, "female"),
     ("b2_park_p4_s08", "park", 1333, 1000, "male"),
     ("c3_home_p5_s07", "home", 777, 613, "female"),
@@ -50,10 +50,10 @@ class Tree:
 
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
-    """Five photographs of different sizes in two subsets.
+    """Five images of different sizes in two subsets.
 
     train: b2 (two OpenPose people, the right one second), a1 (jpg; tensors that lay on a GPU), c3 (nobody detected);
-    in the list are also x8 without fit and y9 without picture. val: d4. e5 is in no list.
+    in the list are also x8 without fit and y9 without image. val: d4. e5 is in no list.
     """
     n = len(PEOPLE)
     names, folders, heights, widths, genders = map(np.array, zip(*PEOPLE, strict=True))

@@ -45,10 +45,10 @@ class Tree:
 
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator, *, painted: bool = False) -> Tree:
-    """Six people in three pictures, annotations shuffled; the box of the last one leaves the picture.
+    """Six people in three images, annotations shuffled; the box of the last one leaves the image.
 
-    Among them: a person without fit, nearest of all in picture 0; one whose fit is no number; one whose pelvis cannot
-    be seen; one in a picture that is not there.
+    Among them: a person without fit, nearest of all in image 0; one whose fit is no number; one whose pelvis cannot
+    be seen; one in an image that is not there.
     """
     images: list[dict[str, Any]] = []
     people: list[dict[str, Any]] = []
@@ -80,10 +80,10 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator, *, painted
 
 
 def _people(models: Path, rng: np.random.Generator, view: View, count: int) -> Cast:
-    picture, pelvis = stage.places(rng, [count], view, share=(0.5, 0.7))
-    params = random_people(count, rng, style="walking", kind="smpl")
+    image, pelvis = stage.places(rng, [count], view, share=(0.5, 0.7))
+    params = random_people(count, rng, style="walking", model_type="smpl")
     facing = stage.orientations(rng, count, spread=60, tilt=4)
-    return stage.cast(models, params, Rigid(np.eye(3), np.zeros(3)), picture, pelvis, facing)
+    return stage.cast(models, params, Rigid(np.eye(3), np.zeros(3)), image, pelvis, facing)
 
 
 def _annotation(cast: Cast, k: int, view: View) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _fit(cast: Cast, k: int) -> dict[str, Any]:
 
 
 def _shuffled(people: list[dict[str, Any]], fits: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """People of the three pictures interleaved, with four that cannot be used between them."""
+    """People of the three images interleaved, with four that cannot be used between them."""
     odd = [copy.deepcopy(people[k]) | {"id": 3 + n} for n, k in enumerate((0, 1, 3, 0))]
     for person in odd[1:]:
         fits[str(person["id"])] = copy.deepcopy(fits[str(people[0]["id"])])

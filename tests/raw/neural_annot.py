@@ -31,7 +31,7 @@ class People:
     Attributes
     ----------
     views : the camera of each.
-    points : (N, J, 2) joints in the picture.
+    points : (N, J, 2) joints in the image.
     """
 
     cast: stage.Cast
@@ -42,36 +42,36 @@ class People:
         return len(self.cast)
 
     @property
-    def kind(self) -> str:
-        return self.cast.params.kind
+    def model_type(self) -> str:
+        return self.cast.params.model_type
 
     def fit(self, k: int) -> dict[str, Any]:
         """The record of person ``k``: SMPL whole, SMPL-X without hands and face."""
         p, view = self.cast.params[[k]], self.views[k]
         camera = {"focal": [view.focal, view.focal], "princpt": view.principal_point.tolist()}
         common = {"shape": p.betas[0].tolist(), "trans": p.transl[0].tolist()}
-        if self.kind == "smpl":
+        if self.model_type == "smpl":
             pose = np.concatenate([p.global_orient.ravel(), p.body_pose.ravel()]).tolist()
             return {"smpl_param": {"pose": pose, **common}, "cam_param": camera}
         body = {"root_pose": p.global_orient[0].tolist(), "body_pose": p.body_pose.ravel().tolist()}
         return {"smplx_param": {**body, **common}, "cam_param": camera}
 
     def labelled(self, k: int, convention: str, *, visible: float = 1) -> Array:
-        """(K, 3) joints of person ``k`` in the picture as points of a convention; zeros where it is not in it."""
+        """(K, 3) joints of person ``k`` in the image as points of a convention; zeros where it is not in it."""
         view, points = self.views[k], self.points[k]
         inside = (points >= 0).all(1) & (points[:, 0] < view.width) & (points[:, 1] < view.height)
         flagged = np.column_stack([points, visible * inside])
-        found, _ = convert(flagged, JOINTS[self.kind], convention, approximate=True)
+        found, _ = convert(flagged, JOINTS[self.model_type], convention, approximate=True)
         return np.where(found[:, 2:] > 0, found, 0)
 
     def box(self, k: int) -> list[float]:
-        """Of the joints in the picture."""
+        """Of the joints in the image."""
         view, points = self.views[k], self.points[k]
         inside = (points >= 0).all(1) & (points[:, 0] < view.width) & (points[:, 1] < view.height)
         return xywh(points[inside])
 
     def truth(self, paths: Sequence[str]) -> Truth:
-        """``paths``: of the picture of each person."""
+        """``paths``: of the image of each person."""
         return Truth(list(paths), self.cast.joints, self.points, self.cast.params.gender)
 
 
@@ -94,8 +94,8 @@ class Tree:
 
     def parameter(self, key: str) -> Array:
         """(N, k) of ``smpl_param`` or ``smplx_param``."""
-        kind = "smpl_param" if "smpl_param" in self.fits[0] else "smplx_param"
-        return np.array([np.ravel(fit[kind][key]) for fit in self.fits])
+        model_type = "smpl_param" if "smpl_param" in self.fits[0] else "smplx_param"
+        return np.array([np.ravel(fit[model_type][key]) for fit in self.fits])
 
     def camera(self, key: str) -> Array:
         """(N, 2) of ``cam_param``."""
@@ -109,23 +109,23 @@ class Tree:
 def people(
     models: Path,
     rng: np.random.Generator,
-    kind: str,
+    model_type: str,
     view: View,
     crowd: Sequence[int],
     share: tuple[float, float] = (0.6, 0.8),
     style: str = "gesturing",
 ) -> People:
-    """Neutral people, ``crowd[i]`` of them in picture i of the size of ``view``."""
-    picture, pelvis = stage.places(rng, crowd, view, share=share)
-    n = len(picture)
-    params = random_people(n, rng, style=style, kind=kind, gender="neutral")
-    if kind == "smplx":
+    """Neutral people, ``crowd[i]`` of them in image i of the size of ``view``."""
+    image, pelvis = stage.places(rng, crowd, view, share=share)
+    n = len(image)
+    params = random_people(n, rng, style=style, model_type=model_type, gender="neutral")
+    if model_type == "smplx":
         params = params.with_(**{name: np.zeros_like(getattr(params, name)) for name in ABSENT})
     facing = stage.orientations(rng, n, spread=30, tilt=5)
     stretch = rng.uniform(4, 8, n)
     centre = stage.project(pelvis, view)
     far = np.column_stack([np.zeros((n, 2)), pelvis[:, 2] * stretch])
-    cast = stage.cast(models, params, Rigid(np.eye(3), np.zeros(3)), picture, far, facing)
+    cast = stage.cast(models, params, Rigid(np.eye(3), np.zeros(3)), image, far, facing)
     views = [
         View(view.height, view.width, view.focal * s, (c[0], c[1]))
         for s, c in zip(stretch.tolist(), centre.tolist(), strict=True)

@@ -17,7 +17,7 @@ from tests.raw.eft import Fits, Seat
 
 SIZES = {"000817.jpg": (480, 640), "003799.jpg": (600, 500)}
 ROWS = ("003799.jpg", "000817.jpg", "003799.jpg", "003799.jpg", "000817.jpg")
-"""Picture of each person, in the order of the list."""
+"""Image of each person, in the order of the list."""
 
 
 @dataclass
@@ -32,10 +32,10 @@ class Tree:
 
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
-    """Five people with usable fits, three of them in one picture, among six records that are not; a test list.
+    """Five people with usable fits, three of them in one image, among six records that are not; a test list.
 
     0 with an identity joint; 1 half turned, square beside the person (corners taken for sizes); 2 without wrists and
-    ankles labelled; 3 without ``annotId``; 4 square partly outside the picture.
+    ankles labelled; 3 without ``annotId``; 4 square partly outside the image.
     """
     seats = [
         Seat(110, 300, 190, (110, 300), 420),

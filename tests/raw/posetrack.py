@@ -23,7 +23,7 @@ ROWS = (
     "000001_bonn_train/000001.jpg",
     "000001_bonn_train/000000.jpg",
 )
-"""Picture of each person, in the order of the list: three people in one frame."""
+"""Image of each person, in the order of the list: three people in one frame."""
 
 LARGE = 10150000540001
 FIRST = 10000010000000

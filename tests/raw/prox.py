@@ -38,7 +38,7 @@ WRISTS = {"left_wrist": LEFT, "right_wrist": RIGHT}
 @dataclass
 class Tree:
     """``truth``: the rows that must be found, in their order. ``people``, ``detections``: of all frames of each
-    recording, the points in the picture that the fits were made in."""
+    recording, the points in the image that the fits were made in."""
 
     root: Path
     truth: Truth
@@ -53,11 +53,11 @@ def frame(k: int) -> str:
 
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
-    """Three recordings in three rooms; pictures as the Kinect delivers them, mirrored.
+    """Three recordings in three rooms; images as the Kinect delivers them, mirrored.
 
-    ``MAN``: in frame 1 nobody is detected and there is no fit; strays in his pictures. ``WOMAN``: frame 1's fit is
-    no number; points detected in the mirrored pictures. ``YOUNG``: shape called beta in frame 0; frame 1 lacks its
-    picture. LEMO's refits, of the man alone, have another shape.
+    ``MAN``: in frame 1 nobody is detected and there is no fit; strays in his images. ``WOMAN``: frame 1's fit is
+    no number; points detected in the mirrored images. ``YOUNG``: shape called beta in frame 0; frame 1 lacks its
+    image. LEMO's refits, of the man alone, have another shape.
     """
     truth, people, coefficients, detections = {}, {}, {}, {}
     for name, count in FRAMES.items():
@@ -70,7 +70,7 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
             _write_fit(fit(root, name, k), params[k : k + 1], {side: c[k : k + 1] for side, c in hands.items()})
             found = mirrored_detections(detections[name]) if name == WOMAN else detections[name]
             write_points(root, name, k, [openpose(found[k]), openpose(found[k] * 0.5)])
-            write_picture(picture(root, name, k), points[k], rng)
+            write_image(image_file(root, name, k), points[k], rng)
     for k in range(FRAMES[MAN]):
         other = people[MAN][k : k + 1]
         other = other.with_(betas=other.betas * 0.5)
@@ -82,7 +82,7 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
         (root / f"recordings/{MAN}/Color" / stray).write_bytes(b"stray")
     edit_fit(root, WOMAN, 1, lambda values: values["body_pose"].__setitem__((0, 7), np.nan))
     edit_fit(root, YOUNG, 0, lambda values: values.update(beta=values.pop("betas")))
-    picture(root, YOUNG, 1).unlink()
+    image_file(root, YOUNG, 1).unlink()
     (root / "recordings/readme.txt").write_text("stray")
     (root / "calibration").mkdir()
     matrix = [[FOCAL[0], 0, CENTRE[0]], [0, FOCAL[1], CENTRE[1]], [0, 0, 1]]
@@ -110,14 +110,14 @@ def _act(models: Path, rng: np.random.Generator, name: str, count: int) -> tuple
 
 
 def mirrored_detections(points: Array) -> Array:
-    """(N, 137, 3) what a detector finds of the same people in mirrored pictures: hands change their names."""
+    """(N, 137, 3) what a detector finds of the same people in mirrored images: hands change their names."""
     order = keypoints.flip_order(keypoints.names("openpose_137", fixed=True))
     out = points[:, order].copy()
     out[..., 0] = np.where(out[..., 2] > 0, WIDTH - 1 - out[..., 0], 0)
     return out
 
 
-def write_picture(path: Path, points: Array, rng: np.random.Generator) -> None:
+def write_image(path: Path, points: Array, rng: np.random.Generator) -> None:
     """The wrists as discs, and a frieze of random blocks above, then mirrored."""
     seen = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
     seen[:64] = np.kron(rng.integers(60, 180, (8, WIDTH // 8, 1)), np.ones((8, 8, 3))).astype(np.uint8)
@@ -128,7 +128,7 @@ def write_picture(path: Path, points: Array, rng: np.random.Generator) -> None:
     assert cv2.imwrite(str(path), np.ascontiguousarray(seen[:, ::-1]))
 
 
-def picture(root: Path, recording: str, k: int) -> Path:
+def image_file(root: Path, recording: str, k: int) -> Path:
     return root / f"recordings/{recording}/Color/{frame(k)}.jpg"
 
 

@@ -42,13 +42,13 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Sequenc
     """Three sequences.
 
     ``courtyard_hug_00``: a man and a woman in landscape, five frames; camera aligned for him in 0 2 3 4, for her in
-    0 1 4; nothing of her detected in 4; the picture of 3 is missing. ``downtown_bar_00``: a woman in portrait with
-    300 betas; in frame 1 the picture's edge cuts her, in 2 she is outside. ``outdoors_climbing_00``: validation.
+    0 1 4; nothing of her detected in 4; the image of 3 is missing. ``downtown_bar_00``: a woman in portrait with
+    300 betas; in frame 1 the image's edge cuts her, in 2 she is outside. ``outdoors_climbing_00``: validation.
     """
     hug, bar, climbing = (
-        pw3d.write(root, models, rng, look=LOOK, pictures=pictures, split=split, sequence=name, genders=genders,
+        pw3d.write(root, models, rng, look=LOOK, images=images, split=split, sequence=name, genders=genders,
                    view=view, painted=False)
-        for split, name, pictures, genders, view in (
+        for split, name, images, genders, view in (
             ("train", "courtyard_hug_00", 5, "mf", LANDSCAPE),
             ("train", "downtown_bar_00", 4, "f", PORTRAIT),
             ("validation", "outdoors_climbing_00", 2, "m", LANDSCAPE),
@@ -65,7 +65,7 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Sequenc
     for stray in ("sequenceFiles/train/._courtyard_hug_00.pkl", "__MACOSX/sequenceFiles/train/._downtown_bar_00.pkl"):
         (root / stray).parent.mkdir(parents=True, exist_ok=True)
         (root / stray).write_bytes(b"Mac OS X")
-    # The writer's people are picture by picture, rows are person by person.
+    # The writer's people are image by image, rows are person by person.
     train = Truth.concat([hug[[0, 4, 8, 1, 3, 9]], bar[[0, 1, 3]]])
     return Sequences(
         root,
@@ -92,7 +92,7 @@ def _awkward_bar(data: dict[str, Any], truth: Truth) -> Truth:
 
 
 def detections(points: npt.NDArray[Any], view: View) -> npt.NDArray[Any]:
-    """(N, 18, 3) as OpenPose finds SMPL joints (N, 45, 2): none outside the picture."""
+    """(N, 18, 3) as OpenPose finds SMPL joints (N, 45, 2): none outside the image."""
     smpl = np.concatenate([points, np.full((*points.shape[:2], 1), 0.7)], -1)
     found, known = keypoints.convert(smpl, "smpl_45", "pw3d", approximate=True)
     inside = (found[..., :2] >= 0).all(-1) & (found[..., :2] <= [view.width, view.height]).all(-1)

@@ -33,7 +33,7 @@ DISTORTION = [-0.11, 0.08, 0.001, -0.002, 0.01]
 
 @dataclass(frozen=True)
 class Eye:
-    """A camera; focal length, principal point and size of its full-size pictures, and how small ours are."""
+    """A camera; focal length, principal point and size of its full-size images, and how small ours are."""
 
     rotation: Array
     translation: Array
@@ -48,7 +48,7 @@ class Eye:
         return height // self.shrunk, width // self.shrunk
 
     def project(self, world: Array) -> tuple[Array, Array]:
-        """Joints (N, J, 3) in the camera and (N, J, 2) in our pictures."""
+        """Joints (N, J, 3) in the camera and (N, J, 2) in our images."""
         joints = world @ self.rotation.T + self.translation
         return joints, (joints[..., :2] / joints[..., 2:] * self.focal + self.centre) / self.shrunk
 
@@ -95,7 +95,7 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
     """Two sequences of train and one of val, in the layout of the toolkit.
 
     ``PARK``: a man before cameras 0 and 2 and a hand-held one, 10. Nobody is fitted in frame 2; frame 3 has no
-    pictures, frame 1 none of camera 2; frame 0 of camera 0 is a png. ``TOSS``: a man and a woman, she in frame 11
+    images, frame 1 none of camera 2; frame 0 of camera 0 is a png. ``TOSS``: a man and a woman, she in frame 11
     alone; camera 3 is portrait, 5 sees nobody; contact of him in 11. ``GYM``: val.
     """
     tree = Tree(root, {}, {}, {}, {}, {"image missing": 3, "no SMPL-X fit": 2, "camera without calibration": 1,

@@ -36,7 +36,7 @@ class Shot:
         return stage.moved(world, np.tile(move[:3, :3], (len(world), 1, 1)), np.tile(move[:3, 3], (len(world), 1)))
 
     def points(self, world: Array) -> Array:
-        """(N, J, 2) their pixels in the distorted picture."""
+        """(N, J, 2) their pixels in the distorted image."""
         own = self.joints(world).reshape(-1, 3)
         pixels, _ = cv2.projectPoints(own, np.zeros(3), np.zeros(3), self.matrix, np.asarray(self.distortion, float))
         return np.asarray(pixels.reshape(*world.shape[:2], 2))

@@ -27,7 +27,7 @@ REGRESSED = {2: 2, 3: 1, 12: 12, 13: 15, 14: 0, 15: 9, 16: 6, 17: 15, 18: 15}  #
 
 @dataclass
 class Set:
-    """Rows of one npz: what is stored, who is really there, and the pictures' cameras."""
+    """Rows of one npz: what is stored, who is really there, and the images' cameras."""
 
     data: dict[str, Array]
     truth: Truth
@@ -37,19 +37,19 @@ class Set:
 def people(
     models: Path, rng: np.random.Generator, paths: list[str], prefix: str, *, size: tuple[int, int] = (HEIGHT, WIDTH)
 ) -> Set:
-    """One row for each path, those of one picture side by side; cameras pitched about 15, rolled about 5 degrees."""
+    """One row for each path, those of one image side by side; cameras pitched about 15, rolled about 5 degrees."""
     n = len(paths)
-    pictures = list(dict.fromkeys(paths))
-    picture = np.array([pictures.index(path) for path in paths])
-    assert (np.diff(picture) >= 0).all()
-    angles = np.radians(np.column_stack([rng.normal(15, 2, n), rng.normal(5, 1, n)]))[picture]
+    images = list(dict.fromkeys(paths))
+    image = np.array([images.index(path) for path in paths])
+    assert (np.diff(image) >= 0).all()
+    angles = np.radians(np.column_stack([rng.normal(15, 2, n), rng.normal(5, 1, n)]))[image]
     rotation = Rotation.from_euler("xz", angles).as_matrix()
-    focal = np.linspace(1100, 2000, len(pictures))[picture]
-    centre = np.array([size[1] / 2, size[0] / 2]) + rng.uniform(-30, 30, (len(pictures), 2))[picture]
+    focal = np.linspace(1100, 2000, len(images))[image]
+    centre = np.array([size[1] / 2, size[0] / 2]) + rng.uniform(-30, 30, (len(images), 2))[image]
     view = View(*size, 1500.0)
-    _, pelvis = stage.places(rng, np.bincount(picture), view, share=(0.4, 0.6))
+    _, pelvis = stage.places(rng, np.bincount(image), view, share=(0.4, 0.6))
     pelvis[:, 2] *= focal / 1500
-    params = random_people(n, rng, kind="smpl", style="gesturing")
+    params = random_people(n, rng, model_type="smpl", style="gesturing")
     own = Rotation.from_rotvec(params.global_orient).as_matrix()
     facing = stage.orientations(rng, n, tilt=10)
     turned = Rotation.from_matrix(rotation.transpose(0, 2, 1) @ facing @ own).as_rotvec()
@@ -103,7 +103,7 @@ def annotation(
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> dict[str, Set]:
     """Splits train, test, mtp_test; the people to be found are in the order of the rows.
 
-    train: five usable rows in three pictures, two people in the second and the third; then one without picture and
+    train: five usable rows in three images, two people in the second and the third; then one without image and
     one without pose. test: two rows, names as bytes, between them one marked as not fitted. mtp_test: one row with
     neither 2D nor 3D joints, nor a principal point.
     """

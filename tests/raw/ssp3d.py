@@ -25,9 +25,9 @@ NAMES = (
     "swim_frame_clip_9_person_1_frame_60.png",
     "away_clip_1_person_0_frame_5.png",
 )
-ABSENT = 5  # whose picture was not unpacked
+ABSENT = 5  # whose image was not unpacked
 UNSEEN = (1, 3)  # row, joint
-CUT = 3  # partly outside the picture
+CUT = 3  # partly outside the image
 
 
 @dataclass
@@ -40,16 +40,16 @@ class Tree:
 
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator, *, painted: bool = False) -> Tree:
-    """Six rows in no order of names, both genders, rows 1 and 2 of one clip, 3 cut by the border, 5 without picture."""
+    """Six rows in no order of names, both genders, rows 1 and 2 of one clip, 3 cut by the border, 5 without image."""
     n = len(NAMES)
     genders = np.array(["m", "f", "f", "m", "f", "m"])
-    picture, pelvis = stage.places(rng, [1] * n, VIEW, share=(0.5, 0.7))
+    image, pelvis = stage.places(rng, [1] * n, VIEW, share=(0.5, 0.7))
     pelvis[:, 0] += rng.uniform(0.1, 0.3, n)  # row and column of the middle differ
     pelvis[CUT, 0] += 1.15
-    params = random_people(n, rng, style="sports", kind="smpl", gender=genders)
+    params = random_people(n, rng, style="sports", model_type="smpl", gender=genders)
     params.betas[2] = params.betas[1]
     facing = stage.orientations(rng, n, yaw=20, tilt=8)
-    cast = stage.cast(models, params, Rigid(np.eye(3), np.zeros(3)), picture, pelvis, facing)
+    cast = stage.cast(models, params, Rigid(np.eye(3), np.zeros(3)), image, pelvis, facing)
     points = cast.points(VIEW)
     joints, found = keypoints.convert(
         np.concatenate([points, np.ones((n, points.shape[1], 1))], -1), "smpl_45", "coco", approximate=True

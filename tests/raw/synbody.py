@@ -27,18 +27,18 @@ EMPTY = "20230204/Subway/LS_0203_001122_020"
 VIEW = View(720, 1280, 640.0)
 ACTORS = {PAIR: ("anna", "bert"), OLD: ("cleo",), LOST: ("dave", "emma", "fred")}
 GENDER = {"anna": "female", "bert": "male", "cleo": "female", "dave": "male", "emma": "female", "fred": "neutral"}
-PICTURES = {PAIR: 3, OLD: 2, LOST: 3}
+IMAGES = {PAIR: 3, OLD: 2, LOST: 3}
 ROWS = (
     [(PAIR, actor, n) for actor in ACTORS[PAIR] for n in (1, 2, 3)]
     + [(OLD, "cleo", 1), (OLD, "cleo", 2)]
     + [(LOST, "dave", 1), (LOST, "dave", 3), (LOST, "emma", 1), (LOST, "fred", 3)]
 )
-"""Sequence, actor, number of the picture."""
+"""Sequence, actor, number of the image."""
 
 
 @dataclass
 class Tree:
-    """``bodies`` and ``joints`` (J, 3), ``points`` (J, 2) by sequence, actor, picture."""
+    """``bodies`` and ``joints`` (J, 3), ``points`` (J, 2) by sequence, actor, image."""
 
     root: Path
     truth: Truth
@@ -49,14 +49,14 @@ class Tree:
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
     """Four sequences below ``root/synbody_v1_0``.
 
-    ``PAIR``: a woman and a man, her betas once, his with every picture. ``OLD``: of the first archives, the T-pose
-    before all and its picture 0000. ``LOST``: picture 2 is missing; of three people emma leaves the picture in 3, and
+    ``PAIR``: a woman and a man, her betas once, his with every image. ``OLD``: of the first archives, the T-pose
+    before all and its image 0000. ``LOST``: image 2 is missing; of three people emma leaves the image in 3, and
     fred is behind the camera in 1. ``EMPTY``: no parameters.
     """
     joints, bodies = {}, {}
     for name, actors in ACTORS.items():
         for index, actor in enumerate(actors):
-            count = PICTURES[name]
+            count = IMAGES[name]
             params = random_people(count, rng, style="sports", gender=GENDER[actor])
             params = params.with_(betas=np.repeat(params.betas[:1], count, axis=0))
             pelvis = np.column_stack([np.full(count, 1.2 * index - 1), rng.uniform(-0.2, 0.2, count),
@@ -71,7 +71,7 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
                 bodies[name, actor, k + 1], joints[name, actor, k + 1] = cast.params[k : k + 1], cast.joints[k]
             _write(root / TOP / name / "smplx" / f"{actor}.npz", cast.params, t_pose=name == OLD,
                    single=actor in ("anna", "cleo"))  # fmt: skip
-        numbers = [n for n in range(1, PICTURES[name] + 1) if (name, n) != (LOST, 2)]
+        numbers = [n for n in range(1, IMAGES[name] + 1) if (name, n) != (LOST, 2)]
         blank(root, [image_path(name, n) for n in numbers], VIEW.height, VIEW.width)
     blank(root, [image_path(OLD, 0), image_path(EMPTY, 1), image_path(EMPTY, 2)], VIEW.height, VIEW.width)
     (root / TOP / PAIR / "rgb/Thumbs.db").write_bytes(b"stray")

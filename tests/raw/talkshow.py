@@ -42,7 +42,7 @@ class Clip:
     height: int
     width: int
     frames: int = 4
-    pictures: int = 4
+    images: int = 4
 
     @property
     def folder(self) -> str:
@@ -74,7 +74,7 @@ def pickle_of(root: Path, clip: Clip) -> Path:
 
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
-    """conan: train; seth: train, val, test; oliver: a picture less than poses; chemistry: a value that is NaN."""
+    """conan: train; seth: train, val, test; oliver: an image less than poses; chemistry: a value that is NaN."""
     truths: dict[str, list[Truth]] = {}
     params: dict[str, list[BodyParams]] = {}
     cameras: dict[str, tuple[float, Array]] = {}
@@ -94,13 +94,13 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
         )  # fmt: skip
         camera_transl = rng.normal([-0.27, -0.71, 6.22], 0.1)
         move = Rigid(np.eye(3), camera_transl * [-1, -1, 1])
-        picture, pelvis = stage.places(rng, [1] * n, view)
-        cast = stage.cast(models, people, move, picture, pelvis, stage.orientations(rng, n))
+        image, pelvis = stage.places(rng, [1] * n, view)
+        cast = stage.cast(models, people, move, image, pelvis, stage.orientations(rng, n))
         paths = [f"{clip.folder}/{k + 1:06d}.jpg" for k in range(n)]
         truths.setdefault(clip.split, []).append(cast.truth(paths, view))
         params.setdefault(clip.split, []).append(cast.params)
         cameras[clip.name] = (view.focal, camera_transl)
-        blank(root, paths[: clip.pictures], clip.height, clip.width)
+        blank(root, paths[: clip.images], clip.height, clip.width)
         pose = pose.copy()
         pose[:, LEGS] = fitted_legs
         fit: dict[str, Any] = {

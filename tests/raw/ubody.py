@@ -32,15 +32,15 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> dict[st
 
     ``Magic_show`` is on the intra-scene test list (its name there without ``_Trim``), ``Interview`` on the
     inter-scene one, ``Speech`` on none. Speech, in the order of its json: 0 plain, its file name begins with a
-    slash; 1 left hand unseen though its box and fit are there, same picture, camera of its own; 2 fit in nested
-    lists; 3 box partly outside of the picture. Eight further annotations are unusable.
+    slash; 1 left hand unseen though its box and fit are there, same image, camera of its own; 2 fit in nested
+    lists; 3 box partly outside of the image. Eight further annotations are unusable.
     """
-    for scene, clip, pictures, held_out in (
+    for scene, clip, images, held_out in (
         ("Speech", "Speech_S1_Trim1", 2, False),
         ("Magic_show", "Magic_show_S2_Trim3", 1, True),
         ("Interview", "Interview_S4_Trim1", 1, False),
     ):
-        options: dict[str, Any] = {"scene": scene, "clip": clip, "pictures": pictures, "held_out": held_out}
+        options: dict[str, Any] = {"scene": scene, "clip": clip, "images": images, "held_out": held_out}
         ubody.write(root, models, rng, look=LOOK, view=VIEW, painted=False, **options)
     ubody.add_to_list(root, "inter", ["Interview_S4"])
     with (
@@ -132,9 +132,10 @@ def write_video(
     times: Sequence[int] | None = None,
     muxer: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """A film whose frame ``k`` shows the bits of ``k`` as black and white squares, at ``k / fps`` s or ``times[k]`` ms.
+    """A video whose frame ``k`` shows the bits of ``k`` as black and white squares, at ``k / fps`` s or
+    ``times[k]`` ms.
 
-    Frames that depend on later ones are stored after them, as in films from the internet.
+    Frames that depend on later ones are stored after them, as in videos from the internet.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if codec == "mpeg4":
@@ -147,22 +148,22 @@ def write_video(
         for k in range(frames):
             bits = np.array([k >> b & 1 for b in range(BITS)], np.uint8) * 255
             row = np.repeat(bits, CELL)
-            picture = np.repeat(np.tile(row, (2 * CELL, 1))[..., None], 3, axis=2)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            pixels = np.repeat(np.tile(row, (2 * CELL, 1))[..., None], 3, axis=2)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             if times is not None:
                 frame.pts, frame.time_base = times[k], MILLISECOND
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
 
-def number_in(picture: npt.NDArray[Any]) -> int:
-    """The number that a picture of :func:`write_video` shows."""
-    cells = picture[:, :, 0].reshape(picture.shape[0], BITS, CELL).mean(axis=(0, 2))
+def number_in(pixels: npt.NDArray[Any]) -> int:
+    """The number that an image of :func:`write_video` shows."""
+    cells = pixels[:, :, 0].reshape(pixels.shape[0], BITS, CELL).mean(axis=(0, 2))
     return int(sum(1 << b for b in range(BITS) if cells[b] > 127))
 
 
 def number_at(path: Path) -> int:
-    """The number that a picture file shows."""
-    picture = cv2.imread(str(path))
-    assert picture is not None
-    return number_in(picture)
+    """The number that an image file shows."""
+    pixels = cv2.imread(str(path))
+    assert pixels is not None
+    return number_in(pixels)

@@ -21,7 +21,7 @@ from tests.raw.checks import blank
 
 @dataclass
 class Photo:
-    """One photograph: its size, what part of it was fitted (y0, y1, x0, x1), and at what size."""
+    """One image: its size, what part of it was fitted (y0, y1, x0, x1), and at what size."""
 
     id: str
     size: tuple[int, int]
@@ -29,7 +29,7 @@ class Photo:
     fitted: tuple[int, int]
 
     def in_photo(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """(J, 2) pixels of the fit's picture, in the photograph."""
+        """(J, 2) pixels of the fit's image, in the image."""
         y0, y1, x0, x1 = self.part
         scale = np.array([(x1 - x0) / self.fitted[1], (y1 - y0) / self.fitted[0]])
         return np.array([x0, y0]) + points * scale
@@ -60,7 +60,7 @@ class Tree:
 
 def write_fixture(root: Path, models: Path, rng: np.random.Generator, *, painted: bool = False) -> Tree:
     """00000 as it is, the others cut or scaled; 00001 has joints without a third row and no facts of its source,
-    00003 an unseen joint and medium quality, 00002 a fit with rt and trans; 00007 has no fit, 00005 no picture.
+    00003 an unseen joint and medium quality, 00002 a fit with rt and trans; 00007 has no fit, 00005 no image.
 
     The lists have a carriage return, a second column and an empty last line.
     """
@@ -71,7 +71,7 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator, *, painted
     shift = np.zeros((n, 3))
     shift[PLACED] = [0.3, -0.2, 6.0]
     pelvis = np.concatenate([stage.places(rng, [1], View(*photo.fitted, 5000.0))[1] for photo in PHOTOS])
-    params = random_people(n, rng, style="sports", kind="smpl", gender="neutral")
+    params = random_people(n, rng, style="sports", model_type="smpl", gender="neutral")
     move = Rigid(Rotation.from_rotvec(turn).as_matrix(), shift)
     cast = stage.cast(models, params, move, np.arange(n), pelvis, facing)
     points = np.stack(
@@ -134,7 +134,7 @@ def _write(
 
 
 def _draw(root: Path, k: int, photo: Photo, cast: Cast, models: Path, rng: np.random.Generator, painted: bool) -> None:
-    """The photograph, and the fit's vertices on white."""
+    """The image, and the fit's vertices on white."""
     view = View(*photo.fitted, 5000.0)
     drawing = np.full((*photo.size, 3), 255, np.uint8)
     x, y = photo.in_photo(stage.project(cast.vertices[k], view)).astype(int).T

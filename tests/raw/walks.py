@@ -1,4 +1,4 @@
-"""Two 3DPW sequences of two people with blank pictures: the smallest raw dataset that the command line converts."""
+"""Two 3DPW sequences of two people with blank images: the smallest raw dataset that the command line converts."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ehps.demo.raw.stage import Look
 from tests.raw.checks import blank
 
 SEQUENCES = ("courtyard_00", "downtown_00")
-PICTURES = 2
-ROWS = len(SEQUENCES) * PICTURES * 2
+IMAGES = 2
+ROWS = len(SEQUENCES) * IMAGES * 2
 
 
 def write_walks(root: Path, models: Path) -> Path:
-    """``ROWS`` people, each sequence with a man and a woman in every picture."""
+    """``ROWS`` people, each sequence with a man and a woman in every image."""
     rng = np.random.default_rng(3)
     for name in SEQUENCES:
-        truth = pw3d.write(root, models, rng, look=Look(), pictures=PICTURES, sequence=name, painted=False)
+        truth = pw3d.write(root, models, rng, look=Look(), images=IMAGES, sequence=name, painted=False)
         blank(root, truth.image_path, 960, 540)
     return root
 

@@ -2,7 +2,7 @@
 
 A model is an ``nn.Module`` that takes (N, 3, h, w) RGB in [0, 1] and returns a
 :class:`~ehps.benchmark.models.outputs.Prediction`. It says what it wants to see: ``input_size`` (h, w) and
-``antialias`` (whether large pictures are averaged down instead of sampled).
+``antialias`` (whether large images are averaged down instead of sampled).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What every model of the benchmark returns, and the virtual camera that its translations refer to.
 
 Facts: the public SMPLer-X source. The camera is a pinhole of focal 5000 with principal point (96, 128) in the
-256 x 192 (height x width) frame of the person's box, whatever the picture's real camera; ``cam_trans`` is
+256 x 192 (height x width) frame of the person's box, whatever the image's real camera; ``cam_trans`` is
 added to the body model's output, pelvis not subtracted.
 """
 

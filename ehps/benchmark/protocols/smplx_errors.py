@@ -56,14 +56,14 @@ def mesh_errors(predicted: Array, true: Array, reg: SmplxRegressors, visible: Vi
 
 
 class Visibility:
-    """Which true points fall strictly inside the picture under the *predicted* translation and camera
+    """Which true points fall strictly inside the image under the *predicted* translation and camera
     (UBody).
 
     Parameters
     ----------
     true : (N, 10475, 3) true meshes around the model's origin (their own translation taken off).
     transl, focal, principal_point : (N, 3), (N, 2), (N, 2) of the prediction.
-    sizes : (N, 2) height, width of the pictures.
+    sizes : (N, 2) height, width of the images.
     """
 
     def __init__(

@@ -25,17 +25,17 @@ EXTREME = 3.0
 SMPLX_VERTICES = 10475
 
 
-def parameters(hd: HumanData, rows: Array, *, kind: str = "smplx") -> BodyParams:
+def parameters(hd: HumanData, rows: Array, *, model_type: str = "smplx") -> BodyParams:
     """Parameters of some rows, each of its own gender's model (kids with their extra coefficient).
 
     Raises
     ------
     DataError : the file has no parameters of that kind.
     """
-    if f"{kind}/betas" not in hd:
-        raise DataError(f"has no {kind} parameters", path=hd.source, fix="convert it with body models")
-    other = [name for name in hd.columns if not name.startswith(f"{kind}/") and name != "meta/gender"]
-    return params_of(hd.without(other)[rows], kind)
+    if f"{model_type}/betas" not in hd:
+        raise DataError(f"has no {model_type} parameters", path=hd.source, fix="convert it with body models")
+    other = [name for name in hd.columns if not name.startswith(f"{model_type}/") and name != "meta/gender"]
+    return params_of(hd.without(other)[rows], model_type)
 
 
 def neutral(hd: HumanData, rows: Array, models: BodyModels) -> BodyParams:
@@ -79,7 +79,7 @@ def mesh(
     if protocol.truth == "given-vertices":
         return given(hd, rows, root, protocol.truth_rotation), {}
     if protocol.truth == "gendered-smpl":
-        return bodies.mesh(parameters(hd, rows, kind="smpl")), {}
+        return bodies.mesh(parameters(hd, rows, model_type="smpl")), {}
     if protocol.truth == "gendered-parameters":
         return bodies.mesh(parameters(hd, rows)), {}
     if protocol.truth != "neutral-parameters":

@@ -153,7 +153,8 @@ def _scored(
 ) -> Score:
     predictions = run.predictions(test_set)
     models = {
-        f"{kind} {gender}": body_models.get(kind, gender).sha256 for kind, gender in _needed(protocol, body_models)
+        f"{model_type} {gender}": body_models.get(model_type, gender).sha256
+        for model_type, gender in _needed(protocol, body_models)
     }
     wanted = key(content_hash(predictions), data, protocol.to_json(), models)
     cell = next(
@@ -185,11 +186,11 @@ def _scored(
 
 def _needed(protocol: Protocol, body_models: BodyModels) -> list[tuple[str, str]]:
     needed = [("smplx", "neutral")]
-    kind = {"gendered-smpl": "smpl", "gendered-parameters": "smplx", "neutral-parameters": "smplx"}
-    if protocol.truth in kind:
+    model_type = {"gendered-smpl": "smpl", "gendered-parameters": "smplx", "neutral-parameters": "smplx"}
+    if protocol.truth in model_type:
         for gender in ("male", "female"):
-            if body_models.has(kind[protocol.truth], gender):
-                needed.append((kind[protocol.truth], gender))
+            if body_models.has(model_type[protocol.truth], gender):
+                needed.append((model_type[protocol.truth], gender))
     return needed
 
 

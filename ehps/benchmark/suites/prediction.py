@@ -1,7 +1,7 @@
 """Running a checkpoint over a test set. What comes out is HumanData, to be scored, drawn or exported like any
 other.
 
-Predictions live in the virtual camera of each person's box, written as a full-picture camera (the SMPLer-X
+Predictions live in the virtual camera of each person's box, written as a full-image camera (the SMPLer-X
 convention): focal 5000/192 w, 5000/256 h, principal point the box centre. Their depths are not metric.
 """
 
@@ -94,7 +94,7 @@ def run(
 
 
 def virtual_camera(boxes: Array) -> tuple[Array, Array]:
-    """Focal lengths (N, 2) and principal points (N, 2), full-picture pixels, of the crops' virtual cameras.
+    """Focal lengths (N, 2) and principal points (N, 2), full-image pixels, of the crops' virtual cameras.
 
     ``boxes`` (N, 4) x, y, w, h, widened.
     """

@@ -65,7 +65,7 @@ class TrainConfig:
     precision : ``no`` (float32), ``bf16`` or ``fp16``.
     init : checkpoint whose weights to start from.
     checkpoint_every, log_every : steps.
-    keep_mb : decoded pictures kept in memory by each loader process: for small sets, which are read many times.
+    keep_mb : decoded images kept in memory by each loader process: for small sets, which are read many times.
     workers : loader processes; no influence on results, as are the last five but ``init``.
     """
 

@@ -1,4 +1,4 @@
-"""From a box in a picture to the pixels a network sees.
+"""From a box in an image to the pixels a network sees.
 
 Facts: the public SMPLer-X preprocessing. The box is cleaned, widened to 3:4 about its centre and scaled; an
 affine map without half-pixel shift takes it to the crop (box centre to the crop's middle, bilinear, black
@@ -29,12 +29,12 @@ def widen(boxes: Array, sizes: Array, ratio: float = 1.25, aspect: float = ASPEC
     Parameters
     ----------
     boxes : (N, 4+) x, y, w, h pixels.
-    sizes : (N, 2) height, width of the pictures.
+    sizes : (N, 2) height, width of the images.
     ratio : scale about the centre, after widening to ``aspect`` (width / height).
 
     Returns
     -------
-    (N, 4) float32 x, y, w, h, which may leave the picture, and (N,) bool: False where clipping left no area.
+    (N, 4) float32 x, y, w, h, which may leave the image, and (N,) bool: False where clipping left no area.
     """
     x, y, w, h = np.asarray(boxes, np.float64)[:, :4].T
     height, width = np.asarray(sizes, np.float64).T
@@ -74,9 +74,9 @@ def draw(rng: np.random.Generator) -> Augmentation:
 
 
 def affine(box: Array, size: tuple[int, int], image_width: int, augmentation: Augmentation = NONE) -> Array:
-    """(2, 3) map from pixels of the full picture to pixels of a crop of ``size`` (height, width).
+    """(2, 3) map from pixels of the full image to pixels of a crop of ``size`` (height, width).
 
-    A flip mirrors the picture first (u -> width - 1 - u), then the box is cropped.
+    A flip mirrors the image first (u -> width - 1 - u), then the box is cropped.
     """
     x, y, w, h = (float(v) for v in box[:4])
     cx, cy = x + w / 2, y + h / 2
@@ -99,7 +99,7 @@ def transform(points: Array, matrix: Array) -> Array:
 
 
 def image_size(path: Path, data: bytes | None = None) -> tuple[int, int]:
-    """(height, width) of a picture file, from its header."""
+    """(height, width) of an image file, from its header."""
     from io import BytesIO
 
     from PIL import Image, UnidentifiedImageError
@@ -122,24 +122,24 @@ def crop(
     data: bytes | None = None,
     kept: Kept | None = None,
 ) -> tuple[Array, Array, tuple[int, int]]:
-    """The person in ``box`` of the picture at ``path``.
+    """The person in ``box`` of the image at ``path``.
 
     Parameters
     ----------
     box : (4,) x, y, w, h, widened already.
     size : (height, width) of the crop.
-    antialias : average large pictures down by 2, 4 or 8 (while decoding, for JPEG) before sampling; without,
-        the crop is sampled bilinearly from the full picture as the released weights expect.
-    kept : decoded pictures to take from and add to.
+    antialias : average large images down by 2, 4 or 8 (while decoding, for JPEG) before sampling; without,
+        the crop is sampled bilinearly from the full image as the released weights expect.
+    kept : decoded images to take from and add to.
 
     Returns
     -------
-    (h, w, 3) uint8 RGB, the (2, 3) map from full-picture pixels to the crop, and the picture's (height,
+    (h, w, 3) uint8 RGB, the (2, 3) map from full-image pixels to the crop, and the image's (height,
     width).
 
     Raises
     ------
-    DataError : the file is absent or not a picture.
+    DataError : the file is absent or not an image.
     """
     shrink = 1
     if antialias:
@@ -149,16 +149,16 @@ def crop(
     if found is None:
         data = read(path) if data is None else data
         height, width = image_size(path, data)
-        picture, factor = _decode(path, data, height, width, shrink)
+        pixels_read, factor = _decode(path, data, height, width, shrink)
         if kept is not None:
-            kept.add(path, picture, factor, (height, width))
+            kept.add(path, pixels_read, factor, (height, width))
     else:
-        picture, factor, (height, width) = found
+        pixels_read, factor, (height, width) = found
     matrix = affine(box, size, width, augmentation)
     if factor < shrink:
-        pixels = _warp_area(picture, matrix, size, shrink)
+        pixels = _warp_area(pixels_read, matrix, size, shrink)
     else:
-        pixels = _warp(picture, matrix @ _grow(factor), size)
+        pixels = _warp(pixels_read, matrix @ _grow(factor), size)
     if augmentation.colour != NONE.colour:
         factors = np.asarray(augmentation.colour, np.float32)
         pixels = np.clip(pixels.astype(np.float32) * factors, 0, 255).astype(np.uint8)
@@ -166,25 +166,25 @@ def crop(
 
 
 class Kept:
-    """Decoded pictures of a small dataset, kept in memory up to ``megabytes``; what comes later is decoded anew."""
+    """Decoded images of a small dataset, kept in memory up to ``megabytes``; what comes later is decoded anew."""
 
     def __init__(self, megabytes: float) -> None:
         self.room = int(megabytes * 1e6)
-        self._pictures: dict[tuple[Path, int], tuple[Array, int, tuple[int, int]]] = {}
+        self._images: dict[tuple[Path, int], tuple[Array, int, tuple[int, int]]] = {}
 
     def get(self, path: Path, shrink: int) -> tuple[Array, int, tuple[int, int]] | None:
-        """The picture shrunk ``shrink`` times, else the full one, else None."""
-        return self._pictures.get((path, shrink)) or self._pictures.get((path, 1))
+        """The image shrunk ``shrink`` times, else the full one, else None."""
+        return self._images.get((path, shrink)) or self._images.get((path, 1))
 
-    def add(self, path: Path, picture: Array, factor: int, size: tuple[int, int]) -> None:
-        """Keep a picture that is ``factor`` times smaller than its file, if there is room."""
-        if picture.nbytes <= self.room:
-            self.room -= picture.nbytes
-            self._pictures[path, factor] = (picture, factor, size)
+    def add(self, path: Path, pixels_read: Array, factor: int, size: tuple[int, int]) -> None:
+        """Keep an image that is ``factor`` times smaller than its file, if there is room."""
+        if pixels_read.nbytes <= self.room:
+            self.room -= pixels_read.nbytes
+            self._images[path, factor] = (pixels_read, factor, size)
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a picture file; DataError when there is none."""
+    """The bytes of an image file; DataError when there is none."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -193,28 +193,28 @@ def read(path: Path) -> bytes:
 
 
 def _grow(factor: int) -> Array:
-    """Pixel of a picture shrunk ``factor`` times -> pixel of the full one (centres of the averaged
+    """Pixel of an image shrunk ``factor`` times -> pixel of the full one (centres of the averaged
     blocks).
     """
     half = (factor - 1) / 2
     return np.array(((factor, 0, half), (0, factor, half), (0, 0, 1.0)))
 
 
-def _warp(picture: Array, matrix: Array, size: tuple[int, int]) -> Array:
-    out: Array = cv2.warpAffine(picture, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderValue=0)
+def _warp(pixels_read: Array, matrix: Array, size: tuple[int, int]) -> Array:
+    out: Array = cv2.warpAffine(pixels_read, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderValue=0)
     return out
 
 
-def _warp_area(picture: Array, matrix: Array, size: tuple[int, int], k: int) -> Array:
+def _warp_area(pixels_read: Array, matrix: Array, size: tuple[int, int], k: int) -> Array:
     """Average k x k blocks of the part that is needed, then warp."""
     inverse = np.linalg.inv(np.vstack((matrix, (0, 0, 1))))[:2]
     corners = transform(np.array(((0, 0), (size[1], 0), (0, size[0]), (size[1], size[0])), float), inverse)
-    limits = np.array((picture.shape[1], picture.shape[0]))
+    limits = np.array((pixels_read.shape[1], pixels_read.shape[0]))
     low = np.clip(np.floor(corners.min(0) / k - 1) * k, 0, limits).astype(int)
     high = np.clip(np.ceil(corners.max(0) / k + 1) * k, 0, limits).astype(int)
     if (high - low < k).any():
         return np.zeros((*size, 3), np.uint8)
-    part = picture[low[1] : high[1], low[0] : high[0]]
+    part = pixels_read[low[1] : high[1], low[0] : high[0]]
     blocks = (part.shape[1] // k, part.shape[0] // k)
     small = cv2.resize(part[: blocks[1] * k, : blocks[0] * k], blocks, interpolation=cv2.INTER_AREA)
     move = _grow(k)
@@ -232,13 +232,13 @@ def _decode(path: Path, data: bytes, height: int, width: int, shrink: int) -> tu
         else:
             try:
                 small = (-(-height // shrink), -(-width // shrink)) if shrink > 1 else (0, 0)
-                picture = simplejpeg.decode_jpeg(data, "RGB", min_height=small[0], min_width=small[1])
+                pixels_read = simplejpeg.decode_jpeg(data, "RGB", min_height=small[0], min_width=small[1])
             except ValueError as error:
                 if "truncated" in str(error).lower() or "premature" in str(error).lower():
                     raise _damaged(path) from None
             else:
-                if picture.shape[:2] == (small if shrink > 1 else (height, width)):
-                    return picture, shrink
+                if pixels_read.shape[:2] == (small if shrink > 1 else (height, width)):
+                    return pixels_read, shrink
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if decoded is None:

@@ -60,7 +60,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
     with_targets : False for prediction: only the image is read.
     seed : of the augmentation; the draw depends on seed, row and draw number alone.
 
-    An item is ``{"image": (3, h, w) uint8, "target": (WIDTH,) float32, "box": (4,), "row": int}``. A picture
+    An item is ``{"image": (3, h, w) uint8, "target": (WIDTH,) float32, "box": (4,), "row": int}``. An image
     that cannot be read gives ``{"error": DataError}``, which :func:`collate` passes on, so that worker
     processes keep the message.
     """
@@ -94,7 +94,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
         self.hands_mean: tuple[Array, Array] | None = None
         self._neutral: Array | None = None
         if with_targets:
-            self.kind = training_kind(hd)
+            self.model_type = training_model_type(hd)
             self._prepare(models)
 
     @property
@@ -150,7 +150,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
 
     def _prepare(self, models: BodyModels | None) -> None:
         hd = self.hd
-        if hd.passport.flat_hand_mean and self.kind in ("smplx", "smplh"):
+        if hd.passport.flat_hand_mean and self.model_type in ("smplx", "smplh"):
             if models is None:
                 raise UsageError(
                     "hand poses are stored without the mean hand, which only a body model knows",
@@ -160,11 +160,11 @@ class HumanDataset(Dataset[dict[str, Any]]):
             assert model.hands_mean_left is not None
             assert model.hands_mean_right is not None
             self.hands_mean = (model.hands_mean_left.reshape(45), model.hands_mean_right.reshape(45))
-        if self.kind == "smplx" and "smplx/betas_neutral" not in hd:
+        if self.model_type == "smplx" and "smplx/betas_neutral" not in hd:
             self._neutral = _refitted(hd, models)
 
     def _target(self, row: int, matrix: Array, drawn: crops.Augmentation) -> Array:
-        hd, kind = self.hd, self.kind
+        hd, model_type = self.hd, self.model_type
         out = np.zeros(WIDTH, np.float32)
 
         def put(name: str, value: Any) -> None:
@@ -173,16 +173,16 @@ class HumanDataset(Dataset[dict[str, Any]]):
         put("affine", matrix)
         put("rotation", drawn.rotation)
         put("flip", drawn.flip)
-        put("global_orient", hd[f"{kind}/global_orient"][row])
-        put("body_pose", np.reshape(hd[f"{kind}/body_pose"][row], (-1, 3))[:21])
+        put("global_orient", hd[f"{model_type}/global_orient"][row])
+        put("body_pose", np.reshape(hd[f"{model_type}/body_pose"][row], (-1, 3))[:21])
         put("has_body", 1)
-        if kind != "smpl":
+        if model_type != "smpl":
             self._put_hands(row, put)
-        if kind == "smplx":
+        if model_type == "smplx":
             self._put_face_and_shape(row, put)
             self._put_camera(row, put)
-        put("has_model", kind == "smplx")
-        if kind != "smplx" or not out[SLICES["has_camera"]]:
+        put("has_model", model_type == "smplx")
+        if model_type != "smplx" or not out[SLICES["has_camera"]]:
             self._put_points(row, put)
         if not np.isfinite(out).all():
             out = np.nan_to_num(out, nan=0.0, posinf=0.0, neginf=0.0)
@@ -197,9 +197,9 @@ class HumanDataset(Dataset[dict[str, Any]]):
         for side, (pose, flag) in enumerate(
             (("left_hand_pose", "lefthand_valid"), ("right_hand_pose", "righthand_valid"))
         ):
-            if f"{self.kind}/{pose}" not in self.hd:
+            if f"{self.model_type}/{pose}" not in self.hd:
                 continue
-            value = np.asarray(self.hd[f"{self.kind}/{pose}"][row], np.float64).reshape(-1)
+            value = np.asarray(self.hd[f"{self.model_type}/{pose}"][row], np.float64).reshape(-1)
             if value.any() and self._flag(row, flag):  # all zeros: the set has no hands
                 put(pose, value - self.hands_mean[side] if self.hands_mean else value)
                 put(f"has_{pose[:-5]}", 1)
@@ -235,16 +235,16 @@ class HumanDataset(Dataset[dict[str, Any]]):
                     break
 
 
-def training_kind(hd: HumanData) -> str:
+def training_model_type(hd: HumanData) -> str:
     """smplx, smplh or smpl: the first the file has parameters of.
 
     Raises
     ------
     DataError : it has none.
     """
-    for kind in ("smplx", "smplh", "smpl"):
-        if f"{kind}/global_orient" in hd and f"{kind}/body_pose" in hd and f"{kind}/betas" in hd:
-            return kind
+    for model_type in ("smplx", "smplh", "smpl"):
+        if f"{model_type}/global_orient" in hd and f"{model_type}/body_pose" in hd and f"{model_type}/betas" in hd:
+            return model_type
     raise DataError(
         "has no body parameters to train on", path=hd.source, fix="convert it with body models, or choose another set"
     )

@@ -2,7 +2,7 @@
 
 A loader worker hands over the stored parameters of a row and the map of its crop, packed into one vector.
 Joints, projections and augmentation of the targets are computed here, in batches, on the device: joints of
-the *stored* parameters are mirrored and turned, so that they match the augmented picture exactly.
+the *stored* parameters are mirrored and turned, so that they match the augmented image exactly.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LAYOUT: dict[str, int] = {
     "transl": 3,
     "focal": 2,
     "principal_point": 2,
-    "affine": 6,  # full picture -> 256 x 192 frame of the crop, augmentation included
+    "affine": 6,  # full image -> 256 x 192 frame of the crop, augmentation included
     "rotation": 1,
     "flip": 1,
     "has_body": 1,

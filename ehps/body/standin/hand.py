@@ -1,6 +1,6 @@
 """The stand-in's left hand: a palm tube that splits into four fingers, and a thumb on its side.
 
-The hand has 778 vertices in every kind of body, as MANO has. Palm down, fingers along +x, thumb towards +z.
+The hand has 778 vertices in every model type, as MANO has. Palm down, fingers along +x, thumb towards +z.
 Lengths in metres for a hand of size 1, relative to the wrist; numbers invented.
 """
 

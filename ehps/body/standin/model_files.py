@@ -31,9 +31,9 @@ EXPRESSIONS = 10
 DECIMALS = 8  # kept in the files: linear algebra differs beyond them from one run to the next
 SHAPE_COLUMNS = {"smplx": 400, "smplh": 16, "smpl": 10}
 LOWER = {"smplx": 0.0, "smplh": 0.125, "smpl": 0.125}
-"""How much lower than SMPL-X's the origin of each kind lies, metres."""
+"""How much lower than SMPL-X's the origin of each model type lies, metres."""
 
-# The nearest SMPL-X joint of every joint of the kind; joints of SMPL-X that are absent go to their parents.
+# The nearest SMPL-X joint of every joint of the model type; joints of SMPL-X that are absent go to their parents.
 JOINTS = {
     "smplx": tuple(range(55)),
     "smplh": (*range(22), *range(25, 55)),
@@ -62,104 +62,104 @@ def write_standin(
     The folder. The same arguments give the same bytes.
     """
     folder = Path(folder)
-    for kind in models:
-        (folder / kind).mkdir(parents=True, exist_ok=True)
+    for model_type in models:
+        (folder / model_type).mkdir(parents=True, exist_ok=True)
         for gender in genders:
-            arrays = standin_arrays(kind, gender, seed)
-            if kind == "smplx":
-                np.savez_compressed(folder / kind / f"SMPLX_{gender.upper()}.npz", **arrays)
+            arrays = standin_arrays(model_type, gender, seed)
+            if model_type == "smplx":
+                np.savez_compressed(folder / model_type / f"SMPLX_{gender.upper()}.npz", **arrays)
                 continue
-            with (folder / kind / f"{kind.upper()}_{gender.upper()}.pkl").open("wb") as out:
+            with (folder / model_type / f"{model_type.upper()}_{gender.upper()}.pkl").open("wb") as out:
                 pickle.dump(arrays, out, protocol=2)
     write_helpers(folder, models)
     return folder
 
 
-def standin_arrays(kind: str, gender: str, seed: int = 0) -> dict[str, Any]:
-    """All members of one model file by key, as the licensed file of that kind has them."""
-    mesh = make_mesh(kind)
+def standin_arrays(model_type: str, gender: str, seed: int = 0) -> dict[str, Any]:
+    """All members of one model file by key, as the licensed file of that type has them."""
+    mesh = make_mesh(model_type)
     build = GENDERS[gender]
-    template = in_model_frame(kind, mesh, build)
-    joints = joints_in_model_frame(kind, build)
-    columns = shape_columns(kind, gender)
-    joint_count = len(JOINTS[kind])
-    shapedirs = np.zeros((len(template), 3, SHAPE_COLUMNS[kind]), np.float32)
-    used = min(columns.shape[2], SHAPE_COLUMNS[kind])
+    template = in_model_frame(model_type, mesh, build)
+    joints = joints_in_model_frame(model_type, build)
+    columns = shape_columns(model_type, gender)
+    joint_count = len(JOINTS[model_type])
+    shapedirs = np.zeros((len(template), 3, SHAPE_COLUMNS[model_type]), np.float32)
+    used = min(columns.shape[2], SHAPE_COLUMNS[model_type])
     shapedirs[:, :, :used] = columns[:, :, :used]
-    if kind == "smplx":
-        shapedirs[:, :, 300 : 300 + EXPRESSIONS] = expression_columns(kind, gender)
+    if model_type == "smplx":
+        shapedirs[:, :, 300 : 300 + EXPRESSIONS] = expression_columns(model_type, gender)
     out: dict[str, Any] = {
         "v_template": np.round(template, DECIMALS),
         "shapedirs": shapedirs,
-        "posedirs": kind_posedirs(kind, seed),
-        "J_regressor": tables.rounded_shares(joint_regressor(kind, gender), DECIMALS),
-        "weights": tables.rounded_shares(kind_weights(kind, mesh.weights), DECIMALS),
+        "posedirs": model_posedirs(model_type, seed),
+        "J_regressor": tables.rounded_shares(joint_regressor(model_type, gender), DECIMALS),
+        "weights": tables.rounded_shares(model_weights(model_type, mesh.weights), DECIMALS),
         "f": mesh.faces.astype(np.uint32),
-        "kintree_table": kintree(kind),
-        "J": joints[list(JOINTS[kind])],
+        "kintree_table": kintree(model_type),
+        "J": joints[list(JOINTS[model_type])],
         "bs_type": "lrotmin",
         "bs_style": "lbs",
         "standin": "ehps stand-in body, invented geometry, not a licensed model",
     }
-    if kind != "smpl":
+    if model_type != "smpl":
         out |= hand_members(seed)
-    if kind == "smplx":
-        out |= landmark_members(kind) | uv_members(mesh)
+    if model_type == "smplx":
+        out |= landmark_members(model_type) | uv_members(mesh)
         out["joint2num"] = np.array({f"joint{j}": j for j in range(joint_count)}, dtype=object)
         out["part2num"] = np.array({f"part{j}": j for j in range(joint_count)}, dtype=object)
-    if kind == "smpl":
+    if model_type == "smpl":
         from scipy import sparse
 
         out["J_regressor"] = sparse.csc_matrix(out["J_regressor"])
     return out
 
 
-def in_model_frame(kind: str, mesh: Mesh, build: Anatomy) -> Array:
+def in_model_frame(model_type: str, mesh: Mesh, build: Anatomy) -> Array:
     """(V, 3) the mesh of a build about the model's origin."""
-    return np.asarray(mesh.positions(build) - build.origin() + (0, LOWER[kind], 0))
+    return np.asarray(mesh.positions(build) - build.origin() + (0, LOWER[model_type], 0))
 
 
-def joints_in_model_frame(kind: str, build: Anatomy) -> Array:
+def joints_in_model_frame(model_type: str, build: Anatomy) -> Array:
     """(55, 3) the SMPL-X joints of a build about the model's origin."""
-    return np.asarray(build.joints() - build.origin() + (0, LOWER[kind], 0))
+    return np.asarray(build.joints() - build.origin() + (0, LOWER[model_type], 0))
 
 
-def shape_columns(kind: str, gender: str) -> Array:
+def shape_columns(model_type: str, gender: str) -> Array:
     """(V, 3, 16) change of the mesh per unit of each beta."""
-    return _shape_columns("smplx" if kind == "smplx" else "smpl", gender)
+    return _shape_columns("smplx" if model_type == "smplx" else "smpl", gender)
 
 
 @lru_cache(maxsize=6)
-def _shape_columns(kind: str, gender: str) -> Array:
-    mesh, build = make_mesh(kind), GENDERS[gender]
-    rest = in_model_frame(kind, mesh, build)
-    return np.stack([in_model_frame(kind, mesh, build.plus(s)) - rest for s in SHAPES], axis=2)
+def _shape_columns(model_type: str, gender: str) -> Array:
+    mesh, build = make_mesh(model_type), GENDERS[gender]
+    rest = in_model_frame(model_type, mesh, build)
+    return np.stack([in_model_frame(model_type, mesh, build.plus(s)) - rest for s in SHAPES], axis=2)
 
 
-def expression_columns(kind: str, gender: str) -> Array:
+def expression_columns(model_type: str, gender: str) -> Array:
     """(V, 3, 10) change of the mesh per unit of each expression coefficient."""
-    mesh = make_mesh(kind)
+    mesh = make_mesh(model_type)
     return np.stack([mesh.expression(GENDERS[gender], k) for k in range(EXPRESSIONS)], axis=2)
 
 
 @lru_cache(maxsize=9)
-def joint_regressor(kind: str, gender: str) -> Array:
+def joint_regressor(model_type: str, gender: str) -> Array:
     """(J, V) rows summing to 1, fitted to the build's own joints in the mean shape and along every beta."""
-    mesh, build = make_mesh(kind), GENDERS[gender]
-    template, joints = in_model_frame(kind, mesh, build), joints_in_model_frame(kind, build)
-    joints_all = np.stack([joints, *(joints_in_model_frame(kind, build.plus(s)) for s in SHAPES)])
-    shapes = np.concatenate([template[None], template + shape_columns(kind, gender).transpose(2, 0, 1)])
+    mesh, build = make_mesh(model_type), GENDERS[gender]
+    template, joints = in_model_frame(model_type, mesh, build), joints_in_model_frame(model_type, build)
+    joints_all = np.stack([joints, *(joints_in_model_frame(model_type, build.plus(s)) for s in SHAPES)])
+    shapes = np.concatenate([template[None], template + shape_columns(model_type, gender).transpose(2, 0, 1)])
     rows = tables.fitted_regressor(shapes, joints_all, tables.joint_candidates(mesh.weights, template, joints))
-    return rows[list(JOINTS[kind])]
+    return rows[list(JOINTS[model_type])]
 
 
-def kind_weights(kind: str, weights: Array) -> Array:
-    """(V, J) skinning weights of the kind: those of joints it lacks are given to the next one up the tree."""
-    kept = {j: n for n, j in enumerate(JOINTS[kind])}
+def model_weights(model_type: str, weights: Array) -> Array:
+    """(V, J) skinning weights of the model type: those of joints it lacks are given to the next one up the tree."""
+    kept = {j: n for n, j in enumerate(JOINTS[model_type])}
     out = np.zeros((len(weights), len(kept)))
     for j in range(55):
         heir = j
-        if kind == "smpl" and j >= 25:
+        if model_type == "smpl" and j >= 25:
             heir = 28 if j < 40 else 43
         while heir not in kept:
             heir = PARENTS[heir]
@@ -168,14 +168,14 @@ def kind_weights(kind: str, weights: Array) -> Array:
 
 
 @lru_cache(maxsize=6)
-def kind_posedirs(kind: str, seed: int) -> Array:
-    """(V, 3, 9 (J - 1)) float32 pose correctives of the kind; the same for all genders."""
-    mesh = make_mesh(kind)
+def model_posedirs(model_type: str, seed: int) -> Array:
+    """(V, 3, 9 (J - 1)) float32 pose correctives of the model type; the same for all genders."""
+    mesh = make_mesh(model_type)
     template = mesh.positions(NEUTRAL)
     full = tables.pose_correctives(
         template, vertex_normals(template, mesh.faces), mesh.weights, NEUTRAL.joints(), np.random.default_rng(seed)
     )
-    kept = np.array(JOINTS[kind][1:]) - 1
+    kept = np.array(JOINTS[model_type][1:]) - 1
     return np.ascontiguousarray(full.reshape(len(template), 3, 54, 9)[:, :, kept].reshape(len(template), 3, -1))
 
 
@@ -189,9 +189,9 @@ def vertex_normals(vertices: Array, faces: Array) -> Array:
     return np.asarray(out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12))
 
 
-def kintree(kind: str) -> Array:
+def kintree(model_type: str) -> Array:
     """(2, J) uint32: parents with 2^32 - 1 for the root, and the joints' own numbers."""
-    parents = np.array(TOPOLOGY[kind].parents, np.int64) % 2**32
+    parents = np.array(TOPOLOGY[model_type].parents, np.int64) % 2**32
     return np.stack([parents, np.arange(len(parents))]).astype(np.uint32)
 
 
@@ -207,9 +207,9 @@ def hand_members(seed: int) -> dict[str, Array]:
 
 
 @lru_cache(maxsize=1)
-def landmark_members(kind: str) -> dict[str, Array]:
+def landmark_members(model_type: str) -> dict[str, Array]:
     """The static and dynamic face landmark tables; found on the neutral build and the same for all genders."""
-    mesh = make_mesh(kind)
+    mesh = make_mesh(model_type)
     index, bary = landmarks.static_landmarks(mesh)
     rim, rim_bary = landmarks.contour_landmarks(mesh)
     return {

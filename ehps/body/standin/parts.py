@@ -50,7 +50,7 @@ def detail_rows(detail: Detail) -> Array:
 
 @lru_cache(maxsize=64)
 def left_limbs(a: Anatomy) -> dict[str, Array]:
-    """Vertices of trunk, limbs and hands by name, floor frame, left half; the same in every kind of body."""
+    """Vertices of trunk, limbs and hands by name, floor frame, left half; the same in every model type."""
     trunk = Trunk(a)
     body = settled(trunk, left_body(trunk))
     wrist = trunk.joints[20]
@@ -62,9 +62,9 @@ def left_limbs(a: Anatomy) -> dict[str, Array]:
 
 
 @lru_cache(maxsize=8)
-def left_parts(kind: str, a: Anatomy) -> dict[str, Array]:
+def left_parts(model_type: str, a: Anatomy) -> dict[str, Array]:
     """Vertices of every part by name, floor frame: the left ones of pairs, all of ``head`` and ``mouth``."""
-    detail = DETAIL[kind]
+    detail = DETAIL[model_type]
     skull = Skull(a, Trunk(a))
     azimuth, rows = detail_azimuth(detail), detail_rows(detail)
     grid = np.broadcast_arrays(azimuth[None], rows[:, None])
@@ -96,16 +96,16 @@ class Assembly:
     left, right : part -> its vertex numbers; ``right`` lacks parts that are not pairs.
     """
 
-    kind: str
+    model_type: str
     surface: Surface = field(default_factory=Surface)
     left: dict[str, Array] = field(default_factory=dict)
     right: dict[str, Array] = field(default_factory=dict)
 
 
-def assemble(kind: str) -> Assembly:
-    """Build the mesh of a kind on the neutral person."""
-    parts = left_parts(kind, NEUTRAL)
-    out = Assembly(kind)
+def assemble(model_type: str) -> Assembly:
+    """Build the mesh of a model type on the neutral person."""
+    parts = left_parts(model_type, NEUTRAL)
+    out = Assembly(model_type)
     surface, left, right = out.surface, out.left, out.right
     trunk = surface.add(np.concatenate([parts["trunk"], parts["trunk"][:, -2:0:-1] * MIRROR], axis=1))
     surface.strips(trunk, drop=_shoulder_holes(surface.points[trunk]))

@@ -46,11 +46,11 @@ SPANS = {
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """The mesh of one kind of body; vertices are numbered as in the model files.
+    """The mesh of one model type; vertices are numbered as in the model files.
 
     Attributes
     ----------
-    kind : smplx, or smpl for SMPL and SMPL-H.
+    model_type : smplx, or smpl for SMPL and SMPL-H.
     faces : (F, 3) int64, counter-clockwise seen from outside.
     weights : (V, 55) skinning weights over the SMPL-X joints.
     left_hand, right_hand : (778,) vertex numbers. head : of the head with its eyeballs, (5023,) in SMPL-X.
@@ -61,7 +61,7 @@ class Mesh:
         subject's left as seen from the front for the left eye and the mouth, mirrored for the right eye.
     """
 
-    kind: str
+    model_type: str
     faces: Array
     weights: Array
     left_hand: Array
@@ -85,7 +85,7 @@ class Mesh:
     def expression(self, a: Anatomy, index: int) -> Array:
         """(V, 3) how one unit of an expression coefficient moves the mesh of a build."""
         numbers, surface = self._assembly, self._assembly.surface
-        parts = left_parts(self.kind, a)
+        parts = left_parts(self.model_type, a)
         base, scale = Trunk(a).joints[15], a.head_scale()
         raw = np.zeros_like(surface.points)
         for name in HEAD_PARTS:
@@ -98,7 +98,7 @@ class Mesh:
 
 def raw_positions(assembly: Assembly, a: Anatomy, smoother: Any) -> Array:
     """(n, 3) all numbered vertices of a build, seams smoothed."""
-    parts = left_parts(assembly.kind, a)
+    parts = left_parts(assembly.model_type, a)
     raw = np.zeros_like(assembly.surface.points)
 
     def place() -> None:
@@ -139,21 +139,21 @@ def thumb_seam(assembly: Assembly) -> tuple[Array, Array]:
     return ids[ease > 0.02], ease[ease > 0.02][:, None]
 
 
-def make_mesh(kind: str) -> Mesh:
+def make_mesh(model_type: str) -> Mesh:
     """The mesh of ``smplx``, ``smplh`` or ``smpl`` (these two are the same); made once, in a second or so."""
-    return _make_mesh("smplx" if kind == "smplx" else "smpl")
+    return _make_mesh("smplx" if model_type == "smplx" else "smpl")
 
 
 @lru_cache(maxsize=2)
-def _make_mesh(kind: str) -> Mesh:
-    assembly = assemble(kind)
+def _make_mesh(model_type: str) -> Mesh:
+    assembly = assemble(model_type)
     faces = assembly.surface.triangles()
     count = len(assembly.surface.points)
     smoother = neighbour_mean(faces, count)
     used = np.unique(faces)
     group = part_groups(assembly)
     points = raw_positions(assembly, NEUTRAL, smoother)
-    faces, fillers = fill(faces, points, group, used, kind)
+    faces, fillers = fill(faces, points, group, used, model_type)
     weights = skinning(assembly)
     region = regions(assembly, points)
     hair, brow = hair_shares(assembly, points)
@@ -162,14 +162,14 @@ def _make_mesh(kind: str) -> Mesh:
         weights = np.concatenate([weights, weights[fillers].mean(1)])
         region = np.append(region, region[fillers[:, 0]])
         hair, brow = (np.append(share, share[fillers].mean(1)) for share in (hair, brow))
-    order = vertex_order(kind, assembly, group, np.append(used, np.arange(count, count + len(fillers))))
+    order = vertex_order(model_type, assembly, group, np.append(used, np.arange(count, count + len(fillers))))
     new = np.full(count + len(fillers), -1)
     new[order] = np.arange(len(order))
     group, region = group[order], region[order]
     head = np.isin(group, ("head", "left_ball", "right_ball"))
     skin = (group == "head") & ~np.isin(region, ("mouth", "ear", "eye_socket"))
     return Mesh(
-        kind,
+        model_type,
         new[faces],
         weights[order],
         np.flatnonzero(group == "left_hand"),
@@ -203,16 +203,16 @@ def part_groups(assembly: Assembly) -> Array:
     return out
 
 
-def fill(faces: Array, points: Array, group: Array, used: Array, kind: str) -> tuple[Array, Array]:
+def fill(faces: Array, points: Array, group: Array, used: Array, model_type: str) -> tuple[Array, Array]:
     """Split the largest faces of each group in three until its vertex count is right.
 
     Returns
     -------
     The faces, and (k, 3) the corners about whose middle each of the k new vertices lies.
     """
-    topology = TOPOLOGY[kind]
-    ball = 546 if kind == "smplx" else 0
-    wanted = {"left_hand": hands.HAND_VERTICES, "right_hand": hands.HAND_VERTICES, "head": HEAD_VERTICES[kind]}
+    topology = TOPOLOGY[model_type]
+    ball = 546 if model_type == "smplx" else 0
+    wanted = {"left_hand": hands.HAND_VERTICES, "right_hand": hands.HAND_VERTICES, "head": HEAD_VERTICES[model_type]}
     wanted |= {"left_ball": ball, "right_ball": ball}
     wanted["body"] = topology.vertices - sum(wanted.values())
     corners = points[faces]
@@ -221,7 +221,7 @@ def fill(faces: Array, points: Array, group: Array, used: Array, kind: str) -> t
     for name, target in wanted.items():
         lacking = target - int((group[used] == name).sum())
         if lacking < 0:
-            raise ValueError(f"{kind}: {-lacking} vertices too many in {name}")
+            raise ValueError(f"{model_type}: {-lacking} vertices too many in {name}")
         own = np.flatnonzero((group[faces] == name).all(1))
         split += own[np.argsort(-area[own], kind="stable")[:lacking]].tolist()
     chosen = np.array(split, int)
@@ -233,15 +233,15 @@ def fill(faces: Array, points: Array, group: Array, used: Array, kind: str) -> t
     return np.concatenate(parts), fillers
 
 
-def vertex_order(kind: str, assembly: Assembly, group: Array, used: Array) -> Array:
+def vertex_order(model_type: str, assembly: Assembly, group: Array, used: Array) -> Array:
     """(V,) the raw vertex that gets each number of the model file."""
-    topology = TOPOLOGY[kind]
+    topology = TOPOLOGY[model_type]
     order = np.full(topology.vertices, -1)
     named = dict(zip(topology.picked, named_vertices(assembly), strict=True))
     for number, vertex in named.items():
         order[number] = vertex
     left = np.setdiff1d(used, list(named.values()))
-    for name, spans in SPANS[kind].items():
+    for name, spans in SPANS[model_type].items():
         own = left[group[left] == name]
         free = np.concatenate([np.arange(*span) for span in spans])
         free = free[order[free] < 0][: len(own)]

@@ -1,6 +1,6 @@
-"""AGORA: synthetic pictures of 5 to 15 scanned people each, SMPL-X fitted to the scans, children included.
+"""AGORA: synthetic images of 5 to 15 scanned people each, SMPL-X fitted to the scans, children included.
 
-The fits lie in each scan's own frame (y up), and one scan stands in many pictures; tables say where, see
+The fits lie in each scan's own frame (y up), and one scan stands in many images; tables say where, see
 :mod:`ehps.converters.datasets.agora_tables`. Children have an eleventh shape parameter, the weight of the child
 template.
 Source: Patel et al., "AGORA: Avatars in Geography Optimized for Regression Analysis", CVPR 2021, and the
@@ -100,9 +100,9 @@ class AGORA(Converter):
         people = people[valid & fitted]
         if people.empty:
             return no_instances(dropped)
-        pictures = self._pictures()
-        # Under its own name where it is not on the disk: the pipeline counts missing pictures.
-        paths = [pictures.get(raw_files.basename(name).removesuffix(".png"), name) for name in people["imgPath"]]
+        images = self._images()
+        # Under its own name where it is not on the disk: the pipeline counts missing images.
+        paths = [images.get(raw_files.basename(name).removesuffix(".png"), name) for name in people["imgPath"]]
         height = np.array([720 if SMALL in path else 2160 for path in paths])
         focal = height / SENSOR_MM * people["focal_mm"].to_numpy(float)
         scan, distinct = people["gt_path_smplx"].factorize()
@@ -160,8 +160,8 @@ class AGORA(Converter):
             return None, [f"no smplx/betas_neutral: {lost} of the fits are not in {NEUTRAL_FITS}"]
         return np.stack([read_fit(path, ["betas"])["betas"][:10] for path in paths]), []
 
-    def _pictures(self) -> dict[str, str]:
-        """Picture name as in the tables, without its suffix -> path below the root, wherever users unpack them."""
+    def _images(self) -> dict[str, str]:
+        """Image name as in the tables, without its suffix -> path below the root, wherever users unpack them."""
         folders = [
             f"{above}{inner}".rstrip("/")
             for above in ("", "images/", f"{SMALL}/", f"{LARGE}/", f"images_{SMALL}/", f"images_{LARGE}/")

@@ -1,7 +1,7 @@
-"""AGORA's tables, and the cameras that they and the names of pictures stand for.
+"""AGORA's tables, and the cameras that they and the names of images stand for.
 
-A table has one row a picture, with lists over its people. A scan goes from its own frame (y up) to the camera by one
-rigid motion made of its yaw and place and of the picture's camera:
+A table has one row an image, with lists over its people. A scan goes from its own frame (y up) to the camera by one
+rigid motion made of its yaw and place and of the image's camera:
 R = Rx(pitch) Ry(-camera yaw) Ry(yaw - 90) diag(1,-1,-1), t = Rx(pitch) Ry(-camera yaw) (place - camera - ground).
 Source: the projection code of the dataset's evaluation tool.
 """
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-PICTURE = ("imgPath", "camX", "camY", "camZ", "camYaw")
+IMAGE = ("imgPath", "camX", "camY", "camZ", "camYaw")
 PERSON = ("X", "Y", "Z", "Yaw", "gender", "kid", "age", "ethnicity", "occlusion", "isValid", "gt_path_smplx",
           "gt_joints_2d", "gt_joints_3d")  # fmt: skip
-# marker in the picture's name -> camera place (cm), yaw, pitch (degrees), focal length (mm); first match wins
+# marker in the image's name -> camera place (cm), yaw, pitch (degrees), focal length (mm); first match wins
 CAMERAS = {
     "hdri": ((0, 0, 170), 0, 0, 50),
     "cam00": ((400, -275, 265), 135, 30, 18),
@@ -42,20 +42,20 @@ FLIP = np.diag([1.0, -1.0, -1.0])
 
 
 def read_people(path: Path) -> pd.DataFrame:
-    """One row a person of a table: name and camera of the picture, number in its lists, and what these say.
+    """One row a person of a table: name and camera of the image, number in its lists, and what these say.
 
     What is not needed, the vertices above all, is no longer in memory afterwards.
     """
     import pandas as pd
 
     table = raw_files.load_pkl(path, allow=[raw_files.PANDAS])
-    raw_files.require(getattr(table, "columns", ()), " ".join((*PICTURE, *PERSON)), path,
+    raw_files.require(getattr(table, "columns", ()), " ".join((*IMAGE, *PERSON)), path,
                 fix="take the tables of train_SMPLX.zip and validation_SMPLX.zip")  # fmt: skip
-    pictures = [(picture["imgPath"], *camera(picture)) for picture in table[list(PICTURE)].to_dict("records")]
+    images = [(image["imgPath"], *camera(image)) for image in table[list(IMAGE)].to_dict("records")]
     lists = zip(*(table[name] for name in PERSON), strict=True)
     rows = [
-        (*picture, k, *person)
-        for picture, people in zip(pictures, lists, strict=True)
+        (*image, k, *person)
+        for image, people in zip(images, lists, strict=True)
         for k, person in enumerate(zip_longest(*people))  # lists of joints may lack hidden people
     ]
     return pd.DataFrame(rows, columns=["imgPath", "cam", "cam_yaw", "cam_pitch", "focal_mm", "person", *PERSON])
@@ -67,16 +67,16 @@ def joints(column: pd.Series[Any], channels: int) -> Array:
     return np.stack([values[:127] if np.size(values) >= none.size else none for values in column])
 
 
-def camera(picture: Mapping[Any, Any]) -> tuple[Any, float, float, float]:
-    """Place (cm), yaw, pitch (degrees) and focal length (mm) of a picture's camera."""
+def camera(image: Mapping[Any, Any]) -> tuple[Any, float, float, float]:
+    """Place (cm), yaw, pitch (degrees) and focal length (mm) of an image's camera."""
     for marker, values in CAMERAS.items():
-        if marker in picture["imgPath"]:
+        if marker in image["imgPath"]:
             return values
-    return (picture["camX"], picture["camY"], picture["camZ"]), picture["camYaw"], 0, 28
+    return (image["camX"], image["camY"], image["camZ"]), image["camYaw"], 0, 28
 
 
 def to_cameras(people: pd.DataFrame) -> Rigid:
-    """From the frames of the scans to the cameras of the pictures."""
+    """From the frames of the scans to the cameras of the images."""
     yaw, cam_yaw, cam_pitch = people[["Yaw", "cam_yaw", "cam_pitch"]].to_numpy(float).T
     place = cameras.unreal_to_opencv(people[["X", "Y", "Z"]].to_numpy(float))
     cam = cameras.unreal_to_opencv(people["cam"].to_list())

@@ -1,9 +1,9 @@
 """ARCTIC: two hands with articulated objects in a motion-capture room, SMPL-X from markers on scanned templates.
 
 Eight fixed cameras, pinhole, OpenCV axes; world frame in metres, z up. Hand poses are absolute. A subject's shape is
-only in the template; betas are fitted to it. Picture number n shows the pose n - ioi_offset of the subject; the first
-and last ten pictures may be black and are left out, as the official loader does. One row per sequence (in the order of
-the list), camera and picture.
+only in the template; betas are fitted to it. Image number n shows the pose n - ioi_offset of the subject; the first
+and last ten images may be black and are left out, as the official loader does. One row per sequence (in the order of
+the list), camera and image.
 Source: Fan et al., "ARCTIC", CVPR 2023, and the dataset's code (documents of the data, loader, splits).
 """
 
@@ -47,7 +47,7 @@ ARCTIC/
   images/s01/<sequence>/<view 1..8>/00010.jpg
 """,
     needs=("meta/misc.json", "meta/subject_vtemplates", "raw_seqs", "splits_json/protocol_p1.json", "images"),
-    variants={"cropped_images/s??": "cut out and resized pictures, which the cameras do not fit; images/ is needed"},
+    variants={"cropped_images/s??": "cut out and resized images, which the cameras do not fit; images/ is needed"},
     get=(
         "register on the homepage and use the download scripts of github.com/zc-alexfan/arctic; the root is the "
         "folder data/arctic_data/data (or unpack/arctic_data/data); all cameras of one split are some 650 GB"
@@ -64,10 +64,10 @@ ARCTIC/
         "Joints and boxes are those of the subject's scanned template; betas are fitted to it, and "
         "meta/template_residual_m is the mean distance of vertices that is left.",
         "The head-mounted camera (view 0, protocol p2) is not converted.",
-        "Two pictures known to be corrupt are left out.",
+        "Two images known to be corrupt are left out.",
     ),
 )
-EDGE = 10  # pictures at each end that may be black
+EDGE = 10  # images at each end that may be black
 CORRUPT = ("images/s01/laptop_use_04/7/00737.jpg", "images/s08/mixer_use_02/3/00295.jpg")
 VERTICES = 10_475
 SIZES = {"transl": 3, "global_orient": 3, "body_pose": 63, "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3,
@@ -109,10 +109,10 @@ class ARCTIC(Converter):
             there = {int(file[:-4]) for file in listed[name] if file.endswith(".jpg") and file[:-4].isdecimal()}
             ends = {n for n in there if not EDGE <= n < count - EDGE}
             unposed = {n for n in there - ends if not 0 <= n - offset < count}
-            drop(dropped, f"among the first or last {EDGE} pictures", (f"{folder}/{n:05d}.jpg" for n in sorted(ends)))
-            drop(dropped, "no pose for the picture", (f"{folder}/{n:05d}.jpg" for n in sorted(unposed)))
+            drop(dropped, f"among the first or last {EDGE} images", (f"{folder}/{n:05d}.jpg" for n in sorted(ends)))
+            drop(dropped, "no pose for the image", (f"{folder}/{n:05d}.jpg" for n in sorted(unposed)))
         rows = {f"images/{unit.name}/{name}/{n:05d}.jpg": (int(name), n) for name in chosen for n in number.tolist()}
-        drop(dropped, "picture is corrupt in the release", [path for path in CORRUPT if rows.pop(path, None)])
+        drop(dropped, "image is corrupt in the release", [path for path in CORRUPT if rows.pop(path, None)])
         if not rows:
             return no_instances(dropped)
         view, frame = np.array(list(rows.values())).T
@@ -136,7 +136,7 @@ class ARCTIC(Converter):
         )
 
     def _subject(self, subject: str) -> tuple[str, int, list[View]]:
-        """Gender, offset of pictures, and views 1 to 8."""
+        """Gender, offset of images, and views 1 to 8."""
         path = self.root / "meta/misc.json"
         facts = raw_files.read_json(path)
         raw_files.require(facts, subject, path)

@@ -1,9 +1,9 @@
-"""BEDLAM: synthetic pictures of 1 to 10 simulated people, SMPL-X of the neutral model with 11 betas.
+"""BEDLAM: synthetic images of 1 to 10 simulated people, SMPL-X of the neutral model with 11 betas.
 
-Two releases, told apart by what is there. (A) 6 fps pictures with ``all_npz_12_*`` labels: parameters already in
-the camera frame, every person with an offset of its own. (B) 30 fps pictures with the scene's ground truth: see
+Two releases, told apart by what is there. (A) 6 fps images with ``all_npz_12_*`` labels: parameters already in
+the camera frame, every person with an offset of its own. (B) 30 fps images with the scene's ground truth: see
 :mod:`ehps.converters.datasets.bedlam_scenes`.
-Close-up scenes are labelled for the picture turned 90 degrees clockwise; rows here are for the picture as it is
+Close-up scenes are labelled for the image turned 90 degrees clockwise; rows here are for the image as it is
 stored, so their people lie on the side.
 Source: Black et al., "BEDLAM: A Synthetic Dataset of Bodies Exhibiting Detailed Lifelike Animated Motion", CVPR
 2023; the official processing scripts.
@@ -70,7 +70,7 @@ IMAGE_FOLDERS = {
     "val": ("validation_images", "validation", "images"),
 }
 LABELS = {"train": "all_npz_12_training", "val": "all_npz_12_validation"}
-# Portrait camera frame (picture turned clockwise) -> the stored picture's camera frame.
+# Portrait camera frame (image turned clockwise) -> the stored image's camera frame.
 UPRIGHT_TO_STORED = np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])
 
 
@@ -133,11 +133,11 @@ class BEDLAM(Converter):
 
 
 def as_stored(pixels: np.ndarray) -> np.ndarray:
-    """Pixels (..., 2) of the turned picture, u and v, in the stored one: v and 720 - u."""
+    """Pixels (..., 2) of the turned image, u and v, in the stored one: v and 720 - u."""
     return np.stack([pixels[..., 1], HEIGHT - pixels[..., 0]], axis=-1)
 
 
 def turned(upright: np.ndarray) -> Rigid:
-    """From the turned picture's camera to the stored one's for rows marked ``upright``, identity for the others."""
+    """From the turned image's camera to the stored one's for rows marked ``upright``, identity for the others."""
     rotation = np.where(upright[:, None, None], UPRIGHT_TO_STORED, np.eye(3))
     return Rigid(rotation, np.zeros((len(upright), 3)))

@@ -43,15 +43,15 @@ def read_scene(root: Path, unit: Unit) -> Instances:
     """All people of a scene, sequence by sequence."""
     motions = raw_files.first_existing(root, MOTIONS)
     parts = [
-        _body(unit, body, pictures, motions)
+        _body(unit, body, images, motions)
         for sequence, bodies in read_sequences(unit.path / "be_seq.csv").items()
-        for pictures in [_pictures(unit, sequence)]
+        for images in [_images(unit, sequence)]
         for body in bodies
     ]
     return concat(parts) if parts else no_instances()
 
 
-def _pictures(unit: Unit, sequence: str) -> dict[str, np.ndarray]:
+def _images(unit: Unit, sequence: str) -> dict[str, np.ndarray]:
     """Columns of the sequence's camera file, every fifth frame of the 30 fps numbering."""
     table = raw_files.read_csv(unit.path / "ground_truth" / "camera" / f"{sequence}_camera.csv")
     frame = table["name"].str.extract(r"_(\d+)\.", expand=False).astype(int).to_numpy()
@@ -59,18 +59,18 @@ def _pictures(unit: Unit, sequence: str) -> dict[str, np.ndarray]:
     return {name: table[name].to_numpy() for name in table.columns}
 
 
-def _body(unit: Unit, body: Body, pictures: dict[str, np.ndarray], motions: Path) -> Instances:
+def _body(unit: Unit, body: Body, images: dict[str, np.ndarray], motions: Path) -> Instances:
     subject, motion = body.name.rsplit("_", 1)
     path = motions / subject / motion / "motion_seq.npz"
     data = raw_files.load_npz(path, "poses trans betas gender gender_sub")
-    index = body.start + pictures["frame"]
+    index = body.start + images["frame"]
     moving = index < len(data["poses"])
     sequence, n = f"{unit.name}/{body.sequence}", int(moving.sum())
     dropped: dict[str, list[str]] = {}
-    drop(dropped, "motion has ended", [f"{sequence}/{body.name} {frame}" for frame in pictures["frame"][~moving]])
+    drop(dropped, "motion has ended", [f"{sequence}/{body.name} {frame}" for frame in images["frame"][~moving]])
     if n == 0:
         return no_instances(dropped)
-    index, view = index[moving], {key: value[moving] for key, value in pictures.items()}
+    index, view = index[moving], {key: value[moving] for key, value in images.items()}
     focal = (view["focal_length"] / SENSOR_MM * WIDTH).astype(float)
     betas = np.tile(checked_betas(data["betas"], path), (n, 1))
     return Instances(
@@ -99,7 +99,7 @@ def _body(unit: Unit, body: Body, pictures: dict[str, np.ndarray], motions: Path
 
 
 def _move(body: Body, view: dict[str, np.ndarray]) -> Rigid:
-    """From the motion's frame to the camera of each picture."""
+    """From the motion's frame to the camera of each image."""
     turn = (
         cameras.rotate_z(-view["roll"].astype(float))
         @ cameras.rotate_x(-view["pitch"].astype(float))

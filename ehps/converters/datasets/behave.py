@@ -1,7 +1,7 @@
 """BEHAVE: people handling objects before four Kinects, SMPL-H fitted to colour and depth.
 
 The world is Kinect 1; ``config.json`` takes points of a Kinect there, so bodies go the other way. Poses are 52
-axis-angles with absolute fingers (no mean hand), models male and female. Pictures are as the lens made them: points
+axis-angles with absolute fingers (no mean hand), models male and female. Images are as the lens made them: points
 are projected with the eight coefficients of the calibration, as the dataset's own code does.
 Source: Bhatnagar et al., "BEHAVE: Dataset and Method for Tracking Human Object Interactions", CVPR 2022, and the
 dataset's code.
@@ -45,7 +45,7 @@ BEHAVE/
     needs=("split.json", "calibs/intrinsics", "sequences"),
     get="accept the licence; unpack Date01..Date07 into sequences/ and calibs beside it",
     options={
-        "fits": "1fps (default), or 30fps: behave-30fps-params-v1, for pictures that you cut from the videos to "
+        "fits": "1fps (default), or 30fps: behave-30fps-params-v1, for images that you cut from the videos to "
         "sequences/<sequence>/<time>/k{0..3}.color.jpg",
         "cameras": "some of the Kinects 0, 1, 2, 3, separated by commas (default: all)",
         "stride": "N keeps every N-th of the time steps of a sequence that have a fit (default: 1)",
@@ -55,7 +55,7 @@ BEHAVE/
     notes=(
         "A row for each Kinect of a time step; people are often hidden by the object they handle.",
         "Hand poses are absolute (flat_hand_mean true) and near the mean hand: fingers were hardly observed.",
-        "Pictures are distorted (meta/dist_coeffs), and points are projected with the distortion.",
+        "Images are distorted (meta/dist_coeffs), and points are projected with the distortion.",
         "2D points are OpenPose detections: bodies as *_openpose, hands and faces under their names, without the "
         "hands' own wrists; those with a confidence below 0.05 count as not detected.",
         "3D points are the dataset's own, of the body only; fits=30fps has neither.",

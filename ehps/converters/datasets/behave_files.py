@@ -77,7 +77,7 @@ def read_sequence(folder: Path, gender: str, stride: int) -> tuple[list[str], Bo
 
 
 def read_detections(path: Path) -> Array:
-    """(135, 3) OpenPose points of a picture; zeros for those not detected, and without the file."""
+    """(135, 3) OpenPose points of an image; zeros for those not detected, and without the file."""
     if not path.is_file():
         return np.zeros((len(POINTS), 3))
     content = raw_files.read_json(path)

@@ -1,4 +1,4 @@
-"""CrowdPose: photographs of crowded scenes with 14 hand-labelled joints and NeuralAnnot SMPL fits.
+"""CrowdPose: images of crowded scenes with 14 hand-labelled joints and NeuralAnnot SMPL fits.
 
 Width and height are exchanged in old downloads of the json, so sizes are read from the images. ``num_keypoints``
 counts 12 of the 14 joints; whether anything is labelled is read from the joints themselves.

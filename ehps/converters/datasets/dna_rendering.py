@@ -1,8 +1,8 @@
 """What DNA-Rendering's two sets of cameras share: pairs of ``.smc`` files (HDF5), and one row per frame and camera.
 
-The main file holds the actor's gender and the encoded pictures, the annotation file calibrations, points and the
-SMPL-X fits in a world with y down. ``RT`` takes the camera to the world; pictures are distorted as they are, and 2D
-points with them. ``scale`` is of no use: fits align with the pictures without it.
+The main file holds the actor's gender and the encoded images, the annotation file calibrations, points and the
+SMPL-X fits in a world with y down. ``RT`` takes the camera to the world; images are distorted as they are, and 2D
+points with them. ``scale`` is of no use: fits align with the images without it.
 Source: Cheng et al., ICCV 2023; the reader and the pages of the release.
 """
 
@@ -70,7 +70,7 @@ DNA-Rendering/
         notes=(
             "`train` is part 2 and `test` part 1, as in the paper; the lists of 399 and 78 sequences that SMPLer-X was "
             "trained and tested with are not public.",
-            "Pictures are distorted (`meta/dist_coeffs`), and points are projected with the distortion.",
+            "Images are distorted (`meta/dist_coeffs`), and points are projected with the distortion.",
             "Betas belong to the actor's gendered model.",
             *notes,
         ),
@@ -86,7 +86,7 @@ class Pair:
 
 
 class DNARendering(Converter):
-    """Rows of the cameras ``ids``, whose pictures are in ``group`` of the main files."""
+    """Rows of the cameras ``ids``, whose images are in ``group`` of the main files."""
 
     group: ClassVar[str]
     ids: ClassVar[tuple[str, ...]]
@@ -112,10 +112,10 @@ class DNARendering(Converter):
             return no_instances({f"no {lacking} of the sequence": [unit.name]})
         with files.opened(pair.main) as file:
             gender = files.gender_of(file)
-            taken = files.pictures(file, self.group, options.cameras(self.options, self.ids))
+            taken = files.images(file, self.group, options.cameras(self.options, self.ids))
         with files.opened(pair.annotations) as file:
             reason = next((why for why, so in {
-                f"no pictures in {self.group} of the main file": not taken,
+                f"no images in {self.group} of the main file": not taken,
                 "gender of the actor not given": not gender,
                 "no SMPL-X fits": "SMPLx" not in file,
             }.items() if so), "")  # fmt: skip
@@ -155,7 +155,7 @@ class DNARendering(Converter):
     def _usable(
         self, name: str, taken: dict[str, files.Taken], file: Any, count: int
     ) -> tuple[list[View], list[Array], dict[str, list[str]]]:
-        """Views and the numbers of their frames that can be used, and reason -> pictures that cannot: fits are of the
+        """Views and the numbers of their frames that can be used, and reason -> images that cannot: fits are of the
         frames below ``count``."""
         dropped: dict[str, list[str]] = {}
         views: list[View] = []
@@ -164,7 +164,7 @@ class DNARendering(Converter):
         for number, shot in taken.items():
             camera, there = f"{number:0>2}", shot.frames[shot.frames % stride == 0]
             lost = np.setdiff1d(np.arange(0, count, stride), there)
-            drop(dropped, "no picture of a fitted frame", image_paths(name, camera, lost))
+            drop(dropped, "no image of a fitted frame", image_paths(name, camera, lost))
             drop(dropped, "no SMPL-X fit of the frame", image_paths(name, camera, there[there >= count]))
             there = there[there < count]
             if f"Camera_Parameter/{camera}" not in file:
@@ -175,7 +175,7 @@ class DNARendering(Converter):
         return views, frames, dropped
 
     def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
-        """Write the pictures named in ``image_paths`` as they are in the main file, byte by byte."""
+        """Write the images named in ``image_paths`` as they are in the main file, byte by byte."""
         with files.opened(unit.data.main) as file:
             for path in image_paths:
                 _, camera, name = path.rsplit("/", 2)
@@ -199,7 +199,7 @@ class DNARendering(Converter):
 
 
 def image_paths(name: str, camera: str, frames: Array) -> list[str]:
-    """Where pictures lie when they are out of the main file."""
+    """Where images lie when they are out of the main file."""
     return [f"images/{name}/{camera}/{frame:06d}.jpg" for frame in frames.tolist()]
 
 

@@ -1,4 +1,4 @@
-"""Readers of DNA-Rendering's ``.smc`` files (HDF5): pictures and gender of the main file, the rest of the other."""
+"""Readers of DNA-Rendering's ``.smc`` files (HDF5): images and gender of the main file, the rest of the other."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ DETECTED = (1, 2, 4, 5, 7, 8, *range(16, 22), *range(25, 144))
 POINTS_2D = tuple(names("human_data")[slot] for slot in DETECTED)
 """The 131 points that were detected and triangulated: COCO-WholeBody's without the roots of the hands."""
 TWIN = 0.0005  # metres within which a point that was not triangulated is a copy of another
-HEADER = 1 << 18  # bytes of an encoded picture within which its size is stated
+HEADER = 1 << 18  # bytes of an encoded image within which its size is stated
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What a camera took: numbers of its frames, and height and width of its pictures."""
+    """What a camera took: numbers of its frames, and height and width of its images."""
 
     frames: Array
     size: tuple[int, int]
@@ -63,10 +63,10 @@ def gender_of(file: Any) -> str:
     return word if word in ("male", "female") else ""
 
 
-def pictures(file: Any, group: str, wanted: Sequence[str]) -> dict[str, Taken]:
+def images(file: Any, group: str, wanted: Sequence[str]) -> dict[str, Taken]:
     """Camera -> what it took, for the cameras in ``wanted`` that took something.
 
-    Sizes are those of each camera's first picture, as stated in its header, else the group's ``resolution``.
+    Sizes are those of each camera's first image, as stated in its header, else the group's ``resolution``.
     """
     out: dict[str, Taken] = {}
     for camera in wanted if group in file else ():
@@ -104,7 +104,7 @@ def read_fits(file: Any, gender: str, path: Path) -> BodyParams:
 
 
 def read_view(file: Any, camera: str, size: tuple[int, int]) -> View:
-    """A camera as it is calibrated, for its pictures of a size. ``RT`` is that of the camera in the world."""
+    """A camera as it is calibrated, for its images of a size. ``RT`` is that of the camera in the world."""
     values = file[f"Camera_Parameter/{camera}"]
     focal, principal_point = cameras.from_matrix(values["K"][()])
     to_world, centre = rigid_motion.split(values["RT"][()])
@@ -120,7 +120,7 @@ def read_view(file: Any, camera: str, size: tuple[int, int]) -> View:
 
 
 def detected(file: Any, camera: str, count: int, path: Path) -> Array:
-    """(count, 131, 3) points in a camera's pictures, x, y, score; zeros where there are none."""
+    """(count, 131, 3) points in a camera's images, x, y, score; zeros where there are none."""
     out = np.zeros((count, len(POINTS_2D), 3))
     points = file.get(f"Keypoints_2D/{camera}")
     if points is not None:

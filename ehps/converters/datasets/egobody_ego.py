@@ -123,7 +123,7 @@ def frame_id(name: str) -> int:
 
 
 def timestamp(name: str) -> str:
-    """The tick count of a picture, kept as text: it has more digits than a float."""
+    """The tick count of an image, kept as text: it has more digits than a float."""
     return name.split("_", 1)[0]
 
 

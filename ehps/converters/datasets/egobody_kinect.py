@@ -1,7 +1,7 @@
 """EgoBody MVSet: two interacting people in a room, seen by three (2021) or five (2022) fixed Kinects.
 
 The fits are in the frame of the master's colour camera; ``kinect_XXto12_color.json`` takes points of a sub camera
-there, so its inverse takes bodies to that camera. A time step is used when both people have a fit. Pictures are as the
+there, so its inverse takes bodies to that camera. A time step is used when both people have a fit. Images are as the
 lens made them: points are projected with the eight coefficients of ``Color.json``.
 Source: Zhang et al., "EgoBody: Human Body Shape and Motion of Interacting People from Head-Mounted Devices",
 ECCV 2022; the read-me and renderer of the release.
@@ -62,7 +62,7 @@ EgoBody/
     notes=(
         "A row for each person in each view: two people, three views in recordings of 2021, five in those of 2022.",
         "SMPLer-X trains on every 10th row of a file with all frames (stride=10 is like it).",
-        "Pictures are distorted (meta/dist_coeffs), and points are projected with the distortion.",
+        "Images are distorted (meta/dist_coeffs), and points are projected with the distortion.",
         "The dataset has no 2D points of its own; people hide each other.",
     ),
 )
@@ -121,11 +121,11 @@ class EgoBodyKinect(Converter):
         )  # fmt: skip
 
     def _views(self, unit: Unit, notes: list[str]) -> list[View]:
-        """The wanted cameras that have pictures of the recording and a calibration.
+        """The wanted cameras that have images of the recording and a calibration.
 
         Raises
         ------
-        DataError : the recording has no pictures at all.
+        DataError : the recording has no images at all.
         """
         if not unit.path.is_dir():
             raise DataError("no such folder", path=unit.path, fix="unpack all of kinect_color")
@@ -137,7 +137,7 @@ class EgoBodyKinect(Converter):
             intrinsics = self.root / "kinect_cam_params" / f"kinect_{name}" / "Color.json"
             to_master = calibrations / f"kinect_{LABELS[name]}to12_color.json"
             if not intrinsics.is_file() or not (name == "master" or to_master.is_file()):
-                notes.append(f"{unit.name}: {name} has pictures, but no calibration, and is left out")
+                notes.append(f"{unit.name}: {name} has images, but no calibration, and is left out")
                 continue
             move = np.eye(4) if name == "master" else egobody_recordings.inverse(to_master)
             focal, centre, distortion = read_lens(intrinsics)

@@ -36,7 +36,7 @@ CARD = DatasetCard(
     splits={"val": 100, "test": 100},
     layout="""
 EHF/
-  01_img.jpg, 01_img.png      one picture in two encodings; 01 .. 100
+  01_img.jpg, 01_img.png      one image in two encodings; 01 .. 100
   01_align.ply                SMPL-X mesh, 10475 vertices, scanner frame
   01_2Djnt.json               OpenPose detections
   01_scan.obj, EHF_camera.txt not needed

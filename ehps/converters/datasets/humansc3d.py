@@ -17,9 +17,7 @@ CARD = DatasetCard(
     splits={"train": 288_362, "test": None},
     layout=imar.layout("HumanSC3D", "self_contact_signature.json", "not read"),
     options=imar.OPTIONS,
-    variants={
-        "FlickrSC3D*": "photographs with contact labels only; the train and test archives of HumanSC3D are needed"
-    },
+    variants={"FlickrSC3D*": "images with contact labels only; the train and test archives of HumanSC3D are needed"},
     notes=imar.NOTES,
     **imar.SHARED,
 )

@@ -57,9 +57,9 @@ OPTIONS = {
 NOTES = (
     "The test split has videos and cameras only and cannot be converted.",
     "meta/focal_length and principal_point are the release's pinhole without distortion; 2D points are those of the "
-    "distorted pictures, with meta/h36m_focal_length, h36m_principal_point and h36m_dist_coeffs (k1 k2 p1 p2 k3, "
+    "distorted images, with meta/h36m_focal_length, h36m_principal_point and h36m_dist_coeffs (k1 k2 p1 p2 k3, "
     "Human3.6M's formula).",
-    "2D points of the dataset are its 3D joints (joints3d_25) in the distorted pictures.",
+    "2D points of the dataset are its 3D joints (joints3d_25) in the distorted images.",
     "The published count is that of SMPLer-X's training data.",
 )
 

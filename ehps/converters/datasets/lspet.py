@@ -1,8 +1,8 @@
-"""LSP-Extended: photographs of athletes (the high-resolution release, HR-LSPET) with EFT SMPL fits.
+"""LSP-Extended: images of athletes (the high-resolution release, HR-LSPET) with EFT SMPL fits.
 
 The fits' coordinates are those of the HR-LSPET png files; the original low-resolution jpg files have other ones. Points
 that nobody annotated lie at or beyond the border and get confidence 0. Without fits, ``joints.mat`` gives the points of
-the pictures it came with: entry i is of the i-th png in the order of names, or of the jpg with number i + 1.
+the images it came with: entry i is of the i-th png in the order of names, or of the jpg with number i + 1.
 Source: Johnson and Everingham, CVPR 2011; Joo et al., 3DV 2021 (EFT).
 """
 
@@ -53,9 +53,9 @@ lspet/
   im00001.png                            HR-LSPET (or below hr-lspet/ or images/)
   eft_fit/LSPet_{train,test}_ver10.json  (or in the root)
   LSPet_fit/LSPet_ver01.json             (or in the root; older, unfiltered, used when ver10 is absent)
-  joints.mat                             beside the pictures (or above images/), for fits=none
+  joints.mat                             beside the images (or above images/), for fits=none
 or, without fits:
-  im00001.jpg, joints.mat                the original low-resolution release (pictures here or below images/)
+  im00001.jpg, joints.mat                the original low-resolution release (images here or below images/)
 """,
     split_needs={
         "train": (
@@ -64,8 +64,8 @@ or, without fits:
         ),
         "test": (" | ".join(f"{folder}im*.png" for folder in FOLDERS), " | ".join(FITS["test"])),
     },
-    get="pictures: hr-lspet.zip from datasets.d2.mpi-inf.mpg.de/hr-lspet (the high-resolution png release; the "
-    "original im*.jpg pictures have other pixel coordinates and do not go with the fits); fits: the download script of "
+    get="images: hr-lspet.zip from datasets.d2.mpi-inf.mpg.de/hr-lspet (the high-resolution png release; the "
+    "original im*.jpg images have other pixel coordinates and do not go with the fits); fits: the download script of "
     "github.com/facebookresearch/eft",
     options={
         "fits": "eft (default), or none: all people of joints.mat, 2D only (train; done where EFT's list is absent)"
@@ -101,7 +101,7 @@ class LSPET(Converter):
             return [Unit(self.split, raw_files.first_existing(self.root, JOINTS))]
         if self._folder() is None:
             raise DataError(
-                "has no png pictures: the fits are of the high-resolution release, not of the original jpg files",
+                "has no png images: the fits are of the high-resolution release, not of the original jpg files",
                 path=self.root,
                 fix="unpack hr-lspet.zip here, or convert without fits: --option fits=none",
             )
@@ -128,7 +128,7 @@ class LSPET(Converter):
             raise DataError(
                 f"joints are {shape}, expected 14 x 3 x people", path=path, fix="take that of LSPET, not LSP"
             )
-        paths, release = self._pictures_of(path, len(joints))
+        paths, release = self._images_of(path, len(joints))
         seen = joints[..., 2:] > 0 if joints.shape[2] == 3 else np.ones((*joints.shape[:2], 1))
         points = np.concatenate([joints[..., :2], seen], axis=2)
         labelled = points[..., 2].any(axis=1)
@@ -144,8 +144,8 @@ class LSPET(Converter):
         rows.keypoints2d = Keypoints(points, "lsp")
         return rows
 
-    def _pictures_of(self, path: Path, count: int) -> tuple[list[str], str]:
-        """Pictures of the ``count`` entries of a joints.mat, those beside it or below images/, and their release.
+    def _images_of(self, path: Path, count: int) -> tuple[list[str], str]:
+        """Images of the ``count`` entries of a joints.mat, those beside it or below images/, and their release.
 
         Raises
         ------
@@ -163,10 +163,10 @@ class LSPET(Converter):
                 return [folder + name for name in names], "the high-resolution release"
             if any(place.glob("im*.jpg")):
                 return [f"{folder}im{n:05d}.jpg" for n in range(1, count + 1)], "the original low-resolution release"
-        raise DataError("has no pictures beside it", path=path, fix="unpack the pictures that it came with")
+        raise DataError("has no images beside it", path=path, fix="unpack the images that it came with")
 
     def _forget_unannotated(self, points: Array, image_path: Sequence[str]) -> None:
-        """Confidence 0 for points (N, J, 3) on or outside the border of their picture: nobody annotated these."""
+        """Confidence 0 for points (N, J, 3) on or outside the border of their image: nobody annotated these."""
         size = np.array([header_size(self.root / path) for path in image_path])
         inside = (points[..., :2] > 0) & (points[..., :2] < size[:, None, ::-1])
         points[~inside.all(axis=2), 2] = 0

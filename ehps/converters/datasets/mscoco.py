@@ -1,4 +1,4 @@
-"""MSCOCO: photographs of COCO 2017 with COCO-WholeBody keypoints and NeuralAnnot SMPL-X fits.
+"""MSCOCO: images of COCO 2017 with COCO-WholeBody keypoints and NeuralAnnot SMPL-X fits.
 
 The fits are keyed by annotation id; each person has a virtual camera of its own. Crowds and people without a
 labelled body joint are left out, as SMPLer-X, OSX and Hand4Whole do. The SMPL fits of EFT and CLIFF to COCO 2014

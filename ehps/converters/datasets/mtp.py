@@ -1,6 +1,6 @@
 """MTP: crowd workers mimicking a shown pose with self-contact, SMPL-X fitted with SMPLify-XMC.
 
-The fit saw the photograph at height 500; its camera is scaled back. Hands are 12 PCA numbers relative to the mean hand,
+The fit saw the image at height 500; its camera is scaled back. Hands are 12 PCA numbers relative to the mean hand,
 models gendered by ``subject_meta.json``. Of several OpenPose people the one nearest to the fit is taken.
 Source: Müller et al., "On Self-Contact and Human Pose", CVPR 2021; the TUCH and SMPLify-XMC code.
 """
@@ -57,7 +57,7 @@ FIT = ("betas", "global_orient", "body_pose", "left_hand_pose", "right_hand_pose
        "expression", "transl")  # fmt: skip
 FIT_HEIGHT = 500
 VERTICES = 10475
-REST_PELVIS = np.array([0.0, -0.35, 0.01])  # of any body within centimetres, to tell people in a picture apart
+REST_PELVIS = np.array([0.0, -0.35, 0.01])  # of any body within centimetres, to tell people in an image apart
 NAMES_A_UNIT = 128
 
 
@@ -70,7 +70,7 @@ class MTP(Converter):
         raw_files.require(split, self.split, path)
         images = sorted(p for p in (self.root / "images").rglob("*") if p.suffix.lower() in SUFFIXES)
         found = {p.stem: p.relative_to(self.root / "images").as_posix() for p in reversed(images)}
-        # <image>_<subset>_<pose>_<subject>; where there is no picture the pipeline says so.
+        # <image>_<subset>_<pose>_<subject>; where there is no image the pipeline says so.
         wanted = [found.get(name, f"{[*name.split('_'), ''][1]}/{name}.png") for name in split[self.split]]
         return [
             Unit(f"{start:05d}", path, wanted[start : start + NAMES_A_UNIT])
@@ -78,16 +78,16 @@ class MTP(Converter):
         ]
 
     def read(self, unit: Unit) -> Instances:
-        wanted = [(picture, self._beside(picture, "smplify-xmc/smplx/params", ".pkl")) for picture in unit.data]
+        wanted = [(image, self._beside(image, "smplify-xmc/smplx/params", ".pkl")) for image in unit.data]
         dropped: dict[str, list[str]] = {}
-        drop(dropped, "no SMPL-X fit", (f"images/{picture}" for picture, path in wanted if not path.is_file()))
-        pictures = [picture for picture, path in wanted if path.is_file()]
-        if not pictures:
+        drop(dropped, "no SMPL-X fit", (f"images/{image}" for image, path in wanted if not path.is_file()))
+        wanted_images = [image for image, path in wanted if path.is_file()]
+        if not wanted_images:
             return no_instances(dropped)
         fits = [load_fit(path) for _, path in wanted if path.is_file()]
         n = len(fits)
-        paths = [f"images/{picture}" for picture in pictures]
-        names = [Path(picture).stem for picture in pictures]
+        paths = [f"images/{image}" for image in wanted_images]
+        names = [Path(image).stem for image in wanted_images]
         people = raw_files.read_json(self.root / "subject_meta.json")
         own = [people.get(name, {}) for name in names]
         values: dict[str, Any] = {key: column(fits, key).reshape(n, -1) for key in FIT if key in fits[0]}
@@ -105,13 +105,13 @@ class MTP(Converter):
             world_to_camera=move,
             vertices=meshes,
             keypoints2d=Keypoints(
-                np.stack([self._detections(p, points) for p, points in zip(pictures, seen, strict=True)]),
+                np.stack([self._detections(p, points) for p, points in zip(wanted_images, seen, strict=True)]),
                 raw_files.OPENPOSE_137,
             ),
             meta={
                 "subject_id": [part[-1] for part in parts],
                 "pose_id": [part[-2] if len(part) > 1 else "" for part in parts],
-                "subset": [Path(picture).parent.as_posix() for picture in pictures],
+                "subset": [Path(image).parent.as_posix() for image in wanted_images],
                 "subject_height": np.array([float(o.get("SubjectHeightMeter") or np.nan) for o in own]),
                 "subject_weight": np.array([float(o.get("SubjectWeightKg") or np.nan) for o in own]),
             },
@@ -119,13 +119,13 @@ class MTP(Converter):
             dropped=dropped,
         )
 
-    def _beside(self, picture: str, tree: str, suffix: str) -> Path:
-        """The file of another tree that belongs to a picture."""
-        return (self.root / tree / picture).with_suffix(suffix)
+    def _beside(self, image: str, tree: str, suffix: str) -> Path:
+        """The file of another tree that belongs to an image."""
+        return (self.root / tree / image).with_suffix(suffix)
 
-    def _detections(self, picture: str, points: np.ndarray) -> np.ndarray:
+    def _detections(self, image: str, points: np.ndarray) -> np.ndarray:
         """(137, 3) of the OpenPose person nearest to ``points`` (137, 3); zeros where nobody was detected."""
-        path = self._beside(picture, "keypoints/openpose", ".json")
+        path = self._beside(image, "keypoints/openpose", ".json")
         people = raw_files.openpose_people(path) if path.is_file() else np.zeros((0, 137, 3))
         if not len(people):
             return np.zeros((137, 3))
@@ -154,7 +154,7 @@ def column(fits: list[dict[str, Any]], key: str) -> np.ndarray:
 
 
 def camera_of(fits: list[dict[str, Any]], size: np.ndarray) -> Camera:
-    """Intrinsics of the photographs (``size`` (N, 2) height, width) from those of the pictures of height 500 that were
+    """Intrinsics of the images (``size`` (N, 2) height, width) from those of the images of height 500 that were
     fitted, whose centre is half of their size."""
     height = size[:, :1].astype(float)
     focal = np.hstack([column(fits, f"camera_focal_length_{axis}") for axis in "xy"])
@@ -166,7 +166,7 @@ def camera_of(fits: list[dict[str, Any]], size: np.ndarray) -> Camera:
 
 
 def expected(meshes: np.ndarray, pelvis: np.ndarray, camera: Camera) -> np.ndarray:
-    """(N, 137, 3) where the pelvis and the head, feet and finger tips of the meshes are in the picture."""
+    """(N, 137, 3) where the pelvis and the head, feet and finger tips of the meshes are in the image."""
     points, known = picked_of_meshes(meshes)
     points[:, 0], known[0] = pelvis[:, 0], True
     pixels = points[..., :2] / points[..., 2:].clip(0.01) * camera.focal[:, None] + camera.principal_point[:, None]

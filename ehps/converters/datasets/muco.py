@@ -1,4 +1,4 @@
-"""MuCo-3DHP: people of MPI-INF-3DHP composited into one picture, SMPL fitted to the captured joints.
+"""MuCo-3DHP: people of MPI-INF-3DHP composited into one image, SMPL fitted to the captured joints.
 
 The 21 joints start with the right side. Fits and joints are in the camera frame of the composite: the extrinsics
 that images carry (R, T) are not for them.
@@ -49,7 +49,7 @@ MuCo/
     get="parsed and composited package and smpl_param.json, linked from github.com/mks0601/3DMPPE_POSENET_RELEASE "
     "and github.com/mks0601/I2L-MeshNet_RELEASE",
     variants={
-        "unaugmented_set_001": "pictures made with the official MATLAB scripts; the parsed package, which has its "
+        "unaugmented_set_001": "images made with the official MATLAB scripts; the parsed package, which has its "
         "own, is needed",
         "extras/MuCo-3DHP.json": "the tree of hmr-benchmarks; put MuCo-3DHP.json and smpl_param.json beside "
         "augmented_set and unaugmented_set",

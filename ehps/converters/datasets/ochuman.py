@@ -1,4 +1,4 @@
-"""OCHuman: photographs of heavily occluding people with EFT SMPL fits.
+"""OCHuman: images of heavily occluding people with EFT SMPL fits.
 
 The lists of the fits are EFT's own halves, unrelated to OCHuman's val and test. The square boxes of the fits may lie
 beside the people they belong to, so boxes are made from the projected joints.

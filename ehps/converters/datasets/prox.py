@@ -1,7 +1,7 @@
 """PROX: people in scanned rooms before one Kinect, SMPL-X fitted with scene constraints (PROXD, or LEMO's refits).
 
-The Kinect delivers its pictures mirrored; calibration, fits and OpenPose points are those of the picture as it would
-be seen. So rows lead to mirrored copies of the pictures (column W - 1 - x), below ``mirrored/``, and parameters stay
+The Kinect delivers its images mirrored; calibration, fits and OpenPose points are those of the image as it would
+be seen. So rows lead to mirrored copies of the images (column W - 1 - x), below ``mirrored/``, and parameters stay
 as they are: no mirrored body is exactly a body of the model.
 Source: Hassan et al., "Resolving 3D Human Pose Ambiguities with 3D Scene Constraints", ICCV 2019, the dataset's
 code, and that of LEMO (Zhang et al., ICCV 2021).
@@ -53,19 +53,19 @@ PROX/
     ),
     options={
         "fits": "proxd (default), or lemo: the refits of LEMO",
-        "images": "raw (default): pictures as released, rows lead to mirrored copies; mirrored: those under "
+        "images": "raw (default): images as released, rows lead to mirrored copies; mirrored: those under "
         "recordings/ are such copies already",
         "exclude": "recordings to leave out, separated by commas",
     },
     reprojection="fitted",
     fps=30,
     notes=(
-        "Released pictures are mirrored against calibration and fits: --frames DIR writes copies that are mirrored "
+        "Released images are mirrored against calibration and fits: --frames DIR writes copies that are mirrored "
         "back to DIR/mirrored, and image paths lead to these.",
         "All 60 recordings and frames are converted, as SMPLer-X did; there is no official split.",
         "The fits of MPH1Library_00145_01 and N0Sofa_03403_01 fail in long stretches: see the option exclude.",
         "The lens's distortion is ignored, as in the fits.",
-        "OpenPose points that were detected in the mirrored pictures (HuMoR's download) are mirrored back.",
+        "OpenPose points that were detected in the mirrored images (HuMoR's download) are mirrored back.",
     ),
 )
 FOLDERS = {"proxd": "PROXD", "lemo": "PROXD_temp"}
@@ -83,7 +83,7 @@ class PROX(Converter):
 
     def units(self) -> list[Unit]:
         if self.option("images", ("raw", "mirrored")) == "raw" and (self.root / MARKER).exists():
-            raise DataError("these pictures are mirrored already", path=self.root, fix="--option images=mirrored")
+            raise DataError("these images are mirrored already", path=self.root, fix="--option images=mirrored")
         folder = self.root / FOLDERS[self.option("fits", tuple(FOLDERS))]
         excluded = {name.strip() for name in self.options.get("exclude", "").split(",")}
         names = {*raw_files.listing(self.root / "recordings"), *raw_files.listing(folder)} - excluded
@@ -93,12 +93,12 @@ class PROX(Converter):
         place = RECORDING.fullmatch(unit.name)
         assert place is not None
         colour = f"recordings/{unit.name}/Color"
-        pictures = {name[:-4] for name in raw_files.listing(self.root / colour) if name.endswith(".jpg")}
+        images = {name[:-4] for name in raw_files.listing(self.root / colour) if name.endswith(".jpg")}
         fitted = {name for name in raw_files.listing(unit.path) if (unit.path / name / "000.pkl").is_file()}
         dropped: dict[str, list[str]] = {}
-        drop(dropped, "no SMPL-X fit", (f"{colour}/{frame}.jpg" for frame in sorted(pictures - fitted)))
-        drop(dropped, "image missing", (f"{colour}/{frame}.jpg" for frame in sorted(fitted - pictures)))
-        frames = sorted(pictures & fitted)
+        drop(dropped, "no SMPL-X fit", (f"{colour}/{frame}.jpg" for frame in sorted(images - fitted)))
+        drop(dropped, "image missing", (f"{colour}/{frame}.jpg" for frame in sorted(fitted - images)))
+        frames = sorted(images & fitted)
         if not frames:
             return no_instances(dropped)
         gender = "female" if int(place["subject"]) in WOMEN else "male"
@@ -128,7 +128,7 @@ class PROX(Converter):
                   "image_shape": [HEIGHT, WIDTH], "image_flip": "horizontal", "distortion": "ignored"}
             | ({"reprojection": "none"} if points is None else {}),
             dropped=dropped,
-            notes=[f"{unit.name}: 2D points are those of mirrored pictures, and were mirrored back"] if back else [],
+            notes=[f"{unit.name}: 2D points are those of mirrored images, and were mirrored back"] if back else [],
         )  # fmt: skip
 
     def _detections(self, recording: str, frames: Sequence[str]) -> Array | None:
@@ -145,26 +145,26 @@ class PROX(Converter):
         return points
 
     def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
-        """Write mirrored copies of the pictures below ``folder``; one that cannot be read has no copy."""
+        """Write mirrored copies of the images below ``folder``; one that cannot be read has no copy."""
         import cv2
 
         for path in image_paths:
             if not path.startswith(f"{MIRRORED}/"):
                 continue
-            picture = cv2.imread(str(self.root / path.removeprefix(f"{MIRRORED}/")))
-            if picture is None:
+            image = cv2.imread(str(self.root / path.removeprefix(f"{MIRRORED}/")))
+            if image is None:
                 continue
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            (folder / MIRRORED / MARKER).write_text("Mirrored copies of PROX's pictures, made by ehps.\n")
-            data = cv2.imencode(".jpg", cv2.flip(picture, 1), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+            (folder / MIRRORED / MARKER).write_text("Mirrored copies of PROX's images, made by ehps.\n")
+            data = cv2.imencode(".jpg", cv2.flip(image, 1), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
             partial = target.with_name(f".{target.name}")
             partial.write_bytes(data.tobytes())
             os.replace(partial, target)
 
 
 def as_fitted(points: Array, pelvis: Array, camera: Camera) -> tuple[Array, bool]:
-    """Points (N, 137, 3) of one recording in the picture of the fits, and whether they had to be mirrored for that.
+    """Points (N, 137, 3) of one recording in the image of the fits, and whether they had to be mirrored for that.
 
     ``pelvis`` (N, 3), within a few millimetres across: which of x and W - 1 - x of the hips is nearer to it, in the
     median. Mirrored people have their left on the right.

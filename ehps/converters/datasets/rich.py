@@ -1,6 +1,6 @@
 """RICH: people in scanned outdoor and indoor scenes before six to eight cameras, SMPL-X fitted to all views.
 
-World frame: that of camera 0 of each scene, OpenCV axes, metres; world to camera and K of the full-size pictures are
+World frame: that of camera 0 of each scene, OpenCV axes, metres; world to camera and K of the full-size images are
 in one xml a camera. The lens's distortion is ignored, as by the dataset's toolkit. One row per sequence, camera,
 frame and person, in this order.
 Source: Huang et al., "Capturing and Inferring Dense Full-Body Human-Scene Contact", CVPR 2022; the dataset's toolkit.
@@ -62,7 +62,7 @@ RICH/
     fps=30,
     notes=(
         "All cameras and frames are converted, as SMPLer-X did; hand-held cameras (cam_10) have no calibration.",
-        "Copies of the pictures at another size are read: K is scaled to the width of each camera's first picture.",
+        "Copies of the images at another size are read: K is scaled to the width of each camera's first image.",
         "Distortion is ignored, as by the toolkit and SMPLer-X; the coefficients are in meta/distortion.",
     ),
 )  # fmt: skip
@@ -90,11 +90,11 @@ class RICH(Converter):
         listed: dict[str, tuple[int, ...]] | None = unit.data
         dropped: dict[str, list[str]] = {}
         fitted = self._fits(unit.path)
-        views, pictures = self._views(unit.name, {frame for frame, _ in fitted}, dropped)
+        views, images = self._views(unit.name, {frame for frame, _ in fitted}, dropped)
         numbers = np.array([int(view.name[-2:]) for view in views])
         seen = np.array([[listed is None or n in listed.get(subject, ()) for _, subject in fitted] for n in numbers])
         if not seen.any():
-            note = f"{unit.name}: no row, for want of pictures of calibrated cameras, or of bodies"
+            note = f"{unit.name}: no row, for want of images of calibrated cameras, or of bodies"
             return no_instances(dropped, [note])
         view, which = np.nonzero(seen)  # rows: camera by camera, frame by frame, person by person
         used, place = np.unique(which, return_inverse=True)
@@ -106,7 +106,7 @@ class RICH(Converter):
         extrinsics = np.tile(np.eye(4), (len(view), 1, 1))
         extrinsics[:, :3, :3], extrinsics[:, :3, 3] = move.rotation, move.translation
         return Instances(
-            image_path=[pictures[v][n] for v, n in zip(view, frame, strict=True)],
+            image_path=[images[v][n] for v, n in zip(view, frame, strict=True)],
             size=size,
             camera=replace(camera, distortion=None),
             body=body[place],
@@ -139,9 +139,9 @@ class RICH(Converter):
     def _views(
         self, sequence: str, fitted: set[int], dropped: dict[str, list[str]]
     ) -> tuple[list[View], list[dict[int, str]]]:
-        """Calibrated cameras of a sequence, and the pictures by frame that each took, or should have taken."""
+        """Calibrated cameras of a sequence, and the images by frame that each took, or should have taken."""
         views: list[View] = []
-        pictures: list[dict[int, str]] = []
+        images: list[dict[int, str]] = []
         above, stride = self._folder("images", "") / sequence, options.stride(self.options)
         for number in options.cameras(self.options, CAMERAS):
             folder = (above / f"cam_{number:0>2}").relative_to(self.root).as_posix()
@@ -156,8 +156,8 @@ class RICH(Converter):
                 continue
             drop(dropped, "no SMPL-X fit", (taken[n] for n in sorted(taken.keys() - fitted) if n % stride == 0))
             views.append(files.read_view(calibration, self.root, folder))
-            pictures.append({n: f"{folder}/{n:05d}_{number:0>2}.jpeg" for n in fitted} | taken)
-        return views, pictures
+            images.append({n: f"{folder}/{n:05d}_{number:0>2}.jpeg" for n in fitted} | taken)
+        return views, images
 
     def _genders(self, subjects: Sequence[str]) -> list[str]:
         """Of the models of these subjects: by a ``gender.json`` of the root before what is known."""

@@ -19,13 +19,13 @@ Array = npt.NDArray[Any]
 Listed = dict[str, dict[str, tuple[int, ...]]]
 """Sequence -> subject -> numbers of cameras."""
 
-LONG, SHORT, UPRIGHT_BELOW = 4112, 3008, 1750  # px of full-size pictures; principal points of portrait ones are below
+LONG, SHORT, UPRIGHT_BELOW = 4112, 3008, 1750  # px of full-size images; principal points of portrait ones are below
 COEFFICIENTS = 14  # the most that OpenCV has
 VERTICES = 6890
 
 
 def read_view(path: Path, root: Path, folder: str) -> View:
-    """The camera whose pictures are in a folder below the root, for pictures of their size.
+    """The camera whose images are in a folder below the root, for images of their size.
 
     ``distortion`` are 14 coefficients, zeros behind those that are given.
 

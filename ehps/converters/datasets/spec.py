@@ -50,7 +50,7 @@ SPEC/                                        (spec-syn itself will do for train 
     reprojection="fitted",  # the place is solved from the points
     notes=(
         "Places are solved from the 2D joints: meta/transl_residual_px says how well, meta/transl_valid whether.",
-        "mtp_test: real photographs with poses mimicked by crowd workers; the published focal lengths are held to be "
+        "mtp_test: real images with poses mimicked by crowd workers; the published focal lengths are held to be "
         "wrong and some 80 fits broken: for tests of pose only.",
         "Without body models smpl/transl is absent.",
     ),

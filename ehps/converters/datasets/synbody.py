@@ -1,7 +1,7 @@
 """SynBody: layered synthetic people rendered in game-engine scenes; one npz a sequence, camera and person.
 
 Parameters are in the camera frame (OpenCV axes, metres); all cameras of v1.0 look 90 degrees wide. The renderer starts
-with a T-pose: pictures count from 1, and old archives hold that pose as an entry before the first.
+with a T-pose: images count from 1, and old archives hold that pose as an entry before the first.
 Source: Yang et al., "SynBody", ICCV 2023; the viewer that comes with the data.
 """
 
@@ -42,7 +42,7 @@ synbody_v1_0/                                           (this folder, or the one
   <batch>/<place>/<sequence>_CAM002/smplx/<actor>.npz   (or smplx_withJoints_inCamSpace[_noBUG]/)
 """,
     needs=("*/*/*/rgb | */*/*/*/rgb",),
-    get="Hugging Face dataset caizhongang/SynBody: the SMPL-X subset, the split archive of pictures joined and "
+    get="Hugging Face dataset caizhongang/SynBody: the SMPL-X subset, the split archive of images joined and "
     "unpacked over that of the parameters",
     variants={
         "S100K_SMPL.npz": "SynBody-100K, which has SMPL only; the SMPL-X subset of v1.0 is needed",
@@ -51,14 +51,14 @@ synbody_v1_0/                                           (this folder, or the one
     },
     options={
         "cameras": "endings of sequence names, as CAM002, separated by commas (all by default)",
-        "stride": "N keeps pictures 1, N + 1, ... (1 by default, as SMPLer-X; SMPLest-X took every 10th row)",
+        "stride": "N keeps images 1, N + 1, ... (1 by default, as SMPLer-X; SMPLest-X took every 10th row)",
     },
     reprojection="none",
     fps=30,
     notes=(
         "SMPLer-X used a random 4,000 sequences of an internal packing; all that is unpacked is converted.",
         "Hand poses are relative to the mean hand.",
-        "People without a body joint in the picture, or with one behind the camera, are left out.",
+        "People without a body joint in the image, or with one behind the camera, are left out.",
         "The first OpenXDLab release, whose bodies are in actor space, is refused.",
     ),
 )
@@ -75,26 +75,26 @@ class SynBody(Converter):
     def units(self) -> list[Unit]:
         cameras = [word for word in self.options.get("cameras", "").replace(" ", "").split(",") if word]
         options.stride(self.options)  # a wrong one is told at once
-        pictures = sorted(self.root.glob("*/*/*/rgb")) or sorted(self.root.glob("*/*/*/*/rgb"))
-        folders = [rgb.parent for rgb in pictures]
+        images = sorted(self.root.glob("*/*/*/rgb")) or sorted(self.root.glob("*/*/*/*/rgb"))
+        folders = [rgb.parent for rgb in images]
         return [Unit(folder.relative_to(self.root).as_posix(), folder) for folder in folders
                 if not cameras or folder.name.endswith(tuple(cameras))]  # fmt: skip
 
     def read(self, unit: Unit) -> Instances:
         names = [name for name in raw_files.listing(unit.path / "rgb") if name.endswith((".jpeg", ".jpg", ".png"))]
-        pictures = {int(stem): name for name in names if (stem := name.rpartition(".")[0]).isdecimal()}
+        images = {int(stem): name for name in names if (stem := name.rpartition(".")[0]).isdecimal()}
         dropped: dict[str, list[str]] = {}
-        first = pictures.pop(0, None)
+        first = images.pop(0, None)
         drop(dropped, "T-pose before the sequence", [f"{unit.name}/rgb/{first}"] if first else [])
         folder = next((unit.path / name for name in FOLDERS if (unit.path / name).is_dir()), None)
         if folder is not None and folder.name == "smplx" and (unit.path / "seq_data.json").exists():
             raise DataError("bodies of the first OpenXDLab release are in actor space and cannot be converted",
                             path=unit.path, fix="get the SMPL-X subset of v1.0")  # fmt: skip
-        if folder is None or not pictures:
-            drop(dropped, "no SMPL-X fit", (f"{unit.name}/rgb/{name}" for name in pictures.values()))
+        if folder is None or not images:
+            drop(dropped, "no SMPL-X fit", (f"{unit.name}/rgb/{name}" for name in images.values()))
             return no_instances(dropped)
         actors = [folder / name for name in raw_files.listing(folder) if name.endswith(".npz")]
-        parts = [self._actor(unit, path, k, pictures) for k, path in enumerate(actors)]
+        parts = [self._actor(unit, path, k, images) for k, path in enumerate(actors)]
         if not parts:
             return no_instances(dropped)
         rows = concat(parts)
@@ -107,28 +107,28 @@ class SynBody(Converter):
         rows.camera, rows.size = CAMERA, (HEIGHT, WIDTH)
         return rows
 
-    def _actor(self, unit: Unit, path: Path, person: int, pictures: dict[int, str]) -> Instances:
-        """One person in the pictures that are there."""
+    def _actor(self, unit: Unit, path: Path, person: int, images: dict[int, str]) -> Instances:
+        """One person in the images that are there."""
         data = raw_files.load_npz(path)
         raw_files.require(data, "smplx", path)
         fit = inner(data, "smplx", path)
         raw_files.require(fit, " ".join((*POSE, "betas", "expression")), path)
-        count, last = len(np.atleast_2d(fit["transl"])), max(pictures)
+        count, last = len(np.atleast_2d(fit["transl"])), max(images)
         skipped = int(count == last + 1 and not np.any(fit["body_pose"][0]))  # the T-pose
         notes = []
         if count - skipped != last:
-            notes.append(f"{unit.name}: {path.name} has {count} entries for {last} pictures, taken from the first on")
+            notes.append(f"{unit.name}: {path.name} has {count} entries for {last} images, taken from the first on")
         wanted = set(range(1, max(last, count - skipped) + 1, options.stride(self.options)))
         label = f"{unit.name}/rgb/{{}} {path.stem}".format
         dropped: dict[str, list[str]] = {}
         fitted = set(range(1, count - skipped + 1))
-        drop(dropped, "image missing", (label(f"{n:04d}.jpeg") for n in sorted(fitted & wanted - set(pictures))))
-        drop(dropped, "no SMPL-X fit", (label(pictures[n]) for n in sorted(wanted & set(pictures) - fitted)))
-        numbers = np.array(sorted(fitted & wanted & set(pictures)), int)
+        drop(dropped, "image missing", (label(f"{n:04d}.jpeg") for n in sorted(fitted & wanted - set(images))))
+        drop(dropped, "no SMPL-X fit", (label(images[n]) for n in sorted(wanted & set(images) - fitted)))
+        numbers = np.array(sorted(fitted & wanted & set(images)), int)
         entries = numbers - 1 + skipped
         values = {name: np.asarray(fit[name], float).reshape(count, size)[entries] for name, size in POSE.items()}
         behind = values["transl"][:, 2] <= 0
-        drop(dropped, "behind the camera", (label(pictures[n]) for n in numbers[behind]))
+        drop(dropped, "behind the camera", (label(images[n]) for n in numbers[behind]))
         entries, numbers = entries[~behind], numbers[~behind]
         n = len(entries)
         betas = np.asarray(fit["betas"], float).reshape(-1, 10)
@@ -139,7 +139,7 @@ class SynBody(Converter):
         own = {name: Keypoints(data[name][entries], "smplx") for name in ("keypoints2d", "keypoints3d")
                if name in data and np.shape(data[name])[:2] == (count, 144)}  # fmt: skip
         return Instances(
-            image_path=[f"{unit.name}/rgb/{pictures[k]}" for k in numbers],
+            image_path=[f"{unit.name}/rgb/{images[k]}" for k in numbers],
             body=smplx_params(
                 gender=gender or "neutral",
                 betas=np.broadcast_to(betas, (count, 10))[entries],

@@ -58,8 +58,8 @@ frames/<speaker>/<video>/<sequence>/000001.jpg          (cut from the videos at 
     fps=30,
     notes=(
         "A sequence is left out when its pickle cannot be read, when a parameter is no number, or when it has not as "
-        "many pictures as poses (so give --frames a folder of its own, not the root); spaces in a video's name may be "
-        "underscores in the names of picture folders.",
+        "many images as poses (so give --frames a folder of its own, not the root); spaces in a video's name may be "
+        "underscores in the names of image folders.",
         "Splits are the folders made by the authors' apply_split.py, else those of their split file; "
         "without either there is only the split all.",
         "Legs are not seen in the videos: they are the authors' fixed ones.",
@@ -123,12 +123,12 @@ class TalkSHOW(Converter):
             return no_instances({"body parameters or camera of the sequence not finite": rows})
         folders = ["/".join(("frames", *name)) for name in (_plain(unit.data), unit.data)]
         folder = next((name for name in folders if image_names(self.root / name)), folders[0])
-        pictures = image_names(self.root / folder)
-        if pictures and len(pictures) != n:
-            return no_instances({"number of pictures is not that of poses": rows})
-        names = pictures or [f"{k:06d}.jpg" for k in range(1, n + 1)]
+        on_disk = image_names(self.root / folder)
+        if on_disk and len(on_disk) != n:
+            return no_instances({"number of images is not that of poses": rows})
+        names = on_disk or [f"{k:06d}.jpg" for k in range(1, n + 1)]
         fitted = np.concatenate([fit["height"], fit["width"]])
-        size = image_size(self.root, folder, fitted) if pictures else videos.picture_size(self._film(unit.data), fitted)
+        size = image_size(self.root, folder, fitted) if on_disk else videos.image_size(self._video(unit.data), fitted)
         scale = (size / fitted)[::-1]
         moving: dict[str, Any] = {name.removesuffix("_axis"): fit[name] for name in MOVING}
         moving["expression"] = fit["expression"][:, :10]
@@ -150,15 +150,15 @@ class TalkSHOW(Converter):
             misc={"smplx_source": "SHOW", "lower_body": legs, "cam_param_source": "estimated"},
         )
 
-    def _film(self, name: Name) -> Path:
+    def _video(self, name: Name) -> Path:
         return self.root / name[0] / "videos" / name[1]
 
     def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
         """Cut a sequence out of its video, numbered from 1 at its start; those of videos that are gone stay missing."""
         hours, minutes, seconds = map(int, unit.data[2].split("-")[1].split("_"))
         start = 30 * (3600 * hours + 60 * minutes + seconds)
-        if (film := self._film(unit.data)).is_file():
-            videos.extract(film, image_paths, folder, fps=30, first=1 - start)
+        if (source := self._video(unit.data)).is_file():
+            videos.extract(source, image_paths, folder, fps=30, first=1 - start)
 
 
 def sequences(root: Path) -> Iterator[tuple[str, Name, Path]]:

@@ -1,7 +1,7 @@
-"""UP-3D: photographs of LSP, LSPET, MPII and FashionPose with SMPL fits that people judged good.
+"""UP-3D: images of LSP, LSPET, MPII and FashionPose with SMPL fits that people judged good.
 
-The fit camera (focal 5000 px, centre of the image that was fitted) becomes one of the whole photograph by the crop
-that ``_fit_crop_info.txt`` names: fitted height and width, then rows and columns of the photograph it shows.
+The fit camera (focal 5000 px, centre of the image that was fitted) becomes one of the whole image by the crop
+that ``_fit_crop_info.txt`` names: fitted height and width, then rows and columns of the image it shows.
 Source: Lassner et al., "Unite the People", CVPR 2017, and the release's files.
 """
 
@@ -26,7 +26,7 @@ CARD = DatasetCard(
     id="up3d",
     name="UP-3D",
     homepage="https://files.is.tuebingen.mpg.de/classner/up/",
-    licence="CC BY-NC 4.0; photographs keep their owners' rights",
+    licence="CC BY-NC 4.0; images keep their owners' rights",
     commercial=False,
     paper="Lassner et al., Unite the People: Closing the Loop Between 3D and 2D Human Representations, CVPR 2017",
     annotation="SMPL, neutral, pseudo (fitted to joints and silhouettes)",
@@ -38,11 +38,11 @@ CARD = DatasetCard(
     layout="""
 up-3d/                          (inside up-3d.zip; some have up-3d/up-3d/)
   {train,val,trainval,test}.txt
-  00000_image.png               the photograph; 00000 .. 08514
+  00000_image.png               the image; 00000 .. 08514
   00000_joints.npy              14 joints, 2D
   00000_body.pkl                the SMPL fit
-  00000_fit_crop_info.txt       which part of the photograph was fitted, at what size
-  00000_dataset_info.txt        optional: where the photograph comes from
+  00000_fit_crop_info.txt       which part of the image was fitted, at what size
+  00000_dataset_info.txt        optional: where the image comes from
   00000_quality_info.txt        optional: high or medium
   00000_render_light.png        for box=render only: the fit drawn on white
 """,
@@ -55,7 +55,7 @@ up-3d/                          (inside up-3d.zip; some have up-3d/up-3d/)
         "Depths are tens of metres and cannot be compared between images: the focal length is a guess.",
         "Without body models boxes are those of the 14 annotated joints; box=render has them from the drawn fit.",
         "All qualities are kept; meta/quality says which, for those who want `high` alone.",
-        "It shares photographs with LSP, LSPET and MPII; the test images of LSP are in its test list.",
+        "It shares images with LSP, LSPET and MPII; the test images of LSP are in its test list.",
     ),
 )
 FOCAL = 5000.0
@@ -157,6 +157,6 @@ class UP3D(Converter):
             with Image.open(path) as image:
                 inked = np.asarray(image.convert("RGB")).min(axis=2) < 255
         except (OSError, ValueError, SyntaxError) as error:
-            raise DataError(f"is no picture ({error})", path=path, fix=raw_files.AGAIN) from None
+            raise DataError(f"is no image ({error})", path=path, fix=raw_files.AGAIN) from None
         y, x = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
         return [x[0], y[0], x[-1] + 1 - x[0], y[-1] + 1 - y[0]] if len(x) else [0, 0, 0, 0]

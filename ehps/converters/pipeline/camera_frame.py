@@ -40,7 +40,7 @@ class Posed:
 
     Attributes
     ----------
-    body : parameters to store. kind : of the joints.
+    body : parameters to store. model_type : of the joints.
     points3d (N, J, 4), points2d (N, J, 3) : model joints, metres and pixels, confidence last.
     two_routes (N,) : largest distance between joints moved to the camera and joints of the moved parameters, m.
     heights (N,) : of the standing bodies, m.
@@ -48,7 +48,7 @@ class Posed:
 
     rows: Instances
     body: BodyParams | None = None
-    kind: str | None = None
+    model_type: str | None = None
     points3d: Array | None = None
     points2d: Array | None = None
     two_routes: Array | None = None
@@ -56,7 +56,7 @@ class Posed:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return point_names(TOPOLOGY[self.kind].convention) if self.kind else ()
+        return point_names(TOPOLOGY[self.model_type].convention) if self.model_type else ()
 
     def kept(self, keep: Mask) -> Posed:
         """The rows of a mask."""
@@ -82,12 +82,12 @@ def pose(rows: Instances, bodies: Bodies | None, account: Account) -> Posed:
         points, known = (picked_of_meshes if bodies is None else bodies.joints_of_meshes)(rows.vertices)
         points = _homogeneous(points)
         points[..., 3] = known
-        posed = Posed(rows, kind="smplx", points3d=points)
+        posed = Posed(rows, model_type="smplx", points3d=points)
     else:
         posed = Posed(rows)
     if posed.points3d is not None:
         if rows.camera is None:
-            account.absent[f"keypoints2d_{posed.kind}"] = "the dataset has no camera"
+            account.absent[f"keypoints2d_{posed.model_type}"] = "the dataset has no camera"
         else:
             posed.points2d = _project(rows, posed.points3d)
     return posed
@@ -140,7 +140,7 @@ def _with_models(rows: Instances, body: BodyParams, bodies: Bodies, account: Acc
         two_routes = np.linalg.norm(moved[:, STILL] - points[:, STILL], axis=2).max(axis=1, initial=0)
     flagged = _homogeneous(points)
     flagged[:, _unposed(stored), 3] = 0
-    posed = Posed(rows, stored, body.kind, flagged, None, two_routes, bodies.heights(shaped))
+    posed = Posed(rows, stored, body.model_type, flagged, None, two_routes, bodies.heights(shaped))
     return _at_its_place(posed, account) if rows.solve_translation else posed
 
 
@@ -149,7 +149,7 @@ def _on_template(rows: Instances, body: BodyParams, template: Array, bodies: Bod
     n, words = len(rows), np.unique(body.gender)
     if len(words) != 1 or np.any(body.betas):
         raise DataError("a personal template goes with one gender and betas of zero")
-    own = bodies.personal(body.kind, str(words[0]), template)
+    own = bodies.personal(body.model_type, str(words[0]), template)
     pelvis = own.joints.rest_pelvis(body.betas, body.expression)
     moved, two_routes = body, None
     if rows.world_to_camera is not None:
@@ -162,19 +162,19 @@ def _on_template(rows: Instances, body: BodyParams, template: Array, bodies: Bod
     stored = moved.with_(betas=np.tile(own.betas, (n, 1)))
     stored = stored.with_(transl=moved.transl + pelvis - bodies.rest_pelvis(stored))
     rows = replace(rows, meta=rows.meta | {"template_residual_m": np.full(n, own.residual)})
-    return Posed(rows, stored, body.kind, _homogeneous(points), None, two_routes, np.full(n, own.height))
+    return Posed(rows, stored, body.model_type, _homogeneous(points), None, two_routes, np.full(n, own.height))
 
 
 def faceless(body: BodyParams) -> bool:
     """Whether SMPL-X parameters leave out the face."""
-    return body.kind == "smplx" and body.expression is None and body.jaw_pose is None
+    return body.model_type == "smplx" and body.expression is None and body.jaw_pose is None
 
 
 def _unposed(body: BodyParams) -> list[int]:
     """Joints of parts that the parameters leave out altogether: fingers, and the face's landmarks and jaw."""
-    if body.kind == "smpl":
+    if body.model_type == "smpl":
         return []
-    points = point_names(TOPOLOGY[body.kind].convention)
+    points = point_names(TOPOLOGY[body.model_type].convention)
     out = [
         j for side in SIDES if getattr(body, f"{side}_hand_pose") is None for j in part_indices(points, f"{side}_hand")
     ]
@@ -185,28 +185,28 @@ def _unposed(body: BodyParams) -> list[int]:
 
 def _without_models(rows: Instances, body: BodyParams, account: Account) -> Posed:
     """The parameters, if they are in the camera frame already."""
-    kind = body.kind
-    for name in (f"keypoints2d_{kind}", f"keypoints3d_{kind}"):
+    model_type = body.model_type
+    for name in (f"keypoints2d_{model_type}", f"keypoints3d_{model_type}"):
         account.absent[name] = NO_MODELS
     if rows.solve_translation:
-        account.absent[f"{kind}/transl"] = f"{NO_MODELS}, and translations are solved from joints"
+        account.absent[f"{model_type}/transl"] = f"{NO_MODELS}, and translations are solved from joints"
         if rows.world_to_camera is not None:
             move, zero = rows.world_to_camera, np.zeros((len(rows), 3))
             body = rigid_motion.to_camera(body, move.rotation, move.translation, zero)
     elif rows.world_to_camera is not None:
-        account.absent[f"{kind}/*"] = f"{NO_MODELS}, and the move to the camera frame needs the rest pelvis"
+        account.absent[f"{model_type}/*"] = f"{NO_MODELS}, and the move to the camera frame needs the rest pelvis"
         return Posed(rows)
     for name in ("left_hand_pose", "right_hand_pose"):
         hand = getattr(body, name)
         if hand is not None and hand.ndim == 2:
-            account.absent[f"{kind}/{name}"] = f"{NO_MODELS}, and the dataset stores PCA coefficients"
+            account.absent[f"{model_type}/{name}"] = f"{NO_MODELS}, and the dataset stores PCA coefficients"
             body = body.with_(**{name: None})
     return Posed(rows, body)
 
 
 def _known_shape(body: BodyParams, bodies: Bodies) -> BodyParams:
     """Children's parameters without the child's share where there is no child template to evaluate it with."""
-    if body.betas_extra is not None and np.any(body.betas_extra) and not bodies.has_kid(body.kind):
+    if body.betas_extra is not None and np.any(body.betas_extra) and not bodies.has_kid(body.model_type):
         return body.with_(betas_extra=np.zeros_like(body.betas_extra))
     return body
 
@@ -233,10 +233,10 @@ def _in_camera(rows: Instances, body: BodyParams, bodies: Bodies, account: Accou
         own = rows.keypoints3d.points[:, list(rows.keypoints3d.convention).index("pelvis")]
         known = child & (own[:, 3] > 0)
         transl[known] = own[known, :3] - plain[known]
-    if not bodies.has_kid(body.kind):
+    if not bodies.has_kid(body.model_type):
         account.note(
-            f"{body.kind}_kid_template.npy is not among the body models: children's joints are those of small adults"
-            + ("" if known[child].all() else " and their position is approximate")
+            f"{body.model_type}_kid_template.npy is not among the body models: children's joints are those of "
+            "small adults" + ("" if known[child].all() else " and their position is approximate")
         )
         moved = moved.with_(transl=transl)
     return moved.with_(transl=transl, betas_extra=body.betas_extra), moved

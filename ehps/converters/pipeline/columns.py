@@ -18,12 +18,12 @@ Array = npt.NDArray[Any]
 
 
 def body_columns(body: BodyParams) -> dict[str, Array]:
-    """``<kind>/<name>`` of parameters in the camera frame."""
+    """``<model type>/<name>`` of parameters in the camera frame."""
     columns: dict[str, Array] = {}
     for name, value in body.arrays().items():
         if name == "betas_extra":
             value = value.reshape(len(body), 1)
-        columns[f"{body.kind}/{name}"] = np.ascontiguousarray(value, np.float32)
+        columns[f"{body.model_type}/{name}"] = np.ascontiguousarray(value, np.float32)
     return columns
 
 
@@ -54,10 +54,10 @@ def misc(rows: Instances, body: BodyParams | None, box_source: str) -> dict[str,
     }
     if box_source:
         facts["bbox_source"] = box_source
-    if body is not None and body.kind != "smpl":
+    if body is not None and body.model_type != "smpl":
         facts["flat_hand_mean"] = bool(body.flat_hand_mean)
     if body is not None:
-        facts[f"{body.kind}_source"] = "original"
+        facts[f"{body.model_type}_source"] = "original"
     if rows.camera is not None:
         facts["cam_param_type"] = "predicted_camera" if rows.camera.virtual else "perspective"
     return facts | rows.misc
@@ -76,11 +76,11 @@ def passport(
     )
     if body is None:
         return stated
-    version = "unknown" if bodies is None else bodies.version(body.kind, body.gender)
+    version = "unknown" if bodies is None else bodies.version(body.model_type, body.gender)
     return stated.with_(
-        body_model=body.kind,
+        body_model=body.model_type,
         body_model_version=version,
         num_betas=int(body.betas.shape[1]),
         gender="neutral" if (body.gender == "neutral").all() else "per-instance",
-        flat_hand_mean=None if body.kind == "smpl" else bool(body.flat_hand_mean),
+        flat_hand_mean=None if body.model_type == "smpl" else bool(body.flat_hand_mean),
     )

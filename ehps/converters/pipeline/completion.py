@@ -168,8 +168,8 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
     columns |= _part_boxes(posed, account)
     for name, points in (("keypoints2d", posed.points2d), ("keypoints3d", posed.points3d)):
         if points is not None:
-            columns[f"{name}_{posed.kind}"] = points
-            keypoint_names[f"{name}_{posed.kind}"] = names
+            columns[f"{name}_{posed.model_type}"] = points
+            keypoint_names[f"{name}_{posed.model_type}"] = names
     for name, own in (("keypoints2d_original", rows.keypoints2d), ("keypoints3d_original", rows.keypoints3d)):
         if own is not None:
             columns[name] = own.points.astype(np.float32)
@@ -196,7 +196,7 @@ def _body_box(posed: Posed, account: Account) -> tuple[Array | None, str]:
         box = boxes.clip(box, size)
         return np.where(box[:, 4:] > 0, box, 0).astype(np.float32), "provided_by_dataset"
     if posed.points2d is not None:
-        return boxes.from_keypoints(posed.points2d, size, boxes.BODY_SCALE), f"keypoints2d_{posed.kind}"
+        return boxes.from_keypoints(posed.points2d, size, boxes.BODY_SCALE), f"keypoints2d_{posed.model_type}"
     if rows.keypoints2d is not None:
         return boxes.from_keypoints(rows.keypoints2d.points, size, boxes.BODY_SCALE), "keypoints2d_original"
     account.absent["bbox_xywh"] = "the dataset has no boxes and no 2D points, and joints could not be projected"

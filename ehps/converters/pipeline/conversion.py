@@ -128,13 +128,13 @@ def _converter(cls: type[Converter], raw: Path, split: str | None, options: Mapp
     return cls(raw, split, dict(options))
 
 
-def _body_folder(given: Path | str | None, kind: str | None) -> Path | None:
+def _body_folder(given: Path | str | None, model_type: str | None) -> Path | None:
     from ehps.body.model_folder import body_models_folder
     from ehps.converters.bodies import Bodies
 
     folder = body_models_folder(given)
-    if folder is not None and kind is not None:
-        Bodies(folder).check(kind)
+    if folder is not None and model_type is not None:
+        Bodies(folder).check(model_type)
     return folder
 
 

@@ -1,7 +1,7 @@
-"""Fits of EFT and CLIFF: SMPL pseudo ground truth for photographs annotated in 2D, as several datasets share them.
+"""Fits of EFT and CLIFF: SMPL pseudo ground truth for images annotated in 2D, as several datasets share them.
 
 EFT gives rotation matrices and a weak-perspective camera [s, tx, ty] of a square crop: with b = 200 bbox_scale,
-u = cx + b/2 (s X + tx). The same picture is seen by a long lens on the crop: principal point (cx, cy), focal length
+u = cx + b/2 (s X + tx). The same image is seen by a long lens on the crop: principal point (cx, cy), focal length
 F = 5000 b / 224, transl = (tx / s, ty / s, 2 F / (s b)); the two differ by about a percent of the distance to the
 centre. The translation is derived, not measured, and so marked (a virtual camera).
 Source: Joo et al., "Exemplar Fine-Tuning", 3DV 2021, and its data format page; Li et al., "CLIFF", ECCV 2022.
@@ -38,7 +38,7 @@ COCO = {
     ("eft", "val"): "eft_fit/COCO2014-Val-ver10.json",
     ("cliff", "train"): "cliffGT_v1/coco2014part_cliffGT.npz",
 }
-"""Fits of people in the photographs of COCO 2014: choice and split -> file."""
+"""Fits of people in the images of COCO 2014: choice and split -> file."""
 
 
 def annotation_id(person: Record) -> int:
@@ -114,7 +114,7 @@ def read_cliff(path: Path, root: Path, image_path: Callable[[str], str]) -> Inst
 
 
 def read_coco(path: Path, root: Path) -> Instances:
-    """All persons of one of the files :data:`COCO`, with photographs in ``{train,val}2014/`` below the root or
+    """All persons of one of the files :data:`COCO`, with images in ``{train,val}2014/`` below the root or
     below ``images/``."""
 
     def image_path(name: str) -> str:

@@ -1,6 +1,6 @@
 """Frames out of videos, on request (``--frames DIR``): only those that rows name, bit-exact indices, resumable.
 
-Of a long film only what is wanted is decoded, from the key frame before it on. A frame's time says its index, which
+Of a long video only what is wanted is decoded, from the key frame before it on. A frame's time says its index, which
 is thus the same as after decoding from the start.
 """
 
@@ -36,8 +36,8 @@ def by_folder(image_paths: Sequence[str]) -> dict[str, list[str]]:
     return groups
 
 
-def picture_size(video: Path, default: npt.ArrayLike) -> npt.NDArray[Any]:
-    """(2,) height and width of a video's pictures; ``default`` where it is not there or cannot be opened."""
+def image_size(video: Path, default: npt.ArrayLike) -> npt.NDArray[Any]:
+    """(2,) height and width of a video's images; ``default`` where it is not there or cannot be opened."""
     try:
         with _opened(video) as (_, stream):
             return np.array([stream.height, stream.width])
@@ -49,7 +49,7 @@ def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float
     """Write the frames of ``video`` that ``image_paths`` name below ``folder``; returns how many were written.
     Frames past the end of the video are not there afterwards: the pipeline counts their rows as missing images.
 
-    The number in a file name counts frames at ``fps`` from ``first``. Pictures that are there already are
+    The number in a file name counts frames at ``fps`` from ``first``. Images that are there already are
     kept, so an interrupted extraction goes on where it stopped. A video of another rate is brought to ``fps``
     as ffmpeg's filter of that name does: each of its frames goes to the output frame nearest in time.
 
@@ -69,7 +69,7 @@ def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float
             target = wanted[index]
             ok, data = cv2.imencode(target.suffix, frame.to_ndarray(format="bgr24"))
             if not ok:
-                raise DataError(f"cannot encode a picture as {target.suffix}", path=target)
+                raise DataError(f"cannot encode an image as {target.suffix}", path=target)
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(f".{target.name}")
             partial.write_bytes(data.tobytes())
@@ -95,7 +95,7 @@ def _frames_at(video: Path, fps: float, first: int) -> Iterator[tuple[int, Any]]
 
 @contextmanager
 def _opened(video: Path) -> Iterator[tuple[Any, Any]]:
-    """PyAV's container and its stream of pictures.
+    """PyAV's container and its stream of images.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def _opened(video: Path) -> Iterator[tuple[Any, Any]]:
     try:
         with av.open(str(video)) as container:
             if not container.streams.video:
-                raise DataError("has no pictures", path=video, fix="download it again")
+                raise DataError("has no images", path=video, fix="download it again")
             yield container, container.streams.video[0]
     except av.FFmpegError as error:
         raise DataError(f"damaged video ({error})", path=video, fix="download it again") from None

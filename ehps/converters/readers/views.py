@@ -20,11 +20,11 @@ class View:
 
     Attributes
     ----------
-    name : as in the paths of its pictures.
-    size : height and width of its pictures, pixels.
-    focal, principal_point : (2,) pixels of these pictures.
+    name : as in the paths of its images.
+    size : height and width of its images, pixels.
+    focal, principal_point : (2,) pixels of these images.
     rotation, translation : (3, 3) and (3,) metres; they take the world to this camera.
-    distortion : (K,) coefficients of its lens, None where pictures are those of a pinhole.
+    distortion : (K,) coefficients of its lens, None where images are those of a pinhole.
     """
 
     name: str

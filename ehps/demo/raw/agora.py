@@ -1,4 +1,4 @@
-"""A small AGORA tree: pickled tables of pictures, one fit a person in the scan's own frame, pictures at 1280 x 720."""
+"""A small AGORA tree: pickled tables of images, one fit a person in the scan's own frame, images at 1280 x 720."""
 
 from __future__ import annotations
 
@@ -26,39 +26,39 @@ def write(
     rng: np.random.Generator,
     *,
     look: Look,
-    pictures: int,
+    images: int,
     split: str = "train",
     table: int = 0,
     camera: str = "hdri",
     who: Sequence[str] | None = None,
     painted: bool = True,
 ) -> Truth:
-    """Write one table of ``pictures`` pictures, all with the kind of camera named by ``camera``.
+    """Write one table of ``images`` images, all with the kind of camera named by ``camera``.
 
-    ``camera`` is a marker of the picture names (``hdri``, ``cam02``, ``ag2``) or empty: the camera's place and yaw
-    then come from the table. ``who`` are the people of each picture: male, female, boy, girl; by default adults as
+    ``camera`` is a marker of the image names (``hdri``, ``cam02``, ``ag2``) or empty: the camera's place and yaw
+    then come from the table. ``who`` are the people of each image: male, female, boy, girl; by default adults as
     many as ``look`` says. Children need the child template among ``models``.
     """
     import pandas as pd
 
     marker = f"_{camera}" if camera else ""
-    names = [f"ag_{split}set_3dpeople_{split}{table}{marker}_5_{i:05d}.png" for i in range(pictures)]
+    names = [f"ag_{split}set_3dpeople_{split}{table}{marker}_5_{i:05d}.png" for i in range(images)]
     rows: list[dict[str, Any]] = [
         {"imgPath": name, "camX": rng.uniform(-300, 300), "camY": rng.uniform(-300, 300), "camZ": 170.0,
          "camYaw": rng.uniform(-180, 180)} for name in names
     ]  # fmt: skip
     view = View(*SIZE, agora_tables.camera(rows[0])[3] / 36 * SIZE[1])
-    crowd = look.crowd(rng, pictures) if who is None else [len(who)] * pictures
-    picture, pelvis = stage.places(rng, crowd, view, share=look.share)
-    n = len(picture)
-    kinds = rng.choice(["male", "female"], n).tolist() if who is None else [*who] * pictures
+    crowd = look.crowd(rng, images) if who is None else [len(who)] * images
+    image, pelvis = stage.places(rng, crowd, view, share=look.share)
+    n = len(image)
+    kinds = rng.choice(["male", "female"], n).tolist() if who is None else [*who] * images
     params = cast_members(rng, kinds, look.style)
     yaw = rng.uniform(-180, 180, n)
-    people = [place_person(rows[i], yaw[k], pelvis[k]) for k, i in enumerate(picture)]
-    moves = [agora_motion(rows[i], person) for i, person in zip(picture, people, strict=True)]
+    people = [place_person(rows[i], yaw[k], pelvis[k]) for k, i in enumerate(image)]
+    moves = [agora_motion(rows[i], person) for i, person in zip(image, people, strict=True)]
     facing = stage.orientations(rng, n, yaw=look.yaw, spread=look.spread, tilt=look.tilt)
     move = Rigid(np.stack([r for r, _ in moves]), np.stack([t for _, t in moves]))
-    cast = stage.cast(models, params, move, picture, pelvis, facing)
+    cast = stage.cast(models, params, move, image, pelvis, facing)
     for k, person in enumerate(people):
         kid = kinds[k] in CHILDREN
         path = f"smplx_gt/{split}set_3dpeople_{'kids_body' if kid else 'adults_bfh'}/{split}{table}_{k:04d}.obj"

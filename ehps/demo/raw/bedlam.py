@@ -28,25 +28,25 @@ def write(
     rng: np.random.Generator,
     *,
     look: Look,
-    pictures: int,
+    images: int,
     split: str = "train",
     scene: str = "20221010_3_1000_batch01hand_6fps",
     upright: bool = False,
     genders: Sequence[str] = ("m", "f"),
     painted: bool = True,
 ) -> Truth:
-    """Write one scene of ``pictures`` pictures in two sequences.
+    """Write one scene of ``images`` images in two sequences.
 
-    With ``upright`` the labels are for the picture turned clockwise while the stored one stays 1280 x 720, as in
+    With ``upright`` the labels are for the image turned clockwise while the stored one stays 1280 x 720, as in
     the close-up scenes. Every person's world is its own: rotation shared, translation not. The truth has the order
     of the labels.
     """
     view = PORTRAIT if upright else LANDSCAPE
-    labels, images = (root / folder for folder in FOLDERS[split])
-    places = [divmod(i, -(-pictures // 2)) for i in range(pictures)]  # sequence, and number in it
+    labels, image_folder = (root / folder for folder in FOLDERS[split])
+    places = [divmod(i, -(-images // 2)) for i in range(images)]  # sequence, and number in it
     names = [f"seq_{sequence:06d}/seq_{sequence:06d}_{5 * k:04d}.png" for sequence, k in places]
-    picture, pelvis = stage.places(rng, look.crowd(rng, pictures), view, share=look.share)
-    n = len(picture)
+    image, pelvis = stage.places(rng, look.crowd(rng, images), view, share=look.share)
+    n = len(image)
     params = random_people(n, rng, style=look.style, num_betas=11, gender="neutral", flat_hand_mean=True)
     params = params.with_(expression=np.zeros((n, 10)))  # BEDLAM has no facial expressions
     move = Rigid(
@@ -54,13 +54,13 @@ def write(
         np.column_stack([rng.uniform(-2, 2, n), rng.uniform(-1, 1, n), rng.uniform(3, 6, n)]),
     )
     facing = stage.orientations(rng, n, yaw=look.yaw, spread=look.spread, tilt=look.tilt)
-    cast = stage.cast(models, params, move, picture, pelvis, facing)
-    write_labels(labels / f"{scene}.npz", cast, view, [names[i] for i in picture], rng.choice(genders, n))
-    paths = [f"{images.name}/{scene}/png/{name}" for name in names]
+    cast = stage.cast(models, params, move, image, pelvis, facing)
+    write_labels(labels / f"{scene}.npz", cast, view, [names[i] for i in image], rng.choice(genders, n))
+    paths = [f"{image_folder.name}/{scene}/png/{name}" for name in names]
     if painted:
         stage.paint(root, paths, cast, view, models, rng, scene=look.scene, quarter_turns=1 if upright else 0)
     truth = cast.truth(paths, view)
-    if upright:  # turned picture (u, v) -> stored picture (v, 720 - u); the camera frame turns with it
+    if upright:  # turned image (u, v) -> stored image (v, 720 - u); the camera frame turns with it
         truth.points = np.stack([truth.points[..., 1], 720 - truth.points[..., 0]], axis=-1)
         truth.joints = np.stack([truth.joints[..., 1], -truth.joints[..., 0], truth.joints[..., 2]], axis=-1)
     return truth

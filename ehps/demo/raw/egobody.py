@@ -25,7 +25,7 @@ def write(
     rng: np.random.Generator,
     *,
     look: Look,
-    pictures: int,
+    images: int,
     split: str = "train",
     recording: str = "recording_20210907_S02_S01_01",
     interactee: int = 0,
@@ -34,35 +34,35 @@ def write(
     first: int = 100,
     painted: bool = True,
 ) -> Truth:
-    """Write one recording of ``pictures`` frames and add it to the two csv files.
+    """Write one recording of ``images`` frames and add it to the two csv files.
 
     The focal length changes from frame to frame; hand poses are the first 12 PCA coefficients.
     """
     view = view or View(540, 960, 760.0)
-    picture, pelvis = stage.places(rng, [1] * pictures, view, share=look.share)
-    params = random_people(pictures, rng, style=look.style, gender=gender)
+    image, pelvis = stage.places(rng, [1] * images, view, share=look.share)
+    params = random_people(images, rng, style=look.style, gender=gender)
     components = stage.hand_components(models, gender)
-    coefficients = {side: rng.normal(0, 0.4, (pictures, HANDS)) for side in ("left", "right")}
+    coefficients = {side: rng.normal(0, 0.4, (images, HANDS)) for side in ("left", "right")}
     params = params.with_(
-        betas=np.repeat(params.betas[:1], pictures, axis=0),
+        betas=np.repeat(params.betas[:1], images, axis=0),
         left_hand_pose=(coefficients["left"] @ components["left"][:HANDS]).reshape(-1, 15, 3),
         right_hand_pose=(coefficients["right"] @ components["right"][:HANDS]).reshape(-1, 15, 3),
     )
-    pv2world = np.tile(np.eye(4), (pictures, 1, 1))
-    turns = np.column_stack([np.linspace(-25, 25, pictures), np.full(pictures, -look.tilt), rng.normal(0, 2, pictures)])
+    pv2world = np.tile(np.eye(4), (images, 1, 1))
+    turns = np.column_stack([np.linspace(-25, 25, images), np.full(images, -look.tilt), rng.normal(0, 2, images)])
     pv2world[:, :3, :3] = Rotation.from_euler("yxz", turns, degrees=True).as_matrix()
-    pv2world[:, :3, 3] = rng.normal(0, 0.3, (pictures, 3))
+    pv2world[:, :3, 3] = rng.normal(0, 0.3, (images, 3))
     holo2kinect = np.eye(4)
     holo2kinect[:3, :3] = Rotation.from_euler("xyz", [170, 25, -4], degrees=True).as_matrix()
     holo2kinect[:3, 3] = [0.4, -0.2, 2.1]
     flip = np.eye(4)
     flip[:3, :3] = FRONT
     moves = flip @ np.linalg.inv(pv2world) @ np.linalg.inv(holo2kinect)
-    facing = stage.orientations(rng, pictures, yaw=look.yaw, spread=look.spread, tilt=look.tilt)
-    cast = stage.cast(models, params, Rigid(moves[:, :3, :3], moves[:, :3, 3]), picture, pelvis, facing)
+    facing = stage.orientations(rng, images, yaw=look.yaw, spread=look.spread, tilt=look.tilt)
+    cast = stage.cast(models, params, Rigid(moves[:, :3, :3], moves[:, :3, 3]), image, pelvis, facing)
 
-    focal = view.focal * (1 + 0.03 * np.sin(np.arange(pictures)))[:, None] * [1, 1.002]
-    frames = first + 2 * np.arange(pictures)
+    focal = view.focal * (1 + 0.03 * np.sin(np.arange(images)))[:, None] * [1, 1.002]
+    frames = first + 2 * np.arange(images)
     stamps = [f"1327548{frame:011d}" for frame in frames]
     names = [f"{stamp}_frame_{frame:05d}.jpg" for stamp, frame in zip(stamps, frames, strict=True)]
     folder = f"egocentric_color/{recording}/{DATE}"
@@ -80,16 +80,16 @@ def write(
     lines += [",".join([stamp, *(f"{v:.6f}" for v in f), *(f"{v:.10f}" for v in pose.ravel())])
               for stamp, f, pose in zip(stamps, focal, pv2world, strict=True)]  # fmt: skip
     (root / folder / f"{DATE}_pv.txt").write_text("\n".join(lines) + "\n")
-    shuffled = rng.permutation(pictures)
+    shuffled = rng.permutation(images)
     np.savez(
         root / folder / "keypoints.npz",
         imgname=np.array(paths)[shuffled],
         center=points.mean(1)[shuffled],
         scale=np.ptp(points[..., 1], axis=1)[shuffled] / 200,
         keypoints=body25[shuffled],
-        gender=np.array([gender] * pictures),
+        gender=np.array([gender] * images),
     )
-    np.savez(root / folder / "valid_frame.npz", imgname=np.array(paths), valid=np.ones(pictures, bool))
+    np.savez(root / folder / "valid_frame.npz", imgname=np.array(paths), valid=np.ones(images, bool))
     write_matrix(root / "calibrations" / recording / "cal_trans" / "holo_to_kinect12.json", holo2kinect)
     for k, frame in enumerate(frames):
         results = f"smplx_interactee_{split}/{recording}/body_idx_{interactee}/results/frame_{frame:05d}/000.pkl"

@@ -1,4 +1,4 @@
-"""A small EHF tree: pictures in two encodings, registered meshes in the scanner's frame, OpenPose json."""
+"""A small EHF tree: images in two encodings, registered meshes in the scanner's frame, OpenPose json."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def write(
     rng: np.random.Generator,
     *,
     look: Look,
-    pictures: int,
+    images: int,
     fitted: bool = False,
     painted: bool = True,
 ) -> Truth:
-    """Write ``pictures`` frames of one person; with ``fitted`` also the parameters that others fit to the meshes."""
-    picture, pelvis = stage.places(rng, [1] * pictures, VIEW, share=look.share)
-    params = random_people(pictures, rng, style=look.style, gender="neutral")
-    still = np.zeros((pictures, 3))  # fits to the meshes have no eyes
-    params = params.with_(betas=np.repeat(params.betas[:1], pictures, axis=0), leye_pose=still, reye_pose=still)
-    facing = stage.orientations(rng, pictures, yaw=look.yaw, spread=look.spread, tilt=look.tilt)
-    cast = stage.cast(models, params, SCANNER_TO_CAMERA, picture, pelvis, facing)
-    names = [f"{i + 1:02d}" for i in range(pictures)]
-    if pictures > 2:
+    """Write ``images`` frames of one person; with ``fitted`` also the parameters that others fit to the meshes."""
+    image, pelvis = stage.places(rng, [1] * images, VIEW, share=look.share)
+    params = random_people(images, rng, style=look.style, gender="neutral")
+    still = np.zeros((images, 3))  # fits to the meshes have no eyes
+    params = params.with_(betas=np.repeat(params.betas[:1], images, axis=0), leye_pose=still, reye_pose=still)
+    facing = stage.orientations(rng, images, yaw=look.yaw, spread=look.spread, tilt=look.tilt)
+    cast = stage.cast(models, params, SCANNER_TO_CAMERA, image, pelvis, facing)
+    names = [f"{i + 1:02d}" for i in range(images)]
+    if images > 2:
         names[-1] = "100"
     root.mkdir(parents=True, exist_ok=True)
     scanner = (cast.vertices - SCANNER_TO_CAMERA.translation) @ SCANNER_TO_CAMERA.rotation

@@ -1,4 +1,4 @@
-"""A small MSCOCO tree: COCO-WholeBody annotations, NeuralAnnot-style fits (train only), photographs' stand-ins."""
+"""A small MSCOCO tree: COCO-WholeBody annotations, NeuralAnnot-style fits (train only), images' stand-ins."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ def write(
     rng: np.random.Generator,
     *,
     look: Look,
-    pictures: int,
+    images: int,
     split: str = "train",
     view: View | None = None,
     painted: bool = True,
 ) -> Truth:
     """Write one split; annotation ids are not in the order of image ids, as in the real files."""
     view = view or View(480, 640, 600.0)
-    cast, views = wholebody.people(models, rng, look, pictures, view)
+    cast, views = wholebody.people(models, rng, look, images, view)
     points = np.stack([stage.project(cast.joints[k], own) for k, own in enumerate(views)])
-    image_ids = np.sort(rng.choice(500_000, pictures, replace=False)).tolist()
+    image_ids = np.sort(rng.choice(500_000, images, replace=False)).tolist()
     ids = rng.choice(2_000_000, len(cast), replace=False).tolist()
     names = [f"{i:012d}.jpg" for i in image_ids]
-    images = [
+    listed = [
         {"id": i, "file_name": name, "height": view.height, "width": view.width}
         for i, name in zip(image_ids, names, strict=True)
     ]
     records = [
-        wholebody.annotation(points[k], view, id=ids[k], image_id=image_ids[i]) for k, i in enumerate(cast.picture)
+        wholebody.annotation(points[k], view, id=ids[k], image_id=image_ids[i]) for k, i in enumerate(cast.image)
     ]
     folder = root / "annotations"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"coco_wholebody_{split}_v1.0.json").write_text(
-        json.dumps({"images": images, "annotations": records, "categories": [{"id": 1, "name": "person"}]})
+        json.dumps({"images": listed, "annotations": records, "categories": [{"id": 1, "name": "person"}]})
     )
     if split == "train":
         fits = {str(ids[k]): wholebody.fit(cast, k, own) for k, own in enumerate(views)}
@@ -47,4 +47,4 @@ def write(
     paths = [f"images/{split}2017/{name}" for name in names]
     if painted:
         wholebody.paint(root, paths, cast, views, models, rng, look.scene)
-    return Truth([paths[i] for i in cast.picture], cast.joints, points, cast.params.gender)
+    return Truth([paths[i] for i in cast.image], cast.joints, points, cast.params.gender)

@@ -22,42 +22,42 @@ def write(
     rng: np.random.Generator,
     *,
     look: Look,
-    pictures: int,
+    images: int,
     split: str = "train",
     sequence: str = "courtyard_walk_00",
     genders: Sequence[str] = ("m", "f"),
     view: View | None = None,
     painted: bool = True,
 ) -> Truth:
-    """Write one sequence of ``pictures`` frames with one tracked person per entry of ``genders``, all valid.
+    """Write one sequence of ``images`` frames with one tracked person per entry of ``genders``, all valid.
 
     The camera moves and is upside down against the world, whose y axis points up.
     """
     view = view or View(960, 540, 980.0)
     count = len(genders)
-    picture, pelvis = stage.places(rng, [count] * pictures, view, share=look.share)
-    person = np.tile(np.arange(count), pictures)
+    image, pelvis = stage.places(rng, [count] * images, view, share=look.share)
+    person = np.tile(np.arange(count), images)
     words = np.array([{"m": "male", "f": "female"}[g] for g in genders], object)
-    params = random_people(len(picture), rng, style=look.style, kind="smpl", gender=words[person])
+    params = random_people(len(image), rng, style=look.style, model_type="smpl", gender=words[person])
     params = params.with_(betas=params.betas[:count][person])
-    turns = Rotation.from_euler("yx", np.column_stack([np.linspace(0, 40, pictures), np.full(pictures, look.tilt)]),
+    turns = Rotation.from_euler("yx", np.column_stack([np.linspace(0, 40, images), np.full(images, look.tilt)]),
                                 degrees=True)  # fmt: skip
     rotation = FRONT @ turns.as_matrix()
-    translation = np.column_stack([np.linspace(-1, 1, pictures), np.full(pictures, 1.2), np.linspace(2, 3, pictures)])
-    facing = stage.orientations(rng, len(picture), yaw=look.yaw, spread=look.spread, tilt=look.tilt)
-    move = Rigid(rotation[picture], translation[picture])
-    cast = stage.cast(models, params, move, picture, pelvis, facing)
+    translation = np.column_stack([np.linspace(-1, 1, images), np.full(images, 1.2), np.linspace(2, 3, images)])
+    facing = stage.orientations(rng, len(image), yaw=look.yaw, spread=look.spread, tilt=look.tilt)
+    move = Rigid(rotation[image], translation[image])
+    cast = stage.cast(models, params, move, image, pelvis, facing)
 
     def tracks(values: np.ndarray) -> list[np.ndarray]:
         """Values of all rows -> one array a person over the frames."""
-        return [values[person == p].reshape(pictures, -1) for p in range(count)]
+        return [values[person == p].reshape(images, -1) for p in range(count)]
 
     inverse = move.rotation.transpose(0, 2, 1)
     world = np.einsum("nij,nkj->nki", inverse, cast.joints[:, :24] - move.translation[:, None])
-    smpl = np.concatenate([cast.points(view), np.ones((len(picture), cast.joints.shape[1], 1))], -1)
+    smpl = np.concatenate([cast.points(view), np.ones((len(image), cast.joints.shape[1], 1))], -1)
     detected, found = keypoints.convert(smpl, "smpl_45", "pw3d", approximate=True)
     detected[..., 2] *= found * 0.8
-    extrinsics = np.tile(np.eye(4), (pictures, 1, 1))
+    extrinsics = np.tile(np.eye(4), (images, 1, 1))
     extrinsics[:, :3, :3], extrinsics[:, :3, 3] = rotation, translation
     poses = np.concatenate([cast.params.global_orient[:, None], cast.params.body_pose], axis=1)
     data: dict[str, object] = {
@@ -70,13 +70,13 @@ def write(
         "genders": list(genders),
         "poses2d": [detected[person == p].transpose(0, 2, 1) for p in range(count)],
         "jointPositions": tracks(world),
-        "img_frame_ids": 2 * np.arange(pictures),
+        "img_frame_ids": 2 * np.arange(images),
         "cam_poses": extrinsics,
-        "campose_valid": [np.ones(pictures, np.int64) for _ in range(count)],
+        "campose_valid": [np.ones(images, np.int64) for _ in range(count)],
         "cam_intrinsics": view.matrix,
     }
     save(root / "sequenceFiles" / split / f"{sequence}.pkl", data)
-    paths = [f"imageFiles/{sequence}/image_{i:05d}.jpg" for i in range(pictures)]
+    paths = [f"imageFiles/{sequence}/image_{i:05d}.jpg" for i in range(images)]
     if painted:
         stage.paint(root, paths, cast, view, models, rng, scene=look.scene)
     return cast.truth(paths, view)

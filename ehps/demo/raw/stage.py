@@ -1,7 +1,7 @@
 """People before cameras: the common part of writing a small raw dataset in its own layout.
 
 A writer decides frames, cameras and files as its dataset has them; this module poses the people, solves the raw
-parameters so that they stand where the camera sees them, and paints the pictures. Joints and vertices come from
+parameters so that they stand where the camera sees them, and paints the images. Joints and vertices come from
 the ``smplx`` package and plain matrix products, never from :mod:`ehps.body`'s own evaluation, so that what a
 converter makes of the files can be checked against them.
 """
@@ -30,15 +30,15 @@ FRONT = np.diag([1.0, -1.0, -1.0])  # a body with y up, facing +z, as an upright
 
 @dataclass(frozen=True)
 class Look:
-    """What makes one dataset's pictures unlike another's.
+    """What makes one dataset's images unlike another's.
 
     Attributes
     ----------
     style, scene : names of a pose style (:mod:`ehps.demo.people`) and of a background (:mod:`ehps.demo.backgrounds`).
     yaw, spread : mean and standard deviation in degrees of how far people turn away from the camera.
     tilt : degrees that the camera looks down.
-    share : range of the picture's height that a standing person fills.
-    people : smallest and largest number of people in a picture.
+    share : range of the image's height that a standing person fills.
+    people : smallest and largest number of people in an image.
     """
 
     style: str = "standing"
@@ -49,9 +49,9 @@ class Look:
     share: tuple[float, float] = (0.55, 0.85)
     people: tuple[int, int] = (1, 2)
 
-    def crowd(self, rng: np.random.Generator, pictures: int) -> Array:
-        """(pictures,) number of people in each picture."""
-        return rng.integers(self.people[0], self.people[1] + 1, pictures)
+    def crowd(self, rng: np.random.Generator, images: int) -> Array:
+        """(images,) number of people in each image."""
+        return rng.integers(self.people[0], self.people[1] + 1, images)
 
 
 @dataclass
@@ -61,8 +61,8 @@ class Truth:
     Attributes
     ----------
     image_path : as the converter writes it.
-    joints : (N, J, 3) camera frame of the stored picture, m.
-    points : (N, J, 2) their pixels in the stored picture.
+    joints : (N, J, 3) camera frame of the stored image, m.
+    points : (N, J, 2) their pixels in the stored image.
     gender : (N,) of the body model.
     """
 
@@ -91,7 +91,7 @@ class Truth:
 
 @dataclass
 class View:
-    """A pinhole picture: size in pixels (height, width), focal length, principal point (the middle by default)."""
+    """A pinhole image: size in pixels (height, width), focal length, principal point (the middle by default)."""
 
     height: int
     width: int
@@ -111,43 +111,43 @@ class View:
 
 @dataclass
 class Cast:
-    """N people in the dataset's own frame, each seen in one picture.
+    """N people in the dataset's own frame, each seen in one image.
 
     Attributes
     ----------
     params : body parameters in the raw frame.
-    move : raw frame -> OpenCV camera frame of the person's picture.
-    picture : (N,) which picture each person is in, ascending.
+    move : raw frame -> OpenCV camera frame of the person's image.
+    image : (N,) which image each person is in, ascending.
     joints : (N, J, 3) joints in the camera frame, m: raw joints of the smplx package moved by ``move``.
     vertices : (N, V, 3) likewise.
     """
 
     params: BodyParams
     move: Rigid
-    picture: Array
+    image: Array
     joints: Array
     vertices: Array
 
     def __len__(self) -> int:
         return len(self.params)
 
-    def rows(self, picture: int) -> Array:
-        return np.flatnonzero(self.picture == picture)
+    def rows(self, image: int) -> Array:
+        return np.flatnonzero(self.image == image)
 
-    def only(self, picture: int) -> Cast:
-        """The people of one picture, which becomes number 0."""
-        rows = self.rows(picture)
+    def only(self, image: int) -> Cast:
+        """The people of one image, which becomes number 0."""
+        rows = self.rows(image)
         move = Rigid(self.move.rotation[rows], self.move.translation[rows])
         zero = np.zeros(len(rows), int)
         return Cast(self.params[rows], move, zero, self.joints[rows], self.vertices[rows])
 
     def points(self, view: View) -> Array:
-        """(N, J, 2) joints in the picture."""
+        """(N, J, 2) joints in the image."""
         return project(self.joints, view)
 
     def truth(self, paths: Sequence[str], view: View) -> Truth:
-        """The rows a converter must find when picture ``i`` is stored as ``paths[i]``."""
-        return Truth([paths[i] for i in self.picture], self.joints, self.points(view), self.params.gender)
+        """The rows a converter must find when image ``i`` is stored as ``paths[i]``."""
+        return Truth([paths[i] for i in self.image], self.joints, self.points(view), self.params.gender)
 
 
 def project(points: Array, view: View) -> Array:
@@ -158,20 +158,20 @@ def project(points: Array, view: View) -> Array:
 def places(
     rng: np.random.Generator, people: Sequence[int] | Array, view: View, *, share: tuple[float, float] = (0.55, 0.85)
 ) -> tuple[Array, Array]:
-    """Where people stand: picture index (N,) and pelvis in the camera frame (N, 3).
+    """Where people stand: image index (N,) and pelvis in the camera frame (N, 3).
 
-    ``people`` is the number of people in each picture; side by side, each filling about ``share`` of its height.
+    ``people`` is the number of people in each image; side by side, each filling about ``share`` of its height.
     """
-    picture = np.repeat(np.arange(len(people)), people)
-    order = np.concatenate([rng.permutation(k) for k in people]) if len(picture) else np.zeros(0)
+    image = np.repeat(np.arange(len(people)), people)
+    order = np.concatenate([rng.permutation(k) for k in people]) if len(image) else np.zeros(0)
     count = np.repeat(np.asarray(people), people)
-    filled = rng.uniform(*share, len(picture))
+    filled = rng.uniform(*share, len(image))
     depth = view.focal * 1.75 / (filled * view.height)
-    u = (order + 0.5 + rng.uniform(-0.12, 0.12, len(picture))) / count * view.width
-    # The pelvis in the middle, or so low that the head of somebody taller than the picture is in it.
-    v = view.height * np.maximum(rng.uniform(0.47, 0.53, len(picture)), 0.06 + 0.53 * filled)
+    u = (order + 0.5 + rng.uniform(-0.12, 0.12, len(image))) / count * view.width
+    # The pelvis in the middle, or so low that the head of somebody taller than the image is in it.
+    v = view.height * np.maximum(rng.uniform(0.47, 0.53, len(image)), 0.06 + 0.53 * filled)
     pixels = np.column_stack([u, v]) - view.principal_point
-    return picture, np.column_stack([pixels * (depth / view.focal)[:, None], depth])
+    return image, np.column_stack([pixels * (depth / view.focal)[:, None], depth])
 
 
 def orientations(
@@ -187,7 +187,7 @@ def orientations(
     )
 
 
-def cast(folder: Path, params: BodyParams, move: Rigid, picture: Array, pelvis: Array, facing: Array) -> Cast:
+def cast(folder: Path, params: BodyParams, move: Rigid, image: Array, pelvis: Array, facing: Array) -> Cast:
     """Solve the raw ``global_orient`` and ``transl`` so that people stand at ``pelvis`` (camera frame) and face
     as ``facing`` (N, 3, 3) says, on top of the orientation that ``params`` already have."""
     n = len(params)
@@ -205,7 +205,7 @@ def cast(folder: Path, params: BodyParams, move: Rigid, picture: Array, pelvis: 
     return Cast(
         params,
         Rigid(rotation, translation),
-        picture,
+        image,
         moved(joints, rotation, translation),
         moved(vertices, rotation, translation),
     )
@@ -234,7 +234,7 @@ def package(folder: Path, params: BodyParams) -> tuple[Array, Array]:
                 for name, value in arrays.items()
                 if name not in ("betas_neutral", "betas_extra")
             }
-            model = _model(folder, params.kind, gender, part.betas.shape[1], params.flat_hand_mean, kid)
+            model = _model(folder, params.model_type, gender, part.betas.shape[1], params.flat_hand_mean, kid)
             with torch.no_grad():
                 out = model(**values, return_verts=True)
             if not joints.size:
@@ -245,7 +245,7 @@ def package(folder: Path, params: BodyParams) -> tuple[Array, Array]:
 
 
 @cache
-def _model(folder: Path, kind: str, gender: str, num_betas: int, flat_hand_mean: bool, kid: bool = False) -> Any:
+def _model(folder: Path, model_type: str, gender: str, num_betas: int, flat_hand_mean: bool, kid: bool = False) -> Any:
     import contextlib
     import io
 
@@ -253,14 +253,19 @@ def _model(folder: Path, kind: str, gender: str, num_betas: int, flat_hand_mean:
 
     extra: dict[str, Any] = {}
     if kid:
-        extra = {"age": "kid", "kid_template_path": str(find_helper(folder, f"kid_{kind}"))}
-    if kind == "smplx":
+        extra = {"age": "kid", "kid_template_path": str(find_helper(folder, f"kid_{model_type}"))}
+    if model_type == "smplx":
         extra |= {"use_face_contour": True, "num_expression_coeffs": 10}
-    if kind != "smpl":
+    if model_type != "smpl":
         extra |= {"use_pca": False, "flat_hand_mean": flat_hand_mean}
     with contextlib.redirect_stdout(io.StringIO()):
         return smplx.create(
-            str(folder), kind, gender=gender, num_betas=num_betas, ext="npz" if kind == "smplx" else "pkl", **extra
+            str(folder),
+            model_type,
+            gender=gender,
+            num_betas=num_betas,
+            ext="npz" if model_type == "smplx" else "pkl",
+            **extra,
         )
 
 
@@ -271,11 +276,11 @@ def hand_components(folder: Path, gender: str) -> dict[str, Array]:
 
 
 @cache
-def surface(folder: Path, kind: str) -> tuple[Array, Array]:
+def surface(folder: Path, model_type: str) -> tuple[Array, Array]:
     """(F, 3) triangles of the body model and (V,) the region of clothing of each vertex."""
     from ehps.demo.clothing import regions
 
-    model = _model(folder, kind, "neutral", 10, False)
+    model = _model(folder, model_type, "neutral", 10, False)
     faces = np.asarray(model.faces).astype(np.int64)
     return faces, regions(model.lbs_weights.numpy(), model.v_template.numpy())
 
@@ -291,9 +296,9 @@ def paint(
     scene: str,
     quarter_turns: int = 0,
 ) -> None:
-    """Render every picture of a cast to ``root / path``.
+    """Render every image of a cast to ``root / path``.
 
-    ``scene`` names the kind of background; ``quarter_turns`` turns the picture counter-clockwise before storing.
+    ``scene`` names the kind of background; ``quarter_turns`` turns the image counter-clockwise before storing.
     """
     import cv2
 
@@ -301,14 +306,14 @@ def paint(
     from ehps.demo.clothing import dress
     from ehps.demo.rasteriser import render
 
-    triangles, region = surface(models, people.params.kind)
+    triangles, region = surface(models, people.params.model_type)
     size = (view.height, view.width)
     for index, path in enumerate(paths):
         rows = people.rows(index)
         colours = np.stack([dress(rng, region) for _ in rows])
         backdrop = background(rng, scene, size)
-        picture = render(people.vertices[rows], triangles, colours, view.matrix, size, backdrop)
-        picture = np.ascontiguousarray(np.rot90(picture, quarter_turns)[..., ::-1])
+        image = render(people.vertices[rows], triangles, colours, view.matrix, size, backdrop)
+        image = np.ascontiguousarray(np.rot90(image, quarter_turns)[..., ::-1])
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(root / path), picture):
-            raise DataError("cannot write the picture", path=root / path)
+        if not cv2.imwrite(str(root / path), image):
+            raise DataError("cannot write the image", path=root / path)

@@ -18,7 +18,7 @@ def write(
     rng: np.random.Generator,
     *,
     look: Look,
-    pictures: int,
+    images: int,
     scene: str = "Speech",
     clip: str = "Speech_S1_Trim1",
     held_out: bool = False,
@@ -27,17 +27,17 @@ def write(
 ) -> Truth:
     """Write one clip into a scene; ``held_out`` puts its video on the intra-scene test list."""
     view = view or View(360, 640, 700.0)
-    cast, views = wholebody.people(models, rng, look, pictures, view)
+    cast, views = wholebody.people(models, rng, look, images, view)
     points = np.stack([stage.project(cast.joints[k], own) for k, own in enumerate(views)])
     folder = root / "annotations" / scene
     coco, fits = _existing(folder)
     start = 10 * len(coco["images"]) + 7  # ids are neither consecutive nor list positions
-    image_ids = [start + 10 * i for i in range(pictures)]
+    image_ids = [start + 10 * i for i in range(images)]
     ids = [3 * (len(coco["annotations"]) + k) + 1 for k in range(len(cast))]
-    names = [f"{clip}/{clip}/{i + 1:06d}.png" for i in range(pictures)]
+    names = [f"{clip}/{clip}/{i + 1:06d}.png" for i in range(images)]
     for i, name in zip(image_ids, names, strict=True):
         coco["images"].append({"id": i, "file_name": name, "height": view.height, "width": view.width})
-    for k, i in enumerate(cast.picture):
+    for k, i in enumerate(cast.image):
         record = wholebody.annotation(points[k], view, id=ids[k], image_id=image_ids[i])
         # A detector's box, with the room around the joints that people need.
         box = boxes.clip(boxes.scale(np.array([record["bbox"]]), boxes.BODY_SCALE), (view.height, view.width))
@@ -51,7 +51,7 @@ def write(
     paths = [f"images/{scene}/{name}" for name in names]
     if painted:
         wholebody.paint(root, paths, cast, views, models, rng, look.scene)
-    return Truth([paths[i] for i in cast.picture], cast.joints, points, cast.params.gender)
+    return Truth([paths[i] for i in cast.image], cast.joints, points, cast.params.gender)
 
 
 def _existing(folder: Path) -> tuple[dict[str, list[dict[str, object]]], dict[str, object]]:

@@ -19,15 +19,15 @@ BOXES = {"face_box": "face_kpts", "lefthand_box": "lefthand_kpts", "righthand_bo
 
 
 def people(
-    models: Path, rng: np.random.Generator, look: Look, pictures: int, view: View
+    models: Path, rng: np.random.Generator, look: Look, images: int, view: View
 ) -> tuple[stage.Cast, list[View]]:
     """Neutral people already in the camera frame, and the virtual camera of each.
 
     A virtual camera has its own focal length and looks at its person; what it projects is where the person is in
-    the picture of ``view``, which therefore shows people as the virtual cameras see them.
+    the image of ``view``, which therefore shows people as the virtual cameras see them.
     """
-    picture, pelvis = stage.places(rng, look.crowd(rng, pictures), view, share=look.share)
-    n = len(picture)
+    image, pelvis = stage.places(rng, look.crowd(rng, images), view, share=look.share)
+    n = len(image)
     # Fits of this kind know nothing of the eyes.
     still = np.zeros((n, 3))
     params = random_people(n, rng, style=look.style, gender="neutral").with_(leye_pose=still, reye_pose=still)
@@ -36,28 +36,28 @@ def people(
     stretch = rng.uniform(4, 8, n)
     centre = pelvis[:, :2] / pelvis[:, 2:] * view.focal + view.principal_point
     far = np.column_stack([np.zeros((n, 2)), pelvis[:, 2] * stretch])
-    cast = stage.cast(models, params, Rigid(np.eye(3), np.zeros(3)), picture, far, facing)
+    cast = stage.cast(models, params, Rigid(np.eye(3), np.zeros(3)), image, far, facing)
     views = [View(view.height, view.width, view.focal * s, (c[0], c[1])) for s, c in zip(stretch, centre, strict=True)]
     return cast, views
 
 
 def paint(root: Path, paths: list[str], cast: stage.Cast, views: list[View], models: Path, rng: np.random.Generator,
           scene: str) -> None:  # fmt: skip
-    """Pictures of people seen by cameras of their own: every person is moved to where one common long lens sees the
+    """Images of people seen by cameras of their own: every person is moved to where one common long lens sees the
     same pixels."""
     common = View(views[0].height, views[0].width, 5000.0)
     ratio = np.array([common.focal / view.focal for view in views])
     depth = cast.vertices[..., 2:] * ratio[:, None, None]
     pixels = np.stack([stage.project(cast.vertices[k], view) for k, view in enumerate(views)])
     vertices = np.concatenate([(pixels - common.principal_point) / common.focal * depth, depth], axis=-1)
-    shown = stage.Cast(cast.params, cast.move, cast.picture, cast.joints, vertices)
+    shown = stage.Cast(cast.params, cast.move, cast.image, cast.joints, vertices)
     stage.paint(root, paths, shown, common, models, rng, scene=scene)
 
 
 def annotation(points: np.ndarray, view: View, *, id: int, image_id: int) -> dict[str, Any]:
-    """A COCO-WholeBody record of one person; ``points`` (144, 2) are SMPL-X joints in the picture.
+    """A COCO-WholeBody record of one person; ``points`` (144, 2) are SMPL-X joints in the image.
 
-    Points outside the picture are not labelled.
+    Points outside the image are not labelled.
     """
     inside = (points >= 0).all(1) & (points[:, 0] < view.width) & (points[:, 1] < view.height)
     flagged = np.column_stack([points, 2.0 * inside])

@@ -99,7 +99,7 @@ class Audit:
     counts : check -> number of rows beyond it; every check that could be made is named.
     flagged : rows beyond a limit, with reasons, in file order.
     worst : rows in order of how far beyond (or how near to) the limits they are, worst first.
-    pages : pictures of the worst, where a folder of images was given.
+    pages : images of the worst, where a folder of images was given.
     images_missing : images of the worst rows that could not be read.
     """
 
@@ -227,7 +227,7 @@ def _flags(hd: HumanData, checks: list[Check]) -> list[Flag]:
 
 
 def _drawn(found: Audit, hd: HumanData, root: Path, out: Path, checks: list[Check]) -> Audit:
-    """The audit with pictures, one for each row: model joints as skeletons, the dataset's own points as rings."""
+    """The audit with images, one for each row: model joints as skeletons, the dataset's own points as rings."""
     from ehps.humandata.drawing.overlays import SKELETON_COLUMNS, view
     from ehps.humandata.drawing.persons import BOX_LABELS
 

@@ -1,1 +1,1 @@
-"""Pictures: persons on their images, pages of them, and keypoint conventions."""
+"""Images: persons on their images, pages of them, and keypoint conventions."""

@@ -1,6 +1,6 @@
-"""A picture of a keypoint convention: its numbered points on a standing figure, hands and face enlarged.
+"""An image of a keypoint convention: its numbered points on a standing figure, hands and face enlarged.
 
-The figure faces the viewer, so the person's left is on the right of the picture. The places are a sketch of our
+The figure faces the viewer, so the person's left is on the right of the image. The places are a sketch of our
 own, made to tell the points apart: points that lie on top of each other in a body (``left_hip``,
 ``left_hip_extra``, ``left_hip_openpose``) are drawn side by side.
 """
@@ -114,7 +114,7 @@ def _pixel(panel: str, place: Place) -> tuple[float, float]:
 
 
 def draw_convention(convention: Convention, *, title: str | None = None) -> Image:
-    """Picture of a convention: (H, W, 3) uint8 RGB.
+    """Image of a convention: (H, W, 3) uint8 RGB.
 
     Every point carries its index (several where a name occurs twice); the names are listed below. Points that the
     figure has no place for are in the list only, marked with a star.

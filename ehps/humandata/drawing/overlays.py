@@ -1,6 +1,6 @@
-"""Pages of photographs with their persons drawn on them: the quickest check of any HumanData file.
+"""Pages of images with their persons drawn on them: the quickest check of any HumanData file.
 
-All persons of an image are drawn together. Photographs are shown at a readable size, cropped to the
+All persons of an image are drawn together. Images are shown at a readable size, cropped to the
 persons where those fill only a small part of it. Only the rows that are drawn are read.
 """
 
@@ -31,7 +31,7 @@ _GREY = 110
 
 class Pages(list[Path]):
     """The PNG files that were written; ``missing`` are the images that could not be read, ``images`` how many
-    photographs are shown, and ``found`` how many of them could be read."""
+    images are shown, and ``found`` how many of them could be read."""
 
     def __init__(self, paths: Sequence[Path], images: int, missing: Sequence[str]) -> None:
         super().__init__(paths)
@@ -39,7 +39,7 @@ class Pages(list[Path]):
 
 
 @dataclass
-class Photograph:
+class DrawnImage:
     """A drawn image, what it shows, and whether the file could be read."""
 
     image: Image
@@ -56,8 +56,8 @@ def draw_instances(
     columns: Sequence[str] | None = None,
     side: int = SIDE,
     crop: bool = True,
-) -> Photograph:
-    """Draw rows of one image onto their photograph.
+) -> DrawnImage:
+    """Draw rows of one image onto their image.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def draw_instances(
         draw_keypoints(image, moved, hd.keypoint_names[name], colours=colours, limbs=name == points[0])
     shown = {name: _moved_boxes(picked[name], origin, factor) for name in boxes}
     draw_boxes(image, shown, colours=colours, labels=[str(row) for row in index])
-    return Photograph(image, path, index, found)
+    return DrawnImage(image, path, index, found)
 
 
 def view(
@@ -118,7 +118,7 @@ def view(
     captions: dict[int, str] | None = None,
     together: bool = True,
 ) -> Pages:
-    """Write PNG pages of photographs with the persons drawn on them.
+    """Write PNG pages of images with the persons drawn on them.
 
     Parameters
     ----------
@@ -126,9 +126,9 @@ def view(
     out : folder for ``view_001.png``, ``view_002.png`` ...
     rows : which to show; ``n`` rows drawn at random with ``seed`` by default.
     columns, side, crop : see :func:`draw_instances`.
-    per_page : photographs on a page.
-    captions : row -> a line of text under the photograph it is on.
-    together : show each photograph once, with all its persons; otherwise each row by itself, cropped to it.
+    per_page : images on a page.
+    captions : row -> a line of text under the image it is on.
+    together : show each image once, with all its persons; otherwise each row by itself, cropped to it.
 
     Returns
     -------
@@ -178,7 +178,7 @@ def _columns(hd: HumanData, columns: Sequence[str] | None) -> tuple[list[str], l
 
 
 def _groups(hd: HumanData, wanted: Array, together: bool) -> list[list[int]]:
-    """The rows of each picture, in the order of ``wanted``; with ``together`` all rows of those images."""
+    """The rows of each image, in the order of ``wanted``; with ``together`` all rows of those images."""
     if not len(wanted) or not together:
         return [[row] for row in wanted.tolist()]
     codes = hd["image_path"].codes

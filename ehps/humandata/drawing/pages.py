@@ -1,4 +1,4 @@
-"""Photographs in, pages of several pictures with captions out."""
+"""Images in, pages of several images with captions out."""
 
 from __future__ import annotations
 

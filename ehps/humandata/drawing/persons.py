@@ -1,4 +1,4 @@
-"""Draws persons on photographs: keypoints with limbs, boxes, mesh outlines, texts.
+"""Draws persons on images: keypoints with limbs, boxes, mesh outlines, texts.
 
 Images are (H, W, 3) uint8 RGB arrays, drawn on in place and returned; (0, 0) is the centre of a pixel.
 The person's left is warm (orange), the right cool (blue), the middle and the casing of limbs in the colour

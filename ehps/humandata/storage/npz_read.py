@@ -115,8 +115,8 @@ class _Reader:
     def _countable(self) -> Iterator[Any]:
         yield self.values.get("bbox_xywh")
         yield from (value for name, value in self.values.items() if is_keypoints(name))
-        for kind in ("smplx", "smpl", "smplh"):
-            body = self.values.get(kind)
+        for model_type in ("smplx", "smpl", "smplh"):
+            body = self.values.get(model_type)
             yield body.get("betas") if isinstance(body, Mapping) else None
         yield self.values.get("image_path")
 
@@ -174,9 +174,9 @@ class _Reader:
 
     # -- dicts ------------------------------------------------------------------------------------------
 
-    def _body(self, kind: str, value: Mapping[str, Any]) -> None:
+    def _body(self, model_type: str, value: Mapping[str, Any]) -> None:
         for key, item in value.items():
-            name = f"{kind}/{key}"
+            name = f"{model_type}/{key}"
             if isinstance(item, list | tuple):
                 item = np.asarray(item)
             if not isinstance(item, np.ndarray) or item.ndim == 0:
@@ -185,7 +185,7 @@ class _Reader:
             if len(item) != self.n:
                 raise self.fail(f"{name} has {len(item)} rows, the file {self.n}")
             column = as_rows(item)
-            tail = TAILS.get(key) or ((23 if kind == "smpl" else 21, 3) if key == "body_pose" else None)
+            tail = TAILS.get(key) or ((23 if model_type == "smpl" else 21, 3) if key == "body_pose" else None)
             if tail and isinstance(column, np.ndarray) and column.size == self.n * int(np.prod(tail)):
                 column = column.reshape(self.n, *tail)
             self.columns[name] = column
@@ -250,12 +250,14 @@ class _Reader:
         return passport if flat is None else passport.with_(flat_hand_mean=bool(flat)), summary
 
     def _inferred(self) -> Passport:
-        kind = next((kind for kind in ("smplx", "smplh", "smpl") if f"{kind}/betas" in self.columns), None)
-        betas = self.columns.get(f"{kind}/betas")
+        model_type = next(
+            (model_type for model_type in ("smplx", "smplh", "smpl") if f"{model_type}/betas" in self.columns), None
+        )
+        betas = self.columns.get(f"{model_type}/betas")
         return Passport(
-            body_model=kind,
-            body_model_version="unknown" if kind else None,
+            body_model=model_type,
+            body_model_version="unknown" if model_type else None,
             num_betas=betas.shape[1] if isinstance(betas, np.ndarray) and betas.ndim == 2 else None,
-            gender=("per-instance" if "meta/gender" in self.columns else "unknown") if kind else None,
+            gender=("per-instance" if "meta/gender" in self.columns else "unknown") if model_type else None,
             dataset=self.misc.get("config", "unknown"),
         )

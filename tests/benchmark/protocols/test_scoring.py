@@ -287,7 +287,7 @@ def turned_by_hand(params: BodyParams) -> BodyParams:
 
 
 def test_the_virtual_camera_reproduces_the_crop_projection() -> None:
-    """A point seen at a pixel of the 256 x 192 frame is seen at the matching pixel of the picture."""
+    """A point seen at a pixel of the 256 x 192 frame is seen at the matching pixel of the image."""
     from ehps.benchmark.models.outputs import CAMERA
     from ehps.benchmark.training import crops
 
@@ -295,8 +295,6 @@ def test_the_virtual_camera_reproduces_the_crop_projection() -> None:
     focal, centre = virtual_camera(box)
     point = np.array([0.3, -0.7, 40.0])
     in_crop = point[:2] / point[2] * 5000 + (96, 128)
-    in_picture = point[:2] / point[2] * focal[0] + centre[0]
-    np.testing.assert_allclose(
-        crops.transform(in_picture, crops.affine(box[0], (256, 192), SIZE[1])), in_crop, rtol=1e-6
-    )
+    in_image = point[:2] / point[2] * focal[0] + centre[0]
+    np.testing.assert_allclose(crops.transform(in_image, crops.affine(box[0], (256, 192), SIZE[1])), in_crop, rtol=1e-6)
     assert pytest.approx(56.382, abs=1e-3) == CAMERA.depth

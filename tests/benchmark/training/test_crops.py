@@ -36,10 +36,10 @@ def test_the_map_is_that_of_three_points() -> None:
     np.testing.assert_allclose(matrix, cv2.getAffineTransform(source, target), atol=1e-4)
 
 
-def test_a_flip_mirrors_the_picture_before_the_crop(tmp_path: Path) -> None:
-    picture = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
-    cv2.imwrite(str(tmp_path / "a.png"), picture[..., ::-1])
-    cv2.imwrite(str(tmp_path / "b.png"), picture[:, ::-1, ::-1])
+def test_a_flip_mirrors_the_image_before_the_crop(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
+    cv2.imwrite(str(tmp_path / "b.png"), image[:, ::-1, ::-1])
     box = np.array([10.0, 5.0, 30.0, 40.0])
     flipped, matrix, size = crops.crop(tmp_path / "a.png", box, (64, 48), Augmentation(flip=True))
     mirrored_box = np.array([80 - 1 - (10 + 15) - 15.0, 5.0, 30.0, 40.0])
@@ -51,9 +51,9 @@ def test_a_flip_mirrors_the_picture_before_the_crop(tmp_path: Path) -> None:
 
 def test_half_resolution_is_every_second_pixel_of_the_full_crop(tmp_path: Path) -> None:
     """The released networks keep even rows and columns of 512 x 384: the same map straight at 256 x 192."""
-    picture = np.random.default_rng(1).integers(0, 255, (200, 150, 3), np.uint8)
-    picture = cv2.GaussianBlur(picture, (0, 0), 3)
-    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    image = np.random.default_rng(1).integers(0, 255, (200, 150, 3), np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), 3)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
     box = np.array([12.0, 9.0, 96.0, 128.0])
     full, _, _ = crops.crop(tmp_path / "a.png", box, (512, 384))
     half, _, _ = crops.crop(tmp_path / "a.png", box, (256, 192))
@@ -63,9 +63,9 @@ def test_half_resolution_is_every_second_pixel_of_the_full_crop(tmp_path: Path) 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_antialiased_crops_show_the_same_place(tmp_path: Path, suffix: str) -> None:
     y, x = np.mgrid[:640, :480]
-    picture = np.stack([x / 480 * 255, y / 640 * 255, (x + y) / 1120 * 255], axis=-1).astype(np.uint8)
+    image = np.stack([x / 480 * 255, y / 640 * 255, (x + y) / 1120 * 255], axis=-1).astype(np.uint8)
     path = tmp_path / f"a.{suffix}"
-    cv2.imwrite(str(path), picture[..., ::-1])
+    cv2.imwrite(str(path), image[..., ::-1])
     box = np.array([30.0, 40.0, 420.0, 560.0])
     plain, _, _ = crops.crop(path, box, (64, 48))
     smooth, _, _ = crops.crop(path, box, (64, 48), antialias=True)
@@ -76,9 +76,9 @@ def test_antialiased_crops_show_the_same_place(tmp_path: Path, suffix: str) -> N
 
 
 def test_antialiasing_removes_a_pattern_finer_than_the_crop(tmp_path: Path) -> None:
-    picture = np.zeros((512, 384, 3), np.uint8)
-    picture[:, ::8] = picture[:, 1::8] = picture[:, 2::8] = picture[:, 3::8] = 255
-    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    image = np.zeros((512, 384, 3), np.uint8)
+    image[:, ::8] = image[:, 1::8] = image[:, 2::8] = image[:, 3::8] = 255
+    cv2.imwrite(str(tmp_path / "a.png"), image)
     box = np.array([0.0, 0.0, 384.0, 512.0])
     plain, _, _ = crops.crop(tmp_path / "a.png", box, (64, 48))
     smooth, _, _ = crops.crop(tmp_path / "a.png", box, (64, 48), antialias=True)
@@ -101,11 +101,11 @@ def test_augmentation_stays_within_its_limits() -> None:
     assert 0.8 <= colours.min() < colours.max() <= 1.2
 
 
-def test_a_missing_and_a_broken_picture_are_named(tmp_path: Path) -> None:
+def test_a_missing_and_a_broken_image_are_named(tmp_path: Path) -> None:
     box = np.array([0.0, 0.0, 10.0, 10.0])
     with pytest.raises(DataError, match=r"a\.jpg: no such image"):
         crops.crop(tmp_path / "a.jpg", box, (8, 8))
-    (tmp_path / "b.jpg").write_bytes(b"not a picture")
+    (tmp_path / "b.jpg").write_bytes(b"not an image")
     with pytest.raises(DataError, match=r"b\.jpg: not a readable image"):
         crops.crop(tmp_path / "b.jpg", box, (8, 8))
     encoded = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8))[1].tobytes()
@@ -114,7 +114,7 @@ def test_a_missing_and_a_broken_picture_are_named(tmp_path: Path) -> None:
         crops.crop(tmp_path / "c.jpg", box, (8, 8))
 
 
-def test_kept_pictures_give_the_same_crops_and_are_read_once(tmp_path: Path) -> None:
+def test_kept_images_give_the_same_crops_and_are_read_once(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8))
     box, kept = np.array([50, 20, 120, 160], float), crops.Kept(megabytes=1)

@@ -1,4 +1,4 @@
-"""Samples: what is read from a row, and that targets match the augmented picture."""
+"""Samples: what is read from a row, and that targets match the augmented image."""
 
 import pickle
 from pathlib import Path
@@ -35,7 +35,7 @@ def rewritten(path: Path, name: str, drop: tuple[str, ...] = (), passport: dict 
 
 
 def test_projected_targets_fall_on_the_drawn_person(few: Path, models: BodyModels, body_set: BodySet) -> None:
-    """Joints of the file, through the full-picture camera and the crop's map, computed another way."""
+    """Joints of the file, through the full-image camera and the crop's map, computed another way."""
     data = HumanDataset(few, few.parent, VIEW, models=models)
     batch = collate([data[i] for i in range(len(data))])
     truth = make(batch["target"], Skeleton(models))
@@ -214,7 +214,7 @@ def test_a_missing_image_is_named_even_from_a_worker(few: Path, models: BodyMode
         to_device(next(iter(loader)), "cpu")
 
 
-def test_rows_without_a_box_in_the_picture_are_left_out(few: Path, models: BodyModels) -> None:
+def test_rows_without_a_box_in_the_image_are_left_out(few: Path, models: BodyModels) -> None:
     boxes = HumanData.open(few)["bbox_xywh"].copy()
     boxes[1, 0] = 500
     data = HumanDataset(rewritten(few, "out", bbox_xywh=boxes), few.parent, VIEW, models=models)

@@ -25,15 +25,15 @@ JOINT = {name: k for k, name in enumerate(names("smplx"))}
 
 
 @cache
-def model(folder: Path, kind: str, gender: str = "neutral", flat: bool = True, **extra: Any) -> Any:
+def model(folder: Path, model_type: str, gender: str = "neutral", flat: bool = True, **extra: Any) -> Any:
     options: dict[str, Any] = {"num_betas": 10}
-    if kind != "smpl":
+    if model_type != "smpl":
         options |= {"use_pca": False, "flat_hand_mean": flat}
-    if kind == "smplx":
+    if model_type == "smplx":
         options |= {"use_face_contour": True}
-    if kind == "smplh":
+    if model_type == "smplh":
         options |= {"ext": "pkl"}
-    return smplx.create(str(folder), kind, gender=gender, **options | extra)
+    return smplx.create(str(folder), model_type, gender=gender, **options | extra)
 
 
 def posed(body: Any, **parameters: Array) -> tuple[Array, Array]:
@@ -86,19 +86,19 @@ class TestFiles:
         assert table[0, 0] == 2**32 - 1
         assert table[0, 1:].tolist() == list(TOPOLOGY["smplx"].parents[1:])
 
-    @pytest.mark.parametrize("kind", ["smplx", "smplh", "smpl"])
+    @pytest.mark.parametrize("model_type", ["smplx", "smplh", "smpl"])
     @pytest.mark.parametrize("gender", GENDERS)
-    def test_the_smplx_package_poses_every_model(self, body_models: Path, kind: str, gender: str) -> None:
+    def test_the_smplx_package_poses_every_model(self, body_models: Path, model_type: str, gender: str) -> None:
         rng = np.random.default_rng(0)
-        joints = 23 if kind == "smpl" else 21
+        joints = 23 if model_type == "smpl" else 21
         vertices, points = posed(
-            model(body_models, kind, gender),
+            model(body_models, model_type, gender),
             betas=rng.normal(size=10),
             body_pose=rng.normal(0, 0.4, (joints, 3)),
             global_orient=rng.normal(size=3),
         )
-        assert vertices.shape == (TOPOLOGY[kind].vertices, 3)
-        assert len(points) == {"smplx": 144, "smplh": 73, "smpl": 45}[kind]
+        assert vertices.shape == (TOPOLOGY[model_type].vertices, 3)
+        assert len(points) == {"smplx": 144, "smplh": 73, "smpl": 45}[model_type]
         assert np.isfinite(vertices).all()
         assert np.ptp(vertices, axis=0).max() < 3
 
@@ -115,13 +115,13 @@ class TestFiles:
 
 
 class TestMesh:
-    @pytest.mark.parametrize(("kind", "open_edges"), [("smplx", 34), ("smpl", 0)])
+    @pytest.mark.parametrize(("model_type", "open_edges"), [("smplx", 34), ("smpl", 0)])
     def test_it_is_closed_but_for_the_backs_of_the_eyeballs(
-        self, body_models: Path, kind: str, open_edges: int
+        self, body_models: Path, model_type: str, open_edges: int
     ) -> None:
-        body = model(body_models, kind)
+        body = model(body_models, model_type)
         faces = body.faces.astype(np.int64)
-        topology = TOPOLOGY[kind]
+        topology = TOPOLOGY[model_type]
         assert faces.shape == (topology.faces, 3)
         assert (np.unique(faces) == np.arange(topology.vertices)).all()
         edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
@@ -176,10 +176,10 @@ class TestNamedPoints:
             assert big[2] > small[2] > 0.08
             assert (small[0] - big[0]) * sign > 0.02
 
-    @pytest.mark.parametrize(("kind", "picked"), [("smplx", SMPLX_VERTICES), ("smpl", SMPL_VERTICES)])
-    def test_finger_tips_end_their_fingers(self, body_models: Path, kind: str, picked: tuple[int, ...]) -> None:
+    @pytest.mark.parametrize(("model_type", "picked"), [("smplx", SMPLX_VERTICES), ("smpl", SMPL_VERTICES)])
+    def test_finger_tips_end_their_fingers(self, body_models: Path, model_type: str, picked: tuple[int, ...]) -> None:
         vertices, joints = posed(model(body_models, "smplx"))
-        own, _ = posed(model(body_models, kind))
+        own, _ = posed(model(body_models, model_type))
         own += vertices[SMPLX_VERTICES[0]] - own[picked[0]]  # the two models' origins differ
         for k, finger in enumerate(("thumb", "index", "middle", "ring", "pinky")):
             for first, side in ((11, "left"), (16, "right")):

@@ -1,4 +1,4 @@
-"""AGORA: people of scans in Unreal's world, children, tables of old pandas, pictures of two sizes in many folders."""
+"""AGORA: people of scans in Unreal's world, children, tables of old pandas, images of two sizes in many folders."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_facts_of_the_people(tree: Tree, converted: Pair) -> None:
     assert hd["meta/annot_valid"].all()
 
 
-def test_facts_of_the_pictures_and_the_file(converted: Pair) -> None:
+def test_facts_of_the_images_and_the_file(converted: Pair) -> None:
     hd, report = converted
     assert set(hd["meta/height"].tolist()) == {720}
     assert set(hd["meta/width"].tolist()) == {1280}
@@ -285,7 +285,7 @@ def test_what_is_left_out_is_counted_by_reason_and_named(tree: Tree, converted: 
     assert report.absent == {}
 
 
-# -- splits, layouts, pictures --------------------------------------------------------------------------------
+# -- splits, layouts, images --------------------------------------------------------------------------------
 
 
 def test_validation_tables_a_folder_deeper(tmp_path: Path, body_models: Path) -> None:
@@ -315,7 +315,7 @@ def test_tables_are_sorted_by_number_and_found_once(own: Path) -> None:
 
 @pytest.mark.parametrize("above", ["", "images", "1280x720", "images_1280x720", "3840x2160", "images_3840x2160"])
 @pytest.mark.parametrize("folder", ["train_0", "train_7", "train", ""])
-def test_pictures_are_found_wherever_they_are_unpacked(tree: Tree, tmp_path: Path, above: str, folder: str) -> None:
+def test_images_are_found_wherever_they_are_unpacked(tree: Tree, tmp_path: Path, above: str, folder: str) -> None:
     (tmp_path / "smplx_gt").symlink_to(tree.root / "smplx_gt")
     (tmp_path / "SMPLX").symlink_to(tree.root / "SMPLX")
     large = "3840" in above
@@ -385,7 +385,7 @@ def test_vertices_are_gone_before_the_first_fit_is_read(tree: Tree, monkeypatch:
     assert set(alive) == {0}
 
 
-def test_a_scan_in_many_pictures_is_read_once(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scan_in_many_images_is_read_once(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edit(own, 2, lambda table: pd.concat([table] * 5))
     read: list[Path] = []
     original = raw_files.load_pkl
@@ -410,7 +410,7 @@ def test_shapes_of_the_neutral_fits_come_along(own: Path, tree: Tree, tmp_path: 
     rows = [AGORA(own, "train").read(unit) for unit in AGORA(own, "train").units()]
     found = np.concatenate([one.body.betas_neutral for one in rows if one.body is not None])
     paths = [Path(path).stem for path in tree.column("gt_path_smplx")]
-    found = np.delete(found, [4, 9], axis=0)  # the picture that is missing, the fit that is no number
+    found = np.delete(found, [4, 9], axis=0)  # the image that is missing, the fit that is no number
     np.testing.assert_allclose(found, [shapes[path] for path in paths], rtol=1e-6)
 
 
@@ -569,7 +569,7 @@ def test_files_of_another_kind_are_told_by_what_they_lack(own: Path, tree: Tree,
         run(own, tmp_path / "x.h5", None)
 
 
-def test_strict_images_makes_a_missing_picture_an_error(tree: Tree, tmp_path: Path) -> None:
+def test_strict_images_makes_a_missing_image_an_error(tree: Tree, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="train3_cam01"):
         run(tree.root, tmp_path / "x.h5", None, strict_images=True)
 

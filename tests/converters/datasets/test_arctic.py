@@ -1,4 +1,4 @@
-"""ARCTIC: personal templates in place of betas, pictures numbered apart from poses, eight fixed cameras."""
+"""ARCTIC: personal templates in place of betas, images numbered apart from poses, eight fixed cameras."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.raw.arctic import FIRST, OFFSET, OTHER, SECOND, USED, Room
 from tests.raw.checks import STILL, assert_boxes_hold_the_visible_joints, edited, nearest, package_joints, truncate
 
 Pair = tuple[HumanData, Report]
-GONE = 12 + 6  # of the rows of train: SECOND comes first, then FIRST's view 1, then view 4 without its third picture
+GONE = 12 + 6  # of the rows of train: SECOND comes first, then FIRST's view 1, then view 4 without its third image
 
 
 def run(root: Path, out: Path, models: Path | None, dataset: Any = "arctic", **options: Any) -> Report:
@@ -102,7 +102,7 @@ def test_a_scan_that_no_betas_make_keeps_its_pelvis_and_its_joints(
 
 def test_every_row_says_where_it_is_from(converted: Pair, room: Room) -> None:
     hd, report = converted
-    rows = [(s, s[:3], int(v), n) for s in (SECOND, FIRST) for v in arctic.PICTURED for n in USED]
+    rows = [(s, s[:3], int(v), n) for s in (SECOND, FIRST) for v in arctic.IMAGED for n in USED]
     rows.pop(GONE)
     columns = [hd[f"meta/{name}"].tolist() for name in ("sequence_name", "subject", "camera", "frame_id")]
     assert list(zip(*columns, strict=True)) == rows
@@ -121,11 +121,11 @@ def test_every_row_says_where_it_is_from(converted: Pair, room: Room) -> None:
 
 def test_what_is_left_out_is_counted_by_reason(converted: Pair) -> None:
     _, report = converted
-    ends = [arctic.picture(FIRST, "1", n) for n in (2, 9, 14)]
-    assert set(report.dropped) == {"among the first or last 10 pictures", "image missing"}
-    assert report.dropped["among the first or last 10 pictures"] == ends
+    ends = [arctic.image_file(FIRST, "1", n) for n in (2, 9, 14)]
+    assert set(report.dropped) == {"among the first or last 10 images", "image missing"}
+    assert report.dropped["among the first or last 10 images"] == ends
     assert len(report.dropped["image missing"]) == 2 * 5 * 4 + 1
-    assert arctic.picture(FIRST, "4", 12) in report.dropped["image missing"]
+    assert arctic.image_file(FIRST, "4", 12) in report.dropped["image missing"]
     assert report.written == 23
 
 
@@ -156,7 +156,7 @@ def test_cameras_and_frames_can_be_chosen(room: Room, tmp_path: Path, body_model
             run(room.root, tmp_path / "y.h5", body_models, options=options)
 
 
-def test_pictures_before_the_first_pose_do_not_wrap_around(
+def test_images_before_the_first_pose_do_not_wrap_around(
     own: Path, room: Room, tmp_path: Path, body_models: Path
 ) -> None:
     with edited(own / "meta/misc.json") as facts:
@@ -164,20 +164,20 @@ def test_pictures_before_the_first_pose_do_not_wrap_around(
     report = run(own, tmp_path / "x.h5", body_models, split="val")
     hd = HumanData.open(tmp_path / "x.h5")
     assert hd["meta/frame_id"].tolist() == [12, 13] * 3
-    assert len(report.dropped["no pose for the picture"]) == 6
+    assert len(report.dropped["no pose for the image"]) == 6
     pose, first = room.cameras["s05"][1][0], room.joints[OTHER][0]
     np.testing.assert_allclose(
         hd["keypoints3d_smplx"][0, STILL, :3], (first @ pose[:3, :3].T + pose[:3, 3])[STILL], atol=1e-3
     )
 
 
-def test_corrupt_pictures_are_left_out(
+def test_corrupt_images_are_left_out(
     room: Room, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = arctic.picture(OTHER, "4", 11)
+    path = arctic.image_file(OTHER, "4", 11)
     monkeypatch.setattr(module, "CORRUPT", (path,))
     report = run(room.root, tmp_path / "x.h5", body_models, split="val")
-    assert report.dropped["picture is corrupt in the release"] == [path]
+    assert report.dropped["image is corrupt in the release"] == [path]
     assert_scans_are_the_truth(HumanData.open(tmp_path / "x.h5"), room.truth(OTHER)[[k for k in range(12) if k != 5]])
 
 

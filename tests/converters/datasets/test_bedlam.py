@@ -1,4 +1,4 @@
-"""BEDLAM: two releases of one dataset, pictures that lie on their side, eleven betas, worlds of one person each."""
+"""BEDLAM: two releases of one dataset, images that lie on their side, eleven betas, worlds of one person each."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ def test_rows_keep_the_order_of_the_labels_scene_by_scene(tree: Tree, converted:
     assert nearest(hd, tree.truth) == list(range(14))
     scenes = [path.split("/")[1] for path in hd["image_path"]]
     assert scenes == sorted(scenes)
-    pictures = [path.rsplit("/", 1)[1] for path in hd["image_path"].tolist()[:4]]
-    assert pictures == [f"seq_000000_{frame:04d}.png" for frame in (0, 5, 0, 5)]  # one person, then the other
+    names = [path.rsplit("/", 1)[1] for path in hd["image_path"].tolist()[:4]]
+    assert names == [f"seq_000000_{frame:04d}.png" for frame in (0, 5, 0, 5)]  # one person, then the other
 
 
-def test_people_of_one_picture_have_worlds_of_their_own(tree: Tree) -> None:
+def test_people_of_one_image_have_worlds_of_their_own(tree: Tree) -> None:
     offset = tree.labels("cam_ext", CROWD)[:, :3, 3]
     name = tree.labels("imgname", CROWD)
     assert name[0] == name[2]
@@ -107,7 +107,7 @@ def test_projected_joints_land_on_the_labels(converted: Pair) -> None:
     assert report.certificate["reprojection_px"]["n"] == 14
 
 
-def test_labelled_points_count_wherever_they_are_and_turn_with_the_picture(tree: Tree, converted: Pair) -> None:
+def test_labelled_points_count_wherever_they_are_and_turn_with_the_image(tree: Tree, converted: Pair) -> None:
     hd, _ = converted
     own, raw, turned = hd["keypoints2d_original"], tree.labels("gtkps"), tree.of(CLOSE_UP)
     assert (own[..., 2] == 1).all()
@@ -148,10 +148,10 @@ def test_the_subject_is_not_the_model(tree: Tree, converted: Pair) -> None:
     assert set(hd["meta/subject_gender"].tolist()) == {"m", "f"}
 
 
-# -- (A) pictures ---------------------------------------------------------------------------------------------
+# -- (A) images ---------------------------------------------------------------------------------------------
 
 
-def test_all_numbers_are_for_the_pictures_as_they_are_stored(converted: Pair) -> None:
+def test_all_numbers_are_for_the_images_as_they_are_stored(converted: Pair) -> None:
     hd, _ = converted
     assert (hd["meta/height"] == 720).all()
     assert (hd["meta/width"] == 1280).all()
@@ -173,7 +173,7 @@ def test_people_lie_on_their_side_where_the_camera_does_whatever_the_scene_is_ca
     assert "closeup" in ONLY_NAMED_SO
 
 
-def test_cameras_of_turned_pictures_turn_their_two_numbers(own: Path, tree: Tree, tmp_path: Path) -> None:
+def test_cameras_of_turned_images_turn_their_two_numbers(own: Path, tree: Tree, tmp_path: Path) -> None:
     def odd(data: dict[str, Any]) -> None:
         data["cam_int"][:, 0], data["cam_int"][:, 1] = [880, 0, 350], [0, 910, 650]
 
@@ -197,7 +197,7 @@ def test_boxes_hold_the_people(converted: Pair) -> None:
     assert_boxes_hold_the_visible_joints(converted[0])
 
 
-def test_part_boxes_count_when_anything_of_the_part_is_in_the_picture(converted: Pair) -> None:
+def test_part_boxes_count_when_anything_of_the_part_is_in_the_image(converted: Pair) -> None:
     hd, _ = converted
     seen = []
     for column, part in (("face", "head"), ("lhand", "left_hand"), ("rhand", "right_hand")):
@@ -307,7 +307,7 @@ def test_bodies_move_through_the_world_to_the_camera_of_their_frame(
     assert nearest(hd, scenes.truth) == list(range(len(hd)))
 
 
-def test_scenes_are_reduced_to_every_fifth_frame_by_the_names_of_the_pictures(scenes: Tree, of_scenes: Pair) -> None:
+def test_scenes_are_reduced_to_every_fifth_frame_by_the_names_of_the_images(scenes: Tree, of_scenes: Pair) -> None:
     hd, _ = of_scenes
     for column, values in scenes.facts.items():
         assert hd[f"meta/{column}"].tolist() == values
@@ -318,7 +318,7 @@ def test_scenes_are_reduced_to_every_fifth_frame_by_the_names_of_the_pictures(sc
     assert (hd["meta/principal_point"] == [640, 360]).all()
 
 
-def test_people_of_rolled_cameras_lie_in_the_stored_picture(scenes: Tree, of_scenes: Pair) -> None:
+def test_people_of_rolled_cameras_lie_in_the_stored_image(scenes: Tree, of_scenes: Pair) -> None:
     hd, _ = of_scenes
     order = names("smplx")
     points = hd["keypoints2d_smplx"][scenes.of(SIDEWAYS)][..., :2]
@@ -382,7 +382,7 @@ def test_a_missing_motion_or_camera_file_is_named(own_scenes: Path, tmp_path: Pa
 # -- without everything, and bad input ------------------------------------------------------------------------
 
 
-def test_without_body_models_labels_of_level_pictures_are_kept(tree: Tree, own: Path, tmp_path: Path) -> None:
+def test_without_body_models_labels_of_level_images_are_kept(tree: Tree, own: Path, tmp_path: Path) -> None:
     (own / LABELS / f"{CLOSE_UP}.npz").unlink()
     hd, report = converted_of(own, tmp_path / "x.h5", None)
     level = [i for i in range(14) if i not in tree.of(CLOSE_UP)]
@@ -484,7 +484,7 @@ def world_pelvis_forgotten(root: Path) -> faults.Fault:
 
 
 def offset_of_another_person(root: Path) -> faults.Fault:
-    """The offset of the picture's other person, as if it belonged to the picture."""
+    """The offset of the image's other person, as if it belonged to the image."""
 
     def fault(rows: Instances) -> None:
         data = load(root / LABELS / f"{CROWD}.npz")

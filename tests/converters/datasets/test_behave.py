@@ -115,7 +115,7 @@ def test_parameters_are_the_raw_ones_with_root_and_place_in_the_camera(
 def test_smplh_parameters_are_slices_of_156_numbers() -> None:
     pose = np.arange(2 * 156.0).reshape(2, 156)
     params = smplh_params(gender="f", betas=np.zeros((2, 10)), pose=pose, transl=np.ones((2, 3)))
-    assert (params.kind, params.gender.tolist(), params.flat_hand_mean) == ("smplh", ["female"] * 2, False)
+    assert (params.model_type, params.gender.tolist(), params.flat_hand_mean) == ("smplh", ["female"] * 2, False)
     assert params.left_hand_pose is not None
     assert params.right_hand_pose is not None
     parts = [params.global_orient, params.body_pose, params.left_hand_pose, params.right_hand_pose]
@@ -344,7 +344,7 @@ def test_fits_and_cameras_that_are_no_numbers_are_dropped(own: Path, tmp_path: P
     assert report.written == 13 - 5
 
 
-def test_pictures_of_another_size_are_told(own: Path, tmp_path: Path, body_models: Path) -> None:
+def test_images_of_another_size_are_told(own: Path, tmp_path: Path, body_models: Path) -> None:
     cv2.imwrite(str(own / "sequences" / TEST / "t0003.000/k0.color.jpg"), np.zeros((96, 128, 3), np.uint8))
     report = run(own, tmp_path / "x.h5", body_models, split="test")
     assert any("128" in note for note in report.notes)
@@ -407,7 +407,7 @@ def test_fingers_taken_as_relative_move_alone_and_by_pixels(
     distance = np.linalg.norm(wrong - right[..., :3], axis=2)
     assert distance[:, :22].max() < 1e-4
     assert distance[:, 63:].max(axis=1).min() > 0.01
-    # Hands are 60 px in these pictures: too little for a problem, enough for a number.
+    # Hands are 60 px in these images: too little for a problem, enough for a number.
     assert report.certificate["reprojection_hands_px"]["p50"] > 3
     assert report.certificate["reprojection_body_px"]["max"] < 0.1
 

@@ -139,7 +139,7 @@ def test_own_joints_are_the_raw_ones_in_the_camera(tree: Tree, converted: Pair) 
     assert report.certificate["points3d_m"]["max"] < 1e-3
 
 
-def test_points_are_in_the_distorted_picture_and_meta_has_the_pinhole_too(tree: Tree, converted: Pair) -> None:
+def test_points_are_in_the_distorted_image_and_meta_has_the_pinhole_too(tree: Tree, converted: Pair) -> None:
     hd, _ = converted
     np.testing.assert_allclose(hd["meta/focal_length"], np.tile(PINHOLE["f"], (len(hd), 1)))
     np.testing.assert_allclose(hd["meta/principal_point"], np.tile(PINHOLE["c"], (len(hd), 1)))

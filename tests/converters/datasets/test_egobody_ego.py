@@ -156,7 +156,7 @@ def test_every_frame_has_its_own_focal_length(tree: Recordings, converted: Pair)
     np.testing.assert_allclose(hd["meta/principal_point"], [[470.5, 281.0]] * 6)
 
 
-def test_boxes_hold_the_people_and_end_with_the_picture(converted: Pair) -> None:
+def test_boxes_hold_the_people_and_end_with_the_image(converted: Pair) -> None:
     hd, _ = converted
     assert_boxes_hold_the_visible_joints(hd)
     bottom = hd["bbox_xywh"][:, 1] + hd["bbox_xywh"][:, 3]
@@ -169,7 +169,7 @@ def test_boxes_hold_the_people_and_end_with_the_picture(converted: Pair) -> None
         assert ((boxes[:, 4] == 1) == (boxes[:, 2] * boxes[:, 3] > 0)).all()
 
 
-def test_parts_outside_of_the_picture_have_no_box(own: Path, tmp_path: Path, body_models: Path) -> None:
+def test_parts_outside_of_the_image_have_no_box(own: Path, tmp_path: Path, body_models: Path) -> None:
     def turned_down(k: int, fields: list[str]) -> list[str]:
         pose = np.array(fields[3:19], float).reshape(4, 4)
         pose[:3, :3] = pose[:3, :3] @ Rotation.from_euler("x", -22, degrees=True).as_matrix()
@@ -284,7 +284,7 @@ def test_a_truncated_file_is_named_and_its_recording_can_be_left_out(
     assert report.written == 3
 
 
-def test_a_recording_without_its_pictures_folder_is_named(own: Path, tmp_path: Path, body_models: Path) -> None:
+def test_a_recording_without_its_images_folder_is_named(own: Path, tmp_path: Path, body_models: Path) -> None:
     shutil.rmtree(own / "egocentric_color" / SECOND)
     with pytest.raises(DataError, match=SECOND):
         run(own, tmp_path / "x.h5", body_models)
@@ -303,7 +303,7 @@ def test_fits_and_poses_that_are_no_numbers_are_dropped(own: Path, tmp_path: Pat
 
 
 def one_focal_length(rows: Instances) -> None:
-    """A quarter more than the camera's, as of another picture size."""
+    """A quarter more than the camera's, as of another image size."""
     assert rows.camera is not None
     rows.camera.focal = rows.camera.focal * 1.25
 

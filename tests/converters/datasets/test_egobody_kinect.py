@@ -230,7 +230,7 @@ def test_a_view_without_calibration_is_left_out_and_told(own: Path, tmp_path: Pa
     (own / "calibrations" / TEST / "cal_trans/kinect_13to12_color.json").unlink()
     report = run(own, tmp_path / "x.h5", body_models, split="test")
     assert set(HumanData.open(tmp_path / "x.h5")["meta/camera"].tolist()) == {"master", "sub_1"}
-    assert any(f"{TEST}: sub_2 has pictures, but no calibration" in note for note in report.notes)
+    assert any(f"{TEST}: sub_2 has images, but no calibration" in note for note in report.notes)
 
 
 def test_a_recording_without_the_chosen_cameras_is_told(tree: Kinects, tmp_path: Path, body_models: Path) -> None:
@@ -305,7 +305,7 @@ def test_files_with_other_content_are_named(own: Path, tmp_path: Path, body_mode
         run(own, tmp_path / "x.h5", body_models)
 
 
-def test_recordings_without_pictures_or_fits_are_told(own: Path, tmp_path: Path, body_models: Path) -> None:
+def test_recordings_without_images_or_fits_are_told(own: Path, tmp_path: Path, body_models: Path) -> None:
     for role in ROLES:
         shutil.rmtree(own / f"smplx_{role}_train" / FIRST)
     report = run(own, tmp_path / "x.h5", body_models)
@@ -326,7 +326,7 @@ def test_fits_and_calibrations_that_are_no_numbers_are_dropped(own: Path, tmp_pa
     assert report.written == 28 + 12 - 6
 
 
-def test_pictures_of_another_size_are_told(own: Path, tmp_path: Path, body_models: Path) -> None:
+def test_images_of_another_size_are_told(own: Path, tmp_path: Path, body_models: Path) -> None:
     cv2.imwrite(str(own / "kinect_color" / TEST / "master/frame_00010.jpg"), np.zeros((108, 192, 3), np.uint8))
     report = run(own, tmp_path / "x.h5", body_models, split="test")
     assert any("192" in note for note in report.notes)

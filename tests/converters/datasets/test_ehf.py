@@ -122,7 +122,7 @@ def test_the_mesh_of_every_row_is_named(meshes: Pair, release: Made) -> None:
 @pytest.mark.parametrize("pair", ["meshes", "fits"])
 def test_rows_are_the_frames_in_the_order_of_their_numbers(pair: str, request: pytest.FixtureRequest) -> None:
     hd, report = request.getfixturevalue(pair)
-    assert hd["image_path"].tolist() == ["01_img.jpg", "02_img.jpg", "100_img.jpg"]  # jpg and png are one picture
+    assert hd["image_path"].tolist() == ["01_img.jpg", "02_img.jpg", "100_img.jpg"]  # jpg and png are one image
     assert hd["meta/frame_id"].tolist() == [1, 2, 100]
     assert report.dropped == {"no registered mesh": ["03"]}
     assert (report.found, report.written, report.published) == (4, 3, 100)
@@ -224,7 +224,7 @@ def test_png_is_taken_where_there_is_no_jpg(own: Path, tmp_path: Path) -> None:
     assert HumanData.open(tmp_path / "x.h5")["image_path"].tolist() == [f"{frame}_img.png" for frame in FRAMES]
 
 
-def test_a_frame_without_its_picture_or_mesh_is_left_out_and_counted(own: Path, tmp_path: Path) -> None:
+def test_a_frame_without_its_image_or_mesh_is_left_out_and_counted(own: Path, tmp_path: Path) -> None:
     (own / "01_img.jpg").unlink()
     (own / "02_align.ply").unlink()
     report = run(own, tmp_path / "x.h5", None)

@@ -107,7 +107,7 @@ def test_points_of_the_game_lie_on_the_projected_joints(tree: Scenes, converted:
     assert report.certificate["reprojection_hands_px"]["max"] < 0.1
 
 
-def test_boxes_are_the_datasets_with_margin_cut_to_the_picture(tree: Scenes, converted: Pair) -> None:
+def test_boxes_are_the_datasets_with_margin_cut_to_the_image(tree: Scenes, converted: Pair) -> None:
     hd, _ = converted
     box = hd["bbox_xywh"].astype(float)
     for row, (scene, person, frame) in enumerate([(A, "100001", 1), (A, "100002", 1)]):

@@ -120,7 +120,7 @@ def test_hands_and_face_are_left_out_and_their_joints_do_not_count(converted: Co
     assert hd.passport.flat_hand_mean is False
 
 
-def test_boxes_are_the_datasets_cut_to_the_picture(root: Path, converted: Converted) -> None:
+def test_boxes_are_the_datasets_cut_to_the_image(root: Path, converted: Converted) -> None:
     hd, _, wanted = converted
     np.testing.assert_allclose(hd["bbox_xywh"][wanted.index((1, 5, 2))], [0, 300, 639.5, 700, 1], atol=1e-3)
     with edited(path_of(root, 5, "data")) as data:

@@ -108,10 +108,10 @@ def test_the_test_half(tree: Tree, tmp_path: Path, body_models: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["hr-lspet", "images"])
-def test_pictures_one_level_down_are_found(own: Path, tmp_path: Path, folder: str) -> None:
+def test_images_one_level_down_are_found(own: Path, tmp_path: Path, folder: str) -> None:
     (own / folder).mkdir()
-    for picture in own.glob("im*.png"):
-        picture.rename(own / folder / picture.name)
+    for image in own.glob("im*.png"):
+        image.rename(own / folder / image.name)
     run(own, tmp_path / "x.h5", None)
     assert HumanData.open(tmp_path / "x.h5")["image_path"][0] == f"{folder}/im00492.png"
 
@@ -128,16 +128,16 @@ def test_the_older_list_does_for_train_and_is_said_to_be_old(own: Path, tmp_path
 
 
 def original(root: Path, count: int) -> np.ndarray:
-    """The original release with pictures 1 and ``count``; its joints (14, 3, count)."""
+    """The original release with images 1 and ``count``; its joints (14, 3, count)."""
     joints = np.stack([own_joints(np.random.default_rng(n), 60, 80) for n in range(count)], axis=2)
     blank(root, ["im00001.jpg", f"im{count:05d}.jpg"], 60, 80)
     savemat(root / "joints.mat", {"joints": joints})
     return joints
 
 
-def test_fits_do_not_go_with_the_original_pictures(own: Path, tmp_path: Path) -> None:
-    for picture in own.glob("im*.png"):
-        picture.unlink()
+def test_fits_do_not_go_with_the_original_images(own: Path, tmp_path: Path) -> None:
+    for image in own.glob("im*.png"):
+        image.unlink()
     original(own, 3)
     with pytest.raises(DataError, match=r"hr-lspet\.zip") as caught:
         run(own, tmp_path / "x.h5", None)
@@ -175,7 +175,7 @@ def test_entries_of_the_high_resolution_release_are_matched_in_the_order_of_name
     assert "keypoints and boxes only, of the high-resolution release" in " ".join(report.notes)
 
 
-def test_the_original_release_converts_to_points_by_the_numbers_of_its_pictures(tmp_path: Path) -> None:
+def test_the_original_release_converts_to_points_by_the_numbers_of_its_images(tmp_path: Path) -> None:
     for root, folder in ((tmp_path / "flat", ""), (tmp_path / "zip", "images/")):
         joints = original(root / folder, 5)
         if folder:
@@ -213,9 +213,9 @@ def test_points_that_cannot_be_matched_are_refused(tree: Tree, own: Path, tmp_pa
     refused("no readable MATLAB file")
     savemat(own / "joints.mat", {"joints": tree.joints})
     (own / "hr-lspet").mkdir()
-    for picture in own.glob("im*.png"):
-        picture.rename(own / "hr-lspet" / picture.name)
-    refused("no pictures beside it")
+    for image in own.glob("im*.png"):
+        image.rename(own / "hr-lspet" / image.name)
+    refused("no images beside it")
     with pytest.raises(UsageError, match="fits=none"):
         run(own, tmp_path / "x.h5", None, split="test", options={"fits": "none"})
 
@@ -230,7 +230,7 @@ def test_the_real_original_release(tmp_path: Path) -> None:
     assert hd["keypoints2d_original"][..., 2].mean() > 0.8
 
 
-def test_the_real_picture_beside_the_original_release(tmp_path: Path, body_models: Path) -> None:
+def test_the_real_image_beside_the_original_release(tmp_path: Path, body_models: Path) -> None:
     root = Path(shutil.copytree(samples("lspet"), tmp_path / "lspet"))
     fits = eft.make(body_models, np.random.default_rng(1), [eft.Seat(250, 180, 150, (250, 170), 400)])
     eft.dump(root / "LSPet_train_ver10.json", [fits.records[0] | {"imageName": "im00492.png"}])
@@ -243,7 +243,7 @@ def test_the_real_picture_beside_the_original_release(tmp_path: Path, body_model
 # -- bad input --------------------------------------------------------------------------------------------------
 
 
-def test_a_missing_picture_is_counted(own: Path, tmp_path: Path, body_models: Path) -> None:
+def test_a_missing_image_is_counted(own: Path, tmp_path: Path, body_models: Path) -> None:
     (own / "im08036.png").unlink()
     report = run(own, tmp_path / "x.h5", body_models)
     assert report.dropped == {"image missing": ["im08036.png", "im08036.png"]}
@@ -251,8 +251,8 @@ def test_a_missing_picture_is_counted(own: Path, tmp_path: Path, body_models: Pa
         run(own, tmp_path / "x.h5", body_models, strict_images=True)
 
 
-def test_a_picture_that_cannot_be_read_is_counted(own: Path, tmp_path: Path) -> None:
-    (own / "im00003.png").write_bytes(b"no picture")
+def test_an_image_that_cannot_be_read_is_counted(own: Path, tmp_path: Path) -> None:
+    (own / "im00003.png").write_bytes(b"no image")
     assert run(own, tmp_path / "x.h5", None).dropped == {"image cannot be read": ["im00003.png"]}
 
 

@@ -104,7 +104,7 @@ def test_val_has_fits_of_eft(tree: Tree, tmp_path: Path, body_models: Path) -> N
     np.testing.assert_allclose(hd["keypoints3d_smpl"][0, :, :3], tree.eft.joints[0], atol=1e-3)
 
 
-def test_pictures_beside_those_of_2017_are_found(own: Path, tmp_path: Path) -> None:
+def test_images_beside_those_of_2017_are_found(own: Path, tmp_path: Path) -> None:
     (own / "images").mkdir()
     (own / "train2014").rename(own / "images/train2014")
     for fits in ("eft", "cliff"):

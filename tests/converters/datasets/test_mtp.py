@@ -80,13 +80,13 @@ def test_all_other_parameters_are_the_raw_ones(tree: Tree, converted: Pair) -> N
     assert hd["smplx/body_pose"].shape == (3, 21, 3)
 
 
-def test_cameras_are_scaled_back_from_the_fitted_picture(tree: Tree, converted: Pair) -> None:
+def test_cameras_are_scaled_back_from_the_fitted_image(tree: Tree, converted: Pair) -> None:
     hd, _ = converted
     np.testing.assert_allclose(hd["meta/focal_length"], tree.focal[ROWS], rtol=1e-6)
     np.testing.assert_allclose(hd["meta/principal_point"], tree.centre[ROWS], rtol=1e-6)
     sizes = [PEOPLE[k][2:4] for k in ROWS]
     assert list(zip(hd["meta/height"].tolist(), hd["meta/width"].tolist(), strict=True)) == sizes
-    assert abs(hd["meta/principal_point"][2, 0] - sizes[2][1] / 2) > 0.1  # the width of the fitted picture is truncated
+    assert abs(hd["meta/principal_point"][2, 0] - sizes[2][1] / 2) > 0.1  # the width of the fitted image is truncated
 
 
 def test_detections_are_of_the_person_that_was_fitted(tree: Tree, converted: Pair) -> None:
@@ -250,9 +250,9 @@ def test_strict_images_makes_a_missing_image_an_error(tree: Tree, tmp_path: Path
 # -- planted faults ---------------------------------------------------------------------------------------------
 
 
-def camera_of_the_fitted_picture(rows: Instances) -> None:
+def camera_of_the_fitted_image(rows: Instances) -> None:
     assert rows.camera is not None
-    scale = np.maximum(2 * rows.camera.principal_point[:, 1:] / 500, 0.1)  # 0 where there is no picture
+    scale = np.maximum(2 * rows.camera.principal_point[:, 1:] / 500, 0.1)  # 0 where there is no image
     rows.camera.focal = rows.camera.focal / scale
     rows.camera.principal_point = rows.camera.principal_point / scale
 
@@ -276,7 +276,7 @@ def hands_padded(rows: Instances) -> None:
         (faults.other_gender, "3D points"),
         (faults.hands_absolute, "3D points"),
         (hands_padded, "3D points"),
-        (camera_of_the_fitted_picture, "2D points"),
+        (camera_of_the_fitted_image, "2D points"),
         (faults.neighbours, "2D points"),
     ],
 )
@@ -287,6 +287,6 @@ def test_the_certificate_exposes(
     assert words in " ".join(report.problems)
 
 
-def test_bodies_left_in_the_world_are_out_of_the_picture(tree: Tree, tmp_path: Path, body_models: Path) -> None:
+def test_bodies_left_in_the_world_are_out_of_the_image(tree: Tree, tmp_path: Path, body_models: Path) -> None:
     with pytest.raises(DataError, match="3 body box empty or outside the image"):
         run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(MTP, faults.left_in_the_world))

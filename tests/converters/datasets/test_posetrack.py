@@ -207,7 +207,7 @@ def test_wrong_folders_and_broken_lists_are_named(own: Path, tmp_path: Path) -> 
         run(own, tmp_path / "x.h5", None)
 
 
-def test_a_missing_picture_is_counted(own: Path, tmp_path: Path) -> None:
+def test_a_missing_image_is_counted(own: Path, tmp_path: Path) -> None:
     (own / "images/train" / ROWS[0]).unlink()
     report = run(own, tmp_path / "x.h5", None)
     assert report.dropped == {"image missing": [f"images/train/{ROWS[0]}"]}

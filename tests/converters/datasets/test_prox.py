@@ -42,7 +42,7 @@ from tests.raw.prox import (
     edit_fit,
     fit,
     frame,
-    picture,
+    image_file,
     points_path,
     write_fixture,
     write_points,
@@ -157,7 +157,7 @@ def test_projected_wrists_are_where_the_copy_shows_them(tree: Tree, converted: P
     hd, _ = converted
     for row, (name, k) in enumerate(ROWS):
         copy = pixels(copies / hd["image_path"][row])
-        released = pixels(picture(tree.root, name, k))
+        released = pixels(image_file(tree.root, name, k))
         for wrist in WRISTS:
             point = hd["keypoints2d_smplx"][row, SMPLX.index(wrist), :2]
             assert colour_at(copy, point) == wrist
@@ -168,7 +168,7 @@ def test_projected_wrists_are_where_the_copy_shows_them(tree: Tree, converted: P
 def test_copies_have_column_w_minus_1_minus_x(tree: Tree, converted: Pair, copies: Path) -> None:
     hd, _ = converted
     copy = pixels(copies / hd["image_path"][3])[:64]
-    released = pixels(picture(tree.root, MAN, 0))[:64]
+    released = pixels(image_file(tree.root, MAN, 0))[:64]
     misses = {shift: np.abs(copy - np.roll(released[:, ::-1], shift, axis=1)).mean() for shift in (-1, 0, 1)}
     assert misses[0] < 1.5
     assert min(misses[-1], misses[1]) > 3
@@ -203,8 +203,8 @@ def test_without_frames_rows_lead_to_copies_that_are_yet_to_be_made(
     assert {reason: len(v) for reason, v in report.dropped.items()} == tree.dropped
 
 
-def test_a_picture_that_cannot_be_read_has_no_copy(own: Path, tmp_path: Path, body_models: Path) -> None:
-    picture(own, MAN, 2).write_bytes(b"no jpg")
+def test_an_image_that_cannot_be_read_has_no_copy(own: Path, tmp_path: Path, body_models: Path) -> None:
+    image_file(own, MAN, 2).write_bytes(b"no jpg")
     report = run(own, tmp_path / "x.h5", body_models, frames=tmp_path / "copies")
     assert report.written == 5
     assert len(report.dropped["image missing"]) == 2
@@ -213,7 +213,7 @@ def test_a_picture_that_cannot_be_read_has_no_copy(own: Path, tmp_path: Path, bo
 # -- points, boxes, facts ---------------------------------------------------------------------------------------
 
 
-def test_detections_lie_on_the_joints_whichever_picture_they_are_of(tree: Tree, converted: Pair) -> None:
+def test_detections_lie_on_the_joints_whichever_image_they_are_of(tree: Tree, converted: Pair) -> None:
     hd, report = converted
     own = hd["keypoints2d_original"]
     assert hd.keypoint_names["keypoints2d_original"] == tuple(raw_files.OPENPOSE_137)
@@ -225,7 +225,7 @@ def test_detections_lie_on_the_joints_whichever_picture_they_are_of(tree: Tree, 
         assert (theirs[:, 2] > 0.5).all()
         assert np.linalg.norm(theirs[:, :2] - ours, axis=1).max() < 1
     assert [note for note in report.notes if "mirrored back" in note] == [
-        f"{WOMAN}: 2D points are those of mirrored pictures, and were mirrored back"
+        f"{WOMAN}: 2D points are those of mirrored images, and were mirrored back"
     ]
     assert report.certificate["share_better_swapped"] == 0
 
@@ -383,7 +383,7 @@ def test_code_in_a_fit_is_not_run(own: Path, tmp_path: Path) -> None:
 
 
 def mirrored_places(rows: Instances) -> None:
-    """Everybody where the released picture shows them."""
+    """Everybody where the released image shows them."""
     assert rows.body is not None
     rows.body = rows.body.with_(transl=rows.body.transl * [-1, 1, 1])
 

@@ -111,7 +111,7 @@ def test_detections_keep_their_confidence_and_lie_on_the_projected_joints(tree: 
     ours = hd.keypoints("keypoints2d_smpl", names("pw3d"))
     seen = (own[..., 2] > 0) & (ours[..., 2] > 0)
     assert seen.sum(axis=1)[[0, 3, 8]].min() >= 14
-    assert 0 < seen[7].sum() < 14  # cut by the edge of the picture
+    assert 0 < seen[7].sum() < 14  # cut by the edge of the image
     assert np.linalg.norm(own[..., :2] - ours[..., :2], axis=2)[seen].max() < 1
 
 
@@ -123,7 +123,7 @@ def test_people_without_detections_are_kept_and_marked(tree: Sequences, converte
     assert np.isnan(hd["certificate/reprojection_px"][5])
 
 
-def test_boxes_hold_the_people_and_end_at_the_edge_of_the_picture(tree: Sequences, converted: Pair) -> None:
+def test_boxes_hold_the_people_and_end_at_the_edge_of_the_image(tree: Sequences, converted: Pair) -> None:
     hd, _ = converted
     assert_boxes_hold_the_visible_joints(hd)
     x, _, w, _, _ = hd["bbox_xywh"][7]
@@ -193,7 +193,7 @@ def test_files_of_python_2_are_read(own: Path, tree: Sequences, tmp_path: Path, 
     assert_joints_are_the_truth(HumanData.open(tmp_path / "x.h5"), tree.truth["validation"], body_models)
 
 
-def test_the_size_is_that_of_the_first_picture_or_else_twice_the_principal_point(own: Path) -> None:
+def test_the_size_is_that_of_the_first_image_or_else_twice_the_principal_point(own: Path) -> None:
     converter = PW3D(own, "train")
     sizes = [np.asarray(converter.read(unit).size).tolist() for unit in converter.units()]
     assert sizes == [[540, 960], [960, 540]]
@@ -204,7 +204,7 @@ def test_the_size_is_that_of_the_first_picture_or_else_twice_the_principal_point
     assert sizes == [[540, 960], [969, 536]]
 
 
-def test_a_sequence_without_pictures_is_left_out_and_counted(own: Path, tmp_path: Path, body_models: Path) -> None:
+def test_a_sequence_without_images_is_left_out_and_counted(own: Path, tmp_path: Path, body_models: Path) -> None:
     shutil.rmtree(own / "imageFiles" / BAR)
     report = run(own, tmp_path / "x.h5", body_models)
     assert len(report.dropped["image missing"]) == 1 + 4
@@ -273,7 +273,7 @@ def test_fits_and_cameras_that_are_no_numbers_are_dropped(own: Path, tmp_path: P
     assert len(report.dropped["camera pose is no rotation (scaled or mirrored)"]) == 1
 
 
-def test_pictures_of_another_size_are_told(own: Path, tmp_path: Path, body_models: Path) -> None:
+def test_images_of_another_size_are_told(own: Path, tmp_path: Path, body_models: Path) -> None:
     cv2.imwrite(str(own / "imageFiles" / BAR / "image_00003.jpg"), np.zeros((96, 54, 3), np.uint8))
     report = run(own, tmp_path / "x.h5", body_models)
     assert any("54 x 96" in note for note in report.notes)
@@ -309,8 +309,6 @@ def test_millimetres_are_refused(tree: Sequences, tmp_path: Path, body_models: P
         run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(PW3D, faults.millimetres))
 
 
-def test_bodies_left_in_the_world_are_nowhere_in_the_pictures(
-    tree: Sequences, tmp_path: Path, body_models: Path
-) -> None:
+def test_bodies_left_in_the_world_are_nowhere_in_the_images(tree: Sequences, tmp_path: Path, body_models: Path) -> None:
     with pytest.raises(DataError, match="10 body box empty or outside the image"):
         run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(PW3D, faults.left_in_the_world))

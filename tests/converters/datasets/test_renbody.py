@@ -219,8 +219,8 @@ def test_what_is_left_out_is_counted_by_reason(tree: Studio, converted: Pair, hi
         assert (report.found, report.written) == (len(rows) + sum(tree.dropped[group].values()), len(rows))
     dropped = converted[1].dropped
     assert dropped["no SMPL-X fit of the frame"] == [image_path(WOMAN, camera, FRAMES) for camera in (3, 25)]
-    assert dropped["no picture of a fitted frame"] == [image_path(MAN, 25, 4)]
-    assert high[1].dropped["no pictures in Camera_12mp of the main file"] == [MAN]
+    assert dropped["no image of a fitted frame"] == [image_path(MAN, 25, 4)]
+    assert high[1].dropped["no images in Camera_12mp of the main file"] == [MAN]
 
 
 # -- splits and options -----------------------------------------------------------------------------------------
@@ -273,10 +273,10 @@ def test_a_wrong_choice_is_said_before_anything_is_read(tree: Studio, tmp_path: 
         run(tree.root, tmp_path / "x.h5", None, options=wrong)
 
 
-# -- pictures -----------------------------------------------------------------------------------------------------
+# -- images -----------------------------------------------------------------------------------------------------
 
 
-def test_pictures_come_out_of_the_files_byte_by_byte(
+def test_images_come_out_of_the_files_byte_by_byte(
     tree: Studio, converted: Pair, tmp_path: Path, body_models: Path
 ) -> None:
     frames = tmp_path / "frames"
@@ -287,13 +287,13 @@ def test_pictures_come_out_of_the_files_byte_by_byte(
         data = (frames / image_path(name, camera, frame)).read_bytes()
         with h5py.File(main_file(tree.root, name)) as file:
             assert data == file[f"{LOW}/{camera}/color/{frame}"][()].tobytes()
-        picture = cv2.imread(str(frames / image_path(name, camera, frame)))
-        assert picture is not None
-        assert marks(picture) == (camera, frame)
+        image = cv2.imread(str(frames / image_path(name, camera, frame)))
+        assert image is not None
+        assert marks(image) == (camera, frame)
     assert sum(path.is_file() for path in frames.rglob("*")) == len(ROWS)  # and no others
 
 
-def test_only_pictures_that_are_used_and_not_there_are_written(tree: Studio, tmp_path: Path) -> None:
+def test_only_images_that_are_used_and_not_there_are_written(tree: Studio, tmp_path: Path) -> None:
     frames = tmp_path / "frames"
     there = frames / image_path(WOMAN, 48, 0)
     there.parent.mkdir(parents=True)
@@ -304,13 +304,13 @@ def test_only_pictures_that_are_used_and_not_there_are_written(tree: Studio, tmp
     assert there.read_bytes() == b"mine"
 
 
-def test_without_pictures_rows_are_kept_with_a_note(converted: Pair, tree: Studio, tmp_path: Path) -> None:
+def test_without_images_rows_are_kept_with_a_note(converted: Pair, tree: Studio, tmp_path: Path) -> None:
     assert "--frames DIR" in " ".join(converted[1].notes)
     with pytest.raises(DataError, match="images are missing"):
         run(tree.root, tmp_path / "x.h5", None, strict_images=True)
 
 
-def test_of_pictures_beside_the_files_the_lost_one_is_counted(own: Path, tmp_path: Path) -> None:
+def test_of_images_beside_the_files_the_lost_one_is_counted(own: Path, tmp_path: Path) -> None:
     extract_all(own)
     (own / image_path(WOMAN, 25, 10)).unlink()
     report = run(own, tmp_path / "x.h5", None)
@@ -318,10 +318,10 @@ def test_of_pictures_beside_the_files_the_lost_one_is_counted(own: Path, tmp_pat
     assert not [note for note in report.notes if "--frames" in note]
 
 
-def test_the_size_is_that_of_the_pictures_not_what_is_said(own: Path, tmp_path: Path) -> None:
+def test_the_size_is_that_of_the_images_not_what_is_said(own: Path, tmp_path: Path) -> None:
     with h5py.File(main_file(own, WOMAN), "r+") as file:
         file[LOW].attrs["resolution"] = (2448, 2048)
-        file[f"{LOW}/3/color/0"][:] = 0  # no picture: what is said is all that is known
+        file[f"{LOW}/3/color/0"][:] = 0  # no image: what is said is all that is known
     run(own, tmp_path / "x.h5", None)
     hd = HumanData.open(tmp_path / "x.h5")
     view = VIEWS[LOW]

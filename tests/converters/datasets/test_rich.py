@@ -128,7 +128,7 @@ def test_parameters_are_the_raw_ones_with_root_and_place_in_the_camera(
 # -- cameras, boxes, facts --------------------------------------------------------------------------------------
 
 
-def test_cameras_are_scaled_to_the_size_of_their_own_pictures(converted: Pair) -> None:
+def test_cameras_are_scaled_to_the_size_of_their_own_images(converted: Pair) -> None:
     hd, _ = converted
     sizes = np.stack([hd["meta/height"], hd["meta/width"]], axis=1).tolist()
     assert sizes == [[376, 514]] * 2 + [[752, 1028]] + [[376, 514]] * 3 + [[514, 376]] * 3
@@ -141,7 +141,7 @@ def test_cameras_are_scaled_to_the_size_of_their_own_pictures(converted: Pair) -
 
 
 @pytest.mark.parametrize(("name", "number", "size"), [(PARK, 0, (3008, 4112)), (TOSS, 3, (4112, 3008))])
-def test_full_size_pictures_have_the_camera_of_the_file(
+def test_full_size_images_have_the_camera_of_the_file(
     tree: Tree, tmp_path: Path, name: str, number: int, size: tuple[int, int]
 ) -> None:
     blank(tmp_path, ["cam/00000_00.jpeg"], *size)
@@ -153,7 +153,7 @@ def test_full_size_pictures_have_the_camera_of_the_file(
     np.testing.assert_allclose(view.translation, eye.translation)
 
 
-def test_boxes_hold_the_people_in_pictures_of_either_format(converted: Pair) -> None:
+def test_boxes_hold_the_people_in_images_of_either_format(converted: Pair) -> None:
     assert_boxes_hold_the_visible_joints(converted[0])
 
 
@@ -283,7 +283,7 @@ def test_a_gender_json_overrides_the_known_genders(own: Path, tmp_path: Path, bo
         run(own, tmp_path / "x.h5", body_models)
 
 
-def test_a_sequence_without_pictures_is_said(own: Path, tmp_path: Path, body_models: Path) -> None:
+def test_a_sequence_without_images_is_said(own: Path, tmp_path: Path, body_models: Path) -> None:
     shutil.rmtree(own / "images/train" / TOSS)
     report = run(own, tmp_path / "x.h5", body_models)
     assert report.written == 3

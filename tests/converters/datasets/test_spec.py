@@ -154,7 +154,7 @@ def test_the_folder_of_the_synthetic_part_is_a_root_too(tree: Tree, tmp_path: Pa
         (tmp_path / "x.h5").unlink()
 
 
-def test_photographs_without_points_keep_pose_and_box_but_have_no_place(
+def test_images_without_points_keep_pose_and_box_but_have_no_place(
     tree: Tree, tmp_path: Path, body_models: Path
 ) -> None:
     report = run(tree[0], tmp_path / "x.h5", body_models, split="mtp_test")
@@ -208,9 +208,7 @@ def test_rows_with_few_points_are_kept_at_zero_and_those_with_wild_ones_flagged(
     assert hd.validate() == []
 
 
-def test_without_a_principal_point_it_is_the_middle_of_the_picture(
-    own: Path, tmp_path: Path, body_models: Path
-) -> None:
+def test_without_a_principal_point_it_is_the_middle_of_the_image(own: Path, tmp_path: Path, body_models: Path) -> None:
     change(own / TRAIN, cam_int=None)
     run(own, tmp_path / "x.h5", body_models)
     hd = HumanData.open(tmp_path / "x.h5")
@@ -257,7 +255,7 @@ def test_a_folder_without_the_neutral_model_is_an_error_that_names_it(
 def test_a_wrong_folder_is_named_with_what_is_missing(tree: Tree, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"spec-syn/annotations/train\.npz"):
         run(tmp_path, tmp_path / "x.h5", None)
-    for split in ("train", "test"):  # the photographs' test.npz is not that of the synthetic part
+    for split in ("train", "test"):  # the images' test.npz is not that of the synthetic part
         with pytest.raises(DataError, match="give that folder"):
             run(tree[0] / "spec-mtp", tmp_path / "x.h5", None, split=split)
     with pytest.raises(DataError, match="give that folder"):

@@ -80,7 +80,7 @@ def test_joints_are_those_of_the_raw_parameters(tree: Tree, converted: Pair, bod
     np.testing.assert_allclose(hd["keypoints2d_smplx"][:, :127, :2], projected[:, :127], atol=0.1)
 
 
-def test_rows_go_by_sequence_actor_and_picture(tree: Tree, converted: Pair) -> None:
+def test_rows_go_by_sequence_actor_and_image(tree: Tree, converted: Pair) -> None:
     hd, _ = converted
     assert hd["meta/sequence_name"].tolist() == [f"{TOP}/{name}" for name, *_ in ROWS]
     assert hd["meta/track_id"].tolist() == [f"{TOP}/{name}/{actor}" for name, actor, _ in ROWS]
@@ -99,7 +99,7 @@ def test_parameters_and_genders_are_the_raw_ones(tree: Tree, converted: Pair) ->
     assert hd.passport.flat_hand_mean is False
 
 
-def test_the_t_pose_of_old_archives_is_no_picture(tree: Tree, converted: Pair) -> None:
+def test_the_t_pose_of_old_archives_is_no_image(tree: Tree, converted: Pair) -> None:
     hd, report = converted
     rows = [k for k, (name, *_) in enumerate(ROWS) if name == OLD]
     assert hd["image_path"][rows].tolist() == [image_path(OLD, 1), image_path(OLD, 2)]
@@ -108,7 +108,7 @@ def test_the_t_pose_of_old_archives_is_no_picture(tree: Tree, converted: Pair) -
     assert not any("entries" in note for note in report.notes)
 
 
-def test_an_entry_more_without_a_t_pose_is_a_picture_less(
+def test_an_entry_more_without_a_t_pose_is_an_image_less(
     own: Path, tmp_path: Path, body_models: Path, tree: Tree
 ) -> None:
     (own / image_path(PAIR, 3)).unlink()
@@ -116,7 +116,7 @@ def test_an_entry_more_without_a_t_pose_is_a_picture_less(
     hd = HumanData.open(tmp_path / "x.h5")
     kept = [k for k, row in enumerate(ROWS) if row[0] != PAIR or row[2] != 3]
     assert_joints_are_the_truth(hd, tree.truth[kept], body_models)
-    assert any("3 entries for 2 pictures" in note for note in report.notes)
+    assert any("3 entries for 2 images" in note for note in report.notes)
 
 
 # -- boxes, facts ------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def test_a_file_without_gender_is_taken_for_neutral_and_said(own: Path, tmp_path
     assert any("bert.npz does not say its gender" in note for note in report.notes)
 
 
-def test_some_cameras_and_pictures_can_be_chosen(tree: Tree, tmp_path: Path, body_models: Path) -> None:
+def test_some_cameras_and_images_can_be_chosen(tree: Tree, tmp_path: Path, body_models: Path) -> None:
     run(tree.root, tmp_path / "x.h5", body_models, options={"cameras": "CAM002", "stride": "2"})
     hd = HumanData.open(tmp_path / "x.h5")
     kept = [k for k, row in enumerate(ROWS) if row[0] == PAIR and row[2] in (1, 3)]
@@ -266,7 +266,7 @@ def test_fits_that_are_no_numbers_are_dropped(own: Path, tmp_path: Path, body_mo
     assert report.written == len(ROWS) - 1
 
 
-def test_pictures_of_another_size_are_told(own: Path, tmp_path: Path, body_models: Path) -> None:
+def test_images_of_another_size_are_told(own: Path, tmp_path: Path, body_models: Path) -> None:
     blank(own, [image_path(PAIR, n) for n in (1, 2, 3)], 72, 128)
     report = run(own, tmp_path / "x.h5", body_models)
     assert any("128 x 72" in note for note in report.notes)

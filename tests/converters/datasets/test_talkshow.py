@@ -121,7 +121,7 @@ def test_facts_of_the_file(converted: Pair) -> None:
         "body parameters or camera of the sequence not finite": [
             f"chemistry/{CHEMISTRY.video}/{CHEMISTRY.name} frame {k}" for k in range(2)
         ],
-        "number of pictures is not that of poses": [
+        "number of images is not that of poses": [
             f"oliver/{OLIVER.video}/{OLIVER.name} frame {k}" for k in range(OLIVER.frames)
         ],
     }
@@ -158,7 +158,7 @@ def test_layouts_without_folders_of_splits(
     assert run(own, tmp_path / "x.h5", body_models, split="all").written == 4 + 3 + 2 + 2
 
 
-def test_folders_of_pictures_may_keep_the_spaces(own: Path, tree: Tree, tmp_path: Path, body_models: Path) -> None:
+def test_folders_of_images_may_keep_the_spaces(own: Path, tree: Tree, tmp_path: Path, body_models: Path) -> None:
     folder = own / "frames/conan"
     (folder / SPACED.replace(" ", "_")).rename(folder / SPACED)
     run(own, tmp_path / "x.h5", body_models)
@@ -167,7 +167,7 @@ def test_folders_of_pictures_may_keep_the_spaces(own: Path, tree: Tree, tmp_path
     np.testing.assert_allclose(hd["keypoints3d_smplx"][:4, :127, :3], tree.truth["train"].joints[:4, :127], atol=1e-3)
 
 
-def test_a_picture_that_is_being_written_does_not_count(own: Path, tmp_path: Path, body_models: Path) -> None:
+def test_an_image_that_is_being_written_does_not_count(own: Path, tmp_path: Path, body_models: Path) -> None:
     (own / CONAN.folder / ".000004.jpg").touch()  # as an extraction that was broken off leaves it
     assert run(own, tmp_path / "x.h5", body_models).written == 4 + 3
 
@@ -199,7 +199,7 @@ def test_another_pickle_in_place_of_the_split_file(own: Path, tmp_path: Path, co
         run(own, tmp_path / "x.h5", None)
 
 
-def test_pictures_of_another_size_scale_the_camera(own: Path, tree: Tree, tmp_path: Path, body_models: Path) -> None:
+def test_images_of_another_size_scale_the_camera(own: Path, tree: Tree, tmp_path: Path, body_models: Path) -> None:
     paths = [f"{CONAN.folder}/{k:06d}.jpg" for k in range(1, 5)]
     blank(own, paths, 720, 960)
     moved = Path(shutil.move(own, tmp_path / "moved"))  # sizes of folders are remembered
@@ -231,11 +231,11 @@ def test_frames_are_cut_from_the_start_of_their_sequence(
 
 
 def test_frames_of_a_later_sequence_at_another_rate(own: Path, tmp_path: Path, body_models: Path) -> None:
-    """Rows have the size and the camera of the pictures that are cut, which are not those of the fit."""
+    """Rows have the size and the camera of the images that are cut, which are not those of the fit."""
     shutil.rmtree(own / "frames")
-    write_video(tmp_path / "film.mkv", 1700, 25)
+    write_video(tmp_path / "video.mkv", 1700, 25)
     (own / "seth/videos").mkdir(parents=True)
-    shutil.move(tmp_path / "film.mkv", own / "seth/videos" / SETH.video)
+    shutil.move(tmp_path / "video.mkv", own / "seth/videos" / SETH.video)
     run(own, tmp_path / "x.h5", body_models, frames=tmp_path / "cut", options={"speaker": "seth"})
     found = {p.relative_to(tmp_path / "cut").as_posix(): number_at(p) for p in sorted(tmp_path.rglob("cut/**/*.jpg"))}
     start = 67 * 30
@@ -249,14 +249,14 @@ def test_frames_of_a_later_sequence_at_another_rate(own: Path, tmp_path: Path, b
 def test_sequences_start_at_the_hour_minute_and_second_of_their_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    film = tmp_path / "oliver/videos/a.mkv"
-    film.parent.mkdir(parents=True)
-    film.touch()
+    source = tmp_path / "oliver/videos/a.mkv"
+    source.parent.mkdir(parents=True)
+    source.touch()
     asked: list[Any] = []
     monkeypatch.setattr(videos, "extract", lambda *given, **more: asked.append((*given, more)))
     unit = Unit("x", tmp_path, ("oliver", "a.mkv", "9-01_02_03-01_02_06"))
     TalkSHOW(tmp_path, "all").extract_frames(unit, ["000001.jpg"], tmp_path)
-    assert asked == [(film, ["000001.jpg"], tmp_path, {"fps": 30, "first": 1 - 30 * 3723})]
+    assert asked == [(source, ["000001.jpg"], tmp_path, {"fps": 30, "first": 1 - 30 * 3723})]
 
 
 def test_without_frames_rows_are_kept_with_the_paths_they_would_have(

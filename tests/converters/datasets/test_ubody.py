@@ -118,7 +118,7 @@ def test_parameters_are_the_raw_ones_hands_included(tree: Tree, converted: Pair)
     assert hd["meta/face_valid"].dtype == bool
 
 
-def test_two_people_of_one_picture_have_cameras_of_their_own(tree: Tree, converted: Pair) -> None:
+def test_two_people_of_one_image_have_cameras_of_their_own(tree: Tree, converted: Pair) -> None:
     hd, _ = converted
     np.testing.assert_allclose(hd["meta/focal_length"], tree.camera("focal"), rtol=1e-6)
     np.testing.assert_allclose(hd["meta/principal_point"], tree.camera("princpt"), rtol=1e-6)
@@ -127,7 +127,7 @@ def test_two_people_of_one_picture_have_cameras_of_their_own(tree: Tree, convert
     assert hd.passport.focal == "virtual"
 
 
-def test_boxes_are_the_datasets_own_within_the_picture(tree: Tree, converted: Pair) -> None:
+def test_boxes_are_the_datasets_own_within_the_image(tree: Tree, converted: Pair) -> None:
     hd, _ = converted
     assert_boxes_hold_the_visible_joints(hd)
     for row, annotation in enumerate(tree.annotations):
@@ -192,7 +192,7 @@ def test_files_of_other_tools_beside_the_annotations_are_ignored(own: Path, tmp_
 
 @pytest.fixture
 def filmed(own: Path) -> Path:
-    """The tree with films in the place of pictures."""
+    """The tree with videos in the place of images."""
     shutil.rmtree(own / "images")
     for scene, clip in (("Speech", "Speech_S1_Trim1"), ("Interview", "Interview_S4_Trim1")):
         write_video(own / f"videos/{scene}/{clip}/{clip}.mp4", 20, 30)
@@ -242,7 +242,7 @@ def test_rows_are_kept_with_a_note_when_nothing_is_extracted(filmed: Path, tmp_p
         run(filmed, tmp_path / "x.h5", body_models, strict_images=True)
 
 
-def test_rows_are_dropped_and_counted_when_other_pictures_are_there(own: Path, tmp_path: Path) -> None:
+def test_rows_are_dropped_and_counted_when_other_images_are_there(own: Path, tmp_path: Path) -> None:
     shutil.rmtree(own / "images/Interview")
     report = run(own, tmp_path / "x.h5", None)
     assert report.written == 4
@@ -333,7 +333,7 @@ def points_mirrored(rows: Instances) -> None:
     rows.keypoints2d.points = rows.keypoints2d.points[:, flip_order("coco_wholebody")]
 
 
-def middle_of_the_picture_as_principal_point(rows: Instances) -> None:
+def middle_of_the_image_as_principal_point(rows: Instances) -> None:
     assert rows.camera is not None
     rows.camera.principal_point = np.array([320.0, 180.0])
 
@@ -353,7 +353,7 @@ def upside_down(rows: Instances) -> None:
     [
         (sides_swapped, "2D points"),
         (points_mirrored, "left and right exchanged"),
-        (middle_of_the_picture_as_principal_point, "2D points"),
+        (middle_of_the_image_as_principal_point, "2D points"),
         (fits_of_the_neighbours, "2D points"),
         (upside_down, "stand on their heads"),
     ],

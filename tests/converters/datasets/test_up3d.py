@@ -63,7 +63,7 @@ def test_joints_are_those_of_the_raw_fits_in_the_order_of_the_list(
     assert hd.validate() == []
 
 
-def test_the_camera_of_the_fit_becomes_that_of_the_photograph(converted: Pair) -> None:
+def test_the_camera_of_the_fit_becomes_that_of_the_image(converted: Pair) -> None:
     hd, _ = converted
     expected = np.array([[5000 * 300 / 429, 3500], [5000, 5000], [5000, 5000]])  # worked out by hand for 00003
     np.testing.assert_allclose(hd["meta/focal_length"], expected, rtol=1e-6)

@@ -263,7 +263,7 @@ class Uneven(Hall):
         return rows
 
 
-class Pictures(Hall):
+class Images(Hall):
     """A split without fits."""
 
     def read(self, unit: Unit) -> Instances:
@@ -273,7 +273,7 @@ class Pictures(Hall):
 def test_a_split_without_fits_is_not_suspicious_and_lacks_nothing_for_want_of_models(
     hall: Path, tmp_path: Path
 ) -> None:
-    report = run(hall, tmp_path / "x.h5", dataset=Pictures)
+    report = run(hall, tmp_path / "x.h5", dataset=Images)
     assert report.problems == []
     assert report.written == 12
     assert report.absent == {}
@@ -305,7 +305,7 @@ def test_a_worker_that_dies_is_an_error_and_not_a_hang(hall: Path, tmp_path: Pat
 
 
 class Filmed(Hall):
-    """Images come out of films."""
+    """Images come out of videos."""
 
     def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
         for path in image_paths[:3]:
@@ -328,7 +328,9 @@ class Sized(Filmed):
         return replace(super().read(unit), size=(HEIGHT, WIDTH))
 
 
-def test_rows_of_films_that_nobody_has_cut_are_kept_and_said(own_hall: Path, tmp_path: Path, body_models: Path) -> None:
+def test_rows_of_videos_that_nobody_has_cut_are_kept_and_said(
+    own_hall: Path, tmp_path: Path, body_models: Path
+) -> None:
     shutil.rmtree(own_hall / "images/walk_1")
     some = run(own_hall, tmp_path / "x.h5", body_models, dataset=Sized)
     assert (some.written, len(some.dropped["image missing"])) == (8, 4)

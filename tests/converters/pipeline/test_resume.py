@@ -124,12 +124,12 @@ def test_a_changed_shared_file_starts_anew(interrupted: tuple[Path, Path, Path],
 
 def test_images_that_came_later_are_seen(own_hall: Path, tmp_path: Path, body_models: Path) -> None:
     out, image, last = tmp_path / "out.h5", own_hall / "images/walk_1/002.jpg", own_hall / "sequences/walk_2.npz"
-    picture, content = image.read_bytes(), last.read_bytes()
+    pixels, content = image.read_bytes(), last.read_bytes()
     image.unlink()
     last.write_bytes(b"")
     with pytest.raises(Exception, match="walk_2"):
         run(own_hall, out, body_models)
-    image.write_bytes(picture)
+    image.write_bytes(pixels)
     last.write_bytes(content)
     report = run(own_hall, out, body_models)
     assert report.reused == 1

@@ -19,7 +19,7 @@ CLIP = "images/Speech/clip/clip"
 NTSC = Fraction(30000, 1001)
 UNEVEN = np.cumsum(np.random.default_rng(1).choice([17, 33, 34, 50, 120, 900], 300, p=[0.2, 0.3, 0.2, 0.2, 0.08, 0.02]))
 OPEN = {"x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0:keyint=40"}  # frames depend on what is before a key
-FILMS: dict[str, dict[str, Any]] = {
+VIDEOS: dict[str, dict[str, Any]] = {
     "25.mp4": {"fps": 25, "codec": "libx264", "options": {"bf": "3", "g": "60"}},
     "30.mp4": {"fps": 30, "options": {"g": "60"}},
     "29.97.mp4": {"fps": NTSC, "codec": "libx264", "options": {"bf": "2", "g": "250"}},
@@ -33,7 +33,7 @@ FILMS: dict[str, dict[str, Any]] = {
     "vp9.webm": {"fps": 25, "codec": "libvpx-vp9", "options": {"g": "50", "cpu-used": "8"}},
     "pieces.mp4": {"fps": 30, "codec": "libx264", "options": {"g": "40"}, "muxer": {"movflags": "frag_keyframe"}},
 }
-GUESSED: dict[str, dict[str, Any]] = {  # films whose files do not tell the time of every frame
+GUESSED: dict[str, dict[str, Any]] = {  # videos whose files do not tell the time of every frame
     "mpeg2.mpg": {"fps": 30, "codec": "mpeg2video", "options": {"bf": "2", "g": "12"}},
     "h264.ts": {"fps": 30, "codec": "libx264", "options": {"g": "40"}},
     "mpeg4.avi": {"fps": 30, "options": {"g": "40"}},
@@ -41,7 +41,7 @@ GUESSED: dict[str, dict[str, Any]] = {  # films whose files do not tell the time
 
 
 class Counted:
-    """A film that PyAV has opened. Counts the frames that are decoded and the seeks, and spoils these where it is told:
+    """A video that PyAV has opened. Counts decoded frames and seeks, and spoils these where it is told:
     they fail, end so many seconds from where they should, or between key frames."""
 
     decoded = 0
@@ -77,7 +77,7 @@ class Counted:
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> type[Counted]:
-    """Counts of all films that are read in a test."""
+    """Counts of all videos that are read in a test."""
     counts, opened = type("Counts", (Counted,), {}), av.open
 
     def open_counted(path: str, mode: str = "r", **more: Any) -> Any:
@@ -89,21 +89,21 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> type[Counted]:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short films are searched like long ones."""
+    """Short videos are searched like long ones."""
     monkeypatch.setattr(videos, "SEEK_FROM", 0)
 
 
 def shot(folder: Path, name: str) -> Path:
-    """A film of :data:`FILMS`, of 300 frames."""
-    film = (FILMS | GUESSED)[name]
-    if film.get("codec", "mpeg4") not in av.codecs_available:
-        pytest.skip(f"PyAV comes without {film['codec']}")
-    write_video(folder / name, 300, **film)
+    """A video of :data:`FILMS`, of 300 frames."""
+    settings = (VIDEOS | GUESSED)[name]
+    if settings.get("codec", "mpeg4") not in av.codecs_available:
+        pytest.skip(f"PyAV comes without {settings['codec']}")
+    write_video(folder / name, 300, **settings)
     return folder / name
 
 
-def pictures(video: Path, first: int, last: int = 10**6) -> dict[int, Any]:
-    """Index -> (H, W, 3) picture, as :func:`frames.extract` gets them for what is wanted from ``first`` to ``last``;
+def images(video: Path, first: int, last: int = 10**6) -> dict[int, Any]:
+    """Index -> (H, W, 3) image, as :func:`frames.extract` gets them for what is wanted from ``first`` to ``last``;
     of those before ``first`` that it gets to see, the very first as well."""
     found = {}
     for index, frame in videos._frames_at(video, 30, first):
@@ -115,12 +115,12 @@ def pictures(video: Path, first: int, last: int = 10**6) -> dict[int, Any]:
 
 
 def from_the_start(video: Path) -> dict[int, Any]:
-    """Index -> picture of a whole film, which no search is for."""
-    return pictures(video, 0)
+    """Index -> image of a whole video, which no search is for."""
+    return images(video, 0)
 
 
 def cut(video: Path, numbers: range | list[int], folder: Path, **options: Any) -> dict[int, int]:
-    """Number in the file name -> number that the picture shows."""
+    """Number in the file name -> number that the image shows."""
     paths = [f"{CLIP}/{k:06d}.png" for k in numbers]
     videos.extract(video, paths, folder, fps=30, **{"first": 1} | options)
     return {int(p.stem): number_at(p) for p in sorted((folder / CLIP).glob("*.png"))}
@@ -169,7 +169,7 @@ def test_frames_out_of_decoding_order_keep_their_numbers(tmp_path: Path) -> None
     write_video(tmp_path / "clip.mp4", 90, 30)
     with av.open(str(tmp_path / "clip.mp4")) as container:
         times = [packet.pts for packet in container.demux(video=0) if packet.pts is not None]
-    assert times != sorted(times)  # the film has frames that are stored after those they depend on
+    assert times != sorted(times)  # the video has frames that are stored after those they depend on
     assert cut(tmp_path / "clip.mp4", [90, 1, 41], tmp_path / "frames") == {1: 0, 41: 40, 90: 89}
 
 
@@ -180,7 +180,7 @@ def test_only_the_named_frames_are_cut(tmp_path: Path) -> None:
     assert cut(tmp_path / "clip.mp4", [0, 5], tmp_path / "counted", first=0) == {0: 0, 5: 5}
 
 
-def test_pictures_that_are_there_are_kept(tmp_path: Path) -> None:
+def test_images_that_are_there_are_kept(tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mp4", 12, 30)
     cut(tmp_path / "clip.mp4", [2, 4], tmp_path)
     (tmp_path / CLIP / "000004.png").write_bytes(b"mine")
@@ -193,7 +193,7 @@ def test_pictures_that_are_there_are_kept(tmp_path: Path) -> None:
     assert videos.extract(tmp_path / "gone.mp4", paths, tmp_path, fps=30, first=1) == 0  # nothing left to do
 
 
-def test_pictures_are_stored_without_loss(tmp_path: Path) -> None:
+def test_images_are_stored_without_loss(tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mp4", 5, 30)
     cut(tmp_path / "clip.mp4", [4], tmp_path)
     with av.open(str(tmp_path / "clip.mp4")) as container:
@@ -213,35 +213,35 @@ def test_absent_and_damaged_videos_are_named(tmp_path: Path) -> None:
         cut(tmp_path / "text.mp4", [1], tmp_path)
 
 
-# -- long films -------------------------------------------------------------------------------------------------
+# -- long videos -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", FILMS)
+@pytest.mark.parametrize("name", VIDEOS)
 @pytest.mark.usefixtures("short")
-def test_a_search_for_the_key_frame_changes_no_picture(tmp_path: Path, counted: type[Counted], name: str) -> None:
+def test_a_search_for_the_key_frame_changes_no_image(tmp_path: Path, counted: type[Counted], name: str) -> None:
     video = shot(tmp_path, name)
     expected = from_the_start(video)
     assert counted.seeks == 0
-    assert len({number_in(picture) for picture in expected.values()}) > 200
+    assert len({number_in(image) for image in expected.values()}) > 200
     for first in range(2, len(expected), 3):
-        found = pictures(video, first, first + 2)
+        found = images(video, first, first + 2)
         assert [index for index in found if index >= first] == list(expected)[first : first + 3]
-        for index, picture in found.items():
-            np.testing.assert_array_equal(picture, expected[index], err_msg=f"picture {index}")
+        for index, image in found.items():
+            np.testing.assert_array_equal(image, expected[index], err_msg=f"image {index}")
     counted.decoded = counted.seeks = 0
-    assert max(pictures(video, len(expected))) < len(expected)  # nothing past the end
+    assert max(images(video, len(expected))) < len(expected)  # nothing past the end
     assert counted.seeks == 1
     assert 0 < counted.decoded < 300
 
 
 @pytest.mark.parametrize("name", GUESSED)
 @pytest.mark.usefixtures("short")
-def test_films_without_the_time_of_every_frame_are_decoded_from_the_start(
+def test_videos_without_the_time_of_every_frame_are_decoded_from_the_start(
     tmp_path: Path, counted: type[Counted], name: str
 ) -> None:
     video = shot(tmp_path, name)
     expected = from_the_start(video)
-    found = pictures(video, 250)
+    found = images(video, 250)
     assert list(found) == [0, *range(250, 300)]
     for index in found:
         np.testing.assert_array_equal(found[index], expected[index])
@@ -269,13 +269,13 @@ def test_a_search_may_end_a_little_late(tmp_path: Path, counted: type[Counted]) 
     assert counted.decoded < 100
 
 
-def test_little_is_decoded_for_the_end_of_a_film(tmp_path: Path, counted: type[Counted]) -> None:
+def test_little_is_decoded_for_the_end_of_a_video(tmp_path: Path, counted: type[Counted]) -> None:
     write_video(tmp_path / "clip.mp4", 1800, 30, options={"g": "30"})
     assert cut(tmp_path / "clip.mp4", range(1771, 1801), tmp_path) == {k: k - 1 for k in range(1771, 1801)}
     assert counted.decoded < 120
 
 
-def test_in_the_beginning_of_a_film_there_is_no_search(tmp_path: Path, counted: type[Counted]) -> None:
+def test_in_the_beginning_of_a_video_there_is_no_search(tmp_path: Path, counted: type[Counted]) -> None:
     write_video(tmp_path / "clip.mp4", 300, 30)
     cut(tmp_path / "clip.mp4", [31], tmp_path)
     assert counted.seeks == 0
@@ -285,8 +285,8 @@ def test_in_the_beginning_of_a_film_there_is_no_search(tmp_path: Path, counted: 
 def test_damage_after_the_key_frame_is_named_and_before_it_not_met(tmp_path: Path, counted: type[Counted]) -> None:
     video = tmp_path / "clip.mp4"
     write_video(video, 600, 30, codec="libx264", options={"g": "30", "bf": "0", "sc_threshold": "0"})
-    with av.open(str(video)) as film:
-        places = [packet.pos for packet in film.demux(video=0) if packet.pos is not None]
+    with av.open(str(video)) as settings:
+        places = [packet.pos for packet in settings.demux(video=0) if packet.pos is not None]
     with video.open("r+b") as file:
         file.seek(places[250])
         file.write(bytes(places[255] - places[250]))
@@ -300,9 +300,9 @@ def test_damage_after_the_key_frame_is_named_and_before_it_not_met(tmp_path: Pat
 # -- sizes ------------------------------------------------------------------------------------------------------
 
 
-def test_size_of_the_pictures_of_a_film(tmp_path: Path) -> None:
+def test_size_of_the_images_of_a_video(tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mp4", 3, 30)
-    assert videos.picture_size(tmp_path / "clip.mp4", default=(5, 6)).tolist() == [32, 192]
+    assert videos.image_size(tmp_path / "clip.mp4", default=(5, 6)).tolist() == [32, 192]
     (tmp_path / "text.mp4").write_text("a page that says that the link has expired")
     for name in ("text.mp4", "gone.mp4"):
-        assert videos.picture_size(tmp_path / name, default=(5, 6)).tolist() == [5, 6]
+        assert videos.image_size(tmp_path / name, default=(5, 6)).tolist() == [5, 6]

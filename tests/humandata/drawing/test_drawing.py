@@ -122,8 +122,8 @@ def test_the_outline_is_not_drawn_along_the_image_border_and_survives_nan():
 
 
 @pytest.fixture
-def photographs(tmp_path):
-    """Three photographs of different sizes, two persons in the first; the third file is missing."""
+def images(tmp_path):
+    """Three images of different sizes, two persons in the first; the third file is missing."""
     write_png(tmp_path / "a.png", blank(200, 300, 60))
     write_png(tmp_path / "b.png", blank(900, 1600, 60))
     points = np.stack([standing(), standing(x=150), standing(x=100, y=30), standing(2)])
@@ -135,8 +135,8 @@ def photographs(tmp_path):
     return hd, tmp_path
 
 
-def test_persons_are_drawn_at_their_place_in_a_resized_photograph(photographs):
-    hd, root = photographs
+def test_persons_are_drawn_at_their_place_in_a_resized_image(images):
+    hd, root = images
     shot = draw_instances(hd, [0, 1], root, side=600)
     assert shot.image.shape == (400, 600, 3)
     assert tuple(shot.image[280, 132]) == SIDE_COLOURS["left"]
@@ -144,8 +144,8 @@ def test_persons_are_drawn_at_their_place_in_a_resized_photograph(photographs):
     assert shot.found
 
 
-def test_small_persons_in_large_photographs_are_cropped_out(photographs):
-    hd, root = photographs
+def test_small_persons_in_large_images_are_cropped_out(images):
+    hd, root = images
     whole = draw_instances(hd, [2], root, side=800, crop=False).image
     near = draw_instances(hd, [2], root, side=800).image
     assert whole.shape == (450, 800, 3)
@@ -154,14 +154,14 @@ def test_small_persons_in_large_photographs_are_cropped_out(photographs):
     assert (near == left).all(-1).sum() > 5 * (whole == left).all(-1).sum() > 0
 
 
-def test_rows_of_several_images_are_refused(photographs):
-    hd, root = photographs
+def test_rows_of_several_images_are_refused(images):
+    hd, root = images
     with pytest.raises(UsageError, match="2 images"):
         draw_instances(hd, [0, 2], root)
 
 
-def test_a_page_shows_each_image_once_with_all_its_persons_and_counts_the_missing(photographs, tmp_path):
-    hd, root = photographs
+def test_a_page_shows_each_image_once_with_all_its_persons_and_counts_the_missing(images, tmp_path):
+    hd, root = images
     pages = view(hd, root, tmp_path / "out", rows=[3, 1, 2], side=300)
     assert pages == [tmp_path / "out" / "view_001.png"]
     assert pages.images == 3
@@ -173,29 +173,29 @@ def test_a_page_shows_each_image_once_with_all_its_persons_and_counts_the_missin
     assert second_cell[:, 150:280].any()
 
 
-def test_rows_can_be_shown_one_by_one(photographs, tmp_path):
-    hd, root = photographs
+def test_rows_can_be_shown_one_by_one(images, tmp_path):
+    hd, root = images
     pages = view(hd, root, tmp_path / "out", rows=[1, 0], together=False, side=300)
     assert pages.images == 2
     image = draw_instances(hd, [1], root, side=300, crop=False).image
     assert not (image[:, :130] == SIDE_COLOURS["left"]).all(-1).any()
 
 
-def test_pages_are_bounded_and_as_many_as_needed(photographs, tmp_path):
-    hd, root = photographs
+def test_pages_are_bounded_and_as_many_as_needed(images, tmp_path):
+    hd, root = images
     pages = view(hd, root, tmp_path / "out", n=4, per_page=2, side=3000)
     assert len(pages) == 2
     assert max(max(read_image(page).shape) for page in pages) <= 4096
 
 
-def test_random_rows_depend_on_the_seed_only(photographs, tmp_path):
-    hd, root = photographs
+def test_random_rows_depend_on_the_seed_only(images, tmp_path):
+    hd, root = images
     first, again = (view(hd, root, tmp_path / name, n=2, seed=3) for name in ("x", "y"))
     assert first[0].read_bytes() == again[0].read_bytes()
 
 
-def test_columns_that_cannot_be_drawn_are_named(photographs, tmp_path):
-    hd, root = photographs
+def test_columns_that_cannot_be_drawn_are_named(images, tmp_path):
+    hd, root = images
     with pytest.raises(UsageError, match="image_path"):
         view(hd, root, tmp_path, rows=[0], columns=["keypoints2d_original", "image_path"])
     with pytest.raises(UsageError, match="keypoints2d_smplx"):
@@ -204,7 +204,7 @@ def test_columns_that_cannot_be_drawn_are_named(photographs, tmp_path):
         view(hd, root, tmp_path, rows=[4])
 
 
-def test_a_photograph_with_exif_rotation_keeps_its_stored_pixels(tmp_path):
+def test_an_image_with_exif_rotation_keeps_its_stored_pixels(tmp_path):
     stored = blank(40, 80)
     stored[:, :40] = 255
     _, encoded = cv2.imencode(".jpg", stored)
@@ -233,7 +233,7 @@ def test_grid_holds_images_of_different_sizes_within_its_bound():
 
 
 @pytest.mark.parametrize("convention", ["human_data", "coco_wholebody", "mpii", "openpose_137"])
-def test_every_point_of_a_convention_is_in_its_picture(convention):
+def test_every_point_of_a_convention_is_in_its_image(convention):
     image = draw_convention(convention)
     covered = 0
     for name in names(convention):
