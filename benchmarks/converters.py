@@ -5,7 +5,7 @@
 Run from the repository's root: the raw trees of :mod:`scaled` come from the writers of the demo and of the tests.
 Every converter of the registry runs in a fresh process, with one job and one thread of linear algebra, on about
 ``n`` people of its default split. Seconds are those of the whole conversion: checks, reading, joints, projections,
-boxes, certificate, validation, writing ``.h5``; of two conversions the faster one counts. On a busy machine compare
+boxes, quality, validation, writing ``.h5``; of two conversions the faster one counts. On a busy machine compare
 the rate in seconds of the processor. Body models are the licence-free stand-in's, whose arrays have the sizes of the
 real ones. Memory is the most that the process ever held, libraries included.
 """

@@ -2,7 +2,7 @@
 
     python benchmarks/humandata.py --n 1000000 --folder /some/disk
 
-Builds N instances (SMPL-X parameters, 144 keypoints in 2D and 3D, boxes, cameras, certificate) part by part, joins
+Builds N instances (SMPL-X parameters, 144 keypoints in 2D and 3D, boxes, cameras, quality) part by part, joins
 them as a conversion does, and writes the same file as ``.npz`` in the form mmhuman3d, SMPLer-X and AiOS read. The
 alternative that is timed is theirs: ``numpy.load`` and every member read once. Every measurement runs in a fresh
 process; imports are not counted; "cold" is after the file was dropped from the page cache. Needs about 20 kB of disk
@@ -79,9 +79,9 @@ def people(start: int, n: int) -> HumanData:
     columns["meta/gender"] = [("female", "male", "neutral")[i % 3] for i in _range(start, n)]
     columns["meta/sequence_name"] = [f"sequence_{i // 1000:04d}" for i in _range(start, n)]
     columns["meta/focal_length"], columns["meta/principal_point"] = floats(2), floats(2)
-    for measure in ("reprojection_px", "two_routes_m", "betas_norm", "height_m", "depth_m", "joints_in_box"):
-        columns[f"certificate/{measure}"] = floats()
-    columns["certificate/finite"] = np.ones(n, bool)
+    for measure in ("reprojection_px", "world_to_camera_m", "betas_norm", "height_m", "depth_m", "joints_in_box"):
+        columns[f"quality/{measure}"] = floats()
+    columns["quality/finite"] = np.ones(n, bool)
     points = names("smplx")[:144]
     keypoint_names = {"keypoints2d_smplx": points, "keypoints3d_smplx": points}
     return HumanData(columns, keypoint_names=keypoint_names, passport=PASSPORT)
@@ -101,7 +101,7 @@ def build(folder: Path, n: int) -> tuple[Path, float]:
     out, parts = folder / "people.h5", folder / "parts"
     paths = [people(a, min(PART, n - a)).save(parts / f"{a:09d}.h5") for a in range(0, n, PART)]
     begin = time.perf_counter()
-    h5.join(paths, out, passport=PASSPORT, misc={}, certificate={})
+    h5.join(paths, out, passport=PASSPORT, misc={}, quality={})
     seconds = time.perf_counter() - begin
     shutil.rmtree(parts)
     return out, seconds

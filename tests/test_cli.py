@@ -155,7 +155,7 @@ def test_validate_says_yes_or_what_is_wrong(walks: Path, tmp_path: Path) -> None
 def test_doubtful_rows_of_an_audit_can_be_left_out(walks: Path, raw: Path, tmp_path: Path) -> None:
     found = data("humandata", "audit", walks, "--limit", "height_max_m=0.5")
     assert found["counts"]["height_m"] == ROWS
-    heights = np.sort(HumanData.open(walks)["certificate/height_m"])
+    heights = np.sort(HumanData.open(walks)["quality/height_m"])
     limit = f"height_max_m={(heights[0] + heights[-1]) / 2}"
     folder = tmp_path / "audit"
     text = call("humandata", "audit", walks, "--root", raw, "--out", folder, "--limit", limit, "--worst", "2").stdout
@@ -167,7 +167,7 @@ def test_doubtful_rows_of_an_audit_can_be_left_out(walks: Path, raw: Path, tmp_p
     left = tmp_path / "left.h5"
     call("humandata", "sample", walks, "--exclude", folder / "exclude.json", "--out", left)
     assert len(HumanData.open(left)) == ROWS - tall
-    assert HumanData.open(left)["certificate/height_m"].max() == heights[ROWS - tall - 1]
+    assert HumanData.open(left)["quality/height_m"].max() == heights[ROWS - tall - 1]
 
 
 def test_viewing_draws_people_on_their_images(walks: Path, raw: Path, tmp_path: Path) -> None:

@@ -24,12 +24,12 @@ from ehps.analysis.report_inputs import ReportInputs
 from ehps.errors import DataError
 
 _PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "torch", "smplx", "umap-learn")
-_CERTIFICATE = {
+_QUALITY = {
     "reprojection_px": ("Reprojection, px", 1),
     "reprojection_body_px": ("Reprojection of the body, px", 1),
     "reprojection_hands_px": ("Reprojection of the hands, px", 1),
     "reprojection_face_px": ("Reprojection of the face, px", 1),
-    "two_routes_m": ("Two routes to the camera, mm", 2),
+    "world_to_camera_m": ("Two routes to the camera, mm", 2),
     "height_m": ("Height, m", 2),
     "betas_norm": ("Norm of betas", 2),
     "joints_in_box": ("Joints in the box, share", 2),
@@ -198,7 +198,7 @@ def selection(inputs: ReportInputs) -> dict[str, Any] | None:
 
 
 def conversions(inputs: ReportInputs) -> list[dict[str, Any]] | None:
-    """Counts, certificate percentiles and problems of each conversion."""
+    """Counts, quality percentiles and problems of each conversion."""
     out = []
     for entry in map(_read, inputs.conversions):
         dropped = {}
@@ -207,10 +207,10 @@ def conversions(inputs: ReportInputs) -> list[dict[str, Any]] | None:
                 names["count"] if isinstance(names, Mapping) else names if isinstance(names, int) else len(names)
             )
         measured = []
-        for name, (title, digits) in _CERTIFICATE.items():
-            values = (entry.get("certificate") or {}).get(name)
+        for name, (title, digits) in _QUALITY.items():
+            values = (entry.get("quality") or {}).get(name)
             if isinstance(values, Mapping):
-                factor = 1000 if name == "two_routes_m" else 1
+                factor = 1000 if name == "world_to_camera_m" else 1
                 cuts = [values.get(key) for key in ("p50", "p99", "max")]
                 measured.append((title, ["–" if v is None else f"{factor * v:.{digits}f}" for v in cuts]))
         counts = [(k, entry.get(k)) for k in ("found", "written", "published")]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ehps.errors import DataError, UsageError
 from ehps.humandata import passport as passports
-from ehps.humandata import quality as certificates
+from ehps.humandata import quality as quality_summaries
 from ehps.humandata.memory_map import MappedFile, Picked, file_of, pack, unpack
 from ehps.humandata.passport import Passport
 from ehps.humandata.schema import TEXT, field
@@ -45,7 +45,7 @@ class HumanData:
     keypoint_names : keypoint column -> its K point names.
     passport : what the numbers mean; see :class:`~ehps.humandata.passport.Passport`.
     misc : facts that hold for the whole file (``bbox_source``, ...), JSON-able values.
-    certificate : summary of what was measured on conversion, JSON-able.
+    quality : summary of what was measured on conversion, JSON-able.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class HumanData:
     (2, 'b.jpg', (1, 5))
     """
 
-    __slots__ = ("_columns", "_file", "_length", "certificate", "keypoint_names", "misc", "passport", "source")
+    __slots__ = ("_columns", "_file", "_length", "keypoint_names", "misc", "passport", "quality", "source")
 
     def __init__(
         self,
@@ -63,13 +63,13 @@ class HumanData:
         keypoint_names: Mapping[str, Sequence[str]] | None = None,
         passport: Passport | None = None,
         misc: Mapping[str, Any] | None = None,
-        certificate: Mapping[str, Any] | None = None,
+        quality: Mapping[str, Any] | None = None,
     ) -> None:
         self._columns: dict[str, Column] = {name: as_column(value, name) for name, value in columns.items()}
         self.keypoint_names = {name: tuple(names) for name, names in (keypoint_names or {}).items()}
         self.passport = passport or Passport()
         self.misc: dict[str, Any] = dict(misc or {})
-        self.certificate: dict[str, Any] = dict(certificate or {})
+        self.quality: dict[str, Any] = dict(quality or {})
         self.source: Path | None = None
         self._file = _file_of(self._columns)
         lengths = {name: len(value) for name, value in self._columns.items()}
@@ -88,7 +88,7 @@ class HumanData:
         self = object.__new__(cls)
         self._columns, self._length = columns, length
         self.keypoint_names, self.passport, self.misc = like.keypoint_names, like.passport, like.misc
-        self.certificate, self.source, self._file = like.certificate, like.source, like._file
+        self.quality, self.source, self._file = like.quality, like.source, like._file
         return self
 
     # -- looking ------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ class HumanData:
             keypoint_names={**self.keypoint_names, **(keypoint_names or {})},
             passport=self.passport,
             misc=self.misc,
-            certificate=self.certificate,
+            quality=self.quality,
         )
         out.source = self.source
         return out
@@ -232,8 +232,8 @@ class HumanData:
             for key, value in parts[0].misc.items()
             if all(key in part.misc and part.misc[key] == value for part in parts)
         }
-        summary = certificates.of_rows(parts)
-        return HumanData(columns, keypoint_names=points, passport=merged, misc=misc, certificate=summary)
+        summary = quality_summaries.of_rows(parts)
+        return HumanData(columns, keypoint_names=points, passport=merged, misc=misc, quality=summary)
 
     # -- files --------------------------------------------------------------------------------------------
 
@@ -251,13 +251,13 @@ class HumanData:
     def save(self, path: str | Path) -> Path:
         """Write to ``path`` (``.h5`` or ``.npz``), atomically: a temporary file beside it, then a rename.
 
-        The certificate's summary is made anew when it is of other rows than these.
+        The quality's summary is made anew when it is of other rows than these.
         """
         storage, hd = _storage(path), self
-        summarised = self.certificate.get("rows", self._length)
-        if summarised != self._length and all(name in self for name in certificates.COLUMNS):
+        summarised = self.quality.get("rows", self._length)
+        if summarised != self._length and all(name in self for name in quality_summaries.COLUMNS):
             hd = self[:]
-            hd.certificate = certificates.of_rows([self])
+            hd.quality = quality_summaries.of_rows([self])
         storage.write(hd, Path(path))
         return Path(path)
 

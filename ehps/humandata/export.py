@@ -138,7 +138,7 @@ def _check_hands(hd: HumanData, program: str, recipe: Recipe) -> None:
 
 def _prepared(hd: HumanData, target: str, recipe: Recipe) -> HumanData:
     dataset, n = hd.passport.dataset, len(hd)
-    hd = hd.without([name for name in hd.columns if name.startswith("certificate/")])
+    hd = hd.without([name for name in hd.columns if name.startswith("quality/")])
     columns: dict[str, Any] = {}
     points: dict[str, tuple[str, ...]] = {}
     for name in hd.columns:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ehps.errors import DataError, UsageError
 from ehps.humandata import passport as passports
-from ehps.humandata import quality as certificates
+from ehps.humandata import quality as quality_summaries
 from ehps.humandata import schema
 from ehps.humandata.core import HumanData
 from ehps.humandata.instance_ids import rows_with_ids
@@ -22,7 +22,7 @@ from ehps.humandata.strings import Strings
 
 
 def info(hd: HumanData) -> dict[str, Any]:
-    """What is in ``hd``, JSON-able: path, instances, bytes, passport, misc, certificate summary and ``columns``, each
+    """What is in ``hd``, JSON-able: path, instances, bytes, passport, misc, quality summary and ``columns``, each
     with name, dtype, shape, unit, meaning, bytes, and for keypoints the number of names. Reads no rows."""
     head = hd[:0]
     columns = [_column_info(name, head[name], hd) for name in hd.columns]
@@ -32,7 +32,7 @@ def info(hd: HumanData) -> dict[str, Any]:
         "bytes": sum(column["bytes"] for column in columns),
         "passport": hd.passport.to_dict(),
         "misc": hd.misc,
-        "certificate": hd.certificate,
+        "quality": hd.quality,
         "columns": columns,
     }
 
@@ -163,17 +163,17 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
     }
     first = parts[0].misc
     misc = {key: value for key, value in first.items() if all(key in p.misc and p.misc[key] == value for p in parts)}
-    summary = certificates.of_rows(HumanData.open(path) for path in paths)
+    summary = quality_summaries.of_rows(HumanData.open(path) for path in paths)
     suffix = out.suffix.lower()
     if suffix == ".h5":
-        h5.join(paths, out, passport=passport, misc=misc, certificate=summary, columns=columns)
+        h5.join(paths, out, passport=passport, misc=misc, quality=summary, columns=columns)
     elif suffix == ".npz":
         from ehps.humandata.storage import npz
 
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
             joined = Path(folder) / "joined.h5"
-            h5.join(paths, joined, passport=passport, misc=misc, certificate=summary, columns=columns)
+            h5.join(paths, joined, passport=passport, misc=misc, quality=summary, columns=columns)
             npz.write(HumanData.open(joined), out)
     else:
         raise UsageError("a HumanData file ends in .h5 or .npz", path=out)

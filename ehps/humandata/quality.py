@@ -1,4 +1,4 @@
-"""The summary of a certificate: percentiles over the rows of what was measured on each of them.
+"""The summary of measured quality: percentiles over the rows of what was measured on each of them.
 
 It belongs to the rows: files with other rows (sampled, merged, without bad ones) get a summary of their own.
 """
@@ -23,14 +23,14 @@ MEASURES = (
     "reprojection_face_px",
     "reprojection_swapped_px",
     "points3d_m",
-    "two_routes_m",
+    "world_to_camera_m",
     "betas_norm",
     "height_m",
     "depth_m",
     "up_y",
     "joints_in_box",
 )
-COLUMNS = (*(f"certificate/{name}" for name in MEASURES), "certificate/behind_camera", "certificate/finite")
+COLUMNS = (*(f"quality/{name}" for name in MEASURES), "quality/behind_camera", "quality/finite")
 RESIDUALS = ("template_residual_m", "transl_residual_px")  # in ``meta`` of rows whose parameters were solved for
 SUMMARISED = (*COLUMNS, "bbox_xywh", "meta/width", *(f"meta/{name}" for name in RESIDUALS))
 PERCENTILES = (1, 50, 90, 99)
@@ -41,12 +41,12 @@ def summary(columns: Mapping[str, Any], reprojection: str) -> dict[str, Any]:
 
     Parameters
     ----------
-    columns : the certificate columns and those of the others in :data:`SUMMARISED` that there are; errors relative to
+    columns : the quality columns and those of the others in :data:`SUMMARISED` that there are; errors relative to
         the person's size need ``bbox_xywh`` and ``meta/width``.
     reprojection : exact, fitted or none, as the dataset's card has it.
     """
     out: dict[str, Any] = {"reprojection": reprojection}
-    values = {name: np.asarray(columns[f"certificate/{name}"], float) for name in MEASURES}
+    values = {name: np.asarray(columns[f"quality/{name}"], float) for name in MEASURES}
     if "bbox_xywh" in columns:
         boxes = np.asarray(columns["bbox_xywh"], float)
         side = np.maximum(boxes[:, 2], boxes[:, 3])
@@ -60,8 +60,8 @@ def summary(columns: Mapping[str, Any], reprojection: str) -> dict[str, Any]:
         statistics = _statistics(column)
         if statistics:
             out[name] = statistics
-    behind = np.asarray(columns["certificate/behind_camera"])
-    finite = np.asarray(columns["certificate/finite"])
+    behind = np.asarray(columns["quality/behind_camera"])
+    finite = np.asarray(columns["quality/finite"])
     out["rows"] = len(finite)
     out["rows_with_joints_behind_camera"] = int((behind > 0).sum())
     out["rows_not_finite"] = int((~finite).sum())
@@ -85,15 +85,15 @@ def _statistics(column: Array) -> dict[str, float]:
 
 
 def of_rows(parts: Iterable[HumanData]) -> dict[str, Any]:
-    """The summary over all rows of ``parts`` (from files with a certificate); empty when one has none."""
+    """The summary over all rows of ``parts`` (from files with measured quality); empty when one has none."""
     pieces: dict[str, list[Any]] = {}
     stated: set[str] = set()
     for part in parts:
         if not len(part):
             continue
-        if not part.certificate or any(name not in part for name in COLUMNS):
+        if not part.quality or any(name not in part for name in COLUMNS):
             return {}
-        stated.add(str(part.certificate.get("reprojection", "none")))
+        stated.add(str(part.quality.get("reprojection", "none")))
         for name in SUMMARISED:
             if name in part:
                 pieces.setdefault(name, []).append(np.array(part[name]))

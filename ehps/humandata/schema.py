@@ -129,14 +129,14 @@ _META = (
     Field("template_residual_m", ("N",), _F, "metre", "mean distance of the betas' shape from the person's template"),
 )  # fmt: skip
 
-_CERTIFICATE = (
+_QUALITY = (
     Field("reprojection_px", ("N",), _F, "pixel", "mean distance of model joints to the dataset's own 2D points"),
     Field("reprojection_body_px", ("N",), _F, "pixel", "the same for the body"),
     Field("reprojection_hands_px", ("N",), _F, "pixel", "the same for both hands"),
     Field("reprojection_face_px", ("N",), _F, "pixel", "the same for the head"),
     Field("reprojection_swapped_px", ("N",), _F, "pixel", "the same with left and right exchanged: larger if sound"),
     Field("points3d_m", ("N",), _F, "metre", "mean distance of the model joints to the dataset's own 3D points"),
-    Field("two_routes_m", ("N",), _F, "metre", "joints of moved parameters against moved joints, world to camera"),
+    Field("world_to_camera_m", ("N",), _F, "metre", "joints of moved parameters against moved joints, world to camera"),
     Field("betas_norm", ("N",), _F, "", "norm of the shape coefficients"),
     Field("height_m", ("N",), _F, "metre", "stature of the rest pose"),
     Field("depth_m", ("N",), _F, "metre", "distance of the pelvis along the optical axis"),
@@ -163,7 +163,7 @@ FIELDS: tuple[Field, ...] = (
     *_body("smpl", "SMPL", 23),
     Field("vertices3d_path", ("N",), TEXT, "", "file with the vertices of the row, relative to the dataset's root"),
     *(replace(field, name=f"meta/{field.name}") for field in _META),
-    *(replace(field, name=f"certificate/{field.name}") for field in _CERTIFICATE),
+    *(replace(field, name=f"quality/{field.name}") for field in _QUALITY),
 )
 
 FAMILIES: tuple[Field, ...] = (
@@ -173,7 +173,7 @@ FAMILIES: tuple[Field, ...] = (
     Field("smplh/*", ("N", "..."), _F, "", "further parameter of SMPL-H"),
     Field("smpl/*", ("N", "..."), _F, "", "further parameter of SMPL"),
     Field("meta/*", ("N", "..."), ANY, "", "further fact of the row, named by the dataset"),
-    Field("certificate/*", ("N",), ANY, "", "further measure taken on conversion"),
+    Field("quality/*", ("N",), ANY, "", "further measure taken on conversion"),
 )
 
 BODY_CORE = ("betas", "global_orient", "body_pose")

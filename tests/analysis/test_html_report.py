@@ -101,7 +101,7 @@ def inputs(tmp_path):
                 "written": 12_340,
                 "published": None,
                 "dropped": {"image <missing>": {"count": 5, "names": ["a"]}},
-                "certificate": {"reprojection_px": {"p50": 1.25, "p99": 7.75, "max": 31.0}, "rows": 12_340},
+                "quality": {"reprojection_px": {"p50": 1.25, "p99": 7.75, "max": 31.0}, "rows": 12_340},
                 "problems": ["joints behind the camera"],
             }
         )

@@ -43,7 +43,7 @@ def test_it_ends_with_a_report_of_what_was_trained(finished: Path) -> None:
     assert "Generated data" in page
 
 
-def test_every_set_is_converted_whole_with_a_good_certificate(finished: Path) -> None:
+def test_every_set_is_converted_whole_with_good_quality(finished: Path) -> None:
     reports = [json.loads(path.read_text()) for path in (finished / "humandata").glob("*.report.json")]
     assert {r["dataset"] for r in reports} == {"egobody_ego", "mscoco", "ehf"}
     assert all(r["found"] == r["written"] > 0 and not r["problems"] for r in reports)

@@ -30,8 +30,8 @@ def build(n: int = 7, seed: int = 0, *, dataset: str = "toy", **columns: Any) ->
         "meta/height": np.full(n, 480, np.int32),
         "meta/width": np.full(n, 640, np.int32),
         "meta/gender": [("female", "male", "neutral")[i % 3] for i in range(n)],
-        "certificate/height_m": rng.uniform(1.5, 1.9, n),
-        "certificate/finite": np.ones(n, bool),
+        "quality/height_m": rng.uniform(1.5, 1.9, n),
+        "quality/finite": np.ones(n, bool),
     }
     return HumanData(
         sound | {name.replace("__", "/"): value for name, value in columns.items()},
@@ -46,7 +46,7 @@ def build(n: int = 7, seed: int = 0, *, dataset: str = "toy", **columns: Any) ->
             split="train",
         ),
         misc={"bbox_source": "keypoints2d_smplx"},
-        certificate={"rows": n},
+        quality={"rows": n},
     )
 
 

@@ -32,7 +32,7 @@ def people(dataset: str, split: str = "train", n: int = 7, *, flat: bool | None 
         "smplx/right_hand_pose": some(15, 3),
         "meta/height": np.full(n, 900),
         "meta/width": np.full(n, 900),
-        "certificate/height_m": some(),
+        "quality/height_m": some(),
     }
     return HumanData(
         columns | more,
@@ -60,7 +60,7 @@ def test_smpler_x_finds_its_parts_and_images(tmp_path: Path) -> None:
     assert list(np.concatenate([part["image_path"] for part in parts])) == [f"CHI3D/images/{i}.jpg" for i in range(7)]
     betas = np.concatenate([part["smplx"]["betas"] for part in parts])
     np.testing.assert_array_equal(betas, hd["smplx/betas"][:, :10])
-    assert "certificate" not in parts[0]
+    assert "quality" not in parts[0]
     assert parts[0]["misc"]["flat_hand_mean"] is False
 
 

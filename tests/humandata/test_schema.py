@@ -29,7 +29,7 @@ def test_names_are_unique_and_every_field_is_described():
         ("bbox_xywh", ("N", 5), "pixel"),
         ("keypoints3d_smpl", ("N", "K", 4), "metre"),
         ("meta/focal_length", ("N", 2), "pixel"),
-        ("certificate/two_routes_m", ("N",), "metre"),
+        ("quality/world_to_camera_m", ("N",), "metre"),
     ],
 )
 def test_fields_have_the_shapes_of_the_format(name, shape, unit):
@@ -37,7 +37,7 @@ def test_fields_have_the_shapes_of_the_format(name, shape, unit):
     assert (found.name, found.shape, found.unit) == (name, shape, unit)
 
 
-def test_every_certificate_column_is_a_field_of_its_own():
+def test_every_quality_column_is_a_field_of_its_own():
     known = {field.name for field in schema.FIELDS}
     assert set(quality.COLUMNS) <= known
 

@@ -52,7 +52,7 @@ def test_what_has_no_confidence_may_be_anything(people):
     hd = put(people(), "keypoints2d_smplx", (2, 1), [np.nan, np.inf, 0])
     hd = put(hd, "keypoints3d_smplx", (2, 1), [np.nan, 1e9, -1e9, 0])
     hd = put(hd, "bbox_xywh", 2, [np.nan, -1, -1, 9999, 0])
-    hd = hd.with_columns({"certificate/height_m": np.full(7, np.nan)})
+    hd = hd.with_columns({"quality/height_m": np.full(7, np.nan)})
     assert problems(hd) == []
 
 

@@ -31,7 +31,9 @@ def parameters(hd: HumanData) -> BodyParams:
     model_type = hd.body_model
     assert model_type is not None
     known = {field.name for field in fields(BodyParams)}
-    columns = {name.split("/")[1]: np.asarray(hd[name], float) for name in hd.columns if name.startswith(f"{model_type}/")}
+    columns = {
+        name.split("/")[1]: np.asarray(hd[name], float) for name in hd.columns if name.startswith(f"{model_type}/")
+    }
     values = {name: value for name, value in columns.items() if name in known}
     return BodyParams(
         model_type=model_type,

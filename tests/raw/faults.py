@@ -1,4 +1,4 @@
-"""Mistakes that converters have made, to plant in one: its certificate must expose them."""
+"""Mistakes that converters have made, to plant in one: its quality must expose them."""
 
 from __future__ import annotations
 

@@ -42,7 +42,8 @@ class Posed:
     ----------
     body : parameters to store. model_type : of the joints.
     points3d (N, J, 4), points2d (N, J, 3) : model joints, metres and pixels, confidence last.
-    two_routes (N,) : largest distance between joints moved to the camera and joints of the moved parameters, m.
+    world_to_camera_gap (N,) : largest distance between joints moved to the camera and joints of the moved
+        parameters, m.
     heights (N,) : of the standing bodies, m.
     """
 
@@ -51,7 +52,7 @@ class Posed:
     model_type: str | None = None
     points3d: Array | None = None
     points2d: Array | None = None
-    two_routes: Array | None = None
+    world_to_camera_gap: Array | None = None
     heights: Array | None = None
 
     @property
@@ -62,7 +63,7 @@ class Posed:
         """The rows of a mask."""
         if keep.all():
             return self
-        names = ("body", "points3d", "points2d", "two_routes", "heights")
+        names = ("body", "points3d", "points2d", "world_to_camera_gap", "heights")
         picked = {n: None if (v := getattr(self, n)) is None else v[keep] for n in names}
         return replace(self, rows=take(self.rows, keep), **picked)
 
@@ -133,14 +134,14 @@ def _with_models(rows: Instances, body: BodyParams, bodies: Bodies, account: Acc
     shaped = _known_shape(body, bodies)
     stored, evaluated = _in_camera(rows, body, bodies, account)
     points = bodies.joints(evaluated)
-    two_routes = None
+    world_to_camera_gap = None
     if rows.world_to_camera is not None:
         w = rows.world_to_camera
         moved = rigid_motion.apply(bodies.joints(shaped), w.rotation, w.translation)
-        two_routes = np.linalg.norm(moved[:, STILL] - points[:, STILL], axis=2).max(axis=1, initial=0)
+        world_to_camera_gap = np.linalg.norm(moved[:, STILL] - points[:, STILL], axis=2).max(axis=1, initial=0)
     flagged = _homogeneous(points)
     flagged[:, _unposed(stored), 3] = 0
-    posed = Posed(rows, stored, body.model_type, flagged, None, two_routes, bodies.heights(shaped))
+    posed = Posed(rows, stored, body.model_type, flagged, None, world_to_camera_gap, bodies.heights(shaped))
     return _at_its_place(posed, account) if rows.solve_translation else posed
 
 
@@ -151,18 +152,18 @@ def _on_template(rows: Instances, body: BodyParams, template: Array, bodies: Bod
         raise DataError("a personal template goes with one gender and betas of zero")
     own = bodies.personal(body.model_type, str(words[0]), template)
     pelvis = own.joints.rest_pelvis(body.betas, body.expression)
-    moved, two_routes = body, None
+    moved, world_to_camera_gap = body, None
     if rows.world_to_camera is not None:
         w = rows.world_to_camera
         moved = rigid_motion.to_camera(body, w.rotation, w.translation, pelvis)
     points = own.joints(moved)
     if rows.world_to_camera is not None:
         there = rigid_motion.apply(own.joints(body), w.rotation, w.translation)
-        two_routes = np.linalg.norm(there[:, STILL] - points[:, STILL], axis=2).max(axis=1, initial=0)
+        world_to_camera_gap = np.linalg.norm(there[:, STILL] - points[:, STILL], axis=2).max(axis=1, initial=0)
     stored = moved.with_(betas=np.tile(own.betas, (n, 1)))
     stored = stored.with_(transl=moved.transl + pelvis - bodies.rest_pelvis(stored))
     rows = replace(rows, meta=rows.meta | {"template_residual_m": np.full(n, own.residual)})
-    return Posed(rows, stored, body.model_type, _homogeneous(points), None, two_routes, np.full(n, own.height))
+    return Posed(rows, stored, body.model_type, _homogeneous(points), None, world_to_camera_gap, np.full(n, own.height))
 
 
 def faceless(body: BodyParams) -> bool:

@@ -2,7 +2,7 @@
 
 Rows that cannot be used are dropped and counted; body parameters move to the camera frame with the pelvis
 correction; joints, their projections and the boxes follow from the body model; what cannot be made (no body model,
-no camera) is left out with a reason. Every row gets its certificate.
+no camera) is left out with a reason. Every row gets its quality.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
         columns |= {name: value for name, value in made.items() if name not in account.absent}
     columns |= columns_of.meta(rows, body)
     columns |= {name: as_values(value, name) for name, value in rows.columns.items()}
-    columns |= _certificate(posed, box, context)
+    columns |= _quality(posed, box, context)
     return HumanData(
         columns,
         keypoint_names=keypoint_names,
@@ -226,7 +226,7 @@ def _part_boxes(posed: Posed, account: Account) -> dict[str, Array]:
     return found
 
 
-def _certificate(posed: Posed, box: Array | None, context: Context) -> dict[str, Array]:
+def _quality(posed: Posed, box: Array | None, context: Context) -> dict[str, Array]:
     rows, body = posed.rows, posed.body
     finite = np.ones(len(rows), bool)
     for made in (posed.points3d, posed.points2d):
@@ -241,7 +241,7 @@ def _certificate(posed: Posed, box: Array | None, context: Context) -> dict[str,
         own3d=own_points3d(posed),
         boxes=box,
         size=np.asarray(rows.size),
-        two_routes=posed.two_routes,
+        world_to_camera_gap=posed.world_to_camera_gap,
         betas=None if body is None else body.betas,
         orient=None if body is None else body.global_orient,
         heights=posed.heights,

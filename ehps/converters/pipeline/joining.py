@@ -28,7 +28,7 @@ def join_parts(
     report: Report,
     card: DatasetCard,
 ) -> None:
-    """Join the parts beside the output, put the result in its place, and complete the report with its certificate.
+    """Join the parts beside the output, put the result in its place, and complete the report with its quality.
 
     Only columns that every part has are taken; rows beyond ``report.written`` are left out.
 
@@ -53,10 +53,10 @@ def join_parts(
     passport = _passport([part for _, part in filled])
     misc = _common_misc([part.misc for _, part in filled])
     card = replace(card, reprojection=misc.get("reprojection", card.reprojection))
-    report.certificate = quality_measures.summary(_measured(paths, columns), card.reprojection)
-    report.problems = quality_measures.problems(report.certificate, card, virtual=passport.focal == "virtual")
+    report.quality = quality_measures.summary(_measured(paths, columns), card.reprojection)
+    report.problems = quality_measures.problems(report.quality, card, virtual=passport.focal == "virtual")
     joined = parts.folder / "joined.h5"
-    h5.join(paths, joined, passport=passport, misc=misc, certificate=report.certificate, columns=columns)
+    h5.join(paths, joined, passport=passport, misc=misc, quality=report.quality, columns=columns)
     if report.out.suffix.lower() == ".npz":
         from ehps.humandata.storage import npz
 
@@ -77,7 +77,7 @@ def _passport(parts: Sequence[Part]) -> Passport:
 
 
 def _measured(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any]:
-    """The certificate columns of all rows, and what is needed to judge them."""
+    """The quality columns of all rows, and what is needed to judge them."""
     wanted = [n for n in quality_measures.SUMMARISED if n in columns]
     pieces: dict[str, list[Any]] = {name: [] for name in wanted}
     for path in paths:

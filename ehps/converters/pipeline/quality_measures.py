@@ -1,6 +1,6 @@
-"""The certificate: what is measured on every instance while it is converted.
+"""Quality: what is measured on every instance while it is converted.
 
-Columns ``certificate/*`` hold one number a row, their summary goes into the file and the report. A converter that
+Columns ``quality/*`` hold one number a row, their summary goes into the file and the report. A converter that
 swaps left and right, forgets the pelvis correction, takes the wrong gender, adds the mean hand twice or leaves
 millimetres as metres cannot produce a good one. Measures: reprojection of the model joints onto the dataset's own
 2D points, distance to its own 3D points, agreement of the two routes to the camera frame (parameters moved, joints
@@ -38,14 +38,14 @@ def measure(
     own3d: Keypoints | None = None,
     boxes: Array | None = None,
     size: Array | None = None,
-    two_routes: Array | None = None,
+    world_to_camera_gap: Array | None = None,
     betas: Array | None = None,
     orient: Array | None = None,
     heights: Array | None = None,
     finite: Array | None = None,
     approximate: bool = False,
 ) -> dict[str, Array]:
-    """All certificate columns of N rows; NaN where a row has nothing to measure.
+    """All quality columns of N rows; NaN where a row has nothing to measure.
 
     Parameters
     ----------
@@ -53,23 +53,24 @@ def measure(
     points2d (N, J, 3), points3d (N, J, 4) : model joints, pixels and camera frame, confidence last.
     own2d, own3d : the dataset's own points (confidence last).
     boxes (N, 5), size (N, 2) height and width.
-    two_routes (N,) metres, betas (N, B), orient (N, 3) axis-angle in the camera frame, heights (N,), finite (N,).
+    world_to_camera_gap (N,) metres, betas (N, B), orient (N, 3) axis-angle in the camera frame, heights (N,),
+        finite (N,).
     approximate : let points of nearly the same place stand in for each other (OpenPose's shoulder for SMPL's).
     """
-    out = {f"certificate/{name}": np.full(n, np.nan, np.float32) for name in MEASURES}
-    out["certificate/behind_camera"] = np.zeros(n, np.int16)
-    out["certificate/finite"] = np.ones(n, bool) if finite is None else np.asarray(finite, bool)
+    out = {f"quality/{name}": np.full(n, np.nan, np.float32) for name in MEASURES}
+    out["quality/behind_camera"] = np.zeros(n, np.int16)
+    out["quality/finite"] = np.ones(n, bool) if finite is None else np.asarray(finite, bool)
 
     def put(name: str, values: Array | None) -> None:
         if values is not None:
-            out[f"certificate/{name}"] = np.asarray(values, np.float32)
+            out[f"quality/{name}"] = np.asarray(values, np.float32)
 
     if points2d is not None and own2d is not None:
         for name, values in _reprojection(points2d, names, own2d, size, approximate).items():
             put(name, values)
     if points3d is not None:
         behind = (points3d[..., 2] <= 0) & (points3d[..., 3] > 0)
-        out["certificate/behind_camera"] = behind.sum(axis=1).astype(np.int16)
+        out["quality/behind_camera"] = behind.sum(axis=1).astype(np.int16)
         if "pelvis" in names:
             pelvis = points3d[:, names.index("pelvis")]
             put("depth_m", np.where(pelvis[:, 3] > 0, pelvis[:, 2], np.nan))
@@ -77,7 +78,7 @@ def measure(
             put("points3d_m", _distance(points3d, names, own3d, approximate))
     if points2d is not None and boxes is not None and size is not None:
         put("joints_in_box", joints_inside(points2d, boxes, size))
-    put("two_routes_m", two_routes)
+    put("world_to_camera_m", world_to_camera_gap)
     put("betas_norm", None if betas is None else np.linalg.norm(betas, axis=1))
     put("height_m", heights)
     put("up_y", None if orient is None else _up(orient))
@@ -145,10 +146,10 @@ def problems(found: Mapping[str, Any], card: DatasetCard, *, virtual: bool = Fal
         return float(found[name][key]) if name in found else np.nan
 
     rows = found["rows"]
-    if level("two_routes_m", "max") > 1e-3:
+    if level("world_to_camera_m", "max") > 1e-3:
         out.append(
             f"parameters moved to the camera and joints moved to the camera differ by up to "
-            f"{level('two_routes_m', 'max'):.3f} m: pelvis correction or body model is wrong"
+            f"{level('world_to_camera_m', 'max'):.3f} m: pelvis correction or body model is wrong"
         )
     if level("points3d_m") > card.points3d:
         out.append(

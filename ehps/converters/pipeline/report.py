@@ -20,7 +20,7 @@ WIDTH = 1000
 MEASURES = {
     "reprojection_px": ("reprojection, px", 1),
     "reprojection_of_box": ("reprojection, share of the box", 4),
-    "two_routes_m": ("two routes to the camera, m", 6),
+    "world_to_camera_m": ("two routes to the camera, m", 6),
     "points3d_m": ("own 3D points, m", 4),
     "template_residual_m": ("betas against the scanned template, m", 4),
     "transl_residual_px": ("translation solved from 2D points, px", 1),
@@ -54,7 +54,7 @@ class Report:
     dropped : reason -> names of what was left out.
     bad : units that could not be read.
     absent : columns that could not be made -> why.
-    certificate : summary of what was measured; problems : sentences about what looks wrong in it.
+    quality : summary of what was measured; problems : sentences about what looks wrong in it.
     reused : units taken over from an interrupted run.
     """
 
@@ -69,7 +69,7 @@ class Report:
     bad: list[BadUnit] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    certificate: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
     reused: int = 0
@@ -91,7 +91,7 @@ class Report:
             "bad_units": [{"unit": b.unit, "path": b.path, "why": b.why} for b in self.bad],
             "absent": self.absent,
             "notes": self.notes,
-            "certificate": self.certificate,
+            "quality": self.quality,
             "problems": self.problems,
             "seconds": round(self.seconds, 3),
         }
@@ -147,7 +147,7 @@ class Report:
 
         table = Table("measured", "median", "99 %", "largest", box=None, pad_edge=False)
         for name, (title, digits) in MEASURES.items():
-            values = self.certificate.get(name)
+            values = self.quality.get(name)
             if values:
                 table.add_row(title, *(f"{values[key]:.{digits}f}" for key in ("p50", "p99", "max")))
         return table

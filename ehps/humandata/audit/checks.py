@@ -58,7 +58,7 @@ def checks_of(hd: HumanData, measures: Mapping[str, Array], limits: Limits) -> l
 def _upper(hd: HumanData, limits: Limits) -> list[tuple[str, float, str]]:
     rows: list[tuple[str, float, str]] = [
         ("behind_camera", limits.behind_camera, "{:.0f} joints behind the camera"),
-        ("two_routes_m", limits.two_routes_m, "two routes to the camera frame differ by {:.3f} m"),
+        ("world_to_camera_m", limits.world_to_camera_gap_m, "two routes to the camera frame differ by {:.3f} m"),
         ("points3d_m", limits.points3d_m, "model joints {:.2f} m from the dataset's own 3D points"),
         ("betas_norm", limits.betas_norm, "norm of betas {:.1f}"),
         ("beta", limits.beta, "a beta of size {:.1f}"),
@@ -85,7 +85,7 @@ def _fault(name: str, measures: Mapping[str, Array], wrong: Callable[[Array], Ar
 
 
 def _reprojection(hd: HumanData, measures: Mapping[str, Array], limits: Limits) -> list[Check | None]:
-    exact = hd.certificate.get("reprojection") == "exact"
+    exact = hd.quality.get("reprojection") == "exact"
     limit = limits.exact_reprojection_of_box if exact else limits.reprojection_of_box
     out: list[Check | None] = []
     for part, title in (("", "joints"), ("_body", "body joints"), ("_hands", "fingers"), ("_face", "face points")):

@@ -1,7 +1,7 @@
 """Is this file right? Percentiles of what was measured on every instance, the instances beyond the limits with the
 reasons, and an exclusion list that loaders apply.
 
-Works from the ``certificate/*`` columns that the conversion wrote. Files made elsewhere have none: for them shape norm,
+Works from the ``quality/*`` columns that the conversion wrote. Files made elsewhere have none: for them shape norm,
 finiteness, joints behind the camera and joints in the box are measured here.
 """
 
@@ -40,7 +40,7 @@ class Limits:
         of the box, for fits to such points; also for body, hands and face alone.
     exact_reprojection_of_box : the same where both must coincide (``reprojection: exact`` on the dataset's card).
     points3d_m : model joints against the dataset's own 3D points, metres.
-    two_routes_m : disagreement of two independent routes to the camera frame, metres.
+    world_to_camera_m : disagreement of two independent routes to the camera frame, metres.
     beta, betas_norm : any single shape coefficient, and the norm of all.
     height_min_m, height_max_m : stature of the rest pose.
     depth_max_m : distance of the pelvis from the camera, for real cameras.
@@ -51,7 +51,7 @@ class Limits:
     reprojection_of_box: float = 0.15
     exact_reprojection_of_box: float = 0.02
     points3d_m: float = 0.3
-    two_routes_m: float = 0.005
+    world_to_camera_gap_m: float = 0.005
     beta: float = 5.0
     betas_norm: float = 12.0
     height_min_m: float = 0.4

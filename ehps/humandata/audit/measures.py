@@ -1,4 +1,4 @@
-"""The numbers an audit looks at: certificate columns, and what can be measured on files that have none."""
+"""The numbers an audit looks at: quality columns, and what can be measured on files that have none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ehps.humandata.core import HumanData
 Array: TypeAlias = npt.NDArray[Any]
 Measure: TypeAlias = Callable[[HumanData], Array]
 
-PREFIX = "certificate/"
+PREFIX = "quality/"
 MODELS = ("smplx", "smplh", "smpl")
 CHUNK = 20_000
 SIZE = ("meta/height", "meta/width")
@@ -25,7 +25,7 @@ SIZE = ("meta/height", "meta/width")
 def measures_of(hd: HumanData) -> dict[str, Array]:
     """Measure -> (N,) float64, NaN where a row has nothing to measure.
 
-    Adds to the certificate columns: ``reprojection*_of_box`` (share of the longer side of the box), ``beta`` (largest
+    Adds to the quality columns: ``reprojection*_of_box`` (share of the longer side of the box), ``beta`` (largest
     absolute coefficient) and ``duplicate`` (1 for a row that repeats an earlier one of the same image).
     """
     found = {

@@ -35,7 +35,7 @@ _ATTRIBUTE_LIMIT = 60_000
 _AGAIN = "copy or convert it again"
 _DAMAGE = (OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError, MemoryError)
 _HEADER = "ehps_header"
-_JSON = ("columns", "keypoint_names", "passport", "misc", "certificate")
+_JSON = ("columns", "keypoint_names", "passport", "misc", "quality")
 
 
 # -- reading ----------------------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def read(path: Path) -> HumanData:
             keypoint_names=header["keypoint_names"],
             passport=Passport.from_dict(header["passport"]),
             misc=header["misc"],
-            certificate=header["certificate"],
+            quality=header["quality"],
         )
     if mapped.stamp != before:
         raise DataError("was replaced while it was being opened", path=path, fix="try again")
@@ -179,7 +179,7 @@ def write(hd: HumanData, path: Path) -> None:
     DataError : a column that cannot be stored, no permission, disk full.
     """
     plan = plan_of(iter([(hd.source, hd)]))
-    _store(Path(path), iter([hd]), plan, hd.passport, hd.misc, hd.certificate)
+    _store(Path(path), iter([hd]), plan, hd.passport, hd.misc, hd.quality)
 
 
 def join(
@@ -188,7 +188,7 @@ def join(
     *,
     passport: Passport,
     misc: Mapping[str, Any],
-    certificate: Mapping[str, Any],
+    quality: Mapping[str, Any],
     columns: Sequence[str] | None = None,
 ) -> None:
     """All rows of ``parts``, in order, as one file, with one part open at a time and bounded memory.
@@ -206,7 +206,7 @@ def join(
 
     plan = plan_of(opened(), columns)
     filled = (part for _, part in opened() if len(part))
-    _store(Path(out), filled, plan, passport, misc, certificate)
+    _store(Path(out), filled, plan, passport, misc, quality)
 
 
 def _store(
@@ -215,7 +215,7 @@ def _store(
     plan: Plan,
     passport: Passport,
     misc: Mapping[str, Any],
-    certificate: Mapping[str, Any],
+    quality: Mapping[str, Any],
 ) -> None:
     import h5py
 
@@ -253,7 +253,7 @@ def _store(
             file.attrs["ehps_format"] = FORMAT
             file.attrs["instances"] = plan.length
             _put_text(file, "content_sha256", combined(digests, plan, passport))
-            values = (columns, plan.keypoint_names, passport.to_dict(), misc, certificate)
+            values = (columns, plan.keypoint_names, passport.to_dict(), misc, quality)
             for name, value in zip(_JSON, values, strict=True):
                 _put_text(file, name, json.dumps(value, sort_keys=True, default=_plain, ensure_ascii=False))
 
@@ -270,12 +270,12 @@ def _put_text(file: Any, name: str, text: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """JSON form of what numpy and pathlib put into ``misc`` and ``certificate``."""
+    """JSON form of what numpy and pathlib put into ``misc`` and ``quality``."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, Path):
         return value.as_posix()
-    raise TypeError(f"{type(value).__name__} cannot be stored in misc or certificate")
+    raise TypeError(f"{type(value).__name__} cannot be stored in misc or quality")
 
 
 def _check_names(plan: Plan, path: Path) -> None:

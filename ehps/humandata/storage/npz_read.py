@@ -85,14 +85,14 @@ class _Reader:
         self._frame_range()
         if self.top_level:
             self.misc["ehps_top_level"] = self.top_level
-        passport, certificate = self._passport()
+        passport, quality = self._passport()
         try:
             return HumanData(
                 self.columns,
                 keypoint_names=self.points,
                 passport=passport,
                 misc=self.misc,
-                certificate=certificate,
+                quality=quality,
             )
         except DataError as error:
             raise self.fail(error.what) from None
@@ -240,10 +240,10 @@ class _Reader:
     def _passport(self) -> tuple[Passport, dict[str, Any]]:
         flat = self.misc.pop("flat_hand_mean", None)
         stated = self.misc.pop("ehps_passport", None)
-        certificate = self.misc.pop("ehps_certificate", None)
+        quality = self.misc.pop("ehps_certificate", None)
         self.misc.pop("ehps_format", None)
         try:
-            summary = json.loads(certificate) if certificate else {}
+            summary = json.loads(quality) if quality else {}
             passport = Passport.from_dict(json.loads(stated)) if stated else self._inferred()
         except (TypeError, ValueError, AttributeError):
             raise self.fail("its ehps_passport or ehps_certificate is not JSON") from None

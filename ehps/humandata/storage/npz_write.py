@@ -28,7 +28,7 @@ Array = npt.NDArray[Any]
 Write = Callable[[IO[bytes]], None]
 
 FIRST = ("image_path", "image_id", "bbox_xywh", "face_bbox_xywh", "lhand_bbox_xywh", "rhand_bbox_xywh", "config")
-LAST = ("smpl", "smplh", "smplx", "certificate", "meta", "misc")
+LAST = ("smpl", "smplh", "smplx", "quality", "meta", "misc")
 BODY = ("smpl", "smplh", "smplx")
 DATE = (1980, 1, 1, 0, 0, 0)
 ZIP64_FROM = 1 << 30
@@ -149,8 +149,8 @@ def _misc(hd: HumanData, left_out: dict[str, list[str]]) -> dict[str, Any]:
         misc["ehps_points_left_out"] = left_out
     misc["ehps_format"] = hd.passport.format
     misc["ehps_passport"] = json.dumps(hd.passport.to_dict(), sort_keys=True)
-    if hd.certificate:
-        misc["ehps_certificate"] = json.dumps(hd.certificate, sort_keys=True)
+    if hd.quality:
+        misc["ehps_certificate"] = json.dumps(hd.quality, sort_keys=True)
     return misc
 
 

@@ -154,8 +154,8 @@ def test_projected_joints_land_on_the_annotated_points(tree: Tree, converted: Pa
     ours = hd.keypoints("keypoints2d_smplx", names("agora"))
     assert (ours[..., 2] > 0).all()
     assert np.linalg.norm(own2d[..., :2] - ours[..., :2], axis=2).max() < 0.1
-    assert report.certificate["points3d_m"]["max"] < 1e-4
-    assert report.certificate["two_routes_m"]["max"] < 1e-4
+    assert report.quality["points3d_m"]["max"] < 1e-4
+    assert report.quality["world_to_camera_m"]["max"] < 1e-4
 
 
 def test_pose_and_shape_are_the_raw_ones_and_the_root_is_turned(tree: Tree, converted: Pair) -> None:
@@ -609,9 +609,7 @@ def children_without_their_template(rows: Instances) -> None:
         (flipped_on_the_right, "2D points"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(AGORA, fault))
     assert words in " ".join(report.problems)
 
@@ -623,6 +621,6 @@ def test_millimetres_are_exposed(tree: Tree, tmp_path: Path, body_models: Path) 
 
 def test_children_taken_for_adults_show_in_their_own_rows(tree: Tree, tmp_path: Path, body_models: Path) -> None:
     run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(AGORA, children_without_their_template))
-    off = HumanData.open(tmp_path / "x.h5")["certificate/reprojection_px"]
+    off = HumanData.open(tmp_path / "x.h5")["quality/reprojection_px"]
     assert off[tree.kids].min() > 2
     assert off[tree.adults].max() < 0.1

@@ -68,7 +68,7 @@ def test_joints_are_those_of_the_scan_moved_by_every_camera(converted: Pair, tra
     assert_boxes_hold_the_visible_joints(hd)
     assert hd.validate() == []
     assert report.problems == []
-    assert report.certificate["two_routes_m"]["max"] < 1e-5
+    assert report.quality["world_to_camera_m"]["max"] < 1e-5
 
 
 def test_stored_parameters_are_the_body_of_an_ordinary_subject(
@@ -97,7 +97,7 @@ def test_a_scan_that_no_betas_make_keeps_its_pelvis_and_its_joints(
     np.testing.assert_allclose(hd["smplx/betas"][:12], np.tile(betas[:10], (12, 1)), atol=1e-3)
     left = np.linalg.norm(gap - (system @ betas).reshape(-1, 3), axis=1).mean()
     np.testing.assert_allclose(hd["meta/template_residual_m"][:12], left, atol=1e-5)
-    assert report.certificate["template_residual_m"]["max"] == pytest.approx(left, abs=1e-5)
+    assert report.quality["template_residual_m"]["max"] == pytest.approx(left, abs=1e-5)
 
 
 def test_every_row_says_where_it_is_from(converted: Pair, room: Room) -> None:
@@ -253,7 +253,7 @@ def test_mistakes_are_away_from_the_truth(room: Room, tmp_path: Path, body_model
     assert np.linalg.norm(found[:, :55, :3] - room.truth(OTHER).joints[:, :55], axis=2).max() > 0.002
 
 
-def test_the_certificate_exposes_people_on_their_heads(room: Room, tmp_path: Path, body_models: Path) -> None:
+def test_quality_exposes_people_on_their_heads(room: Room, tmp_path: Path, body_models: Path) -> None:
     report = run(room.root, tmp_path / "x.h5", body_models, faults.faulty(ARCTIC, faults.y_up), split="val")
     assert "heads" in " ".join(report.problems)
 

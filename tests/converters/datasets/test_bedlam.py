@@ -104,7 +104,7 @@ def test_projected_joints_land_on_the_labels(converted: Pair) -> None:
     assert hd.keypoint_names["keypoints2d_original"] == names("smplx_127")
     gap = hd["keypoints2d_original"][..., :2] - hd["keypoints2d_smplx"][:, STILL, :2]
     assert np.linalg.norm(gap, axis=2).max() < 0.1
-    assert report.certificate["reprojection_px"]["n"] == 14
+    assert report.quality["reprojection_px"]["n"] == 14
 
 
 def test_labelled_points_count_wherever_they_are_and_turn_with_the_image(tree: Tree, converted: Pair) -> None:
@@ -189,7 +189,7 @@ def test_close_ups_alone_are_not_suspicious(tmp_path: Path, body_models: Path) -
     rng = np.random.default_rng(2)
     bedlam.write(tmp_path / "B", body_models, rng, CLOSE_UP, Look(people=(1, 1)), 3, upright=True)
     hd, report = converted_of(tmp_path / "B", tmp_path / "x.h5", body_models)
-    assert np.median(hd["certificate/up_y"]) > 0  # the camera is rolled by a little more than a quarter
+    assert np.median(hd["quality/up_y"]) > 0  # the camera is rolled by a little more than a quarter
     assert report.problems == []
 
 
@@ -249,7 +249,7 @@ def test_the_validation_split_is_a_folder_of_its_own(tree: Tree, tmp_path: Path,
     assert len(hd) == 2
     assert all(path.startswith(f"validation_images/{bedlam.VALIDATION}/png/seq_00000") for path in hd["image_path"])
     assert hd.passport.split == "val"
-    assert report.certificate["reprojection_px"]["max"] < 0.1
+    assert report.quality["reprojection_px"]["max"] < 0.1
     assert report.problems == []
 
 
@@ -336,9 +336,9 @@ def test_ended_motions_and_people_out_of_view_are_counted(scenes: Tree, of_scene
 def test_a_release_without_2d_points_is_not_suspicious_for_that(of_scenes: Pair) -> None:
     hd, report = of_scenes
     assert report.problems == []
-    assert report.certificate["reprojection"] == hd.misc["reprojection"] == "none"
+    assert report.quality["reprojection"] == hd.misc["reprojection"] == "none"
     assert "keypoints2d_original" not in hd.columns
-    assert report.certificate["two_routes_m"]["max"] < 1e-5
+    assert report.quality["world_to_camera_m"]["max"] < 1e-5
 
 
 def test_validation_scenes_are_told_by_their_names(tmp_path: Path, body_models: Path) -> None:
@@ -510,7 +510,7 @@ def first_betas_only(rows: Instances) -> None:
         (offset_of_another_person, "2D points"),
     ],
 )
-def test_the_certificate_exposes(level: Path, tmp_path: Path, body_models: Path, fault: Any, words: str) -> None:
+def test_quality_exposes(level: Path, tmp_path: Path, body_models: Path, fault: Any, words: str) -> None:
     if fault in (world_pelvis_forgotten, offset_of_another_person):
         fault = fault(level)
     report = run(level, tmp_path / "x.h5", body_models, dataset=faults.faulty(BEDLAM, fault))
@@ -518,7 +518,7 @@ def test_the_certificate_exposes(level: Path, tmp_path: Path, body_models: Path,
 
 
 @pytest.mark.parametrize("fault", [faults.pelvis_forgotten, faults.left_in_the_world])
-def test_the_certificate_exposes_wrong_turns(sideways: Path, tmp_path: Path, body_models: Path, fault: Any) -> None:
+def test_quality_exposes_wrong_turns(sideways: Path, tmp_path: Path, body_models: Path, fault: Any) -> None:
     report = run(sideways, tmp_path / "x.h5", body_models, dataset=faults.faulty(BEDLAM, fault))
     assert "2D points" in " ".join(report.problems)
 

@@ -144,7 +144,7 @@ def test_detections_keep_their_confidence_and_lie_on_the_projected_joints(tree: 
     for point in ("left_index_2", "right_pinky"):
         k = POINTS.index(point)
         np.testing.assert_allclose(own[1, k, :2], hd["keypoints2d_smplh"][1, ours[point], :2], atol=0.1)
-    assert report.certificate["reprojection_hands_px"]["max"] < 0.1
+    assert report.quality["reprojection_hands_px"]["max"] < 0.1
 
 
 def test_points_that_were_not_detected_have_no_confidence(tree: Sequences, converted: Pair) -> None:
@@ -170,7 +170,7 @@ def test_the_datasets_own_joints_are_moved_to_the_camera(tree: Sequences, conver
         assert distance[known].max() < 1e-3
     assert not own[7:, 7].any()  # the left wrist
     assert own[:7, 7, 3].all()
-    assert report.certificate["points3d_m"]["max"] < 1e-3
+    assert report.quality["points3d_m"]["max"] < 1e-3
 
 
 # -- cameras, boxes, facts ----------------------------------------------------------------------------------------
@@ -384,9 +384,7 @@ def lens_of_another_order(rows: Instances) -> None:
         (lens_of_another_order, "2D points"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Sequences, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Sequences, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(Behave, fault))
     assert words in " ".join(report.problems)
 
@@ -408,8 +406,8 @@ def test_fingers_taken_as_relative_move_alone_and_by_pixels(
     assert distance[:, :22].max() < 1e-4
     assert distance[:, 63:].max(axis=1).min() > 0.01
     # Hands are 60 px in these images: too little for a problem, enough for a number.
-    assert report.certificate["reprojection_hands_px"]["p50"] > 3
-    assert report.certificate["reprojection_body_px"]["max"] < 0.1
+    assert report.quality["reprojection_hands_px"]["p50"] > 3
+    assert report.quality["reprojection_body_px"]["max"] < 0.1
 
 
 def test_millimetres_are_refused(tree: Sequences, tmp_path: Path, body_models: Path) -> None:

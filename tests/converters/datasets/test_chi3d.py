@@ -136,7 +136,7 @@ def test_own_joints_are_the_raw_ones_in_the_camera(tree: Tree, converted: Pair) 
     for name, joint in (("left_hip_extra", "left_hip"), ("right_ankle", "right_ankle"), ("left_foot", "left_foot")):
         ours = hd["keypoints3d_smplx"][:, names("smplx").index(joint)]
         np.testing.assert_allclose(hd["keypoints3d_original"][:, convention.index(name)], ours, atol=1e-4)
-    assert report.certificate["points3d_m"]["max"] < 1e-3
+    assert report.quality["points3d_m"]["max"] < 1e-3
 
 
 def test_points_are_in_the_distorted_image_and_meta_has_the_pinhole_too(tree: Tree, converted: Pair) -> None:
@@ -351,9 +351,7 @@ def test_matrices_are_made_orthonormal_and_half_turns_survive() -> None:
         (faults.left_in_the_world, "3D points"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(CHI3D, fault))
     assert words in " ".join(report.problems)
 

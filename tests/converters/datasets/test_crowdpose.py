@@ -94,7 +94,7 @@ def test_labelled_points_count_hidden_or_not_and_joints_land_on_them(tree: Tree,
     seen = own[..., 2] > 0
     assert seen.sum() > 35
     assert np.linalg.norm(own[..., :2] - ours[..., :2], axis=2)[seen].max() < 0.1
-    assert report.certificate["reprojection_px"]["max"] < 0.1
+    assert report.quality["reprojection_px"]["max"] < 0.1
 
 
 def test_sizes_are_those_of_the_images_and_the_exchanged_ones_are_reported(converted: Pair) -> None:
@@ -297,9 +297,7 @@ def one_camera_for_all(rows: Instances) -> None:
         (one_camera_for_all, "2D points"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(CrowdPose, fault))
     assert words in " ".join(report.problems)
 

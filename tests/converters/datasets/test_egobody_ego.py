@@ -332,9 +332,7 @@ def _other_side(name: str) -> str:
         (detections_mirrored, "left and right exchanged"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Recordings, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Recordings, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(EgoBodyEgo, fault))
     assert words in " ".join(report.problems)
 

@@ -127,7 +127,7 @@ def test_rows_are_the_frames_in_the_order_of_their_numbers(pair: str, request: p
     assert report.dropped == {"no registered mesh": ["03"]}
     assert (report.found, report.written, report.published) == (4, 3, 100)
     assert report.problems == []
-    assert report.certificate["rows_with_joints_behind_camera"] == 0
+    assert report.quality["rows_with_joints_behind_camera"] == 0
     assert hd.validate() == []
 
 
@@ -243,7 +243,7 @@ def test_without_body_models_points_of_the_mesh_are_still_known(release: Made, m
     assert ((hd["keypoints3d_smplx"][..., 3] > 0) == known).all()
     np.testing.assert_allclose(hd["keypoints3d_smplx"][:, known, :3], release[1].joints[:, known], atol=1e-5)
     assert report.problems == []
-    assert report.certificate["rows_with_joints_behind_camera"] == 0
+    assert report.quality["rows_with_joints_behind_camera"] == 0
 
 
 def test_without_body_models_fits_cannot_be_moved(with_fits: Made, tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_a_mesh_that_is_no_number_is_dropped(own: Path, tmp_path: Path, body_mod
         (faults.neighbours, "3D points"),
     ],
 )
-def test_the_certificate_exposes_in_fits(
+def test_quality_exposes_in_fits(
     with_fits: Made, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
 ) -> None:
     report = run(with_fits[0], tmp_path / "x.h5", body_models, dataset=faults.faulty(EHF, fault))
@@ -347,9 +347,7 @@ def meshes_only_rotated(rows: Instances) -> None:
 
 
 @pytest.mark.parametrize("fault", [meshes_of_the_neighbours, meshes_mirrored, meshes_only_rotated])
-def test_the_certificate_exposes_in_meshes(
-    release: Made, tmp_path: Path, body_models: Path, fault: faults.Fault
-) -> None:
+def test_quality_exposes_in_meshes(release: Made, tmp_path: Path, body_models: Path, fault: faults.Fault) -> None:
     report = run(release[0], tmp_path / "x.h5", body_models, dataset=faults.faulty(EHF, fault))
     assert "2D points" in " ".join(report.problems)
 

@@ -104,7 +104,7 @@ def test_points_of_the_game_lie_on_the_projected_joints(tree: Scenes, converted:
     both = ours[..., 2] > 0
     assert both.sum(axis=1).tolist() == [50] * 7
     np.testing.assert_allclose(ours[both][:, :2], hd["keypoints2d_original"][both][:, :2], atol=0.1)
-    assert report.certificate["reprojection_hands_px"]["max"] < 0.1
+    assert report.quality["reprojection_hands_px"]["max"] < 0.1
 
 
 def test_boxes_are_the_datasets_with_margin_cut_to_the_image(tree: Scenes, converted: Pair) -> None:
@@ -258,9 +258,7 @@ def horizontal_view(rows: Instances) -> None:
         (horizontal_view, "2D points"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Scenes, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Scenes, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     assert words in spoken(run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(GTAHuman2, fault)))
 
 
@@ -274,4 +272,4 @@ def test_joints_tell_hands_that_were_read_wrong(
     tree: Scenes, tmp_path: Path, body_models: Path, fault: faults.Fault
 ) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(GTAHuman2, fault))
-    assert report.certificate["reprojection_hands_px"]["p50"] > 1
+    assert report.quality["reprojection_hands_px"]["p50"] > 1

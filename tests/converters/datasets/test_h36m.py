@@ -94,8 +94,8 @@ def test_own_joints_are_right_leg_first_in_the_camera(actors: Actors, converted:
     for place, joint in ((1, "right_hip"), (6, "left_ankle"), (13, "left_wrist")):
         ours = hd["keypoints3d_smplx"][:, names("smplx").index(joint), :3]
         np.testing.assert_allclose(own[:, place, :3], ours, atol=1e-3)
-    assert report.certificate["points3d_m"]["max"] < 1e-3
-    assert report.certificate["reprojection_px"]["max"] < 0.1
+    assert report.quality["points3d_m"]["max"] < 1e-3
+    assert report.quality["reprojection_px"]["max"] < 0.1
 
 
 def test_each_row_has_the_camera_of_its_subject_and_number(actors: Actors, converted: Converted) -> None:
@@ -271,7 +271,7 @@ def joints_in_millimetres(rows: Instances) -> None:
         (left_leg_first, "3D points"),
     ],
 )
-def test_the_certificate_exposes(
+def test_quality_exposes(
     actors: Actors, root: Path, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
 ) -> None:
     report = run(root, tmp_path / "x.h5", body_models, dataset=faults.faulty(H36M, fault), options={"cameras": "1"})

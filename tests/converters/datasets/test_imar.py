@@ -83,8 +83,8 @@ def test_joints_are_those_of_the_raw_world_moved_by_every_raw_camera(
     assert_joints_are_the_truth(hd, tree.truth, body_models)
     assert_boxes_hold_the_visible_joints(hd)
     assert nearest(hd, tree.truth) == list(range(12))
-    assert report.certificate["points3d_m"]["max"] < 1e-3
-    assert report.certificate["reprojection_px"]["max"] < 0.01
+    assert report.quality["points3d_m"]["max"] < 1e-3
+    assert report.quality["reprojection_px"]["max"] < 0.01
     assert (report.published, report.written, report.dropped) == (tree.published, 12, {})
     assert report.problems == []
 
@@ -164,8 +164,6 @@ def test_bad_files_folders_and_models_are_named(own: Path, tree: Tree, tmp_path:
         (faults.pelvis_forgotten, "3D points"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, faults.faulty(tree.converter, fault))
     assert words in " ".join(report.problems)

@@ -94,8 +94,8 @@ def test_detected_points_are_kept_and_heels_are_heels(tree: Tree, converted: Pai
     seen = own[:, [0, 5], 2] > 0
     assert seen.any()
     assert np.linalg.norm((heels - own[:, [0, 5]])[..., :2], axis=2)[seen].max() < 0.1
-    assert report.certificate["reprojection_px"]["max"] < 0.1
-    assert report.certificate["reprojection_px"]["n"] == 3
+    assert report.quality["reprojection_px"]["max"] < 0.1
+    assert report.quality["reprojection_px"]["n"] == 3
 
 
 def test_boxes_are_the_datasets_own_within_the_crop(tree: Tree, converted: Pair) -> None:
@@ -329,16 +329,14 @@ def one_camera_for_all(rows: Instances) -> None:
         (one_camera_for_all, "2D points"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(InstaVariety, fault))
     assert words in " ".join(report.problems)
 
 
 def test_heels_taken_for_ankles_show_in_the_error(tree: Tree, tmp_path: Path, body_models: Path) -> None:
     wrong = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(InstaVariety, heels_as_ankles))
-    assert wrong.certificate["reprojection_px"]["p50"] > 0.2
+    assert wrong.quality["reprojection_px"]["p50"] > 0.2
 
 
 def test_millimetres_are_refused(tree: Tree, tmp_path: Path, body_models: Path) -> None:

@@ -292,7 +292,7 @@ def left_side_first(rows: Instances) -> None:
         (faults.pelvis_forgotten, "3D points"),
     ],
 )
-def test_the_certificate_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: Any, words: str) -> None:
+def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: Any, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(MPIINF3DHP, fault))
     assert words in " ".join(report.problems)
 

@@ -92,7 +92,7 @@ def test_annotated_points_are_kept_where_they_are_and_joints_land_on_them(tree: 
     both[0, 10] = False
     assert both.sum() == 3 * 10 - 2
     assert np.linalg.norm(own[..., :2] - ours[..., :2], axis=2)[both].max() < 0.1
-    assert report.certificate["reprojection_body_px"]["n"] == 3
+    assert report.quality["reprojection_body_px"]["n"] == 3
 
 
 def test_every_person_keeps_the_virtual_camera_of_its_own(tree: Trees, converted: Pair) -> None:
@@ -321,7 +321,7 @@ def one_camera_for_all(rows: Instances) -> None:
 
 
 @pytest.mark.parametrize("fault", [faults.sides_swapped, one_camera_for_all])
-def test_the_certificate_exposes(tree: Trees, tmp_path: Path, body_models: Path, fault: faults.Fault) -> None:
+def test_quality_exposes(tree: Trees, tmp_path: Path, body_models: Path, fault: faults.Fault) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(MPII, fault))
     assert "2D points" in " ".join(report.problems)
 

@@ -81,7 +81,7 @@ def test_projected_joints_land_on_the_annotated_points(tree: Tree, converted: Pa
     seen[2:4, left] = False  # hands that the fits leave out, though annotated
     assert (seen.sum(axis=1) > [130, 100, 40, 100, 100]).all()
     assert np.linalg.norm(own[..., :2] - ours[..., :2], axis=2)[seen].max() < 1
-    assert report.certificate["reprojection_face_px"]["max"] < 0.1
+    assert report.quality["reprojection_face_px"]["max"] < 0.1
 
 
 def test_annotated_points_keep_their_place_and_count_when_labelled_at_all(tree: Tree, converted: Pair) -> None:
@@ -359,7 +359,7 @@ def faulty(fault: Callable[[Instances], None]) -> type[MSCOCO]:
         (fits_of_the_neighbours, "2D points"),
     ],
 )
-def test_the_certificate_exposes(
+def test_quality_exposes(
     tree: Tree, tmp_path: Path, body_models: Path, fault: Callable[[Instances], None], words: str
 ) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faulty(fault))
@@ -382,6 +382,6 @@ def test_hands_taken_as_absolute_show_in_the_fingers_alone(
         assert rows.body is not None
         rows.body = rows.body.with_(flat_hand_mean=True)
 
-    wrong = run(tree.root, tmp_path / "x.h5", body_models, dataset=faulty(absolute)).certificate
+    wrong = run(tree.root, tmp_path / "x.h5", body_models, dataset=faulty(absolute)).quality
     assert wrong["reprojection_hands_px"]["p50"] > 1
     assert wrong["reprojection_body_px"]["max"] < 0.1

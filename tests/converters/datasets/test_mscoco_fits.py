@@ -132,7 +132,7 @@ def test_projected_joints_of_cliff_land_on_the_annotated_points(tree: Tree, clif
     assert (both.sum(axis=1) >= 10).all()
     away = np.linalg.norm(limbs[..., :2] - hd["keypoints2d_original"][..., :2], axis=2)
     assert away[both].max() < 0.1
-    assert report.certificate["reprojection_px"]["max"] < 0.1
+    assert report.quality["reprojection_px"]["max"] < 0.1
 
 
 def test_parameters_and_facts_of_cliff(tree: Tree, cliff: Pair) -> None:
@@ -216,8 +216,6 @@ def pelvis_as_origin(rows: Any) -> None:
         (pelvis_as_origin, "2D points"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Tree, tmp_path: Path, body_models: Path, fits: str, fault: Any, words: str
-) -> None:
+def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fits: str, fault: Any, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, fits, dataset=faults.faulty(MSCOCO, fault))
     assert words in " ".join(report.problems)

@@ -95,14 +95,14 @@ def test_detections_are_of_the_person_that_was_fitted(tree: Tree, converted: Pai
     assert hd.keypoint_names["keypoints2d_original"] == names("openpose_137", fixed=True)
     np.testing.assert_allclose(own[:2], tree.detections[ROWS[:2]], rtol=1e-5)
     assert not own[2].any()
-    assert report.certificate["reprojection_px"]["max"] < 0.1
-    assert report.certificate["reprojection_hands_px"]["max"] < 0.1
+    assert report.quality["reprojection_px"]["max"] < 0.1
+    assert report.quality["reprojection_hands_px"]["max"] < 0.1
 
 
 def test_meshes_of_the_fits_confirm_gender_shape_and_hands(converted: Pair) -> None:
     hd, report = converted
-    assert report.certificate["points3d_m"]["max"] < 1e-4
-    assert report.certificate["points3d_m"]["n"] == len(hd)
+    assert report.quality["points3d_m"]["max"] < 1e-4
+    assert report.quality["points3d_m"]["n"] == len(hd)
 
 
 def test_boxes_hold_the_people(converted: Pair) -> None:
@@ -154,7 +154,7 @@ def test_fits_without_mesh_or_centre_give_the_same_people(
     np.testing.assert_allclose(hd["keypoints2d_original"][:2], tree.detections[ROWS[:2]], rtol=1e-5)
     np.testing.assert_allclose(hd["meta/focal_length"], tree.focal[ROWS], rtol=1e-6)
     assert hd["meta/principal_point"][0].tolist() == [500, 666.5]
-    assert np.isnan(hd["certificate/points3d_m"]).tolist() == [True, False, False]
+    assert np.isnan(hd["quality/points3d_m"]).tolist() == [True, False, False]
     assert report.problems == []
 
 
@@ -280,9 +280,7 @@ def hands_padded(rows: Instances) -> None:
         (faults.neighbours, "2D points"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(MTP, fault))
     assert words in " ".join(report.problems)
 

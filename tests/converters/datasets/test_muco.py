@@ -110,9 +110,9 @@ def test_own_joints_are_where_the_bodys_are(converted: Pair) -> None:
     np.testing.assert_allclose(own, ours, atol=1e-4)
     own, ours = hd["keypoints2d_original"][:, taken], hd["keypoints2d_smpl"][:, into]
     np.testing.assert_allclose(own[..., :2], ours[..., :2], atol=0.1)
-    assert report.certificate["points3d_m"]["max"] < 1e-4
-    assert report.certificate["reprojection_px"]["max"] < 0.1
-    assert report.certificate["reprojection_px"]["n"] == 6
+    assert report.quality["points3d_m"]["max"] < 1e-4
+    assert report.quality["reprojection_px"]["max"] < 0.1
+    assert report.quality["reprojection_px"]["n"] == 6
 
 
 def test_every_own_joint_has_a_place_in_the_format() -> None:
@@ -271,16 +271,12 @@ def joints_in_millimetres(rows: Instances) -> None:
         (faults.y_up, "3D points"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(MuCo, fault))
     assert words in " ".join(report.problems)
 
 
-def test_the_certificate_exposes_extrinsics_applied_to_the_camera_frame(
-    tree: Tree, tmp_path: Path, body_models: Path
-) -> None:
+def test_quality_exposes_extrinsics_applied_to_the_camera_frame(tree: Tree, tmp_path: Path, body_models: Path) -> None:
     def moved(rows: Instances) -> None:
         body = faults.body_of(rows)
         rows.body = body.with_(transl=body.transl + np.array([0.1, 0.9, 3.0]))

@@ -100,7 +100,7 @@ def test_annotated_points_keep_place_and_confidence(tree: Tree, converted: Pair)
     assert seen.sum(axis=1).tolist() == [10, 10, 6, 10, 10]
     away = np.linalg.norm(own[:, LIMBS, :2] - shared[:, LIMBS, :2], axis=2)
     assert away[seen].max() < 6
-    assert report.certificate["reprojection_px"]["max"] < 4
+    assert report.quality["reprojection_px"]["max"] < 4
 
 
 def test_boxes_are_made_from_the_joints_and_not_from_the_squares(converted: Pair) -> None:
@@ -298,6 +298,6 @@ def transposed(rows: Any) -> None:
         (faults.y_up, "heads"),
     ],
 )
-def test_the_certificate_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: Any, words: str) -> None:
+def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: Any, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(OCHuman, fault))
     assert words in " ".join(report.problems)

@@ -224,6 +224,6 @@ def test_without_body_models_parameters_are_kept(tree: Tree, tmp_path: Path) -> 
     ("fault", "words"),
     [(faults.sides_swapped, "2D points"), (faults.neighbours, "2D points"), (faults.y_up, "heads")],
 )
-def test_the_certificate_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: Any, words: str) -> None:
+def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: Any, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(PoseTrack, fault))
     assert words in " ".join(report.problems)

@@ -227,7 +227,7 @@ def test_detections_lie_on_the_joints_whichever_image_they_are_of(tree: Tree, co
     assert [note for note in report.notes if "mirrored back" in note] == [
         f"{WOMAN}: 2D points are those of mirrored images, and were mirrored back"
     ]
-    assert report.certificate["share_better_swapped"] == 0
+    assert report.quality["share_better_swapped"] == 0
 
 
 def test_frames_without_detections_are_kept(own: Path, tmp_path: Path, body_models: Path) -> None:
@@ -237,7 +237,7 @@ def test_frames_without_detections_are_kept(own: Path, tmp_path: Path, body_mode
     hd = HumanData.open(tmp_path / "x.h5")
     assert report.written == 6
     assert hd["keypoints2d_original"].any(axis=(1, 2)).tolist() == [True] * 4 + [False] * 2
-    assert np.isnan(hd["certificate/reprojection_px"][4:]).all()
+    assert np.isnan(hd["quality/reprojection_px"][4:]).all()
 
 
 def test_without_the_keypoints_there_are_no_original_points(
@@ -397,9 +397,7 @@ def mirrored_places(rows: Instances) -> None:
         (faults.y_up, "2D points"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(PROX, fault))
     assert words in " ".join(report.problems)
 

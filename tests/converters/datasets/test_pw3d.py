@@ -98,7 +98,7 @@ def test_the_datasets_own_joints_are_those_of_the_converted_parameters(converted
     assert hd.keypoint_names["keypoints3d_original"] == names("smpl")
     np.testing.assert_allclose(own[..., :3], package_joints(hd, body_models)[:, :24], atol=1e-3)
     assert (own[..., 3] == 1).all()
-    assert report.certificate["points3d_m"]["max"] < 1e-3
+    assert report.quality["points3d_m"]["max"] < 1e-3
 
 
 def test_detections_keep_their_confidence_and_lie_on_the_projected_joints(tree: Sequences, converted: Pair) -> None:
@@ -120,7 +120,7 @@ def test_people_without_detections_are_kept_and_marked(tree: Sequences, converte
     assert (tree.person[5], tree.frame[5]) == (1, 4)
     assert hd["meta/has_2d"].tolist() == [True] * 5 + [False] + [True] * 3
     assert not hd["keypoints2d_original"][5].any()
-    assert np.isnan(hd["certificate/reprojection_px"][5])
+    assert np.isnan(hd["quality/reprojection_px"][5])
 
 
 def test_boxes_hold_the_people_and_end_at_the_edge_of_the_image(tree: Sequences, converted: Pair) -> None:
@@ -291,9 +291,7 @@ def test_images_of_another_size_are_told(own: Path, tmp_path: Path, body_models:
         (faults.neighbours, "3D points"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Sequences, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Sequences, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(PW3D, fault))
     assert words in " ".join(report.problems)
 

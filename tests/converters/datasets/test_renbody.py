@@ -475,9 +475,7 @@ def scaled(rows: Instances) -> None:
         (points_of_the_frame_before, "3D points"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Studio, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Studio, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(RenBody, fault))
     assert words in " ".join(report.problems)
 
@@ -496,7 +494,7 @@ def test_a_pelvis_correction_left_out_shows_in_the_two_routes(
 def test_some_faults_move_joints_by_less_than_the_noise_of_real_fits(
     tree: Studio, converted: Pair, tmp_path: Path, body_models: Path, fault: faults.Fault, moved: slice
 ) -> None:
-    """The certificate cannot tell these; the joints compared above can."""
+    """The quality cannot tell these; the joints compared above can."""
     run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(RenBody, fault))
     wrong, right = package_joints(HumanData.open(tmp_path / "x.h5"), body_models), converted[0]["keypoints3d_smplx"]
     assert np.linalg.norm(wrong - right[..., :3], axis=2)[:, moved].max(1).min() > 0.01

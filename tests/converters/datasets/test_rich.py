@@ -369,6 +369,6 @@ def test_millimetres_are_refused(tree: Tree, tmp_path: Path, body_models: Path) 
         run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(RICH, faults.millimetres))
 
 
-def test_the_certificate_exposes_people_on_their_heads(tree: Tree, tmp_path: Path, body_models: Path) -> None:
+def test_quality_exposes_people_on_their_heads(tree: Tree, tmp_path: Path, body_models: Path) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(RICH, faults.y_up))
     assert "heads" in " ".join(report.problems)

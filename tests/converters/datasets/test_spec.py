@@ -85,7 +85,7 @@ def test_projected_joints_land_on_the_annotated_points(tree: Tree, converted: Pa
     joints = [24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, *range(25, 35)]
     ours = hd["keypoints2d_smpl"][:, joints]
     assert np.linalg.norm(own[..., :2] - ours[..., :2], axis=2).max() < 0.1
-    assert report.certificate["reprojection_px"]["max"] < 0.1
+    assert report.quality["reprojection_px"]["max"] < 0.1
 
 
 def test_own_3d_joints_have_the_axes_of_the_camera_and_are_relative_to_the_pelvis(tree: Tree, converted: Pair) -> None:
@@ -96,7 +96,7 @@ def test_own_3d_joints_have_the_axes_of_the_camera_and_are_relative_to_the_pelvi
     for place, joint in EXACT.items():
         offset = truth.joints[:, joint] - own[:, place, :3]
         np.testing.assert_allclose(offset, truth.joints[:, 8] - own[:, 0, :3], atol=1e-4)
-    assert report.certificate["points3d_m"]["max"] < 0.05
+    assert report.quality["points3d_m"]["max"] < 0.05
 
 
 def test_boxes_are_the_datasets_own_clipped_and_hold_the_people(tree: Tree, converted: Pair) -> None:
@@ -289,8 +289,6 @@ def turned_the_other_way(rows: Instances) -> None:
         (turned_the_other_way, "3D points"),
     ],
 )
-def test_the_certificate_exposes(
-    tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree[0], tmp_path / "x.h5", body_models, dataset=faults.faulty(SPEC, fault))
     assert words in " ".join(report.problems)

@@ -73,7 +73,7 @@ def test_coco_joints_lie_on_the_projected_ones_and_keep_their_confidence(tree: T
     seen = (own[..., 2] > 0) & (ours[..., 2] > 0)
     assert seen.sum() == 5 * 15 - 1
     assert np.linalg.norm(own[..., :2] - ours[..., :2], axis=2)[seen].max() < 0.1
-    assert report.certificate["reprojection_px"]["max"] < 0.1
+    assert report.quality["reprojection_px"]["max"] < 0.1
 
 
 def test_boxes_hold_the_joints_and_the_datasets_own_are_kept_as_x_and_y(tree: Tree, converted: Pair) -> None:
@@ -182,9 +182,7 @@ def test_a_fit_that_is_no_number_is_dropped(own: Path, tree: Tree, tmp_path: Pat
     ("fault", "words"),
     [(faults.sides_swapped, "2D points"), (faults.neighbours, "2D points"), (faults.y_up, "2D points")],
 )
-def test_the_certificate_exposes(
-    tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
-) -> None:
+def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(SSP3D, fault))
     assert words in " ".join(report.problems)
 
@@ -194,9 +192,7 @@ def test_millimetres_are_refused(tree: Tree, tmp_path: Path, body_models: Path) 
         run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(SSP3D, faults.millimetres))
 
 
-def test_the_other_gender_shows_in_the_certificate(
-    tree: Tree, converted: Pair, tmp_path: Path, body_models: Path
-) -> None:
+def test_the_other_gender_shows_in_the_quality(tree: Tree, converted: Pair, tmp_path: Path, body_models: Path) -> None:
     wrong = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(SSP3D, faults.other_gender))
-    right = converted[1].certificate
-    assert wrong.certificate["reprojection_px"]["p50"] > 1 > 10 * right["reprojection_px"]["p50"]
+    right = converted[1].quality
+    assert wrong.quality["reprojection_px"]["p50"] > 1 > 10 * right["reprojection_px"]["p50"]

@@ -177,7 +177,7 @@ def test_own_joints_of_the_internal_layout_are_kept_and_compared(
     report = run(own, tmp_path / "x.h5", body_models)
     hd = HumanData.open(tmp_path / "x.h5")
     np.testing.assert_allclose(hd["keypoints2d_original"][..., :2], tree.truth.points[:6], atol=1e-3)
-    assert report.certificate["reprojection_px"]["max"] < 0.1
+    assert report.quality["reprojection_px"]["max"] < 0.1
     assert report.problems == []
     swapped = run(own, tmp_path / "y.h5", body_models, dataset=faults.faulty(SynBody, faults.sides_swapped))
     assert "2D points" in " ".join(swapped.problems)
@@ -289,6 +289,6 @@ def test_millimetres_are_refused(tree: Tree, tmp_path: Path, body_models: Path) 
         run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(SynBody, faults.millimetres))
 
 
-def test_the_certificate_exposes_people_on_their_heads(tree: Tree, tmp_path: Path, body_models: Path) -> None:
+def test_quality_exposes_people_on_their_heads(tree: Tree, tmp_path: Path, body_models: Path) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(SynBody, faults.y_up))
     assert "heads" in " ".join(report.problems)

@@ -86,7 +86,7 @@ def test_projected_joints_land_on_the_annotated_points(converted: Pair) -> None:
     seen = (own[..., 2] > 0) & (ours[..., 2] > 0)
     assert (seen.sum(axis=1) > 50).all()
     assert np.linalg.norm(own[..., :2] - ours[..., :2], axis=2)[seen].max() < 1
-    assert report.certificate["reprojection_px"]["max"] < 0.1
+    assert report.quality["reprojection_px"]["max"] < 0.1
 
 
 def test_annotated_points_keep_their_place_and_their_visibility(tree: Tree, converted: Pair) -> None:
@@ -358,7 +358,7 @@ def upside_down(rows: Instances) -> None:
         (upside_down, "stand on their heads"),
     ],
 )
-def test_the_certificate_exposes(
+def test_quality_exposes(
     tree: Tree, tmp_path: Path, body_models: Path, fault: Callable[[Instances], None], words: str
 ) -> None:
     class Faulty(UBody):

@@ -77,7 +77,7 @@ def test_a_fit_with_rt_and_trans_is_turned_about_its_rest_pelvis(tree: Tree, tmp
     hd = HumanData.open(tmp_path / "x.h5")
     assert_joints_are_the_truth(hd, tree.rows("00002"), body_models)
     np.testing.assert_allclose(hd["meta/focal_length"], [[2500, 2500]])
-    assert report.certificate["two_routes_m"]["max"] < 1e-4
+    assert report.quality["world_to_camera_m"]["max"] < 1e-4
     assert report.problems == []
 
 
@@ -102,7 +102,7 @@ def test_the_14_joints_lie_on_the_projected_ones(tree: Tree, converted: Pair) ->
     seen = (own[..., 2] > 0) & (ours[..., 2] > 0)
     assert seen.sum() == 3 * 10 - 1
     assert np.linalg.norm(own[..., :2] - ours[..., :2], axis=2)[seen].max() < 0.1
-    assert report.certificate["reprojection_px"]["max"] < 0.1
+    assert report.quality["reprojection_px"]["max"] < 0.1
 
 
 def test_joints_without_a_third_row_are_unseen_where_they_are_zero(own: Path, tree: Tree, tmp_path: Path) -> None:
@@ -268,14 +268,14 @@ def crop_ignored(rows: faults.Instances) -> None:
         (faults.y_up, "2D points"),
     ],
 )
-def test_the_certificate_exposes(own: Path, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
+def test_quality_exposes(own: Path, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     several = fault is faults.neighbours
     (own / "val.txt").write_text("00003_image.png\n" + "00001_image.png\n" * several)
     report = run(own, tmp_path / "x.h5", body_models, dataset=faults.faulty(UP3D, fault), split="val")
     assert words in " ".join(report.problems)
 
 
-def test_the_certificate_exposes_a_fit_with_rt_that_turns_about_the_origin(
+def test_quality_exposes_a_fit_with_rt_that_turns_about_the_origin(
     tree: Tree, tmp_path: Path, body_models: Path
 ) -> None:
     wrong = faults.faulty(UP3D, faults.pelvis_forgotten)

@@ -63,7 +63,7 @@ def test_joints_of_the_stored_parameters_are_the_world_joints_moved(
 
 def test_two_routes_to_the_camera_agree(hall: Path, body_models: Path) -> None:
     hd = data_of(done(read(hall), hall, body_models))
-    assert hd["certificate/two_routes_m"].max() < 1e-5
+    assert hd["quality/world_to_camera_m"].max() < 1e-5
 
 
 def test_distorted_images_get_distorted_points(hall: Path, body_models: Path) -> None:
@@ -88,7 +88,7 @@ def test_points_behind_the_camera_have_no_confidence(hall: Path, body_models: Pa
     assert behind.any()
     assert not behind.all()
     assert (hd["keypoints2d_smplx"][..., 2] == ~behind).all()
-    assert (hd["certificate/behind_camera"] == behind.sum(1)).all()
+    assert (hd["quality/behind_camera"] == behind.sum(1)).all()
 
 
 def in_camera(hall: Path, depth: float = 4.0, n: int = 2, **changes: Any) -> Instances:
@@ -136,7 +136,7 @@ def test_a_child_is_placed_by_its_pelvis(hall: Path, body_models: Path, body_set
     np.testing.assert_allclose(body_set.joints(plain)[:, 0], pelvis, atol=1e-5)
     np.testing.assert_allclose(hd["keypoints3d_smplx"][:, 0, :3], pelvis, atol=1e-5)
     np.testing.assert_allclose(hd["smplx/betas_extra"].ravel(), [0.8, 0, 0.5, 0])
-    assert hd["certificate/two_routes_m"].max() < 1e-5
+    assert hd["quality/world_to_camera_m"].max() < 1e-5
 
 
 # -- boxes ------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def test_points_that_are_not_numbers_lose_their_confidence(hall: Path, body_mode
     rows.keypoints2d.points[0, 5] = np.nan
     hd = data_of(done(rows, hall, body_models))
     assert not hd["keypoints2d_original"][0, 5].any()
-    assert np.isfinite(hd["certificate/reprojection_px"]).all()
+    assert np.isfinite(hd["quality/reprojection_px"]).all()
 
 
 def test_missing_images_are_dropped_or_with_strict_images_an_error(own_hall: Path, body_models: Path) -> None:
@@ -307,7 +307,7 @@ def test_meshes_without_parameters_give_joints_and_boxes(hall: Path, body_models
         exact = [j for j in known if j >= 55]
         np.testing.assert_allclose(hd["keypoints3d_smplx"][:, exact, :3], expected[:, exact], atol=1e-4)
         assert "smplx/betas" not in hd
-        assert not hd["certificate/behind_camera"].any()
+        assert not hd["quality/behind_camera"].any()
         assert (hd["bbox_xywh"][:, 4] == 1).all()
 
 
@@ -337,7 +337,7 @@ def test_what_the_numbers_mean_is_written_down(hall: Path, body_models: Path) ->
 def test_upright_people_are_upright(hall: Path, body_models: Path) -> None:
     hd = data_of(done(read(hall), hall, body_models))
     up = Rotation.from_rotvec(hd["smplx/global_orient"]).apply([0, 1, 0])[:, 1]
-    np.testing.assert_allclose(hd["certificate/up_y"], up, atol=1e-5)
+    np.testing.assert_allclose(hd["quality/up_y"], up, atol=1e-5)
     assert (up < -0.9).all()
 
 

@@ -37,7 +37,7 @@ def test_units_are_joined_in_order_with_a_report(hall: Path, tmp_path: Path, bod
     assert sorted(p.name for p in tmp_path.iterdir()) == ["hall.h5", "hall.h5.report.json"]
     saved = json.loads((tmp_path / "hall.h5.report.json").read_text())
     assert saved["dropped"]["crowd"]["count"] == 3
-    assert saved["certificate"] == hd.certificate
+    assert saved["quality"] == hd.quality
     assert hd.validate() == []
 
 
@@ -51,7 +51,7 @@ def test_the_report_can_be_printed(hall: Path, tmp_path: Path, body_models: Path
     assert "12  instances written" in text
     assert "3  dropped: crowd (walk_0 crowd" in text
     assert "reprojection, px" in text
-    report.certificate = {"reprojection": "exact", "rows": 12}  # nothing could be measured
+    report.quality = {"reprojection": "exact", "rows": 12}  # nothing could be measured
     report.print(console)
     assert "measured" not in console.export_text()
 

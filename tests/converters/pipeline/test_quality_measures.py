@@ -22,9 +22,9 @@ def converted(hall: Path, tmp_path: Path, models: Path, fault: str = "") -> Repo
 def test_a_right_conversion_has_nothing_to_complain_about(hall: Path, tmp_path: Path, body_models: Path) -> None:
     report = converted(hall, tmp_path, body_models)
     assert report.problems == []
-    measured = report.certificate
+    measured = report.quality
     assert measured["reprojection_px"]["max"] < 0.01
-    assert measured["two_routes_m"]["max"] < 1e-5
+    assert measured["world_to_camera_m"]["max"] < 1e-5
     assert measured["points3d_m"]["max"] < 1e-4
     assert measured["rows"] == 12
     assert measured["share_better_swapped"] == 0
@@ -78,7 +78,7 @@ def test_points_that_nobody_knows_are_neither_near_nor_behind_the_camera() -> No
     unknown = pelvis_at(0)
     unknown[..., 3] = 0
     columns = rows(5, names=names("smplx"), points3d=unknown)
-    assert np.isnan(columns["certificate/depth_m"]).all()
+    assert np.isnan(columns["quality/depth_m"]).all()
     assert told(columns) == ""
 
 
@@ -86,7 +86,7 @@ def test_implausible_bodies_show() -> None:
     assert "smaller" in told(rows(5, heights=np.full(5, 0.017)))
     assert "taller" in told(rows(5, heights=np.full(5, 1700.0)))
     assert "shapes" in told(rows(5, betas=np.full((5, 10), 30.0)))
-    assert "pelvis correction" in told(rows(5, two_routes=np.array([0, 0, 0, 0, 0.2])))
+    assert "pelvis correction" in told(rows(5, world_to_camera_gap=np.array([0, 0, 0, 0, 0.2])))
 
 
 def test_own_3d_points_must_be_as_near_as_the_card_says() -> None:
@@ -104,11 +104,11 @@ def test_distances_are_those_of_the_shared_points() -> None:
     own[0, :, :2], own[0, :, 2] = [3, 4], 1
     own[1, 0, :2], own[1, 0, 2] = [0, 10], 1  # the nose alone
     out = quality_measures.measure(2, names=names("smplx"), points2d=points, own2d=Keypoints(own, names("coco")))
-    assert out["certificate/reprojection_px"].tolist() == [5, 10]
-    assert out["certificate/reprojection_face_px"].tolist() == [5, 10]
-    assert out["certificate/reprojection_body_px"][0] == 5
-    assert np.isnan(out["certificate/reprojection_body_px"][1])
-    assert np.isnan(out["certificate/reprojection_hands_px"]).all()
+    assert out["quality/reprojection_px"].tolist() == [5, 10]
+    assert out["quality/reprojection_face_px"].tolist() == [5, 10]
+    assert out["quality/reprojection_body_px"][0] == 5
+    assert np.isnan(out["quality/reprojection_body_px"][1])
+    assert np.isnan(out["quality/reprojection_hands_px"]).all()
 
 
 def test_openpose_points_are_compared_where_only_their_like_exists() -> None:
@@ -117,8 +117,8 @@ def test_openpose_points_are_compared_where_only_their_like_exists() -> None:
     keypoints = Keypoints(own, names("openpose_25"))
     strict = quality_measures.measure(1, names=names("smplx"), points2d=points, own2d=keypoints)
     loose = quality_measures.measure(1, names=names("smplx"), points2d=points, own2d=keypoints, approximate=True)
-    assert np.isnan(strict["certificate/reprojection_px"][0])
-    assert loose["certificate/reprojection_px"][0] == 1
+    assert np.isnan(strict["quality/reprojection_px"][0])
+    assert loose["quality/reprojection_px"][0] == 1
 
 
 def test_joints_in_the_box_count_only_what_the_image_shows() -> None:
@@ -127,14 +127,14 @@ def test_joints_in_the_box_count_only_what_the_image_shows() -> None:
     out = quality_measures.measure(
         1, points2d=points, boxes=box, size=np.array([[100, 100]]), names=("a", "b", "c", "d")
     )
-    assert out["certificate/joints_in_box"][0] == 0.5
+    assert out["quality/joints_in_box"][0] == 0.5
 
 
-def test_the_file_carries_its_certificate(hall: Path, tmp_path: Path, body_models: Path) -> None:
+def test_the_file_carries_its_quality(hall: Path, tmp_path: Path, body_models: Path) -> None:
     converted(hall, tmp_path, body_models)
     hd = HumanData.open(tmp_path / "out.h5")
     assert set(COLUMNS) <= set(hd.columns)
-    assert hd.certificate["reprojection"] == "exact"
-    assert hd["certificate/finite"].all()
-    tall = hd["certificate/height_m"]
+    assert hd.quality["reprojection"] == "exact"
+    assert hd["quality/finite"].all()
+    tall = hd["quality/height_m"]
     assert ((tall > 1.3) & (tall < 2.2)).all()

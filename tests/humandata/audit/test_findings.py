@@ -13,29 +13,27 @@ from ehps.humandata.instance_ids import instance_ids, place_in_image, rows_with_
 from ehps.humandata.keypoints import names
 
 
-def people(n=20, seed=0, **certificate):
-    """n sound instances, two in an image; certificate columns can be replaced."""
+def people(n=20, seed=0, **quality):
+    """n sound instances, two in an image; quality columns can be replaced."""
     rng = np.random.default_rng(seed)
     columns = {
         "image_path": [f"train/{i // 2}.png" for i in range(n)],
         "bbox_xywh": np.concatenate([rng.uniform(5, 10, (n, 2)), np.full((n, 2), (60, 100)), np.ones((n, 1))], 1),
         "smplx/betas": rng.normal(0, 1, (n, 10)).clip(-2, 2),
         "smplx/transl": rng.normal(0, 1, (n, 3)),
-        "certificate/reprojection_px": np.full(n, 2.0, np.float32),
-        "certificate/height_m": rng.uniform(1.5, 1.9, n).astype(np.float32),
-        "certificate/betas_norm": np.full(n, 3.0, np.float32),
-        "certificate/two_routes_m": np.full(n, 1e-6, np.float32),
-        "certificate/behind_camera": np.zeros(n, np.int16),
-        "certificate/joints_in_box": np.full(n, 0.95, np.float32),
-        "certificate/finite": np.ones(n, bool),
+        "quality/reprojection_px": np.full(n, 2.0, np.float32),
+        "quality/height_m": rng.uniform(1.5, 1.9, n).astype(np.float32),
+        "quality/betas_norm": np.full(n, 3.0, np.float32),
+        "quality/world_to_camera_m": np.full(n, 1e-6, np.float32),
+        "quality/behind_camera": np.zeros(n, np.int16),
+        "quality/joints_in_box": np.full(n, 0.95, np.float32),
+        "quality/finite": np.ones(n, bool),
     }
-    return HumanData(
-        columns | {f"certificate/{k}": v for k, v in certificate.items()}, passport=Passport(dataset="toy")
-    )
+    return HumanData(columns | {f"quality/{k}": v for k, v in quality.items()}, passport=Passport(dataset="toy"))
 
 
 def with_value(name, row, value, n=20):
-    column = np.array(people(n)[f"certificate/{name}"])
+    column = np.array(people(n)[f"quality/{name}"])
     column[row] = value
     return people(n, **{name: column})
 
@@ -54,7 +52,7 @@ def test_a_sound_file_has_no_flags():
         ("height_m", 2.6, "height_m", "height 2.60 m"),
         ("height_m", 0.2, "height_m_low", "height 0.20 m"),
         ("betas_norm", 113.0, "betas_norm", "norm of betas 113.0"),
-        ("two_routes_m", 0.35, "two_routes_m", "differ by 0.350 m"),
+        ("world_to_camera_m", 0.35, "world_to_camera_m", "differ by 0.350 m"),
         ("behind_camera", 4, "behind_camera", "4 joints behind the camera"),
         ("joints_in_box", 0.1, "joints_in_box", "10% of the joints in the box"),
         ("finite", False, "finite", "not finite"),
@@ -90,7 +88,7 @@ def test_rows_without_a_measure_are_not_flagged():
 def test_exact_datasets_have_a_tighter_limit():
     hd = people(reprojection_px=np.full(20, 5.0, np.float32))
     assert audit(hd).flagged == []
-    hd.certificate["reprojection"] = "exact"
+    hd.quality["reprojection"] = "exact"
     assert len(audit(hd).flagged) == 20
 
 
@@ -126,7 +124,7 @@ def test_percentiles_are_those_of_the_finite_values():
     assert percentiles(np.full(3, np.nan)) == {}
 
 
-def test_files_without_certificate_are_measured_here():
+def test_files_without_quality_are_measured_here():
     n, points = 6, names("smplx")
     joints2d = np.full((n, 144, 3), (30, 30, 1.0))
     joints3d = np.full((n, 144, 4), (0, 0, 3.0, 1))

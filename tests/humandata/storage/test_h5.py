@@ -31,10 +31,10 @@ def offset_of(file, column):
 # -- what was stored comes back ---------------------------------------------------------------------------
 
 
-def test_columns_names_passport_misc_and_certificate_come_back(people, same, file):
+def test_columns_names_passport_misc_and_quality_come_back(people, same, file):
     hd, back = people(), HumanData.open(file)
     same(back, hd)
-    assert (back.misc, back.certificate, back.source) == (hd.misc, hd.certificate, file)
+    assert (back.misc, back.quality, back.source) == (hd.misc, hd.quality, file)
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "int64", "float16", "float32", "float64"])
@@ -236,7 +236,7 @@ def test_the_content_hash_covers_values_types_names_and_passport_only(people, fi
     value[3, 4] = np.nextafter(value[3, 4], 9)
     others = [
         hd.with_columns({"smplx/betas": value}),
-        hd.with_columns({"certificate/height_m": np.asarray(hd["certificate/height_m"], np.float32)}),
+        hd.with_columns({"quality/height_m": np.asarray(hd["quality/height_m"], np.float32)}),
         hd.with_columns({"meta/gender": ["male"] * 7}),
         hd.without(["meta/height"]),
         hd[:6],
@@ -265,7 +265,7 @@ def test_a_changed_bit_is_found_and_the_column_named(file):
 
 def joined(parts, out, **options):
     first = HumanData.open(parts[0])
-    h5.join(parts, out, passport=first.passport, misc={}, certificate={"rows": 1}, **options)
+    h5.join(parts, out, passport=first.passport, misc={}, quality={"rows": 1}, **options)
     return HumanData.open(out)
 
 
@@ -276,7 +276,7 @@ def test_joined_parts_are_the_concatenation_to_the_byte(people, same, tmp_path, 
     out = joined(parts, tmp_path / "out.h5")
     whole = HumanData.concat(made)
     same(out, whole)
-    whole.misc, whole.certificate = {}, {"rows": 1}
+    whole.misc, whole.quality = {}, {"rows": 1}
     assert whole.save(tmp_path / "whole.h5").read_bytes() == (tmp_path / "out.h5").read_bytes()
     assert h5.damaged_columns(tmp_path / "out.h5") == []
 
@@ -350,7 +350,7 @@ def test_killed_while_joining_leaves_the_old_file(people, tmp_path):
                 return HumanData.open(path)
 
         h5.HumanData = Killed
-        h5.join([folder / f"{i}.h5" for i in range(3)], folder / "out.h5", passport=Passport(), misc={}, certificate={})
+        h5.join([folder / f"{i}.h5" for i in range(3)], folder / "out.h5", passport=Passport(), misc={}, quality={})
     """
     run = subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], capture_output=True)
     assert run.returncode == -9

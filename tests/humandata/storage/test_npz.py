@@ -47,7 +47,7 @@ def example(n: int = 5) -> HumanData:
             "meta/focal_length": some(2),
             "meta/annot_valid": np.arange(n) % 2 == 0,
             "vertices3d_path": [f"v/{i}.npy" for i in range(n)],
-            "certificate/reprojection_px": some(),
+            "quality/reprojection_px": some(),
             "cam_param/deep/R": some(3, 3),
         },
         keypoint_names={
@@ -57,7 +57,7 @@ def example(n: int = 5) -> HumanData:
         },
         passport=Passport(body_model="smplx", num_betas=10, flat_hand_mean=False, dataset="demo", split="train"),
         misc={"bbox_source": "keypoints2d_smplx", "config": "demo_train", "fps": 30},
-        certificate={"reprojection_px": {"median": 0.5}},
+        quality={"reprojection_px": {"median": 0.5}},
     )
 
 
@@ -102,7 +102,7 @@ def test_members_have_the_types_that_mmhuman3d_writes(file: Path) -> None:
         "keypoints2d_original_mask": mask,
         "keypoints2d_original_convention": convention,
         "smplx": object_,
-        "certificate": object_,
+        "quality": object_,
         "meta": object_,
         "misc": object_,
     }
@@ -223,7 +223,7 @@ def test_mmhuman3d_finds_each_point_in_its_slot(file: Path) -> None:
 
 def test_pickles_use_names_and_opcodes_of_old_numpy(file: Path) -> None:
     with zipfile.ZipFile(file) as archive:
-        for member in ("smplx", "meta", "misc", "cam_param", "certificate"):
+        for member in ("smplx", "meta", "misc", "cam_param", "quality"):
             data = archive.read(f"{member}.npy")
             stream = data[data.index(b"\n") + 1 :]
             opcodes = [(op, arg) for op, arg, _ in pickletools.genops(stream)]
@@ -324,7 +324,7 @@ def test_everything_comes_back(tmp_path: Path, compressed: bool) -> None:
         else:
             assert list(read[name]) == list(hd[name])
     assert read.passport == hd.passport
-    assert read.certificate == hd.certificate
+    assert read.quality == hd.quality
     assert read.misc == {**hd.misc, "kps3d_root_aligned": False}
     assert read.source == tmp_path / "x.npz"
 
