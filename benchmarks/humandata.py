@@ -101,7 +101,7 @@ def build(folder: Path, n: int) -> tuple[Path, float]:
     out, parts = folder / "people.h5", folder / "parts"
     paths = [people(a, min(PART, n - a)).save(parts / f"{a:09d}.h5") for a in range(0, n, PART)]
     begin = time.perf_counter()
-    h5.join(paths, out, passport=PASSPORT, misc={}, quality={})
+    h5.join(lambda: map(HumanData.open, paths), out, passport=PASSPORT, misc={}, quality={})
     seconds = time.perf_counter() - begin
     shutil.rmtree(parts)
     return out, seconds

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ehps.humandata.core import HumanData
 from ehps.humandata.strings import Strings
+from ehps.humandata.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _WIDE = ("smplx/", "smplh/", "smpl/", "keypoints2d", "keypoints3d")
 
 
-def to_frame(hd: HumanData, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def to_frame(hd: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """One row an instance. An array (N, 5) becomes ``name.0`` ... ``name.4``, one (N, 21, 3) ``name.0.0`` ...
 
     Without ``columns``: everything but keypoints and body parameters.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from ehps.errors import DataError, UsageError
-from ehps.humandata import passport as passports
-from ehps.humandata import quality as quality_summaries
-from ehps.humandata import schema
+from ehps.humandata import merging, quality, schema
 from ehps.humandata.core import HumanData
 from ehps.humandata.instance_ids import rows_with_ids
-from ehps.humandata.storage import h5
+from ehps.humandata.passport import Passport, merged_passport
+from ehps.humandata.storage import h5, npz
 from ehps.humandata.strings import Strings
 
 
@@ -146,48 +145,64 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
 
     Raises
     ------
-    PassportError : the files give their numbers different meanings; the message names the field.
+    PassportError : the files give their numbers different meanings; the message names the field. Or the genders of
+        their body models differ, and a file does not say which it has.
     DataError : a file is damaged, a column has different shapes, or ``out`` cannot be written.
     """
     if not paths:
         raise UsageError("nothing to merge")
     out = Path(out)
-    parts = [_Outline.of(HumanData.open(path)) for path in paths]
-    filled = [part for part in parts if part.rows] or parts[:1]
-    passport = passports.merge([part.passport for part in filled])
-    columns = [name for name in filled[0].columns if all(name in part.columns for part in filled)]
+    if out.suffix.lower() not in (".h5", ".npz"):
+        raise UsageError("a HumanData file ends in .h5 or .npz", path=out)
+    files = _filled([_Outline.of(HumanData.open(path)) for path in paths])
+    passports = [file.passport for file in files]
+    passport = merged_passport(passports)
+    by_row = merging.need_gender_rows(passports)
+
+    def opened() -> Iterator[HumanData]:
+        tables = map(HumanData.open, paths)
+        return map(merging.with_gender_rows, tables) if by_row else tables
+
+    if by_row:
+        files = _filled([_Outline.of(table) for table in opened()])
+    columns = merging.common_columns([file.columns for file in files])
     left_out = {
-        name: [str(part.path) for part in filled if name not in part.columns]
-        for name in dict.fromkeys(name for part in filled for name in part.columns)
+        name: [str(file.path) for file in files if name not in file.columns]
+        for name in dict.fromkeys(name for file in files for name in file.columns)
         if name not in columns
     }
-    first = parts[0].misc
-    misc = {key: value for key, value in first.items() if all(key in p.misc and p.misc[key] == value for p in parts)}
-    summary = quality_summaries.of_rows(HumanData.open(path) for path in paths)
-    suffix = out.suffix.lower()
-    if suffix == ".h5":
-        h5.join(paths, out, passport=passport, misc=misc, quality=summary, columns=columns)
-    elif suffix == ".npz":
-        from ehps.humandata.storage import npz
-
+    whole: dict[str, Any] = {
+        "passport": passport,
+        "misc": merging.common_misc([file.misc for file in files]),
+        "quality": quality.of_rows(opened()),
+        "columns": columns,
+    }
+    if out.suffix.lower() == ".h5":
+        h5.join(opened, out, **whole)
+    else:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
             joined = Path(folder) / "joined.h5"
-            h5.join(paths, joined, passport=passport, misc=misc, quality=summary, columns=columns)
-            npz.write(HumanData.open(joined), out)
-    else:
-        raise UsageError("a HumanData file ends in .h5 or .npz", path=out)
-    return Merged(out, sum(part.rows for part in parts), left_out)
+            h5.join(opened, joined, **whole)
+            npz.write(h5.read(joined), out)
+    return Merged(out, sum(file.rows for file in files), left_out)
 
 
 @dataclass(frozen=True)
 class _Outline:
+    """What is known of a file once it is closed again."""
+
     path: Path | None
     rows: int
     columns: tuple[str, ...]
-    passport: passports.Passport
+    passport: Passport
     misc: dict[str, Any]
 
     @classmethod
     def of(cls, hd: HumanData) -> _Outline:
         return cls(hd.source, len(hd), hd.columns, hd.passport, hd.misc)
+
+
+def _filled(files: Sequence[_Outline]) -> list[_Outline]:
+    """Those with rows, the first where none has any."""
+    return [file for file in files if file.rows] or list(files[:1])

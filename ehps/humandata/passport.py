@@ -66,7 +66,7 @@ MEANING = (
 )
 
 
-def merge(passports: Sequence[Passport]) -> Passport:
+def merged_passport(passports: Sequence[Passport]) -> Passport:
     """The passport of a concatenation.
 
     Raises

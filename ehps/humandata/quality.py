@@ -6,13 +6,12 @@ It belongs to the rows: files with other rows (sampled, merged, without bad ones
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from ehps.humandata.core import HumanData
+from ehps.humandata.table import Table
 
 Array = npt.NDArray[Any]
 
@@ -84,7 +83,7 @@ def _statistics(column: Array) -> dict[str, float]:
     return {key: round(float(value), 6) if key != "n" else int(value) for key, value in found.items()}
 
 
-def of_rows(parts: Iterable[HumanData]) -> dict[str, Any]:
+def of_rows(parts: Iterable[Table]) -> dict[str, Any]:
     """The summary over all rows of ``parts`` (from files with measured quality); empty when one has none."""
     pieces: dict[str, list[Any]] = {}
     stated: set[str] = set()

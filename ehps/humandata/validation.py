@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.humandata import boxes, schema
-from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
 from ehps.humandata.storage.plan import blocks
 from ehps.humandata.strings import Strings
+from ehps.humandata.table import Table
 
 Array = npt.NDArray[Any]
 Fault = tuple[str, str, Any]  # column, what, (rows of the block,) bool
@@ -56,7 +56,7 @@ class Problem:
         return f"{self.column}: {self.what} ({self.count} row{'s' if self.count > 1 else ''}: {shown})"
 
 
-def problems(hd: HumanData) -> list[Problem]:
+def problems(hd: Table) -> list[Problem]:
     """Everything that contradicts the schema, columns in stored order; empty when the file is sound."""
     wrong = list(_of_columns(hd))
     misshapen = {problem.column for problem in wrong}
@@ -79,7 +79,7 @@ def problems(hd: HumanData) -> list[Problem]:
 # -- whole columns ----------------------------------------------------------------------------------------
 
 
-def _of_columns(hd: HumanData) -> Iterator[Problem]:
+def _of_columns(hd: Table) -> Iterator[Problem]:
     head = hd[:0]
     for required in (item.name for item in schema.FIELDS if item.required):
         if required not in hd:
@@ -113,7 +113,7 @@ def _of_type(name: str, item: schema.Field, column: Array | Strings) -> Iterator
         yield Problem(name, f"has shape ({', '.join(map(str, shape))}), expected {item.shape_text}")
 
 
-def _of_names(name: str, hd: HumanData) -> Iterator[Problem]:
+def _of_names(name: str, hd: Table) -> Iterator[Problem]:
     names = hd.keypoint_names.get(name)
     if names is None:
         yield Problem(name, "its points have no names, so they cannot be converted")
@@ -122,7 +122,7 @@ def _of_names(name: str, hd: HumanData) -> Iterator[Problem]:
         yield Problem(name, f"several of its points are called {', '.join(twice[:SHOWN])}")
 
 
-def _of_passport(hd: HumanData, misshapen: set[str]) -> Iterator[Problem]:
+def _of_passport(hd: Table, misshapen: set[str]) -> Iterator[Problem]:
     passport, model_type = hd.passport, hd.body_model
     if passport.frame != Passport.frame or passport.units != Passport.units:
         yield Problem("passport", f"states {passport.frame}, {passport.units}: not the frame and units of the format")
@@ -149,7 +149,7 @@ def _of_passport(hd: HumanData, misshapen: set[str]) -> Iterator[Problem]:
 # -- rows -------------------------------------------------------------------------------------------------
 
 
-def _of_rows(block: HumanData) -> Iterator[Fault]:
+def _of_rows(block: Table) -> Iterator[Fault]:
     """Faults of the rows of one block, a mask each."""
     for name in block.columns:
         column = block[name]
@@ -182,7 +182,7 @@ def _of_points(name: str, points: Any) -> Iterator[Fault]:
         yield name, f"has points beyond {FARTHEST:.0f} m: not metres?", (seen & far).any(1)
 
 
-def _of_boxes(name: str, box: Any, block: HumanData) -> Iterator[Fault]:
+def _of_boxes(name: str, box: Any, block: Table) -> Iterator[Fault]:
     yield name, "has a confidence that is not finite or below 0", ~(box[:, 4] >= 0) | np.isinf(box[:, 4])
     there = box[:, 4] > 0
     finite = np.isfinite(box).all(1)

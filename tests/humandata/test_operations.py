@@ -73,6 +73,58 @@ def test_merged_files_are_the_concatenation(people, same, tmp_path, ending):
     assert [path.name for path in done.out.parent.iterdir()] == [f"out.{ending}"]
 
 
+def test_npz_files_merge_as_their_h5_copies_do(people, same, tmp_path):
+    made = [people(5), people(3, seed=1, dataset="other")]
+    native = [hd.save(tmp_path / f"{i}.h5") for i, hd in enumerate(made)]
+    foreign = [hd.save(tmp_path / f"{i}.npz") for i, hd in enumerate(made)]
+    reread = [HumanData.open(path) for path in foreign]
+    out = HumanData.open(merge(foreign, tmp_path / "out.h5").out)
+    same(out, HumanData.concat(reread))
+    mixed = HumanData.open(merge([native[0], foreign[1]], tmp_path / "mixed.h5").out)
+    assert mixed["image_path"].tolist() == out["image_path"].tolist()
+    np.testing.assert_allclose(mixed["smplx/betas"], out["smplx/betas"], rtol=1e-6)
+    again = HumanData.open(merge(foreign, tmp_path / "out.npz").out)
+    np.testing.assert_allclose(again["smplx/body_pose"], out["smplx/body_pose"])
+
+
+def neutral(people, n, **columns):
+    hd = people(n, seed=9, dataset="other", **columns)
+    hd.passport = hd.passport.with_(gender="neutral")
+    return hd
+
+
+@pytest.mark.parametrize("ending", ["h5", "npz"])
+def test_merged_rows_keep_the_gender_of_their_body_model(people, tmp_path, ending):
+    made = [people(3), neutral(people, 2).without(["meta/gender"])]
+    out = HumanData.open(
+        merge([hd.save(tmp_path / f"{i}.h5") for i, hd in enumerate(made)], tmp_path / f"o.{ending}").out
+    )
+    whole = HumanData.concat(made)
+    for merged in (out, whole):
+        assert merged["meta/gender"].tolist() == ["female", "male", "neutral", "neutral", "neutral"]
+        assert merged.passport.gender == "per-instance"
+
+
+def test_the_persons_gender_is_not_taken_for_that_of_the_neutral_model(people):
+    persons = neutral(people, 2, meta__gender=["male", "female"])
+    merged = HumanData.concat([people(3).with_columns({"meta/subject_gender": ["a", "b", "c"]}), persons])
+    assert merged["meta/gender"].tolist()[3:] == ["neutral", "neutral"]
+    assert merged["meta/subject_gender"].tolist()[3:] == ["male", "female"]
+    alike = HumanData.concat([persons, persons])
+    assert alike.passport.gender == "neutral"
+    assert alike["meta/gender"].tolist() == ["male", "female"] * 2
+
+
+@pytest.mark.parametrize("gender", ["unknown", "per-instance"])
+def test_rows_without_a_gender_are_not_merged_with_those_of_another(people, tmp_path, gender):
+    hd = people(2, seed=1).without(["meta/gender"])
+    hd.passport = hd.passport.with_(gender=gender)
+    paths = [people(3).save(tmp_path / "a.h5"), hd.save(tmp_path / "b.h5")]
+    with pytest.raises(PassportError, match=rf"b\.h5.*does not say which gender.*{gender}.*meta/gender"):
+        merge(paths, tmp_path / "out.h5")
+    assert not (tmp_path / "out.h5").exists()
+
+
 def test_files_of_other_meaning_are_not_merged(people, tmp_path):
     other = people(3, dataset="other")
     other.passport = other.passport.with_(num_betas=11)

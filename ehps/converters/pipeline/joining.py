@@ -16,7 +16,8 @@ from ehps.converters.pipeline import quality_measures
 from ehps.converters.pipeline.parts import Part, PartsFolder
 from ehps.converters.pipeline.report import Report
 from ehps.humandata import HumanData, Passport
-from ehps.humandata import passport as passports
+from ehps.humandata.merging import common_misc
+from ehps.humandata.passport import merged_passport
 
 BODILESS: dict[str, Any] = dict.fromkeys(("body_model", "body_model_version", "num_betas", "gender", "flat_hand_mean"))
 
@@ -51,12 +52,12 @@ def join_parts(
             have = sum(name in part.columns for _, part in filled)
             report.absent[name] = f"only {have} of {len(filled)} units have it"
     passport = _passport([part for _, part in filled])
-    misc = _common_misc([part.misc for _, part in filled])
+    misc = common_misc([part.misc for _, part in filled])
     card = replace(card, reprojection=misc.get("reprojection", card.reprojection))
     report.quality = quality_measures.summary(_measured(paths, columns), card.reprojection)
     report.problems = quality_measures.problems(report.quality, card, virtual=passport.focal == "virtual")
     joined = parts.folder / "joined.h5"
-    h5.join(paths, joined, passport=passport, misc=misc, quality=report.quality, columns=columns)
+    h5.join(lambda: map(h5.read, paths), joined, passport=passport, misc=misc, quality=report.quality, columns=columns)
     if report.out.suffix.lower() == ".npz":
         from ehps.humandata.storage import npz
 
@@ -73,7 +74,7 @@ def _passport(parts: Sequence[Part]) -> Passport:
     stated = [Passport.from_dict(part.passport) for part in parts]
     if any(passport.body_model is None for passport in stated):
         stated = [passport.with_(**BODILESS) for passport in stated]
-    return passports.merge(stated)
+    return merged_passport(stated)
 
 
 def _measured(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any]:
@@ -85,8 +86,3 @@ def _measured(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any]:
         for name in wanted:
             pieces[name].append(np.array(part[name]))
     return {name: np.concatenate(values) for name, values in pieces.items()}
-
-
-def _common_misc(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Facts that hold in every part."""
-    return {key: value for key, value in parts[0].items() if all(key in part and part[key] == value for part in parts)}

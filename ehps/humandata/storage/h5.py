@@ -4,15 +4,16 @@ Layout. A column of numbers is one contiguous little-endian dataset under the co
 the group ``smplx``). A column of texts is a group with ``codes`` (N,) int32 into a vocabulary, kept as UTF-8 ``blob``
 (uint8) and ``offsets`` (int64, one more than words). Attributes of the root: ``ehps_format``, ``instances``,
 ``content_sha256``, and as JSON ``columns`` (name, numbers or text, SHA-256 of its bytes), ``keypoint_names``,
-``passport``, ``misc``, ``certificate``; one above 60 kB is a uint8 dataset in ``ehps_header`` instead (HDF5 limits
-attributes to 64 kB). Any HDF5 tool reads such a file. The same content always gives the same bytes.
+``passport``, ``misc``, ``quality`` (``certificate`` in files of format 1); one above 60 kB is a uint8 dataset in
+``ehps_header`` instead (HDF5 limits attributes to 64 kB). Any HDF5 tool reads such a file. The same content always
+gives the same bytes.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,16 @@ import numpy.typing as npt
 
 from ehps.atomic import replacing
 from ehps.errors import DataError
-from ehps.humandata.core import Column, HumanData
 from ehps.humandata.memory_map import MappedFile, Stamp, map_file, stamp_of
-from ehps.humandata.passport import FORMAT, Passport
+from ehps.humandata.passport import Passport
+from ehps.humandata.storage.former_names import current, current_summary
 from ehps.humandata.storage.plan import Plan, combined, digest, plan_of, stream
 from ehps.humandata.strings import Strings, Vocabulary
+from ehps.humandata.table import Column, Table
 
 Array = npt.NDArray[Any]
 
+LAYOUT = 2  # of the file; 1 had other names for what is measured on conversion
 ALIGNMENT = 64  # bytes: a cache line, and more than any vector instruction needs
 _ATTRIBUTE_LIMIT = 60_000
 _AGAIN = "copy or convert it again"
@@ -41,7 +44,7 @@ _JSON = ("columns", "keypoint_names", "passport", "misc", "quality")
 # -- reading ----------------------------------------------------------------------------------------------
 
 
-def read(path: Path) -> HumanData:
+def read(path: Path) -> Table:
     """Open a file: its description is read, its columns are only mapped.
 
     Raises
@@ -52,11 +55,11 @@ def read(path: Path) -> HumanData:
     with _opened(path) as (file, before):
         header = _header(file)
         mapped = map_file(path)
-        columns = {name: _column(file.id, name, kind, mapped) for name, kind, _ in header["columns"]}
+        columns = {current(name): _column(file.id, name, holds, mapped) for name, holds, _ in header["columns"]}
         wrong = [name for name, column in columns.items() if len(column) != header["instances"]]
         if wrong:
             raise ValueError(f"{wrong[0]} has {len(columns[wrong[0]])} rows of {header['instances']}")
-        hd = HumanData(
+        hd = Table(
             columns,
             keypoint_names=header["keypoint_names"],
             passport=Passport.from_dict(header["passport"]),
@@ -85,7 +88,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Stamp]]:
                 raise DataError(
                     "is an HDF5 file, but not a HumanData file", path=path, fix="convert it with ehps convert"
                 )
-            if int(file.attrs["ehps_format"]) > FORMAT:
+            if int(file.attrs["ehps_format"]) > LAYOUT:
                 raise DataError(
                     f"has format {file.attrs['ehps_format']}, newer than this version of ehps understands",
                     path=path,
@@ -113,12 +116,14 @@ def _header(file: Any) -> dict[str, Any]:
             return value.decode() if isinstance(value, bytes) else str(value)
         return bytes(file[f"{_HEADER}/{name}"][...].tobytes()).decode()
 
-    header = {name: json.loads(text(name)) for name in _JSON}
+    former = {"quality": "certificate"} if "certificate" in file.attrs or f"{_HEADER}/certificate" in file else {}
+    header = {name: json.loads(text(former.get(name, name))) for name in _JSON}
+    header["quality"] = current_summary(header["quality"])
     return {**header, "instances": int(file.attrs["instances"]), "content_sha256": text("content_sha256")}
 
 
-def _column(file: Any, name: str, kind: str, mapped: MappedFile) -> Column:
-    if kind == "numbers":
+def _column(file: Any, name: str, holds: str, mapped: MappedFile) -> Column:
+    if holds == "numbers":
         return _array(file, name, mapped)
     codes, blob, offsets = (_array(file, f"{name}/{part}", mapped) for part in ("codes", "blob", "offsets"))
     return Strings(codes, Vocabulary(blob, offsets))
@@ -146,12 +151,10 @@ def _array(file: Any, name: str, mapped: MappedFile) -> Array:
 def content_hash(path: Path, *, recompute: bool = False) -> str:
     """SHA-256 over column names, types, shapes and bytes, keypoint names and passport.
 
-    Stored with the file, so this is quick; ``recompute`` reads all columns instead. Other storages than ``.h5`` are
-    always read, and give the same hash for the same content.
+    Stored with the file, so this is quick; ``recompute`` reads all columns instead. :func:`digest` gives the same hash
+    for the same content in memory or from an ``.npz``.
     """
     path = Path(path)
-    if path.suffix.lower() != ".h5":
-        return digest(HumanData.open(path))
     if recompute:
         return digest(read(path))
     with _opened(path) as (file, _):
@@ -162,28 +165,27 @@ def damaged_columns(path: Path) -> list[str]:
     """Columns whose bytes are not those that were written; reads the whole file."""
     path = Path(path)
     with _opened(path) as (file, _):
-        stored = {name: sha for name, _, sha in _header(file)["columns"]}
+        stored = {current(name): sha for name, _, sha in _header(file)["columns"]}
     hd = read(path)
-    digests, _ = stream(iter([hd]), plan_of(iter([(path, hd)])))
+    digests, _ = stream([hd], plan_of([hd]))
     return [name for name, sha in stored.items() if digests[name] != sha]
 
 
 # -- writing ----------------------------------------------------------------------------------------------
 
 
-def write(hd: HumanData, path: Path) -> None:
+def write(hd: Table, path: Path) -> None:
     """Store ``hd``, atomically; needs little memory whatever the size.
 
     Raises
     ------
     DataError : a column that cannot be stored, no permission, disk full.
     """
-    plan = plan_of(iter([(hd.source, hd)]))
-    _store(Path(path), iter([hd]), plan, hd.passport, hd.misc, hd.quality)
+    _store(Path(path), [hd], plan_of([hd]), hd.passport, hd.misc, hd.quality)
 
 
 def join(
-    parts: Sequence[Path],
+    parts: Callable[[], Iterable[Table]],
     out: Path,
     *,
     passport: Passport,
@@ -191,27 +193,30 @@ def join(
     quality: Mapping[str, Any],
     columns: Sequence[str] | None = None,
 ) -> None:
-    """All rows of ``parts``, in order, as one file, with one part open at a time and bounded memory.
+    """All rows of ``parts``, in order, as one file, with bounded memory.
 
     Parts must have the same columns, or only ``columns`` are taken; parts without rows are skipped. Keypoint
     columns with differing points get the union, confidence 0 where a part has no such point.
+
+    Parameters
+    ----------
+    parts : gives the tables anew at each call, in order; they are gone through twice, and one that opens its files as
+        it goes has one open at a time.
+    out : the ``.h5`` file.
+    passport, misc, quality : of the whole.
+    columns : to take, in the order of the parts; all when None.
 
     Raises
     ------
     DataError : a part is damaged or has other columns or shapes; ``out`` cannot be written.
     """
-
-    def opened() -> Iterator[tuple[Path, HumanData]]:
-        return ((Path(part), HumanData.open(part)) for part in parts)
-
-    plan = plan_of(opened(), columns)
-    filled = (part for _, part in opened() if len(part))
-    _store(Path(out), filled, plan, passport, misc, quality)
+    plan = plan_of(parts(), columns)
+    _store(Path(out), (part for part in parts() if len(part)), plan, passport, misc, quality)
 
 
 def _store(
     path: Path,
-    parts: Iterator[HumanData],
+    parts: Iterable[Table],
     plan: Plan,
     passport: Passport,
     misc: Mapping[str, Any],
@@ -250,7 +255,7 @@ def _store(
                 file.create_dataset(f"{name}/blob", data=blob, track_times=False)
                 file.create_dataset(f"{name}/offsets", data=offsets, track_times=False)
             columns = [[name, "texts" if spec.text else "numbers", digests[name]] for name, spec in plan.specs.items()]
-            file.attrs["ehps_format"] = FORMAT
+            file.attrs["ehps_format"] = LAYOUT
             file.attrs["instances"] = plan.length
             _put_text(file, "content_sha256", combined(digests, plan, passport))
             values = (columns, plan.keypoint_names, passport.to_dict(), misc, quality)

@@ -15,18 +15,18 @@ import numpy.typing as npt
 
 from ehps.atomic import replacing
 from ehps.errors import DataError
-from ehps.humandata.core import HumanData
 from ehps.humandata.pickles import load_pickle
 from ehps.humandata.pickles.npy_files import Npz
 from ehps.humandata.storage import npz_write
 from ehps.humandata.storage.npz_cache import is_cache, is_training_cache, read_cache
 from ehps.humandata.storage.npz_read import from_members
 from ehps.humandata.storage.npz_values import unwrapped
+from ehps.humandata.table import Table
 
 Array = npt.NDArray[Any]
 
 
-def read(path: str | Path) -> HumanData:
+def read(path: str | Path) -> Table:
     """All instances of a file, in memory.
 
     Keypoint columns hold the points whose mask is 1, by name; ``bbox_xywh`` always has a confidence; genders are
@@ -51,7 +51,7 @@ def read(path: str | Path) -> HumanData:
     return hd
 
 
-def read_pickle_dump(path: str | Path) -> HumanData:
+def read_pickle_dump(path: str | Path) -> Table:
     """A HumanData that mmhuman3d's class wrote with ``dump_by_pickle``. Raises like :func:`read`."""
     path = Path(path)
     values: Any = load_pickle(path)
@@ -62,9 +62,7 @@ def read_pickle_dump(path: str | Path) -> HumanData:
     return hd
 
 
-def write(
-    hd: HumanData, path: str | Path, *, compressed_keypoints: bool = True, frame_range: Array | None = None
-) -> None:
+def write(hd: Table, path: str | Path, *, compressed_keypoints: bool = True, frame_range: Array | None = None) -> None:
     """Write atomically, in bounded memory whatever the size of the columns.
 
     Points lie in the slots of ``human_data``; points that have no slot there (50 of ``gta``'s 100, for example) are not

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.errors import DataError
-from ehps.humandata.core import Column, HumanData
 from ehps.humandata.keypoints import CONVENTIONS
 from ehps.humandata.passport import Passport
+from ehps.humandata.storage.former_names import current, current_summary
 from ehps.humandata.storage.npz_values import as_rows, has_rows, numeric, to_plain
 from ehps.humandata.storage.npz_write import BODY, is_keypoints
 from ehps.humandata.strings import Strings
+from ehps.humandata.table import Column, Table
 
 Array = npt.NDArray[Any]
 
@@ -41,7 +42,7 @@ SPELLINGS = {
 }
 
 
-def from_members(values: Mapping[str, Any], where: str) -> HumanData:
+def from_members(values: Mapping[str, Any], where: str) -> Table:
     """Columns, constants and passport of a file's members (0-d arrays already unwrapped).
 
     Raises
@@ -70,7 +71,7 @@ class _Reader:
     def fail(self, what: str) -> DataError:
         return DataError(what, path=self.where)
 
-    def read(self) -> HumanData:
+    def read(self) -> Table:
         for name, value in self.values.items():
             if name.startswith("__") or name == "frame_range" or self._belongs_to_points(name):
                 continue
@@ -86,8 +87,9 @@ class _Reader:
         if self.top_level:
             self.misc["ehps_top_level"] = self.top_level
         passport, quality = self._passport()
+        self.columns = {current(name): column for name, column in self.columns.items()}
         try:
-            return HumanData(
+            return Table(
                 self.columns,
                 keypoint_names=self.points,
                 passport=passport,
@@ -243,7 +245,7 @@ class _Reader:
         quality = self.misc.pop("ehps_certificate", None)
         self.misc.pop("ehps_format", None)
         try:
-            summary = json.loads(quality) if quality else {}
+            summary = current_summary(json.loads(quality)) if quality else {}
             passport = Passport.from_dict(json.loads(stated)) if stated else self._inferred()
         except (TypeError, ValueError, AttributeError):
             raise self.fail("its ehps_passport or ehps_certificate is not JSON") from None

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ehps.humandata.core import Column
 from ehps.humandata.strings import Strings
+from ehps.humandata.table import Column
 
 Array = npt.NDArray[Any]
 

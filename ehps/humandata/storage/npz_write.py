@@ -18,17 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.errors import DataError
-from ehps.humandata.core import HumanData
 from ehps.humandata.keypoints import CONVENTIONS
 from ehps.humandata.storage import npz_pickle
+from ehps.humandata.storage.former_names import former, former_summary
 from ehps.humandata.storage.npz_pickle import AsList, blocks, stored_dtype
 from ehps.humandata.strings import Strings
+from ehps.humandata.table import Table
 
 Array = npt.NDArray[Any]
 Write = Callable[[IO[bytes]], None]
 
 FIRST = ("image_path", "image_id", "bbox_xywh", "face_bbox_xywh", "lhand_bbox_xywh", "rhand_bbox_xywh", "config")
-LAST = ("smpl", "smplh", "smplx", "quality", "meta", "misc")
+LAST = ("smpl", "smplh", "smplx", "certificate", "meta", "misc")
 BODY = ("smpl", "smplh", "smplx")
 DATE = (1980, 1, 1, 0, 0, 0)
 ZIP64_FROM = 1 << 30
@@ -43,7 +44,7 @@ class Slots:
     total: int
 
 
-def members(hd: HumanData, compressed: bool, frame_range: Array | None = None) -> list[tuple[str, int, Write]]:
+def members(hd: Table, compressed: bool, frame_range: Array | None = None) -> list[tuple[str, int, Write]]:
     """(name, about how many bytes, function that writes it to an open file) of every member, in order."""
     tree, points, left_out = _tree(hd)
     length = len(hd) if frame_range is None else len(frame_range)
@@ -80,7 +81,7 @@ def write_members(path: Path, content: list[tuple[str, int, Write]]) -> None:
 # -- what is stored where ---------------------------------------------------------------------------------
 
 
-def _tree(hd: HumanData) -> tuple[dict[str, Any], dict[str, Slots], dict[str, list[str]]]:
+def _tree(hd: Table) -> tuple[dict[str, Any], dict[str, Slots], dict[str, list[str]]]:
     """All columns but keypoints as nested dicts, the slots of each keypoint column, and points without a slot."""
     tree: dict[str, Any] = {}
     slots: dict[str, Slots] = {}
@@ -91,7 +92,7 @@ def _tree(hd: HumanData) -> tuple[dict[str, Any], dict[str, Slots], dict[str, li
             if lost:
                 left_out[name] = lost
         else:
-            _place(tree, name, hd[name], hd)
+            _place(tree, former(name), hd[name], hd)
     for name in hd.misc.get("ehps_top_level", ()):
         if name in hd.misc:
             _place(tree, name, _constant(hd.misc[name]), hd)
@@ -108,7 +109,7 @@ def is_keypoints(name: str) -> bool:
     return name.startswith("keypoints") and "_mask" not in name and not name.endswith("_convention")
 
 
-def _place(tree: dict[str, Any], name: str, value: Any, hd: HumanData) -> None:
+def _place(tree: dict[str, Any], name: str, value: Any, hd: Table) -> None:
     parts = name.split("/")
     if parts[0] in BODY and isinstance(value, Strings):
         parts = ["meta", "_".join(parts)]  # loaders index every value of a body dict as an array
@@ -124,7 +125,7 @@ def _place(tree: dict[str, Any], name: str, value: Any, hd: HumanData) -> None:
     branch[parts[-1]] = value
 
 
-def _slots(hd: HumanData, name: str) -> tuple[Slots, list[str]]:
+def _slots(hd: Table, name: str) -> tuple[Slots, list[str]]:
     """The slots of a keypoint column, and the names that have none."""
     width = hd[name].shape[1]
     names = hd.keypoint_names.get(name)
@@ -138,7 +139,7 @@ def _slots(hd: HumanData, name: str) -> tuple[Slots, list[str]]:
     return Slots(place, source, len(layout)), [point for point in places if point not in known]
 
 
-def _misc(hd: HumanData, left_out: dict[str, list[str]]) -> dict[str, Any]:
+def _misc(hd: Table, left_out: dict[str, list[str]]) -> dict[str, Any]:
     top = {"config", "ehps_top_level", *hd.misc.get("ehps_top_level", ())}
     misc = {k: v for k, v in hd.misc.items() if k not in top and not k.startswith("meta/")}
     if any(is_keypoints(name) and "3d" in name for name in hd.columns):
@@ -150,7 +151,7 @@ def _misc(hd: HumanData, left_out: dict[str, list[str]]) -> dict[str, Any]:
     misc["ehps_format"] = hd.passport.format
     misc["ehps_passport"] = json.dumps(hd.passport.to_dict(), sort_keys=True)
     if hd.quality:
-        misc["ehps_certificate"] = json.dumps(hd.quality, sort_keys=True)
+        misc["ehps_certificate"] = json.dumps(former_summary(hd.quality), sort_keys=True)
     return misc
 
 

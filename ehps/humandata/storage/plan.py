@@ -2,13 +2,14 @@
 
 The hash says whether two files hold the same instances: it covers column names, types, shapes and bytes, the names
 of keypoints and the passport, and depends neither on the order of columns nor on how texts were coded in memory.
+Columns count under the names of the first version, so that a hash that was written down stays that of its content.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.errors import DataError
-from ehps.humandata.core import Column, HumanData
 from ehps.humandata.passport import Passport
+from ehps.humandata.storage.former_names import former
 from ehps.humandata.strings import Strings
+from ehps.humandata.table import Column, Table
 
 Array = npt.NDArray[Any]
 
@@ -68,7 +70,7 @@ def spec_of(name: str, column: Column) -> Spec:
     return Spec(column.dtype.newbyteorder("<"), column.shape[1:])
 
 
-def plan_of(parts: Iterator[tuple[Path | None, HumanData]], columns: Sequence[str] | None = None) -> Plan:
+def plan_of(parts: Iterable[Table], columns: Sequence[str] | None = None) -> Plan:
     """The plan of all rows of ``parts``; of their keypoint columns the union of points.
 
     Raises
@@ -78,7 +80,8 @@ def plan_of(parts: Iterator[tuple[Path | None, HumanData]], columns: Sequence[st
     specs: dict[str, Spec] = {}
     points: dict[str, dict[str, None]] = {}
     length, first = 0, True
-    for path, part in parts:
+    for part in parts:
+        path = part.source
         names = part.columns if columns is None else [name for name in part.columns if name in set(columns)]
         head = part[:0]  # shape and type of every column without reading rows
         here = {name: spec_of(name, head[name]) for name in names}
@@ -116,7 +119,7 @@ def _words(spec: Spec) -> str:
     return "text" if spec.text else f"shape {spec.tail}"
 
 
-def blocks(hd: HumanData) -> Iterator[HumanData]:
+def blocks(hd: Table) -> Iterator[Table]:
     """``hd`` cut into pieces of bounded size."""
     head = hd[:0]
     row_bytes = sum(spec_of(name, head[name]).row_bytes for name in head.columns)
@@ -125,7 +128,7 @@ def blocks(hd: HumanData) -> Iterator[HumanData]:
         yield hd[start : start + step]
 
 
-def aligned(name: str, block: HumanData, plan: Plan) -> Column:
+def aligned(name: str, block: Table, plan: Plan) -> Column:
     """A column of ``block`` with dtype and points as the plan has them."""
     column: Column = block[name]
     spec = plan.specs[name]
@@ -163,7 +166,7 @@ class Texts:
 Sink = Callable[[str, Array, int], None]
 
 
-def stream(parts: Iterator[HumanData], plan: Plan, sink: Sink | None = None) -> tuple[dict[str, str], dict[str, Texts]]:
+def stream(parts: Iterable[Table], plan: Plan, sink: Sink | None = None) -> tuple[dict[str, str], dict[str, Texts]]:
     """Pass all rows, block by block, to ``sink(column, values, first row)``.
 
     Returns
@@ -194,7 +197,7 @@ def combined(digests: Mapping[str, str], plan: Plan, passport: Passport) -> str:
     content = {
         "instances": plan.length,
         "columns": {
-            name: [spec.dtype.str, [plan.length, *spec.tail], spec.text, digests[name]]
+            former(name): [spec.dtype.str, [plan.length, *spec.tail], spec.text, digests[name]]
             for name, spec in plan.specs.items()
         },
         "keypoint_names": plan.keypoint_names,
@@ -203,7 +206,7 @@ def combined(digests: Mapping[str, str], plan: Plan, passport: Passport) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def digest(hd: HumanData) -> str:
+def digest(hd: Table) -> str:
     """Content hash of an open or made object, equal to the one stored with it when it is saved."""
-    plan = plan_of(iter([(None, hd)]))
-    return combined(stream(iter([hd]), plan)[0], plan, hd.passport)
+    plan = plan_of([hd])
+    return combined(stream([hd], plan)[0], plan, hd.passport)

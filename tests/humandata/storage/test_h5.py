@@ -16,6 +16,7 @@ from ehps.errors import DataError
 from ehps.humandata import HumanData, Passport, Strings
 from ehps.humandata.memory_map import owner
 from ehps.humandata.storage import h5
+from ehps.humandata.storage.former_names import MEASURES, former
 
 
 @pytest.fixture
@@ -249,6 +250,33 @@ def test_the_content_hash_covers_values_types_names_and_passport_only(people, fi
     assert known not in hashes
 
 
+def as_the_first_version_wrote_it(path):
+    """Names of today put back to those of format 1, in place."""
+    with h5py.File(path, "r+") as file:
+        file.move("quality", "certificate")
+        file.move("certificate/world_to_camera_m", "certificate/two_routes_m")
+        columns, summary = (json.loads(file.attrs[name]) for name in ("columns", "quality"))
+        for column in columns:
+            column[0] = former(column[0])
+        del file.attrs["quality"], file.attrs["columns"]
+        file.attrs["columns"] = json.dumps(columns)
+        file.attrs["certificate"] = json.dumps({MEASURES.get(k, k): v for k, v in summary.items()})
+        file.attrs["ehps_format"] = 1
+
+
+def test_files_of_the_first_version_give_the_same_rows_under_the_names_of_today(people, same, tmp_path):
+    hd = people(quality__world_to_camera_m=np.linspace(0, 1, 7))
+    hd.quality = {"rows": 7, "world_to_camera_m": {"p50": 0.5}}
+    file = hd.save(tmp_path / "a.h5")
+    known = h5.content_hash(file)
+    as_the_first_version_wrote_it(file)
+    opened = HumanData.open(file)
+    same(opened, hd)
+    assert opened.quality == hd.quality
+    assert h5.damaged_columns(file) == []
+    assert h5.content_hash(file) == h5.content_hash(file, recompute=True) == known == h5.digest(hd)
+
+
 def test_a_changed_bit_is_found_and_the_column_named(file):
     assert h5.damaged_columns(file) == []
     with open(file, "r+b") as raw:
@@ -265,7 +293,7 @@ def test_a_changed_bit_is_found_and_the_column_named(file):
 
 def joined(parts, out, **options):
     first = HumanData.open(parts[0])
-    h5.join(parts, out, passport=first.passport, misc={}, quality={"rows": 1}, **options)
+    h5.join(lambda: map(HumanData.open, parts), out, passport=first.passport, misc={}, quality={"rows": 1}, **options)
     return HumanData.open(out)
 
 
@@ -340,17 +368,15 @@ def test_killed_while_joining_leaves_the_old_file(people, tmp_path):
 
         opened, folder = [], Path(sys.argv[1])
 
-        class Killed(HumanData):
-            @classmethod
-            def open(cls, path):
-                opened.append(path)
+        def parts():
+            for i in range(3):
+                opened.append(i)
                 if len(opened) == 6:  # once for the plan, then for the rows: the third part is about to be copied
                     assert list(folder.glob(".out.h5.*.tmp"))
                     os.kill(os.getpid(), 9)
-                return HumanData.open(path)
+                yield HumanData.open(folder / f"{i}.h5")
 
-        h5.HumanData = Killed
-        h5.join([folder / f"{i}.h5" for i in range(3)], folder / "out.h5", passport=Passport(), misc={}, quality={})
+        h5.join(parts, folder / "out.h5", passport=Passport(), misc={}, quality={})
     """
     run = subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], capture_output=True)
     assert run.returncode == -9

@@ -102,7 +102,7 @@ def test_members_have_the_types_that_mmhuman3d_writes(file: Path) -> None:
         "keypoints2d_original_mask": mask,
         "keypoints2d_original_convention": convention,
         "smplx": object_,
-        "quality": object_,
+        "certificate": object_,  # the name that these files have had from the first version on
         "meta": object_,
         "misc": object_,
     }
@@ -223,7 +223,7 @@ def test_mmhuman3d_finds_each_point_in_its_slot(file: Path) -> None:
 
 def test_pickles_use_names_and_opcodes_of_old_numpy(file: Path) -> None:
     with zipfile.ZipFile(file) as archive:
-        for member in ("smplx", "meta", "misc", "cam_param", "quality"):
+        for member in ("smplx", "meta", "misc", "cam_param", "certificate"):
             data = archive.read(f"{member}.npy")
             stream = data[data.index(b"\n") + 1 :]
             opcodes = [(op, arg) for op, arg, _ in pickletools.genops(stream)]
@@ -624,3 +624,15 @@ def test_a_header_that_promises_more_than_the_member_holds(tmp_path: Path) -> No
         archive.writestr("bbox_xywh.npy", out.getvalue() + b"\0" * 80)
     with pytest.raises(DataError, match="size"):
         HumanData.open(tmp_path / "x.npz")
+
+
+def test_measured_quality_has_the_names_of_the_first_version(tmp_path: Path) -> None:
+    hd = example().with_columns({"quality/world_to_camera_m": np.linspace(0, 1, 5)})
+    hd.quality = {"rows": 5, "world_to_camera_m": {"p50": 0.5}}
+    content = opened(hd.save(tmp_path / "a.npz"))
+    assert set(content["certificate"].item()) == {"reprojection_px", "two_routes_m"}
+    assert "two_routes_m" in content["misc"].item()["ehps_certificate"]
+    read = HumanData.open(tmp_path / "a.npz")
+    np.testing.assert_allclose(read["quality/world_to_camera_m"], hd["quality/world_to_camera_m"])
+    assert read.quality == hd.quality
+    assert not [name for name in read.columns if "certificate" in name]
