@@ -22,18 +22,9 @@ from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of, labels
 from ehps.analysis.report_inputs import ReportInputs
 from ehps.errors import DataError
+from ehps.humandata.quality_table import MEASURES
 
 _PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "torch", "smplx", "umap-learn")
-_QUALITY = {
-    "reprojection_px": ("Reprojection, px", 1),
-    "reprojection_body_px": ("Reprojection of the body, px", 1),
-    "reprojection_hands_px": ("Reprojection of the hands, px", 1),
-    "reprojection_face_px": ("Reprojection of the face, px", 1),
-    "world_to_camera_m": ("Two routes to the camera, mm", 2),
-    "height_m": ("Height, m", 2),
-    "betas_norm": ("Norm of betas", 2),
-    "joints_in_box": ("Joints in the box, share", 2),
-}
 
 
 def tiles(inputs: ReportInputs) -> list[tuple[str, str]]:
@@ -207,12 +198,13 @@ def conversions(inputs: ReportInputs) -> list[dict[str, Any]] | None:
                 names["count"] if isinstance(names, Mapping) else names if isinstance(names, int) else len(names)
             )
         measured = []
-        for name, (title, digits) in _QUALITY.items():
-            values = (entry.get("quality") or {}).get(name)
-            if isinstance(values, Mapping):
-                factor = 1000 if name == "world_to_camera_m" else 1
+        quality = entry.get("quality") or {}
+        for measure in MEASURES:
+            values = quality.get(measure.name)
+            if isinstance(values, Mapping) and measure.digits is not None:
                 cuts = [values.get(key) for key in ("p50", "p99", "max")]
-                measured.append((title, ["–" if v is None else f"{factor * v:.{digits}f}" for v in cuts]))
+                title = measure.label[0].upper() + measure.label[1:]
+                measured.append((title, ["–" if v is None else f"{v:.{measure.digits}f}" for v in cuts]))
         counts = [(k, entry.get(k)) for k in ("found", "written", "published")]
         out.append(
             {

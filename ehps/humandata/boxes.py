@@ -7,15 +7,12 @@ zeros with confidence 0. Everything is an array operation over the N instances.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
 import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.errors import DataError
 from ehps.humandata.keypoints import Convention, part_indices
-
-Array: TypeAlias = npt.NDArray[Any]
 
 TOLERANCE = 1.0  # pixels that a box may reach beyond its image, and a point beyond its box: what float32 rounds
 BODY_SCALE = 1.2

@@ -11,6 +11,7 @@ import numpy as np
 from ehps.errors import UsageError
 from ehps.humandata import merging, quality
 from ehps.humandata.passport import merged_passport
+from ehps.humandata.quality_table import COLUMNS
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Column, Table
 
@@ -83,14 +84,20 @@ class HumanData(Table):
 
     @classmethod
     def open(cls, path: str | Path) -> HumanData:
-        """Open an ``.h5`` (memory-mapped: nothing is read until a column is touched) or ``.npz`` file.
+        """Open an ``.h5`` (memory-mapped: nothing is read until a column is touched), an ``.npz``, or a ``.pkl`` that
+        mmhuman3d's class wrote with ``dump_by_pickle``.
 
         Raises
         ------
-        DataError : the file is absent, damaged, or neither of the two formats.
-        UnsafeFileError : an ``.npz`` holds a pickle that asks for anything but plain data.
+        DataError : the file is absent, damaged, or of none of these formats.
+        UnsafeFileError : a pickle in it asks for anything but plain data.
         """
-        table = _storage(path).read(Path(path))
+        if Path(path).suffix.lower() == ".pkl":
+            from ehps.humandata.storage.npz import read_pickle_dump
+
+            table = read_pickle_dump(path)
+        else:
+            table = _storage(path).read(Path(path))
         return cls._trusted(table._columns, len(table), table)
 
     def save(self, path: str | Path) -> Path:
@@ -100,7 +107,7 @@ class HumanData(Table):
         """
         storage, hd = _storage(path), self
         summarised = self.quality.get("rows", self._length)
-        if summarised != self._length and all(name in self for name in quality.COLUMNS):
+        if summarised != self._length and all(name in self for name in COLUMNS):
             hd = self[:]
             hd.quality = quality.of_rows([self])
         storage.write(hd, Path(path))

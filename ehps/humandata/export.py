@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
 from ehps.humandata import export_tables
 from ehps.humandata.core import HumanData
 from ehps.humandata.export_tables import OWN_FILES, TALKSHOW_SPEAKERS, Recipe
 from ehps.humandata.storage import npz
 from ehps.humandata.strings import Strings
-
-Array = npt.NDArray[Any]
 
 TARGETS = {"smpler-x": "SMPLer-X", "smplest-x": "SMPLest-X", "aios": "AiOS"}
 BETAS = 10  # all three evaluate the body model with ten

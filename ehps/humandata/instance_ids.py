@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.humandata.core import HumanData
-
-Array: TypeAlias = npt.NDArray[Any]
 
 KEYS = ("annotation_id", "person_id", "track_id")
 _TAIL = re.compile(r"(?P<path>.*)#(?:(?P<key>[a-z_]+)=(?P<value>.*)|(?P<place>\d+))")

@@ -17,15 +17,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
-from ehps.humandata.drawing import skeleton
 
-Array: TypeAlias = npt.NDArray[Any]
 Indices: TypeAlias = npt.NDArray[np.intp]
 Convention: TypeAlias = str | Sequence[str]
 
@@ -90,14 +89,6 @@ _PART_SLOTS: dict[str, tuple[int, ...]] = {
 }  # fmt: skip
 
 PARTS = tuple(_PART_SLOTS)
-
-SMPLX_137_PARTS = {
-    "body": slice(0, 25),
-    "left_hand": slice(25, 45),
-    "right_hand": slice(45, 65),
-    "face": slice(65, 137),
-}
-"""Ranges of the parts within ``smplx_137``, the set that SMPLer-X, SMPLest-X, AiOS and OSX supervise."""
 
 
 def names(convention: Convention, *, fixed: bool = False) -> tuple[str, ...]:
@@ -257,29 +248,3 @@ def part_indices(convention: Convention, part: str) -> Indices:
     hub = CONVENTIONS["human_data"]
     members = {hub[slot] for slot in _PART_SLOTS[part]}
     return np.array([i for i, name in enumerate(names(convention)) if name in members], dtype=np.intp)
-
-
-def smplx_137_indices(*, model_order: bool = False) -> Indices:
-    """(137,) slots of ``smplx`` (or ``human_data``) that make up ``smplx_137``.
-
-    The loaders of SMPLer-X and its relatives put right_eye, left_eye at places 67, 68; the model side of the
-    same programs has left_eye, right_eye there. ``model_order`` gives the latter, to mimic predicted points.
-    """
-    order = mapping("smplx", "smplx_137")[1].copy()
-    if model_order:
-        order[[67, 68]] = order[[68, 67]]
-    return order
-
-
-def limbs(convention: Convention) -> Indices:
-    """(L, 2) pairs of points to join by a line when persons are drawn: body, feet, fingers, face contours."""
-    return np.array(skeleton.limbs(names(convention)), dtype=np.intp).reshape(-1, 2)
-
-
-def page() -> str:
-    """Markdown: every convention with its points, for the documentation."""
-    blocks = [
-        f"## {name} ({len(points)})\n\n" + " · ".join(f"{i} {point}" for i, point in enumerate(points))
-        for name, points in CONVENTIONS.items()
-    ]
-    return "\n\n".join(["# Keypoint conventions", *blocks]) + "\n"

@@ -14,12 +14,11 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.errors import DataError
 from ehps.humandata.strings import Strings, Vocabulary
 
-Array = npt.NDArray[Any]
 Stamp = tuple[int, int, int]
 
 

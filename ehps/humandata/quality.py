@@ -9,29 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
+from ehps.humandata.quality_table import COLUMNS, MEASURES
 from ehps.humandata.table import Table
 
-Array = npt.NDArray[Any]
-
-MEASURES = (
-    "reprojection_px",
-    "reprojection_body_px",
-    "reprojection_hands_px",
-    "reprojection_face_px",
-    "reprojection_swapped_px",
-    "points3d_m",
-    "world_to_camera_m",
-    "betas_norm",
-    "height_m",
-    "depth_m",
-    "up_y",
-    "joints_in_box",
-)
-COLUMNS = (*(f"quality/{name}" for name in MEASURES), "quality/behind_camera", "quality/finite")
-RESIDUALS = ("template_residual_m", "transl_residual_px")  # in ``meta`` of rows whose parameters were solved for
-SUMMARISED = (*COLUMNS, "bbox_xywh", "meta/width", *(f"meta/{name}" for name in RESIDUALS))
+SUMMARISED = (*(measure.column for measure in MEASURES if measure.column), "bbox_xywh", "meta/width")
 PERCENTILES = (1, 50, 90, 99)
 
 
@@ -45,16 +28,17 @@ def summary(columns: Mapping[str, Any], reprojection: str) -> dict[str, Any]:
     reprojection : exact, fitted or none, as the dataset's card has it.
     """
     out: dict[str, Any] = {"reprojection": reprojection}
-    values = {name: np.asarray(columns[f"quality/{name}"], float) for name in MEASURES}
+    values = {
+        measure.name: np.asarray(columns[measure.column], float)
+        for measure in MEASURES
+        if measure.dtype == "float32" and measure.column in columns
+    }
     if "bbox_xywh" in columns:
         boxes = np.asarray(columns["bbox_xywh"], float)
         side = np.maximum(boxes[:, 2], boxes[:, 3])
         side = np.where(side > 0, side, np.nan)
         for part in ("", "_body", "_hands", "_face"):
             values[f"reprojection{part}_of_box"] = values[f"reprojection{part}_px"] / side
-    for name in RESIDUALS:
-        if f"meta/{name}" in columns:
-            values[name] = np.asarray(columns[f"meta/{name}"], float)
     for name, column in values.items():
         statistics = _statistics(column)
         if statistics:

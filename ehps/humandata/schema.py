@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+from ehps.humandata.quality_table import MEASURES
+
 TEXT = "text"
 ANY = "any"
 
@@ -125,26 +127,7 @@ _META = (
     Field("face_valid", ("N",), "bool", "", "the face is annotated"),
     Field("smplx_valid", ("N",), "bool", "", "the body parameters are usable"),
     Field("transl_valid", ("N",), "bool", "", "a translation that was solved from 2D points puts the joints on them"),
-    Field("transl_residual_px", ("N",), _F, "pixel", "distance that is left between them, NaN if there is no solution"),
-    Field("template_residual_m", ("N",), _F, "metre", "mean distance of the betas' shape from the person's template"),
-)  # fmt: skip
-
-_QUALITY = (
-    Field("reprojection_px", ("N",), _F, "pixel", "mean distance of model joints to the dataset's own 2D points"),
-    Field("reprojection_body_px", ("N",), _F, "pixel", "the same for the body"),
-    Field("reprojection_hands_px", ("N",), _F, "pixel", "the same for both hands"),
-    Field("reprojection_face_px", ("N",), _F, "pixel", "the same for the head"),
-    Field("reprojection_swapped_px", ("N",), _F, "pixel", "the same with left and right exchanged: larger if sound"),
-    Field("points3d_m", ("N",), _F, "metre", "mean distance of the model joints to the dataset's own 3D points"),
-    Field("world_to_camera_m", ("N",), _F, "metre", "joints of moved parameters against moved joints, world to camera"),
-    Field("betas_norm", ("N",), _F, "", "norm of the shape coefficients"),
-    Field("height_m", ("N",), _F, "metre", "stature of the rest pose"),
-    Field("depth_m", ("N",), _F, "metre", "distance of the pelvis along the optical axis"),
-    Field("up_y", ("N",), _F, "", "y of the body's up axis in the camera frame: -1 upright, 1 upside down"),
-    Field("behind_camera", ("N",), "int16", "", "joints with z <= 0"),
-    Field("joints_in_box", ("N",), _F, "", "share of the joints seen in the image that lie in the box"),
-    Field("finite", ("N",), "bool", "", "joints and projections are finite"),
-)  # fmt: skip
+)
 
 FIELDS: tuple[Field, ...] = (
     Field("image_path", ("N",), TEXT, "", "image relative to the dataset's root, / separated", required=True),
@@ -163,7 +146,11 @@ FIELDS: tuple[Field, ...] = (
     *_body("smpl", "SMPL", 23),
     Field("vertices3d_path", ("N",), TEXT, "", "file with the vertices of the row, relative to the dataset's root"),
     *(replace(field, name=f"meta/{field.name}") for field in _META),
-    *(replace(field, name=f"quality/{field.name}") for field in _QUALITY),
+    *(
+        Field(measure.column, ("N",), measure.dtype, measure.unit, measure.meaning)
+        for measure in MEASURES
+        if measure.column
+    ),
 )
 
 FAMILIES: tuple[Field, ...] = (

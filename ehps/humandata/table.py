@@ -12,6 +12,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
 from ehps.humandata.keypoints import convert
 from ehps.humandata.memory_map import MappedFile, Picked, file_of, pack, unpack
@@ -19,7 +20,6 @@ from ehps.humandata.passport import Passport
 from ehps.humandata.schema import TEXT, field
 from ehps.humandata.strings import Strings
 
-Array: TypeAlias = npt.NDArray[Any]
 Column: TypeAlias = Array | Strings
 Rows: TypeAlias = int | slice | Sequence[int] | Array
 

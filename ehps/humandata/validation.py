@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.humandata import boxes, schema
 from ehps.humandata.passport import Passport
 from ehps.humandata.storage.plan import blocks
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Table
 
-Array = npt.NDArray[Any]
 Fault = tuple[str, str, Any]  # column, what, (rows of the block,) bool
 
 GENDERS = ("male", "female", "neutral")

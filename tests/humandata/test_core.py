@@ -194,6 +194,6 @@ def test_a_frame_has_a_column_for_every_number(hd):
 
 
 def test_a_file_of_another_kind_is_refused_by_its_ending(people, tmp_path):
-    for call in (HumanData.open, people().save):
-        with pytest.raises(UsageError, match=r"a\.pkl: a HumanData file ends in"):
-            call(tmp_path / "a.pkl")
+    for call, name in ((HumanData.open, "a.csv"), (people().save, "a.csv"), (people().save, "a.pkl")):
+        with pytest.raises(UsageError, match=rf"{name}: a HumanData file ends in"):
+            call(tmp_path / name)

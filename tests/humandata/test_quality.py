@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ehps.humandata import HumanData, quality
+from ehps.humandata import HumanData, quality, quality_table, schema
+from ehps.humandata.audit import audit
 from ehps.humandata.operations import exclude, merge, sample
 
 
 def measured(n: int, shift: float = 0.0, reprojection: str = "exact") -> HumanData:
     """n rows with a whole quality; row i is (i + 1 + shift) px off, in a box of 100 px."""
-    columns = {name: np.full(n, np.nan, np.float32) for name in quality.COLUMNS}
+    columns = {name: np.full(n, np.nan, np.float32) for name in quality_table.COLUMNS}
     columns["quality/reprojection_px"] = np.arange(1, n + 1, dtype=np.float32) + np.float32(shift)
     columns["quality/behind_camera"] = np.zeros(n, np.int16)
     columns["quality/finite"] = np.ones(n, bool)
@@ -67,3 +68,14 @@ def test_the_looser_kind_of_reprojection_holds_for_a_mixture() -> None:
 def test_rows_that_were_not_measured_leave_no_summary() -> None:
     plain = HumanData({"image_path": ["a.jpg"]})
     assert HumanData.concat([measured(2), plain]).quality == {}
+
+
+def test_every_measure_is_described_once_for_schema_and_audit() -> None:
+    measures = quality_table.MEASURES
+    assert len({measure.name for measure in measures}) == len(measures)
+    for measure in measures:
+        if measure.column:
+            field = schema.field(measure.column)
+            assert field is not None
+            assert (field.unit, field.meaning, field.dtype) == (measure.unit, measure.meaning, measure.dtype)
+    assert audit(measured(2), limits=quality_table.LIMITS).limits == quality_table.LIMITS

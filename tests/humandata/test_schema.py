@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ehps.humandata import quality, schema
+from ehps.humandata import quality_table, schema
 
 CONVERTERS = Path(schema.__file__).parents[1] / "converters"
 
@@ -39,7 +39,7 @@ def test_fields_have_the_shapes_of_the_format(name, shape, unit):
 
 def test_every_quality_column_is_a_field_of_its_own():
     known = {field.name for field in schema.FIELDS}
-    assert set(quality.COLUMNS) <= known
+    assert set(quality_table.COLUMNS) <= known
 
 
 def test_custom_columns_belong_to_families_and_others_are_unknown():

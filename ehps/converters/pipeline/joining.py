@@ -15,7 +15,7 @@ from ehps.converters.base import DatasetCard, Unit
 from ehps.converters.pipeline import quality_measures
 from ehps.converters.pipeline.parts import Part, PartsFolder
 from ehps.converters.pipeline.report import Report
-from ehps.humandata import HumanData, Passport
+from ehps.humandata import HumanData, Passport, quality
 from ehps.humandata.merging import common_misc
 from ehps.humandata.passport import merged_passport
 
@@ -54,7 +54,7 @@ def join_parts(
     passport = _passport([part for _, part in filled])
     misc = common_misc([part.misc for _, part in filled])
     card = replace(card, reprojection=misc.get("reprojection", card.reprojection))
-    report.quality = quality_measures.summary(_measured(paths, columns), card.reprojection)
+    report.quality = quality.summary(_measured(paths, columns), card.reprojection)
     report.problems = quality_measures.problems(report.quality, card, virtual=passport.focal == "virtual")
     joined = parts.folder / "joined.h5"
     h5.join(lambda: map(h5.read, paths), joined, passport=passport, misc=misc, quality=report.quality, columns=columns)
@@ -79,7 +79,7 @@ def _passport(parts: Sequence[Part]) -> Passport:
 
 def _measured(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any]:
     """The quality columns of all rows, and what is needed to judge them."""
-    wanted = [n for n in quality_measures.SUMMARISED if n in columns]
+    wanted = [n for n in quality.SUMMARISED if n in columns]
     pieces: dict[str, list[Any]] = {name: [] for name in wanted}
     for path in paths:
         part = HumanData.open(path)

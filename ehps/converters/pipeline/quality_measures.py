@@ -18,9 +18,7 @@ import numpy.typing as npt
 from ehps.converters.base import DatasetCard, Keypoints
 from ehps.humandata.boxes import joints_inside
 from ehps.humandata.keypoints import flip_order, mapping, part_indices
-from ehps.humandata.quality import MEASURES, SUMMARISED, summary
-
-__all__ = ["MEASURES", "SUMMARISED", "measure", "problems", "summary"]
+from ehps.humandata.quality_table import MEASURES, PREFIX
 
 Array = npt.NDArray[Any]
 
@@ -57,7 +55,8 @@ def measure(
         finite (N,).
     approximate : let points of nearly the same place stand in for each other (OpenPose's shoulder for SMPL's).
     """
-    out = {f"quality/{name}": np.full(n, np.nan, np.float32) for name in MEASURES}
+    names_of_floats = [measure.name for measure in MEASURES if measure.column == PREFIX + measure.name]
+    out = {PREFIX + name: np.full(n, np.nan, np.float32) for name in names_of_floats}
     out["quality/behind_camera"] = np.zeros(n, np.int16)
     out["quality/finite"] = np.ones(n, bool) if finite is None else np.asarray(finite, bool)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ehps.atomic import replacing
+from ehps.humandata.quality_table import MEASURES
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -17,18 +18,6 @@ if TYPE_CHECKING:
 SAVED_NAMES = 1000
 SHOWN_NAMES = 3
 WIDTH = 1000
-MEASURES = {
-    "reprojection_px": ("reprojection, px", 1),
-    "reprojection_of_box": ("reprojection, share of the box", 4),
-    "world_to_camera_m": ("two routes to the camera, m", 6),
-    "points3d_m": ("own 3D points, m", 4),
-    "template_residual_m": ("betas against the scanned template, m", 4),
-    "transl_residual_px": ("translation solved from 2D points, px", 1),
-    "height_m": ("height, m", 2),
-    "betas_norm": ("norm of betas", 2),
-    "depth_m": ("depth, m", 2),
-    "joints_in_box": ("joints in the box", 2),
-}
 
 
 @dataclass(frozen=True)
@@ -146,10 +135,10 @@ class Report:
         from rich.table import Table
 
         table = Table("measured", "median", "99 %", "largest", box=None, pad_edge=False)
-        for name, (title, digits) in MEASURES.items():
-            values = self.quality.get(name)
-            if values:
-                table.add_row(title, *(f"{values[key]:.{digits}f}" for key in ("p50", "p99", "max")))
+        for measure in MEASURES:
+            values = self.quality.get(measure.name)
+            if values and measure.digits is not None:
+                table.add_row(measure.label, *(f"{values[key]:.{measure.digits}f}" for key in ("p50", "p99", "max")))
         return table
 
 

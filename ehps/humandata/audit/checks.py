@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.humandata.core import HumanData
-
-if TYPE_CHECKING:
-    from ehps.humandata.audit import Limits
-
-Array: TypeAlias = npt.NDArray[Any]
-
-USUAL_HEIGHT = 1.7  # metres; only ranks the rows that are within the limits
+from ehps.humandata.quality_table import MEASURES, Limit
 
 
 @dataclass(frozen=True)
@@ -38,37 +32,31 @@ class Check:
     sentence: Callable[[int], str]
 
 
-def checks_of(hd: HumanData, measures: Mapping[str, Array], limits: Limits) -> list[Check]:
+def checks_of(hd: HumanData, measures: Mapping[str, Array], limits: Mapping[str, float]) -> list[Check]:
     """All checks that the measures allow; those that catch the gravest faults first.
 
     A measure without a number in any row (reprojection, where there are no fits) is no check that was passed.
     """
     measures = {name: values for name, values in measures.items() if not np.isnan(values).all()}
     checks = [
-        *_absolute(measures),
+        *_faults(measures),
         *_reprojection(hd, measures, limits),
-        *(_above(measures, name, limit, words) for name, limit, words in _upper(hd, limits)),
-        _above(measures, "height_m", limits.height_max_m, "height {:.2f} m", normal=USUAL_HEIGHT),
-        _below(measures, "height_m", limits.height_min_m, "height {:.2f} m", normal=USUAL_HEIGHT),
-        _below(measures, "joints_in_box", limits.joints_in_box, "{:.0%} of the joints in the box", normal=1.0),
+        *(_beyond(measures, name, limit, limits[limit.name]) for name, limit in _graded(hd)),
     ]
     return [check for check in checks if check is not None]
 
 
-def _upper(hd: HumanData, limits: Limits) -> list[tuple[str, float, str]]:
-    rows: list[tuple[str, float, str]] = [
-        ("behind_camera", limits.behind_camera, "{:.0f} joints behind the camera"),
-        ("world_to_camera_m", limits.world_to_camera_gap_m, "two routes to the camera frame differ by {:.3f} m"),
-        ("points3d_m", limits.points3d_m, "model joints {:.2f} m from the dataset's own 3D points"),
-        ("betas_norm", limits.betas_norm, "norm of betas {:.1f}"),
-        ("beta", limits.beta, "a beta of size {:.1f}"),
+def _graded(hd: HumanData) -> list[tuple[str, Limit]]:
+    """Measures other than reprojection with their limits; depths say something for real cameras only."""
+    return [
+        (measure.name, limit)
+        for measure in MEASURES
+        for limit in measure.limits
+        if not measure.name.startswith("reprojection") and (measure.name != "depth_m" or hd.passport.focal == "image")
     ]
-    if hd.passport.focal == "image":
-        rows.append(("depth_m", limits.depth_max_m, "{:.0f} m from the camera"))
-    return rows
 
 
-def _absolute(measures: Mapping[str, Array]) -> list[Check | None]:
+def _faults(measures: Mapping[str, Array]) -> list[Check | None]:
     """Faults that have no degree."""
     return [
         _fault("finite", measures, lambda v: v == 0, "numbers that are not finite"),
@@ -84,19 +72,19 @@ def _fault(name: str, measures: Mapping[str, Array], wrong: Callable[[Array], Ar
     return Check(name, bad, np.where(bad, 100.0, 0.0), lambda row: words)
 
 
-def _reprojection(hd: HumanData, measures: Mapping[str, Array], limits: Limits) -> list[Check | None]:
+def _reprojection(hd: HumanData, measures: Mapping[str, Array], limits: Mapping[str, float]) -> list[Check | None]:
     exact = hd.quality.get("reprojection") == "exact"
-    limit = limits.exact_reprojection_of_box if exact else limits.reprojection_of_box
+    value = limits["exact_reprojection_of_box" if exact else "reprojection_of_box"]
     out: list[Check | None] = []
     for part, title in (("", "joints"), ("_body", "body joints"), ("_hands", "fingers"), ("_face", "face points")):
         if f"reprojection{part}_of_box" not in measures:
             continue
         pixels = measures[f"reprojection{part}_px"]
-        words = f"model {title} " + "{:.0%} of the box"
-        check = _above(measures, f"reprojection{part}_of_box", limit, words)
+        limit = Limit("reprojection_of_box", value, f"model {title} " + "{:.0%} of the box")
+        check = _beyond(measures, f"reprojection{part}_of_box", limit, value)
         if check is not None:
             out.append(_with_pixels(check, pixels))
-    straight, swapped = (measures.get(f"reprojection{kind}_of_box") for kind in ("", "_swapped"))
+    straight, swapped = (measures.get(f"reprojection{side}_of_box") for side in ("", "_swapped"))
     if straight is not None and swapped is not None:
         ratio = np.divide(straight, swapped, out=np.zeros_like(straight), where=swapped > 0)
         with np.errstate(invalid="ignore"):
@@ -116,24 +104,15 @@ def _with_pixels(check: Check, pixels: Array) -> Check:
     return Check(check.name, check.bad, check.severity, sentence)
 
 
-def _above(measures: Mapping[str, Array], name: str, limit: float, words: str, normal: float = 0.0) -> Check | None:
-    """Values over the limit. ``words`` has a field for the value."""
+def _beyond(measures: Mapping[str, Array], name: str, limit: Limit, value: float) -> Check | None:
+    """Values over a limit, or under it where it is the least one; ``value`` is the limit in force."""
     if name not in measures:
         return None
-    values = measures[name]
-    known = np.nan_to_num(values, nan=normal, posinf=1e30)
+    values, sign = measures[name], -1.0 if limit.least else 1.0
+    known = np.nan_to_num(values, nan=limit.normal, posinf=1e30, neginf=-1e30)
+    over, room = sign * (known - value), sign * (value - limit.normal)
     # A limit that is itself the normal value (no joint behind the camera) leaves no way to measure shares of.
-    severity = (known - normal) / (limit - normal) if limit > normal else 2.0 * (known - limit)
-    return Check(name, known > limit, severity.clip(0), lambda row: words.format(values[row]))
-
-
-def _below(measures: Mapping[str, Array], name: str, limit: float, words: str, normal: float) -> Check | None:
-    """Values under the limit, which is below ``normal``."""
-    if name not in measures:
-        return None
-    values = measures[name]
-    known = np.nan_to_num(values, nan=normal, neginf=-1e30)
-    # The suffix keeps the two checks of a measure with a lower and an upper limit apart.
-    label = f"{name}_low" if name == "height_m" else name
-    severity = ((normal - known) / max(normal - limit, 1e-6)).clip(0)
-    return Check(label, known < limit, severity, lambda row: words.format(values[row]))
+    severity = sign * (known - limit.normal) / room if room > 0 else 2.0 * over
+    # A measure with a lower and an upper limit is two checks.
+    label = f"{name}_low" if limit.least and limit.name != name else name
+    return Check(label, over > 0, severity.clip(0), lambda row: limit.sentence.format(values[row]))

@@ -10,70 +10,36 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.errors import UsageError
 from ehps.humandata.audit.checks import Check, checks_of
 from ehps.humandata.audit.measures import images_missing, measures_of
 from ehps.humandata.core import HumanData
 from ehps.humandata.instance_ids import instance_ids
-
-Array: TypeAlias = npt.NDArray[Any]
+from ehps.humandata.quality_table import LIMITS, MEASURES
 
 PERCENTILES = (1, 5, 50, 95, 99)
-YES_OR_NO = ("finite", "duplicate", "image_missing")
+FAULTS = [measure.name for measure in MEASURES if measure.dtype == "bool"]  # have no percentiles
 WORST = 12
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Beyond these an instance is flagged. All are meant to catch what is wrong, not what is rare.
+def limits_with(given: Mapping[str, float] | None) -> dict[str, float]:
+    """The limits of :mod:`ehps.humandata.quality_table` with the given ones in their place.
 
-    Attributes
-    ----------
-    reprojection_of_box : model joints against the dataset's own 2D points, mean distance as a share of the longer side
-        of the box, for fits to such points; also for body, hands and face alone.
-    exact_reprojection_of_box : the same where both must coincide (``reprojection: exact`` on the dataset's card).
-    points3d_m : model joints against the dataset's own 3D points, metres.
-    world_to_camera_m : disagreement of two independent routes to the camera frame, metres.
-    beta, betas_norm : any single shape coefficient, and the norm of all.
-    height_min_m, height_max_m : stature of the rest pose.
-    depth_max_m : distance of the pelvis from the camera, for real cameras.
-    behind_camera : joints with z <= 0 allowed.
-    joints_in_box : least share of the visible joints within the box.
+    Raises
+    ------
+    UsageError : a limit of that name does not exist.
     """
-
-    reprojection_of_box: float = 0.15
-    exact_reprojection_of_box: float = 0.02
-    points3d_m: float = 0.3
-    world_to_camera_gap_m: float = 0.005
-    beta: float = 5.0
-    betas_norm: float = 12.0
-    height_min_m: float = 0.4
-    height_max_m: float = 2.3
-    depth_max_m: float = 100.0
-    behind_camera: int = 0
-    joints_in_box: float = 0.3
-
-    @classmethod
-    def of(cls, given: Limits | Mapping[str, float] | None) -> Limits:
-        """Defaults with the given ones in their place.
-
-        Raises
-        ------
-        UsageError : a limit of that name does not exist.
-        """
-        if given is None or isinstance(given, Limits):
-            return given or cls()
-        known = [f.name for f in fields(cls)]
-        if unknown := [name for name in given if name not in known]:
-            raise UsageError(f"unknown limit {', '.join(unknown)}", fix=f"limits are {', '.join(known)}")
-        return replace(cls(), **given)  # type: ignore[arg-type]
+    given = given or {}
+    if unknown := [name for name in given if name not in LIMITS]:
+        raise UsageError(f"unknown limit {', '.join(unknown)}", fix=f"limits are {', '.join(LIMITS)}")
+    return {**LIMITS, **given}
 
 
 @dataclass(frozen=True)
@@ -106,7 +72,7 @@ class Audit:
     file: str | None
     dataset: str
     rows: int
-    limits: Limits
+    limits: dict[str, float]
     percentiles: dict[str, dict[str, float]]
     counts: dict[str, int]
     flagged: list[Flag]
@@ -127,7 +93,7 @@ class Audit:
             "flagged": len(self.flagged),
             "counts": self.counts,
             "percentiles": self.percentiles,
-            "limits": asdict(self.limits),
+            "limits": self.limits,
             "worst": self.worst,
             "pages": [str(page) for page in self.pages],
             "images_missing": self.images_missing,
@@ -156,7 +122,7 @@ def audit(
     hd: HumanData,
     root: Path | str | None = None,
     out: Path | str | None = None,
-    limits: Limits | Mapping[str, float] | None = None,
+    limits: Mapping[str, float] | None = None,
     *,
     worst: int = WORST,
 ) -> Audit:
@@ -168,14 +134,14 @@ def audit(
         are drawn.
     out : folder for ``audit.json``, ``percentiles.csv``, ``exclude.json`` and ``worst/*.png``; nothing is written
         without it.
-    limits : a :class:`Limits`, or the ones that shall differ from the defaults by name.
+    limits : the ones that shall differ from the defaults, by name.
     worst : how many instances to draw.
 
     Raises
     ------
     UsageError : an unknown limit.
     """
-    limits = Limits.of(limits)
+    limits = limits_with(limits)
     measures = measures_of(hd)
     if root is not None:
         measures["image_missing"] = images_missing(hd, Path(root))
@@ -189,7 +155,7 @@ def audit(
         rows=len(hd),
         limits=limits,
         percentiles={
-            name: row for name, values in measures.items() if name not in YES_OR_NO and (row := percentiles(values))
+            name: row for name, values in measures.items() if name not in FAULTS and (row := percentiles(values))
         },
         counts={check.name: int(check.bad.sum()) for check in checks},
         flagged=flagged,

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.humandata.boxes import joints_inside
 from ehps.humandata.core import HumanData
 
-Array: TypeAlias = npt.NDArray[Any]
 Measure: TypeAlias = Callable[[HumanData], Array]
 
 PREFIX = "quality/"

@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.errors import UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.drawing.pages import grid, read_image, resized, write_png
 from ehps.humandata.drawing.persons import BOX_LABELS, Image, draw_boxes, draw_keypoints, person_colour, text
-
-Array: TypeAlias = npt.NDArray[Any]
 
 SKELETON_COLUMNS = (
     "keypoints2d_smplx", "keypoints2d_smplh", "keypoints2d_smpl", "keypoints2d", "keypoints2d_original",

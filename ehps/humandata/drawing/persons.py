@@ -1,4 +1,4 @@
-"""Draws persons on images: keypoints with limbs, boxes, mesh outlines, texts.
+"""Draws persons on images: keypoints with limbs, boxes, texts.
 
 Images are (H, W, 3) uint8 RGB arrays, drawn on in place and returned; (0, 0) is the centre of a pixel.
 The person's left is warm (orange), the right cool (blue), the middle and the casing of limbs in the colour
@@ -8,17 +8,17 @@ of the person, so that both sides and persons can be told apart. Line widths fol
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.humandata.drawing import skeleton
 from ehps.humandata.keypoints import Convention
 from ehps.humandata.keypoints import names as names_of
 
-Array: TypeAlias = npt.NDArray[Any]
 Image: TypeAlias = npt.NDArray[np.uint8]
 Colour: TypeAlias = tuple[int, int, int]
 
@@ -35,7 +35,6 @@ BOX_LABELS = {
 }
 
 _SHIFT = 4  # fractional bits of the coordinates given to OpenCV
-_MARGIN = 16
 _FAR = 1e5  # pixels; projections behind the camera can be anywhere
 _ON_THE_FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_eyeball", "right_eyeball")
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -116,38 +115,6 @@ def draw_boxes(
             height = float(np.clip(max(box[2:4]) / 14, 9, 16)) if is_body else 9.0
             place = _label_place(image, corners, height, text_length(label, height), is_body)
             text(image, label, place, height, colour, boxed=True)
-    return image
-
-
-def draw_outline(
-    image: Image, vertices2d: Array, faces: Array, colour: Colour = (255, 255, 255), width: int | None = None
-) -> Image:
-    """Draw the outline of a mesh's silhouette, holes included.
-
-    Parameters
-    ----------
-    vertices2d : (V, 2) pixels. Triangles with a vertex that is not finite are left out.
-    faces : (F, 3) vertex indices.
-    width : of the line, pixels; follows the size of the person by default.
-    """
-    triangles = np.asarray(vertices2d, np.float64)[np.asarray(faces)]
-    triangles = triangles[np.isfinite(triangles).all(axis=(1, 2)) & (np.abs(triangles).max(axis=(1, 2)) < _FAR)]
-    height, length = image.shape[:2]
-    inside = (triangles.max(axis=1) >= 0).all(axis=1) & (triangles.min(axis=1) <= (length, height)).all(axis=1)
-    triangles = triangles[inside]
-    if not len(triangles):
-        return image
-    # The margin keeps the image border from becoming part of the outline.
-    mask = np.zeros((height + 2 * _MARGIN, length + 2 * _MARGIN), np.uint8)
-    for triangle in _fixed(triangles + _MARGIN):
-        cv2.fillConvexPoly(mask, triangle, 255, cv2.LINE_8, _SHIFT)
-    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    extent = np.ptp(np.clip(triangles.reshape(-1, 2), 0, (length, height)), axis=0).max()
-    width = width or int(np.clip(round(extent / 200), 1, 12))
-    shifted = [contour - _MARGIN for contour in contours]
-    if width > 1:
-        cv2.drawContours(image, shifted, -1, (0, 0, 0), width + 2, cv2.LINE_AA)
-    cv2.drawContours(image, shifted, -1, colour, width, cv2.LINE_AA)
     return image
 
 

@@ -2,8 +2,7 @@
 
 Conventions differ in what they have: SMPL-X has spine joints and collars, COCO no neck at all, H36M a thorax.
 Lines are therefore kept as chains of points; points that a list does not have are skipped, and what stands
-before and after them is joined directly. Works on names; :func:`ehps.humandata.keypoints.limbs` takes
-conventions.
+before and after them is joined directly.
 """
 
 from __future__ import annotations

@@ -19,11 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.errors import DataError, UnsafeFileError
-
-Array = npt.NDArray[Any]
 
 MAX_DEPTH = 100
 MAX_VALUES = 200_000_000

@@ -18,16 +18,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.errors import DataError
 from ehps.humandata.memory_map import map_file
 from ehps.humandata.pickles import unpickler
 from ehps.humandata.pickles.allowed import DAMAGED, Allow, Recorded, Resolver, check_text
 from ehps.humandata.pickles.npy_files import fill
 from ehps.humandata.pickles.numpy_arrays import dtype
-
-Array = npt.NDArray[Any]
 
 WRAPPERS = tuple(f"{package}.numpy_pickle.NumpyArrayWrapper" for package in ("joblib", "sklearn.externals.joblib"))
 MEMMAPS = ("numpy.memmap", "numpy.core.memmap.memmap", "numpy._core.memmap.memmap")

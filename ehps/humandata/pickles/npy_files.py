@@ -12,16 +12,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.errors import DataError, UnsafeFileError
 from ehps.humandata.pickles import allowed, unpickler
 from ehps.humandata.pickles.allowed import DAMAGED, Allow, check_text, memory_limit
-
-Array = npt.NDArray[Any]
 
 MAX_HEADER = 10_000
 CHUNK = 1 << 22

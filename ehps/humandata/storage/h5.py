@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.atomic import replacing
 from ehps.errors import DataError
 from ehps.humandata.memory_map import MappedFile, Stamp, map_file, stamp_of
@@ -29,8 +29,6 @@ from ehps.humandata.storage.former_names import current, current_summary
 from ehps.humandata.storage.plan import Plan, combined, digest, plan_of, stream
 from ehps.humandata.strings import Strings, Vocabulary
 from ehps.humandata.table import Column, Table
-
-Array = npt.NDArray[Any]
 
 LAYOUT = 2  # of the file; 1 had other names for what is measured on conversion
 ALIGNMENT = 64  # bytes: a cache line, and more than any vector instruction needs

@@ -11,8 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
+from ehps.arrays import Array
 from ehps.atomic import replacing
 from ehps.errors import DataError
 from ehps.humandata.pickles import load_pickle
@@ -22,8 +21,6 @@ from ehps.humandata.storage.npz_cache import is_cache, is_training_cache, read_c
 from ehps.humandata.storage.npz_read import from_members
 from ehps.humandata.storage.npz_values import unwrapped
 from ehps.humandata.table import Table
-
-Array = npt.NDArray[Any]
 
 
 def read(path: str | Path) -> Table:

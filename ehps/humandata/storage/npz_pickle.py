@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.humandata.strings import Strings
-
-Array = npt.NDArray[Any]
 
 BLOCK = 1 << 22
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.errors import DataError
 from ehps.humandata.keypoints import CONVENTIONS
 from ehps.humandata.passport import Passport
@@ -20,8 +20,6 @@ from ehps.humandata.storage.npz_values import as_rows, has_rows, numeric, to_pla
 from ehps.humandata.storage.npz_write import BODY, is_keypoints
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Column, Table
-
-Array = npt.NDArray[Any]
 
 CONSTANTS_UP_TO = 16  # a misc value of N items is per-row data only when N is beyond the size of such constants
 TAILS = {

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Column
-
-Array = npt.NDArray[Any]
 
 
 def unwrapped(value: Any) -> Any:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.errors import DataError
 from ehps.humandata.keypoints import CONVENTIONS
 from ehps.humandata.storage import npz_pickle
@@ -25,7 +25,6 @@ from ehps.humandata.storage.npz_pickle import AsList, blocks, stored_dtype
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Table
 
-Array = npt.NDArray[Any]
 Write = Callable[[IO[bytes]], None]
 
 FIRST = ("image_path", "image_id", "bbox_xywh", "face_bbox_xywh", "lhand_bbox_xywh", "rhand_bbox_xywh", "config")

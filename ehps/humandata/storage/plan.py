@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.errors import DataError
 from ehps.humandata.passport import Passport
 from ehps.humandata.storage.former_names import former
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Column, Table
-
-Array = npt.NDArray[Any]
 
 BLOCK_BYTES = 16 << 20  # rows are handled in blocks of about this size: memory stays bounded
 

@@ -10,9 +10,9 @@ from fake_dataset import CARD, Hall
 from ehps.converters.base import Keypoints
 from ehps.converters.pipeline import convert, quality_measures
 from ehps.converters.pipeline.report import Report
-from ehps.humandata import HumanData
+from ehps.humandata import HumanData, quality
 from ehps.humandata.keypoints import names
-from ehps.humandata.quality import COLUMNS
+from ehps.humandata.quality_table import COLUMNS
 
 
 def converted(hall: Path, tmp_path: Path, models: Path, fault: str = "") -> Report:
@@ -54,9 +54,7 @@ def rows(n: int, **values: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def told(columns: dict[str, np.ndarray], virtual: bool = False) -> str:
-    return " ".join(
-        quality_measures.problems(quality_measures.summary(columns, CARD.reprojection), CARD, virtual=virtual)
-    )
+    return " ".join(quality_measures.problems(quality.summary(columns, CARD.reprojection), CARD, virtual=virtual))
 
 
 def pelvis_at(depth: float, n: int = 5) -> np.ndarray:
@@ -91,7 +89,7 @@ def test_implausible_bodies_show() -> None:
 
 def test_own_3d_points_must_be_as_near_as_the_card_says() -> None:
     columns = rows(5, names=names("smplx"), points3d=pelvis_at(4), own3d=Keypoints(pelvis_at(4.05), names("smplx")))
-    found = quality_measures.summary(columns, CARD.reprojection)
+    found = quality.summary(columns, CARD.reprojection)
     assert not any("3D points" in problem for problem in quality_measures.problems(found, CARD))
     strict = replace(CARD, points3d=0.02)
     assert any("0.050 m from the dataset's own 3D points" in p for p in quality_measures.problems(found, strict))

@@ -9,7 +9,7 @@ from ehps.humandata import HumanData
 from ehps.humandata.drawing.convention_figure import _pixel, _places, draw_convention
 from ehps.humandata.drawing.overlays import draw_instances, view
 from ehps.humandata.drawing.pages import grid, read_image, write_png
-from ehps.humandata.drawing.persons import PERSON_COLOURS, SIDE_COLOURS, draw_boxes, draw_keypoints, draw_outline
+from ehps.humandata.drawing.persons import PERSON_COLOURS, SIDE_COLOURS, draw_boxes, draw_keypoints
 from ehps.humandata.keypoints import names
 
 
@@ -90,35 +90,6 @@ def test_labels_at_the_right_border_stay_inside():
     border = draw_boxes(blank(), {"rhand_bbox_xywh": np.array([[270, 60, 29, 30, 1.0]])})
     label = slice(94, 110)
     assert abs(int((middle[label] > 0).sum()) - int((border[label] > 0).sum())) < 100
-
-
-def test_the_outline_follows_the_silhouette_and_not_the_inner_edges():
-    vertices = np.array([[50.0, 50], [250, 50], [250, 150], [50, 150]])
-    faces = np.array([[0, 1, 2], [0, 2, 3]])
-    image = draw_outline(blank(value=90), vertices, faces, (255, 0, 0), width=1)
-    assert is_near(image[50, 120], (255, 0, 0))
-    assert is_near(image[100, 250], (255, 0, 0))
-    assert (image[60:140, 60:240] == 90).all()
-    assert (image[:45] == 90).all()
-
-
-def test_the_outline_shows_holes_and_ignores_overlap_of_triangles():
-    ring_outer = np.array([[20.0, 20], [180, 20], [180, 180], [20, 180]])
-    ring_inner = np.array([[80.0, 80], [120, 80], [120, 120], [80, 120]])
-    vertices = np.concatenate([ring_outer, ring_inner])
-    faces = np.array([[0, 1, 5], [0, 5, 4], [1, 2, 6], [1, 6, 5], [2, 3, 7], [2, 7, 6], [3, 0, 4], [3, 4, 7]])
-    image = draw_outline(blank(200, 200, 90), vertices, np.concatenate([faces, faces]), (0, 255, 0), width=1)
-    assert any(is_near(pixel, (0, 255, 0)) for pixel in image[100, 78:83])
-    assert any(is_near(pixel, (0, 255, 0)) for pixel in image[100, 118:123])
-    assert (image[95:105, 95:105] == 90).all()
-    assert (image[40:60, 60:140] == 90).all()
-
-
-def test_the_outline_is_not_drawn_along_the_image_border_and_survives_nan():
-    vertices = np.array([[-500.0, -500], [900, -500], [900, 900], [-500, 900], [np.nan, 0]])
-    faces = np.array([[0, 1, 2], [0, 2, 3], [0, 1, 4]])
-    assert (draw_outline(blank(value=90), vertices, faces) == 90).all()
-    assert not draw_outline(blank(), vertices + 5000, faces).any()
 
 
 @pytest.fixture

@@ -542,7 +542,7 @@ def test_pickle_dumps_of_the_class(tmp_path: Path, protocol: int) -> None:
     members["image_path"] = list(members["image_path"])
     path = tmp_path / "x.pkl"
     path.write_bytes(pickle.dumps({**members, "__keypoints_compressed__": False, "__data_len__": 3}, protocol))
-    hd = storage.read_pickle_dump(path)
+    hd = HumanData.open(path)
     assert list(hd["image_path"]) == ["0.jpg", "1.jpg", "2.jpg"]
     assert hd.keypoint_names["keypoints2d"] == (HD[0], HD[5], HD[120])
 

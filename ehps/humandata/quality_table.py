@@ -1,0 +1,192 @@
+"""What is measured on every instance: the table that schema, conversion reports, audits and HTML pages are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PREFIX = "quality/"
+UNITS = {"pixel": "px", "metre": "m"}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A value beyond which an instance is doubtful. All are meant to catch what is wrong, not what is rare.
+
+    Attributes
+    ----------
+    name : as ``ehps humandata audit --limit NAME=VALUE`` takes it.
+    value : in the unit of the measure.
+    sentence : what is wrong with a row, with a field for its value.
+    least : whether values below are doubtful, not those above.
+    normal : the value of an instance with nothing wrong, from which the way to the limit is measured.
+    """
+
+    name: str
+    value: float
+    sentence: str
+    least: bool = False
+    normal: float = 0.0
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number an instance.
+
+    Attributes
+    ----------
+    name : in summaries, audits and, after ``quality/``, as a column.
+    title : in tables.
+    unit : pixel, metre, or empty.
+    meaning : one sentence without a full stop.
+    column : where it is stored; empty when it follows from others.
+    dtype : of the column.
+    digits : after the point in tables; None for what reports do not show.
+    limits : beyond which an audit flags the instance.
+    """
+
+    name: str
+    title: str
+    unit: str
+    meaning: str
+    column: str
+    dtype: str = "float32"
+    digits: int | None = None
+    limits: tuple[Limit, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Title and unit: ``depth, m``."""
+        return f"{self.title}, {UNITS[self.unit]}" if self.unit else self.title
+
+
+def _stored(name: str, title: str, unit: str, meaning: str, digits: int | None = None, *limits: Limit) -> Measure:
+    return Measure(name, title, unit, meaning, PREFIX + name, digits=digits, limits=limits)
+
+
+def _of_box(part: str, title: str, *limits: Limit) -> Measure:
+    return Measure(
+        f"reprojection{part}_of_box",
+        f"reprojection{title}, share of the box",
+        "",
+        "the same as a share of the longer side of the box",
+        "",
+        digits=None if part else 4,
+        limits=limits,
+    )
+
+
+MEASURES: tuple[Measure, ...] = (
+    _stored(
+        "reprojection_px", "reprojection", "pixel", "mean distance of model joints to the dataset's own 2D points", 1
+    ),
+    _stored("reprojection_body_px", "reprojection of the body", "pixel", "the same for the body", 1),
+    _stored("reprojection_hands_px", "reprojection of the hands", "pixel", "the same for both hands", 1),
+    _stored("reprojection_face_px", "reprojection of the face", "pixel", "the same for the head", 1),
+    _stored(
+        "reprojection_swapped_px",
+        "reprojection, sides exchanged",
+        "pixel",
+        "the same with left and right exchanged: larger if right",
+    ),
+    _stored(
+        "points3d_m",
+        "own 3D points",
+        "metre",
+        "mean distance of the model joints to the dataset's own 3D points",
+        4,
+        Limit("points3d_m", 0.3, "model joints {:.2f} m from the dataset's own 3D points"),
+    ),
+    _stored(
+        "world_to_camera_m",
+        "moved parameters against moved joints",
+        "metre",
+        "largest distance between the joints of the parameters moved to the camera and the joints moved to the camera",
+        6,
+        Limit("world_to_camera_m", 0.005, "parameters moved to the camera miss the joints moved there by {:.3f} m"),
+    ),
+    _stored(
+        "betas_norm",
+        "norm of betas",
+        "",
+        "norm of the shape coefficients",
+        2,
+        Limit("betas_norm", 12.0, "norm of betas {:.1f}"),
+    ),
+    _stored(
+        "height_m",
+        "height",
+        "metre",
+        "stature of the rest pose",
+        2,
+        Limit("height_max_m", 2.3, "height {:.2f} m", normal=1.7),
+        Limit("height_min_m", 0.4, "height {:.2f} m", least=True, normal=1.7),
+    ),
+    _stored(
+        "depth_m",
+        "depth",
+        "metre",
+        "distance of the pelvis along the optical axis",
+        2,
+        Limit("depth_max_m", 100.0, "{:.0f} m from the camera"),
+    ),
+    _stored("up_y", "up axis", "", "y of the body's up axis in the camera frame: -1 upright, 1 upside down"),
+    _stored(
+        "joints_in_box",
+        "joints in the box",
+        "",
+        "share of the joints seen in the image that lie in the box, or within a pixel of it",
+        2,
+        Limit("joints_in_box", 0.3, "{:.0%} of the joints in the box", least=True, normal=1.0),
+    ),
+    Measure(
+        "behind_camera",
+        "joints behind the camera",
+        "",
+        "joints with z <= 0",
+        f"{PREFIX}behind_camera",
+        "int16",
+        limits=(Limit("behind_camera", 0, "{:.0f} joints behind the camera"),),
+    ),
+    Measure("finite", "finite", "", "joints and projections are finite", f"{PREFIX}finite", "bool"),
+    Measure(
+        "template_residual_m",
+        "betas against the scanned template",
+        "metre",
+        "mean distance of the betas' shape from the person's template",
+        "meta/template_residual_m",
+        digits=4,
+    ),
+    Measure(
+        "transl_residual_px",
+        "translation solved from 2D points",
+        "pixel",
+        "distance that is left between joints and points after solving, NaN if there is no solution",
+        "meta/transl_residual_px",
+        digits=1,
+    ),
+    _of_box(
+        "",
+        "",
+        Limit("reprojection_of_box", 0.15, "model joints {:.0%} of the box"),
+        Limit("exact_reprojection_of_box", 0.02, "model joints {:.0%} of the box"),
+    ),
+    _of_box("_body", " of the body"),
+    _of_box("_hands", " of the hands"),
+    _of_box("_face", " of the face"),
+    Measure(
+        "beta",
+        "largest beta",
+        "",
+        "largest absolute shape coefficient",
+        "",
+        limits=(Limit("beta", 5.0, "a beta of size {:.1f}"),),
+    ),
+    Measure("duplicate", "duplicate", "", "repeats box and place of an earlier row of the same image", "", "bool"),
+    Measure("image_missing", "image missing", "", "the image is not there", "", "bool"),
+)
+
+COLUMNS = tuple(measure.column for measure in MEASURES if measure.column.startswith(PREFIX))
+"""The columns that a conversion writes, in order."""
+
+LIMITS = {limit.name: limit.value for measure in MEASURES for limit in measure.limits}
+"""The limits of an audit by their names."""
