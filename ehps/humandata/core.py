@@ -114,13 +114,13 @@ class HumanData(Table):
         return Path(path)
 
     def validate(self) -> list[Problem]:
-        """Everything that contradicts the schema; empty when the file is sound."""
+        """Everything that contradicts the schema; empty when there is nothing."""
         from ehps.humandata.validation import problems
 
         return problems(self)
 
     def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """A pandas frame, one row an instance; arrays are spread over ``name.0``, ``name.1`` ... columns.
+        """A pandas frame, one row an instance; an array becomes columns ``name.0``, ``name.1`` ....
 
         Without ``columns``: everything but keypoints and body parameters.
         """

@@ -30,14 +30,14 @@ def to_frame(hd: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
 
     if columns is None:
         columns = [name for name in hd.columns if not name.startswith(_WIDE)]
-    spread: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for name in columns:
         column = hd[name]
         if isinstance(column, Strings):
-            spread[name] = np.asarray(column)
+            flat[name] = np.asarray(column)
         elif column.ndim == 1:
-            spread[name] = np.array(column)
+            flat[name] = np.array(column)
         else:
             for place in product(*map(range, column.shape[1:])):
-                spread[".".join((name, *map(str, place)))] = np.array(column[(slice(None), *place)])
-    return pd.DataFrame(spread, index=pd.RangeIndex(len(hd)))
+                flat[".".join((name, *map(str, place)))] = np.array(column[(slice(None), *place)])
+    return pd.DataFrame(flat, index=pd.RangeIndex(len(hd)))

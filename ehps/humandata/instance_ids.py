@@ -69,7 +69,7 @@ def rows_with_ids(hd: HumanData, ids: Iterable[str]) -> npt.NDArray[np.intp]:
 
 
 def place_in_image(codes: Array) -> Array:
-    """(N,) how manieth row of its image each row is, from 0; ``codes`` (N,) are equal for rows of one image."""
+    """(N,) index of each row among those of its image, from 0; ``codes`` (N,) are equal for rows of one image."""
     order = np.argsort(codes, kind="stable")
     ranked = np.asarray(codes)[order]
     starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]]) if len(ranked) else np.zeros(0, np.intp)

@@ -31,7 +31,7 @@ class MappedFile(mmap.mmap):
     random = False
 
     def expect(self, *, random: bool) -> None:
-        """Tell the system whether single rows will be read or long stretches.
+        """Tell the system whether single rows or many in a row will be read.
 
         It reads ahead by default, often megabytes for each of the pages that a row lies on: right for columns, but
         for random rows of a file that is not in memory yet it makes each fifty times slower.

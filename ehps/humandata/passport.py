@@ -25,7 +25,7 @@ class Passport:
     frame, units : always the OpenCV camera frame, metres, radians, pixels in files written by ehps.
     focal : ``image`` for the real camera of the full image, ``virtual`` for one invented per person.
     dataset, split : where the rows come from; several are joined with ``+``.
-    sampling : every how manieth frame of the source was kept.
+    sampling : every N-th frame of the source was kept: N.
     converter : name and version of what wrote the file.
     """
 

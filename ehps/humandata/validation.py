@@ -56,7 +56,7 @@ class Problem:
 
 
 def problems(hd: Table) -> list[Problem]:
-    """Everything that contradicts the schema, columns in stored order; empty when the file is sound."""
+    """Everything that contradicts the schema, columns in stored order; empty when there is nothing."""
     wrong = list(_of_columns(hd))
     misshapen = {problem.column for problem in wrong}
     wrong += _of_passport(hd, misshapen)

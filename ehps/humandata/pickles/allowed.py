@@ -6,7 +6,7 @@ when the stream is at its end the notes are turned into plain data by code of th
 ``numpy.frombuffer``, frames from their blocks, ...). Any other name ends the reading.
 
 This module holds the notes and how they are resolved; :mod:`ehps.humandata.pickles.unpickler` reads the stream,
-``restricted_numpy``, ``restricted_sparse``, ``restricted_torch`` and ``restricted_pandas`` know the libraries.
+``numpy_arrays``, ``sparse_and_chumpy``, ``torch_tensors`` and ``pandas_frames`` know the libraries.
 """
 
 from __future__ import annotations

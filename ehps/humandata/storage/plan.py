@@ -103,9 +103,9 @@ def plan_of(parts: Iterable[Table], columns: Sequence[str] | None = None) -> Pla
 
 def _different_columns(known: set[str], here: set[str]) -> str:
     lacking, extra = sorted(known - here), sorted(here - known)
-    told = [f"lacks {', '.join(lacking)}"] if lacking else []
-    told += [f"has also {', '.join(extra)}"] if extra else []
-    return f"its columns differ from those of the parts before: it {' and '.join(told)}"
+    differences = [f"lacks {', '.join(lacking)}"] if lacking else []
+    differences += [f"has also {', '.join(extra)}"] if extra else []
+    return f"its columns differ from those of the parts before: it {' and '.join(differences)}"
 
 
 def _common(name: str, a: Spec, b: Spec, points: bool, path: Path | None) -> Spec:
