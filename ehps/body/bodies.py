@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.joints import FastJoints, Precision
 from ehps.body.model_folder import BodyModels, kid_template
 from ehps.body.params import BodyParams
 from ehps.body.topology import TOPOLOGY
-
-Array = npt.NDArray[Any]
 
 
 class BodySet:

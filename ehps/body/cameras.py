@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body import rotations
-
-Array = npt.NDArray[Any]
 
 FRAMES = {
     "opencv": np.eye(3),

@@ -12,13 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.model_folder import BodyModel
 from ehps.body.topology import TOPOLOGY
 from ehps.errors import BodyModelError
-
-Array = npt.NDArray[Any]
 
 YAW_LIMIT = 39  # degrees; row 39 + k of the contour tables is a yaw of -k
 

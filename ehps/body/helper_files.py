@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.topology import TOPOLOGY
 from ehps.errors import BodyModelError, DataError
-
-Array = npt.NDArray[Any]
 
 SMPLX_SITE = "smpl-x.is.tue.mpg.de"
 

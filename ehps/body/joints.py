@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.folding import YAW_LIMIT, Folded, Maps, fitting_columns, fold, hands_mean, needed_vertices
 from ehps.body.hands import expand
 from ehps.body.model_folder import BodyModel
@@ -23,7 +23,6 @@ from ehps.body.params import BodyParams
 from ehps.body.topology import NAMES, NECK_CHAIN, TOPOLOGY
 from ehps.errors import BodyModelError
 
-Array = npt.NDArray[Any]
 Precision = Literal["float32", "float64"] | type[np.float32] | type[np.float64]
 
 WIDTHS = {"smplx": (1, 21, 1, 1, 1, 15, 15), "smplh": (1, 21, 15, 15), "smpl": (1, 23)}  # joints of each part

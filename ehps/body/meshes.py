@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.bodies import groups
 from ehps.body.folding import fitting_columns
 from ehps.body.joints import full_pose
@@ -24,7 +24,6 @@ from ehps.body.topology import TOPOLOGY
 if TYPE_CHECKING:
     import torch
 
-Array = npt.NDArray[Any]
 
 BATCH = 64  # bodies at a time: the package needs 1.5 MB of work space for each
 

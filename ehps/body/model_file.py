@@ -11,15 +11,12 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.topology import NAMES, SITES, TOPOLOGY, kind_of
 from ehps.errors import BodyModelError, DataError
-
-Array = npt.NDArray[Any]
 
 REQUIRED = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "f", "kintree_table")
 HANDS = ("hands_meanl", "hands_meanr", "hands_componentsl", "hands_componentsr")

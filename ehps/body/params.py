@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from ehps.arrays import Array
 
 BODY_JOINTS = {"smplx": 21, "smplh": 21, "smpl": 23}
 

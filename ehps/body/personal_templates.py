@@ -7,16 +7,13 @@ scan, joints come from the scan itself.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.joints import FastJoints
 from ehps.body.model_folder import BodyModel
 from ehps.errors import DataError
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,11 @@ along: compute joints from the parameters in the camera frame, always.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body import rotations
 from ehps.body.params import BodyParams
-
-Array = npt.NDArray[Any]
 
 
 def to_camera(params: BodyParams, rotation: Array, translation: Array, rest_pelvis: Array) -> BodyParams:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from ehps.arrays import Array
 
 TOLERANCE = 1e-2  # how far R R^T may be from 1 (calibration files round to a few digits)
 

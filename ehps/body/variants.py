@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.folding import fitting_columns
 from ehps.body.model_folder import BodyModel, BodyModels
 from ehps.body.params import BodyParams, genders
 from ehps.body.topology import GENDERS, NAMES, TOPOLOGY
 from ehps.errors import DataError, PassportError, UsageError
 from ehps.humandata.core import HumanData
-
-Array = npt.NDArray[Any]
 
 PARTS = {
     "smplx": {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from ehps.arrays import Array
 from ehps.benchmark.protocols import true_bodies as truths
 from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.benchmark.protocols.matching import Detection, Matches, match, summary
@@ -17,8 +17,6 @@ from ehps.benchmark.protocols.smplx_errors import official_errors
 from ehps.body.bodies import BodySet
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData
-
-Array = npt.NDArray[Any]
 
 MODEL_JOINTS = 127
 PARTS = ("body", "left_hand", "right_hand", "face")

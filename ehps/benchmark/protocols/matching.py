@@ -8,12 +8,10 @@ it enters the next formula, as on the leaderboard.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from ehps.arrays import Array
 
 JOINTS = 24
 PARTS = ("left_hand", "right_hand", "face")

@@ -7,12 +7,9 @@ where a sample has nothing to compare. Formulas as in the public SMPLer-X evalua
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from ehps.arrays import Array
 
 
 def procrustes(points: Array, target: Array) -> Array:

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
+from ehps.arrays import Array
 from ehps.body.model_folder import BodyModels, j14_regressor, vertex_ids
-
-Array = npt.NDArray[Any]
 
 PELVIS, NECK, LEFT_WRIST, RIGHT_WRIST = 0, 12, 20, 21
 # thumb, index, middle, ring, pinky: three knuckles (rows of J_regressor) and the tip (a vertex)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from ehps.arrays import Array
 from ehps.benchmark.protocols import true_bodies as truths
 from ehps.benchmark.protocols.agora_official import score_official
 from ehps.benchmark.protocols.catalogue import Protocol
@@ -22,8 +22,6 @@ from ehps.body.model_folder import BodyModels
 from ehps.body.variants import genders_of
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData
-
-Array = npt.NDArray[Any]
 
 MM = 1000.0
 

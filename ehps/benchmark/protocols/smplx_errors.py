@@ -6,15 +6,12 @@ are metres, ``(part, metric) -> (N,)``, NaN where a sample has nothing to compar
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.benchmark.protocols.metrics import aligned, inside, mean_error, mean_of_present, procrustes, project
 from ehps.benchmark.protocols.regressors import SMPL14, SmplxRegressors, apply
 
-Array = npt.NDArray[Any]
 Errors = dict[tuple[str, str], Array]
 
 HANDS = ("left_hand", "right_hand")

@@ -5,12 +5,11 @@ BodyParams.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from ehps.arrays import Array
 from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.body.bodies import BodySet
 from ehps.body.model_folder import BodyModels
@@ -18,8 +17,6 @@ from ehps.body.params import BodyParams, smplx_params
 from ehps.body.variants import neutral_betas, params_of
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
-
-Array = npt.NDArray[Any]
 
 EXTREME = 3.0
 SMPLX_VERTICES = 10475

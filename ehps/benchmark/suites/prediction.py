@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
 import ehps
+from ehps.arrays import Array
 from ehps.benchmark.models.outputs import CAMERA
 from ehps.benchmark.suites.specs import SetSpec
 from ehps.benchmark.training import checkpoints
@@ -26,8 +26,6 @@ from ehps.body.model_folder import BodyModels
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
-
-Array = npt.NDArray[Any]
 
 
 def predict(

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ehps.arrays import Array
 from ehps.benchmark.models.outputs import CAMERA
 from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.training import crops
@@ -28,8 +28,6 @@ from ehps.body.variants import genders_of
 from ehps.errors import DataError, UsageError
 from ehps.humandata import keypoints
 from ehps.humandata.core import HumanData
-
-Array = npt.NDArray[Any]
 
 EXTREME = 3.0
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.standin.head import EAR, EYE, EYEBALL, MOUTH_HEIGHT, Skull
 from ehps.body.standin.trunk import bump, ramp
-
-Array = npt.NDArray[Any]
 
 # Half width, height above and below the eye's middle, share of the lid's ball against the face, its thickness.
 LIDS = np.array(

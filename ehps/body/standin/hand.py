@@ -7,15 +7,12 @@ Lengths in metres for a hand of size 1, relative to the wrist; numbers invented.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.standin.anatomy import FINGER_JOINTS
 from ehps.body.standin.trunk import bump, ramp
-
-Array = npt.NDArray[Any]
 
 HAND_VERTICES = 778
 LANES = 4  # quads across a finger, above and below

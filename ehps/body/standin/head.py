@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.standin.anatomy import Anatomy
 from ehps.body.standin.trunk import Trunk, bump, ramp
-
-Array = npt.NDArray[Any]
 
 EYE = np.array([0.0315, 0.0725, 0.0625])
 EYEBALL = 0.0132

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.standin.anatomy import NEUTRAL
 from ehps.body.standin.head import Skull
 from ehps.body.standin.model_tables import first_hits, nearest_on_mesh
 from ehps.body.standin.trunk import Trunk
 from ehps.body.standin.vertex_order import Mesh
-
-Array = npt.NDArray[Any]
 
 CONTOUR_ROWS = 79
 CONTOUR_POINTS = 17

@@ -15,16 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.standin import landmarks
 from ehps.body.standin import model_tables as tables
 from ehps.body.standin.anatomy import GENDERS, NEUTRAL, PARENTS, SHAPES, Anatomy
 from ehps.body.standin.helper_tables import write_helpers
 from ehps.body.standin.vertex_order import Mesh, make_mesh
 from ehps.body.topology import TOPOLOGY
-
-Array = npt.NDArray[Any]
 
 KINDS = ("smplx", "smplh", "smpl")
 EXPRESSIONS = 10

@@ -6,14 +6,10 @@ Shapes and meaning are those of SMPL-X v1.1 files; every number is invented or f
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.standin.anatomy import PARENTS
-
-Array = npt.NDArray[Any]
 
 
 def fitted_regressor(positions: Array, joints: Array, candidates: list[Array]) -> Array:

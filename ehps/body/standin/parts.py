@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.standin import hand as hands
 from ehps.body.standin.anatomy import NEUTRAL, Anatomy
 from ehps.body.standin.face import left_ear, left_eye, left_eyeball, mouth
@@ -17,7 +16,6 @@ from ehps.body.standin.rings import HALF, left_body, settled
 from ehps.body.standin.surfaces import Surface
 from ehps.body.standin.trunk import Trunk
 
-Array = npt.NDArray[Any]
 MIRROR = np.array([-1.0, 1.0, 1.0])
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.standin.anatomy import NEUTRAL
 from ehps.body.standin.face import LIDS
 from ehps.body.standin.head import EYE, Skull, hairline
 from ehps.body.standin.parts import Assembly
 from ehps.body.standin.rings import ARM_ROWS
 from ehps.body.standin.trunk import Trunk, ramp
-
-Array = npt.NDArray[Any]
 
 REGIONS = (
     *("face", "hair", "lips", "mouth", "ear", "eye_socket", "eyeball", "iris", "pupil", "neck"),

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.standin.trunk import Trunk, ramp, settle
-
-Array = npt.NDArray[Any]
 
 HALF = 20  # trunk columns from the front to the back middle; 40 all round
 CROTCH = 5  # vertices of the seam between the legs

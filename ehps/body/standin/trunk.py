@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.standin.anatomy import Anatomy
 
-Array = npt.NDArray[Any]
 Field = Callable[[Array], Array]
 
 # Height in the trunk (0 hip joints, 1 neck joint), half width, front, back (z).

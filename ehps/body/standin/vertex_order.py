@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.standin import hand as hands
 from ehps.body.standin.anatomy import NEUTRAL, Anatomy
 from ehps.body.standin.face import expression_shift
@@ -18,8 +18,6 @@ from ehps.body.standin.surfaces import neighbour_mean
 from ehps.body.standin.trunk import Trunk, bump, settle
 from ehps.body.standin.weights import skinning
 from ehps.body.topology import TOPOLOGY
-
-Array = npt.NDArray[Any]
 
 BODY_PARTS = ("trunk", "crotch", "arm", "leg", "foot", "ends")
 HAND_PARTS = ("palm", "fingers", "thumb", "tips")

@@ -5,19 +5,15 @@ Everything is decided on the neutral build, for the left side; the right side is
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.standin import hand as hands
 from ehps.body.standin.anatomy import FINGERS, NEUTRAL
 from ehps.body.standin.head import MOUTH_HEIGHT
 from ehps.body.standin.parts import MIRROR, Assembly
 from ehps.body.standin.surfaces import neighbour_mean
 from ehps.body.standin.trunk import ramp
-
-Array = npt.NDArray[Any]
 
 # The joint that takes a joint's place on the other side of the body.
 SWAP = np.array(

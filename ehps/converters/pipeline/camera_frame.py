@@ -8,11 +8,10 @@ weight of a child template besides their betas.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array, Mask
 from ehps.body import cameras, rigid_motion
 from ehps.body.params import BodyParams
 from ehps.body.topology import TOPOLOGY
@@ -23,9 +22,6 @@ from ehps.converters.pipeline.rows import Account, take
 from ehps.errors import DataError
 from ehps.humandata.keypoints import mapping, part_indices
 from ehps.humandata.keypoints import names as point_names
-
-Array = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
 
 BODY_JOINTS = 22
 STILL = slice(0, 127)  # contour points are chosen by orientation and do not move along with the body

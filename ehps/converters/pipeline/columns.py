@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import ehps
+from ehps.arrays import Array
 from ehps.body.params import BodyParams
 from ehps.converters.base import DatasetCard, Instances
 from ehps.converters.bodies import Bodies
 from ehps.converters.pipeline.rows import as_values
 from ehps.humandata import Passport, boxes
-
-Array = npt.NDArray[Any]
 
 
 def body_columns(body: BodyParams) -> dict[str, Array]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array, Mask
 from ehps.converters.base import DatasetCard, Instances
 from ehps.converters.bodies import Bodies
 from ehps.converters.pipeline import columns as columns_of
@@ -24,8 +24,6 @@ from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError
 from ehps.humandata import HumanData, boxes
 from ehps.humandata.keypoints import names as point_names
-
-Array = npt.NDArray[Any]
 
 BLOCK = 4096
 SIZE_CHECKS = 3
@@ -97,7 +95,7 @@ def sound(hd: HumanData, account: Account) -> HumanData:
     if not len(hd):
         return hd
     problems = hd.validate()
-    bad: dict[str, npt.NDArray[np.bool_]] = {}
+    bad: dict[str, Mask] = {}
     for problem in problems:
         mask = np.zeros(len(hd), bool)
         mask[problem.rows] = True

@@ -13,14 +13,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.converters.base import DatasetCard, Keypoints
 from ehps.humandata.boxes import joints_inside
 from ehps.humandata.keypoints import flip_order, mapping, part_indices
 from ehps.humandata.quality_table import MEASURES, PREFIX
 
-Array = npt.NDArray[Any]
 
 PARTS = {"body": ("body",), "hands": ("left_hand", "right_hand"), "face": ("head",)}
 UPSIDE_DOWN = 0.3  # people who lie on the side are around 0

@@ -7,16 +7,13 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array, Mask
 from ehps.body.params import BodyParams
 from ehps.body.rotations import TOLERANCE
 from ehps.converters.base import Camera, Instances, Keypoints, Rigid, drop
 from ehps.errors import DataError
 from ehps.humandata.keypoints import names as point_names
-
-Array = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
 
 BOXES = ("bbox", "face_bbox", "lhand_bbox", "rhand_bbox")
 

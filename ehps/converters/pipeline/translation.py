@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array, Mask
 from ehps.humandata.keypoints import mapping
-
-Array = npt.NDArray[Any]
 
 MIN_POINTS = 4
 DOUBTFUL_PX = 20.0
@@ -35,10 +32,10 @@ class Solved:
 
     pelvis: Array
     residual: Array
-    solved: npt.NDArray[np.bool_]
+    solved: Mask
 
     @property
-    def valid(self) -> npt.NDArray[np.bool_]:
+    def valid(self) -> Mask:
         """(N,) solved, and the joints then lie where the points are."""
         return self.solved & (np.nan_to_num(self.residual, nan=np.inf) <= DOUBTFUL_PX)
 
