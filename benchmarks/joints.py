@@ -25,7 +25,8 @@ import smplx
 import torch
 
 from ehps.body.joints import FastJoints
-from ehps.body.model_folder import BodyModels, body_models_folder
+from ehps.body.model_folder import body_models_folder
+from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
 from ehps.body.standin import write_standin
 from ehps.body.topology import TOPOLOGY

@@ -15,7 +15,7 @@ from ehps.errors import EhpsError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ehps.body.model_folder import BodyModels, Found
+    from ehps.body.model_folder import Found
 
 Row = tuple[str, str, str, str]
 
@@ -110,22 +110,23 @@ def _package(name: str, remedy: str) -> Row:
 
 
 def _bodies(given: Path | None) -> list[Row]:
-    from ehps.body.model_folder import ENVIRONMENT, BodyModels, body_models_folder
+    from ehps.body.model_folder import ENVIRONMENT, body_models_folder, inventory
 
     folder = body_models_folder(given)
     if folder is None:
         return [("body models", "missing", "no folder given", f"pass --body-models DIR or set {ENVIRONMENT}; "
                  "register at smpl-x.is.tue.mpg.de, smpl.is.tue.mpg.de, mano.is.tue.mpg.de")]  # fmt: skip
-    models = BodyModels(folder)
-    return [_body_file(models, found) for found in models.inventory()]
+    return [_body_file(found) for found in inventory(folder)]
 
 
-def _body_file(models: BodyModels, found: Found) -> Row:
+def _body_file(found: Found) -> Row:
+    from ehps.body.model_folder import release
+
     way = "register at" if found.model else "get it from"
     if found.path is None:
         return found.name, "missing", f"needed for {found.used_for}", f"{way} {found.source}"
     try:
-        release = models.check(found)
+        version = release(found)
     except EhpsError as error:
         return found.name, "damaged", f"{found.path}: {error.what}", f"download it again from {found.source}"
-    return found.name, "ok", f"{found.path}{f' ({release})' if release else ''}", ""
+    return found.name, "ok", f"{found.path}{f' ({version})' if version else ''}", ""

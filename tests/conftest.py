@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from ehps.body.bodies import BodySet
 from ehps.body.model_folder import ENVIRONMENT
+from ehps.body.models import BodyModels
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
@@ -42,9 +42,9 @@ def body_models() -> Path:
 
 
 @pytest.fixture(scope="session")
-def body_set(body_models: Path) -> BodySet:
+def models(body_models: Path) -> BodyModels:
     """Joints and meshes of the stand-in; its models are read once per session."""
-    return BodySet(body_models)
+    return BodyModels(body_models)
 
 
 @pytest.fixture(autouse=True)

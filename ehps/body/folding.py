@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.body.model_folder import BodyModel
+from ehps.body.model_file import BodyModel
 from ehps.body.topology import TOPOLOGY
 from ehps.errors import BodyModelError
 

@@ -18,7 +18,7 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body.folding import YAW_LIMIT, Folded, Maps, fitting_columns, fold, hands_mean, needed_vertices
 from ehps.body.hands import expand
-from ehps.body.model_folder import BodyModel
+from ehps.body.model_file import BodyModel
 from ehps.body.params import BodyParams
 from ehps.body.topology import NAMES, NECK_CHAIN, TOPOLOGY
 from ehps.errors import BodyModelError
@@ -35,7 +35,7 @@ class FastJoints:
 
     Parameters
     ----------
-    model : what :func:`ehps.body.model_folder.read_model` returns; it is folded here and not kept.
+    model : what :func:`ehps.body.model_file.read_model` returns; it is folded here and not kept.
     kid_template : optional (V, 3) centred child template, needed for parameters with ``betas_extra``.
     """
 

@@ -9,36 +9,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ehps.body.helper_files import (
-    HELPERS,
-    extra_regressor,
-    find_helper,
-    h36m_regressor,
-    j14_regressor,
-    kid_template,
-    read_helper,
-    smplx_to_smpl,
-    vertex_ids,
-)
-from ehps.body.model_file import BodyModel, read_model
-from ehps.body.topology import GENDERS, NAMES, SITES, TOPOLOGY
+from ehps.body.helper_files import HELPERS, find_helper, read_helper
+from ehps.body.model_file import read_model
+from ehps.body.topology import NAMES, SITES, TOPOLOGY
 from ehps.errors import BodyModelError
-
-__all__ = [
-    "BodyModel",
-    "BodyModels",
-    "Found",
-    "body_models_folder",
-    "extra_regressor",
-    "h36m_regressor",
-    "j14_regressor",
-    "kid_template",
-    "read_model",
-    "smplx_to_smpl",
-    "vertex_ids",
-]
+from ehps.genders import GENDERS
 
 ENVIRONMENT = "EHPS_BODY_MODELS"
 ALIASES = {
@@ -51,7 +27,6 @@ ALIASES = {
         "basicmodel_{short}_lbs_10_207_0_v1.0.0.pkl",
     ),
 }
-SHORT = {"male": "m", "female": "f", "neutral": "neutral"}
 
 
 @dataclass(frozen=True)
@@ -85,85 +60,68 @@ def body_models_folder(given: Path | str | None = None) -> Path | None:
     return folder
 
 
-class BodyModels:
-    """The body models of one folder; each file is read at most once."""
+def find_model(folder: Path, model_type: str, gender: str) -> Path | None:
+    """The file of that model under its usual or an accepted other name; None when there is none."""
+    names = [name.lower() for name in _usual_names(model_type, gender)]
+    for place in (folder / model_type, folder / "models" / model_type, folder):
+        there = _files_below(place)
+        for name in names:
+            if name in there:
+                return there[name]
+    return None
 
-    def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
-        self._read: dict[tuple[str, str], BodyModel] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder, "_read": {}}
+def require_model(folder: Path, model_type: str, gender: str) -> Path:
+    """The file of that model.
 
-    def find(self, model_type: str, gender: str) -> Path | None:
-        """The file of that model under its usual or an accepted other name; None when there is none."""
-        short = SHORT[gender]
-        names = [alias.format(upper=gender.upper(), lower=gender, short=short).lower() for alias in ALIASES[model_type]]
-        for place in (self.folder / model_type, self.folder / "models" / model_type, self.folder):
-            there = _files_below(place)
-            for name in names:
-                if name in there:
-                    return there[name]
-        return None
+    Raises
+    ------
+    BodyModelError : there is none; the message says what is there, and where to get it.
+    """
+    path = find_model(folder, model_type, gender)
+    if path is not None:
+        return path
+    have = [f"{known} {g}" for known in TOPOLOGY for g in GENDERS if find_model(folder, known, g)]
+    there = f"there are {', '.join(have)}" if have else "there is no body model at all"
+    usual = folder / model_type / _usual_names(model_type, gender)[0]
+    raise BodyModelError(
+        f"no {gender} {NAMES[model_type]} model here; {there}",
+        path=folder,
+        fix=f"register and download it at {SITES[model_type]}, and put it at {usual}",
+    )
 
-    def get(self, model_type: str, gender: str) -> BodyModel:
-        """The model of that model type and gender.
 
-        Raises
-        ------
-        BodyModelError : there is no such file, or it holds another model type.
-        """
-        key = (model_type, gender)
-        if key not in self._read:
-            self._read[key] = self.read(model_type, gender)
-        return self._read[key]
+def inventory(folder: Path) -> list[Found]:
+    """All model and helper files that ehps can use, found or not."""
+    lines = []
+    for model_type in TOPOLOGY:
+        for gender in GENDERS:
+            title, path = f"{NAMES[model_type]} {gender}", find_model(folder, model_type, gender)
+            lines.append(Found(title, path, f"{model_type} bodies", SITES[model_type], (model_type, gender)))
+    for key, helper in HELPERS.items():
+        lines.append(Found(helper.names[0], find_helper(folder, key), helper.used_for, helper.source))
+    return lines
 
-    def read(self, model_type: str, gender: str) -> BodyModel:
-        """As :meth:`get`, without keeping the (hundred megabytes of) arrays for the next caller."""
-        if (model_type, gender) in self._read:
-            return self._read[model_type, gender]
-        path = self.find(model_type, gender)
-        if path is None:
-            raise self._missing(model_type, gender)
-        return read_model(path, model_type, gender=gender)
 
-    def has(self, model_type: str, gender: str) -> bool:
-        return self.find(model_type, gender) is not None
+def release(found: Found) -> str:
+    """The release of a model file of the inventory, empty for a helper file. The file is read for this.
 
-    def inventory(self) -> list[Found]:
-        """All model and helper files that ehps can use, found or not."""
-        lines = []
-        for model_type in TOPOLOGY:
-            for gender in GENDERS:
-                title, path = f"{NAMES[model_type]} {gender}", self.find(model_type, gender)
-                lines.append(Found(title, path, f"{model_type} bodies", SITES[model_type], (model_type, gender)))
-        for key, helper in HELPERS.items():
-            path = find_helper(self.folder, key)
-            lines.append(Found(helper.names[0], path, helper.used_for, helper.source))
-        return lines
+    Raises
+    ------
+    BodyModelError, DataError, UnsafeFileError : it cannot be used.
+    """
+    if found.path is None:
+        return ""
+    if found.model is None:
+        read_helper(found.path)
+        return ""
+    model_type, gender = found.model
+    return read_model(found.path, model_type, gender=gender).version
 
-    def check(self, found: Found) -> str:
-        """The release of a model file of the inventory, which is read for this; empty for a helper file.
 
-        Raises
-        ------
-        BodyModelError, DataError, UnsafeFileError : it cannot be used.
-        """
-        if found.model is None:
-            if found.path is not None:
-                read_helper(found.path)
-            return ""
-        return self.read(*found.model).version
-
-    def _missing(self, model_type: str, gender: str) -> BodyModelError:
-        have = [f"{k} {g}" for k in TOPOLOGY for g in GENDERS if self.find(k, g)]
-        usual = ALIASES[model_type][0].format(upper=gender.upper(), lower=gender, short=SHORT[gender])
-        there = f"there are {', '.join(have)}" if have else "there is no body model at all"
-        return BodyModelError(
-            f"no {gender} {NAMES[model_type]} model here; {there}",
-            path=self.folder,
-            fix=f"register and download it at {SITES[model_type]}, and put it at {self.folder / model_type / usual}",
-        )
+def _usual_names(model_type: str, gender: str) -> list[str]:
+    short = gender if gender == "neutral" else gender[0]
+    return [alias.format(upper=gender.upper(), lower=gender, short=short) for alias in ALIASES[model_type]]
 
 
 def _files_below(place: Path) -> dict[str, Path]:

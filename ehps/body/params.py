@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
 from ehps.arrays import Array
-
-BODY_JOINTS = {"smplx": 21, "smplh": 21, "smpl": 23}
+from ehps.genders import BY_LETTER
 
 
 @dataclass(frozen=True)
@@ -165,10 +165,21 @@ def genders(words: Any, n: int) -> Array:
     ------
     ValueError : a word that is none of these.
     """
-    table = {"m": "male", "f": "female", "n": "neutral"}
     values = np.broadcast_to(np.asarray(words, dtype=object), (n,))
-    distinct = {w: table.get(str(w).strip().lower()[:1]) for w in set(values.tolist())}
+    distinct = {w: BY_LETTER.get(str(w).strip().lower()[:1]) for w in set(values.tolist())}
     for word, gender in distinct.items():
         if gender is None:
             raise ValueError(f"unknown gender {word!r}; expected male, female or neutral")
     return np.array([distinct[w] for w in values.tolist()], dtype="<U7")
+
+
+def groups(params: BodyParams) -> Iterator[tuple[str, bool, Array]]:
+    """(gender, is a child, row numbers) for the rows that use the same model."""
+    kid = np.zeros(len(params), bool)
+    if params.betas_extra is not None:
+        kid = np.any(np.asarray(params.betas_extra).reshape(len(params), -1) != 0, axis=1)
+    for gender in np.unique(params.gender):
+        for child in (False, True):
+            rows = np.flatnonzero((params.gender == gender) & (kid == child))
+            if len(rows):
+                yield str(gender), child, rows

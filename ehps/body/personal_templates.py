@@ -12,7 +12,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.joints import FastJoints
-from ehps.body.model_folder import BodyModel
+from ehps.body.model_file import BodyModel
 from ehps.errors import DataError
 
 

@@ -22,7 +22,7 @@ def to_camera(params: BodyParams, rotation: Array, translation: Array, rest_pelv
     ----------
     rotation, translation : (3, 3) and (3,), or (N, 3, 3) and (N, 3): world to camera, metres.
     rest_pelvis : (N, 3) pelvis of the unposed body of each shape, from ``FastJoints.rest_pelvis`` or
-        ``BodySet.rest_pelvis``.
+        ``BodyModels.rest_pelvis``.
 
     Returns
     -------

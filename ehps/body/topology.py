@@ -97,7 +97,6 @@ TOPOLOGY = {
 }
 NAMES = {"smplx": "SMPL-X", "smplh": "SMPL-H", "smpl": "SMPL"}
 SITES = {"smplx": "smpl-x.is.tue.mpg.de", "smpl": "smpl.is.tue.mpg.de", "smplh": "mano.is.tue.mpg.de"}
-GENDERS = ("neutral", "male", "female")
 
 
 def kind_of(vertices: int, joints: int) -> str | None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ehps.body.folding import YAW_LIMIT, fold
 from ehps.body.joints import tree_levels
-from ehps.body.model_folder import BodyModel
+from ehps.body.model_file import BodyModel
 from ehps.body.topology import NECK_CHAIN, TOPOLOGY
 from ehps.errors import BodyModelError
 
@@ -24,7 +24,7 @@ class TorchJoints(nn.Module):
 
     Parameters
     ----------
-    model : what :func:`ehps.body.model_folder.read_model` returns; it is folded here and not kept.
+    model : what :func:`ehps.body.model_file.read_model` returns; it is folded here and not kept.
     num_betas, num_expression : coefficients that ``forward`` takes.
     flat_hand_mean : False when hand poses are relative to the model's mean hand.
     contour : False leaves out the 17 face-contour points of SMPL-X, whose triangles jump with the head's yaw

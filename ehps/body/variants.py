@@ -7,17 +7,18 @@ converted exactly is fitted, and says how well it fits.
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.folding import fitting_columns
-from ehps.body.model_folder import BodyModel, BodyModels
+from ehps.body.model_file import BodyModel
+from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, genders
-from ehps.body.topology import GENDERS, NAMES, TOPOLOGY
+from ehps.body.topology import NAMES, TOPOLOGY
 from ehps.errors import DataError, PassportError, UsageError
+from ehps.genders import GENDERS
 from ehps.humandata.core import HumanData
 
 PARTS = {
@@ -97,7 +98,7 @@ def with_num_betas(hd: HumanData, n: int) -> HumanData:
     return out
 
 
-def with_hand_mean(hd: HumanData, flat_hand_mean: bool, models: BodyModels | Path | str) -> HumanData:
+def with_hand_mean(hd: HumanData, flat_hand_mean: bool, models: BodyModels) -> HumanData:
     """The file with hand poses relative to the model's mean hand (False) or absolute (True). Exact.
 
     Raises
@@ -118,7 +119,6 @@ def with_hand_mean(hd: HumanData, flat_hand_mean: bool, models: BodyModels | Pat
         )
     if now == flat_hand_mean:
         return hd
-    models = models if isinstance(models, BodyModels) else BodyModels(models)
     sign = 1.0 if flat_hand_mean else -1.0
     own = genders_of(hd)
     columns = {}
@@ -139,7 +139,7 @@ def with_hand_mean(hd: HumanData, flat_hand_mean: bool, models: BodyModels | Pat
 
 
 def neutral_betas(
-    params: BodyParams, models: BodyModels | Path | str, *, num_betas: int = 10, ridge: float = 0.0
+    params: BodyParams, models: BodyModels, *, num_betas: int = 10, ridge: float = 0.0
 ) -> tuple[Array, Array]:
     """Shapes of the neutral model that imitate gendered ones, by least squares over the unposed vertices.
 
@@ -160,7 +160,6 @@ def neutral_betas(
     BodyModelError : a model is missing, or the parameters have more betas than theirs.
     PassportError : the folder mixes releases, whose shape spaces cannot be compared.
     """
-    models = models if isinstance(models, BodyModels) else BodyModels(models)
     betas = np.zeros((len(params), num_betas))
     residual = np.zeros(len(params))
     for gender in np.unique(params.gender):
@@ -179,7 +178,7 @@ def neutral_betas(
     return betas, residual
 
 
-def with_neutral_betas(hd: HumanData, models: BodyModels | Path | str) -> HumanData:
+def with_neutral_betas(hd: HumanData, models: BodyModels) -> HumanData:
     """The file with ``<model>/betas_neutral`` beside its betas, and the fit's residual in metres in
     ``meta/betas_neutral_residual``. The original betas and genders stay."""
     model_type = _model_type_of(hd, None)

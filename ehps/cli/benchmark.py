@@ -112,7 +112,8 @@ def status(folder: Path, as_json: bool) -> None:
 
 def bodies(folder: Path | None) -> Any:
     """The body models in ``folder``, which must be given."""
-    from ehps.body.model_folder import BodyModels, body_models_folder
+    from ehps.body.model_folder import body_models_folder
+    from ehps.body.models import BodyModels
 
     found = body_models_folder(folder)
     if found is None:

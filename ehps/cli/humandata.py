@@ -161,7 +161,8 @@ def export(hd: HumanData, target: str | None, out: Path, body_models: Path | Non
 
 def with_hands_for(hd: HumanData, target: str, body_models: Path | None) -> HumanData:
     """``hd`` with absolute or relative hand poses, as ``target`` takes them; unchanged without body models."""
-    from ehps.body.model_folder import BodyModels, body_models_folder
+    from ehps.body.model_folder import body_models_folder
+    from ehps.body.models import BodyModels
     from ehps.body.variants import with_hand_mean
     from ehps.humandata.export import recipe_for
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from ehps.body.model_folder import BodyModels
+    from ehps.body.models import BodyModels
 
 STEPS = 200
 BATCH = 16
@@ -32,7 +32,7 @@ def run(out: Path, *, seed: int = 0, steps: int = STEPS) -> Path:
     """
     from rich.console import Console
 
-    from ehps.body.model_folder import BodyModels
+    from ehps.body.models import BodyModels
 
     console = Console(stderr=True)
     started = time.perf_counter()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.genders import GENDERS
 from ehps.humandata import boxes, schema
 from ehps.humandata.passport import Passport
 from ehps.humandata.storage.plan import blocks
@@ -21,7 +22,6 @@ from ehps.humandata.table import Table
 
 Fault = tuple[str, str, Any]  # column, what, (rows of the block,) bool
 
-GENDERS = ("male", "female", "neutral")
 LARGEST_ANGLE = 4 * np.pi  # of an axis-angle vector: fits wander past one turn, degrees go far beyond two
 FARTHEST = 1000.0  # metres
 SHOWN = 5

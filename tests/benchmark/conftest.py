@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ehps.body.bodies import BodySet
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smplx_params
 from ehps.humandata import keypoints
 from ehps.humandata.core import HumanData
@@ -69,7 +68,7 @@ def draw(points: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -> np.
 
 
 def write_set(
-    folder: Path, params: BodyParams, bodies: BodySet, *, seed: int = 0, name: str = "set", **columns: object
+    folder: Path, params: BodyParams, bodies: BodyModels, *, seed: int = 0, name: str = "set", **columns: object
 ) -> Path:
     """Draw ``params`` and write ``folder/<name>.h5``; images are in ``folder/<name>/``."""
     rng = np.random.default_rng(seed)
@@ -117,9 +116,3 @@ def write_set(
 def one_thread() -> None:
     """Many short operations: threads that compete with other tests make them ten times slower."""
     torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="session")
-def models(body_models: Path) -> BodyModels:
-    """One copy of the stand-in models for all benchmark tests."""
-    return BodyModels(body_models)

@@ -12,9 +12,9 @@ import pytest
 import smplx
 import torch
 
-from ehps.body.bodies import BodySet
 from ehps.body.joints import FastJoints, contour_rows
-from ehps.body.model_folder import BodyModels, read_model
+from ehps.body.model_file import read_model
+from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
 from ehps.body.topology import TOPOLOGY
 from ehps.body.torch_joints import TorchJoints
@@ -70,50 +70,45 @@ def package(folder: Path, params: BodyParams, **options: Any) -> tuple[np.ndarra
     return out.joints.numpy(), out.vertices.numpy()
 
 
-@pytest.fixture(scope="module")
-def models(body_set: BodySet) -> BodyModels:
-    return body_set.models
-
-
 @pytest.mark.parametrize("model_type", ["smplx", "smplh", "smpl"])
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("n", [1, 9])
-def test_joints_equal_the_packages(body_set: BodySet, model_type: str, flat: bool, n: int) -> None:
+def test_joints_equal_the_packages(models: BodyModels, model_type: str, flat: bool, n: int) -> None:
     params = random_params(model_type, n, np.random.default_rng(n), gender="female", flat_hand_mean=flat)
-    expected, _ = package(body_set.models.folder, params)
-    joints = body_set.joints(params)
+    expected, _ = package(models.folder, params)
+    joints = models.joints(params)
     assert joints.shape == (n, COUNT[model_type], 3)
     assert joints.dtype == np.float32
     np.testing.assert_allclose(joints, expected, atol=1e-5)
-    np.testing.assert_allclose(body_set.joints(params, np.float64), expected, atol=1e-5)
+    np.testing.assert_allclose(models.joints(params, np.float64), expected, atol=1e-5)
 
 
-def test_two_precisions_agree_closely(body_set: BodySet) -> None:
+def test_two_precisions_agree_closely(models: BodyModels) -> None:
     params = random_params("smplx", 40, np.random.default_rng(0))
-    single, double = body_set.joints(params), body_set.joints(params, "float64")
+    single, double = models.joints(params), models.joints(params, "float64")
     assert double.dtype == np.float64
     assert 0 < np.abs(single - double).max() < 3e-6
 
 
-def test_mean_hand_matters_for_fingers_only(body_set: BodySet) -> None:
+def test_mean_hand_matters_for_fingers_only(models: BodyModels) -> None:
     params = random_params("smplx", 3, np.random.default_rng(1))
-    moved = np.abs(body_set.joints(params) - body_set.joints(params.with_(flat_hand_mean=True))).max(axis=(0, 2))
-    names = body_set.fast_joints("smplx", "neutral").names
+    moved = np.abs(models.joints(params) - models.joints(params.with_(flat_hand_mean=True))).max(axis=(0, 2))
+    names = models.fast_joints("smplx", "neutral").names
     tips = [i for i, name in enumerate(names) if name.endswith(("index_3", "left_index", "right_index"))]
     assert min(moved[tips]) > 1e-3
     assert moved[:25].max() == 0
 
 
-def test_contour_follows_the_yaw_of_the_whole_body(body_set: BodySet) -> None:
+def test_contour_follows_the_yaw_of_the_whole_body(models: BodyModels) -> None:
     yaw = np.radians(np.linspace(-80, 80, 161))
     turned = np.stack([0 * yaw, yaw, 0 * yaw], axis=1)
     n = len(yaw)
     zeros = random_params("smplx", n, np.random.default_rng(2)).arrays()
     params = random_params("smplx", n, np.random.default_rng(2), **{k: 0 * v for k, v in zeros.items()})
     params = params.with_(global_orient=turned)
-    expected, _ = package(body_set.models.folder, params)
+    expected, _ = package(models.folder, params)
     # Half degrees are where two roundings may differ; whole degrees are not near them.
-    np.testing.assert_allclose(body_set.joints(params), expected, atol=1e-5)
+    np.testing.assert_allclose(models.joints(params), expected, atol=1e-5)
     chain = np.zeros((n, 5, 3))
     chain[:, 0] = turned
     rows = contour_rows(chain)
@@ -129,28 +124,28 @@ def _matrix(vector: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.Rodrigues(vector)[0])
 
 
-def test_order_of_rows_and_blocks_do_not_matter(body_set: BodySet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_order_of_rows_and_blocks_do_not_matter(models: BodyModels, monkeypatch: pytest.MonkeyPatch) -> None:
     params = random_params("smplx", 70, np.random.default_rng(3))
-    whole = body_set.joints(params, np.float64)
+    whole = models.joints(params, np.float64)
     monkeypatch.setattr("ehps.body.joints.BLOCK", 16)
     monkeypatch.setattr("ehps.body.joints.CHUNK", 33)
-    np.testing.assert_allclose(body_set.joints(params, np.float64), whole, atol=1e-12)
-    np.testing.assert_allclose(body_set.joints(params[::-1], np.float64), whole[::-1], atol=1e-12)
+    np.testing.assert_allclose(models.joints(params, np.float64), whole, atol=1e-12)
+    np.testing.assert_allclose(models.joints(params[::-1], np.float64), whole[::-1], atol=1e-12)
 
 
-def test_all_betas_of_the_parameters_are_used(body_set: BodySet) -> None:
+def test_all_betas_of_the_parameters_are_used(models: BodyModels) -> None:
     rng = np.random.default_rng(4)
     params = random_params("smplx", 4, rng, betas=rng.normal(size=(4, 16)))
-    expected, _ = package(body_set.models.folder, params)
-    np.testing.assert_allclose(body_set.joints(params), expected, atol=1e-5)
-    assert np.abs(body_set.joints(params.with_(betas=params.betas[:, :10])) - expected).max() > 1e-4
+    expected, _ = package(models.folder, params)
+    np.testing.assert_allclose(models.joints(params), expected, atol=1e-5)
+    assert np.abs(models.joints(params.with_(betas=params.betas[:, :10])) - expected).max() > 1e-4
 
 
-def test_sixteen_betas_of_smplh_are_not_cut_to_ten(body_set: BodySet) -> None:
+def test_sixteen_betas_of_smplh_are_not_cut_to_ten(models: BodyModels) -> None:
     """The package's release 0.1.28 drops the last six without a word."""
     rng = np.random.default_rng(5)
     params = random_params("smplh", 3, rng, betas=rng.normal(size=(3, 16)))
-    model = body_set.models.get("smplh", "neutral")
+    model = models.get("smplh", "neutral")
     shaped = model.v_template + model.shapedirs @ params.betas[0]
     still = params[:1].with_(
         global_orient=np.zeros((1, 3)),
@@ -160,15 +155,15 @@ def test_sixteen_betas_of_smplh_are_not_cut_to_ten(body_set: BodySet) -> None:
         flat_hand_mean=True,
     )
     expected = model.J_regressor @ shaped + params.transl[0]
-    np.testing.assert_allclose(body_set.joints(still, np.float64)[0, :52], expected, atol=1e-9)
+    np.testing.assert_allclose(models.joints(still, np.float64)[0, :52], expected, atol=1e-9)
 
 
-def test_more_betas_than_the_model_has_are_an_error_unless_zero(body_set: BodySet) -> None:
+def test_more_betas_than_the_model_has_are_an_error_unless_zero(models: BodyModels) -> None:
     params = random_params("smpl", 2, np.random.default_rng(6), betas=np.zeros((2, 12)))
-    body_set.joints(params)
+    models.joints(params)
     params.betas[1, 11] = 0.5
     with pytest.raises(BodyModelError, match="12 betas, the model has 10"):
-        body_set.joints(params)
+        models.joints(params)
 
 
 def test_kinds_are_not_confused(models: BodyModels) -> None:
@@ -176,9 +171,9 @@ def test_kinds_are_not_confused(models: BodyModels) -> None:
         FastJoints(models.get("smplx", "neutral"))(random_params("smpl", 1, np.random.default_rng(0)))
 
 
-def test_hand_coefficients_are_expanded_with_the_models_components(body_set: BodySet) -> None:
+def test_hand_coefficients_are_expanded_with_the_models_components(models: BodyModels) -> None:
     rng = np.random.default_rng(7)
-    model = body_set.models.get("smplx", "neutral")
+    model = models.get("smplx", "neutral")
     left, right = rng.normal(0, 0.5, (3, 12)), rng.normal(0, 0.5, (3, 6))
     params = random_params("smplx", 3, rng)
     full = params.with_(
@@ -186,31 +181,31 @@ def test_hand_coefficients_are_expanded_with_the_models_components(body_set: Bod
         right_hand_pose=np.einsum("nk,kd->nd", right, model.hands_components_right[:6]).reshape(3, 15, 3),
     )
     coefficients = params.with_(left_hand_pose=left, right_hand_pose=right)
-    np.testing.assert_allclose(body_set.joints(coefficients, "float64"), body_set.joints(full, "float64"), atol=1e-7)
+    np.testing.assert_allclose(models.joints(coefficients, "float64"), models.joints(full, "float64"), atol=1e-7)
 
 
-def test_genders_are_evaluated_with_their_own_model(body_set: BodySet) -> None:
+def test_genders_are_evaluated_with_their_own_model(models: BodyModels) -> None:
     own = np.array(["male", "female", "neutral", "female", "male"])
     params = random_params("smplx", 5, np.random.default_rng(8), gender=own)
-    joints = body_set.joints(params)
+    joints = models.joints(params)
     for gender in ("male", "female", "neutral"):
-        expected, _ = package(body_set.models.folder, params[own == gender])
+        expected, _ = package(models.folder, params[own == gender])
         np.testing.assert_allclose(joints[own == gender], expected, atol=1e-5)
 
 
-def test_children_use_the_child_template(body_set: BodySet) -> None:
-    folder = body_set.models.folder
+def test_children_use_the_child_template(models: BodyModels) -> None:
+    folder = models.folder
     params = random_params("smplx", 4, np.random.default_rng(9), betas_extra=np.array([[0.0], [0.7], [0.0], [1.0]]))
-    joints = body_set.joints(params)
-    adults = body_set.joints(params.with_(betas_extra=None))
+    joints = models.joints(params)
+    adults = models.joints(params.with_(betas_extra=None))
     np.testing.assert_allclose(joints[[0, 2]], adults[[0, 2]], atol=1e-6)
     eleven = params[[1, 3]].with_(betas=np.concatenate([params.betas, params.betas_extra], axis=1)[[1, 3]])
     kid = {"age": "kid", "kid_template_path": str(folder / "smplx_kid_template.npy")}
     expected, vertices = package_kid(folder, eleven, kid)
     np.testing.assert_allclose(joints[[1, 3]], expected, atol=1e-5)
-    np.testing.assert_allclose(body_set.mesh(params)[[1, 3]], vertices, atol=1e-5)
+    np.testing.assert_allclose(models.mesh(params)[[1, 3]], vertices, atol=1e-5)
     with pytest.raises(BodyModelError, match="no child template"):
-        body_set.fast_joints("smplx", "neutral")(params)
+        models.fast_joints("smplx", "neutral")(params)
 
 
 def package_kid(folder: Path, params: BodyParams, kid: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -226,49 +221,49 @@ def package_kid(folder: Path, params: BodyParams, kid: dict[str, Any]) -> tuple[
 
 
 @pytest.mark.parametrize("model_type", ["smplx", "smplh", "smpl"])
-def test_meshes_equal_the_packages(body_set: BodySet, model_type: str) -> None:
+def test_meshes_equal_the_packages(models: BodyModels, model_type: str) -> None:
     own = np.array(["male", "female", "male"])
     params = random_params(model_type, 3, np.random.default_rng(10), gender=own)
-    vertices = body_set.mesh(params)
+    vertices = models.mesh(params)
     assert vertices.shape == (3, TOPOLOGY[model_type].vertices, 3)
     for gender in ("male", "female"):
-        _, expected = package(body_set.models.folder, params[own == gender])
+        _, expected = package(models.folder, params[own == gender])
         np.testing.assert_allclose(vertices[own == gender], expected, atol=1e-5)
 
 
-def test_meshes_use_eleven_betas_and_either_mean_hand(body_set: BodySet) -> None:
+def test_meshes_use_eleven_betas_and_either_mean_hand(models: BodyModels) -> None:
     rng = np.random.default_rng(11)
     params = random_params("smplx", 2, rng, betas=rng.normal(size=(2, 11)), flat_hand_mean=True)
-    _, expected = package(body_set.models.folder, params)
-    np.testing.assert_allclose(body_set.mesh(params), expected, atol=1e-5)
+    _, expected = package(models.folder, params)
+    np.testing.assert_allclose(models.mesh(params), expected, atol=1e-5)
 
 
-def test_no_rows_give_no_joints(body_set: BodySet) -> None:
+def test_no_rows_give_no_joints(models: BodyModels) -> None:
     params = random_params("smplx", 2, np.random.default_rng(0))[:0]
-    assert body_set.joints(params).shape == (0, 144, 3)
-    assert body_set.rest_pelvis(params).shape == (0, 3)
-    assert body_set.mesh(params).shape == (0, 10475, 3)
+    assert models.joints(params).shape == (0, 144, 3)
+    assert models.rest_pelvis(params).shape == (0, 3)
+    assert models.mesh(params).shape == (0, 10475, 3)
 
 
-def test_names_go_with_the_joints(body_set: BodySet) -> None:
+def test_names_go_with_the_joints(models: BodyModels) -> None:
     for model_type, count in COUNT.items():
-        names = body_set.fast_joints(model_type, "neutral").names
-        assert len(names) == count == len(body_set.fast_joints(model_type, "neutral"))
+        names = models.fast_joints(model_type, "neutral").names
+        assert len(names) == count == len(models.fast_joints(model_type, "neutral"))
         assert names[:3] == ("pelvis", "left_hip", "right_hip")
 
 
-def test_body_set_travels_to_workers_as_its_folder(body_set: BodySet) -> None:
+def test_body_models_travel_to_workers_as_their_folder(models: BodyModels) -> None:
     import pickle
 
-    packed = pickle.dumps(body_set)
+    packed = pickle.dumps(models)
     assert len(packed) < 2000
     params = random_params("smpl", 1, np.random.default_rng(0))
-    np.testing.assert_array_equal(pickle.loads(packed).joints(params), body_set.joints(params))  # own bytes
+    np.testing.assert_array_equal(pickle.loads(packed).joints(params), models.joints(params))  # own bytes
 
 
 @pytest.mark.parametrize("model_type", ["smplx", "smplh", "smpl"])
 @pytest.mark.parametrize("matrices", [False, True])
-def test_torch_joints_equal_numpys(models: BodyModels, body_set: BodySet, model_type: str, matrices: bool) -> None:
+def test_torch_joints_equal_numpys(models: BodyModels, model_type: str, matrices: bool) -> None:
     params = random_params(model_type, 5, np.random.default_rng(12), flat_hand_mean=matrices)
     module = TorchJoints(models.get(model_type, "neutral"), flat_hand_mean=False, dtype=torch.float64)
     given = {name: torch.tensor(value) for name, value in params.arrays().items()}
@@ -278,7 +273,7 @@ def test_torch_joints_equal_numpys(models: BodyModels, body_set: BodySet, model_
                 flat = given[name].reshape(-1, 3).numpy()
                 given[name] = torch.tensor(np.array([_matrix(v) for v in flat])).reshape(5, -1, 3, 3)
     joints = module(**given)
-    np.testing.assert_allclose(joints.numpy(), body_set.joints(params, np.float64), atol=1e-9)
+    np.testing.assert_allclose(joints.numpy(), models.joints(params, np.float64), atol=1e-9)
 
 
 def test_torch_joints_without_contour_are_the_first_127(models: BodyModels) -> None:

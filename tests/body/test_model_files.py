@@ -12,16 +12,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from ehps.body.model_folder import (
-    BodyModels,
-    body_models_folder,
-    extra_regressor,
-    h36m_regressor,
-    j14_regressor,
-    kid_template,
-    read_model,
-    vertex_ids,
-)
+from ehps.body.helper_files import extra_regressor, h36m_regressor, j14_regressor, kid_template, vertex_ids
+from ehps.body.model_file import read_model
+from ehps.body.model_folder import body_models_folder, find_model, inventory
+from ehps.body.models import BodyModels
 from ehps.body.topology import TOPOLOGY
 from ehps.errors import BodyModelError, DataError, UnsafeFileError
 
@@ -160,7 +154,8 @@ def test_usual_names_are_found(tmp_path: Path, model_type: str, gender: str, nam
     path.parent.mkdir(parents=True)
     path.touch()
     models = BodyModels(tmp_path)
-    assert models.find(model_type, gender) == path
+    assert find_model(tmp_path, model_type, gender) == path
+    assert models.files(model_type) == [path]
     others = [(k, g) for k in TOPOLOGY for g in ("male", "female", "neutral") if (k, g) != (model_type, gender)]
     assert not any(models.has(k, g) for k, g in others)
 
@@ -181,10 +176,10 @@ def test_folder_comes_from_the_call_or_the_environment(tmp_path: Path, monkeypat
 
 
 def test_inventory_lists_what_is_there_and_what_is_not(body_models: Path, tmp_path: Path) -> None:
-    lines = {found.name: found.path for found in BodyModels(body_models).inventory()}
+    lines = {found.name: found.path for found in inventory(body_models)}
     assert lines["SMPL-X female"] == body_models / "smplx" / "SMPLX_FEMALE.npz"
     assert lines["MANO_SMPLX_vertex_ids.pkl"] is not None
-    assert all(found.path is None and found.source for found in BodyModels(tmp_path).inventory())
+    assert all(found.path is None and found.source for found in inventory(tmp_path))
 
 
 def test_helper_files(body_models: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.body.personal_templates import personal
 from ehps.demo.people import random_people
 from ehps.errors import DataError

@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ehps.body import variants
-from ehps.body.bodies import BodySet
 from ehps.body.hands import expand
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
 from ehps.body.variants import genders_of, neutral_betas, params_of, with_hand_mean, with_neutral_betas, with_num_betas
 from ehps.errors import DataError, PassportError, UsageError
@@ -35,17 +33,17 @@ def stored(params: BodyParams, *, flat: bool | None = False, gender: str = "per-
 
 
 @pytest.mark.parametrize("model_type", ["smplx", "smplh", "smpl"])
-def test_parameters_come_back_from_columns(body_set: BodySet, model_type: str) -> None:
+def test_parameters_come_back_from_columns(models: BodyModels, model_type: str) -> None:
     params = random_params(model_type, 4, np.random.default_rng(0), gender=OWN)
     back = params_of(stored(params))
-    np.testing.assert_allclose(body_set.joints(back), body_set.joints(params), atol=1e-5)
+    np.testing.assert_allclose(models.joints(back), models.joints(params), atol=1e-5)
 
 
-def test_absent_parts_are_zero(body_set: BodySet) -> None:
+def test_absent_parts_are_zero(models: BodyModels) -> None:
     params = random_params("smplx", 2, np.random.default_rng(1))
     hd = stored(params).without(["smplx/jaw_pose", "smplx/expression", "smplx/transl"])
     expected = params.with_(jaw_pose=np.zeros((2, 3)), expression=np.zeros((2, 10)), transl=np.zeros((2, 3)))
-    np.testing.assert_allclose(body_set.joints(params_of(hd)), body_set.joints(expected), atol=1e-5)
+    np.testing.assert_allclose(models.joints(params_of(hd)), models.joints(expected), atol=1e-5)
 
 
 def test_a_neutral_fit_ignores_the_persons_gender() -> None:
@@ -60,30 +58,30 @@ def test_files_without_bodies_are_named() -> None:
         params_of(HumanData({"bbox_xywh": np.zeros((1, 5))}))
 
 
-def test_num_betas_cuts_or_appends_and_tells_the_passport(body_set: BodySet) -> None:
+def test_num_betas_cuts_or_appends_and_tells_the_passport(models: BodyModels) -> None:
     rng = np.random.default_rng(3)
     hd = stored(random_params("smplx", 3, rng, betas=rng.normal(size=(3, 11))))
     longer, shorter = with_num_betas(hd, 16), with_num_betas(hd, 10)
     assert longer["smplx/betas"].shape == (3, 16)
     assert (longer.passport.num_betas, shorter.passport.num_betas, hd.passport.num_betas) == (16, 10, 11)
     np.testing.assert_array_equal(shorter["smplx/betas"], hd["smplx/betas"][:, :10])
-    np.testing.assert_allclose(body_set.joints(params_of(longer)), body_set.joints(params_of(hd)), atol=1e-6)
+    np.testing.assert_allclose(models.joints(params_of(longer)), models.joints(params_of(hd)), atol=1e-6)
     HumanData.concat([shorter, with_num_betas(longer, 10)])
     with pytest.raises(UsageError):
         with_num_betas(hd, 0)
 
 
 @pytest.mark.parametrize("model_type", ["smplx", "smplh"])
-def test_changing_the_hand_mean_keeps_the_body(body_set: BodySet, model_type: str) -> None:
+def test_changing_the_hand_mean_keeps_the_body(models: BodyModels, model_type: str) -> None:
     hd = stored(random_params(model_type, 4, np.random.default_rng(4), gender=OWN))
-    flat = with_hand_mean(hd, True, body_set.models)
+    flat = with_hand_mean(hd, True, models)
     assert flat.passport.flat_hand_mean is True
     assert flat.misc["flat_hand_mean"] is True
     assert np.abs(flat[f"{model_type}/left_hand_pose"] - hd[f"{model_type}/left_hand_pose"]).max() > 0.05
-    np.testing.assert_allclose(body_set.joints(params_of(flat)), body_set.joints(params_of(hd)), atol=1e-5)
-    back = with_hand_mean(flat, False, body_set.models)
+    np.testing.assert_allclose(models.joints(params_of(flat)), models.joints(params_of(hd)), atol=1e-5)
+    back = with_hand_mean(flat, False, models)
     np.testing.assert_allclose(back[f"{model_type}/right_hand_pose"], hd[f"{model_type}/right_hand_pose"], atol=1e-6)
-    assert with_hand_mean(hd, False, body_set.models) is hd
+    assert with_hand_mean(hd, False, models) is hd
 
 
 def test_hands_of_unknown_mean_are_not_converted(body_models: Path) -> None:
@@ -94,14 +92,14 @@ def test_hands_of_unknown_mean_are_not_converted(body_models: Path) -> None:
         with_hand_mean(stored(random_params("smpl", 1, np.random.default_rng(5))), True, body_models)
 
 
-def test_neutral_betas_are_the_least_squares_solution(body_set: BodySet) -> None:
+def test_neutral_betas_are_the_least_squares_solution(models: BodyModels) -> None:
     """Compared with numpy's solver on explicit vertices."""
     params = random_params("smplx", 3, np.random.default_rng(6), gender=np.array(["male", "female", "male"]))
-    betas, residual = neutral_betas(params, body_set.models)
-    neutral = body_set.models.get("smplx", "neutral")
+    betas, residual = neutral_betas(params, models)
+    neutral = models.get("smplx", "neutral")
     basis = neutral.shapedirs[:, :, :10].reshape(-1, 10).astype(float)
     for row in range(3):
-        own = body_set.models.get("smplx", str(params.gender[row]))
+        own = models.get("smplx", str(params.gender[row]))
         shaped = own.v_template + own.shapedirs[:, :, :10] @ params.betas[row]
         gap = (shaped - neutral.v_template).reshape(-1)
         expected, *_ = np.linalg.lstsq(basis, gap, rcond=None)
@@ -110,20 +108,20 @@ def test_neutral_betas_are_the_least_squares_solution(body_set: BodySet) -> None
         assert residual[row] == pytest.approx(np.sqrt((left**2).sum(axis=1).mean()), rel=1e-4)
 
 
-def test_neutral_rows_keep_their_betas(body_set: BodySet) -> None:
+def test_neutral_rows_keep_their_betas(models: BodyModels) -> None:
     params = random_params("smplx", 2, np.random.default_rng(7))
-    betas, residual = neutral_betas(params, body_set.models)
+    betas, residual = neutral_betas(params, models)
     np.testing.assert_allclose(betas, params.betas, atol=1e-6)
     assert residual.max() < 1e-6
-    cut, left = neutral_betas(params, body_set.models, num_betas=4)
+    cut, left = neutral_betas(params, models, num_betas=4)
     np.testing.assert_allclose(cut, params.betas[:, :4], atol=1e-12)
     assert left.min() > 1e-4
 
 
-def test_ridge_shrinks_the_betas(body_set: BodySet) -> None:
+def test_ridge_shrinks_the_betas(models: BodyModels) -> None:
     params = random_params("smpl", 4, np.random.default_rng(8), gender="female")
-    free, best = neutral_betas(params, body_set.models)
-    held, worse = neutral_betas(params, body_set.models, ridge=10.0)
+    free, best = neutral_betas(params, models)
+    held, worse = neutral_betas(params, models, ridge=10.0)
     assert (np.linalg.norm(held, axis=1) < np.linalg.norm(free, axis=1)).all()
     assert (worse > best).all()
 
@@ -139,9 +137,9 @@ def test_neutral_betas_of_two_releases_are_refused(body_models: Path, monkeypatc
         neutral_betas(params, models)
 
 
-def test_refit_is_written_beside_the_original(body_set: BodySet) -> None:
+def test_refit_is_written_beside_the_original(models: BodyModels) -> None:
     hd = stored(random_params("smplx", 4, np.random.default_rng(10), gender=OWN))
-    out = with_neutral_betas(hd, body_set.models)
+    out = with_neutral_betas(hd, models)
     assert out["smplx/betas_neutral"].shape == (4, 10)
     np.testing.assert_array_equal(out["smplx/betas"], hd["smplx/betas"])
     residual = out["meta/betas_neutral_residual"]
@@ -154,10 +152,3 @@ def test_hand_coefficients_expand_linearly() -> None:
     np.testing.assert_array_equal(expand(np.array([[0.0, 2.0]]), components)[0].ravel(), 2 * components[1])
     with pytest.raises(ValueError, match="46 coefficients"):
         expand(np.zeros((1, 46)), components)
-
-
-def test_models_and_their_folder_are_both_accepted(body_models: Path) -> None:
-    params = random_params("smpl", 1, np.random.default_rng(11), gender="male")
-    np.testing.assert_array_equal(
-        neutral_betas(params, body_models)[0], variants.neutral_betas(params, BodyModels(body_models))[0]
-    )

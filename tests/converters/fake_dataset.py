@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from ehps.body.bodies import BodySet
+from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop
 from ehps.converters.readers import raw_files
@@ -101,7 +101,7 @@ def planted(rows: Instances, fault: str) -> Instances:
     return rows
 
 
-def write_hall(root: Path, bodies: BodySet, sequences: int = 3, frames: int = 4, seed: int = 0) -> Path:
+def write_hall(root: Path, bodies: BodyModels, sequences: int = 3, frames: int = 4, seed: int = 0) -> Path:
     """The raw tree; ``sequences`` x ``frames`` people, one crowd annotation each sequence."""
     rng = np.random.default_rng(seed)
     (root / "sequences").mkdir(parents=True)
@@ -112,7 +112,7 @@ def write_hall(root: Path, bodies: BodySet, sequences: int = 3, frames: int = 4,
     return root
 
 
-def write_sequence(root: Path, name: str, bodies: BodySet, frames: int, rng: np.random.Generator) -> None:
+def write_sequence(root: Path, name: str, bodies: BodyModels, frames: int, rng: np.random.Generator) -> None:
     yaw = rng.uniform(-1, 1, frames)
     data = {
         "betas": rng.normal(0, 0.8, (frames, 10)),

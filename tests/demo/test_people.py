@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from ehps.body.bodies import BodySet
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.demo.backgrounds import KINDS, background
 from ehps.demo.clothing import SURFACES, dress, regions
 from ehps.demo.people import STYLES, motion, random_people
@@ -52,9 +51,9 @@ def test_knees_and_elbows_never_bend_backwards(style: str) -> None:
     assert pose[:, JOINT["right_elbow"] - 1, 1].min() >= -1e-9
 
 
-def test_styles_look_like_their_names(body_set: BodySet) -> None:
+def test_styles_look_like_their_names(models: BodyModels) -> None:
     def joints(style: str) -> dict[str, np.ndarray]:
-        points = body_set.joints(random_people(40, rng(), style=style)).mean(0)
+        points = models.joints(random_people(40, rng(), style=style)).mean(0)
         return {name: points[k] for name, k in JOINT.items()}
 
     standing, sitting, hands = joints("standing"), joints("sitting"), joints("hands")
@@ -68,14 +67,14 @@ def test_styles_look_like_their_names(body_set: BodySet) -> None:
         assert hands[f"{side}_wrist"][1] > hands["pelvis"][1] + 0.15
 
 
-def test_fingers_curl_to_the_palm_on_both_hands(body_set: BodySet) -> None:
+def test_fingers_curl_to_the_palm_on_both_hands(models: BodyModels) -> None:
     people = random_people(60, rng(), flat_hand_mean=True)
     curled = people.with_(body_pose=0 * people.body_pose, global_orient=0 * people.global_orient)
     flat = curled.with_(
         left_hand_pose=0 * curled.left_hand_pose,  # type: ignore[operator]
         right_hand_pose=0 * curled.right_hand_pose,  # type: ignore[operator]
     )
-    move = (body_set.joints(curled) - body_set.joints(flat)).mean(0)
+    move = (models.joints(curled) - models.joints(flat)).mean(0)
     for side in ("left", "right"):
         assert move[JOINT[f"{side}_middle"], 1] < -0.01
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ehps.body import rigid_motion
-from ehps.body.bodies import BodySet
+from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
 from ehps.converters.base import Converter, Instances, Unit
 from ehps.humandata.keypoints import flip_order
@@ -63,7 +63,7 @@ def pelvis_of_the_neutral_model(models: Path) -> Fault:
         body, move = body_of(rows), rows.world_to_camera
         assert move is not None
         neutral = body.with_(gender=np.full(len(rows), "neutral", object))
-        pelvis = BodySet(models).rest_pelvis(neutral)
+        pelvis = BodyModels(models).rest_pelvis(neutral)
         rows.body = rigid_motion.to_camera(body, move.rotation, move.translation, pelvis)
         rows.world_to_camera = None
 

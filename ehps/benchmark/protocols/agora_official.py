@@ -14,7 +14,7 @@ from ehps.benchmark.protocols.matching import Detection, Matches, match, summary
 from ehps.benchmark.protocols.metrics import project
 from ehps.benchmark.protocols.regressors import SmplxRegressors
 from ehps.benchmark.protocols.smplx_errors import official_errors
-from ehps.body.bodies import BodySet
+from ehps.body.models import BodyModels
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData
 
@@ -26,7 +26,7 @@ def score_official(
     predictions: HumanData,
     truth: HumanData,
     protocol: Protocol,
-    bodies: BodySet,
+    models: BodyModels,
     reg: SmplxRegressors,
     batch_size: int,
 ) -> tuple[list[dict[str, Any]], pd.DataFrame, dict[str, int]]:
@@ -35,8 +35,8 @@ def score_official(
     counted = truths.counts(protocol, truth)[rows]
     true_params, every = truths.parameters(truth, rows), np.arange(len(predictions))
     predicted_params = truths.parameters(predictions, every)
-    true_joints = bodies.joints(true_params, "float64")[:, :MODEL_JOINTS]
-    predicted_joints = bodies.joints(predicted_params, "float64")[:, :MODEL_JOINTS]
+    true_joints = models.joints(true_params, "float64")[:, :MODEL_JOINTS]
+    predicted_joints = models.joints(predicted_params, "float64")[:, :MODEL_JOINTS]
     images = [np.array(hd["image_path"][r].tolist()) for hd, r in ((predictions, every), (truth, rows))]
     found = match(
         images[0],
@@ -52,8 +52,8 @@ def score_official(
         t = hit[start : start + batch_size]
         p = found.prediction[t]
         values = official_errors(
-            bodies.mesh(predicted_params[p]),
-            bodies.mesh(true_params[t]),
+            models.mesh(predicted_params[p]),
+            models.mesh(true_params[t]),
             predicted_joints[p],
             true_joints[t],
             reg,

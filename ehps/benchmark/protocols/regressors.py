@@ -13,7 +13,8 @@ import numpy as np
 from scipy import sparse
 
 from ehps.arrays import Array
-from ehps.body.model_folder import BodyModels, j14_regressor, vertex_ids
+from ehps.body.helper_files import j14_regressor, vertex_ids
+from ehps.body.models import BodyModels
 
 PELVIS, NECK, LEFT_WRIST, RIGHT_WRIST = 0, 12, 20, 21
 # thumb, index, middle, ring, pinky: three knuckles (rows of J_regressor) and the tip (a vertex)

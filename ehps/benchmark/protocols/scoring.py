@@ -17,8 +17,7 @@ from ehps.benchmark.protocols.agora_official import score_official
 from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.benchmark.protocols.regressors import SmplxRegressors, apply
 from ehps.benchmark.protocols.smplx_errors import Errors, Visibility, mesh_errors, only_valid_hands, smpl14_errors
-from ehps.body.bodies import BodySet
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.body.variants import genders_of
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData
@@ -75,17 +74,16 @@ def score(
     ------
     DataError : a row that the protocol tests has no prediction, or the truth lacks what the protocol needs.
     """
-    bodies = BodySet(models)
     reg = SmplxRegressors.load(models)
     if protocol.matching != "by-row":
-        metrics, errors, found = score_official(predictions, truth, protocol, bodies, reg, batch_size)
+        metrics, errors, found = score_official(predictions, truth, protocol, models, reg, batch_size)
         return Score(protocol, frame(errors, truth), metrics, found)
     rows, at = paired(predictions, truth, protocol)
     parts: list[Errors] = []
     notes: dict[str, int] = {}
     for start in range(0, len(rows), batch_size):
         chunk = slice(start, start + batch_size)
-        part, special = _batch(predictions, at[chunk], truth, rows[chunk], protocol, bodies, reg, root)
+        part, special = _batch(predictions, at[chunk], truth, rows[chunk], protocol, models, reg, root)
         parts.append(part)
         for name, count in special.items():
             notes[name] = notes.get(name, 0) + count
@@ -123,15 +121,15 @@ def _batch(
     truth: HumanData,
     rows: Array,
     protocol: Protocol,
-    bodies: BodySet,
+    models: BodyModels,
     reg: SmplxRegressors,
     root: Path | None,
 ) -> tuple[Errors, dict[str, int]]:
     params = truths.parameters(predictions, at)
-    predicted = bodies.mesh(params)
-    true, special = truths.mesh(protocol, truth, rows, bodies, root)
+    predicted = models.mesh(params)
+    true, special = truths.mesh(protocol, truth, rows, models, root)
     if protocol.truth == "gendered-smpl":
-        return smpl14_errors(predicted, smpl_joints(true, truth, rows, bodies.models), reg), special
+        return smpl14_errors(predicted, smpl_joints(true, truth, rows, models), reg), special
     visible = None
     if protocol.visibility == "inside-image":
         transl = np.asarray(truth["smplx/transl"][rows], np.float64) if "smplx/transl" in truth else 0.0

@@ -11,15 +11,15 @@ from scipy.spatial.transform import Rotation
 
 from ehps.arrays import Array
 from ehps.benchmark.protocols.catalogue import Protocol
-from ehps.body.bodies import BodySet
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smplx_params
+from ehps.body.topology import TOPOLOGY
 from ehps.body.variants import neutral_betas, params_of
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 
-EXTREME = 3.0
-SMPLX_VERTICES = 10475
+EXTREME = 3.0  # |beta| beyond which a shape is not trusted
+SMPLX_VERTICES = TOPOLOGY["smplx"].vertices
 
 
 def parameters(hd: HumanData, rows: Array, *, model_type: str = "smplx") -> BodyParams:
@@ -63,7 +63,7 @@ def neutral_shapes(betas: Array, gender: Array, models: BodyModels) -> Array:
 
 
 def mesh(
-    protocol: Protocol, hd: HumanData, rows: Array, bodies: BodySet, root: Path | None
+    protocol: Protocol, hd: HumanData, rows: Array, models: BodyModels, root: Path | None
 ) -> tuple[Array, dict[str, int]]:
     """True meshes (N, V, 3) of some rows, metres, and how many were treated specially.
 
@@ -76,17 +76,17 @@ def mesh(
     if protocol.truth == "given-vertices":
         return given(hd, rows, root, protocol.truth_rotation), {}
     if protocol.truth == "gendered-smpl":
-        return bodies.mesh(parameters(hd, rows, model_type="smpl")), {}
+        return models.mesh(parameters(hd, rows, model_type="smpl")), {}
     if protocol.truth == "gendered-parameters":
-        return bodies.mesh(parameters(hd, rows)), {}
+        return models.mesh(parameters(hd, rows)), {}
     if protocol.truth != "neutral-parameters":
         raise UsageError(f"protocol {protocol.id} wants an unknown truth {protocol.truth!r}")
-    params = neutral(hd, rows, bodies.models)
+    params = neutral(hd, rows, models)
     extreme = np.abs(params.betas).max(1) > EXTREME
     if protocol.extreme_betas == "mean-shape":
         params = params.with_(betas=np.where(extreme[:, None], 0.0, params.betas))
-        return bodies.mesh(params), {"extreme_betas": int(extreme.sum())}
-    return bodies.mesh(params), {}
+        return models.mesh(params), {"extreme_betas": int(extreme.sum())}
+    return models.mesh(params), {}
 
 
 def given(hd: HumanData, rows: Array, root: Path | None, rotation: tuple[float, float, float] | None) -> Array:

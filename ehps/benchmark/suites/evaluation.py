@@ -17,7 +17,7 @@ from ehps.benchmark.suites.runs import Run, check_name, content_hash
 from ehps.benchmark.suites.specs import SetSpec, TrainConfig, key
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.trainer import train
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 

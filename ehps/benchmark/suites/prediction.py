@@ -22,7 +22,7 @@ from ehps.benchmark.models.outputs import CAMERA
 from ehps.benchmark.suites.specs import SetSpec
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.samples import HumanDataset, View, collate, to_device
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport

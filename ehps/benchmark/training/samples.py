@@ -23,13 +23,11 @@ from ehps.benchmark.models.outputs import CAMERA
 from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.training import crops
 from ehps.benchmark.training.targets import SLICES, WIDTH
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.body.variants import genders_of
 from ehps.errors import DataError, UsageError
 from ehps.humandata import keypoints
 from ehps.humandata.core import HumanData
-
-EXTREME = 3.0
 
 
 @dataclass(frozen=True)
@@ -211,7 +209,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
                 put("jaw_pose", hd["smplx/jaw_pose"][row])
             put("has_face", 1)
         betas = self._neutral[row] if self._neutral is not None else shape10(hd, row)
-        if np.abs(betas).max() <= EXTREME:
+        if np.abs(betas).max() <= true_bodies.EXTREME:
             put("betas", betas)
             put("has_shape", betas.any())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ehps.benchmark.training import rotations_6d
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.body.torch_joints import TorchJoints
 
 

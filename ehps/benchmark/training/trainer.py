@@ -28,7 +28,7 @@ from ehps.benchmark.training.samples import HumanDataset, View, collate, to_devi
 from ehps.benchmark.training.sampling import StepSampler
 from ehps.benchmark.training.smplx_joints import Skeleton
 from ehps.benchmark.training.targets import make
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 
 FINAL, LAST, LOG = "final.pt", "last.pt", "train.jsonl"

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ehps.body import rigid_motion
+from ehps.body.meshes import picked_joints
 from ehps.body.params import smplx_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
-from ehps.converters.bodies import picked_of_meshes
 from ehps.converters.readers import raw_files
 from ehps.converters.readers.images import SUFFIXES, ImageIndex
 from ehps.errors import DataError
@@ -167,7 +167,7 @@ def camera_of(fits: list[dict[str, Any]], size: np.ndarray) -> Camera:
 
 def expected(meshes: np.ndarray, pelvis: np.ndarray, camera: Camera) -> np.ndarray:
     """(N, 137, 3) where the pelvis and the head, feet and finger tips of the meshes are in the image."""
-    points, known = picked_of_meshes(meshes)
+    points, known = picked_joints(meshes)
     points[:, 0], known[0] = pelvis[:, 0], True
     pixels = points[..., :2] / points[..., 2:].clip(0.01) * camera.focal[:, None] + camera.principal_point[:, None]
     sure = known & np.isfinite(pixels).all(2)

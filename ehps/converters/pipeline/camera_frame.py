@@ -13,10 +13,11 @@ import numpy as np
 
 from ehps.arrays import Array, Mask
 from ehps.body import cameras, rigid_motion
+from ehps.body.meshes import picked_joints, regressed_joints
+from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
 from ehps.body.topology import TOPOLOGY
 from ehps.converters.base import Instances, Keypoints
-from ehps.converters.bodies import Bodies, picked_of_meshes
 from ehps.converters.pipeline import translation
 from ehps.converters.pipeline.rows import Account, take
 from ehps.errors import DataError
@@ -64,22 +65,19 @@ class Posed:
         return replace(self, rows=take(self.rows, keep), **picked)
 
 
-def pose(rows: Instances, bodies: Bodies | None, account: Account) -> Posed:
+def pose(rows: Instances, models: BodyModels | None, account: Account) -> Posed:
     """Move the bodies of spread rows to the camera and find their joints and pixels.
 
     Raises
     ------
     BodyModelError : a model that the rows need is not in the folder.
     """
-    if rows.body is not None and bodies is not None:
-        posed = _with_models(rows, rows.body, bodies, account)
+    if rows.body is not None and models is not None:
+        posed = _with_models(rows, rows.body, models, account)
     elif rows.body is not None:
         posed = _without_models(rows, rows.body, account)
     elif rows.vertices is not None:
-        points, known = (picked_of_meshes if bodies is None else bodies.joints_of_meshes)(rows.vertices)
-        points = _homogeneous(points)
-        points[..., 3] = known
-        posed = Posed(rows, model_type="smplx", points3d=points)
+        posed = Posed(rows, model_type="smplx", points3d=_joints_of_meshes(rows.vertices, models))
     else:
         posed = Posed(rows)
     if posed.points3d is not None:
@@ -99,10 +97,18 @@ def own_points3d(posed: Posed) -> Keypoints | None:
         return _placed_like(rows.keypoints3d, posed.points3d, posed.names)
     if rows.keypoints3d is not None or rows.body is None or rows.vertices is None:
         return rows.keypoints3d
-    points, known = picked_of_meshes(rows.vertices)
-    points = _homogeneous(points)
+    return Keypoints(_joints_of_meshes(rows.vertices, None), point_names(TOPOLOGY["smplx"].convention))
+
+
+def _joints_of_meshes(vertices: Array, models: BodyModels | None) -> Array:
+    """(N, 144, 4) joints of SMPL-X meshes, confidence 0 where a mesh does not say them."""
+    if models is None:
+        joints, known = picked_joints(vertices)
+    else:
+        joints, known = regressed_joints(models.read("smplx", "neutral"), vertices)
+    points = _homogeneous(joints)
     points[..., 3] = known
-    return Keypoints(points, point_names(TOPOLOGY["smplx"].convention))
+    return points
 
 
 def enough_joints(posed: Posed, account: Account) -> Posed:
@@ -123,30 +129,37 @@ def enough_joints(posed: Posed, account: Account) -> Posed:
     return posed.kept(account.drop(rows.image_path, reasons))
 
 
-def _with_models(rows: Instances, body: BodyParams, bodies: Bodies, account: Account) -> Posed:
-    body = bodies.with_full_hands(body)
+def _with_models(rows: Instances, body: BodyParams, models: BodyModels, account: Account) -> Posed:
+    body = models.with_full_hands(body)
     if rows.v_template is not None:
-        return _on_template(rows, body, rows.v_template, bodies)
-    shaped = _known_shape(body, bodies)
-    stored, evaluated = _in_camera(rows, body, bodies, account)
-    points = bodies.joints(evaluated)
+        return _on_template(rows, body, rows.v_template, models)
+    shaped = _known_shape(body, models)
+    stored, evaluated = _in_camera(rows, body, models, account)
+    points = models.joints(evaluated)
     world_to_camera_gap = None
     if rows.world_to_camera is not None:
         w = rows.world_to_camera
-        moved = rigid_motion.apply(bodies.joints(shaped), w.rotation, w.translation)
+        moved = rigid_motion.apply(models.joints(shaped), w.rotation, w.translation)
         world_to_camera_gap = np.linalg.norm(moved[:, STILL] - points[:, STILL], axis=2).max(axis=1, initial=0)
     flagged = _homogeneous(points)
     flagged[:, _unposed(stored), 3] = 0
-    posed = Posed(rows, stored, body.model_type, flagged, None, world_to_camera_gap, bodies.heights(shaped))
+    posed = Posed(
+        rows,
+        body=stored,
+        model_type=body.model_type,
+        points3d=flagged,
+        world_to_camera_gap=world_to_camera_gap,
+        heights=models.heights(shaped),
+    )
     return _at_its_place(posed, account) if rows.solve_translation else posed
 
 
-def _on_template(rows: Instances, body: BodyParams, template: Array, bodies: Bodies) -> Posed:
+def _on_template(rows: Instances, body: BodyParams, template: Array, models: BodyModels) -> Posed:
     """Joints of a scanned person; stored are the nearest betas, and the translation that leaves the pelvis there."""
     n, words = len(rows), np.unique(body.gender)
     if len(words) != 1 or np.any(body.betas):
         raise DataError("a personal template goes with one gender and betas of zero")
-    own = bodies.personal(body.model_type, str(words[0]), template)
+    own = models.personal(body.model_type, str(words[0]), template)
     pelvis = own.joints.rest_pelvis(body.betas, body.expression)
     moved, world_to_camera_gap = body, None
     if rows.world_to_camera is not None:
@@ -157,9 +170,16 @@ def _on_template(rows: Instances, body: BodyParams, template: Array, bodies: Bod
         there = rigid_motion.apply(own.joints(body), w.rotation, w.translation)
         world_to_camera_gap = np.linalg.norm(there[:, STILL] - points[:, STILL], axis=2).max(axis=1, initial=0)
     stored = moved.with_(betas=np.tile(own.betas, (n, 1)))
-    stored = stored.with_(transl=moved.transl + pelvis - bodies.rest_pelvis(stored))
+    stored = stored.with_(transl=moved.transl + pelvis - models.rest_pelvis(stored))
     rows = replace(rows, meta=rows.meta | {"template_residual_m": np.full(n, own.residual)})
-    return Posed(rows, stored, body.model_type, _homogeneous(points), None, world_to_camera_gap, np.full(n, own.height))
+    return Posed(
+        rows,
+        body=stored,
+        model_type=body.model_type,
+        points3d=_homogeneous(points),
+        world_to_camera_gap=world_to_camera_gap,
+        heights=np.full(n, own.height),
+    )
 
 
 def faceless(body: BodyParams) -> bool:
@@ -201,28 +221,30 @@ def _without_models(rows: Instances, body: BodyParams, account: Account) -> Pose
     return Posed(rows, body)
 
 
-def _known_shape(body: BodyParams, bodies: Bodies) -> BodyParams:
+def _known_shape(body: BodyParams, models: BodyModels) -> BodyParams:
     """Children's parameters without the child's share where there is no child template to evaluate it with."""
-    if body.betas_extra is not None and np.any(body.betas_extra) and not bodies.has_kid(body.model_type):
+    if body.betas_extra is not None and np.any(body.betas_extra) and not models.has_kid(body.model_type):
         return body.with_(betas_extra=np.zeros_like(body.betas_extra))
     return body
 
 
-def _in_camera(rows: Instances, body: BodyParams, bodies: Bodies, account: Account) -> tuple[BodyParams, BodyParams]:
+def _in_camera(
+    rows: Instances, body: BodyParams, models: BodyModels, account: Account
+) -> tuple[BodyParams, BodyParams]:
     """Parameters to store, and those to evaluate the joints from.
 
     They differ for children: what is stored puts the pelvis of the plain adult model, which readers have, where the
     child's pelvis is; joints come from the child template where that is there.
     """
     if rows.world_to_camera is None:
-        return body, _known_shape(body, bodies)
+        return body, _known_shape(body, models)
     w = rows.world_to_camera
-    shaped = _known_shape(body, bodies)
-    pelvis = bodies.rest_pelvis(shaped)
+    shaped = _known_shape(body, models)
+    pelvis = models.rest_pelvis(shaped)
     moved = rigid_motion.to_camera(shaped, w.rotation, w.translation, pelvis)
     if body.betas_extra is None or not np.any(body.betas_extra):
         return moved, moved
-    plain = bodies.rest_pelvis(body.with_(betas_extra=np.zeros_like(body.betas_extra)))
+    plain = models.rest_pelvis(body.with_(betas_extra=np.zeros_like(body.betas_extra)))
     transl = moved.transl + pelvis - plain
     child = np.any(np.reshape(body.betas_extra, (len(body), -1)) != 0, axis=1)
     known = np.zeros(len(body), bool)
@@ -230,7 +252,7 @@ def _in_camera(rows: Instances, body: BodyParams, bodies: Bodies, account: Accou
         own = rows.keypoints3d.points[:, list(rows.keypoints3d.convention).index("pelvis")]
         known = child & (own[:, 3] > 0)
         transl[known] = own[known, :3] - plain[known]
-    if not bodies.has_kid(body.model_type):
+    if not models.has_kid(body.model_type):
         account.note(
             f"{body.model_type}_kid_template.npy is not among the body models: children's joints are those of "
             "small adults" + ("" if known[child].all() else " and their position is approximate")

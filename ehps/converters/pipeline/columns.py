@@ -8,9 +8,9 @@ import numpy as np
 
 import ehps
 from ehps.arrays import Array
+from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
 from ehps.converters.base import DatasetCard, Instances
-from ehps.converters.bodies import Bodies
 from ehps.converters.pipeline.rows import as_values
 from ehps.humandata import Passport, boxes
 
@@ -62,7 +62,7 @@ def misc(rows: Instances, body: BodyParams | None, box_source: str) -> dict[str,
 
 
 def passport(
-    rows: Instances, body: BodyParams | None, card: DatasetCard, split: str, bodies: Bodies | None
+    rows: Instances, body: BodyParams | None, card: DatasetCard, split: str, models: BodyModels | None
 ) -> Passport:
     """What the numbers of these rows mean."""
     stated = Passport(
@@ -74,7 +74,7 @@ def passport(
     )
     if body is None:
         return stated
-    version = "unknown" if bodies is None else bodies.version(body.model_type, body.gender)
+    version = "unknown" if models is None else models.version(body.model_type, body.gender)
     return stated.with_(
         body_model=body.model_type,
         body_model_version=version,

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array, Mask
+from ehps.body.models import BodyModels
 from ehps.converters.base import DatasetCard, Instances
-from ehps.converters.bodies import Bodies
 from ehps.converters.pipeline import columns as columns_of
 from ehps.converters.pipeline import quality_measures
 from ehps.converters.pipeline.camera_frame import Posed, enough_joints, faceless, own_points3d, pose
@@ -34,12 +34,12 @@ PART_BOXES = {"face_bbox": "face_bbox_xywh", "lhand_bbox": "lhand_bbox_xywh", "r
 
 @dataclass(frozen=True)
 class Context:
-    """What holds for the whole conversion. ``bodies`` is None when there are no body models; ``uncut`` says that
+    """What holds for the whole conversion. ``models`` is None when there are no body models; ``uncut`` says that
     images have to be made out of the raw files (``--frames``) and this was not asked for."""
 
     card: DatasetCard
     split: str
-    bodies: Bodies | None = None
+    models: BodyModels | None = None
     strict_images: bool = False
     uncut: bool = False
 
@@ -151,7 +151,7 @@ def _compare_sizes(rows: Instances, images: ImageIndex, account: Account) -> Non
 
 
 def _complete_block(rows: Instances, context: Context, account: Account) -> HumanData:
-    posed = enough_joints(pose(rows, context.bodies, account), account)
+    posed = enough_joints(pose(rows, context.models, account), account)
     box, source = _body_box(posed, account)
     if box is not None:
         keep = account.drop(posed.rows.image_path, {"body box empty or outside the image": box[:, 4] <= 0})
@@ -181,7 +181,7 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
     return HumanData(
         columns,
         keypoint_names=keypoint_names,
-        passport=columns_of.passport(rows, body, context.card, context.split, context.bodies),
+        passport=columns_of.passport(rows, body, context.card, context.split, context.models),
         misc=columns_of.misc(rows, body, source),
     )
 

@@ -130,11 +130,11 @@ def _converter(cls: type[Converter], raw: Path, split: str | None, options: Mapp
 
 def _body_folder(given: Path | str | None, model_type: str | None) -> Path | None:
     from ehps.body.model_folder import body_models_folder
-    from ehps.converters.bodies import Bodies
+    from ehps.body.models import BodyModels
 
     folder = body_models_folder(given)
     if folder is not None and model_type is not None:
-        Bodies(folder).check(model_type)
+        BodyModels(folder).require(model_type)
     return folder
 
 

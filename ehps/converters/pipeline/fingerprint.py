@@ -55,13 +55,13 @@ def _code(cls: type) -> str:
 
 
 def _models(job: Job) -> dict[str, str]:
-    from ehps.converters.bodies import Bodies
+    from ehps.body.models import BodyModels
 
     model_type = job.converter.body_model
     if job.bodies is None or model_type is None:
         return {}
     found = {}
-    for path in Bodies(job.bodies).files(model_type):
+    for path in BodyModels(job.bodies).files(model_type):
         with path.open("rb") as file:
             found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
     return found

@@ -20,7 +20,6 @@ from ehps.humandata.boxes import joints_inside
 from ehps.humandata.keypoints import flip_order, mapping, part_indices
 from ehps.humandata.quality_table import MEASURES, PREFIX
 
-
 PARTS = {"body": ("body",), "hands": ("left_hand", "right_hand"), "face": ("head",)}
 UPSIDE_DOWN = 0.3  # people who lie on the side are around 0
 

@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ehps.body.models import BodyModels
 from ehps.converters.base import Converter, Unit
-from ehps.converters.bodies import Bodies
 from ehps.converters.pipeline.completion import Completed, Context, complete
 from ehps.converters.pipeline.parts import Part, PartsFolder, stamp
 from ehps.converters.pipeline.report import BadUnit
@@ -109,8 +109,8 @@ def _store(job: Job, index: int, unit: Unit, done: Completed, raw_stamp: str, im
 
 
 @lru_cache(maxsize=2)
-def _bodies(folder: Path) -> Bodies:
-    return Bodies(folder)
+def _bodies(folder: Path) -> BodyModels:
+    return BodyModels(folder)
 
 
 def _relative(job: Job, path: Path) -> str:

@@ -13,6 +13,7 @@ from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
 from ehps.demo.raw.stage import FRONT, Look, Truth, View
+from ehps.genders import BY_LETTER
 from ehps.humandata import keypoints
 
 
@@ -37,7 +38,7 @@ def write(
     count = len(genders)
     image, pelvis = stage.places(rng, [count] * images, view, share=look.share)
     person = np.tile(np.arange(count), images)
-    words = np.array([{"m": "male", "f": "female"}[g] for g in genders], object)
+    words = np.array([BY_LETTER[letter] for letter in genders], object)
     params = random_people(len(image), rng, style=look.style, model_type="smpl", gender=words[person])
     params = params.with_(betas=params.betas[:count][person])
     turns = Rotation.from_euler("yx", np.column_stack([np.linspace(0, 40, images), np.full(images, look.tilt)]),

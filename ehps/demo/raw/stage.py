@@ -18,9 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from ehps.body.bodies import groups
 from ehps.body.helper_files import find_helper
-from ehps.body.params import BodyParams
+from ehps.body.params import BodyParams, groups
 from ehps.converters.base import Rigid
 from ehps.errors import DataError
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.errors import DataError
+from ehps.genders import BY_LETTER
 from ehps.humandata.keypoints import CONVENTIONS
 from ehps.humandata.passport import Passport
 from ehps.humandata.storage.former_names import current, current_summary
@@ -32,7 +33,6 @@ TAILS = {
     "reye_pose": (3,),
     "betas_extra": (1,),
 }
-GENDERS = {"m": "male", "f": "female", "n": "neutral"}
 SPELLINGS = {
     "prespective": "perspective",
     "nerual_annot": "neural_annot",
@@ -210,7 +210,7 @@ class _Reader:
             if name.endswith("bbox_xywh") and isinstance(column, np.ndarray) and column.shape[1:] == (4,):
                 column = np.concatenate([column, np.ones((self.n, 1), column.dtype)], axis=1)
             if name == "meta/gender" and isinstance(column, Strings):
-                column = Strings.of(GENDERS.get(word.lower(), word) for word in column)
+                column = Strings.of(BY_LETTER.get(word.lower(), word) for word in column)
             self.columns[name] = column
         else:
             self.misc[name] = to_plain(value)

@@ -12,8 +12,7 @@ from ehps.benchmark.protocols.regressors import SmplxRegressors, apply
 from ehps.benchmark.protocols.scoring import printed, score
 from ehps.benchmark.suites.prediction import virtual_camera
 from ehps.body import rotations
-from ehps.body.bodies import BodySet
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smpl_params
 from ehps.body.rigid_motion import to_camera
 from ehps.errors import DataError, UsageError
@@ -29,8 +28,8 @@ def params() -> BodyParams:
 
 
 @pytest.fixture(scope="module")
-def true(params: BodyParams, body_set: BodySet, tmp_path_factory: pytest.TempPathFactory) -> HumanData:
-    path = write_set(tmp_path_factory.mktemp("truth"), params, body_set, name="truth")
+def true(params: BodyParams, models: BodyModels, tmp_path_factory: pytest.TempPathFactory) -> HumanData:
+    path = write_set(tmp_path_factory.mktemp("truth"), params, models, name="truth")
     return HumanData.open(path)
 
 
@@ -56,7 +55,7 @@ def predictions(params: BodyParams, hd: HumanData, rows: np.ndarray | None = Non
     )
 
 
-def turned(params: BodyParams, bodies: BodySet, angle: float) -> BodyParams:
+def turned(params: BodyParams, bodies: BodyModels, angle: float) -> BodyParams:
     """Everybody turned about the camera axis and moved."""
     R = rotations.to_matrix(np.array([[0, 0, angle]]))[0]
     return to_camera(params, R, np.array([0.1, -0.2, 0.5]), bodies.rest_pelvis(params))
@@ -70,12 +69,12 @@ def test_a_perfect_prediction_has_no_error(params: BodyParams, true: HumanData, 
 
 
 def test_a_turned_body_has_plain_errors_and_no_procrustes_errors(
-    params: BodyParams, true: HumanData, models: BodyModels, body_set: BodySet, reg: SmplxRegressors
+    params: BodyParams, true: HumanData, models: BodyModels, reg: SmplxRegressors
 ) -> None:
     """PVE equals what follows from the rotation alone, computed from the mesh without the evaluation code."""
-    moved = turned(params, body_set, 0.3)
+    moved = turned(params, models, 0.3)
     result = score(predictions(moved, true), true, catalogue.get("egobody-ego"), models, batch_size=4)
-    mesh = body_set.mesh(params).astype(np.float64)
+    mesh = models.mesh(params).astype(np.float64)
     R = rotations.to_matrix(np.array([[0, 0, 0.3]]))[0]
     J = models.get("smplx", "neutral").J_regressor
     for part, row, ids in (("all", 0, slice(None)), ("left_hand", 20, reg.left_hand), ("face", 12, reg.face)):
@@ -119,11 +118,9 @@ def test_extreme_shapes_are_compared_with_the_mean_shape(
     assert kept.primary > 5
 
 
-def test_visibility_depends_on_the_predicted_camera(
-    params: BodyParams, true: HumanData, models: BodyModels, body_set: BodySet
-) -> None:
+def test_visibility_depends_on_the_predicted_camera(params: BodyParams, true: HumanData, models: BodyModels) -> None:
     protocol = catalogue.get("ubody-intra[step=1]")
-    moved = turned(params, body_set, 0.2)
+    moved = turned(params, models, 0.2)
     whole = score(predictions(moved, true), true, protocol, models)
     same = score(predictions(moved, true), true, catalogue.get("egobody-ego"), models)
     # moved up until only the feet are inside
@@ -161,12 +158,12 @@ def test_rows_that_are_not_valid_are_not_tested(true: HumanData) -> None:
 
 
 def test_given_meshes_are_rotated_but_not_moved(
-    params: BodyParams, true: HumanData, models: BodyModels, body_set: BodySet, tmp_path: Path
+    params: BodyParams, true: HumanData, models: BodyModels, tmp_path: Path
 ) -> None:
     from scipy.spatial.transform import Rotation
 
     back = Rotation.from_rotvec((-2.98747896, 0.01172457, -0.05704687)).inv().as_matrix()
-    meshes = body_set.mesh(params) @ back.T.astype(np.float32) + np.float32(3.0)
+    meshes = models.mesh(params) @ back.T.astype(np.float32) + np.float32(3.0)
     for i, mesh in enumerate(meshes):
         np.save(tmp_path / f"{i}.npy", mesh)
     hd = true.with_columns({"vertices3d_path": [f"{i}.npy" for i in range(N)]})
@@ -177,7 +174,7 @@ def test_given_meshes_are_rotated_but_not_moved(
 
 
 def test_3dpw_compares_skeleton_rows_of_each_gender(
-    params: BodyParams, true: HumanData, models: BodyModels, body_set: BodySet, reg: SmplxRegressors
+    params: BodyParams, true: HumanData, models: BodyModels, reg: SmplxRegressors
 ) -> None:
     rng = np.random.default_rng(0)
     gender = np.array(["male", "female"] * (N // 2))
@@ -188,10 +185,10 @@ def test_3dpw_compares_skeleton_rows_of_each_gender(
     result = score(predictions(params, true), hd, catalogue.get("pw3d-smplerx"), models)
     rows = [1, 2, 4, 5, 7, 8, 12, 15, 16, 17, 18, 19, 20, 21]
     expected = []
-    predicted = apply(reg.skeleton, body_set.mesh(params))
+    predicted = apply(reg.skeleton, models.mesh(params))
     for i in range(N):
         model = models.get("smpl", gender[i])
-        joints = model.J_regressor @ body_set.mesh(smpl[[i]])[0].astype(np.float64)
+        joints = model.J_regressor @ models.mesh(smpl[[i]])[0].astype(np.float64)
         difference = (predicted[i, rows] - predicted[i, 0]) - (joints[rows] - joints[0])
         expected.append(np.linalg.norm(difference, axis=1).mean() * 1000)
     assert result.primary == pytest.approx(np.mean(expected), rel=1e-6)
@@ -199,10 +196,10 @@ def test_3dpw_compares_skeleton_rows_of_each_gender(
 
 
 def test_the_14_joint_and_hand_regressors_name_the_right_places(
-    params: BodyParams, body_set: BodySet, reg: SmplxRegressors
+    params: BodyParams, models: BodyModels, reg: SmplxRegressors
 ) -> None:
     """Regressed hand points lie at the model's own finger joints and on its tips."""
-    mesh, joints = body_set.mesh(params), body_set.joints(params, "float64")
+    mesh, joints = models.mesh(params), models.joints(params, "float64")
     left, right = apply(reg.left_hand_joints, mesh), apply(reg.right_hand_joints, mesh)
     own_left = [20, 37, 38, 39, 66, 25, 26, 27, 67, 28, 29, 30, 68, 34, 35, 36, 69, 31, 32, 33, 70]
     own_right = [21, 52, 53, 54, 71, 40, 41, 42, 72, 43, 44, 45, 73, 49, 50, 51, 74, 46, 47, 48, 75]
@@ -210,7 +207,7 @@ def test_the_14_joint_and_hand_regressors_name_the_right_places(
     assert np.linalg.norm(right - joints[:, own_right], axis=-1).max() < 0.03
 
 
-def test_gendered_shapes_become_neutral_ones_that_look_the_same(models: BodyModels, body_set: BodySet) -> None:
+def test_gendered_shapes_become_neutral_ones_that_look_the_same(models: BodyModels) -> None:
     betas = np.random.default_rng(0).normal(0, 1, (4, 10))
     gender = np.array(["male", "female", "neutral", "male"])
     refit = true_bodies.neutral_shapes(betas, gender, models)
@@ -242,9 +239,7 @@ class TestOfficial:
             }
         )
 
-    def test_counts_and_normalised_errors(
-        self, params: BodyParams, crowd: HumanData, models: BodyModels, body_set: BodySet
-    ) -> None:
+    def test_counts_and_normalised_errors(self, params: BodyParams, crowd: HumanData, models: BodyModels) -> None:
         moved = params.with_(transl=np.asarray(crowd["smplx/transl"]))
         rows = np.array([0, 2, 3, 4])  # row 1 is missed beside row 0; row 5 in an image without predictions
         guess = predictions(turned_by_hand(moved[rows]), crowd, rows)
@@ -265,13 +260,13 @@ class TestOfficial:
         assert result.value("kid_full_body", "NMVE") == round(result.value("kid_full_body", "MVE") / f1, 1)
 
     def test_without_the_quirk_missed_persons_do_not_lower_hand_errors(
-        self, params: BodyParams, crowd: HumanData, models: BodyModels, body_set: BodySet, reg: SmplxRegressors
+        self, params: BodyParams, crowd: HumanData, models: BodyModels, reg: SmplxRegressors
     ) -> None:
         moved = params.with_(transl=np.asarray(crowd["smplx/transl"]))
         rows = np.array([0, 2, 3, 4])
         guess = predictions(turned_by_hand(moved[rows]), crowd, rows)
         protocol = catalogue.get("agora-official[quirks=[]]")
-        lines, errors, _ = score_official(guess, crowd, protocol, body_set, reg, 8)
+        lines, errors, _ = score_official(guess, crowd, protocol, models, reg, 8)
         value = {(line["part"], line["metric"]): line["value"] for line in lines}
         matched = errors[(errors.part == "left_hand") & (errors.metric == "MVE")].value
         assert value["left_hand", "MVE"] == round(matched.mean(), 1)

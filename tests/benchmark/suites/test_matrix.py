@@ -16,8 +16,7 @@ from ehps.benchmark.suites.evaluation import evaluate, rescore, train_cell
 from ehps.benchmark.suites.matrix import Suite, load_suite, run_suite, status
 from ehps.benchmark.suites.runs import Run
 from ehps.benchmark.suites.specs import SetSpec, TrainConfig
-from ehps.body.bodies import BodySet
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 
@@ -27,12 +26,12 @@ CONFIG = TrainConfig(
 
 
 @pytest.fixture(scope="module")
-def sets(tmp_path_factory: pytest.TempPathFactory, body_set: BodySet) -> dict[str, SetSpec]:
+def sets(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> dict[str, SetSpec]:
     folder = tmp_path_factory.mktemp("sets")
     rng = np.random.default_rng(0)
     out = {}
     for seed, name in enumerate(("one", "two", "test")):
-        path = write_set(folder, people(5, rng, Style()), body_set, seed=seed, name=name)
+        path = write_set(folder, people(5, rng, Style()), models, seed=seed, name=name)
         out[name] = SetSpec(path, folder, protocol="egobody-ego" if name == "test" else "")
     return out
 
@@ -66,7 +65,7 @@ def test_a_run_folder_holds_all_that_was_promised(run: Run, sets: dict[str, SetS
     assert mine.sequence.tolist()[0] == "test/take0"
 
 
-def test_predictions_are_humandata_in_the_camera_of_each_box(run: Run, models: BodyModels, body_set: BodySet) -> None:
+def test_predictions_are_humandata_in_the_camera_of_each_box(run: Run, models: BodyModels) -> None:
     hd = HumanData.open(run.predictions("ego"))
     assert hd.passport.body_model == "smplx"
     assert hd.passport.flat_hand_mean is False
@@ -74,7 +73,7 @@ def test_predictions_are_humandata_in_the_camera_of_each_box(run: Run, models: B
     assert hd["meta/truth_row"].tolist() == [0, 1, 2, 3, 4]
     from ehps.benchmark.protocols.true_bodies import parameters
 
-    joints = body_set.joints(parameters(hd, np.arange(5)))
+    joints = models.joints(parameters(hd, np.arange(5)))
     pixels = joints[..., :2] / joints[..., 2:] * hd["meta/focal_length"][:, None] + hd["meta/principal_point"][:, None]
     box = hd["bbox_xywh"]
     # an untrained person stands in the middle of the box and is about as tall

@@ -8,15 +8,14 @@ from conftest import Style, people, write_set
 from ehps.benchmark import results
 from ehps.benchmark.suites.matrix import Suite, run_suite
 from ehps.benchmark.suites.specs import SetSpec, TrainConfig
-from ehps.body.bodies import BodySet
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 
 STYLES = {"near": Style(turn=0.0), "far": Style(turn=2.0)}  # 115 degrees apart
 
 
-def test_the_nearer_training_set_gives_the_lower_error(body_set: BodySet, models: BodyModels, tmp_path: Path) -> None:
+def test_the_nearer_training_set_gives_the_lower_error(models: BodyModels, tmp_path: Path) -> None:
     def made(name: str, n: int, seed: int, style: Style) -> SetSpec:
-        path = write_set(tmp_path, people(n, np.random.default_rng(seed), style), body_set, seed=seed, name=name)
+        path = write_set(tmp_path, people(n, np.random.default_rng(seed), style), models, seed=seed, name=name)
         return SetSpec(path, tmp_path, protocol="egobody-ego" if name == "test" else "")
 
     train = {name: (made(name, 64, seed, style),) for seed, (name, style) in enumerate(STYLES.items())}

@@ -13,8 +13,7 @@ from ehps.benchmark.training import crops
 from ehps.benchmark.training.samples import HumanDataset, View, collate, to_device
 from ehps.benchmark.training.smplx_joints import Skeleton
 from ehps.benchmark.training.targets import SLICES, make, unpack
-from ehps.body.bodies import BodySet
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.body.params import smpl_params
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData
@@ -23,9 +22,9 @@ VIEW = View(size=(128, 96), antialias=True)
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory, body_set: BodySet) -> Path:
+def few(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> Path:
     params = people(6, np.random.default_rng(5), Style(0.4, 0.3))
-    return write_set(tmp_path_factory.mktemp("few"), params, body_set, name="few")
+    return write_set(tmp_path_factory.mktemp("few"), params, models, name="few")
 
 
 def rewritten(path: Path, name: str, drop: tuple[str, ...] = (), passport: dict | None = None, **columns) -> Path:
@@ -34,13 +33,13 @@ def rewritten(path: Path, name: str, drop: tuple[str, ...] = (), passport: dict 
     return hd.save(path.parent / f"{name}.h5")
 
 
-def test_projected_targets_fall_on_the_drawn_person(few: Path, models: BodyModels, body_set: BodySet) -> None:
+def test_projected_targets_fall_on_the_drawn_person(few: Path, models: BodyModels) -> None:
     """Joints of the file, through the full-image camera and the crop's map, computed another way."""
     data = HumanDataset(few, few.parent, VIEW, models=models)
     batch = collate([data[i] for i in range(len(data))])
     truth = make(batch["target"], Skeleton(models))
     params = people(6, np.random.default_rng(5), Style(0.4, 0.3))
-    joints = body_set.joints(params, "float64")
+    joints = models.joints(params, "float64")
     pixels = joints[..., :2] / joints[..., 2:] * FOCAL + (SIZE[1] / 2, SIZE[0] / 2)
     for i in range(len(data)):
         expected = crops.transform(pixels[i], crops.affine(data.boxes[i], (256, 192), SIZE[1]))
@@ -140,21 +139,19 @@ def test_betas_beyond_ten_are_cut_and_neutral_ones_preferred(few: Path, models: 
     np.testing.assert_array_equal(item["target"][SLICES["betas"]], -wide[1, :10])
 
 
-def test_smpl_rows_give_their_first_21_joints_and_their_own_points(
-    tmp_path: Path, models: BodyModels, body_set: BodySet
-) -> None:
+def test_smpl_rows_give_their_first_21_joints_and_their_own_points(tmp_path: Path, models: BodyModels) -> None:
     rng = np.random.default_rng(0)
     pose = rng.normal(0, 0.2, (3, 24, 3))
     pose[:, 0] = (np.pi, 0, 0)
     params = smpl_params(
         gender="male", betas=rng.normal(size=(3, 10)), pose=pose, transl=np.tile([0, 0.2, 5.0], (3, 1))
     )
-    joints = body_set.joints(params, "float64")
+    joints = models.joints(params, "float64")
     points = joints[..., :2] / joints[..., 2:] * FOCAL + (60, 80)
     ones = np.ones((3, 45, 1))
     folder = tmp_path / "smpl"
     low, high = points.min(1), points.max(1)
-    names = body_set.fast_joints("smpl", "male").names
+    names = models.fast_joints("smpl", "male").names
     path = _smpl_file(folder, params, low, high)
     hd = HumanData.open(path)
     both = {

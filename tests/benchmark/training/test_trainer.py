@@ -23,8 +23,7 @@ from ehps.benchmark.training.samples import HumanDataset, View, collate
 from ehps.benchmark.training.sampling import StepSampler, epoch_order
 from ehps.benchmark.training.smplx_joints import Skeleton
 from ehps.benchmark.training.targets import make
-from ehps.body.bodies import BodySet
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 
 SMALL = {"width": 32, "depth": 1, "heads": 2}
@@ -34,9 +33,9 @@ CONFIG = TrainConfig(
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory, body_set: BodySet) -> SetSpec:
+def few(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> SetSpec:
     folder = tmp_path_factory.mktemp("train")
-    path = write_set(folder, people(10, np.random.default_rng(1), Style()), body_set, name="few")
+    path = write_set(folder, people(10, np.random.default_rng(1), Style()), models, name="few")
     return SetSpec(path, folder)
 
 
@@ -243,7 +242,7 @@ import sys
 from pathlib import Path
 from ehps.benchmark.suites.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.trainer import train
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 data, images, models, out = map(Path, sys.argv[1:])
 config = TrainConfig(model_args={"width": 32, "depth": 1, "heads": 2}, steps=2, batch_size=2, workers=0, lr=1e-3)
 train(config, [SetSpec(data, images)], out, BodyModels(models), progress=False)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
-from ehps.body.model_folder import kid_template
+from ehps.body.helper_files import kid_template
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters.base import Instances
 from ehps.converters.datasets import agora_tables

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from ehps.body.models import BodyModels
 from ehps.body.params import smplh_params
 from ehps.converters.base import Instances
-from ehps.converters.bodies import Bodies
 from ehps.converters.datasets.behave import Behave
 from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
@@ -392,7 +392,7 @@ def test_quality_exposes(tree: Sequences, tmp_path: Path, body_models: Path, fau
 def test_a_pelvis_correction_left_out_shows_in_the_two_routes(
     tree: Sequences, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Bodies, "rest_pelvis", lambda self, params: np.zeros((len(params), 3)))
+    monkeypatch.setattr(BodyModels, "rest_pelvis", lambda self, params: np.zeros((len(params), 3)))
     report = run(tree.root, tmp_path / "x.h5", body_models)
     assert "pelvis correction" in " ".join(report.problems)
 

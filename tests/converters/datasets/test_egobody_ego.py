@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from ehps.body.models import BodyModels
 from ehps.converters.base import Instances
-from ehps.converters.bodies import Bodies
 from ehps.converters.datasets import egobody_recordings
 from ehps.converters.datasets.egobody_ego import FLIP, EgoBodyEgo
 from ehps.converters.pipeline import convert
@@ -340,7 +340,7 @@ def test_quality_exposes(tree: Recordings, tmp_path: Path, body_models: Path, fa
 def test_a_pelvis_correction_left_out_shows_in_the_two_routes(
     tree: Recordings, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Bodies, "rest_pelvis", lambda self, params: np.zeros((len(params), 3)))
+    monkeypatch.setattr(BodyModels, "rest_pelvis", lambda self, params: np.zeros((len(params), 3)))
     report = run(tree.root, tmp_path / "x.h5", body_models)
     assert "pelvis correction" in " ".join(report.problems)
 

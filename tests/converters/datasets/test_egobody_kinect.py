@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from ehps.converters.bodies import Bodies
+from ehps.body.models import BodyModels
 from ehps.converters.datasets.egobody_kinect import EgoBodyKinect
 from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
@@ -338,7 +338,7 @@ def test_images_of_another_size_are_told(own: Path, tmp_path: Path, body_models:
 def test_a_pelvis_correction_left_out_shows_in_the_two_routes(
     tree: Kinects, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Bodies, "rest_pelvis", lambda self, params: np.zeros((len(params), 3)))
+    monkeypatch.setattr(BodyModels, "rest_pelvis", lambda self, params: np.zeros((len(params), 3)))
     report = run(tree.root, tmp_path / "x.h5", body_models)
     assert "pelvis correction" in " ".join(report.problems)
 

@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
+from ehps.body.models import BodyModels
 from ehps.converters.base import Instances
-from ehps.converters.bodies import Bodies
 from ehps.converters.datasets import dna_rendering_files
 from ehps.converters.datasets.renbody import RenBody
 from ehps.converters.pipeline import convert
@@ -483,7 +483,7 @@ def test_quality_exposes(tree: Studio, tmp_path: Path, body_models: Path, fault:
 def test_a_pelvis_correction_left_out_shows_in_the_two_routes(
     tree: Studio, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Bodies, "rest_pelvis", lambda self, params: np.zeros((len(params), 3)))
+    monkeypatch.setattr(BodyModels, "rest_pelvis", lambda self, params: np.zeros((len(params), 3)))
     report = run(tree.root, tmp_path / "x.h5", body_models)
     assert "pelvis correction" in " ".join(report.problems)
 

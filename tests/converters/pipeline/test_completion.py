@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,9 @@ import pytest
 from fake_dataset import CARD, CENTRE, FOCAL, HEIGHT, WIDTH, Hall
 from scipy.spatial.transform import Rotation
 
-from ehps.body.bodies import BodySet
+from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smpl_params, smplx_params
 from ehps.converters.base import Camera, Instances, Keypoints, Rigid, Unit
-from ehps.converters.bodies import Bodies
 from ehps.converters.pipeline import completion
 from ehps.converters.pipeline.completion import Completed, Context, complete
 from ehps.converters.readers.images import ImageIndex
@@ -26,14 +24,8 @@ def read(hall: Path, **options: str) -> Instances:
     return Hall(hall, "train", options).read(Unit("walk_0", hall / "sequences/walk_0.npz"))
 
 
-@cache
-def folded(models: Path) -> Bodies:
-    return Bodies(models)
-
-
-def done(rows: Instances, hall: Path, models: Path | None, **context: Any) -> Completed:
-    bodies = None if models is None else folded(models)
-    return complete(rows, Context(CARD, "train", bodies, **context), ImageIndex(hall))
+def done(rows: Instances, hall: Path, models: BodyModels | None, **context: Any) -> Completed:
+    return complete(rows, Context(CARD, "train", models, **context), ImageIndex(hall))
 
 
 def data_of(completed: Completed) -> HumanData:
@@ -44,15 +36,13 @@ def data_of(completed: Completed) -> HumanData:
 # -- geometry ---------------------------------------------------------------------------------------------
 
 
-def test_joints_of_the_stored_parameters_are_the_world_joints_moved(
-    hall: Path, body_models: Path, body_set: BodySet
-) -> None:
-    hd = data_of(done(read(hall), hall, body_models))
+def test_joints_of_the_stored_parameters_are_the_world_joints_moved(hall: Path, models: BodyModels) -> None:
+    hd = data_of(done(read(hall), hall, models))
     stored = smplx_params(
         gender=hd["meta/gender"].tolist(),
         **{name.split("/")[1]: hd[name] for name in hd.columns if name.startswith("smplx/")},
     )
-    again = body_set.joints(stored)
+    again = models.joints(stored)
     raw = np.load(hall / "sequences/walk_0.npz")
     np.testing.assert_allclose(again[:, :127], raw["points3d"][..., :3], atol=2e-5)
     np.testing.assert_allclose(hd["keypoints3d_smplx"][..., :3], again, atol=2e-5)
@@ -61,18 +51,18 @@ def test_joints_of_the_stored_parameters_are_the_world_joints_moved(
     assert hd.keypoint_names["keypoints2d_original"] == names("smplx_127")
 
 
-def test_two_routes_to_the_camera_agree(hall: Path, body_models: Path) -> None:
-    hd = data_of(done(read(hall), hall, body_models))
+def test_two_routes_to_the_camera_agree(hall: Path, models: BodyModels) -> None:
+    hd = data_of(done(read(hall), hall, models))
     assert hd["quality/world_to_camera_m"].max() < 1e-5
 
 
-def test_distorted_images_get_distorted_points(hall: Path, body_models: Path) -> None:
+def test_distorted_images_get_distorted_points(hall: Path, models: BodyModels) -> None:
     import cv2
 
     lens = np.array([0.1, -0.05, 0.002, -0.001, 0.01])
     rows = read(hall)
     rows.camera = Camera(FOCAL, CENTRE, lens)
-    hd = data_of(done(rows, hall, body_models))
+    hd = data_of(done(rows, hall, models))
     k = np.array([[FOCAL[0], 0, CENTRE[0]], [0, FOCAL[1], CENTRE[1]], [0, 0, 1]])
     for person in range(len(hd)):
         points = hd["keypoints3d_smplx"][person, :, :3].astype(float)
@@ -81,9 +71,9 @@ def test_distorted_images_get_distorted_points(hall: Path, body_models: Path) ->
     np.testing.assert_allclose(hd["meta/dist_coeffs"], np.tile(lens, (len(hd), 1)), rtol=1e-6)
 
 
-def test_points_behind_the_camera_have_no_confidence(hall: Path, body_models: Path) -> None:
+def test_points_behind_the_camera_have_no_confidence(hall: Path, models: BodyModels) -> None:
     rows = in_camera(hall, depth=0.3, bbox=np.tile([10.0, 10, 100, 100], (2, 1)))
-    hd = data_of(done(rows, hall, body_models))
+    hd = data_of(done(rows, hall, models))
     behind = hd["keypoints3d_smplx"][..., 2] <= 0
     assert behind.any()
     assert not behind.all()
@@ -104,36 +94,36 @@ def in_camera(hall: Path, depth: float = 4.0, n: int = 2, **changes: Any) -> Ins
     return replace(Instances(paths, (HEIGHT, WIDTH), Camera(FOCAL, CENTRE), body), **changes)
 
 
-def test_hand_coefficients_are_expanded_with_the_model_of_the_rows_gender(hall: Path, body_models: Path) -> None:
+def test_hand_coefficients_are_expanded_with_the_model_of_the_rows_gender(hall: Path, models: BodyModels) -> None:
     rng = np.random.default_rng(3)
     coefficients = rng.normal(size=(2, 12))
     rows = in_camera(hall)
     assert rows.body is not None
     rows.body = replace(rows.body, gender=np.array(["male", "female"]), left_hand_pose=coefficients)
-    hd = data_of(done(rows, hall, body_models))
+    hd = data_of(done(rows, hall, models))
     for row, gender in enumerate(("MALE", "FEMALE")):
-        with np.load(body_models / "smplx" / f"SMPLX_{gender}.npz", allow_pickle=False) as model:
+        with np.load(models.folder / "smplx" / f"SMPLX_{gender}.npz", allow_pickle=False) as model:
             expected = sum(
                 c * component for c, component in zip(coefficients[row], model["hands_componentsl"], strict=False)
             )
         np.testing.assert_allclose(hd["smplx/left_hand_pose"][row].ravel(), expected, atol=1e-5)
 
 
-def test_a_child_is_placed_by_its_pelvis(hall: Path, body_models: Path, body_set: BodySet) -> None:
+def test_a_child_is_placed_by_its_pelvis(hall: Path, models: BodyModels) -> None:
     rows = read(hall)
     assert rows.body is not None
     child = rows.body.with_(betas_extra=np.array([[0.8], [0], [0.5], [0]]))
-    world = body_set.joints(child, np.float64)[:, 0]
+    world = models.joints(child, np.float64)[:, 0]
     assert rows.world_to_camera is not None
     pelvis = world @ rows.world_to_camera.rotation.T + rows.world_to_camera.translation
     rows = replace(rows, body=child, keypoints3d=None, keypoints2d=None)
-    hd = data_of(done(rows, hall, body_models))
+    hd = data_of(done(rows, hall, models))
     plain = child.with_(
         betas_extra=None,
         transl=hd["smplx/transl"].astype(float),
         global_orient=hd["smplx/global_orient"].astype(float),
     )
-    np.testing.assert_allclose(body_set.joints(plain)[:, 0], pelvis, atol=1e-5)
+    np.testing.assert_allclose(models.joints(plain)[:, 0], pelvis, atol=1e-5)
     np.testing.assert_allclose(hd["keypoints3d_smplx"][:, 0, :3], pelvis, atol=1e-5)
     np.testing.assert_allclose(hd["smplx/betas_extra"].ravel(), [0.8, 0, 0.5, 0])
     assert hd["quality/world_to_camera_m"].max() < 1e-5
@@ -142,11 +132,11 @@ def test_a_child_is_placed_by_its_pelvis(hall: Path, body_models: Path, body_set
 # -- boxes ------------------------------------------------------------------------------------------------
 
 
-def test_boxes_around_joints_have_the_margins_of_the_format(hall: Path, body_models: Path) -> None:
+def test_boxes_around_joints_have_the_margins_of_the_format(hall: Path, models: BodyModels) -> None:
     rows = read(hall)
     rows.size = (1000, 1000)
     rows.camera = Camera(FOCAL, np.array([500.0, 500.0]))
-    hd = data_of(done(rows, hall, body_models))
+    hd = data_of(done(rows, hall, models))
     points = hd["keypoints2d_smplx"][..., :2]
     low, high = points.min(1), points.max(1)
     np.testing.assert_allclose(hd["bbox_xywh"][:, 2:4], 1.2 * (high - low), rtol=1e-4)
@@ -156,28 +146,28 @@ def test_boxes_around_joints_have_the_margins_of_the_format(hall: Path, body_mod
     assert hd.misc["bbox_source"] == "keypoints2d_smplx"
 
 
-def test_the_datasets_own_boxes_get_the_margin_only_once(hall: Path, body_models: Path) -> None:
+def test_the_datasets_own_boxes_get_the_margin_only_once(hall: Path, models: BodyModels) -> None:
     own = np.tile([100.0, 50, 40, 60], (4, 1))
-    plain = data_of(done(replace(read(hall), bbox=own), hall, body_models))
-    padded = data_of(done(replace(read(hall), bbox=own, bbox_padded=True), hall, body_models))
+    plain = data_of(done(replace(read(hall), bbox=own), hall, models))
+    padded = data_of(done(replace(read(hall), bbox=own, bbox_padded=True), hall, models))
     np.testing.assert_allclose(plain["bbox_xywh"], np.tile([96, 44, 48, 72, 1], (4, 1)), rtol=1e-6)
     np.testing.assert_allclose(padded["bbox_xywh"], np.tile([100, 50, 40, 60, 1], (4, 1)))
     assert plain.misc["bbox_source"] == "provided_by_dataset"
 
 
-def test_rows_whose_box_is_outside_the_image_are_dropped_and_named(hall: Path, body_models: Path) -> None:
+def test_rows_whose_box_is_outside_the_image_are_dropped_and_named(hall: Path, models: BodyModels) -> None:
     own = np.tile([100.0, 50, 40, 60], (4, 1))
     own[2] = [WIDTH + 5, 0, 10, 10]
-    completed = done(replace(read(hall), bbox=own), hall, body_models)
+    completed = done(replace(read(hall), bbox=own), hall, models)
     assert len(data_of(completed)) == 3
     assert completed.account.dropped["body box empty or outside the image"] == ["images/walk_0/002.jpg"]
 
 
-def test_invalid_part_boxes_have_no_confidence(hall: Path, body_models: Path) -> None:
+def test_invalid_part_boxes_have_no_confidence(hall: Path, models: BodyModels) -> None:
     own = np.tile([100.0, 50, 40, 60, 1], (4, 1))
     own[1, 4] = 0
     own[2, :4] = np.nan
-    hd = data_of(done(replace(read(hall), lhand_bbox=own), hall, body_models))
+    hd = data_of(done(replace(read(hall), lhand_bbox=own), hall, models))
     assert hd["lhand_bbox_xywh"][:, 4].tolist() == [1, 0, 0, 1]
     assert not hd["lhand_bbox_xywh"][1:3].any()
 
@@ -185,7 +175,7 @@ def test_invalid_part_boxes_have_no_confidence(hall: Path, body_models: Path) ->
 # -- rows that cannot be used -------------------------------------------------------------------------------
 
 
-def test_rows_that_are_not_numbers_are_dropped_by_reason(hall: Path, body_models: Path) -> None:
+def test_rows_that_are_not_numbers_are_dropped_by_reason(hall: Path, models: BodyModels) -> None:
     rows = read(hall)
     assert rows.body is not None
     pose = rows.body.body_pose.copy()
@@ -194,61 +184,61 @@ def test_rows_that_are_not_numbers_are_dropped_by_reason(hall: Path, body_models
     rotation = np.tile(rows.world_to_camera.rotation, (4, 1, 1))  # type: ignore[union-attr]
     rotation[2] = np.diag([1, 1, -1]) @ rotation[2]
     rows.world_to_camera = Rigid(rotation, rows.world_to_camera.translation)  # type: ignore[union-attr]
-    completed = done(rows, hall, body_models)
+    completed = done(rows, hall, models)
     assert len(data_of(completed)) == 2
     assert completed.account.dropped["body parameters not finite"] == ["images/walk_0/001.jpg"]
     assert completed.account.dropped["camera pose is no rotation (scaled or mirrored)"] == ["images/walk_0/002.jpg"]
     assert completed.found == 5
 
 
-def test_points_that_are_not_numbers_lose_their_confidence(hall: Path, body_models: Path) -> None:
+def test_points_that_are_not_numbers_lose_their_confidence(hall: Path, models: BodyModels) -> None:
     rows = read(hall)
     assert rows.keypoints2d is not None
     rows.keypoints2d.points[0, 5] = np.nan
-    hd = data_of(done(rows, hall, body_models))
+    hd = data_of(done(rows, hall, models))
     assert not hd["keypoints2d_original"][0, 5].any()
     assert np.isfinite(hd["quality/reprojection_px"]).all()
 
 
-def test_missing_images_are_dropped_or_with_strict_images_an_error(own_hall: Path, body_models: Path) -> None:
+def test_missing_images_are_dropped_or_with_strict_images_an_error(own_hall: Path, models: BodyModels) -> None:
     (own_hall / "images/walk_0/001.jpg").unlink()
-    completed = done(read(own_hall), own_hall, body_models)
+    completed = done(read(own_hall), own_hall, models)
     assert completed.account.dropped["image missing"] == ["images/walk_0/001.jpg"]
     assert data_of(completed)["image_path"].tolist() == [f"images/walk_0/00{i}.jpg" for i in (0, 2, 3)]
     with pytest.raises(DataError, match=r"images are missing, the first is images/walk_0/001\.jpg"):
-        done(read(own_hall), own_hall, body_models, strict_images=True)
+        done(read(own_hall), own_hall, models, strict_images=True)
 
 
-def test_image_sizes_come_from_the_headers_and_damaged_images_are_dropped(own_hall: Path, body_models: Path) -> None:
+def test_image_sizes_come_from_the_headers_and_damaged_images_are_dropped(own_hall: Path, models: BodyModels) -> None:
     (own_hall / "images/walk_0/003.jpg").write_bytes(b"not an image")
-    completed = done(read(own_hall), own_hall, body_models)
+    completed = done(read(own_hall), own_hall, models)
     hd = data_of(completed)
     assert hd["meta/height"].tolist() == [HEIGHT] * 3
     assert hd["meta/width"].tolist() == [WIDTH] * 3
     assert completed.account.dropped["image cannot be read"] == ["images/walk_0/003.jpg"]
 
 
-def test_a_size_that_the_image_contradicts_is_noted(hall: Path, body_models: Path) -> None:
-    completed = done(replace(read(hall), size=(720, 1280)), hall, body_models)
+def test_a_size_that_the_image_contradicts_is_noted(hall: Path, models: BodyModels) -> None:
+    completed = done(replace(read(hall), size=(720, 1280)), hall, models)
     assert "1280 x 720 pixels, but images/walk_0/000.jpg has 320 x 240" in completed.account.notes[0]
 
 
-def test_rows_with_too_few_joints_in_the_image_are_dropped(hall: Path, body_models: Path) -> None:
+def test_rows_with_too_few_joints_in_the_image_are_dropped(hall: Path, models: BodyModels) -> None:
     rows = replace(read(hall), min_joints_inside=8)
-    assert len(data_of(done(rows, hall, body_models))) == 4
+    assert len(data_of(done(rows, hall, models))) == 4
     rows.camera = Camera(FOCAL, np.array([[161.0, 119], [161, 119], [161, 370], [161, 119]]))
-    completed = done(rows, hall, body_models)
+    completed = done(rows, hall, models)
     reason = "fewer than 8 body joints in the image"
     assert completed.account.dropped[reason] == ["images/walk_0/002.jpg"]
 
 
-def test_lengths_that_disagree_are_an_error(hall: Path, body_models: Path) -> None:
+def test_lengths_that_disagree_are_an_error(hall: Path, models: BodyModels) -> None:
     rows = read(hall)
     rows.meta["track_id"] = ["a"]
     with pytest.raises(DataError, match="4 rows, but meta/track_id has 1"):
-        done(rows, hall, body_models)
+        done(rows, hall, models)
     with pytest.raises(DataError, match="keypoints2d has shape"):
-        done(replace(read(hall), keypoints2d=Keypoints(np.zeros((4, 17, 3)), "smplx")), hall, body_models)
+        done(replace(read(hall), keypoints2d=Keypoints(np.zeros((4, 17, 3)), "smplx")), hall, models)
 
 
 # -- less than everything -----------------------------------------------------------------------------------
@@ -272,36 +262,36 @@ def test_without_body_models_world_frame_parameters_are_not(hall: Path) -> None:
     assert hd.passport.body_model is None
 
 
-def test_a_missing_gender_is_an_error_that_says_where_to_get_it(hall: Path, body_models: Path, tmp_path: Path) -> None:
+def test_a_missing_gender_is_an_error_that_says_where_to_get_it(hall: Path, models: BodyModels, tmp_path: Path) -> None:
     (tmp_path / "smplx").mkdir()
-    (tmp_path / "smplx/SMPLX_NEUTRAL.npz").symlink_to(body_models / "smplx/SMPLX_NEUTRAL.npz")
+    (tmp_path / "smplx/SMPLX_NEUTRAL.npz").symlink_to(models.folder / "smplx/SMPLX_NEUTRAL.npz")
     with pytest.raises(BodyModelError, match="smpl-x"):
-        done(read(hall), hall, tmp_path)
+        done(read(hall), hall, BodyModels(tmp_path))
 
 
-def test_smpl_bodies_get_smpl_columns(hall: Path, body_models: Path, body_set: BodySet) -> None:
+def test_smpl_bodies_get_smpl_columns(hall: Path, models: BodyModels) -> None:
     body = smpl_params(
         gender="female",
         betas=np.ones((2, 10)),
         pose=np.tile([np.pi, 0, 0] + [0.1] * 69, (2, 1)),
         transl=np.tile([0, 0, 4], (2, 1)),
     )
-    hd = data_of(done(in_camera(hall, body=body), hall, body_models))
+    hd = data_of(done(in_camera(hall, body=body), hall, models))
     assert hd["smpl/body_pose"].shape == (2, 23, 3)
-    np.testing.assert_allclose(hd["keypoints3d_smpl"][..., :3], body_set.joints(body), atol=1e-5)
+    np.testing.assert_allclose(hd["keypoints3d_smpl"][..., :3], models.joints(body), atol=1e-5)
     assert "flat_hand_mean" not in hd.misc
     assert hd.body_model == "smpl"
 
 
-def test_meshes_without_parameters_give_joints_and_boxes(hall: Path, body_models: Path, body_set: BodySet) -> None:
+def test_meshes_without_parameters_give_joints_and_boxes(hall: Path, models: BodyModels) -> None:
     rows = in_camera(hall)
     body = rows.body
     assert isinstance(body, BodyParams)
     body = body.with_(global_orient=np.tile([np.pi, 0, 0], (2, 1)), gender=np.array(["neutral"] * 2))
-    meshes = body_set.mesh(body)
-    expected = body_set.joints(body)
-    for models, known in ((body_models, range(127)), (None, range(55, 76))):
-        hd = data_of(done(replace(rows, body=None, vertices=meshes), hall, models))
+    meshes = models.mesh(body)
+    expected = models.joints(body)
+    for given, known in ((models, range(127)), (None, range(55, 76))):
+        hd = data_of(done(replace(rows, body=None, vertices=meshes), hall, given))
         seen = hd["keypoints2d_smplx"][..., 2] > 0
         assert seen.all(0).nonzero()[0].tolist() == list(known)
         exact = [j for j in known if j >= 55]
@@ -312,18 +302,18 @@ def test_meshes_without_parameters_give_joints_and_boxes(hall: Path, body_models
 
 
 def test_a_large_unit_gives_the_same_rows_in_blocks(
-    hall: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
+    hall: Path, models: BodyModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = data_of(done(read(hall), hall, body_models))
+    whole = data_of(done(read(hall), hall, models))
     monkeypatch.setattr(completion, "BLOCK", 3)
-    cut = data_of(done(read(hall), hall, body_models))
+    cut = data_of(done(read(hall), hall, models))
     assert cut.columns == whole.columns
     np.testing.assert_allclose(cut["keypoints3d_smplx"], whole["keypoints3d_smplx"], atol=1e-5)
     assert cut["image_path"].tolist() == whole["image_path"].tolist()
 
 
-def test_what_the_numbers_mean_is_written_down(hall: Path, body_models: Path) -> None:
-    hd = data_of(done(read(hall), hall, body_models))
+def test_what_the_numbers_mean_is_written_down(hall: Path, models: BodyModels) -> None:
+    hd = data_of(done(read(hall), hall, models))
     passport = hd.passport
     assert (passport.body_model, passport.body_model_version, passport.num_betas) == ("smplx", "stand-in", 10)
     assert (passport.gender, passport.flat_hand_mean, passport.focal) == ("per-instance", False, "image")
@@ -334,28 +324,28 @@ def test_what_the_numbers_mean_is_written_down(hall: Path, body_models: Path) ->
     np.testing.assert_allclose(hd["meta/focal_length"], np.tile(FOCAL, (4, 1)))
 
 
-def test_upright_people_are_upright(hall: Path, body_models: Path) -> None:
-    hd = data_of(done(read(hall), hall, body_models))
+def test_upright_people_are_upright(hall: Path, models: BodyModels) -> None:
+    hd = data_of(done(read(hall), hall, models))
     up = Rotation.from_rotvec(hd["smplx/global_orient"]).apply([0, 1, 0])[:, 1]
     np.testing.assert_allclose(hd["quality/up_y"], up, atol=1e-5)
     assert (up < -0.9).all()
 
 
-def test_odd_rows_that_contradict_the_format_are_dropped(hall: Path, body_models: Path) -> None:
+def test_odd_rows_that_contradict_the_format_are_dropped(hall: Path, models: BodyModels) -> None:
     rows = in_camera(hall, n=4, bbox=np.tile([10.0, 10, 100, 100], (4, 1)))
     assert rows.body is not None
     transl = np.array(rows.body.transl)
     transl[2] = 5000
-    completed = done(replace(rows, body=rows.body.with_(transl=transl)), hall, body_models)
+    completed = done(replace(rows, body=rows.body.with_(transl=transl)), hall, models)
     assert len(data_of(completed)) == 3
     (reason,) = completed.account.dropped
     assert "not metres" in reason
     assert completed.account.dropped[reason] == ["images/walk_0/002.jpg"]
 
 
-def test_units_that_contradict_the_format_are_refused(hall: Path, body_models: Path) -> None:
+def test_units_that_contradict_the_format_are_refused(hall: Path, models: BodyModels) -> None:
     rows = in_camera(hall, n=4, bbox=np.tile([10.0, 10, 100, 100], (4, 1)))
     assert rows.body is not None
     degrees = rows.body.with_(body_pose=rows.body.body_pose + 90)
     with pytest.raises(DataError, match=r"contradicts the format: .*degrees"):
-        done(replace(rows, body=degrees), hall, body_models)
+        done(replace(rows, body=degrees), hall, models)
