@@ -238,6 +238,17 @@ def test_meshes_use_eleven_betas_and_either_mean_hand(models: BodyModels) -> Non
     np.testing.assert_allclose(models.mesh(params), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("model_type", ["smplx", "smpl"])
+def test_heights_are_those_of_the_whole_standing_mesh(models: BodyModels, model_type: str) -> None:
+    rng = np.random.default_rng(12)
+    own = np.array(["male", "female", "neutral", "neutral"])
+    child = np.array([[0.0], [0.0], [0.7], [0.0]])
+    params = random_params(model_type, 4, rng, gender=own, betas_extra=child)
+    still = {name: 0 * value for name, value in params.arrays().items() if not name.startswith("betas")}
+    mesh = models.mesh(params.with_(**still, flat_hand_mean=True))
+    np.testing.assert_allclose(models.heights(params), np.ptp(mesh[..., 1], axis=1), atol=1e-5)
+
+
 def test_no_rows_give_no_joints(models: BodyModels) -> None:
     params = random_params("smplx", 2, np.random.default_rng(0))[:0]
     assert models.joints(params).shape == (0, 144, 3)

@@ -18,7 +18,7 @@ from ehps.body.models import BodyModels
 from ehps.converters.base import DatasetCard, Instances
 from ehps.converters.pipeline import columns as columns_of
 from ehps.converters.pipeline import quality_measures
-from ehps.converters.pipeline.camera_frame import Posed, enough_joints, faceless, own_points3d, pose
+from ehps.converters.pipeline.camera_frame import Posed, enough_joints, faceless, pose
 from ehps.converters.pipeline.rows import Account, as_values, spread, take, unusable
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError
@@ -177,7 +177,7 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
         columns |= {name: value for name, value in made.items() if name not in account.absent}
     columns |= columns_of.meta(rows, body)
     columns |= {name: as_values(value, name) for name, value in rows.columns.items()}
-    columns |= _quality(posed, box, context)
+    columns |= quality_measures.measure(posed, box, approximate=context.card.reprojection != "exact")
     return HumanData(
         columns,
         keypoint_names=keypoint_names,
@@ -222,27 +222,3 @@ def _part_boxes(posed: Posed, account: Account) -> dict[str, Array]:
     if rows.face_bbox is None and posed.body is not None and faceless(posed.body):
         found["face_bbox_xywh"] = np.zeros((len(rows), 5), np.float32)
     return found
-
-
-def _quality(posed: Posed, box: Array | None, context: Context) -> dict[str, Array]:
-    rows, body = posed.rows, posed.body
-    finite = np.ones(len(rows), bool)
-    for made in (posed.points3d, posed.points2d):
-        if made is not None:
-            finite &= np.isfinite(made).reshape(len(rows), -1).all(axis=1)
-    return quality_measures.measure(
-        len(rows),
-        names=posed.names,
-        points2d=posed.points2d,
-        points3d=posed.points3d,
-        own2d=rows.keypoints2d,
-        own3d=own_points3d(posed),
-        boxes=box,
-        size=np.asarray(rows.size),
-        world_to_camera_gap=posed.world_to_camera_gap,
-        betas=None if body is None else body.betas,
-        orient=None if body is None else body.global_orient,
-        heights=posed.heights,
-        finite=finite,
-        approximate=context.card.reprojection != "exact",
-    )

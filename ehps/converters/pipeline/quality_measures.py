@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ehps.arrays import Array
+from ehps.arrays import Array, Mask
+from ehps.body.rotations import to_matrix
 from ehps.converters.base import DatasetCard, Keypoints
+from ehps.converters.pipeline.camera_frame import Posed, own_points3d
 from ehps.humandata.boxes import joints_inside
 from ehps.humandata.keypoints import flip_order, mapping, part_indices
 from ehps.humandata.quality_table import MEASURES, PREFIX
@@ -24,75 +26,69 @@ PARTS = {"body": ("body",), "hands": ("left_hand", "right_hand"), "face": ("head
 UPSIDE_DOWN = 0.3  # people who lie on the side are around 0
 
 
-def measure(
-    n: int,
-    *,
-    names: tuple[str, ...] = (),
-    points2d: Array | None = None,
-    points3d: Array | None = None,
-    own2d: Keypoints | None = None,
-    own3d: Keypoints | None = None,
-    boxes: Array | None = None,
-    size: Array | None = None,
-    world_to_camera_gap: Array | None = None,
-    betas: Array | None = None,
-    orient: Array | None = None,
-    heights: Array | None = None,
-    finite: Array | None = None,
-    approximate: bool = False,
-) -> dict[str, Array]:
+def measure(posed: Posed, boxes: Array | None = None, *, approximate: bool = False) -> dict[str, Array]:
     """All quality columns of N rows; NaN where a row has nothing to measure.
 
     Parameters
     ----------
-    names : of the J model joints.
-    points2d (N, J, 3), points3d (N, J, 4) : model joints, pixels and camera frame, confidence last.
-    own2d, own3d : the dataset's own points (confidence last).
-    boxes (N, 5), size (N, 2) height and width.
-    world_to_camera_gap (N,) metres, betas (N, B), orient (N, 3) axis-angle in the camera frame, heights (N,),
-        finite (N,).
+    boxes : (N, 5) of the bodies.
     approximate : let points of nearly the same place stand in for each other (OpenPose's shoulder for SMPL's).
     """
-    names_of_floats = [measure.name for measure in MEASURES if measure.column == PREFIX + measure.name]
-    out = {PREFIX + name: np.full(n, np.nan, np.float32) for name in names_of_floats}
+    n, points2d, points3d = len(posed.rows), posed.points2d, posed.points3d
+    out: dict[str, Array] = {
+        column: np.full(n, np.nan, np.float32)
+        for column in (measure.column for measure in MEASURES if measure.dtype == "float32")
+        if column.startswith(PREFIX)
+    }
     out["quality/behind_camera"] = np.zeros(n, np.int16)
-    out["quality/finite"] = np.ones(n, bool) if finite is None else np.asarray(finite, bool)
+    out["quality/finite"] = _finite(n, points2d, points3d)
 
     def put(name: str, values: Array | None) -> None:
         if values is not None:
             out[f"quality/{name}"] = np.asarray(values, np.float32)
 
-    if points2d is not None and own2d is not None:
-        for name, values in _reprojection(points2d, names, own2d, size, approximate).items():
-            put(name, values)
+    if points2d is not None:
+        size = np.asarray(posed.rows.size)
+        if posed.rows.keypoints2d is not None:
+            for name, values in _reprojection(points2d, posed.names, posed.rows.keypoints2d, size, approximate).items():
+                put(name, values)
+        if boxes is not None:
+            put("joints_in_box", joints_inside(points2d, boxes, size))
     if points3d is not None:
         behind = (points3d[..., 2] <= 0) & (points3d[..., 3] > 0)
         out["quality/behind_camera"] = behind.sum(axis=1).astype(np.int16)
-        if "pelvis" in names:
-            pelvis = points3d[:, names.index("pelvis")]
-            put("depth_m", np.where(pelvis[:, 3] > 0, pelvis[:, 2], np.nan))
+        pelvis = points3d[:, posed.names.index("pelvis")]
+        put("depth_m", np.where(pelvis[:, 3] > 0, pelvis[:, 2], np.nan))
+        own3d = own_points3d(posed)
         if own3d is not None:
-            put("points3d_m", _distance(points3d, names, own3d, approximate))
-    if points2d is not None and boxes is not None and size is not None:
-        put("joints_in_box", joints_inside(points2d, boxes, size))
-    put("world_to_camera_m", world_to_camera_gap)
-    put("betas_norm", None if betas is None else np.linalg.norm(betas, axis=1))
-    put("height_m", heights)
-    put("up_y", None if orient is None else _up(orient))
+            put("points3d_m", _distance(points3d, posed.names, own3d, approximate))
+    put("world_to_camera_m", posed.world_to_camera_gap)
+    put("height_m", posed.heights)
+    if posed.body is not None:
+        put("betas_norm", np.linalg.norm(posed.body.betas, axis=1))
+        put("up_y", _up(posed.body.global_orient))
+    return out
+
+
+def _finite(n: int, *points: Array | None) -> Mask:
+    """(N,) rows of which every number is finite."""
+    out = np.ones(n, bool)
+    for made in points:
+        if made is not None:
+            out &= np.isfinite(made).reshape(n, -1).all(axis=1)
     return out
 
 
 def _reprojection(
-    points: Array, names: tuple[str, ...], own: Keypoints, size: Array | None, approximate: bool
+    points: Array, names: tuple[str, ...], own: Keypoints, size: Array, approximate: bool
 ) -> dict[str, Array]:
     """Mean distance in pixels over the shared points, of all and by part, and with left and right exchanged."""
     into, taken = mapping(own.convention, names, approximate)
     theirs, ours = own.points[:, taken].astype(float), points[:, into].astype(float)
     usable = (theirs[..., 2] > 0) & (ours[..., 2] > 0)
-    if size is not None:
-        # An image's width beyond the image, a point close to the camera plane says nothing.
-        width_height = size[:, None, ::-1]
-        usable &= (np.abs(ours[..., :2] - width_height / 2) < 1.5 * width_height).all(axis=2)
+    # An image's width beyond the image, a point close to the camera plane says nothing.
+    width_height = size[:, None, ::-1]
+    usable &= (np.abs(ours[..., :2] - width_height / 2) < 1.5 * width_height).all(axis=2)
     distance = np.linalg.norm(ours[..., :2] - theirs[..., :2], axis=2)
     found = {"reprojection_px": _mean(distance, usable)}
     place = {int(joint): column for column, joint in enumerate(into)}
@@ -123,8 +119,6 @@ def _mean(values: Array, usable: Array) -> Array:
 
 def _up(orient: Array) -> Array:
     """y of the body's own up axis in the camera frame (y down): -1 for a person upright in a level camera."""
-    from ehps.body.rotations import to_matrix
-
     return np.asarray(to_matrix(orient)[:, 1, 1])
 
 

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from fake_dataset import CARD, Hall
 
-from ehps.converters.base import Keypoints
+from ehps.body.params import BodyParams, smpl_params
+from ehps.converters.base import Instances, Keypoints
 from ehps.converters.pipeline import convert, quality_measures
+from ehps.converters.pipeline.camera_frame import Posed
 from ehps.converters.pipeline.report import Report
 from ehps.humandata import HumanData, quality
 from ehps.humandata.keypoints import names
@@ -49,8 +52,22 @@ def test_the_hand_fault_is_not_blamed_on_the_body(hall: Path, tmp_path: Path, bo
     assert not any("body joints" in problem for problem in report.problems)
 
 
-def rows(n: int, **values: np.ndarray) -> dict[str, np.ndarray]:
-    return quality_measures.measure(n, **values) | {"meta/width": np.full(n, 1280)}  # type: ignore[arg-type]
+def posed(n: int, *, own2d: Keypoints | None = None, own3d: Keypoints | None = None, **values: Any) -> Posed:
+    rows = Instances([f"{i}.jpg" for i in range(n)], np.tile([720, 1280], (n, 1)), keypoints2d=own2d, keypoints3d=own3d)
+    return Posed(rows, model_type="smplx", **values)
+
+
+def standing(n: int, *, betas: float = 0, orient: tuple[float, float, float] = (np.pi, 0, 0)) -> BodyParams:
+    return smpl_params(
+        gender="neutral",
+        betas=np.full((n, 10), betas),
+        pose=np.tile([*orient, *[0.0] * 69], (n, 1)),
+        transl=np.zeros((n, 3)),
+    )
+
+
+def rows(n: int, **values: Any) -> dict[str, np.ndarray]:
+    return quality_measures.measure(posed(n, **values)) | {"meta/width": np.full(n, 1280)}
 
 
 def told(columns: dict[str, np.ndarray], virtual: bool = False) -> str:
@@ -62,20 +79,19 @@ def pelvis_at(depth: float, n: int = 5) -> np.ndarray:
 
 
 def test_units_and_frames_show_without_any_2d_points() -> None:
-    smplx = names("smplx")
-    assert "units and frame" in told(rows(5, names=smplx, points3d=pelvis_at(4000)))
-    assert "units and frame" in told(rows(5, names=smplx, points3d=pelvis_at(100)))
-    assert "units and frame" not in told(rows(5, names=smplx, points3d=pelvis_at(100)), virtual=True)
-    assert "behind the camera" in told(rows(5, names=smplx, points3d=pelvis_at(-4)))
-    assert "on their heads" in told(rows(5, orient=np.zeros((5, 3))))
-    assert "on their heads" not in told(rows(5, orient=np.tile([np.pi, 0, 0], (5, 1))))
-    assert "on their heads" not in told(rows(5, orient=np.tile([0, 0, np.radians(80)], (5, 1))))  # on the side
+    assert "units and frame" in told(rows(5, points3d=pelvis_at(4000)))
+    assert "units and frame" in told(rows(5, points3d=pelvis_at(100)))
+    assert "units and frame" not in told(rows(5, points3d=pelvis_at(100)), virtual=True)
+    assert "behind the camera" in told(rows(5, points3d=pelvis_at(-4)))
+    assert "on their heads" in told(rows(5, body=standing(5, orient=(0, 0, 0))))
+    assert "on their heads" not in told(rows(5, body=standing(5)))
+    assert "on their heads" not in told(rows(5, body=standing(5, orient=(0, 0, np.radians(80)))))  # on the side
 
 
 def test_points_that_nobody_knows_are_neither_near_nor_behind_the_camera() -> None:
     unknown = pelvis_at(0)
     unknown[..., 3] = 0
-    columns = rows(5, names=names("smplx"), points3d=unknown)
+    columns = rows(5, points3d=unknown)
     assert np.isnan(columns["quality/depth_m"]).all()
     assert told(columns) == ""
 
@@ -83,12 +99,12 @@ def test_points_that_nobody_knows_are_neither_near_nor_behind_the_camera() -> No
 def test_implausible_bodies_show() -> None:
     assert "smaller" in told(rows(5, heights=np.full(5, 0.017)))
     assert "taller" in told(rows(5, heights=np.full(5, 1700.0)))
-    assert "shapes" in told(rows(5, betas=np.full((5, 10), 30.0)))
+    assert "shapes" in told(rows(5, body=standing(5, betas=30.0)))
     assert "pelvis correction" in told(rows(5, world_to_camera_gap=np.array([0, 0, 0, 0, 0.2])))
 
 
 def test_own_3d_points_must_be_as_near_as_the_card_says() -> None:
-    columns = rows(5, names=names("smplx"), points3d=pelvis_at(4), own3d=Keypoints(pelvis_at(4.05), names("smplx")))
+    columns = rows(5, points3d=pelvis_at(4), own3d=Keypoints(pelvis_at(4.05), names("smplx")))
     found = quality.summary(columns, CARD.reprojection)
     assert not any("3D points" in problem for problem in quality_measures.problems(found, CARD))
     strict = replace(CARD, points3d=0.02)
@@ -101,7 +117,7 @@ def test_distances_are_those_of_the_shared_points() -> None:
     own = np.zeros((2, 17, 3))
     own[0, :, :2], own[0, :, 2] = [3, 4], 1
     own[1, 0, :2], own[1, 0, 2] = [0, 10], 1  # the nose alone
-    out = quality_measures.measure(2, names=names("smplx"), points2d=points, own2d=Keypoints(own, names("coco")))
+    out = quality_measures.measure(posed(2, points2d=points, own2d=Keypoints(own, names("coco"))))
     assert out["quality/reprojection_px"].tolist() == [5, 10]
     assert out["quality/reprojection_face_px"].tolist() == [5, 10]
     assert out["quality/reprojection_body_px"][0] == 5
@@ -113,18 +129,17 @@ def test_openpose_points_are_compared_where_only_their_like_exists() -> None:
     points = np.ones((1, 144, 3))
     own = np.ones((1, 25, 3)) * [2, 1, 1]
     keypoints = Keypoints(own, names("openpose_25"))
-    strict = quality_measures.measure(1, names=names("smplx"), points2d=points, own2d=keypoints)
-    loose = quality_measures.measure(1, names=names("smplx"), points2d=points, own2d=keypoints, approximate=True)
+    compared = posed(1, points2d=points, own2d=keypoints)
+    strict = quality_measures.measure(compared)
+    loose = quality_measures.measure(compared, approximate=True)
     assert np.isnan(strict["quality/reprojection_px"][0])
     assert loose["quality/reprojection_px"][0] == 1
 
 
 def test_joints_in_the_box_count_only_what_the_image_shows() -> None:
-    points = np.array([[[10, 10, 1], [30, 10, 1], [900, 10, 1], [12, 12, 0]]], float)
-    box = np.array([[0, 0, 20, 20, 1.0]])
-    out = quality_measures.measure(
-        1, points2d=points, boxes=box, size=np.array([[100, 100]]), names=("a", "b", "c", "d")
-    )
+    points = np.zeros((1, 144, 3))
+    points[0, :4] = [[10, 10, 1], [30, 10, 1], [1900, 10, 1], [12, 12, 0]]
+    out = quality_measures.measure(posed(1, points2d=points), np.array([[0, 0, 20, 20, 1.0]]))
     assert out["quality/joints_in_box"][0] == 0.5
 
 
