@@ -1,4 +1,4 @@
-"""Cameras: projecting points into images, lens distortion, weak-perspective crops, and edits of images.
+"""Cameras: projecting points into images, lens distortion, and the frames that datasets give cameras in.
 
 Everything is in the OpenCV camera frame: x right, y down, z forward, metres; pixels u right, v down.
 Intrinsics are ``focal`` and ``principal_point``, each (2,) for all rows or (N, 2), of the image on disk.
@@ -13,14 +13,6 @@ import numpy.typing as npt
 
 from ehps.arrays import Array
 from ehps.body import rotations
-
-FRAMES = {
-    "opencv": np.eye(3),
-    "opengl": np.diag([1.0, -1.0, -1.0]),
-    "pytorch3d": np.diag([-1.0, -1.0, 1.0]),
-}
-"""Right-handed camera frames to OpenCV, applied on the left: opengl (also Blender, pyrender, HoloLens) has y
-up and z backward, pytorch3d x left and y up."""
 
 UNREAL = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]) / 100
 """Unreal's left-handed centimetres (x forward, y right, z up) to OpenCV-like metres."""
@@ -82,60 +74,20 @@ def keypoints2d(
     return out
 
 
-def project_h36m(points: Array, focal: Array, principal_point: Array, k: Array, p: Array, m: float = 1) -> Array:
+def project_h36m(points: Array, focal: Array, principal_point: Array, k: Array, p: Array) -> Array:
     """As :func:`project` with the lens model of Human3.6M and the IMAR sets (CHI3D, FIT3D, HumanSC3D).
 
-    ``k`` (3,) or (N, 3) radial and ``p`` (2,) or (N, 2) tangential coefficients. ``m`` = 1 is the sets' own
-    formula and reproduces their 2D points to 1e-4 px; 2 makes it OpenCV's.
+    ``k`` (3,) or (N, 3) radial and ``p`` (2,) or (N, 2) tangential coefficients. The sets' own 2D points are
+    reproduced to 1e-4 px. OpenCV's lens has twice the terms p1 x and p0 y of ``gain``.
     """
     xy = _normalised(points)
     radial, tangential = (_rows(value, xy.dtype) for value in (k, p))
     x, y = xy[..., 0], xy[..., 1]
     r2 = x * x + y * y
     p0, p1 = tangential[..., 0], tangential[..., 1]
-    gain = 1 + r2 * (radial[..., 0] + r2 * (radial[..., 1] + r2 * radial[..., 2])) + m * (p1 * x + p0 * y)
+    gain = 1 + r2 * (radial[..., 0] + r2 * (radial[..., 1] + r2 * radial[..., 2])) + (p1 * x + p0 * y)
     bent = np.stack([x * gain + p1 * r2, y * gain + p0 * r2], axis=-1)
     return _to_pixels(bent, focal, principal_point)
-
-
-def project_weak(points: Array, camera: Array, center: Array, side: Array) -> Array:
-    """Pixels (N, J, 2) under weak perspective cameras (N, 3) = s, tx, ty of square crops.
-
-    The camera takes (x, y) to s (x + tx), s (y + ty), which run from -1 to 1 across the crop; ``center`` (N, 2)
-    and ``side`` (N,) place the crop in the image. See :func:`shift_before_scale` for the other convention.
-    """
-    camera, center = np.asarray(camera), np.asarray(center)
-    half = np.asarray(side)[:, None, None] / 2
-    return center[:, None] + half * camera[:, None, :1] * (np.asarray(points)[..., :2] + camera[:, None, 1:])
-
-
-def shift_before_scale(camera: Array) -> Array:
-    """Weak perspective cameras (N, 3) of the form s x + t (EFT's) as s (x + t') (HMR's, and ours)."""
-    camera = np.asarray(camera, np.float64)
-    return np.concatenate([camera[:, :1], camera[:, 1:] / camera[:, :1]], axis=1)
-
-
-def undistort(pixels: Array, focal: Array, principal_point: Array, distortion: Array) -> Array:
-    """Pixels (N, J, 2) of the pinhole with the same intrinsics, from pixels of the distorted image, float64.
-
-    Inverts OpenCV's 5- and 8-coefficient models by Newton's method, to 1e-9 of the focal length.
-    """
-    focal, center = _rows(focal, np.float64), _rows(principal_point, np.float64)
-    coefficients = _coefficients(distortion, np.dtype(np.float64))
-    wanted = (np.asarray(pixels, np.float64) - center) / focal
-    xy, h = wanted.copy(), 1e-6
-    dx, dy = np.array([h, 0]), np.array([0, h])
-    for _ in range(30):
-        miss = _distort(xy, coefficients) - wanted
-        if not np.any(np.abs(miss) > 1e-10):
-            break
-        across = (_distort(xy + dx, coefficients) - _distort(xy - dx, coefficients)) / (2 * h)
-        down = (_distort(xy + dy, coefficients) - _distort(xy - dy, coefficients)) / (2 * h)
-        det = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
-        det = np.where(np.abs(det) < 1e-9, 1e-9, det)
-        xy[..., 0] -= (miss[..., 0] * down[..., 1] - miss[..., 1] * down[..., 0]) / det
-        xy[..., 1] -= (miss[..., 1] * across[..., 0] - miss[..., 0] * across[..., 1]) / det
-    return xy * focal + center
 
 
 def distortion_limit(distortion: Array) -> Array:
@@ -155,106 +107,13 @@ def distortion_limit(distortion: Array) -> Array:
     return np.asarray(first[row.ravel()].reshape(d.shape[:-1]))
 
 
-# -- virtual cameras of crops -----------------------------------------------------------------------------
-
-
-def weak_to_full(camera: Array, side: Array | float, focal: Array | float) -> Array:
-    """(N, 3) translation of a perspective camera looking through the middle of a square crop.
-
-    ``camera`` (N, 3) = s, tx, ty; ``side`` of the crop in the pixels in which ``focal`` is given. The
-    principal point that goes with it is the centre of the crop.
-    """
-    s, tx, ty = np.asarray(camera, np.float64).T
-    depth = 2 * np.asarray(focal) / (np.asarray(side) * s + 1e-9)
-    return np.stack([tx, ty, np.broadcast_to(depth, tx.shape)], axis=1)
-
-
-def crop_to_full(camera: Array, center: Array, side: Array, focal: Array | float, principal_point: Array) -> Array:
-    """(N, 3) translation in the camera of the full image, from weak perspective cameras of crops.
-
-    Parameters
-    ----------
-    camera (N, 3) = s, tx, ty; center (N, 2) and side (N,) of the square crop, pixels.
-    focal : of the full image, pixels, scalar or (N,); see :func:`default_focal` where it is unknown.
-    principal_point : (2,) or (N, 2).
-    """
-    s, tx, ty = np.asarray(camera, np.float64).T
-    scale = np.asarray(side) * s
-    shift = 2 * (np.asarray(center) - np.asarray(principal_point)) / scale[:, None]
-    depth = 2 * np.asarray(focal) / scale
-    return np.stack([tx + shift[:, 0], ty + shift[:, 1], np.broadcast_to(depth, tx.shape)], axis=1)
-
-
-def default_focal(size: Array) -> Array:
-    """The image diagonal in pixels, for images of unknown focal length; size (..., 2) height, width."""
-    size = np.asarray(size, np.float64)
-    return np.hypot(size[..., 0], size[..., 1])
-
-
-def focal_of_fov(degrees: Array | float, pixels: Array | float) -> Array:
-    """Focal length in pixels from a field of view and the image's extent in the same direction."""
-    return np.asarray(pixels) / 2 / np.tan(np.radians(np.asarray(degrees, np.float64)) / 2)
-
-
-def focal_of_lens(millimetres: Array | float, sensor: Array | float, pixels: Array | float) -> Array:
-    """Focal length in pixels from one in millimetres and the extent of sensor and image."""
-    return np.asarray(millimetres, np.float64) / np.asarray(sensor) * np.asarray(pixels)
-
-
-# -- intrinsics and edits of the image --------------------------------------------------------------------
+# -- intrinsics, turns, frames ----------------------------------------------------------------------------
 
 
 def from_matrix(K: Array) -> tuple[Array, Array]:
     """Focal lengths and principal points (..., 2) of (..., 3, 3) camera matrices."""
     K = np.asarray(K, np.float64)
     return np.stack([K[..., 0, 0], K[..., 1, 1]], axis=-1), K[..., :2, 2].copy()
-
-
-def to_matrix(focal: Array, principal_point: Array) -> Array:
-    """(..., 3, 3) camera matrices."""
-    focal, center = np.asarray(focal, np.float64), np.asarray(principal_point, np.float64)
-    K = np.zeros((*np.broadcast_shapes(focal.shape, center.shape)[:-1], 3, 3))
-    K[..., 0, 0], K[..., 1, 1], K[..., 2, 2] = focal[..., 0], focal[..., 1], 1
-    K[..., :2, 2] = center
-    return K
-
-
-def resized(focal: Array, principal_point: Array, scale: Array | float) -> tuple[Array, Array]:
-    """Intrinsics after the image was resized by ``scale`` (one number, or along x and y)."""
-    return np.asarray(focal) * np.asarray(scale), np.asarray(principal_point) * np.asarray(scale)
-
-
-def cropped(principal_point: Array, corner: Array) -> Array:
-    """Principal point after a crop whose top left corner was at ``corner`` = x, y."""
-    return np.asarray(principal_point) - np.asarray(corner)
-
-
-def rotate90(
-    focal: Array, principal_point: Array, size: tuple[int, int], turns: int = 1
-) -> tuple[Array, Array, tuple[int, int], Array]:
-    """Camera of the image after ``turns`` quarter turns clockwise.
-
-    Returns
-    -------
-    focal, principal_point, (height, width) of the turned image, and the (3, 3) rotation to apply to points
-    and body parameters (with :func:`ehps.body.rigid_motion.to_camera` and no translation).
-    """
-    focal, center = np.asarray(focal, np.float64), np.asarray(principal_point, np.float64)
-    turn = np.eye(3)
-    for _ in range(turns % 4):
-        center = rotate90_pixels(center, size)
-        focal, size = focal[..., ::-1], (size[1], size[0])
-        turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]) @ turn
-    return focal, center, size, turn
-
-
-def rotate90_pixels(pixels: Array, size: tuple[int, int], turns: int = 1) -> Array:
-    """Pixels (..., 2) in the image of ``size`` = height, width after quarter turns clockwise."""
-    pixels = np.asarray(pixels)
-    for _ in range(turns % 4):
-        pixels = np.stack([size[0] - 1 - pixels[..., 1], pixels[..., 0]], axis=-1)
-        size = (size[1], size[0])
-    return pixels
 
 
 def rotate_x(degrees: float | Array) -> Array:

@@ -1,4 +1,4 @@
-"""The small files that come with the body models: vertex lists, joint regressors, kid templates.
+"""The small files that come with the body models: vertex lists, the joint regressor, kid templates.
 
 None may be shipped; each is looked for by its usual name anywhere under the body-model folder, and a missing
 one disables what needs it with a message that says where it comes from.
@@ -15,10 +15,8 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.body.topology import TOPOLOGY
+from ehps.body.topology import SITES, TOPOLOGY
 from ehps.errors import BodyModelError, DataError
-
-SMPLX_SITE = "smpl-x.is.tue.mpg.de"
 
 
 @dataclass(frozen=True)
@@ -32,32 +30,20 @@ class HelperFile:
 
 HELPERS: Mapping[str, HelperFile] = {
     "mano_ids": HelperFile(
-        ("MANO_SMPLX_vertex_ids.pkl",), "hand errors", f"{SMPLX_SITE}, 'MANO and FLAME vertex indices'"
+        ("MANO_SMPLX_vertex_ids.pkl",), "hand errors", f"{SITES['smplx']}, 'MANO and FLAME vertex indices'"
     ),
     "flame_ids": HelperFile(
-        ("SMPL-X__FLAME_vertex_ids.npy",), "face errors", f"{SMPLX_SITE}, 'MANO and FLAME vertex indices'"
+        ("SMPL-X__FLAME_vertex_ids.npy",), "face errors", f"{SITES['smplx']}, 'MANO and FLAME vertex indices'"
     ),
     "j14": HelperFile(
         ("SMPLX_to_J14.pkl", "SMPLX_to_J14.npy"),
         "14-joint errors",
         "the ExPose download, expose.is.tue.mpg.de",
     ),
-    "h36m_smpl": HelperFile(
-        ("J_regressor_h36m.npy",), "Human3.6M joints of SMPL", "the data archive of the SPIN repository"
-    ),
-    "h36m_smplx": HelperFile(
-        ("J_regressor_h36m_smplx.npy",), "Human3.6M joints of SMPL-X", "the SMPLer-X and SMPLest-X downloads"
-    ),
-    "extra": HelperFile(
-        ("J_regressor_extra.npy",), "the nine extra SMPL joints", "the data archive of the SPIN repository"
-    ),
     "kid_smplx": HelperFile(
         ("smplx_kid_template.npy",), "children in AGORA", "the AGORA download, agora.is.tue.mpg.de"
     ),
     "kid_smpl": HelperFile(("smpl_kid_template.npy",), "children in AGORA", "the AGORA download, agora.is.tue.mpg.de"),
-    "smplx2smpl": HelperFile(
-        ("smplx2smpl.pkl",), "SMPL vertices from SMPL-X", f"{SMPLX_SITE}, 'model correspondences'"
-    ),
 }
 
 
@@ -94,28 +80,12 @@ def vertex_ids(folder: Path) -> dict[str, Array]:
 
 def j14_regressor(folder: Path) -> Array:
     """(14, 10475) float64: the LSP joints from SMPL-X vertices (first 14 rows of the file)."""
-    return _regressor(folder, "j14", TOPOLOGY["smplx"].vertices)[:14]
-
-
-def h36m_regressor(folder: Path, model_type: str) -> Array:
-    """(17, V) float64: Human3.6M joints from the vertices of ``smplx`` or ``smpl``/``smplh``."""
-    key = "h36m_smplx" if model_type == "smplx" else "h36m_smpl"
-    return _regressor(folder, key, TOPOLOGY[model_type].vertices)
-
-
-def extra_regressor(folder: Path) -> Array:
-    """(9, 6890) float64: joints 45..53 of the ``smpl_54`` convention from SMPL vertices."""
-    return _regressor(folder, "extra", TOPOLOGY["smpl"].vertices)
-
-
-def smplx_to_smpl(folder: Path) -> Array:
-    """(6890, 10475) float64: barycentric map from SMPL-X to SMPL vertices."""
-    content = _load(folder, "smplx2smpl")
-    matrix = np.asarray(content.get("matrix") if isinstance(content, dict) else content)
-    shape = (TOPOLOGY["smpl"].vertices, TOPOLOGY["smplx"].vertices)
-    if matrix.shape != shape:
-        raise BodyModelError(f"holds no {shape} matrix", path=_require(folder, "smplx2smpl"))
-    return matrix.astype(np.float64)
+    matrix, vertices = np.asarray(_load(folder, "j14"), np.float64), TOPOLOGY["smplx"].vertices
+    if matrix.ndim != 2 or matrix.shape[1] != vertices:
+        raise BodyModelError(
+            f"is {matrix.shape}, not a regressor from {vertices} vertices", path=_require(folder, "j14")
+        )
+    return matrix[:14]
 
 
 @lru_cache(maxsize=4)
@@ -128,13 +98,6 @@ def kid_template(folder: Path, model_type: str) -> Array:
     template = template - template.mean(axis=0)
     template.flags.writeable = False
     return template
-
-
-def _regressor(folder: Path, key: str, vertices: int) -> Array:
-    matrix = np.asarray(_load(folder, key), np.float64)
-    if matrix.ndim != 2 or matrix.shape[1] != vertices:
-        raise BodyModelError(f"is {matrix.shape}, not a regressor from {vertices} vertices", path=_require(folder, key))
-    return matrix
 
 
 def _require(folder: Path, key: str) -> Path:

@@ -48,20 +48,6 @@ def from_center(rotation: Array, center: Array) -> Array:
     return -np.einsum("...ij,...j->...i", np.asarray(rotation, np.float64), np.asarray(center, np.float64))
 
 
-def inverse(rotation: Array, translation: Array) -> tuple[Array, Array]:
-    """Rotation and translation of the inverse motion: camera to world from world to camera, or back."""
-    back = np.swapaxes(rotations.proper(rotation), -1, -2)
-    return back, from_center(back, translation)
-
-
-def compose(second: tuple[Array, Array], first: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Rotation and translation of ``first`` followed by ``second``."""
-    (r2, t2), (r1, t1) = second, first
-    rotation = np.asarray(r2, np.float64) @ np.asarray(r1, np.float64)
-    translation = np.einsum("...ij,...j->...i", np.asarray(r2, np.float64), np.asarray(t1, np.float64)) + t2
-    return rotation, translation
-
-
 def split(extrinsic: Array) -> tuple[Array, Array]:
     """Rotation (..., 3, 3) and translation (..., 3) of (..., 4, 4) or (..., 3, 4) matrices, float64."""
     extrinsic = np.asarray(extrinsic, np.float64)

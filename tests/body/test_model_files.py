@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from ehps.body.helper_files import extra_regressor, h36m_regressor, j14_regressor, kid_template, vertex_ids
+from ehps.body.helper_files import j14_regressor, kid_template, vertex_ids
 from ehps.body.model_file import read_model
 from ehps.body.model_folder import body_models_folder, find_model, inventory
 from ehps.body.models import BodyModels
@@ -187,15 +187,12 @@ def test_helper_files(body_models: Path, tmp_path: Path) -> None:
     assert (len(ids["left_hand"]), len(ids["right_hand"]), len(ids["face"])) == (778, 778, 5023)
     assert not set(ids["left_hand"]) & set(ids["right_hand"])
     assert j14_regressor(body_models).shape == (14, 10475)
-    assert h36m_regressor(body_models, "smplx").shape == (17, 10475)
-    assert h36m_regressor(body_models, "smpl").shape == (17, 6890)
-    assert extra_regressor(body_models).shape == (9, 6890)
     for model_type in ("smplx", "smpl"):
         np.testing.assert_allclose(kid_template(body_models, model_type).mean(axis=0), 0, atol=1e-12)
     deep = tmp_path / "downloads" / "unzipped"
     deep.mkdir(parents=True)
-    shutil.copy(body_models / "J_regressor_h36m.npy", deep)
-    np.testing.assert_array_equal(h36m_regressor(tmp_path, "smpl"), h36m_regressor(body_models, "smpl"))
+    shutil.copy(body_models / "SMPLX_to_J14.pkl", deep)
+    np.testing.assert_array_equal(j14_regressor(tmp_path), j14_regressor(body_models))
 
 
 def test_missing_helper_says_what_it_is_for(tmp_path: Path) -> None:
@@ -203,7 +200,7 @@ def test_missing_helper_says_what_it_is_for(tmp_path: Path) -> None:
         j14_regressor(tmp_path)
 
 
-def test_helper_of_the_wrong_body_is_refused(body_models: Path, tmp_path: Path) -> None:
-    shutil.copy(body_models / "J_regressor_h36m.npy", tmp_path / "J_regressor_h36m_smplx.npy")
+def test_helper_of_the_wrong_body_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "SMPLX_to_J14.npy", np.zeros((14, TOPOLOGY["smpl"].vertices)))
     with pytest.raises(BodyModelError, match="not a regressor from 10475 vertices"):
-        h36m_regressor(tmp_path, "smplx")
+        j14_regressor(tmp_path)

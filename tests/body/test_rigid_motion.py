@@ -103,15 +103,12 @@ def test_a_pelvis_for_other_rows_is_refused(models: BodyModels) -> None:
         to_camera(params, np.eye(3), np.zeros(3), np.zeros(3))
 
 
-def test_motions_invert_compose_and_take_centres() -> None:
+def test_motions_move_points_and_take_centres() -> None:
     rng = np.random.default_rng(10)
-    (R, S), (t, s) = random_motion(rng, 2)
+    (R, *_), (t, *_) = random_motion(rng, 1)
     points = rng.normal(size=(4, 7, 3))
     there = rigid_motion.apply(points, R, t)
     np.testing.assert_allclose(there[2, 3], R @ points[2, 3] + t)
-    np.testing.assert_allclose(rigid_motion.apply(there, *rigid_motion.inverse(R, t)), points, atol=1e-12)
-    both = rigid_motion.compose((S, s), (R, t))
-    np.testing.assert_allclose(rigid_motion.apply(points, *both), rigid_motion.apply(there, S, s), atol=1e-12)
     np.testing.assert_allclose(
         rigid_motion.apply(points, R, rigid_motion.from_center(R, t)), (points - t) @ R.T, atol=1e-12
     )

@@ -31,12 +31,9 @@ def write_helpers(folder: Path, models: Sequence[str]) -> None:
         np.save(folder / "SMPL-X__FLAME_vertex_ids.npy", mesh.head)
         with (folder / "SMPLX_to_J14.pkl").open("wb") as out:
             pickle.dump(points_regressor(mesh, lsp_points).astype(np.float32), out, protocol=2)
-        np.save(folder / "J_regressor_h36m_smplx.npy", points_regressor(mesh, h36m_points))
         np.save(folder / "smplx_kid_template.npy", kid(mesh, child))
     if "smpl" in models or "smplh" in models:
         mesh = make_mesh("smpl")
-        np.save(folder / "J_regressor_h36m.npy", points_regressor(mesh, h36m_points))
-        np.save(folder / "J_regressor_extra.npy", points_regressor(mesh, extra_points))
         np.save(folder / "smpl_kid_template.npy", kid(mesh, child))
 
 
@@ -56,38 +53,13 @@ def points_regressor(mesh: Mesh, points: Any, near: int = 60) -> Array:
     return rounded_shares(fitted_regressor(vertices, wanted, ids), 8)
 
 
-def extra_points(build: Anatomy) -> Array:
-    """(9, 3) hips, neck, head top, pelvis, thorax, spine, jaw, head as image annotators place them."""
+def lsp_points(build: Anatomy) -> Array:
+    """(14, 3) in ``lsp`` order: right ankle up to left ankle, right wrist over to left wrist, neck, head top.
+
+    Hips, neck and head top are where image annotators place them, not where the joints are.
+    """
     j, s, h = build.joints(), build.stature, build.head_scale()
     hip = np.array([0.035 * s, 0.03 * s, 0.005])
-    right, left = j[2] + hip * (-1, 1, 1), j[1] + hip
-    return np.array(
-        [
-            right,
-            left,
-            j[12] + (0, 0.02 * s, 0.015 * s),
-            j[15] + (0, 0.18 * h, 0.0),
-            0.5 * (left + right),
-            j[12] + (0, -0.03 * s, 0.01 * s),
-            0.5 * (j[6] + j[9]) + (0, 0, 0.01 * s),
-            j[15] + (0, 0.035 * h, 0.085 * h),
-            j[15] + (0, 0.075 * h, 0.01 * h),
-        ]
-    )
-
-
-def h36m_points(build: Anatomy) -> Array:
-    """(17, 3) in ``h36m`` order: pelvis, left leg, right leg, spine, neck, head, head top, left arm, right arm."""
-    j, e = build.joints(), extra_points(build)
-    return np.stack(
-        [
-            *(e[4], e[1], j[4], j[7], e[0], j[5], j[8], e[6], e[2], e[8], e[3]),
-            *(j[16], j[18], j[20], j[17], j[19], j[21]),
-        ]
-    )
-
-
-def lsp_points(build: Anatomy) -> Array:
-    """(14, 3) in ``lsp`` order: right ankle up to left ankle, right wrist over to left wrist, neck, head top."""
-    j, e = build.joints(), extra_points(build)
-    return np.stack([j[8], j[5], e[0], e[1], j[4], j[7], j[21], j[19], j[17], j[16], j[18], j[20], e[2], e[3]])
+    right_hip, left_hip = j[2] + hip * (-1, 1, 1), j[1] + hip
+    neck, top = j[12] + (0, 0.02 * s, 0.015 * s), j[15] + (0, 0.18 * h, 0.0)
+    return np.stack([j[8], j[5], right_hip, left_hip, j[4], j[7], j[21], j[19], j[17], j[16], j[18], j[20], neck, top])
