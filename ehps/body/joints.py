@@ -20,12 +20,11 @@ from ehps.body.folding import YAW_LIMIT, Folded, Maps, fitting_columns, fold, ha
 from ehps.body.hands import expand
 from ehps.body.model_file import BodyModel
 from ehps.body.params import BodyParams
-from ehps.body.topology import NAMES, NECK_CHAIN, TOPOLOGY
+from ehps.body.topology import NAMES, NECK_CHAIN, POSE_PARTS, TOPOLOGY
 from ehps.errors import BodyModelError
 
 Precision = Literal["float32", "float64"] | type[np.float32] | type[np.float64]
 
-WIDTHS = {"smplx": (1, 21, 1, 1, 1, 15, 15), "smplh": (1, 21, 15, 15), "smpl": (1, 23)}  # joints of each part
 CHUNK = 8192  # instances sorted by contour together: bounds memory
 BLOCK = 512  # instances at a time: keeps the work arrays within the processor's second-level cache
 
@@ -147,26 +146,26 @@ class FastJoints:
     def _block(self, maps: Maps, shape: Array, pose: Array, rows: Array | None) -> Array:
         """Joints (J, 3, n) of n instances, without ``transl``. ``rows``: contour rows, ascending."""
         n, chain = len(pose), self.topology.joints
-        inputs = np.empty((maps.vertices.shape[1], n), pose.dtype)
-        inputs[: 9 * chain] = rotation_rows(pose)
-        inputs[9 * chain : -1] = shape.T
+        inputs = np.empty((maps.vertices.shape[1], n), pose.dtype)  # (9 J + K + 1) x n
+        inputs[: 9 * chain] = rotation_rows(pose)  # n x J x 3 -> 9 J x n
+        inputs[9 * chain : -1] = shape.T  # n x K -> K x n
         inputs[-1] = 1
-        rest = (maps.joints @ inputs[9 * chain :]).reshape(chain, 3, n)
-        motion = self._chain(inputs[: 9 * chain].reshape(chain, 3, 3, n), rest)
+        rest = (maps.joints @ inputs[9 * chain :]).reshape(chain, 3, n)  # J x 3 x n
+        motion = self._chain(inputs[: 9 * chain].reshape(chain, 3, 3, n), rest)  # J x 3 x 4 x n
         out = np.empty((len(self), 3, n), pose.dtype)
         out[:chain] = motion[:, :, 3]
-        motion[:, :, 3] -= _times(motion[:, :, :3], rest)
+        motion[:, :, 3] -= _times(motion[:, :, :3], rest)  # J x 3 x n: from positions to offsets
         s = maps.static
-        skinned = _skin(maps.weights[:s], motion, (maps.vertices[: 3 * s] @ inputs).reshape(s, 3, n))
+        skinned = _skin(maps.weights[:s], motion, (maps.vertices[: 3 * s] @ inputs).reshape(s, 3, n))  # s x 3 x n
         fixed = chain + len(maps.points)
-        out[chain:fixed] = (maps.points @ skinned.reshape(s, 3 * n)).reshape(-1, 3, n)
+        out[chain:fixed] = (maps.points @ skinned.reshape(s, 3 * n)).reshape(-1, 3, n)  # P x 3 x n
         if rows is not None:
             cuts = np.flatnonzero(np.diff(rows, prepend=-1, append=-1))
             for first, last in pairwise(cuts.tolist()):
                 vertices, weights, bary = maps.contour(int(rows[first]))
-                base = (vertices @ inputs[:, first:last]).reshape(-1, 3, last - first)
+                base = (vertices @ inputs[:, first:last]).reshape(-1, 3, last - first)  # 51 x 3 x rows of this contour
                 corners = _skin(weights, motion[..., first:last], base)
-                corners = corners.reshape(len(bary), 3, 3, last - first)
+                corners = corners.reshape(len(bary), 3, 3, last - first)  # 17 x 3 corners x 3 x rows
                 out[fixed:, :, first:last] = (corners * bary[:, :, None, None]).sum(axis=1)
         return out
 
@@ -176,8 +175,8 @@ class FastJoints:
         motion = np.empty((chain, 3, 4, n), rest.dtype)
         motion[0, :, :3], motion[0, :, 3] = rotations[0], rest[0]
         for children, parents in self._levels:
-            above = motion[parents]
-            turn, local = above[:, :, :3], rotations[children]
+            above = motion[parents]  # level x 3 x 4 x n
+            turn, local = above[:, :, :3], rotations[children]  # level x 3 x 3 x n
             product = turn[:, :, 0, None] * local[:, None, 0]
             product += turn[:, :, 1, None] * local[:, None, 1]
             product += turn[:, :, 2, None] * local[:, None, 2]
@@ -194,22 +193,16 @@ def full_pose(model: BodyModel, params: BodyParams) -> Array:
 
 def _full_pose(model_type: str, params: BodyParams, components: tuple[Array | None, ...], mean: Array | None) -> Array:
     n = len(params)
-    parts: list[Array | None] = [params.global_orient, params.body_pose]
-    if model_type == "smplx":
-        parts += [params.jaw_pose, params.leye_pose, params.reye_pose]
-    if mean is not None:
-        for hand, basis in zip((params.left_hand_pose, params.right_hand_pose), components, strict=True):
-            if hand is not None and hand.ndim == 2 and basis is not None:
-                parts.append(expand(hand, basis))
-            else:
-                parts.append(hand)
-    pose = np.concatenate(
-        [
-            np.zeros((n, k, 3)) if part is None else np.asarray(part).reshape(n, k, 3)
-            for part, k in zip(parts, WIDTHS[model_type], strict=True)
-        ],
-        axis=1,
-    )
+    bases = dict(zip(("left_hand_pose", "right_hand_pose"), components, strict=True))
+    parts = []
+    for name, k in POSE_PARTS[model_type].items():
+        part, basis = getattr(params, name), bases.get(name)
+        if part is None:
+            part = np.zeros((n, k, 3))
+        elif basis is not None and part.ndim == 2:
+            part = expand(part, basis)  # N x coefficients -> N x 15 x 3
+        parts.append(np.asarray(part).reshape(n, k, 3))
+    pose = np.concatenate(parts, axis=1)  # N x J x 3
     if mean is not None and not params.flat_hand_mean:
         pose[:, -30:] += mean
     return pose
@@ -219,7 +212,7 @@ def rotation_rows(pose: Array) -> Array:
     """(9 J, N) rotation matrices, row by row, of (N, J, 3) axis-angle; through unit quaternions, so that
     neither small nor large angles lose digits."""
     n, joints, _ = pose.shape
-    v = np.ascontiguousarray(pose.transpose(2, 1, 0))
+    v = np.ascontiguousarray(pose.transpose(2, 1, 0))  # 3 x J x N
     half = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]) * pose.dtype.type(0.5)
     w = np.cos(half)
     tiny = half < np.finfo(pose.dtype).tiny ** 0.5
@@ -227,7 +220,7 @@ def rotation_rows(pose: Array) -> Array:
     scale[tiny] = 1
     x, y, z = v * (scale * pose.dtype.type(np.sqrt(0.5)))  # twice their products are 2 q q
     w *= pose.dtype.type(np.sqrt(2.0))
-    out = np.empty((joints, 9, n), pose.dtype)
+    out = np.empty((joints, 9, n), pose.dtype)  # J x 9 x N
     xx, yy, zz = x * x, y * y, z * z
     out[:, 0], out[:, 4], out[:, 8] = 1 - (yy + zz), 1 - (xx + zz), 1 - (xx + yy)
     xy, xz, yz, wx, wy, wz = x * y, x * z, y * z, w * x, w * y, w * z
@@ -244,8 +237,8 @@ def contour_rows(neck_chain: Array) -> Array:
     along the z axis, so it changes when the whole body turns.
     """
     n, k, _ = neck_chain.shape
-    turns = rotation_rows(neck_chain).reshape(k, 3, 3, n)
-    first = turns[-1][:, 0]  # only the first column of the product matters
+    turns = rotation_rows(neck_chain).reshape(k, 3, 3, n)  # 5 x 3 x 3 x N
+    first = turns[-1][:, 0]  # 3 x N: only the first column of the product matters
     for turn in turns[-2::-1]:
         first = turn[:, 0] * first[0] + turn[:, 1] * first[1] + turn[:, 2] * first[2]
     yaw = np.degrees(np.arctan2(first[2], np.hypot(first[0], first[1])))
@@ -259,7 +252,7 @@ def _skin(weights: Array, motion: Array, vertices: Array) -> Array:
     joints, n = len(motion), motion.shape[-1]
     if not motion.flags.c_contiguous:
         motion = np.ascontiguousarray(motion)
-    blended = (weights @ motion.reshape(joints, 12 * n)).reshape(-1, 3, 4, n)
+    blended = (weights @ motion.reshape(joints, 12 * n)).reshape(-1, 3, 4, n)  # U x 3 x 4 x n
     moved: Array = _times(blended[:, :, :3], vertices)
     moved += blended[:, :, 3]
     return moved

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.body.topology import NAMES, SITES, TOPOLOGY, kind_of
+from ehps.body.topology import NAMES, SITES, TOPOLOGY, model_type_of
 from ehps.errors import BodyModelError, DataError
 
 REQUIRED = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "f", "kintree_table")
@@ -146,7 +146,7 @@ def _check(raw: dict[str, Array], model_type: str, path: Path) -> None:
             fix=f"download it at {site}",
         )
     vertices, joints = len(raw["v_template"]), raw["kintree_table"].shape[-1]
-    actual = kind_of(vertices, joints)
+    actual = model_type_of(vertices, joints)
     if actual != model_type:
         what = f"is a {NAMES[actual]} model" if actual else f"has {vertices} vertices and {joints} joints"
         raise BodyModelError(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.body.topology import POSE_PARTS
 from ehps.genders import BY_LETTER
 
 
@@ -116,15 +117,7 @@ def smplx_params(
 
 def smplx_pose(pose: Array) -> dict[str, Array]:
     """Named parts of (N, 55, 3) SMPL-X poses in the order of the model's joints."""
-    return {
-        "global_orient": pose[:, 0],
-        "body_pose": pose[:, 1:22],
-        "jaw_pose": pose[:, 22],
-        "leye_pose": pose[:, 23],
-        "reye_pose": pose[:, 24],
-        "left_hand_pose": pose[:, 25:40],
-        "right_hand_pose": pose[:, 40:55],
-    }
+    return _pose_parts("smplx", pose)
 
 
 def smpl_params(*, gender: Any, betas: Array, pose: Array, transl: Array) -> BodyParams:
@@ -135,9 +128,8 @@ def smpl_params(*, gender: Any, betas: Array, pose: Array, transl: Array) -> Bod
         model_type="smpl",
         gender=genders(gender, n),
         betas=np.asarray(betas, float),
-        global_orient=pose[:, 0],
-        body_pose=pose[:, 1:],
         transl=np.asarray(transl, float).reshape(n, 3),
+        **_pose_parts("smpl", pose),
     )
 
 
@@ -149,13 +141,19 @@ def smplh_params(*, gender: Any, betas: Array, pose: Array, transl: Array, flat_
         model_type="smplh",
         gender=genders(gender, n),
         betas=np.asarray(betas, float),
-        global_orient=pose[:, 0],
-        body_pose=pose[:, 1:22],
         transl=np.asarray(transl, float).reshape(n, 3),
-        left_hand_pose=pose[:, 22:37],
-        right_hand_pose=pose[:, 37:],
         flat_hand_mean=flat_hand_mean,
+        **_pose_parts("smplh", pose),
     )
+
+
+def _pose_parts(model_type: str, pose: Array) -> dict[str, Any]:
+    """Named parts, (N, 3) or (N, k, 3), of (N, J, 3) poses."""
+    parts, first = {}, 0
+    for name, joints in POSE_PARTS[model_type].items():
+        parts[name] = pose[:, first] if joints == 1 else pose[:, first : first + joints]
+        first += joints
+    return parts
 
 
 def genders(words: Any, n: int) -> Array:

@@ -95,11 +95,26 @@ TOPOLOGY = {
         landmarks=False,
     ),
 }
+POSE_PARTS = {
+    "smplx": {
+        "global_orient": 1,
+        "body_pose": 21,
+        "jaw_pose": 1,
+        "leye_pose": 1,
+        "reye_pose": 1,
+        "left_hand_pose": 15,
+        "right_hand_pose": 15,
+    },
+    "smplh": {"global_orient": 1, "body_pose": 21, "left_hand_pose": 15, "right_hand_pose": 15},
+    "smpl": {"global_orient": 1, "body_pose": 23},
+}
+"""Parameters that turn chain joints, in the joints' order, and how many joints each turns."""
+
 NAMES = {"smplx": "SMPL-X", "smplh": "SMPL-H", "smpl": "SMPL"}
 SITES = {"smplx": "smpl-x.is.tue.mpg.de", "smpl": "smpl.is.tue.mpg.de", "smplh": "mano.is.tue.mpg.de"}
 
 
-def kind_of(vertices: int, joints: int) -> str | None:
+def model_type_of(vertices: int, joints: int) -> str | None:
     """smplx, smplh or smpl from a file's sizes, None when it is no body of these."""
     for model_type, topology in TOPOLOGY.items():
         if (vertices, joints) == (topology.vertices, topology.joints):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ehps.body.folding import YAW_LIMIT, fold
 from ehps.body.joints import tree_levels
 from ehps.body.model_file import BodyModel
-from ehps.body.topology import NECK_CHAIN, TOPOLOGY
+from ehps.body.topology import NECK_CHAIN, POSE_PARTS, TOPOLOGY
 from ehps.errors import BodyModelError
 
 
@@ -64,8 +64,8 @@ class TorchJoints(nn.Module):
         self._levels = [(c.tolist(), p.tolist()) for c, p in tree_levels(model.parents)]
         last = len(folded.template) if self.contour else folded.static
 
-        def keep(name: str, array: Any, model_type: torch.dtype = dtype) -> None:
-            self.register_buffer(name, torch.as_tensor(array).to(model_type).contiguous(), persistent=False)
+        def keep(name: str, array: Any, to: torch.dtype = dtype) -> None:
+            self.register_buffer(name, torch.as_tensor(array).to(to).contiguous(), persistent=False)
 
         b, e = self.num_betas, self.num_expression
         keep("joints_template", folded.joints_template)
@@ -120,26 +120,31 @@ class TorchJoints(nn.Module):
             are taken as they are.
         betas (N, num_betas), expression (N, num_expression), transl (N, 3).
         """
-        rotations = self._rotations(
-            global_orient,
-            body_pose,
-            *((jaw_pose, leye_pose, reye_pose) if self.model_type == "smplx" else ()),
-            *((left_hand_pose, right_hand_pose) if self.topology.left_hand is not None else ()),
-        )
-        coefficients = self._coefficients(betas, expression)
+        parts = {
+            "global_orient": global_orient,
+            "body_pose": body_pose,
+            "jaw_pose": jaw_pose,
+            "leye_pose": leye_pose,
+            "reye_pose": reye_pose,
+            "left_hand_pose": left_hand_pose,
+            "right_hand_pose": right_hand_pose,
+        }
+        rotations = self._rotations(parts)  # N x J x 3 x 3
+        coefficients = self._coefficients(betas, expression)  # N x (B + E)
         n, chain = rotations.shape[:2]
-        rest = self.joints_template + (coefficients @ self.joints_map).view(n, chain, 3)
-        turns, places = self._chain(rotations, rest)
-        offsets = places - (turns @ rest[..., None]).squeeze(-1)
-        motion = torch.cat([turns, offsets[..., None]], dim=-1).view(n, chain, 12)
-        feature = (rotations[:, 1:] - torch.eye(3, dtype=rest.dtype, device=rest.device)).reshape(n, -1)
-        vertices = self.template + (feature @ self.pose_map + coefficients @ self.shape_map).view(n, -1, 3)
-        fixed = _skin(self.weights, motion, vertices[:, : self.static])
-        corners = fixed[:, self.point_vertices]
-        joints = [places, (corners * self.point_weights[..., None]).sum(dim=2)]
+        rest = self.joints_template + (coefficients @ self.joints_map).view(n, chain, 3)  # N x J x 3
+        turns, places = self._chain(rotations, rest)  # N x J x 3 x 3, N x J x 3
+        offsets = places - (turns @ rest[..., None]).squeeze(-1)  # N x J x 3
+        motion = torch.cat([turns, offsets[..., None]], dim=-1).view(n, chain, 12)  # N x J x 3 x 4, flat
+        identity = torch.eye(3, dtype=rest.dtype, device=rest.device)
+        feature = (rotations[:, 1:] - identity).reshape(n, -1)  # N x 9 (J - 1)
+        vertices = self.template + (feature @ self.pose_map + coefficients @ self.shape_map).view(n, -1, 3)  # N x U x 3
+        fixed = _skin(self.weights, motion, vertices[:, : self.static])  # N x static x 3
+        corners = fixed[:, self.point_vertices]  # N x P x 3 corners x 3
+        joints = [places, (corners * self.point_weights[..., None]).sum(dim=2)]  # N x J x 3, N x P x 3
         if self.contour:
-            joints.append(self._contour(rotations, motion, vertices))
-        out = torch.cat(joints, dim=1)
+            joints.append(self._contour(rotations, motion, vertices))  # N x 17 x 3
+        out = torch.cat(joints, dim=1)  # N x (J + P [+ 17]) x 3
         return out if transl is None else out + transl[:, None]
 
     def _coefficients(self, betas: Tensor, expression: Tensor | None) -> Tensor:
@@ -151,24 +156,25 @@ class TorchJoints(nn.Module):
             expression = betas.new_zeros(len(betas), self.num_expression)
         return torch.cat([betas, expression], dim=1)
 
-    def _rotations(self, *parts: Tensor | None) -> Tensor:
-        """(N, J, 3, 3) from the parts in order, absent ones zero, the mean hand added to axis-angle."""
-        first = parts[0]
+    def _rotations(self, parts: dict[str, Tensor | None]) -> Tensor:
+        """(N, J, 3, 3) from the parts by name, absent ones zero, the mean hand added to axis-angle."""
+        first = parts["global_orient"]
         assert first is not None
         n = len(first)
-        hands = 2 if self.topology.left_hand is not None else 0
-        widths = {"smplx": (1, 21, 1, 1, 1, 15, 15), "smplh": (1, 21, 15, 15), "smpl": (1, 23)}[self.model_type]
+        means: dict[str, Tensor] = {}
+        if len(self.hands_mean):
+            means["left_hand_pose"], means["right_hand_pose"] = self.hands_mean.split(15)
         matrices = []
-        for i, (part, k) in enumerate(zip(parts, widths, strict=True)):
+        for name, k in POSE_PARTS[self.model_type].items():
+            part = parts[name]
             if part is None:
                 part = first.new_zeros(n, k, 3)
             if part.numel() == 9 * n * k:
                 matrices.append(part.reshape(n, k, 3, 3))
                 continue
             vectors = part.reshape(n, k, 3)
-            side = i - (len(widths) - hands)
-            if side >= 0 and len(self.hands_mean):
-                vectors = vectors + self.hands_mean[15 * side : 15 * side + 15]
+            if name in means:
+                vectors = vectors + means[name]
             matrices.append(axis_angle_to_matrix(vectors))
         return torch.cat(matrices, dim=1)
 
@@ -177,10 +183,10 @@ class TorchJoints(nn.Module):
         turns: dict[int, Tensor] = {0: rotations[:, 0]}
         places: dict[int, Tensor] = {0: rest[:, 0]}
         for children, parents in self._levels:
-            above = torch.stack([turns[p] for p in parents], dim=1)
-            below = above @ rotations[:, children]
-            step = above @ (rest[:, children] - rest[:, parents])[..., None]
-            spot = torch.stack([places[p] for p in parents], dim=1) + step.squeeze(-1)
+            above = torch.stack([turns[p] for p in parents], dim=1)  # N x level x 3 x 3
+            below = above @ rotations[:, children]  # N x level x 3 x 3
+            step = above @ (rest[:, children] - rest[:, parents])[..., None]  # N x level x 3 x 1
+            spot = torch.stack([places[p] for p in parents], dim=1) + step.squeeze(-1)  # N x level x 3
             for i, child in enumerate(children):
                 turns[child], places[child] = below[:, i], spot[:, i]
         order = range(rotations.shape[1])
@@ -188,11 +194,11 @@ class TorchJoints(nn.Module):
 
     def _contour(self, rotations: Tensor, motion: Tensor, vertices: Tensor) -> Tensor:
         """(N, 17, 3): each instance's own contour triangles."""
-        row = contour_rows(rotations[:, list(NECK_CHAIN)])
-        corners = self.contour_vertices[row]
+        row = contour_rows(rotations[:, list(NECK_CHAIN)])  # N
+        corners = self.contour_vertices[row]  # N x 51
         n, count = corners.shape
-        base = vertices.gather(1, corners[..., None].expand(n, count, 3))
-        moved = _skin(self.contour_skin[row], motion, base).view(n, count // 3, 3, 3)
+        base = vertices.gather(1, corners[..., None].expand(n, count, 3))  # N x 51 x 3
+        moved = _skin(self.contour_skin[row], motion, base).view(n, count // 3, 3, 3)  # N x 17 x 3 corners x 3
         return (moved * self.contour_weights[row][..., None]).sum(dim=2)
 
 
@@ -215,7 +221,7 @@ def axis_angle_to_matrix(vectors: Tensor) -> Tensor:
 def contour_rows(neck_chain: Tensor) -> Tensor:
     """(N,) rows of the contour tables from the (N, 5, 3, 3) rotations of pelvis, spine and neck."""
     with torch.no_grad():
-        column = neck_chain[:, -1, :, :1]
+        column = neck_chain[:, -1, :, :1]  # N x 3 x 1: only the first column of the product matters
         for joint in range(neck_chain.shape[1] - 2, -1, -1):
             column = neck_chain[:, joint] @ column
         x, y, z = column.squeeze(-1).unbind(-1)
@@ -228,13 +234,13 @@ def contour_rows(neck_chain: Tensor) -> Tensor:
 def _skin(weights: Tensor, motion: Tensor, vertices: Tensor) -> Tensor:
     """(N, U, 3) vertices moved by the joint motions (N, J, 12), weighted by (U, J) or (N, U, J)."""
     # One product for all instances where they share weights: einsum folds the batch into the columns.
-    blended = torch.einsum("uj,njk->nuk", weights, motion) if weights.dim() == 2 else weights @ motion
-    a = blended.unflatten(-1, (3, 4))
+    blended = torch.einsum("uj,njk->nuk", weights, motion) if weights.dim() == 2 else weights @ motion  # N x U x 12
+    a = blended.unflatten(-1, (3, 4))  # N x U x 3 x 4
     x, y, z = vertices[..., 0:1], vertices[..., 1:2], vertices[..., 2:3]
     return a[..., 0] * x + a[..., 1] * y + a[..., 2] * z + a[..., 3]
 
 
 def _columns(shape: Any, expression: Any) -> Tensor:
     """(B + E, 3 K) from (K, 3, B) and (K, 3, E): coefficients times this gives flat points."""
-    both = torch.cat([torch.as_tensor(shape), torch.as_tensor(expression)], dim=2)
+    both = torch.cat([torch.as_tensor(shape), torch.as_tensor(expression)], dim=2)  # K x 3 x (B + E)
     return both.reshape(-1, both.shape[2]).T

@@ -16,22 +16,10 @@ from ehps.body.folding import fitting_columns
 from ehps.body.model_file import BodyModel
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, genders
-from ehps.body.topology import NAMES, TOPOLOGY
+from ehps.body.topology import NAMES, POSE_PARTS, TOPOLOGY
 from ehps.errors import DataError, PassportError, UsageError
 from ehps.genders import GENDERS
 from ehps.humandata.core import HumanData
-
-PARTS = {
-    "smplx": {
-        **{"global_orient": (3,), "body_pose": (21, 3), "jaw_pose": (3,), "leye_pose": (3,), "reye_pose": (3,)},
-        **{"left_hand_pose": (15, 3), "right_hand_pose": (15, 3), "expression": (-1,)},
-    },
-    "smplh": {
-        **{"global_orient": (3,), "body_pose": (21, 3)},
-        **{"left_hand_pose": (15, 3), "right_hand_pose": (15, 3)},
-    },
-    "smpl": {"global_orient": (3,), "body_pose": (23, 3)},
-}
 
 
 def params_of(hd: HumanData, model_type: str | None = None) -> BodyParams:
@@ -48,12 +36,13 @@ def params_of(hd: HumanData, model_type: str | None = None) -> BodyParams:
     model_type = _model_type_of(hd, model_type)
     n = len(hd)
     values: dict[str, Array] = {}
-    for name, tail in PARTS[model_type].items():
+    for name, joints in POSE_PARTS[model_type].items():
+        tail = (3,) if joints == 1 else (joints, 3)
         full = f"{model_type}/{name}"
-        if full in hd:
-            values[name] = np.asarray(hd[full], np.float64).reshape(n, *tail)
-        else:
-            values[name] = np.zeros((n, *(10 if k < 0 else k for k in tail)))
+        values[name] = np.asarray(hd[full], np.float64).reshape(n, *tail) if full in hd else np.zeros((n, *tail))
+    if model_type == "smplx":
+        known = "smplx/expression" in hd
+        values["expression"] = np.asarray(hd["smplx/expression"], np.float64) if known else np.zeros((n, 10))
     extra = f"{model_type}/betas_extra"
     return BodyParams(
         model_type=model_type,

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ehps.body.torch_joints import axis_angle_to_matrix
+
 
 def from_6d(values: Tensor) -> Tensor:
     """(..., 6) -> (..., 3, 3) proper rotation matrices."""
@@ -25,27 +27,6 @@ def from_6d(values: Tensor) -> Tensor:
 def to_6d(matrices: Tensor) -> Tensor:
     """(..., 3, 3) -> (..., 6), the inverse of :func:`from_6d` for rotations."""
     return matrices[..., :, :2].reshape(*matrices.shape[:-2], 6)
-
-
-def from_axis_angle(vectors: Tensor) -> Tensor:
-    """(..., 3) radians -> (..., 3, 3), differentiable at zero."""
-    square = (vectors * vectors).sum(-1)[..., None, None]
-    small = square < 1e-8
-    safe = torch.where(small, torch.ones_like(square), square)
-    angle = safe.sqrt()
-    sine = torch.where(small, 1 - square / 6, torch.sin(angle) / angle)
-    versine = torch.where(small, 0.5 - square / 24, (1 - torch.cos(angle)) / safe)
-    K = skew(vectors)
-    identity = torch.eye(3, dtype=vectors.dtype, device=vectors.device)
-    return identity + sine * K + versine * (K @ K)
-
-
-def skew(vectors: Tensor) -> Tensor:
-    """(..., 3) -> (..., 3, 3) cross-product matrices."""
-    x, y, z = vectors.unbind(-1)
-    zero = torch.zeros_like(x)
-    rows = (zero, -z, y, z, zero, -x, -y, x, zero)
-    return torch.stack(rows, dim=-1).reshape(*vectors.shape[:-1], 3, 3)
 
 
 def to_quaternion(matrices: Tensor) -> Tensor:
@@ -107,4 +88,4 @@ def mirror(matrices: Tensor) -> Tensor:
 def about_z(angle: Tensor) -> Tensor:
     """(N,) radians -> (N, 3, 3)."""
     zero = torch.zeros_like(angle)
-    return from_axis_angle(torch.stack((zero, zero, angle), dim=-1))
+    return axis_angle_to_matrix(torch.stack((zero, zero, angle), dim=-1))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ehps.benchmark.training import rotations_6d
+from ehps.body.torch_joints import axis_angle_to_matrix
 from ehps.humandata import keypoints
 
 JOINTS = 144
@@ -158,7 +159,7 @@ def _rotations(t: dict[str, Tensor]) -> Tensor:
     """(N, 53, 3, 3) of the stored parameters."""
     names = ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose", "jaw_pose")
     vectors = torch.cat([t[name] for name in names], dim=1)
-    return rotations_6d.from_axis_angle(vectors.reshape(len(vectors), 53, 3))
+    return axis_angle_to_matrix(vectors.reshape(len(vectors), 53, 3))
 
 
 def _parameters(stored: Tensor, t: dict[str, Tensor]) -> dict[str, Tensor]:
