@@ -193,7 +193,8 @@ def conversions(inputs: ReportInputs) -> list[dict[str, Any]] | None:
     out = []
     for entry in map(_read, inputs.conversions):
         dropped = {}
-        for reason, names in (entry.get("dropped") or {}).items():
+        whole = {f"{reason} (whole units)": units for reason, units in (entry.get("units_left_out") or {}).items()}
+        for reason, names in {**(entry.get("dropped") or {}), **whole}.items():
             dropped[reason] = (
                 names["count"] if isinstance(names, Mapping) else names if isinstance(names, int) else len(names)
             )

@@ -73,6 +73,7 @@ def datasets(dataset: str | None, as_json: bool) -> None:
 @click.option("--skip-bad", is_flag=True, help="Finish without units that cannot be read.")
 @click.option("--strict-images", is_flag=True, help="An image that is named but absent is an error.")
 @click.option("--frames", type=FILE, help="Extract frames of video datasets into this folder.")
+@click.option("--discard", is_flag=True, help="Remove finished units of other requests for the same output.")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Options of the dataset, see its card.")
 @as_json
 def convert(dataset: str, raw: Path, as_json: bool, options: tuple[str, ...], **kwargs: Any) -> None:
@@ -86,7 +87,7 @@ def convert(dataset: str, raw: Path, as_json: bool, options: tuple[str, ...], **
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
     else:
-        report.print()
+        report.print(tracebacks=click.get_current_context().find_root().params["debug"])
 
 
 @main.command()

@@ -146,6 +146,7 @@ class Instances:
     columns : further columns under their full name (``vertices3d_path``).
     misc : facts of the whole file; ``reprojection`` there says it for a release that differs from the card.
     dropped : reason -> what was left out (names), counted in the report.
+    left_out : why the whole unit is left out, where its instances have not been counted.
     notes : what the user should know about this unit (a fit file that was not there), shown once in the report.
     solve_translation : the dataset gives orientation but no place of a person in the camera frame: the pipeline solves
         ``transl`` from ``keypoints2d`` and the (undistorted) intrinsics. ``meta/transl_residual_px`` is the distance
@@ -173,6 +174,7 @@ class Instances:
     columns: dict[str, Any] = field(default_factory=dict)
     misc: dict[str, Any] = field(default_factory=dict)
     dropped: dict[str, list[str]] = field(default_factory=dict)
+    left_out: str = ""
     notes: list[str] = field(default_factory=list)
     solve_translation: bool = False
     min_joints_inside: int = 0
@@ -242,9 +244,12 @@ class Converter(ABC):
         """All instances of one unit."""
 
 
-def no_instances(dropped: dict[str, list[str]] | None = None, notes: Sequence[str] = ()) -> Instances:
+def no_instances(
+    dropped: dict[str, list[str]] | None = None, notes: Sequence[str] = (), *, left_out: str = ""
+) -> Instances:
     """A unit in which nothing was kept."""
-    return Instances(image_path=[], size=np.zeros((0, 2), int), dropped=dropped or {}, notes=list(notes))
+    empty = np.zeros((0, 2), int)
+    return Instances(image_path=[], size=empty, dropped=dropped or {}, left_out=left_out, notes=list(notes))
 
 
 def concat(parts: Sequence[Instances]) -> Instances:

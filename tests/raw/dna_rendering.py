@@ -38,6 +38,7 @@ class Studio:
     root: Path
     truth: dict[tuple[str, str], Truth]
     dropped: dict[str, dict[str, int]]  # of train, by group of cameras
+    left_out: dict[str, dict[str, int]]
 
     def of(self, group: str, *sequences: str) -> Truth:
         return Truth.concat([self.truth[name, group] for name in sequences])
@@ -69,10 +70,14 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Studio:
         root,
         truth,
         {
-            "Camera_5mp": both
-            | {"no SMPL-X fit of the frame": 2, "no image of a fitted frame": 1, "camera not calibrated": FRAMES},
-            "Camera_12mp": both | {"no image of a fitted frame": 6, "no images in Camera_12mp of the main file": 1},
+            "Camera_5mp": {
+                "no SMPL-X fit of the frame": 2,
+                "no image of a fitted frame": 1,
+                "camera not calibrated": FRAMES,
+            },
+            "Camera_12mp": {"no image of a fitted frame": 6},
         },
+        {"Camera_5mp": both, "Camera_12mp": both | {"no images in Camera_12mp of the main file": 1}},
     )
 
 

@@ -109,7 +109,7 @@ class DNARendering(Converter):
         pair: Pair = unit.data
         if pair.main is None or pair.annotations is None:
             lacking = "annotation file" if pair.main else "main file" if pair.annotations else "file"
-            return no_instances({f"no {lacking} of the sequence": [unit.name]})
+            return no_instances(left_out=f"no {lacking} of the sequence")
         with files.opened(pair.main) as file:
             gender = files.gender_of(file)
             taken = files.images(file, self.group, options.cameras(self.options, self.ids))
@@ -120,7 +120,7 @@ class DNARendering(Converter):
                 "no SMPL-X fits": "SMPLx" not in file,
             }.items() if so), "")  # fmt: skip
             if reason:
-                return no_instances({reason: [unit.name]})
+                return no_instances(left_out=reason)
             body = files.read_fits(file, gender, pair.annotations)
             views, frames, dropped = self._usable(unit.name, taken, file, len(body))
             if not views:

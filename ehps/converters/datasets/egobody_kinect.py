@@ -86,7 +86,8 @@ class EgoBodyKinect(Converter):
         dropped: dict[str, list[str]] = {}
         frames = self._frames(unit, recording, dropped)[:: options.stride(self.options)]
         if not len(frames) or not views:
-            return no_instances(dropped, notes)
+            unfitted = not len(frames) and not dropped
+            return no_instances(dropped, notes, left_out="recording without SMPL-X fits" if unfitted else "")
         paths = [
             egobody_recordings.fit_path(self.root, self.split, recording, role, n) for n in frames for role in ROLES
         ]
@@ -154,8 +155,6 @@ class EgoBodyKinect(Converter):
         ]
         both, either = fitted[0] & fitted[1], fitted[0] | fitted[1]
         usable = {name for name in either if name[6:].isdecimal() and recording.start <= int(name[6:]) <= recording.end}
-        if not either:
-            drop(dropped, "recording without SMPL-X fits", [unit.name])
         for reason, names in (("outside the usable range of frames", either - usable),
                               ("fit of one person only", usable - both)):  # fmt: skip
             drop(dropped, reason, (f"{unit.name}/{name}" for name in sorted(names)))

@@ -114,7 +114,7 @@ class Studio(Converter):
         people, length, body = read_fits(unit.path)
         frame = self._frames(folder, action, length)
         if not len(frame):
-            return no_instances({"no contact in the action": [unit.name]})
+            return no_instances(left_out="no contact in the action")
         notes: list[str] = []
         views = self._views(folder, action, notes)
         joints, known = read_joints(folder / "joints3d_25" / f"{action}.json", people, length, notes)

@@ -115,7 +115,7 @@ class TalkSHOW(Converter):
         except UnsafeFileError:
             raise
         except DataError as error:
-            return no_instances({f"pickle that cannot be read ({error.what})": [unit.name]})
+            return no_instances(left_out=f"pickle that cannot be read ({error.what})")
         n = len(fit["transl"])
         taken = np.arange(0, n, options.stride(self.options))
         rows = [f"{unit.name} frame {k}" for k in taken]

@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ehps.converters import layout, registry
 from ehps.converters.base import Converter, Unit
-from ehps.converters.pipeline.fingerprint import request_of
+from ehps.converters.pipeline.fingerprint import key_of, request_of
 from ehps.converters.pipeline.joining import join_parts
-from ehps.converters.pipeline.parts import Part, PartsFolder
-from ehps.converters.pipeline.report import BadUnit, Report
-from ehps.converters.pipeline.workers import Job, Outcome, run_jobs, without_threads
+from ehps.converters.pipeline.other_requests import keep_or_discard
+from ehps.converters.pipeline.parts import BadUnit, Part, PartsFolder, locked
+from ehps.converters.pipeline.report import Report
+from ehps.converters.pipeline.workers import Job, run_jobs, without_threads
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError, UsageError
 
@@ -40,20 +42,27 @@ def convert(
     options: Mapping[str, str] | None = None,
     backend: str = "loky",
     progress: bool = True,
+    discard: bool = False,
 ) -> Report:
     """Convert one split of one raw dataset into a HumanData file.
 
     Parameters
     ----------
     dataset : its id, or a converter class that is not registered.
-    raw : root folder of the raw dataset. split : the card's first when None. out : ``.h5`` or ``.npz`` file.
+    raw : root folder of the raw dataset.
+    split : the card's first when None.
+    out : ``.h5`` or ``.npz`` file.
     body_models : folder of body models; the environment's EHPS_BODY_MODELS when None.
-    jobs : processes; -1 for one per core. backend : ``loky``, ``threading``, ``dask`` or ``ray``.
+    jobs : processes; -1 for one per core.
     limit : stop after that many instances.
     skip_bad : finish without units that cannot be read; they are named in the report.
     strict_images : a missing image is an error instead of a dropped row.
     frames : folder that holds, or gets, frames cut out of the dataset's videos.
     options : the card's options.
+    backend : ``loky``, ``threading``, ``dask`` or ``ray``.
+    progress : show on the standard error stream what is being done.
+    discard : remove finished units of other requests for ``out`` (another split, other options, other code), which
+        are kept otherwise.
 
     Returns
     -------
@@ -70,38 +79,55 @@ def convert(
     cls = registry.converter(dataset) if isinstance(dataset, str) else dataset
     out = _checked_output(out)
     converter = _converter(cls, Path(raw), split, options or {})
-    if jobs == 0 or jobs < -1:
-        raise UsageError(f"--jobs {jobs}: give the number of processes, or -1 for one per core")
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit {limit}: give at least 1")
+    _check_numbers(jobs, limit)
     layout.check(cls.card, converter.root, converter.split)
-    bodies = _body_folder(body_models, converter.body_model)
-    units = _units(converter, progress)
     job = Job(
         converter,
-        out=out,
-        bodies=bodies,
+        bodies=_body_folder(body_models, converter.body_model),
         frames=None if frames is None else Path(frames),
         strict_images=strict_images,
         limit=limit,
     )
-    parts = PartsFolder(out)
-    with parts.locked():
-        parts.prepare(request_of(job, units))
-        found, bad, reused = _read_all(job, units, parts, limit, jobs, backend, progress)
-        report = _report(job, units, found, bad, reused)
-        if bad and not skip_bad:
-            report.seconds = time.perf_counter() - started
-            raise _bad_units(report, report.save(parts.folder / "report.json"))
-        if not report.written:
-            parts.remove()
-            raise _nothing_left(report, cls, job)
-        with without_threads():
-            join_parts(parts, found, units, report, cls.card)
-        report.seconds = time.perf_counter() - started
-        report.save(out.with_name(out.name + ".report.json"))
-        parts.remove()
+    units = _units(converter, progress)
+    with locked(out):
+        request = request_of(job, units)
+        others = keep_or_discard(out, request, discard)
+        _say(others, progress)
+        run = Run(job, units, PartsFolder(out, key_of(request)), jobs, backend, progress)
+        run.parts.prepare(request)
+        done = _read_all(run)
+        report = _report(run, done)
+        report.other_requests = others
+        _finish(run, done, report, skip_bad, started)
     return report
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is to be read, where its parts are kept, and how many units are read at once."""
+
+    job: Job
+    units: Sequence[Unit]
+    parts: PartsFolder
+    jobs: int
+    backend: str
+    progress: bool
+
+
+@dataclass
+class Done:
+    """What became of the units.
+
+    Attributes
+    ----------
+    parts : by index of all units; with a limit, of the first that suffice.
+    bad : units that could not be read.
+    before : how many of the parts were there already.
+    """
+
+    parts: dict[int, Part]
+    bad: list[BadUnit]
+    before: int
 
 
 # -- before ------------------------------------------------------------------------------------------------
@@ -114,6 +140,13 @@ def _checked_output(out: Path | str) -> Path:
     if path.is_dir():
         raise UsageError("is a folder", path=path, fix="name a file with --out")
     return path
+
+
+def _check_numbers(jobs: int, limit: int | None) -> None:
+    if jobs == 0 or jobs < -1:
+        raise UsageError(f"--jobs {jobs}: give the number of processes, or -1 for one per core")
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit}: give at least 1")
 
 
 def _converter(cls: type[Converter], raw: Path, split: str | None, options: Mapping[str, str]) -> Converter:
@@ -138,6 +171,13 @@ def _body_folder(given: Path | str | None, model_type: str | None) -> Path | Non
     return folder
 
 
+def _say(sentences: Sequence[str], visible: bool) -> None:
+    from rich.console import Console
+
+    for sentence in sentences if visible else ():
+        Console(stderr=True, soft_wrap=True).print(sentence, markup=False, highlight=False)
+
+
 # -- units -------------------------------------------------------------------------------------------------
 
 
@@ -153,60 +193,49 @@ def _units(converter: Converter, visible: bool) -> list[Unit]:
     return units
 
 
-def _read_all(
-    job: Job,
-    units: Sequence[Unit],
-    parts: PartsFolder,
-    limit: int | None,
-    jobs: int,
-    backend: str,
-    progress: bool,
-) -> tuple[dict[int, Part], list[BadUnit], int]:
-    """Parts by index of all units (with ``limit``: of the first that suffice), the bad units, and how many parts
-    were there already."""
-    found: dict[int, Part] = {}
-    bad: list[BadUnit] = []
-    index = ImageIndex(job.converter.root, job.frames)
-    for i, unit in enumerate(units):
-        part = parts.load(i, unit, index)
-        if part is not None:
-            found[i] = part
-    reused = len(found)
-    pending = [i for i in range(len(units)) if i not in found]
-    with _Progress(job, len(units), found, progress) as shown:
-        # With a limit, no more units are started than may be needed.
-        wave = len(pending) if limit is None else max(jobs, 1) if jobs > 0 else os.cpu_count() or 1
-        while pending and (limit is None or _rows_before(found, pending[0]) < limit):
-            now, pending = pending[:wave], pending[wave:]
-            for outcome in run_jobs(job, [(i, units[i]) for i in now], jobs, backend):
-                _note(outcome, units, parts, found, bad)
-                shown.step(units[outcome.index], found.get(outcome.index))
+def _read_all(run: Run) -> Done:
+    """Find the units that are finished, and read the others; with a limit, no more of them than may be needed."""
+    parts = _finished(run)
+    earlier, bad = set(parts), list[BadUnit]()
+    pending = [i for i in range(len(run.units)) if i not in parts]
+    limit = run.job.limit
+    at_once = len(pending) if limit is None else run.jobs if run.jobs > 0 else os.cpu_count() or 1
+    with _Progress(run, parts) as shown:
+        while pending and (limit is None or _rows_before(parts, pending[0]) < limit):
+            now, pending = pending[:at_once], pending[at_once:]
+            for outcome in run_jobs(run.job, run.parts, [(i, run.units[i]) for i in now], run.jobs, run.backend):
+                if outcome.bad is None:
+                    parts[outcome.index] = _just_written(run, outcome.index)
+                else:
+                    bad.append(outcome.bad)
+                shown.step(parts.get(outcome.index))
     if limit is not None:
-        needed = [i for i in sorted(found) if _rows_before(found, i) < limit]
-        found = {i: found[i] for i in needed}
-    return found, bad, reused
+        parts = {i: parts[i] for i in sorted(parts) if _rows_before(parts, i) < limit}
+    return Done(parts, bad, before=len(earlier & set(parts)))
 
 
-def _rows_before(found: Mapping[int, Part], index: int) -> int:
-    return sum(part.rows for i, part in found.items() if i < index)
+def _finished(run: Run) -> dict[int, Part]:
+    """Parts of units that an earlier run has finished, by index, as far as they still hold."""
+    images = ImageIndex(run.job.converter.root, run.job.frames)
+    known = {i: run.parts.load(i, unit, images) for i, unit in enumerate(run.units)}
+    return {i: part for i, part in known.items() if part is not None}
 
 
-def _note(
-    outcome: Outcome, units: Sequence[Unit], parts: PartsFolder, found: dict[int, Part], bad: list[BadUnit]
-) -> None:
-    if outcome.bad is not None:
-        bad.append(outcome.bad)
-        return
-    part = parts.load(outcome.index, units[outcome.index])
+def _rows_before(parts: Mapping[int, Part], index: int) -> int:
+    return sum(part.rows for i, part in parts.items() if i < index)
+
+
+def _just_written(run: Run, index: int) -> Part:
+    part = run.parts.load(index, run.units[index])
     if part is None:
-        raise DataError("a part file that was just written is gone", path=parts.folder, fix="run again")
-    found[outcome.index] = part
+        raise DataError("a part file that was just written is gone", path=run.parts.folder, fix="run again")
+    return part
 
 
 class _Progress:
     """A progress bar on the standard error stream."""
 
-    def __init__(self, job: Job, total: int, found: Mapping[int, Part], visible: bool) -> None:
+    def __init__(self, run: Run, finished: Mapping[int, Part]) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -217,13 +246,12 @@ class _Progress:
             TextColumn("units, {task.fields[rows]:,} instances"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            disable=not visible,
+            disable=not run.progress,
             transient=True,
         )
-        title = f"{job.converter.card.id} {job.converter.split}"
-        rows = sum(part.rows for part in found.values())
-        self.rows = rows
-        self.task = self.bar.add_task(title, total=total, completed=len(found), rows=rows)
+        title = f"{run.job.converter.card.id} {run.job.converter.split}"
+        self.rows = sum(part.rows for part in finished.values())
+        self.task = self.bar.add_task(title, total=len(run.units), completed=len(finished), rows=self.rows)
 
     def __enter__(self) -> _Progress:
         self.bar.start()
@@ -232,7 +260,7 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def step(self, unit: Unit, part: Part | None) -> None:
+    def step(self, part: Part | None) -> None:
         self.rows += part.rows if part else 0
         self.bar.update(self.task, advance=1, rows=self.rows)
 
@@ -240,16 +268,40 @@ class _Progress:
 # -- after -------------------------------------------------------------------------------------------------
 
 
-def _report(job: Job, units: Sequence[Unit], found: Mapping[int, Part], bad: Sequence[BadUnit], reused: int) -> Report:
-    card, split = job.converter.card, job.converter.split
-    report = Report(card.id, split, job.out, units=len(found) + len(bad), bad=list(bad), reused=reused)
+def _finish(run: Run, done: Done, report: Report, skip_bad: bool, started: float) -> None:
+    """Join the parts, save the report and remove the parts.
+
+    Raises
+    ------
+    DataError : units could not be read, nothing is left, or the output cannot be written.
+    """
+    if done.bad and not skip_bad:
+        report.seconds = time.perf_counter() - started
+        raise _bad_units(report, report.save(run.parts.folder / "report.json"))
+    if not report.written:
+        run.parts.remove()
+        raise _nothing_left(report, run.job)
+    with without_threads():
+        join_parts(run.parts, done.parts, run.units, report, run.job.converter.card)
+    report.seconds = time.perf_counter() - started
+    report.save(report.out.with_name(report.out.name + ".report.json"))
+    run.parts.remove()
+
+
+def _report(run: Run, done: Done) -> Report:
+    """What is known before the parts are joined."""
+    job, card, split = run.job, run.job.converter.card, run.job.converter.split
+    units = len(done.parts) + len(done.bad)
+    report = Report(card.id, split, run.parts.out, units=units, bad=done.bad, finished_before=done.before)
     if not job.converter.options:  # published numbers are those of the default options
         report.published = card.splits.get(split)
-    for _, part in sorted(found.items()):
+    for _, part in sorted(done.parts.items()):
         report.found += part.found
         report.written += part.rows
         for reason, names in part.dropped.items():
             report.dropped.setdefault(reason, []).extend(names)
+        if part.left_out:
+            report.left_out.setdefault(part.left_out, []).append(part.unit)
         report.absent = part.absent | report.absent
         report.notes += [note for note in part.notes if note not in report.notes]
     if job.bodies is None and report.absent and job.converter.body_model is not None:
@@ -257,25 +309,29 @@ def _report(job: Job, units: Sequence[Unit], found: Mapping[int, Part], bad: Seq
     if job.limit is not None:
         report.written = min(report.written, job.limit)
         report.notes.append(f"limited to the first {job.limit} instances")
-    if bad:
-        report.notes.append(f"{len(bad)} of {len(units)} units are not in the file: they could not be read")
+    if done.bad:
+        report.notes.append(f"{len(done.bad)} of {len(run.units)} units are not in the file: they could not be read")
     return report
 
 
 def _bad_units(report: Report, saved: Path) -> DataError:
     shown = "; ".join(str(unit) for unit in report.bad[:LISTED_BAD])
     more = f"; and {len(report.bad) - LISTED_BAD} more, see {saved}" if len(report.bad) > LISTED_BAD else ""
-    return DataError(
+    error = DataError(
         f"{len(report.bad)} of {report.units} units could not be read: {shown}{more}",
         fix="mend them and run the same command again (finished units are kept), or leave them out with --skip-bad",
     )
+    for unit in report.bad[:LISTED_BAD]:
+        if unit.traceback:  # notes are printed with a traceback only
+            error.add_note(f"{unit.unit}:\n{unit.traceback}")
+    return error
 
 
-def _nothing_left(report: Report, cls: type[Converter], job: Job) -> DataError:
-    why = f"dropped: {report.dropped_counts()}" if report.dropped else f"{report.units} units hold no instances"
+def _nothing_left(report: Report, job: Job) -> DataError:
+    card = job.converter.card
     fix = "look at what the annotation says of these, or convert another split"
     if "image missing" in report.dropped:
-        fix = f"check that the images are unpacked where the layout says (`ehps datasets {cls.card.id}`)"
-    if job.frames is None and hasattr(cls, "extract_frames") and "image missing" in report.dropped:
+        fix = f"check that the images are unpacked where the layout says (`ehps datasets {card.id}`)"
+    if job.frames is None and hasattr(job.converter, "extract_frames") and "image missing" in report.dropped:
         fix = "have them made from the raw files with --frames DIR"
-    return DataError(f"no instance is left of {report.found}; {why}", path=job.converter.root, fix=fix)
+    return DataError(f"no instance is left of {report.found}; {report.why_nothing()}", path=job.converter.root, fix=fix)

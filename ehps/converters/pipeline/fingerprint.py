@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
+import json
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ehps
 from ehps.converters.base import Unit
+from ehps.converters.pipeline.imported_code import code_of
 from ehps.converters.pipeline.workers import Job
 
-CODE = ("body", "converters", "humandata")  # packages whose code decides the numbers
+LISTED = 3
 
 
 def request_of(job: Job, units: Sequence[Unit]) -> dict[str, Any]:
@@ -31,27 +31,53 @@ def request_of(job: Job, units: Sequence[Unit]) -> dict[str, Any]:
         "limit": job.limit,
         "strict_images": job.strict_images,
         "version": ehps.__version__,
-        "code": _code(type(converter)),
+        "code": code_of(type(converter)),
         "body_models": _models(job),
         "shared_files": _shared(job),
         "units": [[unit.name, str(unit.path), _digest(unit.data)] for unit in units],
     }
 
 
+def key_of(request: Mapping[str, Any]) -> str:
+    """Short hash of a request, the name of its folder of parts."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """In what two requests differ: ``split test, now train; code (ehps.converters.datasets.pw3d)``."""
+    before, after = _by_option(earlier), _by_option(now)
+    found = []
+    for name in dict.fromkeys([*after, *before]):
+        one, other = before.get(name), after.get(name)
+        title = name.replace("_", " ")
+        if one == other:
+            continue
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            changed = sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
+            more = ", ..." if len(changed) > LISTED else ""
+            found.append(f"{title} ({', '.join(changed[:LISTED])}{more})")
+        elif isinstance(one, list) and isinstance(other, list):
+            found.append(f"{title} (other ones)" if len(one) == len(other) else f"{len(one)} {title}, now {len(other)}")
+        else:
+            found.append(f"{title} {_shown(one)}, now {_shown(other)}")
+    return "; ".join(found)
+
+
+def _by_option(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request with an entry for each option."""
+    rest = {name: value for name, value in request.items() if name != "options"}
+    return {**rest, **{f"option {name}": value for name, value in request.get("options", {}).items()}}
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "not given"
+    return ("off", "on")[value] if isinstance(value, bool) else str(value)
+
+
 def _digest(data: Any) -> str:
     """Hash of what a unit carries; addresses in memory are not part of it."""
     return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", repr(data)).encode()).hexdigest()
-
-
-def _code(cls: type) -> str:
-    """Hash of the source that decides the numbers, the converter's own file included."""
-    digest = hashlib.sha256()
-    package = Path(ehps.__file__).parent
-    files = [path for name in CODE for path in sorted((package / name).rglob("*.py"))]
-    own = inspect.getsourcefile(cls)
-    for path in [*files, *([Path(own)] if own else [])]:
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def _models(job: Job) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Part files of a conversion: one a unit, beside the output, so that a killed run goes on where it was.
 
-``OUT.parts/`` holds ``request.json`` (what was asked for), and per unit ``<index>-<slug>.h5`` with its rows and
-``.json`` with what was left out, written last: a part counts when its json is there, the request is the same, and
-neither the unit's raw files nor the listings of its image folders have changed since.
+``OUT.parts/`` holds a folder for each request, which is named by the hash of what was asked for. In it are
+``request.json``, the same in words, and per unit ``<index>-<slug>.h5`` with its rows and ``.json`` with what was left
+out, written last: a part counts when its json is there and neither the unit's raw files nor the listings of its image
+folders have changed since.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from ehps.errors import DataError
 
 LISTED = 5000  # files of a unit's folder that are looked at
 DEPTH = 2
+FINISHED = "[0-9]*-*.json"
+LOCK = "lock"
 
 
 @dataclass
@@ -45,57 +48,83 @@ class Part:
     stamp: str = ""
     images: dict[str, list[int]] = field(default_factory=dict)
     size: int = 0
+    left_out: str = ""
+
+
+@dataclass(frozen=True)
+class BadUnit:
+    """A unit that could not be read: its name, the file it is about, and why.
+
+    Attributes
+    ----------
+    traceback : where in the code, when the error was one that nobody has thought of.
+    """
+
+    unit: str
+    path: str
+    why: str
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.unit}: {self.why}" + (f" [{self.path}]" if self.path else "")
+
+
+def parts_root(out: Path) -> Path:
+    """The folder that holds the parts of all requests for one output."""
+    return out.with_name(out.name + ".parts")
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keep other processes from the same output, whatever they were asked for; the lock dies with its process.
+
+    Raises
+    ------
+    DataError : another conversion is writing there.
+    """
+    root = parts_root(out)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        handle = os.open(root / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise write_error(error, root) from error
+    try:
+        _lock(handle, out)
+        yield
+    finally:
+        os.close(handle)
 
 
 class PartsFolder:
-    """The folder of part files of one output."""
+    """The folder of part files of one request for one output.
 
-    def __init__(self, out: Path) -> None:
+    Parameters
+    ----------
+    key : hash of the request.
+    """
+
+    def __init__(self, out: Path, key: str) -> None:
         self.out = out
-        self.folder = out.with_name(out.name + ".parts")
+        self.folder = parts_root(out) / key
 
     def rows_path(self, index: int, unit: Unit) -> Path:
         slug = re.sub(r"[^A-Za-z0-9_.-]+", "-", unit.name).strip("-.")[:60] or "unit"
         return self.folder / f"{index:05d}-{slug}.h5"
 
     def prepare(self, request: Mapping[str, Any]) -> None:
-        """Make the folder; parts of another request are thrown away.
+        """Make the folder, and clear what a killed run was writing.
 
         Raises
         ------
         DataError : the disk is full or may not be written.
         """
-        text = json.dumps(request, indent=1, sort_keys=True)
-        written = self.folder / "request.json"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            known = written.read_text(encoding="utf-8") if written.is_file() else None
-            for leftover in self.folder.iterdir():
-                if leftover.name != "lock" and (known != text or leftover.name.endswith(".tmp")):
-                    leftover.unlink()
-            if known != text:
-                _write_text(written, text)
+            for unfinished in self.folder.glob("*.tmp"):
+                unfinished.unlink()
+            _write_text(self.folder / "request.json", json.dumps(request, indent=1, sort_keys=True))
         except OSError as error:
             raise write_error(error, self.folder) from error
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from the same output; the lock dies with the process that holds it.
-
-        Raises
-        ------
-        DataError : another conversion is writing there.
-        """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise write_error(error, self.folder) from error
-        try:
-            _lock(handle, self.out)
-            yield
-        finally:
-            os.close(handle)
 
     def save(self, index: int, unit: Unit, part: Part) -> None:
         """Note that the unit is finished."""
@@ -127,8 +156,11 @@ class PartsFolder:
         return part
 
     def remove(self) -> None:
-        """Take the folder away once the output is there."""
+        """Take the folder away once the output is there; that of all parts too when no other request has any."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        root = parts_root(self.out)
+        if {path.name for path in root.iterdir()} <= {LOCK}:
+            shutil.rmtree(root, ignore_errors=True)
 
 
 def stamp(unit: Unit, out: Path | None = None) -> str:

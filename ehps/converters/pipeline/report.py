@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ehps.atomic import replacing
+from ehps.converters.pipeline.parts import BadUnit
 from ehps.humandata.quality_table import MEASURES
 
 if TYPE_CHECKING:
@@ -20,31 +21,24 @@ SHOWN_NAMES = 3
 WIDTH = 1000
 
 
-@dataclass(frozen=True)
-class BadUnit:
-    """A unit that could not be read: its name, the file it is about, and why."""
-
-    unit: str
-    path: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.unit}: {self.why}" + (f" [{self.path}]" if self.path else "")
-
-
 @dataclass
 class Report:
     """Outcome of one conversion.
 
     Attributes
     ----------
+    units : units that were looked at, read or not.
     found : instances in the units that were read, before anything was dropped.
-    written : instances in the output. published : the number that the dataset's authors or users state, if known.
-    dropped : reason -> names of what was left out.
+    written : instances in the output.
+    published : the number that the dataset's authors or users state, if known.
+    dropped : reason -> names of instances that were left out.
+    left_out : reason -> names of units that were left out whole, whose instances nobody has counted.
     bad : units that could not be read.
     absent : columns that could not be made -> why.
-    quality : summary of what was measured; problems : sentences about what looks wrong in it.
-    reused : units taken over from an interrupted run.
+    quality : summary of what was measured.
+    problems : sentences about what looks wrong in it.
+    finished_before : units that an earlier, interrupted run had finished.
+    other_requests : sentences about finished units of other requests for the same output.
     """
 
     dataset: str
@@ -55,13 +49,15 @@ class Report:
     written: int = 0
     published: int | None = None
     dropped: dict[str, list[str]] = field(default_factory=dict)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
     bad: list[BadUnit] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     quality: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
-    reused: int = 0
+    finished_before: int = 0
+    other_requests: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able: counts, and of each reason the first names."""
@@ -70,18 +66,18 @@ class Report:
             "split": self.split,
             "out": self.out.name,
             "units": self.units,
-            "units_reused": self.reused,
+            "units_finished_before": self.finished_before,
             "found": self.found,
             "written": self.written,
             "published": self.published,
-            "dropped": {
-                reason: {"count": len(names), "names": names[:SAVED_NAMES]} for reason, names in self.dropped.items()
-            },
-            "bad_units": [{"unit": b.unit, "path": b.path, "why": b.why} for b in self.bad],
+            "dropped": _counts(self.dropped),
+            "units_left_out": _counts(self.left_out),
+            "bad_units": [asdict(unit) for unit in self.bad],
             "absent": self.absent,
             "notes": self.notes,
             "quality": self.quality,
             "problems": self.problems,
+            "other_requests": self.other_requests,
             "seconds": round(self.seconds, 3),
         }
 
@@ -90,17 +86,30 @@ class Report:
             temporary.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return path
 
-    def dropped_counts(self) -> str:
-        """``12 image missing, 3 crowd region``."""
-        return ", ".join(f"{len(names)} {reason}" for reason, names in self.dropped.items())
+    def why_nothing(self) -> str:
+        """What became of all that was found: ``dropped: 12 image missing, 3 crowd region``."""
+        said = []
+        for title, names_of in (("dropped", self.dropped), ("units left out", self.left_out)):
+            if names_of:
+                said.append(f"{title}: " + ", ".join(f"{len(names)} {reason}" for reason, names in names_of.items()))
+        return "; ".join(said) or f"{self.units} units hold no instances"
 
-    def print(self, console: Console | None = None) -> None:
+    def print(self, console: Console | None = None, *, tracebacks: bool = False) -> None:
+        """Print to the terminal, or to another ``console``.
+
+        Parameters
+        ----------
+        tracebacks : show where in the code unexpected errors came from.
+        """
         from rich.console import Console
 
         console = console or Console()
         if not console.is_terminal:  # names in a file or pipe are not cut into lines
             console.width = WIDTH
         console.print(self)
+        for unit in self.bad if tracebacks else ():
+            if unit.traceback:
+                console.print(f"{unit.unit}:\n{unit.traceback}", markup=False, highlight=False)
 
     def __rich__(self) -> RenderableType:
         from rich.console import Group
@@ -113,9 +122,12 @@ class Report:
         counts.add_row(f"{self.written:,}", f"instances written to {escape(str(self.out))}")
         if self.published is not None:
             counts.add_row(f"{self.published:,}", "published for this split")
-        counts.add_row(f"{self.found:,}", f"found in {self.units} units" + self._reused())
+        counts.add_row(f"{self.found:,}", f"found in {self._units_read()}")
         for reason, names in self.dropped.items():
             counts.add_row(f"{len(names):,}", f"dropped: {escape(reason)} ({escape(_some(names))})")
+        for reason, names in self.left_out.items():
+            units = "unit" if len(names) == 1 else "units"
+            counts.add_row(f"{len(names):,}", f"{units} left out: {escape(reason)} ({escape(_some(names))})")
         rows: list[RenderableType] = [f"[bold]{escape(self.dataset)} {escape(self.split)}[/bold]", counts]
         for unit in self.bad:
             rows.append(f"[red]not read[/red] {escape(str(unit))}")
@@ -128,8 +140,11 @@ class Report:
         rows += [f"[red]suspicious[/red] {escape(problem)}" for problem in self.problems]
         return Group(*rows)
 
-    def _reused(self) -> str:
-        return f", {self.reused} of them taken over from an interrupted run" if self.reused else ""
+    def _units_read(self) -> str:
+        """``3 units``, less those that ``found`` does not count."""
+        read = self.units - len(self.bad) - sum(map(len, self.left_out.values()))
+        before = self.finished_before
+        return f"{read} unit{'s' * (read != 1)}" + (f" ({before} finished by an earlier run)" if before else "")
 
     def _measures(self) -> Table:
         from rich.table import Table
@@ -140,6 +155,11 @@ class Report:
             if values and measure.digits is not None:
                 table.add_row(measure.label, *(f"{values[key]:.{measure.digits}f}" for key in ("p50", "p99", "max")))
         return table
+
+
+def _counts(names_of: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Of each reason how many there are, and the first names."""
+    return {reason: {"count": len(names), "names": names[:SAVED_NAMES]} for reason, names in names_of.items()}
 
 
 def _some(names: Sequence[str]) -> str:

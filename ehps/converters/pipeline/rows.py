@@ -54,7 +54,7 @@ def spread(rows: Instances) -> Instances:
     DataError : a value has another length than there are rows, or points do not fit their convention.
     """
     n = len(rows)
-    out = replace(rows, image_path=[_clean(path) for path in rows.image_path])
+    out = replace(rows, image_path=[below_root(path) for path in rows.image_path])
     if rows.size is not None:
         out.size = _broadcast(rows.size, (n, 2), "size", int)
     if rows.camera is not None:
@@ -207,8 +207,13 @@ def _finite(value: Array) -> Mask:
     return np.asarray(np.isfinite(flat).all(1))
 
 
-def _clean(path: str) -> str:
-    """Forward slashes, relative; a path that leaves the root is refused."""
+def below_root(path: str) -> str:
+    """An image path with forward slashes, relative.
+
+    Raises
+    ------
+    DataError : the path leaves the dataset's root.
+    """
     parts = [part for part in str(path).replace("\\", "/").split("/") if part not in ("", ".")]
     if ".." in parts or not parts:
         raise DataError(f"image path {path!r} is not below the dataset's root")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ehps.body.models import BodyModels
-from ehps.converters.base import Converter, Unit
+from ehps.converters.base import Converter, Instances, Unit
 from ehps.converters.pipeline.completion import Completed, Context, complete
-from ehps.converters.pipeline.parts import Part, PartsFolder, stamp
-from ehps.converters.pipeline.report import BadUnit
+from ehps.converters.pipeline.parts import BadUnit, Part, PartsFolder, stamp
+from ehps.converters.pipeline.rows import below_root
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import BodyModelError, DataError, EhpsError, UsageError
 
@@ -30,7 +30,6 @@ class Job:
     """What every unit of a conversion needs to know; small and picklable."""
 
     converter: Converter
-    out: Path
     bodies: Path | None = None
     frames: Path | None = None
     strict_images: bool = False
@@ -52,7 +51,7 @@ def without_threads() -> AbstractContextManager[Any]:
     return threadpool_limits(1) or nullcontext()
 
 
-def run_unit(job: Job, index: int, unit: Unit) -> Outcome:
+def run_unit(job: Job, parts: PartsFolder, index: int, unit: Unit) -> Outcome:
     """Read, complete, check and store one unit.
 
     Raises
@@ -60,11 +59,12 @@ def run_unit(job: Job, index: int, unit: Unit) -> Outcome:
     OutputError : the part file cannot be written.
     BodyModelError : a body model is missing; every unit would need it.
     """
-    raw_stamp = stamp(unit, job.out)
+    raw_stamp = stamp(unit, parts.out)
     images = ImageIndex(job.converter.root, job.frames)
     try:
         with without_threads():
-            done = _read(job, unit, images)
+            rows = _read(job, unit, images)
+            completed = complete(rows, _context(job), images, job.limit)
     except BodyModelError:
         raise
     except EhpsError as error:
@@ -72,35 +72,47 @@ def run_unit(job: Job, index: int, unit: Unit) -> Outcome:
         why = error.what + (f" ({error.fix})" if error.fix else "")
         return Outcome(index, BadUnit(unit.name, _relative(job, Path(where)), why))
     except Exception as error:
-        return Outcome(index, BadUnit(unit.name, _relative(job, unit.path), _words(error)))
-    _store(job, index, unit, done, raw_stamp, images)
+        bad = BadUnit(unit.name, _relative(job, unit.path), _in_one_line(error), traceback.format_exc())
+        return Outcome(index, bad)
+    part = _part(unit, completed)
+    part.left_out, part.stamp, part.images = rows.left_out, raw_stamp, images.visited
+    _store(parts, index, unit, part, completed)
     return Outcome(index)
 
 
-def _read(job: Job, unit: Unit, images: ImageIndex) -> Completed:
+def _read(job: Job, unit: Unit, images: ImageIndex) -> Instances:
+    """The rows of a unit as the converter gives them, with frames cut out of videos where this was asked for."""
     converter = job.converter
     rows = converter.read(unit)
+    rows = replace(rows, image_path=[below_root(path) for path in rows.image_path])
     if job.frames is not None and hasattr(converter, "extract_frames"):
-        absent = images.missing(path.replace("\\", "/").lstrip("/") for path in rows.image_path)
+        absent = images.missing(rows.image_path)
         if absent:
             converter.extract_frames(unit, absent, job.frames)
             images.forget()
+    return rows
+
+
+def _context(job: Job) -> Context:
+    converter = job.converter
     bodies = None if job.bodies is None else _bodies(job.bodies)
     uncut = job.frames is None and hasattr(converter, "extract_frames")
-    context = Context(converter.card, converter.split, bodies, job.strict_images, uncut)
-    return complete(rows, context, images, job.limit)
+    return Context(converter.card, converter.split, bodies, job.strict_images, uncut)
 
 
-def _store(job: Job, index: int, unit: Unit, done: Completed, raw_stamp: str, images: ImageIndex) -> None:
-    parts = PartsFolder(job.out)
-    data, account = done.data, done.account
-    part = Part(unit.name, 0, done.found, account.dropped, account.absent, account.notes)
-    part.stamp, part.images = raw_stamp, images.visited
+def _part(unit: Unit, completed: Completed) -> Part:
+    data, account = completed.data, completed.account
+    part = Part(unit.name, 0, completed.found, account.dropped, account.absent, account.notes)
+    if data is not None:
+        part.rows, part.columns = len(data), list(data.columns)
+        part.passport, part.misc = data.passport.to_dict(), data.misc
+    return part
+
+
+def _store(parts: PartsFolder, index: int, unit: Unit, part: Part, completed: Completed) -> None:
     try:
-        if data is not None:
-            data.save(parts.rows_path(index, unit))
-            part.rows, part.columns = len(data), list(data.columns)
-            part.passport, part.misc = data.passport.to_dict(), data.misc
+        if completed.data is not None:
+            completed.data.save(parts.rows_path(index, unit))
         parts.save(index, unit, part)
     except DataError as error:
         raise OutputError(error.what, path=error.path, fix=error.fix) from error
@@ -118,8 +130,8 @@ def _relative(job: Job, path: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _words(error: Exception) -> str:
-    """An unexpected error in a line: what it was, and the innermost line of a converter it came from."""
+def _in_one_line(error: Exception) -> str:
+    """An unexpected error: what it was, and the innermost line of a converter it came from."""
     frames = traceback.extract_tb(error.__traceback__)
     inner = next((f for f in reversed(frames) if "converters" in f.filename), frames[-1])
     return f"{type(error).__name__}: {error} (at {Path(inner.filename).name}:{inner.lineno})"
@@ -128,7 +140,9 @@ def _words(error: Exception) -> str:
 # -- many --------------------------------------------------------------------------------------------------
 
 
-def run_jobs(job: Job, units: Sequence[tuple[int, Unit]], jobs: int, backend: str) -> Iterator[Outcome]:
+def run_jobs(
+    job: Job, parts: PartsFolder, units: Sequence[tuple[int, Unit]], jobs: int, backend: str
+) -> Iterator[Outcome]:
     """Outcomes in the order of ``units``; in this process when there is only one job.
 
     Raises
@@ -140,7 +154,7 @@ def run_jobs(job: Job, units: Sequence[tuple[int, Unit]], jobs: int, backend: st
         raise UsageError(f"unknown backend {backend!r}", fix=f"there are {', '.join(BACKENDS)}")
     if backend in ("loky", "threading") and (jobs == 1 or len(units) == 1):
         for index, unit in units:
-            yield run_unit(job, index, unit)
+            yield run_unit(job, parts, index, unit)
         return
     from joblib import Parallel, delayed, parallel_config
 
@@ -149,7 +163,7 @@ def run_jobs(job: Job, units: Sequence[tuple[int, Unit]], jobs: int, backend: st
         stream = "list" if backend == "ray" else "generator"  # joblib cannot stream out of ray
         parallel = Parallel(return_as=stream)
         try:
-            yield from parallel(delayed(run_unit)(job, index, unit) for index, unit in units)
+            yield from parallel(delayed(run_unit)(job, parts, index, unit) for index, unit in units)
         except EhpsError:
             raise
         except Exception as error:
@@ -157,7 +171,7 @@ def run_jobs(job: Job, units: Sequence[tuple[int, Unit]], jobs: int, backend: st
                 raise
             raise DataError(
                 "a worker process was ended by the system, most likely for want of memory",
-                path=job.out,
+                path=parts.out,
                 fix="run the same command again with fewer --jobs; finished units are kept",
             ) from error
 

@@ -219,7 +219,7 @@ def test_what_is_left_out_is_counted_by_reason(tree: Sequences, converted: Pair)
     _, report = converted
     assert {reason: len(names) for reason, names in report.dropped.items()} == tree.dropped
     assert report.dropped["no SMPL-H fit"] == [f"{MAN}/t0004.000"]
-    assert report.dropped["sequence not there"] == [LOST]
+    assert report.left_out == {"sequence not there": [LOST]}
     assert report.written == 13
 
 
@@ -261,7 +261,7 @@ def test_the_release_at_30_fps_has_the_same_bodies_more_often(
     np.testing.assert_allclose(package_joints(hd, body_models), everybody.joints, atol=1e-3)
     np.testing.assert_allclose(hd["keypoints2d_smplh"][..., :2], everybody.points, atol=0.1)
     assert not {"keypoints2d_original", "keypoints3d_original"} & set(hd.columns)
-    assert set(report.dropped["sequence not there"]) == {WOMAN, LOST}
+    assert set(report.left_out["sequence not there"]) == {WOMAN, LOST}
     assert (hd.misc["fps"], hd.misc["downsampled"]) == (30, False)
     assert report.problems == []
 

@@ -195,7 +195,7 @@ def test_fewer_views_and_frames_on_request(
     hd = HumanData.open(tmp_path / "x.h5")
     assert_joints_are_the_truth(hd, truth, body_models)
     assert hd["meta/frame_id"].tolist() == [int(path[-8:-4]) for path in truth.image_path]
-    assert report.dropped == ({} if frames[2] else {"no contact in the action": ["s03/Hug 6"]})
+    assert report.left_out == ({} if frames[2] else {"no contact in the action": ["s03/Hug 6"]})
     assert report.problems == []
 
 

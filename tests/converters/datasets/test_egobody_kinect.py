@@ -309,7 +309,7 @@ def test_recordings_without_images_or_fits_are_told(own: Path, tmp_path: Path, b
     for role in ROLES:
         shutil.rmtree(own / f"smplx_{role}_train" / FIRST)
     report = run(own, tmp_path / "x.h5", body_models)
-    assert report.dropped["recording without SMPL-X fits"] == [FIRST]
+    assert report.left_out == {"recording without SMPL-X fits": [FIRST]}
     assert report.written == 28
     shutil.rmtree(own / "kinect_color" / SECOND)
     with pytest.raises(DataError, match=SECOND):

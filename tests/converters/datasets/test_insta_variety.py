@@ -157,7 +157,7 @@ def test_chunks_made_of_other_fits_are_not_taken_up_again(
     with pytest.raises(DataError, match=r"rows 3.*entry 41 is not json"):
         run(own, tmp_path / "x.h5", None)
     (own / FITS).write_text(text)
-    assert run(own, tmp_path / "x.h5", None).reused == 0
+    assert run(own, tmp_path / "x.h5", None).finished_before == 0
     np.testing.assert_allclose(HumanData.open(tmp_path / "x.h5")["smpl/transl"], tree.parameter("trans"), rtol=1e-5)
 
 

@@ -216,11 +216,12 @@ def test_facts_of_the_rows_and_of_the_file(converted: Pair, high: Pair) -> None:
 def test_what_is_left_out_is_counted_by_reason(tree: Studio, converted: Pair, high: Pair) -> None:
     for (_, report), group, rows in ((converted, LOW, ROWS), (high, HIGH, HIGH_ROWS)):
         assert {reason: len(found) for reason, found in report.dropped.items()} == tree.dropped[group]
+        assert {reason: len(units) for reason, units in report.left_out.items()} == tree.left_out[group]
         assert (report.found, report.written) == (len(rows) + sum(tree.dropped[group].values()), len(rows))
     dropped = converted[1].dropped
     assert dropped["no SMPL-X fit of the frame"] == [image_path(WOMAN, camera, FRAMES) for camera in (3, 25)]
     assert dropped["no image of a fitted frame"] == [image_path(MAN, 25, 4)]
-    assert high[1].dropped["no images in Camera_12mp of the main file"] == [MAN]
+    assert high[1].left_out["no images in Camera_12mp of the main file"] == [MAN]
 
 
 # -- splits and options -----------------------------------------------------------------------------------------
@@ -245,7 +246,7 @@ def test_a_list_of_sequences_goes_before_the_parts(tree: Studio, tmp_path: Path,
     (tmp_path / "list.txt").write_text(f"{TEST}\n\n{MAN} \n0999_01\n")
     report = run(tree.root, tmp_path / "x.h5", body_models, options={"sequences": str(tmp_path / "list.txt")})
     assert_joints_are_the_truth(HumanData.open(tmp_path / "x.h5"), tree.of(LOW, TEST, MAN), body_models)
-    assert report.dropped["no file of the sequence"] == ["0999_01"]
+    assert report.left_out["no file of the sequence"] == ["0999_01"]
     assert report.published is None
     with pytest.raises(DataError, match=r"nowhere\.txt"):
         run(tree.root, tmp_path / "x.h5", None, options={"sequences": str(tmp_path / "nowhere.txt")})
@@ -409,8 +410,8 @@ def test_sequences_without_fits_or_gender_are_counted(own: Path, tmp_path: Path)
         del file.attrs["gender"]
     (tmp_path / "list.txt").write_text(f"{TEST}\n{MAN}\n{WOMAN}\n")
     report = run(own, tmp_path / "x.h5", None, options={"sequences": str(tmp_path / "list.txt")})
-    assert report.dropped["no SMPL-X fits"] == [MAN]
-    assert report.dropped["gender of the actor not given"] == [TEST]
+    assert report.left_out["no SMPL-X fits"] == [MAN]
+    assert report.left_out["gender of the actor not given"] == [TEST]
     assert report.written == 2 * FRAMES
 
 

@@ -286,7 +286,7 @@ def test_a_truncated_pickle_costs_its_sequence(own: Path, tmp_path: Path, body_m
     truncate(pickle_of(own, SETH))
     report = run(own, tmp_path / "x.h5", body_models)
     assert report.written == 4
-    (names,) = [names for reason, names in report.dropped.items() if "cannot be read" in reason]
+    (names,) = [names for reason, names in report.left_out.items() if "cannot be read" in reason]
     assert names == [f"seth/{SETH.video}/{SETH.name}"]
 
 

@@ -294,7 +294,7 @@ def test_a_truncated_file_is_named_and_the_other_scenes_can_be_had(own: Path, tm
         run(own, tmp_path / "x.h5", None)
     report = run(own, tmp_path / "x.h5", None, skip_bad=True)
     assert report.written == 2
-    assert report.reused == 2
+    assert report.finished_before == 2
 
 
 def test_a_truncated_list_of_videos_is_named(own: Path, tmp_path: Path) -> None:

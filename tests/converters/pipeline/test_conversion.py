@@ -3,18 +3,27 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from fake_dataset import CARD, HEIGHT, WIDTH, Hall
 from PIL import Image
+from rich.console import Console
 
+from ehps.cli import main
+from ehps.converters import registry
 from ehps.converters.base import Converter, Instances, Unit, no_instances
 from ehps.converters.pipeline import convert, workers
+from ehps.converters.pipeline.parts import locked
 from ehps.converters.pipeline.report import Report
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
@@ -42,8 +51,6 @@ def test_units_are_joined_in_order_with_a_report(hall: Path, tmp_path: Path, bod
 
 
 def test_the_report_can_be_printed(hall: Path, tmp_path: Path, body_models: Path) -> None:
-    from rich.console import Console
-
     report = run(hall, tmp_path / "x.h5", body_models)
     console = Console(width=200, record=True, file=(tmp_path / "log").open("w"))
     report.print(console)
@@ -110,11 +117,11 @@ def test_a_damaged_unit_is_named_and_the_others_are_kept(
     assert "sequences/walk_1.npz" in str(caught.value)
     assert "--skip-bad" in str(caught.value)
     assert out.read_bytes() == b"earlier result"
-    kept = {p.stem: p.stat().st_mtime_ns for p in (tmp_path / "hall.h5.parts").glob("*.h5")}
+    kept = {p.stem: p.stat().st_mtime_ns for p in (tmp_path / "hall.h5.parts").glob("*/*.h5")}
     assert sorted(kept) == ["00000-walk_0", "00002-walk_2"]
     damaged.write_bytes(whole)
     report = run(own_hall, out, body_models, jobs=jobs)
-    assert report.reused == 2
+    assert report.finished_before == 2
     assert len(HumanData.open(out)) == 12
 
 
@@ -129,6 +136,41 @@ def test_bad_units_can_be_left_out(own_hall: Path, tmp_path: Path, body_models: 
 def test_a_crash_in_a_converter_names_its_line(hall: Path, tmp_path: Path, body_models: Path) -> None:
     with pytest.raises(DataError, match=r"3 of 3 units .*KeyError: 'pose' \(at fake_dataset\.py:\d+\)"):
         run(hall, tmp_path / "x.h5", body_models, options={"fault": "crash"})
+
+
+def test_a_crash_keeps_its_traceback(hall: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        run(hall, tmp_path / "x.h5", options={"fault": "crash"})
+    assert "Traceback" not in str(caught.value)
+    assert 'raise KeyError("pose")' in "".join(traceback.format_exception(caught.value))
+    (saved,) = (tmp_path / "x.h5.parts").glob("*/report.json")
+    units = json.loads(saved.read_text())["bad_units"]
+    assert [unit["unit"] for unit in units] == ["walk_0", "walk_1", "walk_2"]
+    assert all('raise KeyError("pose")' in unit["traceback"] for unit in units)
+
+
+def test_a_damaged_file_needs_no_traceback(own_hall: Path, tmp_path: Path) -> None:
+    (own_hall / "sequences/walk_1.npz").write_bytes(b"PK")
+    report = run(own_hall, tmp_path / "x.h5", skip_bad=True)
+    assert report.to_json()["bad_units"][0]["traceback"] == ""
+
+
+class Breaking(Hall):
+    """The second sequence has what nobody has thought of."""
+
+    def read(self, unit: Unit) -> Instances:
+        return [][1] if unit.name == "walk_1" else super().read(unit)
+
+
+def test_tracebacks_are_printed_on_request(hall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "converter", lambda _: Breaking)
+    words = ["convert", "hall", str(hall), "--out", str(tmp_path / "x.h5"), "--skip-bad"]
+    plain, debugging = (CliRunner().invoke(main, [*flags, *words]) for flags in ([], ["--debug"]))
+    for result in (plain, debugging):
+        assert result.exit_code == 0, result.output
+        assert "not read walk_1: IndexError" in result.stdout
+    assert "Traceback" not in plain.output
+    assert "return [][1]" in debugging.stdout
 
 
 def test_nothing_left_is_an_error_that_says_why(own_hall: Path, tmp_path: Path, body_models: Path) -> None:
@@ -202,12 +244,49 @@ def test_wrong_calls_say_what_would_be_right(hall: Path, tmp_path: Path, changes
         convert(Hall, hall, progress=False, **changes)
 
 
+@pytest.mark.parametrize("backend", ["dask", "ray"])
 def test_an_uninstalled_backend_says_how_to_install_it(
-    hall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with pytest.raises(UsageError, match=r"ehps\[ray\]"):
-        run(hall, tmp_path / "x.h5", jobs=2, backend="ray")
+    monkeypatch.setitem(sys.modules, backend, None)
+    with pytest.raises(UsageError, match=rf"{backend} backend is not installed.*ehps\[{backend}\]"):
+        run(hall, tmp_path / "x.h5", jobs=2, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["dask", "ray"])
+def test_a_backend_is_set_up_and_used(
+    hall: Path, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    """With threads in the place of a cluster, and a record of how it was asked for."""
+    asked: list[Any] = []
+    monkeypatch.setitem(joblib.parallel.BACKENDS, backend, joblib.parallel.BACKENDS["threading"])
+    _install_stub(monkeypatch, asked)
+    run(hall, tmp_path / "one.h5", body_models)
+    run(hall, tmp_path / "many.h5", body_models, jobs=2, backend=backend)
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "many.h5").read_bytes()
+    assert asked == [{"dask": {"n_workers": 2, "threads_per_worker": 1}, "ray": "registered"}[backend]]
+
+
+def _install_stub(monkeypatch: pytest.MonkeyPatch, asked: list[Any]) -> None:
+    def no_client() -> None:
+        raise ValueError("no global client found")
+
+    dask, ray = ModuleType("dask"), ModuleType("ray.util.joblib")
+    dask.distributed = SimpleNamespace(get_client=no_client, Client=lambda **words: asked.append(words))
+    ray.register_ray = lambda: asked.append("registered")
+    for name, module in (("dask", dask), ("ray", ModuleType("ray")), ("ray.util", ModuleType("ray.util"))):
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setitem(sys.modules, "ray.util.joblib", ray)
+
+
+@pytest.mark.parametrize(("backend", "package"), [("dask", "distributed"), ("ray", "ray")])
+def test_an_installed_backend_gives_the_same_bytes(
+    hall: Path, tmp_path: Path, body_models: Path, backend: str, package: str
+) -> None:
+    pytest.importorskip(package)
+    run(hall, tmp_path / "one.h5", body_models)
+    run(hall, tmp_path / "many.h5", body_models, jobs=2, backend=backend)
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "many.h5").read_bytes()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
@@ -238,14 +317,49 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_there(
     with pytest.raises(workers.OutputError, match="No space left"):
         run(hall, tmp_path / "x.h5", body_models)
     monkeypatch.undo()
-    assert run(hall, tmp_path / "x.h5", body_models).reused == 1
+    assert run(hall, tmp_path / "x.h5", body_models).finished_before == 1
 
 
 def test_two_conversions_do_not_write_one_file(hall: Path, tmp_path: Path) -> None:
-    from ehps.converters.pipeline.parts import PartsFolder
-
-    with PartsFolder(tmp_path / "x.h5").locked(), pytest.raises(DataError, match="another conversion"):
+    with locked(tmp_path / "x.h5"), pytest.raises(DataError, match="another conversion"):
         run(hall, tmp_path / "x.h5")
+
+
+class Escaping(Hall):
+    """Its first image lies beside the dataset, and its units are called like folders above it."""
+
+    def units(self) -> list[Unit]:
+        return [replace(unit, name=f"../../{unit.name}") for unit in super().units()]
+
+    def read(self, unit: Unit) -> Instances:
+        rows = super().read(replace(unit, name=unit.path.stem))
+        if "escape" in self.options.get("given", ""):
+            rows.image_path = ["images/../../secret.jpg", *rows.image_path[1:]]
+        return rows
+
+    def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
+        for path in image_paths:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).touch()
+
+
+@pytest.mark.parametrize("frames", [None, "folder/frames"])
+def test_an_image_path_that_leaves_the_root_is_refused(own_hall: Path, tmp_path: Path, frames: str | None) -> None:
+    where = None if frames is None else tmp_path / frames
+    with pytest.raises(DataError, match=r"'images/\.\./\.\./secret\.jpg' is not below the dataset's root"):
+        run(own_hall, tmp_path / "x.h5", dataset=Escaping, options={"given": "escape"}, frames=where)
+    assert not list(tmp_path.rglob("secret.jpg"))
+
+
+def test_a_unit_name_does_not_leave_the_folder_of_parts(own_hall: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a/b/x.h5"
+    (own_hall / "sequences/walk_2.npz").write_bytes(b"")
+    with pytest.raises(DataError, match="walk_2"):
+        run(own_hall, out, dataset=Escaping)
+    (folder,) = (path for path in out.with_name("x.h5.parts").iterdir() if path.is_dir())
+    assert sorted(path.name for path in folder.glob("*.h5")) == ["00000-walk_0.h5", "00001-walk_1.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["HALL", "a"]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
 
 
 # -- kinds of units -------------------------------------------------------------------------------------------
@@ -261,6 +375,36 @@ class Uneven(Hall):
         if unit.name == "walk_1":
             rows.keypoints3d = None
         return rows
+
+
+class Incomplete(Hall):
+    """The fits of the second sequence are not there."""
+
+    def read(self, unit: Unit) -> Instances:
+        return no_instances(left_out="no fits") if unit.name == "walk_1" else super().read(unit)
+
+
+def test_a_unit_that_is_left_out_is_not_counted_as_an_instance(hall: Path, tmp_path: Path) -> None:
+    report = run(hall, tmp_path / "x.h5", dataset=Incomplete)
+    assert (report.units, report.found, report.written) == (3, 10, 8)
+    assert report.left_out == {"no fits": ["walk_1"]}
+    assert set(report.dropped) == {"crowd"}
+    console = Console(width=200, record=True, file=(tmp_path / "log").open("w"))
+    report.print(console)
+    printed = [line.strip() for line in console.export_text().splitlines()]
+    assert "10  found in 2 units" in printed
+    assert "1  unit left out: no fits (walk_1)" in printed
+    assert json.loads((tmp_path / "x.h5.report.json").read_text())["units_left_out"]["no fits"]["count"] == 1
+
+
+class Nobody(Hall):
+    def read(self, unit: Unit) -> Instances:
+        return no_instances(left_out="no fits")
+
+
+def test_units_left_out_are_named_when_nothing_else_is_there(hall: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no instance is left of 0; units left out: 3 no fits"):
+        run(hall, tmp_path / "x.h5", dataset=Nobody)
 
 
 class Images(Hall):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from fake_dataset import Hall
 
-from ehps.converters.pipeline import convert
+from ehps.converters.pipeline import convert, fingerprint
 from ehps.converters.pipeline.report import Report
 from ehps.humandata import HumanData
 
@@ -55,7 +56,7 @@ def wait_for(parts: Path, pattern: str, count: int, process: subprocess.Popen[by
 
 @pytest.mark.parametrize(
     ("jobs", "pattern", "count"),
-    [(1, "lock", 1), (1, "00000-*.h5", 1), (1, "*.json", 2), (1, "*.json", 3), (2, "*.json", 2)],
+    [(1, "lock", 1), (1, "*/00000-*.h5", 1), (1, "*/*.json", 2), (1, "*/*.json", 3), (2, "*/*.json", 2)],
 )
 def test_a_killed_run_ends_in_the_same_bytes(
     hall: Path, tmp_path: Path, body_models: Path, jobs: int, pattern: str, count: int
@@ -67,28 +68,29 @@ def test_a_killed_run_ends_in_the_same_bytes(
     wait_for(tmp_path / "out.h5.parts", pattern, count, process)
     kill(process)
     assert out.read_bytes() == b"earlier result"
-    done = len(list((tmp_path / "out.h5.parts").glob("0*.json")))
+    done = len(list((tmp_path / "out.h5.parts").glob("*/0*.json")))
     report = run(hall, out, body_models, options={"sleep": "0.2"}, jobs=jobs)
-    assert report.reused == done
+    assert report.finished_before == done
     assert out.read_bytes() == whole.read_bytes()
     assert not (tmp_path / "out.h5.parts").exists()
 
 
 @pytest.fixture
 def interrupted(own_hall: Path, tmp_path: Path, body_models: Path) -> tuple[Path, Path, Path]:
-    """Raw tree, output and parts of a run whose last unit could not be read; that unit is whole again."""
+    """Raw tree, output and parts of a run whose last unit could not be read and is whole again."""
     out, last = tmp_path / "out.h5", own_hall / "sequences/walk_2.npz"
     content = last.read_bytes()
     last.write_bytes(b"")
     with pytest.raises(Exception, match="walk_2"):
         run(own_hall, out, body_models)
     last.write_bytes(content)
-    return own_hall, out, tmp_path / "out.h5.parts"
+    (parts,) = (path for path in (tmp_path / "out.h5.parts").iterdir() if path.is_dir())
+    return own_hall, out, parts
 
 
 def test_only_what_is_missing_is_done(interrupted: tuple[Path, Path, Path], body_models: Path) -> None:
     raw, out, _ = interrupted
-    assert run(raw, out, body_models).reused == 2
+    assert run(raw, out, body_models).finished_before == 2
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_another_request_starts_anew(
     interrupted: tuple[Path, Path, Path], body_models: Path, change: dict[str, Any]
 ) -> None:
     raw, out, _ = interrupted
-    assert run(raw, out, body_models, **change).reused == 0
+    assert run(raw, out, body_models, **change).finished_before == 0
 
 
 def test_other_body_models_start_anew(interrupted: tuple[Path, Path, Path], body_models: Path, tmp_path: Path) -> None:
@@ -107,19 +109,19 @@ def test_other_body_models_start_anew(interrupted: tuple[Path, Path, Path], body
     other.mkdir(parents=True)
     for gender in ("MALE", "FEMALE"):
         (other / f"SMPLX_{gender}.npz").symlink_to(body_models / f"smplx/SMPLX_{gender}.npz")
-    assert run(raw, out, other.parent).reused == 0
+    assert run(raw, out, other.parent).finished_before == 0
 
 
 def test_a_changed_raw_file_costs_its_unit_only(interrupted: tuple[Path, Path, Path], body_models: Path) -> None:
     raw, out, _ = interrupted
     os.utime(raw / "sequences/walk_0.npz", ns=(1, 1))
-    assert run(raw, out, body_models).reused == 1
+    assert run(raw, out, body_models).finished_before == 1
 
 
 def test_a_changed_shared_file_starts_anew(interrupted: tuple[Path, Path, Path], body_models: Path) -> None:
     raw, out, _ = interrupted
     (raw / "calibration.json").write_text("{}")
-    assert run(raw, out, body_models).reused == 0
+    assert run(raw, out, body_models).finished_before == 0
 
 
 def test_images_that_came_later_are_seen(own_hall: Path, tmp_path: Path, body_models: Path) -> None:
@@ -132,7 +134,7 @@ def test_images_that_came_later_are_seen(own_hall: Path, tmp_path: Path, body_mo
     image.write_bytes(pixels)
     last.write_bytes(content)
     report = run(own_hall, out, body_models)
-    assert report.reused == 1
+    assert report.finished_before == 1
     assert report.written == 12
 
 
@@ -147,5 +149,103 @@ def test_a_damaged_part_is_made_again(interrupted: tuple[Path, Path, Path], body
     else:
         note.write_text(note.read_text()[:50])
     report = run(raw, out, body_models)
-    assert report.reused == 1
+    assert report.finished_before == 1
     assert len(HumanData.open(out)) == 12
+
+
+# -- other requests ---------------------------------------------------------------------------------------------
+
+
+def stop_at_the_last(raw: Path, out: Path, models: Path, **options: Any) -> Path:
+    """The folder of parts of a run whose last unit could not be read, and is whole again."""
+    last = raw / "sequences/walk_2.npz"
+    content, status = last.read_bytes(), last.stat()
+    last.write_bytes(b"")
+    with pytest.raises(Exception, match="walk_2"):
+        run(raw, out, models, **options)
+    last.write_bytes(content)
+    os.utime(last, ns=(status.st_atime_ns, status.st_mtime_ns))
+    folders = [path for path in out.with_name(out.name + ".parts").iterdir() if path.is_dir()]
+    return max(folders, key=lambda path: path.stat().st_mtime_ns)
+
+
+def test_parts_of_another_request_are_named_and_kept(
+    interrupted: tuple[Path, Path, Path], body_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw, out, parts = interrupted
+    kept = {path.name: path.read_bytes() for path in parts.iterdir()}
+    report = convert(Hall, raw, "test", out, body_models=body_models, options={"given": "x"})
+    (said,) = report.other_requests
+    assert "2 finished units of another request" in said
+    assert "split train, now test; option given not given, now x" in said
+    assert "--discard" in said
+    assert capsys.readouterr().err.count(said) == 1
+    assert json.loads((out.with_name("out.h5.report.json")).read_text())["other_requests"] == [said]
+    assert {path.name: path.read_bytes() for path in parts.iterdir()} == kept
+    again = run(raw, out, body_models)
+    assert (again.finished_before, again.other_requests) == (2, [])
+    assert not parts.parent.exists()
+
+
+def test_each_request_finds_its_own_parts(own_hall: Path, tmp_path: Path, body_models: Path) -> None:
+    out = tmp_path / "out.h5"
+    train, test = (stop_at_the_last(own_hall, out, body_models, split=split) for split in ("train", "test"))
+    assert train != test
+    assert json.loads((test / "request.json").read_text())["split"] == "test"
+    assert run(own_hall, out, body_models, split="train").finished_before == 2
+    assert run(own_hall, out, body_models, split="test").finished_before == 2
+    assert not train.parent.exists()
+
+
+def test_parts_of_other_requests_can_be_discarded(interrupted: tuple[Path, Path, Path], body_models: Path) -> None:
+    raw, out, parts = interrupted
+    report = run(raw, out, body_models, strict_images=True, discard=True)
+    assert report.other_requests == [
+        "discarded: 2 finished units of another request (strict images off, now on)",
+    ]
+    assert not parts.parent.exists()
+
+
+def test_discarding_keeps_what_the_request_itself_has_finished(
+    interrupted: tuple[Path, Path, Path], body_models: Path
+) -> None:
+    raw, out, _ = interrupted
+    assert run(raw, out, body_models, discard=True).finished_before == 2
+
+
+def test_a_request_without_finished_units_leaves_nothing_behind(
+    own_hall: Path, tmp_path: Path, body_models: Path
+) -> None:
+    out = tmp_path / "out.h5"
+    with pytest.raises(Exception, match="KeyError"):
+        run(own_hall, out, body_models, options={"fault": "crash"})
+    assert run(own_hall, out, body_models).other_requests == []
+    assert not (tmp_path / "out.h5.parts").exists()
+
+
+@pytest.mark.parametrize("discard", [False, True])
+def test_parts_of_an_earlier_version_are_those_of_another_request(
+    hall: Path, tmp_path: Path, body_models: Path, discard: bool
+) -> None:
+    out, old = tmp_path / "out.h5", tmp_path / "out.h5.parts"
+    old.mkdir()
+    files = {"request.json", "report.json", "00000-walk_0.h5", "00000-walk_0.json"}
+    for name in files:
+        (old / name).write_text("{}")
+    report = run(hall, out, body_models, discard=discard)
+    (said,) = report.other_requests
+    assert "1 finished unit of another request (written by an earlier version of ehps)" in said
+    assert report.finished_before == 0
+    left = {path.name for path in old.iterdir()} - {"lock"} if old.exists() else set()
+    assert left == (set() if discard else files)
+
+
+def test_changed_code_starts_anew_and_is_named(
+    interrupted: tuple[Path, Path, Path], body_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, out, _ = interrupted
+    before = fingerprint.code_of(Hall)
+    monkeypatch.setattr(fingerprint, "code_of", lambda _: before | {"fake_dataset": "0"})
+    report = run(raw, out, body_models)
+    assert report.finished_before == 0
+    assert "(code (fake_dataset))" in report.other_requests[0]

@@ -1,0 +1,106 @@
+"""The code that the numbers of a conversion depend on: the converter, the pipeline, and all modules that they import.
+
+Imports are read from the sources, wherever in a file they stand, and followed inside ehps and inside the converter's
+own package. Docstrings and comments are no code: mending one does not change a hash. Modules that are imported by
+computed names are not seen, so that the registry, which loads every dataset, brings no other dataset in.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+PIPELINE = "ehps.converters.pipeline.workers"  # from raw unit to part; joining and reporting change no part
+FILE_NAME = re.compile(r"[\w-]{1,80}\.\w{1,10}")
+
+
+def code_of(converter: type) -> dict[str, str]:
+    """Module -> hash of its code, for every module that the converter's parts depend on."""
+    packages = {"ehps", converter.__module__.partition(".")[0]}
+    found: dict[str, str] = {}
+    pending = [converter.__module__, PIPELINE]
+    while pending:
+        module = pending.pop()
+        path = _source(module)
+        if module in found or path is None:
+            continue
+        source = _read(module, path, path.stat().st_mtime_ns)
+        digest = hashlib.sha256(source.code)
+        for table in source.tables:
+            digest.update(table.read_bytes())
+        found[module] = digest.hexdigest()[:16]
+        for names in source.imports:
+            if names[0].partition(".")[0] in packages:
+                pending.append(next((name for name in names if _source(name) is not None), names[-1]))
+    return dict(sorted(found.items()))
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module of a package that is loaded already; the module itself need not be."""
+    top, *below = module.split(".")
+    package = sys.modules.get(top)
+    folders = getattr(package, "__path__", None)
+    if folders is None:
+        file = Path(getattr(package, "__file__", None) or "")
+        return None if below or not file.is_file() else file
+    for folder in folders:
+        path = Path(folder, *below)
+        for candidate in (path / "__init__.py", path.with_suffix(".py")):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A module: hash of its code, the data files beside it that it names, and the names of each of its imports."""
+
+    code: bytes
+    tables: list[Path]
+    imports: list[tuple[str, ...]]
+
+
+@lru_cache(maxsize=1000)
+def _read(module: str, path: Path, changed: int) -> _Source:
+    """What a module's file holds.
+
+    Parameters
+    ----------
+    changed : modification time of the file; the file is read again when it is another.
+    """
+    tree = _WithoutDocstrings().visit(ast.parse(path.read_bytes()))
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    beside = [path.parent / name for name in sorted(_file_names(tree))] if package else []
+    code = hashlib.sha256(ast.dump(tree).encode()).digest()
+    return _Source(code, [table for table in beside if table.is_file()], list(_imported(tree, package)))
+
+
+class _WithoutDocstrings(ast.NodeTransformer):
+    """Takes strings that stand as a statement of their own out of a tree."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        value = node.value
+        return None if isinstance(value, ast.Constant) and isinstance(value.value, str) else node
+
+
+def _file_names(tree: ast.AST) -> set[str]:
+    """Texts in the code that look like a file's name, such as that of a table beside it."""
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {text for text in texts if isinstance(text, str) and FILE_NAME.fullmatch(text)}
+
+
+def _imported(tree: ast.AST, package: str) -> Iterator[tuple[str, ...]]:
+    """Absolute names of each import: of the module, or, for ``from A import B``, ``A.B`` and ``A``: what is there."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name,) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            yield from ((f"{module}.{alias.name}", module) for alias in node.names)
