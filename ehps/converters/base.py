@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.body.params import BodyParams
+from ehps.converters.options import Option
 from ehps.errors import UsageError
 
 Array = npt.NDArray[Any]
@@ -42,7 +43,7 @@ class DatasetCard:
     variants : path or pattern -> what it means: releases that users mistake for this one and that do not
         convert; ``*``, ``?`` and ``[1-3]`` allowed.
     get : how to get it: archives to download and where to unpack them.
-    options : option name -> what it chooses (``--option name=value``).
+    options : what may be chosen with ``--option name=value``.
     reprojection : ``exact`` when model joints must land on the dataset's 2D points within pixels, ``fitted``
         when they come from a fit to such points, ``none`` when the dataset has no 2D points of its own.
     points3d : metres within which model joints must be of the dataset's own 3D points (median over the rows).
@@ -67,12 +68,17 @@ class DatasetCard:
     variants: Mapping[str, str] = field(default_factory=dict)
     get: str = ""
     commercial: bool | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[Option, ...] = ()
     reprojection: str = "none"
     points3d: float = 0.1
     fps: float | None = None
     sampling: int = 1
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for option in self.options:
+            for split in self.splits:
+                option.parse(option.default_of(split), self.name, split)
 
     @property
     def default_split(self) -> str:
@@ -209,7 +215,14 @@ def sift(
 
 @dataclass(frozen=True)
 class Converter(ABC):
-    """Reads one raw dataset. Subclasses set ``card`` and write ``units`` and ``read``; they hold no other state."""
+    """Reads one raw dataset. Subclasses set ``card`` and write ``units`` and ``read``; they hold no other state.
+
+    Attributes
+    ----------
+    root : folder of the raw dataset.
+    split : one of the card's.
+    options : what was given of the card's options, as on the command line; :meth:`option` has their values.
+    """
 
     root: Path
     split: str
@@ -222,17 +235,35 @@ class Converter(ABC):
         """Body model that the fits need: the card's, unless an option chooses other fits."""
         return self.card.body_model
 
-    def option(self, name: str, values: Sequence[str]) -> str:
-        """What was chosen for an option, the first of ``values`` by default.
+    def option(self, name: str, there: Sequence[str] = ()) -> Any:
+        """The value of one of the card's options, given or by default: a text, a number, or a tuple of names.
+
+        Parameters
+        ----------
+        name : of the option.
+        there : the names that there are, for an option that says none of its own.
 
         Raises
         ------
-        UsageError : something else was chosen.
+        UsageError : a value was given that the option does not have.
         """
-        chosen = self.options.get(name, values[0])
-        if chosen not in values:
-            raise UsageError(f"{name}={chosen}: {self.card.name} ({self.split}) has {', '.join(values)}")
-        return chosen
+        option = next(option for option in self.card.options if option.name == name)
+        given = self.options.get(name, option.default_of(self.split))
+        return option.parse(given, self.card.name, self.split, there)
+
+    def check_options(self) -> None:
+        """Raise unless the card has all options that were given, with these values.
+
+        Raises
+        ------
+        UsageError : it has not.
+        """
+        known = [option.name for option in self.card.options]
+        if unknown := [name for name in self.options if name not in known]:
+            what = f"{self.card.name} has no option {', '.join(unknown)}"
+            raise UsageError(what, fix=f"it has {', '.join(known) or 'none'}")
+        for name in self.options:
+            self.option(name)
 
     @abstractmethod
     def units(self) -> list[Unit]:

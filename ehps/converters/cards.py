@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ def page(dataset: str) -> str:
     else:
         parts.append("## Convert\n\nThere is no converter for this dataset yet.")
     if card.options:
-        parts.append("\n".join(f"- `--option {name}=...`: {what}" for name, what in card.options.items()))
+        parts.append("Options, given as `--option NAME=VALUE`:\n\n" + _options(card))
     if card.notes:
         parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in card.notes))
     return "\n\n".join(parts) + "\n"
@@ -108,6 +109,23 @@ def _variants(card: DatasetCard) -> str:
     for path, meaning in card.variants.items():
         paths.setdefault(meaning, []).append(f"`{path}`")
     return "\n".join(f"- {', '.join(found)}: {meaning}." for meaning, found in paths.items())
+
+
+def _options(card: DatasetCard) -> str:
+    rows = [
+        f"| {option.name} | {_by_split(option.values_of, card)} | {_by_split(option.default_of, card)} | "
+        f"{option.meaning} |"
+        for option in card.options
+    ]
+    return "\n".join(["| option | values | default | meaning |", "|---|---|---|---|", *rows])
+
+
+def _by_split(words: Callable[[str], str], card: DatasetCard) -> str:
+    """What is said of every split, once where it is the same for all."""
+    said = {split: words(split) or "-" for split in card.splits}
+    if len(set(said.values())) == 1:
+        return said[card.default_split]
+    return "; ".join(f"{split}: {text}" for split, text in said.items())
 
 
 def _needs(card: DatasetCard) -> str:

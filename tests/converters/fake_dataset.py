@@ -21,6 +21,7 @@ from scipy.spatial.transform import Rotation
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop
+from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
 from ehps.humandata.keypoints import flip_order
 
@@ -42,7 +43,11 @@ CARD = DatasetCard(
     layout="HALL/sequences/*.npz",
     needs=("calibration.json", "sequences/*.npz", "images | images"),
     get="unpack hall.zip",
-    options={"fault": "a mistake to make", "sleep": "seconds per unit", "given": "camera: parameters in its frame"},
+    options=(
+        Option("fault", "a mistake to make", "", "text"),
+        Option("sleep", "seconds per unit", "0", "text"),
+        Option("given", "camera: parameters in its frame", "", "text"),
+    ),
     reprojection="exact",
 )
 
@@ -54,7 +59,7 @@ class Hall(Converter):
         return [Unit(path.stem, path) for path in sorted((self.root / "sequences").glob("*.npz"))]
 
     def read(self, unit: Unit) -> Instances:
-        time.sleep(float(self.options.get("sleep", 0)))
+        time.sleep(float(self.option("sleep")))
         data = raw_files.load_npz(unit.path)
         n = len(data["betas"])
         body = params_of(data)
@@ -69,7 +74,7 @@ class Hall(Converter):
             misc={"fps": 30, "unit": unit.name},
         )
         drop(rows.dropped, "crowd", data["crowd"])
-        return planted(rows, self.options.get("fault", ""))
+        return planted(rows, self.option("fault"))
 
 
 def params_of(data: dict[str, np.ndarray]) -> BodyParams:

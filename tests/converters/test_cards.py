@@ -85,7 +85,7 @@ def test_the_page_holds_the_facts_of_the_card(dataset: str) -> None:
     for split, count in card.splits.items():
         assert f"| {split} | {f'{count:,}' if count else 'not published'} |" in page
     assert (f"ehps convert {dataset} RAW --split {card.default_split}" in page) == registry.available(dataset)
-    assert all(f"--option {name}=" in page for name in card.options)
+    assert all(f"| {option.name} | " in page and option.meaning in page for option in card.options)
 
 
 def test_the_page_names_releases_that_do_not_convert() -> None:

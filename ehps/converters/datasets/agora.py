@@ -20,6 +20,7 @@ import numpy.typing as npt
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.datasets import agora_tables as tables
+from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+SMALL, LARGE = "1280x720", "3840x2160"
 CARD = DatasetCard(
     id="agora",
     name="AGORA",
@@ -54,7 +56,7 @@ AGORA/
         for split in ("train", "validation")
     },
     get="register on the homepage; {train,validation}_SMPLX.zip, smplx_gt.zip and the images (1280x720 is enough)",
-    options={"resolution": "1280x720 (default) or 3840x2160, where both are on the disk"},
+    options=(Option("resolution", "size of the images, where both are on the disk", SMALL, choices=(SMALL, LARGE)),),
     variants={
         "SMPL/*_withjv.pkl": "the SMPL tables only; take train_SMPLX.zip and smplx_gt.zip",
         "Cam/train_?.pkl": "the tables without joints; take train_SMPLX.zip and smplx_gt.zip",
@@ -67,7 +69,6 @@ AGORA/
         "The published count is of the training split, as SMPLer-X used it.",
     ),
 )
-SMALL, LARGE = RESOLUTIONS = ("1280x720", "3840x2160")
 NEUTRAL_FITS = "smplx_gt_neutral_gender"
 PARAMETERS = ("global_orient", "body_pose", "transl", "left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose",
               "reye_pose", "expression")  # fmt: skip
@@ -78,7 +79,6 @@ class AGORA(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        self.option("resolution", RESOLUTIONS)  # a wrong one is told at once
         name = re.compile(rf"{self.split}_(\d+)_withjv\.pkl")
         found = {
             int(match[1]): path
@@ -171,7 +171,8 @@ class AGORA(Converter):
             f"{d}/{n}".lstrip("/") for d in folders for n in raw_files.listing(self.root / d) if n.endswith(".png")
         ]
         # Later entries win, so the wanted resolution goes last.
-        found.sort(key=lambda path: (SMALL in path) == (self.option("resolution", RESOLUTIONS) == SMALL))
+        small = self.option("resolution") == SMALL
+        found.sort(key=lambda path: (SMALL in path) == small)
         return {raw_files.basename(path).removesuffix(".png").removesuffix(f"_{SMALL}"): path for path in found}
 
 

@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from ehps.body import cameras, rigid_motion
 from ehps.body.params import BodyParams, smplx_params
+from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
-from ehps.converters.readers import options, raw_files
+from ehps.converters.readers import raw_files
 from ehps.converters.readers.views import View, cameras_of
 from ehps.errors import DataError
 
@@ -52,11 +53,12 @@ ARCTIC/
         "register on the homepage and use the download scripts of github.com/zc-alexfan/arctic; the root is the "
         "folder data/arctic_data/data (or unpack/arctic_data/data); all cameras of one split are some 650 GB"
     ),
-    options={
-        "cameras": "all (default), or some of 1 to 8 with commas between them",
-        "stride": "N takes every N-th frame; 1 (default) takes all, as SMPLer-X's files have them (its loader takes "
-        "every 10th row)",
-    },
+    options=(
+        options.cameras(VIEWS, "numbers of the views, with commas between them"),
+        options.stride(
+            "takes every N-th frame; 1 takes all, as SMPLer-X's files have them (its loader takes every 10th row)"
+        ),
+    ),
     reprojection="none",
     fps=30,
     notes=(
@@ -79,7 +81,6 @@ class ARCTIC(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        options.cameras(self.options, VIEWS), options.stride(self.options)  # wrong ones are told at once
         path = self.root / "splits_json/protocol_p1.json"
         lists = raw_files.read_json(path)
         raw_files.require(lists, "train val test", path)
@@ -93,7 +94,7 @@ class ARCTIC(Converter):
 
     def read(self, unit: Unit) -> Instances:
         subject = unit.name.split("/")[0]
-        chosen = options.cameras(self.options, VIEWS)
+        chosen = self.option("cameras")
         listed = {name: raw_files.listing(self.root / "images" / unit.name / name) for name in chosen}
         dropped: dict[str, list[str]] = {}
         if not unit.path.is_file():
@@ -102,7 +103,7 @@ class ARCTIC(Converter):
         gender, offset, views = self._subject(subject)
         body = read_bodies(unit.path, gender)
         count = len(body)
-        number = np.arange(EDGE, count - EDGE, options.stride(self.options))
+        number = np.arange(EDGE, count - EDGE, self.option("stride"))
         number = number[(number >= offset) & (number - offset < count)]
         for name in chosen:
             folder = f"images/{unit.name}/{name}"

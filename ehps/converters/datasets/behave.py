@@ -12,9 +12,11 @@ from __future__ import annotations
 import numpy as np
 
 from ehps.body import rigid_motion
+from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, no_instances
 from ehps.converters.datasets import behave_files as files
-from ehps.converters.readers import options, raw_files
+from ehps.converters.options import Option
+from ehps.converters.readers import raw_files
 from ehps.converters.readers.views import cameras_of
 from ehps.errors import DataError
 
@@ -44,12 +46,17 @@ BEHAVE/
 """,
     needs=("split.json", "calibs/intrinsics", "sequences"),
     get="accept the licence; unpack Date01..Date07 into sequences/ and calibs beside it",
-    options={
-        "fits": "1fps (default), or 30fps: behave-30fps-params-v1, for images that you cut from the videos to "
-        "sequences/<sequence>/<time>/k{0..3}.color.jpg",
-        "cameras": "some of the Kinects 0, 1, 2, 3, separated by commas (default: all)",
-        "stride": "N keeps every N-th of the time steps of a sequence that have a fit (default: 1)",
-    },
+    options=(
+        Option(
+            "fits",
+            "30fps: behave-30fps-params-v1, for images that you cut from the videos to "
+            "sequences/<sequence>/<time>/k{0..3}.color.jpg",
+            "1fps",
+            choices=("1fps", "30fps"),
+        ),
+        options.cameras("0123", "numbers of the Kinects, with commas between them"),
+        options.stride("keeps every N-th of the time steps of a sequence that have a fit"),
+    ),
     reprojection="fitted",
     fps=1,
     notes=(
@@ -61,8 +68,6 @@ BEHAVE/
         "3D points are the dataset's own, of the body only; fits=30fps has neither.",
     ),
 )
-KINECTS = ("0", "1", "2", "3")
-FITS = ("1fps", "30fps")
 MEN = ("Sub01", "Sub02", "Sub03", "Sub04", "Sub05")
 
 
@@ -70,8 +75,7 @@ class Behave(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        options.cameras(self.options, KINECTS), options.stride(self.options)  # wrong ones are told at once
-        folder = "sequences" if self.option("fits", FITS) == "1fps" else "behave-30fps-params-v1"
+        folder = "sequences" if self.option("fits") == "1fps" else "behave-30fps-params-v1"
         if not (self.root / folder).is_dir():
             raise DataError("no such folder", path=self.root / folder, fix="unpack the 30 fps parameters beside calibs")
         split = raw_files.read_json(self.root / "split.json")
@@ -84,15 +88,13 @@ class Behave(Converter):
         dropped: dict[str, list[str]] = {}
         info = raw_files.read_json(unit.path / "info.json") if (unit.path / "info.json").is_file() else {}
         gender = info.get("gender") or ("male" if unit.name[7:12] in MEN else "female")
-        step, stills = options.stride(self.options), self.option("fits", FITS) == "1fps"
+        step, stills = self.option("stride"), self.option("fits") == "1fps"
         times, body = (
             files.read_stills(unit, gender, step, dropped) if stills else files.read_sequence(unit.path, gender, step)
         )
         recorded = {str(k) for k in info.get("kinects") or (0, 1, 2)}
         views = [
-            files.read_view(self.root / "calibs", unit.name[:6], k)
-            for k in options.cameras(self.options, KINECTS)
-            if k in recorded
+            files.read_view(self.root / "calibs", unit.name[:6], k) for k in self.option("cameras") if k in recorded
         ]
         if not times or not views:
             return no_instances(dropped)

@@ -6,6 +6,7 @@ Source: Fieraru et al., "Three-Dimensional Reconstruction of Human Interactions"
 
 from ehps.converters.base import DatasetCard
 from ehps.converters.datasets import imar
+from ehps.converters.options import Option
 
 CONTACTS = "interaction_contact_signature.json"
 CARD = DatasetCard(
@@ -17,8 +18,15 @@ CARD = DatasetCard(
     persons="several",
     splits={"train": 252_416, "test": None},
     layout=imar.layout("CHI3D", CONTACTS, "for the option frames"),
-    options=imar.OPTIONS
-    | {"frames": "all (default), contact: the one frame marked as contact, or interval: from its start to its end"},
+    options=(
+        *imar.OPTIONS,
+        Option(
+            "frames",
+            "contact: the one frame marked as contact; interval: from the start of the contact to its end",
+            "all",
+            choices=("all", "contact", "interval"),
+        ),
+    ),
     notes=(*imar.NOTES, "Person 0 wears markers, person 1 does not; downloads before 2023 have person 0 only."),
     **imar.SHARED,
 )

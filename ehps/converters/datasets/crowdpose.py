@@ -46,7 +46,7 @@ crowdpose/
         for split in ("train", "val", "test", "trainval")
     },
     get="images and json from the links of the homepage, fits from github.com/mks0601/NeuralAnnot_RELEASE",
-    options={"fits": "neuralannot (default) or none"},
+    options=(neural_annot.option("none: keypoints and boxes only"),),
     reprojection="fitted",
     notes=(
         "Sizes are read from the images: old downloads of the json have width and height exchanged.",
@@ -63,7 +63,6 @@ class CrowdPose(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        self.option("fits", ("neuralannot", "none"))
         name = f"crowdpose_{self.split}.json"
         places = [*(place + name for place in PLACES), f"annotations/mmpose_{name}"]
         path = raw_files.first_existing(self.root, places)
@@ -77,7 +76,7 @@ class CrowdPose(Converter):
         annotations, images = coco.read(unit)
         dropped: dict[str, list[str]] = {}
         kept = keep_people(annotations, dropped)
-        fits, notes = neural_annot.chosen(self.root, self._fit_files, self.options)
+        fits, notes = neural_annot.chosen(self.root, self._fit_files, self.option("fits"))
         people, records = neural_annot.with_fit(kept, fits, dropped, "no SMPL fit")
         if not people:
             return no_instances(dropped)

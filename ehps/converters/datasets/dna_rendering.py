@@ -19,9 +19,11 @@ import numpy.typing as npt
 
 from ehps.atomic import replacing
 from ehps.body import rigid_motion
+from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.datasets import dna_rendering_files as files
-from ehps.converters.readers import options, raw_files
+from ehps.converters.options import Option
+from ehps.converters.readers import raw_files
 from ehps.converters.readers.views import View, cameras_of
 from ehps.errors import DataError
 
@@ -32,8 +34,8 @@ STEM = re.compile(r"(\d{4}_\d{2})(_annots)?")
 PARTS = {"train": 2, "test": 1}
 
 
-def card(dataset: str, name: str, which: str, splits: dict[str, int], notes: Sequence[str]) -> DatasetCard:
-    """The card of one of the two sets; ``which`` are the ids of its cameras."""
+def card(dataset: str, name: str, cameras: Sequence[str], splits: dict[str, int], notes: Sequence[str]) -> DatasetCard:
+    """The card of one of the two sets of cameras."""
     return DatasetCard(
         id=dataset,
         name=name,
@@ -60,11 +62,16 @@ DNA-Rendering/
         variants={
             "dna_rendering_part[3-6]_*": "parts 3 to 6, which have no fits; part 1 (test) or 2 (train) is needed"
         },
-        options={
-            "cameras": f"some of {which}, separated by commas (all by default)",
-            "stride": "N keeps the frames whose number is a multiple of N (1 by default)",
-            "sequences": "a text file with one `<actor>_<performance>` a line, to read instead of the split's part",
-        },
+        options=(
+            options.cameras(cameras, "numbers of cameras, with commas between them"),
+            options.stride("keeps the frames whose number is a multiple of N"),
+            Option(
+                "sequences",
+                "a text file with one `<actor>_<performance>` a line, to read instead of the split's part",
+                "",
+                "text",
+            ),
+        ),
         reprojection="fitted",
         fps=15,
         notes=(
@@ -86,15 +93,13 @@ class Pair:
 
 
 class DNARendering(Converter):
-    """Rows of the cameras ``ids``, whose images are in ``group`` of the main files."""
+    """Rows of the cameras whose images are in ``group`` of the main files."""
 
     group: ClassVar[str]
-    ids: ClassVar[tuple[str, ...]]
 
     def units(self) -> list[Unit]:
-        options.cameras(self.options, self.ids), options.stride(self.options)  # wrong ones are told at once
         pairs = self._pairs()
-        if listed := self.options.get("sequences"):
+        if listed := self.option("sequences"):
             stems = sorted({line.strip() for line in raw_files.read_lines(listed)})
             known = {stem: pair for (_, stem), pair in sorted(pairs.items())}  # those of a numbered part win
             return [_unit(stem, known.get(stem, Pair()), self.root) for stem in stems]
@@ -112,7 +117,7 @@ class DNARendering(Converter):
             return no_instances(left_out=f"no {lacking} of the sequence")
         with files.opened(pair.main) as file:
             gender = files.gender_of(file)
-            taken = files.images(file, self.group, options.cameras(self.options, self.ids))
+            taken = files.images(file, self.group, self.option("cameras"))
         with files.opened(pair.annotations) as file:
             reason = next((why for why, so in {
                 f"no images in {self.group} of the main file": not taken,
@@ -160,7 +165,7 @@ class DNARendering(Converter):
         dropped: dict[str, list[str]] = {}
         views: list[View] = []
         frames: list[Array] = []
-        stride = options.stride(self.options)
+        stride = self.option("stride")
         for number, shot in taken.items():
             camera, there = f"{number:0>2}", shot.frames[shot.frames % stride == 0]
             lost = np.setdiff1d(np.arange(0, count, stride), there)

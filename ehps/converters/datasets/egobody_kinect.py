@@ -16,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.body import rigid_motion
+from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
 from ehps.converters.datasets import egobody_recordings
-from ehps.converters.readers import options, raw_files, smplify_fits
+from ehps.converters.readers import raw_files, smplify_fits
 from ehps.converters.readers.views import View, cameras_of
 from ehps.errors import DataError
 
 Array = npt.NDArray[Any]
 
+LABELS = {"master": 12, "sub_1": 11, "sub_2": 13, "sub_3": 14, "sub_4": 15}
 CARD = DatasetCard(
     id="egobody_kinect",
     name="EgoBody-MVSet",
@@ -53,10 +55,10 @@ EgoBody/
     },
     get="register at egobody.inf.ethz.ch; unpack calibrations, kinect_cam_params, kinect_color, smplx_interactee_* and "
     "smplx_camera_wearer_* side by side, with the two csv files",
-    options={
-        "cameras": "some of master, sub_1, sub_2, sub_3, sub_4, separated by commas (default: all)",
-        "stride": "N keeps every N-th of the time steps of a recording that can be used (default: 1)",
-    },
+    options=(
+        options.cameras(tuple(LABELS), "Kinects to take, with commas between them"),
+        options.stride("keeps every N-th of the time steps of a recording that can be used"),
+    ),
     reprojection="none",
     fps=30,
     notes=(
@@ -66,7 +68,6 @@ EgoBody/
         "The dataset has no 2D points of its own; people hide each other.",
     ),
 )
-LABELS = {"master": 12, "sub_1": 11, "sub_2": 13, "sub_3": 14, "sub_4": 15}
 ROLES = ("interactee", "camera_wearer")
 SIZE = (1080, 1920)
 
@@ -75,7 +76,6 @@ class EgoBodyKinect(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        options.cameras(self.options, tuple(LABELS)), options.stride(self.options)  # wrong ones are told at once
         folder = self.root / "kinect_color"
         return [Unit(r.name, folder / r.name, r) for r in egobody_recordings.recordings(self.root, self.split)]
 
@@ -84,7 +84,7 @@ class EgoBodyKinect(Converter):
         notes: list[str] = []
         views = self._views(unit, notes)
         dropped: dict[str, list[str]] = {}
-        frames = self._frames(unit, recording, dropped)[:: options.stride(self.options)]
+        frames = self._frames(unit, recording, dropped)[:: self.option("stride")]
         if not len(frames) or not views:
             unfitted = not len(frames) and not dropped
             return no_instances(dropped, notes, left_out="recording without SMPL-X fits" if unfitted else "")
@@ -132,7 +132,7 @@ class EgoBodyKinect(Converter):
             raise DataError("no such folder", path=unit.path, fix="unpack all of kinect_color")
         calibrations = self.root / "calibrations" / unit.name / "cal_trans"
         found = []
-        for name in options.cameras(self.options, tuple(LABELS)):
+        for name in self.option("cameras"):
             if not (unit.path / name).is_dir():
                 continue  # three cameras in 2021
             intrinsics = self.root / "kinect_cam_params" / f"kinect_{name}" / "Color.json"

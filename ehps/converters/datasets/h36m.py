@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from ehps.body import rigid_motion
 from ehps.body.cameras import project
+from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, no_instances
-from ehps.converters.readers import neural_annot, options, studio
+from ehps.converters.readers import neural_annot, studio
 
 Array = npt.NDArray[Any]
 
@@ -53,11 +54,11 @@ Human36M/
         ("S*/MyPoseFeatures", "S*/Videos/*.54138969.mp4"),
         "the original release of videos and cdf files; the parsed package (images and annotations/) is needed",
     ),
-    options={
-        "cameras": "numbers of the cameras (1,2,3,4) or all; default: all in train, 4 in test",
-        "stride": "every how many-th frame of the 50 fps video is taken; default: 5 in train, 64 in test",
-        "fits": "neuralannot, or none for the joints from markers alone",
-    },
+    options=(
+        options.cameras("1234", "numbers of the cameras, with commas between them", {"train": "all", "test": "4"}),
+        options.stride("takes every N-th frame of the 50 fps video", {"train": "5", "test": "64"}),
+        neural_annot.option("none: the joints from markers alone"),
+    ),
     reprojection="fitted",
     fps=50,
     sampling=5,
@@ -70,7 +71,6 @@ Human36M/
     ),
 )
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
-DEFAULTS = {"train": {"cameras": "all", "stride": "5"}, "test": {"cameras": "4", "stride": "64"}}
 
 
 class H36M(Converter):
@@ -78,10 +78,9 @@ class H36M(Converter):
 
     @property
     def body_model(self) -> str | None:
-        return None if self.option("fits", ("neuralannot", "none")) == "none" else self.card.body_model
+        return None if self.option("fits") == "none" else self.card.body_model
 
     def units(self) -> list[Unit]:
-        self._chosen()  # wrong choices are told at once
         return [unit for subject in SUBJECTS[self.split] for unit in self._subject(subject)]
 
     def _subject(self, subject: int) -> list[Unit]:
@@ -90,15 +89,15 @@ class H36M(Converter):
 
     def read(self, unit: Unit) -> Instances:
         subject = int(unit.name.split()[1])
-        numbers, stride = self._chosen()
+        numbers, stride = self.option("cameras"), self.option("stride")
         fits, notes = neural_annot.chosen_file(
-            self.root / "annotations", [self._file(subject, "SMPLX_NeuralAnnot").name], self.options
+            self.root / "annotations", [self._file(subject, "SMPLX_NeuralAnnot").name], self.option("fits")
         )
         found = studio.captured(
             unit,
             self._file(subject, "joint_3d"),
             fits,
-            wanted=lambda row: row["cam_idx"] in numbers and row["frame_idx"] % stride == 0,
+            wanted=lambda row: str(row["cam_idx"]) in numbers and row["frame_idx"] % stride == 0,
             frame_of=lambda row: (str(row["action_idx"]), str(row["subaction_idx"]), str(row["frame_idx"])),
             path_of=lambda row: f"images/{row['file_name']}",
         )
@@ -135,11 +134,6 @@ class H36M(Converter):
             dropped=found.dropped,
             notes=notes,
         )
-
-    def _chosen(self) -> tuple[tuple[int, ...], int]:
-        """Numbers of the cameras, and every how many-th frame is taken."""
-        chosen = DEFAULTS[self.split] | dict(self.options)
-        return tuple(map(int, options.cameras(chosen, ("1", "2", "3", "4")))), options.stride(chosen)
 
     def _file(self, subject: int, kind: str) -> Path:
         return self.root / "annotations" / f"Human36M_subject{subject}_{kind}.json"

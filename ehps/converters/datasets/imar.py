@@ -20,8 +20,9 @@ import numpy.typing as npt
 from ehps.body import rigid_motion, rotations
 from ehps.body.cameras import keypoints2d
 from ehps.body.params import BodyParams, smplx_params
+from ehps.converters import options
 from ehps.converters.base import Converter, Instances, Keypoints, Unit, no_instances
-from ehps.converters.readers import options, raw_files, videos
+from ehps.converters.readers import raw_files, videos
 from ehps.converters.readers.views import View, cameras_of
 from ehps.errors import DataError
 from ehps.humandata.keypoints import names
@@ -29,7 +30,6 @@ from ehps.humandata.keypoints import names
 Array = npt.NDArray[Any]
 
 CAMERAS = ("50591643", "58860488", "60457274", "65906101")
-WHICH = ("all", "contact", "interval")
 SIZE = (900, 900)
 FPS = 50
 POINTS = (*names("h36m"), "left_foot", "right_foot")
@@ -50,10 +50,10 @@ SHARED: dict[str, Any] = {
     "reprojection": "fitted",
     "fps": FPS,
 }
-OPTIONS = {
-    "cameras": "all (default), or some of " + ", ".join(CAMERAS) + " with commas between them",
-    "stride": "N takes every N-th frame; 1 (default) takes all, as SMPLer-X's files have them",
-}
+OPTIONS = (
+    options.cameras(CAMERAS, "cameras to take, with commas between them"),
+    options.stride("takes every N-th frame; 1 takes all, as SMPLer-X's files have them"),
+)
 NOTES = (
     "The test split has videos and cameras only and cannot be converted.",
     "meta/focal_length and principal_point are the release's pinhole without distortion; 2D points are those of the "
@@ -98,8 +98,6 @@ class Studio(Converter):
         if self.split != "train":
             raise DataError(f"the {self.split} split has videos and cameras, but no bodies",
                             path=self.root / self.split, fix="convert the train split")  # fmt: skip
-        # Wrong choices are told at once.
-        options.cameras(self.options, CAMERAS), options.stride(self.options), self.option("frames", WHICH)
         folder = self.root / self.split
         return [
             Unit(f"{subject}/{name[:-5]}", folder / subject / "smplx" / name, (subject, name[:-5]))
@@ -163,7 +161,7 @@ class Studio(Converter):
 
     def _frames(self, folder: Path, action: str, length: int) -> Array:
         """Numbers of the frames to take: all, or those of the contact, every ``stride``-th of them."""
-        which = self.option("frames", WHICH)
+        which = self.option("frames") if self.contacts else "all"
         start, stop = 0, length
         if which != "all":
             path = folder / self.contacts
@@ -173,14 +171,11 @@ class Studio(Converter):
             raw_files.require(contact, "fr_id" if which == "contact" else "start_fr end_fr", path)
             first, last = ("fr_id", "fr_id") if which == "contact" else ("start_fr", "end_fr")
             start, stop = max(int(contact[first]), 0), min(int(contact[last]) + 1, length)
-        return np.arange(start, stop, options.stride(self.options))
+        return np.arange(start, stop, self.option("stride"))
 
     def _views(self, folder: Path, action: str, notes: list[str]) -> list[StudioView]:
         """Those that there are."""
-        paths = {
-            name: folder / "camera_parameters" / name / f"{action}.json"
-            for name in options.cameras(self.options, CAMERAS)
-        }
+        paths = {name: folder / "camera_parameters" / name / f"{action}.json" for name in self.option("cameras")}
         found = {name: read_view(name, path) for name, path in paths.items() if path.is_file()}
         if not found:
             raise DataError(f"has no camera of {action}", path=folder / "camera_parameters", fix=raw_files.AGAIN)

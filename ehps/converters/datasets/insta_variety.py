@@ -59,7 +59,7 @@ or, points only:
         "InstaVariety_tracks": "OpenPose tracks of the whole videos; the 224 x 224 crops and their insta_train_db are "
         "needed",
     },
-    options={"fits": "neuralannot (default) or none"},
+    options=(neural_annot.option("none: keypoints and boxes only"),),
     reprojection="fitted",
     notes=(
         "Fits and cameras are those of the crop: the camera of the video is not known.",
@@ -76,7 +76,6 @@ class InstaVariety(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        self.option("fits", ("neuralannot", "none"))
         path = raw_files.first_existing(self.root, (DUMP, VIBE))
         count = len(database(path)["ann_id"]) if path.suffix == ".pt" else _length(path)
         fits = neural_annot.stamp(self.root, (FITS,))
@@ -88,7 +87,7 @@ class InstaVariety(Converter):
 
     def _neural_annot(self, unit: Unit) -> Instances:
         part = {key: np.asarray(value[slice(*unit.data[:2])]) for key, value in database(unit.path).items()}
-        fits, notes = neural_annot.chosen(self.root, (FITS,), self.options)
+        fits, notes = neural_annot.chosen(self.root, (FITS,), self.option("fits"))
         ids = part["ann_id"].astype(np.int64)
         dropped: dict[str, list[str]] = {}
         if isinstance(fits, raw_files.KeyedJson):

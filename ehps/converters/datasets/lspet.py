@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
+from ehps.converters.options import Option
 from ehps.converters.readers import eft, raw_files
 from ehps.converters.readers.images import header_size
 from ehps.converters.readers.matlab import load_mat
@@ -67,9 +68,14 @@ or, without fits:
     get="images: hr-lspet.zip from datasets.d2.mpi-inf.mpg.de/hr-lspet (the high-resolution png release; the "
     "original im*.jpg images have other pixel coordinates and do not go with the fits); fits: the download script of "
     "github.com/facebookresearch/eft",
-    options={
-        "fits": "eft (default), or none: all people of joints.mat, 2D only (train; done where EFT's list is absent)"
-    },
+    options=(
+        Option(
+            "fits",
+            "none: all people of joints.mat, 2D only; done by itself where EFT's list is absent",
+            "eft",
+            choices={"train": ("eft", "none"), "test": ("eft",)},
+        ),
+    ),
     reprojection="fitted",
     notes=(
         "The original low-resolution jpg release has other pixel coordinates than the fits; it converts without them.",
@@ -89,7 +95,7 @@ class LSPET(Converter):
     def _fits(self) -> Path | None:
         """EFT's list; None where it is not wanted, or not there while joints.mat is."""
         joints = self.split == "train" and any((self.root / name).exists() for name in JOINTS)
-        wanted = self.option("fits", ("eft", "none") if self.split == "train" else ("eft",)) == "eft"
+        wanted = self.option("fits") == "eft"
         listed = any((self.root / name).exists() for name in FITS[self.split])
         if not wanted or (joints and not listed and "fits" not in self.options):
             return None

@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from ehps.body import rigid_motion
 from ehps.body.cameras import project
+from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
-from ehps.converters.readers import neural_annot, options, raw_files, studio
+from ehps.converters.readers import neural_annot, raw_files, studio
 from ehps.converters.readers.matlab import load_mat
 from ehps.errors import DataError
 
@@ -52,12 +53,14 @@ MPI_INF_3DHP/                            (or below data/)
         "S?/Seq?/annot.mat": "the original training release; the parsed package (MPI-INF-3DHP_1k.json, images_1k) is "
         "needed for train"
     },
-    options={
-        "cameras": "train: some of the cameras 0 to 13, separated by commas (default: all that are there)",
-        "stride": "train: N keeps the frames whose number N divides (default: 1; loaders of Hand4Whole and OSX keep "
-        "every 3rd, SMPLer-X trained on every 5th)",
-        "fits": "train: neuralannot (default), or none for the captured joints alone",
-    },
+    options=(
+        options.cameras(tuple(map(str, range(14))), "train: numbers of the cameras, with commas between them"),
+        options.stride(
+            "train: keeps the frames whose number N divides; loaders of Hand4Whole and OSX keep every 3rd, SMPLer-X "
+            "trained on every 5th"
+        ),
+        neural_annot.option("train; none: the captured joints alone"),
+    ),
     reprojection="fitted",
     fps=25,
     notes=(
@@ -74,7 +77,6 @@ POINTS = "mpi_inf_3dhp_test"
 JSON = "MPI-INF-3DHP_1k.json"
 WORLD, VIEWS = "MPI-INF-3DHP_joint_3d.json", "MPI-INF-3DHP_camera_1k.json"
 FITS = ["MPI-INF-3DHP_SMPLX_NeuralAnnot.json"]
-CAMERAS = tuple(map(str, range(14)))
 TEST_SET = "mpi_inf_3dhp_test_set/TS*/annot_data.mat"
 SIZE = {"TS1": (2048, 2048), "TS2": (2048, 2048), "TS3": (2048, 2048), "TS4": (2048, 2048),
         "TS5": (1080, 1920), "TS6": (1080, 1920)}  # fmt: skip
@@ -85,11 +87,10 @@ class MPIINF3DHP(Converter):
 
     @property
     def body_model(self) -> str | None:
-        none = self.option("fits", ("neuralannot", "none")) == "none"
+        none = self.option("fits") == "none"
         return None if none or self.split == "test" else self.card.body_model
 
     def units(self) -> list[Unit]:
-        options.cameras(self.options, CAMERAS), options.stride(self.options)  # wrong ones are told at once
         if self.split == "test":
             folder = raw_files.first_existing(self.root, (TEST_SET, f"*/{TEST_SET}")).parents[1]
             return [Unit(name, folder / name / "annot_data.mat") for name in SIZE]
@@ -101,9 +102,9 @@ class MPIINF3DHP(Converter):
 
     def _train(self, unit: Unit) -> Instances:
         folder = unit.path.parent
-        numbers, step = options.cameras(self.options, CAMERAS), options.stride(self.options)
+        numbers, step = self.option("cameras"), self.option("stride")
         base = "" if folder == self.root else f"{folder.name}/"
-        fits, notes = neural_annot.chosen_file(folder, FITS, self.options)
+        fits, notes = neural_annot.chosen_file(folder, FITS, self.option("fits"))
         found = studio.captured(
             unit,
             folder / WORLD,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, no_instances
+from ehps.converters.options import Option
 from ehps.converters.readers import coco, eft, neural_annot, raw_files
 
 PLACES = ("annotations", "data/annotations")
@@ -63,7 +64,19 @@ mpii/                                    (or all of it below data/)
         ("mpii_human_pose_v1_u12_1.mat", "annot/train.h5"),
         "another form of the 2D annotations; the json files and fits of NeuralAnnot are needed",
     ),
-    options={"fits": "neuralannot (default), eft or cliff (SMPL, train only), or none"},
+    options=(
+        Option(
+            "fits",
+            "neuralannot: SMPL-X; eft, cliff: SMPL; none: keypoints and boxes only",
+            "neuralannot",
+            choices={
+                "train": ("neuralannot", "none", *OTHER_FITS),
+                "val": ("neuralannot", "none"),
+                "trainval": ("neuralannot", "none"),
+                "test": ("neuralannot", "none"),
+            },
+        ),
+    ),
     reprojection="fitted",
     notes=(
         "Nothing was fitted to hands and face: mean hands, neutral faces, boxes of confidence 0.",
@@ -79,23 +92,19 @@ class MPII(Converter):
 
     @property
     def body_model(self) -> str | None:
-        return "smpl" if self._fits in OTHER_FITS else "smplx"
-
-    @property
-    def _fits(self) -> str:
-        return self.option("fits", ("neuralannot", "none", *(OTHER_FITS if self.split == "train" else ())))
+        return "smpl" if self.option("fits") in OTHER_FITS else "smplx"
 
     def units(self) -> list[Unit]:
         names = [f"{place}/{name}" for name in FILES[self.split] for place in PLACES]
-        path = raw_files.first_existing(self.root, OTHER_FITS.get(self._fits, names))
+        path = raw_files.first_existing(self.root, OTHER_FITS.get(self.option("fits"), names))
         if path.name not in COCO_STYLE:
             return [Unit(self.split, path)]
         return coco.units(path, self.split, neural_annot.stamp(path.parent, (FITS,)))
 
     def read(self, unit: Unit) -> Instances:
-        if self._fits == "eft":
+        if self.option("fits") == "eft":
             return eft.read(unit.path, self._image, {"annotation_id": eft.annotation_id})
-        if self._fits == "cliff":
+        if self.option("fits") == "cliff":
             return eft.read_cliff(unit.path, self.root, self._image)
         rows = self._coco(unit) if unit.path.name in COCO_STYLE else self._hrnet(unit)
         for name in ("face_bbox", "lhand_bbox", "rhand_bbox"):  # nothing is annotated there
@@ -110,7 +119,7 @@ class MPII(Converter):
         annotations, images = coco.read(unit)
         dropped: dict[str, list[str]] = {}
         names = (FITS,) if self.split == "train" else ()
-        fits, notes = neural_annot.chosen(unit.path.parent, names, self.options)
+        fits, notes = neural_annot.chosen(unit.path.parent, names, self.option("fits"))
         people, records = neural_annot.with_fit(annotations, fits, dropped, "no SMPL-X fit")
         if not people:
             return no_instances(dropped)

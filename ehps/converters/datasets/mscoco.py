@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances, sift
+from ehps.converters.options import Option
 from ehps.converters.readers import coco, coco_wholebody, eft, neural_annot, raw_files
 
 CARD = DatasetCard(
@@ -50,7 +51,17 @@ fits of EFT and CLIFF:
     get="images and person_keypoints from cocodataset.org; coco_wholebody_*.json from github.com/jin-s13/"
     "COCO-WholeBody; MSCOCO_train_SMPLX_all_NeuralAnnot.json from github.com/mks0601/NeuralAnnot_RELEASE; EFT's fits "
     "with the download script of github.com/facebookresearch/eft; CLIFF's from github.com/huawei-noah/noah-research",
-    options={"fits": "neuralannot (default): SMPL-X; eft, eft-part, cliff: SMPL for COCO 2014; none: no fits"},
+    options=(
+        Option(
+            "fits",
+            "neuralannot: SMPL-X; eft, eft-part, cliff: SMPL for COCO 2014; none: no fits",
+            "neuralannot",
+            choices={
+                "train": ("neuralannot", "eft", "eft-part", "cliff", "none"),
+                "val": ("neuralannot", "eft", "none"),
+            },
+        ),
+    ),
     reprojection="fitted",
     notes=(
         "Every person has a virtual camera: depths of two people in one image cannot be compared.",
@@ -61,7 +72,6 @@ fits of EFT and CLIFF:
     ),
 )
 FITS = {"train": ("MSCOCO_train_SMPLX_all_NeuralAnnot.json", "MSCOCO_train_SMPLX.json"), "val": ()}
-CHOICES = {"train": ("neuralannot", "eft", "eft-part", "cliff", "none"), "val": ("neuralannot", "eft", "none")}
 
 
 class MSCOCO(Converter):
@@ -70,7 +80,7 @@ class MSCOCO(Converter):
     @property
     def fits_2014(self) -> str | None:
         """File of the fits to COCO 2014, None when these were not chosen."""
-        return eft.COCO.get((self.option("fits", CHOICES[self.split]), self.split))
+        return eft.COCO.get((self.option("fits"), self.split))
 
     @property
     def body_model(self) -> str:
@@ -89,7 +99,7 @@ class MSCOCO(Converter):
             return eft.read_coco(unit.path, self.root)
         annotations, images = coco.read(unit)
         people, dropped = sift(annotations, unusable)
-        fits, notes = neural_annot.chosen(self.root / "annotations", FITS[self.split], self.options)
+        fits, notes = neural_annot.chosen(self.root / "annotations", FITS[self.split], self.option("fits"))
         if fits is not None:
             drop(dropped, "no SMPL-X fit", (str(a["id"]) for a in people if str(a["id"]) not in fits))
             people = [a for a in people if str(a["id"]) in fits]

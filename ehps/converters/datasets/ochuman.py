@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, no_instances, sift
+from ehps.converters.options import Option
 from ehps.converters.readers import coco, coco_wholebody, eft, raw_files
 
 SPLITS = {"train": 2_495, "test": 1_783, "val": None}
@@ -46,7 +47,14 @@ ochuman/
     variants={
         "ochuman.json": "the native annotations, which are not read; EFT's fits or the COCO-form json are needed"
     },
-    options={"fits": "eft (default for train and test), or none: OCHuman's own test list, 2D only"},
+    options=(
+        Option(
+            "fits",
+            "none: OCHuman's own list, 2D only",
+            {"train": "eft", "test": "eft", "val": "none"},
+            choices={"train": ("eft",), "test": ("eft", "none"), "val": ("none",)},
+        ),
+    ),
     reprojection="fitted",
     notes=(
         "train and test are EFT's own halves of the fits; val is OCHuman's own list and has no fits.",
@@ -59,8 +67,7 @@ class OCHuman(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        choices = ("eft",) * (self.split in FITS) + ("none",) * (self.split in LISTS)
-        places = FITS if self.option("fits", choices) == "eft" else LISTS
+        places = FITS if self.option("fits") == "eft" else LISTS
         path = raw_files.first_existing(self.root, places[self.split])
         return [Unit(self.split, path)] if places is FITS else coco.units(path, self.split)
 

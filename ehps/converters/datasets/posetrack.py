@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, no_instances, sift
+from ehps.converters.options import Option
 from ehps.converters.readers import eft, raw_files
 from ehps.errors import DataError
 
@@ -47,7 +48,14 @@ posetrack/                               (or below data/)
         "val": (" | ".join(LISTS["val"]), "images/val | data/images/val"),
     },
     get="register on the homepage (PoseTrack18); fits with the download script of github.com/facebookresearch/eft",
-    options={"fits": "eft (default for train), or none: the sequences' own 2D joints, boxes and tracks"},
+    options=(
+        Option(
+            "fits",
+            "none: the sequences' own 2D joints, boxes and tracks",
+            {"train": "eft", "val": "none"},
+            choices={"train": ("eft", "none"), "val": ("none",)},
+        ),
+    ),
     variants={"images/bonn_5sec": "PoseTrack17; PoseTrack18 is needed"},
     reprojection="fitted",
     notes=(
@@ -62,7 +70,7 @@ class PoseTrack(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        if self.option("fits", ("eft", "none") if self.split == "train" else ("none",)) == "eft":
+        if self.option("fits") == "eft":
             return [Unit("eft", raw_files.first_existing(self.root, FITS))]
         folder = raw_files.first_existing(self.root, LISTS[self.split])
         return [

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
+from ehps.converters.options import Option
 from ehps.converters.readers import raw_files, smplify_fits
 from ehps.errors import DataError
 from ehps.humandata.keypoints import flip_order
@@ -51,12 +52,16 @@ PROX/
     variants=dict.fromkeys(
         ("fittings/mosh", "recordings/vicon_*"), "the quantitative set; the qualitative one with PROXD.zip is needed"
     ),
-    options={
-        "fits": "proxd (default), or lemo: the refits of LEMO",
-        "images": "raw (default): images as released, rows lead to mirrored copies; mirrored: those under "
-        "recordings/ are such copies already",
-        "exclude": "recordings to leave out, separated by commas",
-    },
+    options=(
+        Option("fits", "PROX's own fits, or the refits of LEMO", "proxd", choices=("proxd", "lemo")),
+        Option(
+            "images",
+            "raw: images as released, rows lead to mirrored copies; mirrored: those under recordings/ are such copies",
+            "raw",
+            choices=("raw", "mirrored"),
+        ),
+        Option("exclude", "recordings to leave out, with commas between them", "", "names"),
+    ),
     reprojection="fitted",
     fps=30,
     notes=(
@@ -82,12 +87,13 @@ class PROX(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        if self.option("images", ("raw", "mirrored")) == "raw" and (self.root / MARKER).exists():
+        if self.option("images") == "raw" and (self.root / MARKER).exists():
             raise DataError("these images are mirrored already", path=self.root, fix="--option images=mirrored")
-        folder = self.root / FOLDERS[self.option("fits", tuple(FOLDERS))]
-        excluded = {name.strip() for name in self.options.get("exclude", "").split(",")}
-        names = {*raw_files.listing(self.root / "recordings"), *raw_files.listing(folder)} - excluded
-        return [Unit(name, folder / name / "results") for name in sorted(names) if RECORDING.fullmatch(name)]
+        folder = self.root / FOLDERS[self.option("fits")]
+        names = {*raw_files.listing(self.root / "recordings"), *raw_files.listing(folder)}
+        recordings = sorted(name for name in names if RECORDING.fullmatch(name))
+        excluded = self.option("exclude", recordings)
+        return [Unit(name, folder / name / "results") for name in recordings if name not in excluded]
 
     def read(self, unit: Unit) -> Instances:
         place = RECORDING.fullmatch(unit.name)
@@ -109,7 +115,7 @@ class PROX(Converter):
         points, back = self._detections(unit.name, frames), False
         if points is not None:
             points, back = as_fitted(points, body.transl, camera)
-        prefix = f"{MIRRORED}/" if self.option("images", ("raw", "mirrored")) == "raw" else ""
+        prefix = f"{MIRRORED}/" if self.option("images") == "raw" else ""
         n = len(frames)
         return Instances(
             image_path=[f"{prefix}{colour}/{frame}.jpg" for frame in frames],
@@ -124,7 +130,7 @@ class PROX(Converter):
                 "track_id": [unit.name] * n,
                 "frame_id": frames,
             },
-            misc={"smplx_source": "original" if self.option("fits", tuple(FOLDERS)) == "proxd" else "LEMO",
+            misc={"smplx_source": "original" if self.option("fits") == "proxd" else "LEMO",
                   "image_shape": [HEIGHT, WIDTH], "image_flip": "horizontal", "distortion": "ignored"}
             | ({"reprojection": "none"} if points is None else {}),
             dropped=dropped,

@@ -5,10 +5,11 @@ All frames of all cameras: the loader of SMPLer-X takes every 10th row itself.
 
 from ehps.converters.datasets import dna_rendering
 
+CAMERAS = tuple(str(number) for number in range(48))
 CARD = dna_rendering.card(
     "renbody",
     "DNA-Rendering",
-    "0 to 47",
+    CAMERAS,
     {"train": 3_999_600, "test": 410_400},  # 83,325 and 8,550 fitted frames
     (
         "All frames of all cameras are rows, as in SMPLer-X's files; its loader takes every 10th row.",
@@ -20,4 +21,3 @@ CARD = dna_rendering.card(
 class RenBody(dna_rendering.DNARendering):
     card = CARD
     group = "Camera_5mp"
-    ids = tuple(str(number) for number in range(48))

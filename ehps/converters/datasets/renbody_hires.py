@@ -5,10 +5,11 @@ All frames of all cameras: the loader of SMPLer-X takes every 5th row itself, it
 
 from ehps.converters.datasets import dna_rendering
 
+CAMERAS = tuple(str(number) for number in range(48, 60))
 CARD = dna_rendering.card(
     "renbody_hires",
     "DNA-Rendering-HiRes",
-    "48 to 59",
+    CAMERAS,
     {"train": 999_900, "test": 102_600},  # 83,325 and 8,550 fitted frames
     (
         "All frames of all cameras are rows, as in SMPLer-X's files; its loader takes every 5th, its test every 10th.",
@@ -20,4 +21,3 @@ CARD = dna_rendering.card(
 class RenBodyHiRes(dna_rendering.DNARendering):
     card = CARD
     group = "Camera_12mp"
-    ids = tuple(str(number) for number in range(48, 60))

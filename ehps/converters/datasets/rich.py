@@ -16,14 +16,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
 from ehps.converters.datasets import rich_files as files
-from ehps.converters.readers import options, raw_files, smplify_fits
+from ehps.converters.options import Option
+from ehps.converters.readers import raw_files, smplify_fits
 from ehps.converters.readers.views import View, cameras_of
 from ehps.errors import DataError
 
 Array = npt.NDArray[Any]
 
+CAMERAS = tuple(map(str, range(20)))  # scenes have six to eight; 10 is in the hand, without calibration
 CARD = DatasetCard(
     id="rich",
     name="RICH",
@@ -52,12 +55,22 @@ RICH/
     get="register on the homepage; gender.json and resource/meta from the toolkit's resource folder; bodies that "
     "unpack to ps/project/multi-ioi/rich_release/ must be moved to the root",
     variants={"ps/project/multi-ioi/rich_release": "bodies in the folders they were packed in; move them to the root"},
-    options={
-        "cameras": "numbers of cameras, separated by commas (all by default)",
-        "stride": "N keeps the frames whose number is a multiple of N (1 by default)",
-        "views": "all (default): every calibrated camera; listed: those that the toolkit's lists name for each person",
-        "contact": "none (default), or smpl: the 6890 contact labels of each person as meta/contact",
-    },
+    options=(
+        options.cameras(CAMERAS, "numbers of cameras, with commas between them"),
+        options.stride("keeps the frames whose number is a multiple of N"),
+        Option(
+            "views",
+            "all: every calibrated camera; listed: those that the toolkit's lists name for each person",
+            "all",
+            choices=("all", "listed"),
+        ),
+        Option(
+            "contact",
+            "smpl: the 6890 contact labels of each person as meta/contact",
+            "none",
+            choices=("none", "smpl"),
+        ),
+    ),
     reprojection="none",
     fps=30,
     notes=(
@@ -68,17 +81,13 @@ RICH/
 )  # fmt: skip
 WOMEN = (9, 10, 12, 13, 16, 17, 18, 19, 21)
 GENDER = {str(number): "female" if number in WOMEN else "male" for number in range(22)}
-CAMERAS = tuple(map(str, range(20)))  # scenes have six to eight; 10 is in the hand, without calibration
 EXTENSIONS = (".bmp", ".png", ".jpg", ".jpeg")  # the last one that is there is taken
-CONTACT = ("none", "smpl")
 
 
 class RICH(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        options.cameras(self.options, CAMERAS), options.stride(self.options)  # wrong ones are told at once
-        self.option("contact", CONTACT)
         listed = self._listed()
         folder = self._folder("bodies", "body")
         names = [name for name in raw_files.listing(folder) if name[0] != "_" and (folder / name).is_dir()]
@@ -134,7 +143,8 @@ class RICH(Converter):
         """Frame and subject -> fit of the frames that are taken, in this order."""
         paths = [path for path in folder.glob("*/*.pkl") if path.parent.name.isdecimal() and path.stem.isdecimal()]
         found = {(int(path.parent.name), path.stem): path for path in paths}
-        return {key: found[key] for key in sorted(found) if key[0] % options.stride(self.options) == 0}
+        stride = self.option("stride")
+        return {key: found[key] for key in sorted(found) if key[0] % stride == 0}
 
     def _views(
         self, sequence: str, fitted: set[int], dropped: dict[str, list[str]]
@@ -142,8 +152,8 @@ class RICH(Converter):
         """Calibrated cameras of a sequence, and the images by frame that each took, or should have taken."""
         views: list[View] = []
         images: list[dict[int, str]] = []
-        above, stride = self._folder("images", "") / sequence, options.stride(self.options)
-        for number in options.cameras(self.options, CAMERAS):
+        above, stride = self._folder("images", "") / sequence, self.option("stride")
+        for number in self.option("cameras"):
             folder = (above / f"cam_{number:0>2}").relative_to(self.root).as_posix()
             if not (self.root / folder).is_dir():
                 continue
@@ -170,14 +180,14 @@ class RICH(Converter):
 
     def _listed(self) -> files.Listed | None:
         """Cameras by the toolkit's list of this split; None when all views are wanted."""
-        if self.option("views", ("all", "listed")) == "all":
+        if self.option("views") == "all":
             return None
         return files.read_listed(
             raw_files.first_existing(self.root, (f"resource/meta/{self.split}.txt", f"meta/{self.split}.txt"))
         )
 
     def _contact(self, sequence: str, bodies: Sequence[tuple[int, str]]) -> dict[str, Array]:
-        if self.option("contact", CONTACT) == "none":
+        if self.option("contact") == "none":
             return {}
         return files.read_contact(self._folder("human_scene_contact", "hsc") / sequence, bodies)
 

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.body.params import smplx_params
+from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, concat, drop, no_instances
-from ehps.converters.readers import options, raw_files
+from ehps.converters.readers import raw_files
 from ehps.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -49,10 +50,10 @@ synbody_v1_0/                                           (this folder, or the one
         "openxdlab_synbody_2022_release1": "the first OpenXDLab release, whose bodies are not in camera space; the "
         "SMPL-X subset of v1.0 is needed",
     },
-    options={
-        "cameras": "endings of sequence names, as CAM002, separated by commas (all by default)",
-        "stride": "N keeps images 1, N + 1, ... (1 by default, as SMPLer-X; SMPLest-X took every 10th row)",
-    },
+    options=(
+        options.cameras((), "last words of the names of sequences, as CAM002, with commas between them"),
+        options.stride("keeps images 1, N + 1, ...; SMPLer-X took all, SMPLest-X every 10th row"),
+    ),
     reprojection="none",
     fps=30,
     notes=(
@@ -73,12 +74,12 @@ class SynBody(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        cameras = [word for word in self.options.get("cameras", "").replace(" ", "").split(",") if word]
-        options.stride(self.options)  # a wrong one is told at once
         images = sorted(self.root.glob("*/*/*/rgb")) or sorted(self.root.glob("*/*/*/*/rgb"))
         folders = [rgb.parent for rgb in images]
-        return [Unit(folder.relative_to(self.root).as_posix(), folder) for folder in folders
-                if not cameras or folder.name.endswith(tuple(cameras))]  # fmt: skip
+        chosen = self.option("cameras", sorted({camera_of(folder) for folder in folders}))
+        return [
+            Unit(folder.relative_to(self.root).as_posix(), folder) for folder in folders if camera_of(folder) in chosen
+        ]
 
     def read(self, unit: Unit) -> Instances:
         names = [name for name in raw_files.listing(unit.path / "rgb") if name.endswith((".jpeg", ".jpg", ".png"))]
@@ -118,7 +119,7 @@ class SynBody(Converter):
         notes = []
         if count - skipped != last:
             notes.append(f"{unit.name}: {path.name} has {count} entries for {last} images, taken from the first on")
-        wanted = set(range(1, max(last, count - skipped) + 1, options.stride(self.options)))
+        wanted = set(range(1, max(last, count - skipped) + 1, self.option("stride")))
         label = f"{unit.name}/rgb/{{}} {path.stem}".format
         dropped: dict[str, list[str]] = {}
         fitted = set(range(1, count - skipped + 1))
@@ -158,6 +159,11 @@ class SynBody(Converter):
             notes=notes,
             min_joints_inside=1,
         )
+
+
+def camera_of(folder: Path) -> str:
+    """The last word of the name of a sequence, ``CAM002`` where the archive says the camera."""
+    return folder.name.rpartition("_")[2]
 
 
 def inner(data: dict[str, Any], name: str, path: Path) -> dict[str, Any]:

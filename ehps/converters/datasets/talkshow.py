@@ -19,14 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.body.params import smplx_params
+from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Rigid, Unit, no_instances
-from ehps.converters.readers import options, raw_files, videos
+from ehps.converters.options import Option
+from ehps.converters.readers import raw_files, videos
 from ehps.converters.readers.images import image_names, image_size
 from ehps.errors import DataError, UnsafeFileError
 
 Array = npt.NDArray[Any]
 Name = tuple[str, ...]  # speaker, video, sequence
 
+SPEAKERS = ("oliver", "seth", "conan", "chemistry")
 CARD = DatasetCard(
     id="talkshow",
     name="TalkSHOW",
@@ -49,11 +52,16 @@ frames/<speaker>/<video>/<sequence>/000001.jpg          (cut from the videos at 
 """,
     needs=("*/*/*.pkl | */*/*/*.pkl | */*/*/*/*.pkl | */*/*/*/*/*.pkl | */*/*/*/*/*/*.pkl",),
     get="register on the homepage (SHOW_dataset_v1.0.zip); the videos come from YouTube",
-    options={
-        "speaker": "all (default), oliver, seth, conan or chemistry: SMPLer-X has one file of each",
-        "lower_body": "reference (default): the authors' fixed legs, as in SMPLer-X's files; original: the fitted ones",
-        "stride": "every N-th frame of a sequence, default 1; SMPLer-X's files hold all, its loader takes every 10th",
-    },
+    options=(
+        Option("speaker", "SMPLer-X has one file of each", "all", choices=("all", *SPEAKERS)),
+        Option(
+            "lower_body",
+            "reference: the authors' fixed legs, as in SMPLer-X's files; original: the fitted ones",
+            "reference",
+            choices=("reference", "original"),
+        ),
+        options.stride("takes every N-th frame of a sequence; SMPLer-X's files hold all, its loader takes every 10th"),
+    ),
     reprojection="none",
     fps=30,
     notes=(
@@ -67,7 +75,6 @@ frames/<speaker>/<video>/<sequence>/000001.jpg          (cut from the videos at 
         "The published count is SMPLer-X's, rounded.",
     ),
 )
-LOWER_BODY = ("reference", "original")
 LEGS = np.array([1, 2, 4, 5, 7, 8, 10, 11]) - 1  # rows of body_pose
 SITTING = np.array([[-1.1826512813568115, 0.23866955935955048, 0.15146760642528534],
                     [-1.2604516744613647, -0.3160211145877838, -0.1603458970785141], [1.1654603481292725, 0, 0],
@@ -75,7 +82,7 @@ SITTING = np.array([[-1.1826512813568115, 0.23866955935955048, 0.151467606425285
 REFERENCE = {"oliver": SITTING, "seth": SITTING, "conan": np.zeros((8, 3)), "chemistry": SITTING}
 SEQUENCE = r"\d+-\d+_\d\d_\d\d-\d+_\d\d_\d\d"  # number, start and end in hours, minutes, seconds
 # Speaker, video, split, sequence: folders of splits and of single sequences may be there or not.
-PICKLE = re.compile(rf"(?:^|/)({'|'.join(REFERENCE)})/([^/]+)/(?:(train|val|test)/)?(?:{SEQUENCE}/)?({SEQUENCE})\.pkl$")
+PICKLE = re.compile(rf"(?:^|/)({'|'.join(SPEAKERS)})/([^/]+)/(?:(train|val|test)/)?(?:{SEQUENCE}/)?({SEQUENCE})\.pkl$")
 # Numbers a frame, and of a sequence. All betas and expressions are read: one that is NaN tells of a failed fit.
 MOVING = {"body_pose_axis": 63, "global_orient": 3, "transl": 3, "left_hand_pose": 12, "right_hand_pose": 12,
           "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3, "expression": 100}  # fmt: skip
@@ -86,8 +93,7 @@ class TalkSHOW(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        self.option("lower_body", LOWER_BODY), options.stride(self.options)  # wrong ones are told at once
-        speaker = self.option("speaker", ("all", *REFERENCE))
+        speaker = self.option("speaker")
         found = sorted(f for f in sequences(self.root) if speaker in ("all", f[1][0]))
         if self.split != "all":
             listed = self._listed() if any(not split for split, _, _ in found) else frozenset()
@@ -117,7 +123,7 @@ class TalkSHOW(Converter):
         except DataError as error:
             return no_instances(left_out=f"pickle that cannot be read ({error.what})")
         n = len(fit["transl"])
-        taken = np.arange(0, n, options.stride(self.options))
+        taken = np.arange(0, n, self.option("stride"))
         rows = [f"{unit.name} frame {k}" for k in taken]
         if not all(np.isfinite(value).all() for value in fit.values()):
             return no_instances({"body parameters or camera of the sequence not finite": rows})
@@ -133,7 +139,7 @@ class TalkSHOW(Converter):
         moving: dict[str, Any] = {name.removesuffix("_axis"): fit[name] for name in MOVING}
         moving["expression"] = fit["expression"][:, :10]
         body = smplx_params(gender="neutral", betas=np.tile(fit["betas"][:10], (n, 1)), **moving)[taken]
-        if (legs := self.option("lower_body", LOWER_BODY)) == "reference":
+        if (legs := self.option("lower_body")) == "reference":
             body.body_pose[:, LEGS] = REFERENCE[unit.data[0]]
         return Instances(
             image_path=[f"{folder}/{names[k]}" for k in taken],

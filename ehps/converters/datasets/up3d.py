@@ -17,8 +17,9 @@ from scipy.spatial.transform import Rotation
 
 from ehps.body.params import smpl_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
+from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError
 
 Array = npt.NDArray[Any]
 
@@ -49,7 +50,14 @@ up-3d/                          (inside up-3d.zip; some have up-3d/up-3d/)
     needs=("*_image.png", "*_joints.npy", "*_body.pkl", "*_fit_crop_info.txt"),
     split_needs={split: (f"{split}.txt",) for split in ("trainval", "train", "val", "test")},
     get="up-3d.zip from the homepage",
-    options={"box": "joints (default: around the projected joints) or render (around the drawn fit, slower)"},
+    options=(
+        Option(
+            "box",
+            "joints: around the projected joints; render: around the drawn fit, slower",
+            "joints",
+            choices=("joints", "render"),
+        ),
+    ),
     reprojection="fitted",
     notes=(
         "Depths are tens of metres and cannot be compared between images: the focal length is a guess.",
@@ -62,21 +70,18 @@ FOCAL = 5000.0
 MEMBERS = ("joints.npy", "body.pkl", "fit_crop_info.txt")
 RENDER = "render_light.png"
 UNIT = 500
-BOXES = ("joints", "render")
 
 
 class UP3D(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        if self.options.get("box", "joints") not in BOXES:
-            raise UsageError(f"box={self.options['box']}: UP-3D has {' and '.join(BOXES)}")
         path = self.root / f"{self.split}.txt"
         ids = [match[1] for line in raw_files.read_lines(path) if (match := re.search(r"(\d{5})_image", line))]
         return [Unit(f"{self.split}_{i // UNIT:02d}", path, ids[i : i + UNIT]) for i in range(0, len(ids), UNIT)]
 
     def read(self, unit: Unit) -> Instances:
-        drawn = self.options.get("box") == "render"
+        drawn = self.option("box") == "render"
         members = (*MEMBERS, RENDER) if drawn else MEMBERS
         dropped: dict[str, list[str]] = {}
         ids = list(unit.data)

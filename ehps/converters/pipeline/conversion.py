@@ -154,11 +154,9 @@ def _converter(cls: type[Converter], raw: Path, split: str | None, options: Mapp
     split = card.default_split if split is None else split
     if split not in card.splits:
         raise UsageError(f"{card.name} has no split {split!r}", fix=f"it has {', '.join(card.splits)}")
-    unknown = [name for name in options if name not in card.options]
-    if unknown:
-        known = ", ".join(card.options) or "none"
-        raise UsageError(f"{card.name} has no option {', '.join(unknown)}", fix=f"it has {known}")
-    return cls(raw, split, dict(options))
+    converter = cls(raw, split, dict(options))
+    converter.check_options()
+    return converter
 
 
 def _body_folder(given: Path | str | None, model_type: str | None) -> Path | None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ehps.body.params import BodyParams, smpl_params, smplx_params
 from ehps.converters.base import Camera, drop
+from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
 
 Array = npt.NDArray[Any]
@@ -25,18 +26,21 @@ SMPLX = {"root_pose": 3, "body_pose": 63, "lhand_pose": 45, "rhand_pose": 45, "j
          "expr": 10, "trans": 3}  # fmt: skip
 
 
-def chosen(
-    folder: Path, names: Sequence[str], options: Mapping[str, str]
-) -> tuple[Mapping[str, Any] | None, list[str]]:
+def option(meaning: str) -> Option:
+    """The option ``fits`` of datasets that have no other ones."""
+    return Option("fits", meaning, "neuralannot", choices=("neuralannot", "none"))
+
+
+def chosen(folder: Path, names: Sequence[str], fits: str) -> tuple[Mapping[str, Any] | None, list[str]]:
     """The fits in :func:`chosen_file`, by key, or None."""
-    path, notes = chosen_file(folder, names, options)
+    path, notes = chosen_file(folder, names, fits)
     return (None if path is None else raw_files.keyed_json(path)), notes
 
 
-def chosen_file(folder: Path, names: Sequence[str], options: Mapping[str, str]) -> tuple[Path | None, list[str]]:
-    """The first of ``names`` that is in ``folder``; None, with a note for the report, when ``fits=none`` was asked for
-    or there are none."""
-    if options.get("fits") == "none":
+def chosen_file(folder: Path, names: Sequence[str], fits: str) -> tuple[Path | None, list[str]]:
+    """The first of ``names`` that is in ``folder``; None, with a note for the report, when ``fits`` is ``none`` or
+    there are none."""
+    if fits == "none":
         return None, ["fits=none was asked for: keypoints and boxes only"]
     if path := _first(folder, names):
         return path, []

@@ -209,7 +209,7 @@ def test_a_wrong_folder_is_named_with_what_is_missing(tree: Tree, tmp_path: Path
         run(tmp_path / "a/b/c", tmp_path / "x.h5", None)
     with pytest.raises(DataError, match="give that folder"):
         run(tree.root.parent, tmp_path / "x.h5", None)
-    with pytest.raises(UsageError, match="joints and render"):
+    with pytest.raises(UsageError, match="joints, render"):
         run(tree.root, tmp_path / "x.h5", None, options={"box": "mask"})
     with pytest.raises(DataError, match="00005_image"):
         run(tree.root, tmp_path / "x.h5", None, strict_images=True)
