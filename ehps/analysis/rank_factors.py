@@ -6,7 +6,6 @@ p-value, and with Holm's correction for the number of factors looked at.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,30 +23,23 @@ _NAMES = {
     "scene": "scene",
     "persons": "persons in an image",
     "annotation": "annotation",
+    "body_source": "bodies by",
     "body_model": "body model",
 }
+FACTORS = ("appearance", "scene", "persons", "annotation", "body_source", "body_model")
+"""Fields of a dataset's card, each with few values, that may go with its rank."""
 
 
 def card_attributes(cards: Iterable[Any]) -> pd.DataFrame:
     """An attributes frame from dataset cards, indexed by dataset id.
 
-    ``instances`` of the default split, ``appearance`` and ``scene`` (their first words), ``persons``,
-    ``body_model``, and ``annotation``: ``pseudo`` where the card says so (fits to 2D points), ``rendered``
-    for other synthetic sets, ``measured`` (scans, sensors, several views) for the rest.
+    ``instances`` of the default split, and as the card has them :data:`FACTORS`.
     """
-    rows = {}
-    for card in cards:
-        words = card.annotation.lower()
-        pseudo = any(word in words for word in ("pseudo", "eft"))
-        kind = "pseudo" if pseudo else "rendered" if card.appearance.startswith("synthetic") else "measured"
-        rows[card.id] = {
-            "instances": card.splits.get(card.default_split),
-            "appearance": _first_words(card.appearance),
-            "scene": _first_words(card.scene),
-            "persons": card.persons,
-            "annotation": kind,
-            "body_model": card.body_model or "none",
-        }
+    rows = {
+        card.id: {"instances": card.splits.get(card.default_split)}
+        | {name: getattr(card, name) or "none" for name in FACTORS}
+        for card in cards
+    }
     frame = pd.DataFrame.from_dict(rows, orient="index")
     if len(frame):
         frame["instances"] = pd.to_numeric(frame["instances"])
@@ -173,12 +165,6 @@ def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "app
         axes.set_ylabel("rank by mean primary error")
         axes.legend(title=_NAMES.get(colour_by, colour_by), loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return drawing
-
-
-def _first_words(text: str) -> str:
-    """Up to the first comma or semicolon; ``outdoor and indoor`` and ``indoor and outdoor`` are one."""
-    words = re.split("[,;]", text)[0].strip().split(" and ")
-    return " and ".join(sorted(words) if set(words) <= {"indoor", "outdoor"} else words)
 
 
 def _means(part: pd.DataFrame) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def datasets(dataset: str | None, as_json: bool) -> None:
 
     if dataset is None:
         table = cards.overview()
-        show(table if as_json else table.drop(columns=["splits", "scene"]), json=as_json)
+        show(table if as_json else table.drop(columns=["splits", "bodies", "scene"]), json=as_json)
     elif as_json:
         click.echo(json.dumps(cards.as_dict(dataset), indent=2))
     else:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,34 @@ from ehps.errors import UsageError
 
 Array = npt.NDArray[Any]
 
+Annotation = Literal[
+    "exact render",  # the bodies that were rendered
+    "registered scans",
+    "marker capture",
+    "multi-view capture",  # without markers: fitted to several calibrated colour cameras
+    "fit to RGB-D",  # one or several depth cameras
+    "IMU and video",
+    "fit to 3D points",  # of a game, or of a capture that gave points only
+    "fit to 2D points",  # optimised to labelled or detected points of images
+    "network",  # pseudo labels of a network that was trained or tuned on the dataset's points
+]
+BodySource = Literal["authors", "NeuralAnnot", "EFT", "others"]
+Appearance = Literal["real", "synthetic", "composite"]
+Scene = Literal["indoor", "outdoor", "indoor and outdoor", "studio", "in the wild"]
+Persons = Literal["one", "several"]
+Reprojection = Literal["exact", "fitted", "none"]
+BodyModel = Literal["smplx", "smplh", "smpl"]
+VOCABULARIES: dict[str, tuple[str | None, ...]] = {
+    "annotation": get_args(Annotation),
+    "body_source": get_args(BodySource),
+    "appearance": get_args(Appearance),
+    "scene": get_args(Scene),
+    "persons": get_args(Persons),
+    "reprojection": get_args(Reprojection),
+    "body_model": (*get_args(BodyModel), None),
+}
+"""What code reads of a card comes from these; free words are for people."""
+
 
 @dataclass(frozen=True)
 class DatasetCard:
@@ -30,11 +58,15 @@ class DatasetCard:
     ----------
     id, name : as on the command line, as in papers.
     homepage, licence, paper : where to register, the licence in a few words, authors / title / venue.
-    commercial : whether the licence allows commercial use; None when not established.
-    annotation : in words, e.g. ``SMPL-X, exact (synthetic)``.
+    commercial_use, redistribution, derived_weights : whether the licence allows commercial use of the data, passing
+        them on, and using and passing on weights that were trained on them; None where that is not established.
+    annotation : how the bodies came about.
+    annotation_note : the same in words, e.g. ``SMPL, pseudo (EFT); 14 crowd-labelled 2D joints``.
+    body_source : who made the bodies that are converted by default: the dataset's authors, or a release of fits.
     body_model : smplx, smplh, smpl or None: what the fits are.
-    appearance : ``real`` or ``synthetic``.
-    scene : ``indoor``, ``outdoor``, ``in the wild``, ``studio`` ... in a word or two.
+    appearance : whether the images are real, rendered, or composed of real people and other backgrounds.
+    scene : where the images were taken, those of the default split.
+    scene_note : what else there is to say of that.
     persons : ``one`` or ``several`` annotated persons in an image.
     splits : split -> published number of instances (None where none is known); the first is the default.
     layout : the raw layout as a tree, in words.
@@ -56,26 +88,36 @@ class DatasetCard:
     homepage: str
     licence: str
     paper: str
-    annotation: str
-    body_model: str | None
-    appearance: str
-    scene: str
-    persons: str
+    annotation: Annotation
+    annotation_note: str
+    body_model: BodyModel | None
+    appearance: Appearance
+    scene: Scene
+    persons: Persons
     splits: Mapping[str, int | None]
     layout: str
     needs: tuple[str, ...] = ()
     split_needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variants: Mapping[str, str] = field(default_factory=dict)
     get: str = ""
-    commercial: bool | None = None
+    body_source: BodySource = "authors"
+    scene_note: str = ""
+    commercial_use: bool | None = None
+    redistribution: bool | None = None
+    derived_weights: bool | None = None
     options: tuple[Option, ...] = ()
-    reprojection: str = "none"
+    reprojection: Reprojection = "none"
     points3d: float = 0.1
     fps: float | None = None
     sampling: int = 1
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name, vocabulary in VOCABULARIES.items():
+            if getattr(self, name) not in vocabulary:
+                raise UsageError(
+                    f"{self.name}: {name}={getattr(self, name)!r} is none of {', '.join(map(str, vocabulary))}"
+                )
         for option in self.options:
             for split in self.splits:
                 option.parse(option.default_of(split), self.name, split)

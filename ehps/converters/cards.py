@@ -19,14 +19,18 @@ INDEX = """# Datasets
 One page each, written by `python -m ehps.converters.cards` from the cards in `ehps/converters/datasets/`. The same is
 shown by `ehps datasets ID`. The first split is the default.
 
-| dataset | id | splits | annotation | data | scene | converts |
-|---|---|---|---|---|---|---|
+| dataset | id | splits | annotation | bodies | data | scene | converts |
+|---|---|---|---|---|---|---|---|
 """
 MISTAKEN = "These do not convert; `ehps doctor DISK` tells them apart by what they hold:"
 
 
 def overview() -> pd.DataFrame:
-    """One row a dataset: id, name, published instances of the first split, splits, annotation, data, availability."""
+    """One row a dataset.
+
+    Its id, name, published instances of the first split, splits, how it is annotated, in which bodies (in words),
+    appearance, scene, and whether it can be converted.
+    """
     import pandas as pd
 
     table = pd.DataFrame(
@@ -37,6 +41,7 @@ def overview() -> pd.DataFrame:
                 "instances": card.splits[card.default_split],
                 "splits": " ".join(card.splits),
                 "annotation": card.annotation,
+                "bodies": card.annotation_note,
                 "data": card.appearance,
                 "scene": card.scene,
                 "converts": "yes" if registry.available(card.id) else "not yet",
@@ -80,15 +85,20 @@ def page(dataset: str) -> str:
 
 
 def _facts(card: DatasetCard) -> str:
-    commercial = {True: "yes", False: "no", None: "not established"}[card.commercial]
+    answer = {True: "yes", False: "no", None: "not established"}
+    made_by = "its authors" if card.body_source == "authors" else card.body_source
+    scene = f"{card.scene} ({card.scene_note})" if card.scene_note else card.scene
     facts = {
         "id": f"`{card.id}`",
         "homepage": card.homepage,
         "licence": card.licence,
-        "commercial use": commercial,
+        "commercial use": answer[card.commercial_use],
+        "redistribution": answer[card.redistribution],
+        "use of weights trained on it": answer[card.derived_weights],
         "paper": card.paper,
         "annotation": card.annotation,
-        "data": f"{card.appearance}, {card.scene}; {card.persons} annotated in an image",
+        "bodies": f"{card.annotation_note}; by {made_by}",
+        "data": f"{card.appearance}, {scene}; {card.persons} annotated in an image",
     }
     if card.fps is not None:
         kept = f", every {card.sampling}th frame is kept" if card.sampling > 1 else ""
@@ -139,9 +149,9 @@ def write_pages(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for card in registry.cards():
         (folder / f"{card.id}.md").write_text(page(card.id))
+    columns = ("splits", "annotation", "bodies", "data", "scene", "converts")
     rows = [
-        f"| [{row['name']}]({row['id']}.md) | `{row['id']}` | {row['splits']} | {row['annotation']} | {row['data']} | "
-        f"{row['scene']} | {row['converts']} |"
+        f"| [{row['name']}]({row['id']}.md) | `{row['id']}` | {' | '.join(row[name] for name in columns)} |"
         for row in overview().to_dict("records")
     ]
     (folder / "README.md").write_text(INDEX + "\n".join(rows) + "\n")

@@ -79,22 +79,21 @@ def test_frames_that_do_not_fit_are_refused():
 
 
 def test_cards_become_attributes():
-    card = SimpleNamespace(
-        id="x", splits={"train": 5, "val": 9}, default_split="train", appearance="real", scene="indoor, egocentric",
-        persons="one", annotation="SMPL, pseudo (EFT)", body_model="smpl",
-    )  # fmt: skip
-    synthetic = SimpleNamespace(**{**vars(card), "id": "y", "appearance": "synthetic", "annotation": "SMPL-X, exact"})
-    frame = card_attributes([card, synthetic])
-    assert frame.loc["x"].to_dict() == {
-        "instances": 5, "appearance": "real", "scene": "indoor", "persons": "one", "annotation": "pseudo",
+    words = {
+        "appearance": "real",
+        "scene": "indoor",
+        "persons": "one",
+        "annotation": "network",
+        "body_source": "EFT",
         "body_model": "smpl",
-    }  # fmt: skip
-    assert frame.loc["y", "annotation"] == "rendered"
-    swapped = SimpleNamespace(
-        **{**vars(card), "scene": "outdoor and indoor; test: studio", "appearance": "real, composited"}
+    }
+    card = SimpleNamespace(
+        id="x", splits={"val": 9, "train": 5}, default_split="train", annotation_note="synthetic, exact", **words
     )
-    row = card_attributes([swapped]).loc["x"]
-    assert (row["scene"], row["appearance"]) == ("indoor and outdoor", "real")
+    points_only = SimpleNamespace(**{**vars(card), "id": "y", "body_model": None})
+    frame = card_attributes([card, points_only])
+    assert frame.loc["x"].to_dict() == {"instances": 5, **words}
+    assert frame.loc["y", "body_model"] == "none"
 
 
 def test_the_figure_shows_every_set_by_name_on_a_logarithmic_axis():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ehps.converters import cards, registry
-from ehps.converters.base import DatasetCard
+from ehps.converters.base import VOCABULARIES, DatasetCard
+from ehps.errors import UsageError
 
 PAGES = Path(__file__).parents[2] / "docs" / "datasets"
 
@@ -63,14 +65,11 @@ def test_a_card_says_all_that_a_user_needs(card: DatasetCard) -> None:
     assert card.homepage.startswith("http")
     assert card.licence
     assert card.paper.count(",") >= 2
-    assert card.annotation
+    assert card.annotation_note
     assert card.get
     assert card.needs or card.split_needs
     assert set(card.split_needs) <= set(card.splits)
-    assert card.body_model in ("smplx", "smplh", "smpl", None)
-    assert card.appearance in ("real", "synthetic") or "," in card.appearance
-    assert card.persons in ("one", "several")
-    assert card.reprojection in ("exact", "fitted", "none")
+    assert {name: getattr(card, name) for name in VOCABULARIES if getattr(card, name) not in VOCABULARIES[name]} == {}
     first = card.layout.strip().splitlines()[0]
     assert "/" in first
     for note in card.notes:
@@ -80,12 +79,35 @@ def test_a_card_says_all_that_a_user_needs(card: DatasetCard) -> None:
 @pytest.mark.parametrize("dataset", SPLITS)
 def test_the_page_holds_the_facts_of_the_card(dataset: str) -> None:
     card, page = registry.card(dataset), cards.page(dataset)
-    for fact in (card.name, card.homepage, card.licence, card.paper, card.annotation, card.layout.strip(), card.get):
+    facts = (card.name, card.homepage, card.licence, card.paper, card.layout.strip(), card.get)
+    for fact in (*facts, card.annotation, card.annotation_note, card.scene_note):
         assert fact in page
     for split, count in card.splits.items():
         assert f"| {split} | {f'{count:,}' if count else 'not published'} |" in page
     assert (f"ehps convert {dataset} RAW --split {card.default_split}" in page) == registry.available(dataset)
     assert all(f"| {option.name} | " in page and option.meaning in page for option in card.options)
+
+
+def test_the_page_says_what_the_licence_allows_and_what_is_not_known() -> None:
+    page = cards.page("synbody")
+    assert (
+        "| commercial use | no |\n| redistribution | yes |\n| use of weights trained on it | not established |" in page
+    )
+    assert "| redistribution | no |" in cards.page("h36m")
+    assert "| commercial use | not established |" in cards.page("mpii")
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_a_word_that_is_not_in_the_vocabulary_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name}='other words' is none of {VOCABULARIES[name][0]}"):
+        replace(registry.card("ubody"), **{name: "other words"})
+
+
+def test_no_word_of_the_vocabularies_is_without_a_dataset() -> None:
+    used = {name: {getattr(card, name) for card in registry.cards()} for name in VOCABULARIES}
+    assert {name: set(words) - used[name] - {None} for name, words in VOCABULARIES.items()} == {
+        name: set() for name in VOCABULARIES
+    }
 
 
 def test_the_page_names_releases_that_do_not_convert() -> None:

@@ -41,10 +41,11 @@ def card(dataset: str, name: str, cameras: Sequence[str], splits: dict[str, int]
         name=name,
         homepage="https://dna-rendering.github.io",
         licence="research only, signed licence and e-mail",
-        commercial=False,
+        commercial_use=False,
         paper="Cheng et al., DNA-Rendering: A Diverse Neural Actor Repository for High-Fidelity Human-centric "
         "Rendering, ICCV 2023",
-        annotation="SMPL-X, gendered, pseudo (fitted to triangulated points)",
+        annotation="multi-view capture",
+        annotation_note="SMPL-X, gendered, pseudo (fitted to triangulated points)",
         body_model="smplx",
         appearance="real",
         scene="studio",

@@ -31,11 +31,12 @@ CARD = DatasetCard(
     name="EgoBody-MVSet",
     homepage="https://sanweiliti.github.io/egobody/egobody.html",
     licence="research only, after registration and a signed licence",
-    commercial=False,
+    commercial_use=False,
     paper=(
         "Zhang et al., EgoBody: Human Body Shape and Motion of Interacting People from Head-Mounted Devices, ECCV 2022"
     ),
-    annotation="SMPL-X, gendered, fitted to several depth cameras",
+    annotation="fit to RGB-D",
+    annotation_note="SMPL-X, gendered, fitted to several depth cameras",
     body_model="smplx",
     appearance="real",
     scene="indoor",

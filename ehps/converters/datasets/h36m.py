@@ -27,12 +27,15 @@ CARD = DatasetCard(
     name="Human3.6M",
     homepage="http://vision.imar.ro/human3.6m/description.php",
     licence="research only, after registration; no redistribution",
-    commercial=False,
+    commercial_use=False,
+    redistribution=False,
     paper=(
         "Ionescu et al., Human3.6M: Large Scale Datasets and Predictive Methods for 3D Human "
         "Sensing in Natural Environments, TPAMI 2014"
     ),
-    annotation="SMPL-X body, pseudo (NeuralAnnot); 17 joints from markers",
+    annotation="network",
+    annotation_note="SMPL-X body, pseudo (NeuralAnnot); 17 joints from markers",
+    body_source="NeuralAnnot",
     body_model="smplx",
     appearance="real",
     scene="studio",

@@ -41,7 +41,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
 }  # fmt: skip
 SHARED: dict[str, Any] = {
     "licence": "research only, after registration; one request per dataset",
-    "commercial": False,
+    "commercial_use": False,
     "body_model": "smplx",
     "appearance": "real",
     "scene": "studio",

@@ -38,15 +38,18 @@ CARD = DatasetCard(
     name="LSPET",
     homepage="http://sam.johnson.io/research/lspet.html",
     licence="research use; EFT fits CC BY-NC 4.0",
-    commercial=False,
+    commercial_use=False,
     paper=(
         "Johnson and Everingham, Learning Effective Human Pose Estimation from Inaccurate "
         "Annotation, CVPR 2011; Joo et al., EFT, 3DV 2021"
     ),
-    annotation="SMPL, pseudo (EFT); 14 crowd-labelled 2D joints",
+    annotation="network",
+    annotation_note="SMPL, pseudo (EFT); 14 crowd-labelled 2D joints",
+    body_source="EFT",
     body_model="smpl",
     appearance="real",
-    scene="in the wild, sports",
+    scene="in the wild",
+    scene_note="sports",
     persons="one",
     splits={"train": 2_946, "test": 2_433},
     layout="""

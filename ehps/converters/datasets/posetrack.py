@@ -26,12 +26,14 @@ CARD = DatasetCard(
     name="PoseTrack",
     homepage="https://posetrack.net",
     licence="non-commercial research, after registration; EFT fits CC BY-NC 4.0",
-    commercial=False,
+    commercial_use=False,
     paper=(
         "Andriluka et al., PoseTrack: A Benchmark for Human Pose Estimation and Tracking, CVPR "
         "2018; Joo et al., EFT, 3DV 2021"
     ),
-    annotation="SMPL, pseudo (EFT); 15 hand-labelled 2D joints",
+    annotation="network",
+    annotation_note="SMPL, pseudo (EFT); 15 hand-labelled 2D joints",
+    body_source="EFT",
     body_model="smpl",
     appearance="real",
     scene="in the wild",

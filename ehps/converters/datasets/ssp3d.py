@@ -20,14 +20,15 @@ CARD = DatasetCard(
     name="SSP-3D",
     homepage="https://github.com/akashsengupta1997/SSP-3D",
     licence="MIT for code and annotations; frames of internet videos",
-    commercial=None,
     paper=(
         "Sengupta et al., Synthetic Training for Accurate 3D Human Pose and Shape Estimation in the Wild, BMVC 2020"
     ),
-    annotation="SMPL, gendered, pseudo (multi-frame fit)",
+    annotation="fit to 2D points",
+    annotation_note="SMPL, gendered, pseudo (multi-frame fit)",
     body_model="smpl",
     appearance="real",
-    scene="in the wild, sports",
+    scene="in the wild",
+    scene_note="sports",
     persons="one",
     splits={"train": 311, "test": 311},
     layout="""

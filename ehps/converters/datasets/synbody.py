@@ -26,15 +26,17 @@ CARD = DatasetCard(
     name="SynBody",
     homepage="https://synbody.github.io",
     licence="CC BY-NC-SA 4.0",
-    commercial=False,
+    commercial_use=False,
+    redistribution=True,
     paper=(
         "Yang et al., SynBody: Synthetic Dataset with Layered Human Models for 3D Human Perception "
         "and Modeling, ICCV 2023"
     ),
-    annotation="SMPL-X, gendered, exact",
+    annotation="exact render",
+    annotation_note="SMPL-X, gendered, exact",
     body_model="smplx",
     appearance="synthetic",
-    scene="outdoor and indoor",
+    scene="indoor and outdoor",
     persons="several",
     splits={"train": 633_496},
     layout="""
