@@ -1,4 +1,4 @@
-"""Types of arrays."""
+"""Names of array types that every module shares."""
 
 from __future__ import annotations
 

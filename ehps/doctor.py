@@ -114,8 +114,9 @@ def _bodies(given: Path | None) -> list[Row]:
 
     folder = body_models_folder(given)
     if folder is None:
-        return [("body models", "missing", "no folder given", f"pass --body-models DIR or set {ENVIRONMENT}; "
-                 "register at smpl-x.is.tue.mpg.de, smpl.is.tue.mpg.de, mano.is.tue.mpg.de")]  # fmt: skip
+        sites = "smpl-x.is.tue.mpg.de, smpl.is.tue.mpg.de, mano.is.tue.mpg.de"
+        remedy = f"pass --body-models DIR or set {ENVIRONMENT}; register at {sites}"
+        return [("body models", "missing", "no folder given", remedy)]
     return [_body_file(found) for found in inventory(folder)]
 
 

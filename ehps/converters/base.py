@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array, Mask
 from ehps.body.params import BodyParams
 from ehps.converters.options import Option
 from ehps.errors import UsageError
-
-Array = npt.NDArray[Any]
 
 Annotation = Literal[
     "exact render",  # the bodies that were rendered
@@ -56,10 +54,14 @@ class DatasetCard:
 
     Attributes
     ----------
-    id, name : as on the command line, as in papers.
-    homepage, licence, paper : where to register, the licence in a few words, authors / title / venue.
-    commercial_use, redistribution, derived_weights : whether the licence allows commercial use of the data, passing
-        them on, and using and passing on weights that were trained on them; None where that is not established.
+    id : as on the command line.
+    name : as in papers.
+    homepage : where to register.
+    licence : in a few words.
+    commercial_use : whether the licence allows commercial use of the data; None where that is not established.
+    redistribution : whether it allows passing them on; None likewise.
+    derived_weights : whether weights that were trained on them may be used and passed on; None likewise.
+    paper : authors, title, venue.
     annotation : how the bodies came about.
     annotation_note : the same in words, e.g. ``SMPL, pseudo (EFT); 14 crowd-labelled 2D joints``.
     body_source : who made the bodies that are converted by default: the dataset's authors, or a release of fits.
@@ -129,11 +131,20 @@ class DatasetCard:
 
 @dataclass(frozen=True)
 class Unit:
-    """One sequence, one video, one json: the grain of parallelism, of resuming and of blame."""
+    """What is read at once: one sequence, one video, one JSON file.
+
+    Units are read in parallel; a run that is resumed keeps the finished ones, and errors name the unit they are about.
+
+    Attributes
+    ----------
+    name : of the unit, as reports and errors show it.
+    path : the file or folder that is read.
+    data : small and picklable, what ``read`` needs to know beyond the path.
+    """
 
     name: str
     path: Path
-    data: Any = None  # small, picklable: what ``read`` needs to know beyond the path
+    data: Any = None
 
 
 @dataclass
@@ -182,8 +193,9 @@ class Instances:
     world_to_camera : the extrinsics that take ``body`` to the OpenCV camera frame, None when it is there already.
         The pipeline moves the parameters, with the pelvis correction, for every dataset in the same way.
     keypoints2d, keypoints3d : the dataset's own points; 3D ones in the camera frame, metres.
-    bbox, face_bbox, lhand_bbox, rhand_bbox : (N, 4) or (N, 5) x, y, w, h[, confidence] where the dataset has boxes;
-        otherwise they are made from the projected joints.
+    bbox : (N, 4) or (N, 5) x, y, w, h[, confidence] where the dataset has boxes of people; otherwise they are made
+        from the projected joints.
+    face_bbox, lhand_bbox, rhand_bbox : the same of faces and hands.
     bbox_padded : True when ``bbox`` already has the 1.2 margin of the format.
     meta : further per-row facts, written as ``meta/<name>``.
     v_template : (V, 3) scan of the one person of these rows, metres, in place of the body model's template where a
@@ -238,7 +250,16 @@ def drop(dropped: dict[str, list[str]], reason: str, names: Iterable[str]) -> No
         dropped.setdefault(reason, []).extend(names)
 
 
-def sift(
+def drop_marked(dropped: dict[str, list[str]], names: Sequence[str], reasons: Mapping[str, Mask]) -> Mask:
+    """Note the rows that masks (N,) mark as left out, each under the first reason that applies; mask of the others."""
+    keep = np.ones(len(names), bool)
+    for reason, bad in reasons.items():
+        drop(dropped, reason, [names[i] for i in np.flatnonzero(bad & keep).tolist()])
+        keep &= ~bad
+    return keep
+
+
+def filter_records(
     records: Iterable[dict[str, Any]], unusable: Callable[[dict[str, Any]], str]
 ) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:
     """Records that can be used, in their order, and reason -> ``id`` of the others.

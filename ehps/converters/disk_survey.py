@@ -7,14 +7,9 @@ A folder is listed once, and not to its end when it holds more than a dataset's 
 
 from __future__ import annotations
 
-import fnmatch
-import os
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 
 from ehps.converters import layout, registry
@@ -25,8 +20,6 @@ COMMON = ("images", "annotations", "data", "videos", "sequences", "test", "train
 # From the benchmark of converters: one core, SMPL-X with all derived columns.
 ROWS_A_SECOND = 5000
 BYTES_A_ROW = 6600
-LISTED = 10_000  # names of one folder that are looked at; more are frames
-SAMPLED = 20  # folders that stand for all those of a wide one
 
 
 @dataclass
@@ -36,7 +29,8 @@ class Finding:
     Attributes
     ----------
     state : ``found`` (at least one split is complete), ``partial``, ``wrong variant`` or ``absent``.
-    splits : those that are complete. missing : what ``split`` lacks, which is another one.
+    splits : those that are complete.
+    missing : what ``split`` lacks, which is another one.
     note : what the folder holds instead, what is still packed, what it is taken for.
     """
 
@@ -97,11 +91,11 @@ def survey(disk: Path, depth: int = 3) -> list[Finding]:
     """
     if not disk.is_dir():
         raise DataError("no such folder", path=disk, fix="give the folder that holds your raw datasets")
-    _listing.cache_clear()
-    if not _listing(str(disk)).readable:
+    layout.forget()
+    if not layout.listing(disk).readable:
         raise DataError("cannot be read", path=disk, fix="ask its owner for the right to list it")
     searches = [_Search(card) for card in registry.cards()]
-    for folder in _folders(disk, depth):
+    for folder in layout.folders(disk, depth):
         archives = {_plain(layout.unpacked(name)) for name in _packed(folder)}
         for search in searches:
             search.look(folder, archives)
@@ -129,7 +123,10 @@ class _Search:
     def look(self, folder: Path, archives: set[str]) -> None:
         self._score(folder)
         if self.mistaken is None:
-            note = next((note for pattern, note in self.card.variants.items() if _there(folder, pattern)), None)
+            note = next(
+                (note for pattern, note in self.card.variants.items() if layout.there(folder, pattern, quick=True)),
+                None,
+            )
             if note is not None:
                 self.mistaken = self._nothing("wrong variant", folder, note)
         if self.named is None and _plain(folder.name) in self.names:
@@ -139,7 +136,7 @@ class _Search:
 
     def finding(self, depth: int) -> Finding:
         if self.named is not None and not (self.best and self.best.state == "found"):
-            for below in _folders(self.named, depth):  # deeper than the others are looked for
+            for below in layout.folders(self.named, depth):  # deeper than the others are looked for
                 self._score(below)
         best, mistaken = self.best, self.mistaken
         if best is not None and best.state == "found":
@@ -153,7 +150,7 @@ class _Search:
             also = [f"{mistaken.note} ({mistaken.folder})"] if mistaken is not None else []
             return replace(best, note="; ".join([*_still_packed(best.folder), *also]))
         if self.named is not None:
-            readable = _listing(str(self.named)).readable
+            readable = layout.listing(self.named).readable
             note = "; ".join(_still_packed(self.named)) if readable else "this folder cannot be read"
             return self._nothing("partial", self.named, note)
         if self.packed is not None:
@@ -170,7 +167,7 @@ class _Search:
             return
         if any(_is_called(_names(twin), folder) for twin in self.twins) and not _is_called(self.names, folder):
             return
-        absent = {split: layout.missing(self.card, folder, split, _there) for split in self.card.splits}
+        absent = {split: layout.missing(self.card, folder, split, quick=True) for split in self.card.splits}
         if all(need in absent[split] for split in absent for need in layout.needs(self.card, split)):
             return
         complete = [split for split in absent if not absent[split]]
@@ -183,7 +180,7 @@ class _Search:
 
     def _nothing(self, state: str, folder: Path, note: str) -> Finding:
         split = self.card.default_split
-        missing = layout.missing(self.card, folder, split, _there)
+        missing = layout.missing(self.card, folder, split, quick=True)
         return Finding(self.card, state, folder, missing=missing, split=split, note=note)
 
 
@@ -196,7 +193,7 @@ def _twins(card: DatasetCard) -> list[DatasetCard]:
 def _tells(folder: Path, need: str) -> bool:
     """Whether what meets a need has a name that hardly any other dataset uses."""
     words = [word.strip() for word in need.split("|")]
-    return any(_own(word) and _there(folder, word) for word in words)
+    return any(_own(word) and layout.there(folder, word, quick=True) for word in words)
 
 
 def _own(pattern: str) -> bool:
@@ -237,66 +234,6 @@ def _still_packed(folder: Path | None) -> list[str]:
 
 
 def _packed(folder: Path) -> list[str]:
-    found = _listing(str(folder))
+    found = layout.listing(folder)
     unpacked = {name.lower() for name in found.folders}
     return [name for name in found.files if layout.packed(name) and layout.unpacked(name).lower() not in unpacked]
-
-
-def _folders(disk: Path, depth: int) -> Iterator[Path]:
-    """``disk`` and the folders below it, level by level; wide ones hold frames and are not looked into."""
-    level = [disk]
-    for remaining in range(depth, -1, -1):
-        yield from level
-        if remaining:
-            level = [folder / name for folder in level for name in _children(folder, disk)]
-
-
-def _children(folder: Path, disk: Path) -> tuple[str, ...]:
-    children = _listing(str(folder)).folders
-    return children if len(children) <= layout.WIDE or folder == disk else ()
-
-
-@dataclass(frozen=True)
-class _Listing:
-    """Names in a folder, hidden ones left out. lower : all of them, in small letters. whole : there are no more."""
-
-    folders: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    lower: frozenset[str] = frozenset()
-    whole: bool = True
-    readable: bool = True
-
-
-@lru_cache(maxsize=2048)
-def _listing(folder: str) -> _Listing:
-    try:
-        with os.scandir(folder) as entries:
-            found = list(islice(entries, LISTED + 1))
-            kept = [entry for entry in found if not entry.name.startswith((".", "__MACOSX"))]
-            folders = {entry.name for entry in kept if entry.is_dir()}
-    except OSError:
-        return _Listing(readable=False)
-    names = {entry.name for entry in kept}
-    lower = frozenset(name.lower() for name in names)
-    return _Listing(tuple(sorted(folders)), tuple(sorted(names - folders)), lower, len(found) <= LISTED)
-
-
-def _there(folder: Path, pattern: str) -> bool:
-    """As :func:`layout.there`, from listings; a ``*`` that folders follow stands for the first of a wide folder."""
-    return _match(str(folder), pattern.rstrip("/").split("/"), pattern.endswith("/"))
-
-
-def _match(folder: str, parts: list[str], is_folder: bool) -> bool:
-    part, below = parts[0], parts[1:]
-    found = _listing(folder)
-    if not any(sign in part for sign in "*?["):
-        if found.whole and part.lower() not in found.lower:
-            return False
-        path = os.path.join(folder, part)
-        return _match(path, below, is_folder) if below else (os.path.isdir if is_folder else os.path.exists)(path)
-    names = found.folders if below or is_folder else found.folders + found.files
-    matching = fnmatch.filter(names, part)
-    if not below:
-        return bool(matching)
-    looked_into = matching if len(matching) <= layout.WIDE else matching[:SAMPLED]
-    return any(_match(os.path.join(folder, name), below, is_folder) for name in looked_into)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.datasets import agora_tables as tables
@@ -26,7 +26,6 @@ from ehps.converters.readers import raw_files
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = npt.NDArray[Any]
 
 SMALL, LARGE = "1280x720", "3840x2160"
 CARD = DatasetCard(
@@ -71,8 +70,17 @@ AGORA/
     ),
 )
 NEUTRAL_FITS = "smplx_gt_neutral_gender"
-PARAMETERS = ("global_orient", "body_pose", "transl", "left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose",
-              "reye_pose", "expression")  # fmt: skip
+PARAMETERS = (
+    "global_orient",
+    "body_pose",
+    "transl",
+    "left_hand_pose",
+    "right_hand_pose",
+    "jaw_pose",
+    "leye_pose",
+    "reye_pose",
+    "expression",
+)
 SENSOR_MM = 20.25  # height
 
 

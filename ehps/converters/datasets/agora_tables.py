@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body import cameras
 from ehps.converters.base import Rigid
 from ehps.converters.readers import raw_files
@@ -23,11 +23,23 @@ from ehps.converters.readers import raw_files
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = npt.NDArray[Any]
 
 IMAGE = ("imgPath", "camX", "camY", "camZ", "camYaw")
-PERSON = ("X", "Y", "Z", "Yaw", "gender", "kid", "age", "ethnicity", "occlusion", "isValid", "gt_path_smplx",
-          "gt_joints_2d", "gt_joints_3d")  # fmt: skip
+PERSON = (
+    "X",
+    "Y",
+    "Z",
+    "Yaw",
+    "gender",
+    "kid",
+    "age",
+    "ethnicity",
+    "occlusion",
+    "isValid",
+    "gt_path_smplx",
+    "gt_joints_2d",
+    "gt_joints_3d",
+)
 # marker in the image's name -> camera place (cm), yaw, pitch (degrees), focal length (mm); first match wins
 CAMERAS = {
     "hdri": ((0, 0, 170), 0, 0, 50),
@@ -49,8 +61,12 @@ def read_people(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     table = raw_files.load_pkl(path, allow=[raw_files.PANDAS])
-    raw_files.require(getattr(table, "columns", ()), " ".join((*IMAGE, *PERSON)), path,
-                fix="take the tables of train_SMPLX.zip and validation_SMPLX.zip")  # fmt: skip
+    raw_files.require(
+        getattr(table, "columns", ()),
+        " ".join((*IMAGE, *PERSON)),
+        path,
+        fix="take the tables of train_SMPLX.zip and validation_SMPLX.zip",
+    )
     images = [(image["imgPath"], *camera(image)) for image in table[list(IMAGE)].to_dict("records")]
     lists = zip(*(table[name] for name in PERSON), strict=True)
     rows = [

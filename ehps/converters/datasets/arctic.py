@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body import cameras, rigid_motion
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
 from ehps.converters.readers import raw_files
-from ehps.converters.readers.views import View, cameras_of
+from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
-
-Array = npt.NDArray[Any]
 
 VIEWS = tuple("12345678")
 CARD = DatasetCard(
@@ -74,8 +72,16 @@ ARCTIC/
 EDGE = 10  # images at each end that may be black
 CORRUPT = ("images/s01/laptop_use_04/7/00737.jpg", "images/s08/mixer_use_02/3/00295.jpg")
 VERTICES = 10_475
-SIZES = {"transl": 3, "global_orient": 3, "body_pose": 63, "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3,
-         "left_hand_pose": 45, "right_hand_pose": 45}  # fmt: skip
+SIZES = {
+    "transl": 3,
+    "global_orient": 3,
+    "body_pose": 63,
+    "jaw_pose": 3,
+    "leye_pose": 3,
+    "reye_pose": 3,
+    "left_hand_pose": 45,
+    "right_hand_pose": 45,
+}
 CAMERA = "gender image_size intris_mat world2cam ioi_offset"
 
 
@@ -138,7 +144,7 @@ class ARCTIC(Converter):
             dropped=dropped,
         )
 
-    def _subject(self, subject: str) -> tuple[str, int, list[View]]:
+    def _subject(self, subject: str) -> tuple[str, int, list[CalibratedView]]:
         """Gender, offset of images, and views 1 to 8."""
         path = self.root / "meta/misc.json"
         facts = raw_files.read_json(path)
@@ -149,7 +155,7 @@ class ARCTIC(Converter):
             size = np.asarray(facts["image_size"], int).reshape(9, 2)[1:, ::-1]  # the first is the head-mounted one
             lens = cameras.from_matrix(np.reshape(facts["intris_mat"], (8, 3, 3)))
             move = rigid_motion.split(np.reshape(facts["world2cam"], (8, 4, 4)))
-            views = [View(*each) for each in zip(VIEWS, size.tolist(), *lens, *move, strict=True)]
+            views = [CalibratedView(*each) for each in zip(VIEWS, size.tolist(), *lens, *move, strict=True)]
             return str(facts["gender"]), int(facts["ioi_offset"]), views
         except (ValueError, TypeError) as error:
             raise DataError(

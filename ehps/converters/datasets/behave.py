@@ -128,9 +128,18 @@ class Behave(Converter):
                 "frame_id": [times[k] for k in index],
                 "track_id": [unit.name] * len(index),
             },
-            misc={"smplh_source": "original", "cam_param_source": "original", "image_shape": list(files.SIZE),
-                  "distortion": "applied", "fps": 1 if stills else 30, "downsampled": stills}
-            | ({"keypoints2d_source": "OpenPose: body as openpose_25, hands and face as openpose_137"} if stills
-               else {"reprojection": "none"}),
+            misc={
+                "smplh_source": "original",
+                "cam_param_source": "original",
+                "image_shape": list(files.SIZE),
+                "distortion": "applied",
+                "fps": 1 if stills else 30,
+                "downsampled": stills,
+            }
+            | (
+                {"keypoints2d_source": "OpenPose: body as openpose_25, hands and face as openpose_137"}
+                if stills
+                else {"reprojection": "none"}
+            ),
             dropped=dropped,
-        )  # fmt: skip
+        )

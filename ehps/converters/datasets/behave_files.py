@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.params import BodyParams, smplh_params
 from ehps.converters.base import Unit, drop
 from ehps.converters.readers import raw_files
-from ehps.converters.readers.views import View
+from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
 from ehps.humandata.keypoints import names as point_names
-
-Array = npt.NDArray[Any]
 
 BODY_25 = point_names("openpose_25")
 HAND_WRISTS = (25, 46)  # of the 137: second detections of the wrists, whose names are those of the body's
@@ -26,7 +24,7 @@ DETECTED = 0.05
 SIZE = (1536, 2048)
 
 
-def read_view(calibrations: Path, date: str, kinect: str) -> View:
+def read_view(calibrations: Path, date: str, kinect: str) -> CalibratedView:
     """One Kinect on one of the days.
 
     Raises
@@ -40,7 +38,7 @@ def read_view(calibrations: Path, date: str, kinect: str) -> View:
     config = raw_files.read_json(path)
     rotation = numbers(config, "rotation", 9, path).reshape(3, 3).T
     translation = -rotation @ numbers(config, "translation", 3, path)
-    return View(kinect, SIZE, lens[:2], lens[2:4], rotation, translation, lens[4:])
+    return CalibratedView(kinect, SIZE, lens[:2], lens[2:4], rotation, translation, lens[4:])
 
 
 def read_stills(unit: Unit, gender: str, stride: int, dropped: dict[str, list[str]]) -> tuple[list[str], BodyParams]:
@@ -51,10 +49,11 @@ def read_stills(unit: Unit, gender: str, stride: int, dropped: dict[str, list[st
     paths = dict([item for item in paths.items() if item[1].is_file()][::stride])
     fits = [raw_files.load_pkl(path) for path in paths.values()]
     pose, betas, transl = (
-        np.reshape([numbers(fit, key, count, path) for fit, path in zip(fits, paths.values(), strict=True)],
-                   (-1, count))
+        np.reshape(
+            [numbers(fit, key, count, path) for fit, path in zip(fits, paths.values(), strict=True)], (-1, count)
+        )
         for key, count in (("pose", 156), ("betas", 10), ("trans", 3))
-    )  # fmt: skip
+    )
     return list(paths), smplh_params(gender=gender, betas=betas, pose=pose, transl=transl, flat_hand_mean=True)
 
 

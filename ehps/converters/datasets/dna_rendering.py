@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.atomic import replacing
 from ehps.body import rigid_motion
 from ehps.converters import options
@@ -24,10 +24,8 @@ from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, U
 from ehps.converters.datasets import dna_rendering_files as files
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
-from ehps.converters.readers.views import View, cameras_of
+from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
-
-Array = npt.NDArray[Any]
 
 PART = re.compile(r"part[ _]?(\d+)", re.IGNORECASE)
 STEM = re.compile(r"(\d{4}_\d{2})(_annots)?")
@@ -105,11 +103,14 @@ class DNARendering(Converter):
             known = {stem: pair for (_, stem), pair in sorted(pairs.items())}  # those of a numbered part win
             return [_unit(stem, known.get(stem, Pair()), self.root) for stem in stems]
         if pairs and not any(part for part, _ in pairs):
-            raise DataError("no folder says which part of the release its files are from", path=self.root,
-                            fix="keep `part1` or `part2` in folder names, or list the sequences: "
-                            "--option sequences=FILE")  # fmt: skip
-        return [_unit(stem, pair, self.root) for (part, stem), pair in sorted(pairs.items())
-                if part == PARTS[self.split]]  # fmt: skip
+            raise DataError(
+                "no folder says which part of the release its files are from",
+                path=self.root,
+                fix="keep `part1` or `part2` in folder names, or list the sequences: --option sequences=FILE",
+            )
+        return [
+            _unit(stem, pair, self.root) for (part, stem), pair in sorted(pairs.items()) if part == PARTS[self.split]
+        ]
 
     def read(self, unit: Unit) -> Instances:
         pair: Pair = unit.data
@@ -120,19 +121,28 @@ class DNARendering(Converter):
             gender = files.gender_of(file)
             taken = files.images(file, self.group, self.option("cameras"))
         with files.opened(pair.annotations) as file:
-            reason = next((why for why, so in {
-                f"no images in {self.group} of the main file": not taken,
-                "gender of the actor not given": not gender,
-                "no SMPL-X fits": "SMPLx" not in file,
-            }.items() if so), "")  # fmt: skip
+            reason = next(
+                (
+                    why
+                    for why, so in {
+                        f"no images in {self.group} of the main file": not taken,
+                        "gender of the actor not given": not gender,
+                        "no SMPL-X fits": "SMPLx" not in file,
+                    }.items()
+                    if so
+                ),
+                "",
+            )
             if reason:
                 return no_instances(left_out=reason)
             body = files.read_fits(file, gender, pair.annotations)
             views, frames, dropped = self._usable(unit.name, taken, file, len(body))
             if not views:
                 return no_instances(dropped)
-            detected = [files.detected(file, view.name, len(body), pair.annotations)[number]
-                        for view, number in zip(views, frames, strict=True)]  # fmt: skip
+            detected = [
+                files.detected(file, view.name, len(body), pair.annotations)[number]
+                for view, number in zip(views, frames, strict=True)
+            ]
             points = files.triangulated(file, len(body), pair.annotations)
         view = np.repeat(np.arange(len(views)), [len(number) for number in frames])
         frame = np.concatenate(frames)
@@ -141,8 +151,11 @@ class DNARendering(Converter):
         moved = rigid_motion.apply(points[..., :3], move.rotation, move.translation)
         points[..., :3] = np.where(points[..., 3:] > 0, moved, 0)
         return Instances(
-            image_path=[path for view, number in zip(views, frames, strict=True)
-                        for path in image_paths(unit.name, view.name, number)],
+            image_path=[
+                path
+                for view, number in zip(views, frames, strict=True)
+                for path in image_paths(unit.name, view.name, number)
+            ],
             size=size,
             camera=camera,
             body=body[frame],
@@ -156,15 +169,15 @@ class DNARendering(Converter):
             },
             misc={"smplx_source": "original", "fps": 15, "image_undistorted": False},
             dropped=dropped,
-        )  # fmt: skip
+        )
 
     def _usable(
         self, name: str, taken: dict[str, files.Taken], file: Any, count: int
-    ) -> tuple[list[View], list[Array], dict[str, list[str]]]:
+    ) -> tuple[list[CalibratedView], list[Array], dict[str, list[str]]]:
         """Views and the numbers of their frames that can be used, and reason -> images that cannot: fits are of the
         frames below ``count``."""
         dropped: dict[str, list[str]] = {}
-        views: list[View] = []
+        views: list[CalibratedView] = []
         frames: list[Array] = []
         stride = self.option("stride")
         for number, shot in taken.items():

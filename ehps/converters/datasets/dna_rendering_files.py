@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body import cameras, rigid_motion
 from ehps.body.params import BodyParams, smplx_params, smplx_pose
 from ehps.converters.readers import raw_files
 from ehps.converters.readers.images import header_size
-from ehps.converters.readers.views import View
+from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
 from ehps.humandata.keypoints import names
-
-Array = npt.NDArray[Any]
 
 DETECTED = (1, 2, 4, 5, 7, 8, *range(16, 22), *range(25, 144))
 POINTS_2D = tuple(names("human_data")[slot] for slot in DETECTED)
@@ -103,12 +101,12 @@ def read_fits(file: Any, gender: str, path: Path) -> BodyParams:
     return smplx_params(gender=gender, transl=transl, flat_hand_mean=False, **values, **parts)
 
 
-def read_view(file: Any, camera: str, size: tuple[int, int]) -> View:
+def read_view(file: Any, camera: str, size: tuple[int, int]) -> CalibratedView:
     """A camera as it is calibrated, for its images of a size. ``RT`` is that of the camera in the world."""
     values = file[f"Camera_Parameter/{camera}"]
     focal, principal_point = cameras.from_matrix(values["K"][()])
     to_world, centre = rigid_motion.split(values["RT"][()])
-    return View(
+    return CalibratedView(
         name=camera,
         size=size,
         focal=focal,

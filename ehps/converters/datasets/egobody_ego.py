@@ -141,5 +141,5 @@ def read_pv(path: Path) -> tuple[np.ndarray, int, int, dict[str, tuple[np.ndarra
             if np.isfinite(values).all() and abs(np.linalg.det(pose[:3, :3])) > 0.5:
                 cameras[stamp] = (values[:2], pose)
     except ValueError as error:
-        raise DataError(f"has a line of another kind ({error})", path=path, fix=raw_files.AGAIN) from None
+        raise DataError(f"has a line that is no camera pose ({error})", path=path, fix=raw_files.AGAIN) from None
     return np.array([cx, cy]), int(width), int(height), cameras

@@ -10,20 +10,17 @@ ECCV 2022; the read-me and renderer of the release.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body import rigid_motion
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
 from ehps.converters.datasets import egobody_recordings
 from ehps.converters.readers import raw_files, smplify_fits
-from ehps.converters.readers.views import View, cameras_of
+from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
-
-Array = npt.NDArray[Any]
 
 LABELS = {"master": 12, "sub_1": 11, "sub_2": 13, "sub_3": 14, "sub_4": 15}
 CARD = DatasetCard(
@@ -101,8 +98,9 @@ class EgoBodyKinect(Converter):
         names = [views[v].name for v in view]
         size, camera, move = cameras_of(views, view)
         return Instances(
-            image_path=[f"kinect_color/{unit.name}/{name}/frame_{n:05d}.jpg"
-                        for name, n in zip(names, frame, strict=True)],
+            image_path=[
+                f"kinect_color/{unit.name}/{name}/frame_{n:05d}.jpg" for name, n in zip(names, frame, strict=True)
+            ],
             size=size,
             camera=camera,
             body=body[index],
@@ -116,13 +114,17 @@ class EgoBodyKinect(Converter):
                 "person_id": person,
                 "track_id": [f"{unit.name}_{i}" for i in person],
             },
-            misc={"smplx_source": "original", "cam_param_source": "original", "image_shape": list(SIZE),
-                  "distortion": "applied"},
+            misc={
+                "smplx_source": "original",
+                "cam_param_source": "original",
+                "image_shape": list(SIZE),
+                "distortion": "applied",
+            },
             dropped=dropped,
             notes=notes,
-        )  # fmt: skip
+        )
 
-    def _views(self, unit: Unit, notes: list[str]) -> list[View]:
+    def _views(self, unit: Unit, notes: list[str]) -> list[CalibratedView]:
         """The wanted cameras that have images of the recording and a calibration.
 
         Raises
@@ -143,7 +145,7 @@ class EgoBodyKinect(Converter):
                 continue
             move = np.eye(4) if name == "master" else egobody_recordings.inverse(to_master)
             focal, centre, distortion = read_lens(intrinsics)
-            found.append(View(name, SIZE, focal, centre, *rigid_motion.split(move), distortion))
+            found.append(CalibratedView(name, SIZE, focal, centre, *rigid_motion.split(move), distortion))
         if not found:
             notes.append(f"{unit.name} has none of the cameras")
         return found
@@ -156,8 +158,10 @@ class EgoBodyKinect(Converter):
         ]
         both, either = fitted[0] & fitted[1], fitted[0] | fitted[1]
         usable = {name for name in either if name[6:].isdecimal() and recording.start <= int(name[6:]) <= recording.end}
-        for reason, names in (("outside the usable range of frames", either - usable),
-                              ("fit of one person only", usable - both)):  # fmt: skip
+        for reason, names in (
+            ("outside the usable range of frames", either - usable),
+            ("fit of one person only", usable - both),
+        ):
             drop(dropped, reason, (f"{unit.name}/{name}" for name in sorted(names)))
         return sorted(int(name[6:]) for name in both & usable)
 

@@ -46,14 +46,23 @@ def recordings(root: Path, split: str) -> list[Recording]:
         if not name:
             continue
         if name not in info.index:
-            raise DataError(f"recording {name} is not described", path=root / "data_info_release.csv",
-                            fix="take data_info_release.csv and data_splits.csv from one release")  # fmt: skip
+            raise DataError(
+                f"recording {name} is not described",
+                path=root / "data_info_release.csv",
+                fix="take data_info_release.csv and data_splits.csv from one release",
+            )
         row: Any = info.loc[name]
         genders = tuple(str(row[f"body_idx_{i}"]).split()[1] for i in (0, 1))
         out.append(
-            Recording(name, str(row["scene_name"]), int(row["start_frame"]), int(row["end_frame"]),
-                      (genders[0], genders[1]), int(str(row["body_idx_fpv"]).split()[0]))
-        )  # fmt: skip
+            Recording(
+                name,
+                str(row["scene_name"]),
+                int(row["start_frame"]),
+                int(row["end_frame"]),
+                (genders[0], genders[1]),
+                int(str(row["body_idx_fpv"]).split()[0]),
+            )
+        )
     return out
 
 

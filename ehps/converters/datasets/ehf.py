@@ -131,8 +131,18 @@ class EHF(Converter):
 
     def _fitted(self, frames: list[str]) -> BodyParams:
         fits = [raw_files.load_npz(self.root / "fitted_params" / f"{frame}_align.npz") for frame in frames]
-        names = ("betas", "global_orient", "body_pose", "transl", "left_hand_pose", "right_hand_pose", "jaw_pose",
-                 "leye_pose", "reye_pose", "expression")  # fmt: skip
+        names = (
+            "betas",
+            "global_orient",
+            "body_pose",
+            "transl",
+            "left_hand_pose",
+            "right_hand_pose",
+            "jaw_pose",
+            "leye_pose",
+            "reye_pose",
+            "expression",
+        )
         have = [name for name in names if all(name in fit for fit in fits)]
         values: dict[str, Any] = {
             name: np.concatenate([np.reshape(fit[name], (1, -1)) for fit in fits]) for name in have

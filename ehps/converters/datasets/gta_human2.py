@@ -12,19 +12,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.params import smplx_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, concat, no_instances
 from ehps.converters.readers import raw_files
 from ehps.errors import DataError
 from ehps.humandata import boxes
 from ehps.humandata.keypoints import names, part_indices
-
-Array = npt.NDArray[Any]
 
 CARD = DatasetCard(
     id="gta_human2",

@@ -9,18 +9,15 @@ Source: Ionescu et al., TPAMI 2014; Moon et al., "NeuralAnnot", CVPRW 2022, and 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body import rigid_motion
 from ehps.body.cameras import project
 from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, no_instances
 from ehps.converters.readers import neural_annot, studio
-
-Array = npt.NDArray[Any]
 
 CARD = DatasetCard(
     id="h36m",

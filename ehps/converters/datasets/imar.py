@@ -15,19 +15,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body import rigid_motion, rotations
 from ehps.body.cameras import keypoints2d
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters import options
 from ehps.converters.base import Converter, Instances, Keypoints, Unit, no_instances
 from ehps.converters.readers import raw_files, videos
-from ehps.converters.readers.views import View, cameras_of
+from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
 from ehps.humandata.keypoints import names
-
-Array = npt.NDArray[Any]
 
 CAMERAS = ("50591643", "58860488", "60457274", "65906101")
 SIZE = (900, 900)
@@ -35,10 +33,17 @@ FPS = 50
 POINTS = (*names("h36m"), "left_foot", "right_foot")
 TAKEN = (*range(17), 17, 19)  # of joints3d_25; toes and hands have no counterpart
 SHAPES: dict[str, tuple[int, ...]] = {
-    "transl": (3,), "betas": (10,), "expression": (10,), "global_orient": (1, 3, 3), "body_pose": (21, 3, 3),
-    "left_hand_pose": (15, 3, 3), "right_hand_pose": (15, 3, 3), "jaw_pose": (1, 3, 3), "leye_pose": (1, 3, 3),
+    "transl": (3,),
+    "betas": (10,),
+    "expression": (10,),
+    "global_orient": (1, 3, 3),
+    "body_pose": (21, 3, 3),
+    "left_hand_pose": (15, 3, 3),
+    "right_hand_pose": (15, 3, 3),
+    "jaw_pose": (1, 3, 3),
+    "leye_pose": (1, 3, 3),
     "reye_pose": (1, 3, 3),
-}  # fmt: skip
+}
 SHARED: dict[str, Any] = {
     "licence": "research only, after registration; one request per dataset",
     "commercial_use": False,
@@ -78,7 +83,7 @@ def layout(name: str, extra: str, use: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudioView(View):
+class StudioView(CalibratedView):
     """A camera with distortion (k1 k2 p1 p2 k3), and the release's camera without.
 
     Attributes
@@ -96,8 +101,11 @@ class Studio(Converter):
 
     def units(self) -> list[Unit]:
         if self.split != "train":
-            raise DataError(f"the {self.split} split has videos and cameras, but no bodies",
-                            path=self.root / self.split, fix="convert the train split")  # fmt: skip
+            raise DataError(
+                f"the {self.split} split has videos and cameras, but no bodies",
+                path=self.root / self.split,
+                fix="convert the train split",
+            )
         folder = self.root / self.split
         return [
             Unit(f"{subject}/{name[:-5]}", folder / subject / "smplx" / name, (subject, name[:-5]))
@@ -126,8 +134,10 @@ class Studio(Converter):
         seen = known[index][..., None]
         pixels = keypoints2d(own, camera.focal, camera.principal_point, camera.distortion, lens="h36m") * seen
         return Instances(
-            image_path=[f"{self.split}/{subject}/frames/{camera_id}/{action}/{n:04d}.jpg"
-                        for camera_id, n in zip(ids, number, strict=True)],
+            image_path=[
+                f"{self.split}/{subject}/frames/{camera_id}/{action}/{n:04d}.jpg"
+                for camera_id, n in zip(ids, number, strict=True)
+            ],
             size=size,
             camera=replace(camera, lens="h36m"),
             body=body[index],
@@ -146,10 +156,14 @@ class Studio(Converter):
                 "person_id": person,
                 "track_id": [f"{unit.name}_{p}" for p in person],
             },
-            misc={"smplx_source": "original", "cam_param_source": "original", "image_shape": list(SIZE),
-                  "lens": "h36m"},
+            misc={
+                "smplx_source": "original",
+                "cam_param_source": "original",
+                "image_shape": list(SIZE),
+                "lens": "h36m",
+            },
             notes=notes,
-        )  # fmt: skip
+        )
 
     def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
         """Cut the frames named in ``image_paths`` out of the videos of the action, numbered from 0."""

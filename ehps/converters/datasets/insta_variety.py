@@ -16,14 +16,12 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.readers import neural_annot, raw_files
 from ehps.errors import DataError
 from ehps.humandata import boxes
-
-Array = npt.NDArray[Any]
 
 DUMP = "annotations/insta_train_db.pt"
 FITS = "annotations/InstaVariety_train_SMPL_NeuralAnnot.json"

@@ -11,11 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import eft, raw_files
@@ -23,16 +22,17 @@ from ehps.converters.readers.images import header_size
 from ehps.converters.readers.matlab import load_mat
 from ehps.errors import DataError
 
-Array = npt.NDArray[Any]
-
 FOLDERS = ("", "hr-lspet/", "images/")
 JOINTS = ("joints.mat", "hr-lspet/joints.mat")
 FITS = {
     "train": [
-        "eft_fit/LSPet_train_ver10.json", "LSPet_train_ver10.json", "LSPet_fit/LSPet_ver01.json", "LSPet_ver01.json"
+        "eft_fit/LSPet_train_ver10.json",
+        "LSPet_train_ver10.json",
+        "LSPet_fit/LSPet_ver01.json",
+        "LSPet_ver01.json",
     ],
     "test": ["eft_fit/LSPet_test_ver10.json", "LSPet_test_ver10.json"],
-}  # fmt: skip
+}
 CARD = DatasetCard(
     id="lspet",
     name="LSPET",

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body import rigid_motion
 from ehps.body.cameras import project
 from ehps.converters import options
@@ -21,8 +21,6 @@ from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keyp
 from ehps.converters.readers import neural_annot, raw_files, studio
 from ehps.converters.readers.matlab import load_mat
 from ehps.errors import DataError
-
-Array = npt.NDArray[Any]
 
 CARD = DatasetCard(
     id="mpi_inf_3dhp",
@@ -81,8 +79,14 @@ JSON = "MPI-INF-3DHP_1k.json"
 WORLD, VIEWS = "MPI-INF-3DHP_joint_3d.json", "MPI-INF-3DHP_camera_1k.json"
 FITS = ["MPI-INF-3DHP_SMPLX_NeuralAnnot.json"]
 TEST_SET = "mpi_inf_3dhp_test_set/TS*/annot_data.mat"
-SIZE = {"TS1": (2048, 2048), "TS2": (2048, 2048), "TS3": (2048, 2048), "TS4": (2048, 2048),
-        "TS5": (1080, 1920), "TS6": (1080, 1920)}  # fmt: skip
+SIZE = {
+    "TS1": (2048, 2048),
+    "TS2": (2048, 2048),
+    "TS3": (2048, 2048),
+    "TS4": (2048, 2048),
+    "TS5": (1080, 1920),
+    "TS6": (1080, 1920),
+}
 
 
 class MPIINF3DHP(Converter):
@@ -140,12 +144,15 @@ class MPIINF3DHP(Converter):
                 "frame": found.column("frame_idx"),
                 "annotation_id": found.column("annotation_id"),
             },
-            misc={"cam_param_type": "perspective", "cam_param_source": "original",
-                  "keypoints2d_source": "projected 3D joints"}
+            misc={
+                "cam_param_type": "perspective",
+                "cam_param_source": "original",
+                "keypoints2d_source": "projected 3D joints",
+            }
             | ({} if found.body is None else {"smplx_source": "neural_annot"}),
             dropped=found.dropped,
             notes=notes,
-        )  # fmt: skip
+        )
 
     def _test(self, unit: Unit) -> Instances:
         if not unit.path.is_file():

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances, sift
+from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, filter_records, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import coco, coco_wholebody, eft, neural_annot, raw_files
 
@@ -100,7 +100,7 @@ class MSCOCO(Converter):
         if self.fits_2014:
             return eft.read_coco(unit.path, self.root)
         annotations, images = coco.read(unit)
-        people, dropped = sift(annotations, unusable)
+        people, dropped = filter_records(annotations, unusable)
         fits, notes = neural_annot.chosen(self.root / "annotations", FITS[self.split], self.option("fits"))
         if fits is not None:
             drop(dropped, "no SMPL-X fit", (str(a["id"]) for a in people if str(a["id"]) not in fits))

@@ -55,8 +55,18 @@ mtp/
         "there and are kept here, without points.",
     ),
 )
-FIT = ("betas", "global_orient", "body_pose", "left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose", "reye_pose",
-       "expression", "transl")  # fmt: skip
+FIT = (
+    "betas",
+    "global_orient",
+    "body_pose",
+    "left_hand_pose",
+    "right_hand_pose",
+    "jaw_pose",
+    "leye_pose",
+    "reye_pose",
+    "expression",
+    "transl",
+)
 FIT_HEIGHT = 500
 VERTICES = 10475
 REST_PELVIS = np.array([0.0, -0.35, 0.01])  # of any body within centimetres, to tell people in an image apart

@@ -11,14 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.cameras import project
 from ehps.body.params import smpl_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.readers import coco, raw_files
-
-Array = npt.NDArray[Any]
 
 CARD = DatasetCard(
     id="muco",
@@ -66,10 +64,28 @@ MuCo/
     ),
 )
 JOINTS = (
-    "headtop", "neck_extra", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
-    "left_wrist", "right_hip_extra", "right_knee", "right_ankle", "left_hip_extra", "left_knee", "left_ankle",
-    "pelvis_extra", "spine_extra", "head_extra", "right_hand_3dhp", "left_hand_3dhp", "right_toe_3dhp", "left_toe_3dhp",
-)  # fmt: skip
+    "headtop",
+    "neck_extra",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "right_hip_extra",
+    "right_knee",
+    "right_ankle",
+    "left_hip_extra",
+    "left_knee",
+    "left_ankle",
+    "pelvis_extra",
+    "spine_extra",
+    "head_extra",
+    "right_hand_3dhp",
+    "left_hand_3dhp",
+    "right_toe_3dhp",
+    "left_toe_3dhp",
+)
 PELVIS = JOINTS.index("pelvis_extra")
 AGREE = 0.005  # of the image's width: own 2D and 3D joints that are further apart do not have this camera
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ehps.converters.base import Converter, DatasetCard, Instances, Unit, no_instances, sift
+from ehps.converters.base import Converter, DatasetCard, Instances, Unit, filter_records, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import coco, coco_wholebody, eft, raw_files
 
@@ -78,7 +78,9 @@ class OCHuman(Converter):
         if unit.path.name.startswith("OCHuman_"):
             return eft.read(unit.path, lambda name: f"images/{raw_files.basename(name)}")
         annotations, images = coco.read(unit)
-        people, dropped = sift(annotations, lambda a: "" if any(a["keypoints"][2::3]) else "no labelled joint")
+        people, dropped = filter_records(
+            annotations, lambda a: "" if any(a["keypoints"][2::3]) else "no labelled joint"
+        )
         if not people:
             return no_instances(dropped)
         own = [images[a["image_id"]] for a in people]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, no_instances, sift
+from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, filter_records, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import eft, raw_files
 from ehps.errors import DataError
@@ -96,7 +96,7 @@ def sequence(path: Path, base: str) -> Instances:
     """One sequence of hand-labelled joints, without fits."""
     content = raw_files.read_json(path)
     images = {image["id"]: image for image in content["images"]}
-    people, dropped = sift(content.get("annotations", []), lambda a: unusable(a, images))
+    people, dropped = filter_records(content.get("annotations", []), lambda a: unusable(a, images))
     if not people:
         return no_instances(dropped)
     names = [images[a["image_id"]]["file_name"] for a in people]

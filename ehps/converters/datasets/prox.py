@@ -13,18 +13,15 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files, smplify_fits
 from ehps.errors import DataError
 from ehps.humandata.keypoints import flip_order
-
-Array = npt.NDArray[Any]
 
 CARD = DatasetCard(
     id="prox",
@@ -69,7 +66,7 @@ PROX/
         "Released images are mirrored against calibration and fits: --frames DIR writes copies that are mirrored "
         "back to DIR/mirrored, and image paths lead to these.",
         "All 60 recordings and frames are converted, as SMPLer-X did; there is no official split.",
-        "The fits of MPH1Library_00145_01 and N0Sofa_03403_01 fail in long stretches: see the option exclude.",
+        "The fits of MPH1Library_00145_01 and N0Sofa_03403_01 fail over many frames in a row: see the option exclude.",
         "The lens's distortion is ignored, as in the fits.",
         "OpenPose points that were detected in the mirrored images (HuMoR's download) are mirrored back.",
     ),
@@ -131,12 +128,16 @@ class PROX(Converter):
                 "track_id": [unit.name] * n,
                 "frame_id": frames,
             },
-            misc={"smplx_source": "original" if self.option("fits") == "proxd" else "LEMO",
-                  "image_shape": [HEIGHT, WIDTH], "image_flip": "horizontal", "distortion": "ignored"}
+            misc={
+                "smplx_source": "original" if self.option("fits") == "proxd" else "LEMO",
+                "image_shape": [HEIGHT, WIDTH],
+                "image_flip": "horizontal",
+                "distortion": "ignored",
+            }
             | ({"reprojection": "none"} if points is None else {}),
             dropped=dropped,
             notes=[f"{unit.name}: 2D points are those of mirrored images, and were mirrored back"] if back else [],
-        )  # fmt: skip
+        )
 
     def _detections(self, recording: str, frames: Sequence[str]) -> Array | None:
         """(N, 137, 3) OpenPose points of the first person, zeros where there is none; None without keypoints."""

@@ -11,20 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
 from ehps.converters.datasets import rich_files as files
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files, smplify_fits
-from ehps.converters.readers.views import View, cameras_of
+from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
-
-Array = npt.NDArray[Any]
 
 CAMERAS = tuple(map(str, range(20)))  # scenes have six to eight; 10 is in the hand, without calibration
 CARD = DatasetCard(
@@ -51,8 +48,9 @@ RICH/
   resource/meta/{train,val,test}.txt                           for views=listed only
 """,
     needs=("scan_calibration",),
-    split_needs={split: (f"bodies/{split} | {split}_body", f"images/{split} | {split}")
-                 for split in ("train", "val", "test")},
+    split_needs={
+        split: (f"bodies/{split} | {split}_body", f"images/{split} | {split}") for split in ("train", "val", "test")
+    },
     get="register on the homepage; gender.json and resource/meta from the toolkit's resource folder; bodies that "
     "unpack to ps/project/multi-ioi/rich_release/ must be moved to the root",
     variants={"ps/project/multi-ioi/rich_release": "bodies in the folders they were packed in; move them to the root"},
@@ -79,7 +77,7 @@ RICH/
         "Copies of the images at another size are read: K is scaled to the width of each camera's first image.",
         "Distortion is ignored, as by the toolkit and SMPLer-X; the coefficients are in meta/distortion.",
     ),
-)  # fmt: skip
+)
 WOMEN = (9, 10, 12, 13, 16, 17, 18, 19, 21)
 GENDER = {str(number): "female" if number in WOMEN else "male" for number in range(22)}
 EXTENSIONS = (".bmp", ".png", ".jpg", ".jpeg")  # the last one that is there is taken
@@ -130,10 +128,11 @@ class RICH(Converter):
                 "subject": subject,
                 "RT": extrinsics,
                 "distortion": camera.distortion,
-            } | {name: labels[place] for name, labels in self._contact(unit.name, bodies).items()},
+            }
+            | {name: labels[place] for name, labels in self._contact(unit.name, bodies).items()},
             misc={"smplx_source": "original", "distortion": "ignored"},
             dropped=dropped,
-        )  # fmt: skip
+        )
 
     def _folder(self, kind: str, suffix: str) -> Path:
         """Of this split, in either layout."""
@@ -149,18 +148,21 @@ class RICH(Converter):
 
     def _views(
         self, sequence: str, fitted: set[int], dropped: dict[str, list[str]]
-    ) -> tuple[list[View], list[dict[int, str]]]:
+    ) -> tuple[list[CalibratedView], list[dict[int, str]]]:
         """Calibrated cameras of a sequence, and the images by frame that each took, or should have taken."""
-        views: list[View] = []
+        views: list[CalibratedView] = []
         images: list[dict[int, str]] = []
         above, stride = self._folder("images", "") / sequence, self.option("stride")
         for number in self.option("cameras"):
             folder = (above / f"cam_{number:0>2}").relative_to(self.root).as_posix()
             if not (self.root / folder).is_dir():
                 continue
-            taken = {int(name.split("_")[0]): f"{folder}/{name}" for ending in EXTENSIONS
-                     for name in raw_files.listing(self.root / folder)
-                     if name.endswith(ending) and name.split("_")[0].isdecimal()}  # fmt: skip
+            taken = {
+                int(name.split("_")[0]): f"{folder}/{name}"
+                for ending in EXTENSIONS
+                for name in raw_files.listing(self.root / folder)
+                if name.endswith(ending) and name.split("_")[0].isdecimal()
+            }
             calibration = self.root / f"scan_calibration/{scene_of(sequence)}/calibration/{number:0>3}.xml"
             if not calibration.is_file():
                 drop(dropped, "camera without calibration", taken.values())
@@ -175,8 +177,11 @@ class RICH(Converter):
         paths = [self.root / name for name in ("gender.json", "resource/gender.json")]
         table = next((raw_files.read_json(path) for path in paths if path.is_file()), GENDER)
         if unknown := [word for word in subjects if table.get(str(int(word))) not in ("male", "female")]:
-            raise DataError(f"does not say the gender of subject {unknown[0]}", path=self.root / "gender.json",
-                            fix="take gender.json from the dataset's toolkit")  # fmt: skip
+            raise DataError(
+                f"does not say the gender of subject {unknown[0]}",
+                path=self.root / "gender.json",
+                fix="take gender.json from the dataset's toolkit",
+            )
         return [table[str(int(word))] for word in subjects]
 
     def _listed(self) -> files.Listed | None:

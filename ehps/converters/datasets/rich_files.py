@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.converters.readers import raw_files
 from ehps.converters.readers.images import image_size
-from ehps.converters.readers.views import View
+from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
 
-Array = npt.NDArray[Any]
 Listed = dict[str, dict[str, tuple[int, ...]]]
 """Sequence -> subject -> numbers of cameras."""
 
@@ -24,7 +22,7 @@ COEFFICIENTS = 14  # the most that OpenCV has
 VERTICES = 6890
 
 
-def read_view(path: Path, root: Path, folder: str) -> View:
+def read_view(path: Path, root: Path, folder: str) -> CalibratedView:
     """The camera whose images are in a folder below the root, for images of their size.
 
     ``distortion`` are 14 coefficients, zeros behind those that are given.
@@ -45,7 +43,7 @@ def read_view(path: Path, root: Path, folder: str) -> View:
     full = (SHORT, LONG) if k[0, 2] > UPRIGHT_BELOW else (LONG, SHORT)
     size = image_size(root, folder, default=full).tolist()
     scale = size[1] / full[1]
-    return View(
+    return CalibratedView(
         name=folder,
         size=size,
         focal=k[[0, 1], [0, 1]] * scale,

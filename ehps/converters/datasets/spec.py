@@ -58,8 +58,22 @@ SPEC/                                        (spec-syn itself will do for train 
 )
 PART = {"train": "spec-syn", "test": "spec-syn", "mtp_test": "spec-mtp"}
 POINTS = {"openpose_gt": "openpose_25", "part": "smpl_24"}  # the first that is there
-MEMBERS = ("imgname", "center", "scale", "pose", "pose_0yaw_inverseyz", "shape", "S", *POINTS, "focal_length",
-           "cam_int", "cam_rotmat", "cam_pitch", "cam_roll", "has_smpl")  # fmt: skip
+MEMBERS = (
+    "imgname",
+    "center",
+    "scale",
+    "pose",
+    "pose_0yaw_inverseyz",
+    "shape",
+    "S",
+    *POINTS,
+    "focal_length",
+    "cam_int",
+    "cam_rotmat",
+    "cam_pitch",
+    "cam_roll",
+    "has_smpl",
+)
 PELVIS = 14  # of S
 
 

@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ehps.body.params import smplx_params
 from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, concat, drop, no_instances
 from ehps.converters.readers import raw_files
 from ehps.errors import DataError
-
-Array = npt.NDArray[Any]
 
 CARD = DatasetCard(
     id="synbody",
@@ -68,8 +65,16 @@ synbody_v1_0/                                           (this folder, or the one
 FOLDERS = ("smplx_withJoints_inCamSpace_noBUG", "smplx_withJoints_inCamSpace", "smplx")
 HEIGHT, WIDTH = 720, 1280
 CAMERA = Camera(np.array([WIDTH / 2] * 2), np.array([WIDTH / 2, HEIGHT / 2]))
-POSE = {"global_orient": 3, "body_pose": 63, "left_hand_pose": 45, "right_hand_pose": 45, "jaw_pose": 3,
-        "leye_pose": 3, "reye_pose": 3, "transl": 3}  # fmt: skip
+POSE = {
+    "global_orient": 3,
+    "body_pose": 63,
+    "left_hand_pose": 45,
+    "right_hand_pose": 45,
+    "jaw_pose": 3,
+    "leye_pose": 3,
+    "reye_pose": 3,
+    "transl": 3,
+}
 
 
 class SynBody(Converter):
@@ -91,8 +96,11 @@ class SynBody(Converter):
         drop(dropped, "T-pose before the sequence", [f"{unit.name}/rgb/{first}"] if first else [])
         folder = next((unit.path / name for name in FOLDERS if (unit.path / name).is_dir()), None)
         if folder is not None and folder.name == "smplx" and (unit.path / "seq_data.json").exists():
-            raise DataError("bodies of the first OpenXDLab release are in actor space and cannot be converted",
-                            path=unit.path, fix="get the SMPL-X subset of v1.0")  # fmt: skip
+            raise DataError(
+                "bodies of the first OpenXDLab release are in actor space and cannot be converted",
+                path=unit.path,
+                fix="get the SMPL-X subset of v1.0",
+            )
         if folder is None or not images:
             drop(dropped, "no SMPL-X fit", (f"{unit.name}/rgb/{name}" for name in images.values()))
             return no_instances(dropped)
@@ -139,8 +147,11 @@ class SynBody(Converter):
         gender = str(inner(data, "meta", path).get("gender", "")) if "meta" in data else ""
         if not gender:
             notes.append(f"{unit.name}: {path.name} does not say its gender; taken for neutral")
-        own = {name: Keypoints(data[name][entries], "smplx") for name in ("keypoints2d", "keypoints3d")
-               if name in data and np.shape(data[name])[:2] == (count, 144)}  # fmt: skip
+        own = {
+            name: Keypoints(data[name][entries], "smplx")
+            for name in ("keypoints2d", "keypoints3d")
+            if name in data and np.shape(data[name])[:2] == (count, 144)
+        }
         return Instances(
             image_path=[f"{unit.name}/rgb/{images[k]}" for k in numbers],
             body=smplx_params(

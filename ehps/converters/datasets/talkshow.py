@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.params import smplx_params
 from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Rigid, Unit, no_instances
@@ -26,7 +26,6 @@ from ehps.converters.readers import raw_files, videos
 from ehps.converters.readers.images import image_names, image_size
 from ehps.errors import DataError, UnsafeFileError
 
-Array = npt.NDArray[Any]
 Name = tuple[str, ...]  # speaker, video, sequence
 
 SPEAKERS = ("oliver", "seth", "conan", "chemistry")
@@ -78,16 +77,31 @@ frames/<speaker>/<video>/<sequence>/000001.jpg          (cut from the videos at 
     ),
 )
 LEGS = np.array([1, 2, 4, 5, 7, 8, 10, 11]) - 1  # rows of body_pose
-SITTING = np.array([[-1.1826512813568115, 0.23866955935955048, 0.15146760642528534],
-                    [-1.2604516744613647, -0.3160211145877838, -0.1603458970785141], [1.1654603481292725, 0, 0],
-                    [1.2521806955337524, 0.041598282754421234, -0.06312154978513718], *[[0, 0, 0]] * 4])  # fmt: skip
+SITTING = np.array(
+    [
+        [-1.1826512813568115, 0.23866955935955048, 0.15146760642528534],
+        [-1.2604516744613647, -0.3160211145877838, -0.1603458970785141],
+        [1.1654603481292725, 0, 0],
+        [1.2521806955337524, 0.041598282754421234, -0.06312154978513718],
+        *[[0, 0, 0]] * 4,
+    ]
+)
 REFERENCE = {"oliver": SITTING, "seth": SITTING, "conan": np.zeros((8, 3)), "chemistry": SITTING}
 SEQUENCE = r"\d+-\d+_\d\d_\d\d-\d+_\d\d_\d\d"  # number, start and end in hours, minutes, seconds
 # Speaker, video, split, sequence: folders of splits and of single sequences may be there or not.
 PICKLE = re.compile(rf"(?:^|/)({'|'.join(SPEAKERS)})/([^/]+)/(?:(train|val|test)/)?(?:{SEQUENCE}/)?({SEQUENCE})\.pkl$")
 # Numbers a frame, and of a sequence. All betas and expressions are read: one that is NaN tells of a failed fit.
-MOVING = {"body_pose_axis": 63, "global_orient": 3, "transl": 3, "left_hand_pose": 12, "right_hand_pose": 12,
-          "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3, "expression": 100}  # fmt: skip
+MOVING = {
+    "body_pose_axis": 63,
+    "global_orient": 3,
+    "transl": 3,
+    "left_hand_pose": 12,
+    "right_hand_pose": 12,
+    "jaw_pose": 3,
+    "leye_pose": 3,
+    "reye_pose": 3,
+    "expression": 100,
+}
 FIXED = {"betas": 300, "focal_length": 1, "center": 2, "width": 1, "height": 1, "camera_transl": 3}
 
 

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from ehps.arrays import Array
 from ehps.body.params import smpl_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
 from ehps.errors import DataError
-
-Array = npt.NDArray[Any]
 
 CARD = DatasetCard(
     id="up3d",

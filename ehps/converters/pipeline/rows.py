@@ -11,7 +11,7 @@ import numpy as np
 from ehps.arrays import Array, Mask
 from ehps.body.params import BodyParams
 from ehps.body.rotations import TOLERANCE
-from ehps.converters.base import Camera, Instances, Keypoints, Rigid, drop
+from ehps.converters.base import Camera, Instances, Keypoints, Rigid, drop_marked
 from ehps.errors import DataError
 from ehps.humandata.keypoints import names as point_names
 
@@ -39,11 +39,7 @@ class Account:
 
     def drop(self, names: Sequence[str], reasons: dict[str, Mask]) -> Mask:
         """Count the rows that each mask marks, under the first reason that applies; (N,) mask of the others."""
-        keep = np.ones(len(names), bool)
-        for reason, bad in reasons.items():
-            drop(self.dropped, reason, [names[i] for i in np.flatnonzero(bad & keep).tolist()])
-            keep &= ~bad
-        return keep
+        return drop_marked(self.dropped, names, reasons)
 
 
 def spread(rows: Instances) -> Instances:

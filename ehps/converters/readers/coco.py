@@ -1,6 +1,6 @@
 """COCO-style json (``images`` and ``annotations``) of any size, in units of so many annotations.
 
-The file is gone through once to find where annotations lie. A unit is a stretch of them; it is read together with the
+The file is gone through once to find where annotations lie. A unit is a block of them; it is read together with the
 images that it refers to, so that files of several GB need little memory and many processes can share the work.
 """
 
@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.converters.base import Unit
 from ehps.converters.readers import json_stream, raw_files
 from ehps.errors import DataError
 
-Array = npt.NDArray[Any]
 Record = dict[str, Any]
 Spans = tuple[tuple[int, int], ...]
 
@@ -27,7 +26,7 @@ ROWS = 10_000
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Block:
     """Where a unit's annotations lie.
 
     Attributes
@@ -46,18 +45,18 @@ class Stretch:
 
 
 def units(path: Path, name: str, more: Any = None) -> list[Unit]:
-    """Units of up to :data:`ROWS` annotations; a file that cannot be read is one unit, and told of when that is read.
+    """Units of up to :data:`ROWS` annotations; one unit, whose reading fails, where the file cannot be read.
 
     Parameters
     ----------
     name : of the unit; where there are several, the number of the first annotation follows.
-    more : see :class:`Stretch`.
+    more : see :class:`Block`.
     """
     try:
         lists = json_stream.objects(path)
     except DataError:
         return [Unit(name, path)]
-    people, images = (_stretches(lists.get(key, np.zeros((0, 2), int))) for key in ("annotations", "images"))
+    people, images = (_blocks(lists.get(key, np.zeros((0, 2), int))) for key in ("annotations", "images"))
     if not people:
         return [Unit(name, path)]
     count = len(lists["annotations"])
@@ -65,11 +64,11 @@ def units(path: Path, name: str, more: Any = None) -> list[Unit]:
     for number, span in enumerate(people):
         first = number * ROWS
         called = name if len(people) == 1 else f"{name} {first}"
-        found.append(Unit(called, path, Stretch(first, min(ROWS, count - first), span, images, more)))
+        found.append(Unit(called, path, Block(first, min(ROWS, count - first), span, images, more)))
     return found
 
 
-def _stretches(places: Array) -> Spans:
+def _blocks(places: Array) -> Spans:
     """First byte, and byte behind the last, of every :data:`ROWS` objects."""
     last = np.minimum(np.arange(ROWS, len(places) + ROWS, ROWS), len(places)) - 1
     return tuple(zip(places[::ROWS, 0].tolist(), places[last, 1].tolist(), strict=True))
@@ -100,30 +99,30 @@ def records(unit: Unit) -> list[Record]:
     return _parsed(unit.path, unit.data.annotations, "annotations")
 
 
-def _images(path: Path, stretches: Spans, wanted: Iterable[Any]) -> dict[Any, Record]:
+def _images(path: Path, blocks: Spans, wanted: Iterable[Any]) -> dict[Any, Record]:
     """Those with the ids ``wanted``; of equal ids the last counts, as in json."""
-    ids, stretch = _index(path, path.stat().st_mtime_ns, stretches)
+    ids, block = _index(path, path.stat().st_mtime_ns, blocks)
     keys = np.array(sorted(wanted))
     at = np.searchsorted(ids, keys, side="right") - 1
     lacking = keys[(at < 0) | (ids[at] != keys)] if len(ids) else keys
     if len(lacking):
         raise DataError(f"has an annotation of image {lacking[0]}, but no such image", path=path, fix=raw_files.AGAIN)
     found: dict[Any, Record] = {}
-    for number in np.unique(stretch[at]).tolist():
-        own = set(keys[stretch[at] == number].tolist())
-        images = _parsed(path, stretches[number], "images")
+    for number in np.unique(block[at]).tolist():
+        own = set(keys[block[at] == number].tolist())
+        images = _parsed(path, blocks[number], "images")
         found |= {image["id"]: image for image in images if image["id"] in own}
     return found
 
 
 @lru_cache(maxsize=2)
-def _index(path: Path, changed: int, stretches: Spans) -> tuple[Array, Array]:
-    """Sorted ids (M,) of the images, and (M,) in which stretch each is."""
-    ids = [[image["id"] for image in _parsed(path, span, "images")] for span in stretches]
-    stretch = np.repeat(np.arange(len(ids)), [len(part) for part in ids])
+def _index(path: Path, changed: int, blocks: Spans) -> tuple[Array, Array]:
+    """Sorted ids (M,) of the images, and (M,) in which block each is."""
+    ids = [[image["id"] for image in _parsed(path, span, "images")] for span in blocks]
+    block = np.repeat(np.arange(len(ids)), [len(part) for part in ids])
     flat = np.array([key for part in ids for key in part])
     order = np.argsort(flat, kind="stable")
-    return flat[order], stretch[order]
+    return flat[order], block[order]
 
 
 def _parsed(path: Path, span: tuple[int, int], what: str) -> list[Record]:

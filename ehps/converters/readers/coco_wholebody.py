@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.converters.base import Keypoints
 from ehps.converters.readers import raw_files
-
-Array = npt.NDArray[Any]
 
 POINTS = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
 FLAGS = ("face_valid", "lefthand_valid", "righthand_valid")
@@ -48,8 +46,11 @@ def body_keypoints(annotations: Sequence[dict[str, Any]]) -> Keypoints:
 def part_boxes(annotations: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """(N, 5) boxes of face and hands; confidence 0 where the part is invalid or its box empty."""
     boxes = {}
-    for name, key, flag in (("face_bbox", "face_box", "face_valid"), ("lhand_bbox", "lefthand_box", "lefthand_valid"),
-                            ("rhand_bbox", "righthand_box", "righthand_valid")):  # fmt: skip
+    for name, key, flag in (
+        ("face_bbox", "face_box", "face_valid"),
+        ("lhand_bbox", "lefthand_box", "lefthand_valid"),
+        ("rhand_bbox", "righthand_box", "righthand_valid"),
+    ):
         box = raw_files.column(annotations, key, [0, 0, 0, 0]).reshape(len(annotations), 4).astype(float)
         good = raw_files.column(annotations, flag, False).astype(bool) & (box[:, 2] > 0) & (box[:, 3] > 0)
         boxes[name] = np.column_stack([box, good])
@@ -59,8 +60,9 @@ def part_boxes(annotations: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def validity(annotations: Sequence[dict[str, Any]], records: Sequence[dict[str, Any]]) -> dict[str, Array]:
     """Per-part flags: the fit's own where it has them (and the part at all), else those of the annotation."""
     flags = {}
-    for flag, own, part in zip(FLAGS, ("face_valid", "lhand_valid", "rhand_valid"),
-                               ("expr", "lhand_pose", "rhand_pose"), strict=True):  # fmt: skip
+    for flag, own, part in zip(
+        FLAGS, ("face_valid", "lhand_valid", "rhand_valid"), ("expr", "lhand_pose", "rhand_pose"), strict=True
+    ):
         flags[flag] = np.array(
             [
                 bool(r["smplx_param"].get(own, a.get(flag, False))) and part in r["smplx_param"]

@@ -15,17 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.params import smpl_params
 from ehps.body.rotations import TOLERANCE, to_axis_angle
-from ehps.converters.base import Camera, Instances, Keypoints, no_instances
-from ehps.converters.pipeline.rows import Account
+from ehps.converters.base import Camera, Instances, Keypoints, drop_marked, no_instances
 from ehps.converters.readers import raw_files
 from ehps.converters.readers.images import header_size
 from ehps.errors import DataError
 
-Array = npt.NDArray[Any]
 Record = dict[str, Any]
 
 CROP = 224
@@ -136,23 +134,23 @@ def _people(path: Path) -> tuple[list[Record], Array, dict[str, Array], dict[str
     content = raw_files.read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
         raise DataError("is not an EFT file: it has no `data`", path=path, fix="take the json of EFT's download script")
-    account = Account()
+    dropped: dict[str, list[str]] = {}
     everybody = content["data"]
     masks = {
         "not a SMPL fit": np.array([p.get("smpltype", "smpl") != "smpl" for p in everybody], bool),
         "fit incomplete": np.array([not ({*NUMBERS, "imageName"} <= p.keys()) for p in everybody], bool),
     }
-    index = np.flatnonzero(account.drop(_names(everybody), masks))
+    index = np.flatnonzero(drop_marked(dropped, _names(everybody), masks))
     people = [everybody[i] for i in index.tolist()]
     try:
         values = {
             key: raw_files.column(people, key).astype(float).reshape(-1, *shape) for key, shape in NUMBERS.items()
         }
     except (ValueError, TypeError) as error:
-        raise DataError(f"is not an EFT file: {error}", path=path, fix="download it again") from None
-    keep = account.drop(_names(people), _unusable(values))
+        raise DataError(f"is not an EFT file: {error}", path=path, fix=raw_files.AGAIN) from None
+    keep = drop_marked(dropped, _names(people), _unusable(values))
     chosen = [people[i] for i in np.flatnonzero(keep).tolist()]
-    return chosen, index[keep], {key: value[keep] for key, value in values.items()}, account.dropped
+    return chosen, index[keep], {key: value[keep] for key, value in values.items()}, dropped
 
 
 def _names(people: Sequence[Record]) -> list[str]:

@@ -17,15 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ehps.arrays import Array
+from ehps.converters.readers import AGAIN
 from ehps.converters.readers.json_stream import parse
 from ehps.errors import DataError
-
-Array = npt.NDArray[Any]
 
 KEY = re.compile(rb'"(-?\d{1,18})"\s*:\s*(?=\{)')
 LONGEST = 64  # bytes that a key and the white space around it may take
 BLOCK = 1 << 22
-AGAIN = "download or unpack it again"
 
 
 class KeyedJson(Mapping[str, Any]):

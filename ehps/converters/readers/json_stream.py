@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
+from ehps.arrays import Array
+from ehps.converters.readers import AGAIN
 from ehps.errors import DataError
-
-Array = npt.NDArray[Any]
 
 BLOCK = 1 << 22
 LONGEST = 256  # bytes that a key and the white space around it may take
-AGAIN = "download or unpack it again"
 STEP = np.zeros(256, np.int8)
 STEP[list(b"{[")], STEP[list(b"}]")] = 1, -1
 

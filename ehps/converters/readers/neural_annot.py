@@ -12,18 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.params import BodyParams, smpl_params, smplx_params
 from ehps.converters.base import Camera, drop
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
 
-Array = npt.NDArray[Any]
 Records = Sequence[dict[str, Any]]
 
-SMPLX = {"root_pose": 3, "body_pose": 63, "lhand_pose": 45, "rhand_pose": 45, "jaw_pose": 3, "shape": 10,
-         "expr": 10, "trans": 3}  # fmt: skip
+SMPLX = {
+    "root_pose": 3,
+    "body_pose": 63,
+    "lhand_pose": 45,
+    "rhand_pose": 45,
+    "jaw_pose": 3,
+    "shape": 10,
+    "expr": 10,
+    "trans": 3,
+}
 
 
 def option(meaning: str) -> Option:

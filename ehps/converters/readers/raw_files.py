@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
+from ehps.converters.readers import AGAIN
 from ehps.converters.readers.json_entries import KeyedJson, keyed_json
 from ehps.converters.readers.json_stream import parse
 from ehps.errors import DataError
@@ -21,12 +22,12 @@ from ehps.humandata.pickles.joblib_dumps import load_joblib
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = npt.NDArray[Any]
 
 OPENPOSE_137 = _names("openpose_137", fixed=True)
 """The 137 points of OpenPose with body, hands and face, eyebrows spelt so that they are found by name."""
 
 __all__ = [
+    "AGAIN",
     "CHUMPY",
     "OPENPOSE_137",
     "PANDAS",
@@ -45,7 +46,6 @@ __all__ = [
     "read_json",
     "read_lines",
 ]
-AGAIN = "download or unpack it again"
 
 
 def read_json(path: Path | str) -> Any:

@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters.readers import raw_files
 from ehps.errors import DataError
-
-Array = npt.NDArray[Any]
 
 SIZES = {"global_orient": 3, "transl": 3, "body_pose": 63, "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3}
 NAMES = (*SIZES, "betas", "expression", "left_hand_pose", "right_hand_pose")

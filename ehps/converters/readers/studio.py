@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.params import BodyParams
-from ehps.converters.base import Rigid, Unit, sift
+from ehps.converters.base import Rigid, Unit, filter_records
 from ehps.converters.readers import coco, json_stream, neural_annot, raw_files
 from ehps.errors import DataError
 
-Array = npt.NDArray[Any]
 Record = dict[str, Any]
 Keys = tuple[str, str, str]
 
@@ -73,8 +72,11 @@ def captured(
 
     Parameters
     ----------
-    joints, fits : files by frame.
-    wanted : whether a row was asked for. frame_of : its keys in the files by frame. path_of : its image.
+    joints : file of the joints by frame.
+    fits : file of the fits by frame, None where none are wanted.
+    wanted : whether a row was asked for.
+    frame_of : keys of a row in the files by frame.
+    path_of : image of a row.
 
     Raises
     ------
@@ -93,7 +95,7 @@ def captured(
             return "no 3D joints"
         return "no SMPL-X fit" if bodies is not None and frame_of(row) not in bodies.places else ""
 
-    rows, dropped = sift(found, unusable)
+    rows, dropped = filter_records(found, unusable)
     keys = [frame_of(row) for row in rows]
     return Captured(
         rows,
@@ -161,7 +163,9 @@ def cameras(path: Path, keys: Sequence[tuple[str, ...]], focal: str, centre: str
 
     Parameters
     ----------
-    keys : of each row's camera in the file. focal, centre : what the file calls these.
+    keys : of each row's camera in the file.
+    focal : what the file calls the focal length.
+    centre : what the file calls the principal point.
 
     Raises
     ------

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ehps.converters.readers import AGAIN
 from ehps.errors import DataError
 
 HALF = Fraction(1, 2)
@@ -104,17 +105,18 @@ def _opened(video: Path) -> Iterator[tuple[Any, Any]]:
     try:
         import av
     except ImportError:
-        raise DataError("frames come out of videos with PyAV, which is not installed", path=video,
-                        fix="pip install 'ehps[video]'") from None  # fmt: skip
+        raise DataError(
+            "frames come out of videos with PyAV, which is not installed", path=video, fix="pip install 'ehps[video]'"
+        ) from None
     if not video.is_file():
         raise DataError("no such video", path=video, fix="unpack the videos, or extract the frames yourself")
     try:
         with av.open(str(video)) as container:
             if not container.streams.video:
-                raise DataError("has no images", path=video, fix="download it again")
+                raise DataError("has no images", path=video, fix=AGAIN)
             yield container, container.streams.video[0]
     except av.FFmpegError as error:
-        raise DataError(f"damaged video ({error})", path=video, fix="download it again") from None
+        raise DataError(f"damaged video ({error})", path=video, fix=AGAIN) from None
 
 
 def _sought(container: Any, stream: Any, instant: Fraction) -> tuple[Iterator[Any], Fraction] | None:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.converters.base import Camera, Rigid
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class View:
+class CalibratedView:
     """One camera of a recording.
 
     Attributes
@@ -36,7 +33,7 @@ class View:
     distortion: Array | None = None
 
 
-def cameras_of(views: Sequence[View], index: Array) -> tuple[Array, Camera, Rigid]:
+def cameras_of(views: Sequence[CalibratedView], index: Array) -> tuple[Array, Camera, Rigid]:
     """Sizes (N, 2), cameras and extrinsics of rows of which each is seen by ``views[index]``, index (N,)."""
 
     def per_row(name: str) -> Array:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ehps.converters.readers.views import View, cameras_of
+from ehps.converters.readers.views import CalibratedView, cameras_of
 
 VIEWS = [
-    View(
+    CalibratedView(
         name=f"cam_{k}",
         size=(480 + k, 640 - k),
         focal=np.array([500.0 + k, 510.0 + k]),
