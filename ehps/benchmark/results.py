@@ -46,9 +46,8 @@ def load(folder: str | Path) -> pd.DataFrame:
         run = Run(path.parent)
         manifest = run.manifest
         for cell in run.cells:
-            known = definitions.setdefault(cell["protocol"], cell["definition"])
-            if known != cell["definition"]:
-                same([Protocol.from_dict(known), Protocol.from_dict(cell["definition"])])
+            protocol = Protocol.from_dict(cell["definition"])
+            same([Protocol.from_dict(definitions.setdefault(cell["protocol"], protocol.to_dict())), protocol])
             for line in cell["metrics"]:
                 rows.append(
                     {

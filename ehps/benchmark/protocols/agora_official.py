@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ehps.arrays import Array
-from ehps.benchmark.protocols import true_bodies as truths
+from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.benchmark.protocols.matching import Detection, Matches, match, summary
 from ehps.benchmark.protocols.metrics import project
@@ -31,10 +31,10 @@ def score_official(
     batch_size: int,
 ) -> tuple[list[dict[str, Any]], pd.DataFrame, dict[str, int]]:
     """Metrics, per-instance errors of matched persons (mm) and counts."""
-    rows = truths.rows_to_test(protocol, truth, all_persons=True)
-    counted = truths.counts(protocol, truth)[rows]
-    true_params, every = truths.parameters(truth, rows), np.arange(len(predictions))
-    predicted_params = truths.parameters(predictions, every)
+    rows = true_bodies.rows_to_test(protocol, truth, all_persons=True)
+    counted = true_bodies.counts(protocol, truth)[rows]
+    true_params, every = true_bodies.parameters(truth, rows), np.arange(len(predictions))
+    predicted_params = true_bodies.parameters(predictions, every)
     true_joints = models.joints(true_params, "float64")[:, :MODEL_JOINTS]
     predicted_joints = models.joints(predicted_params, "float64")[:, :MODEL_JOINTS]
     images = [np.array(hd["image_path"][r].tolist()) for hd, r in ((predictions, every), (truth, rows))]
@@ -89,7 +89,6 @@ def summaries(
     Kids' F1 counts all false positives; their full-body values are divided by the overall F1, their body
     values by their own.
     """
-    quirks = bool(protocol.quirks)
     lines: list[dict[str, Any]] = []
     overall: Detection | None = None
     for prefix, chosen in (("", counted), ("kid_", counted & kids)):
@@ -115,7 +114,7 @@ def summaries(
                 errors["body", metric][chosen],
                 {part: errors[part, metric][chosen] for part in PARTS[1:]},
                 crowded[chosen],
-                quirks=quirks,
+                missed_as_zero=protocol.missed_as_zero,
             )
             for part, value in means.items():
                 add(part, metric, value, "mm", hits, of=count)

@@ -111,7 +111,7 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
-def summary(body: Array, parts: dict[str, Array], crowded: Array, *, quirks: bool) -> dict[str, float]:
+def summary(body: Array, parts: dict[str, Array], crowded: Array, *, missed_as_zero: bool) -> dict[str, float]:
     """Rounded means of one quantity (MVE or MPJPE, mm) over the true persons of a subset.
 
     Parameters
@@ -119,7 +119,7 @@ def summary(body: Array, parts: dict[str, Array], crowded: Array, *, quirks: boo
     body : (G,) errors, NaN where the person was missed.
     parts : ``left_hand``, ``right_hand``, ``face`` -> (G,) errors, NaN where missed.
     crowded : (G,) bool: the image has some prediction. A person missed there adds 0 to the means of hands and
-        face when ``quirks`` (as the public tool does), nothing otherwise.
+        face when ``missed_as_zero`` (as with the public tool), nothing otherwise.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def summary(body: Array, parts: dict[str, Array], crowded: Array, *, quirks: boo
     out = {"body": mean(body[~missed])}
     for name in PARTS:
         values = parts[name]
-        if quirks:
+        if missed_as_zero:
             values = np.where(missed & crowded, 0.0, values)
         out[name] = mean(values[~np.isnan(values)])
     out["full_body"] = round(out["body"] + sum(out[name] for name in PARTS) / 3, 1)

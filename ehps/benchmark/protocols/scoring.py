@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ehps.arrays import Array
-from ehps.benchmark.protocols import true_bodies as truths
+from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.protocols.agora_official import score_official
 from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.benchmark.protocols.regressors import SmplxRegressors, apply
@@ -96,7 +96,7 @@ def paired(predictions: HumanData, truth: HumanData, protocol: Protocol) -> tupl
     """Rows of the truth that are tested, and the prediction's row of each."""
     if "meta/truth_row" not in predictions:
         raise DataError("has no meta/truth_row: not predictions of a test set", path=predictions.source)
-    rows = truths.rows_to_test(protocol, truth)
+    rows = true_bodies.rows_to_test(protocol, truth)
     if not len(rows):
         raise DataError(f"no row is left to test under {protocol.id}", path=truth.source)
     made = np.asarray(predictions["meta/truth_row"])
@@ -125,9 +125,9 @@ def _batch(
     reg: SmplxRegressors,
     root: Path | None,
 ) -> tuple[Errors, dict[str, int]]:
-    params = truths.parameters(predictions, at)
+    params = true_bodies.parameters(predictions, at)
     predicted = models.mesh(params)
-    true, special = truths.mesh(protocol, truth, rows, models, root)
+    true, special = true_bodies.mesh(protocol, truth, rows, models, root)
     if protocol.truth == "gendered-smpl":
         return smpl14_errors(predicted, smpl_joints(true, truth, rows, models), reg), special
     visible = None
@@ -145,8 +145,9 @@ def _batch(
 
 
 def _flag(hd: HumanData, rows: Array, name: str) -> Array:
-    column = f"meta/{name}"
-    return np.asarray(hd[column][rows], bool) if column in hd else np.ones(len(rows), bool)
+    if f"meta/{name}" not in hd:
+        raise DataError(f"has no meta/{name}, by which the protocol chooses hands", path=hd.source)
+    return np.asarray(hd[f"meta/{name}"][rows], bool)
 
 
 def smpl_joints(meshes: Array, hd: HumanData, rows: Array, models: BodyModels) -> Array:
@@ -190,7 +191,7 @@ def frame(errors: pd.DataFrame, truth: HumanData) -> pd.DataFrame:
     """``errors`` with the image and the sequence of each row."""
     rows = np.unique(errors["truth_row"].to_numpy())
     images = dict(zip(rows.tolist(), truth["image_path"][rows].tolist(), strict=True))
-    sequences = dict(zip(rows.tolist(), truths.sequence_names(truth, rows), strict=True))
+    sequences = dict(zip(rows.tolist(), true_bodies.sequence_names(truth, rows), strict=True))
     out = errors.assign(image_path=errors["truth_row"].map(images), sequence=errors["truth_row"].map(sequences))
     return out[["truth_row", "image_path", "sequence", "part", "metric", "value"]]
 

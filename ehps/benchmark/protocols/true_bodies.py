@@ -10,13 +10,14 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ehps.arrays import Array
-from ehps.benchmark.protocols.catalogue import Protocol
+from ehps.benchmark.protocols.catalogue import Protocol, registered
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smplx_params
 from ehps.body.topology import TOPOLOGY
 from ehps.body.variants import neutral_betas, params_of
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
+from ehps.humandata.instance_ids import place_in_image
 
 EXTREME = 3.0  # |beta| beyond which a shape is not trusted
 SMPLX_VERTICES = TOPOLOGY["smplx"].vertices
@@ -138,7 +139,9 @@ def rows_to_test(protocol: Protocol, hd: HumanData, *, all_persons: bool = False
             )
         step = 1
     if step > 1:
-        rows = rows[_position_in_group(hd, protocol.step_per) % step == 0]
+        if protocol.step_per not in ("", registered(protocol).step_per) and f"meta/{protocol.step_per}" not in hd:
+            raise _lacks(hd, f"meta/{protocol.step_per}", protocol)
+        rows = rows[_index_in_group(hd, protocol.step_per) % step == 0]
     if all_persons:
         return rows
     return rows[counts(protocol, hd)[rows]]
@@ -152,6 +155,8 @@ def counts(protocol: Protocol, hd: HumanData) -> Array:
     for condition in protocol.valid:
         column = f"meta/{condition.split()[0]}"
         if column not in hd:
+            if condition not in registered(protocol).valid:
+                raise _lacks(hd, column, protocol)
             continue
         values = np.asarray(hd[column])
         if " in " in condition:
@@ -165,18 +170,17 @@ def counts(protocol: Protocol, hd: HumanData) -> Array:
     return ok
 
 
-def _position_in_group(hd: HumanData, group: str) -> Array:
-    """(N,) how manieth row of its ``meta/<group>`` each row is."""
+def _lacks(hd: HumanData, column: str, protocol: Protocol) -> DataError:
+    return DataError(f"has no {column}, which {protocol.id} asks for", path=hd.source)
+
+
+def _index_in_group(hd: HumanData, group: str) -> Array:
+    """(N,) index of each row within its ``meta/<group>``, from 0."""
     if not group or f"meta/{group}" not in hd:
         return np.arange(len(hd))
     column = hd[f"meta/{group}"]
     codes = column.codes if hasattr(column, "codes") else np.unique(column, return_inverse=True)[1]
-    order = np.argsort(codes, kind="stable")
-    starts = np.r_[0, np.flatnonzero(np.diff(codes[order])) + 1]
-    sizes = np.diff(np.r_[starts, len(codes)])
-    position = np.empty(len(codes), int)
-    position[order] = np.arange(len(codes)) - np.repeat(starts, sizes)
-    return position
+    return place_in_image(codes)
 
 
 def sequence_names(hd: HumanData, rows: Array) -> list[str]:

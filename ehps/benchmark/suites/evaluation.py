@@ -96,7 +96,12 @@ def evaluate(
             device=device,
             box_ratio=chosen.box_ratio,
         )
-        place = {"data": str(test.data), "images": str(test.images), "content": data}
+        place = {
+            "data": str(test.data),
+            "images": str(test.images),
+            "content": data,
+            "box_ratio": chosen.box_ratio,
+        }
         run.note(tests={name: place})
         run.completed(f"predictions_{name}", wanted)
     return _scored(run, name, truth, data, test.images, chosen, body_models)
@@ -121,6 +126,7 @@ def rescore(
     Raises
     ------
     DataError : the test file has changed since the predictions were made, or rows have no prediction.
+    UsageError : the predictions were made in boxes of another scale than the protocol's.
     """
     run = Run(folder)
     tests: dict[str, dict[str, Any]] = run.manifest.get("tests", {})
@@ -138,6 +144,12 @@ def rescore(
     if content != place["content"]:
         raise DataError("has changed since the predictions were made", path=path, fix="evaluate again")
     chosen = catalogue.get(protocol)
+    made_with = place.get("box_ratio", Protocol.box_ratio)  # absent in folders of earlier versions
+    if chosen.box_ratio != made_with:
+        raise UsageError(
+            f"{chosen.id} scales boxes by {chosen.box_ratio:g}, the stored predictions were made with {made_with:g}",
+            fix="evaluate again under this protocol",
+        )
     truth = HumanData.open(path)
     return _scored(run, test_set, truth, content, root or Path(place["images"]), chosen, body_models)
 

@@ -1,12 +1,24 @@
-"""Protocols are values: stored, compared, changed by name, never mixed."""
+"""Protocols are values: stored, compared, changed by name, never mixed; each field that can be set acts."""
 
 import json
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from conftest import Style, people, write_set
+from ehps.body.bodies import BodySet
 
+from ehps.benchmark import models as networks
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.catalogue import Protocol
-from ehps.errors import UsageError
+from ehps.benchmark.suites.evaluation import evaluate, rescore
+from ehps.benchmark.suites.specs import SetSpec
+from ehps.benchmark.training import checkpoints
+from ehps.body.model_folder import BodyModels
+from ehps.errors import DataError, UsageError
+from ehps.humandata.core import HumanData
 
 
 @pytest.mark.parametrize("name", catalogue.names())
@@ -15,24 +27,185 @@ def test_a_protocol_survives_being_stored(name: str) -> None:
     again = Protocol.from_dict(json.loads(one.to_json()))
     assert again == one
     assert again.to_json() == one.to_json()
-    assert one.id == name
+    assert (again.id, again.primary, again.description) == (name, one.primary, one.description)
 
 
-def test_changes_are_part_of_the_name() -> None:
-    changed = catalogue.get("ubody-intra[step=1]")
-    assert changed.step == 1
-    assert changed.id == "ubody-intra[step=1]"
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "ubody-intra[step=1]",
+        "agora-val[truth=given-vertices]",
+        'agora-val[metrics=["PVE", "PA-PVE"],step=3]',
+        'agora-official[valid=["annot_valid", "occlusion in 10..50.5"],missed_as_zero=false]',
+        "ehf[truth_rotation=[0.5, 0.0, 0.0]]",
+    ],
+)
+def test_changes_are_part_of_the_name(spec: str) -> None:
+    changed = catalogue.get(spec)
     assert catalogue.get(changed.id) == changed
-    assert catalogue.get("agora-val[truth=given-vertices]").truth == "given-vertices"
+    assert changed != catalogue.registered(changed)
 
 
-@pytest.mark.parametrize("spec", ["nothing", "ehf[colour=red]", "ehf[step=many]", "ehf[step", "ehf[name=x]"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "nothing",
+        "ehf[step=many]",
+        "ehf[step",
+        "ehf[step=0]",
+        "ehf[step=true]",
+        "ehf[truth=imagined]",
+        "ehf[visibility=some]",
+        "ehf[metrics=[]]",
+        'ehf[metrics=["MVE"]]',
+        "ehf[metrics=PVE]",
+        "pw3d-smplerx[truth=neutral-parameters]",
+        'ehf[valid=["occlusion in some..90"]]',
+        "agora-official[min_iou=2]",
+        "agora-official[missed_as_zero=1]",
+        "ehf[truth_rotation=[1, 2]]",
+    ],
+)
 def test_what_is_not_a_protocol_is_refused(spec: str) -> None:
     with pytest.raises(UsageError):
         catalogue.get(spec)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "ehf[alignment=none at all]",
+        "ehf[description=better]",
+        "ehf[name=x]",
+        "ehf[version=2]",
+        "ehf[matching=greedy-2d]",
+        'ehf[primary=["hand", "PVE"]]',
+        "ehf[extreme_betas=mean-shape]",
+        "ehf[step_per=scene]",
+        "ehf[min_iou=0.5]",
+        "egobody-ego[truth_rotation=[1, 0, 0]]",
+        "agora-official[truth=given-vertices]",
+        'agora-official[metrics=["MVE"]]',
+        "pw3d-smplerx[visibility=inside-image]",
+    ],
+)
+def test_what_would_not_act_cannot_be_set_and_what_would_is_listed(spec: str) -> None:
+    name, _, change = spec.partition("[")
+    with pytest.raises(UsageError) as caught:
+        catalogue.get(spec)
+    assert change.partition("=")[0] in str(caught.value)
+    assert ", ".join(catalogue.get(name).settable) in str(caught.value)
 
 
 def test_mixing_names_the_field_that_differs() -> None:
     with pytest.raises(UsageError, match="step: 100 and 1"):
         catalogue.same([catalogue.get("ubody-intra"), catalogue.get("ubody-intra[step=1]")])
     assert catalogue.same([catalogue.get("ehf"), catalogue.get("ehf")]) == catalogue.get("ehf")
+
+
+def test_protocols_stored_with_their_descriptions_are_still_read() -> None:
+    former = {"benchmark": "agora", "joints": "14", "alignment": "pelvis", "procrustes": "similarity", "rounding": 1}
+    former |= {"gender_policy": "neutral", "boxes": "of the file", "primary": ["full_body", "NMVE"]}
+    stored = catalogue.get("agora-official").to_dict() | former | {"quirks": ["missed persons add 0"]}
+    del stored["missed_as_zero"]
+    assert Protocol.from_dict(stored) == catalogue.get("agora-official")
+    assert Protocol.from_dict({**stored, "quirks": []}).id == "agora-official[missed_as_zero=false]"
+    with pytest.raises(DataError, match="colour"):
+        Protocol.from_dict({**stored, "colour": "red"})
+
+
+# -- every field that can be set changes what is scored -----------------------------------------------------------
+
+CASES = {
+    "truth": ("egobody-ego", "egobody-ego[truth=gendered-parameters]"),
+    "metrics": ("egobody-ego", 'egobody-ego[metrics=["PVE"]]'),
+    "extreme_betas": ("egobody-ego", "egobody-ego[extreme_betas=keep]"),
+    "box_ratio": ("egobody-ego", "egobody-ego[box_ratio=0.5]"),
+    "step": ("egobody-ego", "egobody-ego[step=2]"),
+    "step_per": ("ubody-intra[step=2]", "ubody-intra[step=2,step_per=]"),
+    "valid": ("agora-val", "agora-val[valid=[]]"),
+    "only_images": ("egobody-ego", 'egobody-ego[only_images=["take1"]]'),
+    "visibility": ("ubody-intra[step=1]", "ubody-intra[step=1,visibility=all]"),
+    "hands": ("egobody-ego", "egobody-ego[hands=flagged-valid]"),
+    "min_iou": ("agora-official", "agora-official[min_iou=0.6]"),
+    "missed_as_zero": ("agora-official[min_iou=0.6]", "agora-official[min_iou=0.6,missed_as_zero=false]"),
+    "truth_rotation": ("ehf", "ehf[truth_rotation=[0.1, 0.2, 0.3]]"),
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An untrained network and a test set that has everything a protocol may ask for."""
+
+    folder: Path
+    weights: Path
+    test: SetSpec
+    models: BodyModels
+
+    def scored(self, spec: str) -> tuple[list[int], list[tuple[str, str, int, float]]]:
+        """The rows tested and the numbers under a protocol."""
+        result = evaluate(self.folder, "test", self.test, self.models, protocol=spec, checkpoint=self.weights)
+        lines = [(m["part"], m["metric"], m["n"], round(m["value"], 3)) for m in result.metrics]
+        return sorted(set(result.errors["truth_row"])), [line for line in lines if not np.isnan(line[-1])]
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory, models: BodyModels, body_set: BodySet) -> Trial:
+    folder = tmp_path_factory.mktemp("trial")
+    n = 6
+    params = people(n, np.random.default_rng(5), Style(0.4, 0.4))
+    betas = params.betas.copy()
+    betas[0, 0] = 4.0  # extreme
+    params = params.with_(betas=betas, gender=np.array(["male", "female"] * (n // 2)))
+    path = write_set(
+        folder,
+        params,
+        body_set,
+        name="test",
+        **{
+            "smplx/betas_neutral": np.asarray(betas[:, ::-1] + np.eye(1, 10) * 4, np.float32),
+            "vertices3d_path": [f"{i}.npy" for i in range(n)],
+            "meta/width": np.full(n, 50, np.int32),  # narrower than the arms
+            "meta/scene": ["x", "x", "x", "y", "y", "y"],
+            "meta/annot_valid": np.array([1, 0, 1, 1, 1, 1]),
+            "meta/lefthand_valid": np.array([1, 1, 0, 0, 1, 1]),
+            "meta/righthand_valid": np.array([0, 1, 1, 0, 1, 1]),
+        },
+    )
+    for i, mesh in enumerate(body_set.mesh(params)):
+        np.save(folder / f"{i}.npy", mesh)
+    arguments = {"width": 32, "depth": 1, "heads": 2}
+    torch.manual_seed(0)
+    state = networks.build("tiny", **arguments).state_dict()
+    content = {"model": {"name": "tiny", "args": arguments}, "state": state, "box_ratio": 1.0}
+    weights = checkpoints.save(folder / "untrained.pt", {**content, "weights_sha256": checkpoints.weights_hash(state)})
+    return Trial(folder / "run", weights, SetSpec(path, folder), models)
+
+
+@pytest.mark.parametrize("field", CASES)
+def test_a_field_that_can_be_set_changes_what_is_scored(field: str, trial: Trial) -> None:
+    before, after = CASES[field]
+    fields, others = (catalogue.get(spec).to_dict() for spec in (before, after))
+    assert [name for name in fields if fields[name] != others[name]] == [field]
+    assert trial.scored(before) != trial.scored(after)
+
+
+def test_there_is_a_case_for_every_field_that_can_be_set() -> None:
+    protocols = [catalogue.get(spec) for name in catalogue.names() for spec in (name, f"{name}[step=2]")]
+    assert {field for protocol in protocols for field in protocol.settable} == set(CASES)
+
+
+@pytest.mark.parametrize(
+    "spec", ['egobody-ego[valid=["nowhere"]]', "egobody-ego[step=2,step_per=nowhere]", "agora-val[hands=flagged-valid]"]
+)
+def test_a_column_that_a_change_asks_for_must_be_there(spec: str, trial: Trial, tmp_path: Path) -> None:
+    hd = HumanData.open(trial.test.data).without(["meta/lefthand_valid"])
+    test = SetSpec(hd.save(tmp_path / "less.h5"), trial.test.images)
+    with pytest.raises(DataError, match="has no meta/"):
+        evaluate(tmp_path / "run", "test", test, trial.models, protocol=spec, checkpoint=trial.weights)
+
+
+def test_predictions_in_other_boxes_are_not_scored_as_if_they_were_in_these(trial: Trial, tmp_path: Path) -> None:
+    evaluate(tmp_path, "test", trial.test, trial.models, protocol="egobody-ego", checkpoint=trial.weights)
+    with pytest.raises(UsageError, match=r"scales boxes by 0\.5"):
+        rescore(tmp_path, "egobody-ego[box_ratio=0.5]", trial.models)

@@ -63,8 +63,8 @@ def test_missed_persons_lower_hand_and_face_means_only_with_the_quirk() -> None:
     body = np.array([80.0, np.nan, np.nan])
     parts = {name: np.array([30.0, np.nan, np.nan]) for name in ("left_hand", "right_hand", "face")}
     crowded = np.array([True, True, False])  # the second was missed beside others, the third in an empty image
-    with_quirk = summary(body, parts, crowded, quirks=True)
-    without = summary(body, parts, crowded, quirks=False)
+    with_quirk = summary(body, parts, crowded, missed_as_zero=True)
+    without = summary(body, parts, crowded, missed_as_zero=False)
     assert without == {"body": 80, "left_hand": 30, "right_hand": 30, "face": 30, "full_body": 110}
     assert with_quirk == {"body": 80, "left_hand": 15, "right_hand": 15, "face": 15, "full_body": 95}
 
@@ -79,7 +79,7 @@ def test_the_printed_leaderboard_follows_from_its_own_parts() -> None:
             if all(row[name] for name in names):
                 whole, body, left, right, face = (np.array([float(row[name])]) for name in names)
                 parts = {"left_hand": left, "right_hand": right, "face": face}
-                made = summary(body, parts, np.array([True]), quirks=True)
+                made = summary(body, parts, np.array([True]), missed_as_zero=True)
                 full.append(abs(made["full_body"] - whole[0]))
             if row["f1"] and row[f"{metric}_fb"] and row[f"{norm}_fb"]:
                 normalised.append(abs(float(row[f"{metric}_fb"]) / float(row["f1"]) - float(row[f"{norm}_fb"])))

@@ -265,7 +265,7 @@ class TestOfficial:
         moved = params.with_(transl=np.asarray(crowd["smplx/transl"]))
         rows = np.array([0, 2, 3, 4])
         guess = predictions(turned_by_hand(moved[rows]), crowd, rows)
-        protocol = catalogue.get("agora-official[quirks=[]]")
+        protocol = catalogue.get("agora-official[missed_as_zero=false]")
         lines, errors, _ = score_official(guess, crowd, protocol, models, reg, 8)
         value = {(line["part"], line["metric"]): line["value"] for line in lines}
         matched = errors[(errors.part == "left_hand") & (errors.metric == "MVE")].value

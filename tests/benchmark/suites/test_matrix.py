@@ -134,6 +134,17 @@ def test_stored_predictions_are_scored_under_another_protocol_without_the_model(
         rescore(run.folder, "egobody-ego", models, test_set="other")
 
 
+def test_results_stored_with_descriptions_in_the_protocol_stand_beside_new_ones(run: Run) -> None:
+    other = run.folder.with_name("former")
+    shutil.copytree(run.folder, other)
+    stored = json.loads((other / "metrics.json").read_text())
+    stored["cells"][0]["definition"] |= {"joints": "14", "alignment": "pelvis", "boxes": "bbox_xywh of the file"}
+    (other / "metrics.json").write_text(json.dumps(stored))
+    frame = results.load(run.folder.parent)
+    assert set(frame["run"]) == {"run", "former"}
+    assert frame.attrs["protocols"]["egobody-ego"] == run.cells[0]["definition"]
+
+
 def test_a_model_trained_elsewhere_can_be_tested(
     run: Run, sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path
 ) -> None:
