@@ -188,9 +188,16 @@ def figure(embeddings: Mapping[str, pd.DataFrame]) -> Figure:
                     edge = {"edgecolors": figures.INK, "linewidths": 0.6} if role == "test" else {"linewidths": 0}
                     size, alpha = (11, 0.9) if role == "test" else (7, 0.55)
                     panel.scatter(
-                        part["x"], part["y"], s=size, c=look.colour, marker=look.marker, alpha=alpha, rasterized=True,
-                        label=_shown(str(name)), **edge,
-                    )  # fmt: skip
+                        part["x"],
+                        part["y"],
+                        s=size,
+                        c=look.colour,
+                        marker=look.marker,
+                        alpha=alpha,
+                        rasterized=True,
+                        label=_shown(str(name)),
+                        **edge,
+                    )
             panel.set_title(f"{TITLES.get(attribute, attribute)} ({frame.attrs.get('method', 'embedding').upper()})")
             panel.set_xticks([])
             panel.set_yticks([])

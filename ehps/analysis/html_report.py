@@ -80,9 +80,12 @@ def summary(inputs: ReportInputs) -> list[str]:
     if ranked is None:
         return []
     if "mpe" not in ranked:
-        text = f"A ranking of {len(ranked)} training sets, without the errors behind it."
-        unsure = int((~ranked["confirmed"]).sum()) if "confirmed" in ranked else 0
-        return [text, f"{unsure} of the names are inferred, not confirmed."] if unsure else [text]
+        said = [f"A ranking of {len(ranked)} training sets, without the errors behind it."]
+        if "identification" in ranked and (unsure := int((ranked["identification"] == "inferred").sum())):
+            said.append(f"{unsure} of the names are inferred, not confirmed.")
+        if unnamed := ranked.attrs.get("unnamed"):
+            said.append(f"{unnamed} ranks in between belong to datasets that could not be identified.")
+        return said
     said = []
     for model, part in ranked.groupby("model", sort=False):
         complete = part.dropna(subset=["mpe"])

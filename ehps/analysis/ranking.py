@@ -121,8 +121,8 @@ def presentable(ranked: pd.DataFrame) -> pd.DataFrame:
         percent = f"{100 * ranked.attrs.get('level', 0.95):.0f} %"
         out[f"MPE {percent}"] = _spans(ranked["mpe_low"], ranked["mpe_high"], 1)
         out[f"Rank {percent}"] = _spans(ranked["rank_low"], ranked["rank_high"], 0)
-    if "confirmed" in ranked:
-        out["Name"] = ["confirmed" if c else "inferred" for c in ranked["confirmed"]]
+    if "identification" in ranked:
+        out["Identification"] = ranked["identification"]
     return pd.DataFrame(out)
 
 
@@ -131,7 +131,7 @@ class Comparison:
     """Two rankings on the datasets both have.
 
     ``frame``: ``train_set, rank, published_rank`` as given, and ``rank_shared, published_rank_shared``,
-    renumbered among the shared sets. ``confirmed`` says whether the published row's name is confirmed.
+    renumbered among the shared sets. ``identification`` says how the published row's dataset is known.
     """
 
     frame: pd.DataFrame
@@ -159,7 +159,7 @@ def compare(ranked: pd.DataFrame, published: pd.DataFrame) -> Comparison:
     for frame in (ranked, published):
         if frame.dropna(subset=["rank"])["train_set"].duplicated().any():
             raise UsageError("a dataset has several ranks", fix="choose one model before comparing")
-    columns = ["train_set", "rank"] + (["confirmed"] if "confirmed" in published else [])
+    columns = ["train_set", "rank", *(["identification"] if "identification" in published else [])]
     theirs = published[columns].rename(columns={"rank": "published_rank"})
     shared = ranked[["train_set", "rank"]].merge(theirs, on="train_set").dropna(subset=["rank", "published_rank"])
     for name in ("rank", "published_rank"):

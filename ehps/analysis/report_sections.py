@@ -14,9 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 import ehps
-from ehps.analysis import attributes as samples_of
-from ehps.analysis import figures, tables
-from ehps.analysis import rank_factors as factors_of
+from ehps.analysis import attributes, figures, rank_factors, tables
 from ehps.analysis.benchmarks import Benchmark
 from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of, labels
@@ -78,7 +76,7 @@ def ranking(inputs: ReportInputs) -> dict[str, Any] | None:
                 "right": at("mpe_high", row),
                 "ranks": span(entry.get("rank_low"), entry.get("rank_high")),
                 "missing": entry.get("missing", ""),
-                "known": "" if "confirmed" not in ranked else "confirmed" if entry["confirmed"] else "inferred",
+                "identification": entry.get("identification", ""),
             }
         )
     return {
@@ -89,7 +87,7 @@ def ranking(inputs: ReportInputs) -> dict[str, Any] | None:
         "own": any(any(row["own"]) for row in rows),
         "mpe": "mpe" in ranked,
         "sizes": bool(sizes),
-        "published": "confirmed" in ranked,
+        "published": "identification" in ranked,
         "intervals": "mpe_low" in ranked,
         "level": f"{100 * ranked.attrs.get('level', 0.95):.0f} %",
         "note": _interval_note(ranked, used),
@@ -120,9 +118,9 @@ def factors(inputs: ReportInputs) -> dict[str, Any] | None:
         return None
     if not inputs.ranked["rank"].notna().any():
         return None
-    frame = factors_of.joined(inputs.ranked, inputs.attributes)
+    frame = rank_factors.joined(inputs.ranked, inputs.attributes)
     drawn = [name for name in inputs.colour_by if name in frame and "instances" in frame]
-    table = factors_of.factors(inputs.ranked, inputs.attributes)
+    table = rank_factors.factors(inputs.ranked, inputs.attributes)
     shown = table.rename(
         columns={
             "factor": "Factor",
@@ -134,7 +132,7 @@ def factors(inputs: ReportInputs) -> dict[str, Any] | None:
     ).rename(columns={"spearman": "Spearman", "p": "p", "p_holm": "p, corrected"})
     digits = {"Spearman": 2, "p": 3, "p, corrected": 3}
     return {
-        "figures": [svg(factors_of.figure(inputs.ranked, inputs.attributes, n), f"factors-{n}") for n in drawn],
+        "figures": [svg(rank_factors.figure(inputs.ranked, inputs.attributes, n), f"factors-{n}") for n in drawn],
         "table": _table(shown, digits=digits) if len(shown) else None,
         "datasets": len(frame),
         "target": {"mpe": "mean primary error", "rank": "rank"}[table.attrs["target"]],
@@ -147,7 +145,7 @@ def embedding(inputs: ReportInputs) -> dict[str, Any] | None:
         return None
     left = inputs.samples.left_out if inputs.samples is not None else pd.DataFrame()
     return {
-        "figure": svg(samples_of.figure(inputs.embeddings), "embedding"),
+        "figure": svg(attributes.figure(inputs.embeddings), "embedding"),
         "left_out": [f"{_shown(str(r.dataset))}, {r.attribute}: {r.reason}" for r in left.itertuples()],
     }
 
@@ -156,7 +154,7 @@ def coverage(inputs: ReportInputs) -> dict[str, Any] | None:
     """Training sets against test sets."""
     if inputs.samples is None:
         return None
-    frame = samples_of.coverage_table(inputs.samples)
+    frame = attributes.coverage_table(inputs.samples)
     if not len(frame):
         return None
     grids = []
@@ -168,7 +166,7 @@ def coverage(inputs: ReportInputs) -> dict[str, Any] | None:
             for name, row in wide.iterrows()
         ]
         heads = [_shown(str(name)) for name in wide.columns]
-        grids.append({"title": samples_of.TITLES.get(str(attribute), str(attribute)), "heads": heads, "rows": rows})
+        grids.append({"title": attributes.TITLES.get(str(attribute), str(attribute)), "heads": heads, "rows": rows})
     names = {"attribute": "Attribute", "train_set": "Training set", "test_set": "Test set", "coverage": "Coverage"}
     names |= {"energy": "Energy distance", "mmd": "MMD", "nearest": "Nearest sample"}
     names |= {"n_train": "Training samples", "n_test": "Test samples"}
@@ -249,9 +247,8 @@ def _table(frame: pd.DataFrame, *, digits: tables.Digits = 1, best: tables.Best 
 def _named(compared: pd.DataFrame) -> pd.DataFrame:
     shown = compared.assign(train_set=compared["train_set"].map(_shown))
     names = {"train_set": "Training set", "rank_shared": "Rank here", "published_rank_shared": "Rank published"}
-    if "confirmed" in shown:
-        shown["confirmed"] = np.where(shown["confirmed"].astype(bool), "confirmed", "inferred")
-        names["confirmed"] = "Name in the published figure"
+    if "identification" in shown:
+        names["identification"] = "Identification in the published figure"
     return shown[list(names)].rename(columns=names)
 
 

@@ -34,20 +34,20 @@ main.add_command(benchmark)
 main.add_command(analysis)
 
 
-@main.command()
+@main.command("demo")
 @click.option("--out", type=FILE, default=Path("demo-out"), show_default=True, help="Folder for everything it makes.")
 @click.option("--seed", default=0, show_default=True)
-def demo(out: Path, seed: int) -> None:
+def demo_command(out: Path, seed: int) -> None:
     """Everything, end to end, on generated data."""
     from ehps.demo.end_to_end import run
 
     run(out, seed=seed)
 
 
-@main.command()
+@main.command("datasets")
 @click.argument("dataset", required=False)
 @as_json
-def datasets(dataset: str | None, as_json: bool) -> None:
+def datasets_command(dataset: str | None, as_json: bool) -> None:
     """The datasets, or one of them with its raw layout."""
     from ehps.converters import cards
     from ehps.terminal import show
@@ -61,7 +61,7 @@ def datasets(dataset: str | None, as_json: bool) -> None:
         click.echo(cards.page(dataset))
 
 
-@main.command()
+@main.command("convert")
 @click.argument("dataset")
 @click.argument("raw", type=FILE)
 @click.option("--split", help="One of the dataset's splits; its first by default.")
@@ -76,36 +76,36 @@ def datasets(dataset: str | None, as_json: bool) -> None:
 @click.option("--discard", is_flag=True, help="Remove finished units of other requests for the same output.")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Options of the dataset, see its card.")
 @as_json
-def convert(dataset: str, raw: Path, as_json: bool, options: tuple[str, ...], **kwargs: Any) -> None:
+def convert_command(dataset: str, raw: Path, as_json: bool, options: tuple[str, ...], **kwargs: Any) -> None:
     """Convert a raw dataset into one HumanData file.
 
     DATASET is its id (`ehps datasets` lists them), RAW the folder that holds it as unpacked.
     """
-    from ehps.converters.pipeline import convert as run
+    from ehps.converters.pipeline import convert
 
-    report = run(dataset, raw, options=pairs(options), **kwargs)
+    report = convert(dataset, raw, options=pairs(options), **kwargs)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
     else:
         report.print(tracebacks=click.get_current_context().find_root().params["debug"])
 
 
-@main.command()
+@main.command("doctor")
 @click.argument("disk", type=FILE, required=False)
 @body_models
 @as_json
-def doctor(disk: Path | None, body_models: Path | None, as_json: bool) -> None:
+def doctor_command(disk: Path | None, body_models: Path | None, as_json: bool) -> None:
     """What this machine has, which body models are found or missing, and what to do about it.
 
     With DISK: which raw datasets lie there, complete, in part or in a wrong variant, and how to convert them.
     """
-    from ehps import doctor as examination
+    from ehps import doctor
     from ehps.terminal import show
 
     if disk is None:
-        show(examination.examine(body_models), json=as_json)
+        show(doctor.examine(body_models), json=as_json)
         return
-    found = examination.datasets(disk)
+    found = doctor.datasets(disk)
     if as_json:
         show(found, json=True)
         return

@@ -23,7 +23,9 @@ def analysis() -> None:
     """
 
 
-results_folder = click.option("--results", type=FILE, help="Folder of run folders; published numbers without it.")
+results_folder = click.option(
+    "--results", "runs", type=FILE, help="Folder of run folders; published numbers without it."
+)
 save_to = click.option("--out", type=FILE, help="Also write the table: .md, .csv, .tex or .json.")
 
 
@@ -36,23 +38,23 @@ which_benchmarks = click.option(
 )
 
 
-def ranking_of(results: Path | None, model: str | None, benchmarks: str) -> pd.DataFrame:
+def ranking_of(runs: Path | None, model: str | None, benchmarks: str) -> pd.DataFrame:
     """Ranked training sets of a folder of runs, or the published ranking."""
     from ehps.analysis import published, ranking
     from ehps.analysis.benchmarks import MPE_BENCHMARKS, benchmarks_in
 
-    if results is None:
+    if runs is None:
         return published.single_dataset_ranks(model or "smpler_x_s")
-    from ehps.benchmark import results as runs
+    from ehps.benchmark import results
 
-    numbers, errors = runs.load(results), runs.load_errors(results)
+    numbers, errors = results.load(runs), results.load_errors(runs)
     counted = MPE_BENCHMARKS if benchmarks == "five" else benchmarks_in(numbers)
     ranked = ranking.rank(numbers, errors, benchmarks=counted)
     if model is not None:
         ranked = ranked[ranked["model"] == model].reset_index(drop=True)
         if not len(ranked):
             models = ", ".join(sorted(set(numbers["model"])))
-            raise UsageError(f"no results of the model {model!r}", path=results, fix=f"there are: {models}")
+            raise UsageError(f"no results of the model {model!r}", path=runs, fix=f"there are: {models}")
     return ranked
 
 
@@ -64,9 +66,9 @@ def without_ranks(ranked: pd.DataFrame) -> str:
     return f"no training set has all benchmarks, so there are no ranks; missing: {missing}"
 
 
-def with_ranks(ranked: pd.DataFrame, results: Path | None) -> pd.DataFrame:
+def with_ranks(ranked: pd.DataFrame, runs: Path | None) -> pd.DataFrame:
     if why := without_ranks(ranked):
-        raise DataError(why, path=results, fix="test on these too, or pass --benchmarks present")
+        raise DataError(why, path=runs, fix="test on these too, or pass --benchmarks present")
     return ranked
 
 
@@ -79,29 +81,33 @@ def save_and_print(frame: pd.DataFrame, out: Path | None, as_json: bool, digits:
     show(frame, json=as_json, digits=digits)
 
 
-@analysis.command()
+@analysis.command("rank")
 @results_folder
 @click.option("--model", help="Rank the sets of this model only.")
 @which_benchmarks
 @save_to
 @as_json
-def rank(results: Path | None, model: str | None, benchmarks: str, out: Path | None, as_json: bool) -> None:
+def rank_command(runs: Path | None, model: str | None, benchmarks: str, out: Path | None, as_json: bool) -> None:
     """Training sets by mean primary error."""
     from ehps.analysis import ranking, tables
     from ehps.terminal import show
 
-    ranked = ranking_of(results, model, benchmarks)
+    ranked = ranking_of(runs, model, benchmarks)
     shown = ranking.presentable(ranked)
     if out is not None:
         # Published rows keep their sources in any file; own results keep theirs in the run folders.
-        read_by_people = results is not None and out.suffix.lower() in (".md", ".tex")
+        read_by_people = runs is not None and out.suffix.lower() in (".md", ".tex")
         tables.write(shown if read_by_people else ranked, out)
     show(ranked if as_json else shown, json=as_json)
     if why := without_ranks(ranked):
         click.secho(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
+    if unnamed := ranked.attrs.get("unnamed"):
+        click.secho(
+            f"{unnamed} ranks in between belong to datasets that could not be identified", fg="yellow", err=True
+        )
 
 
-@analysis.command()
+@analysis.command("factors")
 @results_folder
 @click.option("--model", help="Use the sets of this model only.")
 @click.option("--figure", type=FILE, help="Draw rank against size: .png, .pdf or .svg.")
@@ -109,20 +115,24 @@ def rank(results: Path | None, model: str | None, benchmarks: str, out: Path | N
 @which_benchmarks
 @save_to
 @as_json
-def factors(
-    results: Path | None, model: str | None, figure: Path | None, by: str, benchmarks: str, out: Path | None,
+def factors_command(
+    runs: Path | None,
+    model: str | None,
+    figure: Path | None,
+    by: str,
+    benchmarks: str,
+    out: Path | None,
     as_json: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Rank against size, scene, kind of annotation and others."""
-    from ehps.analysis import figures
-    from ehps.analysis import rank_factors as study
+    from ehps.analysis import figures, rank_factors
     from ehps.converters import registry
 
-    ranked = with_ranks(ranking_of(results, model, benchmarks), results)
-    cards = study.card_attributes(registry.cards())
-    save_and_print(study.factors(ranked, cards), out, as_json, digits=3)
+    ranked = with_ranks(ranking_of(runs, model, benchmarks), runs)
+    cards = rank_factors.card_attributes(registry.cards())
+    save_and_print(rank_factors.factors(ranked, cards), out, as_json, digits=3)
     if figure is not None:
-        click.echo(figures.save(study.figure(ranked, cards, by), figure), err=as_json)
+        click.echo(figures.save(rank_factors.figure(ranked, cards, by), figure), err=as_json)
 
 
 data_files = click.argument("files", type=FILE, nargs=-1, required=True)
@@ -130,18 +140,18 @@ image_roots = click.option("--root", "roots", multiple=True, metavar="FILE=DIR",
 
 
 def samples_of(files: Sequence[Path], test: Sequence[Path], roots: Sequence[str], n: int) -> Any:
-    from ehps.analysis import attributes as study
+    from ehps.analysis import attributes
 
     where = {Path(file): Path(folder) for file, folder in pairs(roots).items()}
     roles = [(file, "train") for file in files] + [(file, "test") for file in test]
     if odd := [str(file) for file in where if file not in (*files, *test)]:
         raise UsageError(f"--root names {', '.join(odd)}, which is none of the files", fix="repeat the name as given")
-    sources = [study.Source(file, role, root=where.get(file)) for file, role in roles]
-    chosen = study.ATTRIBUTES if where else [a for a in study.ATTRIBUTES if a != "image"]
-    return study.collect(sources, n=n, attributes=chosen)
+    sources = [attributes.Source(file, role, root=where.get(file)) for file, role in roles]
+    chosen = attributes.ATTRIBUTES if where else [a for a in attributes.ATTRIBUTES if a != "image"]
+    return attributes.collect(sources, n=n, attributes=chosen)
 
 
-@analysis.command()
+@analysis.command("attributes")
 @data_files
 @click.option("--test", type=FILE, multiple=True, help="A test set's file, marked in the figure.")
 @image_roots
@@ -149,30 +159,34 @@ def samples_of(files: Sequence[Path], test: Sequence[Path], roots: Sequence[str]
 @click.option("--figure", type=FILE, help="Draw the UMAP of every attribute: .png, .pdf or .svg.")
 @save_to
 @as_json
-def attributes(
-    files: tuple[Path, ...], test: tuple[Path, ...], roots: tuple[str, ...], n: int, figure: Path | None,
-    out: Path | None, as_json: bool,
-) -> None:  # fmt: skip
+def attributes_command(
+    files: tuple[Path, ...],
+    test: tuple[Path, ...],
+    roots: tuple[str, ...],
+    n: int,
+    figure: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """How FILES cover the test sets.
 
     In images, orientation, pose and shape; with --figure, drawn as UMAP.
     """
-    from ehps.analysis import attributes as study
-    from ehps.analysis import figures
+    from ehps.analysis import attributes, figures
 
     if not test and figure is None:
         raise UsageError("nothing to compare the files with", fix="name test sets with --test, or pass --figure")
     samples = samples_of(files, test, roots, n)
-    save_and_print(study.coverage_table(samples), out, as_json, digits=3)
+    save_and_print(attributes.coverage_table(samples), out, as_json, digits=3)
     for lack in samples.left_out.itertuples():
         click.secho(f"not compared: {lack.attribute} of {lack.dataset}, {lack.reason}", fg="yellow", err=True)
     if figure is not None:
         present = [name for name, values in samples.values.items() if values]
-        drawn = study.figure({name: study.embed(samples, name) for name in present})
+        drawn = attributes.figure({name: attributes.embed(samples, name) for name in present})
         click.echo(figures.save(drawn, figure), err=as_json)
 
 
-@analysis.command()
+@analysis.command("select")
 @data_files
 @results_folder
 @click.option("--budget", type=int, required=True, help="Most instances in all.")
@@ -182,33 +196,40 @@ def attributes(
 @which_benchmarks
 @save_to
 @as_json
-def select(
-    files: tuple[Path, ...], results: Path | None, budget: int, sets: int, diversity: float, model: str | None,
-    benchmarks: str, out: Path | None, as_json: bool,
-) -> None:  # fmt: skip
+def select_command(
+    files: tuple[Path, ...],
+    runs: Path | None,
+    budget: int,
+    sets: int,
+    diversity: float,
+    model: str | None,
+    benchmarks: str,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """Which of FILES to train on, under a budget.
 
     And how many instances of each; from their ranks and from how unlike each other they are.
     """
-    from ehps.analysis import attributes as study
-    from ehps.analysis.selection import select as choose
+    from ehps.analysis import attributes, selection
     from ehps.humandata import HumanData
 
-    ranked = with_ranks(ranking_of(results, model, benchmarks), results)
+    ranked = with_ranks(ranking_of(runs, model, benchmarks), runs)
     opened: dict[str, HumanData] = {}
     for file in files:
         hd = HumanData.open(file)
         if hd.passport.dataset in opened:
             raise UsageError(f"is a second file of {hd.passport.dataset}", path=file, fix="merge the two, or name one")
         opened[hd.passport.dataset] = hd
-    samples = study.collect(list(opened.values()), attributes=["body_pose"])
-    distances = study.distance_matrix(samples, "body_pose")
+    samples = attributes.collect(list(opened.values()), attributes=["body_pose"])
+    distances = attributes.distance_matrix(samples, "body_pose")
     sizes = {name: len(hd) for name, hd in opened.items()}
-    save_and_print(choose(ranked, sizes, budget, sets=sets, distances=distances, diversity=diversity), out, as_json)
+    chosen = selection.select(ranked, sizes, budget, sets=sets, distances=distances, diversity=diversity)
+    save_and_print(chosen, out, as_json)
 
 
-@analysis.command()
-@click.option("--results", type=FILE, required=True, help="Folder of run folders.")
+@analysis.command("report")
+@click.option("--results", "runs", type=FILE, required=True, help="Folder of run folders.")
 @click.option("--out", type=FILE, required=True, help="The page to write, .html.")
 @click.option("--data", "files", type=FILE, multiple=True, help="HumanData files of training sets, for attributes.")
 @click.option("--test", type=FILE, multiple=True, help="HumanData files of test sets.")
@@ -216,20 +237,24 @@ def select(
 @click.option("--model", help="Rank the sets of this model only.")
 @which_benchmarks
 @click.option("--title", default="Which data is worth training on?", show_default=True)
-def report(
-    results: Path, out: Path, files: tuple[Path, ...], test: tuple[Path, ...], roots: tuple[str, ...],
-    model: str | None, benchmarks: str, title: str,
-) -> None:  # fmt: skip
+def report_command(
+    runs: Path,
+    out: Path,
+    files: tuple[Path, ...],
+    test: tuple[Path, ...],
+    roots: tuple[str, ...],
+    model: str | None,
+    benchmarks: str,
+    title: str,
+) -> None:
     """One self-contained HTML page with all of it."""
-    from ehps.analysis import attributes as study
-    from ehps.analysis import published, rank_factors, ranking
+    from ehps.analysis import attributes, published, rank_factors, ranking
     from ehps.analysis.curves import LOG, read_curves
-    from ehps.analysis.html_report import ReportInputs
-    from ehps.analysis.html_report import report as write
-    from ehps.benchmark import results as runs
+    from ehps.analysis.html_report import ReportInputs, report
+    from ehps.benchmark import results
     from ehps.converters import registry
 
-    ranked = ranking_of(results, model, benchmarks)
+    ranked = ranking_of(runs, model, benchmarks)
     comparable = benchmarks == "five" and ranked["model"].nunique() == 1
     samples: Any = samples_of(files, test, roots, 500) if files else None
     present = [name for name, values in samples.values.items() if values] if samples else []
@@ -238,11 +263,11 @@ def report(
         title=title,
         ranked=ranked,
         comparison=ranking.compare(ranked, published.single_dataset_ranks()) if comparable else None,
-        results=runs.load(results),
+        results=results.load(runs),
         attributes=rank_factors.card_attributes(registry.cards()),
         samples=samples,
-        embeddings={name: study.embed(samples, name) for name in present},
+        embeddings={name: attributes.embed(samples, name) for name in present},
         conversions=reports,
-        training=read_curves(results) if any(results.rglob(LOG)) else None,
+        training=read_curves(runs) if any(runs.rglob(LOG)) else None,
     )
-    click.echo(write(inputs, out))
+    click.echo(report(inputs, out))

@@ -19,7 +19,7 @@ def benchmark() -> None:
     """
 
 
-@benchmark.command()
+@benchmark.command("train")
 @click.argument("data", type=FILE)
 @click.option("--images", type=FILE, help="Folder of the images; that of DATA by default.")
 @click.option("--out", type=FILE, required=True, help="The run folder.")
@@ -29,10 +29,10 @@ def benchmark() -> None:
 @click.option("--batch-size", default=32, show_default=True)
 @click.option("--lr", default=5e-4, show_default=True)
 @click.option("--seed", default=2023, show_default=True)
-@click.option("--interval", default=1, show_default=True, help="Every how manieth row is trained on.")
+@click.option("--interval", default=1, show_default=True, help="Train on every N-th row.")
 @click.option("--workers", default=2, show_default=True)
 @body_models
-def train(
+def train_command(
     data: Path,
     images: Path | None,
     out: Path,
@@ -50,7 +50,7 @@ def train(
     click.echo(run.checkpoint)
 
 
-@benchmark.command()
+@benchmark.command("evaluate")
 @click.argument("run", type=FILE)
 @click.argument("data", type=FILE)
 @click.option("--images", type=FILE, help="Folder of the images; that of DATA by default.")
@@ -59,20 +59,26 @@ def train(
 @click.option("--checkpoint", type=FILE, help="Test these weights; RUN gets the results.")
 @body_models
 @as_json
-def evaluate(
-    run: Path, data: Path, images: Path | None, protocol: str, name: str | None, checkpoint: Path | None,
-    body_models: Path | None, as_json: bool,
-) -> None:  # fmt: skip
+def evaluate_command(
+    run: Path,
+    data: Path,
+    images: Path | None,
+    protocol: str,
+    name: str | None,
+    checkpoint: Path | None,
+    body_models: Path | None,
+    as_json: bool,
+) -> None:
     """Test the model of run folder RUN on the HumanData file DATA."""
     import pandas as pd
 
     from ehps.benchmark.protocols.scoring import printed
-    from ehps.benchmark.suites.evaluation import evaluate as test
+    from ehps.benchmark.suites.evaluation import evaluate
     from ehps.benchmark.suites.specs import SetSpec
     from ehps.terminal import show
 
     spec = SetSpec(data, images or data.parent, protocol=protocol)
-    score = test(run, name or data.stem, spec, bodies(body_models), checkpoint=checkpoint)
+    score = evaluate(run, name or data.stem, spec, bodies(body_models), checkpoint=checkpoint)
     order = ["part", "metric", "value", "unit", "n", "skipped"]  # stored ones come back in another
     show(pd.DataFrame(score.metrics, columns=order), json=as_json)
     if not as_json:
@@ -84,25 +90,25 @@ def evaluate(
 @click.option("--out", type=FILE, required=True, help="Folder of all run folders.")
 @body_models
 @as_json
-def run_suite(suite: Path, out: Path, body_models: Path | None, as_json: bool) -> None:
+def run_command(suite: Path, out: Path, body_models: Path | None, as_json: bool) -> None:
     """Run a matrix of training and test sets.
 
     SUITE is a yaml file; see docs/benchmark.md. What is there already is not computed again.
     """
-    from ehps.benchmark.suites import matrix as suites
+    from ehps.benchmark.suites import matrix
     from ehps.terminal import show
 
-    wanted = suites.load_suite(suite)
-    state = suites.run_suite(wanted, out, body_models=bodies(body_models or wanted.body_models))
+    wanted = matrix.load_suite(suite)
+    state = matrix.run_suite(wanted, out, body_models=bodies(body_models or wanted.body_models))
     show(state, json=as_json)
     if (state["state"] == "failed").any():
         raise click.exceptions.Exit(1)
 
 
-@benchmark.command()
+@benchmark.command("status")
 @click.argument("folder", type=FILE)
 @as_json
-def status(folder: Path, as_json: bool) -> None:
+def status_command(folder: Path, as_json: bool) -> None:
     """What of a suite is done, failed, or missing."""
     from ehps.benchmark.suites import matrix
     from ehps.terminal import show

@@ -38,17 +38,17 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
 root = click.option("--root", type=FILE, help="Folder that image paths are relative to.")
 
 
-@humandata.command()
+@humandata.command("info")
 @as_json
 @opened
-def info(hd: HumanData, as_json: bool) -> None:
+def info_command(hd: HumanData, as_json: bool) -> None:
     """What is in FILE: columns, units, meanings, passport."""
     import pandas as pd
 
-    from ehps.humandata.operations import info as facts_of
+    from ehps.humandata.operations import info
     from ehps.terminal import show
 
-    facts = facts_of(hd)
+    facts = info(hd)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
@@ -60,10 +60,10 @@ def info(hd: HumanData, as_json: bool) -> None:
     show(columns[["name", "shape", "dtype", "unit", "meaning"]])
 
 
-@humandata.command()
+@humandata.command("validate")
 @as_json
 @opened
-def validate(hd: HumanData, as_json: bool) -> None:
+def validate_command(hd: HumanData, as_json: bool) -> None:
     """Check FILE against the schema.
 
     The exit code is 1 when something contradicts it.
@@ -82,23 +82,23 @@ def validate(hd: HumanData, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@humandata.command()
+@humandata.command("audit")
 @root
 @click.option("--out", type=FILE, help="Folder for percentiles, the exclusion list and drawings of the worst.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE", help="Change a limit.")
 @click.option("--worst", default=12, show_default=True, help="How many instances to draw.")
 @as_json
 @opened
-def audit(
+def audit_command(
     hd: HumanData, root: Path | None, out: Path | None, limits: tuple[str, ...], worst: int, as_json: bool
 ) -> None:
     """What was measured on FILE, and what is doubtful."""
     import pandas as pd
 
-    from ehps.humandata.audit import audit as run
+    from ehps.humandata.audit import audit
     from ehps.terminal import show
 
-    found = run(hd, root, out, {k: number(v) for k, v in pairs(limits).items()}, worst=worst)
+    found = audit(hd, root, out, {k: number(v) for k, v in pairs(limits).items()}, worst=worst)
     if as_json:
         click.echo(found.to_json())
         return
@@ -113,7 +113,7 @@ def audit(
         click.echo(f"drawn: {page}")
 
 
-@humandata.command()
+@humandata.command("view")
 @click.option("--root", type=FILE, required=True, help="Folder that image paths are relative to.")
 @click.option("--out", type=FILE, required=True, help="Folder for the images.")
 @click.option("--n", default=12, show_default=True, help="How many instances, drawn at random.")
@@ -121,12 +121,14 @@ def audit(
 @click.option("--seed", default=0, show_default=True)
 @click.option("--columns", help="Keypoint and box columns to draw, separated by commas.")
 @opened
-def view(hd: HumanData, root: Path, out: Path, n: int, rows: str | None, seed: int, columns: str | None) -> None:
+def view_command(
+    hd: HumanData, root: Path, out: Path, n: int, rows: str | None, seed: int, columns: str | None
+) -> None:
     """Draw instances of FILE on their images."""
-    from ehps.humandata.drawing.overlays import view as draw
+    from ehps.humandata.drawing.overlays import view
 
     wanted = None if rows is None else [int(number(row)) for row in rows.split(",")]
-    pages = draw(hd, root, out, rows=wanted, n=n, seed=seed, columns=columns.split(",") if columns else None)
+    pages = view(hd, root, out, rows=wanted, n=n, seed=seed, columns=columns.split(",") if columns else None)
     for page in pages:
         click.echo(page)
     if pages.missing and not pages.found:
@@ -141,15 +143,15 @@ def view(hd: HumanData, root: Path, out: Path, n: int, rows: str | None, seed: i
         )
 
 
-@humandata.command()
+@humandata.command("export")
 @click.option("--for", "target", type=click.Choice(["smpler-x", "smplest-x", "aios"]), help="A loader to write for.")
 @click.option("--out", type=FILE, required=True, help="An .npz or .h5 file; with --for, the loader's folder.")
 @body_models
 @opened
-def export(hd: HumanData, target: str | None, out: Path, body_models: Path | None) -> None:
+def export_command(hd: HumanData, target: str | None, out: Path, body_models: Path | None) -> None:
     """Write FILE in another format, or where a loader looks for it.
 
-    With --for and body models, hand poses are converted to the kind that the loader takes.
+    With --for and body models, hand poses are converted to what the loader takes.
     """
     from ehps.humandata.export import export_for
 
@@ -172,35 +174,35 @@ def with_hands_for(hd: HumanData, target: str, body_models: Path | None) -> Huma
     folder = body_models_folder(body_models)
     if folder is None:
         return hd
-    kind = "absolute, the mean hand added" if wanted else "relative, the mean hand taken off"
-    click.secho(f"hand poses were made {kind}", err=True)
+    form = "absolute, the mean hand added" if wanted else "relative, the mean hand subtracted"
+    click.secho(f"hand poses were made {form}", err=True)
     return with_hand_mean(hd, wanted, BodyModels(folder))
 
 
-@humandata.command()
+@humandata.command("merge")
 @click.argument("files", type=FILE, nargs=-1, required=True)
 @click.option("--out", type=FILE, required=True)
-def merge(files: tuple[Path, ...], out: Path) -> None:
+def merge_command(files: tuple[Path, ...], out: Path) -> None:
     """Put all rows of FILES into one file.
 
     Files whose numbers mean different things are refused.
     """
-    from ehps.humandata.operations import merge as run
+    from ehps.humandata.operations import merge
 
-    merged = run(files, out)
+    merged = merge(files, out)
     click.echo(f"{merged.out}: {merged.instances:,} instances")
     for column, lacking in merged.left_out.items():
         click.secho(f"left out: {column}, which {', '.join(lacking)} lacks", fg="yellow", err=True)
 
 
-@humandata.command()
-@click.option("--every", type=int, help="Every how manieth row.")
+@humandata.command("sample")
+@click.option("--every", type=int, help="Every N-th row.")
 @click.option("--n", type=int, help="So many random rows.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
 @click.option("--out", type=FILE, required=True)
 @opened
-def sample(hd: HumanData, every: int | None, n: int | None, seed: int, exclude: Path | None, out: Path) -> None:
+def sample_command(hd: HumanData, every: int | None, n: int | None, seed: int, exclude: Path | None, out: Path) -> None:
     """Take fewer rows of FILE."""
     from ehps.humandata import operations
 

@@ -166,8 +166,13 @@ def _analyse(
     figures.save(attributes.figure(embeddings), folder / "attributes.png")
     figures.save(figures.heat_map(ranked), folder / "benchmarks.png")
     tables.write(attributes.coverage_table(samples), folder / "coverage.csv")
-    chosen = selection.select(ranked, sizes, budget=sum(sizes.values()) // 2, sets=4,
-                           distances=attributes.distance_matrix(samples, "body_pose"))  # fmt: skip
+    chosen = selection.select(
+        ranked,
+        sizes,
+        budget=sum(sizes.values()) // 2,
+        sets=4,
+        distances=attributes.distance_matrix(samples, "body_pose"),
+    )
     tables.write(chosen, folder / "selection.csv")
     page = report(
         ReportInputs(

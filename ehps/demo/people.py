@@ -20,9 +20,16 @@ Array = npt.NDArray[Any]
 Angles = tuple[float, float, float]
 
 JOINTS = {
-    "hip": (1, 2), "spine": (3, 6, 9), "knee": (4, 5), "ankle": (7, 8), "neck": (12, 15), "collar": (13, 14),
-    "shoulder": (16, 17), "elbow": (18, 19), "wrist": (20, 21),
-}  # fmt: skip
+    "hip": (1, 2),
+    "spine": (3, 6, 9),
+    "knee": (4, 5),
+    "ankle": (7, 8),
+    "neck": (12, 15),
+    "collar": (13, 14),
+    "shoulder": (16, 17),
+    "elbow": (18, 19),
+    "wrist": (20, 21),
+}
 PAIRED = ("hip", "knee", "ankle", "collar", "shoulder", "elbow", "wrist")
 
 
@@ -41,9 +48,16 @@ class PoseStyle:
 
 RELAXED: dict[str, Angles] = {"shoulder": (0, 0, -68), "elbow": (0, -20, 0)}
 CALM: dict[str, Angles] = {
-    "spine": (4, 4, 3), "neck": (6, 10, 4), "shoulder": (8, 8, 10), "elbow": (0, 12, 0), "wrist": (8, 8, 8),
-    "hip": (4, 3, 4), "knee": (4, 0, 0), "ankle": (4, 4, 2), "collar": (2, 2, 2),
-}  # fmt: skip
+    "spine": (4, 4, 3),
+    "neck": (6, 10, 4),
+    "shoulder": (8, 8, 10),
+    "elbow": (0, 12, 0),
+    "wrist": (8, 8, 8),
+    "hip": (4, 3, 4),
+    "knee": (4, 0, 0),
+    "ankle": (4, 4, 2),
+    "collar": (2, 2, 2),
+}
 
 STYLES: dict[str, PoseStyle] = {
     "standing": PoseStyle(RELAXED, CALM),
@@ -61,15 +75,24 @@ STYLES: dict[str, PoseStyle] = {
     ),
     "sports": PoseStyle(
         {"shoulder": (0, -10, 0), "elbow": (0, -45, 0), "hip": (-35, 0, 10), "knee": (45, 0, 0), "spine": (6, 0, 0)},
-        {"shoulder": (35, 35, 50), "elbow": (10, 35, 0), "hip": (40, 15, 15), "knee": (35, 0, 0), "spine": (14, 12, 10),
-         "neck": (12, 20, 8), "wrist": (20, 20, 20), "ankle": (15, 8, 4), "collar": (5, 5, 5)},
+        {
+            "shoulder": (35, 35, 50),
+            "elbow": (10, 35, 0),
+            "hip": (40, 15, 15),
+            "knee": (35, 0, 0),
+            "spine": (14, 12, 10),
+            "neck": (12, 20, 8),
+            "wrist": (20, 20, 20),
+            "ankle": (15, 8, 4),
+            "collar": (5, 5, 5),
+        },
         shape=1.0,
     ),
     "hands": PoseStyle(  # both hands in front of the chest, as in close-ups and signing
         {"shoulder": (0, -38, -58), "elbow": (-30, -105, 0), "hip": (0, 0, 2)},
         {**CALM, "shoulder": (12, 14, 10), "elbow": (20, 18, 0), "wrist": (25, 25, 25), "neck": (6, 8, 4)},
     ),
-}  # fmt: skip
+}
 MIXED = ("standing", "walking", "gesturing")
 
 

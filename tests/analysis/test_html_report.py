@@ -136,7 +136,7 @@ def test_the_page_has_every_section_and_says_what_is_in_it(inputs, tmp_path):
         "Of 4 training sets for tiny, BEDLAM is best: 80.0 mm",
         "12.0 mm ahead of MSCOCO",
         "Made on generated <data>.",
-        "4 datasets shared with the published ranking",
+        "2 datasets shared with the published ranking",
         "12,345",
         "5 dropped: image <missing>",
         "1.2 7.8 31.0",
@@ -206,11 +206,12 @@ def test_a_missing_benchmark_is_named_and_not_ranked(tmp_path):
 
 def test_a_published_ranking_alone_makes_a_page(tmp_path):
     ranks = published.single_dataset_ranks()
-    looks = pd.DataFrame({"appearance": ["real", "synthetic"]}, index=["ssp3d", "bedlam"])
+    looks = pd.DataFrame({"appearance": ["real", "synthetic"]}, index=["ssp3d", "renbody"])
     page = Page(report(ReportInputs(ranked=ranks, attributes=looks), tmp_path / "report.html").read_text())
-    assert "A ranking of 31 training sets, without the errors behind it. 24 of the names are inferred" in page.text
+    assert "A ranking of 15 training sets, without the errors behind it. 8 of the names are inferred" in page.text
     assert "32 SSP3D 311 confirmed" in page.text
-    assert "1 BEDLAM 951,066 inferred" in page.text
+    assert "25 DNA-Rendering 3,992,000 inferred" in page.text
+    assert "16 ranks in between" in page.text
     assert "factors" in page.ids
     assert "benchmarks" not in page.ids
 

@@ -61,7 +61,7 @@ def test_too_few_pairs_have_no_correlation():
 
 def test_a_published_ranking_has_ranks_only():
     ranks = published.single_dataset_ranks()
-    looks = pd.DataFrame({"id": ["bedlam", "ssp3d", "synbody"], "appearance": ["synthetic", "real", "synthetic"]})
+    looks = pd.DataFrame({"id": ["mscoco", "ssp3d", "renbody"], "appearance": ["in the wild", "in the wild", "studio"]})
     table = factors(ranks, looks)
     assert table.attrs["target"] == "rank"
     assert "mean_mpe" not in table

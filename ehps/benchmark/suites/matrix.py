@@ -208,8 +208,12 @@ def status(out: str | Path) -> pd.DataFrame:
 def _state(run: Run, test_set: str, spec: SetSpec) -> dict[str, Any]:
     protocol = catalogue.get(spec.protocol)
     row: dict[str, Any] = {
-        "protocol": protocol.id, "state": "missing", "step": _step(run), "reason": "", "value": float("nan"),
-    }  # fmt: skip
+        "protocol": protocol.id,
+        "state": "missing",
+        "step": _step(run),
+        "reason": "",
+        "value": float("nan"),
+    }
     for what in ("training", f"test_{test_set}"):
         if what in run.failures:
             return {**row, "state": "failed", "reason": run.failures[what]["reason"]}

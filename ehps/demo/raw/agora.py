@@ -44,9 +44,15 @@ def write(
     marker = f"_{camera}" if camera else ""
     names = [f"ag_{split}set_3dpeople_{split}{table}{marker}_5_{i:05d}.png" for i in range(images)]
     rows: list[dict[str, Any]] = [
-        {"imgPath": name, "camX": rng.uniform(-300, 300), "camY": rng.uniform(-300, 300), "camZ": 170.0,
-         "camYaw": rng.uniform(-180, 180)} for name in names
-    ]  # fmt: skip
+        {
+            "imgPath": name,
+            "camX": rng.uniform(-300, 300),
+            "camY": rng.uniform(-300, 300),
+            "camZ": 170.0,
+            "camYaw": rng.uniform(-180, 180),
+        }
+        for name in names
+    ]
     view = View(*SIZE, agora_tables.camera(rows[0])[3] / 36 * SIZE[1])
     crowd = look.crowd(rng, images) if who is None else [len(who)] * images
     image, pelvis = stage.places(rng, crowd, view, share=look.share)
@@ -63,9 +69,15 @@ def write(
         kid = kinds[k] in CHILDREN
         path = f"smplx_gt/{split}set_3dpeople_{'kids_body' if kid else 'adults_bfh'}/{split}{table}_{k:04d}.obj"
         save_fit(root / path, cast.params[k : k + 1])
-        person |= {"gender": CHILDREN.get(kinds[k], kinds[k]), "kid": kid, "age": "3-12" if kid else "31-50",
-                   "ethnicity": "not stated", "occlusion": float(rng.uniform(0, 60)), "isValid": True,
-                   "gt_path_smplx": path}  # fmt: skip
+        person |= {
+            "gender": CHILDREN.get(kinds[k], kinds[k]),
+            "kid": kid,
+            "age": "3-12" if kid else "31-50",
+            "ethnicity": "not stated",
+            "occlusion": float(rng.uniform(0, 60)),
+            "isValid": True,
+            "gt_path_smplx": path,
+        }
     fill(rows, people, cast, view)
     frame = pd.DataFrame(rows)
     target = root / "SMPLX" / f"{split}_{table}_withjv.pkl"

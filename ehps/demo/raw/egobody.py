@@ -77,8 +77,10 @@ def write(
     (root / folder / "PV").mkdir(parents=True, exist_ok=True)
     cx, cy = view.principal_point
     lines = [f"{cx},{cy},{view.width},{view.height}"]
-    lines += [",".join([stamp, *(f"{v:.6f}" for v in f), *(f"{v:.10f}" for v in pose.ravel())])
-              for stamp, f, pose in zip(stamps, focal, pv2world, strict=True)]  # fmt: skip
+    lines += [
+        ",".join([stamp, *(f"{v:.6f}" for v in f), *(f"{v:.10f}" for v in pose.ravel())])
+        for stamp, f, pose in zip(stamps, focal, pv2world, strict=True)
+    ]
     (root / folder / f"{DATE}_pv.txt").write_text("\n".join(lines) + "\n")
     shuffled = rng.permutation(images)
     np.savez(
@@ -113,8 +115,12 @@ def write_fit(path: Path, cast: stage.Cast, k: int, hands: dict[str, np.ndarray]
     arrays = cast.params.arrays()
     fit: dict[str, object] = {name: arrays[name][k].reshape(1, -1).astype(np.float32) for name in names}
     fit |= {f"{side}_hand_pose": value[None].astype(np.float32) for side, value in hands.items()}
-    fit |= {"pose_embedding": np.zeros((1, 32), np.float32), "camera_rotation": np.eye(3, dtype=np.float32)[None],
-            "camera_translation": np.zeros((1, 3), np.float32), "gender": str(cast.params.gender[k])}  # fmt: skip
+    fit |= {
+        "pose_embedding": np.zeros((1, 32), np.float32),
+        "camera_rotation": np.eye(3, dtype=np.float32)[None],
+        "camera_translation": np.zeros((1, 3), np.float32),
+        "gender": str(cast.params.gender[k]),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pickle.dumps(fit))
 

@@ -41,9 +41,11 @@ def write(
     triangles, _ = stage.surface(models, "smplx")
     points = cast.points(VIEW)
     detected, found = keypoints.convert(
-        np.concatenate([points, np.ones((*points.shape[:2], 1))], -1), "smplx",
-        keypoints.names("openpose_137", fixed=True), approximate=True,
-    )  # fmt: skip
+        np.concatenate([points, np.ones((*points.shape[:2], 1))], -1),
+        "smplx",
+        keypoints.names("openpose_137", fixed=True),
+        approximate=True,
+    )
     detected[..., 2] *= found * 0.7
     for k, name in enumerate(names):
         write_ply(root / f"{name}_align.ply", scanner[k], triangles)

@@ -41,8 +41,9 @@ def write(
     words = np.array([BY_LETTER[letter] for letter in genders], object)
     params = random_people(len(image), rng, style=look.style, model_type="smpl", gender=words[person])
     params = params.with_(betas=params.betas[:count][person])
-    turns = Rotation.from_euler("yx", np.column_stack([np.linspace(0, 40, images), np.full(images, look.tilt)]),
-                                degrees=True)  # fmt: skip
+    turns = Rotation.from_euler(
+        "yx", np.column_stack([np.linspace(0, 40, images), np.full(images, look.tilt)]), degrees=True
+    )
     rotation = FRONT @ turns.as_matrix()
     translation = np.column_stack([np.linspace(-1, 1, images), np.full(images, 1.2), np.linspace(2, 3, images)])
     facing = stage.orientations(rng, len(image), yaw=look.yaw, spread=look.spread, tilt=look.tilt)

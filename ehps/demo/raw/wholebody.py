@@ -13,8 +13,13 @@ from ehps.demo.raw import stage
 from ehps.demo.raw.stage import Look, View
 from ehps.humandata import keypoints
 
-PARTS = {"keypoints": (0, 17), "foot_kpts": (17, 23), "face_kpts": (23, 91), "lefthand_kpts": (91, 112),
-         "righthand_kpts": (112, 133)}  # fmt: skip
+PARTS = {
+    "keypoints": (0, 17),
+    "foot_kpts": (17, 23),
+    "face_kpts": (23, 91),
+    "lefthand_kpts": (91, 112),
+    "righthand_kpts": (112, 133),
+}
 BOXES = {"face_box": "face_kpts", "lefthand_box": "lefthand_kpts", "righthand_box": "righthand_kpts"}
 
 
@@ -41,8 +46,15 @@ def people(
     return cast, views
 
 
-def paint(root: Path, paths: list[str], cast: stage.Cast, views: list[View], models: Path, rng: np.random.Generator,
-          scene: str) -> None:  # fmt: skip
+def paint(
+    root: Path,
+    paths: list[str],
+    cast: stage.Cast,
+    views: list[View],
+    models: Path,
+    rng: np.random.Generator,
+    scene: str,
+) -> None:
     """Images of people seen by cameras of their own: every person is moved to where one common long lens sees the
     same pixels."""
     common = View(views[0].height, views[0].width, 5000.0)
@@ -94,9 +106,16 @@ def xywh(points: np.ndarray) -> list[float]:
 def fit(cast: stage.Cast, k: int, view: View) -> dict[str, Any]:
     """The fit record of person ``k``."""
     arrays = cast.params.arrays()
-    names = {"root_pose": "global_orient", "body_pose": "body_pose", "lhand_pose": "left_hand_pose",
-             "rhand_pose": "right_hand_pose", "jaw_pose": "jaw_pose", "shape": "betas", "expr": "expression",
-             "trans": "transl"}  # fmt: skip
+    names = {
+        "root_pose": "global_orient",
+        "body_pose": "body_pose",
+        "lhand_pose": "left_hand_pose",
+        "rhand_pose": "right_hand_pose",
+        "jaw_pose": "jaw_pose",
+        "shape": "betas",
+        "expr": "expression",
+        "trans": "transl",
+    }
     return {
         "smplx_param": {key: arrays[name][k].ravel().tolist() for key, name in names.items()},
         "cam_param": {"focal": [view.focal, view.focal], "princpt": view.principal_point.tolist()},

@@ -251,12 +251,18 @@ def rows(train_set: str, values: dict[str, float], model: str = "tiny") -> pd.Da
     return pd.DataFrame(
         [
             {
-                "train_set": train_set, "test_set": name, "model": model, "protocol": name,
-                "part": parts[name][0], "metric": parts[name][1], "value": value, "n": 3,
+                "train_set": train_set,
+                "test_set": name,
+                "model": model,
+                "protocol": name,
+                "part": parts[name][0],
+                "metric": parts[name][1],
+                "value": value,
+                "n": 3,
             }
             for name, value in values.items()
         ]
-    )  # fmt: skip
+    )
 
 
 def test_mpe_is_the_plain_average_of_the_five_primary_errors() -> None:

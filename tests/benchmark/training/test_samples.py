@@ -52,8 +52,10 @@ def test_augmented_targets_agree_with_the_augmented_body(few: Path, models: Body
     """Turned (and mirrored) parameters give the turned (and mirrored) joints."""
     data = HumanDataset(few, few.parent, VIEW, models=models)
     drawn = crops.Augmentation(scale=1.1, rotation=0.35, flip=flip)
-    plain = make(torch.tensor(data._target(2, crops.affine(data.boxes[2], (256, 192), SIZE[1]), crops.NONE))[None],
-                 Skeleton(models))  # fmt: skip
+    plain = make(
+        torch.tensor(data._target(2, crops.affine(data.boxes[2], (256, 192), SIZE[1]), crops.NONE))[None],
+        Skeleton(models),
+    )
     matrix = crops.affine(data.boxes[2], (256, 192), SIZE[1], drawn)
     made = make(torch.tensor(data._target(2, matrix, drawn))[None], Skeleton(models))
     joints = Skeleton(models)(

@@ -83,9 +83,15 @@ def test_the_loss_of_the_truth_is_zero_and_each_term_sees_its_own_error(few: Set
             }
         )
         return Prediction(
-            R[:, 0], R[:, 1:22], R[:, 22:37], R[:, 37:52], R[:, 52], truth.betas, truth.expression,
+            R[:, 0],
+            R[:, 1:22],
+            R[:, 22:37],
+            R[:, 37:52],
+            R[:, 52],
+            truth.betas,
+            truth.expression,
             _translation(joints, truth.points),
-        )  # fmt: skip
+        )
 
     terms = losses(perfect(), truth, skeleton, LossWeights())
     assert all(value < 2e-3 for name, value in terms.items() if name != "projection"), terms
