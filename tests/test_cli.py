@@ -258,6 +258,21 @@ def test_merging_names_the_columns_that_are_left_out(walks: Path, tmp_path: Path
     assert "less.h5" in result.stderr
 
 
+def test_the_conventions_and_the_numbered_points_of_one(tmp_path: Path) -> None:
+    sizes = {row["convention"]: row["points"] for row in data("humandata", "keypoints")}
+    assert sizes["coco"] == 17
+    assert "openpose_137" in call("humandata", "keypoints").stdout
+    points = data("humandata", "keypoints", "coco")
+    assert points[0] == {"index": 0, "point": "nose"}
+    assert len(points) == 17
+    out = tmp_path / "coco.png"
+    assert "left_shoulder" in call("humandata", "keypoints", "coco", "--out", out).stdout
+    assert cv2.imread(str(out)).shape[1] > 1000
+    assert "Did you mean coco" in call("humandata", "keypoints", "cocoo", code=2).stderr
+    assert "Name it before --out" in call("humandata", "keypoints", "--out", out, code=2).stderr
+    assert ".png" in call("humandata", "keypoints", "coco", "--out", tmp_path / "coco.pdf", code=2).stderr
+
+
 # -- datasets, doctor -------------------------------------------------------------------------------------------
 
 

@@ -10,10 +10,8 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -21,6 +19,7 @@ from ehps.analysis import distances, features, figures
 from ehps.analysis.distances import coverage
 from ehps.analysis.features import ATTRIBUTES, ImageFeatures
 from ehps.analysis.published import dataset_name
+from ehps.arrays import Array
 from ehps.errors import EhpsError, UsageError
 from ehps.humandata.core import HumanData
 
@@ -35,8 +34,6 @@ __all__ = [
     "embed",
     "figure",
 ]
-
-Array = npt.NDArray[Any]
 
 TITLES = {"image": "image", "global_orient": "global orientation", "body_pose": "body pose", "betas": "body shape"}
 _BODY: dict[str, Callable[[HumanData], Array]] = {

@@ -9,15 +9,12 @@ k-th neighbour.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.distance import cdist, pdist
 
+from ehps.arrays import Array
 from ehps.errors import UsageError
-
-Array = npt.NDArray[Any]
 
 
 def energy(a: Array, b: Array) -> float:

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 
-Array = npt.NDArray[Any]
 ImageFeatures = Callable[[Array], Array]
 
 ATTRIBUTES = ("image", "global_orient", "body_pose", "betas")

@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
 
 from ehps.analysis.benchmarks import ERROR_COLUMNS, Benchmark, require
+from ehps.arrays import Array
 from ehps.errors import DataError
-
-Array = npt.NDArray[Any]
 
 _BLOCK = 4_000_000
 

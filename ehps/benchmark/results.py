@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ehps.benchmark.protocols.catalogue import Protocol, same
@@ -13,15 +12,6 @@ from ehps.benchmark.suites.runs import METRICS, Run
 from ehps.errors import DataError, UsageError
 
 COLUMNS = ("train_set", "test_set", "model", "protocol", "part", "metric", "value", "n")
-
-# The five numbers whose plain average is the mean primary error, by protocol name (as SMPLer-X ranks training sets).
-PRIMARY: dict[str, tuple[str, str]] = {
-    "agora-val": ("all", "PVE"),
-    "ubody-intra": ("all", "PVE"),
-    "egobody-ego": ("all", "PVE"),
-    "pw3d-smplerx": ("body", "MPJPE"),
-    "ehf": ("all", "PVE"),
-}
 
 
 def load(folder: str | Path) -> pd.DataFrame:
@@ -98,33 +88,3 @@ def table(frame: pd.DataFrame, part: str = "all", metric: str = "PVE") -> pd.Dat
                 fix="choose the rows of one protocol",
             )
     return chosen.pivot_table(index=["train_set", "model"], columns="test_set", values="value", sort=False)
-
-
-def mpe(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean primary error of each train set and model, mm: AGORA-val, UBody, EgoBody and EHF PVE all, 3DPW
-    MPJPE.
-
-    Returns
-    -------
-    DataFrame with ``train_set, model``, one column a benchmark, ``MPE`` (NaN unless all five are there) and
-    ``rank`` within each model, best first.
-
-    Raises
-    ------
-    UsageError : the numbers of one benchmark were made under different protocols.
-    """
-    base = frame["protocol"].str.partition("[")[0]
-    pieces = []
-    for name, (part, metric) in PRIMARY.items():
-        mine = frame[(base == name) & (frame["part"] == part) & (frame["metric"] == metric)]
-        ids = list(mine["protocol"].unique())
-        if len(ids) > 1:
-            definitions = frame.attrs.get("protocols", {})
-            if all(i in definitions for i in ids):
-                same([Protocol.from_dict(definitions[i]) for i in ids], what=f"{metric} of {name}")
-            raise UsageError(f"{metric} of {name} was made under different protocols: {', '.join(ids)}")
-        pieces.append(mine.set_index(["train_set", "model"])["value"].rename(name))
-    wide = pd.concat(pieces, axis=1)
-    wide["MPE"] = np.where(wide.notna().all(axis=1), wide.mean(axis=1), np.nan)
-    wide["rank"] = wide.groupby(level="model")["MPE"].rank(method="min")
-    return wide.reset_index().sort_values(["model", "MPE"], ignore_index=True)

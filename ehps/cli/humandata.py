@@ -195,6 +195,35 @@ def merge_command(files: tuple[Path, ...], out: Path) -> None:
         click.secho(f"left out: {column}, which {', '.join(lacking)} lacks", fg="yellow", err=True)
 
 
+@humandata.command("keypoints")
+@click.argument("convention", required=False)
+@click.option("--out", type=FILE, help="Draw the points of CONVENTION on a figure: .png.")
+@as_json
+def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -> None:
+    """The keypoint conventions, or the numbered points of one."""
+    import pandas as pd
+
+    from ehps.humandata import keypoints
+    from ehps.terminal import show
+
+    if convention is None:
+        if out is not None:
+            raise UsageError("a figure shows one convention", fix="name it before --out")
+        sizes = [(name, len(points)) for name, points in sorted(keypoints.CONVENTIONS.items())]
+        show(pd.DataFrame(sizes, columns=["convention", "points"]), json=as_json)
+        return
+    names = keypoints.names(convention)
+    if out is not None and out.suffix.lower() != ".png":
+        raise UsageError("the figure is written as .png", path=out)
+    show(pd.DataFrame({"index": range(len(names)), "point": names}), json=as_json)
+    if out is not None:
+        from ehps.humandata.drawing.convention_figure import draw_convention
+        from ehps.humandata.drawing.pages import write_png
+
+        write_png(out, draw_convention(convention))
+        click.echo(out, err=as_json)
+
+
 @humandata.command("sample")
 @click.option("--every", type=int, help="Every N-th row.")
 @click.option("--n", type=int, help="So many random rows.")

@@ -6,14 +6,10 @@ hairlines; for other body models they are guessed from the joint that moves each
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from ehps.arrays import Array
 from ehps.body.standin.regions import REGIONS
-
-Array = npt.NDArray[Any]
 
 SURFACES = (*REGIONS, "brow")
 TONES = ((241, 206, 180), (224, 172, 138), (198, 134, 96), (141, 85, 56), (92, 56, 38))

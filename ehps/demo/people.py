@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from ehps.arrays import Array
 from ehps.body.params import BodyParams, smpl_params, smplx_params
 
-Array = npt.NDArray[Any]
 Angles = tuple[float, float, float]
 
 JOINTS = {

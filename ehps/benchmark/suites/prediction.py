@@ -7,7 +7,6 @@ convention): focal 5000/192 w, 5000/256 h, principal point the box centre. Their
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +136,3 @@ def as_humandata(parameters: dict[str, Array], dataset: HumanDataset, body_model
         converter=f"ehps {ehps.__version__} prediction",
     )
     return HumanData(columns, passport=passport)
-
-
-def batches(count: int, size: int) -> Iterator[slice]:
-    """Consecutive slices of ``size`` over ``count`` rows."""
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))

@@ -3,9 +3,11 @@ exists.
 
     config.yaml               what was asked for (JSON, which is YAML)
     manifest.json             content hashes of data and weights, code version, seed; what is done under which
-    key; failures checkpoints/, train.jsonl predictions_<test>.h5     predictions as HumanData errors.parquet
-    one row an instance and metric, all tests and protocols metrics.json              means with n, and the
-    protocol of each
+                              key; failures
+    checkpoints/, train.jsonl
+    predictions_<test>.h5     predictions as HumanData
+    errors.parquet            one row an instance and metric, all tests and protocols
+    metrics.json              means with n, and the protocol of each
 
 Whatever is there under the same key (a hash of all that it depends on) is not computed again.
 """
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ehps
+from ehps.atomic import replacing
 from ehps.benchmark.suites.specs import SetSpec, TrainConfig, key
 from ehps.errors import DataError, UsageError
 
@@ -55,9 +58,8 @@ def write_json(path: Path, content: Any) -> None:
     """Indented, sorted, atomic; written by the main process only."""
     if not is_main():
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -163,12 +165,11 @@ class Run:
             old = self.errors()
             other = (old["test_set"] != cell["test_set"]) | (old["protocol"] != cell["protocol"])
             labelled = pd.concat([old[other], labelled], ignore_index=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            labelled.to_parquet(temporary, index=False)
-        except ImportError:
-            raise UsageError("writing errors.parquet needs pyarrow", fix="pip install 'ehps[train]'") from None
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            try:
+                labelled.to_parquet(temporary, index=False)
+            except ImportError:
+                raise UsageError("writing errors.parquet needs pyarrow", fix="pip install 'ehps[train]'") from None
         kept = [c for c in self.cells if (c["test_set"], c["protocol"]) != (cell["test_set"], cell["protocol"])]
         write_json(self.folder / METRICS, {"cells": [*kept, cell]})
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ehps.atomic import replacing
 from ehps.benchmark import models
 from ehps.errors import DataError
 
@@ -17,14 +17,9 @@ FORMAT = 1
 
 
 def save(path: Path, content: dict[str, Any]) -> Path:
-    """Write ``content`` to ``path``: a temporary file beside it, then a rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    """Write ``content`` to ``path``, whole or not at all."""
+    with replacing(path) as temporary:
         torch.save({"format": FORMAT, **content}, temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -24,11 +24,6 @@ def from_6d(values: Tensor) -> Tensor:
     return torch.stack((first, second, third), dim=-1)
 
 
-def to_6d(matrices: Tensor) -> Tensor:
-    """(..., 3, 3) -> (..., 6), the inverse of :func:`from_6d` for rotations."""
-    return matrices[..., :, :2].reshape(*matrices.shape[:-2], 6)
-
-
 def to_quaternion(matrices: Tensor) -> Tensor:
     """(..., 3, 3) -> (..., 4) unit quaternions, real part first and not negative.
 

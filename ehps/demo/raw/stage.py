@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from ehps.arrays import Array
 from ehps.body.helper_files import find_helper
 from ehps.body.params import BodyParams, groups
 from ehps.converters.base import Rigid
 from ehps.errors import DataError
 
-Array = npt.NDArray[Any]
 FRONT = np.diag([1.0, -1.0, -1.0])  # a body with y up, facing +z, as an upright camera in front of it sees it
 
 

@@ -244,33 +244,3 @@ def test_a_suite_file_is_read_relative_to_itself(tmp_path: Path) -> None:
         load_suite(tmp_path / "none.yaml")
     with pytest.raises(DataError, match="holds no suite"):
         status(tmp_path)
-
-
-def rows(train_set: str, values: dict[str, float], model: str = "tiny") -> pd.DataFrame:
-    parts = {name: results.PRIMARY[name.partition("[")[0]] for name in values}
-    return pd.DataFrame(
-        [
-            {
-                "train_set": train_set,
-                "test_set": name,
-                "model": model,
-                "protocol": name,
-                "part": parts[name][0],
-                "metric": parts[name][1],
-                "value": value,
-                "n": 3,
-            }
-            for name, value in values.items()
-        ]
-    )
-
-
-def test_mpe_is_the_plain_average_of_the_five_primary_errors() -> None:
-    five = dict(zip(results.PRIMARY, (100.0, 60.0, 80.0, 90.0, 70.0), strict=True))
-    frame = pd.concat([rows("a", five), rows("b", {**five, "ehf": 20.0}), rows("c", {"ehf": 1.0})])
-    table = results.mpe(frame).set_index("train_set")
-    assert table["MPE"].to_dict() == pytest.approx({"a": 80.0, "b": 70.0, "c": float("nan")}, nan_ok=True)
-    assert table["rank"].loc[["a", "b"]].tolist() == [2, 1]
-    mixed = pd.concat([rows("a", five), rows("b", {"ubody-intra[step=1]": 3.0})])
-    with pytest.raises(UsageError, match="different protocols"):
-        results.mpe(mixed)
