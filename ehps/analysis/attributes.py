@@ -73,7 +73,7 @@ class Samples:
     left_out: pd.DataFrame
 
     def comparable(self, attribute: str) -> dict[str, Array]:
-        """Features of each dataset: image features in units of their overall spread, others as they are.
+        """Features of each dataset: image features in units of their overall standard deviation, others as they are.
 
         Raises
         ------

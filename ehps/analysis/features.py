@@ -85,7 +85,7 @@ def image(hd: HumanData, root: Path, features: ImageFeatures | None = None) -> t
 def crops(hd: HumanData, root: Path, size: tuple[int, int] = CROP) -> tuple[Array, Array]:
     """Person crops (M, height, width, 3) uint8 RGB, and (N,) bool: which rows had a readable image and a box.
 
-    The box is widened to the shape of the crop, so that nothing is stretched; outside the image is black.
+    The box is widened to the shape of the crop, so that its aspect ratio is kept; outside the image is black.
     """
     import cv2
 
@@ -107,8 +107,9 @@ def crops(hd: HumanData, root: Path, size: tuple[int, int] = CROP) -> tuple[Arra
 
 
 def crop_descriptor(images: Array, grid: tuple[int, int] = (4, 3), bins: int = 9) -> Array:
-    """(M, H, W, 3) uint8 RGB -> (M, D): mean and spread of Lab colour, and gradient directions, of each grid cell.
+    """Colours and gradient directions of each cell of a grid: (M, H, W, 3) uint8 RGB -> (M, D).
 
+    Colours are the mean and the standard deviation in Lab.
     Gradient histograms are weighted by strength and scaled to unit length over the crop; colours are in units
     of 0..1. D = cells * (6 + bins).
     """

@@ -1,7 +1,7 @@
 """How all figures look, and how they are written.
 
 A dataset has the same colour and marker in every figure: eight colours that colour-blind readers can tell
-apart (after Okabe and Ito), combined with five markers and four kinds of lines. Figures are made without
+apart (after Okabe and Ito), combined with five markers and four line styles. Figures are made without
 pyplot, so nothing global changes and nothing has to be closed. ``INK`` is the colour of text and lines;
 :func:`inline_svg` turns it into ``currentColor``, so that a figure in a page follows its light or dark theme.
 """
@@ -116,12 +116,12 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> Path:
     UsageError : another suffix.
     """
     path = Path(path)
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in ("png", "pdf", "svg"):
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix not in ("png", "pdf", "svg"):
         raise UsageError("a figure is written as .png, .pdf or .svg", path=path)
-    metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
+    metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix, {})
     with styled():
-        figure.savefig(path, format=kind, dpi=dpi, facecolor="white", metadata=metadata)
+        figure.savefig(path, format=suffix, dpi=dpi, facecolor="white", metadata=metadata)
     return path
 
 

@@ -45,7 +45,9 @@ def rank(
         (needed when there are several), ``protocol`` and ``instance`` (or ``truth_row``). Gives the
         intervals. Test sets that are one single sequence are resampled by instance, which understates
         their uncertainty.
-    bootstrap, seed, level : number of resamples, seed of the draws, coverage of the intervals.
+    bootstrap : number of resamples.
+    seed : of the draws.
+    level : coverage of the intervals.
     benchmarks : the columns; MPE is their plain mean.
 
     Returns

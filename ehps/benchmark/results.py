@@ -55,8 +55,11 @@ def load(folder: str | Path) -> pd.DataFrame:
 
 
 def load_errors(folder: str | Path) -> pd.DataFrame:
-    """Per-instance errors of all runs under a folder, with ``train_set``, ``model``, ``test_set`` and
-    ``protocol``.
+    """Per-instance errors of all runs under a folder.
+
+    Raises
+    ------
+    DataError : no evaluated run under the folder.
     """
     frames = []
     for path in sorted(Path(folder).rglob(METRICS)):

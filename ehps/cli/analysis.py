@@ -124,7 +124,7 @@ def factors_command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Rank against size, scene, kind of annotation and others."""
+    """Rank against size, scene, annotation and others."""
     from ehps.analysis import figures, rank_factors
     from ehps.converters import registry
 

@@ -1,4 +1,4 @@
-"""Painted surroundings for generated images, one recognisable kind a name."""
+"""Painted surroundings for generated images, one recognisable scene a name."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Image = npt.NDArray[Any]
 Rng = np.random.Generator
 
 
-def background(rng: Rng, kind: str, size: tuple[int, int]) -> Image:
-    """A (height, width, 3) RGB image of ``kind``: plain, studio, indoor, outdoor, street or clutter."""
+def background(rng: Rng, scene: str, size: tuple[int, int]) -> Image:
+    """A (height, width, 3) RGB image of a ``scene``: plain, studio, indoor, outdoor, street or clutter."""
     height, width = size
     # Painted small and enlarged: surroundings are out of focus, and large images cost no more than small ones.
     small = (max(height // 3, 8), max(width // 3, 8))
-    image = KINDS[kind](rng, small)
+    image = SCENES[scene](rng, small)
     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     grain = rng.integers(-6, 7, (height // 2 + 1, width // 2 + 1, 1)).astype(np.int16)
     grain = grain.repeat(2, 0).repeat(2, 1)[:height, :width]
@@ -99,7 +99,7 @@ def _clutter(rng: Rng, size: tuple[int, int]) -> Image:
     return image
 
 
-KINDS = {
+SCENES = {
     "plain": _plain,
     "studio": _studio,
     "indoor": _indoor,

@@ -150,7 +150,8 @@ def render(
     faces : (F, 3), counter-clockwise seen from outside.
     colours : (3,), (V, 3), (P, 3) or (P, V, 3) in 0..255, in the channel order of ``background``. (P, 3) wins
         where it cannot be told from (V, 3).
-    camera, size : (3, 3) pinhole matrix; height, width.
+    camera : (3, 3) pinhole matrix.
+    size : height, width.
     background : (H, W, 3) uint8, mid grey if None.
     light : (3,) direction to the light, camera frame.
     samples : 2 smooths outlines by drawing at twice the resolution.

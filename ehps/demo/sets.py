@@ -25,8 +25,13 @@ class DemoSet:
 
     Attributes
     ----------
-    dataset, split, role : what to convert, and whether it is trained on or tested on.
-    look : of all its images. images : in each call. calls : further arguments of the writer, one call each.
+    dataset : what to convert.
+    split : of the dataset.
+    role : whether it is trained on or tested on.
+    write : writer of its raw tree.
+    look : of all its images.
+    images : in each call.
+    calls : further arguments of the writer, one call each.
     protocol : how a test set is scored.
     """
 

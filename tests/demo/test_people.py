@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from ehps.body.models import BodyModels
-from ehps.demo.backgrounds import KINDS, background
+from ehps.demo.backgrounds import SCENES, background
 from ehps.demo.clothing import SURFACES, dress, regions
 from ehps.demo.people import STYLES, motion, random_people
 from ehps.humandata.keypoints import names
@@ -128,10 +128,10 @@ def test_other_bodies_are_dressed_by_their_joints(body_models: Path) -> None:
     assert not share["lips"].any()
 
 
-@pytest.mark.parametrize("model_type", KINDS)
-def test_backgrounds_fill_any_size_and_differ(model_type: str) -> None:
-    image = background(rng(), model_type, (61, 97))
+@pytest.mark.parametrize("scene", SCENES)
+def test_backgrounds_fill_any_size_and_differ(scene: str) -> None:
+    image = background(rng(), scene, (61, 97))
     assert image.shape == (61, 97, 3)
     assert image.dtype == np.uint8
-    assert (background(rng(), model_type, (61, 97)) == image).all()
-    assert (background(rng(1), model_type, (61, 97)) != image).any()
+    assert (background(rng(), scene, (61, 97)) == image).all()
+    assert (background(rng(1), scene, (61, 97)) != image).any()

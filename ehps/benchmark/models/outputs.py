@@ -26,7 +26,7 @@ class VirtualCamera:
 
     @property
     def depth(self) -> float:
-        """Largest depth that a network can say, metres (56.38)."""
+        """Largest depth that a network can predict, metres (56.38)."""
         height, width = self.size
         return math.sqrt(self.focal * self.focal * self.body_size**2 / (height * width))
 
@@ -46,15 +46,17 @@ CAMERA = VirtualCamera()
 
 @dataclass
 class Prediction:
-    """SMPL-X of N persons as a network sees them. Rotations are (.., 3, 3) matrices.
+    """SMPL-X of N persons as a network predicts them. Rotations are (..., 3, 3) matrices.
 
     Attributes
     ----------
     global_orient : (N, 3, 3).
     body_pose : (N, 21, 3, 3).
-    left_hand_pose, right_hand_pose : (N, 15, 3, 3), relative to the model's mean hand (flat_hand_mean False).
+    left_hand_pose : (N, 15, 3, 3), relative to the model's mean hand (flat_hand_mean False).
+    right_hand_pose : (N, 15, 3, 3), likewise.
     jaw_pose : (N, 3, 3).
-    betas, expression : (N, 10), neutral model.
+    betas : (N, 10), neutral model.
+    expression : (N, 10).
     cam_trans : (N, 3) metres, in the virtual camera of the crop.
     extras : whatever else a model predicts (2D joints, part boxes), for its own losses.
     """

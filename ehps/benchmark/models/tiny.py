@@ -31,9 +31,12 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 3 * width), nn.GELU(), nn.Linear(3 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, tokens, width) -> the same shape."""
         n, tokens, width = x.shape
-        q, k, v = self.qkv(self.norm1(x)).reshape(n, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        attended = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, tokens, width)
+        qkv = self.qkv(self.norm1(x)).reshape(n, tokens, 3, self.heads, -1)  # (N, tokens, 3, heads, width / heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (N, heads, tokens, width / heads)
+        attended = functional.scaled_dot_product_attention(q, k, v)
+        attended = attended.transpose(1, 2).reshape(n, tokens, width)
         x = x + self.proj(attended)
         return x + self.mlp(self.norm2(x))
 
@@ -43,7 +46,9 @@ class TinyViT(nn.Module):
 
     Parameters
     ----------
-    width, depth, heads : of the transformer.
+    width : numbers a token.
+    depth : blocks.
+    heads : attention heads a block.
     patch : pixels of a square patch.
     input_size : (height, width) of the crop, multiples of ``patch``.
     """
@@ -95,16 +100,19 @@ class TinyViT(nn.Module):
     def forward(self, image: Tensor) -> Prediction:
         """(N, 3, h, w) RGB in [0, 1] -> Prediction."""
         n = len(image)
-        patches = self.patches(image * 2 - 1).flatten(2).transpose(1, 2) + self.position
-        x = torch.cat((self.tokens.expand(n, -1, -1), patches), dim=1)
+        patches = self.patches(image * 2 - 1)  # (N, width, h / patch, w / patch)
+        patches = patches.flatten(2).transpose(1, 2) + self.position  # (N, patches, width)
+        x = torch.cat((self.tokens.expand(n, -1, -1), patches), dim=1)  # (N, tasks + patches, width)
         for block in self.blocks:
             x = block(x)
         x = self.norm(x)
-        where = self.place(self.squeeze(x[:, len(TASKS) :]).flatten(1))
-        x = x[:, : len(TASKS)] + where.reshape(n, len(TASKS), -1)
+        squeezed = self.squeeze(x[:, len(TASKS) :])  # (N, patches, SQUEEZED)
+        where = self.place(squeezed.flatten(1)).reshape(n, len(TASKS), -1)  # (N, tasks, width)
+        x = x[:, : len(TASKS)] + where
         out = {name: self.heads[name](x[:, i]) for i, name in enumerate(TASKS)}
 
         def matrices(values: Tensor) -> Tensor:
+            """(N, 6 k) -> (N, k, 3, 3)."""
             return rotations_6d.from_6d(values.reshape(n, -1, 6))
 
         return Prediction(

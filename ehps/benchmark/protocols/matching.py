@@ -41,8 +41,8 @@ def match_image(predictions: Array, truths: Array, valid: Array, threshold: floa
 
     Parameters
     ----------
-    predictions, truths : (P, J, 2), (G, J, 2) pixels; the first 24 joints give the distance, all of them the
-        box.
+    predictions : (P, J, 2) pixels; the first 24 joints give the distance, all of them the box.
+    truths : (G, J, 2) pixels.
     valid : (G,) bool; a prediction that falls on an invalid truth is used up and counts as a false positive.
     threshold : least overlap of the boxes.
     """

@@ -49,12 +49,15 @@ class SmplxRegressors:
 
     Attributes
     ----------
-    anchors : pelvis, neck, left wrist, right wrist (4, V).
-    skeleton : all 55 rows of the neutral model's regressor.
-    body14 : the 14 LSP joints.
-    left_hand_joints, right_hand_joints : 21 points a hand: wrist, then knuckles and tip of each finger, thumb
-        first.
-    left_hand, right_hand (778,), face (5023,), body : vertex numbers; ``body`` is all but hands and head.
+    skeleton : (55, V), all rows of the neutral model's regressor.
+    anchors : (4, V), pelvis, neck, left wrist, right wrist.
+    body14 : (14, V), the LSP joints.
+    left_hand_joints : (21, V), wrist, then knuckles and tip of each finger, thumb first.
+    right_hand_joints : (21, V), likewise.
+    left_hand : (778,) vertex numbers.
+    right_hand : (778,) vertex numbers.
+    face : (5023,) vertex numbers.
+    body : vertex numbers of all but hands and head.
     """
 
     skeleton: Any

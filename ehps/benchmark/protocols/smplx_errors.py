@@ -53,13 +53,14 @@ def mesh_errors(predicted: Array, true: Array, reg: SmplxRegressors, visible: Vi
 
 
 class Visibility:
-    """Which true points fall strictly inside the image under the *predicted* translation and camera
-    (UBody).
+    """Which true points fall strictly inside the image under the *predicted* translation and camera (UBody).
 
     Parameters
     ----------
     true : (N, 10475, 3) true meshes around the model's origin (their own translation taken off).
-    transl, focal, principal_point : (N, 3), (N, 2), (N, 2) of the prediction.
+    transl : (N, 3) of the prediction, metres.
+    focal : (N, 2) of the prediction, pixels.
+    principal_point : (N, 2) of the prediction, pixels.
     sizes : (N, 2) height, width of the images.
     """
 
@@ -86,12 +87,12 @@ def only_valid_hands(errors: Errors, left: Array, right: Array) -> None:
 
 
 def smpl14_errors(predicted: Array, true_joints: Array, reg: SmplxRegressors) -> Errors:
-    """3DPW as SMPLer-X: SMPL-X regressor rows on the predicted mesh (N, 10475, 3) against ``true_joints`` (N,
-    24, 3) of SMPL.
+    """3DPW as SMPLer-X: rows of the SMPL-X regressor on the predicted mesh against those of SMPL.
 
+    ``predicted`` is (N, 10475, 3), ``true_joints`` (N, 24, 3).
     Pelvis row 0 of each is aligned for MPJPE; PA-MPJPE fits the 14.
     """
-    joints = apply(reg.skeleton, predicted)
+    joints = apply(reg.skeleton, predicted)  # (N, 55, 3)
     rows = list(SMPL14)
     p, t = joints[:, rows], true_joints[:, rows]
     return {
@@ -107,9 +108,13 @@ def official_errors(
 
     Parameters
     ----------
-    predicted, true : (N, 10475, 3) meshes.
-    predicted_joints, true_joints : (N, >= 127, 3) model joints.
+    predicted : (N, 10475, 3) meshes.
+    true : (N, 10475, 3) meshes.
+    predicted_joints : (N, >= 127, 3) model joints.
+    true_joints : (N, >= 127, 3) model joints.
 
+    Notes
+    -----
     Body: mid-point of the hips aligned, joints 0..21, vertices outside hands and head. Hands: wrist aligned,
     wrist and 15 joints. Face: neck aligned, neck and 51 landmarks.
     """

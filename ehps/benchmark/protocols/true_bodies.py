@@ -1,5 +1,6 @@
-"""The true bodies of a test set, as a protocol wants them; and the parameters of HumanData rows as
-BodyParams.
+"""The true bodies of a test set: which rows a protocol tests, their parameters, and their meshes.
+
+Parameters of any HumanData rows, predictions included, are read here as :class:`~ehps.body.params.BodyParams`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def parameters(hd: HumanData, rows: Array, *, model_type: str = "smplx") -> Body
 
     Raises
     ------
-    DataError : the file has no parameters of that kind.
+    DataError : the file has no parameters of that model type.
     """
     if f"{model_type}/betas" not in hd:
         raise DataError(f"has no {model_type} parameters", path=hd.source, fix="convert it with body models")
@@ -37,8 +38,10 @@ def parameters(hd: HumanData, rows: Array, *, model_type: str = "smplx") -> Body
 
 
 def neutral(hd: HumanData, rows: Array, models: BodyModels) -> BodyParams:
-    """Parameters of some rows for the neutral SMPL-X: ``betas_neutral`` where the file has them, otherwise gendered
-    shapes refitted to the neutral model."""
+    """Parameters of some rows for the neutral SMPL-X.
+
+    Shapes are ``betas_neutral`` where the file has them, otherwise gendered ones refitted to the neutral model.
+    """
     params = parameters(hd, rows)
     own = hd["smplx/betas_neutral"][rows] if "smplx/betas_neutral" in hd else None
     return params.with_(
@@ -49,7 +52,17 @@ def neutral(hd: HumanData, rows: Array, models: BodyModels) -> BodyParams:
 
 
 def neutral_shapes(betas: Array, gender: Array, models: BodyModels) -> Array:
-    """(N, B or 10): betas of the neutral SMPL-X that best imitate the rest shapes of ``betas`` (N, B)."""
+    """Betas of the neutral SMPL-X whose rest shapes are nearest to those of gendered models.
+
+    Parameters
+    ----------
+    betas : (N, B).
+    gender : (N,) genders of the models that they belong to.
+
+    Returns
+    -------
+    (N, B) where all are neutral already, otherwise (N, 10).
+    """
     if (gender == "neutral").all():
         return betas
     n, still = len(betas), np.zeros((1, 63))
@@ -66,9 +79,11 @@ def neutral_shapes(betas: Array, gender: Array, models: BodyModels) -> Array:
 def mesh(
     protocol: Protocol, hd: HumanData, rows: Array, models: BodyModels, root: Path | None
 ) -> tuple[Array, dict[str, int]]:
-    """True meshes (N, V, 3) of some rows, metres, and how many were treated specially.
+    """True meshes of some rows.
 
-    ``extreme_betas``: rows compared with the mean shape.
+    Returns
+    -------
+    (N, V, 3) metres, and counts of what was treated specially (``extreme_betas``: compared with the mean shape).
 
     Raises
     ------
@@ -91,9 +106,7 @@ def mesh(
 
 
 def given(hd: HumanData, rows: Array, root: Path | None, rotation: tuple[float, float, float] | None) -> Array:
-    """(N, 10475, 3) float64 vertices from the files named in ``vertices3d_path`` (``.ply``, ``.npy``),
-    rotated.
-    """
+    """Vertices of the files named in ``vertices3d_path`` (``.ply``, ``.npy``), rotated: (N, 10475, 3) float64."""
     from ehps.body.ply import read_vertices
 
     if "vertices3d_path" not in hd:
@@ -121,13 +134,16 @@ def _array(path: Path) -> Array:
 
 
 def rows_to_test(protocol: Protocol, hd: HumanData, *, all_persons: bool = False) -> Array:
-    """Rows of a test set that the protocol compares: valid ones, sub-sampled.
+    """Rows of a test set that the protocol compares: valid ones, every ``step``-th.
 
-    With ``all_persons`` the invalid ones too (detection metrics need them).
+    Parameters
+    ----------
+    all_persons : keep those that are not valid too, which detection metrics need.
 
     Raises
     ------
-    UsageError : the file is sub-sampled in another way than the protocol wants.
+    UsageError : the file keeps every N-th row of the dataset, with another N than the protocol's.
+    DataError : the file lacks a column that a change of the protocol asks for.
     """
     rows = np.arange(len(hd))
     step = protocol.step
@@ -148,8 +164,9 @@ def rows_to_test(protocol: Protocol, hd: HumanData, *, all_persons: bool = False
 
 
 def counts(protocol: Protocol, hd: HumanData) -> Array:
-    """(N,) bool: rows that meet the protocol's validity conditions; columns that the file lacks exclude
-    nothing.
+    """(N,) bool: rows that meet the protocol's conditions.
+
+    A column that the file lacks excludes nothing where the registered protocol names it.
     """
     ok = np.ones(len(hd), bool)
     for condition in protocol.valid:
@@ -184,7 +201,7 @@ def _index_in_group(hd: HumanData, group: str) -> Array:
 
 
 def sequence_names(hd: HumanData, rows: Array) -> list[str]:
-    """The video, take or folder each row belongs to: for bootstrap over sequences instead of frames."""
+    """The video, take or folder that each row belongs to, over which intervals are resampled."""
     for name in ("meta/sequence_name", "meta/sequence", "meta/video", "meta/scene"):
         if name in hd:
             return [str(v) for v in hd[name][rows]]

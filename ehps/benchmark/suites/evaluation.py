@@ -1,5 +1,6 @@
-"""One cell of the benchmark: train a model, predict a test set, score the predictions; each step only when it
-is not there.
+"""One cell of the benchmark: train a model, predict a test set, score the predictions.
+
+Each step is done only when its result is not there.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def evaluate(
     Parameters
     ----------
     folder : the run folder. With ``checkpoint`` it may be a new one: a model trained elsewhere is tested.
-    test, test_set : the file, and the name it gets in results.
+    test_set : what the test set is called in results.
+    test : its file and images.
     protocol : overrides ``test.protocol``.
     """
     run, name = Run(folder), check_name(test_set, "test set")
@@ -121,7 +123,8 @@ def rescore(
     Parameters
     ----------
     test_set : needed when the run has predictions of several.
-    data, root : the test file and its folder, where they are no longer where the run found them.
+    data : the test file, where it is no longer where the run found it.
+    root : the folder of its images, likewise.
 
     Raises
     ------

@@ -22,7 +22,7 @@ class SetSpec:
     ----------
     data : the ``.h5`` (or ``.npz``) file.
     images : folder that ``image_path`` is relative to.
-    interval : every how manieth row is used for training.
+    interval : every N-th row is used for training.
     protocol : test sets: name of the protocol, changes in brackets (``ubody-intra[step=1]``).
     """
 
@@ -52,21 +52,29 @@ class SetSpec:
 class TrainConfig:
     """What determines a training run, apart from the data.
 
+    ``checkpoint_every``, ``log_every``, ``keep_mb`` and ``workers`` have no influence on the result.
+
     Attributes
     ----------
-    model, model_args : name and arguments for :func:`ehps.benchmark.models.build`.
-    steps : optimiser steps; or ``epochs``, which wins when given (1 epoch = as many images as the sets have
-        rows).
+    model : name for :func:`ehps.benchmark.models.build`.
+    model_args : its arguments.
+    steps : optimiser steps.
+    epochs : replaces ``steps`` when given (1 epoch = as many images as the sets have rows).
     batch_size : images a step and process.
-    lr, lr_min, warmup : Adam's rate, down to ``lr_min`` along a cosine over all steps, after ``warmup``
-        linear steps.
+    lr : Adam's rate.
+    lr_min : what it falls to along a cosine over all steps.
+    warmup : steps over which it rises linearly at first.
+    seed : of the first weights, the order of the rows and the augmentation.
     strategy : ``concat`` or ``balance``, for several sets.
-    augment, box_ratio : see :mod:`ehps.benchmark.training.crops`; the stored boxes have their 20 % margin already.
+    augment : whether crops are augmented, see :mod:`ehps.benchmark.training.crops`.
+    box_ratio : scale of the stored boxes, which have their 20 % margin already.
+    loss : weights of the loss terms.
     precision : ``no`` (float32), ``bf16`` or ``fp16``.
     init : checkpoint whose weights to start from.
-    checkpoint_every, log_every : steps.
+    checkpoint_every : steps between checkpoints.
+    log_every : steps between lines of the log.
     keep_mb : decoded images kept in memory by each loader process: for small sets, which are read many times.
-    workers : loader processes; no influence on results, as are the last five but ``init``.
+    workers : loader processes.
     """
 
     model: str = "tiny"

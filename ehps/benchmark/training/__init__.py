@@ -1,1 +1,1 @@
-"""How a model is learnt: samples, crops, targets, losses, checkpoints and the training loop."""
+"""How a model is trained: samples, crops, targets, losses, checkpoints and the training loop."""

@@ -33,8 +33,8 @@ def widen(boxes: Array, sizes: Array, ratio: float = 1.25, aspect: float = ASPEC
     -------
     (N, 4) float32 x, y, w, h, which may leave the image, and (N,) bool: False where clipping left no area.
     """
-    x, y, w, h = np.asarray(boxes, np.float64)[:, :4].T
-    height, width = np.asarray(sizes, np.float64).T
+    x, y, w, h = np.asarray(boxes, np.float64)[:, :4].T  # each (N,)
+    height, width = np.asarray(sizes, np.float64).T  # each (N,)
     x1, y1 = np.maximum(x, 0), np.maximum(y, 0)
     x2 = np.minimum(width - 1, x1 + np.maximum(0, w - 1))
     y2 = np.minimum(height - 1, y1 + np.maximum(0, h - 1))
@@ -48,7 +48,15 @@ def widen(boxes: Array, sizes: Array, ratio: float = 1.25, aspect: float = ASPEC
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One draw: ``scale`` of the box, ``rotation`` in radians, ``flip``, ``colour`` factors (3,)."""
+    """One draw.
+
+    Attributes
+    ----------
+    scale : of the box.
+    rotation : radians.
+    flip : whether the image is mirrored.
+    colour : factors of red, green, blue.
+    """
 
     scale: float = 1.0
     rotation: float = 0.0
@@ -81,9 +89,9 @@ def affine(box: Array, size: tuple[int, int], image_width: int, augmentation: Au
         cx = image_width - 1 - cx
     c, s = np.cos(augmentation.rotation), np.sin(augmentation.rotation)
     scale = np.array((size[1] / (w * augmentation.scale), size[0] / (h * augmentation.scale)))
-    linear = scale[:, None] * np.array(((c, s), (-s, c)))
+    linear = scale[:, None] * np.array(((c, s), (-s, c)))  # (2, 2)
     shift = np.array((size[1] / 2, size[0] / 2)) - linear @ np.array((cx, cy))
-    out = np.concatenate((linear, shift[:, None]), axis=1)
+    out = np.concatenate((linear, shift[:, None]), axis=1)  # (2, 3)
     if augmentation.flip:
         out = out @ np.array(((-1.0, 0, image_width - 1), (0, 1, 0), (0, 0, 1)))
     return out
@@ -190,9 +198,7 @@ def read(path: Path) -> bytes:
 
 
 def _grow(factor: int) -> Array:
-    """Pixel of an image shrunk ``factor`` times -> pixel of the full one (centres of the averaged
-    blocks).
-    """
+    """(3, 3) map from pixels of an image shrunk ``factor`` times to those of the full one (centres of blocks)."""
     half = (factor - 1) / 2
     return np.array(((factor, 0, half), (0, factor, half), (0, 0, 1.0)))
 
@@ -205,6 +211,7 @@ def _warp(pixels_read: Array, matrix: Array, size: tuple[int, int]) -> Array:
 def _warp_area(pixels_read: Array, matrix: Array, size: tuple[int, int], k: int) -> Array:
     """Average k x k blocks of the part that is needed, then warp."""
     inverse = np.linalg.inv(np.vstack((matrix, (0, 0, 1))))[:2]
+    # the crop's corners in the image: (4, 2)
     corners = transform(np.array(((0, 0), (size[1], 0), (0, size[0]), (size[1], size[0])), float), inverse)
     limits = np.array((pixels_read.shape[1], pixels_read.shape[0]))
     low = np.clip(np.floor(corners.min(0) / k - 1) * k, 0, limits).astype(int)

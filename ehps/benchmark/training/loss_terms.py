@@ -32,8 +32,17 @@ from ehps.errors import UsageError
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms; 0 switches one off. ``rotation_form``: ``matrix`` or ``axis-angle`` (as the
-    original).
+    """Weights of the terms; 0 switches one off.
+
+    Attributes
+    ----------
+    pose : of the rotations.
+    shape : of the betas.
+    expression : of the expression coefficients.
+    joints : of the joints relative to the pelvis.
+    part_joints : of the joints relative to the wrists and the neck.
+    projection : of the joints in the crop.
+    rotation_form : ``matrix`` or ``axis-angle`` (as the original).
     """
 
     pose: float = 10.0
@@ -55,21 +64,21 @@ _ROOT_OF[list(FACE)] = NECK
 
 def losses(out: Prediction, truth: Targets, joints: Joints, weights: LossWeights) -> dict[str, Tensor]:
     """Weighted terms by name; their sum is what is minimised."""
-    predicted = stack(out)
-    model = joints(parameters(out))
+    predicted = stack(out)  # (N, 53, 3, 3)
+    model = joints(parameters(out))  # (N, 144, 3)
     terms = {
         "pose": weights.pose * _pose(predicted, truth, weights.rotation_form),
         "shape": weights.shape * _masked(out.betas, truth.betas, truth.shape_mask),
         "expression": weights.expression * _masked(out.expression, truth.expression, truth.face_mask),
     }
-    mask = truth.joints_mask[..., None]
+    mask = truth.joints_mask[..., None]  # (N, 144, 1)
     terms["joints"] = weights.joints * _masked(model - model[:, PELVIS : PELVIS + 1], truth.joints, mask)
-    roots = _ROOT_OF.to(model.device)
+    roots = _ROOT_OF.to(model.device)  # (144,)
     both = mask * truth.joints_mask[:, roots][..., None]
     terms["part_joints"] = weights.part_joints * _masked(
         model - model[:, roots], truth.joints - truth.joints[:, roots], both
     )
-    projected = CAMERA.project(model + out.cam_trans[:, None])
+    projected = CAMERA.project(model + out.cam_trans[:, None])  # (N, 144, 2)
     terms["projection"] = weights.projection * _masked(
         projected / CELL, truth.points / CELL, truth.points_mask[..., None]
     )

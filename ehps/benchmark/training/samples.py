@@ -32,8 +32,14 @@ from ehps.humandata.core import HumanData
 
 @dataclass(frozen=True)
 class View:
-    """How rows become crops: ``size`` (height, width) pixels, ``ratio`` of the stored box, anti-aliasing,
-    augmentation.
+    """How rows become crops.
+
+    Attributes
+    ----------
+    size : (height, width) pixels.
+    ratio : scale of the stored box.
+    antialias : whether large images are averaged down instead of sampled.
+    augment : whether crops are augmented.
     """
 
     size: tuple[int, int]

@@ -22,6 +22,7 @@ class Skeleton(nn.Module):
 
     def forward(self, parameters: dict[str, Tensor]) -> Tensor:
         """Rotation matrices (N, k, 3, 3) and coefficients by name -> (N, 144, 3) without translation."""
+        # (N, 15, 3, 3) -> (N, 15, 3)
         hands = {name: rotations_6d.to_axis_angle(parameters[name]) for name in ("left_hand_pose", "right_hand_pose")}
         out: Tensor = self.joints(
             parameters["global_orient"][:, None],

@@ -73,10 +73,16 @@ class Targets:
 
     Attributes
     ----------
-    rotations : (N, 53, 3, 3): root, 21 body, 15 left hand, 15 right hand, jaw; ``rotations_mask`` (N, 53).
-    betas, expression : (N, 10); ``shape_mask``, ``face_mask`` (N, 1).
-    joints : (N, 144, 3) relative to the pelvis, metres; ``joints_mask`` (N, 144).
-    points : (N, 144, 2) pixels of the 256 x 192 frame; ``points_mask`` (N, 144): known and inside the crop.
+    rotations : (N, 53, 3, 3): root, 21 body, 15 left hand, 15 right hand, jaw.
+    rotations_mask : (N, 53).
+    betas : (N, 10).
+    shape_mask : (N, 1).
+    expression : (N, 10).
+    face_mask : (N, 1).
+    joints : (N, 144, 3) relative to the pelvis, metres.
+    joints_mask : (N, 144).
+    points : (N, 144, 2) pixels of the 256 x 192 frame.
+    points_mask : (N, 144): known and inside the crop.
     """
 
     rotations: Tensor
@@ -112,24 +118,24 @@ def make(packed: Tensor, joints: Joints, frame: tuple[int, int] = (256, 192)) ->
     """Targets of a batch from its packed vectors (N, WIDTH), on their device."""
     t = unpack(packed)
     n = len(packed)
-    stored = _rotations(t)
+    stored = _rotations(t)  # (N, 53, 3, 3)
     with torch.no_grad():
-        model = joints(_parameters(stored, t))
+        model = joints(_parameters(stored, t))  # (N, 144, 3)
         camera_points = model + t["transl"][:, None]
         own3d = t["points3d"].reshape(n, JOINTS, 4)
         own2d = t["points2d"].reshape(n, JOINTS, 3)
-        from_model = t["has_model"] > 0
+        from_model = t["has_model"] > 0  # (N, 1)
         relative = model - model[:, PELVIS : PELVIS + 1]
         own_relative = own3d[..., :3] - own3d[:, PELVIS : PELVIS + 1, :3]
         relative = torch.where(from_model[..., None], relative, own_relative)
         mask3d = torch.where(from_model, _model_mask(t), (own3d[..., 3] > 0).float())
-        projected = _project(camera_points, t["focal"], t["principal_point"])
+        projected = _project(camera_points, t["focal"], t["principal_point"])  # (N, 144, 2)
         use_model = from_model & (t["has_camera"] > 0)
         full = torch.where(use_model[..., None], projected, own2d[..., :2])
         mask2d = torch.where(use_model, _model_mask(t), (own2d[..., 2] > 0).float())
         matrix = t["affine"].reshape(n, 2, 3)
-        points = full @ matrix[:, :, :2].transpose(1, 2) + matrix[:, None, :, 2]
-        flip, turn = t["flip"][:, 0] > 0, rotations_6d.about_z(-t["rotation"][:, 0])
+        points = full @ matrix[:, :, :2].transpose(1, 2) + matrix[:, None, :, 2]  # (N, 144, 2) in the crop
+        flip, turn = t["flip"][:, 0] > 0, rotations_6d.about_z(-t["rotation"][:, 0])  # (N,), (N, 3, 3)
         order = torch.as_tensor(np.array(keypoints.flip_order("smplx")), device=packed.device)
         relative, mask3d = _mirror_points(relative, flip, order), _mirror_rows(mask3d, flip, order)
         relative = relative @ turn.transpose(1, 2)
@@ -139,7 +145,7 @@ def make(packed: Tensor, joints: Joints, frame: tuple[int, int] = (256, 192)) ->
         seen = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         order53 = torch.as_tensor(_FLIP53, device=packed.device)
         chosen = torch.where(flip[:, None, None, None], rotations_6d.mirror(stored[:, order53]), stored)
-        chosen = torch.cat((turn[:, None] @ chosen[:, :1], chosen[:, 1:]), dim=1)
+        chosen = torch.cat((turn[:, None] @ chosen[:, :1], chosen[:, 1:]), dim=1)  # only the root turns
         mask53 = _mirror_rows(_rotation_mask(t), flip, order53)
     return Targets(
         rotations=chosen,
@@ -163,6 +169,7 @@ def _rotations(t: dict[str, Tensor]) -> Tensor:
 
 
 def _parameters(stored: Tensor, t: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What :class:`Joints` takes, of the stored rotations (N, 53, 3, 3)."""
     return {
         "global_orient": stored[:, 0],
         "body_pose": stored[:, 1:22],
@@ -175,6 +182,7 @@ def _parameters(stored: Tensor, t: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _rotation_mask(t: dict[str, Tensor]) -> Tensor:
+    """(N, 53): which rotations the row has."""
     widths = (("has_body", 22), ("has_left_hand", 15), ("has_right_hand", 15), ("has_face", 1))
     return torch.cat([t[name].expand(-1, width) for name, width in widths], dim=1)
 
@@ -188,6 +196,7 @@ def _model_mask(t: dict[str, Tensor]) -> Tensor:
 
 
 def _project(points: Tensor, focal: Tensor, principal_point: Tensor) -> Tensor:
+    """(N, 144, 3) metres -> (N, 144, 2) pixels, through the camera of each row (N, 2), (N, 2)."""
     z = points[..., 2:].clamp_min(1e-3)
     return points[..., :2] / z * focal[:, None] + principal_point[:, None]
 

@@ -33,7 +33,7 @@ def write(
     who: Sequence[str] | None = None,
     painted: bool = True,
 ) -> Truth:
-    """Write one table of ``images`` images, all with the kind of camera named by ``camera``.
+    """Write one table of ``images`` images, all with the camera named by ``camera``.
 
     ``camera`` is a marker of the image names (``hdri``, ``cam02``, ``ag2``) or empty: the camera's place and yaw
     then come from the table. ``who`` are the people of each image: male, female, boy, girl; by default adults as
@@ -57,8 +57,8 @@ def write(
     crowd = look.crowd(rng, images) if who is None else [len(who)] * images
     image, pelvis = stage.places(rng, crowd, view, share=look.share)
     n = len(image)
-    kinds = rng.choice(["male", "female"], n).tolist() if who is None else [*who] * images
-    params = cast_members(rng, kinds, look.style)
+    members = rng.choice(["male", "female"], n).tolist() if who is None else [*who] * images
+    params = cast_members(rng, members, look.style)
     yaw = rng.uniform(-180, 180, n)
     people = [place_person(rows[i], yaw[k], pelvis[k]) for k, i in enumerate(image)]
     moves = [agora_motion(rows[i], person) for i, person in zip(image, people, strict=True)]
@@ -66,11 +66,11 @@ def write(
     move = Rigid(np.stack([r for r, _ in moves]), np.stack([t for _, t in moves]))
     cast = stage.cast(models, params, move, image, pelvis, facing)
     for k, person in enumerate(people):
-        kid = kinds[k] in CHILDREN
+        kid = members[k] in CHILDREN
         path = f"smplx_gt/{split}set_3dpeople_{'kids_body' if kid else 'adults_bfh'}/{split}{table}_{k:04d}.obj"
         save_fit(root / path, cast.params[k : k + 1])
         person |= {
-            "gender": CHILDREN.get(kinds[k], kinds[k]),
+            "gender": CHILDREN.get(members[k], members[k]),
             "kid": kid,
             "age": "3-12" if kid else "31-50",
             "ethnicity": "not stated",
@@ -123,14 +123,14 @@ def rotation_about_y(degrees: float) -> np.ndarray:
     return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
 
 
-def cast_members(rng: np.random.Generator, kinds: Sequence[str], style: str) -> BodyParams:
+def cast_members(rng: np.random.Generator, members: Sequence[str], style: str) -> BodyParams:
     """Random people; boys have the male model and girls the neutral one, both with a weight of the child template."""
-    models = ["neutral" if kind == "girl" else CHILDREN.get(kind, kind) for kind in kinds]
-    params = random_people(len(kinds), rng, style=style, gender=models)
-    kid = np.array([kind in CHILDREN for kind in kinds])
+    models = ["neutral" if member == "girl" else CHILDREN.get(member, member) for member in members]
+    params = random_people(len(members), rng, style=style, gender=models)
+    kid = np.array([member in CHILDREN for member in members])
     if not kid.any():
         return params
-    return params.with_(betas_extra=np.where(kid, rng.uniform(0.5, 1, len(kinds)), 0)[:, None])
+    return params.with_(betas_extra=np.where(kid, rng.uniform(0.5, 1, len(members)), 0)[:, None])
 
 
 def save_fit(path: Path, params: BodyParams) -> None:

@@ -32,8 +32,10 @@ class Look:
 
     Attributes
     ----------
-    style, scene : names of a pose style (:mod:`ehps.demo.people`) and of a background (:mod:`ehps.demo.backgrounds`).
-    yaw, spread : mean and standard deviation in degrees of how far people turn away from the camera.
+    style : name of a pose style (:mod:`ehps.demo.people`).
+    scene : name of a background (:mod:`ehps.demo.backgrounds`).
+    yaw : mean of how far people turn away from the camera, degrees.
+    spread : its standard deviation, degrees.
     tilt : degrees that the camera looks down.
     share : range of the image's height that a standing person fills.
     people : smallest and largest number of people in an image.
@@ -296,7 +298,7 @@ def paint(
 ) -> None:
     """Render every image of a cast to ``root / path``.
 
-    ``scene`` names the kind of background; ``quarter_turns`` turns the image counter-clockwise before storing.
+    ``scene`` names the background; ``quarter_turns`` turns the image counter-clockwise before storing.
     """
     import cv2
 

@@ -61,9 +61,9 @@ def _existing(folder: Path) -> tuple[dict[str, list[dict[str, object]]], dict[st
     return keypoints, json.loads((folder / "smplx_annotation.json").read_text())
 
 
-def add_to_list(root: Path, kind: str, videos: list[str]) -> None:
+def add_to_list(root: Path, split: str, videos: list[str]) -> None:
     """Add videos to the ``intra`` or ``inter`` scene test list."""
-    path = root / "splits" / f"{kind}_scene_test_list.npy"
+    path = root / "splits" / f"{split}_scene_test_list.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
     known = np.load(path).tolist() if path.exists() else []
     np.save(path, np.array([*known, *videos], dtype="<U80"))

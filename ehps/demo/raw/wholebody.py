@@ -33,16 +33,18 @@ def people(
     """
     image, pelvis = stage.places(rng, look.crowd(rng, images), view, share=look.share)
     n = len(image)
-    # Fits of this kind know nothing of the eyes.
+    # Such fits know nothing of the eyes.
     still = np.zeros((n, 3))
     params = random_people(n, rng, style=look.style, gender="neutral").with_(leye_pose=still, reye_pose=still)
     facing = stage.orientations(rng, n, yaw=look.yaw, spread=look.spread, tilt=look.tilt)
     # Seen from far away with a long lens, principal point at the person.
-    stretch = rng.uniform(4, 8, n)
+    depth_scale = rng.uniform(4, 8, n)
     centre = pelvis[:, :2] / pelvis[:, 2:] * view.focal + view.principal_point
-    far = np.column_stack([np.zeros((n, 2)), pelvis[:, 2] * stretch])
+    far = np.column_stack([np.zeros((n, 2)), pelvis[:, 2] * depth_scale])
     cast = stage.cast(models, params, Rigid(np.eye(3), np.zeros(3)), image, far, facing)
-    views = [View(view.height, view.width, view.focal * s, (c[0], c[1])) for s, c in zip(stretch, centre, strict=True)]
+    views = [
+        View(view.height, view.width, view.focal * s, (c[0], c[1])) for s, c in zip(depth_scale, centre, strict=True)
+    ]
     return cast, views
 
 
