@@ -12,13 +12,36 @@ import ehps
 
 PACKAGE = Path(ehps.__file__).parent
 ABOVE = {"cli": 5, "demo": 4, "doctor": 4, "analysis": 3, "benchmark": 3, "converters": 3, "body": 2, "humandata": 1}
-"""Height of each part; parts import downwards. ``errors``, ``tables`` and the package itself are below all."""
+"""Height of each part; parts import downwards. Other modules of the package itself are below all."""
 
 APART = {
-    ("analysis", "benchmark"), ("analysis", "converters"), ("converters", "benchmark"), ("converters", "analysis"),
-    ("benchmark", "converters"), ("benchmark", "analysis"), ("doctor", "demo"), ("demo", "doctor"),
-}  # fmt: skip
+    ("analysis", "benchmark"),
+    ("analysis", "converters"),
+    ("benchmark", "analysis"),
+    ("benchmark", "converters"),
+    ("converters", "analysis"),
+    ("converters", "benchmark"),
+    ("demo", "doctor"),
+    ("doctor", "demo"),
+}
 """Parts of the same height do not know each other: files and plain tables pass between them."""
+
+ROOMS = {
+    "humandata/pickles": ("humandata/audit", "humandata/drawing", "humandata/storage", "humandata/core.py", "body"),
+    "humandata/storage": ("humandata/audit", "humandata/drawing", "humandata/core.py", "humandata/operations.py"),
+    "humandata/drawing": ("humandata/audit", "humandata/storage", "humandata/operations.py"),
+    "humandata/audit": ("humandata/storage", "humandata/operations.py"),
+    "body/": ("body/standin",),
+    "converters/": ("converters/datasets", "converters/pipeline", "converters/readers"),
+    "converters/readers": ("converters/datasets", "converters/pipeline", "converters/registry.py"),
+    "converters/datasets": ("converters/pipeline", "converters/registry.py"),
+    "converters/pipeline": ("converters/datasets",),
+    "benchmark/models": ("benchmark/suites", "benchmark/protocols"),
+    "benchmark/protocols": ("benchmark/suites", "benchmark/training", "benchmark/models"),
+    "benchmark/training": ("benchmark/suites",),
+}
+"""What the files of a room (with ``/`` at its end: of that folder, not of those below) must not import. The registry
+finds datasets by their folder."""
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 PICKLES = "humandata/pickles/unpickler.py"
@@ -61,6 +84,73 @@ def upward(path: Path) -> list[str]:
 
 def test_parts_import_downwards_only() -> None:
     assert {name(path): found for path in SOURCES if (found := upward(path))} == {}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    found = {}
+    for path in SOURCES:
+        words = ["ehps", *path.relative_to(PACKAGE).with_suffix("").parts]
+        found[".".join(words[:-1] if words[-1] == "__init__" else words)] = path
+    return found
+
+
+def imported(path: Path, known: dict[str, Path]) -> set[Path]:
+    """Files of the package that a file imports, anywhere in it and for types too; package faces only where meant."""
+    return {known[name] for name in imports(path) if name in known} - {path}
+
+
+def circles(graph: dict[Path, set[Path]]) -> list[Path]:
+    """Files that lie on a circle or lead to one: what is left when files that import nothing left are taken away."""
+    left = dict(graph)
+    while ends := [path for path, needed in left.items() if not needed & left.keys()]:
+        for path in ends:
+            del left[path]
+    return sorted(left)
+
+
+def test_no_circle_of_imports() -> None:
+    known = modules()
+    faces = {path for path in SOURCES if path.name == "__init__.py"}
+    graph = {path: imported(path, known) - faces for path in SOURCES if path not in faces}
+    assert circles(graph) == []
+
+
+def test_the_search_for_circles_finds_one() -> None:
+    a, b, c, d = (Path(letter) for letter in "abcd")
+    assert circles({a: {b}, b: {c}, c: {b}, d: set()}) == [a, b, c]
+    assert circles({a: {b}, b: {c}, c: set()}) == []
+
+
+def in_room(path: Path, room: str) -> bool:
+    return name(path.parent) + "/" == room if room.endswith("/") else name(path).startswith(f"{room}/")
+
+
+def test_rooms_do_not_import_what_is_above_them() -> None:
+    known = modules()
+    for room, forbidden in ROOMS.items():
+        files = [path for path in SOURCES if in_room(path, room)]
+        assert files, room
+        for path in files:
+            seen = {name(other) for other in imported(path, known)}
+            if path.name == "__init__.py":
+                continue
+            wrong = [other for other in sorted(seen) if other.startswith(forbidden) and "__init__" not in other]
+            assert (name(path), wrong) == (name(path), [])
+
+
+def test_datasets_import_no_other_dataset_but_helpers_of_their_family() -> None:
+    known = modules()
+    folder = PACKAGE / "converters/datasets"
+    datasets = {path for path in folder.glob("*.py") if "\nCARD = " in path.read_text(encoding="utf-8")}
+    assert len(datasets) == 33
+    for path in folder.glob("*.py"):
+        assert not imported(path, known) & datasets, f"{path.name} imports a dataset"
+
+
+def test_nothing_imports_the_command_line() -> None:
+    outside = [path for path in SOURCES if not name(path).startswith("cli/")]
+    assert [name(path) for path in outside if any(part(module) == "cli" for module in imports(path))] == []
 
 
 def test_the_rule_refuses_what_it_should() -> None:

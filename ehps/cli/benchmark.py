@@ -43,7 +43,7 @@ def train_command(
 ) -> None:
     """Train one model on the HumanData file DATA."""
     from ehps.benchmark.suites.evaluation import train_cell
-    from ehps.benchmark.suites.specs import SetSpec, TrainConfig
+    from ehps.benchmark.training.specs import SetSpec, TrainConfig
 
     spec = SetSpec(data, images or data.parent, interval)
     run = train_cell(out, name or data.stem, spec, TrainConfig(**settings), bodies(body_models))
@@ -74,7 +74,7 @@ def evaluate_command(
 
     from ehps.benchmark.protocols.scoring import printed
     from ehps.benchmark.suites.evaluation import evaluate
-    from ehps.benchmark.suites.specs import SetSpec
+    from ehps.benchmark.training.specs import SetSpec
     from ehps.terminal import show
 
     spec = SetSpec(data, images or data.parent, protocol=protocol)

@@ -117,7 +117,7 @@ def _benchmark(out: Path, bodies: BodyModels, seed: int, steps: int) -> tuple[pd
     """Train one model per training set, test each on all benchmarks."""
     from ehps.benchmark import results
     from ehps.benchmark.suites.matrix import Suite, run_suite
-    from ehps.benchmark.suites.specs import SetSpec, TrainConfig
+    from ehps.benchmark.training.specs import SetSpec, TrainConfig
 
     def spec(entry: DemoSet) -> SetSpec:
         return SetSpec(_data(out, entry), out / "raw" / entry.dataset, protocol=entry.protocol)

@@ -15,8 +15,8 @@ from ehps.benchmark.protocols.scoring import Score, printed, score
 from ehps.benchmark.protocols.true_bodies import rows_to_test
 from ehps.benchmark.suites.prediction import predict
 from ehps.benchmark.suites.runs import Run, check_name, content_hash
-from ehps.benchmark.suites.specs import SetSpec, TrainConfig, key
 from ehps.benchmark.training import checkpoints
+from ehps.benchmark.training.specs import SetSpec, TrainConfig, key
 from ehps.benchmark.training.trainer import train
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.evaluation import evaluate, train_cell
 from ehps.benchmark.suites.runs import Run, check_name, is_main, write_json
-from ehps.benchmark.suites.specs import SetSpec, TrainConfig
+from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, EhpsError, UsageError
 

@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader
 import ehps
 from ehps.arrays import Array
 from ehps.benchmark.models.outputs import CAMERA
-from ehps.benchmark.suites.specs import SetSpec
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.samples import HumanDataset, View, collate, to_device
+from ehps.benchmark.training.specs import SetSpec
 from ehps.body.models import BodyModels
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import ehps
 from ehps.atomic import replacing
-from ehps.benchmark.suites.specs import SetSpec, TrainConfig, key
+from ehps.benchmark.training.specs import SetSpec, TrainConfig, key
 from ehps.errors import DataError, UsageError
 
 if TYPE_CHECKING:

@@ -21,12 +21,12 @@ from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
 
 from ehps.benchmark import models
-from ehps.benchmark.suites.specs import SetSpec, TrainConfig
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.loss_terms import losses
 from ehps.benchmark.training.samples import HumanDataset, View, collate, to_device
 from ehps.benchmark.training.sampling import StepSampler
 from ehps.benchmark.training.smplx_joints import Skeleton
+from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.targets import make
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError

@@ -14,8 +14,8 @@ from ehps.benchmark import models as networks
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.benchmark.suites.evaluation import evaluate, rescore
-from ehps.benchmark.suites.specs import SetSpec
 from ehps.benchmark.training import checkpoints
+from ehps.benchmark.training.specs import SetSpec
 from ehps.body.model_folder import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData

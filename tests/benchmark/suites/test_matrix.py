@@ -15,7 +15,7 @@ from ehps.benchmark.suites import evaluation, matrix
 from ehps.benchmark.suites.evaluation import evaluate, rescore, train_cell
 from ehps.benchmark.suites.matrix import Suite, load_suite, run_suite, status
 from ehps.benchmark.suites.runs import Run
-from ehps.benchmark.suites.specs import SetSpec, TrainConfig
+from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData

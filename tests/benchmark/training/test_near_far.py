@@ -7,7 +7,7 @@ from conftest import Style, people, write_set
 
 from ehps.benchmark import results
 from ehps.benchmark.suites.matrix import Suite, run_suite
-from ehps.benchmark.suites.specs import SetSpec, TrainConfig
+from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
 
 STYLES = {"near": Style(turn=0.0), "far": Style(turn=2.0)}  # 115 degrees apart

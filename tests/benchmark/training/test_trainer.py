@@ -15,13 +15,13 @@ from conftest import Style, people, write_set
 
 from ehps.benchmark import models
 from ehps.benchmark.models import CAMERA, Prediction
-from ehps.benchmark.suites.specs import SetSpec, TrainConfig
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training import trainer as training
 from ehps.benchmark.training.loss_terms import LossWeights, losses
 from ehps.benchmark.training.samples import HumanDataset, View, collate
 from ehps.benchmark.training.sampling import StepSampler, epoch_order
 from ehps.benchmark.training.smplx_joints import Skeleton
+from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.targets import make
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
@@ -246,7 +246,7 @@ def test_unknown_settings_are_refused_by_name() -> None:
 LAUNCHED = """
 import sys
 from pathlib import Path
-from ehps.benchmark.suites.specs import SetSpec, TrainConfig
+from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.trainer import train
 from ehps.body.models import BodyModels
 data, images, models, out = map(Path, sys.argv[1:])
