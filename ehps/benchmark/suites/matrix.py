@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.evaluation import evaluate, train_cell
-from ehps.benchmark.suites.runs import Run, check_name, is_main, write_json
+from ehps.benchmark.suites.runs import Run, check_name, is_main, read_json, write_json
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, EhpsError, UsageError
@@ -191,8 +191,6 @@ def status(out: str | Path) -> pd.DataFrame:
     out = Path(out)
     if not (out / SUITE).is_file():
         raise DataError("holds no suite", path=out, fix="run one with this folder as output")
-    from ehps.benchmark.suites.runs import read_json
-
     suite = Suite.from_dict(read_json(out / SUITE))
     rows = []
     for model in suite.models:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from conftest import Style, people, write_set
-from ehps.body.bodies import BodySet
 
 from ehps.benchmark import models as networks
 from ehps.benchmark.protocols import catalogue
@@ -150,7 +149,7 @@ class Trial:
 
 
 @pytest.fixture(scope="module")
-def trial(tmp_path_factory: pytest.TempPathFactory, models: BodyModels, body_set: BodySet) -> Trial:
+def trial(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> Trial:
     folder = tmp_path_factory.mktemp("trial")
     n = 6
     params = people(n, np.random.default_rng(5), Style(0.4, 0.4))
@@ -160,7 +159,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory, models: BodyModels, body_set
     path = write_set(
         folder,
         params,
-        body_set,
+        models,
         name="test",
         **{
             "smplx/betas_neutral": np.asarray(betas[:, ::-1] + np.eye(1, 10) * 4, np.float32),
@@ -172,7 +171,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory, models: BodyModels, body_set
             "meta/righthand_valid": np.array([0, 1, 1, 0, 1, 1]),
         },
     )
-    for i, mesh in enumerate(body_set.mesh(params)):
+    for i, mesh in enumerate(models.mesh(params)):
         np.save(folder / f"{i}.npy", mesh)
     arguments = {"width": 32, "depth": 1, "heads": 2}
     torch.manual_seed(0)
