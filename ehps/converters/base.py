@@ -205,7 +205,7 @@ class Instances:
         and boxes are then made from them.
     columns : further columns under their full name (``vertices3d_path``).
     misc : facts of the whole file; ``reprojection`` there says it for a release that differs from the card.
-    dropped : reason -> what was left out (names), counted in the report.
+    dropped : reason -> names of the instances that were left out, counted in the report.
     left_out : why the whole unit is left out, where its instances have not been counted.
     notes : what the user should know about this unit (a fit file that was not there), shown once in the report.
     solve_translation : the dataset gives orientation but no place of a person in the camera frame: the pipeline solves

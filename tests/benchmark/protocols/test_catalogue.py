@@ -15,7 +15,7 @@ from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.benchmark.suites.evaluation import evaluate, rescore
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.specs import SetSpec
-from ehps.body.model_folder import BodyModels
+from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 
