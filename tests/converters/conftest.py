@@ -1,13 +1,16 @@
-"""The hall: a raw tree that tests of the pipeline share (read-only) or write anew."""
+"""The hall, which tests of the pipeline share (read-only) or write anew, and the raw trees of all datasets."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 from fake_dataset import write_hall
 
 from ehps.body.models import BodyModels
+from tests.raw.trees import Raw
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +23,14 @@ def hall(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> Path:
 def own_hall(tmp_path: Path, models: BodyModels) -> Path:
     """The same for one test alone, which may damage it."""
     return write_hall(tmp_path / "HALL", models)
+
+
+@pytest.fixture(scope="session")
+def raw_trees(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, body_models: Path
+) -> Callable[[str], Raw]:
+    """The raw tree of a dataset by its id. Trees are read-only."""
+    session = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):  # processes of one session share a parent folder
+        session = session.parent
+    return cache(lambda dataset: Raw(dataset, session / "datasets" / dataset, body_models))

@@ -182,3 +182,79 @@ def write_strays(root: Path, subject: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"Mac OS X")
     (root / "train/.DS_Store").write_bytes(b"Mac OS X")
+
+
+@dataclass
+class Pairs:
+    """A tree of CHI3D: ``fast`` has four entries of joints3d_25 a frame, ``old`` no axis of persons."""
+
+    root: Path
+    fast: Action
+    plain: Action
+    old: Action
+
+    @property
+    def truth(self) -> Truth:
+        return Truth.concat([action.truth() for action in (self.fast, self.plain, self.old)])
+
+
+def write_chi3d(root: Path, models: Path, rng: np.random.Generator) -> Pairs:
+    """Three actions of two subjects, two of them of two people; a third subject of the split test."""
+    made = Pairs(
+        root,
+        write_action(root, models, rng, "s02", "Grab 10", people=2, axis=True, frames=2, rate=4),
+        write_action(root, models, rng, "s02", "Grab 4", people=2, axis=True, frames=3),
+        write_action(root, models, rng, "s03", "Hug 6", frames=2),
+    )
+    contact = {"Grab 10": {"fr_id": 1, "start_fr": 0, "end_fr": 9}, "Grab 4": {"fr_id": 2, "start_fr": 1, "end_fr": 2}}
+    save(root / "train/s02/interaction_contact_signature.json", contact)
+    save(root / "train/s03/interaction_contact_signature.json", {})
+    write_strays(root, "s02")
+    write_test_split(root, "s01", "Grab 1")
+    return made
+
+
+@dataclass
+class Singles:
+    """A tree of FIT3D or HumanSC3D: two subjects with one action each, joints3d_25 at 1:1 and at 4:1."""
+
+    root: Path
+    actions: tuple[Action, Action]
+
+    @property
+    def truth(self) -> Truth:
+        return Truth.concat([action.truth() for action in self.actions])
+
+
+def write_fit3d(root: Path, models: Path, rng: np.random.Generator) -> Singles:
+    actions = (("s03", "dumbbell_biceps_curls"), ("s10", "squat"))
+    return _write_singles(root, models, rng, actions, contacts="rep_ann.json", test="s02")
+
+
+def write_humansc3d(root: Path, models: Path, rng: np.random.Generator) -> Singles:
+    actions = (("s01", "001"), ("s06", "120"))
+    return _write_singles(root, models, rng, actions, contacts="self_contact_signature.json", test="s04")
+
+
+def _write_singles(
+    root: Path,
+    models: Path,
+    rng: np.random.Generator,
+    actions: tuple[tuple[str, str], tuple[str, str]],
+    *,
+    contacts: str,
+    test: str,
+) -> Singles:
+    """``contacts`` is the file beside the actions, ``test`` the subject of the split test."""
+    (subject, name), second = actions
+    made = Singles(
+        root,
+        (
+            write_action(root, models, rng, subject, name, frames=4),
+            write_action(root, models, rng, *second, frames=2, rate=4),
+        ),
+    )
+    save(root / "train" / subject / contacts, {name: [0, 2]})
+    write_strays(root, subject)
+    write_test_split(root, test, name)
+    return made

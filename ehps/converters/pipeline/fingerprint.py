@@ -6,6 +6,8 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import ehps
@@ -88,9 +90,16 @@ def _models(job: Job) -> dict[str, str]:
         return {}
     found = {}
     for path in BodyModels(job.bodies).files(model_type):
-        with path.open("rb") as file:
-            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+        status = path.stat()
+        found[path.name] = _file_digest(path, status.st_size, status.st_mtime_ns)
     return found
+
+
+@cache
+def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
+    """Hash of a file, taken again when its size or time changes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _shared(job: Job) -> dict[str, list[int]]:

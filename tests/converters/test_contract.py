@@ -1,0 +1,288 @@
+"""What every converter must do, asked of each one with the raw tree of ``tests/raw/fixtures.py``."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ehps.converters import layout, registry
+from ehps.converters.base import Instances
+from ehps.errors import BodyModelError, DataError, EhpsError, UsageError
+from ehps.humandata import HumanData
+from tests.raw.checks import truncate
+from tests.raw.faults import Fault, faulty, millimetres
+from tests.raw.fixtures import FIXTURES
+from tests.raw.trees import Raw, run
+
+DATASETS = [card.id for card in registry.cards() if registry.available(card.id)]
+IMAGES = {".jpg", ".jpeg", ".png"}
+PICKLES = {".pkl", ".pt"}
+CODE = b"cos\nsystem\n(S'false'\ntR."
+NO_CHOICE = "no/such"
+
+
+def test_every_converter_has_a_raw_tree() -> None:
+    assert sorted(FIXTURES) == DATASETS
+
+
+@pytest.fixture(params=DATASETS)
+def raw(request: pytest.FixtureRequest, raw_trees: Callable[[str], Raw]) -> Raw:
+    return raw_trees(request.param)
+
+
+@pytest.fixture
+def with_images(raw: Raw) -> Raw:
+    """Datasets whose images are files; of others frames are cut out of videos or archives."""
+    hd, _ = raw.converted()
+    if not (raw.root / hd["image_path"][0]).is_file():
+        assert hasattr(registry.converter(raw.dataset), "extract_frames")
+        pytest.skip("frames are extracted")
+    return raw
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out.h5"
+
+
+# -- what is given --------------------------------------------------------------------------------------------
+
+
+def test_a_folder_without_the_dataset_is_told_all_that_is_missing(raw: Raw, tmp_path: Path, out: Path) -> None:
+    empty = tmp_path / "a/b/c"
+    empty.mkdir(parents=True)
+    card = registry.card(raw.dataset)
+    for split in card.splits:
+        with pytest.raises(DataError) as error:
+            run(raw.dataset, empty, out, None, split=split)
+        assert layout.needs(card, split)
+        assert all(need in str(error.value) for need in layout.needs(card, split))
+        assert str(empty) in str(error.value)
+
+
+def test_the_folder_above_is_told_where_the_dataset_is(raw: Raw, out: Path) -> None:
+    card = registry.card(raw.dataset)
+    above = raw.root.parent
+    if not layout.missing(card, above, card.default_split):
+        pytest.skip("the dataset may lie a folder deeper")
+    with pytest.raises(DataError) as error:
+        run(raw.dataset, above, out, None)
+    assert f"{raw.root}: give that folder" in str(error.value)
+
+
+def test_another_split_is_told_those_there_are(raw: Raw, out: Path) -> None:
+    with pytest.raises(UsageError, match=", ".join(registry.card(raw.dataset).splits)):
+        run(raw.dataset, raw.root, out, None, split=NO_CHOICE)
+
+
+def test_another_option_is_told_those_there_are(raw: Raw, out: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        run(raw.dataset, raw.root, out, None, options={NO_CHOICE: "1"})
+    assert NO_CHOICE in str(error.value)
+    assert all(name in str(error.value) for name in raw.fixture.options)
+
+
+def test_all_options_are_in_the_table(raw: Raw) -> None:
+    named = {getattr(option, "name", option) for option in registry.card(raw.dataset).options}
+    assert named == set(raw.fixture.options)
+
+
+OPTIONS = [pytest.param(name, option, id=f"{name}-{option}") for name in FIXTURES for option in FIXTURES[name].options]
+
+
+@pytest.mark.parametrize(("dataset", "option"), OPTIONS)
+def test_another_choice_is_told_those_there_are(
+    dataset: str, option: str, raw_trees: Callable[[str], Raw], out: Path
+) -> None:
+    raw = raw_trees(dataset)
+    if option in raw.fixture.free:
+        pytest.skip("any value may be right")
+    with pytest.raises(UsageError, match=NO_CHOICE):
+        run(dataset, raw.root, out, None, options={option: NO_CHOICE})
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("dataset", "option"), OPTIONS)
+def test_a_choice_changes_what_is_written(
+    dataset: str, option: str, raw_trees: Callable[[str], Raw], out: Path, body_models: Path
+) -> None:
+    raw = raw_trees(dataset)
+    choice = raw.fixture.options[option]
+    if choice is None:
+        pytest.skip("takes more files than there are")
+    run(dataset, raw.root, out, body_models, options={option: choice})
+    assert not same_columns(HumanData.open(out), raw.converted()[0])
+
+
+def same_columns(a: HumanData, b: HumanData) -> bool:
+    return a.columns == b.columns and all(np.array_equal(plain(a, name), plain(b, name)) for name in a.columns)
+
+
+def plain(hd: HumanData, name: str) -> Any:
+    return np.asarray(hd[name].tolist())
+
+
+# -- what is written ------------------------------------------------------------------------------------------
+
+
+def test_everybody_is_written_or_left_out_by_a_reason(raw: Raw) -> None:
+    hd, report = raw.converted()
+    assert (report.found, report.written) == (raw.fixture.found, raw.fixture.written)
+    assert report.found == report.written + sum(len(names) for names in report.dropped.values())
+    assert all(name for names in report.dropped.values() for name in names)
+    assert len(hd) == report.written
+    assert (report.bad, report.problems) == ([], [])
+    assert hd.validate() == []
+    card = registry.card(raw.dataset)
+    assert (hd.passport.dataset, hd.passport.split) == (card.id, card.default_split)
+    assert report.published == card.splits[card.default_split]
+
+
+def test_a_run_that_failed_goes_on_with_other_jobs_to_the_same_bytes(
+    raw: Raw, out: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw.converted()
+    cls = registry.converter(raw.dataset)
+    converter = cls(raw.root, registry.card(raw.dataset).default_split, {})
+    units = converter.units()
+    carried = pickle.loads(pickle.dumps((converter, units)))  # as to the processes of several jobs
+    assert [unit.name for unit in carried[0].units()] == [unit.name for unit in units]
+    read, last = cls.read, units[-1].name
+
+    def interrupted(self: Any, unit: Any) -> Instances:
+        if unit.name == last:
+            raise RuntimeError("pulled plug")
+        return read(self, unit)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cls, "read", interrupted)
+        with pytest.raises(DataError, match="pulled plug"):
+            run(raw.dataset, raw.root, out, body_models, jobs=2, backend="threading")
+    assert not out.exists()
+    report = run(raw.dataset, raw.root, out, body_models, jobs=2, backend="threading")
+    assert report.reused == len(units) - 1
+    assert out.read_bytes() == raw.out.read_bytes()
+
+
+def test_without_body_models_it_is_said_what_is_absent(raw: Raw) -> None:
+    hd, report = raw.without_models()
+    assert report.found == raw.fixture.found
+    assert hd.validate() == []
+    assert report.problems == []
+    model_type = raw.converted()[0].body_model
+    if model_type is None:  # meshes have joints of their own
+        return
+    joints = {f"keypoints2d_{model_type}", f"keypoints3d_{model_type}"}
+    assert joints <= set(report.absent)
+    assert not joints & set(hd.columns)
+    assert any("body models" in why for why in report.absent.values())
+
+
+def test_a_missing_body_model_is_named(raw: Raw, tmp_path: Path, out: Path, body_models: Path) -> None:
+    hd, _ = raw.converted()
+    if hd.body_model is None:
+        pytest.skip("no body is fitted")
+    folder = tmp_path / "models" / hd.body_model
+    folder.mkdir(parents=True)
+    gender = min(hd["meta/gender"].tolist())
+    for path in (body_models / hd.body_model).iterdir():
+        if not path.stem.endswith(f"_{gender.upper()}"):
+            (folder / path.name).symlink_to(path)
+    with pytest.raises(BodyModelError, match=rf"no {gender} "):
+        run(raw.dataset, raw.root, out, tmp_path / "models")
+
+
+# -- what is missing or broken --------------------------------------------------------------------------------
+
+
+def test_a_missing_image_costs_its_people(with_images: Raw, tmp_path: Path, out: Path) -> None:
+    raw, root = with_images, with_images.copy(tmp_path)
+    before = raw.without_models()[0]["image_path"].tolist()
+    (root / before[0]).unlink()
+    report = run(raw.dataset, root, out, None)
+    after = HumanData.open(out)["image_path"].tolist()
+    assert before[0] not in after
+    assert report.found == raw.fixture.found == report.written + sum(map(len, report.dropped.values()))
+    if raw.fixture.by_image:
+        return
+    assert after == [path for path in before if path != before[0]]
+    assert len(report.dropped["image missing"]) >= before.count(before[0])
+    with pytest.raises(DataError, match="images are missing"):
+        run(raw.dataset, root, out, None, strict_images=True)
+
+
+def test_without_any_image_nothing_is_written(with_images: Raw, tmp_path: Path, out: Path) -> None:
+    if hasattr(registry.converter(with_images.dataset), "extract_frames"):
+        pytest.skip("frames may come later")
+    root = with_images.copy(tmp_path)
+    for path in root.rglob("*"):
+        if path.suffix in IMAGES:
+            path.unlink()
+    with pytest.raises(DataError, match=r"no instance is left|missing: "):
+        run(with_images.dataset, root, out, None)
+    assert not out.exists()
+
+
+def parameters(values: Callable[[Any], Any]) -> Iterator[Any]:
+    """(dataset, value) for each of the ``values`` of each fixture."""
+    for name, fixture in FIXTURES.items():
+        for value in values(fixture):
+            words = value if isinstance(value, str) else value[0].__name__
+            yield pytest.param(name, value, id=f"{name}-{words}")
+
+
+@pytest.mark.parametrize(("dataset", "pattern"), parameters(lambda fixture: fixture.broken))
+def test_half_a_file_is_named_and_its_unit_can_be_left_out(
+    dataset: str, pattern: str, raw_trees: Callable[[str], Raw], tmp_path: Path, out: Path, body_models: Path
+) -> None:
+    raw = raw_trees(dataset)
+    root = raw.copy(tmp_path)
+    path = sorted(root.glob(pattern))[0]
+    truncate(path)
+    with pytest.raises(DataError) as error:
+        run(dataset, root, out, body_models)
+    assert path.name in str(error.value)
+    assert not out.exists()
+    bad = re.match(r"(\d+) of (\d+) units could not be read", str(error.value))
+    if bad and int(bad[1]) < int(bad[2]):
+        report = run(dataset, root, out, body_models, skip_bad=True)
+        assert (len(report.bad), report.units) == (int(bad[1]), int(bad[2]))
+        assert any(path.name in f"{unit.path} {unit.why}" for unit in report.bad)
+        assert 0 < report.written <= raw.fixture.written
+
+
+def test_code_in_a_pickle_is_not_run(raw: Raw, tmp_path: Path, out: Path) -> None:
+    if not any(path.suffix in PICKLES for path in raw.root.rglob("*")):
+        pytest.skip("nothing is pickled")
+    root = raw.copy(tmp_path)
+    for path in root.rglob("*"):
+        if path.suffix in PICKLES:
+            path.write_bytes(CODE)
+    with pytest.raises(EhpsError, match=r"asks for os\.system; nothing was run"):
+        run(raw.dataset, root, out, None)
+    assert not out.exists()
+
+
+# -- what is read wrongly -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dataset", "fault"), parameters(lambda fixture: fixture.faults))
+def test_quality_exposes(
+    dataset: str, fault: tuple[Fault, str], raw_trees: Callable[[str], Raw], out: Path, body_models: Path
+) -> None:
+    mistake, words = fault
+    report = run(faulty(registry.converter(dataset), mistake), raw_trees(dataset).root, out, body_models)
+    assert words in " ".join(report.problems)
+
+
+def test_millimetres_are_refused(raw: Raw, out: Path, body_models: Path) -> None:
+    if not raw.fixture.metric:
+        pytest.skip("places are not read")
+    with pytest.raises(DataError, match="not metres"):
+        run(faulty(registry.converter(raw.dataset), millimetres), raw.root, out, body_models)
