@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,46 +12,26 @@ import pytest
 from ehps.converters.base import Unit, concat
 from ehps.converters.datasets import arctic as module
 from ehps.converters.datasets.arctic import ARCTIC
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
 from ehps.demo.raw.stage import Truth
-from ehps.errors import BodyModelError, DataError, UsageError
+from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
 from tests.raw import arctic, faults
 from tests.raw.arctic import FIRST, OFFSET, OTHER, SECOND, USED, Room
-from tests.raw.checks import STILL, assert_boxes_hold_the_visible_joints, edited, nearest, package_joints, truncate
+from tests.raw.checks import STILL, assert_boxes_hold_the_visible_joints, edited, nearest, package_joints
+from tests.raw.trees import runner
 
 Pair = tuple[HumanData, Report]
 GONE = 12 + 6  # of the rows of train: SECOND comes first, then FIRST's view 1, then view 4 without its third image
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "arctic", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Room:
-    """Read-only."""
-    return arctic.write_fixture(tmp_path_factory.mktemp("raw") / "ARCTIC", body_models, np.random.default_rng(31))
+DATASET = "arctic"
+run = runner(DATASET)
 
 
 @pytest.fixture(scope="module")
-def train(room: Room) -> Truth:
-    rows = Truth.concat([room.truth(SECOND), room.truth(FIRST)])
+def train(tree: Room) -> Truth:
+    rows = Truth.concat([tree.truth(SECOND), tree.truth(FIRST)])
     return rows[[k for k in range(24) if k != GONE]]
-
-
-@pytest.fixture(scope="module")
-def converted(room: Room, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(room.root, out, body_models)
-    return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(room: Room, tmp_path: Path) -> Path:
-    """A copy for one test alone."""
-    return Path(shutil.copytree(room.root, tmp_path / "own"))
 
 
 def assert_scans_are_the_truth(hd: HumanData, truth: Truth) -> None:
@@ -72,17 +51,17 @@ def test_joints_are_those_of_the_scan_moved_by_every_camera(converted: Pair, tra
 
 
 def test_stored_parameters_are_the_body_of_an_ordinary_subject(
-    converted: Pair, room: Room, train: Truth, body_models: Path
+    converted: Pair, tree: Room, train: Truth, body_models: Path
 ) -> None:
     hd, _ = converted
     joints = package_joints(hd, body_models)
     np.testing.assert_allclose(joints[12:, STILL], train.joints[12:, STILL], atol=1e-3)
-    np.testing.assert_allclose(hd["smplx/betas"][12:], np.tile(room.betas["s01"], (11, 1)), atol=1e-3)
+    np.testing.assert_allclose(hd["smplx/betas"][12:], np.tile(tree.betas["s01"], (11, 1)), atol=1e-3)
     assert hd["meta/template_residual_m"][12:].max() < 1e-5
 
 
 def test_a_scan_that_no_betas_make_keeps_its_pelvis_and_its_joints(
-    converted: Pair, room: Room, train: Truth, body_models: Path
+    converted: Pair, tree: Room, train: Truth, body_models: Path
 ) -> None:
     hd, report = converted
     off = np.linalg.norm(package_joints(hd, body_models)[:12, STILL] - train.joints[:12, STILL], axis=2)
@@ -92,7 +71,7 @@ def test_a_scan_that_no_betas_make_keeps_its_pelvis_and_its_joints(
         template, directions = model["v_template"].astype(float), model["shapedirs"][:, :, :10].astype(float)
     shift = np.broadcast_to(np.eye(3), (len(template), 3, 3))
     system = np.concatenate([directions, shift], axis=2).reshape(-1, 13)
-    gap = room.templates["s02"] - template
+    gap = tree.templates["s02"] - template
     betas, *_ = np.linalg.lstsq(system, gap.ravel(), rcond=None)
     np.testing.assert_allclose(hd["smplx/betas"][:12], np.tile(betas[:10], (12, 1)), atol=1e-3)
     left = np.linalg.norm(gap - (system @ betas).reshape(-1, 3), axis=1).mean()
@@ -100,20 +79,20 @@ def test_a_scan_that_no_betas_make_keeps_its_pelvis_and_its_joints(
     assert report.quality["template_residual_m"]["max"] == pytest.approx(left, abs=1e-5)
 
 
-def test_every_row_says_where_it_is_from(converted: Pair, room: Room) -> None:
+def test_every_row_says_where_it_is_from(converted: Pair, tree: Room) -> None:
     hd, report = converted
     rows = [(s, s[:3], int(v), n) for s in (SECOND, FIRST) for v in arctic.IMAGED for n in USED]
     rows.pop(GONE)
     columns = [hd[f"meta/{name}"].tolist() for name in ("sequence_name", "subject", "camera", "frame_id")]
     assert list(zip(*columns, strict=True)) == rows
     assert hd["meta/gender"].tolist() == ["male"] * 12 + ["female"] * 11
-    k = np.stack([room.cameras[subject][0][view - 1] for _, subject, view, _ in rows])
+    k = np.stack([tree.cameras[subject][0][view - 1] for _, subject, view, _ in rows])
     np.testing.assert_allclose(hd["meta/focal_length"], k[:, [0, 1], [0, 1]], rtol=1e-6)
     np.testing.assert_allclose(hd["meta/principal_point"], k[:, :2, 2], rtol=1e-6)
     assert {(h, w) for h, w in zip(hd["meta/height"], hd["meta/width"], strict=True)} == {arctic.SIZE}
     assert (hd.passport.flat_hand_mean, hd.passport.gender, hd.passport.num_betas) == (True, "per-instance", 10)
     assert (hd.misc["fps"], hd.misc["cam_param_type"], hd.misc["betas_source"]) == (30, "perspective", "fitted")
-    raw_hand = np.load(arctic.bodies(room.root, SECOND), allow_pickle=True).item()["left_hand_pose"]
+    raw_hand = np.load(arctic.bodies(tree.root, SECOND), allow_pickle=True).item()["left_hand_pose"]
     expected = raw_hand[USED[1] - OFFSET["s02"]].reshape(15, 3)
     np.testing.assert_allclose(hd["smplx/left_hand_pose"][1], expected, atol=1e-6)
     assert report.published == 1_539_100
@@ -129,35 +108,35 @@ def test_what_is_left_out_is_counted_by_reason(converted: Pair) -> None:
     assert report.written == 23
 
 
-def test_validation_is_its_own_subject(room: Room, tmp_path: Path, body_models: Path) -> None:
-    run(room.root, tmp_path / "x.h5", body_models, split="val")
-    assert_scans_are_the_truth(HumanData.open(tmp_path / "x.h5"), room.truth(OTHER))
+def test_validation_is_its_own_subject(tree: Room, tmp_path: Path, body_models: Path) -> None:
+    run(tree.root, tmp_path / "x.h5", body_models, split="val")
+    assert_scans_are_the_truth(HumanData.open(tmp_path / "x.h5"), tree.truth(OTHER))
 
 
-def test_the_test_split_is_refused_with_the_reason(room: Room, tmp_path: Path) -> None:
+def test_the_test_split_is_refused_with_the_reason(tree: Room, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="hidden"):
-        run(room.root, tmp_path / "x.h5", None, split="test")
+        run(tree.root, tmp_path / "x.h5", None, split="test")
 
 
-def test_training_leaves_out_what_other_splits_list(own: Path, room: Room, tmp_path: Path, body_models: Path) -> None:
+def test_training_leaves_out_what_other_splits_list(own: Path, tree: Room, tmp_path: Path, body_models: Path) -> None:
     with edited(own / "splits_json/protocol_p1.json") as lists:
         lists["train"] = [OTHER, FIRST]
     run(own, tmp_path / "x.h5", body_models)
     assert set(HumanData.open(tmp_path / "x.h5")["meta/sequence_name"].tolist()) == {FIRST}
 
 
-def test_cameras_and_frames_can_be_chosen(room: Room, tmp_path: Path, body_models: Path) -> None:
-    report = run(room.root, tmp_path / "x.h5", body_models, options={"cameras": "8,1", "stride": "2"})
-    chosen = Truth.concat([room.truth(s, ("1", "8"), (10, 12)) for s in (SECOND, FIRST)])
+def test_cameras_and_frames_can_be_chosen(tree: Room, tmp_path: Path, body_models: Path) -> None:
+    report = run(tree.root, tmp_path / "x.h5", body_models, options={"cameras": "8,1", "stride": "2"})
+    chosen = Truth.concat([tree.truth(s, ("1", "8"), (10, 12)) for s in (SECOND, FIRST)])
     assert_scans_are_the_truth(HumanData.open(tmp_path / "x.h5"), chosen)
     assert "image missing" not in report.dropped
     for options in ({"cameras": "0"}, {"stride": "0"}):
         with pytest.raises(UsageError):
-            run(room.root, tmp_path / "y.h5", body_models, options=options)
+            run(tree.root, tmp_path / "y.h5", body_models, options=options)
 
 
 def test_images_before_the_first_pose_do_not_wrap_around(
-    own: Path, room: Room, tmp_path: Path, body_models: Path
+    own: Path, tree: Room, tmp_path: Path, body_models: Path
 ) -> None:
     with edited(own / "meta/misc.json") as facts:
         facts["s05"]["ioi_offset"] = 12
@@ -165,20 +144,20 @@ def test_images_before_the_first_pose_do_not_wrap_around(
     hd = HumanData.open(tmp_path / "x.h5")
     assert hd["meta/frame_id"].tolist() == [12, 13] * 3
     assert len(report.dropped["no pose for the image"]) == 6
-    pose, first = room.cameras["s05"][1][0], room.joints[OTHER][0]
+    pose, first = tree.cameras["s05"][1][0], tree.joints[OTHER][0]
     np.testing.assert_allclose(
         hd["keypoints3d_smplx"][0, STILL, :3], (first @ pose[:3, :3].T + pose[:3, 3])[STILL], atol=1e-3
     )
 
 
 def test_corrupt_images_are_left_out(
-    room: Room, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
+    tree: Room, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = arctic.image_file(OTHER, "4", 11)
     monkeypatch.setattr(module, "CORRUPT", (path,))
-    report = run(room.root, tmp_path / "x.h5", body_models, split="val")
+    report = run(tree.root, tmp_path / "x.h5", body_models, split="val")
     assert report.dropped["image is corrupt in the release"] == [path]
-    assert_scans_are_the_truth(HumanData.open(tmp_path / "x.h5"), room.truth(OTHER)[[k for k in range(12) if k != 5]])
+    assert_scans_are_the_truth(HumanData.open(tmp_path / "x.h5"), tree.truth(OTHER)[[k for k in range(12) if k != 5]])
 
 
 def test_a_sequence_without_bodies_does_not_fail_the_run(own: Path, tmp_path: Path, body_models: Path) -> None:
@@ -189,37 +168,10 @@ def test_a_sequence_without_bodies_does_not_fail_the_run(own: Path, tmp_path: Pa
     assert any(SECOND in note for note in report.notes)
 
 
-def test_without_body_models_nobody_can_be_placed(room: Room, tmp_path: Path) -> None:
-    report = run(room.root, tmp_path / "x.h5", None)
+def test_without_body_models_nobody_can_be_placed(tree: Room, tmp_path: Path) -> None:
+    report = run(tree.root, tmp_path / "x.h5", None)
     assert "rest pelvis" in report.absent["smplx/*"]
     assert "meta/focal_length" in HumanData.open(tmp_path / "x.h5").columns
-
-
-def test_bad_folders_and_models_are_named(own: Path, tmp_path: Path, body_models: Path) -> None:
-    with pytest.raises(DataError, match="give that folder"):
-        run(own / "meta", tmp_path / "x.h5", None)
-    (tmp_path / "smplx").mkdir()
-    (tmp_path / "smplx/SMPLX_FEMALE.npz").symlink_to(body_models / "smplx/SMPLX_FEMALE.npz")
-    with pytest.raises(BodyModelError, match=r"(?i)male"):
-        run(own, tmp_path / "x.h5", tmp_path)
-    (own / "images").rename(own / "cropped_images")
-    with pytest.raises(DataError, match="images"):
-        run(own, tmp_path / "x.h5", None)
-
-
-def test_broken_files_are_named_and_their_sequences_can_be_left_out(
-    own: Path, tmp_path: Path, body_models: Path
-) -> None:
-    truncate(arctic.bodies(own, SECOND))
-    with pytest.raises(DataError, match=r"mixer_use_02_retake\.smplx\.npy"):
-        run(own, tmp_path / "x.h5", body_models)
-    assert run(own, tmp_path / "x.h5", body_models, skip_bad=True).written == 11
-    truncate(own / "meta/subject_vtemplates/s01.obj")
-    with pytest.raises(DataError, match=r"s01\.obj"):
-        run(own, tmp_path / "y.h5", body_models)
-    truncate(own / "meta/misc.json")
-    with pytest.raises(DataError, match=r"misc\.json"):
-        run(own, tmp_path / "z.h5", body_models)
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -247,24 +199,14 @@ def test_parameters_of_another_shape_or_without_numbers(own: Path, tmp_path: Pat
     "fault",
     [faults.pelvis_forgotten, faults.other_gender, faults.sides_swapped, faults.neighbours, faults.hands_relative],
 )
-def test_mistakes_are_away_from_the_truth(room: Room, tmp_path: Path, body_models: Path, fault: faults.Fault) -> None:
-    run(room.root, tmp_path / "x.h5", body_models, faults.faulty(ARCTIC, fault), split="val")
+def test_mistakes_are_away_from_the_truth(tree: Room, tmp_path: Path, body_models: Path, fault: faults.Fault) -> None:
+    run(tree.root, tmp_path / "x.h5", body_models, faults.faulty(ARCTIC, fault), split="val")
     found = HumanData.open(tmp_path / "x.h5")["keypoints3d_smplx"]
-    assert np.linalg.norm(found[:, :55, :3] - room.truth(OTHER).joints[:, :55], axis=2).max() > 0.002
+    assert np.linalg.norm(found[:, :55, :3] - tree.truth(OTHER).joints[:, :55], axis=2).max() > 0.002
 
 
-def test_quality_exposes_people_on_their_heads(room: Room, tmp_path: Path, body_models: Path) -> None:
-    report = run(room.root, tmp_path / "x.h5", body_models, faults.faulty(ARCTIC, faults.y_up), split="val")
-    assert "heads" in " ".join(report.problems)
-
-
-def test_millimetres_are_refused(room: Room, tmp_path: Path, body_models: Path) -> None:
-    with pytest.raises(DataError, match="not metres"):
-        run(room.root, tmp_path / "x.h5", body_models, faults.faulty(ARCTIC, faults.millimetres), split="val")
-
-
-def test_people_on_templates_of_their_own_are_not_joined(room: Room) -> None:
-    parts = [ARCTIC(room.root, "train").read(Unit(name, arctic.bodies(room.root, name))) for name in (FIRST, OTHER)]
+def test_people_on_templates_of_their_own_are_not_joined(tree: Room) -> None:
+    parts = [ARCTIC(tree.root, "train").read(Unit(name, arctic.bodies(tree.root, name))) for name in (FIRST, OTHER)]
     with pytest.raises(ValueError, match="templates of their own"):
         concat(parts)
 

@@ -15,10 +15,9 @@ from ehps.body.params import genders
 from ehps.converters.base import Instances
 from ehps.converters.datasets.bedlam import BEDLAM
 from ehps.converters.datasets.bedlam_scenes import read_sequences
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
 from ehps.demo.raw.stage import Look
-from ehps.errors import BodyModelError, DataError, UsageError
+from ehps.errors import DataError
 from ehps.humandata import HumanData
 from ehps.humandata.keypoints import names, part_indices
 from tests.raw import bedlam, faults
@@ -36,7 +35,6 @@ from tests.raw.bedlam import (
     Tree,
     edit,
     load,
-    write_fixture,
     write_ground_truth,
 )
 from tests.raw.checks import (
@@ -44,36 +42,18 @@ from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
     assert_joints_are_the_truth,
     nearest,
-    truncate,
 )
+from tests.raw.trees import Raw, runner
 
 Pair = tuple[HumanData, Report]
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "bedlam", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
+DATASET = "bedlam"
+run = runner(DATASET)
 
 
 def converted_of(root: Path, out: Path, models: Path | None, **options: Any) -> Pair:
     report = run(root, out, models, **options)
     return HumanData.open(out), report
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Tree:
-    """Read-only."""
-    return write_fixture(tmp_path_factory.mktemp("raw") / "BEDLAM", body_models, np.random.default_rng(5))
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Tree, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    return converted_of(tree.root, tmp_path_factory.mktemp("out") / "train.h5", body_models)
-
-
-@pytest.fixture
-def own(tree: Tree, tmp_path: Path) -> Path:
-    """A copy of the tree that a test may damage."""
-    return Path(shutil.copytree(tree.root, tmp_path / "BEDLAM"))
 
 
 # -- (A) people -----------------------------------------------------------------------------------------------
@@ -393,8 +373,8 @@ def test_without_body_models_labels_of_level_images_are_kept(tree: Tree, own: Pa
     assert report.problems == []
 
 
-def test_without_body_models_turned_bodies_are_absent_and_the_report_says_why(tree: Tree, tmp_path: Path) -> None:
-    hd, report = converted_of(tree.root, tmp_path / "x.h5", None)
+def test_without_body_models_turned_bodies_are_absent_and_the_report_says_why(tree: Tree, raw: Raw) -> None:
+    hd, report = raw.without_models()
     assert len(hd) == 14
     assert "rest pelvis" in report.absent["smplx/*"]
     assert report.absent["smplx/transl"] == "only 4 of 5 units have it"
@@ -403,43 +383,10 @@ def test_without_body_models_turned_bodies_are_absent_and_the_report_says_why(tr
     np.testing.assert_allclose(hd["keypoints2d_original"][..., :2], tree.truth.points[:, STILL], atol=0.01)
 
 
-def test_a_folder_without_the_neutral_model_is_an_error_that_names_it(
-    tree: Tree, tmp_path: Path, body_models: Path
-) -> None:
-    (tmp_path / "smplx").mkdir()
-    (tmp_path / "smplx/SMPLX_FEMALE.npz").symlink_to(body_models / "smplx/SMPLX_FEMALE.npz")
-    with pytest.raises(BodyModelError, match=r"(?i)neutral"):
-        run(tree.root, tmp_path / "x.h5", tmp_path)
-
-
-def test_a_wrong_folder_is_named_with_what_is_missing(tree: Tree, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="all_npz_12_training"):
-        run(tmp_path, tmp_path / "x.h5", None)
-    with pytest.raises(DataError, match="give that folder"):
-        run(tree.root / "training_images", tmp_path / "x.h5", None)
-    with pytest.raises(UsageError, match="train, val"):
-        run(tree.root, tmp_path / "x.h5", None, split="test")
-
-
-def test_truncated_labels_are_named_or_skipped(own: Path, tmp_path: Path) -> None:
-    truncate(own / LABELS / f"{HAIR}.npz")
-    with pytest.raises(DataError, match=f"{HAIR}.npz"):
-        run(own, tmp_path / "x.h5", None)
-    assert not (tmp_path / "x.h5").exists()
-    report = run(own, tmp_path / "x.h5", None, skip_bad=True)
-    assert report.written == 13
-    assert [unit.unit for unit in report.bad] == [HAIR]
-
-
 def test_labels_without_a_column_are_named_with_it(own: Path, tmp_path: Path) -> None:
     edit(own / LABELS / f"{PLAIN}.npz", lambda data: data.pop("cam_ext"))
     with pytest.raises(DataError, match=f"has no cam_ext.*{PLAIN}"):
         run(own, tmp_path / "x.h5", None)
-
-
-def test_strict_images_makes_a_missing_image_an_error(tree: Tree, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="seq_000001_0990"):
-        run(tree.root, tmp_path / "x.h5", None, strict_images=True)
 
 
 def test_labels_without_any_image_are_refused_with_the_count(own: Path, tmp_path: Path) -> None:
@@ -501,10 +448,7 @@ def first_betas_only(rows: Instances) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (faults.sides_swapped, "2D points"),
         (sex_of_the_subject, "2D points"),
-        (faults.hands_relative, "finger joints"),
-        (faults.neighbours, "2D points"),
         (first_betas_only, "2D points"),
         (world_pelvis_forgotten, "2D points"),
         (offset_of_another_person, "2D points"),
@@ -521,11 +465,6 @@ def test_quality_exposes(level: Path, tmp_path: Path, body_models: Path, fault: 
 def test_quality_exposes_wrong_turns(sideways: Path, tmp_path: Path, body_models: Path, fault: Any) -> None:
     report = run(sideways, tmp_path / "x.h5", body_models, dataset=faults.faulty(BEDLAM, fault))
     assert "2D points" in " ".join(report.problems)
-
-
-def test_millimetres_are_exposed(level: Path, tmp_path: Path, body_models: Path) -> None:
-    with pytest.raises(DataError, match="not metres"):
-        run(level, tmp_path / "x.h5", body_models, dataset=faults.faulty(BEDLAM, faults.millimetres))
 
 
 def test_scenes_left_in_the_world_leave_nobody(scenes: Tree, tmp_path: Path, body_models: Path) -> None:

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,9 @@ from ehps.body import cameras
 from ehps.converters.base import Instances, Rigid
 from ehps.converters.datasets.chi3d import CHI3D
 from ehps.converters.datasets.imar import axis_angle
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
 from ehps.demo.raw.stage import Truth
-from ehps.errors import BodyModelError, DataError, UsageError
+from ehps.errors import DataError
 from ehps.humandata import HumanData
 from ehps.humandata.keypoints import names
 from tests.raw import faults, imar
@@ -27,68 +24,22 @@ from tests.raw.checks import (
     assert_joints_are_the_truth,
     edited,
     nearest,
-    truncate,
 )
-from tests.raw.imar import CAMERAS, JOINTS_25, PINHOLE, Action, K, P
+from tests.raw.imar import CAMERAS, JOINTS_25, PINHOLE, Action, K, P, Pairs
+from tests.raw.trees import Raw, runner
 from tests.raw.ubody import number_at, write_video
 
 Pair = tuple[HumanData, Report]
 
-
-@dataclass
-class Tree:
-    """A raw tree: ``fast`` has four entries of joints3d_25 a frame, ``old`` no axis of persons."""
-
-    root: Path
-    fast: Action
-    plain: Action
-    old: Action
-
-    @property
-    def truth(self) -> Truth:
-        return Truth.concat([action.truth() for action in (self.fast, self.plain, self.old)])
-
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "chi3d", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Tree:
-    """Read-only. Neither it nor its parents are named without train, videos or test."""
-    root, rng = tmp_path_factory.mktemp("train_videos_test") / "CHI3D", np.random.default_rng(4)
-    made = Tree(
-        root,
-        imar.write_action(root, body_models, rng, "s02", "Grab 10", people=2, axis=True, frames=2, rate=4),
-        imar.write_action(root, body_models, rng, "s02", "Grab 4", people=2, axis=True, frames=3),
-        imar.write_action(root, body_models, rng, "s03", "Hug 6", frames=2),
-    )
-    contact = {"Grab 10": {"fr_id": 1, "start_fr": 0, "end_fr": 9}, "Grab 4": {"fr_id": 2, "start_fr": 1, "end_fr": 2}}
-    imar.save(root / "train/s02/interaction_contact_signature.json", contact)
-    imar.save(root / "train/s03/interaction_contact_signature.json", {})
-    imar.write_strays(root, "s02")
-    imar.write_test_split(root, "s01", "Grab 1")
-    return made
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Tree, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(tree.root, out, body_models)
-    return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(tree: Tree, tmp_path: Path) -> Path:
-    """A copy for one test alone."""
-    return Path(shutil.copytree(tree.root, tmp_path / "CHI3D"))
+DATASET = "chi3d"
+run = runner(DATASET)
 
 
 # -- people --------------------------------------------------------------------------------------------------
 
 
 def test_joints_are_those_of_the_raw_world_moved_by_every_raw_camera(
-    tree: Tree, converted: Pair, body_models: Path
+    tree: Pairs, converted: Pair, body_models: Path
 ) -> None:
     hd, _ = converted
     assert_joints_are_the_truth(hd, tree.truth, body_models)
@@ -113,7 +64,7 @@ def test_rows_go_camera_by_camera_person_by_person_frame_by_frame(converted: Pai
     assert set(hd["meta/gender"].tolist()) == {"neutral"}
 
 
-def test_people_keep_the_place_of_the_raw_axis(tree: Tree, converted: Pair) -> None:
+def test_people_keep_the_place_of_the_raw_axis(tree: Pairs, converted: Pair) -> None:
     hd, _ = converted
     raw = json.loads(imar.file(tree.root, tree.plain, "smplx").read_text())
     rows = slice(8, 14)  # of the first camera
@@ -125,7 +76,7 @@ def test_people_keep_the_place_of_the_raw_axis(tree: Tree, converted: Pair) -> N
     assert np.abs(hd["smplx/betas"][8] - hd["smplx/betas"][11]).max() > 0.1
 
 
-def test_own_joints_are_the_raw_ones_in_the_camera(tree: Tree, converted: Pair) -> None:
+def test_own_joints_are_the_raw_ones_in_the_camera(tree: Pairs, converted: Pair) -> None:
     hd, report = converted
     convention = hd.keypoint_names["keypoints3d_original"]
     assert convention == (*names("h36m"), "left_foot", "right_foot")
@@ -139,7 +90,7 @@ def test_own_joints_are_the_raw_ones_in_the_camera(tree: Tree, converted: Pair) 
     assert report.quality["points3d_m"]["max"] < 1e-3
 
 
-def test_points_are_in_the_distorted_image_and_meta_has_the_pinhole_too(tree: Tree, converted: Pair) -> None:
+def test_points_are_in_the_distorted_image_and_meta_has_the_pinhole_too(tree: Pairs, converted: Pair) -> None:
     hd, _ = converted
     np.testing.assert_allclose(hd["meta/focal_length"], np.tile(PINHOLE["f"], (len(hd), 1)))
     np.testing.assert_allclose(hd["meta/principal_point"], np.tile(PINHOLE["c"], (len(hd), 1)))
@@ -187,7 +138,7 @@ def test_facts_of_the_file(converted: Pair) -> None:
     ],
 )
 def test_fewer_views_and_frames_on_request(
-    tree: Tree, tmp_path: Path, body_models: Path, options: dict[str, str], cams: tuple[str, ...], frames: Any
+    tree: Pairs, tmp_path: Path, body_models: Path, options: dict[str, str], cams: tuple[str, ...], frames: Any
 ) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, options=options)
     actions = zip((tree.fast, tree.plain, tree.old), frames, strict=True)
@@ -199,19 +150,13 @@ def test_fewer_views_and_frames_on_request(
     assert report.problems == []
 
 
-@pytest.mark.parametrize("options", [{"cameras": "1"}, {"stride": "0"}, {"stride": "x"}, {"frames": "most"}])
-def test_choices_that_there_are_not_are_refused(tree: Tree, tmp_path: Path, options: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match=next(iter(options.values()))):
-        run(tree.root, tmp_path / "x.h5", None, options=options)
-
-
-def test_the_test_split_is_refused_with_the_reason(tree: Tree, tmp_path: Path) -> None:
+def test_the_test_split_is_refused_with_the_reason(tree: Pairs, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no bodies"):
         run(tree.root, tmp_path / "x.h5", None, split="test")
 
 
 def test_frames_are_cut_by_their_number_and_those_that_a_video_lacks_are_counted(
-    own: Path, tree: Tree, tmp_path: Path, body_models: Path
+    own: Path, tree: Pairs, tmp_path: Path, body_models: Path
 ) -> None:
     lengths = {"s02/Grab 10": 3, "s02/Grab 4": 2, "s03/Hug 6": 2}  # one frame more, one less, as many
     for name, length in lengths.items():
@@ -236,7 +181,7 @@ def change(root: Path, action: Action, kind: str, edit: Callable[[Any], object])
 
 
 def test_joints_of_another_length_are_left_out_for_that_action(
-    own: Path, tree: Tree, tmp_path: Path, body_models: Path
+    own: Path, tree: Pairs, tmp_path: Path, body_models: Path
 ) -> None:
     def twice(data: Any) -> None:
         data["joints3d_25"] = np.repeat(data["joints3d_25"], 2, axis=1).tolist()
@@ -255,7 +200,7 @@ def test_joints_of_another_length_are_left_out_for_that_action(
 
 
 def test_fits_that_are_no_numbers_or_no_rotations_are_dropped(
-    own: Path, tree: Tree, tmp_path: Path, body_models: Path
+    own: Path, tree: Pairs, tmp_path: Path, body_models: Path
 ) -> None:
     def spoil(data: Any) -> None:
         data["transl"][0][0][1] = float("nan")
@@ -269,7 +214,7 @@ def test_fits_that_are_no_numbers_or_no_rotations_are_dropped(
 
 
 def test_people_whom_a_camera_does_not_see_are_dropped_there(
-    own: Path, tree: Tree, tmp_path: Path, body_models: Path
+    own: Path, tree: Pairs, tmp_path: Path, body_models: Path
 ) -> None:
     def turn_round(data: Any) -> None:
         data["extrinsics"]["R"] = (np.diag([-1.0, 1, -1]) @ data["extrinsics"]["R"]).tolist()
@@ -278,17 +223,6 @@ def test_people_whom_a_camera_does_not_see_are_dropped_there(
     report = run(own, tmp_path / "x.h5", body_models)
     assert len(report.dropped["body box empty or outside the image"]) == 2
     assert report.written == 22
-
-
-@pytest.mark.parametrize("kind", ["smplx", "joints3d_25", f"camera_parameters/{CAMERAS[0]}"])
-def test_files_cut_short_are_named_and_can_be_left_out(
-    own: Path, tree: Tree, tmp_path: Path, body_models: Path, kind: str
-) -> None:
-    truncate(imar.file(own, tree.plain, kind))
-    with pytest.raises(DataError, match=rf"{kind}/Grab 4\.json"):
-        run(own, tmp_path / "x.h5", body_models)
-    report = run(own, tmp_path / "x.h5", body_models, skip_bad=True)
-    assert ([unit.unit for unit in report.bad], report.written) == (["s02/Grab 4"], 12)
 
 
 @pytest.mark.parametrize(
@@ -300,31 +234,24 @@ def test_files_cut_short_are_named_and_can_be_left_out(
         (f"camera_parameters/{CAMERAS[0]}", lambda data: data.pop("extrinsics"), "no camera of the dataset"),
     ],
 )
-def test_files_of_another_kind_are_named(own: Path, tree: Tree, tmp_path: Path, kind: str, edit: Any,
+def test_files_of_another_kind_are_named(own: Path, tree: Pairs, tmp_path: Path, kind: str, edit: Any,
                                          words: str) -> None:  # fmt: skip
     change(own, tree.plain, kind, edit)
     with pytest.raises(DataError, match=words):
         run(own, tmp_path / "x.h5", None)
 
 
-def test_an_action_without_any_camera_is_named(own: Path, tree: Tree, tmp_path: Path) -> None:
+def test_an_action_without_any_camera_is_named(own: Path, tree: Pairs, tmp_path: Path) -> None:
     for camera in CAMERAS:
         imar.file(own, tree.old, f"camera_parameters/{camera}").unlink()
     with pytest.raises(DataError, match="no camera of Hug 6"):
         run(own, tmp_path / "x.h5", None)
 
 
-def test_a_wrong_folder_and_absent_models_are_told(tree: Tree, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="give that folder"):
-        run(tree.root / "train", tmp_path / "x.h5", None)
-    (tmp_path / "smplx").mkdir()
-    with pytest.raises(BodyModelError, match="smplx"):
-        run(tree.root, tmp_path / "x.h5", tmp_path)
-    report = run(tree.root, tmp_path / "x.h5", None)
+def test_without_body_models_boxes_come_from_the_annotated_joints(raw: Raw) -> None:
+    hd, report = raw.without_models()
     assert "rest pelvis" in report.absent["smplx/*"]
-    hd = HumanData.open(tmp_path / "x.h5")
     assert hd.misc["bbox_source"] == "keypoints2d_original"
-    assert hd.validate() == []
 
 
 def test_matrices_are_made_orthonormal_and_half_turns_survive() -> None:
@@ -342,20 +269,6 @@ def test_matrices_are_made_orthonormal_and_half_turns_survive() -> None:
 # -- planted faults ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        (faults.sides_swapped, "2D points"),
-        (faults.pelvis_forgotten, "2D points"),
-        (faults.neighbours, "2D points"),
-        (faults.left_in_the_world, "3D points"),
-    ],
-)
-def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
-    report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(CHI3D, fault))
-    assert words in " ".join(report.problems)
-
-
 def centre_as_translation(rows: Instances) -> None:
     """The cameras' centres taken for translations."""
     move = rows.world_to_camera
@@ -367,7 +280,7 @@ def centre_as_translation(rows: Instances) -> None:
     ("fault", "words"), [(centre_as_translation, "24 body box empty or outside"), (faults.millimetres, "not metres")]
 )
 def test_cameras_and_bodies_elsewhere_are_refused(
-    tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
+    tree: Pairs, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str
 ) -> None:
     with pytest.raises(DataError, match=words):
         run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(CHI3D, fault))

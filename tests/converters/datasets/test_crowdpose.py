@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from ehps.converters.base import Instances
 from ehps.converters.datasets.crowdpose import CrowdPose
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
-from ehps.errors import BodyModelError, DataError, UsageError
+from ehps.errors import DataError
 from ehps.humandata import HumanData
 from ehps.humandata.drawing.overlays import view
 from ehps.humandata.keypoints import flip_order, names
@@ -21,37 +19,17 @@ from tests.raw.checks import (
     assert_joints_are_the_truth,
     edited,
     nearest,
-    truncate,
 )
-from tests.raw.crowdpose import FITS, write_fixture
+from tests.raw.crowdpose import FITS
 from tests.raw.neural_annot import Tree
+from tests.raw.trees import Raw, runner
 from tests.samples import samples
 
 Pair = tuple[HumanData, Report]
 POINTS = names("crowdpose")
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = CrowdPose, **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Tree:
-    """Read-only."""
-    return write_fixture(tmp_path_factory.mktemp("raw") / "crowdpose", body_models, np.random.default_rng(7))
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Tree, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(tree.root, out, body_models)
-    return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(tree: Tree, tmp_path: Path) -> Path:
-    """A copy of the tree that a test may damage."""
-    return Path(shutil.copytree(tree.root, tmp_path / "crowdpose"))
+DATASET = "crowdpose"
+run = runner(DATASET)
 
 
 # -- people -------------------------------------------------------------------------------------------------
@@ -215,41 +193,12 @@ def test_the_real_val_json_is_understood_whole(tmp_path: Path) -> None:
 # -- without everything, and bad input ------------------------------------------------------------------------
 
 
-def test_without_body_models_parameters_are_kept_and_joints_are_absent(tree: Tree, tmp_path: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", None)
-    hd = HumanData.open(tmp_path / "x.h5")
+def test_without_body_models_parameters_are_kept_and_joints_are_absent(tree: Tree, raw: Raw) -> None:
+    hd, report = raw.without_models()
     np.testing.assert_allclose(hd["smpl/transl"], tree.parameter("trans"), rtol=1e-5)
     assert "body models" in report.absent["keypoints3d_smpl"]
     assert "keypoints3d_smpl" not in hd
     assert report.problems == []
-
-
-def test_a_folder_without_the_neutral_model_is_an_error_that_names_it(
-    tree: Tree, tmp_path: Path, body_models: Path
-) -> None:
-    (tmp_path / "smpl").mkdir()
-    (tmp_path / "smpl/SMPL_FEMALE.pkl").symlink_to(body_models / "smpl/SMPL_FEMALE.pkl")
-    with pytest.raises(BodyModelError, match=r"(?i)neutral"):
-        run(tree.root, tmp_path / "x.h5", tmp_path)
-
-
-def test_a_wrong_folder_is_named_with_what_is_missing(tree: Tree, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"crowdpose_train\.json"):
-        run(tmp_path, tmp_path / "x.h5", None)
-    with pytest.raises(DataError, match="give that folder"):
-        run(tree.root / "images", tmp_path / "x.h5", None)
-    with pytest.raises(DataError, match=r"mmpose_crowdpose_test\.json"):
-        run(tree.root, tmp_path / "x.h5", None, split="test")
-    with pytest.raises(UsageError, match="neuralannot, none"):
-        run(tree.root, tmp_path / "x.h5", None, options={"fits": "eft"})
-
-
-@pytest.mark.parametrize("name", ["crowdpose_train.json", FITS])
-def test_a_truncated_file_is_named(own: Path, tmp_path: Path, name: str) -> None:
-    truncate(own / name)
-    with pytest.raises(DataError, match=name.replace(".", r"\.")):
-        run(own, tmp_path / "x.h5", None)
-    assert not (tmp_path / "x.h5").exists()
 
 
 def test_an_image_that_cannot_be_read_is_counted(own: Path, tmp_path: Path) -> None:
@@ -291,17 +240,8 @@ def one_camera_for_all(rows: Instances) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [
-        (faults.sides_swapped, "2D points"),
-        (points_mirrored, "left and right exchanged"),
-        (one_camera_for_all, "2D points"),
-    ],
+    [(points_mirrored, "left and right exchanged"), (one_camera_for_all, "2D points")],
 )
 def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(CrowdPose, fault))
     assert words in " ".join(report.problems)
-
-
-def test_millimetres_are_refused(tree: Tree, tmp_path: Path, body_models: Path) -> None:
-    with pytest.raises(DataError, match="not metres"):
-        run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(CrowdPose, faults.millimetres))

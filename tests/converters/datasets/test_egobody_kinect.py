@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,10 +11,9 @@ from scipy.spatial.transform import Rotation
 
 from ehps.body.models import BodyModels
 from ehps.converters.datasets.egobody_kinect import EgoBodyKinect
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
 from ehps.demo.raw.stage import hand_components
-from ehps.errors import BodyModelError, DataError, UsageError
+from ehps.errors import DataError
 from ehps.humandata import HumanData
 from tests.raw import faults
 from tests.raw.checks import (
@@ -23,7 +21,6 @@ from tests.raw.checks import (
     assert_joints_are_the_truth,
     edited,
     package_joints,
-    truncate,
 )
 from tests.raw.egobody_kinect import (
     FIRST,
@@ -34,35 +31,14 @@ from tests.raw.egobody_kinect import (
     VIEWS,
     Kinects,
     edit_fit,
-    fit,
     raw_fit,
-    write_fixture,
 )
+from tests.raw.trees import runner
 
 Pair = tuple[HumanData, Report]
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "egobody_kinect", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Kinects:
-    """Read-only."""
-    return write_fixture(tmp_path_factory.mktemp("raw") / "EgoBody", body_models, np.random.default_rng(1))
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Kinects, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(tree.root, out, body_models)
-    return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(tree: Kinects, tmp_path: Path) -> Path:
-    """A copy for one test alone."""
-    return Path(shutil.copytree(tree.root, tmp_path / "EgoBody"))
+DATASET = "egobody_kinect"
+run = runner(DATASET)
 
 
 def to_master(root: Path, recording: str, view: str) -> np.ndarray:
@@ -220,12 +196,6 @@ def test_cameras_and_strides_can_be_chosen(tree: Kinects, converted: Pair, tmp_p
     np.testing.assert_allclose(hd["smplx/transl"], converted[0]["smplx/transl"][wanted], rtol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{"cameras": "sub_5"}, {"stride": "0"}, {"stride": "two"}])
-def test_options_that_cannot_be_are_told(tree: Kinects, tmp_path: Path, options: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match=next(iter(options.values()))):
-        run(tree.root, tmp_path / "x.h5", None, options=options)
-
-
 def test_a_view_without_calibration_is_left_out_and_told(own: Path, tmp_path: Path, body_models: Path) -> None:
     (own / "calibrations" / TEST / "cal_trans/kinect_13to12_color.json").unlink()
     report = run(own, tmp_path / "x.h5", body_models, split="test")
@@ -248,41 +218,6 @@ def test_without_body_models_nothing_is_known_about_where_people_are(tree: Kinec
     assert {"keypoints2d_smplx", "keypoints3d_smplx"} <= set(report.absent)
     hd = HumanData.open(tmp_path / "x.h5")
     assert not [name for name in hd.columns if name.startswith("smplx/")]
-
-
-def test_a_folder_without_the_male_model_is_an_error_that_names_it(
-    tree: Kinects, tmp_path: Path, body_models: Path
-) -> None:
-    (tmp_path / "smplx").mkdir()
-    (tmp_path / "smplx/SMPLX_FEMALE.npz").symlink_to(body_models / "smplx/SMPLX_FEMALE.npz")
-    with pytest.raises(BodyModelError, match=r"(?i)\bmale"):
-        run(tree.root, tmp_path / "x.h5", tmp_path)
-
-
-def test_a_wrong_folder_is_named_with_what_is_missing(tree: Kinects, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"kinect_cam_params.*smplx_camera_wearer_train"):
-        run(tmp_path, tmp_path / "x.h5", None)
-    with pytest.raises(DataError, match="missing: smplx_interactee_val"):
-        run(tree.root, tmp_path / "x.h5", None, split="val")
-    with pytest.raises(DataError, match="give that folder"):
-        run(tree.root / "calibrations", tmp_path / "x.h5", None)
-
-
-@pytest.mark.parametrize("name", ["Color.json", "kinect_14to12_color.json", "000.pkl"])
-def test_a_truncated_file_is_named_and_its_recording_can_be_left_out(
-    own: Path, tmp_path: Path, body_models: Path, name: str
-) -> None:
-    where = {
-        "Color.json": own / "kinect_cam_params/kinect_sub_4" / name,
-        "kinect_14to12_color.json": own / "calibrations" / SECOND / "cal_trans" / name,
-        "000.pkl": fit(own, SECOND, "camera_wearer", 21),
-    }
-    truncate(where[name])
-    with pytest.raises(DataError, match=name.replace(".", r"\.")):
-        run(own, tmp_path / "x.h5", body_models)
-    report = run(own, tmp_path / "x.h5", body_models, skip_bad=True)
-    assert [unit.unit for unit in report.bad] == [SECOND]
-    assert report.written == 12
 
 
 def test_files_with_other_content_are_named(own: Path, tmp_path: Path, body_models: Path) -> None:
@@ -346,11 +281,6 @@ def test_a_pelvis_correction_left_out_shows_in_the_two_routes(
 def test_bodies_with_y_up_stand_on_their_heads(tree: Kinects, tmp_path: Path, body_models: Path) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(EgoBodyKinect, faults.y_up))
     assert "heads" in " ".join(report.problems)
-
-
-def test_millimetres_are_refused(tree: Kinects, tmp_path: Path, body_models: Path) -> None:
-    with pytest.raises(DataError, match="not metres"):
-        run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(EgoBodyKinect, faults.millimetres))
 
 
 def test_hands_taken_as_absolute_move_the_fingers_alone(

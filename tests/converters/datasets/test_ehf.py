@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from ehps.body.ply import read_vertices
 from ehps.converters.base import Instances
 from ehps.converters.datasets.ehf import EHF, SCANNER_TO_CAMERA
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
 from ehps.demo.raw.ehf import write_ply
 from ehps.demo.raw.stage import Truth
@@ -24,6 +22,7 @@ from tests.raw.checks import (
     truncate,
 )
 from tests.raw.ehf import FRAMES, UNSEEN, detections, write_boxes, write_fixture
+from tests.raw.trees import runner
 
 PICKED = slice(55, 127)  # joints that are points of the mesh: exact without parameters
 CHAIN = slice(0, 55)  # regressed from the posed mesh: near
@@ -36,9 +35,8 @@ ROTATION = [  # printed with the set, apart from the rotation vector that the co
 Made = tuple[Path, Truth]
 Pair = tuple[HumanData, Report]
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "ehf", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
+DATASET = "ehf"
+run = runner(DATASET)
 
 
 @pytest.fixture(scope="module")
@@ -261,13 +259,6 @@ def test_a_folder_without_the_neutral_model_is_an_error_that_names_it(
     (tmp_path / "smplx/SMPLX_MALE.npz").symlink_to(body_models / "smplx/SMPLX_MALE.npz")
     with pytest.raises(BodyModelError, match=r"(?i)neutral"):
         run(with_fits[0], tmp_path / "x.h5", tmp_path)
-
-
-def test_a_wrong_folder_is_named_with_what_is_missing(release: Made, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"\*_align\.ply, \*_img\.jpg \| \*_img\.png"):
-        run(tmp_path, tmp_path / "x.h5", None)
-    with pytest.raises(DataError, match="give that folder"):
-        run(release[0].parent, tmp_path / "x.h5", None)
 
 
 def test_a_scan_in_place_of_the_mesh_is_refused(own: Path, tmp_path: Path) -> None:

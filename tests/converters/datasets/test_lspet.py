@@ -2,20 +2,17 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 from scipy.io import savemat
 
-from ehps.converters.datasets.lspet import LSPET
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.keypoints import names
-from tests.raw import eft, faults
+from tests.raw import eft
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
     assert_joints_are_the_truth,
@@ -23,35 +20,16 @@ from tests.raw.checks import (
     nearest,
     truncate,
 )
-from tests.raw.lspet import SIZES, Tree, own_joints, write_fixture
+from tests.raw.lspet import SIZES, Tree, own_joints
+from tests.raw.trees import Raw, runner
 from tests.samples import samples
 
 LIST = "eft_fit/LSPet_train_ver10.json"
 
 Pair = tuple[HumanData, Report]
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "lspet", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Tree:
-    """Read-only."""
-    return write_fixture(tmp_path_factory.mktemp("raw") / "lspet", body_models, np.random.default_rng(12))
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Tree, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(tree.root, out, body_models)
-    return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(tree: Tree, tmp_path: Path) -> Path:
-    """A copy of the tree that a test may damage."""
-    return Path(shutil.copytree(tree.root, tmp_path / "lspet"))
+DATASET = "lspet"
+run = runner(DATASET)
 
 
 def test_joints_are_those_of_the_raw_fits(tree: Tree, converted: Pair, body_models: Path) -> None:
@@ -243,39 +221,13 @@ def test_the_real_image_beside_the_original_release(tmp_path: Path, body_models:
 # -- bad input --------------------------------------------------------------------------------------------------
 
 
-def test_a_missing_image_is_counted(own: Path, tmp_path: Path, body_models: Path) -> None:
-    (own / "im08036.png").unlink()
-    report = run(own, tmp_path / "x.h5", body_models)
-    assert report.dropped == {"image missing": ["im08036.png", "im08036.png"]}
-    with pytest.raises(DataError, match=r"im08036\.png"):
-        run(own, tmp_path / "x.h5", body_models, strict_images=True)
-
-
 def test_an_image_that_cannot_be_read_is_counted(own: Path, tmp_path: Path) -> None:
     (own / "im00003.png").write_bytes(b"no image")
     assert run(own, tmp_path / "x.h5", None).dropped == {"image cannot be read": ["im00003.png"]}
 
 
-def test_without_body_models_parameters_are_kept(tree: Tree, tmp_path: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", None)
-    hd = HumanData.open(tmp_path / "x.h5")
+def test_without_body_models_parameters_are_kept(tree: Tree, raw: Raw) -> None:
+    hd, report = raw.without_models()
     np.testing.assert_allclose(hd["smpl/body_pose"], tree.fits.params.body_pose, atol=1e-6)
     assert "keypoints2d_smpl" in report.absent
     assert hd.misc["bbox_source"] == "keypoints2d_original"
-
-
-def test_wrong_folders_and_broken_lists_are_named(own: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="give that folder"):
-        run(own / "eft_fit", tmp_path / "x.h5", None)
-    truncate(own / LIST)
-    with pytest.raises(DataError, match="LSPet_train_ver10"):
-        run(own, tmp_path / "x.h5", None)
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [(faults.sides_swapped, "2D points"), (faults.neighbours, "2D points"), (faults.y_up, "heads")],
-)
-def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: Any, words: str) -> None:
-    report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(LSPET, fault))
-    assert words in " ".join(report.problems)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,37 +10,23 @@ from scipy.io import savemat
 
 from ehps.converters.base import Instances
 from ehps.converters.datasets.mpi_inf_3dhp import MPIINF3DHP
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
 from ehps.converters.readers.matlab import load_mat
 from ehps.demo.raw import stage
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError
 from ehps.humandata import HumanData
 from ehps.humandata.keypoints import flip_order, names
 from tests.raw import faults
 from tests.raw.checks import STILL, edited, nearest, parameters, truncate
-from tests.raw.mpi_inf_3dhp import ACTIVITY, SEQUENCES, VALID, Tree, write_fixture
+from tests.raw.mpi_inf_3dhp import ACTIVITY, SEQUENCES, VALID, Tree
+from tests.raw.trees import runner
 
 Pair = tuple[HumanData, Report]
 POINTS = names("mpi_inf_3dhp_test")
 HANDS_AND_FACE = ("left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose", "reye_pose", "expression")
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "mpi_inf_3dhp", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Tree:
-    """Read-only."""
-    return write_fixture(tmp_path_factory.mktemp("raw") / "3dhp", body_models, np.random.default_rng(3))
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Tree, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(tree.root, out, body_models)
-    return HumanData.open(out), report
+DATASET = "mpi_inf_3dhp"
+run = runner(DATASET)
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +34,6 @@ def tested(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     out = tmp_path_factory.mktemp("out") / "test.h5"
     report = run(tree.root, out, None, split="test")
     return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(tree: Tree, tmp_path: Path) -> Path:
-    """A copy of the tree that a test may damage."""
-    return Path(shutil.copytree(tree.root, tmp_path / "3dhp"))
 
 
 # -- train ----------------------------------------------------------------------------------------------------------
@@ -200,19 +179,6 @@ def test_a_test_set_unpacked_into_a_folder_of_its_name_is_found(own: Path, teste
 # -- bad input ------------------------------------------------------------------------------------------------------
 
 
-def test_wrong_choices_are_refused(tree: Tree, tmp_path: Path) -> None:
-    for options in ({"cameras": "14"}, {"stride": "0"}, {"fits": "spin"}):
-        with pytest.raises(UsageError):
-            run(tree.root, tmp_path / "x.h5", None, options=options)
-
-
-@pytest.mark.parametrize("part", ["1k", "camera_1k", "joint_3d", "SMPLX_NeuralAnnot"])
-def test_a_truncated_file_is_named(own: Path, tmp_path: Path, part: str) -> None:
-    truncate(own / f"data/MPI-INF-3DHP_{part}.json")
-    with pytest.raises(DataError, match=f"MPI-INF-3DHP_{part}"):
-        run(own, tmp_path / "x.h5", None)
-
-
 def test_fits_of_smpl_under_the_name_of_smplx_are_refused(own: Path, tmp_path: Path) -> None:
     with edited(own / "data/MPI-INF-3DHP_SMPLX_NeuralAnnot.json") as fits:
         for sequences in fits.values():
@@ -266,14 +232,6 @@ def test_a_file_that_is_no_matlab_file_is_refused(tmp_path: Path) -> None:
         load_mat(tmp_path / "b.mat", "annot2")
 
 
-def test_a_wrong_folder_is_named_with_what_is_missing(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    with pytest.raises(DataError, match=r"MPI-INF-3DHP_1k\.json"):
-        run(tmp_path / "a", tmp_path / "x.h5", None)
-    with pytest.raises(DataError, match=r"annot_data\.mat"):
-        run(tmp_path / "a", tmp_path / "x.h5", None, split="test")
-
-
 # -- planted faults ---------------------------------------------------------------------------------------------
 
 
@@ -285,18 +243,8 @@ def left_side_first(rows: Instances) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [
-        (left_side_first, "left and right exchanged"),
-        (faults.neighbours, "3D points"),
-        (faults.left_in_the_world, "3D points"),
-        (faults.pelvis_forgotten, "3D points"),
-    ],
+    [(left_side_first, "left and right exchanged")],
 )
 def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: Any, words: str) -> None:
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(MPIINF3DHP, fault))
     assert words in " ".join(report.problems)
-
-
-def test_millimetres_are_refused(tree: Tree, tmp_path: Path, body_models: Path) -> None:
-    with pytest.raises(DataError, match="not metres"):
-        run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(MPIINF3DHP, faults.millimetres))

@@ -1,29 +1,28 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from ehps.converters.base import Instances, Unit
+from ehps.converters.base import Instances
 from ehps.converters.datasets.mscoco import MSCOCO
 from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
-from ehps.errors import BodyModelError, DataError, UsageError
+from ehps.errors import DataError
 from ehps.humandata import HumanData
 from ehps.humandata.drawing.overlays import view
 from ehps.humandata.keypoints import flip_order, names
+from tests.raw import faults
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
     assert_joints_are_the_truth,
     edited,
     nearest,
-    truncate,
 )
-from tests.raw.mscoco import FITS, write_fixture
+from tests.raw.mscoco import FITS
+from tests.raw.trees import Raw, runner
 from tests.raw.wholebody import PARAMETERS, Tree
 from tests.samples import samples
 
@@ -31,28 +30,8 @@ WHOLE = "coco_wholebody_train_v1.0.json"
 
 Pair = tuple[HumanData, Report]
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "mscoco", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Tree:
-    """Read-only."""
-    return write_fixture(tmp_path_factory.mktemp("raw") / "mscoco", body_models, np.random.default_rng(5))
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Tree, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(tree.root, out, body_models)
-    return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(tree: Tree, tmp_path: Path) -> Path:
-    """A copy of the tree that a test may damage."""
-    return Path(shutil.copytree(tree.root, tmp_path / "mscoco"))
+DATASET = "mscoco"
+run = runner(DATASET)
 
 
 # -- people -------------------------------------------------------------------------------------------------
@@ -255,46 +234,14 @@ def test_the_real_sample_has_its_people_where_they_are(tmp_path: Path) -> None:
 # -- without everything, and bad input ------------------------------------------------------------------------
 
 
-def test_without_body_models_parameters_are_kept_and_joints_are_absent(tree: Tree, tmp_path: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", None)
-    hd = HumanData.open(tmp_path / "x.h5")
+def test_without_body_models_parameters_are_kept_and_joints_are_absent(tree: Tree, raw: Raw) -> None:
+    hd, report = raw.without_models()
     np.testing.assert_allclose(hd["smplx/transl"], tree.parameter("trans", 3), rtol=1e-5)
     assert "body models" in report.absent["keypoints3d_smplx"]
     assert "keypoints2d_smplx" in report.absent
     assert "keypoints3d_smplx" not in hd
     assert report.written == 5
     assert report.problems == []
-
-
-def test_a_folder_without_the_neutral_model_is_an_error_that_names_it(
-    tree: Tree, tmp_path: Path, body_models: Path
-) -> None:
-    (tmp_path / "smplx").mkdir()
-    (tmp_path / "smplx/SMPLX_FEMALE.npz").symlink_to(body_models / "smplx/SMPLX_FEMALE.npz")
-    with pytest.raises(BodyModelError, match=r"(?i)neutral"):
-        run(tree.root, tmp_path / "x.h5", tmp_path)
-
-
-def test_a_wrong_folder_is_named_with_what_is_missing(tree: Tree, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"coco_wholebody_train_v1\.0\.json"):
-        run(tmp_path, tmp_path / "x.h5", None)
-    with pytest.raises(DataError, match="give that folder"):
-        run(tree.root / "annotations", tmp_path / "x.h5", None)
-    with pytest.raises(UsageError, match="train, val"):
-        run(tree.root, tmp_path / "x.h5", None, split="test")
-
-
-@pytest.mark.parametrize("name", [WHOLE, FITS])
-def test_a_truncated_file_is_named(own: Path, tmp_path: Path, name: str) -> None:
-    truncate(own / "annotations" / name)
-    with pytest.raises(DataError, match=name.replace(".", r"\.")):
-        run(own, tmp_path / "x.h5", None)
-    assert not (tmp_path / "x.h5").exists()
-
-
-def test_strict_images_makes_a_missing_image_an_error(tree: Tree, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="000000999999"):
-        run(tree.root, tmp_path / "x.h5", None, strict_images=True)
 
 
 def test_a_file_without_a_usable_person_is_refused(own: Path, tmp_path: Path) -> None:
@@ -305,16 +252,6 @@ def test_a_file_without_a_usable_person_is_refused(own: Path, tmp_path: Path) ->
 
 
 # -- planted faults ---------------------------------------------------------------------------------------------
-
-
-def sides_swapped(rows: Instances) -> None:
-    assert rows.body is not None
-    order = flip_order("smplx")[1:22] - 1
-    rows.body = rows.body.with_(
-        body_pose=rows.body.body_pose[:, order],
-        left_hand_pose=rows.body.right_hand_pose,
-        right_hand_pose=rows.body.left_hand_pose,
-    )
 
 
 def points_mirrored(rows: Instances) -> None:
@@ -333,55 +270,24 @@ def one_camera_for_all(rows: Instances) -> None:
     rows.camera.principal_point = rows.camera.principal_point[[0] * len(rows)]
 
 
-def fits_of_the_neighbours(rows: Instances) -> None:
-    assert rows.body is not None
-    assert rows.camera is not None
-    rows.body = rows.body[np.roll(np.arange(len(rows)), 1)]
-
-
-def faulty(fault: Callable[[Instances], None]) -> type[MSCOCO]:
-    class Faulty(MSCOCO):
-        def read(self, unit: Unit) -> Instances:
-            rows = super().read(unit)
-            fault(rows)
-            return rows
-
-    return Faulty
-
-
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (sides_swapped, "2D points"),
         (points_mirrored, "left and right exchanged"),
         (hands_before_face, "2D points"),
         (one_camera_for_all, "2D points"),
-        (fits_of_the_neighbours, "2D points"),
     ],
 )
 def test_quality_exposes(
     tree: Tree, tmp_path: Path, body_models: Path, fault: Callable[[Instances], None], words: str
 ) -> None:
-    report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faulty(fault))
+    report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(MSCOCO, fault))
     assert words in " ".join(report.problems)
-
-
-def test_millimetres_are_refused(tree: Tree, tmp_path: Path, body_models: Path) -> None:
-    def millimetres(rows: Instances) -> None:
-        assert rows.body is not None
-        rows.body = rows.body.with_(transl=rows.body.transl * 1000)
-
-    with pytest.raises(DataError, match="not metres"):
-        run(tree.root, tmp_path / "x.h5", body_models, dataset=faulty(millimetres))
 
 
 def test_hands_taken_as_absolute_show_in_the_fingers_alone(
     tree: Tree, converted: Pair, tmp_path: Path, body_models: Path
 ) -> None:
-    def absolute(rows: Instances) -> None:
-        assert rows.body is not None
-        rows.body = rows.body.with_(flat_hand_mean=True)
-
-    wrong = run(tree.root, tmp_path / "x.h5", body_models, dataset=faulty(absolute)).quality
+    wrong = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(MSCOCO, faults.hands_absolute)).quality
     assert wrong["reprojection_hands_px"]["p50"] > 1
     assert wrong["reprojection_body_px"]["max"] < 0.1

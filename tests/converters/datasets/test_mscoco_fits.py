@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from ehps.converters.datasets.mscoco import MSCOCO
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.keypoints import names
-from tests.raw import faults
+from tests.raw import faults, trees
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
     assert_joints_are_the_truth,
@@ -30,7 +29,7 @@ CLIFF = "cliffGT_v1/coco2014part_cliffGT.npz"
 
 
 def run(root: Path, out: Path, models: Path | None, fits: str, dataset: Any = "mscoco", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, options={"fits": fits}, **options)
+    return trees.run(dataset, root, out, models, options={"fits": fits}, **options)
 
 
 @pytest.fixture(scope="module")

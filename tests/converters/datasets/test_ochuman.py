@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,8 @@ import numpy as np
 import pytest
 
 from ehps.converters.datasets.ochuman import OCHuman
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
-from ehps.errors import BodyModelError, DataError, UsageError
+from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.drawing.overlays import view
 from ehps.humandata.keypoints import flip_order, names
@@ -23,35 +21,16 @@ from tests.raw.checks import (
     truncate,
 )
 from tests.raw.eft import LIMBS
-from tests.raw.ochuman import Tree, write_fixture
+from tests.raw.ochuman import Tree
+from tests.raw.trees import Raw, runner
 from tests.samples import samples
 
 LIST = "eft_fit/OCHuman_train_ver10.json"
 
 Pair = tuple[HumanData, Report]
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "ochuman", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Tree:
-    """Read-only."""
-    return write_fixture(tmp_path_factory.mktemp("raw") / "ochuman", body_models, np.random.default_rng(11))
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Tree, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(tree.root, out, body_models)
-    return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(tree: Tree, tmp_path: Path) -> Path:
-    """A copy of the tree that a test may damage."""
-    return Path(shutil.copytree(tree.root, tmp_path / "ochuman"))
+DATASET = "ochuman"
+run = runner(DATASET)
 
 
 # -- people -------------------------------------------------------------------------------------------------
@@ -222,9 +201,8 @@ def test_the_real_sample_has_its_people_where_they_are(tmp_path: Path) -> None:
 # -- without everything, and bad input ------------------------------------------------------------------------
 
 
-def test_without_body_models_parameters_are_kept_and_boxes_come_from_the_points(tree: Tree, tmp_path: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", None)
-    hd = HumanData.open(tmp_path / "x.h5")
+def test_without_body_models_parameters_are_kept_and_boxes_come_from_the_points(tree: Tree, raw: Raw) -> None:
+    hd, report = raw.without_models()
     np.testing.assert_allclose(hd["smpl/transl"][:, 2], [5000 * 2 / 224 / c["parm_cam"][0] for c in tree.fits.records],
                                rtol=1e-6)  # fmt: skip
     assert hd.misc["bbox_source"] == "keypoints2d_original"
@@ -232,19 +210,7 @@ def test_without_body_models_parameters_are_kept_and_boxes_come_from_the_points(
     assert report.problems == []
 
 
-def test_a_folder_without_smpl_is_an_error_that_names_it(tree: Tree, tmp_path: Path, body_models: Path) -> None:
-    (tmp_path / "smplx").symlink_to(body_models / "smplx")
-    with pytest.raises(BodyModelError, match="SMPL"):
-        run(tree.root, tmp_path / "x.h5", tmp_path)
-
-
-def test_wrong_folder_split_and_option_are_named(tree: Tree, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"OCHuman_train_ver10\.json"):
-        run(tmp_path, tmp_path / "x.h5", None)
-    with pytest.raises(DataError, match="give that folder"):
-        run(tree.root / "images", tmp_path / "x.h5", None)
-    with pytest.raises(UsageError, match="train, test, val"):
-        run(tree.root, tmp_path / "x.h5", None, split="all")
+def test_fits_that_a_split_has_not_are_told(tree: Tree, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"fits=none: OCHuman \(train\) has eft"):
         run(tree.root, tmp_path / "x.h5", None, options={"fits": "none"})
 
@@ -260,11 +226,6 @@ def test_a_broken_list_is_named(own: Path, tmp_path: Path) -> None:
     truncate(own / LIST)
     with pytest.raises(DataError, match="OCHuman_train_ver10"):
         run(own, tmp_path / "x.h5", None)
-
-
-def test_strict_images_makes_a_missing_image_an_error(tree: Tree, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"004999\.jpg"):
-        run(tree.root, tmp_path / "x.h5", None, strict_images=True)
 
 
 # -- planted faults ---------------------------------------------------------------------------------------------
@@ -294,8 +255,6 @@ def transposed(rows: Any) -> None:
         (translation_times_scale, "2D points"),
         (principal_point_in_the_middle, "2D points"),
         (transposed, "2D points"),
-        (faults.neighbours, "2D points"),
-        (faults.y_up, "heads"),
     ],
 )
 def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: Any, words: str) -> None:

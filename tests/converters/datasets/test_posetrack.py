@@ -1,20 +1,15 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from ehps.converters.datasets.posetrack import PoseTrack
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.drawing.overlays import view
 from ehps.humandata.keypoints import names
-from tests.raw import faults
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
     assert_joints_are_the_truth,
@@ -22,7 +17,8 @@ from tests.raw.checks import (
     nearest,
     truncate,
 )
-from tests.raw.posetrack import FIRST, LARGE, ROWS, Tree, write_fixture
+from tests.raw.posetrack import FIRST, LARGE, ROWS, Tree
+from tests.raw.trees import Raw, runner
 from tests.samples import samples
 
 LIST = "eft_fit/PoseTrack_ver01.json"
@@ -30,22 +26,8 @@ SEQUENCE = "posetrack_data/annotations/val/000342_mpii_test.json"
 
 Pair = tuple[HumanData, Report]
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "posetrack", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Tree:
-    """Read-only."""
-    return write_fixture(tmp_path_factory.mktemp("raw") / "posetrack", body_models, np.random.default_rng(13))
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Tree, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(tree.root, out, body_models)
-    return HumanData.open(out), report
+DATASET = "posetrack"
+run = runner(DATASET)
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +35,6 @@ def val(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     out = tmp_path_factory.mktemp("out") / "val.h5"
     report = run(tree.root, out, None, split="val")
     return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(tree: Tree, tmp_path: Path) -> Path:
-    """A copy of the tree that a test may damage."""
-    return Path(shutil.copytree(tree.root, tmp_path / "posetrack"))
 
 
 # -- fits -----------------------------------------------------------------------------------------------------
@@ -197,33 +173,7 @@ def test_the_real_sample_has_its_people_where_they_are(tmp_path: Path) -> None:
 # -- bad input --------------------------------------------------------------------------------------------------
 
 
-def test_wrong_folders_and_broken_lists_are_named(own: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="posetrack_data/annotations/val"):
-        run(tmp_path / "posetrack/images", tmp_path / "x.h5", None, split="val")
-    with pytest.raises(DataError, match="give that folder"):
-        run(own / "images", tmp_path / "x.h5", None)
-    (own / LIST).unlink()
-    with pytest.raises(DataError, match=r"PoseTrack_ver01\.json"):
-        run(own, tmp_path / "x.h5", None)
-
-
-def test_a_missing_image_is_counted(own: Path, tmp_path: Path) -> None:
-    (own / "images/train" / ROWS[0]).unlink()
-    report = run(own, tmp_path / "x.h5", None)
-    assert report.dropped == {"image missing": [f"images/train/{ROWS[0]}"]}
-
-
-def test_without_body_models_parameters_are_kept(tree: Tree, tmp_path: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", None)
-    hd = HumanData.open(tmp_path / "x.h5")
+def test_without_body_models_parameters_are_kept(tree: Tree, raw: Raw) -> None:
+    hd, report = raw.without_models()
     np.testing.assert_allclose(hd["smpl/betas"], tree.fits.params.betas, rtol=1e-6)
     assert "keypoints3d_smpl" in report.absent
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [(faults.sides_swapped, "2D points"), (faults.neighbours, "2D points"), (faults.y_up, "heads")],
-)
-def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: Any, words: str) -> None:
-    report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(PoseTrack, fault))
-    assert words in " ".join(report.problems)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -10,9 +9,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from ehps.converters.datasets.pw3d import PW3D
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
-from ehps.errors import BodyModelError, DataError
+from ehps.errors import DataError
 from ehps.humandata import HumanData
 from ehps.humandata.keypoints import names
 from tests.raw import faults
@@ -21,35 +19,15 @@ from tests.raw.checks import (
     assert_joints_are_the_truth,
     nearest,
     package_joints,
-    truncate,
 )
-from tests.raw.pw3d import FY, SPLITS, Sequences, read, save_as_python2, sequence, turned_root, write_fixture
+from tests.raw.pw3d import FY, SPLITS, Sequences, read, save_as_python2, sequence, turned_root
+from tests.raw.trees import Raw, runner
 
 HUG, BAR = SPLITS["train"]
 Pair = tuple[HumanData, Report]
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "pw3d", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Sequences:
-    """Read-only."""
-    return write_fixture(tmp_path_factory.mktemp("raw") / "3DPW", body_models, np.random.default_rng(1))
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Sequences, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(tree.root, out, body_models)
-    return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(tree: Sequences, tmp_path: Path) -> Path:
-    """A copy for one test alone."""
-    return Path(shutil.copytree(tree.root, tmp_path / "3DPW"))
+DATASET = "pw3d"
+run = runner(DATASET)
 
 
 # -- people --------------------------------------------------------------------------------------------------
@@ -222,43 +200,14 @@ def test_a_sequence_in_which_no_camera_is_aligned_is_left_out(own: Path, tmp_pat
 # -- without everything, and bad input ------------------------------------------------------------------------
 
 
-def test_without_body_models_only_the_datasets_own_points_are_kept(tree: Sequences, tmp_path: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", None)
-    hd = HumanData.open(tmp_path / "x.h5")
+def test_without_body_models_only_the_datasets_own_points_are_kept(tree: Sequences, raw: Raw) -> None:
+    hd, report = raw.without_models()
     assert "rest pelvis" in report.absent["smpl/*"]
     assert {"keypoints2d_smpl", "keypoints3d_smpl"} <= set(report.absent)
     assert not [name for name in hd.columns if name.startswith("smpl/")]
     assert hd.misc["bbox_source"] == "keypoints2d_original"
     assert {"keypoints2d_original", "keypoints3d_original", "meta/focal_length"} <= set(hd.columns)
     assert hd.validate() == []
-
-
-def test_a_folder_without_the_female_model_is_an_error_that_names_it(
-    tree: Sequences, tmp_path: Path, body_models: Path
-) -> None:
-    (tmp_path / "smpl").mkdir()
-    (tmp_path / "smpl/SMPL_MALE.pkl").symlink_to(body_models / "smpl/SMPL_MALE.pkl")
-    with pytest.raises(BodyModelError, match=r"(?i)female"):
-        run(tree.root, tmp_path / "x.h5", tmp_path)
-
-
-def test_a_wrong_folder_is_named_with_what_is_missing(tree: Sequences, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"sequenceFiles/train/\*\.pkl"):
-        run(tmp_path, tmp_path / "x.h5", None)
-    with pytest.raises(DataError, match=r"sequenceFiles/test/\*\.pkl"):
-        run(tree.root, tmp_path / "x.h5", None, split="test")
-    with pytest.raises(DataError, match="give that folder"):
-        run(tree.root / "sequenceFiles", tmp_path / "x.h5", None)
-
-
-def test_a_truncated_sequence_is_named_and_can_be_left_out(own: Path, tmp_path: Path, body_models: Path) -> None:
-    truncate(own / "sequenceFiles/train" / f"{BAR}.pkl")
-    with pytest.raises(DataError, match=rf"{BAR}\.pkl"):
-        run(own, tmp_path / "x.h5", body_models)
-    assert not (tmp_path / "x.h5").exists()
-    report = run(own, tmp_path / "x.h5", body_models, skip_bad=True)
-    assert [unit.unit for unit in report.bad] == [BAR]
-    assert report.written == 6
 
 
 def test_fits_and_cameras_that_are_no_numbers_are_dropped(own: Path, tmp_path: Path, body_models: Path) -> None:
@@ -282,29 +231,10 @@ def test_images_of_another_size_are_told(own: Path, tmp_path: Path, body_models:
 # -- planted faults ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        (faults.sides_swapped, "2D points"),
-        (faults.pelvis_forgotten, "2D points"),
-        (faults.other_gender, "3D points"),
-        (faults.neighbours, "3D points"),
-    ],
-)
-def test_quality_exposes(tree: Sequences, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
-    report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(PW3D, fault))
-    assert words in " ".join(report.problems)
-
-
 def test_the_pelvis_of_another_model_is_exposed(tree: Sequences, tmp_path: Path, body_models: Path) -> None:
     fault = faults.pelvis_of_the_neutral_model(body_models)
     report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(PW3D, fault))
     assert "3D points" in " ".join(report.problems)
-
-
-def test_millimetres_are_refused(tree: Sequences, tmp_path: Path, body_models: Path) -> None:
-    with pytest.raises(DataError, match="not metres"):
-        run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(PW3D, faults.millimetres))
 
 
 def test_bodies_left_in_the_world_are_nowhere_in_the_images(tree: Sequences, tmp_path: Path, body_models: Path) -> None:

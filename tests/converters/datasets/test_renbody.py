@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import h5py
@@ -16,9 +14,8 @@ from ehps.body.models import BodyModels
 from ehps.converters.base import Instances
 from ehps.converters.datasets import dna_rendering_files
 from ehps.converters.datasets.renbody import RenBody
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
-from ehps.errors import BodyModelError, DataError, UsageError
+from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.keypoints import names
 from tests.raw import faults
@@ -26,7 +23,6 @@ from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
     assert_joints_are_the_truth,
     package_joints,
-    truncate,
 )
 from tests.raw.dna_rendering import (
     ABSENT_2D,
@@ -47,8 +43,8 @@ from tests.raw.dna_rendering import (
     image_path,
     main_file,
     marks,
-    write_fixture,
 )
+from tests.raw.trees import Raw, runner
 
 LOW, HIGH = "Camera_5mp", "Camera_12mp"
 ROWS = [
@@ -59,9 +55,8 @@ ROWS = [
 HIGH_ROWS = [(WOMAN, camera, frame) for camera in (48, 59) for frame in range(8)]
 Pair = tuple[HumanData, Report]
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "renbody", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
+DATASET = "renbody"
+run = runner(DATASET)
 
 
 def ids(hd: HumanData) -> list[tuple[str, int, int]]:
@@ -70,29 +65,10 @@ def ids(hd: HumanData) -> list[tuple[str, int, int]]:
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Studio:
-    """Read-only."""
-    return write_fixture(tmp_path_factory.mktemp("raw") / "DNA-Rendering", body_models, np.random.default_rng(1))
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Studio, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(tree.root, out, body_models)
-    return HumanData.open(out), report
-
-
-@pytest.fixture(scope="module")
 def high(tree: Studio, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
     out = tmp_path_factory.mktemp("out") / "high.h5"
     report = run(tree.root, out, body_models, dataset="renbody_hires")
     return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(tree: Studio, tmp_path: Path) -> Path:
-    """A copy for one test alone."""
-    return Path(shutil.copytree(tree.root, tmp_path / "DNA-Rendering"))
 
 
 # -- people --------------------------------------------------------------------------------------------------
@@ -334,43 +310,19 @@ def test_the_size_is_that_of_the_images_not_what_is_said(own: Path, tmp_path: Pa
 # -- without everything, and bad input ------------------------------------------------------------------------
 
 
-def test_without_body_models_only_the_points_are_kept(tree: Studio, tmp_path: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", None)
-    hd = HumanData.open(tmp_path / "x.h5")
+def test_without_body_models_only_the_points_are_kept(tree: Studio, raw: Raw) -> None:
+    hd, report = raw.without_models()
     assert "rest pelvis" in report.absent["smplx/*"]
     assert {"keypoints2d_smplx", "keypoints3d_smplx"} <= set(report.absent)
     assert hd.misc["bbox_source"] == "keypoints2d_original"
     assert report.written == len(ROWS)
 
 
-def test_a_folder_without_the_male_model_is_an_error_that_names_it(
-    tree: Studio, tmp_path: Path, body_models: Path
-) -> None:
-    (tmp_path / "smplx").mkdir()
-    (tmp_path / "smplx/SMPLX_FEMALE.npz").symlink_to(body_models / "smplx/SMPLX_FEMALE.npz")
-    with pytest.raises(BodyModelError, match=r"(?i)\bmale"):
-        run(tree.root, tmp_path / "x.h5", tmp_path)
-
-
-def test_a_wrong_folder_is_named_with_what_is_missing(tree: Studio, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"missing: \*_annots\.smc"):
-        run(tmp_path / "empty", tmp_path / "x.h5", None)
+def test_annotations_without_main_files_are_told(tree: Studio, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing to read for split test"):
         run(tree.root / "dna_rendering_part2_annotations", tmp_path / "x.h5", None, split="test")
     with pytest.raises(DataError, match="no main file of the sequence"):
         run(tree.root / "dna_rendering_part2_annotations", tmp_path / "x.h5", None)
-
-
-@pytest.mark.parametrize("which", [main_file, fits_file])
-def test_a_truncated_file_is_named_and_its_sequence_can_be_left_out(own: Path, tmp_path: Path, which: Any) -> None:
-    path = which(own, MAN)
-    truncate(path)
-    with pytest.raises(DataError, match=rf"{MAN}: is no complete \.smc file.*{path.name}"):
-        run(own, tmp_path / "x.h5", None)
-    report = run(own, tmp_path / "x.h5", None, skip_bad=True)
-    assert [unit.unit for unit in report.bad] == [MAN]
-    assert report.written == 2 * FRAMES
 
 
 @pytest.mark.parametrize(
@@ -466,11 +418,7 @@ def scaled(rows: Instances) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (faults.sides_swapped, "2D points"),
-        (faults.neighbours, "2D points"),
-        (faults.y_up, "2D points"),
         (scaled, "2D points"),
-        (faults.left_in_the_world, "2D points"),
         (cameras_to_worlds, "2D points"),
         (cameras_exchanged, "2D points"),
         (points_of_the_frame_before, "3D points"),
@@ -499,11 +447,6 @@ def test_some_faults_move_joints_by_less_than_the_noise_of_real_fits(
     run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(RenBody, fault))
     wrong, right = package_joints(HumanData.open(tmp_path / "x.h5"), body_models), converted[0]["keypoints3d_smplx"]
     assert np.linalg.norm(wrong - right[..., :3], axis=2)[:, moved].max(1).min() > 0.01
-
-
-def test_millimetres_are_refused(tree: Studio, tmp_path: Path, body_models: Path) -> None:
-    with pytest.raises(DataError, match="not metres"):
-        run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(RenBody, faults.millimetres))
 
 
 def test_the_slots_of_the_points_are_those_of_the_page() -> None:

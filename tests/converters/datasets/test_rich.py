@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +11,9 @@ from scipy.spatial.transform import Rotation
 from ehps.converters.datasets.rich import GENDER as SHIPPED
 from ehps.converters.datasets.rich import RICH
 from ehps.converters.datasets.rich_files import read_view
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
 from ehps.demo.raw.stage import hand_components
-from ehps.errors import BodyModelError, DataError, UsageError
+from ehps.errors import DataError
 from ehps.humandata import HumanData
 from tests.raw import faults
 from tests.raw.checks import (
@@ -41,35 +39,15 @@ from tests.raw.rich import (
     image_path,
     rearrange,
     truth_of,
-    write_fixture,
 )
+from tests.raw.trees import Raw, runner
 from tests.samples import samples
 
 Pair = tuple[HumanData, Report]
 PLACE = {row: k for k, row in enumerate(ROWS)}
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "rich", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Tree:
-    """Read-only."""
-    return write_fixture(tmp_path_factory.mktemp("raw") / "RICH", body_models, np.random.default_rng(1))
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Tree, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(tree.root, out, body_models)
-    return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(tree: Tree, tmp_path: Path) -> Path:
-    """A copy for one test alone."""
-    return Path(shutil.copytree(tree.root, tmp_path / "RICH"))
+DATASET = "rich"
+run = runner(DATASET)
 
 
 def lists(root: Path, lines: list[str]) -> None:
@@ -241,13 +219,6 @@ def test_views_of_the_toolkits_lists_can_be_chosen(own: Path, tmp_path: Path, bo
         run(own, tmp_path / "y.h5", body_models, options={"views": "listed"})
 
 
-@pytest.mark.parametrize("options", [{"cameras": "left"}, {"stride": "0"}, {"stride": "x"}, {"views": "most"},
-                                     {"contact": "yes"}])  # fmt: skip
-def test_options_that_are_none_are_told(tree: Tree, tmp_path: Path, options: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match=next(iter(options))):
-        run(tree.root, tmp_path / "x.h5", None, options=options)
-
-
 # -- real lists -----------------------------------------------------------------------------------------------
 
 
@@ -290,29 +261,11 @@ def test_a_sequence_without_images_is_said(own: Path, tmp_path: Path, body_model
     assert any(note.startswith(f"{TOSS}: no row") for note in report.notes)
 
 
-def test_without_body_models_there_are_no_rows_to_place(tree: Tree, tmp_path: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", None)
-    hd = HumanData.open(tmp_path / "x.h5")
+def test_without_body_models_there_are_no_rows_to_place(tree: Tree, raw: Raw) -> None:
+    hd, report = raw.without_models()
     assert "rest pelvis" in report.absent["smplx/*"]
     assert not [name for name in hd.columns if name.startswith("smplx/")]
     assert {"meta/focal_length", "meta/RT"} <= set(hd.columns)
-
-
-def test_a_folder_without_the_female_model_is_an_error_that_names_it(
-    tree: Tree, tmp_path: Path, body_models: Path
-) -> None:
-    (tmp_path / "smplx").mkdir()
-    (tmp_path / "smplx/SMPLX_MALE.npz").symlink_to(body_models / "smplx/SMPLX_MALE.npz")
-    with pytest.raises(BodyModelError, match=r"(?i)female"):
-        run(tree.root, tmp_path / "x.h5", tmp_path)
-
-
-def test_a_wrong_folder_is_named_with_what_is_missing(own: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="give that folder"):
-        run(own / "images", tmp_path / "x.h5", None)
-    shutil.rmtree(own / "bodies")
-    with pytest.raises(DataError, match=r"bodies/train \| train_body"):
-        run(own, tmp_path / "x.h5", None)
 
 
 def test_broken_files_are_named_and_their_sequences_can_be_left_out(
@@ -362,13 +315,3 @@ def test_mistakes_are_away_from_the_truth(tree: Tree, tmp_path: Path, body_model
     hd = HumanData.open(tmp_path / "x.h5")
     assert hd["image_path"].tolist() == tree.truth["train"].image_path
     assert np.linalg.norm(hd["keypoints3d_smplx"][:, :55, :3] - tree.truth["train"].joints[:, :55], axis=2).max() > 0.01
-
-
-def test_millimetres_are_refused(tree: Tree, tmp_path: Path, body_models: Path) -> None:
-    with pytest.raises(DataError, match="not metres"):
-        run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(RICH, faults.millimetres))
-
-
-def test_quality_exposes_people_on_their_heads(tree: Tree, tmp_path: Path, body_models: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(RICH, faults.y_up))
-    assert "heads" in " ".join(report.problems)

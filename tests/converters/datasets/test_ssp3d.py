@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,41 +7,21 @@ import numpy as np
 import pytest
 
 from ehps.converters.datasets.ssp3d import SSP3D
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
-from ehps.errors import BodyModelError, DataError
+from ehps.errors import DataError
 from ehps.humandata import HumanData
 from ehps.humandata.keypoints import names
 from tests.raw import faults
 from tests.raw.checks import assert_boxes_hold_the_visible_joints, assert_joints_are_the_truth, nearest, truncate
-from tests.raw.ssp3d import ABSENT, CUT, NAMES, UNSEEN, Tree, write_fixture
+from tests.raw.ssp3d import ABSENT, CUT, NAMES, UNSEEN, Tree
+from tests.raw.trees import Raw, runner
 
 KEPT = [k for k in range(len(NAMES)) if k != ABSENT]
 
 Pair = tuple[HumanData, Report]
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "ssp3d", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Tree:
-    """Read-only."""
-    return write_fixture(tmp_path_factory.mktemp("raw") / "ssp_3d", body_models, np.random.default_rng(3))
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Tree, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(tree.root, out, body_models)
-    return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(tree: Tree, tmp_path: Path) -> Path:
-    """A copy of the tree that a test may damage."""
-    return Path(shutil.copytree(tree.root, tmp_path / "ssp_3d"))
+DATASET = "ssp3d"
+run = runner(DATASET)
 
 
 def relabel(root: Path, tree: Tree, **changes: Any) -> None:
@@ -129,22 +108,12 @@ def test_without_silhouettes_they_are_not_named(own: Path, tmp_path: Path) -> No
     assert "segmentation" not in HumanData.open(tmp_path / "x.h5")
 
 
-def test_without_body_models_parameters_are_kept_and_boxes_come_from_the_annotation(tree: Tree, tmp_path: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", None)
-    hd = HumanData.open(tmp_path / "x.h5")
+def test_without_body_models_parameters_are_kept_and_boxes_come_from_the_annotation(tree: Tree, raw: Raw) -> None:
+    hd, report = raw.without_models()
     np.testing.assert_allclose(hd["smpl/transl"], tree.labels["cam_trans"][KEPT], rtol=1e-6)
     assert "body models" in report.absent["keypoints2d_smpl"]
     assert hd.misc["bbox_source"] == "keypoints2d_original"
     assert report.problems == []
-
-
-def test_a_folder_without_the_female_model_is_an_error_that_names_it(
-    tree: Tree, tmp_path: Path, body_models: Path
-) -> None:
-    (tmp_path / "smpl").mkdir()
-    (tmp_path / "smpl/SMPL_MALE.pkl").symlink_to(body_models / "smpl/SMPL_MALE.pkl")
-    with pytest.raises(BodyModelError, match=r"(?i)female"):
-        run(tree.root, tmp_path / "x.h5", tmp_path)
 
 
 def test_bad_input_is_named(own: Path, tree: Tree, tmp_path: Path) -> None:
@@ -176,20 +145,6 @@ def test_a_fit_that_is_no_number_is_dropped(own: Path, tree: Tree, tmp_path: Pat
     report = run(own, tmp_path / "x.h5", body_models)
     assert report.dropped["body parameters not finite"] == [f"images/{NAMES[2]}"]
     assert report.written == 4
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [(faults.sides_swapped, "2D points"), (faults.neighbours, "2D points"), (faults.y_up, "2D points")],
-)
-def test_quality_exposes(tree: Tree, tmp_path: Path, body_models: Path, fault: faults.Fault, words: str) -> None:
-    report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(SSP3D, fault))
-    assert words in " ".join(report.problems)
-
-
-def test_millimetres_are_refused(tree: Tree, tmp_path: Path, body_models: Path) -> None:
-    with pytest.raises(DataError, match="not metres"):
-        run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(SSP3D, faults.millimetres))
 
 
 def test_the_other_gender_shows_in_the_quality(tree: Tree, converted: Pair, tmp_path: Path, body_models: Path) -> None:

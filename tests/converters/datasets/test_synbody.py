@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from ehps.converters.datasets.synbody import SynBody
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
 from ehps.demo.raw import stage
-from ehps.errors import BodyModelError, DataError, UsageError
+from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
 from tests.raw import faults
 from tests.raw.checks import (
@@ -37,33 +36,13 @@ from tests.raw.synbody import (
     edit_fit,
     fit_path,
     image_path,
-    write_fixture,
 )
+from tests.raw.trees import Raw, runner
 
 Pair = tuple[HumanData, Report]
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "synbody", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Tree:
-    """Read-only."""
-    return write_fixture(tmp_path_factory.mktemp("raw") / "data", body_models, np.random.default_rng(1))
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Tree, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(tree.root, out, body_models)
-    return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(tree: Tree, tmp_path: Path) -> Path:
-    """A copy for one test alone."""
-    return Path(shutil.copytree(tree.root, tmp_path / "data"))
+DATASET = "synbody"
+run = runner(DATASET)
 
 
 def adding(members: dict[str, Any]) -> Callable[[dict[str, Any]], object]:
@@ -219,29 +198,11 @@ def test_some_cameras_and_images_can_be_chosen(tree: Tree, tmp_path: Path, body_
 # -- without everything, and bad input ------------------------------------------------------------------------
 
 
-def test_without_body_models_parameters_are_kept(tree: Tree, tmp_path: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", None)
-    hd = HumanData.open(tmp_path / "x.h5")
+def test_without_body_models_parameters_are_kept(tree: Tree, raw: Raw) -> None:
+    hd, report = raw.without_models()
     assert {"keypoints2d_smplx", "keypoints3d_smplx", "bbox_xywh"} <= set(report.absent)
     assert {"smplx/body_pose", "smplx/left_hand_pose"} <= set(hd.columns)
     assert len(hd) == len(ROWS) + 1  # emma, too: where she is cannot be told
-
-
-def test_a_folder_without_the_neutral_model_is_an_error_that_names_it(
-    tree: Tree, tmp_path: Path, body_models: Path
-) -> None:
-    (tmp_path / "smplx").mkdir()
-    for gender in ("MALE", "FEMALE"):
-        (tmp_path / f"smplx/SMPLX_{gender}.npz").symlink_to(body_models / f"smplx/SMPLX_{gender}.npz")
-    with pytest.raises(BodyModelError, match=r"(?i)neutral"):
-        run(tree.root, tmp_path / "x.h5", tmp_path)
-
-
-def test_a_wrong_folder_is_named(tree: Tree, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="rgb"):
-        run(tmp_path, tmp_path / "x.h5", None)
-    with pytest.raises(DataError, match="give that folder"):
-        run(tree.root / TOP / "20230113", tmp_path / "x.h5", None)
 
 
 def test_broken_files_are_named_and_their_sequences_can_be_left_out(
@@ -282,13 +243,3 @@ def test_mistakes_are_away_from_the_truth(tree: Tree, tmp_path: Path, body_model
     run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(SynBody, fault))
     found = HumanData.open(tmp_path / "x.h5")["keypoints3d_smplx"][:6, :55, :3]
     assert np.linalg.norm(found - tree.truth.joints[:6, :55], axis=2).max() > 0.01
-
-
-def test_millimetres_are_refused(tree: Tree, tmp_path: Path, body_models: Path) -> None:
-    with pytest.raises(DataError, match="not metres"):
-        run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(SynBody, faults.millimetres))
-
-
-def test_quality_exposes_people_on_their_heads(tree: Tree, tmp_path: Path, body_models: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(SynBody, faults.y_up))
-    assert "heads" in " ".join(report.problems)

@@ -10,10 +10,9 @@ import pytest
 
 from ehps.converters.base import Unit
 from ehps.converters.datasets.talkshow import MOVING, TalkSHOW
-from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
 from ehps.converters.readers import videos
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError
 from ehps.humandata import HumanData
 from tests.raw import faults
 from tests.raw.checks import (
@@ -23,34 +22,15 @@ from tests.raw.checks import (
     nearest,
     truncate,
 )
-from tests.raw.talkshow import CLIPS, LEGS, RELEASE, SITTING, SPACED, Tree, pickle_of, without_splits, write_fixture
+from tests.raw.talkshow import CLIPS, LEGS, RELEASE, SITTING, SPACED, Tree, pickle_of, without_splits
+from tests.raw.trees import runner
 from tests.raw.ubody import number_at, write_video
 
 CONAN, SETH, _, _, OLIVER, CHEMISTRY = CLIPS
 Pair = tuple[HumanData, Report]
 
-
-def run(root: Path, out: Path, models: Path | None, dataset: Any = "talkshow", **options: Any) -> Report:
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Tree:
-    """Read-only."""
-    return write_fixture(tmp_path_factory.mktemp("raw") / "TalkSHOW", body_models, np.random.default_rng(5))
-
-
-@pytest.fixture(scope="module")
-def converted(tree: Tree, tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pair:
-    out = tmp_path_factory.mktemp("out") / "train.h5"
-    report = run(tree.root, out, body_models)
-    return HumanData.open(out), report
-
-
-@pytest.fixture
-def own(tree: Tree, tmp_path: Path) -> Path:
-    """A copy of the tree that a test may damage."""
-    return Path(shutil.copytree(tree.root, tmp_path / "TalkSHOW"))
+DATASET = "talkshow"
+run = runner(DATASET)
 
 
 def rewrite(path: Path, **changes: Any) -> None:
@@ -177,12 +157,6 @@ def test_one_speaker_and_a_stride(tree: Tree, tmp_path: Path, body_models: Path)
     hd = HumanData.open(tmp_path / "x.h5")
     assert_joints_are_the_truth(hd, tree.truth["train"][[0, 3]], body_models)
     assert hd["meta/frame_id"].tolist() == [0, 3]
-
-
-@pytest.mark.parametrize("option", ["speaker=ellen", "lower_body=none", "stride=0"])
-def test_a_wrong_option_is_told_at_once(tree: Tree, tmp_path: Path, body_models: Path, option: str) -> None:
-    with pytest.raises(UsageError, match=option):
-        run(tree.root, tmp_path / "x.h5", body_models, options=dict([option.split("=")]))
 
 
 def test_folders_may_be_links(own: Path, tmp_path: Path, body_models: Path) -> None:
@@ -327,17 +301,7 @@ def test_a_pickle_that_asks_for_code_is_refused(own: Path, tmp_path: Path, body_
         run(own, tmp_path / "x.h5", body_models)
 
 
-def test_a_wrong_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"\*/\*/\*\.pkl"):
-        run(tmp_path, tmp_path / "x.h5", None)
-
-
 # -- planted faults ---------------------------------------------------------------------------------------------
-
-
-def test_millimetres_are_refused(tree: Tree, tmp_path: Path, body_models: Path) -> None:
-    with pytest.raises(DataError, match="not metres"):
-        run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(TalkSHOW, faults.millimetres))
 
 
 def test_the_sign_of_pytorch3d_is_exposed(tree: Tree, tmp_path: Path, body_models: Path) -> None:
