@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from ehps.body.models import BodyModels
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
 KEPT = 3  # builds of the stand-in from different versions of its code
+HEAVY = ("ehps.body.standin", "ehps.body.variants")  # modules that remember whole body models
 
 
 @pytest.fixture(scope="session")
@@ -41,9 +45,9 @@ def body_models() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def models(body_models: Path) -> BodyModels:
-    """Joints and meshes of the stand-in; its models are read once per session."""
+    """Joints and meshes of the stand-in; its models are read once in a module."""
     return BodyModels(body_models)
 
 
@@ -51,3 +55,18 @@ def models(body_models: Path) -> BodyModels:
 def no_body_models_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests must not depend on what the machine's owner has installed."""
     monkeypatch.delenv(ENVIRONMENT, raising=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory_is_given_back(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Body models that the tests of one module remember are of no use to those of the next."""
+    yield
+    heavy = [module for name, module in list(sys.modules.items()) if name.startswith(HEAVY)]
+    for module in (*heavy, request.module):
+        for value in list(vars(module).values()):
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
+        if trim is not None:
+            trim(0)

@@ -14,9 +14,9 @@ from tests.raw.trees import Raw
 
 
 @pytest.fixture(scope="session")
-def hall(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> Path:
+def hall(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Path:
     """Three sequences of four people. Read-only."""
-    return write_hall(tmp_path_factory.mktemp("hall") / "HALL", models)
+    return write_hall(tmp_path_factory.mktemp("hall") / "HALL", BodyModels(body_models))
 
 
 @pytest.fixture

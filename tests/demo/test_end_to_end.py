@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pandas as pd
 import pytest
 
+from ehps.analysis import attributes
 from ehps.demo import end_to_end as demo
 from ehps.demo.sets import TEST, TRAIN
 from ehps.humandata import HumanData
@@ -23,12 +26,20 @@ def small(entry: object, images: int) -> object:
     return dataclasses.replace(entry, images=images, calls=entry.calls[:1])  # type: ignore[attr-defined, type-var]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_umap() -> Iterator[None]:
+    """Compiling UMAP takes longer than all else here; its own test has it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attributes, "_umap", lambda pooled, *_: pooled[:, :2])
+        yield
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Path:
     out = tmp_path_factory.mktemp("demo")
     train = tuple(small(e, 4) for e in TRAIN if e.dataset in ("egobody_ego", "mscoco"))
     test = tuple(small(e, 3) for e in TEST if e.dataset in ("egobody_ego", "ehf"))
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, joblib.parallel_config(backend="threading"):
         patch.setattr(demo, "TRAIN", train)
         patch.setattr(demo, "TEST", test)
         patch.setattr(demo, "_write_models", lambda folder: folder.symlink_to(body_models))

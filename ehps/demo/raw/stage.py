@@ -244,6 +244,9 @@ def package(folder: Path, params: BodyParams) -> tuple[Array, Array]:
     return joints, vertices
 
 
+_POSEDIRS: dict[tuple[Path, str, str], Any] = {}  # nine tenths of a model, the same for any shape space and hands
+
+
 @cache
 def _model(folder: Path, model_type: str, gender: str, num_betas: int, flat_hand_mean: bool, kid: bool = False) -> Any:
     import contextlib
@@ -259,7 +262,7 @@ def _model(folder: Path, model_type: str, gender: str, num_betas: int, flat_hand
     if model_type != "smpl":
         extra |= {"use_pca": False, "flat_hand_mean": flat_hand_mean}
     with contextlib.redirect_stdout(io.StringIO()):
-        return smplx.create(
+        model = smplx.create(
             str(folder),
             model_type,
             gender=gender,
@@ -267,6 +270,8 @@ def _model(folder: Path, model_type: str, gender: str, num_betas: int, flat_hand
             ext="npz" if model_type == "smplx" else "pkl",
             **extra,
         )
+    model.posedirs = _POSEDIRS.setdefault((folder, model_type, gender), model.posedirs)
+    return model
 
 
 def hand_components(folder: Path, gender: str) -> dict[str, Array]:

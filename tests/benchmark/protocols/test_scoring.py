@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SIZE, Style, people, write_set
 
 from ehps.benchmark.protocols import catalogue, true_bodies
 from ehps.benchmark.protocols.agora_official import score_official
@@ -18,6 +17,7 @@ from ehps.body.rigid_motion import to_camera
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
+from tests.drawn_people import SIZE, Style, people, write_set
 
 N = 6
 

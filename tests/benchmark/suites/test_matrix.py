@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Style, people, write_set
 
 from ehps.benchmark import results
 from ehps.benchmark.suites import evaluation, matrix
@@ -19,6 +18,7 @@ from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
+from tests.drawn_people import Style, people, write_set
 
 CONFIG = TrainConfig(
     model_args={"width": 32, "depth": 1, "heads": 2}, steps=2, batch_size=4, workers=0, log_every=1, lr=1e-3

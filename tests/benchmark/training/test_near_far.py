@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from conftest import Style, people, write_set
 
 from ehps.benchmark import results
 from ehps.benchmark.suites.matrix import Suite, run_suite
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
+from tests.drawn_people import Style, people, write_set
 
 STYLES = {"near": Style(turn=0.0), "far": Style(turn=2.0)}  # 115 degrees apart
 

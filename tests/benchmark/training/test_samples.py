@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import FOCAL, SIZE, Style, people, write_set
 from torch.utils.data import DataLoader
 
 from ehps.benchmark.training import crops
@@ -17,6 +16,7 @@ from ehps.body.models import BodyModels
 from ehps.body.params import smpl_params
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData
+from tests.drawn_people import FOCAL, SIZE, Style, people, write_set
 
 VIEW = View(size=(128, 96), antialias=True)
 

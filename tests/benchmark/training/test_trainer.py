@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Style, people, write_set
 
 from ehps.benchmark import models
 from ehps.benchmark.models import CAMERA, Prediction
@@ -25,6 +25,7 @@ from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.targets import make
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
+from tests.drawn_people import Style, people, write_set
 
 SMALL = {"width": 32, "depth": 1, "heads": 2}
 CONFIG = TrainConfig(
@@ -259,10 +260,23 @@ def test_two_processes_train_like_one_with_twice_the_batch(few: SetSpec, models_
     script = tmp_path / "script.py"
     script.write_text(LAUNCHED)
     arguments = [str(few.data), str(few.images), str(models_.folder), str(tmp_path / "two")]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launch, str(script), *arguments], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}  # as torchrun gives them
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", **group}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(script), *arguments],
+            env={**environment, "RANK": rank, "LOCAL_RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    for process in processes:
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
     config = TrainConfig(model_args=SMALL, steps=2, batch_size=4, workers=0, lr=1e-3)
     alone = training.train(config, [few], tmp_path / "one", models_, progress=False)
     a = checkpoints.load(alone)["state"]
