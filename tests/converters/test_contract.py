@@ -166,7 +166,7 @@ def test_a_run_that_failed_goes_on_with_other_jobs_to_the_same_bytes(
             run(raw.dataset, raw.root, out, body_models, jobs=2, backend="threading")
     assert not out.exists()
     report = run(raw.dataset, raw.root, out, body_models, jobs=2, backend="threading")
-    assert report.reused == len(units) - 1
+    assert report.finished_before == len(units) - 1
     assert out.read_bytes() == raw.out.read_bytes()
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Style, people, write_set
 
 from ehps.benchmark import models as networks
 from ehps.benchmark.protocols import catalogue
@@ -18,6 +17,7 @@ from ehps.benchmark.training.specs import SetSpec
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
+from tests.drawn_people import Style, people, write_set
 
 
 @pytest.mark.parametrize("name", catalogue.names())
