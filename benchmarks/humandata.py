@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from ehps.humandata import HumanData, Passport
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from ehps.humandata.storage import h5, npz
 
 PART = 25_000
@@ -82,7 +82,7 @@ def people(start: int, n: int) -> HumanData:
     for measure in ("reprojection_px", "world_to_camera_m", "betas_norm", "height_m", "depth_m", "joints_in_box"):
         columns[f"quality/{measure}"] = floats()
     columns["quality/finite"] = np.ones(n, bool)
-    points = names("smplx")[:144]
+    points = point_names("smplx")[:144]
     keypoint_names = {"keypoints2d_smplx": points, "keypoints3d_smplx": points}
     return HumanData(columns, keypoint_names=keypoint_names, passport=PASSPORT)
 

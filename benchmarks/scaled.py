@@ -22,7 +22,7 @@ import joblib
 import numpy as np
 
 from ehps.demo.raw import agora, egobody, ehf, mscoco, pw3d, ubody
-from ehps.demo.raw.stage import Look, View
+from ehps.demo.raw.stage import Look, PaintedView
 from tests.raw import crowdpose, eft, mpii, mtp, muco, neural_annot, spec, ssp3d, up3d
 from tests.raw.checks import blank
 
@@ -167,7 +167,7 @@ def write_ehf(root: Path, models: Path, n: int) -> None:
 
 
 def write_insta_variety(root: Path, models: Path, n: int) -> None:
-    people = neural_annot.people(models, rng(), "smpl", View(224, 224, 250.0), [1] * 2 * IMAGES)
+    people = neural_annot.people(models, rng(), "smpl", PaintedView(224, 224, 250.0), [1] * 2 * IMAGES)
     names = [f"{k // 100:05d}/{k % 100:06d}.jpg" for k in range(n)]
     write_images(root / "images", names, 224, 224)
     boxes = np.array([people.box(k) for k in range(len(people))])

@@ -50,11 +50,11 @@ class FastJoints:
         self._levels = tree_levels(model.parents)
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def point_names(self) -> tuple[str, ...]:
         """Names of the joints, in order."""
-        from ehps.humandata.keypoints import names
+        from ehps.humandata.keypoints import point_names
 
-        return names(self.topology.convention)
+        return point_names(self.topology.convention)
 
     def __len__(self) -> int:
         extra = 0 if self._folded.contour_weights is None else self._folded.contour_weights.shape[1]

@@ -212,7 +212,7 @@ def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -
         sizes = [(name, len(points)) for name, points in sorted(keypoints.CONVENTIONS.items())]
         show(pd.DataFrame(sizes, columns=["convention", "points"]), json=as_json)
         return
-    names = keypoints.names(convention)
+    names = keypoints.point_names(convention)
     if out is not None and out.suffix.lower() != ".png":
         raise UsageError("the figure is written as .png", path=out)
     show(pd.DataFrame({"index": range(len(names)), "point": names}), json=as_json)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.body.standin.regions import REGIONS
+from ehps.body.standin.painted_regions import REGIONS
 
 SURFACES = (*REGIONS, "brow")
 TONES = ((241, 206, 180), (224, 172, 138), (198, 134, 96), (141, 85, 56), (92, 56, 38))
@@ -54,8 +54,8 @@ def regions(weights: Array, template: Array) -> Array:
 
 def standin_regions(weights: Array) -> Array | None:
     """The stand-in's own table, None when these are not the stand-in's skinning weights."""
+    from ehps.body.standin.mesh_layout import make_mesh
     from ehps.body.standin.model_files import model_weights
-    from ehps.body.standin.vertex_order import make_mesh
 
     model_type = {55: "smplx", 52: "smplh", 24: "smpl"}[weights.shape[1]]
     mesh = make_mesh(model_type)

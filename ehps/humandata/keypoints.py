@@ -91,7 +91,7 @@ _PART_SLOTS: dict[str, tuple[int, ...]] = {
 PARTS = tuple(_PART_SLOTS)
 
 
-def names(convention: Convention, *, fixed: bool = False) -> tuple[str, ...]:
+def point_names(convention: Convention, *, fixed: bool = False) -> tuple[str, ...]:
     """Point names of a convention, in order; a sequence of names is returned as a tuple.
 
     Parameters
@@ -127,7 +127,7 @@ def mapping(source: Convention, destination: Convention, approximate: bool = Fal
     ------
     UsageError : no such convention.
     """
-    return _mapping(names(source), names(destination), approximate)
+    return _mapping(point_names(source), point_names(destination), approximate)
 
 
 @lru_cache(maxsize=256)
@@ -174,7 +174,7 @@ def convert(
     DataError : the number of points is not that of the source convention.
     """
     points = np.asarray(points)
-    from_names, to_names = names(source), names(destination)
+    from_names, to_names = point_names(source), point_names(destination)
     if points.ndim < 2 or points.shape[-2] != len(from_names):
         called = source if isinstance(source, str) else "the source convention"
         raise DataError(f"points of shape {points.shape}, but {called} has {len(from_names)} points")
@@ -217,7 +217,7 @@ def _flip_pairs(points: tuple[str, ...]) -> Indices:
 
 def flip_pairs(convention: Convention) -> Indices:
     """(P, 2) indices of points that swap when the image is mirrored, lower index first, ascending."""
-    return _flip_pairs(names(convention))
+    return _flip_pairs(point_names(convention))
 
 
 def flip_order(convention: Convention) -> Indices:
@@ -225,7 +225,7 @@ def flip_order(convention: Convention) -> Indices:
 
     Coordinates are mirrored by the caller: x to ``width - 1 - x`` in pixels, x to ``-x`` in the camera frame.
     """
-    order = np.arange(len(names(convention)))
+    order = np.arange(len(point_names(convention)))
     pairs = flip_pairs(convention)
     order[pairs] = pairs[:, ::-1]
     return order
@@ -247,4 +247,4 @@ def part_indices(convention: Convention, part: str) -> Indices:
         raise UsageError(f"unknown part {part!r}", fix=f"parts are {', '.join(PARTS)}")
     hub = CONVENTIONS["human_data"]
     members = {hub[slot] for slot in _PART_SLOTS[part]}
-    return np.array([i for i, name in enumerate(names(convention)) if name in members], dtype=np.intp)
+    return np.array([i for i, name in enumerate(point_names(convention)) if name in members], dtype=np.intp)

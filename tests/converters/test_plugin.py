@@ -19,7 +19,7 @@ from ehps.demo.raw import stage
 from ehps.humandata import HumanData
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding_a_dataset.md"
-VIEW = stage.View(120, 160, 150.0)
+VIEW = stage.PaintedView(120, 160, 150.0)
 R, T = stage.FRONT, np.array([0.2, 0.5, 4.0])
 
 

@@ -12,9 +12,9 @@ from ehps.body.models import BodyModels
 from ehps.demo.backgrounds import SCENES, background
 from ehps.demo.clothing import SURFACES, dress, regions
 from ehps.demo.people import STYLES, motion, random_people
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 
-JOINT = {name: k for k, name in enumerate(names("smplx"))}
+JOINT = {name: k for k, name in enumerate(point_names("smplx"))}
 
 
 def rng(seed: int = 0) -> np.random.Generator:

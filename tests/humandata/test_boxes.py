@@ -5,7 +5,7 @@ import pytest
 
 from ehps.errors import DataError
 from ehps.humandata import boxes
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 
 
 def points_of(*xy, confidence=1.0):
@@ -73,11 +73,11 @@ def test_random_boxes_equal_a_loop_over_persons():
 
 
 def test_part_boxes_use_the_head_and_the_hands_without_margin():
-    point_names = names("smplx")
+    smplx = point_names("smplx")
     points = np.ones((1, 144, 3))
     points[0, :, :2] = 50
-    points[0, point_names.index("nose"), :2] = (40, 30)
-    points[0, point_names.index("left_index"), :2] = (70, 55)
+    points[0, smplx.index("nose"), :2] = (40, 30)
+    points[0, smplx.index("left_index"), :2] = (70, 55)
     parts = boxes.part_boxes(points, "smplx", (100, 100))
     np.testing.assert_allclose(parts["face_bbox_xywh"], [[40, 30, 10, 20, 1]])
     np.testing.assert_allclose(parts["lhand_bbox_xywh"], [[50, 50, 20, 5, 1]])

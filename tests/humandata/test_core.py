@@ -5,7 +5,7 @@ import pytest
 
 from ehps.errors import DataError, PassportError, UsageError
 from ehps.humandata import HumanData, Strings
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 
 
 @pytest.fixture(params=["memory", "file", "picked"])
@@ -170,7 +170,7 @@ def test_a_column_without_point_names_has_no_convention(hd):
 
 def test_keypoints_come_in_another_convention_by_name(hd):
     points = hd.keypoints("keypoints3d_smplx", "human_data")
-    place = names("human_data").index("left_hip")
+    place = point_names("human_data").index("left_hip")
     np.testing.assert_array_equal(points[:, place], hd["keypoints3d_smplx"][:, 1])
     assert (points[..., 3] > 0).sum() == 7 * 4
 

@@ -11,7 +11,7 @@ import pytest
 from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData, Passport
 from ehps.humandata.export import by_image, export_for, recipe_for
-from ehps.humandata.keypoints import CONVENTIONS, names
+from ehps.humandata.keypoints import CONVENTIONS, point_names
 
 
 def people(dataset: str, split: str = "train", n: int = 7, *, flat: bool | None = False, **more: Any) -> HumanData:
@@ -36,7 +36,10 @@ def people(dataset: str, split: str = "train", n: int = 7, *, flat: bool | None 
     }
     return HumanData(
         columns | more,
-        keypoint_names={"keypoints2d_smplx": names("smplx"), "keypoints2d_original": names("coco_wholebody")[:17]},
+        keypoint_names={
+            "keypoints2d_smplx": point_names("smplx"),
+            "keypoints2d_original": point_names("coco_wholebody")[:17],
+        },
         passport=Passport(body_model="smplx", num_betas=11, flat_hand_mean=flat, dataset=dataset, split=split),
     )
 

@@ -51,7 +51,7 @@ def test_leading_axes_and_channels_are_kept(leading, channels):
     points = np.random.default_rng(0).random((*leading, 133, channels))
     out, _ = kp.convert(points, "coco_wholebody", "human_data")
     assert out.shape == (*leading, 190, channels)
-    elbow = kp.names("coco_wholebody").index("left_elbow")
+    elbow = kp.point_names("coco_wholebody").index("left_elbow")
     np.testing.assert_array_equal(out[..., 18, :], points[..., elbow, :])
 
 
@@ -109,7 +109,7 @@ def test_brows_of_openpose_137_are_lost_as_in_the_reference_unless_names_are_fix
     lost, mask = kp.convert(points, "openpose_137", "human_data")
     assert not lost[76:86].any()
     assert not mask[76:86].any()
-    kept, _ = kp.convert(points, kp.names("openpose_137", fixed=True), "human_data")
+    kept, _ = kp.convert(points, kp.point_names("openpose_137", fixed=True), "human_data")
     np.testing.assert_array_equal(kept[76:86], points[84:94])
     np.testing.assert_array_equal(np.delete(kept, range(76, 86), 0), np.delete(lost, range(76, 86), 0))
 
@@ -135,7 +135,7 @@ def test_flip_order_of_the_137_set_keeps_its_two_eye_pairs_apart():
 
 @pytest.mark.parametrize("convention", sorted(kp.CONVENTIONS))
 def test_flipped_points_have_mirrored_names(convention):
-    points = kp.names(convention)
+    points = kp.point_names(convention)
     for i, j in enumerate(kp.flip_order(convention)):
         mirrored = points[i].replace("left_", "RIGHT_").replace("right_", "left_").replace("RIGHT_", "right_")
         assert points[j] in (mirrored, points[i])
@@ -151,13 +151,13 @@ def test_parts_split_the_hub_without_overlap():
 
 def test_limbs_join_points_that_belong_together():
     for convention in kp.CONVENTIONS:
-        limbs = np.array(skeleton.limbs(kp.names(convention)), int).reshape(-1, 2)
+        limbs = np.array(skeleton.limbs(kp.point_names(convention)), int).reshape(-1, 2)
         assert (limbs[:, 0] != limbs[:, 1]).all()
         assert len({tuple(sorted(pair)) for pair in limbs.tolist()}) == len(limbs), convention
 
     def joined(convention):
-        points = kp.names(convention)
-        return {frozenset((points[i], points[j])) for i, j in skeleton.limbs(kp.names(convention))}
+        points = kp.point_names(convention)
+        return {frozenset((points[i], points[j])) for i, j in skeleton.limbs(kp.point_names(convention))}
 
     assert {"left_hip_extra", "left_knee"} in joined("coco")
     assert {"left_hip", "left_knee"} in joined("smplx")
@@ -176,11 +176,11 @@ def test_limbs_join_points_that_belong_together():
     ],
 )  # fmt: skip
 def test_limbs_make_one_connected_body(convention):
-    points = kp.names(convention)
+    points = kp.point_names(convention)
     body = set(kp.part_indices(convention, "body").tolist())
     reached, todo = set(), [points.index(next(p for p in points if p.startswith("left_knee")))]
     neighbours = {}
-    for i, j in np.array(skeleton.limbs(kp.names(convention))).tolist():
+    for i, j in np.array(skeleton.limbs(kp.point_names(convention))).tolist():
         neighbours.setdefault(i, []).append(j)
         neighbours.setdefault(j, []).append(i)
     while todo:
@@ -193,7 +193,7 @@ def test_limbs_make_one_connected_body(convention):
 
 def test_unknown_conventions_and_wrong_counts_are_named():
     with pytest.raises(UsageError, match=r"coco_wholebdy.*[Dd]id you mean coco_wholebody"):
-        kp.names("coco_wholebdy")
+        kp.point_names("coco_wholebdy")
     with pytest.raises(DataError, match="133 points"):
         kp.convert(np.zeros((2, 17, 3)), "coco_wholebody", "smplx")
     with pytest.raises(UsageError, match="left_hand"):

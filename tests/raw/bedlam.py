@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from ehps.body.params import BodyParams
 from ehps.demo.people import random_people
 from ehps.demo.raw import bedlam, stage
-from ehps.demo.raw.stage import Look, Truth, View
+from ehps.demo.raw.stage import Look, PaintedView, Truth
 from tests.raw.checks import blank
 
 Array = npt.NDArray[Any]
@@ -133,7 +133,7 @@ def _spoil(data: dict[str, Any]) -> None:
 FRAMES = (0, 1, 2, 4, 5, 6, 7, 8, 9, 10)  # frame 3 was not rendered, so a row's number is not its frame's
 KEPT = (0, 5, 10)
 FOCAL_MM = 30.0
-VIEW = View(720, 1280, FOCAL_MM / 36 * 1280)
+VIEW = PaintedView(720, 1280, FOCAL_MM / 36 * 1280)
 STREET, SIDEWAYS = "20221010_3_1000_batch01hand", "20221012_1_500_batch01hand_closeup_highSchoolGym"
 MEASURED = "20221018_3-8_250_batch01hand"
 

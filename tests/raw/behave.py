@@ -16,7 +16,7 @@ from ehps.body.params import BodyParams
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import Truth, View
+from ehps.demo.raw.stage import PaintedView, Truth
 from ehps.humandata import keypoints
 from tests.raw.checks import blank
 from tests.raw.rig import Shot, around
@@ -35,8 +35,8 @@ GENDER = {MAN: "male", WOMAN: "female", TEST: "male"}
 HEIGHT, WIDTH = 1536, 2048
 ANGLES = {"Date01": [-70.0, 0.0, 65.0, 140.0], "Date04": [-60.0, 0.0, 75.0, 150.0], "Date03": [-80.0, 0.0, 70.0, 130.0]}
 MIDDLE = np.array([0.05, 0.1, 2.6])
-OPENPOSE = keypoints.names("openpose_137", fixed=True)
-POINTS = (*keypoints.names("openpose_25"), *OPENPOSE[26:46], *OPENPOSE[47:])
+OPENPOSE = keypoints.point_names("openpose_137", fixed=True)
+POINTS = (*keypoints.point_names("openpose_25"), *OPENPOSE[26:46], *OPENPOSE[47:])
 PARTS = {"body_joints": (0, 25), "left_hand_joints": (25, 46), "right_hand_joints": (46, 67), "face_joints": (67, 137)}
 
 
@@ -95,7 +95,7 @@ def write_sequence(
     n = len(times)
     params = random_people(n, rng, style="sports", model_type="smplh", gender=gender, flat_hand_mean=True)
     params = params.with_(betas=np.repeat(params.betas[:1], n, axis=0))
-    view = View(HEIGHT, WIDTH, 980.0)
+    view = PaintedView(HEIGHT, WIDTH, 980.0)
     place, pelvis = stage.places(rng, [1] * n, view, share=(0.45, 0.5))
     pelvis = MIDDLE + rng.normal(0, 0.15, pelvis.shape)
     facing = stage.orientations(rng, n, spread=90, tilt=3)

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ehps.demo.raw.stage import View
+from ehps.demo.raw.stage import PaintedView
 from tests.raw.checks import blank
 from tests.raw.neural_annot import People, Tree, dump, joined, people
 
 FITS = "CrowdPose_train_SMPL_NeuralAnnot.json"
-VIEWS = (View(425, 640, 600.0), View(480, 720, 700.0))
+VIEWS = (PaintedView(425, 640, 600.0), PaintedView(480, 720, 700.0))
 IMAGES = (100_000, 106_848)
 
 

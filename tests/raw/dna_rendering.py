@@ -16,7 +16,7 @@ from ehps.body.params import BodyParams
 from ehps.converters.base import Rigid
 from ehps.demo.people import motion
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import FRONT, Cast, Truth, View
+from ehps.demo.raw.stage import FRONT, Cast, PaintedView, Truth
 
 Array = npt.NDArray[Any]
 
@@ -27,7 +27,10 @@ ABSENT_2D, ABSENT_3D, NAN_3D = 30, 40, 50  # slots of the 190
 TWINS = (150, 151, 170)  # not triangulated, all in one place
 COPY = 144  # of slot 2
 GROUPS = {"Camera_5mp": (3, 25), "Camera_12mp": (48, 59)}
-VIEWS = {"Camera_5mp": View(306, 256, 390.0, (131.0, 149.0)), "Camera_12mp": View(512, 375, 650.0, (180.0, 262.0))}
+VIEWS = {
+    "Camera_5mp": PaintedView(306, 256, 390.0, (131.0, 149.0)),
+    "Camera_12mp": PaintedView(512, 375, 650.0, (180.0, 262.0)),
+}
 LENS = np.array([-0.7, 0.1, 0.006, -0.005, 0.02])
 
 
@@ -102,7 +105,7 @@ def write_sequence(
             for camera in ids:
                 to_world = _camera(rng, camera)
                 back = np.linalg.inv(to_world)
-                own = View(view.height, view.width, view.focal * (1 + camera / 1000), view.centre)
+                own = PaintedView(view.height, view.width, view.focal * (1 + camera / 1000), view.centre)
                 seen = stage.moved(world.joints, *_each(back))
                 points = distorted(seen, own)
                 parts.append(
@@ -144,7 +147,7 @@ def _each(move: Array) -> tuple[Array, Array]:
     return np.tile(move[:3, :3], (FRAMES, 1, 1)), np.tile(move[:3, 3], (FRAMES, 1))
 
 
-def distorted(joints: Array, view: View) -> Array:
+def distorted(joints: Array, view: PaintedView) -> Array:
     """(N, J, 2) pixels as OpenCV projects camera-frame points."""
     flat = cv2.projectPoints(joints.reshape(-1, 1, 3), np.zeros(3), np.zeros(3), view.matrix, LENS)[0]
     return np.asarray(flat).reshape(*joints.shape[:2], 2)
@@ -170,7 +173,7 @@ def _write_points3d(file: h5py.File, joints: Array) -> None:
     file["Keypoints_3D/keypoints3d"] = points
 
 
-def _write_camera(file: h5py.File, camera: int, view: View, to_world: Array, points: Array) -> None:
+def _write_camera(file: h5py.File, camera: int, view: PaintedView, to_world: Array, points: Array) -> None:
     group = file.create_group(f"Camera_Parameter/{camera:02d}")
     group["K"], group["D"], group["RT"], group["Color_Calibration"] = view.matrix, LENS, to_world, np.eye(3)
     scored = np.concatenate([points, np.full((*points.shape[:2], 1), 0.9)], axis=2)
@@ -178,7 +181,7 @@ def _write_camera(file: h5py.File, camera: int, view: View, to_world: Array, poi
     file[f"Keypoints_2D/{camera:02d}"] = scored[:, DETECTED]
 
 
-def _paint(world: Cast, back: Array, view: View, models: Path, rng: np.random.Generator) -> list[Array]:
+def _paint(world: Cast, back: Array, view: PaintedView, models: Path, rng: np.random.Generator) -> list[Array]:
     """What a camera sees, bent by its lens."""
     from ehps.demo.clothing import dress
     from ehps.demo.rasteriser import render
@@ -197,7 +200,7 @@ def _paint(world: Cast, back: Array, view: View, models: Path, rng: np.random.Ge
     return out
 
 
-def marked(name: str, camera: int, frame: int, view: View) -> Array:
+def marked(name: str, camera: int, frame: int, view: PaintedView) -> Array:
     """An image that says which it is: bands of grey for sequence, camera and frame."""
     image = np.zeros((view.height, view.width, 3), np.uint8)
     for band, level in zip(np.array_split(image, 3), (5 * (int(name[:4]) % 40), 4 * camera, 20 * frame), strict=True):

@@ -13,12 +13,12 @@ import pandas as pd
 
 from ehps.demo.raw import egobody
 from ehps.demo.raw.egobody import DATE
-from ehps.demo.raw.stage import Look, Truth, View
+from ehps.demo.raw.stage import Look, PaintedView, Truth
 from tests.raw.checks import blank
 
 LOOK = Look(style="sports", scene="indoor", tilt=12, spread=25)
 NEAR = Look(style="sports", scene="indoor", tilt=12, spread=25, share=(1.1, 1.3))
-VIEW = View(540, 960, 760.0, (470.5, 281.0))
+VIEW = PaintedView(540, 960, 760.0, (470.5, 281.0))
 FIRST, SECOND, TEST = "recording_20210907_S02_S01_01", "recording_20210911_S05_S06_02", "recording_20220315_S21_S30_03"
 KEPT = {FIRST: (110, 112, 114), SECOND: (300, 302, 304), TEST: (40, 42)}
 

@@ -14,7 +14,7 @@ import numpy as np
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import egobody, stage
-from ehps.demo.raw.stage import Truth, View
+from ehps.demo.raw.stage import PaintedView, Truth
 from tests.raw.checks import blank
 from tests.raw.rig import Shot, around
 
@@ -98,7 +98,7 @@ def write_recording(
 ) -> dict[str, Truth]:
     """Two people before ``views`` cameras; ``genders`` are of the interactee and the wearer."""
     n = len(frames)
-    view = View(HEIGHT, WIDTH, 910.0)
+    view = PaintedView(HEIGHT, WIDTH, 910.0)
     place, pelvis = stage.places(rng, [2] * n, view, share=(0.45, 0.5))
     params = random_people(2 * n, rng, style="gesturing", gender=np.tile(genders, n))
     hands = {side: rng.normal(0, 0.4, (2 * n, egobody.HANDS)) for side in ("left", "right")}

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import Cast, Truth, View
+from ehps.demo.raw.stage import Cast, PaintedView, Truth
 from ehps.humandata import keypoints
 from tests.raw.checks import blank
 
 Array = npt.NDArray[Any]
 
-VIEW = View(1080, 1920, 540 / np.tan(np.radians(25)))
+VIEW = PaintedView(1080, 1920, 540 / np.tan(np.radians(25)))
 A, B, C = "seq_00000012", "seq_00087011", "seq_00087200"
 HANDS = 24
 FACE = slice(76, 127)  # landmarks of SMPL-X
@@ -94,7 +94,7 @@ def members(cast: Cast, rows: Array, hands: dict[str, Array], rng: np.random.Gen
     """What the file of a person holds: points of the game are those of the fit, where they have the same name."""
     n, values = len(rows), cast.params.arrays()
     points = keypoints.convert(cast.points(VIEW)[rows], "smplx", "gta")[0]
-    names = np.array(keypoints.names("gta"))
+    names = np.array(keypoints.point_names("gta"))
     extra = np.flatnonzero((points == 0).all(axis=(0, 2)))
     points[:, extra] = cast.points(VIEW)[rows][:, rng.integers(FACE.start, FACE.stop, len(extra))]
     low, high = points.min(1), points.max(1)
@@ -112,7 +112,7 @@ def members(cast: Cast, rows: Array, hands: dict[str, Array], rng: np.random.Gen
 
 
 def _spoil(person: str, content: dict[str, Any]) -> None:
-    names = keypoints.names("gta")
+    names = keypoints.point_names("gta")
     if person == "100001":
         reach = content["bbox_xywh"][:, 0] + 50
         content["bbox_xywh"] += np.column_stack([-reach, 0 * reach, reach, 0 * reach])

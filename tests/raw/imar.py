@@ -15,8 +15,8 @@ from ehps.body.params import BodyParams
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import Look, Truth, View
-from ehps.humandata.keypoints import names
+from ehps.demo.raw.stage import Look, PaintedView, Truth
+from ehps.humandata.keypoints import point_names
 
 Array = npt.NDArray[Any]
 
@@ -24,7 +24,7 @@ CAMERAS = ("50591643", "65906101")
 TURNS = (0.0, 70.0)  # degrees about the vertical, of each camera
 DISTANCE = 4.6
 LOOK = Look(style="standing", scene="studio", tilt=6, spread=30, share=(0.4, 0.5))
-VIEW = View(900, 900, 1039.0, (476.0, 449.0))
+VIEW = PaintedView(900, 900, 1039.0, (476.0, 449.0))
 FOCAL = np.array([1039.0, 1035.0])
 K, P = (-0.145, 0.112, 0.003), (-0.007, 0.006)
 PINHOLE = {"f": [1012.5, 1009.25], "c": [470.5, 455.75]}
@@ -148,7 +148,7 @@ def _write_fits(root: Path, action: Action, axis: bool) -> None:
 
 def _write_joints(root: Path, action: Action, axis: bool, rate: int) -> None:
     """Entries between the frames are of people who jump."""
-    order = [names("smplx").index(name) for name in JOINTS_25]
+    order = [point_names("smplx").index(name) for name in JOINTS_25]
     own = action.joints[:, order].reshape(action.people, action.frames, 25, 3)
     between = np.arange(rate)[None, None, :, None, None] * 0.5
     own = (own[:, :, None] + between).reshape(action.people, -1, 25, 3)

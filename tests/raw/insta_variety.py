@@ -12,7 +12,7 @@ import joblib
 import numpy as np
 import numpy.typing as npt
 
-from ehps.demo.raw.stage import View
+from ehps.demo.raw.stage import PaintedView
 from tests.raw.checks import blank
 from tests.raw.neural_annot import People, Tree, dump, people
 
@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 DUMP = "annotations/insta_train_db.pt"
 FITS = "annotations/InstaVariety_train_SMPL_NeuralAnnot.json"
 VIBE = "insta_train_db.h5"
-VIEW = View(224, 224, 300.0)
+VIEW = PaintedView(224, 224, 300.0)
 SHARD = "train/insta_variety_{:02d}_copy00_hmr_noS5.ckpt-642561.tfrecord"
 TRACKS = (f"{SHARD.format(0)}/0", f"{SHARD.format(0)}/1", f"{SHARD.format(3)}/0")
 NAMES = [f"{TRACKS[t]}/{frame}.jpg" for t, frame in ((0, 7), (0, 8), (0, 9), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1))]

@@ -16,8 +16,8 @@ from scipy.spatial.transform import Rotation
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import Cast, Truth, View
-from ehps.humandata.keypoints import names
+from ehps.demo.raw.stage import Cast, PaintedView, Truth
+from ehps.humandata.keypoints import point_names
 from tests.raw import rig
 from tests.raw.checks import blank
 
@@ -83,7 +83,7 @@ class People:
 
 def captured(joints: Array) -> Array:
     """(N, 17, 3) at those of SMPL-X, but for the top of the head."""
-    smplx = names("smplx")
+    smplx = point_names("smplx")
     points = joints[:, [smplx.index(name) for name in NEAR]].copy()
     points[:, 0] += 0.5 * (points[:, 0] - points[:, 1])
     return points
@@ -115,7 +115,7 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator, *, painted
             )
             path = f"data/{rows[-1].path}"
             if painted:
-                view = View(SIDE, SIDE, shot.focal[0], shot.centre)
+                view = PaintedView(SIDE, SIDE, shot.focal[0], shot.centre)
                 move = np.linalg.inv(shot.pose)
                 seen = Cast(
                     cast.params,

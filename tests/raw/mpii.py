@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ehps.demo.raw.stage import Truth, View
+from ehps.demo.raw.stage import PaintedView, Truth
 from tests.raw import eft
 from tests.raw.checks import blank
 from tests.raw.neural_annot import People, Tree, dump, joined, people
@@ -17,7 +17,7 @@ from tests.raw.neural_annot import People, Tree, dump, joined, people
 FITS = "annotations/MPII_train_SMPLX_NeuralAnnot.json"
 EFT = "eft_fit/MPII_ver01.json"
 CLIFF = "cliffGT_v1/mpii_cliffGT.npz"
-VIEWS = (View(720, 1280, 1200.0), View(480, 854, 800.0))
+VIEWS = (PaintedView(720, 1280, 1200.0), PaintedView(480, 854, 800.0))
 NAMES = ("015601864.jpg", "052475643.jpg")
 
 
@@ -92,7 +92,7 @@ def _eft(root: Path, models: Path, rng: np.random.Generator) -> Truth:
 def _cliff(root: Path, models: Path, rng: np.random.Generator) -> Truth:
     """Two people of one image, seen by the camera that CLIFF assumes."""
     height, width = VIEWS[1].height, VIEWS[1].width
-    view = View(height, width, float(np.hypot(height, width)))
+    view = PaintedView(height, width, float(np.hypot(height, width)))
     group = people(models, rng, "smpl", view, [2])
     pose = np.array([group.fit(k)["smpl_param"]["pose"] for k in range(2)])
     shape = group.cast.params.betas

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from ehps.demo.raw import mscoco
-from ehps.demo.raw.stage import Look, View
+from ehps.demo.raw.stage import Look, PaintedView
 from tests.raw.checks import blank
 from tests.raw.wholebody import Tree, truth_of
 
 FITS = "MSCOCO_train_SMPLX_all_NeuralAnnot.json"
 LOOK = Look(people=(3, 3), share=(0.5, 0.6))
-VIEWS = (View(480, 640, 600.0), View(640, 426, 700.0))
+VIEWS = (PaintedView(480, 640, 600.0), PaintedView(640, 426, 700.0))
 RLE = {"counts": [20, 5, 300], "size": [480, 640]}
 
 

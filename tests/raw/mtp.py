@@ -117,7 +117,7 @@ def hand_poses(models: Path, genders: Array, side: str, coefficients: Array) -> 
 def detections_of(points: Array) -> Array:
     """(N, 137, 3) as OpenPose would see the joints, with confidences below 1."""
     seen = np.concatenate([points, np.full((*points.shape[:2], 1), 0.8)], axis=2)
-    return keypoints.convert(seen, "smplx", keypoints.names("openpose_137", fixed=True), approximate=True)[0]
+    return keypoints.convert(seen, "smplx", keypoints.point_names("openpose_137", fixed=True), approximate=True)[0]
 
 
 def camera(rotation: Array, translation: Array, focal: Array, width: int) -> dict[str, Any]:

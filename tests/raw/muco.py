@@ -13,14 +13,14 @@ import numpy as np
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import Cast, Truth, View
+from ehps.demo.raw.stage import Cast, PaintedView, Truth
 from ehps.humandata import keypoints
 from tests.raw.checks import blank
 
 IMAGES = {
-    0: ("augmented_set/0000/a_000.jpg", View(512, 512, 560.0), 3),
-    1: ("unaugmented_set/0000/u_000.jpg", View(480, 640, 600.0, (310.0, 250.0)), 2),
-    7: ("augmented_set/0001/a_107.jpg", View(512, 512, 700.0, (250.0, 262.0)), 1),
+    0: ("augmented_set/0000/a_000.jpg", PaintedView(512, 512, 560.0), 3),
+    1: ("unaugmented_set/0000/u_000.jpg", PaintedView(480, 640, 600.0, (310.0, 250.0)), 2),
+    7: ("augmented_set/0001/a_107.jpg", PaintedView(512, 512, 700.0, (250.0, 262.0)), 1),
 }
 """Image id -> file, camera, people; ids have a gap."""
 
@@ -79,16 +79,16 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator, *, painted
     return Tree(root, Truth.concat([truths[a["id"]] for a in kept]), kept, fits, dropped)
 
 
-def _people(models: Path, rng: np.random.Generator, view: View, count: int) -> Cast:
+def _people(models: Path, rng: np.random.Generator, view: PaintedView, count: int) -> Cast:
     image, pelvis = stage.places(rng, [count], view, share=(0.5, 0.7))
     params = random_people(count, rng, style="walking", model_type="smpl")
     facing = stage.orientations(rng, count, spread=60, tilt=4)
     return stage.cast(models, params, Rigid(np.eye(3), np.zeros(3)), image, pelvis, facing)
 
 
-def _annotation(cast: Cast, k: int, view: View) -> dict[str, Any]:
+def _annotation(cast: Cast, k: int, view: PaintedView) -> dict[str, Any]:
     """21 joints at those of SMPL, but for the top of the head."""
-    smpl = keypoints.names("smpl_45")
+    smpl = keypoints.point_names("smpl_45")
     joints = cast.joints[k, [smpl.index(name) for name in NEAR]]
     joints[0] += 0.4 * (joints[0] - joints[1])
     points = stage.project(joints, view)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import Truth, View
+from ehps.demo.raw.stage import PaintedView, Truth
 from ehps.demo.raw.wholebody import xywh
 from ehps.humandata.keypoints import convert
 
@@ -35,7 +35,7 @@ class People:
     """
 
     cast: stage.Cast
-    views: list[View]
+    views: list[PaintedView]
     points: Array
 
     def __len__(self) -> int:
@@ -110,7 +110,7 @@ def people(
     models: Path,
     rng: np.random.Generator,
     model_type: str,
-    view: View,
+    view: PaintedView,
     crowd: Sequence[int],
     share: tuple[float, float] = (0.6, 0.8),
     style: str = "gesturing",
@@ -127,7 +127,7 @@ def people(
     far = np.column_stack([np.zeros((n, 2)), pelvis[:, 2] * stretch])
     cast = stage.cast(models, params, Rigid(np.eye(3), np.zeros(3)), image, far, facing)
     views = [
-        View(view.height, view.width, view.focal * s, (c[0], c[1]))
+        PaintedView(view.height, view.width, view.focal * s, (c[0], c[1]))
         for s, c in zip(stretch.tolist(), centre.tolist(), strict=True)
     ]
     points = np.stack([stage.project(cast.joints[k], own) for k, own in enumerate(views)])

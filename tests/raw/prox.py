@@ -31,7 +31,7 @@ MAN, WOMAN, YOUNG = "N3OpenArea_00157_01", "N0Sofa_03403_01", "N0SittingBooth_00
 GENDER = {MAN: "male", WOMAN: "female", YOUNG: "female"}
 FRAMES = {MAN: 4, WOMAN: 3, YOUNG: 2}
 LEFT, RIGHT = (40, 220, 40), (40, 40, 220)  # colours, in OpenCV's order, of the wrists
-SMPLX = keypoints.names("smplx")
+SMPLX = keypoints.point_names("smplx")
 WRISTS = {"left_wrist": LEFT, "right_wrist": RIGHT}
 
 
@@ -111,7 +111,7 @@ def _act(models: Path, rng: np.random.Generator, name: str, count: int) -> tuple
 
 def mirrored_detections(points: Array) -> Array:
     """(N, 137, 3) what a detector finds of the same people in mirrored images: hands change their names."""
-    order = keypoints.flip_order(keypoints.names("openpose_137", fixed=True))
+    order = keypoints.flip_order(keypoints.point_names("openpose_137", fixed=True))
     out = points[:, order].copy()
     out[..., 0] = np.where(out[..., 2] > 0, WIDTH - 1 - out[..., 0], 0)
     return out

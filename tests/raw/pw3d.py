@@ -16,13 +16,13 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from ehps.demo.raw import pw3d
-from ehps.demo.raw.stage import Look, Truth, View
+from ehps.demo.raw.stage import Look, PaintedView, Truth
 from ehps.humandata import keypoints
 from tests.raw.checks import blank
 
 LOOK = Look(style="walking")
-LANDSCAPE = View(540, 960, 900.0)
-PORTRAIT = View(960, 540, 980.0, (268.0, 484.5))
+LANDSCAPE = PaintedView(540, 960, 900.0)
+PORTRAIT = PaintedView(960, 540, 980.0, (268.0, 484.5))
 FY = 1.004  # fy over fx
 SPLITS = {"train": ("courtyard_hug_00", "downtown_bar_00"), "validation": ("outdoors_climbing_00",)}
 
@@ -91,7 +91,7 @@ def _awkward_bar(data: dict[str, Any], truth: Truth) -> Truth:
     return replace(truth, joints=joints, points=points)
 
 
-def detections(points: npt.NDArray[Any], view: View) -> npt.NDArray[Any]:
+def detections(points: npt.NDArray[Any], view: PaintedView) -> npt.NDArray[Any]:
     """(N, 18, 3) as OpenPose finds SMPL joints (N, 45, 2): none outside the image."""
     smpl = np.concatenate([points, np.full((*points.shape[:2], 1), 0.7)], -1)
     found, known = keypoints.convert(smpl, "smpl_45", "pw3d", approximate=True)

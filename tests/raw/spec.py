@@ -13,8 +13,8 @@ from scipy.spatial.transform import Rotation
 from ehps.body.params import BodyParams
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import Truth, View
-from ehps.humandata.keypoints import convert, names
+from ehps.demo.raw.stage import PaintedView, Truth
+from ehps.humandata.keypoints import convert, point_names
 from tests.raw.checks import blank
 
 Array = npt.NDArray[Any]
@@ -46,7 +46,7 @@ def people(
     rotation = Rotation.from_euler("xz", angles).as_matrix()
     focal = np.linspace(1100, 2000, len(images))[image]
     centre = np.array([size[1] / 2, size[0] / 2]) + rng.uniform(-30, 30, (len(images), 2))[image]
-    view = View(*size, 1500.0)
+    view = PaintedView(*size, 1500.0)
     _, pelvis = stage.places(rng, np.bincount(image), view, share=(0.4, 0.6))
     pelvis[:, 2] *= focal / 1500
     params = random_people(n, rng, model_type="smpl", style="gesturing")
@@ -76,7 +76,9 @@ def annotation(
         moved = truth.joints[:, joint] + rotation @ (shift if place in REGRESSED else np.zeros(3))
         pixels = np.einsum("nij,nj->ni", k, moved / moved[:, 2:])
         spin2d[:, place] = np.column_stack([pixels[:, :2], np.ones(n)])
-    openpose, _ = convert(np.concatenate([truth.points, ones], 2), "smpl_45", names("openpose_25"), approximate=True)
+    openpose, _ = convert(
+        np.concatenate([truth.points, ones], 2), "smpl_45", point_names("openpose_25"), approximate=True
+    )
     low, high = truth.points.min(1), truth.points.max(1)
     return {
         "imgname": np.array(paths),

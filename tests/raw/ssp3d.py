@@ -12,11 +12,11 @@ import numpy.typing as npt
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import Look, Truth, View
+from ehps.demo.raw.stage import Look, PaintedView, Truth
 from ehps.humandata import keypoints
 from tests.raw.checks import blank
 
-VIEW = View(512, 512, 5000.0)
+VIEW = PaintedView(512, 512, 5000.0)
 NAMES = (
     "goal_clip_3_person_0_frame_12.png",
     "ball_clip_1_person_2_frame_7.png",

@@ -14,7 +14,7 @@ from ehps.body.params import BodyParams
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import Truth, View
+from ehps.demo.raw.stage import PaintedView, Truth
 from tests.raw.checks import blank
 
 Array = npt.NDArray[Any]
@@ -24,7 +24,7 @@ PAIR = "20230113/Downtown/LS_0114_004551_088_CAM002"
 OLD = "20230113/Downtown/LS_0114_004551_088_CAM003"
 LOST = "20230204/Subway/LS_0203_001122_019"
 EMPTY = "20230204/Subway/LS_0203_001122_020"
-VIEW = View(720, 1280, 640.0)
+VIEW = PaintedView(720, 1280, 640.0)
 ACTORS = {PAIR: ("anna", "bert"), OLD: ("cleo",), LOST: ("dave", "emma", "fred")}
 GENDER = {"anna": "female", "bert": "male", "cleo": "female", "dave": "male", "emma": "female", "fred": "neutral"}
 IMAGES = {PAIR: 3, OLD: 2, LOST: 3}

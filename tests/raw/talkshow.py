@@ -16,7 +16,7 @@ from ehps.body.params import BodyParams
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import Truth, View
+from ehps.demo.raw.stage import PaintedView, Truth
 from tests.raw.checks import blank
 
 Array = npt.NDArray[Any]
@@ -82,7 +82,7 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
     for number, clip in enumerate(CLIPS):
         n = clip.frames
         hands = {side: rng.normal(0, 0.9, (n, 12)) for side in ("left", "right")}
-        view = View(clip.height, clip.width, 4.0 * clip.height + 50 * number)
+        view = PaintedView(clip.height, clip.width, 4.0 * clip.height + 50 * number)
         people = random_people(n, rng, style="gesturing")
         shape, fitted_legs = rng.normal(0, 0.7, 300), people.body_pose[:, LEGS] + 0.1
         face = rng.normal(0, 0.5, (n, 100))

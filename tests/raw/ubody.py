@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.demo.raw import ubody
-from ehps.demo.raw.stage import Look, View
+from ehps.demo.raw.stage import Look, PaintedView
 from tests.raw.checks import blank, edited
 from tests.raw.wholebody import Tree, truth_of
 
 LOOK = Look(people=(2, 2), share=(1.1, 1.4))
-VIEW = View(360, 640, 700.0)
+VIEW = PaintedView(360, 640, 700.0)
 BITS = 12
 CELL = 16
 MILLISECOND = Fraction(1, 1000)

@@ -14,7 +14,7 @@ from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
 from ehps.demo.raw.pw3d import save
-from ehps.demo.raw.stage import Cast, Truth, View
+from ehps.demo.raw.stage import Cast, PaintedView, Truth
 from ehps.humandata import keypoints
 from tests.raw.checks import blank
 
@@ -70,12 +70,12 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator, *, painted
     turn[PLACED] = [0.5, -0.9, 0.7]
     shift = np.zeros((n, 3))
     shift[PLACED] = [0.3, -0.2, 6.0]
-    pelvis = np.concatenate([stage.places(rng, [1], View(*photo.fitted, 5000.0))[1] for photo in PHOTOS])
+    pelvis = np.concatenate([stage.places(rng, [1], PaintedView(*photo.fitted, 5000.0))[1] for photo in PHOTOS])
     params = random_people(n, rng, style="sports", model_type="smpl", gender="neutral")
     move = Rigid(Rotation.from_rotvec(turn).as_matrix(), shift)
     cast = stage.cast(models, params, move, np.arange(n), pelvis, facing)
     points = np.stack(
-        [p.in_photo(stage.project(cast.joints[k], View(*p.fitted, 5000.0))) for k, p in enumerate(PHOTOS)]
+        [p.in_photo(stage.project(cast.joints[k], PaintedView(*p.fitted, 5000.0))) for k, p in enumerate(PHOTOS)]
     )
     tree = Tree(root, Truth([f"{p.id}_image.png" for p in PHOTOS], cast.joints, points, cast.params.gender))
     root.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ def _write(
 
 def _draw(root: Path, k: int, photo: Photo, cast: Cast, models: Path, rng: np.random.Generator, painted: bool) -> None:
     """The image, and the fit's vertices on white."""
-    view = View(*photo.fitted, 5000.0)
+    view = PaintedView(*photo.fitted, 5000.0)
     drawing = np.full((*photo.size, 3), 255, np.uint8)
     x, y = photo.in_photo(stage.project(cast.vertices[k], view)).astype(int).T
     inside = (x >= 0) & (y >= 0) & (x < photo.size[1]) & (y < photo.size[0])

@@ -19,7 +19,7 @@ import ehps
 from ehps.arrays import Array
 from ehps.benchmark.models.outputs import CAMERA
 from ehps.benchmark.training import checkpoints
-from ehps.benchmark.training.samples import HumanDataset, View, collate, to_device
+from ehps.benchmark.training.samples import CropView, HumanDataset, collate, to_device
 from ehps.benchmark.training.specs import SetSpec
 from ehps.body.models import BodyModels
 from ehps.errors import DataError
@@ -53,7 +53,7 @@ def predict(
     cropped).
     """
     net, content = checkpoints.load_model(checkpoint)
-    view = View(
+    view = CropView(
         size=net.input_size,  # type: ignore[arg-type]
         ratio=content["box_ratio"] if box_ratio is None else box_ratio,
         antialias=bool(getattr(net, "antialias", False)),

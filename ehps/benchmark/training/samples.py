@@ -31,7 +31,7 @@ from ehps.humandata.core import HumanData
 
 
 @dataclass(frozen=True)
-class View:
+class CropView:
     """How rows become crops.
 
     Attributes
@@ -71,7 +71,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
         self,
         source: str | Path | HumanData,
         root: str | Path,
-        view: View,
+        view: CropView,
         *,
         models: BodyModels | None = None,
         rows: Array | None = None,

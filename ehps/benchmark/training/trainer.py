@@ -23,7 +23,7 @@ from torch.utils.data import ConcatDataset, DataLoader
 from ehps.benchmark import models
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.loss_terms import losses
-from ehps.benchmark.training.samples import HumanDataset, View, collate, to_device
+from ehps.benchmark.training.samples import CropView, HumanDataset, collate, to_device
 from ehps.benchmark.training.sampling import StepSampler
 from ehps.benchmark.training.smplx_joints import Skeleton
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
@@ -155,7 +155,7 @@ def open_sets(
     """The training sets, cropped as ``net`` wants."""
     if not sets:
         raise UsageError("nothing to train on")
-    view = View(
+    view = CropView(
         size=net.input_size,  # type: ignore[arg-type]
         ratio=config.box_ratio,
         antialias=bool(getattr(net, "antialias", False)),

@@ -11,8 +11,8 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.standin.anatomy import NEUTRAL, Anatomy
+from ehps.body.standin.mesh_layout import Mesh, make_mesh
 from ehps.body.standin.model_tables import fitted_regressor, rounded_shares
-from ehps.body.standin.vertex_order import Mesh, make_mesh
 
 CHILD = {
     **{"stature": -0.30, "head": 0.22, "legs": -0.04, "hips": -0.012, "shoulders": -0.012, "muscle": -0.08},

@@ -7,9 +7,9 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body.standin.anatomy import NEUTRAL
 from ehps.body.standin.head import Skull
+from ehps.body.standin.mesh_layout import Mesh
 from ehps.body.standin.model_tables import first_hits, nearest_on_mesh
 from ehps.body.standin.trunk import Trunk
-from ehps.body.standin.vertex_order import Mesh
 
 CONTOUR_ROWS = 79
 CONTOUR_POINTS = 17

@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.body.standin import landmarks
-from ehps.body.standin import model_tables as tables
+from ehps.body.standin import landmarks, model_tables
 from ehps.body.standin.anatomy import GENDERS, NEUTRAL, PARENTS, SHAPES, Anatomy
 from ehps.body.standin.helper_tables import write_helpers
-from ehps.body.standin.vertex_order import Mesh, make_mesh
+from ehps.body.standin.mesh_layout import Mesh, make_mesh
 from ehps.body.topology import TOPOLOGY
 
 KINDS = ("smplx", "smplh", "smpl")
@@ -90,8 +89,8 @@ def standin_arrays(model_type: str, gender: str, seed: int = 0) -> dict[str, Any
         "v_template": np.round(template, DECIMALS),
         "shapedirs": shapedirs,
         "posedirs": model_posedirs(model_type, seed),
-        "J_regressor": tables.rounded_shares(joint_regressor(model_type, gender), DECIMALS),
-        "weights": tables.rounded_shares(model_weights(model_type, mesh.weights), DECIMALS),
+        "J_regressor": model_tables.rounded_shares(joint_regressor(model_type, gender), DECIMALS),
+        "weights": model_tables.rounded_shares(model_weights(model_type, mesh.weights), DECIMALS),
         "f": mesh.faces.astype(np.uint32),
         "kintree_table": kintree(model_type),
         "J": joints[list(JOINTS[model_type])],
@@ -147,7 +146,9 @@ def joint_regressor(model_type: str, gender: str) -> Array:
     template, joints = in_model_frame(model_type, mesh, build), joints_in_model_frame(model_type, build)
     joints_all = np.stack([joints, *(joints_in_model_frame(model_type, build.plus(s)) for s in SHAPES)])
     shapes = np.concatenate([template[None], template + shape_columns(model_type, gender).transpose(2, 0, 1)])
-    rows = tables.fitted_regressor(shapes, joints_all, tables.joint_candidates(mesh.weights, template, joints))
+    rows = model_tables.fitted_regressor(
+        shapes, joints_all, model_tables.joint_candidates(mesh.weights, template, joints)
+    )
     return rows[list(JOINTS[model_type])]
 
 
@@ -170,7 +171,7 @@ def model_posedirs(model_type: str, seed: int) -> Array:
     """(V, 3, 9 (J - 1)) float32 pose correctives of the model type; the same for all genders."""
     mesh = make_mesh(model_type)
     template = mesh.positions(NEUTRAL)
-    full = tables.pose_correctives(
+    full = model_tables.pose_correctives(
         template, vertex_normals(template, mesh.faces), mesh.weights, NEUTRAL.joints(), np.random.default_rng(seed)
     )
     kept = np.array(JOINTS[model_type][1:]) - 1
@@ -196,7 +197,7 @@ def kintree(model_type: str) -> Array:
 def hand_members(seed: int) -> dict[str, Array]:
     """The mean hands and their components, as SMPL-H and SMPL-X files name them."""
     rng = np.random.default_rng(seed + 1)
-    (mean_l, mean_r), (rows_l, rows_r) = tables.hand_means(), tables.hand_components(rng)
+    (mean_l, mean_r), (rows_l, rows_r) = model_tables.hand_means(), model_tables.hand_components(rng)
     coefficients = rng.normal(size=(60, 45)) * np.linspace(0.6, 0.02, 45)
     return {
         **{"hands_meanl": mean_l, "hands_meanr": mean_r, "hands_componentsl": rows_l, "hands_componentsr": rows_r},

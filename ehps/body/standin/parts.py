@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.body.standin import hand as hands
+from ehps.body.standin import left_hand
 from ehps.body.standin.anatomy import NEUTRAL, Anatomy
 from ehps.body.standin.face import left_ear, left_eye, left_eyeball, mouth
 from ehps.body.standin.head import EAR, EYE, MOUTH_HEIGHT, Skull
@@ -55,7 +55,7 @@ def left_limbs(a: Anatomy) -> dict[str, Array]:
     _, _, (high, deep) = trunk.arm_section(wrist[:1])
     size = a.hand_scale()
     fat = float(np.sqrt(0.5 + 0.5 * a.girth * a.muscle))
-    hand = hands.left_hand(wrist, size, (float(high[0]), float(deep[0])), fat)
+    hand = left_hand.left_hand(wrist, size, (float(high[0]), float(deep[0])), fat)
     return {**vars(body), **vars(hand)}
 
 
@@ -164,16 +164,16 @@ def _rim_of_hole(grid: Array, surface: Surface) -> int:
 def _hand(surface: Surface, parts: dict[str, Array], numbers: dict[str, Array], side: int) -> None:
     """Palm, fingers and thumb of one side, joined to the arm."""
     flip, mirror = side < 0, (side, 1, 1)
-    palm = surface.grid(parts["palm"] * mirror, flip=flip, drop=hands.thumb_hole())
+    palm = surface.grid(parts["palm"] * mirror, flip=flip, drop=left_hand.thumb_hole())
     fingers, tips = [], []
     for f in range(4):
         ids = surface.add(parts["fingers"][f] * mirror)
-        surface.strips(np.concatenate([palm[-1][hands.finger_base(f)][None], ids]), flip=flip)
+        surface.strips(np.concatenate([palm[-1][left_hand.finger_base(f)][None], ids]), flip=flip)
         tips.append(surface.cap(ids[-1, 0], parts["tips"][f] * mirror))
         fingers.append(ids)
     thumb = surface.grid(parts["thumb"] * mirror, flip=flip)
     tips.append(surface.cap(thumb[-1, 0], parts["tips"][4] * mirror))
-    surface.seam(thumb[0, 0], palm[1, 4 * hands.LANES])
+    surface.seam(thumb[0, 0], palm[1, 4 * left_hand.LANES])
     surface.seam(numbers["arm"][-1, 0], palm[0, 0])
     numbers |= {"palm": palm, "fingers": np.array(fingers), "thumb": thumb, "tips": np.array(tips)}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.body.standin import hand as hands
+from ehps.body.standin import left_hand
 from ehps.body.standin.anatomy import FINGERS, NEUTRAL
 from ehps.body.standin.head import MOUTH_HEIGHT
 from ehps.body.standin.parts import MIRROR, Assembly
@@ -154,12 +154,12 @@ def palm_weights(p: Array) -> Array:
     """(rows, 34, 55): wrist, and the fingers' and the thumb's first joints where they lie under the skin."""
     joints = NEUTRAL.joints()
     size = NEUTRAL.hand_scale()
-    n = hands.PALM_COLUMNS // 2
+    n = left_hand.PALM_COLUMNS // 2
     lane = np.append(np.linspace(0, 1, n), np.linspace(1, 0, n))
-    place = hands.PALM_ROWS[:, None]
+    place = left_hand.PALM_ROWS[:, None]
     toward = ramp(place, 0.66, 1.0)
     out = np.zeros((*p.shape[:-1], 55))
-    for f, finger in enumerate(hands.ACROSS):
+    for f, finger in enumerate(left_hand.ACROSS):
         near = np.clip(1 - np.maximum(np.abs(lane * 4 - f - 0.5) - 0.25, 0) / 0.5, 0, 1)
         near = np.where((f == 0) & (lane < 0.1) | (f == 3) & (lane > 0.9), 1, near)
         out[..., FIRST[finger]] = toward * near
@@ -180,12 +180,12 @@ def finger_weights(name: str, p: Array) -> Array:
     """(..., 55) of ``fingers`` (4, rows, 10), ``thumb`` (rows, 10) or ``tips`` (5,)."""
     out = np.zeros((*p.shape[:-1], 55))
     if name == "tips":
-        for k, finger in enumerate((*hands.ACROSS, "thumb")):
+        for k, finger in enumerate((*left_hand.ACROSS, "thumb")):
             out[k, FIRST[finger] + 2] = 1
         return out
-    rows = hands.FINGER_ROWS if name == "fingers" else hands.THUMB_ROWS
+    rows = left_hand.FINGER_ROWS if name == "fingers" else left_hand.THUMB_ROWS
     second, third = ramp(rows[:, 0], 0.78, 1.22), ramp(rows[:, 0], 1.75, 2.25)
-    for k, finger in enumerate(hands.ACROSS if name == "fingers" else ("thumb",)):
+    for k, finger in enumerate(left_hand.ACROSS if name == "fingers" else ("thumb",)):
         target = out[k] if name == "fingers" else out
         first = FIRST[finger]
         target[..., first] = (1 - second)[:, None]

@@ -19,7 +19,7 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
-from ehps.converters.datasets import agora_tables as tables
+from ehps.converters.datasets import agora_tables
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
 
@@ -98,7 +98,7 @@ class AGORA(Converter):
         return [Unit(found[k].stem, found[k]) for k in sorted(found)]
 
     def read(self, unit: Unit) -> Instances:
-        people = tables.read_people(unit.path)
+        people = agora_tables.read_people(unit.path)
         label = people["imgPath"] + " person " + people["person"].astype(str)
         valid = people["isValid"].astype(bool)
         there = {path: self._fit(path).is_file() for path in people["gt_path_smplx"].unique()}
@@ -125,9 +125,11 @@ class AGORA(Converter):
             body=self._bodies(scans, scan, kid, people["gender"]).with_(
                 betas_neutral=None if shapes is None else shapes[scan]
             ),
-            world_to_camera=tables.to_cameras(people),
-            keypoints2d=Keypoints(tables.joints(people["gt_joints_2d"], 2) * (height / 2160)[:, None, None], "agora"),
-            keypoints3d=Keypoints(tables.joints(people["gt_joints_3d"], 3), "agora"),
+            world_to_camera=agora_tables.to_cameras(people),
+            keypoints2d=Keypoints(
+                agora_tables.joints(people["gt_joints_2d"], 2) * (height / 2160)[:, None, None], "agora"
+            ),
+            keypoints3d=Keypoints(agora_tables.joints(people["gt_joints_3d"], 3), "agora"),
             meta={
                 "kid": kid,
                 "is_kid": kid,

@@ -14,7 +14,7 @@ import numpy as np
 from ehps.body import rigid_motion
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, no_instances
-from ehps.converters.datasets import behave_files as files
+from ehps.converters.datasets import behave_files
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
 from ehps.converters.readers.views import cameras_of
@@ -91,11 +91,15 @@ class Behave(Converter):
         gender = info.get("gender") or ("male" if unit.name[7:12] in MEN else "female")
         step, stills = self.option("stride"), self.option("fits") == "1fps"
         times, body = (
-            files.read_stills(unit, gender, step, dropped) if stills else files.read_sequence(unit.path, gender, step)
+            behave_files.read_stills(unit, gender, step, dropped)
+            if stills
+            else behave_files.read_sequence(unit.path, gender, step)
         )
         recorded = {str(k) for k in info.get("kinects") or (0, 1, 2)}
         views = [
-            files.read_view(self.root / "calibs", unit.name[:6], k) for k in self.option("cameras") if k in recorded
+            behave_files.read_view(self.root / "calibs", unit.name[:6], k)
+            for k in self.option("cameras")
+            if k in recorded
         ]
         if not times or not views:
             return no_instances(dropped)
@@ -106,12 +110,15 @@ class Behave(Converter):
         points, joints = None, None
         if stills:
             detected = [
-                files.read_detections(self.root / f / f"k{k}.color.json") for f, k in zip(folders, kinects, strict=True)
+                behave_files.read_detections(self.root / f / f"k{k}.color.json")
+                for f, k in zip(folders, kinects, strict=True)
             ]
-            points = Keypoints(np.stack(detected), files.POINTS)
-            own = np.stack([files.read_joints(unit.path / time / "person/person_J3d.json") for time in times])[index]
+            points = Keypoints(np.stack(detected), behave_files.POINTS)
+            own = np.stack([behave_files.read_joints(unit.path / time / "person/person_J3d.json") for time in times])[
+                index
+            ]
             own[..., :3] = rigid_motion.apply(own[..., :3], move.rotation, move.translation) * own[..., 3:]
-            joints = Keypoints(own, files.BODY_25)
+            joints = Keypoints(own, behave_files.BODY_25)
         return Instances(
             image_path=[f"{folder}/k{k}.color.jpg" for folder, k in zip(folders, kinects, strict=True)],
             size=size,
@@ -131,7 +138,7 @@ class Behave(Converter):
             misc={
                 "smplh_source": "original",
                 "cam_param_source": "original",
-                "image_shape": list(files.SIZE),
+                "image_shape": list(behave_files.SIZE),
                 "distortion": "applied",
                 "fps": 1 if stills else 30,
                 "downsampled": stills,

@@ -14,7 +14,7 @@ from ehps.converters.base import Unit, drop
 from ehps.converters.readers import raw_files
 from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
-from ehps.humandata.keypoints import names as point_names
+from ehps.humandata.keypoints import point_names
 
 BODY_25 = point_names("openpose_25")
 HAND_WRISTS = (25, 46)  # of the 137: second detections of the wrists, whose names are those of the body's

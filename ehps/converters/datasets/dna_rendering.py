@@ -21,7 +21,7 @@ from ehps.atomic import replacing
 from ehps.body import rigid_motion
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
-from ehps.converters.datasets import dna_rendering_files as files
+from ehps.converters.datasets import dna_rendering_files
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
 from ehps.converters.readers.views import CalibratedView, cameras_of
@@ -117,10 +117,10 @@ class DNARendering(Converter):
         if pair.main is None or pair.annotations is None:
             lacking = "annotation file" if pair.main else "main file" if pair.annotations else "file"
             return no_instances(left_out=f"no {lacking} of the sequence")
-        with files.opened(pair.main) as file:
-            gender = files.gender_of(file)
-            taken = files.images(file, self.group, self.option("cameras"))
-        with files.opened(pair.annotations) as file:
+        with dna_rendering_files.opened(pair.main) as file:
+            gender = dna_rendering_files.gender_of(file)
+            taken = dna_rendering_files.images(file, self.group, self.option("cameras"))
+        with dna_rendering_files.opened(pair.annotations) as file:
             reason = next(
                 (
                     why
@@ -135,15 +135,15 @@ class DNARendering(Converter):
             )
             if reason:
                 return no_instances(left_out=reason)
-            body = files.read_fits(file, gender, pair.annotations)
+            body = dna_rendering_files.read_fits(file, gender, pair.annotations)
             views, frames, dropped = self._usable(unit.name, taken, file, len(body))
             if not views:
                 return no_instances(dropped)
             detected = [
-                files.detected(file, view.name, len(body), pair.annotations)[number]
+                dna_rendering_files.detected(file, view.name, len(body), pair.annotations)[number]
                 for view, number in zip(views, frames, strict=True)
             ]
-            points = files.triangulated(file, len(body), pair.annotations)
+            points = dna_rendering_files.triangulated(file, len(body), pair.annotations)
         view = np.repeat(np.arange(len(views)), [len(number) for number in frames])
         frame = np.concatenate(frames)
         size, camera, move = cameras_of(views, view)
@@ -160,7 +160,7 @@ class DNARendering(Converter):
             camera=camera,
             body=body[frame],
             world_to_camera=move,
-            keypoints2d=Keypoints(np.concatenate(detected), files.POINTS_2D),
+            keypoints2d=Keypoints(np.concatenate(detected), dna_rendering_files.POINTS_2D),
             keypoints3d=Keypoints(points, "human_data"),
             meta={
                 "sequence_name": [unit.name] * len(frame),
@@ -172,7 +172,7 @@ class DNARendering(Converter):
         )
 
     def _usable(
-        self, name: str, taken: dict[str, files.Taken], file: Any, count: int
+        self, name: str, taken: dict[str, dna_rendering_files.Taken], file: Any, count: int
     ) -> tuple[list[CalibratedView], list[Array], dict[str, list[str]]]:
         """Views and the numbers of their frames that can be used, and reason -> images that cannot: fits are of the
         frames below ``count``."""
@@ -189,13 +189,13 @@ class DNARendering(Converter):
             if f"Camera_Parameter/{camera}" not in file:
                 drop(dropped, "camera not calibrated", image_paths(name, camera, there))
             elif len(there):
-                views.append(files.read_view(file, camera, shot.size))
+                views.append(dna_rendering_files.read_view(file, camera, shot.size))
                 frames.append(there)
         return views, frames, dropped
 
     def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
         """Write the images named in ``image_paths`` as they are in the main file, byte by byte."""
-        with files.opened(unit.data.main) as file:
+        with dna_rendering_files.opened(unit.data.main) as file:
             for path in image_paths:
                 _, camera, name = path.rsplit("/", 2)
                 data = file[f"{self.group}/{int(camera)}/color/{int(Path(name).stem)}"][()]

@@ -18,10 +18,10 @@ from ehps.converters.readers import raw_files
 from ehps.converters.readers.images import header_size
 from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 
 DETECTED = (1, 2, 4, 5, 7, 8, *range(16, 22), *range(25, 144))
-POINTS_2D = tuple(names("human_data")[slot] for slot in DETECTED)
+POINTS_2D = tuple(point_names("human_data")[slot] for slot in DETECTED)
 """The 131 points that were detected and triangulated: COCO-WholeBody's without the roots of the hands."""
 TWIN = 0.0005  # metres within which a point that was not triangulated is a copy of another
 HEADER = 1 << 18  # bytes of an encoded image within which its size is stated

@@ -21,7 +21,7 @@ from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keyp
 from ehps.converters.readers import raw_files
 from ehps.errors import DataError
 from ehps.humandata import boxes
-from ehps.humandata.keypoints import names, part_indices
+from ehps.humandata.keypoints import part_indices, point_names
 
 CARD = DatasetCard(
     id="gta_human2",
@@ -65,7 +65,7 @@ or, as its authors trained with it,
 )
 HEIGHT, WIDTH = 1080, 1920
 HANDS, BODY = 24, 63
-NAMES = names("gta")
+NAMES = point_names("gta")
 PARTS = {
     "left_hand": part_indices(NAMES, "left_hand"),
     "right_hand": part_indices(NAMES, "right_hand"),

@@ -25,12 +25,12 @@ from ehps.converters.base import Converter, Instances, Keypoints, Unit, no_insta
 from ehps.converters.readers import raw_files, videos
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 
 CAMERAS = ("50591643", "58860488", "60457274", "65906101")
 SIZE = (900, 900)
 FPS = 50
-POINTS = (*names("h36m"), "left_foot", "right_foot")
+POINTS = (*point_names("h36m"), "left_foot", "right_foot")
 TAKEN = (*range(17), 17, 19)  # of joints3d_25; toes and hands have no counterpart
 SHAPES: dict[str, tuple[int, ...]] = {
     "transl": (3,),

@@ -17,7 +17,7 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
-from ehps.converters.datasets import rich_files as files
+from ehps.converters.datasets import rich_files
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files, smplify_fits
 from ehps.converters.readers.views import CalibratedView, cameras_of
@@ -168,7 +168,7 @@ class RICH(Converter):
                 drop(dropped, "camera without calibration", taken.values())
                 continue
             drop(dropped, "no SMPL-X fit", (taken[n] for n in sorted(taken.keys() - fitted) if n % stride == 0))
-            views.append(files.read_view(calibration, self.root, folder))
+            views.append(rich_files.read_view(calibration, self.root, folder))
             images.append({n: f"{folder}/{n:05d}_{number:0>2}.jpeg" for n in fitted} | taken)
         return views, images
 
@@ -184,18 +184,18 @@ class RICH(Converter):
             )
         return [table[str(int(word))] for word in subjects]
 
-    def _listed(self) -> files.Listed | None:
+    def _listed(self) -> rich_files.Listed | None:
         """Cameras by the toolkit's list of this split; None when all views are wanted."""
         if self.option("views") == "all":
             return None
-        return files.read_listed(
+        return rich_files.read_listed(
             raw_files.first_existing(self.root, (f"resource/meta/{self.split}.txt", f"meta/{self.split}.txt"))
         )
 
     def _contact(self, sequence: str, bodies: Sequence[tuple[int, str]]) -> dict[str, Array]:
         if self.option("contact") == "none":
             return {}
-        return files.read_contact(self._folder("human_scene_contact", "hsc") / sequence, bodies)
+        return rich_files.read_contact(self._folder("human_scene_contact", "hsc") / sequence, bodies)
 
 
 def scene_of(sequence: str) -> str:

@@ -21,8 +21,7 @@ from ehps.converters.base import Instances, Keypoints
 from ehps.converters.pipeline import translation
 from ehps.converters.pipeline.rows import Account, take
 from ehps.errors import DataError
-from ehps.humandata.keypoints import mapping, part_indices
-from ehps.humandata.keypoints import names as point_names
+from ehps.humandata.keypoints import mapping, part_indices, point_names
 
 BODY_JOINTS = 22
 STILL = slice(0, 127)  # contour points are chosen by orientation and do not move along with the body

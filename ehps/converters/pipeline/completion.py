@@ -16,14 +16,13 @@ import numpy as np
 from ehps.arrays import Array, Mask
 from ehps.body.models import BodyModels
 from ehps.converters.base import DatasetCard, Instances
-from ehps.converters.pipeline import columns as columns_of
-from ehps.converters.pipeline import quality_measures
+from ehps.converters.pipeline import direct_columns, quality_measures
 from ehps.converters.pipeline.camera_frame import Posed, enough_joints, faceless, pose
-from ehps.converters.pipeline.rows import Account, as_values, spread, take, unusable
+from ehps.converters.pipeline.rows import Account, as_values, per_row, take, unusable
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError
 from ehps.humandata import HumanData, boxes
-from ehps.humandata.keypoints import names as point_names
+from ehps.humandata.keypoints import point_names
 
 BLOCK = 4096
 SIZE_CHECKS = 3
@@ -69,11 +68,11 @@ def complete(rows: Instances, context: Context, images: ImageIndex, limit: int |
     out = Completed(None, len(rows) + sum(map(len, rows.dropped.values())), account)
     if not len(rows):
         return out
-    rows = _with_images(spread(rows), context, images, account)
+    rows = _with_images(per_row(rows), context, images, account)
     rows = take(rows, account.drop(rows.image_path, unusable(rows))) if len(rows) else rows
     parts: list[HumanData] = []
     for block in _blocks(rows):
-        part = sound(_complete_block(block, context, account), account)
+        part = checked(_complete_block(block, context, account), account)
         parts += [part] if len(part) else []
         if limit is not None and sum(map(len, parts)) >= limit:
             break
@@ -84,7 +83,7 @@ def complete(rows: Instances, context: Context, images: ImageIndex, limit: int |
     return out
 
 
-def sound(hd: HumanData, account: Account) -> HumanData:
+def checked(hd: HumanData, account: Account) -> HumanData:
     """Rows that the schema has nothing against; the others are dropped and counted.
 
     Raises
@@ -173,16 +172,16 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
             columns[name] = own.points.astype(np.float32)
             keypoint_names[name] = point_names(own.convention)
     if body is not None:
-        made = columns_of.body_columns(body)
+        made = direct_columns.body_columns(body)
         columns |= {name: value for name, value in made.items() if name not in account.absent}
-    columns |= columns_of.meta(rows, body)
+    columns |= direct_columns.meta(rows, body)
     columns |= {name: as_values(value, name) for name, value in rows.columns.items()}
     columns |= quality_measures.measure(posed, box, approximate=context.card.reprojection != "exact")
     return HumanData(
         columns,
         keypoint_names=keypoint_names,
-        passport=columns_of.passport(rows, body, context.card, context.split, context.models),
-        misc=columns_of.misc(rows, body, source),
+        passport=direct_columns.passport(rows, body, context.card, context.split, context.models),
+        misc=direct_columns.misc(rows, body, source),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ehps.converters import layout, registry
 from ehps.converters.base import Converter, Unit
-from ehps.converters.pipeline.fingerprint import key_of, request_of
+from ehps.converters.pipeline.conversion_request import key_of, request_of
 from ehps.converters.pipeline.joining import join_parts
 from ehps.converters.pipeline.other_requests import keep_or_discard
 from ehps.converters.pipeline.parts import BadUnit, Part, PartsFolder, locked

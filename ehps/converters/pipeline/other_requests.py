@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ehps.atomic import write_error
-from ehps.converters.pipeline.fingerprint import differences, key_of
+from ehps.converters.pipeline.conversion_request import differences, key_of
 from ehps.converters.pipeline.parts import FINISHED, LOCK, parts_root
 
 

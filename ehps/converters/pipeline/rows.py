@@ -13,7 +13,7 @@ from ehps.body.params import BodyParams
 from ehps.body.rotations import TOLERANCE
 from ehps.converters.base import Camera, Instances, Keypoints, Rigid, drop_marked
 from ehps.errors import DataError
-from ehps.humandata.keypoints import names as point_names
+from ehps.humandata.keypoints import point_names
 
 BOXES = ("bbox", "face_bbox", "lhand_bbox", "rhand_bbox")
 
@@ -42,7 +42,7 @@ class Account:
         return drop_marked(self.dropped, names, reasons)
 
 
-def spread(rows: Instances) -> Instances:
+def per_row(rows: Instances) -> Instances:
     """The same rows with every value given per row, floats as float64, points with a confidence, boxes (N, 5).
 
     Raises

@@ -15,7 +15,7 @@ from ehps.converters.readers import AGAIN
 from ehps.converters.readers.json_entries import KeyedJson, keyed_json
 from ehps.converters.readers.json_stream import parse
 from ehps.errors import DataError
-from ehps.humandata.keypoints import names as _names
+from ehps.humandata.keypoints import point_names
 from ehps.humandata.pickles import CHUMPY, PANDAS, SCIPY_SPARSE, TORCH, Allow, loading
 from ehps.humandata.pickles.joblib_dumps import load_joblib
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-OPENPOSE_137 = _names("openpose_137", fixed=True)
+OPENPOSE_137 = point_names("openpose_137", fixed=True)
 """The 137 points of OpenPose with body, hands and face, eyebrows spelt so that they are found by name."""
 
 __all__ = [

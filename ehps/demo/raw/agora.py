@@ -14,7 +14,7 @@ from ehps.converters.base import Rigid
 from ehps.converters.datasets import agora_tables
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import Look, Truth, View
+from ehps.demo.raw.stage import Look, PaintedView, Truth
 
 SIZE = (720, 1280)
 CHILDREN = {"boy": "male", "girl": "female"}
@@ -53,7 +53,7 @@ def write(
         }
         for name in names
     ]
-    view = View(*SIZE, agora_tables.camera(rows[0])[3] / 36 * SIZE[1])
+    view = PaintedView(*SIZE, agora_tables.camera(rows[0])[3] / 36 * SIZE[1])
     crowd = look.crowd(rng, images) if who is None else [len(who)] * images
     image, pelvis = stage.places(rng, crowd, view, share=look.share)
     n = len(image)
@@ -143,7 +143,7 @@ def save_fit(path: Path, params: BodyParams) -> None:
     path.with_suffix(".pkl").write_bytes(pickle.dumps(values))
 
 
-def fill(rows: list[dict[str, Any]], people: Sequence[dict[str, Any]], cast: stage.Cast, view: View) -> None:
+def fill(rows: list[dict[str, Any]], people: Sequence[dict[str, Any]], cast: stage.Cast, view: PaintedView) -> None:
     """Add the lists over people, and their joints and vertices, to the rows of a table."""
     points = cast.points(view)[:, :127] * (2160 / view.height)
     names = list(people[0])

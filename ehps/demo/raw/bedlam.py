@@ -12,10 +12,10 @@ from ehps.body.params import BodyParams
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import FRONT, Look, Truth, View
+from ehps.demo.raw.stage import FRONT, Look, PaintedView, Truth
 
-LANDSCAPE = View(720, 1280, 900.0)
-PORTRAIT = View(1280, 720, 900.0)
+LANDSCAPE = PaintedView(720, 1280, 900.0)
+PORTRAIT = PaintedView(1280, 720, 900.0)
 FOLDERS = {
     "train": ("training_labels/all_npz_12_training", "training_images"),
     "val": ("validation_labels/all_npz_12_validation", "validation_images"),
@@ -66,7 +66,7 @@ def write(
     return truth
 
 
-def write_labels(path: Path, cast: stage.Cast, view: View, names: Sequence[str], genders: np.ndarray) -> None:
+def write_labels(path: Path, cast: stage.Cast, view: PaintedView, names: Sequence[str], genders: np.ndarray) -> None:
     """The label file of a scene: camera-frame pose and translation, and the same body in its own world."""
     n = len(cast)
     world, move = cast.params, cast.move

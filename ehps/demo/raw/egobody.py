@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import FRONT, Look, Truth, View
+from ehps.demo.raw.stage import FRONT, Look, PaintedView, Truth
 from ehps.humandata import keypoints
 
 DATE = "2021-09-07-155421"
@@ -30,7 +30,7 @@ def write(
     recording: str = "recording_20210907_S02_S01_01",
     interactee: int = 0,
     gender: str = "female",
-    view: View | None = None,
+    view: PaintedView | None = None,
     first: int = 100,
     painted: bool = True,
 ) -> Truth:
@@ -38,7 +38,7 @@ def write(
 
     The focal length changes from frame to frame; hand poses are the first 12 PCA coefficients.
     """
-    view = view or View(540, 960, 760.0)
+    view = view or PaintedView(540, 960, 760.0)
     image, pelvis = stage.places(rng, [1] * images, view, share=look.share)
     params = random_people(images, rng, style=look.style, gender=gender)
     components = stage.hand_components(models, gender)
@@ -99,7 +99,7 @@ def write(
     add_to_lists(root, recording, split, interactee, gender, int(frames[0]), int(frames[-1]))
     if painted:
         for k, path in enumerate(paths):
-            own = View(view.height, view.width, float(focal[k].mean()), (float(cx), float(cy)))
+            own = PaintedView(view.height, view.width, float(focal[k].mean()), (float(cx), float(cy)))
             stage.paint(root, [path], cast.only(k), own, models, rng, scene=look.scene)
     return truth
 

@@ -10,10 +10,12 @@ import numpy as np
 from ehps.converters.datasets.ehf import CAMERA, SCANNER_TO_CAMERA
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import Look, Truth, View
+from ehps.demo.raw.stage import Look, PaintedView, Truth
 from ehps.humandata import keypoints
 
-VIEW = View(1200, 1600, float(CAMERA.focal[0]), (float(CAMERA.principal_point[0]), float(CAMERA.principal_point[1])))
+VIEW = PaintedView(
+    1200, 1600, float(CAMERA.focal[0]), (float(CAMERA.principal_point[0]), float(CAMERA.principal_point[1]))
+)
 
 
 def write(
@@ -43,7 +45,7 @@ def write(
     detected, found = keypoints.convert(
         np.concatenate([points, np.ones((*points.shape[:2], 1))], -1),
         "smplx",
-        keypoints.names("openpose_137", fixed=True),
+        keypoints.point_names("openpose_137", fixed=True),
         approximate=True,
     )
     detected[..., 2] *= found * 0.7

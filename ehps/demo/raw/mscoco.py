@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ehps.demo.raw import stage, wholebody
-from ehps.demo.raw.stage import Look, Truth, View
+from ehps.demo.raw.stage import Look, PaintedView, Truth
 
 
 def write(
@@ -19,11 +19,11 @@ def write(
     look: Look,
     images: int,
     split: str = "train",
-    view: View | None = None,
+    view: PaintedView | None = None,
     painted: bool = True,
 ) -> Truth:
     """Write one split; annotation ids are not in the order of image ids, as in the real files."""
-    view = view or View(480, 640, 600.0)
+    view = view or PaintedView(480, 640, 600.0)
     cast, views = wholebody.people(models, rng, look, images, view)
     points = np.stack([stage.project(cast.joints[k], own) for k, own in enumerate(views)])
     image_ids = np.sort(rng.choice(500_000, images, replace=False)).tolist()

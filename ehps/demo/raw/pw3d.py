@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import FRONT, Look, Truth, View
+from ehps.demo.raw.stage import FRONT, Look, PaintedView, Truth
 from ehps.genders import BY_LETTER
 from ehps.humandata import keypoints
 
@@ -27,14 +27,14 @@ def write(
     split: str = "train",
     sequence: str = "courtyard_walk_00",
     genders: Sequence[str] = ("m", "f"),
-    view: View | None = None,
+    view: PaintedView | None = None,
     painted: bool = True,
 ) -> Truth:
     """Write one sequence of ``images`` frames with one tracked person per entry of ``genders``, all valid.
 
     The camera moves and is upside down against the world, whose y axis points up.
     """
-    view = view or View(960, 540, 980.0)
+    view = view or PaintedView(960, 540, 980.0)
     count = len(genders)
     image, pelvis = stage.places(rng, [count] * images, view, share=look.share)
     person = np.tile(np.arange(count), images)

@@ -90,7 +90,7 @@ class Truth:
 
 
 @dataclass
-class View:
+class PaintedView:
     """A pinhole image: size in pixels (height, width), focal length, principal point (the middle by default)."""
 
     height: int
@@ -141,22 +141,26 @@ class Cast:
         zero = np.zeros(len(rows), int)
         return Cast(self.params[rows], move, zero, self.joints[rows], self.vertices[rows])
 
-    def points(self, view: View) -> Array:
+    def points(self, view: PaintedView) -> Array:
         """(N, J, 2) joints in the image."""
         return project(self.joints, view)
 
-    def truth(self, paths: Sequence[str], view: View) -> Truth:
+    def truth(self, paths: Sequence[str], view: PaintedView) -> Truth:
         """The rows a converter must find when image ``i`` is stored as ``paths[i]``."""
         return Truth([paths[i] for i in self.image], self.joints, self.points(view), self.params.gender)
 
 
-def project(points: Array, view: View) -> Array:
+def project(points: Array, view: PaintedView) -> Array:
     """(..., 2) pixels of camera-frame points (..., 3)."""
     return points[..., :2] / points[..., 2:] * view.focal + view.principal_point
 
 
 def places(
-    rng: np.random.Generator, people: Sequence[int] | Array, view: View, *, share: tuple[float, float] = (0.55, 0.85)
+    rng: np.random.Generator,
+    people: Sequence[int] | Array,
+    view: PaintedView,
+    *,
+    share: tuple[float, float] = (0.55, 0.85),
 ) -> tuple[Array, Array]:
     """Where people stand: image index (N,) and pelvis in the camera frame (N, 3).
 
@@ -294,7 +298,7 @@ def paint(
     root: Path,
     paths: Sequence[str],
     people: Cast,
-    view: View,
+    view: PaintedView,
     models: Path,
     rng: np.random.Generator,
     *,

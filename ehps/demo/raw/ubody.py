@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ehps.demo.raw import stage, wholebody
-from ehps.demo.raw.stage import Look, Truth, View
+from ehps.demo.raw.stage import Look, PaintedView, Truth
 from ehps.humandata import boxes
 
 
@@ -22,11 +22,11 @@ def write(
     scene: str = "Speech",
     clip: str = "Speech_S1_Trim1",
     held_out: bool = False,
-    view: View | None = None,
+    view: PaintedView | None = None,
     painted: bool = True,
 ) -> Truth:
     """Write one clip into a scene; ``held_out`` puts its video on the intra-scene test list."""
-    view = view or View(360, 640, 700.0)
+    view = view or PaintedView(360, 640, 700.0)
     cast, views = wholebody.people(models, rng, look, images, view)
     points = np.stack([stage.project(cast.joints[k], own) for k, own in enumerate(views)])
     folder = root / "annotations" / scene

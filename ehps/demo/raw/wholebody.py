@@ -10,7 +10,7 @@ import numpy as np
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
-from ehps.demo.raw.stage import Look, View
+from ehps.demo.raw.stage import Look, PaintedView
 from ehps.humandata import keypoints
 
 PARTS = {
@@ -24,8 +24,8 @@ BOXES = {"face_box": "face_kpts", "lefthand_box": "lefthand_kpts", "righthand_bo
 
 
 def people(
-    models: Path, rng: np.random.Generator, look: Look, images: int, view: View
-) -> tuple[stage.Cast, list[View]]:
+    models: Path, rng: np.random.Generator, look: Look, images: int, view: PaintedView
+) -> tuple[stage.Cast, list[PaintedView]]:
     """Neutral people already in the camera frame, and the virtual camera of each.
 
     A virtual camera has its own focal length and looks at its person; what it projects is where the person is in
@@ -43,7 +43,8 @@ def people(
     far = np.column_stack([np.zeros((n, 2)), pelvis[:, 2] * depth_scale])
     cast = stage.cast(models, params, Rigid(np.eye(3), np.zeros(3)), image, far, facing)
     views = [
-        View(view.height, view.width, view.focal * s, (c[0], c[1])) for s, c in zip(depth_scale, centre, strict=True)
+        PaintedView(view.height, view.width, view.focal * s, (c[0], c[1]))
+        for s, c in zip(depth_scale, centre, strict=True)
     ]
     return cast, views
 
@@ -52,14 +53,14 @@ def paint(
     root: Path,
     paths: list[str],
     cast: stage.Cast,
-    views: list[View],
+    views: list[PaintedView],
     models: Path,
     rng: np.random.Generator,
     scene: str,
 ) -> None:
     """Images of people seen by cameras of their own: every person is moved to where one common long lens sees the
     same pixels."""
-    common = View(views[0].height, views[0].width, 5000.0)
+    common = PaintedView(views[0].height, views[0].width, 5000.0)
     ratio = np.array([common.focal / view.focal for view in views])
     depth = cast.vertices[..., 2:] * ratio[:, None, None]
     pixels = np.stack([stage.project(cast.vertices[k], view) for k, view in enumerate(views)])
@@ -68,7 +69,7 @@ def paint(
     stage.paint(root, paths, shown, common, models, rng, scene=scene)
 
 
-def annotation(points: np.ndarray, view: View, *, id: int, image_id: int) -> dict[str, Any]:
+def annotation(points: np.ndarray, view: PaintedView, *, id: int, image_id: int) -> dict[str, Any]:
     """A COCO-WholeBody record of one person; ``points`` (144, 2) are SMPL-X joints in the image.
 
     Points outside the image are not labelled.
@@ -105,7 +106,7 @@ def xywh(points: np.ndarray) -> list[float]:
     return [float(v) for v in np.concatenate([low, high - low])]
 
 
-def fit(cast: stage.Cast, k: int, view: View) -> dict[str, Any]:
+def fit(cast: stage.Cast, k: int, view: PaintedView) -> dict[str, Any]:
     """The fit record of person ``k``."""
     arrays = cast.params.arrays()
     names = {

@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from ehps.humandata.drawing import skeleton
 from ehps.humandata.drawing.persons import SIDE_COLOURS, Colour, Image, circle, line, text, text_length
-from ehps.humandata.keypoints import CONVENTIONS, Convention
-from ehps.humandata.keypoints import names as names_of
+from ehps.humandata.keypoints import CONVENTIONS, Convention, point_names
 
 Place: TypeAlias = tuple[float, float]
 Corners: TypeAlias = npt.NDArray[np.float64]
@@ -123,7 +122,7 @@ def draw_convention(convention: Convention, *, title: str | None = None) -> Imag
     ------
     UsageError : no such convention.
     """
-    names = names_of(convention)
+    names = point_names(convention)
     heading = title or (convention if isinstance(convention, str) else "points")
     image = np.full((_HEIGHT, _WIDTH, 3), 255, np.uint8)
     indices: dict[str, list[int]] = {}

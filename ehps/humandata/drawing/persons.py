@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from ehps.arrays import Array
 from ehps.humandata.drawing import skeleton
-from ehps.humandata.keypoints import Convention
-from ehps.humandata.keypoints import names as names_of
+from ehps.humandata.keypoints import Convention, point_names
 
 Image: TypeAlias = npt.NDArray[np.uint8]
 Colour: TypeAlias = tuple[int, int, int]
@@ -64,7 +63,7 @@ def draw_keypoints(
     """
     people = np.asarray(points, np.float64)
     people = people[None] if people.ndim == 2 else people
-    names = names_of(convention)
+    names = point_names(convention)
     for index, person in enumerate(people):
         colour = colours[index] if colours else person_colour(index)
         seen = _visible(person)

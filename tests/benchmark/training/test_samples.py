@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from ehps.benchmark.training import crops
-from ehps.benchmark.training.samples import HumanDataset, View, collate, to_device
+from ehps.benchmark.training.samples import CropView, HumanDataset, collate, to_device
 from ehps.benchmark.training.smplx_joints import Skeleton
 from ehps.benchmark.training.targets import SLICES, make, unpack
 from ehps.body.models import BodyModels
@@ -18,7 +18,7 @@ from ehps.errors import DataError
 from ehps.humandata.core import HumanData
 from tests.drawn_people import FOCAL, SIZE, Style, people, write_set
 
-VIEW = View(size=(128, 96), antialias=True)
+VIEW = CropView(size=(128, 96), antialias=True)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_augmented_targets_agree_with_the_augmented_body(few: Path, models: Body
 
 
 def test_the_crop_shows_the_pixels_that_the_map_promises(few: Path, models: BodyModels) -> None:
-    data = HumanDataset(few, few.parent, View(size=(128, 96), augment=True), models=models, seed=3)
+    data = HumanDataset(few, few.parent, CropView(size=(128, 96), augment=True), models=models, seed=3)
     item = data[1, 4]
     again = data[1, 4]
     other = data[1, 5]

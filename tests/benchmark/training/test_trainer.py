@@ -18,7 +18,7 @@ from ehps.benchmark.models import CAMERA, Prediction
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training import trainer as training
 from ehps.benchmark.training.loss_terms import LossWeights, losses
-from ehps.benchmark.training.samples import HumanDataset, View, collate
+from ehps.benchmark.training.samples import CropView, HumanDataset, collate
 from ehps.benchmark.training.sampling import StepSampler, epoch_order
 from ehps.benchmark.training.smplx_joints import Skeleton
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
@@ -66,7 +66,7 @@ def test_unknown_models_and_arguments_are_refused() -> None:
 
 
 def test_the_loss_of_the_truth_is_zero_and_each_term_sees_its_own_error(few: SetSpec, models_: BodyModels) -> None:
-    data = HumanDataset(few.data, few.images, View((128, 96)), models=models_)
+    data = HumanDataset(few.data, few.images, CropView((128, 96)), models=models_)
     skeleton = Skeleton(models_)
     truth = make(collate([data[i] for i in range(4)])["target"], skeleton)
 

@@ -16,12 +16,12 @@ from scipy.spatial.transform import Rotation
 
 from ehps.body.standin import write_standin
 from ehps.body.topology import SMPL_VERTICES, SMPLX_VERTICES, TOPOLOGY
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 
 Array = npt.NDArray[Any]
 
 GENDERS = ("male", "female", "neutral")
-JOINT = {name: k for k, name in enumerate(names("smplx"))}
+JOINT = {name: k for k, name in enumerate(point_names("smplx"))}
 
 
 @cache
@@ -160,7 +160,7 @@ class TestNamedPoints:
     def test_extra_joints_are_where_their_names_say(self, body_models: Path) -> None:
         body = model(body_models, "smplx")
         vertices, joints = posed(body)
-        where = dict(zip(names("smplx")[55:76], vertices[list(SMPLX_VERTICES)], strict=True))
+        where = dict(zip(point_names("smplx")[55:76], vertices[list(SMPLX_VERTICES)], strict=True))
         face = vertices[np.load(body_models / "SMPL-X__FLAME_vertex_ids.npy")]
         assert where["nose"][2] > face[:, 2].max() - 0.001
         for side, sign in (("left", 1), ("right", -1)):

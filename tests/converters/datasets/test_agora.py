@@ -23,7 +23,7 @@ from ehps.converters.readers import raw_files
 from ehps.demo.raw import stage
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw import faults
 from tests.raw.agora import (
     CAMERAS,
@@ -125,12 +125,14 @@ def test_every_row_is_its_own_person_in_the_order_of_the_tables(tree: Tree, conv
 def test_projected_joints_land_on_the_annotated_points(tree: Tree, converted: Pair) -> None:
     hd, report = converted
     own2d, own3d = hd["keypoints2d_original"], hd["keypoints3d_original"]
-    assert hd.keypoint_names["keypoints2d_original"] == hd.keypoint_names["keypoints3d_original"] == names("agora")
+    assert (
+        hd.keypoint_names["keypoints2d_original"] == hd.keypoint_names["keypoints3d_original"] == point_names("agora")
+    )
     assert (own2d[..., 2] == 1).all()
     assert (own3d[..., 3] == 1).all()
     np.testing.assert_allclose(own2d[..., :2] * 3, np.stack(tree.column("gt_joints_2d")), atol=1e-2)
     np.testing.assert_allclose(own3d[..., :3], np.stack(tree.column("gt_joints_3d")), atol=1e-6)
-    ours = hd.keypoints("keypoints2d_smplx", names("agora"))
+    ours = hd.keypoints("keypoints2d_smplx", point_names("agora"))
     assert (ours[..., 2] > 0).all()
     assert np.linalg.norm(own2d[..., :2] - ours[..., :2], axis=2).max() < 0.1
     assert report.quality["points3d_m"]["max"] < 1e-4

@@ -19,7 +19,7 @@ from ehps.converters.pipeline.report import Report
 from ehps.demo.raw.stage import Look
 from ehps.errors import DataError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names, part_indices
+from ehps.humandata.keypoints import part_indices, point_names
 from tests.raw import bedlam, faults
 from tests.raw.bedlam import (
     CLOSE_UP,
@@ -81,7 +81,7 @@ def test_people_of_one_image_have_worlds_of_their_own(tree: Tree) -> None:
 
 def test_projected_joints_land_on_the_labels(converted: Pair) -> None:
     hd, report = converted
-    assert hd.keypoint_names["keypoints2d_original"] == names("smplx_127")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("smplx_127")
     gap = hd["keypoints2d_original"][..., :2] - hd["keypoints2d_smplx"][:, STILL, :2]
     assert np.linalg.norm(gap, axis=2).max() < 0.1
     assert report.quality["reprojection_px"]["n"] == 14
@@ -143,7 +143,7 @@ def test_people_lie_on_their_side_where_the_camera_does_whatever_the_scene_is_ca
     tree: Tree, converted: Pair
 ) -> None:
     hd, _ = converted
-    order = names("smplx")
+    order = point_names("smplx")
     points = hd["keypoints2d_smplx"][..., :2]
     right, down = (points[:, order.index("pelvis")] - points[:, order.index("head")]).T
     lying = right > 3 * np.abs(down)  # turned counter-clockwise: the head is at the left
@@ -181,7 +181,7 @@ def test_part_boxes_count_when_anything_of_the_part_is_in_the_image(converted: P
     hd, _ = converted
     seen = []
     for column, part in (("face", "head"), ("lhand", "left_hand"), ("rhand", "right_hand")):
-        points = hd["keypoints2d_smplx"][:, part_indices(names("smplx"), part), :2]
+        points = hd["keypoints2d_smplx"][:, part_indices(point_names("smplx"), part), :2]
         x, y = np.moveaxis(points.astype(float), 2, 0)
         inside = ((x >= 0) & (x <= 1280) & (y >= 0) & (y <= 720)).any(axis=1)
         boxes = hd[f"{column}_bbox_xywh"]
@@ -300,7 +300,7 @@ def test_scenes_are_reduced_to_every_fifth_frame_by_the_names_of_the_images(scen
 
 def test_people_of_rolled_cameras_lie_in_the_stored_image(scenes: Tree, of_scenes: Pair) -> None:
     hd, _ = of_scenes
-    order = names("smplx")
+    order = point_names("smplx")
     points = hd["keypoints2d_smplx"][scenes.of(SIDEWAYS)][..., :2]
     right, down = (points[:, order.index("pelvis")] - points[:, order.index("head")]).T
     assert (np.abs(right) > 3 * np.abs(down)).all()

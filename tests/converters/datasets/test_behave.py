@@ -15,7 +15,7 @@ from ehps.converters.datasets.behave import Behave
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw import faults
 from tests.raw.behave import (
     GENDER,
@@ -110,7 +110,7 @@ def test_detections_keep_their_confidence_and_lie_on_the_projected_joints(tree: 
     np.testing.assert_allclose(own[1, :25].ravel(), raw["body_joints"], rtol=1e-6)
     np.testing.assert_allclose(own[1, 25:45].ravel(), raw["left_hand_joints"][3:], rtol=1e-6)
     np.testing.assert_allclose(own[1, 45:65].ravel(), raw["right_hand_joints"][3:], rtol=1e-6)
-    ours = {point: k for k, point in enumerate(names("smplh_73"))}
+    ours = {point: k for k, point in enumerate(point_names("smplh_73"))}
     for k, point in ((0, "nose"), (3, "right_elbow"), (7, "left_wrist"), (11, "right_ankle"), (19, "left_bigtoe")):
         seen = own[:, k, 2] > 0
         assert seen.sum() == 12
@@ -136,8 +136,8 @@ def test_points_that_were_not_detected_have_no_confidence(tree: Sequences, conve
 def test_the_datasets_own_joints_are_moved_to_the_camera(tree: Sequences, converted: Pair) -> None:
     hd, report = converted
     own = hd["keypoints3d_original"]
-    assert hd.keypoint_names["keypoints3d_original"] == names("openpose_25")
-    ours = names("smplh_73")
+    assert hd.keypoint_names["keypoints3d_original"] == point_names("openpose_25")
+    ours = point_names("smplh_73")
     for k, point in ((0, "nose"), (4, "right_wrist"), (11, "right_ankle")):
         known = own[:, k, 3] == 1
         assert known.tolist() == [time != "t0006.000" for _, time, _ in tree.rows]

@@ -17,7 +17,7 @@ from ehps.converters.pipeline.report import Report
 from ehps.demo.raw.stage import Truth
 from ehps.errors import DataError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw import faults, imar
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
@@ -79,13 +79,13 @@ def test_people_keep_the_place_of_the_raw_axis(tree: Pairs, converted: Pair) -> 
 def test_own_joints_are_the_raw_ones_in_the_camera(tree: Pairs, converted: Pair) -> None:
     hd, report = converted
     convention = hd.keypoint_names["keypoints3d_original"]
-    assert convention == (*names("h36m"), "left_foot", "right_foot")
-    taken = [names("smplx").index(JOINTS_25[k]) for k in (*range(17), 17, 19)]
+    assert convention == (*point_names("h36m"), "left_foot", "right_foot")
+    taken = [point_names("smplx").index(JOINTS_25[k]) for k in (*range(17), 17, 19)]
     np.testing.assert_allclose(hd["keypoints3d_original"][..., :3], tree.truth.joints[:, taken], atol=1e-5)
     np.testing.assert_allclose(hd["keypoints2d_original"][..., :2], tree.truth.points[:, taken], atol=1e-2)
     assert (hd["keypoints2d_original"][..., 2] == 1).all()
     for name, joint in (("left_hip_extra", "left_hip"), ("right_ankle", "right_ankle"), ("left_foot", "left_foot")):
-        ours = hd["keypoints3d_smplx"][:, names("smplx").index(joint)]
+        ours = hd["keypoints3d_smplx"][:, point_names("smplx").index(joint)]
         np.testing.assert_allclose(hd["keypoints3d_original"][:, convention.index(name)], ours, atol=1e-4)
     assert report.quality["points3d_m"]["max"] < 1e-3
 

@@ -12,7 +12,7 @@ from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError
 from ehps.humandata import HumanData
 from ehps.humandata.drawing.overlays import view
-from ehps.humandata.keypoints import flip_order, names
+from ehps.humandata.keypoints import flip_order, point_names
 from tests.raw import faults
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
@@ -26,7 +26,7 @@ from tests.raw.trees import Raw, runner
 from tests.samples import samples
 
 Pair = tuple[HumanData, Report]
-POINTS = names("crowdpose")
+POINTS = point_names("crowdpose")
 
 DATASET = "crowdpose"
 run = runner(DATASET)

@@ -19,7 +19,7 @@ from ehps.demo.raw.egobody import DATE
 from ehps.demo.raw.stage import hand_components
 from ehps.errors import DataError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw import faults
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
@@ -113,15 +113,15 @@ def test_the_gender_is_that_of_the_fit_or_else_of_the_list(tree: Recordings, con
 def test_detections_find_their_frames_and_lie_on_the_projected_joints(tree: Recordings, converted: Pair) -> None:
     hd, _ = converted
     own = hd["keypoints2d_original"]
-    assert hd.keypoint_names["keypoints2d_original"] == names("openpose_25")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("openpose_25")
     for recording, first in ((FIRST, 0), (SECOND, 3)):
         with np.load(colour(tree.root, recording) / "keypoints.npz") as file:
             frames = [int(name[-9:-4]) for name in file["imgname"]]
             assert frames != sorted(frames)
             for row, frame in enumerate(KEPT[recording], first):
                 np.testing.assert_allclose(own[row], file["keypoints"][frames.index(frame)], rtol=1e-6)
-    ours = hd.keypoints("keypoints2d_smplx", names("smplx"))
-    order = {name: k for k, name in enumerate(names("smplx"))}
+    ours = hd.keypoints("keypoints2d_smplx", point_names("smplx"))
+    order = {name: k for k, name in enumerate(point_names("smplx"))}
     for k, name in ((0, "nose"), (3, "right_elbow"), (7, "left_wrist"), (11, "right_ankle"), (19, "left_bigtoe")):
         assert (own[:, k, 2] > 0.5).all()
         assert np.linalg.norm(own[:, k, :2] - ours[:, order[name], :2], axis=1).max() < 1
@@ -252,7 +252,7 @@ def one_focal_length(rows: Instances) -> None:
 
 def detections_mirrored(rows: Instances) -> None:
     assert rows.keypoints2d is not None
-    order = [names("openpose_25").index(other) for other in map(_other_side, names("openpose_25"))]
+    order = [point_names("openpose_25").index(other) for other in map(_other_side, point_names("openpose_25"))]
     rows.keypoints2d.points = rows.keypoints2d.points[:, order]
 
 

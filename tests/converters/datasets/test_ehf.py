@@ -14,7 +14,7 @@ from ehps.demo.raw.ehf import write_ply
 from ehps.demo.raw.stage import Truth
 from ehps.errors import BodyModelError, DataError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw import faults
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
@@ -159,7 +159,7 @@ def test_eyebrows_are_found_by_name(meshes: Pair, release: Made) -> None:
     brows = hd.keypoints("keypoints2d_original", "human_data")[:2, 76:86]
     assert (brows[..., 2] > 0.5).all()
     raw = detections(release[0], "01")[84:94]  # right eyebrow from its outer end, then the left from its inner
-    order = names("human_data")[76:86]
+    order = point_names("human_data")[76:86]
     expected = [f"right_eyebrow_{k}" for k in range(1, 6)] + [f"left_eyebrow_{k}" for k in range(5, 0, -1)]
     np.testing.assert_allclose(brows[0], raw[[expected.index(name) for name in order]], rtol=1e-6)
 

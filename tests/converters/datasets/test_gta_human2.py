@@ -12,7 +12,7 @@ from ehps.converters.datasets.gta_human2 import GTAHuman2
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names, part_indices
+from ehps.humandata.keypoints import part_indices, point_names
 from tests.raw import faults
 from tests.raw.checks import assert_joints_are_the_truth, nearest
 from tests.raw.gta_human2 import VIEW, A, B, C, Scenes, as_authors_have_it, person_path, rewrite
@@ -77,10 +77,10 @@ def test_of_69_numbers_of_body_pose_the_first_63_are_taken(converted: Pair) -> N
 
 def test_points_of_the_game_lie_on_the_projected_joints(tree: Scenes, converted: Pair) -> None:
     hd, report = converted
-    assert hd.keypoint_names["keypoints2d_original"] == names("gta")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("gta")
     with np.load(person_path(tree.root, A, "100002")) as file:
         np.testing.assert_allclose(hd["keypoints2d_original"][3:6], file["keypoints_2d"], rtol=1e-6)
-    ours = hd.keypoints("keypoints2d_smplx", names("gta"))
+    ours = hd.keypoints("keypoints2d_smplx", point_names("gta"))
     both = ours[..., 2] > 0
     assert both.sum(axis=1).tolist() == [50] * 7
     np.testing.assert_allclose(ours[both][:, :2], hd["keypoints2d_original"][both][:, :2], atol=0.1)
@@ -105,7 +105,7 @@ def test_part_boxes_hold_the_parts_points_and_hidden_parts_have_none(tree: Scene
     own = hd["keypoints2d_original"].astype(float)
     hidden = np.array([1, 1, 1, 0, 0, 0, 0], bool)
     for name, part in (("lhand", "left_hand"), ("rhand", "right_hand")):
-        points = own[:, part_indices(names("gta"), part), :2]
+        points = own[:, part_indices(point_names("gta"), part), :2]
         low = np.clip(points.min(1), 0, [VIEW.width, VIEW.height])
         high = np.clip(points.max(1), 0, [VIEW.width, VIEW.height])
         expected = np.column_stack([low, high - low, np.ones(7)])

@@ -12,7 +12,7 @@ from ehps.demo.raw import stage
 from ehps.demo.raw.stage import Truth
 from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names, part_indices
+from ehps.humandata.keypoints import part_indices, point_names
 from tests.raw import faults
 from tests.raw.checks import STILL, edited, parameters, truncate
 from tests.raw.h36m import HEIGHTS, Actor, file_name, keys, path_of, truth
@@ -78,10 +78,10 @@ def test_own_joints_are_right_leg_first_in_the_camera(actors: Actors, converted:
     hd, report, wanted = converted
     expected = np.concatenate([actors[s].joints[frame, c] for s, frame, c in wanted])
     own = hd["keypoints3d_original"]
-    assert hd.keypoint_names["keypoints3d_original"] == names("h36m_mmpose")
+    assert hd.keypoint_names["keypoints3d_original"] == point_names("h36m_mmpose")
     np.testing.assert_allclose(own[..., :3], expected, atol=1e-5)
     for place, joint in ((1, "right_hip"), (6, "left_ankle"), (13, "left_wrist")):
-        ours = hd["keypoints3d_smplx"][:, names("smplx").index(joint), :3]
+        ours = hd["keypoints3d_smplx"][:, point_names("smplx").index(joint), :3]
         np.testing.assert_allclose(own[:, place, :3], ours, atol=1e-3)
     assert report.quality["points3d_m"]["max"] < 1e-3
     assert report.quality["reprojection_px"]["max"] < 0.1
@@ -99,7 +99,7 @@ def test_hands_and_face_are_left_out_and_their_joints_do_not_count(converted: Co
     hd, _, _ = converted
     assert not {f"smplx/{name}" for name in ABSENT} & set(hd.columns)
     confidence = hd["keypoints3d_smplx"][..., 3]
-    absent = [*part_indices(names("smplx"), "left_hand"), *part_indices(names("smplx"), "right_hand"), 22,
+    absent = [*part_indices(point_names("smplx"), "left_hand"), *part_indices(point_names("smplx"), "right_hand"), 22,
               *range(76, 144)]  # fmt: skip
     assert not confidence[:, absent].any()
     assert (np.delete(confidence, absent, axis=1) == 1).all()

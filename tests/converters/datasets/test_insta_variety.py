@@ -14,7 +14,7 @@ from ehps.converters.datasets.insta_variety import InstaVariety
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError
 from ehps.humandata import HumanData, boxes
-from ehps.humandata.keypoints import flip_order, names
+from ehps.humandata.keypoints import flip_order, point_names
 from ehps.humandata.storage.h5 import content_hash
 from tests.raw import faults
 from tests.raw.checks import assert_joints_are_the_truth, nearest, peak_memory, truncate
@@ -23,7 +23,7 @@ from tests.raw.neural_annot import Tree
 from tests.raw.trees import Raw, runner
 
 Pair = tuple[HumanData, Report]
-POINTS = names("instavariety")
+POINTS = point_names("instavariety")
 
 DATASET = "insta_variety"
 run = runner(DATASET)

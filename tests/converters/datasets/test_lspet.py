@@ -11,7 +11,7 @@ from scipy.io import savemat
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw import eft
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
@@ -46,7 +46,7 @@ def test_points_that_nobody_annotated_do_not_count(tree: Tree, converted: Pair) 
     hd, _ = converted
     own = hd["keypoints2d_original"]
     raw = np.array([record["gt_keypoint_2d"] for record in tree.fits.records])[:, 25:]
-    assert hd.keypoint_names["keypoints2d_original"] == names("smpl_24")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("smpl_24")
     width, height = hd["meta/width"][:, None], hd["meta/height"][:, None]
     x, y, flag = np.moveaxis(raw, 2, 0)
     inside = (x > 0) & (y > 0) & (x < width) & (y < height)
@@ -140,7 +140,7 @@ def test_entries_of_the_high_resolution_release_are_matched_in_the_order_of_name
     hd = HumanData.open(tmp_path / "x.h5")
     assert hd["image_path"].tolist() == sorted(SIZES)
     assert hd["meta/index"].tolist() == [0, 1, 2]
-    assert hd.keypoint_names["keypoints2d_original"] == names("lsp")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("lsp")
     own2d = hd["keypoints2d_original"]
     np.testing.assert_allclose(own2d[..., :2], tree.joints[:, :2].transpose(2, 0, 1), rtol=1e-6)
     assert own2d[..., 2].tolist() == [[0, 1, 1, 1, 1, 1, 0, *[1] * 7]] * 3

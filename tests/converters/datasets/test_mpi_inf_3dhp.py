@@ -15,14 +15,14 @@ from ehps.converters.readers.matlab import load_mat
 from ehps.demo.raw import stage
 from ehps.errors import DataError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import flip_order, names
+from ehps.humandata.keypoints import flip_order, point_names
 from tests.raw import faults
 from tests.raw.checks import STILL, edited, nearest, parameters, truncate
 from tests.raw.mpi_inf_3dhp import ACTIVITY, SEQUENCES, VALID, Tree
 from tests.raw.trees import runner
 
 Pair = tuple[HumanData, Report]
-POINTS = names("mpi_inf_3dhp_test")
+POINTS = point_names("mpi_inf_3dhp_test")
 HANDS_AND_FACE = ("left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose", "reye_pose", "expression")
 
 DATASET = "mpi_inf_3dhp"

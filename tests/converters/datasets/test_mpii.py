@@ -12,7 +12,7 @@ from ehps.converters.pipeline.report import Report
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.drawing.overlays import view
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw import faults
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
@@ -61,12 +61,12 @@ def test_parameters_are_the_raw_ones_and_hands_and_face_neutral(tree: Trees, con
 def test_annotated_points_are_kept_where_they_are_and_joints_land_on_them(tree: Trees, converted: Pair) -> None:
     hd, report = converted
     own = hd["keypoints2d_original"]
-    assert hd.keypoint_names["keypoints2d_original"] == names("mpii")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("mpii")
     raw = np.reshape(tree.values("keypoints"), (3, 16, 3))
     np.testing.assert_allclose(own, raw, rtol=1e-6)
     np.testing.assert_allclose(own[0, 10], [-12.5, 300, 1])  # outside the image
     assert own[1, 11, 2] == 0  # not labelled
-    ours = hd.keypoints("keypoints2d_smplx", names("mpii"))
+    ours = hd.keypoints("keypoints2d_smplx", point_names("mpii"))
     both = (own[..., 2] > 0) & (ours[..., 2] > 0)
     both[0, 10] = False
     assert both.sum() == 3 * 10 - 2
@@ -195,7 +195,10 @@ def test_cliff_fits_are_people_under_the_camera_of_the_image(
     hd = HumanData.open(tmp_path / "x.h5")
     assert_joints_are_the_truth(hd, tree.cliff, body_models)
     assert_boxes_hold_the_visible_joints(hd)
-    own_points, ours = hd["keypoints2d_original"][:, LIMBS, :2], hd.keypoints("keypoints2d_smpl", names("smpl_24"))
+    own_points, ours = (
+        hd["keypoints2d_original"][:, LIMBS, :2],
+        hd.keypoints("keypoints2d_smpl", point_names("smpl_24")),
+    )
     assert np.linalg.norm(own_points - ours[:, LIMBS, :2], axis=2).max() < 0.1
     np.testing.assert_allclose(hd["meta/principal_point"], [[427, 240]] * 2)
     assert hd["meta/annotation_id"].tolist() == [5, 3]

@@ -13,7 +13,7 @@ from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError
 from ehps.humandata import HumanData
 from ehps.humandata.drawing.overlays import view
-from ehps.humandata.keypoints import flip_order, names
+from ehps.humandata.keypoints import flip_order, point_names
 from tests.raw import faults
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
@@ -52,7 +52,7 @@ def test_every_row_is_its_own_person_in_the_order_of_the_annotations(tree: Tree,
 
 def test_projected_joints_land_on_the_annotated_points(tree: Tree, converted: Pair) -> None:
     hd, report = converted
-    order = names("coco_wholebody")
+    order = point_names("coco_wholebody")
     own = hd["keypoints2d_original"]
     ours = hd.keypoints("keypoints2d_smplx", order)
     seen = (own[..., 2] > 0) & (ours[..., 2] > 0)
@@ -66,7 +66,7 @@ def test_projected_joints_land_on_the_annotated_points(tree: Tree, converted: Pa
 def test_annotated_points_keep_their_place_and_count_when_labelled_at_all(tree: Tree, converted: Pair) -> None:
     hd, _ = converted
     own = hd["keypoints2d_original"]
-    assert hd.keypoint_names["keypoints2d_original"] == names("coco_wholebody")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("coco_wholebody")
     start = 0
     for key, flag in (("keypoints", None), ("foot_kpts", None), ("face_kpts", "face_valid"),
                       ("lefthand_kpts", "lefthand_valid"), ("righthand_kpts", "righthand_valid")):  # fmt: skip
@@ -202,7 +202,7 @@ def test_the_official_keypoints_do_when_the_wholebody_file_is_absent(
     (own / "annotations" / WHOLE).unlink()
     report = run(own, tmp_path / "x.h5", body_models)
     hd = HumanData.open(tmp_path / "x.h5")
-    assert hd.keypoint_names["keypoints2d_original"] == names("coco")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("coco")
     np.testing.assert_allclose(hd["keypoints2d_original"][..., :2], tree.points("keypoints")[..., :2], rtol=1e-6)
     np.testing.assert_allclose(hd["smplx/body_pose"].reshape(5, -1), tree.parameter("body_pose", 63), rtol=1e-5)
     assert hd["meta/righthand_valid"].tolist() == [False, False, True, False, False]  # the fit's own flag

@@ -13,7 +13,7 @@ from ehps.converters.datasets.mscoco import MSCOCO
 from ehps.converters.pipeline.report import Report
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw import faults, trees
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
@@ -124,9 +124,9 @@ def test_joints_of_cliff_are_those_of_the_raw_fits(tree: Tree, cliff: Pair, body
 
 def test_projected_joints_of_cliff_land_on_the_annotated_points(tree: Tree, cliff: Pair) -> None:
     hd, report = cliff
-    assert hd.keypoint_names["keypoints2d_original"] == names("smpl_24")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("smpl_24")
     np.testing.assert_allclose(hd["keypoints2d_original"], tree.arrays["part"], rtol=1e-6)
-    limbs = hd.keypoints("keypoints2d_smpl", names("smpl_24"))
+    limbs = hd.keypoints("keypoints2d_smpl", point_names("smpl_24"))
     both = (limbs[..., 2] > 0) & (hd["keypoints2d_original"][..., 2] > 0)
     assert (both.sum(axis=1) >= 10).all()
     away = np.linalg.norm(limbs[..., :2] - hd["keypoints2d_original"][..., :2], axis=2)

@@ -12,7 +12,7 @@ from ehps.converters.datasets.mtp import MTP
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError, UnsafeFileError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw import faults
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
@@ -71,7 +71,7 @@ def test_cameras_are_scaled_back_from_the_fitted_image(tree: Tree, converted: Pa
 def test_detections_are_of_the_person_that_was_fitted(tree: Tree, converted: Pair) -> None:
     hd, report = converted
     own = hd["keypoints2d_original"]
-    assert hd.keypoint_names["keypoints2d_original"] == names("openpose_137", fixed=True)
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("openpose_137", fixed=True)
     np.testing.assert_allclose(own[:2], tree.detections[ROWS[:2]], rtol=1e-5)
     assert not own[2].any()
     assert report.quality["reprojection_px"]["max"] < 0.1

@@ -12,7 +12,7 @@ from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError
 from ehps.humandata import HumanData
 from ehps.humandata.keypoints import convert as convert_points
-from ehps.humandata.keypoints import flip_order, mapping, names
+from ehps.humandata.keypoints import flip_order, mapping, point_names
 from tests.raw import faults
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
@@ -76,10 +76,12 @@ def test_own_joints_are_metres_and_pixels_with_the_flags_as_confidence(tree: Tre
 
 def test_own_joints_are_where_the_bodys_are(converted: Pair) -> None:
     hd, report = converted
-    into, taken = mapping(JOINTS, names("smpl_45"), approximate=True)
+    into, taken = mapping(JOINTS, point_names("smpl_45"), approximate=True)
     assert len(into) == 16
     extremes = [JOINTS.index(f"{side}_{what}_3dhp") for side in ("right", "left") for what in ("hand", "toe")]
-    model = [names("smpl_45").index(f"{side}_{what}") for side in ("right", "left") for what in ("hand", "bigtoe")]
+    model = [
+        point_names("smpl_45").index(f"{side}_{what}") for side in ("right", "left") for what in ("hand", "bigtoe")
+    ]
     into, taken = (
         np.array([*into, *model]),
         np.array([*taken, *extremes]),

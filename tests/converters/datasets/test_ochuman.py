@@ -11,7 +11,7 @@ from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.drawing.overlays import view
-from ehps.humandata.keypoints import flip_order, names
+from ehps.humandata.keypoints import flip_order, point_names
 from tests.raw import faults
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
@@ -71,10 +71,10 @@ def test_annotated_points_keep_place_and_confidence(tree: Tree, converted: Pair)
     hd, report = converted
     own = hd["keypoints2d_original"]
     raw = np.array([record["gt_keypoint_2d"] for record in tree.fits.records])
-    assert hd.keypoint_names["keypoints2d_original"] == names("smpl_24")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("smpl_24")
     np.testing.assert_allclose(own, raw[:, 25:], rtol=1e-6)
     assert (own[2, [0, 5, 6, 11], 2] == 0).all()
-    shared = hd.keypoints("keypoints2d_smpl", names("smpl_24"))
+    shared = hd.keypoints("keypoints2d_smpl", point_names("smpl_24"))
     seen = (own[:, LIMBS, 2] > 0) & (shared[:, LIMBS, 2] > 0)
     assert seen.sum(axis=1).tolist() == [10, 10, 6, 10, 10]
     away = np.linalg.norm(own[:, LIMBS, :2] - shared[:, LIMBS, :2], axis=2)
@@ -177,7 +177,7 @@ def test_detections_of_openpose_are_kept_where_there_are_some(own: Path, tmp_pat
         del content["data"][2]["gt_keypoint_2d"]
     run(own, tmp_path / "x.h5", body_models)
     hd = HumanData.open(tmp_path / "x.h5")
-    assert hd.keypoint_names["keypoints2d_original"] == names("smpl_49")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("smpl_49")
     assert hd["keypoints2d_original"][0, 3].tolist() == [5, 6, 0.5]
     assert not hd["keypoints2d_original"][1].any()
 

@@ -9,7 +9,7 @@ from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.drawing.overlays import view
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
     assert_joints_are_the_truth,
@@ -66,7 +66,7 @@ def test_sequences_frames_tracks_and_ids(converted: Pair) -> None:
 def test_annotated_points_and_boxes(tree: Tree, converted: Pair) -> None:
     hd, _ = converted
     raw = np.array([record["gt_keypoint_2d"] for record in tree.fits.records])
-    assert hd.keypoint_names["keypoints2d_original"] == names("smpl_24")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("smpl_24")
     np.testing.assert_allclose(hd["keypoints2d_original"], raw[:, 25:], rtol=1e-6)
     assert_boxes_hold_the_visible_joints(hd)
 
@@ -121,7 +121,7 @@ def test_val_has_the_official_points_boxes_and_tracks(val: Pair) -> None:
     assert hd["meta/image_id"].tolist() == [FIRST, FIRST + 1] * 2
     np.testing.assert_allclose(hd["bbox_xywh"][0], [246, 0, 168, 360, 1])
     np.testing.assert_allclose(hd["bbox_xywh"][1], [480, 70, 160, 290, 1])  # cut at the border
-    assert hd.keypoint_names["keypoints2d_original"] == names("posetrack")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("posetrack")
     assert hd["keypoints2d_original"][0, :, 2].tolist() == [1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1]
     assert (hd["keypoints2d_original"][0, 1, :2] == [302, 80]).all()
     assert not [name for name in hd.columns if name.startswith("smpl/")]

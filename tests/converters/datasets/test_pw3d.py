@@ -12,7 +12,7 @@ from ehps.converters.datasets.pw3d import PW3D
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw import faults
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
@@ -73,7 +73,7 @@ def test_parameters_are_the_raw_ones_with_root_and_place_in_the_camera(
 def test_the_datasets_own_joints_are_those_of_the_converted_parameters(converted: Pair, body_models: Path) -> None:
     hd, report = converted
     own = hd["keypoints3d_original"]
-    assert hd.keypoint_names["keypoints3d_original"] == names("smpl")
+    assert hd.keypoint_names["keypoints3d_original"] == point_names("smpl")
     np.testing.assert_allclose(own[..., :3], package_joints(hd, body_models)[:, :24], atol=1e-3)
     assert (own[..., 3] == 1).all()
     assert report.quality["points3d_m"]["max"] < 1e-3
@@ -82,11 +82,11 @@ def test_the_datasets_own_joints_are_those_of_the_converted_parameters(converted
 def test_detections_keep_their_confidence_and_lie_on_the_projected_joints(tree: Sequences, converted: Pair) -> None:
     hd, _ = converted
     own = hd["keypoints2d_original"]
-    assert hd.keypoint_names["keypoints2d_original"] == names("pw3d")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("pw3d")
     for row, (person, frame) in enumerate(zip(tree.person, tree.frame, strict=True)):
         raw = read(tree.root, hd["meta/sequence_name"][row])["poses2d"][person][frame]
         np.testing.assert_allclose(own[row], raw.T, rtol=1e-6)
-    ours = hd.keypoints("keypoints2d_smpl", names("pw3d"))
+    ours = hd.keypoints("keypoints2d_smpl", point_names("pw3d"))
     seen = (own[..., 2] > 0) & (ours[..., 2] > 0)
     assert seen.sum(axis=1)[[0, 3, 8]].min() >= 14
     assert 0 < seen[7].sum() < 14  # cut by the edge of the image

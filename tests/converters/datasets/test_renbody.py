@@ -17,7 +17,7 @@ from ehps.converters.datasets.renbody import RenBody
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw import faults
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
@@ -143,7 +143,7 @@ def test_points_are_projected_through_the_lens(tree: Studio, converted: Pair) ->
 def test_detected_points_are_those_of_the_camera_and_the_frame(tree: Studio, converted: Pair) -> None:
     hd, _ = converted
     own = hd["keypoints2d_original"]
-    expected = [names("human_data")[slot] for slot in DETECTED]
+    expected = [point_names("human_data")[slot] for slot in DETECTED]
     assert list(hd.keypoint_names["keypoints2d_original"]) == expected
     for row, (name, camera, frame) in enumerate(ROWS):
         with h5py.File(fits_file(tree.root, name)) as file:
@@ -158,7 +158,7 @@ def test_detected_points_are_those_of_the_camera_and_the_frame(tree: Studio, con
 def test_triangulated_points_are_moved_and_empty_slots_are_known(converted: Pair, high: Pair) -> None:
     for hd, _ in (converted, high):
         own = hd["keypoints3d_original"]
-        assert hd.keypoint_names["keypoints3d_original"] == names("human_data")
+        assert hd.keypoint_names["keypoints3d_original"] == point_names("human_data")
         there = [slot for slot in DETECTED if slot not in (ABSENT_3D, NAN_3D)]
         assert np.flatnonzero(own[..., 3].any(0)).tolist() == there
         assert (own[:, there, 3] == 1).all()

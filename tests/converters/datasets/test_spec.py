@@ -12,7 +12,7 @@ from ehps.converters.datasets.spec import SPEC
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw import faults
 from tests.raw.checks import assert_boxes_hold_the_visible_joints, assert_joints_are_the_truth, nearest, truncate
 from tests.raw.spec import EXACT, Set, load, save
@@ -64,7 +64,7 @@ def test_orientations_are_turned_by_the_cameras_pitch_and_roll(tree: Tree, conve
 def test_projected_joints_land_on_the_annotated_points(tree: Tree, converted: Pair) -> None:
     hd, report = converted
     own = hd["keypoints2d_original"]
-    assert hd.keypoint_names["keypoints2d_original"] == names("openpose_25")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("openpose_25")
     np.testing.assert_allclose(own, tree[1]["train"].data["openpose_gt"][:5], rtol=1e-5)
     joints = [24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, *range(25, 35)]
     ours = hd["keypoints2d_smpl"][:, joints]
@@ -169,7 +169,7 @@ def test_places_come_from_the_exact_joints_of_the_other_points(
     hd = HumanData.open(tmp_path / "x.h5")
     assert_joints_are_the_truth(hd, tree[1]["train"].truth, body_models)
     assert hd.misc["keypoints2d_source"] == "part"
-    assert hd.keypoint_names["keypoints2d_original"] == names("smpl_24")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("smpl_24")
     assert report.problems == []
 
 

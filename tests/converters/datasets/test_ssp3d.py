@@ -10,7 +10,7 @@ from ehps.converters.datasets.ssp3d import SSP3D
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw import faults
 from tests.raw.checks import assert_boxes_hold_the_visible_joints, assert_joints_are_the_truth, nearest, truncate
 from tests.raw.ssp3d import ABSENT, CUT, NAMES, UNSEEN, Tree
@@ -45,8 +45,8 @@ def test_joints_are_those_of_the_raw_fits_in_the_order_of_the_labels(
 
 def test_coco_joints_lie_on_the_projected_ones_and_keep_their_confidence(tree: Tree, converted: Pair) -> None:
     hd, report = converted
-    own, ours = hd["keypoints2d_original"], hd.keypoints("keypoints2d_smpl", names("coco"))
-    assert hd.keypoint_names["keypoints2d_original"] == names("coco")
+    own, ours = hd["keypoints2d_original"], hd.keypoints("keypoints2d_smpl", point_names("coco"))
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("coco")
     np.testing.assert_allclose(own, tree.labels["joints2D"][KEPT], rtol=1e-6)
     assert own[UNSEEN][2] == 0
     seen = (own[..., 2] > 0) & (ours[..., 2] > 0)

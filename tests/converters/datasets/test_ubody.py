@@ -13,7 +13,7 @@ from ehps.converters.datasets.ubody import UBody
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import flip_order, names
+from ehps.humandata.keypoints import flip_order, point_names
 from tests.raw import faults
 from tests.raw.checks import (
     assert_boxes_hold_the_visible_joints,
@@ -67,7 +67,7 @@ def test_every_row_is_its_own_person_by_scene_and_in_the_order_of_the_annotation
 def test_projected_joints_land_on_the_annotated_points(converted: Pair) -> None:
     hd, report = converted
     own = hd["keypoints2d_original"]
-    ours = hd.keypoints("keypoints2d_smplx", names("coco_wholebody"))
+    ours = hd.keypoints("keypoints2d_smplx", point_names("coco_wholebody"))
     seen = (own[..., 2] > 0) & (ours[..., 2] > 0)
     assert (seen.sum(axis=1) > 50).all()
     assert np.linalg.norm(own[..., :2] - ours[..., :2], axis=2)[seen].max() < 1
@@ -77,7 +77,7 @@ def test_projected_joints_land_on_the_annotated_points(converted: Pair) -> None:
 def test_annotated_points_keep_their_place_and_their_visibility(tree: Tree, converted: Pair) -> None:
     hd, _ = converted
     own, start = hd["keypoints2d_original"], 0
-    assert hd.keypoint_names["keypoints2d_original"] == names("coco_wholebody")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("coco_wholebody")
     for key, flag in (("keypoints", None), ("foot_kpts", None), ("face_kpts", "face_valid"),
                       ("lefthand_kpts", "lefthand_valid"), ("righthand_kpts", "righthand_valid")):  # fmt: skip
         raw = tree.points(key)

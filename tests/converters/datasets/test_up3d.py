@@ -13,7 +13,7 @@ from ehps.converters.pipeline.report import Report
 from ehps.demo.raw.pw3d import save
 from ehps.errors import DataError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from tests.raw import faults
 from tests.raw.checks import assert_boxes_hold_the_visible_joints, assert_joints_are_the_truth
 from tests.raw.trees import Raw, runner
@@ -72,8 +72,8 @@ def test_a_fit_with_rt_among_others_changes_none_of_them(
 
 def test_the_14_joints_lie_on_the_projected_ones(tree: Tree, converted: Pair) -> None:
     hd, report = converted
-    own, ours = hd["keypoints2d_original"], hd.keypoints("keypoints2d_smpl", names("lsp"))
-    assert hd.keypoint_names["keypoints2d_original"] == names("lsp")
+    own, ours = hd["keypoints2d_original"], hd.keypoints("keypoints2d_smpl", point_names("lsp"))
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("lsp")
     np.testing.assert_allclose(own, np.stack([tree.joints[i].T for i in IDS]), rtol=1e-5)
     assert own[0, 6].tolist() == [0, 0, 0]
     assert own[..., 2].sum() == 3 * 14 - 1  # those without a third row count

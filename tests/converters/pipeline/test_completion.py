@@ -17,7 +17,7 @@ from ehps.converters.pipeline.completion import Completed, Context, complete
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import BodyModelError, DataError
 from ehps.humandata import HumanData
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 
 
 def read(hall: Path, **options: str) -> Instances:
@@ -47,8 +47,8 @@ def test_joints_of_the_stored_parameters_are_the_world_joints_moved(hall: Path, 
     np.testing.assert_allclose(again[:, :127], raw["points3d"][..., :3], atol=2e-5)
     np.testing.assert_allclose(hd["keypoints3d_smplx"][..., :3], again, atol=2e-5)
     np.testing.assert_allclose(hd["keypoints2d_smplx"][:, :127, :2], raw["points2d"][..., :2], atol=0.01)
-    assert hd.keypoint_names["keypoints2d_smplx"] == names("smplx")
-    assert hd.keypoint_names["keypoints2d_original"] == names("smplx_127")
+    assert hd.keypoint_names["keypoints2d_smplx"] == point_names("smplx")
+    assert hd.keypoint_names["keypoints2d_original"] == point_names("smplx_127")
 
 
 def test_two_routes_to_the_camera_agree(hall: Path, models: BodyModels) -> None:

@@ -14,7 +14,7 @@ from ehps.converters.pipeline import convert, quality_measures
 from ehps.converters.pipeline.camera_frame import Posed
 from ehps.converters.pipeline.report import Report
 from ehps.humandata import HumanData, quality
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 from ehps.humandata.quality_table import COLUMNS
 
 
@@ -104,7 +104,7 @@ def test_implausible_bodies_show() -> None:
 
 
 def test_own_3d_points_must_be_as_near_as_the_card_says() -> None:
-    columns = rows(5, points3d=pelvis_at(4), own3d=Keypoints(pelvis_at(4.05), names("smplx")))
+    columns = rows(5, points3d=pelvis_at(4), own3d=Keypoints(pelvis_at(4.05), point_names("smplx")))
     found = quality.summary(columns, CARD.reprojection)
     assert not any("3D points" in problem for problem in quality_measures.problems(found, CARD))
     strict = replace(CARD, points3d=0.02)
@@ -117,7 +117,7 @@ def test_distances_are_those_of_the_shared_points() -> None:
     own = np.zeros((2, 17, 3))
     own[0, :, :2], own[0, :, 2] = [3, 4], 1
     own[1, 0, :2], own[1, 0, 2] = [0, 10], 1  # the nose alone
-    out = quality_measures.measure(posed(2, points2d=points, own2d=Keypoints(own, names("coco"))))
+    out = quality_measures.measure(posed(2, points2d=points, own2d=Keypoints(own, point_names("coco"))))
     assert out["quality/reprojection_px"].tolist() == [5, 10]
     assert out["quality/reprojection_face_px"].tolist() == [5, 10]
     assert out["quality/reprojection_body_px"][0] == 5
@@ -128,7 +128,7 @@ def test_distances_are_those_of_the_shared_points() -> None:
 def test_openpose_points_are_compared_where_only_their_like_exists() -> None:
     points = np.ones((1, 144, 3))
     own = np.ones((1, 25, 3)) * [2, 1, 1]
-    keypoints = Keypoints(own, names("openpose_25"))
+    keypoints = Keypoints(own, point_names("openpose_25"))
     compared = posed(1, points2d=points, own2d=keypoints)
     strict = quality_measures.measure(compared)
     loose = quality_measures.measure(compared, approximate=True)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fake_dataset import Hall
 
-from ehps.converters.pipeline import convert, fingerprint
+from ehps.converters.pipeline import conversion_request, convert
 from ehps.converters.pipeline.report import Report
 from ehps.humandata import HumanData
 
@@ -244,8 +244,8 @@ def test_changed_code_starts_anew_and_is_named(
     interrupted: tuple[Path, Path, Path], body_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw, out, _ = interrupted
-    before = fingerprint.code_of(Hall)
-    monkeypatch.setattr(fingerprint, "code_of", lambda _: before | {"fake_dataset": "0"})
+    before = conversion_request.code_of(Hall)
+    monkeypatch.setattr(conversion_request, "code_of", lambda _: before | {"fake_dataset": "0"})
     report = run(raw, out, body_models)
     assert report.finished_before == 0
     assert "(code (fake_dataset))" in report.other_requests[0]

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from ehps.converters.pipeline.translation import DOUBTFUL_PX, MIN_POINTS, shared_joints, solve
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 
 Array = npt.NDArray[Any]
 
@@ -105,7 +105,7 @@ def test_no_rows_and_no_points_are_no_trouble() -> None:
 
 
 def test_openpose_points_are_the_joints_of_the_same_name() -> None:
-    into, taken = shared_joints(names("openpose_25"), names("smpl_45"))
+    into, taken = shared_joints(point_names("openpose_25"), point_names("smpl_45"))
     pairs = dict(zip(taken.tolist(), into.tolist(), strict=True))
     body = {1: 12, 2: 17, 3: 19, 4: 21, 5: 16, 6: 18, 7: 20, 8: 0, 9: 2, 10: 5, 11: 8, 12: 1, 13: 4, 14: 7}
     head_and_feet = {0: 24, 15: 25, 16: 26, 17: 27, 18: 28, 19: 29, 20: 30, 21: 31, 22: 32, 23: 33, 24: 34}
@@ -113,7 +113,7 @@ def test_openpose_points_are_the_joints_of_the_same_name() -> None:
 
 
 def test_joints_of_other_regressors_are_not_taken_for_those_of_the_model() -> None:
-    into, taken = shared_joints(names("smpl_24"), names("smpl_45"))
+    into, taken = shared_joints(point_names("smpl_24"), point_names("smpl_45"))
     pairs = dict(zip(taken.tolist(), into.tolist(), strict=True))
     limbs = {0: 8, 1: 5, 4: 4, 5: 7, 6: 21, 7: 19, 8: 17, 9: 16, 10: 18, 11: 20}
     assert pairs == limbs | {19: 24, 20: 26, 21: 25, 22: 28, 23: 27}

@@ -10,7 +10,7 @@ from ehps.errors import UsageError
 from ehps.humandata import HumanData, Passport
 from ehps.humandata.audit import audit, percentiles
 from ehps.humandata.instance_ids import instance_ids, place_in_image, rows_with_ids
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 
 
 def people(n=20, seed=0, **quality):
@@ -125,7 +125,7 @@ def test_percentiles_are_those_of_the_finite_values():
 
 
 def test_files_without_quality_are_measured_here():
-    n, points = 6, names("smplx")
+    n, points = 6, point_names("smplx")
     joints2d = np.full((n, 144, 3), (30, 30, 1.0))
     joints3d = np.full((n, 144, 4), (0, 0, 3.0, 1))
     joints2d[1, :130, 0] = 500

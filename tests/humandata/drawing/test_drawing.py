@@ -10,7 +10,7 @@ from ehps.humandata.drawing.convention_figure import _pixel, _places, draw_conve
 from ehps.humandata.drawing.overlays import draw_instances, view
 from ehps.humandata.drawing.pages import grid, read_image, write_png
 from ehps.humandata.drawing.persons import PERSON_COLOURS, SIDE_COLOURS, draw_boxes, draw_keypoints
-from ehps.humandata.keypoints import names
+from ehps.humandata.keypoints import point_names
 
 
 def blank(height=200, width=300, value=0):
@@ -30,7 +30,7 @@ def standing(scale=1.0, x=0.0, y=0.0):
         "left_wrist": (95, 100), "right_wrist": (5, 100), "left_hip_extra": (65, 100), "right_hip_extra": (35, 100),
         "left_knee": (66, 140), "right_knee": (34, 140), "left_ankle": (67, 180), "right_ankle": (33, 180),
     }  # fmt: skip
-    points = np.array([(*xy[name], 1.0) for name in names("coco")])
+    points = np.array([(*xy[name], 1.0) for name in point_names("coco")])
     points[:, :2] = points[:, :2] * scale + (x, y)
     return points
 
@@ -47,7 +47,7 @@ def test_points_with_confidence_zero_and_nan_points_and_their_limbs_are_not_draw
     points[:, 2] = 0
     assert not draw_keypoints(blank(), points, "coco").any()
     points = standing()
-    ankle, knee = names("coco").index("left_ankle"), names("coco").index("right_ankle")
+    ankle, knee = point_names("coco").index("left_ankle"), point_names("coco").index("right_ankle")
     points[ankle, 2] = 0
     points[knee, 0] = np.nan
     assert not draw_keypoints(blank(), points, "coco")[150:].any()
@@ -101,7 +101,7 @@ def images(tmp_path):
     boxes = np.array([[0, 5, 100, 180, 1], [150, 5, 100, 180, 1], [100, 30, 100, 190, 1], [0, 0, 220, 380, 1.0]])
     hd = HumanData(
         {"image_path": ["a.png", "a.png", "b.png", "gone.png"], "keypoints2d_original": points, "bbox_xywh": boxes},
-        keypoint_names={"keypoints2d_original": names("coco")},
+        keypoint_names={"keypoints2d_original": point_names("coco")},
     )
     return hd, tmp_path
 
@@ -207,16 +207,16 @@ def test_grid_holds_images_of_different_sizes_within_its_bound():
 def test_every_point_of_a_convention_is_in_its_image(convention):
     image = draw_convention(convention)
     covered = 0
-    for name in names(convention):
+    for name in point_names(convention):
         x, y = (round(v) for v in _pixel(*_places()[name]))
         side = name.split("_")[0]
         covered += not is_near(image[y, x], SIDE_COLOURS.get(side, (90, 90, 90)))
-    assert covered <= 0.05 * len(names(convention))
+    assert covered <= 0.05 * len(point_names(convention))
 
 
 def test_all_points_of_the_hub_have_places_apart():
     places = _places()
-    hub = names("human_data")
+    hub = point_names("human_data")
     assert set(hub) <= set(places)
     spots = {(panel, round(x, 2), round(y, 2)) for panel, (x, y) in (places[name] for name in hub)}
     assert len(spots) == 190

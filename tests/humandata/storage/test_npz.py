@@ -17,7 +17,7 @@ import pytest
 
 from ehps.errors import DataError, UnsafeFileError
 from ehps.humandata import HumanData, Passport
-from ehps.humandata.keypoints import CONVENTIONS, names
+from ehps.humandata.keypoints import CONVENTIONS, point_names
 from ehps.humandata.storage import npz as storage
 
 HD = CONVENTIONS["human_data"]
@@ -51,9 +51,9 @@ def example(n: int = 5) -> HumanData:
             "cam_param/deep/R": some(3, 3),
         },
         keypoint_names={
-            "keypoints2d_smplx": names("smplx"),
-            "keypoints3d_smplx": names("smplx"),
-            "keypoints2d_original": names("coco"),
+            "keypoints2d_smplx": point_names("smplx"),
+            "keypoints3d_smplx": point_names("smplx"),
+            "keypoints2d_original": point_names("coco"),
         },
         passport=Passport(body_model="smplx", num_betas=10, flat_hand_mean=False, dataset="demo", split="train"),
         misc={"bbox_source": "keypoints2d_smplx", "config": "demo_train", "fps": 30},
@@ -182,7 +182,7 @@ def test_smpler_x_gets_the_same_numbers(tmp_path: Path, compressed: bool) -> Non
     storage.write(hd, tmp_path / "x.npz", compressed_keypoints=compressed)
     mapping = np.array([HD.index(name) for name in CONVENTIONS["smplx_137"]])
     seen = smpler_x_view(opened(tmp_path / "x.npz"), mapping)
-    at = [names("smplx").index(HD[slot]) for slot in mapping]
+    at = [point_names("smplx").index(HD[slot]) for slot in mapping]
     np.testing.assert_array_equal(seen["image_shape"], [[720, 1280]] * 5)
     np.testing.assert_array_equal(seen["joint_img"], hd["keypoints2d_smplx"][:, at, :2])
     np.testing.assert_array_equal(seen["joint_cam"], hd["keypoints3d_smplx"][:, at, :3].astype(np.float32))
@@ -211,7 +211,7 @@ def mmhuman3d_load(path: Path) -> dict[str, Any]:
 def test_mmhuman3d_finds_each_point_in_its_slot(file: Path) -> None:
     seen = mmhuman3d_load(file)
     hd = example()
-    coco = names("coco")
+    coco = point_names("coco")
     assert [type(seen[k]) for k in ("__key_strict__", "__data_len__", "config", "smplx")] == [bool, int, str, dict]
     assert seen["keypoints2d_original"].shape == (5, 190, 3)
     for slot, name in enumerate(HD):
@@ -246,7 +246,7 @@ def test_big_columns_are_written_in_blocks_and_come_back_whole(tmp_path: Path) -
             "meta/gender": ["male" if i % 3 else "female" for i in range(n)],
             "meta/score": rng.normal(size=n),
         },
-        keypoint_names={"keypoints2d_original": names("coco")},
+        keypoint_names={"keypoints2d_original": point_names("coco")},
     )
     hd.save(tmp_path / "big.npz")
     read = HumanData.open(tmp_path / "big.npz")
@@ -556,7 +556,7 @@ def test_real_early_files(name: str) -> None:
     hd = HumanData.open(path)
     assert len(hd) == 1
     assert hd["bbox_xywh"].shape == (1, 5)
-    wanted = names("coco") if "coco" in name else names("mpii")
+    wanted = point_names("coco") if "coco" in name else point_names("mpii")
     shared = set(hd.keypoint_names["keypoints2d"]) & set(wanted)
     assert len(shared) >= 10
     assert (hd["keypoints2d"][..., 2] > 0).any()

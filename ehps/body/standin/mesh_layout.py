@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.body.standin import hand as hands
+from ehps.body.standin import left_hand
 from ehps.body.standin.anatomy import NEUTRAL, Anatomy
 from ehps.body.standin.face import expression_shift
+from ehps.body.standin.painted_regions import hair_shares, regions
 from ehps.body.standin.parts import MIRROR, Assembly, assemble, left_parts
-from ehps.body.standin.regions import hair_shares, regions
 from ehps.body.standin.surfaces import neighbour_mean
 from ehps.body.standin.trunk import Trunk, bump, settle
 from ehps.body.standin.weights import skinning
@@ -53,7 +53,7 @@ class Mesh:
     weights : (V, 55) skinning weights over the SMPL-X joints.
     left_hand, right_hand : (778,) vertex numbers. head : of the head with its eyeballs, (5023,) in SMPL-X.
     face_skin : vertices of the head without eyeballs, ears and the inside of the mouth.
-    region : (V,) str, what there is to paint: see :mod:`ehps.body.standin.regions`.
+    region : (V,) str, what there is to paint: see :mod:`ehps.body.standin.painted_regions`.
     hair, brow : (V,) in [0, 1], how much of the colour there is the hair's and the eyebrow's: soft edges.
     rings : vertices (rings, n) around the ``left_eye``, ``right_eye`` and ``mouth``, anticlockwise from the
         subject's left as seen from the front for the left eye and the mouth, mirrored for the right eye.
@@ -129,7 +129,7 @@ def thumb_seam(assembly: Assembly) -> tuple[Array, Array]:
     """Vertices of the left hand around the thumb's root, and how strongly each is smoothed (n, 1)."""
     palm, thumb = assembly.left["palm"], assembly.left["thumb"]
     lane = np.append(np.linspace(0, 1, 17), np.linspace(1, 0, 17))
-    near = bump((lane - 1.0) / 0.16, (hands.PALM_ROWS[:, None] - 0.42) / 0.20)
+    near = bump((lane - 1.0) / 0.16, (left_hand.PALM_ROWS[:, None] - 0.42) / 0.20)
     near[0] = 0
     first = np.repeat([0.7, 0.45, 0.1], thumb.shape[1])
     ids = np.append(palm.ravel(), thumb[:3].ravel())
@@ -210,7 +210,11 @@ def fill(faces: Array, points: Array, group: Array, used: Array, model_type: str
     """
     topology = TOPOLOGY[model_type]
     ball = 546 if model_type == "smplx" else 0
-    wanted = {"left_hand": hands.HAND_VERTICES, "right_hand": hands.HAND_VERTICES, "head": HEAD_VERTICES[model_type]}
+    wanted = {
+        "left_hand": left_hand.HAND_VERTICES,
+        "right_hand": left_hand.HAND_VERTICES,
+        "head": HEAD_VERTICES[model_type],
+    }
     wanted |= {"left_ball": ball, "right_ball": ball}
     wanted["body"] = topology.vertices - sum(wanted.values())
     corners = points[faces]
