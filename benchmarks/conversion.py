@@ -103,8 +103,10 @@ def in_a_fresh_process(root: Path, models: Path) -> dict[str, float]:
 
 def compare(folder: Path, models: Path, sizes: list[int]) -> None:
     labels = stage(folder / "staged", models)
-    print(f"{'instances':>9} {'scenes':>7} {'seconds':>8} {'a second':>9} {'a cpu second':>13} {'us each further':>16} "
-          f"{'peak MB':>8} {'output MB':>10}")  # fmt: skip
+    print(
+        f"{'instances':>9} {'scenes':>7} {'seconds':>8} {'a second':>9} {'a cpu second':>13} {'us each further':>16} "
+        f"{'peak MB':>8} {'output MB':>10}"
+    )
     last = None
     for rows in sizes:
         root = folder / f"rows_{rows}"
@@ -112,11 +114,16 @@ def compare(folder: Path, models: Path, sizes: list[int]) -> None:
         found = in_a_fresh_process(root, models)
         shutil.rmtree(root)
         further = "" if last is None else f"{1e6 * (found['cpu'] - last['cpu']) / (found['rows'] - last['rows']):.0f}"
-        print(f"{rows:>9} {scenes:>7} {found['wall']:>8.2f} {rows / found['wall']:>9.0f} {rows / found['cpu']:>13.0f} "
-              f"{further:>16} {found['rss']:>8.0f} {found['size']:>10.1f}", flush=True)  # fmt: skip
+        print(
+            f"{rows:>9} {scenes:>7} {found['wall']:>8.2f} {rows / found['wall']:>9.0f} {rows / found['cpu']:>13.0f} "
+            f"{further:>16} {found['rss']:>8.0f} {found['size']:>10.1f}",
+            flush=True,
+        )
         last = found
-    print(f"({found['before']:.0f} MB of the peak are there before the conversion starts: the libraries; "
-          "the time of each further instance is of the processor)")  # fmt: skip
+    print(
+        f"({found['before']:.0f} MB of the peak are there before the conversion starts: the libraries; "
+        "the time of each further instance is of the processor)"
+    )
 
 
 def main() -> None:

@@ -227,8 +227,10 @@ def report(folder: Path, n: int, uncompressed: bool) -> None:
         drop_from_cache(archive)
         cold_load = measure("load", archive)["seconds"]
         gigabytes = archive.stat().st_size / 1e9
-        print(f"numpy.load, {kind} .npz of {gigabytes:.2f} GB:".ljust(44) + f"{1e3 * best:10.0f} ms warm "
-              f"{1e3 * cold_load:10.0f} ms cold, {loads[0]['rss_mb']:.0f} MB")  # fmt: skip
+        print(
+            f"numpy.load, {kind} .npz of {gigabytes:.2f} GB:".ljust(44) + f"{1e3 * best:10.0f} ms warm "
+            f"{1e3 * cold_load:10.0f} ms cold, {loads[0]['rss_mb']:.0f} MB"
+        )
         print(f"{'ratio':44}{best / warm:10.0f} x warm  {cold_load / cold:10.0f} x cold (goal >= {GOALS['ratio']})")
     print(f"(the .npz took {written:.0f} s to write)")
 

@@ -216,8 +216,10 @@ def write_mtp(root: Path, models: Path, n: int) -> None:
         source, folder, *_ = staged[k % len(staged)]
         names.append(f"{source.split('_')[0]}{k}_{source.split('_', 1)[1]}")
         for tree, suffix in (
-            ("images", ".png"), ("smplify-xmc/smplx/params", ".pkl"), ("keypoints/openpose", ".json"),
-        ):  # fmt: skip
+            ("images", ".png"),
+            ("smplify-xmc/smplx/params", ".pkl"),
+            ("keypoints/openpose", ".json"),
+        ):
             link(root / tree / folder / (source + suffix), root / tree / folder / (names[-1] + suffix))
         subjects[names[-1]] = subjects[source]
     (root / "train_val_split.json").write_text(json.dumps({"train": names, "val": []}))

@@ -66,9 +66,16 @@ def write_egobody_kinect(root: Path, models: Path, n: int) -> None:
 
     name = "recording_0"
     people = egobody_kinect.write_recording(
-        root, models, rng(), name=name, split="train", interactee=0, genders=("female", "male"),
-        frames=range(10, 10 + FRAMES), views=5,
-    )  # fmt: skip
+        root,
+        models,
+        rng(),
+        name=name,
+        split="train",
+        interactee=0,
+        genders=("female", "male"),
+        frames=range(10, 10 + FRAMES),
+        views=5,
+    )
     rows = sum(map(len, people.values()))
     trees = ("calibrations", "kinect_color", "smplx_interactee_train", "smplx_camera_wearer_train")
     copy_recordings(root, name, -(-n // rows), trees)
@@ -123,9 +130,11 @@ def write_h36m(root: Path, models: Path, n: int) -> None:
                 annotations.append(a | {"id": number, "image_id": number})
         content = {"images": images, "annotations": annotations}
         for name, value in (
-            ("data", content), ("camera", cameras), ("joint_3d", {"2": {str(k): joints["2"]["1"] for k in tiles}}),
+            ("data", content),
+            ("camera", cameras),
+            ("joint_3d", {"2": {str(k): joints["2"]["1"] for k in tiles}}),
             ("SMPLX_NeuralAnnot", {"2": {str(k): fits["2"]["1"] for k in tiles}}),
-        ):  # fmt: skip
+        ):
             write_json(h36m.path_of(root, s, name), value)
         write_images(root / "images", [i["file_name"] for i in images if i["frame_idx"] % 5 == 0], 1002, 1000)
     shutil.rmtree(staged)

@@ -50,7 +50,7 @@ class FastJoints:
         self._levels = tree_levels(model.parents)
 
     @property
-    def point_names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """Names of the joints, in order."""
         from ehps.humandata.keypoints import point_names
 

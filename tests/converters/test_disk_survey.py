@@ -217,10 +217,20 @@ def test_an_archive_called_like_a_dataset_is_it_still_packed(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "stem"),
     [
-        ("a.ZIP", "a"), ("a.tar.gzaa", "a"), ("a.zip.001", "a"), ("a.7z", "a"), ("a.z01", "a"), ("a.tar.bz2", "a"),
-        ("a.b.tgz", "a.b"), ("a.jpg", ""), ("a.zipped.png", ""), ("azip", ""), ("a.npz", ""), ("a.tar.json", ""),
+        ("a.ZIP", "a"),
+        ("a.tar.gzaa", "a"),
+        ("a.zip.001", "a"),
+        ("a.7z", "a"),
+        ("a.z01", "a"),
+        ("a.tar.bz2", "a"),
+        ("a.b.tgz", "a.b"),
+        ("a.jpg", ""),
+        ("a.zipped.png", ""),
+        ("azip", ""),
+        ("a.npz", ""),
+        ("a.tar.json", ""),
     ],
-)  # fmt: skip
+)
 def test_archives_are_known_by_their_names(name: str, stem: str) -> None:
     assert layout.packed(name) == bool(stem)
     assert layout.unpacked(name) == (stem or name)
@@ -271,8 +281,13 @@ def test_files_that_archives_of_a_mac_leave_are_no_data(tmp_path: Path) -> None:
 def test_common_folder_names_speak_for_no_dataset(disk: Path) -> None:
     states = {name: finding.state for name, finding in found(disk).items()}
     assert {name for name, state in states.items() if state != "absent"} == {
-        "pw3d", "bedlam", "egobody_ego", "egobody_kinect", "ssp3d", "rich",
-    }  # fmt: skip
+        "pw3d",
+        "bedlam",
+        "egobody_ego",
+        "egobody_kinect",
+        "ssp3d",
+        "rich",
+    }
 
 
 def test_size_and_time_come_from_the_published_count(disk: Path) -> None:

@@ -46,9 +46,11 @@ def raw(tmp_path: Path, body_models: Path) -> tuple[Path, stage.Cast]:
     image, pelvis = stage.places(rng, [1] * 4, VIEW)
     params = random_people(4, rng, gender="female", flat_hand_mean=True)
     params = params.with_(
-        betas=np.repeat(params.betas[:1], 4, 0), leye_pose=np.zeros((4, 3)), reye_pose=np.zeros((4, 3)),
+        betas=np.repeat(params.betas[:1], 4, 0),
+        leye_pose=np.zeros((4, 3)),
+        reye_pose=np.zeros((4, 3)),
         expression=np.zeros((4, 10)),
-    )  # fmt: skip
+    )
     cast = stage.cast(body_models, params, Rigid(R, T), image, pelvis, stage.orientations(rng, 4))
     (root / "fits").mkdir(parents=True)
     (root / "images" / "night").mkdir(parents=True)

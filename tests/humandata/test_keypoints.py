@@ -117,10 +117,17 @@ def test_brows_of_openpose_137_are_lost_as_in_the_reference_unless_names_are_fix
 @pytest.mark.parametrize(
     ("convention", "count"),
     [
-        ("human_data", 79), ("smplx", 63), ("agora", 55), ("coco_wholebody", 61), ("coco", 8), ("smpl", 9),
-        ("h36m", 6), ("mpii", 6), ("smplx_137", 61),
+        ("human_data", 79),
+        ("smplx", 63),
+        ("agora", 55),
+        ("coco_wholebody", 61),
+        ("coco", 8),
+        ("smpl", 9),
+        ("h36m", 6),
+        ("mpii", 6),
+        ("smplx_137", 61),
     ],
-)  # fmt: skip
+)
 def test_flip_pairs_are_as_many_as_the_reference_has(convention, count):
     assert len(kp.flip_pairs(convention)) == count
 
@@ -171,10 +178,22 @@ def test_limbs_join_points_that_belong_together():
 @pytest.mark.parametrize(
     "convention",
     [
-        "smplx", "smpl", "smpl_45", "coco", "coco_wholebody", "mpii", "lsp", "h36m", "openpose_25",
-        "posetrack", "crowdpose", "mpi_inf_3dhp", "instavariety", "pw3d",
+        "smplx",
+        "smpl",
+        "smpl_45",
+        "coco",
+        "coco_wholebody",
+        "mpii",
+        "lsp",
+        "h36m",
+        "openpose_25",
+        "posetrack",
+        "crowdpose",
+        "mpi_inf_3dhp",
+        "instavariety",
+        "pw3d",
     ],
-)  # fmt: skip
+)
 def test_limbs_make_one_connected_body(convention):
     points = kp.point_names(convention)
     body = set(kp.part_indices(convention, "body").tolist())

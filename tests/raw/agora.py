@@ -24,9 +24,21 @@ Array = npt.NDArray[Any]
 
 LOOK = Look(people=(2, 2), share=(0.5, 0.6))
 PER_PERSON = (
-    "X", "Y", "Z", "Yaw", "gender", "kid", "age", "ethnicity", "occlusion", "isValid", "gt_path_smplx", "gt_joints_2d",
-    "gt_joints_3d", "gt_verts",
-)  # fmt: skip
+    "X",
+    "Y",
+    "Z",
+    "Yaw",
+    "gender",
+    "kid",
+    "age",
+    "ethnicity",
+    "occlusion",
+    "isValid",
+    "gt_path_smplx",
+    "gt_joints_2d",
+    "gt_joints_3d",
+    "gt_verts",
+)
 
 
 @dataclass
@@ -81,8 +93,17 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
     hidden = {name: list(cam02[name][:2]) for name in PER_PERSON} | hidden
     nobody = {name: np.zeros(0) for name in PER_PERSON}
     place = {"camX": 0.0, "camY": 0.0, "camZ": 0.0, "camYaw": 0.0}
-    save(root, 0, [hdri, absent, {"imgPath": "ag_x_hdri_0.png"} | place | nobody, cam02,
-                   {"imgPath": "ag_x_hdri_1.png"} | place | hidden])  # fmt: skip
+    save(
+        root,
+        0,
+        [
+            hdri,
+            absent,
+            {"imgPath": "ag_x_hdri_0.png"} | place | nobody,
+            cam02,
+            {"imgPath": "ag_x_hdri_1.png"} | place | hidden,
+        ],
+    )
     for k in (1, 3):
         table_path(root, k).unlink()
     fit_path(root, free, 0).unlink()

@@ -27,8 +27,16 @@ FRAMES = 24
 USED = (10, 11, 12, 13)
 IMAGED = ("1", "4", "8")
 SIZE, EGO_SIZE = (280, 200), (200, 300)  # height, width of the fixed views and of the head-mounted one
-RAW = ("transl", "global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose",
-       "right_hand_pose")  # fmt: skip
+RAW = (
+    "transl",
+    "global_orient",
+    "body_pose",
+    "jaw_pose",
+    "leye_pose",
+    "reye_pose",
+    "left_hand_pose",
+    "right_hand_pose",
+)
 
 
 @dataclass
@@ -80,9 +88,17 @@ def own_joints(models: Path, params: BodyParams, template: Array) -> Array:
     gender = str(params.gender[0])
     with contextlib.redirect_stdout(io.StringIO()):
         model = smplx.create(
-            str(models), "smplx", gender=gender, v_template=torch.tensor(template, dtype=torch.float32),
-            use_pca=False, flat_hand_mean=True, use_face_contour=True, num_betas=10, batch_size=len(params), ext="npz",
-        )  # fmt: skip
+            str(models),
+            "smplx",
+            gender=gender,
+            v_template=torch.tensor(template, dtype=torch.float32),
+            use_pca=False,
+            flat_hand_mean=True,
+            use_face_contour=True,
+            num_betas=10,
+            batch_size=len(params),
+            ext="npz",
+        )
     values = {k: torch.tensor(v.reshape(len(v), -1), dtype=torch.float32) for k, v in params.arrays().items()}
     with torch.no_grad():
         return np.asarray(model(**values).joints.numpy(), float)
@@ -119,8 +135,14 @@ def _write_template(room: Room, models: Path, rng: np.random.Generator, subject:
         template = template + 0.02 * np.sin(9 * template[:, [1, 2, 0]])
     path = room.root / "meta/subject_vtemplates" / f"{subject}.obj"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = ["# scan", "mtllib scan.mtl", *(f"v {x:.7f} {y:.7f} {z:.7f}" for x, y, z in template), "vt 0.5 0.5",
-             "vn 0 1 0", "f 1/1/1 2/1/1 3/1/1"]  # fmt: skip
+    lines = [
+        "# scan",
+        "mtllib scan.mtl",
+        *(f"v {x:.7f} {y:.7f} {z:.7f}" for x, y, z in template),
+        "vt 0.5 0.5",
+        "vn 0 1 0",
+        "f 1/1/1 2/1/1 3/1/1",
+    ]
     path.write_text("\n".join(lines) + "\n")
     room.templates[subject] = template
 
@@ -145,9 +167,11 @@ def _write_bodies(room: Room, models: Path, rng: np.random.Generator, sequence: 
     upright = Rotation.from_euler("z", rng.uniform(-180, 180, FRAMES)[:, None], degrees=True)
     orient = upright * Rotation.from_euler("x", 90, degrees=True) * Rotation.from_rotvec(params.global_orient)
     params = params.with_(
-        betas=np.zeros((FRAMES, 10)), expression=np.zeros((FRAMES, 10)), global_orient=orient.as_rotvec(),
+        betas=np.zeros((FRAMES, 10)),
+        expression=np.zeros((FRAMES, 10)),
+        global_orient=orient.as_rotvec(),
         transl=np.array([0, 0, 1.2]) + rng.uniform(-0.15, 0.15, (FRAMES, 3)),
-    )  # fmt: skip
+    )
     room.joints[sequence] = own_joints(models, params, room.templates[subject])
     path = bodies(room.root, sequence)
     path.parent.mkdir(parents=True, exist_ok=True)

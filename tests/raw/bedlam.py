@@ -156,20 +156,26 @@ class Actor:
 
 SEQUENCES: dict[str, dict[str, tuple[float, list[Actor]]]] = {  # scene -> sequence -> camera's roll, actors
     STREET: {
-        "seq_000000": (2.0, [
-            Actor("rp_aaron_posed_002_1001", 5, -1, sex="male"),
-            Actor("rp_anna_posed_003_1002", 6, 1, start=7),
-            Actor("rp_carla_posed_004_1003", 4, 12, kept=()),  # out of the image
-            Actor("rp_dennis_posed_005_1004", -4, 0, kept=()),  # behind the camera
-        ]),
-        "seq_000001": (-1.0, [
-            Actor("rp_aaron_posed_002_1005", 5, 0, start=3, lasts=10, sex="male", kept=(0, 5)),
-            Actor("rp_anna_posed_003_1002", 5, 1, start=26, lasts=11),
-        ]),
+        "seq_000000": (
+            2.0,
+            [
+                Actor("rp_aaron_posed_002_1001", 5, -1, sex="male"),
+                Actor("rp_anna_posed_003_1002", 6, 1, start=7),
+                Actor("rp_carla_posed_004_1003", 4, 12, kept=()),  # out of the image
+                Actor("rp_dennis_posed_005_1004", -4, 0, kept=()),  # behind the camera
+            ],
+        ),
+        "seq_000001": (
+            -1.0,
+            [
+                Actor("rp_aaron_posed_002_1005", 5, 0, start=3, lasts=10, sex="male", kept=(0, 5)),
+                Actor("rp_anna_posed_003_1002", 5, 1, start=26, lasts=11),
+            ],
+        ),
     },
     SIDEWAYS: {"seq_000000": (89.0, [Actor("rp_emma_posed_006_1006", 3.5, 0.1, start=2)])},
     MEASURED: {"seq_000000": (0.0, [Actor("rp_emma_posed_006_1007", 5, 0)])},
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,10 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Sequenc
     edit(root / "sequences" / WOMAN / "info.json", lambda info: info.pop("gender"))
     (root / "sequences" / WOMAN / "t0006.000/k0.color.json").unlink()
     (root / "sequences" / WOMAN / "t0006.000/person/person_J3d.json").unlink()
-    edit(root / "sequences" / WOMAN / "t0005.000/person/person_J3d.json",
-         lambda joints: joints["body_joints3d"].__setitem__(slice(28, 32), [0.0] * 4))  # fmt: skip
+    edit(
+        root / "sequences" / WOMAN / "t0005.000/person/person_J3d.json",
+        lambda joints: joints["body_joints3d"].__setitem__(slice(28, 32), [0.0] * 4),
+    )
     (root / "sequences" / MAN / "times.txt").write_text("t0003.000")
     (root / "sequences" / MAN / "t0003.json").write_text("{}")
     rows = [(MAN, "t0003.000", k) for k in range(4)] + [(MAN, "t0005.000", k) for k in (0, 1, 3)]
@@ -110,21 +112,33 @@ def write_sequence(
             write_detections(root / path.replace(".jpg", ".json"), points)
     folder = root / "sequences" / name
     (folder / "info.json").write_text(
-        json.dumps({"gender": gender, "cat": name.split("_")[2], "kinects": list(KINECTS[name]), "beta": None,
-                    "config": f"../../calibs/{name[:6]}/config", "intrinsic": "../../calibs/intrinsics"})
-    )  # fmt: skip
+        json.dumps(
+            {
+                "gender": gender,
+                "cat": name.split("_")[2],
+                "kinects": list(KINECTS[name]),
+                "beta": None,
+                "config": f"../../calibs/{name[:6]}/config",
+                "intrinsic": "../../calibs/intrinsics",
+            }
+        )
+    )
     arrays = cast.params.arrays()
-    pose = np.concatenate([arrays[part].reshape(n, -1) for part in
-                           ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose")], axis=1)  # fmt: skip
+    pose = np.concatenate(
+        [arrays[part].reshape(n, -1) for part in ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose")],
+        axis=1,
+    )
     for k, time in enumerate(times):
         stored = fit(root, name, time)
         stored.parent.mkdir(parents=True)
         content = {"pose": pose[k], "betas": arrays["betas"][k], "trans": arrays["transl"][k], "score": 0.1}
         stored.write_bytes(pickle.dumps(content))
         own, known = keypoints.convert(
-            np.concatenate([cast.joints[k], np.ones((len(cast.joints[k]), 1))], -1)[None], "smplh_73", POINTS[:25],
+            np.concatenate([cast.joints[k], np.ones((len(cast.joints[k]), 1))], -1)[None],
+            "smplh_73",
+            POINTS[:25],
             approximate=True,
-        )  # fmt: skip
+        )
         own = own[0] * known.astype(bool)[:, None]
         (folder / time / "person/person_J3d.json").write_text(json.dumps({"body_joints3d": own.ravel().tolist()}))
     return found, cast.params
@@ -133,9 +147,11 @@ def write_sequence(
 def write_camera(root: Path, date: str, kinect: int) -> Shot:
     """A Kinect on a day; its lens is that of all days."""
     shot = Shot(
-        around(MIDDLE, ANGLES[date])[kinect], (979.0 + kinect, 978.5 - kinect), (1018.0 + kinect, 779.5 - 2 * kinect),
+        around(MIDDLE, ANGLES[date])[kinect],
+        (979.0 + kinect, 978.5 - kinect),
+        (1018.0 + kinect, 779.5 - 2 * kinect),
         np.array([0.50 + 0.01 * kinect, -2.64, 0.0006, -0.0003, 1.55, 0.38, -2.46, 1.47]),
-    )  # fmt: skip
+    )
     lens = root / "calibs/intrinsics" / str(kinect) / "calibration.json"
     config = root / "calibs" / date / "config" / str(kinect) / "config.json"
     for path in (lens, config):
@@ -166,10 +182,21 @@ def write_30fps(root: Path, name: str, params: BodyParams) -> tuple[str, ...]:
     folder.mkdir(parents=True)
     times = tuple(f"t0003.{milliseconds:03d}" for milliseconds in (0, 33, 67)[: len(params)])
     arrays = params.arrays()
-    poses = np.concatenate([arrays[part].reshape(len(params), -1) for part in
-                            ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose")], axis=1)  # fmt: skip
-    np.savez(folder / "smpl_fit_all.npz", poses=poses, betas=arrays["betas"], trans=arrays["transl"],
-             frame_times=np.array(times), gender=GENDER[name])  # fmt: skip
+    poses = np.concatenate(
+        [
+            arrays[part].reshape(len(params), -1)
+            for part in ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose")
+        ],
+        axis=1,
+    )
+    np.savez(
+        folder / "smpl_fit_all.npz",
+        poses=poses,
+        betas=arrays["betas"],
+        trans=arrays["transl"],
+        frame_times=np.array(times),
+        gender=GENDER[name],
+    )
     (folder / "info.json").write_text(json.dumps({"gender": GENDER[name], "cat": "boxlong", "kinects": [0, 1, 2, 3]}))
     blank(root, [f"sequences/{name}/{time}/k1.color.jpg" for time in times], HEIGHT, WIDTH)
     return times

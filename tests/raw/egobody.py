@@ -42,14 +42,26 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Recordi
     ``TEST``: of the split test, a man, two images.
     """
     truth = {
-        name: egobody.write(root, models, rng, look=look, images=images, split=split, recording=name,
-                            interactee=idx, gender=gender, first=first, view=VIEW, painted=False)
+        name: egobody.write(
+            root,
+            models,
+            rng,
+            look=look,
+            images=images,
+            split=split,
+            recording=name,
+            interactee=idx,
+            gender=gender,
+            first=first,
+            view=VIEW,
+            painted=False,
+        )
         for name, look, images, split, idx, gender, first in (
             (FIRST, LOOK, 10, "train", 0, "female", 100),
             (SECOND, NEAR, 3, "train", 1, "male", 300),
             (TEST, LOOK, 2, "test", 0, "male", 40),
         )
-    }  # fmt: skip
+    }
     for people in truth.values():
         blank(root, people.image_path, VIEW.height, VIEW.width)
     _spoil_first(root, truth[FIRST])

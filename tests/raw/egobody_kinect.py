@@ -59,14 +59,15 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Kinects
     test.
     """
     people = {
-        name: write_recording(root, models, rng, name=name, split=split, interactee=idx, genders=genders,
-                              frames=frames, views=views)
+        name: write_recording(
+            root, models, rng, name=name, split=split, interactee=idx, genders=genders, frames=frames, views=views
+        )
         for name, split, idx, genders, frames, views in (
             (FIRST, "train", 0, ("female", "male"), range(10, 14), 3),
             (SECOND, "train", 1, ("male", "female"), range(20, 24), 5),
             (TEST, "test", 0, ("male", "female"), range(10, 12), 3),
         )
-    }  # fmt: skip
+    }
     fit(root, FIRST, "camera_wearer", 11).unlink()
     info = root / "data_info_release.csv"
     info.write_text(info.read_text().replace(f"10,13,0 female,{FIRST}", f"11,13,0 female,{FIRST}"))
@@ -74,8 +75,13 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Kinects
     (root / "kinect_color" / SECOND / "sub_3/frame_00021.jpg").unlink()
     edit_fit(root, SECOND, "camera_wearer", 22, lambda values: values.pop("gender"))
     rows = [(FIRST, view, frame, role) for view in list(VIEWS)[:3] for frame in (12, 13) for role in ROLES]
-    rows += [(SECOND, view, frame, role) for view in VIEWS for frame in (20, 21, 22) for role in ROLES
-             if (view, frame) != ("sub_3", 21)]  # fmt: skip
+    rows += [
+        (SECOND, view, frame, role)
+        for view in VIEWS
+        for frame in (20, 21, 22)
+        for role in ROLES
+        if (view, frame) != ("sub_3", 21)
+    ]
     return Kinects(
         root,
         people,
@@ -147,9 +153,10 @@ def _write_lenses(root: Path) -> None:
         path = root / "kinect_cam_params" / f"kinect_{camera}" / "Color.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
-            json.dumps({"f": shot.focal, "c": shot.centre, "camera_mtx": shot.matrix.tolist(),
-                        "k": shot.distortion.tolist()})
-        )  # fmt: skip
+            json.dumps(
+                {"f": shot.focal, "c": shot.centre, "camera_mtx": shot.matrix.tolist(), "k": shot.distortion.tolist()}
+            )
+        )
 
 
 def fit(root: Path, recording: str, role: str, frame: int) -> Path:

@@ -49,8 +49,12 @@ def detections(root: Path, frame: str) -> npt.NDArray[np.float64]:
 
 def write_boxes(root: Path, without: str = "") -> dict[str, list[float]]:
     """``EHF.json`` with the same boxes for all frames, which it lists backwards, named as png."""
-    boxes = {"body_bbox": [500.0, 100.0, 400.0, 900.0], "face_bbox": [650.0, 120.0, 90.0, 110.0],
-             "lefthand_bbox": [820.0, 500.0, 60.0, 70.0], "righthand_bbox": [520.0, 510.0, 50.0, 80.0]}  # fmt: skip
+    boxes = {
+        "body_bbox": [500.0, 100.0, 400.0, 900.0],
+        "face_bbox": [650.0, 120.0, 90.0, 110.0],
+        "lefthand_bbox": [820.0, 500.0, 60.0, 70.0],
+        "righthand_bbox": [520.0, 510.0, 50.0, 80.0],
+    }
     frames = [frame for frame in ("100", "03", "02", "01") if frame != without]
     images = [{"id": k, "file_name": f"{f}_img.png", "width": 1600, "height": 1200} for k, f in enumerate(frames)]
     people = [boxes | {"id": 10 + k, "image_id": k} for k in range(len(frames))][::-1]

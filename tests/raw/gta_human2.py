@@ -81,10 +81,13 @@ def _people(models: Path, rng: np.random.Generator, n: int, k: int) -> tuple[Cas
     components = stage.hand_components(models, "neutral")
     zero = np.zeros((total, 3))
     params = random_people(total, rng, style="walking", flat_hand_mean=True).with_(
-        jaw_pose=zero, leye_pose=zero, reye_pose=zero, expression=np.zeros((total, 10)),
+        jaw_pose=zero,
+        leye_pose=zero,
+        reye_pose=zero,
+        expression=np.zeros((total, 10)),
         left_hand_pose=np.tensordot(coefficients["left"], components["left"][:HANDS], 1).reshape(-1, 15, 3),
         right_hand_pose=np.tensordot(coefficients["right"], components["right"][:HANDS], 1).reshape(-1, 15, 3),
-    )  # fmt: skip
+    )
     facing = stage.orientations(rng, total, tilt=5)
     still = Rigid(np.eye(3), np.zeros(3))
     return stage.cast(models, params, still, image, pelvis, facing), coefficients
@@ -100,15 +103,22 @@ def members(cast: Cast, rows: Array, hands: dict[str, Array], rng: np.random.Gen
     low, high = points.min(1), points.max(1)
     assert len(names) == 100
     return {
-        "is_valid_smplx": np.bool_(True), "is_male": np.bool_(True), "num_frames": n, "fov": 50.0,
+        "is_valid_smplx": np.bool_(True),
+        "is_male": np.bool_(True),
+        "num_frames": n,
+        "fov": 50.0,
         "keypoints_2d": np.concatenate([points, np.ones((n, 100, 1))], 2),
         "keypoints_3d": rng.normal(0, 100, (n, 100, 4)),
-        "occ": np.zeros((n, 100), int), "self_occ": np.zeros((n, 100), int),
+        "occ": np.zeros((n, 100), int),
+        "self_occ": np.zeros((n, 100), int),
         "bbox_xywh": np.column_stack([low, high - low]),
-        "weather": "CLEAR", "daytime": np.array([12, 30, 5]), "location_tag": "street", "ped_action": "walk",
+        "weather": "CLEAR",
+        "daytime": np.array([12, 30, 5]),
+        "location_tag": "street",
+        "ped_action": "walk",
         **{key: values[key][rows].reshape(n, -1) for key in ("betas", "body_pose", "global_orient", "transl")},
         **{f"{side}_hand_pose": value.astype(np.float32) for side, value in hands.items()},
-    }  # fmt: skip
+    }
 
 
 def _spoil(person: str, content: dict[str, Any]) -> None:

@@ -92,11 +92,28 @@ def _subject(root: Path, models: Path, rng: np.random.Generator, subject: int, f
         actor.joints[frame, c], own2d = seen(own[k : k + 1], cameras[str(c)])
         actor.truth[frame, c] = Truth([f"images/{name}"], joints, points, np.array(["neutral"]))
         low, high = own2d[0].min(0), own2d[0].max(0)
-        images.append({"id": first + number, "file_name": name, "width": 1000, "height": HEIGHTS[c],
-                       "subject": subject, "action_name": "Directions", "action_idx": 2, "subaction_idx": 1,
-                       "cam_idx": c, "frame_idx": frame})  # fmt: skip
-        annotations.append({"id": first + number, "image_id": first + number, "keypoints_vis": [True] * 17,
-                            "bbox": [*(low - 0.1 * (high - low)), *(1.2 * (high - low))]})  # fmt: skip
+        images.append(
+            {
+                "id": first + number,
+                "file_name": name,
+                "width": 1000,
+                "height": HEIGHTS[c],
+                "subject": subject,
+                "action_name": "Directions",
+                "action_idx": 2,
+                "subaction_idx": 1,
+                "cam_idx": c,
+                "frame_idx": frame,
+            }
+        )
+        annotations.append(
+            {
+                "id": first + number,
+                "image_id": first + number,
+                "keypoints_vis": [True] * 17,
+                "bbox": [*(low - 0.1 * (high - low)), *(1.2 * (high - low))],
+            }
+        )
         blank(root, [f"images/{name}"], HEIGHTS[c], 1000)
     shuffled = rng.permutation(len(images)).tolist()
     actor.order = [(images[i]["frame_idx"], images[i]["cam_idx"]) for i in shuffled]
@@ -111,9 +128,11 @@ def _camera(subject: int, c: int) -> dict[str, Any]:
     target = rotation @ [0.3, -0.2, 0.9]
     translation = [0.03 * c, 0.02 * subject, 5 + 0.2 * c + 0.1 * subject] - target
     return {
-        "R": rotation.tolist(), "t": (1000 * translation).tolist(),
-        "f": [1145.0 + c + subject, 1143.0 - c], "c": [512.5 + c, 515.25 - subject],
-    }  # fmt: skip
+        "R": rotation.tolist(),
+        "t": (1000 * translation).tolist(),
+        "f": [1145.0 + c + subject, 1143.0 - c],
+        "c": [512.5 + c, 515.25 - subject],
+    }
 
 
 def seen(world: Array, camera: dict[str, Any]) -> tuple[Array, Array]:

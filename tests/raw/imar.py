@@ -29,10 +29,32 @@ FOCAL = np.array([1039.0, 1035.0])
 K, P = (-0.145, 0.112, 0.003), (-0.007, 0.006)
 PINHOLE = {"f": [1012.5, 1009.25], "c": [470.5, 455.75]}
 JOINTS_25 = (
-    "pelvis", "left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle", "spine_2", "neck",
-    "nose", "head", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow", "right_wrist",
-    "left_foot", "left_bigtoe", "right_foot", "right_bigtoe", "left_thumb", "left_index", "right_thumb", "right_index",
-)  # fmt: skip
+    "pelvis",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "spine_2",
+    "neck",
+    "nose",
+    "head",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "left_foot",
+    "left_bigtoe",
+    "right_foot",
+    "right_bigtoe",
+    "left_thumb",
+    "left_index",
+    "right_thumb",
+    "right_index",
+)
 
 
 @dataclass
@@ -162,11 +184,14 @@ def _write_camera(root: Path, action: Action, camera: str) -> None:
         {
             "extrinsics": {"R": rotation.tolist(), "T": [centre.tolist()]},
             "intrinsics_w_distortion": {
-                "f": [FOCAL.tolist()], "c": [principal_point(camera).tolist()], "k": [list(K)], "p": [list(P)],
+                "f": [FOCAL.tolist()],
+                "c": [principal_point(camera).tolist()],
+                "k": [list(K)],
+                "p": [list(P)],
             },
             "intrinsics_wo_distortion": PINHOLE,
         },
-    )  # fmt: skip
+    )
 
 
 def write_test_split(root: Path, subject: str, name: str) -> None:

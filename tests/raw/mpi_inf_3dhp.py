@@ -30,9 +30,24 @@ CAMERAS = (0, 8)
 FRAMES = (0, 3, 4)
 WITHOUT_FIT, WITHOUT_JOINTS = (2, 2, 4), (1, 2, 4)
 NEAR = (
-    "head", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
-    "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "pelvis", "spine_2", "head",
-)  # fmt: skip
+    "head",
+    "neck",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "pelvis",
+    "spine_2",
+    "head",
+)
 """The joint of SMPL-X that is at, or nearest to, each of the 17."""
 SEQUENCES = {
     "TS1": (2048, 2048, (1500.0, 1494.0), (1017.0, 1043.0)),
@@ -195,15 +210,22 @@ def _cameras() -> dict[str, Any]:
             for camera, shot in zip(CAMERAS, _rig((subject, seq, 0)), strict=True):
                 move = np.linalg.inv(shot.pose)
                 out.setdefault(str(subject), {}).setdefault(str(seq), {})[str(camera)] = {
-                    "R": (move[:3, :3] @ WORLD.T).tolist(), "t": (1000 * move[:3, 3]).tolist(),
-                    "focal": list(shot.focal), "princpt": list(shot.centre)}  # fmt: skip
+                    "R": (move[:3, :3] @ WORLD.T).tolist(),
+                    "t": (1000 * move[:3, 3]).tolist(),
+                    "focal": list(shot.focal),
+                    "princpt": list(shot.centre),
+                }
     return out
 
 
 def _fit(people: People, i: int) -> dict[str, Any]:
     p = people.cast.params[[i]]
-    return {"root_pose": p.global_orient.tolist(), "body_pose": p.body_pose.reshape(1, 63).tolist(),
-            "shape": p.betas[0].tolist(), "trans": p.transl.tolist()}  # fmt: skip
+    return {
+        "root_pose": p.global_orient.tolist(),
+        "body_pose": p.body_pose.reshape(1, 63).tolist(),
+        "shape": p.betas[0].tolist(),
+        "trans": p.transl.tolist(),
+    }
 
 
 def _tree(leaves: dict[tuple[int, int, int], Any]) -> dict[str, Any]:
@@ -226,9 +248,12 @@ def write_test_set(root: Path, people: People) -> dict[str, tuple[Array, Array]]
         pixels = joints[..., :2] / joints[..., 2:] * focal + centre
         folder = root / "mpi_inf_3dhp_test_set" / name
         arrays = {
-            "annot2": pixels[:, None], "annot3": 1000 * joints[:, None], "univ_annot3": 920 * joints[:, None],
-            "valid_frame": np.array(VALID, float)[:, None], "activity_annotation": np.array(ACTIVITY, float)[:, None],
-        }  # fmt: skip
+            "annot2": pixels[:, None],
+            "annot3": 1000 * joints[:, None],
+            "univ_annot3": 920 * joints[:, None],
+            "valid_frame": np.array(VALID, float)[:, None],
+            "activity_annotation": np.array(ACTIVITY, float)[:, None],
+        }
         blank(folder, [f"imageSequence/img_{n + 1:06d}.jpg" for n in range(5)], height, width)
         if name == "TS1":
             with h5py.File(folder / "annot_data.mat", "w", userblock_size=512) as file:

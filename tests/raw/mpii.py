@@ -110,10 +110,17 @@ def _cliff(root: Path, models: Path, rng: np.random.Generator) -> Truth:
     path = root / CLIFF
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
-        path, imgname=np.array([f"images/{NAMES[1]}"] * 2), center=(low + high) / 2,
-        scale=(high - low).max(axis=1) / 200, part=part, pose=pose, shape=shape, global_t=transl,
-        focal_l=np.full(2, view.focal), annot_id=np.array([5, 3]),
-    )  # fmt: skip
+        path,
+        imgname=np.array([f"images/{NAMES[1]}"] * 2),
+        center=(low + high) / 2,
+        scale=(high - low).max(axis=1) / 200,
+        part=part,
+        pose=pose,
+        shape=shape,
+        global_t=transl,
+        focal_l=np.full(2, view.focal),
+        annot_id=np.array([5, 3]),
+    )
     return Truth([f"images/{NAMES[1]}"] * 2, moved, points, np.array(["neutral"] * 2))
 
 

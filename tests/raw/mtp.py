@@ -108,10 +108,12 @@ def subjects() -> dict[str, Any]:
 
 def hand_poses(models: Path, genders: Array, side: str, coefficients: Array) -> Array:
     """(N, 15, 3) sums of the first 12 components, by each row's own model."""
-    return np.stack([
-        sum(c * component for c, component in zip(row, stage.hand_components(models, gender)[side], strict=False))
-        for row, gender in zip(coefficients, genders, strict=True)
-    ]).reshape(-1, 15, 3)  # fmt: skip
+    return np.stack(
+        [
+            sum(c * component for c, component in zip(row, stage.hand_components(models, gender)[side], strict=False))
+            for row, gender in zip(coefficients, genders, strict=True)
+        ]
+    ).reshape(-1, 15, 3)
 
 
 def detections_of(points: Array) -> Array:

@@ -25,10 +25,28 @@ IMAGES = {
 """Image id -> file, camera, people; ids have a gap."""
 
 NEAR = (
-    "head", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
-    "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "pelvis", "spine_2", "head",
-    "right_hand", "left_hand", "right_bigtoe", "left_bigtoe",
-)  # fmt: skip
+    "head",
+    "neck",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "pelvis",
+    "spine_2",
+    "head",
+    "right_hand",
+    "left_hand",
+    "right_bigtoe",
+    "left_bigtoe",
+)
 """The joint of SMPL that is at, or nearest to, each of the 21: top of the head, throat, limbs from the right, ..."""
 PELVIS = 14
 
@@ -56,9 +74,18 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator, *, painted
     truths: dict[int, Truth] = {}
     for image_id, (name, view, count) in IMAGES.items():
         cast = _people(models, rng, view, count)
-        images.append({"id": image_id, "file_name": name, "width": view.width, "height": view.height,
-                       "f": [view.focal] * 2, "c": view.principal_point.tolist(),
-                       "R": np.diag([1.0, -1.0, -1.0]).tolist(), "T": [100.0, 900.0, 3000.0]})  # fmt: skip
+        images.append(
+            {
+                "id": image_id,
+                "file_name": name,
+                "width": view.width,
+                "height": view.height,
+                "f": [view.focal] * 2,
+                "c": view.principal_point.tolist(),
+                "R": np.diag([1.0, -1.0, -1.0]).tolist(),
+                "T": [100.0, 900.0, 3000.0],
+            }
+        )
         for k in range(count):
             person = 100 - len(people)
             people.append(_annotation(cast, k, view) | {"id": person, "image_id": image_id})

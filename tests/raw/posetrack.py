@@ -70,10 +70,16 @@ def sequence(split: str, name: str) -> dict[str, Any]:
     """Annotations of two labelled frames and one that is not: two usable people, one of them with a box beyond the
     border; one without keypoints, one without a labelled joint, one without a box, one in the unlabelled frame."""
     images: list[dict[str, Any]] = [
-        {"id": FIRST + frame, "frame_id": FIRST + frame, "file_name": f"images/{split}/{name}/{frame:06d}.jpg",
-         "vid_id": name[:6], "nframes": 3, "is_labeled": frame < 2}
+        {
+            "id": FIRST + frame,
+            "frame_id": FIRST + frame,
+            "file_name": f"images/{split}/{name}/{frame:06d}.jpg",
+            "vid_id": name[:6],
+            "nframes": 3,
+            "is_labeled": frame < 2,
+        }
         for frame in range(3)
-    ]  # fmt: skip
+    ]
     points = np.zeros((17, 3))
     points[[0, 1, 2]] = [[300, 60, 1], [302, 80, 1], [304, 40, 1]]
     points[5:] = [[280 + 8 * k, 90 + 20 * k, 1] for k in range(12)]

@@ -150,8 +150,11 @@ def _write_fit(path: Path, params: BodyParams, hands: dict[str, Array]) -> None:
     """One frame's fit as the fitting code leaves it: protocol 2, float32, a leading 1."""
     values: dict[str, Any] = {key: np.float32(value.reshape(1, -1)) for key, value in params.arrays().items()}
     values |= {f"{side}_hand_pose": np.float32(value) for side, value in hands.items()}
-    values |= {"pose_embedding": np.zeros((1, 32), np.float32), "camera_rotation": np.eye(3, dtype=np.float32)[None],
-               "camera_translation": np.zeros((1, 3), np.float32)}  # fmt: skip
+    values |= {
+        "pose_embedding": np.zeros((1, 32), np.float32),
+        "camera_rotation": np.eye(3, dtype=np.float32)[None],
+        "camera_translation": np.zeros((1, 3), np.float32),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pickle.dumps(values, 2))
 

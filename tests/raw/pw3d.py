@@ -46,21 +46,34 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Sequenc
     300 betas; in frame 1 the image's edge cuts her, in 2 she is outside. ``outdoors_climbing_00``: validation.
     """
     hug, bar, climbing = (
-        pw3d.write(root, models, rng, look=LOOK, images=images, split=split, sequence=name, genders=genders,
-                   view=view, painted=False)
+        pw3d.write(
+            root,
+            models,
+            rng,
+            look=LOOK,
+            images=images,
+            split=split,
+            sequence=name,
+            genders=genders,
+            view=view,
+            painted=False,
+        )
         for split, name, images, genders, view in (
             ("train", "courtyard_hug_00", 5, "mf", LANDSCAPE),
             ("train", "downtown_bar_00", 4, "f", PORTRAIT),
             ("validation", "outdoors_climbing_00", 2, "m", LANDSCAPE),
         )
-    )  # fmt: skip
+    )
     with sequence(root, "courtyard_hug_00") as data:
         data["campose_valid"] = [np.array([1, 0, 1, 1, 1]), np.array([1, 1, 0, 0, 1])]
         data["poses2d"][1][4] = 0
     with sequence(root, "downtown_bar_00") as data:
         bar = _awkward_bar(data, bar)
-    for name, view, frames in (("courtyard_hug_00", LANDSCAPE, (0, 1, 2, 4)), ("downtown_bar_00", PORTRAIT, range(4)),
-                               ("outdoors_climbing_00", LANDSCAPE, range(2))):  # fmt: skip
+    for name, view, frames in (
+        ("courtyard_hug_00", LANDSCAPE, (0, 1, 2, 4)),
+        ("downtown_bar_00", PORTRAIT, range(4)),
+        ("outdoors_climbing_00", LANDSCAPE, range(2)),
+    ):
         blank(root, [f"imageFiles/{name}/image_{n:05d}.jpg" for n in frames], view.height, view.width)
     for stray in ("sequenceFiles/train/._courtyard_hug_00.pkl", "__MACOSX/sequenceFiles/train/._downtown_bar_00.pkl"):
         (root / stray).parent.mkdir(parents=True, exist_ok=True)

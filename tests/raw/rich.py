@@ -72,10 +72,8 @@ EYES = {
     (GYM, 0): FIRST,
 }
 ROWS = [(PARK, 0, 0, "005"), (PARK, 0, 1, "005"), (PARK, 2, 0, "005")] + [
-    (TOSS, camera, frame, subject)
-    for camera in (0, 3)
-    for frame, subject in ((11, "003"), (11, "018"), (12, "003"))
-]  # fmt: skip
+    (TOSS, camera, frame, subject) for camera in (0, 3) for frame, subject in ((11, "003"), (11, "018"), (12, "003"))
+]
 """Sequence, camera, frame, subject of train."""
 
 
@@ -98,8 +96,19 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
     images, frame 1 none of camera 2; frame 0 of camera 0 is a png. ``TOSS``: a man and a woman, she in frame 11
     alone; camera 3 is portrait, 5 sees nobody; contact of him in 11. ``GYM``: val.
     """
-    tree = Tree(root, {}, {}, {}, {}, {"image missing": 3, "no SMPL-X fit": 2, "camera without calibration": 1,
-                                      "body box empty or outside the image": 3})  # fmt: skip
+    tree = Tree(
+        root,
+        {},
+        {},
+        {},
+        {},
+        {
+            "image missing": 3,
+            "no SMPL-X fit": 2,
+            "camera without calibration": 1,
+            "body box empty or outside the image": 3,
+        },
+    )
     for name in FRAMES:
         for index, subject in enumerate(SUBJECTS[name]):
             _act(tree, models, rng, name, subject, index)
@@ -144,8 +153,9 @@ def _act(tree: Tree, models: Path, rng: np.random.Generator, name: str, subject:
         key = (name, frame, subject)
         tree.bodies[key], tree.world[key] = cast.params[k : k + 1], cast.joints[k]
         tree.coefficients[key] = {side: values[k] for side, values in hands.items()}
-        values: dict[str, Any] = {part: np.float32(value[k].reshape(1, -1)) for part, value in
-                                  cast.params.arrays().items()}  # fmt: skip
+        values: dict[str, Any] = {
+            part: np.float32(value[k].reshape(1, -1)) for part, value in cast.params.arrays().items()
+        }
         values |= {f"{side}_hand_pose": np.float32(c[k][None]) for side, c in hands.items()}
         values["pose_embedding"] = np.zeros((1, 32), np.float32)
         path = body_path(tree.root, name, frame, subject)
@@ -174,8 +184,10 @@ def write_calibration(path: Path, eye: Eye) -> None:
     for name, values, columns in (("CameraMatrix", pose, 4), ("Intrinsics", k, 3), ("Distortion", DISTORTION, 1)):
         lines = [" ".join(f"{v:.16e}" for v in values[i : i + 3]) for i in range(0, len(values), 3)]
         text = "\n    ".join(lines)
-        blocks.append(f'<{name} type_id="opencv-matrix">\n  <rows>{len(values) // columns}</rows>\n'
-                      f"  <cols>{columns}</cols>\n  <dt>d</dt>\n  <data>\n    {text}</data></{name}>")  # fmt: skip
+        blocks.append(
+            f'<{name} type_id="opencv-matrix">\n  <rows>{len(values) // columns}</rows>\n'
+            f"  <cols>{columns}</cols>\n  <dt>d</dt>\n  <data>\n    {text}</data></{name}>"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     body = "\n".join(blocks)
     path.write_text(f'<?xml version="1.0"?>\n<opencv_storage>\n{body}\n</opencv_storage>\n')

@@ -59,8 +59,9 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
             count = IMAGES[name]
             params = random_people(count, rng, style="sports", gender=GENDER[actor])
             params = params.with_(betas=np.repeat(params.betas[:1], count, axis=0))
-            pelvis = np.column_stack([np.full(count, 1.2 * index - 1), rng.uniform(-0.2, 0.2, count),
-                                      rng.uniform(3, 4, count)])  # fmt: skip
+            pelvis = np.column_stack(
+                [np.full(count, 1.2 * index - 1), rng.uniform(-0.2, 0.2, count), rng.uniform(3, 4, count)]
+            )
             if actor == "emma":
                 pelvis[2, 0] = 30
             if actor == "fred":
@@ -69,17 +70,30 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
             cast = stage.cast(models, params, Rigid(np.eye(3), np.zeros(3)), np.arange(count), pelvis, facing)
             for k in range(count):
                 bodies[name, actor, k + 1], joints[name, actor, k + 1] = cast.params[k : k + 1], cast.joints[k]
-            _write(root / TOP / name / "smplx" / f"{actor}.npz", cast.params, t_pose=name == OLD,
-                   single=actor in ("anna", "cleo"))  # fmt: skip
+            _write(
+                root / TOP / name / "smplx" / f"{actor}.npz",
+                cast.params,
+                t_pose=name == OLD,
+                single=actor in ("anna", "cleo"),
+            )
         numbers = [n for n in range(1, IMAGES[name] + 1) if (name, n) != (LOST, 2)]
         blank(root, [image_path(name, n) for n in numbers], VIEW.height, VIEW.width)
     blank(root, [image_path(OLD, 0), image_path(EMPTY, 1), image_path(EMPTY, 2)], VIEW.height, VIEW.width)
     (root / TOP / PAIR / "rgb/Thumbs.db").write_bytes(b"stray")
     there = np.stack([joints[row] for row in ROWS])
-    truth = Truth([image_path(name, n) for name, _, n in ROWS], there, stage.project(there, VIEW),
-                  np.array([GENDER[actor] for _, actor, _ in ROWS]))  # fmt: skip
-    dropped = {"T-pose before the sequence": 1, "image missing": 3, "behind the camera": 1, "no SMPL-X fit": 2,
-               "fewer than 1 body joints in the image": 1}  # fmt: skip
+    truth = Truth(
+        [image_path(name, n) for name, _, n in ROWS],
+        there,
+        stage.project(there, VIEW),
+        np.array([GENDER[actor] for _, actor, _ in ROWS]),
+    )
+    dropped = {
+        "T-pose before the sequence": 1,
+        "image missing": 3,
+        "behind the camera": 1,
+        "no SMPL-X fit": 2,
+        "fewer than 1 body joints in the image": 1,
+    }
     return Tree(root, truth, bodies, dropped)
 
 

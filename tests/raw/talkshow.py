@@ -24,13 +24,15 @@ Array = npt.NDArray[Any]
 RELEASE = "ExpressiveWholeBodyDatasetReleaseV1.0"
 SPACED = "Conan meets a guest.mp4"
 LEGS = [0, 1, 3, 4, 6, 7, 9, 10]
-SITTING = np.array([
-    [-1.1826512813568115, 0.23866955935955048, 0.15146760642528534],
-    [-1.2604516744613647, -0.3160211145877838, -0.1603458970785141],
-    [1.1654603481292725, 0, 0],
-    [1.2521806955337524, 0.041598282754421234, -0.06312154978513718],
-    *[[0, 0, 0]] * 4,
-])  # fmt: skip
+SITTING = np.array(
+    [
+        [-1.1826512813568115, 0.23866955935955048, 0.15146760642528534],
+        [-1.2604516744613647, -0.3160211145877838, -0.1603458970785141],
+        [1.1654603481292725, 0, 0],
+        [1.2521806955337524, 0.041598282754421234, -0.06312154978513718],
+        *[[0, 0, 0]] * 4,
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,11 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
         pose = people.body_pose.copy()
         pose[:, LEGS] = 0 if clip.speaker == "conan" else SITTING
         people = people.with_(
-            body_pose=pose, betas=np.tile(shape[:10], (n, 1)), expression=face[:, :10],
+            body_pose=pose,
+            betas=np.tile(shape[:10], (n, 1)),
+            expression=face[:, :10],
             **{f"{s}_hand_pose": (hands[s] @ components[s][:12]).reshape(n, 15, 3) for s in hands},
-        )  # fmt: skip
+        )
         camera_transl = rng.normal([-0.27, -0.71, 6.22], 0.1)
         move = Rigid(np.eye(3), camera_transl * [-1, -1, 1])
         image, pelvis = stage.places(rng, [1] * n, view)

@@ -108,9 +108,14 @@ def joints_of(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _write(
-    root: Path, k: int, photo: Photo, cast: Cast, turn: npt.ArrayLike, shift: npt.ArrayLike,
+    root: Path,
+    k: int,
+    photo: Photo,
+    cast: Cast,
+    turn: npt.ArrayLike,
+    shift: npt.ArrayLike,
     joints: npt.NDArray[np.float64],
-) -> None:  # fmt: skip
+) -> None:
     raw = cast.params
     trans = raw.transl[k]
     fit: dict[str, object] = {

@@ -279,8 +279,10 @@ def _at_its_place(posed: Posed, account: Account) -> Posed:
     if not found.solved.all():
         account.note("people whose place could not be solved have transl 0 and joints without confidence")
     if not found.valid[found.solved].all():
-        account.note(f"people whose joints are over {translation.DOUBTFUL_PX:.0f} px from their 2D points are kept: "
-                     "meta/transl_valid is false")  # fmt: skip
+        account.note(
+            f"people whose joints are over {translation.DOUBTFUL_PX:.0f} px from their 2D points are kept: "
+            "meta/transl_valid is false"
+        )
     meta = {"transl_residual_px": found.residual, "transl_valid": found.valid}
     return replace(
         posed,

@@ -153,8 +153,10 @@ def problems(found: Mapping[str, Any], card: DatasetCard, *, virtual: bool = Fal
         out.append(f"shapes are far from any body: median norm of betas {level('betas_norm'):.1f}")
     far = 300 if virtual else 60
     if not 0.3 <= (depth := level("depth_m")) <= far and np.isfinite(depth):
-        out.append(f"half of the people are {'beyond' if depth > far else 'nearer than'} {depth:.2f} m of the camera: "
-                   "check units and frame")  # fmt: skip
+        out.append(
+            f"half of the people are {'beyond' if depth > far else 'nearer than'} {depth:.2f} m of the camera: "
+            "check units and frame"
+        )
     if level("up_y") > UPSIDE_DOWN:
         out.append("most people stand on their heads in the camera frame (y must point down)")
     if found["rows_with_joints_behind_camera"] > 0.05 * rows:

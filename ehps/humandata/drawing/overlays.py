@@ -19,8 +19,12 @@ from ehps.humandata.drawing.pages import grid, read_image, resized, write_png
 from ehps.humandata.drawing.persons import BOX_LABELS, Image, draw_boxes, draw_keypoints, person_colour, text
 
 SKELETON_COLUMNS = (
-    "keypoints2d_smplx", "keypoints2d_smplh", "keypoints2d_smpl", "keypoints2d", "keypoints2d_original",
-)  # fmt: skip
+    "keypoints2d_smplx",
+    "keypoints2d_smplh",
+    "keypoints2d_smpl",
+    "keypoints2d",
+    "keypoints2d_original",
+)
 SIDE = 800
 PER_PAGE = 6
 _GREY = 110

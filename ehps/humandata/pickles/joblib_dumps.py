@@ -31,9 +31,13 @@ WRAPPERS = tuple(f"{package}.numpy_pickle.NumpyArrayWrapper" for package in ("jo
 MEMMAPS = ("numpy.memmap", "numpy.core.memmap.memmap", "numpy._core.memmap.memmap")
 CHUNK = 1 << 22
 OTHER_FORMATS = {
-    b"BZh": "bz2", b"\xfd7zXZ": "xz", b"\x5d\x00\x00": "lzma", b"\x04\x22\x4d\x18": "lz4", b"ZF": "joblib before 0.10",
+    b"BZh": "bz2",
+    b"\xfd7zXZ": "xz",
+    b"\x5d\x00\x00": "lzma",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"ZF": "joblib before 0.10",
     b"PK\x03\x04": "torch.save or zip",
-}  # fmt: skip
+}
 
 
 def load_joblib(path: str | Path, *, allow: Sequence[Allow] = ()) -> Any:

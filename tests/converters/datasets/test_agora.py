@@ -208,9 +208,16 @@ def test_the_first_marker_of_a_name_decides_and_columns_count_without_one_only()
 def test_facts_of_the_people(tree: Tree, converted: Pair) -> None:
     hd, _ = converted
     assert hd["meta/gender"].tolist() == [
-        "male", "female", "male", "neutral",  # man, woman, boy, girl
-        "neutral", "male", "male", "female", "male",
-    ]  # fmt: skip
+        "male",
+        "female",
+        "male",
+        "neutral",  # man, woman, boy, girl
+        "neutral",
+        "male",
+        "male",
+        "female",
+        "male",
+    ]
     assert tree.column("gender")[3:5] == ["female", "female"]
     for name in ("kid", "is_kid"):
         assert hd[f"meta/{name}"].tolist() == tree.column("kid")
@@ -227,9 +234,17 @@ def test_facts_of_the_images_and_the_file(converted: Pair) -> None:
     focal = np.repeat([50 / 36 * 1280, 640, 28 / 36 * 1280], [4, 2, 3])
     np.testing.assert_allclose(hd["meta/focal_length"], np.column_stack([focal, focal]), rtol=1e-6)
     np.testing.assert_allclose(hd["meta/principal_point"], [[640, 360]] * 9)
-    expected = {"smplx_source": "original", "cam_param_type": "perspective", "cam_param_source": "original",
-                "flat_hand_mean": False, "has_betas_extra": True, "kps3d_root_aligned": False,
-                "bbox_source": "keypoints2d_smplx", "bbox_body_scale": 1.2, "bbox_facehand_scale": 1.0}  # fmt: skip
+    expected = {
+        "smplx_source": "original",
+        "cam_param_type": "perspective",
+        "cam_param_source": "original",
+        "flat_hand_mean": False,
+        "has_betas_extra": True,
+        "kps3d_root_aligned": False,
+        "bbox_source": "keypoints2d_smplx",
+        "bbox_body_scale": 1.2,
+        "bbox_facehand_scale": 1.0,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("agora", "train", "smplx")

@@ -100,9 +100,14 @@ def test_labelled_points_count_wherever_they_are_and_turn_with_the_image(tree: T
 def test_parameters_are_the_labels_own(tree: Tree, converted: Pair) -> None:
     hd, _ = converted
     pose = tree.labels("pose_cam").reshape(14, 55, 3)
-    for name, part in (("body_pose", pose[:, 1:22]), ("jaw_pose", pose[:, 22]), ("leye_pose", pose[:, 23]),
-                       ("reye_pose", pose[:, 24]), ("left_hand_pose", pose[:, 25:40]),
-                       ("right_hand_pose", pose[:, 40:55])):  # fmt: skip
+    for name, part in (
+        ("body_pose", pose[:, 1:22]),
+        ("jaw_pose", pose[:, 22]),
+        ("leye_pose", pose[:, 23]),
+        ("reye_pose", pose[:, 24]),
+        ("left_hand_pose", pose[:, 25:40]),
+        ("right_hand_pose", pose[:, 40:55]),
+    ):
         assert part.any()
         np.testing.assert_allclose(hd[f"smplx/{name}"], part, atol=1e-6)
     upright = [i for i in range(14) if i not in tree.of(CLOSE_UP)]
@@ -202,8 +207,14 @@ def test_facts_of_the_file(tree: Tree, converted: Pair) -> None:
     assert hd["meta/sequence_name"].tolist() == [f"{a}/{b}" for a, b in zip(scenes, sequence, strict=True)]
     assert hd["meta/frame_id"].tolist() == [int(name[-8:-4]) for name in tree.labels("imgname")]
     assert {0, 5} == set(hd["meta/frame_id"].tolist())
-    expected = {"smplx_source": "original", "bbox_source": "keypoints2d_smplx", "cam_param_type": "perspective",
-                "flat_hand_mean": True, "kps3d_root_aligned": False, "bbox_body_scale": 1.2}  # fmt: skip
+    expected = {
+        "smplx_source": "original",
+        "bbox_source": "keypoints2d_smplx",
+        "cam_param_type": "perspective",
+        "flat_hand_mean": True,
+        "kps3d_root_aligned": False,
+        "bbox_body_scale": 1.2,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("bedlam", "train", "smplx")
@@ -253,8 +264,10 @@ def test_labels_of_the_model_with_a_locked_head_are_refused(own: Path, tmp_path:
 
 def test_labels_with_pickled_texts_are_read(own: Path, tree: Tree, tmp_path: Path) -> None:
     for scene in tree.rows:
-        edit(own / LABELS / f"{scene}.npz", lambda data: data.update({
-            name: data[name].astype(object) for name in ("imgname", "gender")}))  # fmt: skip
+        edit(
+            own / LABELS / f"{scene}.npz",
+            lambda data: data.update({name: data[name].astype(object) for name in ("imgname", "gender")}),
+        )
     run(own, tmp_path / "x.h5", None)
     assert HumanData.open(tmp_path / "x.h5")["image_path"].tolist() == tree.truth.image_path
 

@@ -177,10 +177,19 @@ def test_facts_of_the_rows_and_of_the_file(converted: Pair) -> None:
     sizes = np.stack([hd["meta/height"], hd["meta/width"]], axis=1)
     assert {tuple(size) for size in sizes.tolist()} == {(HEIGHT, WIDTH)}
     assert not {"meta/R", "meta/T"} & set(hd.columns)
-    expected = {"smplh_source": "original", "bbox_source": "keypoints2d_smplh", "bbox_body_scale": 1.2,
-                "bbox_facehand_scale": 1.0, "cam_param_type": "perspective", "flat_hand_mean": True,
-                "kps3d_root_aligned": False, "image_shape": [HEIGHT, WIDTH], "fps": 1, "downsampled": True,
-                "keypoints2d_source": "OpenPose: body as openpose_25, hands and face as openpose_137"}  # fmt: skip
+    expected = {
+        "smplh_source": "original",
+        "bbox_source": "keypoints2d_smplh",
+        "bbox_body_scale": 1.2,
+        "bbox_facehand_scale": 1.0,
+        "cam_param_type": "perspective",
+        "flat_hand_mean": True,
+        "kps3d_root_aligned": False,
+        "image_shape": [HEIGHT, WIDTH],
+        "fps": 1,
+        "downsampled": True,
+        "keypoints2d_source": "OpenPose: body as openpose_25, hands and face as openpose_137",
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("behave", "train", "smplh")

@@ -111,9 +111,16 @@ def test_points_are_in_the_distorted_image_and_meta_has_the_pinhole_too(tree: Pa
 
 def test_facts_of_the_file(converted: Pair) -> None:
     hd, report = converted
-    expected = {"smplx_source": "original", "cam_param_source": "original", "cam_param_type": "perspective",
-                "bbox_source": "keypoints2d_smplx", "flat_hand_mean": True, "kps3d_root_aligned": False,
-                "image_shape": [900, 900], "lens": "h36m"}  # fmt: skip
+    expected = {
+        "smplx_source": "original",
+        "cam_param_source": "original",
+        "cam_param_type": "perspective",
+        "bbox_source": "keypoints2d_smplx",
+        "flat_hand_mean": True,
+        "kps3d_root_aligned": False,
+        "image_shape": [900, 900],
+        "lens": "h36m",
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("chi3d", "train", "smplx")
@@ -234,8 +241,9 @@ def test_people_whom_a_camera_does_not_see_are_dropped_there(
         (f"camera_parameters/{CAMERAS[0]}", lambda data: data.pop("extrinsics"), "no camera of the dataset"),
     ],
 )
-def test_files_of_another_kind_are_named(own: Path, tree: Pairs, tmp_path: Path, kind: str, edit: Any,
-                                         words: str) -> None:  # fmt: skip
+def test_files_of_another_kind_are_named(
+    own: Path, tree: Pairs, tmp_path: Path, kind: str, edit: Any, words: str
+) -> None:
     change(own, tree.plain, kind, edit)
     with pytest.raises(DataError, match=words):
         run(own, tmp_path / "x.h5", None)

@@ -103,8 +103,13 @@ def test_facts_of_the_file(converted: Pair) -> None:
     np.testing.assert_allclose(hd["meta/crowd_index"], [0.3, 1.3, 0.3, 1.3], rtol=1e-6)
     assert hd["meta/num_keypoints"].tolist()[3] == 0
     np.testing.assert_array_equal(hd["meta/fit_err"], [np.nan, 3.5, np.nan, np.nan])
-    expected = {"smpl_source": "neural_annot", "bbox_source": "provided_by_dataset", "bbox_body_scale": 1.2,
-                "cam_param_type": "perspective", "kps3d_root_aligned": False}  # fmt: skip
+    expected = {
+        "smpl_source": "neural_annot",
+        "bbox_source": "provided_by_dataset",
+        "bbox_body_scale": 1.2,
+        "cam_param_type": "perspective",
+        "kps3d_root_aligned": False,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     assert (hd.passport.dataset, hd.passport.split, hd.passport.body_model) == ("crowdpose", "train", "smpl")
     assert hd.validate() == []

@@ -168,9 +168,16 @@ def test_facts_of_the_rows_and_of_the_file(converted: Pair) -> None:
     hd, report = converted
     assert np.stack([hd["meta/height"], hd["meta/width"]], axis=1).tolist() == [[540, 960]] * 6
     assert not {"meta/R", "meta/T", "keypoints3d_original"} & set(hd.columns)
-    expected = {"smplx_source": "original", "bbox_source": "keypoints2d_smplx", "bbox_body_scale": 1.2,
-                "bbox_facehand_scale": 1.0, "cam_param_type": "perspective", "flat_hand_mean": False,
-                "kps3d_root_aligned": False, "image_shape": [540, 960]}  # fmt: skip
+    expected = {
+        "smplx_source": "original",
+        "bbox_source": "keypoints2d_smplx",
+        "bbox_body_scale": 1.2,
+        "bbox_facehand_scale": 1.0,
+        "cam_param_type": "perspective",
+        "flat_hand_mean": False,
+        "kps3d_root_aligned": False,
+        "image_shape": [540, 960],
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("egobody_ego", "train", "smplx")

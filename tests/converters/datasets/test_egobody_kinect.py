@@ -63,8 +63,12 @@ def test_rows_go_view_by_view_frame_by_frame_the_interactee_first(tree: Kinects,
     hd, _ = converted
     columns = (hd[f"meta/{name}"].tolist() for name in ("sequence_name", "camera", "frame_id", "character"))
     assert list(zip(*columns, strict=True)) == tree.rows
-    body = {(FIRST, "interactee"): 0, (FIRST, "camera_wearer"): 1,
-            (SECOND, "interactee"): 1, (SECOND, "camera_wearer"): 0}  # fmt: skip
+    body = {
+        (FIRST, "interactee"): 0,
+        (FIRST, "camera_wearer"): 1,
+        (SECOND, "interactee"): 1,
+        (SECOND, "camera_wearer"): 0,
+    }
     idx = [body[name, role] for name, _, _, role in tree.rows]
     assert hd["meta/person_id"].tolist() == idx
     assert hd["meta/track_id"].tolist() == [f"{row[0]}_{k}" for row, k in zip(tree.rows, idx, strict=True)]
@@ -87,8 +91,12 @@ def test_everybody_has_the_parameters_and_the_gender_of_the_own_fit(
     tree: Kinects, converted: Pair, body_models: Path
 ) -> None:
     hd, _ = converted
-    genders = {(FIRST, ROLES[0]): "female", (FIRST, ROLES[1]): "male",
-               (SECOND, ROLES[0]): "male", (SECOND, ROLES[1]): "female"}  # fmt: skip
+    genders = {
+        (FIRST, ROLES[0]): "female",
+        (FIRST, ROLES[1]): "male",
+        (SECOND, ROLES[0]): "male",
+        (SECOND, ROLES[1]): "female",
+    }
     assert hd["meta/gender"].tolist() == [genders[name, role] for name, _, _, role in tree.rows]
     for row, (recording, _, frame, role) in enumerate(tree.rows):
         raw = raw_fit(tree.root, recording, role, frame)
@@ -141,17 +149,26 @@ def test_people_outside_of_a_view_are_left_out_of_it(own: Path, tmp_path: Path, 
     assert len(report.dropped["body box empty or outside the image"]) == 1
     hd = HumanData.open(tmp_path / "x.h5")
     assert list(zip(hd["meta/frame_id"].tolist(), hd["meta/character"].tolist(), strict=True)) == [
-        (10, "interactee"), (11, "interactee"), (11, "camera_wearer"),
-    ]  # fmt: skip
+        (10, "interactee"),
+        (11, "interactee"),
+        (11, "camera_wearer"),
+    ]
 
 
 def test_facts_of_the_rows_and_of_the_file(converted: Pair) -> None:
     hd, report = converted
     assert {tuple(size) for size in np.stack([hd["meta/height"], hd["meta/width"]], axis=1).tolist()} == {(1080, 1920)}
     assert not {"meta/R", "meta/T", "keypoints3d_original", "keypoints2d_original"} & set(hd.columns)
-    expected = {"smplx_source": "original", "bbox_source": "keypoints2d_smplx", "bbox_body_scale": 1.2,
-                "bbox_facehand_scale": 1.0, "cam_param_type": "perspective", "flat_hand_mean": False,
-                "kps3d_root_aligned": False, "image_shape": [1080, 1920]}  # fmt: skip
+    expected = {
+        "smplx_source": "original",
+        "bbox_source": "keypoints2d_smplx",
+        "bbox_body_scale": 1.2,
+        "bbox_facehand_scale": 1.0,
+        "cam_param_type": "perspective",
+        "flat_hand_mean": False,
+        "kps3d_root_aligned": False,
+        "image_shape": [1080, 1920],
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("egobody_kinect", "train", "smplx")

@@ -198,8 +198,14 @@ def test_facts_of_the_rows_and_of_the_file(fits: Pair) -> None:
     np.testing.assert_allclose(hd["meta/focal_length"], [[1498.22426237] * 2] * 3)
     np.testing.assert_allclose(hd["meta/principal_point"], [[790.263706, 578.90334]] * 3)
     assert hd["meta/gender"].tolist() == ["neutral"] * 3
-    expected = {"flat_hand_mean": False, "cam_param_type": "perspective", "cam_param_source": "original",
-                "kps3d_root_aligned": False, "image_shape": [1200, 1600], "bbox_facehand_scale": 1.0}  # fmt: skip
+    expected = {
+        "flat_hand_mean": False,
+        "cam_param_type": "perspective",
+        "cam_param_source": "original",
+        "kps3d_root_aligned": False,
+        "image_shape": [1200, 1600],
+        "bbox_facehand_scale": 1.0,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     np.testing.assert_allclose(hd.misc["focal_length"], [1498.22426237] * 2)
     np.testing.assert_allclose(SCANNER_TO_CAMERA.rotation, ROTATION, atol=1e-6)

@@ -122,8 +122,12 @@ def test_part_boxes_hold_the_parts_points_and_hidden_parts_have_none(tree: Scene
 
 def test_facts_of_the_file(tree: Scenes, converted: Pair) -> None:
     hd, report = converted
-    expected = {"smplx_source": "smplifyx", "bbox_source": "provided_by_dataset", "cam_param_type": "perspective",
-                "image_shape": [1080, 1920]}  # fmt: skip
+    expected = {
+        "smplx_source": "smplifyx",
+        "bbox_source": "provided_by_dataset",
+        "cam_param_type": "perspective",
+        "image_shape": [1080, 1920],
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("gta_human2", "train", "smplx")

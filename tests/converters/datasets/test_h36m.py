@@ -99,8 +99,12 @@ def test_hands_and_face_are_left_out_and_their_joints_do_not_count(converted: Co
     hd, _, _ = converted
     assert not {f"smplx/{name}" for name in ABSENT} & set(hd.columns)
     confidence = hd["keypoints3d_smplx"][..., 3]
-    absent = [*part_indices(point_names("smplx"), "left_hand"), *part_indices(point_names("smplx"), "right_hand"), 22,
-              *range(76, 144)]  # fmt: skip
+    absent = [
+        *part_indices(point_names("smplx"), "left_hand"),
+        *part_indices(point_names("smplx"), "right_hand"),
+        22,
+        *range(76, 144),
+    ]
     assert not confidence[:, absent].any()
     assert (np.delete(confidence, absent, axis=1) == 1).all()
     assert not hd["keypoints2d_smplx"][:, absent, 2].any()
@@ -122,8 +126,14 @@ def test_boxes_are_the_datasets_cut_to_the_image(root: Path, converted: Converte
 
 def test_facts_of_the_file(converted: Converted) -> None:
     hd, report, wanted = converted
-    expected = {"smplx_source": "neural_annot", "bbox_source": "provided_by_dataset", "cam_param_type": "perspective",
-                "cam_param_source": "original", "flat_hand_mean": False, "kps3d_root_aligned": False}  # fmt: skip
+    expected = {
+        "smplx_source": "neural_annot",
+        "bbox_source": "provided_by_dataset",
+        "cam_param_type": "perspective",
+        "cam_param_source": "original",
+        "flat_hand_mean": False,
+        "kps3d_root_aligned": False,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     assert set(hd["meta/action"].tolist()) == {"Directions"}
     passport = hd.passport
@@ -131,8 +141,10 @@ def test_facts_of_the_file(converted: Converted) -> None:
     assert hd.validate() == []
     assert (report.found, report.written, report.published) == (24, len(wanted), 312_188)
     assert {reason: len(rows) for reason, rows in report.dropped.items()} == {
-        "no SMPL-X fit": 4, "no 3D joints": 4, "body box empty or outside the image": 1,
-    }  # fmt: skip
+        "no SMPL-X fit": 4,
+        "no 3D joints": 4,
+        "body box empty or outside the image": 1,
+    }
 
 
 # -- splits and options ----------------------------------------------------------------------------------------

@@ -90,8 +90,13 @@ def test_facts_of_the_file(converted: Pair) -> None:
     hd, report = converted
     assert hd["meta/height"].tolist() == hd["meta/width"].tolist() == [224] * 4
     assert hd["meta/gender"].tolist() == ["neutral"] * 4
-    expected = {"smpl_source": "neural_annot", "bbox_source": "provided_by_dataset", "image_shape": [224, 224],
-                "cam_param_type": "perspective", "bbox_body_scale": 1.0}  # fmt: skip
+    expected = {
+        "smpl_source": "neural_annot",
+        "bbox_source": "provided_by_dataset",
+        "image_shape": [224, 224],
+        "cam_param_type": "perspective",
+        "bbox_body_scale": 1.0,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     assert (hd.passport.dataset, hd.passport.body_model, hd.passport.focal) == ("insta_variety", "smpl", "virtual")
     assert hd.validate() == []

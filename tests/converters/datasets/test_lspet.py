@@ -68,8 +68,11 @@ def test_facts_of_the_file(tree: Tree, converted: Pair) -> None:
     for column, key in (("pred_cam", "parm_cam"), ("bbox_center", "bbox_center"), ("bbox_scale", "bbox_scale")):
         np.testing.assert_allclose(hd[f"meta/{column}"], [record[key] for record in tree.fits.records], rtol=1e-6)
     assert np.stack([hd["meta/height"], hd["meta/width"]], 1).tolist() == [
-        [400, 300], [600, 800], [333, 500], [600, 800]
-    ]  # fmt: skip
+        [400, 300],
+        [600, 800],
+        [333, 500],
+        [600, 800],
+    ]
     assert (hd.misc["smpl_source"], hd.misc["cam_param_type"]) == ("eft", "eft_camera")
     assert (hd.passport.body_model, hd.passport.focal, hd.passport.gender) == ("smpl", "virtual", "neutral")
     assert hd["meta/gender"].tolist() == ["neutral"] * 4

@@ -50,8 +50,12 @@ def test_there_is_a_row_an_annotation_in_the_order_of_the_file(tree: Trees, conv
 
 def test_parameters_are_the_raw_ones_and_hands_and_face_neutral(tree: Trees, converted: Pair) -> None:
     hd, _ = converted
-    for key, column in (("root_pose", "global_orient"), ("body_pose", "body_pose"), ("shape", "betas"),
-                        ("trans", "transl")):  # fmt: skip
+    for key, column in (
+        ("root_pose", "global_orient"),
+        ("body_pose", "body_pose"),
+        ("shape", "betas"),
+        ("trans", "transl"),
+    ):
         np.testing.assert_allclose(hd[f"smplx/{column}"].reshape(3, -1), tree.parameter(key), rtol=1e-5, atol=1e-7)
     for column in ("left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose", "reye_pose", "expression"):
         assert not hd[f"smplx/{column}"].any()
@@ -98,8 +102,13 @@ def test_facts_of_the_file(converted: Pair) -> None:
     hd, report = converted
     assert np.stack([hd["meta/height"], hd["meta/width"]], axis=1).tolist() == [[720, 1280], [720, 1280], [480, 854]]
     assert hd["meta/gender"].tolist() == ["neutral"] * 3
-    expected = {"smplx_source": "neural_annot", "bbox_source": "provided_by_dataset", "bbox_body_scale": 1.2,
-                "cam_param_type": "perspective", "flat_hand_mean": False}  # fmt: skip
+    expected = {
+        "smplx_source": "neural_annot",
+        "bbox_source": "provided_by_dataset",
+        "bbox_body_scale": 1.2,
+        "cam_param_type": "perspective",
+        "flat_hand_mean": False,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     assert (hd.passport.dataset, hd.passport.split, hd.passport.body_model) == ("mpii", "train", "smplx")
     assert hd.validate() == []

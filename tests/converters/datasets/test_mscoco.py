@@ -68,8 +68,13 @@ def test_annotated_points_keep_their_place_and_count_when_labelled_at_all(tree: 
     own = hd["keypoints2d_original"]
     assert hd.keypoint_names["keypoints2d_original"] == point_names("coco_wholebody")
     start = 0
-    for key, flag in (("keypoints", None), ("foot_kpts", None), ("face_kpts", "face_valid"),
-                      ("lefthand_kpts", "lefthand_valid"), ("righthand_kpts", "righthand_valid")):  # fmt: skip
+    for key, flag in (
+        ("keypoints", None),
+        ("foot_kpts", None),
+        ("face_kpts", "face_valid"),
+        ("lefthand_kpts", "lefthand_valid"),
+        ("righthand_kpts", "righthand_valid"),
+    ):
         raw = tree.points(key)
         valid = np.ones(5, bool) if flag is None else tree.flags(flag)
         mine = own[:, start : start + raw.shape[1]]
@@ -133,8 +138,14 @@ def test_facts_of_the_file(converted: Pair) -> None:
     assert hd["meta/gender"].tolist() == ["neutral"] * 5
     assert hd["meta/iscrowd"].tolist() == [0] * 5
     assert (hd["meta/num_keypoints"] > 0).all()
-    expected = {"smplx_source": "neural_annot", "bbox_source": "provided_by_dataset", "bbox_body_scale": 1.2,
-                "cam_param_type": "perspective", "flat_hand_mean": False, "kps3d_root_aligned": False}  # fmt: skip
+    expected = {
+        "smplx_source": "neural_annot",
+        "bbox_source": "provided_by_dataset",
+        "bbox_body_scale": 1.2,
+        "cam_param_type": "perspective",
+        "flat_hand_mean": False,
+        "kps3d_root_aligned": False,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("mscoco", "train", "smplx")

@@ -84,8 +84,12 @@ def test_facts_of_eft(tree: Tree, eft: Pair) -> None:
     np.testing.assert_allclose(hd["meta/pred_cam"], [r["parm_cam"] for r in tree.fits.records], rtol=1e-6)
     raw = np.array([record["gt_keypoint_2d"] for record in tree.fits.records])
     np.testing.assert_allclose(hd["keypoints2d_original"], raw[:, 25:], rtol=1e-6)
-    expected = {"smpl_source": "eft", "cam_param_type": "eft_camera", "bbox_source": "keypoints2d_smpl",
-                "bbox_body_scale": 1.2}  # fmt: skip
+    expected = {
+        "smpl_source": "eft",
+        "cam_param_type": "eft_camera",
+        "bbox_source": "keypoints2d_smpl",
+        "bbox_body_scale": 1.2,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.body_model, passport.focal) == ("mscoco", "smpl", "virtual")

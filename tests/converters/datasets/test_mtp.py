@@ -91,15 +91,22 @@ def test_boxes_hold_the_people(converted: Pair) -> None:
 def test_facts_of_the_file(converted: Pair) -> None:
     hd, report = converted
     assert hd["image_path"].tolist() == [
-        "images/park/b2_park_p4_s08.png", "images/home/a1_home_p3_s07.jpg", "images/home/c3_home_p5_s07.png",
-    ]  # fmt: skip
+        "images/park/b2_park_p4_s08.png",
+        "images/home/a1_home_p3_s07.jpg",
+        "images/home/c3_home_p5_s07.png",
+    ]
     assert hd["meta/subset"].tolist() == ["park", "home", "home"]
     assert hd["meta/pose_id"].tolist() == ["p4", "p3", "p5"]
     assert hd["meta/subject_id"].tolist() == ["s08", "s07", "s07"]
     np.testing.assert_allclose(hd["meta/subject_height"], [1.7, 1.6, 1.8], rtol=1e-6)
     assert hd["meta/subject_weight"].tolist() == [61, 60, 62]
-    expected = {"smplx_source": "original (SMPLify-XMC)", "cam_param_type": "perspective",
-                "cam_param_source": "estimated", "flat_hand_mean": False, "kps3d_root_aligned": False}  # fmt: skip
+    expected = {
+        "smplx_source": "original (SMPLify-XMC)",
+        "cam_param_type": "perspective",
+        "cam_param_source": "estimated",
+        "flat_hand_mean": False,
+        "kps3d_root_aligned": False,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("mtp", "train", "smplx")

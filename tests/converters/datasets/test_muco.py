@@ -135,8 +135,12 @@ def test_facts_of_the_rows_and_of_the_file(tree: Tree, converted: Pair) -> None:
     np.testing.assert_allclose(hd["meta/focal_length"], [[view.focal] * 2 for view in views])
     np.testing.assert_allclose(hd["meta/principal_point"], [view.principal_point for view in views])
     assert hd["meta/gender"].tolist() == ["neutral"] * 6
-    expected = {"smpl_source": "smplify-x", "cam_param_type": "perspective", "bbox_body_scale": 1.2,
-                "kps3d_root_aligned": False}  # fmt: skip
+    expected = {
+        "smpl_source": "smplify-x",
+        "cam_param_type": "perspective",
+        "bbox_body_scale": 1.2,
+        "kps3d_root_aligned": False,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     assert (hd.passport.focal, hd.passport.body_model, hd.passport.gender) == ("image", "smpl", "neutral")
     assert not [name for name in hd.columns if name.startswith("smplx/")]

@@ -106,8 +106,13 @@ def test_facts_of_the_file(tree: Tree, converted: Pair) -> None:
     sizes = np.stack([hd["meta/height"], hd["meta/width"]], axis=1).tolist()
     assert sizes == [[600, 500], [480, 640], [600, 500], [600, 500], [480, 640]]
     assert hd["meta/gender"].tolist() == ["neutral"] * 5
-    expected = {"smpl_source": "eft", "cam_param_type": "eft_camera", "bbox_source": "keypoints2d_smpl",
-                "bbox_body_scale": 1.2, "kps3d_root_aligned": False}  # fmt: skip
+    expected = {
+        "smpl_source": "eft",
+        "cam_param_type": "eft_camera",
+        "bbox_source": "keypoints2d_smpl",
+        "bbox_body_scale": 1.2,
+        "kps3d_root_aligned": False,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("ochuman", "train", "smpl")
@@ -203,8 +208,9 @@ def test_the_real_sample_has_its_people_where_they_are(tmp_path: Path) -> None:
 
 def test_without_body_models_parameters_are_kept_and_boxes_come_from_the_points(tree: Tree, raw: Raw) -> None:
     hd, report = raw.without_models()
-    np.testing.assert_allclose(hd["smpl/transl"][:, 2], [5000 * 2 / 224 / c["parm_cam"][0] for c in tree.fits.records],
-                               rtol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(
+        hd["smpl/transl"][:, 2], [5000 * 2 / 224 / c["parm_cam"][0] for c in tree.fits.records], rtol=1e-6
+    )
     assert hd.misc["bbox_source"] == "keypoints2d_original"
     assert "body models" in report.absent["keypoints3d_smpl"]
     assert report.problems == []

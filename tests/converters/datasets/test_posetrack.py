@@ -77,8 +77,12 @@ def test_facts_of_the_file(tree: Tree, converted: Pair) -> None:
     np.testing.assert_allclose(hd["meta/bbox_scale"], [r["bbox_scale"] for r in tree.fits.records], rtol=1e-6)
     sizes = np.stack([hd["meta/height"], hd["meta/width"]], 1).tolist()
     assert sizes == [[480, 854] if "mpii" in name else [360, 640] for name in ROWS]
-    expected = {"smpl_source": "eft", "cam_param_type": "eft_camera", "bbox_source": "keypoints2d_smpl",
-                "bbox_body_scale": 1.2}  # fmt: skip
+    expected = {
+        "smpl_source": "eft",
+        "cam_param_type": "eft_camera",
+        "bbox_source": "keypoints2d_smpl",
+        "bbox_body_scale": 1.2,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     assert (hd.passport.body_model, hd.passport.focal, hd.passport.gender) == ("smpl", "virtual", "neutral")
     assert hd.validate() == []

@@ -110,8 +110,16 @@ def test_parameters_are_the_raw_ones_unchanged(tree: Tree, converted: Pair, body
     hd, _ = converted
     for row, (name, k) in enumerate(ROWS):
         params = tree.people[name][k : k + 1].arrays()
-        for key in ("betas", "transl", "global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose",
-                    "expression"):  # fmt: skip
+        for key in (
+            "betas",
+            "transl",
+            "global_orient",
+            "body_pose",
+            "jaw_pose",
+            "leye_pose",
+            "reye_pose",
+            "expression",
+        ):
             np.testing.assert_allclose(hd[f"smplx/{key}"][row].ravel(), params[key].ravel(), rtol=1e-5, atol=1e-6)
         for side, components in hand_components(body_models, GENDER[name]).items():
             wanted = tree.coefficients[name][side][k] @ components[:12]
@@ -246,9 +254,15 @@ def test_facts_of_the_rows_and_of_the_file(converted: Pair) -> None:
     assert set(hd["meta/width"]) == {WIDTH}
     np.testing.assert_allclose(hd["meta/focal_length"], np.tile(FOCAL, (6, 1)), rtol=1e-6)
     np.testing.assert_allclose(hd["meta/principal_point"], np.tile(CENTRE, (6, 1)), rtol=1e-6)
-    expected = {"smplx_source": "original", "bbox_source": "keypoints2d_smplx", "cam_param_type": "perspective",
-                "flat_hand_mean": False, "kps3d_root_aligned": False, "image_shape": [1080, 1920],
-                "image_flip": "horizontal"}  # fmt: skip
+    expected = {
+        "smplx_source": "original",
+        "bbox_source": "keypoints2d_smplx",
+        "cam_param_type": "perspective",
+        "flat_hand_mean": False,
+        "kps3d_root_aligned": False,
+        "image_shape": [1080, 1920],
+        "image_flip": "horizontal",
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("prox", "train", "smplx")

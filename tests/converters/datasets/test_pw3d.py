@@ -123,8 +123,13 @@ def test_facts_of_the_rows_and_of_the_file(converted: Pair) -> None:
     np.testing.assert_allclose(hd["meta/principal_point"][[0, 6]], [[480.0, 270.0], [268.0, 484.5]], rtol=1e-6)
     # Public viewers apply extrinsics under these names to bodies that are in the camera frame already.
     assert not {"meta/R", "meta/T"} & set(hd.columns)
-    expected = {"smpl_source": "original", "bbox_source": "keypoints2d_smpl", "bbox_body_scale": 1.2,
-                "cam_param_type": "perspective", "kps3d_root_aligned": False}  # fmt: skip
+    expected = {
+        "smpl_source": "original",
+        "bbox_source": "keypoints2d_smpl",
+        "bbox_body_scale": 1.2,
+        "cam_param_type": "perspective",
+        "kps3d_root_aligned": False,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("pw3d", "train", "smpl")

@@ -103,8 +103,14 @@ def test_bodies_are_taken_through_the_inverse_of_rt_about_their_pelvis(tree: Stu
 
 def test_the_pose_is_cut_where_the_parts_are(tree: Studio, converted: Pair) -> None:
     hd, _ = converted
-    parts = {"body_pose": slice(1, 22), "jaw_pose": 22, "leye_pose": 23, "reye_pose": 24,
-             "left_hand_pose": slice(25, 40), "right_hand_pose": slice(40, 55)}  # fmt: skip
+    parts = {
+        "body_pose": slice(1, 22),
+        "jaw_pose": 22,
+        "leye_pose": 23,
+        "reye_pose": 24,
+        "left_hand_pose": slice(25, 40),
+        "right_hand_pose": slice(40, 55),
+    }
     for row, (name, _, frame) in enumerate(ROWS):
         with h5py.File(fits_file(tree.root, name)) as file:
             pose, shapes, faces = (file[f"SMPLx/{key}"][()] for key in ("fullpose", "betas", "expression"))
@@ -179,8 +185,14 @@ def test_facts_of_the_rows_and_of_the_file(converted: Pair, high: Pair) -> None:
         view = VIEWS[group]
         sizes = np.stack([hd["meta/height"], hd["meta/width"]], axis=1)
         assert (sizes == [view.height, view.width]).all()
-        expected = {"smplx_source": "original", "bbox_source": "keypoints2d_smplx", "fps": 15, "flat_hand_mean": False,
-                    "kps3d_root_aligned": False, "image_undistorted": False}  # fmt: skip
+        expected = {
+            "smplx_source": "original",
+            "bbox_source": "keypoints2d_smplx",
+            "fps": 15,
+            "flat_hand_mean": False,
+            "kps3d_root_aligned": False,
+            "image_undistorted": False,
+        }
         assert {key: hd.misc[key] for key in expected} == expected
         assert (hd.passport.split, hd.passport.num_betas, hd.passport.gender) == ("train", 10, "per-instance")
         assert hd.validate() == []
@@ -376,8 +388,9 @@ def test_frames_that_are_no_numbers_and_cameras_without_points(own: Path, tmp_pa
         del file["Keypoints_2D/25"], file["Keypoints_2D/03"], file["Keypoints_3D"]
         file["Keypoints_2D/03"] = points
     report = run(own, tmp_path / "x.h5", body_models)
-    wanted = [(name, camera, frame) for name, camera, frame in ROWS
-              if name == MAN or (camera == 3 and frame not in (2, 5))]  # fmt: skip
+    wanted = [
+        (name, camera, frame) for name, camera, frame in ROWS if name == MAN or (camera == 3 and frame not in (2, 5))
+    ]
     hd = HumanData.open(tmp_path / "x.h5")
     assert ids(hd) == wanted
     assert len(report.dropped["body parameters not finite"]) == 4

@@ -76,8 +76,10 @@ def test_rows_go_by_sequence_camera_frame_and_person(tree: Tree, converted: Pair
     assert nearest(hd, tree.truth["train"]) == list(range(len(ROWS)))
     assert hd["meta/track_id"].tolist() == [f"{name}_{subject}" for name, *_, subject in ROWS]
     assert hd["meta/scene"].tolist() == ["ParkingLot1"] * 3 + ["Pavallion"] * 6
-    assert hd["image_path"].tolist()[:2] == [f"images/train/{PARK}/cam_00/00000_00.png",
-                                             f"images/train/{PARK}/cam_00/00001_00.jpeg"]  # fmt: skip
+    assert hd["image_path"].tolist()[:2] == [
+        f"images/train/{PARK}/cam_00/00000_00.png",
+        f"images/train/{PARK}/cam_00/00001_00.jpeg",
+    ]
 
 
 def test_the_gender_is_that_of_the_subject(converted: Pair) -> None:
@@ -137,8 +139,14 @@ def test_boxes_hold_the_people_in_images_of_either_format(converted: Pair) -> No
 
 def test_facts_of_the_file(converted: Pair) -> None:
     hd, report = converted
-    expected = {"smplx_source": "original", "bbox_source": "keypoints2d_smplx", "cam_param_type": "perspective",
-                "flat_hand_mean": False, "kps3d_root_aligned": False, "distortion": "ignored"}  # fmt: skip
+    expected = {
+        "smplx_source": "original",
+        "bbox_source": "keypoints2d_smplx",
+        "cam_param_type": "perspective",
+        "flat_hand_mean": False,
+        "kps3d_root_aligned": False,
+        "distortion": "ignored",
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("rich", "train", "smplx")

@@ -103,8 +103,13 @@ def test_facts_of_the_file(tree: Tree, converted: Pair) -> None:
     np.testing.assert_allclose(hd["meta/principal_point"], data["cam_int"][rows, :2, 2], rtol=1e-6)
     np.testing.assert_allclose(hd["meta/cam_pitch"], data["cam_pitch"][rows], rtol=1e-6)
     np.testing.assert_allclose(hd["meta/cam_roll"], data["cam_roll"][rows], rtol=1e-6)
-    expected = {"smpl_source": "original", "keypoints2d_source": "openpose_gt", "cam_param_type": "perspective",
-                "bbox_source": "provided_by_dataset", "kps3d_root_aligned": False}  # fmt: skip
+    expected = {
+        "smpl_source": "original",
+        "keypoints2d_source": "openpose_gt",
+        "cam_param_type": "perspective",
+        "bbox_source": "provided_by_dataset",
+        "kps3d_root_aligned": False,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("spec", "train", "smpl")

@@ -73,14 +73,24 @@ def test_facts_of_the_rows_and_of_the_file(converted: Pair) -> None:
     assert hd["meta/focal_length"].tolist() == [[5000, 5000]] * 5
     assert hd["meta/principal_point"].tolist() == [[256, 256]] * 5
     assert hd["meta/sequence_name"].tolist() == [
-        "goal_clip_3_person_0", "ball_clip_1_person_2", "ball_clip_1_person_2", "vault_clip_2_person_0",
+        "goal_clip_3_person_0",
+        "ball_clip_1_person_2",
+        "ball_clip_1_person_2",
+        "vault_clip_2_person_0",
         "swim_frame_clip_9_person_1",
-    ]  # fmt: skip
+    ]
     assert hd["meta/frame_id"].tolist() == [12, 7, 107, 1, 60]
     assert hd["segmentation"].tolist() == [f"silhouettes/{NAMES[k]}" for k in KEPT]
-    expected = {"smpl_source": "original", "cam_param_type": "perspective", "cam_param_source": "estimated",
-                "focal_length": [5000, 5000], "principal_point": [256, 256], "image_shape": [512, 512],
-                "bbox_body_scale": 1.2, "kps3d_root_aligned": False}  # fmt: skip
+    expected = {
+        "smpl_source": "original",
+        "cam_param_type": "perspective",
+        "cam_param_source": "estimated",
+        "focal_length": [5000, 5000],
+        "principal_point": [256, 256],
+        "image_shape": [512, 512],
+        "bbox_body_scale": 1.2,
+        "kps3d_root_aligned": False,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     assert (hd.passport.focal, hd.passport.gender, hd.passport.num_betas) == ("virtual", "per-instance", 10)
     assert report.dropped == {"image missing": [f"images/{NAMES[ABSENT]}"]}

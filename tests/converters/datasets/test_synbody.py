@@ -110,8 +110,14 @@ def test_facts_of_the_rows_and_of_the_file(converted: Pair) -> None:
     np.testing.assert_array_equal(hd["meta/focal_length"], np.full((len(ROWS), 2), 640))
     np.testing.assert_array_equal(hd["meta/principal_point"], np.tile([640, 360], (len(ROWS), 1)))
     assert set(zip(hd["meta/height"].tolist(), hd["meta/width"].tolist(), strict=True)) == {(720, 1280)}
-    expected = {"smplx_source": "original", "bbox_source": "keypoints2d_smplx", "cam_param_type": "perspective",
-                "flat_hand_mean": False, "kps3d_root_aligned": False, "image_shape": [720, 1280]}  # fmt: skip
+    expected = {
+        "smplx_source": "original",
+        "bbox_source": "keypoints2d_smplx",
+        "cam_param_type": "perspective",
+        "flat_hand_mean": False,
+        "kps3d_root_aligned": False,
+        "image_shape": [720, 1280],
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     assert "smplx/betas_neutral" not in hd.columns
     assert (hd.passport.dataset, hd.passport.split, hd.passport.gender) == ("synbody", "train", "per-instance")

@@ -93,8 +93,14 @@ def test_facts_of_the_file(converted: Pair) -> None:
     assert hd["meta/speaker"].tolist() == ["conan"] * 4 + ["seth"] * 3
     assert hd["meta/sequence_name"][0] == f"{SPACED}/{CONAN.name}"
     assert hd["meta/frame_id"].tolist() == [0, 1, 2, 3, 0, 1, 2]
-    expected = {"smplx_source": "SHOW", "lower_body": "reference", "cam_param_source": "estimated",
-                "flat_hand_mean": False, "kps3d_root_aligned": False, "bbox_source": "keypoints2d_smplx"}  # fmt: skip
+    expected = {
+        "smplx_source": "SHOW",
+        "lower_body": "reference",
+        "cam_param_source": "estimated",
+        "flat_hand_mean": False,
+        "kps3d_root_aligned": False,
+        "bbox_source": "keypoints2d_smplx",
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     assert (hd.passport.dataset, hd.passport.split, hd.passport.body_model) == ("talkshow", "train", "smplx")
     assert report.dropped == {

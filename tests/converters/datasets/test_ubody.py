@@ -78,8 +78,13 @@ def test_annotated_points_keep_their_place_and_their_visibility(tree: Tree, conv
     hd, _ = converted
     own, start = hd["keypoints2d_original"], 0
     assert hd.keypoint_names["keypoints2d_original"] == point_names("coco_wholebody")
-    for key, flag in (("keypoints", None), ("foot_kpts", None), ("face_kpts", "face_valid"),
-                      ("lefthand_kpts", "lefthand_valid"), ("righthand_kpts", "righthand_valid")):  # fmt: skip
+    for key, flag in (
+        ("keypoints", None),
+        ("foot_kpts", None),
+        ("face_kpts", "face_valid"),
+        ("lefthand_kpts", "lefthand_valid"),
+        ("righthand_kpts", "righthand_valid"),
+    ):
         raw = tree.points(key)
         valid = np.ones(6, bool) if flag is None else tree.flags(flag)
         mine = own[:, start : start + raw.shape[1]]
@@ -140,8 +145,12 @@ def test_facts_of_the_file(tree: Tree, converted: Pair) -> None:
     assert hd["meta/iscrowd"].tolist() == [0] * 6
     assert hd["meta/valid_label"].tolist() == [2] * 6
     assert hd["meta/num_keypoints"].tolist() == [a["num_keypoints"] for a in tree.annotations]
-    expected = {"smplx_source": "original", "bbox_source": "provided_by_dataset", "flat_hand_mean": False,
-                "kps3d_root_aligned": False}  # fmt: skip
+    expected = {
+        "smplx_source": "original",
+        "bbox_source": "provided_by_dataset",
+        "flat_hand_mean": False,
+        "kps3d_root_aligned": False,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     passport = hd.passport
     assert (passport.dataset, passport.split, passport.body_model) == ("ubody", "train", "smplx")

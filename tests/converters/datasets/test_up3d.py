@@ -127,8 +127,13 @@ def test_facts_of_the_rows_and_of_the_file(converted: Pair) -> None:
     assert hd["meta/source_dataset"].tolist() == ["lsp", "lsp", "unknown"]
     assert hd["meta/source_index"].tolist() == ["1000", "1001", "unknown"]
     assert hd["meta/quality"].tolist() == ["medium", "high", "unknown"]
-    expected = {"smpl_source": "original", "cam_param_type": "perspective", "cam_param_source": "estimated",
-                "kps3d_root_aligned": False, "bbox_body_scale": 1.2}  # fmt: skip
+    expected = {
+        "smpl_source": "original",
+        "cam_param_type": "perspective",
+        "cam_param_source": "estimated",
+        "kps3d_root_aligned": False,
+        "bbox_body_scale": 1.2,
+    }
     assert {key: hd.misc[key] for key in expected} == expected
     assert report.dropped == {"no body.pkl": ["00007"], "image missing": ["00005_image.png"]}
     assert (report.found, report.written, report.published, report.notes) == (5, 3, 7126, [])

@@ -77,8 +77,15 @@ def test_a_file_without_annotations_has_no_rows(path: Path) -> None:
     assert coco.read(unit)[0] == []
 
 
-WRITERS = {"crowdpose": crowdpose, "h36m": h36m, "mpi_inf_3dhp": mpi_inf_3dhp, "mpii": mpii, "mscoco": mscoco,
-           "muco": muco, "ubody": ubody}  # fmt: skip
+WRITERS = {
+    "crowdpose": crowdpose,
+    "h36m": h36m,
+    "mpi_inf_3dhp": mpi_inf_3dhp,
+    "mpii": mpii,
+    "mscoco": mscoco,
+    "muco": muco,
+    "ubody": ubody,
+}
 
 
 @pytest.mark.parametrize("dataset", list(WRITERS))

@@ -25,11 +25,24 @@ def is_near(pixel, colour, tolerance=60):
 def standing(scale=1.0, x=0.0, y=0.0):
     """A COCO person, 100 wide and 180 tall at scale 1."""
     xy = {
-        "nose": (50, 15), "left_eye": (54, 11), "right_eye": (46, 11), "left_ear": (60, 13), "right_ear": (40, 13),
-        "left_shoulder": (75, 40), "right_shoulder": (25, 40), "left_elbow": (90, 70), "right_elbow": (10, 70),
-        "left_wrist": (95, 100), "right_wrist": (5, 100), "left_hip_extra": (65, 100), "right_hip_extra": (35, 100),
-        "left_knee": (66, 140), "right_knee": (34, 140), "left_ankle": (67, 180), "right_ankle": (33, 180),
-    }  # fmt: skip
+        "nose": (50, 15),
+        "left_eye": (54, 11),
+        "right_eye": (46, 11),
+        "left_ear": (60, 13),
+        "right_ear": (40, 13),
+        "left_shoulder": (75, 40),
+        "right_shoulder": (25, 40),
+        "left_elbow": (90, 70),
+        "right_elbow": (10, 70),
+        "left_wrist": (95, 100),
+        "right_wrist": (5, 100),
+        "left_hip_extra": (65, 100),
+        "right_hip_extra": (35, 100),
+        "left_knee": (66, 140),
+        "right_knee": (34, 140),
+        "left_ankle": (67, 180),
+        "right_ankle": (33, 180),
+    }
     points = np.array([(*xy[name], 1.0) for name in point_names("coco")])
     points[:, :2] = points[:, :2] * scale + (x, y)
     return points

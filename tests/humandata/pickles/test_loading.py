@@ -55,10 +55,15 @@ def test_names_of_both_numpy_generations_are_understood() -> None:
         array = Made(
             f"{module}.multiarray._reconstruct",
             (Global("numpy.ndarray"), (0,), b"b"),
-            (1, (2,), Made("numpy.dtype", ("f4", False, True), (3, "<", *[None] * 3, -1, -1, 0), True), False,
-             np.array([1, 2], "<f4").tobytes()),
+            (
+                1,
+                (2,),
+                Made("numpy.dtype", ("f4", False, True), (3, "<", *[None] * 3, -1, -1, 0), True),
+                False,
+                np.array([1, 2], "<f4").tobytes(),
+            ),
             call=True,
-        )  # fmt: skip
+        )
         np.testing.assert_array_equal(load_pickle(stream(array)), np.array([1, 2], np.float32))
 
 
@@ -72,8 +77,10 @@ def test_python2_arrays_hold_their_bytes_in_a_string() -> None:
     text = (
         b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01K\x02\x85"
         b"cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U"
-        + bytes([len(raw)]) + raw + b"tb."
-    )  # fmt: skip
+        + bytes([len(raw)])
+        + raw
+        + b"tb."
+    )
     np.testing.assert_array_equal(load_pickle(text), [1.5, -2.5])
 
 
@@ -193,8 +200,12 @@ def test_values_inside_themselves_and_endless_depth_are_errors() -> None:
 
 def test_arrays_smaller_than_their_shape_are_errors() -> None:
     kind = Made("numpy.dtype", ("f8", False, True), (3, "<", *[None] * 3, -1, -1, 0), call=True)
-    array = Made("numpy.core.multiarray._reconstruct", (Global("numpy.ndarray"), (0,), b"b"),
-                 (1, (1 << 40,), kind, False, b"\0" * 8), call=True)  # fmt: skip
+    array = Made(
+        "numpy.core.multiarray._reconstruct",
+        (Global("numpy.ndarray"), (0,), b"b"),
+        (1, (1 << 40,), kind, False, b"\0" * 8),
+        call=True,
+    )
     with pytest.raises(DataError, match="8 bytes for the shape"):
         load_pickle(stream(array))
 
@@ -208,10 +219,14 @@ def test_a_few_bytes_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> 
     raw = bytes(1 << 12)
     kind = Made("numpy.dtype", ("u1", False, True), (3, "|", *[None] * 3, -1, -1, 0), call=True)
     many = [
-        Made("numpy.core.multiarray._reconstruct", (Global("numpy.ndarray"), (0,), b"b"),
-             (1, (1 << 12,), kind, False, raw), call=True)
+        Made(
+            "numpy.core.multiarray._reconstruct",
+            (Global("numpy.ndarray"), (0,), b"b"),
+            (1, (1 << 12,), kind, False, raw),
+            call=True,
+        )
         for _ in range(1000)
-    ]  # fmt: skip
+    ]
     assert len(stream(many, 4)) < 200_000  # they share the bytes of the first
     with pytest.raises(DataError, match="more memory"):
         load_pickle(stream(many, 4))
@@ -244,9 +259,12 @@ def test_sparse_matrices_become_dense(layout: str) -> None:
 
 def test_sparse_matrices_of_old_scipy_with_entries_stored_twice() -> None:
     state = {
-        "_shape": (2, 3), "maxprint": 50, "data": np.array([1.0, 2.0, 4.0]),
-        "indices": np.array([0, 0, 1], np.int32), "indptr": np.array([0, 2, 2, 3], np.int32),
-    }  # fmt: skip
+        "_shape": (2, 3),
+        "maxprint": 50,
+        "data": np.array([1.0, 2.0, 4.0]),
+        "indices": np.array([0, 0, 1], np.int32),
+        "indptr": np.array([0, 2, 2, 3], np.int32),
+    }
     read = load_pickle(stream(Made("scipy.sparse.csc.csc_matrix", (), state)), allow=[SCIPY_SPARSE])
     np.testing.assert_array_equal(read, [[3, 0, 0], [0, 0, 4]])
 
@@ -307,8 +325,12 @@ def cuda_tensor(values: np.ndarray) -> Made:
     return called(
         "torch._utils._rebuild_tensor_v2",
         called("torch.storage._load_from_bytes", inner.getvalue()),
-        0, values.shape, stride, False, called("collections.OrderedDict"),
-    )  # fmt: skip
+        0,
+        values.shape,
+        stride,
+        False,
+        called("collections.OrderedDict"),
+    )
 
 
 def test_tensors_from_a_gpu_are_read_on_any_machine() -> None:

@@ -71,8 +71,13 @@ def frame_0_25() -> Made:
 
 def frame_1_1() -> Made:
     manager = Made("pandas.core.internals.managers.BlockManager", (), state_with_blocks(range_index(3), newer=True))
-    state = {"_mgr": manager, "_typ": "dataframe", "_metadata": [], "attrs": {},
-             "_flags": {"allows_duplicate_labels": True}}  # fmt: skip
+    state = {
+        "_mgr": manager,
+        "_typ": "dataframe",
+        "_metadata": [],
+        "attrs": {},
+        "_flags": {"allows_duplicate_labels": True},
+    }
     return Made("pandas.core.frame.DataFrame", (), state)
 
 
