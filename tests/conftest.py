@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,8 +19,22 @@ from ehps.body.models import BodyModels
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
+IMPORT = re.compile(r"^ *from (ehps[\w.]*) import", re.MULTILINE)
 KEPT = 3  # builds of the stand-in from different versions of its code
 HEAVY = ("ehps.body.standin", "ehps.body.variants")  # modules that remember whole body models
+
+
+def with_imports(package: Path) -> list[Path]:
+    """Source files of a package, and those of ehps that they import."""
+    found = set(package.rglob("*.py"))
+    pending = list(found)
+    while pending:
+        for module in IMPORT.findall(pending.pop().read_text(encoding="utf-8")):
+            path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+            if path.is_file() and path not in found:
+                found.add(path)
+                pending.append(path)
+    return sorted(found)
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +43,7 @@ def body_models() -> Path:
     from ehps.body.standin import write_standin
 
     code = hashlib.sha256()
-    for source in sorted((ROOT / "ehps" / "body" / "standin").rglob("*.py")):
+    for source in with_imports(ROOT / "ehps" / "body" / "standin"):
         code.update(source.read_bytes())
     folder = CACHE / f"standin-{code.hexdigest()[:16]}"
     CACHE.mkdir(exist_ok=True)

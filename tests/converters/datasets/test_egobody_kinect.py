@@ -295,11 +295,6 @@ def test_a_pelvis_correction_left_out_shows_in_the_two_routes(
     assert "pelvis correction" in " ".join(report.problems)
 
 
-def test_bodies_with_y_up_stand_on_their_heads(tree: Kinects, tmp_path: Path, body_models: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(EgoBodyKinect, faults.y_up))
-    assert "heads" in " ".join(report.problems)
-
-
 def test_hands_taken_as_absolute_move_the_fingers_alone(
     tree: Kinects, converted: Pair, tmp_path: Path, body_models: Path
 ) -> None:
