@@ -11,9 +11,9 @@ from ehps.arrays import Array
 from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.benchmark.protocols.matching import Detection, Matches, match, summary
-from ehps.benchmark.protocols.metrics import project
+from ehps.benchmark.protocols.metrics import official_errors
+from ehps.benchmark.protocols.point_errors import project
 from ehps.benchmark.protocols.regressors import SmplxRegressors
-from ehps.benchmark.protocols.smplx_errors import official_errors
 from ehps.body.models import BodyModels
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData

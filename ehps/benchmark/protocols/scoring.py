@@ -15,8 +15,8 @@ from ehps.arrays import Array
 from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.protocols.agora_official import score_official
 from ehps.benchmark.protocols.catalogue import Protocol
+from ehps.benchmark.protocols.metrics import Errors, Visibility, mesh_errors, only_valid_hands, smpl14_errors
 from ehps.benchmark.protocols.regressors import SmplxRegressors, apply
-from ehps.benchmark.protocols.smplx_errors import Errors, Visibility, mesh_errors, only_valid_hands, smpl14_errors
 from ehps.body.models import BodyModels
 from ehps.body.variants import genders_of
 from ehps.errors import DataError

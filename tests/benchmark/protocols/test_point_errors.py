@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from ehps.benchmark.protocols import metrics
+from ehps.benchmark.protocols import point_errors
 
 
 @pytest.fixture
@@ -20,18 +20,18 @@ def similarity(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def test_a_moved_turned_and_scaled_copy_has_no_procrustes_error(rng: np.random.Generator) -> None:
     target = rng.normal(size=(5, 40, 3))
-    assert metrics.mean_error(metrics.procrustes(similarity(target, rng), target), target).max() < 1e-12
+    assert point_errors.mean_error(point_errors.procrustes(similarity(target, rng), target), target).max() < 1e-12
 
 
 def test_a_mirrored_copy_keeps_a_procrustes_error(rng: np.random.Generator) -> None:
     target = rng.normal(size=(3, 40, 3))
     mirrored = target * (-1, 1, 1)
-    assert metrics.mean_error(metrics.procrustes(mirrored, target), target).min() > 0.1
+    assert point_errors.mean_error(point_errors.procrustes(mirrored, target), target).min() > 0.1
 
 
 def test_procrustes_is_the_least_squares_similarity(rng: np.random.Generator) -> None:
     points, target = rng.normal(size=(1, 12, 3)), rng.normal(size=(1, 12, 3))
-    moved = metrics.procrustes(points, target)
+    moved = point_errors.procrustes(points, target)
     a, b = points[0] - points[0].mean(0), target[0] - target[0].mean(0)
     turn, residual = Rotation.align_vectors(b, a)
     scale = (turn.apply(a) * b).sum() / (a * a).sum()
@@ -43,16 +43,16 @@ def test_procrustes_is_the_least_squares_similarity(rng: np.random.Generator) ->
 def test_flat_and_constant_points_are_handled(rng: np.random.Generator) -> None:
     target = rng.normal(size=(1, 10, 3))
     same_place = np.ones((1, 10, 3))
-    moved = metrics.procrustes(same_place, target)
+    moved = point_errors.procrustes(same_place, target)
     np.testing.assert_allclose(moved[0], np.tile(target[0].mean(0), (10, 1)), atol=1e-12)
 
 
 def test_error_of_a_shifted_copy_is_the_length_of_the_shift(rng: np.random.Generator) -> None:
     target = rng.normal(size=(4, 20, 3))
     shift = np.array([0.3, 0, 0.4])
-    np.testing.assert_allclose(metrics.mean_error(target + shift, target), 0.5)
+    np.testing.assert_allclose(point_errors.mean_error(target + shift, target), 0.5)
     anchors = target[:, 0]
-    moved = metrics.aligned(target + shift, target, anchors + shift, anchors)
+    moved = point_errors.aligned(target + shift, target, anchors + shift, anchors)
     np.testing.assert_allclose(moved, target)
 
 
@@ -60,24 +60,24 @@ def test_masked_points_do_not_count_and_nothing_visible_is_nan() -> None:
     a, b = np.zeros((2, 3, 3)), np.zeros((2, 3, 3))
     a[:, 0, 0], a[:, 1, 0], a[:, 2, 0] = 1, 2, 30
     mask = np.array([[True, True, False], [False, False, False]])
-    out = metrics.mean_error(a, b, mask)
+    out = point_errors.mean_error(a, b, mask)
     assert out[0] == 1.5
     assert np.isnan(out[1])
 
 
 def test_the_hand_value_is_the_mean_of_the_present_hands() -> None:
     left, right = np.array([1.0, np.nan, np.nan]), np.array([3.0, 4.0, np.nan])
-    np.testing.assert_array_equal(metrics.mean_of_present(left, right), [2.0, 4.0, np.nan])
+    np.testing.assert_array_equal(point_errors.mean_of_present(left, right), [2.0, 4.0, np.nan])
 
 
 def test_inside_is_strict_and_takes_height_before_width() -> None:
     points = np.array([[[0, 5], [5, 0], [19.9, 9.9], [20, 5], [5, 10], [5, 5], [np.nan, 5]]], float)
-    seen = metrics.inside(points, np.array([[10, 20]]))
+    seen = point_errors.inside(points, np.array([[10, 20]]))
     assert seen.tolist() == [[False, False, True, False, False, True, False]]
 
 
 def test_points_behind_the_camera_project_to_nothing() -> None:
     points = np.array([[[1, 2, 4], [1, 2, -4], [1, 2, 0]]], float)
-    out = metrics.project(points, np.array([[100, 200.0]]), np.array([[10, 20.0]]))
+    out = point_errors.project(points, np.array([[100, 200.0]]), np.array([[10, 20.0]]))
     np.testing.assert_allclose(out[0, 0], [35, 120])
     assert np.isnan(out[0, 1:]).all()
