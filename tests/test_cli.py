@@ -152,6 +152,18 @@ def test_validate_says_yes_or_what_is_wrong(walks: Path, tmp_path: Path) -> None
     assert "smpl/transl" in call("humandata", "validate", wrong, code=1).stdout
 
 
+def test_verify_finds_a_changed_byte_and_names_the_column(walks: Path, tmp_path: Path) -> None:
+    assert "as they were written" in call("humandata", "verify", walks).stdout
+    copy = tmp_path / "copy.h5"
+    content = bytearray(walks.read_bytes())
+    pattern = np.array(HumanData.open(walks)["smpl/transl"])[0].tobytes()
+    content[content.index(pattern)] ^= 1
+    copy.write_bytes(content)
+    assert "was damaged: smpl/transl" in call("humandata", "verify", copy, code=1).stderr
+    assert data("humandata", "verify", copy, code=1)["damaged"] == ["smpl/transl"]
+    assert "hashes" in call("humandata", "verify", tmp_path / "a.npz", code=2).stderr
+
+
 def test_doubtful_rows_of_an_audit_can_be_left_out(walks: Path, raw: Path, tmp_path: Path) -> None:
     found = data("humandata", "audit", walks, "--limit", "height_max_m=0.5")
     assert found["counts"]["height_m"] == ROWS

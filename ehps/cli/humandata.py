@@ -82,6 +82,29 @@ def validate_command(hd: HumanData, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
+@humandata.command("verify")
+@click.argument("file", type=FILE)
+@as_json
+def verify_command(file: Path, as_json: bool) -> None:
+    """Check that the bytes of FILE (.h5) are those that were written.
+
+    The exit code is 1 when a column was damaged on the disk or by a copy.
+    """
+    from ehps.humandata.storage import h5
+
+    if file.suffix.lower() != ".h5":
+        raise UsageError("only .h5 files hold the hashes of their columns", path=file)
+    damaged = h5.damaged_columns(file)
+    if as_json:
+        click.echo(
+            json.dumps({"file": str(file), "content_sha256": h5.content_hash(file), "damaged": damaged}, indent=2)
+        )
+    elif not damaged:
+        click.echo(f"{file}: all columns are as they were written, content {h5.content_hash(file)}")
+    if damaged:
+        raise DataError(f"was damaged: {', '.join(damaged)}", path=file, fix="copy or convert it again")
+
+
 @humandata.command("audit")
 @root
 @click.option("--out", type=FILE, help="Folder for percentiles, the exclusion list and drawings of the worst.")
