@@ -439,7 +439,7 @@ def test_a_write_that_fails_says_why_and_leaves_the_old_file(people, file, monke
     if moment == "open":
         monkeypatch.setattr(h5py, "File", fail)
     elif moment == "write":
-        monkeypatch.setattr(h5py.Dataset, "__setitem__", fail)
+        monkeypatch.setattr(h5, "_write_rows", fail)
     else:
         monkeypatch.setattr("os.replace", fail)
     with pytest.raises(DataError, match=rf"a\.h5: {words}"):
@@ -458,7 +458,7 @@ def test_an_interrupt_leaves_nothing_behind(people, tmp_path, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(h5py.Dataset, "__setitem__", interrupt)
+    monkeypatch.setattr(h5, "_write_rows", interrupt)
     with pytest.raises(KeyboardInterrupt):
         people().save(tmp_path / "a.h5")
     assert list(tmp_path.iterdir()) == []
