@@ -24,10 +24,16 @@ _FAULTS = {
 
 
 @contextmanager
-def replacing(path: Path, nbytes: int = 0) -> Iterator[Path]:
+def replacing(path: Path, nbytes: int = 0, *, lasting: bool = True) -> Iterator[Path]:
     """A temporary path beside ``path``, renamed to it when the block ends well and removed when it does not.
 
-    The folder is made if need be. ``nbytes`` is what will be written, checked against the free space first.
+    The folder is made if need be.
+
+    Parameters
+    ----------
+    path : the file.
+    nbytes : what will be written, checked against the free space first.
+    lasting : wait until the disk has the file; not worth it for many small files that can be made again.
 
     Raises
     ------
@@ -36,16 +42,16 @@ def replacing(path: Path, nbytes: int = 0) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(path.parent).free
-        if nbytes > free:
+        if nbytes and nbytes > (free := shutil.disk_usage(path.parent).free):
             raise DataError(
                 f"needs {nbytes / 1e9:.1f} GB, only {free / 1e9:.1f} GB are free on this disk",
                 path=path,
                 fix="free some space or write to another disk",
             )
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        if lasting:
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise write_error(error, path) from error

@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ehps.errors import PassportError
+from ehps.genders import GENDERS
 from ehps.humandata.passport import Passport
 from ehps.humandata.strings import Strings, Vocabulary
 from ehps.humandata.table import Table
 
 GENDER = "meta/gender"  # of the body model
 SUBJECT = "meta/subject_gender"  # of the person
-GENDERS = ("male", "female", "neutral")
 PER_INSTANCE = "per-instance"
 
 AnyTable = TypeVar("AnyTable", bound=Table)

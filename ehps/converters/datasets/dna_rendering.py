@@ -199,7 +199,7 @@ class DNARendering(Converter):
             for path in image_paths:
                 _, camera, name = path.rsplit("/", 2)
                 data = file[f"{self.group}/{int(camera)}/color/{int(Path(name).stem)}"][()]
-                with replacing(folder / path, data.nbytes) as temporary:
+                with replacing(folder / path, data.nbytes, lasting=False) as temporary:
                     temporary.write_bytes(data.tobytes())
 
     def _pairs(self) -> dict[tuple[int, str], Pair]:

@@ -9,7 +9,6 @@ code, and that of LEMO (Zhang et al., ICCV 2021).
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.atomic import replacing
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files, smplify_fits
@@ -162,13 +162,11 @@ class PROX(Converter):
             image = cv2.imread(str(self.root / path.removeprefix(f"{MIRRORED}/")))
             if image is None:
                 continue
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
+            (folder / MIRRORED).mkdir(parents=True, exist_ok=True)
             (folder / MIRRORED / MARKER).write_text("Mirrored copies of PROX's images, made by ehps.\n")
             data = cv2.imencode(".jpg", cv2.flip(image, 1), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-            partial = target.with_name(f".{target.name}")
-            partial.write_bytes(data.tobytes())
-            os.replace(partial, target)
+            with replacing(folder / path, lasting=False) as temporary:
+                temporary.write_bytes(data.tobytes())
 
 
 def as_fitted(points: Array, pelvis: Array, camera: Camera) -> tuple[Array, bool]:

@@ -6,7 +6,6 @@ is thus the same as after decoding from the start.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ehps.atomic import replacing
 from ehps.converters.readers import AGAIN
 from ehps.errors import DataError
 
@@ -71,10 +71,8 @@ def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float
             ok, data = cv2.imencode(target.suffix, frame.to_ndarray(format="bgr24"))
             if not ok:
                 raise DataError(f"cannot encode an image as {target.suffix}", path=target)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f".{target.name}")
-            partial.write_bytes(data.tobytes())
-            os.replace(partial, target)
+            with replacing(target, lasting=False) as temporary:
+                temporary.write_bytes(data.tobytes())
             written += 1
         if index >= last:
             break
