@@ -31,7 +31,7 @@ from ehps.converters.pipeline import convert
 from ehps.demo.raw import bedlam
 from ehps.demo.raw.stage import Look
 
-LABELS, IMAGES = (Path(folder) for folder in bedlam.FOLDERS["train"])
+LABELS, IMAGE_FOLDER = (Path(folder) for folder in bedlam.FOLDERS["train"])
 STAGED = "staged"
 IMAGES = 40
 PEOPLE = 3
@@ -58,7 +58,7 @@ def tile(root: Path, labels: dict[str, np.ndarray], rows: int) -> int:
     starts = range(0, rows, SCENE_ROWS)
     for number, start in enumerate(starts):
         n, scene = min(SCENE_ROWS, rows - start), f"scene_{number:03d}_6fps"
-        blank = root / IMAGES / scene / "blank.png"  # one a scene: file systems limit the links to a file
+        blank = root / IMAGE_FOLDER / scene / "blank.png"  # one a scene: file systems limit the links to a file
         blank.parent.mkdir(parents=True)
         cv2.imwrite(str(blank), np.full((720, 1280, 3), 120, np.uint8))
         people: dict[str, Any] = {name: np.resize(values, (n, *values.shape[1:])) for name, values in labels.items()}
@@ -66,7 +66,7 @@ def tile(root: Path, labels: dict[str, np.ndarray], rows: int) -> int:
         people["imgname"] = np.array([image_name(k) for k in image.tolist()])
         np.savez(root / LABELS / f"{scene}.npz", **people)
         for name in np.unique(people["imgname"]).tolist():
-            path = root / IMAGES / scene / "png" / name
+            path = root / IMAGE_FOLDER / scene / "png" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             os.link(blank, path)
     return len(starts)
@@ -87,7 +87,8 @@ def measure(root: Path, models: Path) -> dict[str, float]:
     report = convert("bedlam", root, out=root / "out.h5", body_models=models, jobs=1, progress=False)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     if report.problems or report.dropped:
-        raise SystemExit(f"not a good conversion: {report.problems} {report.dropped_counts()}")
+        dropped = {reason: len(names) for reason, names in report.dropped.items()}
+        raise SystemExit(f"not a good conversion: {report.problems} {dropped}")
     size = report.out.stat().st_size / 1e6
     return {"rows": report.written, "wall": wall, "cpu": cpu, "before": before, "rss": peak_rss_mb(), "size": size}
 

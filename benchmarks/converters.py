@@ -13,8 +13,6 @@ real ones. Memory is the most that the process ever held, libraries included.
 from __future__ import annotations
 
 import argparse
-import ast
-import inspect
 import json
 import os
 import subprocess
@@ -27,33 +25,12 @@ from humandata import peak_rss_mb
 from joints import ONE_CORE
 
 from ehps.converters import registry
-from ehps.converters.base import Converter
 from ehps.converters.pipeline import convert
 
 HEADER = """\
-| id | lines of code | lines of the file | n | instances a second | a processor second | peak memory, MB |
-|---|---|---|---|---|---|---|"""
+| id | n | instances a second | a processor second | peak memory, MB |
+|---|---|---|---|---|"""
 REPEATS = 2
-
-
-def lines_of(cls: type[Converter]) -> tuple[int, int]:
-    """Lines of a converter's module that are code, and all. Blank lines, comments, the module's docstring and the
-    declaration of the card are not counted as code; docstrings of functions are."""
-    text = Path(inspect.getfile(cls)).read_text()
-    lines = text.splitlines()
-    statements = ast.parse(text).body
-    apart = [s for s in statements if isinstance(s, ast.Assign) and ast.unparse(s.targets[0]) == "CARD"]
-    if ast.get_docstring(ast.parse(text)) is not None:
-        apart.append(statements[0])  # type: ignore[arg-type]
-    outside = {number for s in apart for number in range(s.lineno, (s.end_lineno or s.lineno) + 1)}
-    code = [line for number, line in enumerate(lines, 1) if number not in outside]
-    return sum(bool(line.strip()) and not line.lstrip().startswith("#") for line in code), len(lines)
-
-
-def shared_of(cls: type[Converter]) -> str:
-    """Lines of code of the classes that a converter is made of, as `` + 200 (imar)``; nothing for most."""
-    above = [base for base in cls.__mro__[1:] if issubclass(base, Converter) and base is not Converter]
-    return "".join(f" + {lines_of(base)[0]} ({base.__module__.rpartition('.')[2]})" for base in above)
 
 
 def measure(dataset: str, root: Path, models: Path) -> dict[str, float | str]:
@@ -62,7 +39,7 @@ def measure(dataset: str, root: Path, models: Path) -> dict[str, float | str]:
     report = convert(dataset, root, out=root / "out.h5", body_models=models, jobs=1, progress=False)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     report.out.unlink()
-    odd = [*report.problems, report.dropped_counts()]
+    odd = [*report.problems, *(f"{len(names)} {reason}" for reason, names in report.dropped.items())]
     return {"rows": report.written, "wall": wall, "cpu": cpu, "rss": peak_rss_mb(), "odd": "; ".join(filter(None, odd))}
 
 
@@ -78,20 +55,15 @@ def table(datasets: list[str], n: int, folder: Path, models: Path) -> None:
 
     print(HEADER, flush=True)
     for dataset in datasets:
-        cls = registry.converter(dataset)
-        own, total = lines_of(cls)
-        code = f"{own}{shared_of(cls)}"
         if dataset not in WRITERS:
-            print(f"| {dataset} | {code} | {total} | not measured | | | |", flush=True)
+            print(f"| {dataset} | not measured | | | |", flush=True)
             continue
         with tempfile.TemporaryDirectory(prefix=f"{dataset}-", dir=folder) as root:
             WRITERS[dataset](Path(root), models, n)
             runs = [in_a_fresh_process(dataset, Path(root), models) for _ in range(REPEATS)]
         found = min(runs, key=lambda run: float(run["wall"]))
         wall, cpu = (f"{float(found['rows']) / float(found[clock]):,.0f}" for clock in ("wall", "cpu"))
-        print(
-            f"| {dataset} | {code} | {total} | {found['rows']:,} | {wall} | {cpu} | {found['rss']:,.0f} |", flush=True
-        )
+        print(f"| {dataset} | {found['rows']:,} | {wall} | {cpu} | {found['rss']:,.0f} |", flush=True)
         if found["odd"]:
             print(f"{dataset}: {found['odd']}", file=sys.stderr)
 
