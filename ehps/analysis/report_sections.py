@@ -21,6 +21,7 @@ from ehps.analysis.ranking import benchmarks_of, labels
 from ehps.analysis.report_inputs import ReportInputs
 from ehps.errors import DataError
 from ehps.humandata.quality_table import MEASURES
+from ehps.humandata.storage.former_names import current_summary
 
 _PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "torch", "smplx", "umap-learn")
 
@@ -197,7 +198,7 @@ def conversions(inputs: ReportInputs) -> list[dict[str, Any]] | None:
                 names["count"] if isinstance(names, Mapping) else names if isinstance(names, int) else len(names)
             )
         measured = []
-        quality = entry.get("quality") or {}
+        quality = current_summary(entry.get("quality") or entry.get("certificate") or {})  # as older reports have it
         for measure in MEASURES:
             values = quality.get(measure.name)
             if isinstance(values, Mapping) and measure.digits is not None:

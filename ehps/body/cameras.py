@@ -26,7 +26,9 @@ def project(points: Array, focal: Array, principal_point: Array, distortion: Arr
 
     Parameters
     ----------
-    focal, principal_point : (2,) or (N, 2), pixels.
+    points : (N, J, 3) metres, in the camera frame.
+    focal : (2,) or (N, 2) in x and y, pixels.
+    principal_point : (2,) or (N, 2) x, y, pixels.
     distortion : None for a pinhole, or (K,) or (N, K) coefficients in OpenCV's order: k1 k2 p1 p2 [k3] or
         k1 k2 p1 p2 k3 k4 k5 k6 (rational).
 

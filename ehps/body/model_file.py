@@ -29,15 +29,28 @@ class BodyModel:
 
     Attributes
     ----------
-    model_type, gender : smplx, smplh or smpl; male, female or neutral.
+    model_type : smplx, smplh or smpl.
+    gender : male, female or neutral.
     version : ``1.0``, ``1.1``, ``locked_head`` (SMPL-X); ``1.0``, ``1.1`` (SMPL); ``1.2``, ``extended``
         (SMPL-H with 10 and 16 betas); ``stand-in``. Betas of two versions are not interchangeable.
-    path, sha256 : the file it came from and the hash of its bytes.
-    v_template (V, 3), shapedirs (V, 3, S), exprdirs (V, 3, E) or None, posedirs (V, 3, 9 (J - 1)).
-    J_regressor (J, V), weights (V, J), faces (F, 3) int64, parents (J,) int64 with -1 for the root.
-    hands_mean_left/right (15, 3) and hands_components_left/right (45, 45), None for smpl.
-    lmk_faces_idx (51,), lmk_bary_coords (51, 3), dynamic_lmk_faces_idx (79, 17) and
-    dynamic_lmk_bary_coords (79, 17, 3), None but for smplx.
+    path : the file it came from.
+    sha256 : hash of its bytes.
+    v_template : (V, 3).
+    shapedirs : (V, 3, S).
+    exprdirs : (V, 3, E), None but for smplx.
+    posedirs : (V, 3, 9 (J - 1)).
+    J_regressor : (J, V).
+    weights : (V, J).
+    faces : (F, 3) int64.
+    parents : (J,) int64, -1 for the root.
+    hands_mean_left : (15, 3), None for smpl.
+    hands_mean_right : (15, 3), None for smpl.
+    hands_components_left : (45, 45), None for smpl.
+    hands_components_right : (45, 45), None for smpl.
+    lmk_faces_idx : (51,), None but for smplx, as all landmark tables.
+    lmk_bary_coords : (51, 3).
+    dynamic_lmk_faces_idx : (79, 17).
+    dynamic_lmk_bary_coords : (79, 17, 3).
     """
 
     model_type: str

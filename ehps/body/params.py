@@ -22,11 +22,15 @@ class BodyParams:
     model_type : smplx, smplh or smpl.
     gender : (N,) str, the gender of the *model* that the parameters belong to: male, female, neutral.
     betas : (N, B).
-    global_orient, transl : (N, 3), in whatever frame the owner says.
+    global_orient : (N, 3), in whatever frame the owner says.
     body_pose : (N, 21, 3) for smplx and smplh, (N, 23, 3) for smpl.
-    left_hand_pose, right_hand_pose : (N, 15, 3) axis-angle, or (N, K) PCA coefficients with K <= 45 where the
-        dataset stores those (see :func:`ehps.body.hands.expand`); None for smpl.
-    jaw_pose, leye_pose, reye_pose : (N, 3), smplx only.
+    transl : (N, 3), in the frame of ``global_orient``.
+    left_hand_pose : (N, 15, 3) axis-angle, or (N, K) PCA coefficients with K <= 45 where the dataset stores those (see
+        :func:`ehps.body.hands.expand`); None for smpl.
+    right_hand_pose : the same of the right hand.
+    jaw_pose : (N, 3), smplx only.
+    leye_pose : (N, 3), smplx only.
+    reye_pose : (N, 3), smplx only.
     expression : (N, E), smplx only.
     flat_hand_mean : False when hand poses are relative to the model's mean hand, True when absolute.
     betas_neutral : optional (N, B), the shape refitted to the neutral model.

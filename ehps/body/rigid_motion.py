@@ -20,7 +20,9 @@ def to_camera(params: BodyParams, rotation: Array, translation: Array, rest_pelv
 
     Parameters
     ----------
-    rotation, translation : (3, 3) and (3,), or (N, 3, 3) and (N, 3): world to camera, metres.
+    params : bodies in the world.
+    rotation : (3, 3) or (N, 3, 3), world to camera.
+    translation : (3,) or (N, 3), world to camera, metres.
     rest_pelvis : (N, 3) pelvis of the unposed body of each shape, from ``FastJoints.rest_pelvis`` or
         ``BodyModels.rest_pelvis``.
 

@@ -25,7 +25,8 @@ class TorchJoints(nn.Module):
     Parameters
     ----------
     model : what :func:`ehps.body.model_file.read_model` returns; it is folded here and not kept.
-    num_betas, num_expression : coefficients that ``forward`` takes.
+    num_betas : shape coefficients that ``forward`` takes.
+    num_expression : expression coefficients that it takes.
     flat_hand_mean : False when hand poses are relative to the model's mean hand.
     contour : False leaves out the 17 face-contour points of SMPL-X, whose triangles jump with the head's yaw
         and which cost half of the time: 127 joints instead of 144.
@@ -112,13 +113,10 @@ class TorchJoints(nn.Module):
     ) -> Tensor:
         """Joints (N, J, 3) in metres, in the order of the ``smplx`` package.
 
-        Parameters
-        ----------
-        global_orient, body_pose, left_hand_pose, right_hand_pose, jaw_pose, leye_pose, reye_pose : rotations of
-            k joints, either axis-angle (N, k, 3) or (N, 3 k), or matrices (N, k, 3, 3); each part may choose.
-            Absent parts are zero. The mean hand is added to axis-angle hands unless ``flat_hand_mean``; matrices
-            are taken as they are.
-        betas (N, num_betas), expression (N, num_expression), transl (N, 3).
+        Poses are rotations of k joints, either axis-angle (N, k, 3) or (N, 3 k), or matrices (N, k, 3, 3); each part
+        may choose, and absent parts are zero. The mean hand is added to axis-angle hands unless ``flat_hand_mean``;
+        matrices are taken as they are. ``betas`` are (N, num_betas), ``expression`` (N, num_expression), ``transl``
+        (N, 3).
         """
         parts = {
             "global_orient": global_orient,

@@ -192,10 +192,13 @@ class Instances:
     body : parameters in the dataset's own frame, or None.
     world_to_camera : the extrinsics that take ``body`` to the OpenCV camera frame, None when it is there already.
         The pipeline moves the parameters, with the pelvis correction, for every dataset in the same way.
-    keypoints2d, keypoints3d : the dataset's own points; 3D ones in the camera frame, metres.
+    keypoints2d : the dataset's own points, pixels.
+    keypoints3d : its own points in the camera frame, metres.
     bbox : (N, 4) or (N, 5) x, y, w, h[, confidence] where the dataset has boxes of people; otherwise they are made
         from the projected joints.
-    face_bbox, lhand_bbox, rhand_bbox : the same of faces and hands.
+    face_bbox : the same of faces.
+    lhand_bbox : the same of left hands.
+    rhand_bbox : the same of right hands.
     bbox_padded : True when ``bbox`` already has the 1.2 margin of the format.
     meta : further per-row facts, written as ``meta/<name>``.
     v_template : (V, 3) scan of the one person of these rows, metres, in place of the body model's template where a

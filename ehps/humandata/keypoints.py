@@ -121,7 +121,8 @@ def mapping(source: Convention, destination: Convention, approximate: bool = Fal
 
     Returns
     -------
-    destination_indices, source_indices : (M,) each, the first ascending. Read-only, shared between calls.
+    destination_indices : (M,) ascending. Read-only, shared between calls.
+    source_indices : (M,), likewise.
 
     Raises
     ------
@@ -157,7 +158,8 @@ def convert(
     Parameters
     ----------
     points : (..., J, C), any leading axes; all C channels (coordinates, confidence) are copied alike.
-    source, destination : convention names or sequences of point names.
+    source : name of a convention, or a sequence of point names.
+    destination : likewise.
     approximate : let the members of :data:`APPROXIMATE` stand in for each other where the exact
         point is missing.
     mask : (J,) which points the source really has; all of them by default.

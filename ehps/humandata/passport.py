@@ -22,9 +22,11 @@ class Passport:
     num_betas : columns of ``<model>/betas``.
     gender : how the model was chosen: ``neutral`` for all rows, or ``per-instance`` (``meta/gender``).
     flat_hand_mean : False when hand poses are relative to the model's mean hand, True when absolute.
-    frame, units : always the OpenCV camera frame, metres, radians, pixels in files written by ehps.
+    frame : the OpenCV camera frame in files written by ehps.
+    units : metre, radian, pixel in files written by ehps.
     focal : ``image`` for the real camera of the full image, ``virtual`` for one invented per person.
-    dataset, split : where the rows come from; several are joined with ``+``.
+    dataset : where the rows come from; several are joined with ``+``.
+    split : likewise.
     sampling : every N-th frame of the source was kept: N.
     converter : name and version of what wrote the file.
     """

@@ -36,11 +36,14 @@ class Posed:
 
     Attributes
     ----------
-    body : parameters to store. model_type : of the joints.
-    points3d (N, J, 4), points2d (N, J, 3) : model joints, metres and pixels, confidence last.
-    world_to_camera_gap (N,) : largest distance between joints moved to the camera and joints of the moved
-        parameters, m.
-    heights (N,) : of the standing bodies, m.
+    rows : the unit's rows.
+    body : parameters to store.
+    model_type : of the joints.
+    points3d : (N, J, 4) model joints in the camera frame, metres, confidence last.
+    points2d : (N, J, 3) model joints, pixels, confidence last.
+    world_to_camera_gap : (N,) largest distance between joints moved to the camera and joints of the moved parameters,
+        metres.
+    heights : (N,) of the standing bodies, metres.
     """
 
     rows: Instances

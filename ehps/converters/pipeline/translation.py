@@ -26,8 +26,10 @@ class Solved:
 
     Attributes
     ----------
-    pelvis : (N, 3) camera frame, m. residual : (N,) root mean square distance of the projected joints to their points,
-        px, NaN where there is no solution. solved : (N,) bool.
+    pelvis : (N, 3) in the camera frame, metres.
+    residual : (N,) root mean square distance of the projected joints to their points, pixels; NaN where there is no
+        solution.
+    solved : (N,).
     """
 
     pelvis: Array
@@ -47,7 +49,8 @@ def solve(joints: Array, points: Array, focal: Array, principal_point: Array) ->
     ----------
     joints : (N, J, 3) relative to the pelvis, axes of the camera, m.
     points : (N, J, 3) pixels of the undistorted image and confidence; those with confidence 0 do not count.
-    focal, principal_point : (N, 2) px.
+    focal : (N, 2) in x and y, pixels.
+    principal_point : (N, 2) x, y, pixels.
 
     A row is unsolved when it has fewer than :data:`MIN_POINTS` points, when these coincide, or when the pelvis would
     be behind the camera.

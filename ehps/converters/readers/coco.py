@@ -31,7 +31,8 @@ class Block:
 
     Attributes
     ----------
-    first, count : which of all annotations they are.
+    first : index of the first among all annotations.
+    count : how many there are.
     annotations : their first byte, and the byte behind the last one.
     images : the same for every :data:`ROWS` of all images.
     more : what else the converter wants to know about the unit.

@@ -33,7 +33,8 @@ class KeyedJson(Mapping[str, Any]):
     Attributes
     ----------
     keys_sorted : (N,) int64.
-    starts, stops : (N,) where the entry of each key begins and its successor's key does, in bytes.
+    starts : (N,) bytes, where the entry of each key begins.
+    stops : (N,) bytes, where its successor's key begins.
     """
 
     def __init__(self, path: Path | str) -> None:

@@ -19,8 +19,10 @@ class CalibratedView:
     ----------
     name : as in the paths of its images.
     size : height and width of its images, pixels.
-    focal, principal_point : (2,) pixels of these images.
-    rotation, translation : (3, 3) and (3,) metres; they take the world to this camera.
+    focal : (2,) in x and y, pixels of these images.
+    principal_point : (2,) x, y, pixels of these images.
+    rotation : (3, 3), takes the world to this camera.
+    translation : (3,) metres, takes the world to this camera.
     distortion : (K,) coefficients of its lens, None where images are those of a pinhole.
     """
 

@@ -59,7 +59,9 @@ class Audit:
 
     Attributes
     ----------
-    file, dataset, rows : what was looked at.
+    file : what was looked at, None for rows in memory.
+    dataset : of its rows.
+    rows : their number.
     limits : in force.
     percentiles : measure -> n, mean, p1 .. p99, min, max over the rows where it could be measured.
     counts : check -> number of rows beyond it; every check that could be made is named.

@@ -125,8 +125,12 @@ def view(
     ----------
     root : folder that ``image_path`` is relative to.
     out : folder for ``view_001.png``, ``view_002.png`` ...
-    rows : which to show; ``n`` rows drawn at random with ``seed`` by default.
-    columns, side, crop : see :func:`draw_instances`.
+    rows : which to show; rows at random when None.
+    n : number of rows at random.
+    seed : of these.
+    columns : see :func:`draw_instances`.
+    side : see :func:`draw_instances`.
+    crop : see :func:`draw_instances`.
     per_page : images on a page.
     captions : row -> a line of text under the image it is on.
     together : show each image once, with all its persons; otherwise each row by itself, cropped to it.

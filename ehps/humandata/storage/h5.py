@@ -201,7 +201,9 @@ def join(
     parts : gives the tables anew at each call, in order; they are gone through twice, and one that opens its files as
         it goes has one open at a time.
     out : the ``.h5`` file.
-    passport, misc, quality : of the whole.
+    passport : of the whole.
+    misc : facts of the whole.
+    quality : summary over all rows.
     columns : to take, in the order of the parts; all when None.
 
     Raises
