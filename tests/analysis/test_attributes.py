@@ -157,9 +157,16 @@ def test_a_given_function_makes_the_image_features(images):
         collect([source], attributes=["image"], image_features=lambda crops: np.zeros(3))
 
 
+@pytest.fixture
+def uncompiled(monkeypatch):
+    """UMAP in plain Python: a few points take a second, compiling it ten."""
+    monkeypatch.setattr(pytest.importorskip("numba").config, "DISABLE_JIT", True)
+
+
+@pytest.mark.usefixtures("uncompiled")
 def test_umap_separates_and_repeats():
-    samples = collect([people("front", 40, seed=1), people("back", 40, turn=3.0, seed=2)], attributes=["global_orient"])
-    first, again = (embed(samples, "global_orient", seed=3) for _ in range(2))
+    samples = collect([people("front", 8, seed=1), people("back", 8, turn=3.0, seed=2)], attributes=["global_orient"])
+    first, again = (embed(samples, "global_orient", seed=3, neighbours=4) for _ in range(2))
     np.testing.assert_array_equal(first[["x", "y"]], again[["x", "y"]])
     centres = first.groupby("dataset")[["x", "y"]].mean().to_numpy()
     spread = first.groupby("dataset")[["x", "y"]].std().to_numpy().max()

@@ -82,8 +82,10 @@ def people(name, seed):
     return HumanData(columns, passport=Passport(body_model="smplx", dataset=name, gender="neutral"))
 
 
-@pytest.fixture
-def inputs(tmp_path):
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """What fills every section; read-only."""
+    tmp_path = tmp_path_factory.mktemp("inputs")
     ranked = rank(results(), errors(results()), bootstrap=100)
     looks = pd.DataFrame(
         {"instances": [951_066, 149_813, 312_188, 198_639], "appearance": ["synthetic", "real", "real", "synthetic"]},
@@ -127,8 +129,14 @@ def inputs(tmp_path):
     )
 
 
-def test_the_page_has_every_section_and_says_what_is_in_it(inputs, tmp_path):
-    page = Page(report(inputs, tmp_path / "report.html").read_text())
+@pytest.fixture(scope="module")
+def written(inputs, tmp_path_factory):
+    """The text of the page with every section."""
+    return report(inputs, tmp_path_factory.mktemp("page") / "report.html").read_text()
+
+
+def test_the_page_has_every_section_and_says_what_is_in_it(written):
+    page = Page(written)
     assert page.open == []
     for section in [*SECTIONS.split(), "versions"]:
         assert section in page.ids
@@ -153,36 +161,34 @@ def test_the_page_has_every_section_and_says_what_is_in_it(inputs, tmp_path):
     assert "Not in this report" not in page.text
 
 
-def test_the_page_loads_nothing_from_elsewhere(inputs, tmp_path):
-    text = report(inputs, tmp_path / "report.html").read_text()
-    page = Page(text)
+def test_the_page_loads_nothing_from_elsewhere(written):
+    page = Page(written)
     assert page.loaded
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in page.loaded)
     assert sum(address.startswith("data:image/png") for address in page.loaded) >= 2
     assert len(page.ids) == len(set(page.ids))
     inside = {address[1:] for address in page.loaded if address.startswith("#")}
     assert inside <= set(page.ids)
-    css_addresses = re.findall(r"url\(([^)]*)\)", text)
+    css_addresses = re.findall(r"url\(([^)]*)\)", written)
     assert css_addresses
     assert all(address.strip("'\"").startswith(("#", "data:")) for address in css_addresses)
-    assert "@import" not in text
-    assert "<script" not in text
+    assert "@import" not in written
+    assert "<script" not in written
 
 
-def test_equal_inputs_give_equal_pages(inputs, tmp_path):
-    first = report(inputs, tmp_path / "a.html").read_bytes()
-    assert first == report(inputs, tmp_path / "b.html").read_bytes()
+def test_equal_inputs_give_equal_pages(inputs, written, tmp_path):
+    assert report(inputs, tmp_path / "again.html").read_text() == written
 
 
-def test_bars_stand_where_the_numbers_are(inputs, tmp_path):
-    text = report(inputs, tmp_path / "report.html").read_text()
-    dots = [float(x) for x in re.findall(r'class="dot" style="left:([\d.]+)%', text)]
-    spans = [(float(a), float(b)) for a, b in re.findall(r'class="span" style="left:([\d.]+)%;width:([\d.]+)%', text)]
+def test_bars_stand_where_the_numbers_are(inputs, written):
+    dots = [float(x) for x in re.findall(r'class="dot" style="left:([\d.]+)%', written)]
+    spans = re.findall(r'class="span" style="left:([\d.]+)%;width:([\d.]+)%', written)
+    spans = [(float(left), float(width)) for left, width in spans]
     mpe = inputs.ranked["mpe"].to_numpy()
     np.testing.assert_allclose(np.diff(dots) / np.diff(mpe), (dots[-1] - dots[0]) / (mpe[-1] - mpe[0]), rtol=1e-3)
     width = inputs.ranked["mpe_high"] - inputs.ranked["mpe_low"]
     np.testing.assert_allclose([w for _, w in spans], width * (dots[-1] - dots[0]) / (mpe[-1] - mpe[0]), rtol=1e-2)
-    shown = content(inputs)["ranking"]
+    shown = content(ReportInputs(ranked=inputs.ranked))["ranking"]
     low, high = float(shown["low"]), float(shown["high"])
     np.testing.assert_allclose(dots, 100 * (mpe - low) / (high - low), atol=1.5)
     assert all(left < dot < left + w for dot, (left, w) in zip(dots, spans, strict=True))

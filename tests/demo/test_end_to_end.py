@@ -6,6 +6,7 @@ import dataclasses
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,14 @@ def no_umap() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Path:
     out = tmp_path_factory.mktemp("demo")
-    train = tuple(small(e, 4) for e in TRAIN if e.dataset in ("egobody_ego", "mscoco"))
-    test = tuple(small(e, 3) for e in TEST if e.dataset in ("egobody_ego", "ehf"))
+    train = tuple(small(e, 3) for e in TRAIN if e.dataset in ("egobody_ego", "mscoco"))
+    test = tuple(small(e, 2) for e in TEST if e.dataset in ("egobody_ego", "ehf"))
     with pytest.MonkeyPatch.context() as patch, joblib.parallel_config(backend="threading"):
         patch.setattr(demo, "TRAIN", train)
         patch.setattr(demo, "TEST", test)
         patch.setattr(demo, "_write_models", lambda folder: folder.symlink_to(body_models))
-        demo.run(out, steps=3)
+        patch.setattr(demo, "BATCH", 2)
+        demo.run(out, steps=2)
     return out
 
 
@@ -70,15 +72,33 @@ def code_cells(name: str) -> list[dict[str, Any]]:
     return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
 
-def executed(name: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def executed(name: str, finished: Path, folder: Path) -> dict[str, Any]:
     """What a notebook leaves in its namespace, run from top to bottom on the small demo."""
-    monkeypatch.setenv("EHPS_DEMO", str(finished))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     namespace: dict[str, Any] = {"display": lambda *values: None}
-    with pd.option_context("display.max_colwidth", 50):  # notebooks set it for themselves
+    with pytest.MonkeyPatch.context() as patch, pd.option_context("display.max_colwidth", 50):  # notebooks set it
+        patch.setenv("EHPS_DEMO", str(finished))
+        patch.setattr(tempfile, "tempdir", str(folder))
         for number, cell in enumerate(code_cells(name), 1):
             exec(compile("".join(cell["source"]), f"{name}.ipynb cell {number}", "exec"), namespace)
     return namespace
+
+
+@dataclass(frozen=True)
+class Notebooks:
+    """All notebooks after they ran on the demo's folder, whose files are listed as they were before and after."""
+
+    left: dict[str, dict[str, Any]]
+    folder: Path
+    before: dict[Path, tuple[int, int]]
+    after: dict[Path, tuple[int, int]]
+
+
+@pytest.fixture(scope="module")
+def notebooks(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Notebooks:
+    folder = tmp_path_factory.mktemp("notebooks")
+    before = facts_of(finished)
+    left = {name: executed(name, finished, folder) for name in NAMES}
+    return Notebooks(left, folder, before, facts_of(finished))
 
 
 def facts_of(folder: Path) -> dict[Path, tuple[int, int]]:
@@ -97,29 +117,21 @@ def test_notebooks_are_kept_without_what_they_printed(name: str) -> None:
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code_cells(name))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_notebooks_run_and_leave_the_demo_as_it_was(
-    name: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = facts_of(finished)
-    namespace = executed(name, finished, tmp_path, monkeypatch)
-    assert namespace["OUT"].parent == tmp_path
-    assert any(namespace["OUT"].iterdir())
-    assert facts_of(finished) == before
+def test_notebooks_run_and_leave_the_demo_as_it_was(notebooks: Notebooks) -> None:
+    for namespace in notebooks.left.values():
+        assert namespace["OUT"].parent == notebooks.folder
+        assert any(namespace["OUT"].iterdir())
+    assert notebooks.after == notebooks.before
 
 
-def test_the_notebook_of_conversion_makes_what_the_demo_made(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = executed("conversion", finished, tmp_path, monkeypatch)["hd"]
+def test_the_notebook_of_conversion_makes_what_the_demo_made(finished: Path, notebooks: Notebooks) -> None:
+    made = notebooks.left["conversion"]["hd"]
     theirs = HumanData.open(finished / "humandata/egobody_ego_train.h5")
-    assert len(made) == len(theirs) == 4
+    assert len(made) == len(theirs) == 3
     assert (made["smplx/body_pose"] == theirs["smplx/body_pose"]).all()
 
 
-def test_the_notebook_of_selection_merges_what_was_chosen(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    namespace = executed("selection", finished, tmp_path, monkeypatch)
+def test_the_notebook_of_selection_merges_what_was_chosen(notebooks: Notebooks) -> None:
+    namespace = notebooks.left["selection"]
     assert len(namespace["hd"]) == namespace["chosen"]["instances"].sum()
     assert set(namespace["hd"]["meta/dataset"]) == set(namespace["chosen"]["dataset"])

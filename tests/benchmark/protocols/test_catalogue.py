@@ -1,7 +1,7 @@
 """Protocols are values: stored, compared, changed by name, never mixed; each field that can be set acts."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +132,9 @@ CASES = {
 }
 
 
+Scored = tuple[list[int], list[tuple[str, str, int, float]]]
+
+
 @dataclass(frozen=True)
 class Trial:
     """An untrained network and a test set that has everything a protocol may ask for."""
@@ -140,9 +143,15 @@ class Trial:
     weights: Path
     test: SetSpec
     models: BodyModels
+    done: dict[str, Scored] = field(default_factory=dict)
 
-    def scored(self, spec: str) -> tuple[list[int], list[tuple[str, str, int, float]]]:
+    def scored(self, spec: str) -> Scored:
         """The rows tested and the numbers under a protocol."""
+        if spec not in self.done:
+            self.done[spec] = self._score(spec)
+        return self.done[spec]
+
+    def _score(self, spec: str) -> Scored:
         result = evaluate(self.folder, "test", self.test, self.models, protocol=spec, checkpoint=self.weights)
         lines = [(m["part"], m["metric"], m["n"], round(m["value"], 3)) for m in result.metrics]
         return sorted(set(result.errors["truth_row"])), [line for line in lines if not np.isnan(line[-1])]

@@ -36,11 +36,18 @@ def sets(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> dict[s
     return out
 
 
+@pytest.fixture(scope="module")
+def made(sets: dict[str, SetSpec], models: BodyModels, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run that was trained and evaluated; read-only."""
+    trained = train_cell(tmp_path_factory.mktemp("made") / "run", "one", sets["one"], CONFIG, models, progress=False)
+    evaluate(trained.folder, "ego", sets["test"], models)
+    return trained.folder
+
+
 @pytest.fixture
-def run(sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path) -> Run:
-    made = train_cell(tmp_path / "run", "one", sets["one"], CONFIG, models, progress=False)
-    evaluate(made.folder, "ego", sets["test"], models)
-    return made
+def run(made: Path, tmp_path: Path) -> Run:
+    """A copy of the run that a test may change."""
+    return Run(shutil.copytree(made, tmp_path / "run"))
 
 
 def test_a_run_folder_holds_all_that_was_promised(run: Run, sets: dict[str, SetSpec]) -> None:

@@ -1,11 +1,11 @@
 """Training: the model, the losses, what a step sees, resuming, checkpoints."""
 
 import json
+import multiprocessing
 import os
 import pickle
+import shutil
 import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from tests.drawn_people import Style, people, write_set
 
 SMALL = {"width": 32, "depth": 1, "heads": 2}
 CONFIG = TrainConfig(
-    model_args=SMALL, steps=6, batch_size=4, lr=1e-3, workers=0, log_every=1, checkpoint_every=3, warmup=2
+    model_args=SMALL, steps=4, batch_size=4, lr=1e-3, workers=0, log_every=1, checkpoint_every=2, warmup=2
 )
 
 
@@ -38,6 +38,14 @@ def few(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> SetSpec
     folder = tmp_path_factory.mktemp("train")
     path = write_set(folder, people(10, np.random.default_rng(1), Style()), models, name="few")
     return SetSpec(path, folder)
+
+
+@pytest.fixture(scope="module")
+def whole(few: SetSpec, models_: BodyModels, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run that was not interrupted; read-only."""
+    folder = tmp_path_factory.mktemp("whole")
+    training.train(CONFIG, [few], folder, models_, progress=False)
+    return folder
 
 
 def test_tiny_returns_proper_bodies_in_front_of_the_camera() -> None:
@@ -158,8 +166,7 @@ def test_the_rate_rises_then_follows_a_cosine() -> None:
     assert training.total_steps(TrainConfig(epochs=2, batch_size=10), [25, 20]) == 9
 
 
-def test_a_resumed_run_ends_in_the_same_weights(few: SetSpec, models_: BodyModels, tmp_path: Path) -> None:
-    whole = training.train(CONFIG, [few], tmp_path / "whole", models_, progress=False)
+def test_a_resumed_run_ends_in_the_same_weights(few: SetSpec, whole: Path, models_: BodyModels, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
 
         def stop(path: Path, content: dict) -> Path:  # killed right after its first checkpoint
@@ -170,30 +177,31 @@ def test_a_resumed_run_ends_in_the_same_weights(few: SetSpec, models_: BodyModel
         patch.setattr(checkpoints, "save", stop)
         with pytest.raises(KeyboardInterrupt):
             training.train(CONFIG, [few], tmp_path / "parts", models_, progress=False)
-    assert checkpoints.load(tmp_path / "parts/checkpoints/last.pt")["step"] == 3
+    assert checkpoints.load(tmp_path / "parts/checkpoints/last.pt")["step"] == 2
     parts = training.train(CONFIG, [few], tmp_path / "parts", models_, progress=False)
-    a, b = checkpoints.load(whole), checkpoints.load(parts)
+    a, b = checkpoints.load(whole / "checkpoints/final.pt"), checkpoints.load(parts)
     assert a["weights_sha256"] == b["weights_sha256"]
     assert not (tmp_path / "parts/checkpoints/last.pt").exists()
     logs = [
-        [json.loads(line) for line in (tmp_path / name / "train.jsonl").read_text().splitlines()]
-        for name in ("whole", "parts")
+        [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+        for folder in (whole, tmp_path / "parts")
     ]
-    assert [line["step"] for line in logs[1]] == [1, 2, 3, 4, 5, 6]
+    assert [line["step"] for line in logs[1]] == [1, 2, 3, 4]
     assert [line["loss"] for line in logs[0]] == [line["loss"] for line in logs[1]]
 
 
-def test_workers_do_not_change_the_result_but_the_seed_does(few: SetSpec, models_: BodyModels, tmp_path: Path) -> None:
-    short = replace(CONFIG, steps=2)
-    hashes = [
-        checkpoints.load(training.train(c, [few], tmp_path / str(i), models_, progress=False))["weights_sha256"]
-        for i, c in enumerate([short, replace(short, workers=2), replace(short, seed=1)])
-    ]
-    assert hashes[0] == hashes[1] != hashes[2]
+def test_workers_do_not_change_the_result_but_the_seed_does(
+    few: SetSpec, whole: Path, models_: BodyModels, tmp_path: Path
+) -> None:
+    workers, seed = (
+        checkpoints.load(training.train(config, [few], tmp_path / str(i), models_, progress=False))["weights_sha256"]
+        for i, config in enumerate([replace(CONFIG, workers=2), replace(CONFIG, seed=1)])
+    )
+    assert workers == checkpoints.load(whole / "checkpoints/final.pt")["weights_sha256"] != seed
 
 
 def test_training_lowers_the_loss(few: SetSpec, models_: BodyModels, tmp_path: Path) -> None:
-    config = replace(CONFIG, steps=40, augment=False, log_every=5, lr=3e-3)
+    config = replace(CONFIG, steps=16, augment=False, log_every=3, lr=5e-3)
     training.train(config, [few], tmp_path, models_, progress=False)
     values = [json.loads(line)["loss"] for line in (tmp_path / "train.jsonl").read_text().splitlines()]
     assert values[-1] < 0.7 * values[0]
@@ -204,8 +212,10 @@ def test_a_loss_that_is_no_number_stops_the_run(few: SetSpec, models_: BodyModel
         training.train(replace(CONFIG, lr=1e30, warmup=0), [few], tmp_path, models_, progress=False)
 
 
-def test_checkpoints_hold_no_code_and_fit_only_their_model(few: SetSpec, models_: BodyModels, tmp_path: Path) -> None:
-    path = training.train(replace(CONFIG, steps=1), [few], tmp_path, models_, progress=False)
+def test_checkpoints_hold_no_code_and_fit_only_their_model(
+    few: SetSpec, whole: Path, models_: BodyModels, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(whole / "checkpoints/final.pt", tmp_path))
     net, content = checkpoints.load_model(path)
     assert checkpoints.weights_hash(net.state_dict()) == content["weights_sha256"]
     other = models.build("tiny", **{**SMALL, "depth": 2})
@@ -244,39 +254,30 @@ def test_unknown_settings_are_refused_by_name() -> None:
     assert TrainConfig.from_dict(config.to_dict()) == config
 
 
-LAUNCHED = """
-import sys
-from pathlib import Path
-from ehps.benchmark.training.specs import SetSpec, TrainConfig
-from ehps.benchmark.training.trainer import train
-from ehps.body.models import BodyModels
-data, images, models, out = map(Path, sys.argv[1:])
-config = TrainConfig(model_args={"width": 32, "depth": 1, "heads": 2}, steps=2, batch_size=2, workers=0, lr=1e-3)
-train(config, [SetSpec(data, images)], out, BodyModels(models), progress=False)
-"""
+def one_of_two(rank: int, port: int, few: SetSpec, models: BodyModels, out: Path) -> None:
+    """Train as a process that torchrun has started."""
+    from accelerate.state import AcceleratorState
+
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ.update(group, RANK=str(rank), LOCAL_RANK=str(rank))
+    AcceleratorState._reset_state(reset_partial_state=True)  # the parent's, which trains alone
+    config = TrainConfig(model_args=SMALL, steps=2, batch_size=2, workers=0, lr=1e-3)
+    training.train(config, [few], out, models, progress=False)
 
 
 def test_two_processes_train_like_one_with_twice_the_batch(few: SetSpec, models_: BodyModels, tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(LAUNCHED)
-    arguments = [str(few.data), str(few.images), str(models_.folder), str(tmp_path / "two")]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}  # as torchrun gives them
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", **group}
+    fork = multiprocessing.get_context("fork")  # a new interpreter would import torch again
     processes = [
-        subprocess.Popen(
-            [sys.executable, str(script), *arguments],
-            env={**environment, "RANK": rank, "LOCAL_RANK": rank},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in "01"
+        fork.Process(target=one_of_two, args=(rank, port, few, models_, tmp_path / "two")) for rank in range(2)
     ]
     for process in processes:
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
     config = TrainConfig(model_args=SMALL, steps=2, batch_size=4, workers=0, lr=1e-3)
     alone = training.train(config, [few], tmp_path / "one", models_, progress=False)
     a = checkpoints.load(alone)["state"]
