@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,10 @@ import pytest
 from ehps.converters import layout, registry
 from ehps.converters.base import Instances
 from ehps.errors import BodyModelError, DataError, EhpsError, UsageError
-from ehps.humandata import HumanData
-from tests.raw.checks import truncate
-from tests.raw.faults import Fault, faulty, millimetres
+from tests.raw.checks import replace, truncate
+from tests.raw.faults import Fault, millimetres
 from tests.raw.fixtures import FIXTURES, Fixture
-from tests.raw.trees import Raw, run
+from tests.raw.trees import Raw, completed, read, run
 
 DATASETS = [card.id for card in registry.cards() if registry.available(card.id)]
 IMAGES = {".jpg", ".jpeg", ".png"}
@@ -109,25 +109,26 @@ def test_another_choice_is_told_those_there_are(
 
 
 @pytest.mark.parametrize(("dataset", "option"), OPTIONS)
-def test_a_choice_changes_what_is_written(
-    dataset: str, option: str, raw_trees: Callable[[str], Raw], out: Path, body_models: Path
-) -> None:
+def test_a_choice_changes_what_is_read(dataset: str, option: str, raw_trees: Callable[[str], Raw]) -> None:
     raw = raw_trees(dataset)
     choice = raw.fixture.options[option]
     if choice is None:
         pytest.skip("takes more files than there are")
-    run(dataset, raw.root, out, body_models, options={option: choice})
-    assert not same_columns(HumanData.open(out), raw.converted()[0])
+    assert same(read(dataset, raw.root), raw.rows)
+    assert not same(read(dataset, raw.root, **{option: choice}), raw.rows)
 
 
-def same_columns(a: HumanData, b: HumanData) -> bool:
-    return len(a) == len(b) and a.columns == b.columns and all(same_values(a[name], b[name]) for name in a.columns)
-
-
-def same_values(a: Any, b: Any) -> bool:
-    if not isinstance(a, np.ndarray):
-        return bool(a.tolist() == b.tolist())
-    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+def same(a: Any, b: Any) -> bool:
+    """Whether two values of rows, or rows, are equal in all that they hold."""
+    if isinstance(a, np.ndarray):
+        return isinstance(b, np.ndarray) and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    if is_dataclass(a):
+        return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
+    if isinstance(a, list | tuple):
+        return isinstance(b, list | tuple) and len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b)
 
 
 # -- what is written ------------------------------------------------------------------------------------------
@@ -147,9 +148,9 @@ def test_everybody_is_written_or_left_out_by_a_reason(raw: Raw) -> None:
 
 
 def test_a_run_that_failed_goes_on_with_other_jobs_to_the_same_bytes(
-    raw: Raw, out: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
+    raw: Raw, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raw.converted()
+    raw.without_models()
     cls = registry.converter(raw.dataset)
     converter = cls(raw.root, registry.card(raw.dataset).default_split, {})
     units = converter.units()
@@ -165,11 +166,11 @@ def test_a_run_that_failed_goes_on_with_other_jobs_to_the_same_bytes(
     with monkeypatch.context() as patch:
         patch.setattr(cls, "read", interrupted)
         with pytest.raises(DataError, match="pulled plug"):
-            run(raw.dataset, raw.root, out, body_models, jobs=2, backend="threading")
+            run(raw.dataset, raw.root, out, None, jobs=2, backend="threading")
     assert not out.exists()
-    report = run(raw.dataset, raw.root, out, body_models, jobs=2, backend="threading")
+    report = run(raw.dataset, raw.root, out, None, jobs=2, backend="threading")
     assert report.finished_before == len(units) - 1
-    assert out.read_bytes() == raw.out.read_bytes()
+    assert out.read_bytes() == raw.out_without_models.read_bytes()
 
 
 def test_without_body_models_it_is_said_what_is_absent(raw: Raw) -> None:
@@ -203,26 +204,29 @@ def test_a_missing_body_model_is_named(raw: Raw, tmp_path: Path, out: Path, body
 # -- what is missing or broken --------------------------------------------------------------------------------
 
 
-def test_a_missing_image_costs_its_people(with_images: Raw, tmp_path: Path, out: Path) -> None:
-    raw, root = with_images, with_images.copy(tmp_path)
+def test_a_missing_image_costs_its_people(with_images: Raw, tmp_path: Path) -> None:
+    raw, root = with_images, with_images.linked(tmp_path)
     before = raw.without_models()[0]["image_path"].tolist()
     (root / before[0]).unlink()
-    report = run(raw.dataset, root, out, None)
-    after = HumanData.open(out)["image_path"].tolist()
+    rows = read(raw.dataset, root)
+    units = completed(raw.dataset, root, rows)
+    after = [path for unit in units if unit.data is not None for path in unit.data["image_path"].tolist()]
+    dropped = [unit.account.dropped for unit in units]
     assert before[0] not in after
-    assert report.found == raw.fixture.found == report.written + sum(map(len, report.dropped.values()))
+    assert sum(unit.found for unit in units) == raw.fixture.found
+    assert raw.fixture.found == len(after) + sum(len(names) for reasons in dropped for names in reasons.values())
     if raw.fixture.by_image:
         return
     assert after == [path for path in before if path != before[0]]
-    assert len(report.dropped["image missing"]) >= before.count(before[0])
+    assert sum(len(reasons.get("image missing", ())) for reasons in dropped) >= before.count(before[0])
     with pytest.raises(DataError, match="images are missing"):
-        run(raw.dataset, root, out, None, strict_images=True)
+        completed(raw.dataset, root, rows, strict_images=True)
 
 
 def test_without_any_image_nothing_is_written(with_images: Raw, tmp_path: Path, out: Path) -> None:
     if hasattr(registry.converter(with_images.dataset), "extract_frames"):
         pytest.skip("frames may come later")
-    root = with_images.copy(tmp_path)
+    root = with_images.linked(tmp_path)
     for path in root.rglob("*"):
         if path.suffix in IMAGES:
             path.unlink()
@@ -242,19 +246,19 @@ def parameters(values: Callable[[Fixture], Sequence[Any]]) -> list[Any]:
 
 @pytest.mark.parametrize(("dataset", "pattern"), parameters(lambda fixture: fixture.broken))
 def test_half_a_file_is_named_and_its_unit_can_be_left_out(
-    dataset: str, pattern: str, raw_trees: Callable[[str], Raw], tmp_path: Path, out: Path, body_models: Path
+    dataset: str, pattern: str, raw_trees: Callable[[str], Raw], tmp_path: Path, out: Path
 ) -> None:
     raw = raw_trees(dataset)
-    root = raw.copy(tmp_path)
+    root = raw.linked(tmp_path)
     path = sorted(root.glob(pattern))[0]
     truncate(path)
     with pytest.raises(DataError) as error:
-        run(dataset, root, out, body_models)
+        run(dataset, root, out, None)
     assert path.name in str(error.value)
     assert not out.exists()
     bad = re.match(r"(\d+) of (\d+) units could not be read", str(error.value))
     if bad and int(bad[1]) < int(bad[2]):
-        report = run(dataset, root, out, body_models, skip_bad=True)
+        report = run(dataset, root, out, None, skip_bad=True)
         assert (len(report.bad), report.units) == (int(bad[1]), int(bad[2]))
         assert any(path.name in f"{unit.path} {unit.why}" for unit in report.bad)
         assert 0 < report.written <= raw.fixture.written
@@ -263,10 +267,10 @@ def test_half_a_file_is_named_and_its_unit_can_be_left_out(
 def test_code_in_a_pickle_is_not_run(raw: Raw, tmp_path: Path, out: Path) -> None:
     if not any(path.suffix in PICKLES for path in raw.root.rglob("*")):
         pytest.skip("nothing is pickled")
-    root = raw.copy(tmp_path)
+    root = raw.linked(tmp_path)
     for path in root.rglob("*"):
         if path.suffix in PICKLES:
-            path.write_bytes(CODE)
+            replace(path, CODE)
     with pytest.raises(EhpsError, match=r"asks for os\.system; nothing was run"):
         run(raw.dataset, root, out, None)
     assert not out.exists()
@@ -276,16 +280,13 @@ def test_code_in_a_pickle_is_not_run(raw: Raw, tmp_path: Path, out: Path) -> Non
 
 
 @pytest.mark.parametrize(("dataset", "fault"), parameters(lambda fixture: fixture.faults))
-def test_quality_exposes(
-    dataset: str, fault: tuple[Fault, str], raw_trees: Callable[[str], Raw], out: Path, body_models: Path
-) -> None:
+def test_quality_exposes(dataset: str, fault: tuple[Fault, str], raw_trees: Callable[[str], Raw]) -> None:
     mistake, words = fault
-    report = run(faulty(registry.converter(dataset), mistake), raw_trees(dataset).root, out, body_models)
-    assert words in " ".join(report.problems)
+    assert words in " ".join(raw_trees(dataset).problems(mistake))
 
 
-def test_millimetres_are_refused(raw: Raw, out: Path, body_models: Path) -> None:
+def test_millimetres_are_refused(raw: Raw) -> None:
     if not raw.fixture.metric:
         pytest.skip("places are not read")
     with pytest.raises(DataError, match="not metres"):
-        run(faulty(registry.converter(raw.dataset), millimetres), raw.root, out, body_models)
+        raw.problems(millimetres)

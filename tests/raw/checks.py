@@ -121,4 +121,10 @@ def peak_memory(code: str, *arguments: Path | str) -> float:
 def truncate(path: Path) -> None:
     """Leave the first half of a file, as a broken download does."""
     data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
+    replace(path, data[: len(data) // 2])
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Put a new file in the place of one that may be a link to another."""
+    path.unlink()
+    path.write_bytes(data)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import os
 import pickle
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,15 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from ehps.converters.base import Converter
-from ehps.converters.pipeline import convert
+from ehps.converters import registry
+from ehps.converters.base import Converter, Instances
+from ehps.converters.pipeline import convert, quality_measures, workers
+from ehps.converters.pipeline.completion import Completed, complete
 from ehps.converters.pipeline.report import Report
-from ehps.humandata import HumanData
+from ehps.converters.readers.images import ImageIndex
+from ehps.humandata import HumanData, quality
+from ehps.humandata.merging import common_misc
+from tests.raw.faults import Fault
 from tests.raw.fixtures import FIXTURES, Fixture
 
 
@@ -55,17 +62,47 @@ class Raw:
         """The file that :meth:`converted` writes."""
         return self.folder / "converted.h5"
 
+    @property
+    def out_without_models(self) -> Path:
+        """The file that :meth:`without_models` writes."""
+        return self.folder / "without_models.h5"
+
     def converted(self) -> tuple[HumanData, Report]:
         """The default split."""
         return self._conversion(self.out, self.models)
 
     def without_models(self) -> tuple[HumanData, Report]:
         """The default split, without body models."""
-        return self._conversion(self.folder / "without_models.h5", None)
+        return self._conversion(self.out_without_models, None)
 
     def copy(self, folder: Path) -> Path:
         """The tree once more, below ``folder``, for a test that changes it."""
         return Path(shutil.copytree(self.root, folder / self.fixture.folder))
+
+    def linked(self, folder: Path) -> Path:
+        """The same with links to the files of the tree: a test may remove or replace them, not write into them."""
+        return Path(shutil.copytree(self.root, folder / self.fixture.folder, copy_function=os.link))
+
+    @cached_property
+    def rows(self) -> list[Instances]:
+        """The units of the default split as the converter reads them; read-only for tests."""
+        return read(self.dataset, self.root)
+
+    def problems(self, fault: Fault) -> list[str]:
+        """What the quality says when ``fault`` has changed the rows of each unit in place; nothing is written."""
+        units = copy.deepcopy(self.rows)
+        for unit in units:
+            if len(unit):
+                fault(unit)
+        done = completed(self.dataset, self.root, units, self.models)
+        parts = [unit.data for unit in done if unit.data is not None]
+        wanted = [name for name in quality.SUMMARISED if all(name in part.columns for part in parts)]
+        measured = {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in wanted}
+        card = registry.card(self.dataset)
+        misc = common_misc([part.misc for part in parts])
+        card = replace(card, reprojection=misc.get("reprojection", card.reprojection))
+        virtual = all(part.passport.focal == "virtual" for part in parts)
+        return quality_measures.problems(quality.summary(measured, card.reprojection), card, virtual=virtual)
 
     @property
     def _root(self) -> Path:
@@ -91,6 +128,29 @@ class Raw:
 def run(dataset: str | type[Converter], root: Path, out: Path, models: Path | None, **options: Any) -> Report:
     """Convert in silence."""
     return convert(dataset, root, out=out, body_models=models, progress=False, **options)
+
+
+def read(dataset: str, root: Path, **options: str) -> list[Instances]:
+    """The units of the default split as the converter reads them."""
+    converter = registry.converter(dataset)(root, registry.card(dataset).default_split, options)
+    converter.check_options()
+    return [converter.read(unit) for unit in converter.units()]
+
+
+def completed(
+    dataset: str, root: Path, units: Sequence[Instances], models: Path | None = None, *, strict_images: bool = False
+) -> list[Completed]:
+    """Units brought into the format as a conversion does it, in memory.
+
+    Parameters
+    ----------
+    models : folder of body models.
+    strict_images : a missing image is an error.
+    """
+    converter = registry.converter(dataset)(root, registry.card(dataset).default_split)
+    context = workers._context(workers.Job(converter, bodies=models, strict_images=strict_images))
+    images = ImageIndex(root)
+    return [complete(unit, context, images) for unit in units]
 
 
 def runner(dataset: str) -> Callable[..., Report]:
