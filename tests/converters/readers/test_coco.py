@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from ehps.converters.pipeline import convert
 from ehps.converters.readers import coco
 from ehps.errors import DataError
 from ehps.humandata import HumanData
-from tests.raw import crowdpose, h36m, mpi_inf_3dhp, mpii, mscoco, muco, ubody
+from tests.raw import mpi_inf_3dhp, ubody
 from tests.raw.checks import edited, peak_memory
+from tests.raw.trees import Raw, run
 
 IMAGES = [{"id": 7, "file_name": "ä.jpg"}, {"id": 3, "file_name": "b.jpg"}, {"id": 5, "file_name": "c.jpg"}]
 ANNOTATIONS = [{"id": k, "image_id": i, "caption": 'a "]" {'} for k, i in enumerate((5, 7, 7, 3, 5))]
@@ -77,28 +79,24 @@ def test_a_file_without_annotations_has_no_rows(path: Path) -> None:
     assert coco.read(unit)[0] == []
 
 
-WRITERS = {
-    "crowdpose": crowdpose,
-    "h36m": h36m,
-    "mpi_inf_3dhp": mpi_inf_3dhp,
-    "mpii": mpii,
-    "mscoco": mscoco,
-    "muco": muco,
-    "ubody": ubody,
-}
+IN_UNITS = ("crowdpose", "h36m", "mpi_inf_3dhp", "mpii", "mscoco", "muco", "ubody")
 
 
-@pytest.mark.parametrize("dataset", list(WRITERS))
+@pytest.mark.parametrize("dataset", IN_UNITS)
 def test_any_size_of_unit_gives_the_same_file(
-    dataset: str, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: str,
+    raw_trees: Callable[[str], Raw],
+    tmp_path: Path,
+    body_models: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    WRITERS[dataset].write_fixture(tmp_path / "raw", body_models, np.random.default_rng(1))
-    whole = convert(dataset, tmp_path / "raw", out=tmp_path / "whole.h5", body_models=body_models, progress=False)
+    raw = raw_trees(dataset)
+    a, whole = raw.converted()
     monkeypatch.setattr(coco, "ROWS", 2)
-    parts = convert(dataset, tmp_path / "raw", out=tmp_path / "parts.h5", body_models=body_models, progress=False)
+    parts = run(dataset, raw.root, tmp_path / "parts.h5", body_models)
     assert parts.units > whole.units
     assert (parts.found, parts.dropped) == (whole.found, whole.dropped)
-    a, b = HumanData.open(tmp_path / "whole.h5"), HumanData.open(tmp_path / "parts.h5")
+    b = HumanData.open(tmp_path / "parts.h5")
     assert (a.misc, list(a.columns)) == (b.misc, list(b.columns))
     for name in a.columns:
         values = np.asarray(a[name])
@@ -112,9 +110,9 @@ MEASURE = """
 import sys
 from ehps.converters.readers import coco
 from ehps.converters.pipeline import convert
-coco.ROWS = 250
-report = convert("mpi_inf_3dhp", sys.argv[1], out=sys.argv[2], body_models=sys.argv[3], progress=False)
-assert report.written == int(sys.argv[4])
+coco.ROWS = int(sys.argv[4])
+report = convert("mpi_inf_3dhp", sys.argv[1], out=sys.argv[2], progress=False)
+assert report.written == int(sys.argv[3])
 print(peak())
 """
 
@@ -131,7 +129,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, body_models: Path) -
         content["annotations"] = [usable[k % len(usable)] | {"id": k, "image_id": k} for k in range(rows)]
         content["images"] = [image[usable[k % len(usable)]["image_id"]] | {"id": k} for k in range(rows)]
         file.write_text(json.dumps(content | {"padding": "x" * 100}))
-        peaks.append(peak_memory(MEASURE, tmp_path / "raw", tmp_path / f"{rows}.h5", body_models, str(rows)))
+        peaks.append(peak_memory(MEASURE, tmp_path / "raw", tmp_path / f"{rows}.h5", str(rows), "250"))
     assert file.stat().st_size > 1_000_000
     assert peaks[1] < peaks[0] + 15, f"{peaks} MB"
 
