@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ehps.analysis import attributes, published
+from ehps.analysis import attributes, published, report_sections
 from ehps.analysis.benchmarks import MPE_BENCHMARKS
 from ehps.analysis.html_report import ReportInputs, content, report, summary
 from ehps.analysis.ranking import compare, rank
@@ -245,3 +245,9 @@ def test_importing_analysis_imports_nothing_heavy():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.split("\n")[:2] == ["[]", "[]"]
+
+
+def test_reports_of_conversions_from_before_quality_had_its_name_are_shown():
+    entry = {"dataset": "bedlam", "certificate": {"two_routes_m": {"p50": 0.000001, "p99": 0.000002, "max": 0.000003}}}
+    (shown,) = report_sections.conversions(ReportInputs(conversions=[entry]))
+    assert shown["measured"] == [("Moved parameters against moved joints, m", ["0.000001", "0.000002", "0.000003"])]
