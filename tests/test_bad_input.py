@@ -345,4 +345,3 @@ def test_a_traceback_is_shown_only_on_request(tmp_path: Path) -> None:
     assert "Traceback" not in plain.stderr
     assert "Traceback" in debug.stderr
     assert "DataError" in debug.stderr
-    assert program("convert", "bedlm", tmp_path, "--out", tmp_path / "x.h5").returncode == 2

@@ -37,4 +37,4 @@ def test_the_nearer_training_set_gives_the_lower_error(models: BodyModels, tmp_p
     run_suite(Suite(train, test, config), tmp_path / "runs", body_models=models, progress=False)
     pve = results.table(results.load(tmp_path / "runs")).droplevel("model")["test"]
     assert pve["near"] < 0.7 * pve["far"]
-    assert pve["near"] < 0.9 * pve["untrained"] < pve["far"]
+    assert pve["near"] < pve["untrained"] < pve["far"]
