@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 PIPELINE = "ehps.converters.pipeline.workers"  # from raw unit to part; joining and reporting change no part
@@ -23,12 +23,11 @@ FILE_NAME = re.compile(r"[\w-]{1,80}\.\w{1,10}")
 def code_of(converter: type) -> dict[str, str]:
     """Module -> hash of its code, for every module that the converter's parts depend on."""
     packages = {"ehps", converter.__module__.partition(".")[0]}
-    located = cache(_source)  # modules import one another many times over; files may change between two calls
     found: dict[str, str] = {}
     pending = [converter.__module__, PIPELINE]
     while pending:
         module = pending.pop()
-        path = None if module in found else located(module)
+        path = None if module in found else _source(module)
         if path is None:
             continue
         source = _read(module, path, path.stat().st_mtime_ns)
@@ -38,10 +37,11 @@ def code_of(converter: type) -> dict[str, str]:
         found[module] = digest.hexdigest()[:16]
         for names in source.imports:
             if names[0].partition(".")[0] in packages:
-                pending.append(next((name for name in names if located(name) is not None), names[-1]))
+                pending.append(next((name for name in names if _source(name) is not None), names[-1]))
     return dict(sorted(found.items()))
 
 
+@lru_cache(maxsize=10_000)
 def _source(module: str) -> Path | None:
     """The file of a module of a package that is loaded already; the module itself need not be."""
     top, *below = module.split(".")

@@ -9,6 +9,7 @@ import pytest
 from fake_dataset import Hall
 
 from ehps.converters import registry
+from ehps.converters.pipeline import imported_code
 from ehps.converters.pipeline.imported_code import code_of
 
 FILES = {
@@ -45,6 +46,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         indent = " " * 8 if text.startswith("\n") else ""
         (folder / name).write_text(text.replace(f"\n{indent}", "\n"))
     monkeypatch.syspath_prepend(tmp_path)
+    imported_code._source.cache_clear()  # the package of the test before lay elsewhere
     yield folder
     for name in [name for name in sys.modules if name.partition(".")[0] == "mypackage"]:
         del sys.modules[name]
