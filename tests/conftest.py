@@ -20,7 +20,7 @@ from ehps.body.models import BodyModels
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
 IMPORT = re.compile(r"^ *from (ehps[\w.]*) import", re.MULTILINE)
-KEPT = 3  # builds of the stand-in from different versions of its code
+KEPT = 2  # builds of the stand-in from different versions of its code; each takes 0.6 GB
 HEAVY = ("ehps.body.standin", "ehps.body.variants")  # modules that remember whole body models
 
 

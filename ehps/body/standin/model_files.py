@@ -64,7 +64,7 @@ def write_standin(
         for gender in genders:
             arrays = standin_arrays(model_type, gender, seed)
             if model_type == "smplx":
-                np.savez_compressed(folder / model_type / f"SMPLX_{gender.upper()}.npz", **arrays)
+                np.savez(folder / model_type / f"SMPLX_{gender.upper()}.npz", **arrays)
                 continue
             with (folder / model_type / f"{model_type.upper()}_{gender.upper()}.pkl").open("wb") as out:
                 pickle.dump(arrays, out, protocol=2)
