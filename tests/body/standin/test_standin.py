@@ -109,10 +109,6 @@ class TestFiles:
         for name in ("smpl/SMPL_FEMALE.pkl", "smpl_kid_template.npy"):
             assert (tmp_path / name).read_bytes() == (body_models / name).read_bytes()
 
-    def test_compressed_smplx_files_are_small(self, body_models: Path) -> None:
-        size = sum(path.stat().st_size for path in (body_models / "smplx").iterdir())
-        assert size < 60e6
-
 
 class TestMesh:
     @pytest.mark.parametrize(("model_type", "open_edges"), [("smplx", 34), ("smpl", 0)])
