@@ -4,3 +4,4 @@ from __future__ import annotations
 
 GENDERS = ("neutral", "male", "female")
 BY_LETTER = {gender[0]: gender for gender in GENDERS}
+BY_WORD = BY_LETTER | {gender: gender for gender in GENDERS}

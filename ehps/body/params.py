@@ -10,7 +10,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.topology import POSE_PARTS
-from ehps.genders import BY_LETTER
+from ehps.genders import BY_WORD
 
 
 @dataclass(frozen=True)
@@ -161,14 +161,14 @@ def _pose_parts(model_type: str, pose: Array) -> dict[str, Any]:
 
 
 def genders(words: Any, n: int) -> Array:
-    """(N,) array of ``male``/``female``/``neutral`` from one word or N words, short forms included.
+    """(N,) array of ``male``/``female``/``neutral`` from one word or N words, or their first letters.
 
     Raises
     ------
     ValueError : a word that is none of these.
     """
     values = np.broadcast_to(np.asarray(words, dtype=object), (n,))
-    distinct = {w: BY_LETTER.get(str(w).strip().lower()[:1]) for w in set(values.tolist())}
+    distinct = {w: BY_WORD.get(str(w).strip().lower()) for w in set(values.tolist())}
     for word, gender in distinct.items():
         if gender is None:
             raise ValueError(f"unknown gender {word!r}; expected male, female or neutral")
