@@ -33,8 +33,16 @@ PART_BOXES = {"face_bbox": "face_bbox_xywh", "lhand_bbox": "lhand_bbox_xywh", "r
 
 @dataclass(frozen=True)
 class Context:
-    """What holds for the whole conversion. ``models`` is None when there are no body models; ``uncut`` says that
-    images have to be made out of the raw files (``--frames``) and this was not asked for."""
+    """What holds for the whole conversion.
+
+    Attributes
+    ----------
+    card : of the dataset.
+    split : that is converted.
+    models : None when there are no body models.
+    strict_images : a missing image is an error.
+    uncut : images have to be made out of the raw files (``--frames``), and this was not asked for.
+    """
 
     card: DatasetCard
     split: str

@@ -2,9 +2,9 @@
 
 Columns ``quality/*`` hold one number a row, their summary goes into the file and the report. A converter that
 swaps left and right, forgets the pelvis correction, takes the wrong gender, adds the mean hand twice or leaves
-millimetres as metres cannot produce a good one. Measures: reprojection of the model joints onto the dataset's own
-2D points, distance to its own 3D points, agreement of the two routes to the camera frame (parameters moved, joints
-moved), shape norm and stature, joints behind the camera, depth, uprightness, joints within the box.
+millimetres as metres cannot produce good quality. Measures: reprojection of the model joints onto the dataset's own
+2D points, distance to its own 3D points, joints of the parameters moved to the camera against joints moved to the
+camera, shape norm and stature, joints behind the camera, depth, uprightness, joints within the box.
 """
 
 from __future__ import annotations

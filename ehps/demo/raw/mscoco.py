@@ -1,4 +1,4 @@
-"""A small MSCOCO tree: COCO-WholeBody annotations, NeuralAnnot-style fits (train only), images' stand-ins."""
+"""A small MSCOCO tree: COCO-WholeBody annotations, NeuralAnnot-style fits (train only), painted images."""
 
 from __future__ import annotations
 
