@@ -66,7 +66,7 @@ class Hall(Converter):
         body = params_of(data)
         rows = Instances(
             image_path=[f"images/{unit.name}/{i:03d}.jpg" for i in range(n)],
-            camera=Camera(FOCAL, CENTRE),
+            camera=Camera(np.array(raw_files.read_json(self.root / "calibration.json")["focal"]), CENTRE),
             body=body,
             world_to_camera=Rigid(data["rotation"], data["translation"]),
             keypoints2d=Keypoints(data["points2d"], "smplx_127"),

@@ -131,6 +131,12 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
+def test_every_file_that_is_opened_is_recorded(raw: Raw) -> None:
+    assert raw.rows
+    annotations = {name for name in raw.opened if Path(name).suffix.lower() not in IMAGES}
+    assert annotations - raw.recorded.files.keys() == set()
+
+
 # -- what is written ------------------------------------------------------------------------------------------
 
 

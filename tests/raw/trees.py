@@ -6,9 +6,11 @@ import copy
 import os
 import pickle
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from ehps.converters.pipeline import convert, quality_measures, workers
 from ehps.converters.pipeline.completion import Completed, complete
 from ehps.converters.pipeline.report import Report
 from ehps.converters.readers.images import ImageIndex
+from ehps.converters.readers.opened import Record, recording
 from ehps.humandata import HumanData, quality
 from ehps.humandata.merging import common_misc
 from tests.raw.faults import Fault
@@ -36,11 +39,15 @@ class Raw:
     dataset : its id.
     folder : where the tree and its conversion are kept.
     models : folder of body models.
+    opened : files below the root that Python opened for :attr:`rows`.
+    recorded : what the readers noted of them.
     """
 
     dataset: str
     folder: Path
     models: Path
+    opened: set[str] = field(default_factory=set)
+    recorded: Record = field(default_factory=Record)
 
     @property
     def fixture(self) -> Fixture:
@@ -86,7 +93,8 @@ class Raw:
     @cached_property
     def rows(self) -> list[Instances]:
         """The units of the default split as the converter reads them; read-only for tests."""
-        return read(self.dataset, self.root)
+        with watching(self.root) as self.opened, recording() as self.recorded:
+            return read(self.dataset, self.root)
 
     def problems(self, fault: Fault) -> list[str]:
         """What the quality says when ``fault`` has changed the rows of each unit in place; nothing is written."""
@@ -123,6 +131,33 @@ class Raw:
             if not path.exists():
                 path.write_bytes(pickle.dumps(make()))
         return pickle.loads(path.read_bytes())
+
+
+_watched: list[tuple[str, set[str]]] = []
+
+
+@contextmanager
+def watching(root: Path) -> Iterator[set[str]]:
+    """Names of the files below ``root`` that this process opens meanwhile."""
+    _hook()
+    names: set[str] = set()
+    _watched.append((str(root), names))
+    try:
+        yield names
+    finally:
+        _watched.pop()
+
+
+@cache
+def _hook() -> None:
+    sys.addaudithook(_seen)
+
+
+def _seen(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open" and _watched and isinstance(arguments[0], str | os.PathLike):
+        root, names = _watched[-1]
+        if (name := os.path.abspath(arguments[0])).startswith(root):
+            names.add(name)
 
 
 def run(dataset: str | type[Converter], root: Path, out: Path, models: Path | None, **options: Any) -> Report:

@@ -16,6 +16,7 @@ from ehps.body import cameras, rigid_motion
 from ehps.body.params import BodyParams, smplx_params, smplx_pose
 from ehps.converters.readers import raw_files
 from ehps.converters.readers.images import header_size
+from ehps.converters.readers.opened import note
 from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
 from ehps.humandata.keypoints import point_names
@@ -45,6 +46,7 @@ def opened(path: Path) -> Iterator[Any]:
     """
     import h5py
 
+    note(path)
     try:
         with h5py.File(path, "r") as file:
             yield file

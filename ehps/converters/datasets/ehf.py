@@ -74,8 +74,8 @@ class EHF(Converter):
         suffix = ".jpg" if self._frames("_img.jpg") else ".png"
         frames = sorted(set().union(*map(self._frames, ("_img.jpg", "_img.png", "_align.ply"))), key=int)
         dropped: dict[str, list[str]] = {}
-        drop(dropped, "no registered mesh", (f for f in frames if not self._mesh(f).is_file()))
-        frames = [f for f in frames if self._mesh(f).is_file()]
+        drop(dropped, "no registered mesh", (f for f in frames if not raw_files.is_file(self._mesh(f))))
+        frames = [f for f in frames if raw_files.is_file(self._mesh(f))]
         if not frames:
             return no_instances(dropped)
         meshes = np.stack([read_vertices(self._mesh(frame), VERTICES) for frame in frames])

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
-from ehps.converters.readers import neural_annot, raw_files
+from ehps.converters.readers import neural_annot, opened, raw_files
 from ehps.errors import DataError
 from ehps.humandata import boxes
 
@@ -111,6 +110,7 @@ class InstaVariety(Converter):
         return rows
 
     def _vibe(self, unit: Unit) -> Instances:
+        opened.note(unit.path)
         with h5py.File(unit.path, "r", locking=False) as file:
             part = {key: file[key][slice(*unit.data[:2])] for key in ("vid_name", "frame_id", "joints2D")}
         videos = ["/".join(name.rpartition("-")[::2]) for name in raw_files.texts(part["vid_name"])]
@@ -155,11 +155,11 @@ def database(path: Path) -> dict[str, Array]:
     ------
     DataError : it is another dump of that name (VIBE, TCMR and MAED have some), or its columns differ in length.
     """
-    return _database(path, path.stat().st_mtime_ns)
+    return _database(path)
 
 
-@lru_cache(maxsize=1)
-def _database(path: Path, changed: int) -> dict[str, Array]:
+@opened.remembered(1)
+def _database(path: Path) -> dict[str, Array]:
     content = raw_files.load_joblib(path)
     if not isinstance(content, dict) or not {"ann_id", "file_name"} <= content.keys():
         raise DataError(

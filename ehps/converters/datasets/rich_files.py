@@ -32,6 +32,7 @@ def read_view(path: Path, root: Path, folder: str) -> CalibratedView:
     DataError : the file is no calibration.
     """
     try:
+        raw_files.note(path)
         tree = ElementTree.parse(path).getroot()
         nodes = [tree.find(f".//{name}/data") for name in ("CameraMatrix", "Intrinsics", "Distortion")]
         values = [np.array((node.text or "").split() if node is not None else [], float) for node in nodes]

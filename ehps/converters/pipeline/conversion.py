@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ehps.converters import layout, registry
@@ -19,9 +20,10 @@ from ehps.converters.pipeline.joining import join_parts
 from ehps.converters.pipeline.other_requests import keep_or_discard
 from ehps.converters.pipeline.parts import BadUnit, Part, PartsFolder, locked
 from ehps.converters.pipeline.report import Report
-from ehps.converters.pipeline.workers import Job, run_jobs, without_threads
+from ehps.converters.pipeline.workers import Job, run_jobs, unexpected, without_threads
+from ehps.converters.readers import opened
 from ehps.converters.readers.images import ImageIndex
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError, EhpsError, UsageError
 
 SUFFIXES = (".h5", ".npz")
 LISTED_BAD = 5
@@ -184,11 +186,21 @@ def _units(converter: Converter, visible: bool) -> list[Unit]:
     from rich.console import Console
 
     with Console(stderr=True, quiet=not visible).status(f"{converter.card.id} {converter.split}: looking for units"):
-        units = converter.units()
+        units = _listed(converter)
     if not units:
         what = f"nothing to read for split {converter.split}"
         raise DataError(what, path=converter.root, fix="check that all is unpacked")
     return units
+
+
+def _listed(converter: Converter) -> list[Unit]:
+    with opened.recording() as record:
+        try:
+            return converter.units()
+        except EhpsError:
+            raise
+        except Exception as error:
+            raise unexpected(error, record.last or converter.root) from error
 
 
 def _read_all(run: Run) -> Done:
@@ -215,8 +227,9 @@ def _read_all(run: Run) -> Done:
 def _finished(run: Run) -> dict[int, Part]:
     """Parts of units that an earlier run has finished, by index, as far as they still hold."""
     images = ImageIndex(run.job.converter.root, run.job.frames)
-    known = {i: run.parts.load(i, unit, images) for i, unit in enumerate(run.units)}
-    return {i: part for i, part in known.items() if part is not None}
+    state = cache(opened.state)
+    known = {i: run.parts.load(i, unit) for i, unit in enumerate(run.units)}
+    return {i: part for i, part in known.items() if part and run.parts.holds(i, run.units[i], part, images, state)}
 
 
 def _rows_before(parts: Mapping[int, Part], index: int) -> int:

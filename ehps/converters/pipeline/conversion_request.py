@@ -21,7 +21,7 @@ LISTED = 3
 def request_of(job: Job, units: Sequence[Unit]) -> dict[str, Any]:
     """JSON-able; equal requests have interchangeable parts.
 
-    Raw files of single units are not in it: each part remembers its own, so that one mended file costs one unit.
+    Raw files are not in it: each part remembers its own, so that one mended file costs the units that opened it.
     """
     converter = job.converter
     return {
@@ -35,7 +35,6 @@ def request_of(job: Job, units: Sequence[Unit]) -> dict[str, Any]:
         "version": ehps.__version__,
         "code": code_of(type(converter)),
         "body_models": _models(job),
-        "shared_files": _shared(job),
         "units": [[unit.name, str(unit.path), _digest(unit.data)] for unit in units],
     }
 
@@ -100,16 +99,3 @@ def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
     """Hash of a file, taken again when its size or time changes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _shared(job: Job) -> dict[str, list[int]]:
-    """Size and modification time of the single files that the card names (split lists, calibrations)."""
-    card, root = job.converter.card, job.converter.root
-    needs = (*card.needs, *card.split_needs.get(job.converter.split, ()))
-    names = {name.strip() for need in needs for name in need.split("|") if "*" not in name}
-    found = {}
-    for name in sorted(names):
-        if (root / name).is_file():
-            status = (root / name).stat()
-            found[name] = [status.st_size, status.st_mtime_ns]
-    return found

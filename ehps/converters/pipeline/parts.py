@@ -2,18 +2,17 @@
 
 ``OUT.parts/`` holds a folder for each request, which is named by the hash of what was asked for. In it are
 ``request.json``, the same in words, and per unit ``<index>-<slug>.h5`` with its rows and ``.json`` with what was left
-out, written last: a part counts when its json is there and neither the unit's raw files nor the listings of its image
-folders have changed since.
+out, written last: a part counts when its json is there, its rows are those that were written, and neither the raw files
+that the unit opened nor its image folders have changed since.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,18 +22,25 @@ import numpy as np
 
 from ehps.atomic import replacing, write_error
 from ehps.converters.base import Unit
+from ehps.converters.readers import opened
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError
+from ehps.humandata.storage import h5
 
-LISTED = 5000  # files of a unit's folder that are looked at
-DEPTH = 2
 FINISHED = "[0-9]*-*.json"
 LOCK = "lock"
 
 
 @dataclass
 class Part:
-    """What is known about one finished unit without opening its rows."""
+    """What is known about one finished unit without opening its rows.
+
+    Attributes
+    ----------
+    files : the raw files that it was made of, and their states then; see :mod:`ehps.converters.readers.opened`.
+    images : the image folders that it was made of; see :attr:`ImageIndex.visited`.
+    size : bytes of the rows' file.
+    """
 
     unit: str
     rows: int
@@ -45,7 +51,7 @@ class Part:
     columns: list[str] = field(default_factory=list)
     passport: dict[str, Any] = field(default_factory=dict)
     misc: dict[str, Any] = field(default_factory=dict)
-    stamp: str = ""
+    files: dict[str, str] = field(default_factory=dict)
     images: dict[str, list[int]] = field(default_factory=dict)
     size: int = 0
     left_out: str = ""
@@ -132,13 +138,8 @@ class PartsFolder:
         part.size = path.stat().st_size if part.rows else 0
         _write_text(path.with_suffix(".json"), json.dumps(asdict(part), default=_plain))
 
-    def load(self, index: int, unit: Unit, images: ImageIndex | None = None) -> Part | None:
-        """What was noted about a finished unit; None when it has to be done (again).
-
-        Parameters
-        ----------
-        images : compare the unit's raw files and the image folders with what they were.
-        """
+    def load(self, index: int, unit: Unit) -> Part | None:
+        """What was noted about a finished unit; None when it has to be done (again)."""
         path = self.rows_path(index, unit)
         try:
             part = Part(**json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
@@ -146,14 +147,26 @@ class PartsFolder:
                 return None
         except (OSError, ValueError, TypeError):
             return None
-        if images is not None:
-            if part.stamp != stamp(unit, self.out):
-                return None
-            for folder in part.images:
-                images.locate(f"{folder}/?")
-            if {folder: images.visited[folder] for folder in part.images} != part.images:
-                return None
         return part
+
+    def holds(self, index: int, unit: Unit, part: Part, images: ImageIndex, state: Callable[[str], str]) -> bool:
+        """Whether a part that an earlier run has finished can be taken as it is.
+
+        Parameters
+        ----------
+        images : below the root as it is now.
+        state : of a raw file now; see :func:`ehps.converters.readers.opened.state`.
+        """
+        if not opened.unchanged(part.files, state):
+            return False
+        for folder in part.images:
+            images.locate(f"{folder}/?")
+        if {folder: images.visited[folder] for folder in part.images} != part.images:
+            return False
+        try:
+            return not part.rows or not h5.damaged_columns(self.rows_path(index, unit))
+        except DataError:
+            return False
 
     def remove(self) -> None:
         """Take the folder away once the output is there; that of all parts too when no other request has any."""
@@ -161,40 +174,6 @@ class PartsFolder:
         root = parts_root(self.out)
         if {path.name for path in root.iterdir()} <= {LOCK}:
             shutil.rmtree(root, ignore_errors=True)
-
-
-def stamp(unit: Unit, out: Path | None = None) -> str:
-    """Hash of names, sizes and modification times of a unit's raw files: changes when one is mended.
-
-    Of a folder, files to a depth of two are looked at. ``out`` and its parts are not raw files.
-    """
-    digest = hashlib.sha256()
-    own = "\0" if out is None else out.name
-    for path in _raw_files(unit.path, own):
-        try:
-            status = path.stat()
-            digest.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-        except OSError:
-            digest.update(f"{path.name}\0gone\n".encode())
-    return digest.hexdigest()
-
-
-def _raw_files(path: Path, own: str) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    files: list[Path] = []
-    level = [path]
-    for _ in range(DEPTH):
-        below: list[Path] = []
-        for folder in level:
-            try:
-                entries = sorted(p for p in folder.iterdir() if own not in p.name)
-            except OSError:
-                continue
-            files += [p for p in entries[:LISTED] if not p.is_dir()]
-            below += [p for p in entries[:LISTED] if p.is_dir()]
-        level = below[:LISTED]
-    return files
 
 
 def _write_text(path: Path, text: str) -> None:

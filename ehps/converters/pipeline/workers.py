@@ -13,8 +13,9 @@ from typing import Any
 from ehps.body.models import BodyModels
 from ehps.converters.base import Converter, Instances, Unit
 from ehps.converters.pipeline.completion import Completed, Context, complete
-from ehps.converters.pipeline.parts import BadUnit, Part, PartsFolder, stamp
+from ehps.converters.pipeline.parts import BadUnit, Part, PartsFolder
 from ehps.converters.pipeline.rows import below_root
+from ehps.converters.readers import opened
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import BodyModelError, DataError, EhpsError, UsageError
 
@@ -59,23 +60,22 @@ def run_unit(job: Job, parts: PartsFolder, index: int, unit: Unit) -> Outcome:
     OutputError : the part file cannot be written.
     BodyModelError : a body model is missing; every unit would need it.
     """
-    raw_stamp = stamp(unit, parts.out)
     images = ImageIndex(job.converter.root, job.frames)
-    try:
-        with without_threads():
-            rows = _read(job, unit, images)
-            completed = complete(rows, _context(job), images, job.limit)
-    except BodyModelError:
-        raise
-    except EhpsError as error:
-        where = error.path if error.path is not None else unit.path
-        why = error.what + (f" ({error.fix})" if error.fix else "")
-        return Outcome(index, BadUnit(unit.name, _relative(job, Path(where)), why))
-    except Exception as error:
-        bad = BadUnit(unit.name, _relative(job, unit.path), _in_one_line(error), traceback.format_exc())
-        return Outcome(index, bad)
+    with opened.recording() as record:
+        opened.note(unit.path)
+        try:
+            with without_threads():
+                rows = _read(job, unit, images)
+                completed = complete(rows, _context(job), images, job.limit)
+        except BodyModelError:
+            raise
+        except EhpsError as error:
+            return Outcome(index, _bad_unit(job, unit, error))
+        except Exception as error:
+            bad = _bad_unit(job, unit, unexpected(error, record.last or unit.path))
+            return Outcome(index, replace(bad, traceback=traceback.format_exc()))
     part = _part(unit, completed)
-    part.left_out, part.stamp, part.images = rows.left_out, raw_stamp, images.visited
+    part.left_out, part.files, part.images = rows.left_out, record.files, images.visited
     _store(parts, index, unit, part, completed)
     return Outcome(index)
 
@@ -125,16 +125,43 @@ def _bodies(folder: Path) -> BodyModels:
     return BodyModels(folder)
 
 
+def _bad_unit(job: Job, unit: Unit, error: EhpsError) -> BadUnit:
+    where = error.path if error.path is not None else unit.path
+    why = error.what + (f" ({error.fix})" if error.fix else "")
+    return BadUnit(unit.name, _relative(job, Path(where)), why)
+
+
+def unexpected(error: Exception, path: Path) -> DataError:
+    """An error that no reader has thought of, in words.
+
+    Parameters
+    ----------
+    path : the file that was opened last.
+    """
+    if isinstance(error, OSError):
+        return DataError(f"cannot be read: {error.strerror or 'damaged'}", path=error.filename or path)
+    match error:
+        case KeyError():
+            what = f"nothing called {error.args[0]!r} is in it" if error.args else "something is not in it"
+        case IndexError():
+            what = "a list in it is shorter than it has to be"
+        case MemoryError():
+            what = "it takes more memory than there is"
+        case _:
+            what = "a value in it is of another type or size than it has to be"
+    frames = traceback.extract_tb(error.__traceback__)
+    inner = next((f for f in reversed(frames) if "converters" in f.filename), frames[-1])
+    where = f"{Path(inner.filename).name}:{inner.lineno}"
+    return DataError(
+        f"this file, or one opened before it, is not as the dataset has it: {what} (noticed at {where})",
+        path=path,
+        fix="compare it with the release that the card names; if it is the same, report this with --debug",
+    )
+
+
 def _relative(job: Job, path: Path) -> str:
     root = job.converter.root
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-def _in_one_line(error: Exception) -> str:
-    """An unexpected error: what it was, and the innermost line of a converter it came from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    inner = next((f for f in reversed(frames) if "converters" in f.filename), frames[-1])
-    return f"{type(error).__name__}: {error} (at {Path(inner.filename).name}:{inner.lineno})"
 
 
 # -- many --------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.converters.base import Unit
-from ehps.converters.readers import json_stream, raw_files
+from ehps.converters.readers import json_stream, opened, raw_files
 from ehps.errors import DataError
 
 Record = dict[str, Any]
@@ -102,7 +101,7 @@ def records(unit: Unit) -> list[Record]:
 
 def _images(path: Path, blocks: Spans, wanted: Iterable[Any]) -> dict[Any, Record]:
     """Those with the ids ``wanted``; of equal ids the last counts, as in json."""
-    ids, block = _index(path, path.stat().st_mtime_ns, blocks)
+    ids, block = _index(path, blocks)
     keys = np.array(sorted(wanted))
     at = np.searchsorted(ids, keys, side="right") - 1
     lacking = keys[(at < 0) | (ids[at] != keys)] if len(ids) else keys
@@ -116,8 +115,8 @@ def _images(path: Path, blocks: Spans, wanted: Iterable[Any]) -> dict[Any, Recor
     return found
 
 
-@lru_cache(maxsize=2)
-def _index(path: Path, changed: int, blocks: Spans) -> tuple[Array, Array]:
+@opened.remembered(2)
+def _index(path: Path, blocks: Spans) -> tuple[Array, Array]:
     """Sorted ids (M,) of the images, and (M,) in which block each is."""
     ids = [[image["id"] for image in _parsed(path, span, "images")] for span in blocks]
     block = np.repeat(np.arange(len(ids)), [len(part) for part in ids])
@@ -128,6 +127,7 @@ def _index(path: Path, changed: int, blocks: Spans) -> tuple[Array, Array]:
 
 def _parsed(path: Path, span: tuple[int, int], what: str) -> list[Record]:
     """What lies between two bytes, commas between the records."""
+    opened.note(path)
     with open(path, "rb") as file:
         file.seek(span[0])
         text = file.read(span[1] - span[0])

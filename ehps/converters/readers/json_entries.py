@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.arrays import Array
-from ehps.converters.readers import AGAIN
+from ehps.converters.readers import AGAIN, opened
 from ehps.converters.readers.json_stream import parse
 from ehps.errors import DataError
 
@@ -44,6 +43,7 @@ class KeyedJson(Mapping[str, Any]):
         DataError : the file is missing, truncated, or not an object of objects keyed by numbers.
         """
         self.path = Path(path)
+        opened.note(path)
         try:
             keys, befores, starts, size = _index(self.path)
         except OSError as error:
@@ -82,6 +82,7 @@ class KeyedJson(Mapping[str, Any]):
         ------
         DataError : an entry is not json.
         """
+        opened.note(self.path)
         with open(self.path, "rb", buffering=0) as file:
             return [self._entry(file, key) for key in keys]
 
@@ -148,14 +149,9 @@ def keyed_json(path: Path | str) -> KeyedJson:
     ------
     DataError : see :class:`KeyedJson`.
     """
-    path = Path(path)
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}", path=path, fix=AGAIN) from None
-    return _opened(path, status.st_size, status.st_mtime_ns)
+    return _remembered(Path(path))
 
 
-@lru_cache(maxsize=2)
-def _opened(path: Path, size: int, changed: int) -> KeyedJson:
+@opened.remembered(2)
+def _remembered(path: Path) -> KeyedJson:
     return KeyedJson(path)

@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 from ehps.arrays import Array
-from ehps.converters.readers import AGAIN
+from ehps.converters.readers import AGAIN, opened
 from ehps.errors import DataError
 
 BLOCK = 1 << 22
@@ -148,6 +148,7 @@ def _key_before(file: BinaryIO, place: int) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
+    opened.note(path)
     try:
         with open(path, "rb") as file:
             yield file

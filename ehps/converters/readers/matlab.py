@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import opened, raw_files
 from ehps.errors import DataError
 
 BROKEN = (OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, MatReadError, zlib.error)
@@ -28,6 +28,7 @@ def load_mat(path: Path, names: str, optional: str = "") -> dict[str, npt.NDArra
     ------
     DataError : the file is missing or broken, or lacks one of ``names``.
     """
+    opened.note(path)
     try:
         data = _members(path, [*names.split(), *optional.split()])
     except BROKEN as error:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.converters.readers import AGAIN
+from ehps.converters.readers import AGAIN, opened
 from ehps.converters.readers.json_entries import KeyedJson, keyed_json
 from ehps.converters.readers.json_stream import parse
+from ehps.converters.readers.opened import is_file, is_folder, note
 from ehps.errors import DataError
 from ehps.humandata.keypoints import point_names
-from ehps.humandata.pickles import CHUMPY, PANDAS, SCIPY_SPARSE, TORCH, Allow, loading
-from ehps.humandata.pickles.joblib_dumps import load_joblib
+from ehps.humandata.pickles import CHUMPY, PANDAS, SCIPY_SPARSE, TORCH, Allow, joblib_dumps, loading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +36,16 @@ __all__ = [
     "KeyedJson",
     "basename",
     "first_existing",
+    "is_file",
+    "is_folder",
     "keyed_json",
     "listing",
     "load_joblib",
     "load_npy",
     "load_npz",
     "load_pkl",
+    "matching",
+    "note",
     "read_csv",
     "read_json",
     "read_lines",
@@ -87,6 +91,7 @@ def read_csv(path: Path | str, **options: Any) -> pd.DataFrame:
     """
     import pandas as pd
 
+    opened.note(path)
     try:
         return pd.read_csv(path, **options)
     except OSError as error:
@@ -97,17 +102,26 @@ def read_csv(path: Path | str, **options: Any) -> pd.DataFrame:
 
 def load_pkl(path: Path | str, allow: Sequence[Allow] = ()) -> Any:
     """Plain data from a pickle; see :func:`ehps.humandata.pickles.load_pickle`."""
+    opened.note(path)
     return loading.load_pickle(Path(path), allow=allow)
+
+
+def load_joblib(path: Path | str) -> Any:
+    """Plain data from a dump of joblib; see :func:`ehps.humandata.pickles.joblib_dumps.load_joblib`."""
+    opened.note(path)
+    return joblib_dumps.load_joblib(Path(path))
 
 
 def load_npz(path: Path | str, names: str | Sequence[str] | None = None) -> dict[str, Array]:
     """Arrays of an ``.npz`` by name: all of them, or those in ``names`` (a sequence, or one text with blanks)."""
+    opened.note(path)
     wanted = names.split() if isinstance(names, str) else names
     return loading.load_npz(Path(path), wanted)
 
 
 def load_npy(path: Path | str) -> Array:
     """The array of an ``.npy``, object arrays of texts and numbers included."""
+    opened.note(path)
     return loading.load_npy(Path(path))
 
 
@@ -119,19 +133,28 @@ def first_existing(folder: Path, names: Sequence[str]) -> Path:
     DataError : none is.
     """
     for name in names:
-        found = sorted(folder.glob(name)) if "*" in name else [folder / name]
-        if found and found[0].exists():
+        found = matching(folder, name) if "*" in name else [folder / name]
+        if found and (is_file(found[0]) or is_folder(found[0])):
             return found[0]
     raise DataError(f"has no {' or '.join(names)}", path=folder, fix="check that everything is unpacked")
 
 
 def listing(folder: Path | str) -> list[str]:
     """Names of what is in a folder, sorted, without hidden files (macOS' ``._x``); empty when it is not there."""
+    opened.note(folder)
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries if not entry.name.startswith("."))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """What matches a pattern below a folder, sorted."""
+    found = sorted(folder.glob(pattern))
+    for place in dict.fromkeys([folder, *(path.parent for path in found)]):
+        opened.note(place)
+    return found
 
 
 def basename(path: Any) -> str:
@@ -140,6 +163,7 @@ def basename(path: Any) -> str:
 
 
 def _bytes(path: Path | str) -> bytes:
+    opened.note(path)
     try:
         return Path(path).read_bytes()
     except OSError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body.params import BodyParams
 from ehps.converters.base import Rigid, Unit, filter_records
-from ehps.converters.readers import coco, json_stream, neural_annot, raw_files
+from ehps.converters.readers import coco, json_stream, neural_annot, opened, raw_files
 from ehps.errors import DataError
 
 Record = dict[str, Any]
@@ -130,13 +129,11 @@ def by_frame(path: Path, sizes: Mapping[str, int]) -> ByFrame:
     ------
     DataError : the file is missing or truncated, or an entry lacks a value or has one of another size.
     """
-    if not path.is_file():
-        raise DataError("there is no such file", path=path, fix=raw_files.AGAIN)
-    return _by_frame(path, path.stat().st_mtime_ns, tuple(sizes.items()))
+    return _by_frame(path, tuple(sizes.items()))
 
 
-@lru_cache(maxsize=2)
-def _by_frame(path: Path, changed: int, sizes: tuple[tuple[str, int], ...]) -> ByFrame:
+@opened.remembered(2)
+def _by_frame(path: Path, sizes: tuple[tuple[str, int], ...]) -> ByFrame:
     places: dict[Keys, int] = {}
     values: dict[str, list[Array]] = {name: [] for name, _ in sizes}
     for first, second, frames in json_stream.entries(path):

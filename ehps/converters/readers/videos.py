@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.atomic import replacing
-from ehps.converters.readers import AGAIN
+from ehps.converters.readers import AGAIN, opened
 from ehps.errors import DataError
 
 HALF = Fraction(1, 2)
@@ -106,7 +106,7 @@ def _opened(video: Path) -> Iterator[tuple[Any, Any]]:
         raise DataError(
             "frames come out of videos with PyAV, which is not installed", path=video, fix="pip install 'ehps[video]'"
         ) from None
-    if not video.is_file():
+    if not opened.is_file(video):
         raise DataError("no such video", path=video, fix="unpack the videos, or extract the frames yourself")
     try:
         with av.open(str(video)) as container:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fake_dataset import Hall
 
@@ -121,14 +122,25 @@ def test_other_body_models_start_anew(interrupted: tuple[Path, Path, Path], body
 
 def test_a_changed_raw_file_costs_its_unit_only(interrupted: tuple[Path, Path, Path], body_models: Path) -> None:
     raw, out, _ = interrupted
-    os.utime(raw / "sequences/walk_0.npz", ns=(1, 1))
+    path = raw / "sequences/walk_0.npz"
+    with np.load(path) as stored:
+        content = dict(stored)
+    np.savez(path, **content | {"betas": content["betas"] + 0.1})
     assert run(raw, out, body_models).finished_before == 1
 
 
-def test_a_changed_shared_file_starts_anew(interrupted: tuple[Path, Path, Path], body_models: Path) -> None:
-    raw, out, _ = interrupted
-    (raw / "calibration.json").write_text("{}")
-    assert run(raw, out, body_models).finished_before == 0
+def test_a_changed_file_beside_it_costs_the_units_that_opened_it(
+    own_hall: Path, tmp_path: Path, body_models: Path
+) -> None:
+    out, last, calibration = tmp_path / "out.h5", own_hall / "sequences/walk_2.npz", own_hall / "calibration.json"
+    content = last.read_bytes()
+    last.write_bytes(b"")
+    with pytest.raises(Exception, match="walk_2"):
+        run(own_hall, out, body_models)
+    last.write_bytes(content)
+    calibration.write_text(json.dumps({"focal": [500.0, 500.0]}))
+    assert run(own_hall, out, body_models).finished_before == 0
+    assert (np.asarray(HumanData.open(out)["meta/focal_length"]) == 500).all()
 
 
 def test_images_that_came_later_are_seen(own_hall: Path, tmp_path: Path, body_models: Path) -> None:
@@ -145,7 +157,7 @@ def test_images_that_came_later_are_seen(own_hall: Path, tmp_path: Path, body_mo
     assert report.written == 12
 
 
-@pytest.mark.parametrize("damage", ["rows cut", "rows gone", "note cut"])
+@pytest.mark.parametrize("damage", ["rows cut", "rows gone", "a bit of rows turned", "note cut"])
 def test_a_damaged_part_is_made_again(interrupted: tuple[Path, Path, Path], body_models: Path, damage: str) -> None:
     raw, out, parts = interrupted
     rows, note = parts / "00000-walk_0.h5", parts / "00000-walk_0.json"
@@ -153,6 +165,10 @@ def test_a_damaged_part_is_made_again(interrupted: tuple[Path, Path, Path], body
         rows.write_bytes(rows.read_bytes()[:-100])
     elif damage == "rows gone":
         rows.unlink()
+    elif damage == "a bit of rows turned":
+        content = bytearray(rows.read_bytes())
+        content[content.index(np.asarray(HumanData.open(rows)["bbox_xywh"]).tobytes())] ^= 1
+        rows.write_bytes(content)
     else:
         note.write_text(note.read_text()[:50])
     report = run(raw, out, body_models)
@@ -224,7 +240,7 @@ def test_a_request_without_finished_units_leaves_nothing_behind(
     own_hall: Path, tmp_path: Path, body_models: Path
 ) -> None:
     out = tmp_path / "out.h5"
-    with pytest.raises(Exception, match="KeyError"):
+    with pytest.raises(Exception, match="nothing called 'pose' is in it"):
         run(own_hall, out, body_models, options={"fault": "crash"})
     assert run(own_hall, out, body_models).other_requests == []
     assert not (tmp_path / "out.h5.parts").exists()
