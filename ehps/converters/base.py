@@ -199,7 +199,8 @@ class Instances:
     face_bbox : the same of faces.
     lhand_bbox : the same of left hands.
     rhand_bbox : the same of right hands.
-    bbox_padded : True when ``bbox`` already has the 1.2 margin of the format.
+    bbox_padded : True when ``bbox`` is stored as it is, for it has a margin already; otherwise it is enlarged to the
+        1.2 of the format.
     meta : further per-row facts, written as ``meta/<name>``.
     v_template : (V, 3) scan of the one person of these rows, metres, in place of the body model's template where a
         dataset has no betas (``body`` has zeros). Joints and boxes are then those of the scan; stored are the betas

@@ -153,6 +153,26 @@ def test_everybody_is_written_or_left_out_by_a_reason(raw: Raw) -> None:
     assert report.published == card.splits[card.default_split]
 
 
+def test_the_scale_of_the_boxes_is_that_by_which_they_were_enlarged(raw: Raw) -> None:
+    hd, _ = raw.converted()
+    own = [rows.bbox[:, :4] for rows in raw.rows if rows.bbox is not None]
+    if own:
+        theirs = np.concatenate(own)
+    else:
+        points = hd[hd.misc["bbox_source"]].astype(float)
+        seen = points[..., 2:] > 0
+        low = np.where(seen, points[..., :2], np.inf).min(axis=1)
+        high = np.where(seen, points[..., :2], -np.inf).max(axis=1)
+        theirs = np.column_stack([low, high - low])
+    scale = hd.misc["bbox_body_scale"]
+    made = np.column_stack([theirs[:, :2] - (scale - 1) / 2 * theirs[:, 2:], scale * theirs[:, 2:]])
+    box = hd["bbox_xywh"][:, :4].astype(float)
+    far = box[:, :2] + box[:, 2:]
+    whole = (box[:, :2] > 1).all(1) & (far[:, 0] < hd["meta/width"] - 1) & (far[:, 1] < hd["meta/height"] - 1)
+    assert whole.any()
+    assert np.abs(box[whole, None] - made).max(axis=2).min(axis=1).max() < 0.01
+
+
 def test_a_run_that_failed_goes_on_with_other_jobs_to_the_same_bytes(
     raw: Raw, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -240,6 +240,7 @@ FIXTURES: Mapping[str, Fixture] = {
         found=13,
         written=7,
         broken=("annotations/*/*.npz",),
+        options={"occluded": None},
         faults=((sides_swapped, POINTS_2D), (neighbours, POINTS_2D), (y_up, POINTS_2D)),
     ),
     "h36m": Fixture(

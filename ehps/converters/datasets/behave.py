@@ -16,7 +16,7 @@ from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, no_instances
 from ehps.converters.datasets import behave_files
 from ehps.converters.options import Option
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import openpose, raw_files
 from ehps.converters.readers.views import cameras_of
 from ehps.errors import DataError
 
@@ -45,7 +45,7 @@ BEHAVE/
   sequences/<sequence>/t0003.000/person/fit02/person_fit.pkl
   behave-30fps-params-v1/<sequence>/smpl_fit_all.npz, info.json     for fits=30fps only
 """,
-    needs=("split.json", "calibs/intrinsics", "sequences"),
+    needs=("split.json", "calibs", "sequences"),
     get="accept the licence; unpack Date01..Date07 into sequences/ and calibs beside it",
     options=(
         Option(
@@ -61,12 +61,14 @@ BEHAVE/
     reprojection="fitted",
     fps=1,
     notes=(
+        "Calibrations are those that a sequence's info.json names; those of the date in its name where it names none.",
         "A row for each Kinect of a time step; people are often hidden by the object they handle.",
         "Hand poses are absolute (flat_hand_mean true) and near the mean hand: fingers were hardly observed.",
         "Images are distorted (meta/dist_coeffs), and points are projected with the distortion.",
         "2D points are OpenPose detections: bodies as *_openpose, hands and faces under their names, without the "
         "hands' own wrists; those with a confidence below 0.05 count as not detected.",
         "3D points are the dataset's own, of the body only; fits=30fps has neither.",
+        "fits=30fps: where a sequence's lists differ in length, the frames that all have are converted.",
     ),
 )
 MEN = ("Sub01", "Sub02", "Sub03", "Sub04", "Sub05")
@@ -93,14 +95,14 @@ class Behave(Converter):
         times, body = (
             behave_files.read_stills(unit, gender, step, dropped)
             if stills
-            else behave_files.read_sequence(unit.path, gender, step)
+            else behave_files.read_sequence(unit, gender, step, dropped)
         )
         recorded = {str(k) for k in info.get("kinects") or (0, 1, 2)}
-        views = [
-            behave_files.read_view(self.root / "calibs", unit.name[:6], k)
-            for k in self.option("cameras")
-            if k in recorded
-        ]
+        intrinsics, config = (
+            behave_files.calibration_folder(unit.path, info, key, self.root / "calibs" / usual)
+            for key, usual in (("intrinsic", "intrinsics"), ("config", f"{unit.name[:6]}/config"))
+        )
+        views = [behave_files.read_view(intrinsics, config, k) for k in self.option("cameras") if k in recorded]
         if not times or not views:
             return no_instances(dropped)
         # Rows: time step by time step, Kinect by Kinect.
@@ -113,12 +115,12 @@ class Behave(Converter):
                 behave_files.read_detections(self.root / f / f"k{k}.color.json")
                 for f, k in zip(folders, kinects, strict=True)
             ]
-            points = Keypoints(np.stack(detected), behave_files.POINTS)
+            points = Keypoints(np.stack(detected), openpose.POINTS)
             own = np.stack([behave_files.read_joints(unit.path / time / "person/person_J3d.json") for time in times])[
                 index
             ]
             own[..., :3] = rigid_motion.apply(own[..., :3], move.rotation, move.translation) * own[..., 3:]
-            joints = Keypoints(own, behave_files.BODY_25)
+            joints = Keypoints(own, openpose.BODY_25)
         return Instances(
             image_path=[f"{folder}/k{k}.color.jpg" for folder, k in zip(folders, kinects, strict=True)],
             size=size,
@@ -143,10 +145,6 @@ class Behave(Converter):
                 "fps": 1 if stills else 30,
                 "downsampled": stills,
             }
-            | (
-                {"keypoints2d_source": "OpenPose: body as openpose_25, hands and face as openpose_137"}
-                if stills
-                else {"reprojection": "none"}
-            ),
+            | ({"keypoints2d_source": openpose.SOURCE} if stills else {"reprojection": "none"}),
             dropped=dropped,
         )

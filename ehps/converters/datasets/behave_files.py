@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,33 +12,66 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body.params import BodyParams, smplh_params
 from ehps.converters.base import Unit, drop
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import openpose, raw_files
 from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
-from ehps.humandata.keypoints import point_names
 
-BODY_25 = point_names("openpose_25")
-HAND_WRISTS = (25, 46)  # of the 137: second detections of the wrists, whose names are those of the body's
-POINTS = (*BODY_25, *(name for k, name in enumerate(raw_files.OPENPOSE_137) if k >= 25 and k not in HAND_WRISTS))
 PARTS = {"body_joints": 25, "left_hand_joints": 21, "right_hand_joints": 21, "face_joints": 70}
 DETECTED = 0.05
 SIZE = (1536, 2048)
 
 
-def read_view(calibrations: Path, date: str, kinect: str) -> CalibratedView:
-    """One Kinect on one of the days.
+def calibration_folder(sequence: Path, info: Mapping[str, Any], key: str, usual: Path) -> Path:
+    """The folder that ``info.json`` names under ``key``, relative to the sequence; ``usual`` where it names none.
+
+    Parameters
+    ----------
+    sequence : folder of the sequence, two below the dataset's root.
+    info : content of its ``info.json``.
+
+    Raises
+    ------
+    DataError : what it names is no folder below the dataset's root.
+    """
+    named = info.get(key)
+    if not named:
+        return usual
+    root = Path(os.path.normpath(sequence)).parents[1]
+    folder = Path(os.path.normpath(sequence / str(named)))
+    if not isinstance(named, str) or not folder.is_relative_to(root):
+        raise DataError(
+            f"{key} is {named!r}, which is no folder below {root}",
+            path=sequence / "info.json",
+            fix=f"write the calibration's place there, relative to the sequence, or remove {key} to take {usual}",
+        )
+    if not folder.is_dir():
+        raise DataError(
+            f"{key} is {named!r}, but there is no folder {folder}",
+            path=sequence / "info.json",
+            fix=f"unpack the calibrations there, or remove {key} to take {usual}",
+        )
+    return folder
+
+
+def read_view(intrinsics: Path, config: Path, kinect: str) -> CalibratedView:
+    """One Kinect.
+
+    Parameters
+    ----------
+    intrinsics : folder of the lenses, a folder a Kinect.
+    config : folder of the places, a folder a Kinect.
 
     Raises
     ------
     DataError : a file is missing or broken.
     """
-    path = calibrations / "intrinsics" / kinect / "calibration.json"
+    path = intrinsics / kinect / "calibration.json"
     content = raw_files.read_json(path)
     lens = numbers(content.get("color") if isinstance(content, Mapping) else None, "opencv", 12, path)
-    path = calibrations / date / "config" / kinect / "config.json"
-    config = raw_files.read_json(path)
-    rotation = numbers(config, "rotation", 9, path).reshape(3, 3).T
-    translation = -rotation @ numbers(config, "translation", 3, path)
+    path = config / kinect / "config.json"
+    place = raw_files.read_json(path)
+    rotation = numbers(place, "rotation", 9, path).reshape(3, 3).T
+    translation = -rotation @ numbers(place, "translation", 3, path)
     return CalibratedView(kinect, SIZE, lens[:2], lens[2:4], rotation, translation, lens[4:])
 
 
@@ -57,31 +91,32 @@ def read_stills(unit: Unit, gender: str, stride: int, dropped: dict[str, list[st
     return list(paths), smplh_params(gender=gender, betas=betas, pose=pose, transl=transl, flat_hand_mean=True)
 
 
-def read_sequence(folder: Path, gender: str, stride: int) -> tuple[list[str], BodyParams]:
-    """The same of a sequence at 30 fps.
+def read_sequence(unit: Unit, gender: str, stride: int, dropped: dict[str, list[str]]) -> tuple[list[str], BodyParams]:
+    """The same of a sequence at 30 fps; where its lists differ in length, what one of them lacks is counted.
 
     Raises
     ------
     DataError : the file is missing or broken.
     """
-    path = folder / "smpl_fit_all.npz"
+    path = unit.path / "smpl_fit_all.npz"
     data = raw_files.load_npz(path, "poses betas trans frame_times")
     times = raw_files.texts(data["frame_times"])
-    pose, betas, transl = (
-        numbers(data, key, count * len(times), path).reshape(-1, count)[::stride]
-        for key, count in (("poses", 156), ("betas", 10), ("trans", 3))
-    )
-    body = smplh_params(gender=gender, betas=betas, pose=pose, transl=transl, flat_hand_mean=True)
-    return times[::stride], body
+    values = {key: _table(data, key, size, path) for key, size in (("poses", 156), ("betas", 10), ("trans", 3))}
+    fitted = min(map(len, values.values()))
+    drop(dropped, "no SMPL-H fit", (f"{unit.name}/{time}" for time in times[fitted:]))
+    drop(dropped, "no time of the fit", (f"{unit.name} frame {k}" for k in range(len(times), fitted)))
+    taken = slice(0, min(fitted, len(times)), stride)
+    pose, betas, transl = (value[taken] for value in values.values())
+    return times[taken], smplh_params(gender=gender, betas=betas, pose=pose, transl=transl, flat_hand_mean=True)
 
 
 def read_detections(path: Path) -> Array:
     """(135, 3) OpenPose points of an image; zeros for those not detected, and without the file."""
     if not path.is_file():
-        return np.zeros((len(POINTS), 3))
+        return np.zeros((len(openpose.POINTS), 3))
     content = raw_files.read_json(path)
     points = np.concatenate([numbers(content, key, 3 * n, path).reshape(n, 3) for key, n in PARTS.items()])
-    points = np.delete(points, HAND_WRISTS, axis=0)
+    points = openpose.without_hand_wrists(points)
     return np.asarray(np.where(points[:, 2:] >= DETECTED, points, 0))
 
 
@@ -91,6 +126,20 @@ def read_joints(path: Path) -> Array:
         return np.zeros((25, 4))
     joints = numbers(raw_files.read_json(path), "body_joints3d", 100, path).reshape(25, 4)
     return np.column_stack([joints[:, :3], joints[:, 3] > 0])
+
+
+def _table(data: Mapping[str, Array], key: str, size: int, path: Path) -> Array:
+    """(T, size) numbers of a sequence's file.
+
+    Raises
+    ------
+    DataError : there are none, or rows are of another size.
+    """
+    raw_files.require(data, key, path)
+    table = np.asarray(data[key])
+    if table.ndim != 2 or table.shape[1] != size or table.dtype.kind not in "fiu":
+        raise DataError(f"{key} is {table.shape} {table.dtype}, not (T, {size}) numbers", path=path)
+    return table.astype(float)
 
 
 def numbers(content: Any, key: str, count: int, path: Path) -> Array:

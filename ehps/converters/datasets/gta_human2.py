@@ -8,7 +8,7 @@ Source: Cai et al., "Playing for 3D Human Recovery", TPAMI 2024, and the read-me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -17,7 +17,18 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.params import smplx_params
-from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, concat, no_instances
+from ehps.converters.base import (
+    Camera,
+    Converter,
+    DatasetCard,
+    Instances,
+    Keypoints,
+    Unit,
+    concat,
+    drop_marked,
+    no_instances,
+)
+from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
 from ehps.errors import DataError
 from ehps.humandata import boxes
@@ -53,11 +64,20 @@ or, as its authors trained with it,
         "OpenXDLab/GTA-Human or the Hugging Face dataset caizhongang/GTA-Human; unpack "
         "images_part_1..5.7z and annotations.7z"
     ),
+    options=(
+        Option(
+            "occluded",
+            "drop: leave out people of whose points half or more are hidden, as SMPLer-X's file does",
+            "keep",
+            choices=("keep", "drop"),
+        ),
+    ),
     reprojection="fitted",
     notes=(
         "Jaw, eyes and expression were not fitted: they are zeros, and meta/face_valid is false.",
-        "Points hidden by something keep their confidence; meta/occluded is their share, and hand and face boxes of "
-        "which half the points are hidden have confidence 0.",
+        "Points hidden by something keep their confidence; meta/occluded_share is their share, and hand and face boxes "
+        "of which half the points are hidden have confidence 0.",
+        "Boxes are the dataset's own, cut to the image and not enlarged.",
         "The game's own 3D points are left out: their frame and unit are not documented.",
         "The fits are of the neutral model; meta/is_male is the game's character.",
         "The published count is of SMPLer-X's training set, whose sequences are in part not in the public release.",
@@ -65,6 +85,7 @@ or, as its authors trained with it,
 )
 HEIGHT, WIDTH = 1080, 1920
 HANDS, BODY = 24, 63
+HIDDEN = 0.5  # share of a person's, or of a part's, points from which on SMPLer-X's file has none
 NAMES = point_names("gta")
 PARTS = {
     "left_hand": part_indices(NAMES, "left_hand"),
@@ -92,12 +113,13 @@ class GTAHuman2(Converter):
 
     def read(self, unit: Unit) -> Instances:
         images, people = unit.data
-        parts = [_person(path, person, images) for path, person in people]
+        seen_only = self.option("occluded") == "drop"
+        parts = [_person(path, person, images, seen_only) for path, person in people]
         return replace(concat(parts), notes=[note for part in parts for note in part.notes])
 
 
-def _person(path: Path, person: str, images: str) -> Instances:
-    """All frames of one person of a scene; none without a valid fit."""
+def _person(path: Path, person: str, images: str, seen_only: bool) -> Instances:
+    """All frames of one person of a scene, or those in which most points are seen; none without a valid fit."""
     data = raw_files.load_npz(path)
     raw_files.require(data, f"is_valid_smplx fov {SEEN}", path)
     n = len(data["keypoints_2d"])
@@ -109,6 +131,13 @@ def _person(path: Path, person: str, images: str) -> Instances:
         reason = "" if all(np.isfinite(data[key]).all() for key in FIT.split()) else "person whose fit is not finite"
     if reason:
         return no_instances({reason: [f"{frame} person {person}" for frame in frames]} if n else None)
+    number, dropped = np.arange(n), dict[str, list[str]]()
+    if seen_only:
+        number, dropped = _most_seen(data, n, [f"{frame} person {person}" for frame in frames])
+        frames, n = [frames[k] for k in number], len(number)
+        data |= {key: data[key][number] for key in (*FIT.split(), *SEEN.split())}
+    if not n:
+        return no_instances(dropped)
     points = np.asarray(data["keypoints_2d"], float).reshape(n, len(NAMES), 3)
     hidden, own = (np.asarray(data[key]).reshape(n, -1) > 0 for key in ("occ", "self_occ"))
     held = {name: _part_box(points[:, part], (hidden | own)[:, part]) for name, part in PARTS.items()}
@@ -132,12 +161,13 @@ def _person(path: Path, person: str, images: str) -> Instances:
         ),
         keypoints2d=Keypoints(points, "gta"),
         bbox=np.asarray(data["bbox_xywh"], float).reshape(n, 4),
+        bbox_padded=True,
         meta={
             "sequence_name": [sequence] * n,
-            "frame_id": np.arange(n),
+            "frame_id": number,
             "track_id": [f"{sequence}_{person}"] * n,
             "face_valid": np.zeros(n, bool),
-            "occluded": hidden.mean(axis=1),
+            "occluded_share": hidden.mean(axis=1),
             "is_male": np.full(n, bool(data["is_male"].item()) if "is_male" in data else False),
             **facts,
         },
@@ -146,13 +176,21 @@ def _person(path: Path, person: str, images: str) -> Instances:
         lhand_bbox=held["left_hand"],
         rhand_bbox=held["right_hand"],
         face_bbox=held["head"],
+        dropped=dropped,
     )
+
+
+def _most_seen(data: Mapping[str, Array], n: int, names: Sequence[str]) -> tuple[Array, dict[str, list[str]]]:
+    """Numbers of the frames in which less than half of a person's points are hidden, and what is dropped."""
+    dropped: dict[str, list[str]] = {}
+    hidden = (np.asarray(data["occ"]).reshape(n, -1) > 0).mean(axis=1) >= HIDDEN
+    return np.flatnonzero(drop_marked(dropped, names, {"half or more of the points hidden": hidden})), dropped
 
 
 def _part_box(points: Array, hidden: Array) -> Array:
     """(N, 5) around all points of a part; confidence 0 where half of them or more are hidden."""
     box = boxes.from_keypoints(points, (HEIGHT, WIDTH), boxes.PART_SCALE)
-    box[hidden.mean(axis=1) >= 0.5] = 0
+    box[hidden.mean(axis=1) >= HIDDEN] = 0
     return box
 
 

@@ -132,8 +132,8 @@ def _points_and_boxes(rows: Instances, part: Mapping[str, Array]) -> None:
         points[..., 2] = points[..., 2] > 0
         points[points[..., 2] == 0] = 0
         rows.keypoints2d = Keypoints(points, "instavariety")
-        rows.bbox, rows.bbox_padded = boxes.from_keypoints(points, SIZE), True
-        rows.misc["bbox_source"] = "keypoints2d_original"
+        rows.bbox, rows.bbox_padded = boxes.from_keypoints(points, SIZE, boxes.BODY_SCALE), True
+        rows.misc |= {"bbox_source": "keypoints2d_original", "bbox_body_scale": boxes.BODY_SCALE}
     if "bbox" in part:
         rows.bbox, rows.bbox_padded = part["bbox"].astype(float), True
         rows.misc |= {"bbox_source": "provided_by_dataset", "bbox_body_scale": 1.0}

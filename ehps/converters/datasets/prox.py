@@ -19,7 +19,7 @@ from ehps.arrays import Array
 from ehps.atomic import replacing
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.options import Option
-from ehps.converters.readers import raw_files, smplify_fits
+from ehps.converters.readers import openpose, raw_files, smplify_fits
 from ehps.errors import DataError
 from ehps.humandata.keypoints import flip_order
 
@@ -68,6 +68,8 @@ PROX/
         "All 60 recordings and frames are converted, as SMPLer-X did; there is no official split.",
         "The fits of MPH1Library_00145_01 and N0Sofa_03403_01 fail over many frames in a row: see the option exclude.",
         "The lens's distortion is ignored, as in the fits.",
+        "2D points are OpenPose detections: bodies as *_openpose, hands and faces under their names, without the "
+        "hands' own wrists.",
         "OpenPose points that were detected in the mirrored images (HuMoR's download) are mirrored back.",
     ),
 )
@@ -78,7 +80,6 @@ RECORDING = re.compile(r"(?P<scene>\w+)_(?P<subject>\d{5})_\d{2}")
 MIRRORED = "mirrored"
 MARKER = "MIRRORED.txt"
 QUALITY = 98
-MID_HIP = 8
 
 
 class PROX(Converter):
@@ -120,7 +121,7 @@ class PROX(Converter):
             size=(HEIGHT, WIDTH),
             camera=camera,
             body=body,
-            keypoints2d=None if points is None else Keypoints(points, raw_files.OPENPOSE_137),
+            keypoints2d=None if points is None else Keypoints(points, openpose.POINTS),
             meta={
                 "sequence_name": [unit.name] * n,
                 "scene": [place["scene"]] * n,
@@ -134,13 +135,13 @@ class PROX(Converter):
                 "image_flip": "horizontal",
                 "distortion": "ignored",
             }
-            | ({"reprojection": "none"} if points is None else {}),
+            | ({"reprojection": "none"} if points is None else {"keypoints2d_source": openpose.SOURCE}),
             dropped=dropped,
             notes=[f"{unit.name}: 2D points are those of mirrored images, and were mirrored back"] if back else [],
         )
 
     def _detections(self, recording: str, frames: Sequence[str]) -> Array | None:
-        """(N, 137, 3) OpenPose points of the first person, zeros where there is none; None without keypoints."""
+        """(N, 135, 3) OpenPose points of the first person, zeros where there is none; None without keypoints."""
         folder = self.root / "keypoints"
         if not folder.is_dir():
             return None
@@ -150,7 +151,7 @@ class PROX(Converter):
             name = f"{frame}_keypoints.json"
             people = raw_files.openpose_people(folder / recording / name) if name in present else points[:0]
             points[k] = people[0] if len(people) else 0
-        return points
+        return openpose.without_hand_wrists(points)
 
     def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
         """Write mirrored copies of the images below ``folder``; one that cannot be read has no copy."""
@@ -170,17 +171,17 @@ class PROX(Converter):
 
 
 def as_fitted(points: Array, pelvis: Array, camera: Camera) -> tuple[Array, bool]:
-    """Points (N, 137, 3) of one recording in the image of the fits, and whether they had to be mirrored for that.
+    """Points (N, 135, 3) of one recording in the image of the fits, and whether they had to be mirrored for that.
 
     ``pelvis`` (N, 3), within a few millimetres across: which of x and W - 1 - x of the hips is nearer to it, in the
     median. Mirrored people have their left on the right.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         u = camera.focal[0] * pelvis[:, 0] / pelvis[:, 2] + camera.principal_point[0]
-    x, confidence = points[:, MID_HIP, 0], points[:, MID_HIP, 2]
+    x, confidence = points[:, openpose.MID_HIP, 0], points[:, openpose.MID_HIP, 2]
     seen = (confidence > 0) & np.isfinite(u) & (pelvis[:, 2] > 0)
     if not seen.any() or np.median(np.abs(WIDTH - 1 - x - u)[seen]) >= np.median(np.abs(x - u)[seen]):
         return points, False
-    mirrored = points[:, flip_order(raw_files.OPENPOSE_137)]
+    mirrored = points[:, flip_order(openpose.POINTS)]
     mirrored[..., 0] = np.where(mirrored[..., 2] > 0, WIDTH - 1 - mirrored[..., 0], 0)
     return mirrored, True

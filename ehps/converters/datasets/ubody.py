@@ -54,6 +54,8 @@ UBody/
     notes=(
         "Every person has a virtual camera: depths of two people in one image cannot be compared.",
         "Legs are often far outside the image; boxes are the dataset's own.",
+        "Points have the visibility of the annotation, also those of hands and faces that it calls invalid "
+        "(meta/lefthand_valid, righthand_valid, face_valid); boxes of such parts have confidence 0.",
     ),
 )
 
@@ -88,7 +90,7 @@ class UBody(Converter):
             size=np.array([[images[a["image_id"]]["height"], images[a["image_id"]]["width"]] for a in people]),
             camera=camera,
             body=body,
-            keypoints2d=coco_wholebody.keypoints(people),
+            keypoints2d=coco_wholebody.keypoints(people, valid_parts_only=False),
             bbox=raw_files.column(people, "bbox").astype(float),
             bbox_padded=True,
             **coco_wholebody.part_boxes(people),

@@ -195,15 +195,14 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
 
 def _body_box(posed: Posed, account: Account) -> tuple[Array | None, str]:
     """(N, 5) body boxes with margin, clipped, and where they come from."""
-    rows, size = posed.rows, np.asarray(posed.rows.size)
+    rows, size, scale = posed.rows, np.asarray(posed.rows.size), direct_columns.box_scale(posed.rows)
     if rows.bbox is not None:
-        box = rows.bbox if rows.bbox_padded else boxes.scale(rows.bbox, boxes.BODY_SCALE)
-        box = boxes.clip(box, size)
+        box = boxes.clip(boxes.scale(rows.bbox, scale), size)
         return np.where(box[:, 4:] > 0, box, 0).astype(np.float32), "provided_by_dataset"
     if posed.points2d is not None:
-        return boxes.from_keypoints(posed.points2d, size, boxes.BODY_SCALE), f"keypoints2d_{posed.model_type}"
+        return boxes.from_keypoints(posed.points2d, size, scale), f"keypoints2d_{posed.model_type}"
     if rows.keypoints2d is not None:
-        return boxes.from_keypoints(rows.keypoints2d.points, size, boxes.BODY_SCALE), "keypoints2d_original"
+        return boxes.from_keypoints(rows.keypoints2d.points, size, scale), "keypoints2d_original"
     account.absent["bbox_xywh"] = "the dataset has no boxes and no 2D points, and joints could not be projected"
     return None, ""
 

@@ -43,15 +43,19 @@ def meta(rows: Instances, body: BodyParams | None) -> dict[str, Any]:
     return columns | {f"meta/{key}": as_values(value, f"meta/{key}") for key, value in rows.meta.items()}
 
 
+def box_scale(rows: Instances) -> float:
+    """By how much body boxes are enlarged: those of the dataset that stay as they are, not at all."""
+    return 1.0 if rows.bbox is not None and rows.bbox_padded else boxes.BODY_SCALE
+
+
 def misc(rows: Instances, body: BodyParams | None, box_source: str) -> dict[str, Any]:
     """Facts of the whole file; the converter's own win."""
     facts: dict[str, Any] = {
         "kps3d_root_aligned": False,
-        "bbox_body_scale": boxes.BODY_SCALE,
         "bbox_facehand_scale": boxes.PART_SCALE,
     }
     if box_source:
-        facts["bbox_source"] = box_source
+        facts |= {"bbox_source": box_source, "bbox_body_scale": box_scale(rows)}
     if body is not None and body.model_type != "smpl":
         facts["flat_hand_mean"] = bool(body.flat_hand_mean)
     if body is not None:

@@ -19,10 +19,13 @@ POINTS = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21,
 FLAGS = ("face_valid", "lefthand_valid", "righthand_valid")
 
 
-def keypoints(annotations: Sequence[dict[str, Any]]) -> Keypoints:
+def keypoints(annotations: Sequence[dict[str, Any]], *, valid_parts_only: bool = True) -> Keypoints:
     """The 133 points of each person; confidence 1 where labelled at all (visible or hidden), else 0.
 
-    Hand and face points of a part that the annotation calls invalid get confidence 0.
+    Parameters
+    ----------
+    valid_parts_only : hand and face points of a part that the annotation calls invalid get confidence 0, as
+        COCO-WholeBody has it, where such points were not labelled.
     """
     n = len(annotations)
     points = np.concatenate(
@@ -30,7 +33,7 @@ def keypoints(annotations: Sequence[dict[str, Any]]) -> Keypoints:
     )
     points[..., 2] = points[..., 2] > 0
     start = 23
-    for flag, size in zip(FLAGS, (68, 21, 21), strict=True):
+    for flag, size in zip(FLAGS, (68, 21, 21), strict=True) if valid_parts_only else ():
         points[~raw_files.column(annotations, flag, False).astype(bool), start : start + size, 2] = 0
         start += size
     return Keypoints(points, "coco_wholebody")

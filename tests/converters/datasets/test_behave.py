@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -38,7 +39,7 @@ from tests.raw.checks import (
     assert_joints_are_the_truth,
     package_joints,
 )
-from tests.raw.trees import Raw, runner
+from tests.raw.trees import Raw, read, runner
 
 Pair = tuple[HumanData, Report]
 
@@ -242,6 +243,57 @@ def test_the_release_at_30_fps_has_the_same_bodies_more_often(
     assert set(report.left_out["sequence not there"]) == {WOMAN, LOST}
     assert (hd.misc["fps"], hd.misc["downsampled"]) == (30, False)
     assert report.problems == []
+
+
+def test_the_calibration_is_the_one_that_info_names(
+    own: Path, tree: Sequences, converted: Pair, tmp_path: Path, body_models: Path
+) -> None:
+    """The calibration of the date is that of other Kinects, and the one that holds has another name."""
+    (own / "calibs/Date01").rename(own / "calibs/Date01_late")
+    shutil.copytree(own / "calibs/Date04", own / "calibs/Date01")
+    (own / "calibs/intrinsics").rename(own / "calibs/lenses")
+    for name in (MAN, WOMAN):
+        edit(own / "sequences" / name / "info.json", lambda info: info.update(intrinsic="../../calibs/lenses"))
+    edit(own / "sequences" / MAN / "info.json", lambda info: info.update(config="../../calibs/Date01_late/config/"))
+    edit(own / "sequences" / WOMAN / "info.json", lambda info: info.pop("config"))
+    run(own, tmp_path / "x.h5", body_models)
+    hd = HumanData.open(tmp_path / "x.h5")
+    np.testing.assert_array_equal(hd["smplh/transl"], converted[0]["smplh/transl"])
+    np.testing.assert_array_equal(hd["meta/dist_coeffs"], converted[0]["meta/dist_coeffs"])
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ("../../calibs/Date09/config", "no folder"),
+        ("../../../elsewhere", "no folder below"),
+        ("/etc", "no folder below"),
+        (["../../calibs/Date01/config"], "no folder below"),
+    ],
+)
+def test_a_calibration_that_info_names_must_be_there(own: Path, named: object, words: str) -> None:
+    edit(own / "sequences" / MAN / "info.json", lambda info: info.update(config=named))
+    with pytest.raises(DataError, match=rf"{MAN}/info\.json: config is .*{words}"):
+        read(DATASET, own)
+
+
+@pytest.mark.parametrize(("shorter", "reason"), [("frame_times", "no time of the fit"), ("trans", "no SMPL-H fit")])
+def test_of_lists_of_different_length_the_common_frames_are_taken(
+    own: Path, tree: Sequences, shorter: str, reason: str
+) -> None:
+    times = write_30fps(own, MAN, tree.params[MAN])
+    whole = read(DATASET, own, fits="30fps", cameras="1")[0]
+    path = own / "behave-30fps-params-v1" / MAN / "smpl_fit_all.npz"
+    with np.load(path) as file:
+        content = dict(file)
+    np.savez(path, **content | {shorter: content[shorter][:2]})
+    rows = read(DATASET, own, fits="30fps", cameras="1")[0]
+    assert rows.meta["frame_id"] == list(times[:2])
+    assert {why: len(names) for why, names in rows.dropped.items()} == {reason: 1}
+    assert rows.body is not None
+    assert whole.body is not None
+    np.testing.assert_array_equal(rows.body.transl, whole.body.transl[:2])
+    np.testing.assert_array_equal(rows.body.body_pose, whole.body.body_pose[:2])
 
 
 def test_without_info_the_name_of_the_sequence_tells_the_rest(

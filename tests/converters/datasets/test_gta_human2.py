@@ -16,7 +16,7 @@ from ehps.humandata.keypoints import part_indices, point_names
 from tests.raw import faults
 from tests.raw.checks import assert_joints_are_the_truth, nearest
 from tests.raw.gta_human2 import VIEW, A, B, C, Scenes, as_authors_have_it, person_path, rewrite
-from tests.raw.trees import Raw, runner
+from tests.raw.trees import Raw, read, runner
 
 Pair = tuple[HumanData, Report]
 
@@ -87,14 +87,13 @@ def test_points_of_the_game_lie_on_the_projected_joints(tree: Scenes, converted:
     assert report.quality["reprojection_hands_px"]["max"] < 0.1
 
 
-def test_boxes_are_the_datasets_with_margin_cut_to_the_image(tree: Scenes, converted: Pair) -> None:
+def test_boxes_are_the_datasets_own_cut_to_the_image(tree: Scenes, converted: Pair) -> None:
     hd, _ = converted
     box = hd["bbox_xywh"].astype(float)
     for row, (scene, person, frame) in enumerate([(A, "100001", 1), (A, "100002", 1)]):
         with np.load(person_path(tree.root, scene, person)) as file:
             x, y, w, h = file["bbox_xywh"][frame]
-        low = np.maximum([x - 0.1 * w, y - 0.1 * h], 0)
-        high = np.minimum([x + 1.1 * w, y + 1.1 * h], [1920, 1080])
+        low, high = np.maximum([x, y], 0), np.minimum([x + w, y + h], [1920, 1080])
         np.testing.assert_allclose(box[3 * row + 1], [*low, *(high - low), 1], atol=1e-2)
     assert (box[:3, 0] == 0).all()
     assert (box[:, 4] == 1).all()
@@ -117,7 +116,28 @@ def test_part_boxes_hold_the_parts_points_and_hidden_parts_have_none(tree: Scene
     x, y, w, h = hd["face_bbox_xywh"][:, :4].T[:, :, None]
     assert ((face[..., 0] >= x - 1) & (face[..., 0] <= x + w + 1)).all()
     assert ((face[..., 1] >= y - 1) & (face[..., 1] <= y + h + 1)).all()
-    np.testing.assert_allclose(hd["meta/occluded"], np.where(hidden, 0.04, 0), atol=1e-6)
+    np.testing.assert_allclose(hd["meta/occluded_share"], np.where(hidden, 0.04, 0), atol=1e-6)
+
+
+def test_people_of_whom_half_is_hidden_stay_or_are_left_out_by_option(own: Path) -> None:
+    occ = np.zeros((3, 100), int)
+    occ[0, :50], occ[1, :49] = 1, 1
+    rewrite(person_path(own, A, "100002"), occ=occ)
+    mine = [f"images/{A}/{k:08d}.jpeg" for k in range(3)]
+    (everyone, *_), (most, *_) = read(DATASET, own), read(DATASET, own, occluded="drop")
+    np.testing.assert_allclose(everyone.meta["occluded_share"][3:], [0.5, 0.49, 0])
+    assert everyone.image_path == mine * 2
+    assert most.image_path == [*mine, mine[1], mine[2]]
+    assert most.dropped["half or more of the points hidden"] == [f"{mine[0]} person 100002"]
+    for rows in (everyone, most):
+        assert rows.meta["frame_id"].tolist() == [int(path[-13:-5]) for path in rows.image_path]
+    index = [0, 1, 2, 4, 5]
+    assert everyone.body is not None
+    assert most.body is not None
+    np.testing.assert_array_equal(most.body.transl, everyone.body.transl[index])
+    assert most.bbox is not None
+    assert everyone.bbox is not None
+    np.testing.assert_array_equal(most.bbox, everyone.bbox[index])
 
 
 def test_facts_of_the_file(tree: Scenes, converted: Pair) -> None:
@@ -125,6 +145,7 @@ def test_facts_of_the_file(tree: Scenes, converted: Pair) -> None:
     expected = {
         "smplx_source": "smplifyx",
         "bbox_source": "provided_by_dataset",
+        "bbox_body_scale": 1.0,
         "cam_param_type": "perspective",
         "image_shape": [1080, 1920],
     }
