@@ -155,7 +155,7 @@ FIXTURES: Mapping[str, Fixture] = {
         imar.write_chi3d,
         "train_videos_test/CHI3D",
         seed=4,
-        found=24,
+        found=28,
         written=24,
         broken=(
             "train/*/smplx/Grab 4.json",

@@ -28,11 +28,16 @@ CARD = DatasetCard(
             choices=("all", "contact", "interval"),
         ),
     ),
-    notes=(*imar.NOTES, "Person 0 wears markers, person 1 does not; downloads before 2023 have person 0 only."),
+    notes=(
+        *imar.NOTES,
+        "Person 0 wears markers, person 1 does not; downloads before 2023 have person 0 only, and the other "
+        "one is counted as left out.",
+    ),
     **imar.SHARED,
 )
 
 
 class CHI3D(imar.Studio):
     card = CARD
+    people = 2
     contacts = CONTACTS

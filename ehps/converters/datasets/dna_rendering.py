@@ -78,6 +78,8 @@ DNA-Rendering/
             "trained and tested with are not public.",
             "Images are distorted (`meta/dist_coeffs`), and points are projected with the distortion.",
             "Betas belong to the actor's gendered model.",
+            "The expressions of some released sequences end before the poses: frames without one keep their bodies, "
+            "with an expression of zeros and meta/face_valid false.",
             *notes,
         ),
     )
@@ -135,7 +137,7 @@ class DNARendering(Converter):
             )
             if reason:
                 return no_instances(left_out=reason)
-            body = dna_rendering_files.read_fits(file, gender, pair.annotations)
+            body, expressive = dna_rendering_files.read_fits(file, gender, pair.annotations)
             views, frames, dropped = self._usable(unit.name, taken, file, len(body))
             if not views:
                 return no_instances(dropped)
@@ -166,9 +168,16 @@ class DNARendering(Converter):
                 "sequence_name": [unit.name] * len(frame),
                 "cam_id": np.array([int(view.name) for view in views])[view],
                 "frame_id": frame,
+                "face_valid": expressive[frame],
             },
             misc={"smplx_source": "original", "fps": 15, "image_undistorted": False},
             dropped=dropped,
+            notes=[]
+            if expressive.all()
+            else [
+                f"{unit.name}: {expressive.sum()} of {len(body)} fitted frames have an expression; that of the others "
+                "is zero, and their meta/face_valid false"
+            ],
         )
 
     def _usable(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ehps.arrays import Array
+from ehps.arrays import Array, Mask
 from ehps.body import cameras, rigid_motion
 from ehps.body.params import BodyParams, smplx_params, smplx_pose
 from ehps.converters.readers import raw_files
@@ -82,8 +82,10 @@ def images(file: Any, group: str, wanted: Sequence[str]) -> dict[str, Taken]:
     return out
 
 
-def read_fits(file: Any, gender: str, path: Path) -> BodyParams:
-    """SMPL-X of each fitted frame, in the world; one shape or expression may be that of all frames.
+def read_fits(file: Any, gender: str, path: Path) -> tuple[BodyParams, Mask]:
+    """SMPL-X of each fitted frame, in the world, and (N,) which frames have an expression; zeros in the others.
+
+    One shape or expression may be that of all frames. The expressions of some released sequences end before the poses.
 
     Raises
     ------
@@ -92,15 +94,26 @@ def read_fits(file: Any, gender: str, path: Path) -> BodyParams:
     group = file["SMPLx"]
     pose = _shaped(group["fullpose" if "fullpose" in group else "full_pose"][()], (55, 3), "fullpose", path)
     count = min(len(pose), len(group["transl"]))
-    values = {}
-    for name, stored in (("betas", "betas" if "betas" in group else "beta"), ("expression", "expression")):
-        rows = np.atleast_2d(np.asarray(group[stored][()], float))
-        if len(rows) not in (1, len(pose)):
-            raise DataError(f"{name} has {len(rows)} rows for {len(pose)} frames", path=path, fix=raw_files.AGAIN)
-        values[name] = np.broadcast_to(rows, (len(pose), rows.shape[1]))[:count]
-    transl = _shaped(group["transl"][:count], (3,), "transl", path)
-    parts = smplx_pose(pose[:count])
-    return smplx_params(gender=gender, transl=transl, flat_hand_mean=False, **values, **parts)
+    betas = _table(group["betas" if "betas" in group else "beta"][()], "betas", path)
+    if len(betas) not in (1, len(pose)):
+        raise DataError(
+            f"betas has {len(betas)} rows for {len(pose)} frames",
+            path=path,
+            fix="one row, or one a frame, is expected: leave the sequence out with --skip-bad",
+        )
+    found = _table(group["expression"][()], "expression", path)
+    expression, known = np.zeros((count, found.shape[1])), np.zeros(count, bool)
+    last = count if len(found) == 1 else min(len(found), count)
+    expression[:last], known[:last] = found[:last], True
+    body = smplx_params(
+        gender=gender,
+        betas=np.broadcast_to(betas, (len(pose), betas.shape[1]))[:count],
+        expression=expression,
+        transl=_shaped(group["transl"][:count], (3,), "transl", path),
+        flat_hand_mean=False,
+        **smplx_pose(pose[:count]),
+    )
+    return body, known
 
 
 def read_view(file: Any, camera: str, size: tuple[int, int]) -> CalibratedView:
@@ -151,6 +164,14 @@ def triangulated(file: Any, count: int, path: Path) -> Array:
     out[: len(found), :, :3] = np.where(real[..., None], found, 0)
     out[: len(found), :, 3] = real
     return out
+
+
+def _table(values: Any, name: str, path: Path) -> Array:
+    """(R, K) rows of coefficients."""
+    rows = np.atleast_2d(np.asarray(values, float))
+    if rows.ndim != 2:
+        raise DataError(f"{name} is {rows.shape}, not (F, coefficients)", path=path, fix=raw_files.AGAIN)
+    return rows
 
 
 def _shaped(values: Any, tail: tuple[int, ...], name: str, path: Path) -> Array:

@@ -21,7 +21,7 @@ from ehps.body import rigid_motion, rotations
 from ehps.body.cameras import keypoints2d
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters import options
-from ehps.converters.base import Converter, Instances, Keypoints, Unit, no_instances
+from ehps.converters.base import Converter, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.readers import raw_files, videos
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
@@ -97,6 +97,7 @@ class StudioView(CalibratedView):
 class Studio(Converter):
     """A unit is an action of a subject; its rows go camera by camera, person by person, frame by frame."""
 
+    people: ClassVar[int] = 1  # in a recording
     contacts: ClassVar[str] = ""  # file of a subject that says in which frames there is contact
 
     def units(self) -> list[Unit]:
@@ -124,6 +125,22 @@ class Studio(Converter):
         notes: list[str] = []
         views = self._views(folder, action, notes)
         joints, known = read_joints(folder / "joints3d_25" / f"{action}.json", people, length, notes)
+        dropped: dict[str, list[str]] = {}
+        if people < self.people:
+            notes.append(
+                f"some actions have bodies of {people} of the {self.people} people, as downloads before 2023: the "
+                "later release has all"
+            )
+            drop(
+                dropped,
+                "person whose body is not in this release",
+                (
+                    f"{image_path(folder, v.name, action, n)} person {p}"
+                    for v in views
+                    for p in range(people, self.people)
+                    for n in frame
+                ),
+            )
         each = (np.arange(people)[:, None] * length + frame).ravel()  # rows of one view
         index, view = np.tile(each, len(views)), np.repeat(np.arange(len(views)), len(each))
         person, number = np.divmod(index, length)
@@ -134,10 +151,7 @@ class Studio(Converter):
         seen = known[index][..., None]
         pixels = keypoints2d(own, camera.focal, camera.principal_point, camera.distortion, lens="h36m") * seen
         return Instances(
-            image_path=[
-                f"{self.split}/{subject}/frames/{camera_id}/{action}/{n:04d}.jpg"
-                for camera_id, n in zip(ids, number, strict=True)
-            ],
+            image_path=[image_path(folder, camera_id, action, n) for camera_id, n in zip(ids, number, strict=True)],
             size=size,
             camera=replace(camera, lens="h36m"),
             body=body[index],
@@ -162,6 +176,7 @@ class Studio(Converter):
                 "image_shape": list(SIZE),
                 "lens": "h36m",
             },
+            dropped=dropped,
             notes=notes,
         )
 
@@ -195,6 +210,11 @@ class Studio(Converter):
             raise DataError(f"has no camera of {action}", path=folder / "camera_parameters", fix=raw_files.AGAIN)
         notes += [f"some actions of {folder.name} have no camera {name}" for name in paths if name not in found]
         return list(found.values())
+
+
+def image_path(folder: Path, camera: str, action: str, frame: int) -> str:
+    """Where a frame of a subject's action lies when it is cut out of the video."""
+    return f"{folder.parent.name}/{folder.name}/frames/{camera}/{action}/{frame:04d}.jpg"
 
 
 def read_fits(path: Path) -> tuple[int, int, BodyParams]:

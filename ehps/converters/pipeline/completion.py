@@ -161,7 +161,9 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
     posed = enough_joints(pose(rows, context.models, account), account)
     box, source = _body_box(posed, account)
     if box is not None:
-        keep = account.drop(posed.rows.image_path, {"body box empty or outside the image": box[:, 4] <= 0})
+        empty = {"no body models, and no 2D point to make a body box of": _pointless(posed)}
+        empty |= {"body box empty or outside the image": box[:, 4] <= 0}
+        keep = account.drop(posed.rows.image_path, empty)
         posed, box = posed.kept(keep), box[keep]
     if not len(posed.rows):
         return HumanData({})
@@ -205,6 +207,14 @@ def _body_box(posed: Posed, account: Account) -> tuple[Array | None, str]:
         return boxes.from_keypoints(rows.keypoints2d.points, size, scale), "keypoints2d_original"
     account.absent["bbox_xywh"] = "the dataset has no boxes and no 2D points, and joints could not be projected"
     return None, ""
+
+
+def _pointless(posed: Posed) -> Mask:
+    """(N,) rows whose box can only be made of their own 2D points, none of which is seen."""
+    rows = posed.rows
+    if rows.bbox is not None or posed.points2d is not None or rows.keypoints2d is None:
+        return np.zeros(len(rows), bool)
+    return np.asarray(~(rows.keypoints2d.points[..., 2] > 0).any(axis=1))
 
 
 def _part_boxes(posed: Posed, account: Account) -> dict[str, Array]:

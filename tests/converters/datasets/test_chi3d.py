@@ -127,7 +127,17 @@ def test_facts_of_the_file(converted: Pair) -> None:
     assert (passport.gender, passport.num_betas, passport.flat_hand_mean) == ("neutral", 10, True)
     assert set(hd["meta/height"].tolist()) == set(hd["meta/width"].tolist()) == {900}
     assert hd.validate() == []
-    assert (report.published, report.written, report.dropped, report.problems) == (252_416, 24, {}, [])
+    assert (report.published, report.written, report.problems) == (252_416, 24, [])
+
+
+def test_of_a_file_with_one_of_the_two_people_the_other_is_counted(converted: Pair) -> None:
+    _, report = converted
+    paths = [f"train/s03/frames/{camera}/Hug 6/{frame:04d}.jpg" for camera in CAMERAS for frame in range(2)]
+    assert report.dropped == {"person whose body is not in this release": [f"{path} person 1" for path in paths]}
+    assert report.found == 28
+    assert [note for note in report.notes if "the later release has all" in note] == [
+        "some actions have bodies of 1 of the 2 people, as downloads before 2023: the later release has all"
+    ]
     assert any("58860488" in note for note in report.notes)
 
 

@@ -44,7 +44,7 @@ from tests.raw.dna_rendering import (
     main_file,
     marks,
 )
-from tests.raw.trees import Raw, runner
+from tests.raw.trees import Raw, read, runner
 
 LOW, HIGH = "Camera_5mp", "Camera_12mp"
 ROWS = [
@@ -365,6 +365,29 @@ def test_an_array_of_another_shape_is_named(
         file[key] = np.zeros(shape)
     with pytest.raises(DataError, match=rf"{MAN}: {words}.*{MAN}_annots\.smc"):
         run(own, tmp_path / "x.h5", None)
+
+
+@pytest.mark.parametrize("there", [4, 0])
+def test_frames_without_an_expression_keep_their_bodies(own: Path, converted: Pair, there: int) -> None:
+    with h5py.File(fits_file(own, MAN), "r+") as file:
+        faces = file["SMPLx/expression"][()]
+        del file["SMPLx/expression"]
+        file["SMPLx/expression"] = faces[:there]
+    units = {rows.meta["sequence_name"][0]: rows for rows in read(DATASET, own) if len(rows)}
+    rows, hd = units[MAN], converted[0]
+    assert rows.body is not None
+    assert rows.body.expression is not None
+    frames = rows.meta["frame_id"]
+    assert frames.tolist() == [frame for name, _, frame in ROWS if name == MAN]
+    assert rows.meta["face_valid"].tolist() == (frames < there).tolist()
+    np.testing.assert_allclose(rows.body.expression, np.where(frames[:, None] < there, faces[frames], 0))
+    np.testing.assert_allclose(rows.body.body_pose, hd["smplx/body_pose"][2 * FRAMES :], rtol=1e-5, atol=1e-7)
+    assert rows.notes == [
+        f"{MAN}: {there} of 11 fitted frames have an expression; that of the others is zero, and their "
+        "meta/face_valid false"
+    ]
+    assert units[WOMAN].meta["face_valid"].all()
+    assert hd["meta/face_valid"].all()
 
 
 def test_sequences_without_fits_or_gender_are_counted(own: Path, tmp_path: Path) -> None:
