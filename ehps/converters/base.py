@@ -211,6 +211,7 @@ class Instances:
     misc : facts of the whole file; ``reprojection`` there says it for a release that differs from the card.
     dropped : reason -> names of the instances that were left out, counted in the report.
     left_out : why the whole unit is left out, where its instances have not been counted.
+    absent : True when that is for the want of files that the dataset has: an error with ``--strict``.
     notes : what the user should know about this unit (a fit file that was not there), shown once in the report.
     solve_translation : the dataset gives orientation but no place of a person in the camera frame: the pipeline solves
         ``transl`` from ``keypoints2d`` and the (undistorted) intrinsics. ``meta/transl_residual_px`` is the distance
@@ -239,6 +240,7 @@ class Instances:
     misc: dict[str, Any] = field(default_factory=dict)
     dropped: dict[str, list[str]] = field(default_factory=dict)
     left_out: str = ""
+    absent: bool = False
     notes: list[str] = field(default_factory=list)
     solve_translation: bool = False
     min_joints_inside: int = 0
@@ -343,11 +345,16 @@ class Converter(ABC):
 
 
 def no_instances(
-    dropped: dict[str, list[str]] | None = None, notes: Sequence[str] = (), *, left_out: str = ""
+    dropped: dict[str, list[str]] | None = None,
+    notes: Sequence[str] = (),
+    *,
+    left_out: str = "",
+    absent: bool = False,
 ) -> Instances:
     """A unit in which nothing was kept."""
     empty = np.zeros((0, 2), int)
-    return Instances(image_path=[], size=empty, dropped=dropped or {}, left_out=left_out, notes=list(notes))
+    out = Instances(image_path=[], size=empty, dropped=dropped or {}, notes=list(notes))
+    return replace(out, left_out=left_out, absent=absent)
 
 
 def concat(parts: Sequence[Instances]) -> Instances:

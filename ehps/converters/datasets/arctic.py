@@ -107,7 +107,7 @@ class ARCTIC(Converter):
         dropped: dict[str, list[str]] = {}
         if not unit.path.is_file():
             drop(dropped, "no SMPL-X parameters", (f"{unit.name}/{v}/{file}" for v in chosen for file in listed[v]))
-            return no_instances(dropped, [f"raw_seqs/{unit.name}.smplx.npy is not there"])
+            return no_instances(dropped, [f"raw_seqs/{unit.name}.smplx.npy is not there"], absent=True)
         gender, offset, views = self._subject(subject)
         body = read_bodies(unit.path, gender)
         count = len(body)

@@ -87,7 +87,7 @@ class Behave(Converter):
 
     def read(self, unit: Unit) -> Instances:
         if not unit.path.is_dir():
-            return no_instances(left_out="sequence not there")
+            return no_instances(left_out="sequence not there", absent=True)
         dropped: dict[str, list[str]] = {}
         info = raw_files.read_json(unit.path / "info.json") if (unit.path / "info.json").is_file() else {}
         gender = info.get("gender") or ("male" if unit.name[7:12] in MEN else "female")

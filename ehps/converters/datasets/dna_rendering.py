@@ -118,7 +118,7 @@ class DNARendering(Converter):
         pair: Pair = unit.data
         if pair.main is None or pair.annotations is None:
             lacking = "annotation file" if pair.main else "main file" if pair.annotations else "file"
-            return no_instances(left_out=f"no {lacking} of the sequence")
+            return no_instances(left_out=f"no {lacking} of the sequence", absent=True)
         with dna_rendering_files.opened(pair.main) as file:
             gender = dna_rendering_files.gender_of(file)
             taken = dna_rendering_files.images(file, self.group, self.option("cameras"))

@@ -8,7 +8,6 @@ Source: Mehta et al., 3DV 2017, and its test set; Moon et al., "NeuralAnnot", CV
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -156,7 +155,7 @@ class MPIINF3DHP(Converter):
 
     def _test(self, unit: Unit) -> Instances:
         if not unit.path.is_file():
-            return replace(no_instances(), notes=[f"{unit.name} is not there"])
+            return no_instances(left_out="sequence not there", absent=True)
         data = load_mat(unit.path, "annot2 annot3 valid_frame", "activity_annotation")
         valid = np.ravel(data["valid_frame"]) > 0
         count = len(valid)

@@ -40,6 +40,7 @@ def convert(
     limit: int | None = None,
     skip_bad: bool = False,
     strict_images: bool = False,
+    strict: bool = False,
     frames: Path | str | None = None,
     options: Mapping[str, str] | None = None,
     backend: str = "loky",
@@ -59,6 +60,7 @@ def convert(
     limit : stop after that many instances.
     skip_bad : finish without units that cannot be read; they are named in the report.
     strict_images : a missing image is an error instead of a dropped row.
+    strict : so is whatever else the dataset has and is not there: a subject, a sequence.
     frames : folder that holds, or gets, frames cut out of the dataset's videos.
     options : the card's options.
     backend : ``loky``, ``threading``, ``dask`` or ``ray``.
@@ -88,6 +90,7 @@ def convert(
         bodies=_body_folder(body_models, converter.body_model),
         frames=None if frames is None else Path(frames),
         strict_images=strict_images,
+        strict=strict,
         limit=limit,
     )
     units = _units(converter, progress)

@@ -32,6 +32,7 @@ def request_of(job: Job, units: Sequence[Unit]) -> dict[str, Any]:
         "frames": None if job.frames is None else str(job.frames.resolve()),
         "limit": job.limit,
         "strict_images": job.strict_images,
+        "strict": job.strict,
         "version": ehps.__version__,
         "code": code_of(type(converter)),
         "body_models": _models(job),

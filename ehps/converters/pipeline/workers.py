@@ -34,6 +34,7 @@ class Job:
     bodies: Path | None = None
     frames: Path | None = None
     strict_images: bool = False
+    strict: bool = False
     limit: int | None = None
 
 
@@ -84,6 +85,12 @@ def _read(job: Job, unit: Unit, images: ImageIndex) -> Instances:
     """The rows of a unit as the converter gives them, with frames cut out of videos where this was asked for."""
     converter = job.converter
     rows = converter.read(unit)
+    if job.strict and rows.absent:
+        raise DataError(
+            rows.left_out or "no such file",
+            path=unit.path,
+            fix="unpack it, or convert without --strict to leave it out",
+        )
     rows = replace(rows, image_path=[below_root(path) for path in rows.image_path])
     if job.frames is not None and hasattr(converter, "extract_frames"):
         absent = images.missing(rows.image_path)
@@ -97,7 +104,7 @@ def _context(job: Job) -> Context:
     converter = job.converter
     bodies = None if job.bodies is None else _bodies(job.bodies)
     uncut = job.frames is None and hasattr(converter, "extract_frames")
-    return Context(converter.card, converter.split, bodies, job.strict_images, uncut)
+    return Context(converter.card, converter.split, bodies, job.strict or job.strict_images, uncut)
 
 
 def _part(unit: Unit, completed: Completed) -> Part:

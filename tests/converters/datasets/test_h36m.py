@@ -159,6 +159,24 @@ def test_test_is_every_64th_frame_of_camera_4(actors: Actors, root: Path, tmp_pa
     assert report.problems == []
 
 
+def test_subjects_that_are_not_there_are_named_and_an_error_only_when_strict(
+    own: Path, converted: Converted, tmp_path: Path
+) -> None:
+    for subject in (5, 8):
+        for name in ("data", "camera", "joint_3d", "SMPLX_NeuralAnnot"):
+            path_of(own, subject, name).unlink()
+    report = run(own, tmp_path / "x.h5", None)
+    assert report.left_out == {"subject not there": ["subject 5", "subject 8"]}
+    wanted = [row for row in converted[2] if row[0] == 1]
+    assert rows_of(HumanData.open(tmp_path / "x.h5")) == wanted
+    with pytest.raises(DataError, match=r"2 of 5 units .*subject 5: subject not there .*--strict.*subject5_data\.json"):
+        run(own, tmp_path / "y.h5", None, strict=True)
+    for subject in (1, 6, 7):
+        path_of(own, subject, "data").unlink()
+    with pytest.raises(DataError, match=r"missing: annotations/Human36M_subject1_data\.json \| "):
+        run(own, tmp_path / "y.h5", None)
+
+
 def test_cameras_and_stride_can_be_chosen(actors: Actors, root: Path, tmp_path: Path, body_models: Path) -> None:
     run(root, tmp_path / "x.h5", body_models, split="test", options={"cameras": "3,1", "stride": "1"})
     wanted = keys(actors, (9,), (0, 3, 5, 10, 64, 128), (1, 3))
