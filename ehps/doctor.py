@@ -127,7 +127,7 @@ def _body_file(found: Found) -> Row:
     if found.path is None:
         return found.name, "missing", f"needed for {found.used_for}", f"{way} {found.source}"
     try:
-        version = release(found)
+        words, remedy = release(found)
     except EhpsError as error:
         return found.name, "damaged", f"{found.path}: {error.what}", f"download it again from {found.source}"
-    return found.name, "ok", f"{found.path}{f' ({version})' if version else ''}", ""
+    return found.name, "ok", f"{found.path}{f' ({words})' if words else ''}", remedy

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.body.hands import mean_hands
 from ehps.body.model_file import BodyModel
 from ehps.body.topology import TOPOLOGY
 from ehps.errors import BodyModelError
@@ -153,10 +154,8 @@ def fold(model: BodyModel) -> Folded:
 
 
 def hands_mean(model: BodyModel) -> Array | None:
-    """(30, 3) mean pose of left then right fingers, None for SMPL."""
-    if model.hands_mean_left is None or model.hands_mean_right is None:
-        return None
-    return np.concatenate([model.hands_mean_left, model.hands_mean_right]).astype(np.float64)
+    """(30, 3) mean pose of left then right fingers, None where the model has none."""
+    return None if model.hands_mean_left is None or model.hands_mean_right is None else mean_hands(model)
 
 
 def fitting_columns(coefficients: Array, available: int, what: str) -> Array:

@@ -5,6 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.body.model_file import BodyModel, without_hands
+
+RELATIVE = "the mean hand, to which hand poses are relative here"
+COEFFICIENTS = "the hand components, whose coefficients hand poses are here"
+
+
+def mean_hands(model: BodyModel) -> Array:
+    """(30, 3) mean pose of left then right fingers.
+
+    Raises
+    ------
+    BodyModelError : the model's file has none.
+    """
+    if model.hands_mean_left is None or model.hands_mean_right is None:
+        raise without_hands(model.model_type, RELATIVE, model.path)
+    return np.concatenate([model.hands_mean_left, model.hands_mean_right]).astype(np.float64)
 
 
 def expand(coefficients: Array, components: Array) -> Array:

@@ -10,15 +10,17 @@ that instances with the same contour triangles share one product too.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.body.folding import YAW_LIMIT, Folded, Maps, fitting_columns, fold, hands_mean, needed_vertices
-from ehps.body.hands import expand
-from ehps.body.model_file import BodyModel
+from ehps.body.folding import YAW_LIMIT, Folded, Maps, fitting_columns, fold, needed_vertices
+from ehps.body.hands import COEFFICIENTS, RELATIVE, expand, mean_hands
+from ehps.body.model_file import BodyModel, without_hands
 from ehps.body.params import BodyParams
 from ehps.body.topology import NAMES, NECK_CHAIN, POSE_PARTS, TOPOLOGY
 from ehps.errors import BodyModelError
@@ -41,8 +43,10 @@ class FastJoints:
     def __init__(self, model: BodyModel, kid_template: Array | None = None) -> None:
         self.model_type, self.gender, self.version = model.model_type, model.gender, model.version
         self.topology = TOPOLOGY[model.model_type]
-        self.components = (model.hands_components_left, model.hands_components_right)
         self._folded = fold(model)
+        self.hands = Hands(
+            (model.hands_components_left, model.hands_components_right), self._folded.hands_mean, model.path
+        )
         self.has_kid = kid_template is not None
         if kid_template is not None:
             self._folded = _with_kid(self._folded, model, kid_template)
@@ -79,9 +83,7 @@ class FastJoints:
         return out
 
     def _chunk(self, maps: Maps, params: BodyParams, shape: Array) -> Array:
-        pose = _full_pose(self.model_type, params, self.components, self._folded.hands_mean).astype(
-            shape.dtype, copy=False
-        )
+        pose = _full_pose(self.model_type, params, self.hands).astype(shape.dtype, copy=False)
         transl = np.asarray(params.transl, shape.dtype)
         rows = contour_rows(pose[:, NECK_CHAIN, :]) if maps.contour_vertices is not None else None
         order = np.argsort(rows, kind="stable") if rows is not None else np.arange(len(pose))
@@ -186,25 +188,47 @@ class FastJoints:
 
 
 def full_pose(model: BodyModel, params: BodyParams) -> Array:
-    """(N, J, 3) axis-angle of all chain joints; hands expanded, the mean hand added if they are relative."""
+    """(N, J, 3) axis-angle of all chain joints; hands expanded, the mean hand added if they are relative.
+
+    Raises
+    ------
+    BodyModelError : the model's file has no hand components, or no mean hand, and they are needed.
+    """
+    relative = TOPOLOGY[model.model_type].left_hand is not None and not params.flat_hand_mean
+    mean = mean_hands(model) if relative else None
     components = (model.hands_components_left, model.hands_components_right)
-    return _full_pose(model.model_type, params, components, hands_mean(model))
+    return _full_pose(model.model_type, params, Hands(components, mean, model.path))
 
 
-def _full_pose(model_type: str, params: BodyParams, components: tuple[Array | None, ...], mean: Array | None) -> Array:
+@dataclass(frozen=True)
+class Hands:
+    """What a model's file has of hands: components (45, 45) of left and right, mean (30, 3); None without."""
+
+    components: tuple[Array | None, ...]
+    mean: Array | None
+    path: Path
+
+
+def _full_pose(model_type: str, params: BodyParams, hands: Hands) -> Array:
+    """As :func:`full_pose`; hands that are not posed are flat where there is no mean hand."""
     n = len(params)
-    bases = dict(zip(("left_hand_pose", "right_hand_pose"), components, strict=True))
+    bases = dict(zip(("left_hand_pose", "right_hand_pose"), hands.components, strict=True))
+    posed = any(getattr(params, name) is not None for name in bases)
+    if hands.mean is None and posed and model_type != "smpl" and not params.flat_hand_mean:
+        raise without_hands(model_type, RELATIVE, hands.path)
     parts = []
     for name, k in POSE_PARTS[model_type].items():
         part, basis = getattr(params, name), bases.get(name)
         if part is None:
             part = np.zeros((n, k, 3))
-        elif basis is not None and part.ndim == 2:
+        elif name in bases and part.ndim == 2:
+            if basis is None:
+                raise without_hands(model_type, COEFFICIENTS, hands.path)
             part = expand(part, basis)  # N x coefficients -> N x 15 x 3
         parts.append(np.asarray(part).reshape(n, k, 3))
     pose = np.concatenate(parts, axis=1)  # N x J x 3
-    if mean is not None and not params.flat_hand_mean:
-        pose[:, -30:] += mean
+    if hands.mean is not None and not params.flat_hand_mean:
+        pose[:, -30:] += hands.mean
     return pose
 
 

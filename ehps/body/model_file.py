@@ -20,6 +20,15 @@ from ehps.errors import BodyModelError, DataError
 
 REQUIRED = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "f", "kintree_table")
 HANDS = ("hands_meanl", "hands_meanr", "hands_componentsl", "hands_componentsr")
+HANDLESS = {
+    "smplx": (
+        "a release without hand PCA, as for SOMA, MoSh and AMASS",
+        f"take SMPL-X v1.1 (NPZ+PKL) from {SITES['smplx']}",
+    ),
+    "smplh": ("not merged with the MANO hands", f"merge it with those of {SITES['smplh']} (merge_smplh_mano)"),
+}
+"""What a file without mean hands and hand components is, and where there is one with them."""
+HAND_SIZES = {"hands_meanl": 45, "hands_meanr": 45, "hands_componentsl": 2025, "hands_componentsr": 2025}
 LANDMARKS = ("lmk_faces_idx", "lmk_bary_coords", "dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords")
 
 
@@ -31,8 +40,9 @@ class BodyModel:
     ----------
     model_type : smplx, smplh or smpl.
     gender : male, female or neutral.
-    version : ``1.0``, ``1.1``, ``locked_head`` (SMPL-X); ``1.0``, ``1.1`` (SMPL); ``1.2``, ``extended``
-        (SMPL-H with 10 and 16 betas); ``stand-in``. Betas of two versions are not interchangeable.
+    version : ``1.0``, ``1.1``, ``locked_head``, ``without_hand_pca`` (SMPL-X; the last of files for SOMA, MoSh and
+        AMASS whose name does not tell their shape space); ``1.0``, ``1.1`` (SMPL); ``1.2``, ``extended`` (SMPL-H with
+        10 and 16 betas); ``stand-in``. Betas of two versions are not interchangeable.
     path : the file it came from.
     sha256 : hash of its bytes.
     v_template : (V, 3).
@@ -43,10 +53,11 @@ class BodyModel:
     weights : (V, J).
     faces : (F, 3) int64.
     parents : (J,) int64, -1 for the root.
-    hands_mean_left : (15, 3), None for smpl.
-    hands_mean_right : (15, 3), None for smpl.
-    hands_components_left : (45, 45), None for smpl.
-    hands_components_right : (45, 45), None for smpl.
+    hands_mean_left : (15, 3), None for smpl and in files without it (:func:`without_hands` is the error of those who
+        need it).
+    hands_mean_right : the same of the right hand.
+    hands_components_left : (45, 45), None likewise.
+    hands_components_right : the same of the right hand.
     lmk_faces_idx : (51,), None but for smplx, as all landmark tables.
     lmk_bary_coords : (51, 3).
     dynamic_lmk_faces_idx : (79, 17).
@@ -75,6 +86,12 @@ class BodyModel:
     dynamic_lmk_faces_idx: Array | None = None
     dynamic_lmk_bary_coords: Array | None = None
 
+    @property
+    def has_hands(self) -> bool:
+        """Whether the file has mean hands and hand components."""
+        sides = (self.hands_mean_left, self.hands_mean_right, self.hands_components_left, self.hands_components_right)
+        return all(array is not None for array in sides)
+
 
 def read_model(path: Path | str, model_type: str, *, gender: str | None = None) -> BodyModel:
     """Read one model file (.npz or .pkl).
@@ -100,12 +117,11 @@ def read_model(path: Path | str, model_type: str, *, gender: str | None = None) 
     parents[0] = -1
     hands: dict[str, Array] = {}
     if topology.left_hand is not None:
-        hands = {
-            "hands_mean_left": raw["hands_meanl"].reshape(15, 3),
-            "hands_mean_right": raw["hands_meanr"].reshape(15, 3),
-            "hands_components_left": raw["hands_componentsl"],
-            "hands_components_right": raw["hands_componentsr"],
-        }
+        sides = {"left": "l", "right": "r"}
+        means = {f"hands_mean_{side}": raw.get(f"hands_mean{letter}") for side, letter in sides.items()}
+        bases = {f"hands_components_{side}": raw.get(f"hands_components{letter}") for side, letter in sides.items()}
+        hands = {name: mean.reshape(15, 3) for name, mean in means.items() if mean is not None}
+        hands |= {name: basis for name, basis in bases.items() if basis is not None}
     marks = {name: raw[name] for name in LANDMARKS} if topology.landmarks else {}
     for name in marks:
         if name.endswith("idx"):
@@ -129,6 +145,18 @@ def read_model(path: Path | str, model_type: str, *, gender: str | None = None) 
     )
 
 
+def without_hands(model_type: str, what: str, path: Path) -> BodyModelError:
+    """The error for the want of a model's mean hand or of its hand components.
+
+    Parameters
+    ----------
+    what : the file lacks, and what for.
+    path : of the model's file.
+    """
+    release, fix = HANDLESS[model_type]
+    return BodyModelError(f"is {release}: it lacks {what}", path=path, fix=fix)
+
+
 def _expression_start(columns: int) -> int:
     """Column at which expression begins: 300 in release 1.1, 10 in the twenty columns of release 1.0."""
     return 300 if columns >= 400 else 10
@@ -145,6 +173,8 @@ def _version(raw: Mapping[str, Array], model_type: str, path: Path) -> str:
     words = "/".join(path.parts[-3:]).lower().replace("_", "").replace("-", "")
     if "lockedhead" in words or path.stem.endswith(("2020", "2023")):
         return "locked_head"
+    if any(name not in raw for name in HANDS):
+        return "without_hand_pca"
     return "1.1" if columns >= 400 else "1.0"
 
 
@@ -165,12 +195,12 @@ def _check(raw: dict[str, Array], model_type: str, path: Path) -> None:
         raise BodyModelError(
             f"{what}, not {NAMES[model_type]}", path=path, fix=f"put the {NAMES[model_type]} file from {site} there"
         )
-    wanted: tuple[str, ...] = HANDS if TOPOLOGY[model_type].left_hand is not None else ()
-    wanted += LANDMARKS if TOPOLOGY[model_type].landmarks else ()
-    missing = [name for name in wanted if name not in raw]
+    missing = [name for name in LANDMARKS if TOPOLOGY[model_type].landmarks and name not in raw]
     if missing:
-        hint = "merge it with the MANO hands first (merge_smplh_mano)" if model_type == "smplh" else None
-        raise BodyModelError(f"lacks {', '.join(missing)}", path=path, fix=hint or f"download it at {site}")
+        raise BodyModelError(f"lacks {', '.join(missing)}", path=path, fix=f"download it at {site}")
+    for name, size in HAND_SIZES.items():
+        if name in raw and raw[name].size != size:
+            raise BodyModelError(f"{name} is {raw[name].shape}, expected {size} numbers", path=path)
     expected = {
         "v_template": (vertices, 3),
         "posedirs": (vertices, 3, 9 * (joints - 1)),

@@ -11,14 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ehps.body.helper_files import HELPERS, find_helper, read_helper
-from ehps.body.model_file import read_model
+from ehps.body.model_file import HANDLESS, read_model
 from ehps.body.topology import NAMES, SITES, TOPOLOGY
 from ehps.errors import BodyModelError
 from ehps.genders import GENDERS
 
 ENVIRONMENT = "EHPS_BODY_MODELS"
 ALIASES = {
-    "smplx": ("SMPLX_{upper}.npz", "SMPLX_{upper}.pkl", "SMPLX_{upper}_2020.npz"),
+    "smplx": (
+        "SMPLX_{upper}.npz",
+        "SMPLX_{upper}.pkl",
+        "SMPLX_{upper}_2020.npz",
+        "{lower}/model.npz",
+        "{lower}/model.pkl",
+    ),
     "smplh": ("SMPLH_{upper}.pkl", "SMPLH_{upper}.npz", "{lower}/model.npz", "{lower}/model.pkl"),
     "smpl": (
         "SMPL_{upper}.pkl",
@@ -66,7 +72,8 @@ def find_model(folder: Path, model_type: str, gender: str) -> Path | None:
     for place in (folder / model_type, folder / "models" / model_type, folder):
         there = _files_below(place)
         for name in names:
-            if name in there:
+            # Folders called by gender right below are those of SMPL-H, as AMASS has it.
+            if name in there and not (place == folder and "/" in name and model_type != "smplh"):
                 return there[name]
     return None
 
@@ -103,20 +110,25 @@ def inventory(folder: Path) -> list[Found]:
     return lines
 
 
-def release(found: Found) -> str:
-    """The release of a model file of the inventory, empty for a helper file. The file is read for this.
+def release(found: Found) -> tuple[str, str]:
+    """The release of a model file of the inventory, in words, and what to do where it has no hands; empty for a helper
+    file. The file is read for this.
 
     Raises
     ------
     BodyModelError, DataError, UnsafeFileError : it cannot be used.
     """
     if found.path is None:
-        return ""
+        return "", ""
     if found.model is None:
         read_helper(found.path)
-        return ""
+        return "", ""
     model_type, gender = found.model
-    return read_model(found.path, model_type, gender=gender).version
+    model = read_model(found.path, model_type, gender=gender)
+    if TOPOLOGY[model_type].left_hand is None or model.has_hands:
+        return model.version, ""
+    words, fix = HANDLESS[model_type]
+    return f"{model.version}, {words}", f"enough where hand poses are absolute; for others, {fix}"
 
 
 def _usual_names(model_type: str, gender: str) -> list[str]:

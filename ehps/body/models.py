@@ -13,15 +13,14 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.body import meshes
-from ehps.body.hands import expand
+from ehps.body.hands import COEFFICIENTS, expand
 from ehps.body.helper_files import find_helper, kid_template
 from ehps.body.joints import FastJoints, Precision
-from ehps.body.model_file import BodyModel, read_model
+from ehps.body.model_file import BodyModel, read_model, without_hands
 from ehps.body.model_folder import find_model, require_model
 from ehps.body.params import BodyParams, groups
 from ehps.body.personal_templates import Personal, personal
-from ehps.body.topology import NAMES, TOPOLOGY
-from ehps.errors import BodyModelError
+from ehps.body.topology import TOPOLOGY
 from ehps.genders import GENDERS
 
 END_VERTICES = 300  # at each end of the template: the highest and the lowest vertex of any shape are among them
@@ -185,11 +184,10 @@ class BodyModels:
                 continue
             full = np.zeros((len(hand), 15, 3))
             for gender in np.unique(params.gender):
-                components = self.fast_joints(params.model_type, str(gender)).components[index]
+                joints = self.fast_joints(params.model_type, str(gender))
+                components = joints.hands.components[index]
                 if components is None:
-                    raise BodyModelError(
-                        f"{NAMES[params.model_type]} {gender} has no hand components", path=self.folder
-                    )
+                    raise without_hands(params.model_type, COEFFICIENTS, joints.hands.path)
                 rows = params.gender == gender
                 full[rows] = expand(np.asarray(hand[rows], float), components)
             changes[name] = full

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ehps.body.folding import YAW_LIMIT, fold
+from ehps.body.hands import mean_hands
 from ehps.body.joints import tree_levels
 from ehps.body.model_file import BodyModel
 from ehps.body.topology import NECK_CHAIN, POSE_PARTS, TOPOLOGY
@@ -77,8 +78,8 @@ class TorchJoints(nn.Module):
         keep("weights", folded.weights[: folded.static])
         keep("point_vertices", folded.point_vertices, torch.long)
         keep("point_weights", folded.point_weights)
-        mean = folded.hands_mean
-        keep("hands_mean", torch.zeros(0, 3) if mean is None or flat_hand_mean else mean)
+        relative = self.topology.left_hand is not None and not flat_hand_mean
+        keep("hands_mean", mean_hands(model) if relative else torch.zeros(0, 3))
         if self.contour:
             keep("contour_vertices", folded.contour_vertices, torch.long)
             keep("contour_skin", folded.weights[folded.contour_vertices])

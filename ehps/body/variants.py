@@ -13,6 +13,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.folding import fitting_columns
+from ehps.body.hands import mean_hands
 from ehps.body.model_file import BodyModel
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, genders
@@ -118,8 +119,8 @@ def with_hand_mean(hd: HumanData, flat_hand_mean: bool, models: BodyModels) -> H
         stored = np.asarray(hd[name])
         pose = stored.astype(np.float64).reshape(len(hd), 15, 3)
         for gender in np.unique(own):
-            mean = getattr(models.get(model_type, str(gender)), f"hands_mean_{side}")
-            pose[own == gender] += sign * mean
+            mean = mean_hands(models.get(model_type, str(gender)))
+            pose[own == gender] += sign * (mean[:15] if side == "left" else mean[15:])
         columns[name] = pose.reshape(stored.shape).astype(stored.dtype)
     out = hd.with_columns(columns)
     out.passport = hd.passport.with_(flat_hand_mean=flat_hand_mean)

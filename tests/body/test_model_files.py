@@ -16,7 +16,10 @@ from ehps.body.helper_files import j14_regressor, kid_template, vertex_ids
 from ehps.body.model_file import read_model
 from ehps.body.model_folder import body_models_folder, find_model, inventory
 from ehps.body.models import BodyModels
+from ehps.body.params import BodyParams
 from ehps.body.topology import TOPOLOGY
+from ehps.demo.people import random_people
+from ehps.doctor import examine
 from ehps.errors import BodyModelError, DataError, UnsafeFileError
 
 
@@ -88,6 +91,86 @@ def test_releases_of_smplx(
     assert model.exprdirs[0, 0, 0] == betas  # expression starts right after the shape columns
 
 
+@pytest.fixture(scope="module")
+def handless(body_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a neutral SMPL-X as AMASS and SOMA have it: no ``hands_*``, in a folder called by gender."""
+    folder = tmp_path_factory.mktemp("handless")
+    with np.load(body_models / "smplx/SMPLX_NEUTRAL.npz") as archive:
+        members = {name: archive[name] for name in archive.files if name not in ("joint2num", "part2num")}
+    (folder / "smplx/neutral").mkdir(parents=True)
+    members = {name: value for name, value in members.items() if not name.startswith("hands_")}
+    np.savez(folder / "smplx/neutral/model.npz", **members)
+    return folder
+
+
+def bodies(**changes: Any) -> BodyParams:
+    params = random_people(2, np.random.default_rng(3), flat_hand_mean=True)
+    return params.with_(**changes)
+
+
+NO_HANDS = dict.fromkeys(("left_hand_pose", "right_hand_pose"))
+COEFFICIENTS = dict.fromkeys(NO_HANDS, np.ones((2, 6)))
+
+
+@pytest.mark.parametrize("changes", [{}, {**NO_HANDS, "flat_hand_mean": False}])
+def test_smplx_without_hand_pca_does_where_it_is_not_needed(
+    handless: Path, body_models: Path, changes: dict[str, Any]
+) -> None:
+    params = bodies(**changes)
+    got, whole = BodyModels(handless).joints(params), BodyModels(body_models).joints(params)
+    apart = np.linalg.norm(got - whole, axis=2).max(axis=0)
+    fingers = [*range(25, 55), *range(66, 76)]
+    assert np.delete(apart, fingers).max() < 1e-6
+    assert (apart[fingers].max() < 1e-6) == (not changes)  # fingers that are not posed are flat
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"flat_hand_mean": False}, "the mean hand, to which hand poses are relative"),
+        (COEFFICIENTS, "the hand components, whose coefficients hand poses are"),
+    ],
+)
+def test_smplx_without_hand_pca_is_named_where_it_is_needed(
+    handless: Path, changes: dict[str, Any], words: str
+) -> None:
+    models, params = BodyModels(handless), bodies(**changes)
+    release = rf"model\.npz: is a release without hand PCA, as for SOMA, MoSh and AMASS: it lacks {words}.*v1\.1"
+    with pytest.raises(BodyModelError, match=release):
+        models.joints(params)
+    with pytest.raises(BodyModelError, match=release):
+        models.mesh(params)
+    if "left_hand_pose" in changes:
+        with pytest.raises(BodyModelError, match=release):
+            models.with_full_hands(params)
+
+
+def test_meshes_of_unposed_relative_hands_need_the_mean_hand(handless: Path) -> None:
+    with pytest.raises(BodyModelError, match="it lacks the mean hand"):
+        BodyModels(handless).mesh(bodies(**NO_HANDS, flat_hand_mean=False))
+
+
+def test_doctor_names_the_release_without_hand_pca(handless: Path, smplx_files: dict[int, Path]) -> None:
+    table = examine(handless).set_index("what").loc["SMPL-X neutral"]
+    assert table["state"] == "ok"
+    assert str(table["detail"]).endswith(
+        "model.npz (stand-in, a release without hand PCA, as for SOMA, MoSh and AMASS)"
+    )
+    assert "take SMPL-X v1.1 (NPZ+PKL) from smpl-x.is.tue.mpg.de" in str(table["to do"])
+
+
+def test_smplx_without_hand_pca_is_a_version_of_its_own(smplx_files: dict[int, Path], tmp_path: Path) -> None:
+    with np.load(smplx_files[400]) as archive:
+        members = {name: archive[name] for name in archive.files if name != "hands_componentsl"}
+    for name, version in (("any.npz", "without_hand_pca"), ("lockedhead.npz", "locked_head")):
+        np.savez(tmp_path / name, **members)
+        model = read_model(tmp_path / name, "smplx")
+        assert (model.version, model.has_hands) == (version, False)
+    np.savez(tmp_path / "any.npz", **members | {"hands_meanl": np.zeros(15)})
+    with pytest.raises(BodyModelError, match=r"hands_meanl is \(15,\), expected 45 numbers"):
+        read_model(tmp_path / "any.npz", "smplx")
+
+
 class Trap:
     """Unpickling this makes a file."""
 
@@ -154,6 +237,9 @@ def test_missing_gender_says_what_is_there_and_where_to_register(smpl_arrays: di
         ("smplx", "neutral", "smplx/SMPLX_NEUTRAL.npz"),
         ("smplx", "male", "models/smplx/SMPLX_MALE.npz"),
         ("smplx", "neutral", "smplx/SMPLX_NEUTRAL_2020.npz"),
+        ("smplx", "neutral", "smplx/neutral/model.npz"),
+        ("smplx", "female", "models/smplx/female/model.npz"),
+        ("smplh", "male", "male/model.npz"),
         ("smplh", "female", "smplh/female/model.npz"),
         ("smplh", "male", "smplh/SMPLH_male.pkl"),
         ("smpl", "female", "smpl/basicModel_f_lbs_10_207_0_v1.0.0.pkl"),

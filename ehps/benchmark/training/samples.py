@@ -23,6 +23,7 @@ from ehps.benchmark.models.outputs import CAMERA
 from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.training import crops
 from ehps.benchmark.training.targets import SLICES, WIDTH
+from ehps.body.hands import mean_hands
 from ehps.body.models import BodyModels
 from ehps.body.variants import genders_of
 from ehps.errors import DataError, UsageError
@@ -159,9 +160,8 @@ class HumanDataset(Dataset[dict[str, Any]]):
                     fix="pass the folder of body models",
                 )
             model = models.get("smplx", "neutral")
-            assert model.hands_mean_left is not None
-            assert model.hands_mean_right is not None
-            self.hands_mean = (model.hands_mean_left.reshape(45), model.hands_mean_right.reshape(45))
+            mean = mean_hands(model).reshape(2, 45)
+            self.hands_mean = (mean[0], mean[1])
         if self.model_type == "smplx" and "smplx/betas_neutral" not in hd:
             self._neutral = _refitted(hd, models)
 
