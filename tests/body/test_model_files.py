@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from ehps import doctor
 from ehps.body.helper_files import j14_regressor, kid_template, vertex_ids
 from ehps.body.joints import full_pose
 from ehps.body.model_file import read_model
@@ -20,7 +21,6 @@ from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
 from ehps.body.topology import TOPOLOGY
 from ehps.demo.people import random_people
-from ehps.doctor import examine
 from ehps.errors import BodyModelError, DataError, UnsafeFileError
 
 
@@ -156,12 +156,11 @@ def test_meshes_of_unposed_relative_hands_need_the_mean_hand(handless: Path) -> 
 
 
 def test_doctor_names_the_release_without_hand_pca(handless: Path) -> None:
-    table = examine(handless).set_index("what").loc["SMPL-X neutral"]
-    assert table["state"] == "ok"
-    assert str(table["detail"]).endswith(
-        "model.npz (stand-in, a release without hand PCA, as for SOMA, MoSh and AMASS)"
-    )
-    assert "take SMPL-X v1.1 (NPZ+PKL) from smpl-x.is.tue.mpg.de" in str(table["to do"])
+    (found,) = (line for line in inventory(handless) if line.name == "SMPL-X neutral")
+    _, state, detail, remedy = doctor._body_file(found)
+    assert state == "ok"
+    assert detail.endswith("model.npz (stand-in, a release without hand PCA, as for SOMA, MoSh and AMASS)")
+    assert "take SMPL-X v1.1 (NPZ+PKL) from smpl-x.is.tue.mpg.de" in remedy
 
 
 def test_smplx_without_hand_pca_is_a_version_of_its_own(smplx_files: dict[int, Path], tmp_path: Path) -> None:
