@@ -24,6 +24,7 @@ EXTRAS = {
     "train": ("accelerate", "pyarrow", "simplejpeg", "tensorboard"),
     "analysis": ("umap-learn", "pyarrow", "jinja2"),
     "video": ("av",),
+    "cdf": ("cdflib",),
 }
 
 

@@ -112,8 +112,8 @@ def test_no_word_of_the_vocabularies_is_without_a_dataset() -> None:
 
 def test_the_page_names_releases_that_do_not_convert() -> None:
     section = cards.page("h36m").partition("## Other releases")[2].partition("## ")[0]
-    assert section.count("the original release of videos") == 1
-    assert "`S*/MyPoseFeatures`, `S*/Videos/*.54138969.mp4`: " in section
+    assert section.count("part of the original release") == 1
+    assert "`S*/MyPoseFeatures/D2_Positions`, `S*/Videos/*.54138969.mp4`: " in section
     assert "## Other releases" not in cards.page("ubody")
 
 

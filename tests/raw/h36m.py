@@ -158,3 +158,55 @@ def keys(actors: dict[int, Actor], subjects: tuple[int, ...], frames: tuple[int,
 
 def truth(actors: dict[int, Actor], rows: list[tuple[int, int, int]]) -> Truth:
     return Truth.concat([actors[s].truth[frame, c] for s, frame, c in rows])
+
+
+# -- the original release ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Filmed:
+    """A sequence before a camera: ``points`` (F, 32, 2) pixels, ``joints`` (F, 32, 3) mm in its frame."""
+
+    points: Array
+    joints: Array
+
+
+LENSES = {
+    camera: [1145.0 + k, 1143.5 - k, 512.5 + k, 515.5 - k, -0.2, 0.24 + k / 100, -0.003, -0.0009, -0.0016]
+    for k, camera in enumerate(("54138969", "55011271", "58860488", "60457274"))
+}
+"""Focal lengths, principal point, k1 k2 k3, p1 p2 of each camera, as ``metadata.xml`` has them."""
+
+
+def write_original(root: Path, rng: np.random.Generator, frames: int = 7) -> dict[str, Filmed]:
+    """Subjects 1 and 11 of the original release, by file name; needs cdflib.
+
+    S1 has two sequences before two cameras, and the file of all its sequences; S11 one whose video is broken.
+    """
+    places = rng.normal(0, 1000, 4 * 11 * 6).tolist()
+    text = " ".join(map(repr, [*places, *(number for lens in LENSES.values() for number in lens)]))
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "metadata.xml").write_text(f"<metadata><w0>[{text}]</w0></metadata>")
+    made = {}
+    for name in (
+        *(f"S1/{action}.{camera}" for action in ("Directions 1", "Directions") for camera in list(LENSES)[:2]),
+        "S1/_ALL.54138969",
+        "S11/Directions.54138969",
+    ):
+        subject, _, stem = name.partition("/")
+        joints = rng.normal([0, 0, 5000], 400, (frames, 32, 3))
+        made[name] = Filmed(500 + joints[..., :2] / joints[..., 2:] * 1145, joints)
+        for folder, values in (("D2_Positions", made[name].points), ("D3_Positions_mono", joints)):
+            write_cdf(root / subject / "MyPoseFeatures" / folder / f"{stem}.cdf", values.reshape(1, frames, -1))
+    return made
+
+
+def write_cdf(path: Path, values: Array, name: str = "Pose") -> None:
+    """A CDF file with one variable of one record (1, F, K)."""
+    from cdflib.cdfwrite import CDF
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = CDF(path, delete=True)
+    spec = {"Variable": name, "Data_Type": CDF.CDF_DOUBLE, "Num_Elements": 1, "Rec_Vary": True}
+    file.write_var(spec | {"Dim_Sizes": list(values.shape[1:])}, var_data=values)
+    file.close()

@@ -263,3 +263,47 @@ def write_test_set(root: Path, people: People) -> dict[str, tuple[Array, Array]]
             savemat(folder / "annot_data.mat", {key: value.T for key, value in arrays.items()})
         out[name] = joints, pixels
     return out
+
+
+# -- the original training release ---------------------------------------------------------------------------
+
+
+@dataclass
+class Filmed:
+    """A sequence of the original release: of each camera (F, 28, 2) pixels, (F, 28, 3) mm in its frame; lenses."""
+
+    points: list[Array]
+    joints: list[Array]
+    focal: list[tuple[float, float]]
+    centre: list[tuple[float, float]]
+
+
+def write_original(root: Path, rng: np.random.Generator, frames: int = 5) -> Filmed:
+    """S1/Seq1 with 14 cameras, without videos."""
+    folder = root / "S1/Seq1"
+    folder.mkdir(parents=True)
+    made = Filmed([], [], [], [])
+    lines = ["Skeletool Camera Calibration File V1.0"]
+    for camera in range(14):
+        joints = rng.normal([0, 0, 4000], 300, (frames, 28, 3))
+        focal, centre = (1490.0 + camera, 1491.5 + camera), (1020.25 + camera, 1045.5 - camera)
+        made.points.append(joints[..., :2] / joints[..., 2:] * focal + centre)
+        made.joints.append(joints)
+        made.focal.append(focal)
+        made.centre.append(centre)
+        matrix = np.diag([*focal, 1.0, 1.0])
+        matrix[:2, 2] = centre
+        lines += [f"name          {camera}", "  sensor      10 10", "  size        2048 2048", "  animated    0"]
+        lines += [f"  intrinsic   {_words(matrix)}", f"  extrinsic   {_words(np.eye(4))}", "  radial      0"]
+    (folder / "camera.calibration").write_text("\n".join(lines) + "\n")
+    cells = {name: np.empty((14, 1), object) for name in ("annot2", "annot3", "univ_annot3")}
+    for camera in range(14):
+        cells["annot2"][camera, 0] = made.points[camera].reshape(frames, -1)
+        cells["annot3"][camera, 0] = made.joints[camera].reshape(frames, -1)
+        cells["univ_annot3"][camera, 0] = 0.92 * made.joints[camera].reshape(frames, -1)
+    savemat(folder / "annot.mat", cells)
+    return made
+
+
+def _words(matrix: Array) -> str:
+    return " ".join(map(repr, matrix.ravel().tolist()))

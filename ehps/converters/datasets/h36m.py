@@ -3,11 +3,13 @@
 Fits (neutral, body only) and the 17 joints are in the world frame, metres and millimetres; cameras are pinholes with
 ``x = R X + t``, t in millimetres, one set a subject. Files written by an older script have the camera's centre for t,
 which is noticed by where the pelvis is projected. Frames are taken as by the loaders of Hand4Whole, OSX and SMPLer-X.
+The original release is read where the parsed one is not there: see :mod:`ehps.converters.datasets.h36m_files`.
 Source: Ionescu et al., TPAMI 2014; Moon et al., "NeuralAnnot", CVPRW 2022, and its release.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,12 @@ from ehps.body import rigid_motion
 from ehps.body.cameras import project
 from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, no_instances
-from ehps.converters.readers import neural_annot, studio
+from ehps.converters.datasets import h36m_files
+from ehps.converters.readers import neural_annot, studio, videos
 
+SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
+PATTERNS = ("annotations/Human36M_subject{}_data.json", "S{}/MyPoseFeatures/D3_Positions_mono")
+"""Of a subject, either of which will do: the parsed and the original release."""
 CARD = DatasetCard(
     id="h36m",
     name="Human3.6M",
@@ -43,16 +49,22 @@ Human36M/
   images/s_01_act_02_subact_01_ca_01/s_01_act_02_subact_01_ca_01_000001.jpg
   annotations/Human36M_subject<S>_{data,camera,joint_3d,SMPLX_NeuralAnnot}.json
                                               S is 1 5 6 7 8 (train), 9 11 (test)
+or the original release, which has key points only,
+  metadata.xml                                                                 (in the release's code)
+  S<S>/MyPoseFeatures/{D2_Positions,D3_Positions_mono}/Directions 1.54138969.cdf
+  S<S>/Videos/Directions 1.54138969.mp4
+  S<S>/images/S1_Directions_1.54138969/S1_Directions_1.54138969_000001.jpg     (cut from them: `--frames DIR` does it)
 """,
-    needs=("images", "annotations/Human36M_subject*_data.json"),
+    needs=("images | S*/MyPoseFeatures",),
     split_needs={
-        "train": (" | ".join(f"annotations/Human36M_subject{s}_data.json" for s in (1, 5, 6, 7, 8)),),
-        "test": (" | ".join(f"annotations/Human36M_subject{s}_data.json" for s in (9, 11)),),
+        split: (" | ".join(pattern.format(s) for pattern in PATTERNS for s in subjects),)
+        for split, subjects in SUBJECTS.items()
     },
     get=("parsed package from the Hand4Whole / OSX repositories, fits from github.com/mks0601/NeuralAnnot_RELEASE"),
     variants=dict.fromkeys(
-        ("S*/MyPoseFeatures", "S*/Videos/*.54138969.mp4"),
-        "the original release of videos and cdf files; the parsed package (images and annotations/) is needed",
+        ("S*/MyPoseFeatures/D2_Positions", "S*/Videos/*.54138969.mp4"),
+        "part of the original release; its D2_Positions, D3_Positions_mono and Videos are needed, or the parsed "
+        "package (images and annotations/)",
     ),
     options=(
         options.cameras("1234", "numbers of the cameras, with commas between them", {"train": "all", "test": "4"}),
@@ -67,11 +79,11 @@ Human36M/
         "landmarks have confidence 0.",
         "Subjects that are not there are left out and named; with --strict they are an error.",
         "Boxes are the dataset's, around the projected joints, with a margin of 1.2 already.",
-        "The videos of the original release (cdf and mat files) are not read.",
+        "The original release is read where the parsed one is not there (cdf files: `pip install 'ehps[cdf]'`): 17 "
+        "joints in 2D and 3D and the cameras with their lens distortion (meta/h36m_dist_coeffs), no bodies.",
         "Some sequences of subject 9 are known to be shifted in the original release.",
     ),
 )
-SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
 
 
 class H36M(Converter):
@@ -79,10 +91,26 @@ class H36M(Converter):
 
     @property
     def body_model(self) -> str | None:
-        return None if self.option("fits") == "none" else self.card.body_model
+        return None if self.option("fits") == "none" or not self._parsed() else self.card.body_model
+
+    def _parsed(self) -> bool:
+        """Whether this is the parsed release."""
+        return any(self._file(subject, "data").is_file() for subject in SUBJECTS[self.split])
 
     def units(self) -> list[Unit]:
-        return [unit for subject in SUBJECTS[self.split] for unit in self._subject(subject)]
+        read = self._subject if self._parsed() else self._original_subject
+        return [unit for subject in SUBJECTS[self.split] for unit in read(subject)]
+
+    def _original_subject(self, subject: int) -> list[Unit]:
+        folder = self.root / f"S{subject}"
+        found = h36m_files.sequences(folder)
+        if not found:
+            return [Unit(f"subject {subject}", folder / h36m_files.FOLDER)]
+        return [
+            Unit(f"S{subject}/{action}.{camera}", path, (f"S{subject}", action, camera))
+            for path, action, camera in found
+            if str(h36m_files.CAMERAS[camera]) in self.option("cameras")
+        ]
 
     def _subject(self, subject: int) -> list[Unit]:
         if not self._file(subject, "data").is_file():
@@ -93,6 +121,36 @@ class H36M(Converter):
     def read(self, unit: Unit) -> Instances:
         if not unit.path.is_file():
             return no_instances(left_out="subject not there", absent=True)
+        return self._read_parsed(unit) if self._parsed() else self._read_original(unit)
+
+    def _read_original(self, unit: Unit) -> Instances:
+        """One sequence before one camera."""
+        subject, action, camera = unit.data
+        if (subject, f"{action}.{camera}") in h36m_files.BROKEN:
+            return no_instances(left_out="its video cannot be decoded, as released")
+        lens = h36m_files.read_lenses(self.root)[camera]
+        points, joints = h36m_files.read_joints(unit.path)
+        frame = np.arange(0, len(points), self.option("stride"))
+        n, number = len(frame), h36m_files.CAMERAS[camera]
+        return Instances(
+            image_path=h36m_files.image_paths(subject, action, camera, frame),
+            size=(h36m_files.HEIGHTS[number], h36m_files.WIDTH),
+            camera=Camera(lens.focal, lens.principal_point, lens.distortion, lens="h36m"),
+            keypoints2d=Keypoints(points[frame], "h36m_mmpose"),
+            keypoints3d=Keypoints(joints[frame], "h36m_mmpose"),
+            meta={
+                "subject_id": np.full(n, int(subject[1:])),
+                "action": [action.split(" ")[0]] * n,
+                "sequence_name": [f"{subject}_{action.replace(' ', '_')}"] * n,
+                "camera_id": np.full(n, number),
+                "frame_id": frame,
+            },
+            misc={"cam_param_source": "original", "lens": "h36m"},
+            notes=["the original release has no fits: keypoints and boxes only"],
+        )
+
+    def _read_parsed(self, unit: Unit) -> Instances:
+        """Rows of one subject."""
         subject = int(unit.name.split()[1])
         numbers, stride = self.option("cameras"), self.option("stride")
         fits, notes = neural_annot.chosen_file(
@@ -139,6 +197,23 @@ class H36M(Converter):
             dropped=found.dropped,
             notes=notes,
         )
+
+    @property
+    def extract_frames(self) -> Callable[[Unit, Sequence[str], Path], None]:
+        """Cuts the frames that are named out of a video of the original release; the others come as images.
+
+        Raises
+        ------
+        AttributeError : nothing is to be cut.
+        """
+        if self._parsed():
+            raise AttributeError("extract_frames")
+        return self._extract
+
+    def _extract(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
+        subject, action, camera = unit.data
+        video = self.root / subject / "Videos" / f"{action}.{camera}.mp4"
+        videos.extract(video, image_paths, folder, fps=videos.rate(video), first=1)
 
     def _file(self, subject: int, kind: str) -> Path:
         return self.root / "annotations" / f"Human36M_subject{subject}_{kind}.json"

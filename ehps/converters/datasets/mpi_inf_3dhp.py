@@ -1,5 +1,8 @@
 """MPI-INF-3DHP: actors before a green screen, the parsed 1K release with NeuralAnnot SMPL-X fits; test key points.
 
+The original training release (videos, ``annot.mat``) is read where the parsed one is not there: key points only, see
+:mod:`ehps.converters.datasets.mpi_inf_3dhp_files`.
+
 Fits (neutral, body only, metres) and the 17 joints (millimetres) are in the world frame and shared by all cameras,
 which are pinholes with ``x = R X + t``, t in millimetres. The test sequences have joints in the camera frame, no fits
 and no calibration: their pinhole is the one that takes the 3D joints to the 2D joints.
@@ -8,6 +11,8 @@ Source: Mehta et al., 3DV 2017, and its test set; Moon et al., "NeuralAnnot", CV
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +22,8 @@ from ehps.body import rigid_motion
 from ehps.body.cameras import project
 from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
-from ehps.converters.readers import neural_annot, raw_files, studio
+from ehps.converters.datasets import mpi_inf_3dhp_files
+from ehps.converters.readers import neural_annot, raw_files, studio, videos
 from ehps.converters.readers.matlab import load_mat
 from ehps.errors import DataError
 
@@ -42,16 +48,19 @@ MPI_INF_3DHP/                            (or below data/)
   images_1k/S1/Seq1/imageSequence/<file name>
   MPI-INF-3DHP_1k.json, MPI-INF-3DHP_camera_1k.json, MPI-INF-3DHP_joint_3d.json
   MPI-INF-3DHP_SMPLX_NeuralAnnot.json
+or, of train, the original release, which has key points only,
+  S1/Seq1/annot.mat, camera.calibration, imageSequence/video_0.avi
+  S1/Seq1/video_0/000001.jpg                (cut from the videos: `--frames DIR` does it)
   mpi_inf_3dhp_test_set/TS1/annot_data.mat, imageSequence/img_000001.jpg      (test)
 """,
     split_needs={
-        "train": ("data/MPI-INF-3DHP_1k.json | MPI-INF-3DHP_1k.json",),
+        "train": ("data/MPI-INF-3DHP_1k.json | MPI-INF-3DHP_1k.json | S*/Seq*/annot.mat",),
         "test": ("mpi_inf_3dhp_test_set/TS*/annot_data.mat | */mpi_inf_3dhp_test_set/TS*/annot_data.mat",),
     },
     get="parsed package from the Hand4Whole / OSX repositories, test set with the official script",
     variants={
-        "S?/Seq?/annot.mat": "the original training release; the parsed package (MPI-INF-3DHP_1k.json, images_1k) is "
-        "needed for train"
+        "S?/Seq?/imageSequence/video_0.avi": "videos of the original training release; its annot.mat and "
+        "camera.calibration are needed beside imageSequence, or the parsed package (MPI-INF-3DHP_1k.json, images_1k)"
     },
     options=(
         options.cameras(tuple(map(str, range(14))), "train: numbers of the cameras, with commas between them"),
@@ -67,7 +76,9 @@ MPI_INF_3DHP/                            (or below data/)
         "Fits are of the neutral body without hands and face; these parameters are left out.",
         "The test split has the valid frames with their 17 joints, no bodies; its cameras are fitted to the joints.",
         "2D points of train are the projected captured joints.",
-        "The videos and annot.mat of the original training release are not read.",
+        "The original training release is read where the parsed one is not there: 28 joints in 2D and 3D and the "
+        "cameras, no bodies. Its frames are numbered from 0, cameras 3 and 9 to 13 look from unusual places, and the "
+        "lens's distortion was not published: projected joints are up to 2 px from the points.",
         "Frame rate as the parsed release says; some sequences were filmed at 50 fps.",
         "Annotations of TS6 are known to be off in some frames.",
         "That the published count is of this data set is likely, not established.",
@@ -93,18 +104,53 @@ class MPIINF3DHP(Converter):
 
     @property
     def body_model(self) -> str | None:
-        none = self.option("fits") == "none"
+        none = self.option("fits") == "none" or self._parsed() is None
         return None if none or self.split == "test" else self.card.body_model
+
+    def _parsed(self) -> Path | None:
+        """The list of the parsed release."""
+        return next((self.root / name for name in (f"data/{JSON}", JSON) if (self.root / name).is_file()), None)
 
     def units(self) -> list[Unit]:
         if self.split == "test":
             folder = raw_files.first_existing(self.root, (TEST_SET, f"*/{TEST_SET}")).parents[1]
             return [Unit(name, folder / name / "annot_data.mat") for name in SIZE]
-        path = raw_files.first_existing(self.root, (f"data/{JSON}", JSON))
+        path = self._parsed()
+        if path is None:
+            return [
+                Unit(f"{annotations.parent.relative_to(self.root).as_posix()}/video_{camera}", annotations, int(camera))
+                for annotations in sorted(self.root.glob(mpi_inf_3dhp_files.SEQUENCES))
+                for camera in self.option("cameras")
+            ]
         return studio.units(path, "all", [path.with_name(name) for name in (*FITS, WORLD, VIEWS)])
 
     def read(self, unit: Unit) -> Instances:
-        return self._test(unit) if self.split == "test" else self._train(unit)
+        if self.split == "test":
+            return self._test(unit)
+        return self._original(unit) if self._parsed() is None else self._train(unit)
+
+    def _original(self, unit: Unit) -> Instances:
+        """One camera of a sequence of the original training release."""
+        folder, camera = unit.path.parent, unit.data
+        sequence = folder.relative_to(self.root).as_posix()
+        points, joints = mpi_inf_3dhp_files.read_joints(unit.path, camera)
+        lens = mpi_inf_3dhp_files.read_lens(folder / "camera.calibration", camera)
+        frame = np.arange(0, len(points), self.option("stride"))
+        return Instances(
+            image_path=mpi_inf_3dhp_files.image_paths(self.root, sequence, camera, frame),
+            size=lens.size,
+            camera=Camera(lens.focal, lens.principal_point),
+            keypoints2d=Keypoints(points[frame], mpi_inf_3dhp_files.POINTS),
+            keypoints3d=Keypoints(joints[frame], mpi_inf_3dhp_files.POINTS),
+            meta={
+                "subject": [folder.parent.name] * len(frame),
+                "seq": [folder.name] * len(frame),
+                "camera": np.full(len(frame), camera),
+                "frame": frame,
+            },
+            misc={"cam_param_type": "perspective", "cam_param_source": "original"},
+            notes=["the original release has no fits: keypoints and boxes only"],
+        )
 
     def _train(self, unit: Unit) -> Instances:
         folder = unit.path.parent
@@ -183,6 +229,23 @@ class MPIINF3DHP(Converter):
             misc={"cam_param_type": "perspective", "cam_param_source": "fitted to the joints"},
             dropped=dropped,
         )
+
+    @property
+    def extract_frames(self) -> Callable[[Unit, Sequence[str], Path], None]:
+        """Cuts the frames that are named out of a video of the original release; the others come as images.
+
+        Raises
+        ------
+        AttributeError : nothing is to be cut.
+        """
+        if self.split == "test" or self._parsed() is not None:
+            raise AttributeError("extract_frames")
+        return _extract
+
+
+def _extract(unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
+    video = unit.path.parent / "imageSequence" / f"video_{unit.data}.avi"
+    videos.extract(video, image_paths, folder, fps=videos.rate(video), first=1)
 
 
 def pinhole(joints: Array, points: Array) -> Camera:

@@ -46,11 +46,24 @@ def image_size(video: Path, default: npt.ArrayLike) -> npt.NDArray[Any]:
         return np.asarray(default)
 
 
-def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float, first: int = 0) -> int:
+def rate(video: Path) -> Fraction:
+    """Frames a second of a video's own: extracted at this rate, each of its frames has one number.
+
+    Raises
+    ------
+    DataError : it is absent or damaged, or does not say it.
+    """
+    with _opened(video) as (_, stream):
+        if not stream.average_rate:
+            raise DataError("does not say its frame rate", path=video, fix="extract the frames yourself")
+        return Fraction(stream.average_rate)
+
+
+def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float | Fraction, first: int = 0) -> int:
     """Write the frames of ``video`` that ``image_paths`` name below ``folder``; returns how many were written.
     Frames past the end of the video are not there afterwards: the pipeline counts their rows as missing images.
 
-    The number in a file name counts frames at ``fps`` from ``first``. Images that are there already are
+    The number at the end of a file name counts frames at ``fps`` from ``first``. Images that are there already are
     kept, so an interrupted extraction goes on where it stopped. A video of another rate is brought to ``fps``
     as ffmpeg's filter of that name does: each of its frames goes to the output frame nearest in time.
 
@@ -60,7 +73,9 @@ def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float
     """
     import cv2
 
-    wanted = {int(Path(p).stem) - first: folder / p for p in image_paths if not (folder / p).exists()}
+    wanted = {
+        int(Path(p).stem.rsplit("_", 1)[-1]) - first: folder / p for p in image_paths if not (folder / p).exists()
+    }
     if not wanted:
         return 0
     last = max(wanted)
@@ -79,7 +94,7 @@ def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float
     return written
 
 
-def _frames_at(video: Path, fps: float, first: int) -> Iterator[tuple[int, Any]]:
+def _frames_at(video: Path, fps: float | Fraction, first: int) -> Iterator[tuple[int, Any]]:
     """(index, decoded frame) at a constant rate, in order, from index ``first`` or an earlier one on."""
     step = 1 / Fraction(fps)
     if first * step > SEEK_FROM:

@@ -1,0 +1,45 @@
+"""Variables of CDF files (NASA's Common Data Format), read with cdflib, which is installed with ``ehps[cdf]``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ehps.arrays import Array
+from ehps.errors import DataError
+
+
+def load_cdf(path: Path, name: str, numbers: int) -> Array:
+    """(F, numbers) values of a variable, of which each record or row is one frame.
+
+    Parameters
+    ----------
+    name : of the variable.
+    numbers : of a frame.
+
+    Raises
+    ------
+    DataError : cdflib is not installed, the file is missing or broken, or the variable is absent or of another size.
+    """
+    try:
+        import cdflib
+    except ImportError:
+        raise DataError(
+            "is read with cdflib, which is not installed", path=path, fix="pip install 'ehps[cdf]'"
+        ) from None
+    if not path.is_file():
+        raise DataError("no such file", path=path, fix="unpack all archives of the subject")
+    try:
+        file = cdflib.CDF(path)
+        info = file.cdf_info()
+        names = [*info.zVariables, *info.rVariables]
+        values = np.asarray(file.varget(name), float) if name in names else None
+    except Exception as error:  # cdflib has no errors of its own: a broken file ends in whatever it meets
+        what = f"is no CDF file, or only part of one ({type(error).__name__})"
+        raise DataError(what, path=path, fix="download or unpack it again") from None
+    if values is None:
+        raise DataError(f"has no variable {name} (it has {', '.join(names) or 'none'})", path=path)
+    if values.ndim < 2 or values.shape[-1] != numbers:
+        raise DataError(f"{name} is {values.shape}, not (F, {numbers})", path=path)
+    return values.reshape(-1, numbers)
