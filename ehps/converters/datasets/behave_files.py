@@ -12,7 +12,7 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body.params import BodyParams, smplh_params
 from ehps.converters.base import Unit, drop
-from ehps.converters.readers import openpose, raw_files
+from ehps.converters.readers import opened, openpose, raw_files
 from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
 
@@ -44,7 +44,7 @@ def calibration_folder(sequence: Path, info: Mapping[str, Any], key: str, usual:
             path=sequence / "info.json",
             fix=f"write the calibration's place there, relative to the sequence, or remove {key} to take {usual}",
         )
-    if not folder.is_dir():
+    if not opened.is_folder(folder):
         raise DataError(
             f"{key} is {named!r}, but there is no folder {folder}",
             path=sequence / "info.json",

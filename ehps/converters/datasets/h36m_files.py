@@ -72,9 +72,9 @@ def read_lenses(root: Path) -> dict[str, Lens]:
     """
     path = raw_files.first_existing(root, METADATA)
     try:
-        text = ElementTree.fromstring(path.read_bytes()).findtext("w0") or ""
+        text = ElementTree.fromstring("\n".join(raw_files.read_lines(path))).findtext("w0") or ""
         numbers = np.array([float(word) for word in re.split(r"[\s\[\],;]+", text) if word])
-    except (OSError, ElementTree.ParseError, ValueError):
+    except (ElementTree.ParseError, ValueError):
         numbers = np.zeros(0)
     if len(numbers) != PLACES + LENSES or not np.isfinite(numbers).all():
         what = f"w0 has {len(numbers)} numbers where {PLACES + LENSES} of cameras are expected"

@@ -8,14 +8,13 @@ Source: Mehta et al., 3DV 2017, and the readers of mmpose and posepile.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ehps.arrays import Array
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import opened, raw_files
 from ehps.converters.readers.matlab import load_mat
 from ehps.errors import DataError
 
@@ -43,7 +42,7 @@ def read_joints(path: Path, camera: int) -> tuple[Array, Array]:
     ------
     DataError : the file is missing or broken, or holds something else.
     """
-    cells = _annotations(path, path.stat().st_mtime_ns if path.is_file() else 0)
+    cells = _annotations(path)
     found = []
     for name, axes in (("annot2", 2), ("annot3", 3)):
         by_camera = np.ravel(cells[name])
@@ -61,8 +60,8 @@ def read_joints(path: Path, camera: int) -> tuple[Array, Array]:
     return points, joints / 1000
 
 
-@lru_cache(maxsize=1)
-def _annotations(path: Path, changed: int) -> dict[str, npt.NDArray[np.object_]]:
+@opened.remembered(1)
+def _annotations(path: Path) -> dict[str, npt.NDArray[np.object_]]:
     """Cells of all cameras; a sequence's are read one after the other."""
     return load_mat(path, "annot2 annot3")
 
@@ -113,5 +112,5 @@ def image_paths(root: Path, sequence: str, camera: int, frames: Array) -> list[s
     """Where frames (N,), counted from 0, lie when they are cut out of a camera's video: where others cut them to if
     that is there, else where ``--frames`` does."""
     places = [(folder.format(root=sequence, camera=camera), name) for folder, name in PLACES.items()]
-    folder, name = next((place for place in places if (root / place[0]).is_dir()), places[-1])
+    folder, name = next((place for place in places if opened.is_folder(root / place[0])), places[-1])
     return [f"{folder}/{name.format(number=number + 1)}" for number in frames.tolist()]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.converters.readers import opened
 from ehps.errors import DataError
 
 
@@ -28,7 +29,7 @@ def load_cdf(path: Path, name: str, numbers: int) -> Array:
         raise DataError(
             "is read with cdflib, which is not installed", path=path, fix="pip install 'ehps[cdf]'"
         ) from None
-    if not path.is_file():
+    if not opened.is_file(path):
         raise DataError("no such file", path=path, fix="unpack all archives of the subject")
     try:
         file = cdflib.CDF(path)
