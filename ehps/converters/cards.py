@@ -62,7 +62,7 @@ def page(dataset: str) -> str:
     """The dataset's page in Markdown: facts, counts, raw layout, how to get and convert it."""
     card = registry.card(dataset)
     command = f"ehps convert {card.id} RAW --split {card.default_split} --out {card.id}.h5 --body-models DIR"
-    if registry.available(dataset) and hasattr(registry.converter(dataset), "extract_frames"):
+    if registry.available(dataset) and callable(getattr(registry.converter(dataset), "extract_frames", None)):
         command += " --frames FRAMES"
     parts = [
         f"# {card.name}",
