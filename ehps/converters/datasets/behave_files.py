@@ -36,8 +36,8 @@ def calibration_folder(sequence: Path, info: Mapping[str, Any], key: str, usual:
     named = info.get(key)
     if not named:
         return usual
-    root = Path(os.path.normpath(sequence)).parents[1]
-    folder = Path(os.path.normpath(sequence / str(named)))
+    root = Path(os.path.abspath(sequence)).parents[1]
+    folder = Path(os.path.abspath(sequence / str(named)))
     if not isinstance(named, str) or not folder.is_relative_to(root):
         raise DataError(
             f"{key} is {named!r}, which is no folder below {root}",

@@ -271,8 +271,14 @@ def test_the_calibration_is_the_one_that_info_names(
         (["../../calibs/Date01/config"], "no folder below"),
     ],
 )
-def test_a_calibration_that_info_names_must_be_there(own: Path, named: object, words: str) -> None:
+@pytest.mark.parametrize("here", [True, False])
+def test_a_calibration_that_info_names_must_be_there(
+    own: Path, monkeypatch: pytest.MonkeyPatch, here: bool, named: object, words: str
+) -> None:
     edit(own / "sequences" / MAN / "info.json", lambda info: info.update(config=named))
+    if here:
+        monkeypatch.chdir(own)
+        own = Path()
     with pytest.raises(DataError, match=rf"{MAN}/info\.json: config is .*{words}"):
         read(DATASET, own)
 
