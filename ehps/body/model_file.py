@@ -121,7 +121,7 @@ def read_model(path: Path | str, model_type: str, *, gender: str | None = None) 
         means = {f"hands_mean_{side}": raw.get(f"hands_mean{letter}") for side, letter in sides.items()}
         bases = {f"hands_components_{side}": raw.get(f"hands_components{letter}") for side, letter in sides.items()}
         hands = {name: mean.reshape(15, 3) for name, mean in means.items() if mean is not None}
-        hands |= {name: basis for name, basis in bases.items() if basis is not None}
+        hands |= {name: basis.reshape(45, 45) for name, basis in bases.items() if basis is not None}
     marks = {name: raw[name] for name in LANDMARKS} if topology.landmarks else {}
     for name in marks:
         if name.endswith("idx"):

@@ -161,7 +161,7 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
     posed = enough_joints(pose(rows, context.models, account), account)
     box, source = _body_box(posed, account)
     if box is not None:
-        empty = {"no body models, and no 2D point to make a body box of": _pointless(posed)}
+        empty = {"no joints of a body model and no 2D points to make a body box of": _pointless(posed)}
         empty |= {"body box empty or outside the image": box[:, 4] <= 0}
         keep = account.drop(posed.rows.image_path, empty)
         posed, box = posed.kept(keep), box[keep]

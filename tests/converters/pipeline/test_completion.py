@@ -200,6 +200,15 @@ def test_points_that_are_not_numbers_lose_their_confidence(hall: Path, models: B
     assert np.isfinite(hd["quality/reprojection_px"]).all()
 
 
+def test_without_joints_rows_without_own_points_have_no_box(hall: Path) -> None:
+    rows = read(hall)
+    assert rows.keypoints2d is not None
+    rows.keypoints2d.points[1, :, 2] = 0
+    completed = done(rows, hall, None)
+    reason = "no joints of a body model and no 2D points to make a body box of"
+    assert completed.account.dropped[reason] == [rows.image_path[1]]
+
+
 def test_missing_images_are_dropped_or_with_strict_images_an_error(own_hall: Path, models: BodyModels) -> None:
     (own_hall / "images/walk_0/001.jpg").unlink()
     completed = done(read(own_hall), own_hall, models)
