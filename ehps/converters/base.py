@@ -157,7 +157,7 @@ class Keypoints:
 
 @dataclass
 class Camera:
-    """Pinhole of each row, pixels of the image on disk: (2,) for all rows or (N, 2) each.
+    """Pinhole of each row, pixels of an image of the stated size: (2,) for all rows or (N, 2) each.
 
     ``distortion`` is (K,) or (N, K) in OpenCV order (k1 k2 p1 p2 k3 [k4 k5 k6]) when the images are distorted.
     ``lens`` is the formula that it belongs to: ``opencv``, or ``h36m`` (Human3.6M and the IMAR sets; k1 k2 p1 p2 k3,
@@ -187,7 +187,12 @@ class Instances:
     Attributes
     ----------
     image_path : N paths relative to the root, ``/`` separated.
-    size : (N, 2) or (2,) height and width in pixels, or None: read from the images.
+    size : (N, 2) or (2,) height and width in pixels of the image that camera, points and boxes are for, zeros for rows
+        of which the dataset does not state it; None where it states none. The pipeline compares it with the images.
+    least_size : (N, 2) or (2,) height and width that an image must have at least, from what else the dataset says of
+        it (the part that was fitted), where it does not state the size.
+    frame_size : (2,) height and width of the frames that will be cut out of the dataset's video, where these are known:
+        rows that are kept without images are for these.
     camera : intrinsics, None where the dataset has none.
     body : parameters in the dataset's own frame, or None.
     world_to_camera : the extrinsics that take ``body`` to the OpenCV camera frame, None when it is there already.
@@ -202,6 +207,8 @@ class Instances:
     bbox_padded : True when ``bbox`` is stored as it is, for it has a margin already; otherwise it is enlarged to the
         1.2 of the format.
     meta : further per-row facts, written as ``meta/<name>``.
+    meta_in_pixels : names of those that are in pixels of the image, and change with its size.
+    points_end_at_border : own 2D points on or beyond the border of the image were not annotated.
     v_template : (V, 3) scan of the one person of these rows, metres, in place of the body model's template where a
         dataset has no betas (``body`` has zeros). Joints and boxes are then those of the scan; stored are the betas
         nearest to it, with the pelvis in its place, and ``meta/template_residual_m``, the mean distance that is left.
@@ -223,6 +230,8 @@ class Instances:
 
     image_path: Sequence[str]
     size: Array | tuple[int, int] | None = None
+    least_size: Array | None = None
+    frame_size: Array | None = None
     camera: Camera | None = None
     body: BodyParams | None = None
     world_to_camera: Rigid | None = None
@@ -236,6 +245,8 @@ class Instances:
     v_template: Array | None = None
     vertices: Array | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    meta_in_pixels: tuple[str, ...] = ()
+    points_end_at_border: bool = False
     columns: dict[str, Any] = field(default_factory=dict)
     misc: dict[str, Any] = field(default_factory=dict)
     dropped: dict[str, list[str]] = field(default_factory=dict)
@@ -388,6 +399,6 @@ def concat(parts: Sequence[Instances]) -> Instances:
             for part in parts:
                 for reason, names in part.dropped.items():
                     drop(out.dropped, reason, names)
-        elif f.name not in ("misc", "notes", "v_template"):
+        elif f.name not in ("misc", "notes", "v_template", "frame_size"):
             setattr(out, f.name, joined([getattr(part, f.name) for part in filled]))
     return out

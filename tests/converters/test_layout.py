@@ -8,7 +8,7 @@ from fake_dataset import CARD
 
 from ehps.converters import layout, registry
 from ehps.converters.base import Converter
-from ehps.converters.readers.images import ImageIndex, image_size
+from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError, UsageError
 
 
@@ -112,8 +112,6 @@ def test_images_are_listed_once_and_measured_from_their_headers(hall: Path) -> N
     assert index.missing([*paths, paths[1]]) == paths[1:]
     assert index.sizes(paths).tolist() == [[240, 320], [0, 0], [0, 0]]
     assert set(index.visited) == {"images/walk_0", "images/none"}
-    assert image_size(hall, "images/walk_1").tolist() == [240, 320]
-    assert image_size(hall, "images/none", default=[1, 2]).tolist() == [1, 2]
 
 
 def test_frames_beside_the_dataset_count_as_its_images(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ehps.arrays import Array
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.readers import coco, neural_annot, raw_files
-from ehps.converters.readers.images import header_size
+from ehps.converters.readers.images import QUARTER_TURN, ImageIndex, scale_between
 
 PLACES = ("", "annotations/", "json/")
 CARD = DatasetCard(
@@ -51,7 +52,7 @@ crowdpose/
     options=(neural_annot.option("none: keypoints and boxes only"),),
     reprojection="fitted",
     notes=(
-        "Sizes are read from the images: old downloads of the json have width and height exchanged.",
+        "Old downloads of the json have width and height exchanged: they are put right by the images' own.",
         "The published fits are those of train; splits without a file of fits convert to keypoints and boxes.",
         "CrowdPose's head is the top of the head; it is called `head` here as in the files of mmhuman3d.",
         "Every person has a virtual camera: depths of two people in one image cannot be compared.",
@@ -83,8 +84,11 @@ class CrowdPose(Converter):
         if not people:
             return no_instances(dropped)
         own = [images[a["image_id"]] for a in people]
+        paths = [f"images/{image['file_name']}" for image in own]
+        size, exchanged = self._sizes(paths, own)
         rows = Instances(
-            image_path=[f"images/{image['file_name']}" for image in own],
+            image_path=paths,
+            size=size,
             bbox=raw_files.column(people, "bbox").astype(float),
             keypoints2d=Keypoints(raw_files.labelled(people, 14), "crowdpose"),
             meta={
@@ -96,7 +100,7 @@ class CrowdPose(Converter):
             },
             misc={"bbox_source": "provided_by_dataset"},
             dropped=dropped,
-            notes=notes + self._other_sizes(own),
+            notes=notes + exchanged,
         )
         if records:
             rows.body, rows.camera = neural_annot.smpl(records)
@@ -104,18 +108,18 @@ class CrowdPose(Converter):
             rows.meta["fit_err"] = raw_files.column(records, "fit_err", np.nan).astype(float)
         return rows
 
-    def _other_sizes(self, images: Sequence[dict[str, Any]]) -> list[str]:
-        """A note when the json has other sizes than the images."""
-        sizes = {image["file_name"]: (image["height"], image["width"]) for image in images}
-        found = {name: header_size(self.root / "images" / name) for name in sizes}
-        other = [name for name, size in found.items() if size not in ((0, 0), sizes[name])]
-        exchanged = sum(found[name][::-1] == sizes[name] for name in other)
-        if not other:
-            return []
-        return [
-            f"the json gives {len(other)} of {len(sizes)} images another size than they have ({exchanged} with width "
-            f"and height exchanged), the first is {other[0]}; the images' own sizes are used"
-        ]
+    def _sizes(self, paths: Sequence[str], images: Sequence[dict[str, Any]]) -> tuple[Array, list[str]]:
+        """(N, 2) height and width as the json states them, in their right order, and a note where it has exchanged
+        them: where only so they have the aspect of the image, and its EXIF orientation does not say that it is turned.
+        """
+        index = ImageIndex(self.root)
+        stated, stored = coco.stated_sizes(images), index.sizes(paths)
+        turned = np.array([index.header(path).orientation >= QUARTER_TURN for path in paths], bool)
+        exchanged = (scale_between(stated, stored) == 0) & (scale_between(stated[:, ::-1], stored) > 0) & ~turned
+        if not exchanged.any():
+            return stated, []
+        note = "the json gives images with width and height exchanged, as old downloads do: they are put right"
+        return np.where(exchanged[:, None], stated[:, ::-1], stated), [note]
 
 
 def keep_people(annotations: Sequence[dict[str, Any]], dropped: dict[str, list[str]]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from ehps.arrays import Array, Mask
 from ehps.body import cameras, rigid_motion
 from ehps.body.params import BodyParams, smplx_params, smplx_pose
 from ehps.converters.readers import raw_files
-from ehps.converters.readers.images import header_size
+from ehps.converters.readers.image_headers import header_size
 from ehps.converters.readers.opened import note
 from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError

@@ -170,6 +170,7 @@ class Studio(Converter):
                 "person_id": person,
                 "track_id": [f"{unit.name}_{p}" for p in person],
             },
+            meta_in_pixels=("focal_length", "principal_point", "h36m_focal_length", "h36m_principal_point"),
             misc={
                 "smplx_source": "original",
                 "cam_param_source": "original",

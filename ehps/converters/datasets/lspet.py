@@ -9,16 +9,13 @@ Source: Johnson and Everingham, CVPR 2011; Joo et al., 3DV 2021 (EFT).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ehps.arrays import Array
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import eft, raw_files
-from ehps.converters.readers.images import header_size
 from ehps.converters.readers.matlab import load_mat
 from ehps.errors import DataError
 
@@ -126,8 +123,7 @@ class LSPET(Converter):
         rows = eft.read(unit.path, lambda name: folder + raw_files.basename(name))
         if "ver01" in unit.path.name:
             rows.notes.append("LSPet_ver01.json is the older, unfiltered list; ver10 is the current one")
-        if rows.keypoints2d is not None:  # EFT marks all 14 points as seen
-            self._forget_unannotated(rows.keypoints2d.points, rows.image_path)
+        rows.points_end_at_border = True  # EFT marks all 14 points as seen
         return rows
 
     def _without_fits(self, path: Path) -> Instances:
@@ -148,10 +144,14 @@ class LSPET(Converter):
         index, points = np.flatnonzero(labelled), points[labelled]
         if not len(index):
             return no_instances(dropped, notes)
-        rows = Instances([paths[i] for i in index], meta={"index": index}, dropped=dropped, notes=notes)
-        self._forget_unannotated(points, rows.image_path)
-        rows.keypoints2d = Keypoints(points, "lsp")
-        return rows
+        return Instances(
+            [paths[i] for i in index],
+            keypoints2d=Keypoints(points, "lsp"),
+            points_end_at_border=True,
+            meta={"index": index},
+            dropped=dropped,
+            notes=notes,
+        )
 
     def _images_of(self, path: Path, count: int) -> tuple[list[str], str]:
         """Images of the ``count`` entries of a joints.mat, those beside it or below images/, and their release.
@@ -173,9 +173,3 @@ class LSPET(Converter):
             if any(place.glob("im*.jpg")):
                 return [f"{folder}im{n:05d}.jpg" for n in range(1, count + 1)], "the original low-resolution release"
         raise DataError("has no images beside it", path=path, fix="unpack the images that it came with")
-
-    def _forget_unannotated(self, points: Array, image_path: Sequence[str]) -> None:
-        """Confidence 0 for points (N, J, 3) on or outside the border of their image: nobody annotated these."""
-        size = np.array([header_size(self.root / path) for path in image_path])
-        inside = (points[..., :2] > 0) & (points[..., :2] < size[:, None, ::-1])
-        points[~inside.all(axis=2), 2] = 0

@@ -103,10 +103,8 @@ class MPII(Converter):
         return coco.units(path, self.split, neural_annot.stamp(path.parent, (FITS,)))
 
     def read(self, unit: Unit) -> Instances:
-        if self.option("fits") == "eft":
-            return eft.read(unit.path, self._image, {"annotation_id": eft.annotation_id})
-        if self.option("fits") == "cliff":
-            return eft.read_cliff(unit.path, self.root, self._image)
+        if self.option("fits") in OTHER_FITS:
+            return self._with_other_fits(unit)
         rows = self._coco(unit) if unit.path.name in COCO_STYLE else self._hrnet(unit)
         for name in ("face_bbox", "lhand_bbox", "rhand_bbox"):  # nothing is annotated there
             setattr(rows, name, np.zeros((len(rows), 5)))
@@ -115,6 +113,15 @@ class MPII(Converter):
     def _image(self, name: str) -> str:
         folder = "data/images/" if (self.root / "data" / "images").is_dir() else "images/"
         return folder + raw_files.basename(name)
+
+    def _with_other_fits(self, unit: Unit) -> Instances:
+        """Rows of EFT or CLIFF, with the sizes of their images where the annotation is there too."""
+        if self.option("fits") == "cliff":
+            return eft.read_cliff(unit.path, self.root, self._image)
+        rows = eft.read(unit.path, self._image, {"annotation_id": eft.annotation_id})
+        lists = [self.root / place / name for place in PLACES for name in COCO_STYLE]
+        rows.size = coco.sizes_by_name(lists, rows.image_path)
+        return rows
 
     def _coco(self, unit: Unit) -> Instances:
         annotations, images = coco.read(unit)

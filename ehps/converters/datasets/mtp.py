@@ -17,7 +17,7 @@ from ehps.body.meshes import picked_joints
 from ehps.body.params import smplx_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
 from ehps.converters.readers import raw_files
-from ehps.converters.readers.images import SUFFIXES, ImageIndex
+from ehps.converters.readers.images import SUFFIXES, ImageIndex, scale_between
 from ehps.errors import DataError
 from ehps.humandata import keypoints
 
@@ -104,7 +104,8 @@ class MTP(Converter):
         own = [people.get(name, {}) for name in names]
         values: dict[str, Any] = {key: column(fits, key).reshape(n, -1) for key in FIT if key in fits[0]}
         move = Rigid(column(fits, "camera_rotation").reshape(n, 3, 3), column(fits, "camera_translation").reshape(n, 3))
-        camera = camera_of(fits, ImageIndex(self.root).sizes(paths))
+        size = ImageIndex(self.root).sizes(paths)
+        camera = camera_of(fits, size)
         meshes = np.stack([np.reshape(fit.get("vertices", np.full((VERTICES, 3), np.nan)), (-1, 3)) for fit in fits])
         meshes = rigid_motion.apply(meshes, move.rotation, move.translation)
         pelvis = rigid_motion.apply(values["transl"][:, None] + REST_PELVIS, move.rotation, move.translation)
@@ -112,6 +113,7 @@ class MTP(Converter):
         parts = [name.rsplit("_", 2) for name in names]
         return Instances(
             image_path=paths,
+            size=fitted_size(fits, size),
             camera=camera,
             body=smplx_params(gender=[str(o.get("SubjectGender") or "neutral") for o in own], **values),
             world_to_camera=move,
@@ -175,6 +177,15 @@ def camera_of(fits: list[dict[str, Any]], size: np.ndarray) -> Camera:
     centre = column(fits, "camera_center")
     scale = height / (2 * centre[:, 1:])
     return Camera(focal * scale, centre * scale)
+
+
+def fitted_size(fits: list[dict[str, Any]], size: np.ndarray) -> np.ndarray:
+    """(N, 2) height and width of images that were fitted where those on the disk (N, 2) are of another aspect; zeros
+    elsewhere: nothing says how large the image was in which OpenPose found its points."""
+    if not all("camera_center" in fit for fit in fits):
+        return np.zeros_like(size)
+    fitted = np.rint(2 * column(fits, "camera_center")[:, ::-1]).astype(int)
+    return np.where(scale_between(fitted, size)[:, None] > 0, 0, fitted)
 
 
 def expected(meshes: np.ndarray, pelvis: np.ndarray, camera: Camera) -> np.ndarray:

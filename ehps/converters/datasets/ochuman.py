@@ -76,7 +76,10 @@ class OCHuman(Converter):
 
     def read(self, unit: Unit) -> Instances:
         if unit.path.name.startswith("OCHuman_"):
-            return eft.read(unit.path, lambda name: f"images/{raw_files.basename(name)}")
+            rows = eft.read(unit.path, lambda name: f"images/{raw_files.basename(name)}")
+            lists = [self.root / name for names in LISTS.values() for name in names]
+            rows.size = coco.sizes_by_name(lists, rows.image_path)
+            return rows
         annotations, images = coco.read(unit)
         people, dropped = filter_records(
             annotations, lambda a: "" if any(a["keypoints"][2::3]) else "no labelled joint"

@@ -13,7 +13,7 @@ import numpy as np
 
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, filter_records, no_instances
 from ehps.converters.options import Option
-from ehps.converters.readers import eft, raw_files
+from ehps.converters.readers import coco, eft, raw_files
 from ehps.errors import DataError
 
 FITS = tuple(f"{folder}PoseTrack_ver01.json" for folder in ("eft_fit/", "", "data/eft_fit/", "data/"))
@@ -103,6 +103,7 @@ def sequence(path: Path, base: str) -> Instances:
     ids = ("annotation_id", "id"), ("image_id", "image_id"), ("track_id", "track_id")
     return Instances(
         image_path=[base + name for name in names],
+        size=coco.stated_sizes([images[a["image_id"]] for a in people]),
         bbox=raw_files.column(people, "bbox").astype(float),
         keypoints2d=Keypoints(
             raw_files.column(people, "keypoints").reshape(len(people), 17, 3).astype(float), "posetrack"

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ehps.arrays import Array
 from ehps.body.params import smpl_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
 from ehps.converters.readers import raw_files
-from ehps.converters.readers.images import image_size
+from ehps.converters.readers.images import ImageIndex
 
+NEAR = 0.03  # of the image's size: K's centre is that near to its middle
 CARD = DatasetCard(
     id="pw3d",
     name="3DPW",
@@ -82,9 +84,10 @@ class PW3D(Converter):
         joints = np.einsum("nij,nkj->nki", rotation, joints) + translation[:, None]
         points = np.stack(data["poses2d"])[person, frame].transpose(0, 2, 1)
         centre = k[:2, 2]
+        paths = [f"imageFiles/{name}/image_{n:05d}.jpg" for n in frame]
         return Instances(
-            image_path=[f"imageFiles/{name}/image_{n:05d}.jpg" for n in frame],
-            size=image_size(self.root, f"imageFiles/{name}", default=np.rint(2 * centre[::-1]).astype(int)),
+            image_path=paths,
+            size=labelled_size(centre, ImageIndex(self.root).size(paths[0])),
             camera=Camera(k[[0, 1], [0, 1]], centre),
             body=smpl_params(
                 gender=np.array(data["genders"], object)[person],
@@ -104,3 +107,12 @@ class PW3D(Converter):
             misc={"smpl_source": "original"},
             dropped=dropped,
         )
+
+
+def labelled_size(centre: Array, stored: tuple[int, int]) -> Array:
+    """(2,) height and width of the images that K is for, of which its ``centre`` (x, y) is about the middle: a whole
+    multiple of the ``stored`` size where that fits, as images are copied at half or a quarter of their size."""
+    said = 2 * centre[::-1]
+    times = np.rint(said.mean() / max(np.mean(stored), 1))
+    whole = times * np.array(stored)
+    return np.rint(whole if np.all(np.abs(whole - said) < NEAR * said) else said).astype(int)

@@ -74,7 +74,7 @@ RICH/
     fps=30,
     notes=(
         "All cameras and frames are converted, as SMPLer-X did; hand-held cameras (cam_10) have no calibration.",
-        "Copies of the images at another size are read: K is scaled to the width of each camera's first image.",
+        "Copies of the images at another size are read: K is scaled to each of them (meta/image_scale).",
         "Distortion is ignored, as by the toolkit and SMPLer-X; the coefficients are in meta/distortion.",
     ),
 )
@@ -168,7 +168,7 @@ class RICH(Converter):
                 drop(dropped, "camera without calibration", taken.values())
                 continue
             drop(dropped, "no SMPL-X fit", (taken[n] for n in sorted(taken.keys() - fitted) if n % stride == 0))
-            views.append(rich_files.read_view(calibration, self.root, folder))
+            views.append(rich_files.read_view(calibration, folder))
             images.append({n: f"{folder}/{n:05d}_{number:0>2}.jpeg" for n in fitted} | taken)
         return views, images
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.converters.readers import raw_files
-from ehps.converters.readers.images import image_size
 from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
 
@@ -22,8 +21,8 @@ COEFFICIENTS = 14  # the most that OpenCV has
 VERTICES = 6890
 
 
-def read_view(path: Path, root: Path, folder: str) -> CalibratedView:
-    """The camera whose images are in a folder below the root, for images of their size.
+def read_view(path: Path, folder: str) -> CalibratedView:
+    """The camera whose images are in a folder, for images of full size.
 
     ``distortion`` are 14 coefficients, zeros behind those that are given.
 
@@ -42,13 +41,11 @@ def read_view(path: Path, root: Path, folder: str) -> CalibratedView:
         raise DataError("lacks CameraMatrix (12 numbers) or Intrinsics (9)", path=path, fix=raw_files.AGAIN)
     pose, k = values[0].reshape(3, 4), values[1].reshape(3, 3)
     full = (SHORT, LONG) if k[0, 2] > UPRIGHT_BELOW else (LONG, SHORT)
-    size = image_size(root, folder, default=full).tolist()
-    scale = size[1] / full[1]
     return CalibratedView(
         name=folder,
-        size=size,
-        focal=k[[0, 1], [0, 1]] * scale,
-        principal_point=k[:2, 2] * scale,
+        size=full,
+        focal=k[[0, 1], [0, 1]],
+        principal_point=k[:2, 2],
         rotation=pose[:, :3],
         translation=pose[:, 3],
         distortion=np.pad(values[2], (0, COEFFICIENTS - values[2].size)),

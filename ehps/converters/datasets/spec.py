@@ -75,6 +75,7 @@ MEMBERS = (
     "has_smpl",
 )
 PELVIS = 14  # of S
+RENDERED = (1080, 1920)  # height and width of all images of SPEC-SYN
 
 
 class SPEC(Converter):
@@ -102,6 +103,7 @@ class SPEC(Converter):
         source = next((key for key in POINTS if key in data), None)
         return Instances(
             image_path=names,
+            size=self._rendered,
             camera=self._camera(data, names),
             body=smpl_params(
                 gender="neutral",
@@ -120,13 +122,19 @@ class SPEC(Converter):
             dropped=dropped,
         )
 
+    @property
+    def _rendered(self) -> tuple[int, int] | None:
+        """Size of the images that labels are for; None where they are of many sizes, which nobody states."""
+        return RENDERED if PART[self.split] == "spec-syn" else None
+
     def _camera(self, data: dict[str, Any], names: list[str]) -> Camera:
         """Pinholes of the rows; without a principal point it is the middle of the image."""
         n = len(names)
         if "cam_int" in data:
             k = data["cam_int"].astype(float)
             return Camera(np.stack([k[:, 0, 0], k[:, 1, 1]], axis=1), k[:, :2, 2])
-        size = ImageIndex(self.root).sizes(names)
+        rendered = self._rendered
+        size = ImageIndex(self.root).sizes(names) if rendered is None else np.tile(rendered, (n, 1))
         return Camera(np.broadcast_to(data["focal_length"].astype(float).reshape(n, -1), (n, 2)), size[:, ::-1] / 2)
 
 

@@ -82,6 +82,7 @@ class SSP3D(Converter):
                 "frame_id": np.array([int(m["frame"]) if m else -1 for m in clips]),
                 "bbox_original_xywh": np.column_stack([corner, side, side]),
             },
+            meta_in_pixels=("bbox_original_xywh",),
             columns=self._silhouettes(names),
             misc={
                 "cam_param_type": "perspective",

@@ -23,7 +23,7 @@ from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Rigid, Unit, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files, videos
-from ehps.converters.readers.images import image_names, image_size
+from ehps.converters.readers.images import image_names
 from ehps.errors import DataError, UnsafeFileError
 
 Name = tuple[str, ...]  # speaker, video, sequence
@@ -149,9 +149,7 @@ class TalkSHOW(Converter):
         if on_disk and len(on_disk) != n:
             return no_instances({"number of images is not that of poses": rows})
         names = on_disk or [f"{k:06d}.jpg" for k in range(1, n + 1)]
-        fitted = np.concatenate([fit["height"], fit["width"]])
-        size = image_size(self.root, folder, fitted) if on_disk else videos.image_size(self._video(unit.data), fitted)
-        scale = (size / fitted)[::-1]
+        fitted = np.rint(np.concatenate([fit["height"], fit["width"]])).astype(int)
         moving: dict[str, Any] = {name.removesuffix("_axis"): fit[name] for name in MOVING}
         moving["expression"] = fit["expression"][:, :10]
         body = smplx_params(gender="neutral", betas=np.tile(fit["betas"][:10], (n, 1)), **moving)[taken]
@@ -159,8 +157,9 @@ class TalkSHOW(Converter):
             body.body_pose[:, LEGS] = REFERENCE[unit.data[0]]
         return Instances(
             image_path=[f"{folder}/{names[k]}" for k in taken],
-            size=size,
-            camera=Camera(fit["focal_length"] * scale, fit["center"] * scale),
+            size=fitted,
+            frame_size=None if on_disk else videos.image_size(self._video(unit.data), fitted),
+            camera=Camera(np.tile(fit["focal_length"], 2), fit["center"]),
             body=body,
             world_to_camera=Rigid(np.eye(3), fit["camera_transl"] * [-1, -1, 1]),
             meta={

@@ -96,6 +96,7 @@ class UP3D(Converter):
         facts = [self._source(i) for i in ids]
         return Instances(
             image_path=[f"{i}_image.png" for i in ids],
+            least_size=np.column_stack([y1, x1]),
             camera=Camera(
                 FOCAL * np.column_stack([(x1 - x0) / width, (y1 - y0) / height]),
                 np.column_stack([x0 + x1, y0 + y1]) / 2,

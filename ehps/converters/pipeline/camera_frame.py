@@ -276,17 +276,17 @@ def _at_its_place(posed: Posed, account: Account) -> Posed:
         into, taken = translation.shared_joints(point_names(own.convention), posed.names)
         relative = joints[:, into, :3] - pelvis
         found = translation.solve(relative, own.points[:, taken], rows.camera.focal, rows.camera.principal_point)
-    solved = found.solved[:, None]
+    solved, valid = found.solved[:, None], found.valid(rows.meta.get("image_scale", 1))
     shift = found.pelvis - pelvis[:, 0]
     moved = joints + np.column_stack([shift, np.zeros(len(rows))])[:, None]
     if not found.solved.all():
         account.note("people whose place could not be solved have transl 0 and joints without confidence")
-    if not found.valid[found.solved].all():
+    if not valid[found.solved].all():
         account.note(
             f"people whose joints are over {translation.DOUBTFUL_PX:.0f} px from their 2D points are kept: "
             "meta/transl_valid is false"
         )
-    meta = {"transl_residual_px": found.residual, "transl_valid": found.valid}
+    meta = {"transl_residual_px": found.residual, "transl_valid": valid}
     return replace(
         posed,
         rows=replace(rows, meta=rows.meta | meta),

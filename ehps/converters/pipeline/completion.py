@@ -8,7 +8,7 @@ no camera) is left out with a reason. Every row gets its quality.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from ehps.body.models import BodyModels
 from ehps.converters.base import DatasetCard, Instances
 from ehps.converters.pipeline import direct_columns, quality_measures
 from ehps.converters.pipeline.camera_frame import Posed, enough_joints, faceless, pose
+from ehps.converters.pipeline.image_sizes import count_scaled, matched
 from ehps.converters.pipeline.rows import Account, as_values, per_row, take, unusable
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError
@@ -25,7 +26,6 @@ from ehps.humandata import HumanData, boxes
 from ehps.humandata.keypoints import point_names
 
 BLOCK = 4096
-SIZE_CHECKS = 3
 SHOWN_PROBLEMS = 3
 ODD_ROWS = 0.5
 PART_BOXES = {"face_bbox": "face_bbox_xywh", "lhand_bbox": "lhand_bbox_xywh", "rhand_bbox": "rhand_bbox_xywh"}
@@ -40,7 +40,7 @@ class Context:
     card : of the dataset.
     split : that is converted.
     models : None when there are no body models.
-    strict_images : a missing image is an error.
+    strict_images : an image that is missing or cannot be read is an error.
     uncut : images have to be made out of the raw files (``--frames``), and this was not asked for.
     """
 
@@ -69,14 +69,15 @@ def complete(rows: Instances, context: Context, images: ImageIndex, limit: int |
 
     Raises
     ------
-    DataError : lengths disagree, or images are missing with ``strict_images``.
+    DataError : lengths disagree; none of the images can be read, or most are not those that were labelled; images are
+        missing or cannot be read with ``strict_images``.
     BodyModelError : a body model that rows need is not in the folder.
     """
     account = Account({reason: list(names) for reason, names in rows.dropped.items()}, {}, list(rows.notes))
     out = Completed(None, len(rows) + sum(map(len, rows.dropped.values())), account)
     if not len(rows):
         return out
-    rows = _with_images(per_row(rows), context, images, account)
+    rows = matched(per_row(rows), images, account, strict=context.strict_images, uncut=context.uncut)
     rows = take(rows, account.drop(rows.image_path, unusable(rows))) if len(rows) else rows
     parts: list[HumanData] = []
     for block in _blocks(rows):
@@ -88,6 +89,7 @@ def complete(rows: Instances, context: Context, images: ImageIndex, limit: int |
         out.data = HumanData.concat(parts) if len(parts) > 1 else parts[0]
         if limit is not None and len(out.data) > limit:
             out.data = out.data[:limit]
+        count_scaled(out.data, account)
     return out
 
 
@@ -117,44 +119,6 @@ def checked(hd: HumanData, account: Account) -> HumanData:
 def _blocks(rows: Instances) -> Iterator[Instances]:
     for start in range(0, len(rows), BLOCK):
         yield take(rows, slice(start, start + BLOCK))
-
-
-def _with_images(rows: Instances, context: Context, images: ImageIndex, account: Account) -> Instances:
-    """Rows whose image is there, with its size."""
-    absent = images.missing(rows.image_path)
-    if absent and context.strict_images:
-        raise DataError(
-            f"{len(absent)} images are missing, the first is {absent[0]}",
-            fix="unpack them, or convert without --strict-images to leave their rows out",
-        )
-    if absent and context.uncut and rows.size is not None and images.none_below(rows.image_path):
-        account.note("no image is there: rows are kept without (--frames DIR makes them from the raw files)")
-        return rows
-    if absent:
-        rows = take(rows, account.drop(rows.image_path, {"image missing": ~images.present(rows.image_path)}))
-    if rows.size is not None:
-        _compare_sizes(rows, images, account)
-        return rows
-    size = images.sizes(rows.image_path)
-    unreadable = np.asarray((size <= 0).any(axis=1))
-    if unreadable.any() and context.strict_images:
-        name = rows.image_path[int(unreadable.argmax())]
-        raise DataError(f"image {name} cannot be read", fix="unpack it again")
-    rows = replace(rows, size=size)
-    return take(rows, account.drop(rows.image_path, {"image cannot be read": unreadable}))
-
-
-def _compare_sizes(rows: Instances, images: ImageIndex, account: Account) -> None:
-    """Note when the sizes that the dataset gives are not those of its images (a few are looked at)."""
-    given = np.asarray(rows.size)
-    for i in np.unique(np.linspace(0, len(rows) - 1, SIZE_CHECKS).astype(int)).tolist() if len(rows) else []:
-        height, width = images.size(rows.image_path[i])
-        if height and (height, width) != (given[i, 0], given[i, 1]):
-            account.note(
-                f"the dataset says {given[i, 1]} x {given[i, 0]} pixels, "
-                f"but {rows.image_path[i]} has {width} x {height}"
-            )
-            return
 
 
 def _complete_block(rows: Instances, context: Context, account: Account) -> HumanData:

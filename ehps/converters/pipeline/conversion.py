@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -306,6 +307,7 @@ def _report(run: Run, done: Done) -> Report:
     """What is known before the parts are joined."""
     job, card, split = run.job, run.job.converter.card, run.job.converter.split
     units = len(done.parts) + len(done.bad)
+    counts = Counter[str]()
     report = Report(card.id, split, run.parts.out, units=units, bad=done.bad, finished_before=done.before)
     if not job.converter.options:  # published numbers are those of the default options
         report.published = card.splits.get(split)
@@ -318,6 +320,8 @@ def _report(run: Run, done: Done) -> Report:
             report.left_out.setdefault(part.left_out, []).append(part.unit)
         report.absent = part.absent | report.absent
         report.notes += [note for note in part.notes if note not in report.notes]
+        counts.update(part.counts)
+    report.notes[:0] = [f"{number:,} {what}" for what, number in counts.items()]
     if job.bodies is None and report.absent and job.converter.body_model is not None:
         report.notes.insert(0, "converted without body models: see which columns are absent")
     if job.limit is not None:

@@ -18,7 +18,9 @@ from ehps.converters.pipeline.report import Report
 from ehps.humandata import HumanData, Passport, quality
 from ehps.humandata.merging import common_misc
 from ehps.humandata.passport import merged_passport
+from ehps.humandata.table import Table
 
+SCALE = "meta/image_scale"
 BODILESS: dict[str, Any] = dict.fromkeys(("body_model", "body_model_version", "num_betas", "gender", "flat_hand_mean"))
 
 
@@ -31,7 +33,8 @@ def join_parts(
 ) -> None:
     """Join the parts beside the output, put the result in its place, and complete the report with its quality.
 
-    Only columns that every part has are taken; rows beyond ``report.written`` are left out.
+    Only columns that every part has are taken, and the scale of images, which is 1 in parts without; rows beyond
+    ``report.written`` are left out.
 
     Raises
     ------
@@ -47,6 +50,8 @@ def join_parts(
         last = HumanData.open(paths[-1])
         paths[-1] = last[: len(last) - surplus].save(parts.folder / "limit.h5")
     columns = [name for name in filled[0][1].columns if all(name in part.columns for _, part in filled)]
+    if any(SCALE in part.columns for _, part in filled) and SCALE not in columns:
+        columns.append(SCALE)
     for name in dict.fromkeys(name for _, part in filled for name in part.columns):
         if name not in columns:
             have = sum(name in part.columns for _, part in filled)
@@ -57,7 +62,14 @@ def join_parts(
     report.quality = quality.summary(_measured(paths, columns), card.reprojection)
     report.problems = quality_measures.problems(report.quality, card, virtual=passport.focal == "virtual")
     joined = parts.folder / "joined.h5"
-    h5.join(lambda: map(h5.read, paths), joined, passport=passport, misc=misc, quality=report.quality, columns=columns)
+    h5.join(
+        lambda: (_with_scale(h5.read(path), columns) for path in paths),
+        joined,
+        passport=passport,
+        misc=misc,
+        quality=report.quality,
+        columns=columns,
+    )
     if report.out.suffix.lower() == ".npz":
         from ehps.humandata.storage import npz
 
@@ -67,6 +79,14 @@ def join_parts(
         os.replace(joined, report.out)
     except OSError as error:
         raise write_error(error, report.out) from error
+
+
+def _with_scale(part: Table, columns: Sequence[str]) -> Table:
+    """The part, with a scale of 1 where its images are those that were labelled and images of other parts are not."""
+    if SCALE not in columns or SCALE in part:
+        return part
+    ones = np.ones(len(part), np.float32)
+    return Table({name: part[name] for name in part.columns} | {SCALE: ones}, keypoint_names=part.keypoint_names)
 
 
 def _passport(parts: Sequence[Part]) -> Passport:

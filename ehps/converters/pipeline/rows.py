@@ -27,15 +27,21 @@ class Account:
     dropped : reason -> names of the rows.
     absent : column -> why it could not be made.
     notes : what else the user should know.
+    counts : what holds for some rows or images -> how many; the report adds up those of all units.
     """
 
     dropped: dict[str, list[str]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def note(self, sentence: str) -> None:
         if sentence not in self.notes:
             self.notes.append(sentence)
+
+    def count(self, what: str, number: int) -> None:
+        if number:
+            self.counts[what] = self.counts.get(what, 0) + number
 
     def drop(self, names: Sequence[str], reasons: dict[str, Mask]) -> Mask:
         """Count the rows that each mask marks, under the first reason that applies; (N,) mask of the others."""
@@ -53,6 +59,8 @@ def per_row(rows: Instances) -> Instances:
     out = replace(rows, image_path=[below_root(path) for path in rows.image_path])
     if rows.size is not None:
         out.size = _broadcast(rows.size, (n, 2), "size", int)
+    if rows.least_size is not None:
+        out.least_size = _broadcast(rows.least_size, (n, 2), "least size")
     if rows.camera is not None:
         c = rows.camera
         out.camera = replace(
@@ -104,7 +112,7 @@ def take(rows: Instances, index: Array | slice) -> Instances:
         chosen = np.arange(len(value))[index].tolist()
         return [value[i] for i in chosen]
 
-    whole = ("misc", "dropped", "notes", "v_template")
+    whole = ("misc", "dropped", "notes", "v_template", "frame_size")
     changed = {f.name: picked(getattr(rows, f.name)) for f in fields(rows) if f.name not in whole}
     return replace(rows, **changed)
 

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ehps.arrays import Array, Mask
 from ehps.humandata.keypoints import mapping
 
 MIN_POINTS = 4
 DOUBTFUL_PX = 20.0
-"""Residual from which on the points and the body do not belong together."""
+"""Residual from which on the points and the body do not belong together, pixels of the image that was labelled."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,14 @@ class Solved:
     residual: Array
     solved: Mask
 
-    @property
-    def valid(self) -> Mask:
-        """(N,) solved, and the joints then lie where the points are."""
-        return self.solved & (np.nan_to_num(self.residual, nan=np.inf) <= DOUBTFUL_PX)
+    def valid(self, scale: npt.ArrayLike = 1) -> Mask:
+        """(N,) solved, and the joints then lie where the points are.
+
+        Parameters
+        ----------
+        scale : (N,) or one number, pixels of the images per pixel of those that were labelled.
+        """
+        return self.solved & (np.nan_to_num(self.residual, nan=np.inf) <= DOUBTFUL_PX * np.asarray(scale))
 
 
 def solve(joints: Array, points: Array, focal: Array, principal_point: Array) -> Solved:

@@ -109,7 +109,7 @@ def _context(job: Job) -> Context:
 
 def _part(unit: Unit, completed: Completed) -> Part:
     data, account = completed.data, completed.account
-    part = Part(unit.name, 0, completed.found, account.dropped, account.absent, account.notes)
+    part = Part(unit.name, 0, completed.found, account.dropped, account.absent, account.notes, account.counts)
     if data is not None:
         part.rows, part.columns = len(data), list(data.columns)
         part.passport, part.misc = data.passport.to_dict(), data.misc

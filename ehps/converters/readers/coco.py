@@ -6,6 +6,7 @@ images that it refers to, so that files of several GB need little memory and man
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,3 +138,57 @@ def _parsed(path: Path, span: tuple[int, int], what: str) -> list[Record]:
         where = f"between bytes {span[0]} and {span[1]}"
         raise DataError(f"has {what} that are not JSON {where} ({error})", path=path, fix=raw_files.AGAIN) from None
     return records
+
+
+# -- sizes of images ----------------------------------------------------------------------------------------
+
+
+def stated_sizes(images: Iterable[Record]) -> Array:
+    """(N, 2) height and width as records of images state them, zeros where one does not."""
+    return np.array([[_pixels(image.get("height")), _pixels(image.get("width"))] for image in images], int).reshape(
+        -1, 2
+    )
+
+
+def sizes_by_name(paths: Iterable[Path], names: Iterable[str]) -> Array | None:
+    """(N, 2) height and width of images as any of several files states them, zeros where none does; None where no file
+    states any.
+
+    Parameters
+    ----------
+    paths : COCO-style files; those that are not there, or no such files, are passed over.
+    names : of the images; that of the file counts from its last number on, which releases of COCO have in common.
+    """
+    wanted = [_number(name) for name in names]
+    lacking, found = set(wanted), dict[str, tuple[int, int]]()
+    for path in paths:
+        if lacking and path.is_file():
+            found |= _sizes(path, path.stat().st_mtime_ns)
+            lacking -= found.keys()
+    sizes = np.array([found.get(name, (0, 0)) for name in wanted], int).reshape(-1, 2)
+    return sizes if sizes.any() else None
+
+
+@lru_cache(maxsize=2)
+def _sizes(path: Path, changed: int) -> dict[str, tuple[int, int]]:
+    """Height and width of the images of a file by the number in their names."""
+    try:
+        places = json_stream.objects(path).get("images", np.zeros((0, 2), int))
+        images = [image for span in _blocks(places) for image in _parsed(path, span, "images")]
+    except DataError:
+        return {}
+    sizes = stated_sizes(images).tolist()
+    return {
+        _number(str(image.get("file_name"))): (h, w) for image, (h, w) in zip(images, sizes, strict=True) if h and w
+    }
+
+
+def _number(name: str) -> str:
+    """The last number of an image's name, or the name where it has none."""
+    stem = raw_files.basename(name).rpartition(".")[0]
+    return re.sub(r"^.*?(\d+)$", r"\1", stem)
+
+
+def _pixels(value: Any) -> int:
+    """A height or width; 0 where the value is none."""
+    return int(value) if isinstance(value, int | float) and 0 < value < 1e6 else 0

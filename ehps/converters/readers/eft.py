@@ -20,8 +20,8 @@ from ehps.arrays import Array
 from ehps.body.params import smpl_params
 from ehps.body.rotations import TOLERANCE, to_axis_angle
 from ehps.converters.base import Camera, Instances, Keypoints, drop_marked, no_instances
-from ehps.converters.readers import raw_files
-from ehps.converters.readers.images import header_size
+from ehps.converters.readers import coco, raw_files
+from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError
 
 Record = dict[str, Any]
@@ -37,6 +37,8 @@ COCO = {
     ("cliff", "train"): "cliffGT_v1/coco2014part_cliffGT.npz",
 }
 """Fits of people in the images of COCO 2014: choice and split -> file."""
+COCO_LISTS = [f"person_keypoints_{split}{year}.json" for year in (2014, 2017) for split in ("train", "val")]
+"""Annotations that state the sizes of these images: COCO 2017 has the same ones, divided otherwise."""
 
 
 def annotation_id(person: Record) -> int:
@@ -80,7 +82,9 @@ def read(
             transl=np.column_stack([weak[:, 1:] / weak[:, :1], 2 * focal / (weak[:, 0] * side)]),
         ),
         keypoints2d=_points(people),
+        least_size=centre[:, ::-1],
         meta={"pred_cam": weak, "bbox_center": centre, "bbox_scale": values["bbox_scale"], "index": index},
+        meta_in_pixels=("bbox_center", "bbox_scale"),
         misc={"smpl_source": "eft", "cam_param_type": "eft_camera"},
         dropped=dropped,
     )
@@ -96,12 +100,11 @@ def read_cliff(path: Path, root: Path, image_path: Callable[[str], str]) -> Inst
     focal = np.ravel(data["focal_l"]).astype(float)
     side = 200 * np.ravel(data["scale"]).astype(float)
     paths = [image_path(name) for name in raw_files.texts(data["imgname"])]
-    sizes = {name: header_size(root / name) for name in dict.fromkeys(paths)}
+    size = _size_of_diagonal(ImageIndex(root).sizes(paths), focal)
     return Instances(
         image_path=paths,
-        camera=Camera(
-            np.column_stack([focal, focal]), np.array([sizes[name][::-1] for name in paths]) / 2, virtual=True
-        ),
+        size=size,
+        camera=Camera(np.column_stack([focal, focal]), size[:, ::-1] / 2, virtual=True),
         body=smpl_params(gender="neutral", betas=data["shape"], pose=data["pose"], transl=data["global_t"]),
         keypoints2d=Keypoints(data["part"].astype(float), "smpl_24"),
         bbox=np.column_stack([data["center"] - side[:, None] / 2, side, side]),
@@ -109,6 +112,13 @@ def read_cliff(path: Path, root: Path, image_path: Callable[[str], str]) -> Inst
         meta={"annotation_id": np.ravel(data["annot_id"]).astype(np.int64)},
         misc={"smpl_source": "cliff_annot", "bbox_source": "provided_by_dataset"},
     )
+
+
+def _size_of_diagonal(stored: Array, diagonal: Array) -> Array:
+    """(N, 2) height and width of images with a ``diagonal`` (N,), of the same aspect as those on the disk."""
+    scale = diagonal / np.maximum(np.linalg.norm(stored, axis=1), 1)
+    known = np.isfinite(scale) & (scale > 0) & (np.abs(scale - 1) * stored.max(axis=1) > 1)
+    return np.where(known[:, None], np.rint(stored * np.where(known, scale, 1)[:, None]), stored).astype(int)
 
 
 def read_coco(path: Path, root: Path) -> Instances:
@@ -124,6 +134,7 @@ def read_coco(path: Path, root: Path) -> Instances:
         rows = read_cliff(path, root, image_path)
     else:
         rows = read(path, image_path, {"annotation_id": annotation_id})
+        rows.size = coco.sizes_by_name((root / "annotations" / name for name in COCO_LISTS), rows.image_path)
     numbers = [re.search(r"(\d+)\.\w+$", name) for name in rows.image_path]
     rows.meta["image_id"] = np.array([int(found.group(1)) if found else -1 for found in numbers], np.int64)
     return rows

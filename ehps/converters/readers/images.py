@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from ehps.arrays import Array
+from ehps.converters.readers.image_headers import Header, read_header
 from ehps.errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+JPEG = (".jpg", ".jpeg")
+QUARTER_TURN = 5  # the first EXIF orientation that exchanges height and width
 
 
 class ImageIndex:
     """Images below a dataset's root, or below a second folder for frames cut out of videos.
 
-    Each folder is listed once, which is a thousand times cheaper than asking for each file on a network disk.
+    Each folder is listed once, which is a thousand times cheaper than asking for each file on a network disk. An image
+    that is not there under its own name is found under one that differs in letter case or by an image's ending.
 
     Attributes
     ----------
@@ -31,19 +34,27 @@ class ImageIndex:
     def __init__(self, root: Path, frames: Path | None = None) -> None:
         self.bases = (root,) if frames is None else (root, frames)
         self._names: dict[str, tuple[frozenset[str], ...]] = {}
-        self._sizes: dict[str, tuple[int, int]] = {}
+        self._alike: dict[str, tuple[dict[str, list[str]], ...]] = {}
+        self._headers: dict[str, Header] = {}
         self.visited: dict[str, list[int]] = {}
 
     def locate(self, image_path: str) -> Path | None:
         """Where the image is, None when it is missing."""
         folder, _, name = image_path.rpartition("/")
-        if folder not in self._names:
-            self._names[folder] = tuple(_files(base / folder) for base in self.bases)
-            self.visited[folder] = [_changed(base / folder) for base in self.bases]
-        for base, names in zip(self.bases, self._names[folder], strict=True):
+        listings = self._listings(folder)
+        for base, names in zip(self.bases, listings, strict=True):
             if name in names:
                 return base / image_path
+        for base, alike in zip(self.bases, self._by_stem(folder), strict=True):
+            if other := _nearest(name, alike.get(_stem(name), [])):
+                return base / folder / other
         return None
+
+    def path_on_disk(self, image_path: str) -> str:
+        """The path with the image's name on the disk, which may have another ending or letter case; as it is where
+        the image is missing."""
+        where = self.locate(image_path)
+        return image_path if where is None else image_path[: image_path.rfind("/") + 1] + where.name
 
     def missing(self, image_paths: Iterable[str]) -> list[str]:
         """Those that are not there, each once, in order."""
@@ -67,46 +78,78 @@ class ImageIndex:
         )
 
     def forget(self) -> None:
-        """List folders anew from now on (new frames were written)."""
-        self._names.clear()
-        self.visited.clear()
+        """List folders and read headers anew from now on (new frames were written)."""
+        for known in (self._names, self._alike, self._headers, self.visited):
+            known.clear()
+
+    def header(self, image_path: str) -> Header:
+        """What the image says of itself."""
+        if image_path not in self._headers:
+            where = self.locate(image_path)
+            self._headers[image_path] = Header(unreadable="is missing") if where is None else read_header(where)
+        return self._headers[image_path]
 
     def size(self, image_path: str) -> tuple[int, int]:
-        """Height and width from the file's header, (0, 0) when the header cannot be read."""
-        if image_path not in self._sizes:
-            where = self.locate(image_path)
-            self._sizes[image_path] = (0, 0) if where is None else header_size(where)
-        return self._sizes[image_path]
+        """Height and width as stored, (0, 0) when the image cannot be read."""
+        header = self.header(image_path)
+        return header.height, header.width
 
     def sizes(self, image_paths: Sequence[str]) -> Array:
         """(N, 2) int height and width, zeros where an image cannot be read."""
         return np.array([self.size(path) for path in image_paths], np.int64).reshape(-1, 2)
 
+    def _listings(self, folder: str) -> tuple[frozenset[str], ...]:
+        """Names of the files in a folder, below each base."""
+        if folder not in self._names:
+            self._names[folder] = tuple(_files(base / folder) for base in self.bases)
+            self.visited[folder] = [_changed(base / folder) for base in self.bases]
+        return self._names[folder]
 
-def header_size(path: Path | BinaryIO) -> tuple[int, int]:
-    """Height and width as stored (EXIF orientation is ignored, as the loaders do); (0, 0) when unreadable."""
-    from PIL import Image, UnidentifiedImageError
+    def _by_stem(self, folder: str) -> tuple[dict[str, list[str]], ...]:
+        """Names of the images in a folder by what they have in common, below each base."""
+        if folder not in self._alike:
+            found: tuple[dict[str, list[str]], ...] = tuple({} for _ in self.bases)
+            for names, of_base in zip(self._listings(folder), found, strict=True):
+                for name in sorted(names):
+                    if name.lower().endswith(SUFFIXES):
+                        of_base.setdefault(_stem(name), []).append(name)
+            self._alike[folder] = found
+        return self._alike[folder]
 
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return 0, 0
+
+def _stem(name: str) -> str:
+    """What names of one image have in common: all but the ending, in lower case."""
+    return name.rpartition(".")[0].casefold()
 
 
-def image_size(root: Path, folder: str, default: npt.ArrayLike | None = None) -> Array:
-    """(2,) height and width of the images of a folder whose images are all alike: those of its first.
+def _nearest(name: str, names: Sequence[str]) -> str | None:
+    """The one of ``names`` that is another spelling of an image's name; None where several are equally near."""
+    lower = name.casefold()
+    jpeg = lower.endswith(JPEG)
+    for alike in (
+        [other for other in names if other.casefold() == lower],
+        [other for other in names if jpeg and other.casefold().endswith(JPEG)],
+        list(names) if lower.endswith(SUFFIXES) else [],
+    ):
+        if alike:
+            return alike[0] if len(alike) == 1 else None
+    return None
 
-    Raises
-    ------
-    DataError : there is no readable image and no ``default``.
+
+def scale_between(labelled: Array, stored: Array) -> Array:
+    """Pixels of the stored image per pixel of the labelled one, (N,); 0 where their aspects differ by more than what a
+    resize to whole pixels rounds.
+
+    Parameters
+    ----------
+    labelled : (N, 2) height and width that the labels are for.
+    stored : (N, 2) those of the images.
     """
-    size = _first_size(root / folder)
-    if size is not None:
-        return np.array(size)
-    if default is None:
-        raise DataError("has no image", path=root / folder, fix="unpack the images")
-    return np.asarray(default)
+    labelled, stored = np.maximum(labelled, 1).astype(float), np.asarray(stored, float)
+    least, most = ((stored - 1) / labelled).max(axis=1), ((stored + 1) / labelled).min(axis=1)
+    longer = labelled.argmax(axis=1)[:, None]
+    scale = np.take_along_axis(stored / labelled, longer, axis=1)[:, 0]
+    return np.where(least < most, scale, 0)
 
 
 def image_names(folder: Path) -> list[str]:
@@ -114,26 +157,21 @@ def image_names(folder: Path) -> list[str]:
     return sorted(name for name in _files(folder) if name.lower().endswith(SUFFIXES) and name[0] != ".")
 
 
-@lru_cache(maxsize=4096)
-def _first_size(folder: Path) -> tuple[int, int] | None:
-    for name in image_names(folder):
-        if (size := header_size(folder / name)) != (0, 0):
-            return size
-    return None
-
-
 def _files(folder: Path) -> frozenset[str]:
+    """Names of regular files, and of links to such; no pipes or devices."""
     try:
         with os.scandir(folder) as entries:
-            return frozenset(entry.name for entry in entries if not entry.is_dir())
-    except (FileNotFoundError, NotADirectoryError):
+            return frozenset(entry.name for entry in entries if entry.is_file())
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a NUL byte in the name
         return frozenset()
     except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            return frozenset()
         raise DataError(f"cannot be listed: {error.strerror}", path=folder) from None
 
 
 def _changed(folder: Path) -> int:
     try:
         return os.stat(folder).st_mtime_ns
-    except OSError:
+    except (OSError, ValueError):
         return 0

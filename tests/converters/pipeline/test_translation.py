@@ -34,7 +34,7 @@ def test_the_place_is_found_from_exact_points(joints: Array) -> None:
     found = solve(joints, project(joints, PELVIS), FOCAL, CENTRE)
     np.testing.assert_allclose(found.pelvis, PELVIS, atol=1e-9)
     assert found.solved.all()
-    assert found.valid.all()
+    assert found.valid().all()
     assert found.residual.max() < 1e-9
 
 
@@ -52,7 +52,7 @@ def test_noise_moves_it_little_and_the_residual_is_that_noise(joints: Array) -> 
         best = least_squares(error, PELVIS[row])
         assert np.linalg.norm(found.pelvis[row] - best.x) < 0.02 * PELVIS[row, 2]
         assert np.sqrt(2 * best.cost / 14) <= found.residual[row] < 1.02 * np.sqrt(2 * best.cost / 14)
-    assert found.valid.all()
+    assert found.valid().all()
 
 
 def test_points_without_confidence_do_not_count_and_weak_ones_count_little(joints: Array) -> None:
@@ -75,7 +75,7 @@ def test_a_gross_outlier_leaves_a_solution_that_is_flagged(joints: Array) -> Non
     found = solve(joints, points, FOCAL, CENTRE)
     assert found.solved.all()
     assert found.residual[1] > DOUBTFUL_PX
-    assert found.valid.tolist() == [True, False, True]
+    assert found.valid().tolist() == [True, False, True]
     assert (found.pelvis[1] != 0).all()
 
 
@@ -88,7 +88,7 @@ def test_rows_that_cannot_be_solved_are_zero(joints: Array) -> None:
     assert found.solved.tolist() == [False] * 3
     assert not found.pelvis.any()
     assert np.isnan(found.residual).all()
-    assert not found.valid.any()
+    assert not found.valid().any()
 
 
 def test_fewest_points_that_do(joints: Array) -> None:
