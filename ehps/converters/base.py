@@ -189,10 +189,6 @@ class Instances:
     image_path : N paths relative to the root, ``/`` separated.
     size : (N, 2) or (2,) height and width in pixels of the image that camera, points and boxes are for, zeros for rows
         of which the dataset does not state it; None where it states none. The pipeline compares it with the images.
-    least_size : (N, 2) or (2,) height and width that an image must have at least, from what else the dataset says of
-        it (the part that was fitted), where it does not state the size.
-    frame_size : (2,) height and width of the frames that will be cut out of the dataset's video, where these are known:
-        rows that are kept without images are for these.
     camera : intrinsics, None where the dataset has none.
     body : parameters in the dataset's own frame, or None.
     world_to_camera : the extrinsics that take ``body`` to the OpenCV camera frame, None when it is there already.
@@ -207,8 +203,6 @@ class Instances:
     bbox_padded : True when ``bbox`` is stored as it is, for it has a margin already; otherwise it is enlarged to the
         1.2 of the format.
     meta : further per-row facts, written as ``meta/<name>``.
-    meta_in_pixels : names of those that are in pixels of the image, and change with its size.
-    points_end_at_border : own 2D points on or beyond the border of the image were not annotated.
     v_template : (V, 3) scan of the one person of these rows, metres, in place of the body model's template where a
         dataset has no betas (``body`` has zeros). Joints and boxes are then those of the scan; stored are the betas
         nearest to it, with the pelvis in its place, and ``meta/template_residual_m``, the mean distance that is left.
@@ -226,12 +220,16 @@ class Instances:
         3D points then need the right orientation only.
     min_joints_inside : rows with fewer of the first 22 model joints inside the image are dropped, as are rows with
         a joint behind the camera when this is above 0.
+    least_size : (N, 2) or (2,) height and width that an image must have at least, from what else the dataset says of
+        it (the part that was fitted), where it does not state the size.
+    frame_size : (2,) height and width of the frames that will be cut out of the dataset's video, where these are known:
+        rows that are kept without images are for these.
+    meta_in_pixels : names of those that are in pixels of the image, and change with its size.
+    points_end_at_border : own 2D points on or beyond the border of the image were not annotated.
     """
 
     image_path: Sequence[str]
     size: Array | tuple[int, int] | None = None
-    least_size: Array | None = None
-    frame_size: Array | None = None
     camera: Camera | None = None
     body: BodyParams | None = None
     world_to_camera: Rigid | None = None
@@ -245,8 +243,6 @@ class Instances:
     v_template: Array | None = None
     vertices: Array | None = None
     meta: dict[str, Any] = field(default_factory=dict)
-    meta_in_pixels: tuple[str, ...] = ()
-    points_end_at_border: bool = False
     columns: dict[str, Any] = field(default_factory=dict)
     misc: dict[str, Any] = field(default_factory=dict)
     dropped: dict[str, list[str]] = field(default_factory=dict)
@@ -255,6 +251,10 @@ class Instances:
     notes: list[str] = field(default_factory=list)
     solve_translation: bool = False
     min_joints_inside: int = 0
+    least_size: Array | None = None
+    frame_size: Array | None = None
+    meta_in_pixels: tuple[str, ...] = ()
+    points_end_at_border: bool = False
 
     def __len__(self) -> int:
         return len(self.image_path)

@@ -173,7 +173,13 @@ def read(dataset: str, root: Path, **options: str) -> list[Instances]:
 
 
 def completed(
-    dataset: str, root: Path, units: Sequence[Instances], models: Path | None = None, *, strict_images: bool = False
+    dataset: str,
+    root: Path,
+    units: Sequence[Instances],
+    models: Path | None = None,
+    *,
+    strict_images: bool = False,
+    frames: Path | None = None,
 ) -> list[Completed]:
     """Units brought into the format as a conversion does it, in memory.
 
@@ -181,10 +187,11 @@ def completed(
     ----------
     models : folder of body models.
     strict_images : a missing image is an error.
+    frames : folder of frames cut out of videos.
     """
     converter = registry.converter(dataset)(root, registry.card(dataset).default_split)
     context = workers._context(workers.Job(converter, bodies=models, strict_images=strict_images))
-    images = ImageIndex(root)
+    images = ImageIndex(root, frames)
     return [complete(unit, context, images) for unit in units]
 
 

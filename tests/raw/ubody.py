@@ -127,6 +127,7 @@ def write_video(
     frames: int,
     fps: Fraction | int,
     *,
+    size: tuple[int, int] = (2 * CELL, BITS * CELL),
     codec: str = "mpeg4",
     options: Mapping[str, str] = MappingProxyType({}),
     times: Sequence[int] | None = None,
@@ -142,13 +143,13 @@ def write_video(
         options = {"bf": "2", "b_strategy": "0", **options}
     with av.open(str(path), "w", options=dict(muxer)) as container:
         stream: Any = container.add_stream(codec, rate=fps, options=dict(options))
-        stream.width, stream.height, stream.pix_fmt = BITS * CELL, 2 * CELL, "yuv420p"
+        (stream.height, stream.width), stream.pix_fmt = size, "yuv420p"
         if times is not None:
             stream.codec_context.time_base = MILLISECOND
         for k in range(frames):
             bits = np.array([k >> b & 1 for b in range(BITS)], np.uint8) * 255
-            row = np.repeat(bits, CELL)
-            pixels = np.repeat(np.tile(row, (2 * CELL, 1))[..., None], 3, axis=2)
+            row = bits[cells(size[1])]
+            pixels = np.repeat(np.tile(row, (size[0], 1))[..., None], 3, axis=2)
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             if times is not None:
                 frame.pts, frame.time_base = times[k], MILLISECOND
@@ -158,8 +159,13 @@ def write_video(
 
 def number_in(pixels: npt.NDArray[Any]) -> int:
     """The number that an image of :func:`write_video` shows."""
-    cells = pixels[:, :, 0].reshape(pixels.shape[0], BITS, CELL).mean(axis=(0, 2))
-    return int(sum(1 << b for b in range(BITS) if cells[b] > 127))
+    columns, bit = pixels[:, :, 0].mean(axis=0), cells(pixels.shape[1])
+    return int(sum(1 << b for b in range(BITS) if columns[bit == b].mean() > 127))
+
+
+def cells(width: int) -> npt.NDArray[Any]:
+    """(width,) which bit each column of an image shows."""
+    return np.arange(width) * BITS // width
 
 
 def number_at(path: Path) -> int:

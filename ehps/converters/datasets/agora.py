@@ -22,6 +22,7 @@ from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keyp
 from ehps.converters.datasets import agora_tables
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
+from ehps.converters.readers.images import is_image
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +112,7 @@ class AGORA(Converter):
             return no_instances(dropped)
         images = self._images()
         # Under its own name where it is not on the disk: the pipeline counts missing images.
-        paths = [images.get(raw_files.basename(name).removesuffix(".png"), name) for name in people["imgPath"]]
+        paths = [images.get(_stem(name), name) for name in people["imgPath"]]
         height = np.array([720 if SMALL in path else 2160 for path in paths])
         focal = height / SENSOR_MM * people["focal_mm"].to_numpy(float)
         scan, distinct = people["gt_path_smplx"].factorize()
@@ -178,13 +179,16 @@ class AGORA(Converter):
             for above in ("", "images/", f"{SMALL}/", f"{LARGE}/", f"images_{SMALL}/", f"images_{LARGE}/")
             for inner in ("", *(f"{self.split}_{k}" for k in range(10)), self.split)
         ]
-        found = [
-            f"{d}/{n}".lstrip("/") for d in folders for n in raw_files.listing(self.root / d) if n.endswith(".png")
-        ]
+        found = [f"{d}/{n}".lstrip("/") for d in folders for n in raw_files.listing(self.root / d) if is_image(n)]
         # Later entries win, so the wanted resolution goes last.
         small = self.option("resolution") == SMALL
         found.sort(key=lambda path: (SMALL in path) == small)
-        return {raw_files.basename(path).removesuffix(".png").removesuffix(f"_{SMALL}"): path for path in found}
+        return {_stem(path).removesuffix(f"_{SMALL}"): path for path in found}
+
+
+def _stem(path: str) -> str:
+    """Name of an image without its ending."""
+    return raw_files.basename(path).rpartition(".")[0]
 
 
 def read_fit(path: Path, names: Sequence[str]) -> dict[str, Array]:

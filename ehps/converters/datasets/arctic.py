@@ -20,6 +20,7 @@ from ehps.body.params import BodyParams, smplx_params
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
 from ehps.converters.readers import raw_files
+from ehps.converters.readers.images import is_image
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
 
@@ -115,7 +116,8 @@ class ARCTIC(Converter):
         number = number[(number >= offset) & (number - offset < count)]
         for name in chosen:
             folder = f"images/{unit.name}/{name}"
-            there = {int(file[:-4]) for file in listed[name] if file.endswith(".jpg") and file[:-4].isdecimal()}
+            stems = [file.rpartition(".")[0] for file in listed[name] if is_image(file)]
+            there = {int(stem) for stem in stems if stem.isdecimal()}
             ends = {n for n in there if not EDGE <= n < count - EDGE}
             unposed = {n for n in there - ends if not 0 <= n - offset < count}
             drop(dropped, f"among the first or last {EDGE} images", (f"{folder}/{n:05d}.jpg" for n in sorted(ends)))

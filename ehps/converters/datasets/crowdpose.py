@@ -110,11 +110,13 @@ class CrowdPose(Converter):
 
     def _sizes(self, paths: Sequence[str], images: Sequence[dict[str, Any]]) -> tuple[Array, list[str]]:
         """(N, 2) height and width as the json states them, in their right order, and a note where it has exchanged
-        them: where only so they have the aspect of the image, and its EXIF orientation does not say that it is turned.
+        them: where only so they have the aspect of the image. Zeros where EXIF says that the image is turned, of which
+        the json may or may not know.
         """
         index = ImageIndex(self.root)
         stated, stored = coco.stated_sizes(images), index.sizes(paths)
         turned = np.array([index.header(path).orientation >= QUARTER_TURN for path in paths], bool)
+        stated[turned] = 0
         exchanged = (scale_between(stated, stored) == 0) & (scale_between(stated[:, ::-1], stored) > 0) & ~turned
         if not exchanged.any():
             return stated, []

@@ -114,7 +114,7 @@ class LSPET(Converter):
         return [Unit(self.split, fits)]
 
     def _folder(self) -> str | None:
-        return next((folder for folder in FOLDERS if any((self.root / folder).glob("im*.png"))), None)
+        return next((folder for folder in FOLDERS if self._images(self.root / folder, ".png")), None)
 
     def read(self, unit: Unit) -> Instances:
         if unit.path.suffix == ".mat":
@@ -153,6 +153,11 @@ class LSPET(Converter):
             notes=notes,
         )
 
+    def _images(self, folder: Path, ending: str) -> list[str]:
+        """Names of the release's images with an ending, in order."""
+        names = raw_files.listing(folder)
+        return [name for name in names if re.fullmatch(rf"im\d+\{ending}", name, re.IGNORECASE)]
+
     def _images_of(self, path: Path, count: int) -> tuple[list[str], str]:
         """Images of the ``count`` entries of a joints.mat, those beside it or below images/, and their release.
 
@@ -162,7 +167,7 @@ class LSPET(Converter):
         """
         for place in (path.parent, path.parent / "images"):
             folder = "" if place == self.root else f"{place.relative_to(self.root).as_posix()}/"
-            if names := [name for name in raw_files.listing(place) if re.fullmatch(r"im\d+\.png", name)]:
+            if names := self._images(place, ".png"):
                 if len(names) != count:
                     raise DataError(
                         f"has {count} entries, but there are {len(names)} png files to match them with in order",
@@ -170,6 +175,6 @@ class LSPET(Converter):
                         fix="unpack hr-lspet.zip whole, apart from other releases",
                     )
                 return [folder + name for name in names], "the high-resolution release"
-            if any(place.glob("im*.jpg")):
+            if self._images(place, ".jpg"):
                 return [f"{folder}im{n:05d}.jpg" for n in range(1, count + 1)], "the original low-resolution release"
         raise DataError("has no images beside it", path=path, fix="unpack the images that it came with")

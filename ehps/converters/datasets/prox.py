@@ -20,6 +20,7 @@ from ehps.atomic import replacing
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import openpose, raw_files, smplify_fits
+from ehps.converters.readers.images import is_image
 from ehps.errors import DataError
 from ehps.humandata.keypoints import flip_order
 
@@ -98,7 +99,7 @@ class PROX(Converter):
         place = RECORDING.fullmatch(unit.name)
         assert place is not None
         colour = f"recordings/{unit.name}/Color"
-        images = {name[:-4] for name in raw_files.listing(self.root / colour) if name.endswith(".jpg")}
+        images = {name.rpartition(".")[0] for name in raw_files.listing(self.root / colour) if is_image(name)}
         fitted = {name for name in raw_files.listing(unit.path) if (unit.path / name / "000.pkl").is_file()}
         dropped: dict[str, list[str]] = {}
         drop(dropped, "no SMPL-X fit", (f"{colour}/{frame}.jpg" for frame in sorted(images - fitted)))

@@ -161,7 +161,7 @@ class RICH(Converter):
                 int(name.split("_")[0]): f"{folder}/{name}"
                 for ending in EXTENSIONS
                 for name in raw_files.listing(self.root / folder)
-                if name.endswith(ending) and name.split("_")[0].isdecimal()
+                if name.lower().endswith(ending) and name.split("_")[0].isdecimal()
             }
             calibration = self.root / f"scan_calibration/{scene_of(sequence)}/calibration/{number:0>3}.xml"
             if not calibration.is_file():

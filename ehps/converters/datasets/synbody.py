@@ -16,6 +16,7 @@ from ehps.body.params import smplx_params
 from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, concat, drop, no_instances
 from ehps.converters.readers import raw_files
+from ehps.converters.readers.images import is_image
 from ehps.errors import DataError
 
 CARD = DatasetCard(
@@ -89,7 +90,7 @@ class SynBody(Converter):
         ]
 
     def read(self, unit: Unit) -> Instances:
-        names = [name for name in raw_files.listing(unit.path / "rgb") if name.endswith((".jpeg", ".jpg", ".png"))]
+        names = [name for name in raw_files.listing(unit.path / "rgb") if is_image(name)]
         images = {int(stem): name for name in names if (stem := name.rpartition(".")[0]).isdecimal()}
         dropped: dict[str, list[str]] = {}
         first = images.pop(0, None)

@@ -239,12 +239,12 @@ def _places(rows: Instances) -> tuple[Array, Array, Mask]:
     x, y = np.zeros((n, 0)), np.zeros((n, 0))
     used: Mask = np.zeros((n, 0), bool)
     if rows.keypoints2d is not None:
-        x, y, confidence = np.moveaxis(rows.keypoints2d.points, 2, 0)
-        used = np.asarray((confidence > 0) & (x > 0) & (y > 0))
+        x, y = rows.keypoints2d.points[..., 0], rows.keypoints2d.points[..., 1]
+        used = (rows.keypoints2d.points[..., 2] > 0) & (x > 0) & (y > 0)
     if rows.bbox is not None:
         left, top, width, height = np.nan_to_num(rows.bbox[:, :4]).T[..., None]
         share = np.array([0.25, 0.75, 0.25, 0.75]), np.array([0.25, 0.25, 0.75, 0.75])
-        alone = np.broadcast_to(~used.any(axis=1)[:, None], (n, 4))
+        alone = np.broadcast_to(~np.asarray(used.any(axis=1))[:, None], (n, 4))
         x, y = np.hstack([x, left + width * share[0]]), np.hstack([y, top + height * share[1]])
         used = np.hstack([used, alone])
     return x, y, used

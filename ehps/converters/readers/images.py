@@ -23,7 +23,8 @@ class ImageIndex:
     """Images below a dataset's root, or below a second folder for frames cut out of videos.
 
     Each folder is listed once, which is a thousand times cheaper than asking for each file on a network disk. An image
-    that is not there under its own name is found under one that differs in letter case or by an image's ending.
+    that is not there under its own name is found under one that differs in letter case, or in its ending where no image
+    of the folder has that which is asked for.
 
     Attributes
     ----------
@@ -34,7 +35,7 @@ class ImageIndex:
     def __init__(self, root: Path, frames: Path | None = None) -> None:
         self.bases = (root,) if frames is None else (root, frames)
         self._names: dict[str, tuple[frozenset[str], ...]] = {}
-        self._alike: dict[str, tuple[dict[str, list[str]], ...]] = {}
+        self._alike: dict[str, tuple[_Spellings, ...]] = {}
         self._headers: dict[str, Header] = {}
         self.visited: dict[str, list[int]] = {}
 
@@ -45,8 +46,8 @@ class ImageIndex:
         for base, names in zip(self.bases, listings, strict=True):
             if name in names:
                 return base / image_path
-        for base, alike in zip(self.bases, self._by_stem(folder), strict=True):
-            if other := _nearest(name, alike.get(_stem(name), [])):
+        for base, alike in zip(self.bases, self._spellings(folder), strict=True):
+            if other := alike.nearest(name):
                 return base / folder / other
         return None
 
@@ -70,7 +71,7 @@ class ImageIndex:
         for top in tops:
             self.locate(f"{top}/?")  # so that the answer is asked anew when the folder has changed
         return not any(
-            name.lower().endswith(SUFFIXES)
+            is_image(name)
             for base in self.bases
             for top in tops
             for _, _, names in os.walk(base / top)
@@ -105,35 +106,44 @@ class ImageIndex:
             self.visited[folder] = [_changed(base / folder) for base in self.bases]
         return self._names[folder]
 
-    def _by_stem(self, folder: str) -> tuple[dict[str, list[str]], ...]:
-        """Names of the images in a folder by what they have in common, below each base."""
+    def _spellings(self, folder: str) -> tuple[_Spellings, ...]:
         if folder not in self._alike:
-            found: tuple[dict[str, list[str]], ...] = tuple({} for _ in self.bases)
-            for names, of_base in zip(self._listings(folder), found, strict=True):
-                for name in sorted(names):
-                    if name.lower().endswith(SUFFIXES):
-                        of_base.setdefault(_stem(name), []).append(name)
-            self._alike[folder] = found
+            self._alike[folder] = tuple(_Spellings(names) for names in self._listings(folder))
         return self._alike[folder]
 
 
-def _stem(name: str) -> str:
-    """What names of one image have in common: all but the ending, in lower case."""
-    return name.rpartition(".")[0].casefold()
+class _Spellings:
+    """Images of a folder by what their names have in common with other spellings of them."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.by_stem: dict[str, list[str]] = {}
+        for name in sorted(filter(is_image, names)):
+            self.by_stem.setdefault(_split(name)[0], []).append(name)
+        self.endings = {_split(name)[1] for names in self.by_stem.values() for name in names}
+
+    def nearest(self, name: str) -> str | None:
+        """The one image that ``name`` is another spelling of; None where there is none, or several equally near."""
+        stem, ending = _split(name)
+        names = self.by_stem.get(stem, [])
+        for alike in (
+            [other for other in names if _split(other)[1] == ending],
+            [other for other in names if ending in JPEG and _split(other)[1] in JPEG],
+            names if ending in SUFFIXES and ending not in self.endings else [],
+        ):
+            if alike:
+                return alike[0] if len(alike) == 1 else None
+        return None
 
 
-def _nearest(name: str, names: Sequence[str]) -> str | None:
-    """The one of ``names`` that is another spelling of an image's name; None where several are equally near."""
-    lower = name.casefold()
-    jpeg = lower.endswith(JPEG)
-    for alike in (
-        [other for other in names if other.casefold() == lower],
-        [other for other in names if jpeg and other.casefold().endswith(JPEG)],
-        list(names) if lower.endswith(SUFFIXES) else [],
-    ):
-        if alike:
-            return alike[0] if len(alike) == 1 else None
-    return None
+def _split(name: str) -> tuple[str, str]:
+    """Stem and ending of a name in lower case, the ending with its dot."""
+    stem, dot, ending = name.casefold().rpartition(".")
+    return stem, dot + ending
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name ends as an image's does."""
+    return name.lower().endswith(SUFFIXES)
 
 
 def scale_between(labelled: Array, stored: Array) -> Array:
@@ -154,7 +164,7 @@ def scale_between(labelled: Array, stored: Array) -> Array:
 
 def image_names(folder: Path) -> list[str]:
     """Names of the images in a folder, sorted; without hidden files, as some are while they are written."""
-    return sorted(name for name in _files(folder) if name.lower().endswith(SUFFIXES) and name[0] != ".")
+    return sorted(name for name in _files(folder) if is_image(name) and name[0] != ".")
 
 
 def _files(folder: Path) -> frozenset[str]:

@@ -179,7 +179,7 @@ def test_frames_are_cut_by_their_number_and_those_that_a_video_lacks_are_counted
     for name, length in lengths.items():
         subject, action = name.split("/")
         for camera in CAMERAS:
-            write_video(own / "train" / subject / "videos" / camera / f"{action}.mp4", length, 50)
+            write_video(own / "train" / subject / "videos" / camera / f"{action}.mp4", length, 50, size=(900, 900))
     report = run(own, tmp_path / "x.h5", body_models, frames=tmp_path / "frames")
     hd = HumanData.open(tmp_path / "x.h5")
     assert_joints_are_the_truth(hd, tree.truth[[k for k in range(24) if k not in (10, 13, 16, 19)]], body_models)

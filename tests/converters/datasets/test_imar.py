@@ -65,7 +65,8 @@ def test_every_row_says_its_subject_camera_and_frame(
 def test_frames_are_cut_by_their_number(own: Path, raw: Raw, tree: Singles, tmp_path: Path, body_models: Path) -> None:
     for action, length in zip(tree.actions, (3, 3), strict=True):  # one frame less than fits, and one more
         for camera in CAMERAS:
-            write_video(own / "train" / action.subject / "videos" / camera / f"{action.name}.mp4", length, 50)
+            video = own / "train" / action.subject / "videos" / camera / f"{action.name}.mp4"
+            write_video(video, length, 50, size=(900, 900))
     report = run(raw.dataset, own, tmp_path / "x.h5", body_models, frames=tmp_path / "frames")
     hd = HumanData.open(tmp_path / "x.h5")
     assert_joints_are_the_truth(hd, tree.truth[[0, 1, 2, 4, 5, 6, 8, 9, 10, 11]], body_models)
@@ -76,7 +77,8 @@ def test_frames_are_cut_by_their_number(own: Path, raw: Raw, tree: Singles, tmp_
 
 def test_only_the_chosen_frames_are_cut(own: Path, raw: Raw, tree: Singles, tmp_path: Path, body_models: Path) -> None:
     for action in tree.actions:
-        write_video(own / "train" / action.subject / "videos" / CAMERAS[1] / f"{action.name}.mp4", 4, 50)
+        video = own / "train" / action.subject / "videos" / CAMERAS[1] / f"{action.name}.mp4"
+        write_video(video, 4, 50, size=(900, 900))
     options = {"cameras": CAMERAS[1], "stride": "2"}
     report = run(raw.dataset, own, tmp_path / "x.h5", body_models, frames=tmp_path / "frames", options=options)
     cut = sorted(path.relative_to(tmp_path / "frames").as_posix() for path in (tmp_path / "frames").rglob("*.jpg"))

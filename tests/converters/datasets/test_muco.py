@@ -165,12 +165,13 @@ def test_half_of_the_download_converts_to_the_half_of_its_people(own: Path, tmp_
     assert set(HumanData.open(tmp_path / "x.h5")["meta/image_id"].tolist()) == {0, 7}
 
 
-def test_images_of_another_size_than_the_annotation_says_are_noted(own: Path, tmp_path: Path) -> None:
+def test_labels_are_scaled_to_images_of_another_size_than_the_annotation_says(own: Path, tmp_path: Path) -> None:
     for name, view, _ in IMAGES.values():
         blank(own, [f"data/{name}"], view.height // 2, view.width // 2)
     report = run(own, tmp_path / "x.h5", None)
-    assert report.notes[1] == f"the dataset says 640 x 480 pixels, but data/{IMAGES[1][0]} has 320 x 240"
-    assert HumanData.open(tmp_path / "x.h5")["meta/width"].tolist() == [640, 512, 512, 512, 640, 512]
+    assert "6 rows are of images at another size than the labelled ones" in " ".join(report.notes)
+    assert "labels are for 640 x 480 pixels, images have 320 x 240" in report.notes
+    assert HumanData.open(tmp_path / "x.h5")["meta/width"].tolist() == [320, 256, 256, 256, 320, 256]
 
 
 def test_a_camera_of_another_image_size_is_noted(own: Path, tmp_path: Path, body_models: Path) -> None:

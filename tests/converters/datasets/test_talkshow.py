@@ -181,12 +181,11 @@ def test_another_pickle_in_place_of_the_split_file(own: Path, tmp_path: Path, co
 
 def test_images_of_another_size_scale_the_camera(own: Path, tree: Tree, tmp_path: Path, body_models: Path) -> None:
     paths = [f"{CONAN.folder}/{k:06d}.jpg" for k in range(1, 5)]
-    blank(own, paths, 720, 960)
-    moved = Path(shutil.move(own, tmp_path / "moved"))  # sizes of folders are remembered
-    run(moved, tmp_path / "x.h5", body_models, options={"speaker": "conan"})
+    blank(own, paths, 720, 1280)
+    run(own, tmp_path / "x.h5", body_models, options={"speaker": "conan"})
     hd = HumanData.open(tmp_path / "x.h5")
-    np.testing.assert_allclose(hd["meta/principal_point"], [[480, 360]] * 4)
-    points = tree.truth["train"].points[:4, :127] * [1.5, 2]
+    np.testing.assert_allclose(hd["meta/principal_point"], [[640, 360]] * 4)
+    points = tree.truth["train"].points[:4, :127] * 2
     np.testing.assert_allclose(hd["keypoints2d_smplx"][:, :127, :2], points, atol=0.2)
 
 
@@ -197,7 +196,7 @@ def test_frames_are_cut_from_the_start_of_their_sequence(
     own: Path, tree: Tree, tmp_path: Path, body_models: Path
 ) -> None:
     shutil.rmtree(own / "frames")
-    write_video(own / "conan/videos" / SPACED, 60, 30)
+    write_video(own / "conan/videos" / SPACED, 60, 30, size=(180, 320))
     folder = tmp_path / "cut"
     report = run(own, tmp_path / "x.h5", body_models, frames=folder)
     found = {p.relative_to(folder).as_posix(): number_at(p) for p in sorted(folder.rglob("*.jpg"))}
@@ -213,7 +212,7 @@ def test_frames_are_cut_from_the_start_of_their_sequence(
 def test_frames_of_a_later_sequence_at_another_rate(own: Path, tmp_path: Path, body_models: Path) -> None:
     """Rows have the size and the camera of the images that are cut, which are not those of the fit."""
     shutil.rmtree(own / "frames")
-    write_video(tmp_path / "video.mkv", 1700, 25)
+    write_video(tmp_path / "video.mkv", 1700, 25, size=(90, 160))
     (own / "seth/videos").mkdir(parents=True)
     shutil.move(tmp_path / "video.mkv", own / "seth/videos" / SETH.video)
     run(own, tmp_path / "x.h5", body_models, frames=tmp_path / "cut", options={"speaker": "seth"})
@@ -222,8 +221,8 @@ def test_frames_of_a_later_sequence_at_another_rate(own: Path, tmp_path: Path, b
     # An output instant shows the frame that is nearest in time.
     assert found == {f"{SETH.folder}/{k + 1:06d}.jpg": round((start + k) * 25 / 30) for k in range(SETH.frames)}
     hd = HumanData.open(tmp_path / "x.h5")
-    assert (hd["meta/height"][0], hd["meta/width"][0]) == (32, 192)
-    np.testing.assert_allclose(hd["meta/principal_point"], [[96, 16]] * SETH.frames)
+    assert (hd["meta/height"][0], hd["meta/width"][0]) == (90, 160)
+    np.testing.assert_allclose(hd["meta/principal_point"], [[80, 45]] * SETH.frames)
 
 
 def test_sequences_start_at_the_hour_minute_and_second_of_their_names(

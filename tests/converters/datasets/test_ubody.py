@@ -184,7 +184,7 @@ def filmed(own: Path) -> Path:
     """The tree with videos in the place of images."""
     shutil.rmtree(own / "images")
     for scene, clip in (("Speech", "Speech_S1_Trim1"), ("Interview", "Interview_S4_Trim1")):
-        write_video(own / f"videos/{scene}/{clip}/{clip}.mp4", 20, 30)
+        write_video(own / f"videos/{scene}/{clip}/{clip}.mp4", 20, 30, size=(VIEW.height, VIEW.width))
     return own
 
 
