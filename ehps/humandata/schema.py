@@ -94,9 +94,7 @@ def _body(model_type: str, model: str, joints: int) -> tuple[Field, ...]:
 _META = (
     Field("height", ("N",), "int32", "pixel", "height of the image"),
     Field("width", ("N",), "int32", "pixel", "width of the image"),
-    Field(
-        "image_scale", ("N",), _F, "", "pixels of the image per pixel of the one that was labelled; labels are scaled"
-    ),
+    Field("image_scale", ("N",), _F, "", "pixels of the image per pixel of the labelled one; labels are scaled"),
     Field("gender", ("N",), TEXT, "", "gender of the body model that the parameters belong to: male, female, neutral"),
     Field("focal_length", ("N", 2), _F, "pixel", "focal length in x and y"),
     Field("principal_point", ("N", 2), _F, "pixel", "principal point x, y"),

@@ -34,8 +34,9 @@ class Images:
     def __init__(self, raw: Raw, frames: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.raw, self.frames, self.monkeypatch = raw, frames, monkeypatch
         self.sizes: dict[Path, tuple[int, int]] = {}
+        units = [unit for unit in raw.rows if len(unit)]
         if hasattr(registry.converter(raw.dataset), "extract_frames"):
-            for unit in filter(len, raw.rows):
+            for unit in units:
                 size = np.broadcast_to(np.asarray(unit.size), (len(unit), 2)).tolist()
                 for path, (height, width) in zip(unit.image_path, size, strict=True):
                     self._stand_in(path, height, width)

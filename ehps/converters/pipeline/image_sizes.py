@@ -159,11 +159,11 @@ def _for_sizes(rows: Instances, stated: Array, images: ImageIndex, account: Acco
     other = known & ~fits & ~upright
     if other.sum() > MOST * len(rows):
         raise _other_aspects(rows, stated, size, other, images)
-    too_small, turned_points = _too_small(rows, size, ~known, quarter)
-    upright |= turned_points
+    too_small, turned, as_stored = _by_points(rows, size, ~known, quarter)
+    upright |= turned
     _raise_if_most(rows, size, too_small, images)
     square = size[:, 0] == size[:, 1]
-    undecided = (turn > 1) & ~upright & (square | ~quarter | ~known) & ~too_small & ~other
+    undecided = (turn > 1) & ~upright & (square | ~quarter | ~known) & ~as_stored & ~too_small & ~other
     account.count(TURNED, len({rows.image_path[i] for i in np.flatnonzero(undecided).tolist()}))
     reasons = {
         f"image is stored turned (EXIF orientation {k}), its labels are for it upright": upright & (turn == k)
@@ -203,15 +203,15 @@ def _without_points_at_borders(rows: Instances) -> Instances:
 # -- sizes that nobody states --------------------------------------------------------------------------------
 
 
-def _too_small(rows: Instances, size: Array, asked: Mask, quarter: Mask) -> tuple[Mask, Mask]:
-    """Of rows whose size is not stated: (N,) those whose image is too small for their points, and those whose points
-    fit the image only when it is turned as its EXIF orientation says.
+def _by_points(rows: Instances, size: Array, asked: Mask, quarter: Mask) -> tuple[Mask, Mask, Mask]:
+    """Of rows whose size is not stated: (N,) those whose image is too small for their points, those whose points fit the
+    image only when it is turned as its EXIF orientation says, and those whose points fit it only as it is stored.
 
     Images in which the points fit either way follow the others of the unit.
     """
     none = np.zeros(len(rows), bool)
     if not asked.any():
-        return none, none
+        return none, none, none
     x, y, used = _places(rows)
     groups = np.unique(rows.image_path, return_inverse=True)[1]
 
@@ -229,7 +229,7 @@ def _too_small(rows: Instances, size: Array, asked: Mask, quarter: Mask) -> tupl
     as_stored = asked & quarter & ~stored & turned
     if upright.sum() > as_stored.sum():
         upright |= asked & quarter & ~stored & ~turned
-    return asked & out(size, BEYOND, OUTSIDE) & ~upright, upright
+    return asked & out(size, BEYOND, OUTSIDE) & ~upright, upright, as_stored
 
 
 def _places(rows: Instances) -> tuple[Array, Array, Mask]:
