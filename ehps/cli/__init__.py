@@ -72,7 +72,7 @@ def datasets_command(dataset: str | None, as_json: bool) -> None:
 @click.option("--limit", type=int, help="Stop after this many instances.")
 @click.option("--skip-bad", is_flag=True, help="Finish without units that cannot be read.")
 @click.option("--strict", is_flag=True, help="What the dataset has but is not there (images, subjects) is an error.")
-@click.option("--strict-images", is_flag=True, help="The same of images alone.")
+@click.option("--strict-images", is_flag=True, help="An image that is absent or cannot be read is an error.")
 @click.option("--frames", type=FILE, help="Extract frames of video datasets into this folder.")
 @click.option("--discard", is_flag=True, help="Remove finished units of other requests for the same output.")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Options of the dataset, see its card.")
