@@ -162,15 +162,15 @@ def sizes_by_name(paths: Iterable[Path], names: Iterable[str]) -> Array | None:
     wanted = [_number(name) for name in names]
     lacking, found = set(wanted), dict[str, tuple[int, int]]()
     for path in paths:
-        if lacking and path.is_file():
-            found |= _sizes(path, path.stat().st_mtime_ns)
+        if lacking and opened.is_file(path):
+            found |= _sizes(path)
             lacking -= found.keys()
     sizes = np.array([found.get(name, (0, 0)) for name in wanted], int).reshape(-1, 2)
     return sizes if sizes.any() else None
 
 
-@lru_cache(maxsize=2)
-def _sizes(path: Path, changed: int) -> dict[str, tuple[int, int]]:
+@opened.remembered(2)
+def _sizes(path: Path) -> dict[str, tuple[int, int]]:
     """Height and width of the images of a file by the number in their names."""
     try:
         places = json_stream.objects(path).get("images", np.zeros((0, 2), int))
