@@ -25,6 +25,7 @@ from ehps.converters.readers import neural_annot, studio, videos
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
 PATTERNS = ("annotations/Human36M_subject{}_data.json", "S{}/MyPoseFeatures/D3_Positions_mono")
 """Of a subject, either of which will do: the parsed and the original release."""
+FITS = ("neuralannot", neural_annot.SMPL, "none")
 CARD = DatasetCard(
     id="h36m",
     name="Human3.6M",
@@ -49,6 +50,7 @@ Human36M/
   images/s_01_act_02_subact_01_ca_01/s_01_act_02_subact_01_ca_01_000001.jpg
   annotations/Human36M_subject<S>_{data,camera,joint_3d,SMPLX_NeuralAnnot}.json
                                               S is 1 5 6 7 8 (train), 9 11 (test)
+  annotations/Human36M_subject<S>_SMPL_NeuralAnnot.json       for `fits=neuralannot-smpl`
 or the original release, which has key points only,
   metadata.xml                                                                 (in the release's code)
   S<S>/MyPoseFeatures/{D2_Positions,D3_Positions_mono}/Directions 1.54138969.cdf
@@ -69,13 +71,13 @@ or the original release, which has key points only,
     options=(
         options.cameras("1234", "numbers of the cameras, with commas between them", {"train": "all", "test": "4"}),
         options.stride("takes every N-th frame of the 50 fps video", {"train": "5", "test": "64"}),
-        neural_annot.option("none: the joints from markers alone"),
+        neural_annot.option("neuralannot: SMPL-X; neuralannot-smpl: SMPL; none: the joints from markers alone", FITS),
     ),
     reprojection="fitted",
     fps=50,
     sampling=5,
     notes=(
-        "Fits are of the neutral body without hands and face: these parameters are left out, fingers and face "
+        "SMPL-X fits are of the neutral body without hands and face: these parameters are left out, fingers and face "
         "landmarks have confidence 0.",
         "Subjects that are not there are left out and named; with --strict they are an error.",
         "Boxes are the dataset's, around the projected joints, with a margin of 1.2 already.",
@@ -91,7 +93,8 @@ class H36M(Converter):
 
     @property
     def body_model(self) -> str | None:
-        return None if self.option("fits") == "none" or not self._parsed() else self.card.body_model
+        fits = self.option("fits") if self._parsed() else "none"
+        return {"none": None, neural_annot.SMPL: "smpl"}.get(fits, self.card.body_model)
 
     def _parsed(self) -> bool:
         """Whether this is the parsed release."""
@@ -115,7 +118,7 @@ class H36M(Converter):
     def _subject(self, subject: int) -> list[Unit]:
         if not self._file(subject, "data").is_file():
             return [Unit(f"subject {subject}", self._file(subject, "data"))]
-        beside = [self._file(subject, kind) for kind in ("camera", "joint_3d", "SMPLX_NeuralAnnot")]
+        beside = [self._file(subject, kind) for kind in ("camera", "joint_3d", self._fits)]
         return studio.units(self._file(subject, "data"), f"subject {subject}", beside)
 
     def read(self, unit: Unit) -> Instances:
@@ -154,12 +157,13 @@ class H36M(Converter):
         subject = int(unit.name.split()[1])
         numbers, stride = self.option("cameras"), self.option("stride")
         fits, notes = neural_annot.chosen_file(
-            self.root / "annotations", [self._file(subject, "SMPLX_NeuralAnnot").name], self.option("fits")
+            self.root / "annotations", [self._file(subject, self._fits).name], self.option("fits")
         )
         found = studio.captured(
             unit,
             self._file(subject, "joint_3d"),
             fits,
+            self.option("fits"),
             wanted=lambda row: str(row["cam_idx"]) in numbers and row["frame_idx"] % stride == 0,
             frame_of=lambda row: (str(row["action_idx"]), str(row["subaction_idx"]), str(row["frame_idx"])),
             path_of=lambda row: f"images/{row['file_name']}",
@@ -193,7 +197,8 @@ class H36M(Converter):
                 "camera_id": found.column("cam_idx"),
                 "frame_id": found.column("frame_idx"),
             },
-            misc={"cam_param_source": "original"} | ({} if found.body is None else {"smplx_source": "neural_annot"}),
+            misc={"cam_param_source": "original"}
+            | ({} if found.body is None else {f"{self.body_model}_source": "neural_annot"}),
             dropped=found.dropped,
             notes=notes,
         )
@@ -214,6 +219,10 @@ class H36M(Converter):
         subject, action, camera = unit.data
         video = self.root / subject / "Videos" / f"{action}.{camera}.mp4"
         videos.extract(video, image_paths, folder, fps=videos.rate(video), first=1)
+
+    @property
+    def _fits(self) -> str:
+        return "SMPL_NeuralAnnot" if self.option("fits") == neural_annot.SMPL else "SMPLX_NeuralAnnot"
 
     def _file(self, subject: int, kind: str) -> Path:
         return self.root / "annotations" / f"Human36M_subject{subject}_{kind}.json"

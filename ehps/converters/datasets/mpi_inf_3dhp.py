@@ -47,7 +47,7 @@ CARD = DatasetCard(
 MPI_INF_3DHP/                            (or below data/)
   images_1k/S1/Seq1/imageSequence/<file name>
   MPI-INF-3DHP_1k.json, MPI-INF-3DHP_camera_1k.json, MPI-INF-3DHP_joint_3d.json
-  MPI-INF-3DHP_SMPLX_NeuralAnnot.json
+  MPI-INF-3DHP_SMPLX_NeuralAnnot.json, or MPI-INF-3DHP_SMPL_NeuralAnnot.json for `fits=neuralannot-smpl`
 or, of train, the original release, which has key points only,
   S1/Seq1/annot.mat, camera.calibration, imageSequence/video_0.avi
   S1/Seq1/video_0/000001.jpg                (cut from the videos: `--frames DIR` does it)
@@ -68,12 +68,15 @@ or, of train, the original release, which has key points only,
             "train: keeps the frames whose number N divides; loaders of Hand4Whole and OSX keep every 3rd, SMPLer-X "
             "trained on every 5th"
         ),
-        neural_annot.option("train; none: the captured joints alone"),
+        neural_annot.option(
+            "train; neuralannot: SMPL-X; neuralannot-smpl: SMPL; none: the captured joints alone",
+            ("neuralannot", neural_annot.SMPL, "none"),
+        ),
     ),
     reprojection="fitted",
     fps=25,
     notes=(
-        "Fits are of the neutral body without hands and face; these parameters are left out.",
+        "SMPL-X fits are of the neutral body without hands and face; these parameters are left out.",
         "The test split has the valid frames with their 17 joints, no bodies; its cameras are fitted to the joints.",
         "2D points of train are the projected captured joints.",
         "The original training release is read where the parsed one is not there: 28 joints in 2D and 3D and the "
@@ -87,7 +90,11 @@ or, of train, the original release, which has key points only,
 POINTS = "mpi_inf_3dhp_test"
 JSON = "MPI-INF-3DHP_1k.json"
 WORLD, VIEWS = "MPI-INF-3DHP_joint_3d.json", "MPI-INF-3DHP_camera_1k.json"
-FITS = ["MPI-INF-3DHP_SMPLX_NeuralAnnot.json"]
+FITS = {
+    "neuralannot": "MPI-INF-3DHP_SMPLX_NeuralAnnot.json",
+    neural_annot.SMPL: "MPI-INF-3DHP_SMPL_NeuralAnnot.json",
+    "none": "MPI-INF-3DHP_SMPLX_NeuralAnnot.json",
+}
 TEST_SET = "mpi_inf_3dhp_test_set/TS*/annot_data.mat"
 SIZE = {
     "TS1": (2048, 2048),
@@ -104,8 +111,13 @@ class MPIINF3DHP(Converter):
 
     @property
     def body_model(self) -> str | None:
-        none = self.option("fits") == "none" or self._parsed() is None
-        return None if none or self.split == "test" else self.card.body_model
+        none = self.split == "test" or self._parsed() is None
+        fits = "none" if none else self.option("fits")
+        return {"none": None, neural_annot.SMPL: "smpl"}.get(fits, self.card.body_model)
+
+    @property
+    def _fits(self) -> str:
+        return FITS[self.option("fits")]
 
     def _parsed(self) -> Path | None:
         """The list of the parsed release."""
@@ -122,7 +134,7 @@ class MPIINF3DHP(Converter):
                 for annotations in sorted(self.root.glob(mpi_inf_3dhp_files.SEQUENCES))
                 for camera in self.option("cameras")
             ]
-        return studio.units(path, "all", [path.with_name(name) for name in (*FITS, WORLD, VIEWS)])
+        return studio.units(path, "all", [path.with_name(name) for name in (self._fits, WORLD, VIEWS)])
 
     def read(self, unit: Unit) -> Instances:
         if self.split == "test":
@@ -156,11 +168,12 @@ class MPIINF3DHP(Converter):
         folder = unit.path.parent
         numbers, step = self.option("cameras"), self.option("stride")
         base = "" if folder == self.root else f"{folder.name}/"
-        fits, notes = neural_annot.chosen_file(folder, FITS, self.option("fits"))
+        fits, notes = neural_annot.chosen_file(folder, [self._fits], self.option("fits"))
         found = studio.captured(
             unit,
             folder / WORLD,
             fits,
+            self.option("fits"),
             wanted=lambda row: str(row["cam_idx"]) in numbers and row["frame_idx"] % step == 0,
             frame_of=lambda row: (str(row["subject_idx"]), str(row["seq_idx"]), str(row["frame_idx"])),
             path_of=lambda row: (
@@ -194,7 +207,7 @@ class MPIINF3DHP(Converter):
                 "cam_param_source": "original",
                 "keypoints2d_source": "projected 3D joints",
             }
-            | ({} if found.body is None else {"smplx_source": "neural_annot"}),
+            | ({} if found.body is None else {f"{self.body_model}_source": "neural_annot"}),
             dropped=found.dropped,
             notes=notes,
         )

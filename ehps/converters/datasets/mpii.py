@@ -1,30 +1,44 @@
 """MPII Human Pose: frames of internet videos with 16 hand-labelled joints and NeuralAnnot SMPL-X body fits.
 
 One row an annotation, not one an image. Nothing was fitted to hands and face: they are neutral and have no boxes.
-Points of ``train.json`` are taken as they are; the HRNet-style files count pixels from 1, as MATLAB does.
-Source: Andriluka et al., CVPR 2014; Moon et al., CVPRW 2022 (fits); the loaders of NeuralAnnot, SMPLer-X and HRNet.
+Annotations are COCO-style, or a list of people as in HRNet's files and ``mpii_annotations.json``; either is called
+train.json, so the content decides. Points of the COCO style are taken as they are; the lists count pixels from 1, as
+MATLAB does.
+Source: Andriluka et al., CVPR 2014; Moon et al., CVPRW 2022 (fits); the loaders of NeuralAnnot, SMPLer-X, HRNet and of
+the stacked hourglass in PyTorch.
 """
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
-from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, no_instances
+from ehps.arrays import Array
+from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import coco, eft, neural_annot, raw_files
+from ehps.errors import DataError
 
-PLACES = ("annotations", "data/annotations")
-COCO_STYLE = ("train.json", "test.json")
-FITS = "MPII_train_SMPLX_NeuralAnnot.json"
+PLACES = ("annotations/", "annot/", "data/annotations/", "data/annot/")
+PEOPLE = tuple(f"{place}mpii_annotations.json" for place in ("", *PLACES, "data/"))
+FITS = {"neuralannot": "MPII_train_SMPLX_NeuralAnnot.json", "neuralannot-smpl": "MPII_train_SMPL_NeuralAnnot.json"}
 OTHER_FITS = {
     "eft": ("eft_fit/MPII_ver01.json", "MPII_fit/MPII_ver01.json"),
     "cliff": ("cliffGT_v1/mpii_cliffGT.npz", "mpii_cliffGT.npz"),
 }
 FILES = {
     "train": ("train.json", "mpii_train.json"),
-    "val": ("mpii_val.json",),
-    "trainval": ("mpii_trainval.json",),
+    "val": ("valid.json", "mpii_val.json"),
+    "trainval": ("trainval.json", "mpii_trainval.json"),
     "test": ("test.json", "mpii_test.json"),
+}
+LISTS = {
+    split: tuple(place + name for name in names for place in PLACES) + (PEOPLE if split != "test" else ())
+    for split, names in FILES.items()
 }
 CARD = DatasetCard(
     id="mpii",
@@ -45,33 +59,33 @@ mpii/                                    (or all of it below data/)
   images/015601864.jpg
   annotations/train.json                 COCO style, and test.json
   annotations/MPII_train_SMPLX_NeuralAnnot.json
+  annotations/MPII_train_SMPL_NeuralAnnot.json        for `fits=neuralannot-smpl`
   annotations/mpii_{train,val,trainval,test}.json     HRNet style, used when the file above is absent: 2D only
+  annot/{train,valid,trainval,test}.json              the same in HRNet's own folder
+  mpii_annotations.json                               train and val in one list: 2D only
   eft_fit/MPII_ver01.json                for `fits=eft`
   cliffGT_v1/mpii_cliffGT.npz            for `fits=cliff`
 """,
     needs=("images | data/images",),
     split_needs={
         split: (
-            " | ".join(
-                [f"{place}/{name}" for name in names for place in PLACES]
-                + [name for places in OTHER_FITS.values() for name in places if split == "train"]
-            ),
+            " | ".join([*lists, *(name for places in OTHER_FITS.values() for name in places if split == "train")]),
         )
-        for split, names in FILES.items()
+        for split, lists in LISTS.items()
     },
     get="images from the homepage, annotations and fits from github.com/mks0601/NeuralAnnot_RELEASE; HRNet-style files "
-    "from mmpose, fits of EFT from github.com/facebookresearch/eft, of CLIFF from its repository",
+    "from HRNet or mmpose, fits of EFT from github.com/facebookresearch/eft, of CLIFF from its repository",
     variants=dict.fromkeys(
         ("mpii_human_pose_v1_u12_1.mat", "annot/train.h5"),
-        "another form of the 2D annotations; the json files and fits of NeuralAnnot are needed",
+        "another form of the 2D annotations; the json files are needed",
     ),
     options=(
         Option(
             "fits",
-            "neuralannot: SMPL-X; eft, cliff: SMPL; none: keypoints and boxes only",
+            "neuralannot: SMPL-X; neuralannot-smpl, eft, cliff: SMPL; none: keypoints and boxes only",
             "neuralannot",
             choices={
-                "train": ("neuralannot", "none", *OTHER_FITS),
+                "train": (*FITS, "none", *OTHER_FITS),
                 "val": ("neuralannot", "none"),
                 "trainval": ("neuralannot", "none"),
                 "test": ("neuralannot", "none"),
@@ -93,19 +107,26 @@ class MPII(Converter):
 
     @property
     def body_model(self) -> str | None:
-        return "smpl" if self.option("fits") in OTHER_FITS else "smplx"
+        return "smpl" if self.option("fits") in (*OTHER_FITS, neural_annot.SMPL) else "smplx"
+
+    @property
+    def _fit_files(self) -> tuple[str, ...]:
+        known = self.split == "train" and self.option("fits") in FITS
+        return (FITS[self.option("fits")],) if known else ()
 
     def units(self) -> list[Unit]:
-        names = [f"{place}/{name}" for name in FILES[self.split] for place in PLACES]
-        path = raw_files.first_existing(self.root, OTHER_FITS.get(self.option("fits"), names))
-        if path.name not in COCO_STYLE:
+        path = raw_files.first_existing(self.root, OTHER_FITS.get(self.option("fits"), LISTS[self.split]))
+        if self.option("fits") == neural_annot.SMPL and is_list(path):
+            what = "is a list of people without ids, to which no fits belong"
+            raise DataError(what, path=path, fix="take the COCO-style train.json of the fits' release, or fits=none")
+        if self.option("fits") in OTHER_FITS or is_list(path):
             return [Unit(self.split, path)]
-        return coco.units(path, self.split, neural_annot.stamp(path.parent, (FITS,)))
+        return coco.units(path, self.split, neural_annot.stamp(path.parent, self._fit_files))
 
     def read(self, unit: Unit) -> Instances:
         if self.option("fits") in OTHER_FITS:
             return self._with_other_fits(unit)
-        rows = self._coco(unit) if unit.path.name in COCO_STYLE else self._hrnet(unit)
+        rows = self._list(unit.path) if is_list(unit.path) else self._coco(unit)
         for name in ("face_bbox", "lhand_bbox", "rhand_bbox"):  # nothing is annotated there
             setattr(rows, name, np.zeros((len(rows), 5)))
         return rows
@@ -119,16 +140,16 @@ class MPII(Converter):
         if self.option("fits") == "cliff":
             return eft.read_cliff(unit.path, self.root, self._image)
         rows = eft.read(unit.path, self._image, {"annotation_id": eft.annotation_id})
-        lists = [self.root / place / name for place in PLACES for name in COCO_STYLE]
-        rows.size = coco.sizes_by_name(lists, rows.image_path)
+        rows.size = coco.sizes_by_name([self.root / name for name in LISTS[self.split]], rows.image_path)
         return rows
 
     def _coco(self, unit: Unit) -> Instances:
         annotations, images = coco.read(unit)
         dropped: dict[str, list[str]] = {}
-        names = (FITS,) if self.split == "train" else ()
-        fits, notes = neural_annot.chosen(unit.path.parent, names, self.option("fits"))
-        people, records = neural_annot.with_fit(annotations, fits, dropped, "no SMPL-X fit")
+        choice = self.option("fits")
+        fits, notes = neural_annot.chosen(unit.path.parent, self._fit_files, choice)
+        model_type = "SMPL" if self.body_model == "smpl" else "SMPL-X"
+        people, records = neural_annot.with_fit(annotations, fits, dropped, f"no {model_type} fit")
         if not people:
             return no_instances(dropped)
         own = [images[a["image_id"]] for a in people]
@@ -144,24 +165,127 @@ class MPII(Converter):
         if all(a.get("keypoints") for a in people):  # those of the official test set are withheld
             rows.keypoints2d = Keypoints(raw_files.labelled(people, 16), "mpii")
         if records:
-            rows.body, rows.camera = neural_annot.smplx(records)
-            rows.misc |= {"smplx_source": "neural_annot", "cam_param_type": "perspective"}
+            rows.body, rows.camera = neural_annot.bodies(records, choice)
+            rows.misc |= {f"{self.body_model}_source": "neural_annot", "cam_param_type": "perspective"}
         return rows
 
-    def _hrnet(self, unit: Unit) -> Instances:
-        people = raw_files.read_json(unit.path)
+    def _list(self, path: Path) -> Instances:
+        """People of a list, in which nobody has an id."""
+        people, dropped = listed(path, self.split)
         if not people:
-            return no_instances()
-        side = 200 * raw_files.column(people, "scale").astype(float)[:, None]
-        centre = raw_files.column(people, "center").astype(float) - 1
+            return no_instances(dropped)
+        side = 200 * np.array([[person.scale] for person in people])
+        form = "the list of train and val" if people[0].size else "the HRNet-style file"
         rows = Instances(
-            image_path=[self._image(person["image"]) for person in people],
-            bbox=np.hstack([centre - side / 2, side, side]),
+            image_path=[self._image(person.image) for person in people],
+            size=np.array([person.size for person in people]) if all(person.size for person in people) else None,
+            bbox=np.hstack([np.array([person.centre for person in people]) - side / 2, side, side]),
             misc={"bbox_source": "provided_by_dataset"},
-            notes=[f"{unit.path.name} is the HRNet-style file, to which no fits belong: keypoints and boxes only"],
+            dropped=dropped,
+            notes=[f"{path.name} is {form}, to which no fits belong: keypoints and boxes only"],
         )
-        if all("joints" in person for person in people):
-            seen = raw_files.column(people, "joints_vis")[..., None] > 0
-            points = raw_files.column(people, "joints").astype(float) - 1
-            rows.keypoints2d = Keypoints(np.concatenate([points, seen], axis=2) * seen, "mpii")
+        if people[0].points is not None:
+            rows.keypoints2d = Keypoints(np.array([person.points for person in people]), "mpii")
         return rows
+
+
+@dataclass(frozen=True)
+class Person:
+    """One of a list.
+
+    Attributes
+    ----------
+    image : name of its image.
+    centre : (2,) pixels, from 0.
+    scale : height / 200 pixels.
+    points : (16, 3) pixels, from 0, and 1 where labelled; None in the test set, whose joints are withheld.
+    size : height and width of the image, where the list says it.
+    """
+
+    image: str
+    centre: Array
+    scale: float
+    points: Array | None
+    size: tuple[int, int] | None = None
+
+
+def is_list(path: Path) -> bool:
+    """Whether a json file begins as a list and not as an object."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip(BOM_UTF8 + b" \t\r\n")[:1] == b"["
+    except OSError:
+        return False
+
+
+def listed(path: Path, split: str) -> tuple[list[Person], dict[str, list[str]]]:
+    """The people of a split in a list, in its order, and the others by reason.
+
+    Raises
+    ------
+    DataError : it is no list of people.
+    """
+    people: list[Person] = []
+    dropped: dict[str, list[str]] = {}
+    records = [(k, r) for k, r in enumerate(raw_files.read_json(path)) if not isinstance(r, dict) or _is_of(r, split)]
+    for number, record in records:
+        try:
+            people.append(_annotated(record) if "joint_self" in record else _hrnet(record))
+        except (KeyError, TypeError, ValueError, IndexError):
+            drop(dropped, "no image, centre, scale or 16 joints", [f"{path.name} {number}"])
+    if len(people) < len(records) / 2:
+        what = f"{len(records) - len(people)} of {len(records)} people have no image, centre, scale or 16 joints"
+        raise DataError(what, path=path, fix="take the json of HRNet or mmpose, or mpii_annotations.json")
+    withheld = [person for person in people if person.points is None]
+    if withheld and len(withheld) < len(people):
+        drop(dropped, "no joints", (person.image for person in withheld))
+        people = [person for person in people if person.points is not None]
+    return people, dropped
+
+
+def _is_of(record: dict[str, Any], split: str) -> bool:
+    """Whether a person is of ``split``, as the list of train and val says; files of one split do not say it."""
+    return split == "trainval" or "isValidation" not in record or bool(record["isValidation"]) == (split == "val")
+
+
+def _hrnet(record: dict[str, Any]) -> Person:
+    points = None
+    if "joints" in record:
+        seen = _numbers(record["joints_vis"], 16)[:, None] > 0
+        points = np.hstack([_numbers(record["joints"], 16, 2) - 1, seen]) * seen
+    return _checked(Person(record["image"], _numbers(record["center"], 2) - 1, float(record["scale"]), points))
+
+
+def _annotated(record: dict[str, Any]) -> Person:
+    """Of ``mpii_annotations.json``: joints that are not labelled are zeros, or have a 2 (left out) beside them."""
+    joints = _numbers(record["joint_self"], 16, 3)
+    seen = (joints[:, :2] > 0).any(axis=1, keepdims=True) & (joints[:, 2:] != 2)
+    points = np.hstack([joints[:, :2] - 1, seen]) * seen
+    size = (int(record["img_height"]), int(record["img_width"]))
+    centre, scale = _numbers(record["objpos"], 2) - 1, float(record["scale_provided"])
+    return _checked(Person(record["img_paths"], centre, scale, points, size))
+
+
+def _checked(person: Person) -> Person:
+    """The same person.
+
+    Raises
+    ------
+    ValueError : its image is no name, its scale no height, or its centre unknown (-1 in the file).
+    """
+    if not isinstance(person.image, str) or not 0 < person.scale < 1000 or (person.centre == -2).all():
+        raise ValueError(person.image)
+    return person
+
+
+def _numbers(value: Any, *shape: int) -> Array:
+    """Finite numbers of a shape.
+
+    Raises
+    ------
+    TypeError, ValueError : they are not.
+    """
+    array = np.asarray(value, float)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{array.shape} is not {shape}")
+    return array

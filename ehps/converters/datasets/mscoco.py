@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, filter_records, no_instances
+from ehps.converters.base import Converter, DatasetCard, Instances, Unit, filter_records, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import coco, coco_wholebody, eft, neural_annot, raw_files
 
@@ -36,6 +36,7 @@ CARD = DatasetCard(
 mscoco/
   annotations/coco_wholebody_{train,val}_v1.0.json
   annotations/MSCOCO_train_SMPLX_all_NeuralAnnot.json     (or MSCOCO_train_SMPLX.json)
+  annotations/MSCOCO_train_SMPL_NeuralAnnot.json          (for fits=neuralannot-smpl)
   annotations/person_keypoints_{train,val}2017.json       (used when the WholeBody file is absent)
   images/{train,val}2017/000000000009.jpg                 (or {train,val}2017/ in the root)
 fits of EFT and CLIFF:
@@ -56,10 +57,10 @@ fits of EFT and CLIFF:
     options=(
         Option(
             "fits",
-            "neuralannot: SMPL-X; eft, eft-part, cliff: SMPL for COCO 2014; none: no fits",
+            "neuralannot: SMPL-X; neuralannot-smpl: SMPL; eft, eft-part, cliff: SMPL for COCO 2014; none: no fits",
             "neuralannot",
             choices={
-                "train": ("neuralannot", "eft", "eft-part", "cliff", "none"),
+                "train": ("neuralannot", neural_annot.SMPL, "eft", "eft-part", "cliff", "none"),
                 "val": ("neuralannot", "eft", "none"),
             },
         ),
@@ -73,7 +74,10 @@ fits of EFT and CLIFF:
         "first two were counted in the files. Translations of EFT are derived, not metric.",
     ),
 )
-FITS = {"train": ("MSCOCO_train_SMPLX_all_NeuralAnnot.json", "MSCOCO_train_SMPLX.json"), "val": ()}
+FITS = {
+    "neuralannot": ("MSCOCO_train_SMPLX_all_NeuralAnnot.json", "MSCOCO_train_SMPLX.json"),
+    neural_annot.SMPL: ("MSCOCO_train_SMPL_NeuralAnnot.json",),
+}
 
 
 class MSCOCO(Converter):
@@ -86,7 +90,11 @@ class MSCOCO(Converter):
 
     @property
     def body_model(self) -> str:
-        return "smpl" if self.fits_2014 else "smplx"
+        return "smpl" if self.fits_2014 or self.option("fits") == neural_annot.SMPL else "smplx"
+
+    @property
+    def _fit_files(self) -> tuple[str, ...]:
+        return FITS.get(self.option("fits"), ()) if self.split == "train" else ()
 
     def units(self) -> list[Unit]:
         if self.fits_2014:
@@ -94,17 +102,16 @@ class MSCOCO(Converter):
         folder = self.root / "annotations"
         names = (f"coco_wholebody_{self.split}_v1.0.json", f"person_keypoints_{self.split}2017.json")
         path = raw_files.first_existing(folder, names)
-        return coco.units(path, self.split, neural_annot.stamp(folder, FITS[self.split]))
+        return coco.units(path, self.split, neural_annot.stamp(folder, self._fit_files))
 
     def read(self, unit: Unit) -> Instances:
         if self.fits_2014:
             return eft.read_coco(unit.path, self.root)
         annotations, images = coco.read(unit)
-        people, dropped = filter_records(annotations, unusable)
-        fits, notes = neural_annot.chosen(self.root / "annotations", FITS[self.split], self.option("fits"))
-        if fits is not None:
-            drop(dropped, "no SMPL-X fit", (str(a["id"]) for a in people if str(a["id"]) not in fits))
-            people = [a for a in people if str(a["id"]) in fits]
+        usable, dropped = filter_records(annotations, unusable)
+        fits, notes = neural_annot.chosen(self.root / "annotations", self._fit_files, self.option("fits"))
+        model_type = "SMPL" if self.body_model == "smpl" else "SMPL-X"
+        people, records = neural_annot.with_fit(usable, fits, dropped, f"no {model_type} fit")
         if not people:
             return no_instances(dropped)
         folder = "images/" if (self.root / "images" / f"{self.split}2017").is_dir() else ""
@@ -129,22 +136,22 @@ class MSCOCO(Converter):
             rows.meta |= {flag: raw_files.column(people, flag).astype(bool) for flag in coco_wholebody.FLAGS}
         else:
             rows.keypoints2d = coco_wholebody.body_keypoints(people)
-            notes.append(
-                "no COCO-WholeBody file: 17 points only, and hands whose fits do not say so themselves count as unseen"
-            )
-        if fits is not None:
-            self._add_fits(rows, people, [fits[str(a["id"])] for a in people])
+            unseen = ", and hands whose fits do not say so themselves count as unseen"
+            notes.append(f"no COCO-WholeBody file: 17 points only{unseen if self.body_model == 'smplx' else ''}")
+        if records:
+            self._add_fits(rows, people, records)
         return rows
 
     def _add_fits(self, rows: Instances, people: Sequence[Any], fits: Sequence[Any]) -> None:
-        body, rows.camera = neural_annot.smplx(fits)
+        rows.body, rows.camera = neural_annot.bodies(fits, self.option("fits"))
+        rows.misc |= {f"{self.body_model}_source": "neural_annot", "cam_param_type": "perspective"}
+        if self.body_model == "smpl":
+            return
         valid = coco_wholebody.validity(people, fits)
         rows.meta |= valid
         # The fit of a hand that nobody could see means nothing; readers take an all-zero (mean) hand as absent.
         for flag, name in (("lefthand_valid", "left_hand_pose"), ("righthand_valid", "right_hand_pose")):
-            getattr(body, name)[~valid[flag]] = 0
-        rows.body = body
-        rows.misc |= {"smplx_source": "neural_annot", "cam_param_type": "perspective"}
+            getattr(rows.body, name)[~valid[flag]] = 0
 
 
 def unusable(a: dict[str, Any]) -> str:

@@ -1,4 +1,6 @@
-"""PoseTrack18: sports and street videos; EFT SMPL fits for training sequences, 2D joints, boxes and tracks for val.
+"""PoseTrack18 and 21: sports and street videos; EFT SMPL fits for training sequences, else 2D joints, boxes and tracks.
+
+PoseTrack21 labels the videos of PoseTrack18 anew, in its format, in folders of its own (``posetrack_data/train``).
 
 Source: Andriluka et al., CVPR 2018; Joo et al., 3DV 2021 (EFT); the official per-sequence files.
 """
@@ -18,7 +20,10 @@ from ehps.errors import DataError
 
 FITS = tuple(f"{folder}PoseTrack_ver01.json" for folder in ("eft_fit/", "", "data/eft_fit/", "data/"))
 LISTS = {
-    split: tuple(f"{folder}annotations/{split}" for folder in ("posetrack_data/", "", "data/posetrack_data/", "data/"))
+    split: (
+        *(f"{folder}annotations/{split}" for folder in ("posetrack_data/", "", "data/posetrack_data/", "data/")),
+        *(f"{folder}posetrack_data/{split}" for folder in ("", "data/")),
+    )
     for split in ("train", "val")
 }
 CARD = DatasetCard(
@@ -44,12 +49,14 @@ posetrack/                               (or below data/)
   images/{train,val}/<sequence>/000000.jpg
   eft_fit/PoseTrack_ver01.json                                (or in the root; train)
   posetrack_data/annotations/{train,val}/<sequence>.json      (or annotations/; val, and train with fits=none)
+  posetrack_data/{train,val}/<sequence>.json                  PoseTrack21, the same
 """,
     split_needs={
         "train": (" | ".join(FITS + LISTS["train"]), "images/train | data/images/train"),
         "val": (" | ".join(LISTS["val"]), "images/val | data/images/val"),
     },
-    get="register on the homepage (PoseTrack18); fits with the download script of github.com/facebookresearch/eft",
+    get="register on the homepage (PoseTrack18), labels of PoseTrack21 from github.com/anDoer/PoseTrack21; fits with "
+    "the download script of github.com/facebookresearch/eft",
     options=(
         Option(
             "fits",
@@ -63,6 +70,7 @@ posetrack/                               (or below data/)
     notes=(
         "28,457 fits were counted in the file; EFT's README says 28,856.",
         "Cameras are virtual, one a person: translations are derived from weak perspective and not metric.",
+        "PoseTrack21's labels of the same videos are read where those of PoseTrack18 are absent; the report says so.",
         "Sequences share videos with MPII: mind leaks between MPII train and PoseTrack val.",
     ),
 )
@@ -73,11 +81,18 @@ class PoseTrack(Converter):
 
     def units(self) -> list[Unit]:
         if self.option("fits") == "eft":
-            return [Unit("eft", raw_files.first_existing(self.root, FITS))]
+            return [Unit("eft", self._fits())]
         folder = raw_files.first_existing(self.root, LISTS[self.split])
         return [
             Unit(name[: -len(".json")], folder / name) for name in raw_files.listing(folder) if name.endswith(".json")
         ]
+
+    def _fits(self) -> Path:
+        try:
+            return raw_files.first_existing(self.root, FITS)
+        except DataError as error:
+            fix = f"{error.fix}; fits=none takes the sequences' own 2D joints"
+            raise DataError(error.what, path=error.path, fix=fix) from None
 
     def read(self, unit: Unit) -> Instances:
         base = "" if (self.root / "images").is_dir() else "data/"
@@ -100,6 +115,7 @@ def sequence(path: Path, base: str) -> Instances:
     if not people:
         return no_instances(dropped)
     names = [images[a["image_id"]]["file_name"] for a in people]
+    of_21 = [] if path.parents[1].name == "annotations" else ["labels are those of PoseTrack21"]
     ids = ("annotation_id", "id"), ("image_id", "image_id"), ("track_id", "track_id")
     return Instances(
         image_path=[base + name for name in names],
@@ -111,7 +127,7 @@ def sequence(path: Path, base: str) -> Instances:
         meta={column: raw_files.column(people, key, -1).astype(np.int64) for column, key in ids} | places(names),
         misc={"bbox_source": "provided_by_dataset"},
         dropped=dropped,
-        notes=["no fits were taken: keypoints and boxes only"],
+        notes=["no fits were taken: keypoints and boxes only", *of_21],
     )
 
 

@@ -18,6 +18,7 @@ from ehps.body.params import BodyParams, smpl_params, smplx_params
 from ehps.converters.base import Camera, drop
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
+from ehps.errors import DataError
 
 Records = Sequence[dict[str, Any]]
 
@@ -33,9 +34,13 @@ SMPLX = {
 }
 
 
-def option(meaning: str) -> Option:
+SMPL = "neuralannot-smpl"
+"""The choice of ``fits`` that takes the SMPL bodies of the release instead of SMPL-X ones."""
+
+
+def option(meaning: str, choices: Sequence[str] = ("neuralannot", "none")) -> Option:
     """The option ``fits`` of datasets that have no other ones."""
-    return Option("fits", meaning, "neuralannot", choices=("neuralannot", "none"))
+    return Option("fits", meaning, "neuralannot", choices=tuple(choices))
 
 
 def chosen(folder: Path, names: Sequence[str], fits: str) -> tuple[Mapping[str, Any] | None, list[str]]:
@@ -46,11 +51,19 @@ def chosen(folder: Path, names: Sequence[str], fits: str) -> tuple[Mapping[str, 
 
 def chosen_file(folder: Path, names: Sequence[str], fits: str) -> tuple[Path | None, list[str]]:
     """The first of ``names`` that is in ``folder``; None, with a note for the report, when ``fits`` is ``none`` or
-    there are none."""
+    there are none.
+
+    Raises
+    ------
+    DataError : SMPL fits, which nobody gets without asking for them, are not there.
+    """
     if fits == "none":
         return None, ["fits=none was asked for: keypoints and boxes only"]
     if path := _first(folder, names):
         return path, []
+    if fits == SMPL:
+        what = f"has no {' or '.join(names)}, the fits of fits={SMPL}"
+        raise DataError(what, path=folder, fix="get it from the NeuralAnnot release, or choose other fits")
     why = f"{names[0]} is absent" if names else "none exist for this split"
     return None, [f"no fits ({why}): keypoints and boxes only"]
 
@@ -92,6 +105,16 @@ def smplx(records: Records) -> tuple[BodyParams, Camera]:
         expression=values["expr"],
     )
     return body, camera(records)
+
+
+def bodies(records: Records, fits: str) -> tuple[BodyParams, Camera]:
+    """Bodies and cameras of the choice ``fits``: :func:`smpl` or :func:`smplx`."""
+    return smpl(records) if fits == SMPL else smplx(records)
+
+
+def world_smpl(values: Mapping[str, Array]) -> BodyParams:
+    """SMPL of ``pose`` (N, 72), ``shape`` and ``trans``, as studio releases have them, in the world."""
+    return smpl_params(gender="neutral", betas=values["shape"], pose=values["pose"], transl=values["trans"])
 
 
 def world_smplx(values: Mapping[str, Array]) -> BodyParams:

@@ -24,7 +24,11 @@ Record = dict[str, Any]
 Keys = tuple[str, str, str]
 
 JOINTS = {"": 51}
-FITS = {"root_pose": 3, "body_pose": 63, "shape": 10, "trans": 3}
+FITS = {
+    "neuralannot": {"root_pose": 3, "body_pose": 63, "shape": 10, "trans": 3},
+    neural_annot.SMPL: {"pose": 72, "shape": 10, "trans": 3},
+}
+"""Numbers of a fit by name, of each choice of fits."""
 
 
 @dataclass
@@ -35,7 +39,7 @@ class Captured:
     ----------
     rows : what the images say, with ``bbox`` and ``annotation_id``.
     joints : (N, 17, 3) in the world, metres.
-    body : SMPL-X in the world, None without fits.
+    body : SMPL-X or SMPL in the world, None without fits.
     dropped : reason -> image paths.
     """
 
@@ -63,6 +67,7 @@ def captured(
     unit: Unit,
     joints: Path,
     fits: Path | None,
+    choice: str,
     wanted: Callable[[Record], bool],
     frame_of: Callable[[Record], Keys],
     path_of: Callable[[Record], str],
@@ -73,6 +78,7 @@ def captured(
     ----------
     joints : file of the joints by frame.
     fits : file of the fits by frame, None where none are wanted.
+    choice : the value of the option ``fits``, which says what bodies they are.
     wanted : whether a row was asked for.
     frame_of : keys of a row in the files by frame.
     path_of : image of a row.
@@ -87,12 +93,14 @@ def captured(
         for a in annotations
         if wanted(images[a["image_id"]])
     ]
-    world, bodies = by_frame(joints, JOINTS), None if fits is None else by_frame(fits, FITS)
+    world, bodies = by_frame(joints, JOINTS), None if fits is None else by_frame(fits, FITS[choice])
+    model_type = "SMPL" if choice == neural_annot.SMPL else "SMPL-X"
+    body_of = neural_annot.world_smpl if choice == neural_annot.SMPL else neural_annot.world_smplx
 
     def unusable(row: Record) -> str:
         if frame_of(row) not in world.places:
             return "no 3D joints"
-        return "no SMPL-X fit" if bodies is not None and frame_of(row) not in bodies.places else ""
+        return f"no {model_type} fit" if bodies is not None and frame_of(row) not in bodies.places else ""
 
     rows, dropped = filter_records(found, unusable)
     keys = [frame_of(row) for row in rows]
@@ -100,7 +108,7 @@ def captured(
         rows,
         [row["id"] for row in rows],
         world.of(keys)[""].reshape(-1, 17, 3) / 1000,
-        None if bodies is None else neural_annot.world_smplx(bodies.of(keys)),
+        None if bodies is None else body_of(bodies.of(keys)),
         dropped,
     )
 
