@@ -1,7 +1,7 @@
 """CrowdPose: images of crowded scenes with 14 hand-labelled joints and NeuralAnnot SMPL fits.
 
 Width and height are exchanged in old downloads of the json, so sizes are read from the images. ``num_keypoints``
-counts 12 of the 14 joints; whether anything is labelled is read from the joints themselves.
+counts the first 12 of the 14 joints; whether anything is labelled is read from the joints themselves.
 Source: Li et al., CVPR 2019; Moon et al., CVPRW 2022 (fits); the official json files and issue 12 of their repository.
 """
 
@@ -77,6 +77,7 @@ class CrowdPose(Converter):
 
     def read(self, unit: Unit) -> Instances:
         annotations, images = coco.read(unit)
+        coco.points_of(annotations, (14,), unit.path)
         dropped: dict[str, list[str]] = {}
         kept = keep_people(annotations, dropped)
         fits, notes = neural_annot.chosen(self.root, self._fit_files, self.option("fits"))
@@ -96,7 +97,7 @@ class CrowdPose(Converter):
                 "image_id": raw_files.column(people, "image_id"),
                 "crowd_index": raw_files.column(own, "crowdIndex", np.nan).astype(float),
                 "iscrowd": raw_files.column(people, "iscrowd").astype(int),
-                "num_keypoints": raw_files.column(people, "num_keypoints"),
+                "num_keypoints": np.array([coco.labelled(a, first=12) for a in people]),
             },
             misc={"bbox_source": "provided_by_dataset"},
             dropped=dropped,

@@ -68,9 +68,7 @@ mpii/                                    (or all of it below data/)
 """,
     needs=("images | data/images",),
     split_needs={
-        split: (
-            " | ".join([*lists, *(name for places in OTHER_FITS.values() for name in places if split == "train")]),
-        )
+        split: (" | ".join([*lists, *(name for places in OTHER_FITS.values() for name in places if split == "train")]),)
         for split, lists in LISTS.items()
     },
     get="images from the homepage, annotations and fits from github.com/mks0601/NeuralAnnot_RELEASE; HRNet-style files "
@@ -145,6 +143,7 @@ class MPII(Converter):
 
     def _coco(self, unit: Unit) -> Instances:
         annotations, images = coco.read(unit)
+        coco.points_of(annotations, (16,), unit.path)
         dropped: dict[str, list[str]] = {}
         choice = self.option("fits")
         fits, notes = neural_annot.chosen(unit.path.parent, self._fit_files, choice)

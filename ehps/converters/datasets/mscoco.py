@@ -108,6 +108,8 @@ class MSCOCO(Converter):
         if self.fits_2014:
             return eft.read_coco(unit.path, self.root)
         annotations, images = coco.read(unit)
+        if coco.points_of(annotations, (17, 133), unit.path) == 133:
+            annotations = [coco_wholebody.parted(a) if a.get("keypoints") else a for a in annotations]
         usable, dropped = filter_records(annotations, unusable)
         fits, notes = neural_annot.chosen(self.root / "annotations", self._fit_files, self.option("fits"))
         model_type = "SMPL" if self.body_model == "smpl" else "SMPL-X"
@@ -123,7 +125,7 @@ class MSCOCO(Converter):
                 "annotation_id": raw_files.column(people, "id"),
                 "image_id": raw_files.column(people, "image_id"),
                 "iscrowd": raw_files.column(people, "iscrowd").astype(int),
-                "num_keypoints": raw_files.column(people, "num_keypoints"),
+                "num_keypoints": np.array([coco.labelled(a) for a in people]),
             },
             misc={"bbox_source": "provided_by_dataset"},
             dropped=dropped,
@@ -158,6 +160,6 @@ def unusable(a: dict[str, Any]) -> str:
     """Why an annotation is left out: all but single people with a labelled body joint and a box are."""
     if a.get("iscrowd", 0):
         return "crowd region"
-    if not a.get("num_keypoints", 0):
+    if not coco.labelled(a):
         return "no labelled body joint"
     return "empty box" if a["bbox"][2] <= 0 or a["bbox"][3] <= 0 else ""

@@ -81,6 +81,7 @@ class OCHuman(Converter):
             rows.size = coco.sizes_by_name(lists, rows.image_path)
             return rows
         annotations, images = coco.read(unit)
+        coco.points_of(annotations, (17,), unit.path)
         people, dropped = filter_records(
             annotations, lambda a: "" if any(a["keypoints"][2::3]) else "no labelled joint"
         )

@@ -111,6 +111,7 @@ def sequence(path: Path, base: str) -> Instances:
     """One sequence of hand-labelled joints, without fits."""
     content = raw_files.read_json(path)
     images = {image["id"]: image for image in content["images"]}
+    coco.points_of(content.get("annotations", []), (17,), path)
     people, dropped = filter_records(content.get("annotations", []), lambda a: unusable(a, images))
     if not people:
         return no_instances(dropped)

@@ -204,7 +204,7 @@ def _without_points_at_borders(rows: Instances) -> Instances:
 
 
 def _by_points(rows: Instances, size: Array, asked: Mask, quarter: Mask) -> tuple[Mask, Mask, Mask]:
-    """Of rows whose size is not stated, (N,) each: the image is too small for the points; the points fit it only when it is
+    """Of rows whose size is not stated, (N,) each: the image is too small for the points; they fit it only when it is
     turned as its EXIF orientation says; they fit it only as it is stored.
 
     Images in which the points fit either way follow the others of the unit.

@@ -7,7 +7,8 @@ images that it refers to, so that files of several GB need little memory and man
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,37 @@ def records(unit: Unit) -> list[Record]:
     DataError : they are not json.
     """
     return _parsed(unit.path, unit.data.annotations, "annotations")
+
+
+def labelled(record: Record, first: int | None = None) -> int:
+    """How many of an annotation's ``keypoints`` (or of the first so many) are labelled, visible or hidden.
+
+    ``num_keypoints`` says the same where it is right: some tools leave it out or write a constant.
+    """
+    confidence = (record.get("keypoints") or [])[2::3][:first]
+    return sum(value > 0 for value in confidence)
+
+
+def points_of(annotations: Sequence[Record], known: Sequence[int], path: Path) -> int:
+    """How many points the annotations with points have: one of ``known``, the first where there are none.
+
+    Raises
+    ------
+    DataError : most of them have another number.
+    """
+    counts = Counter(
+        len(a["keypoints"]) for a in annotations if isinstance(a.get("keypoints"), list) and a["keypoints"]
+    )
+    if not counts:
+        return known[0]
+    ((length, people),) = counts.most_common(1)
+    if length % 3 == 0 and length // 3 in known:
+        return length // 3
+    found = f"{length // 3} points" if length % 3 == 0 else f"{length} numbers, which are no triples x, y, v,"
+    wanted = " or ".join(map(str, known))
+    what = f"{people} of {counts.total()} people have {found} in `keypoints` instead of {wanted}"
+    fix = f"import labels of another skeleton with `ehps convert coco {path.name} --images DIR --skeleton NAMES`"
+    raise DataError(what, path=path, fix=fix)
 
 
 def _images(path: Path, blocks: Spans, wanted: Iterable[Any]) -> dict[Any, Record]:

@@ -19,6 +19,18 @@ POINTS = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21,
 FLAGS = ("face_valid", "lefthand_valid", "righthand_valid")
 
 
+def parted(record: dict[str, Any]) -> dict[str, Any]:
+    """A person whose 133 points are one list in ``keypoints``, as some tools write them, in the form of the release.
+
+    A part is valid where any of its points is labelled; boxes of parts, which such a file lacks, are left out.
+    """
+    points, lists = record["keypoints"], {}
+    for name, size in POINTS.items():
+        lists[name], points = points[: 3 * size], points[3 * size :]
+    flags = zip(FLAGS, ("face_kpts", "lefthand_kpts", "righthand_kpts"), strict=True)
+    return record | lists | {flag: any(v > 0 for v in lists[name][2::3]) for flag, name in flags}
+
+
 def keypoints(annotations: Sequence[dict[str, Any]], *, valid_parts_only: bool = True) -> Keypoints:
     """The 133 points of each person; confidence 1 where labelled at all (visible or hidden), else 0.
 
