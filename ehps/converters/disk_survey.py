@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ehps.converters import layout, registry
 from ehps.converters.base import DatasetCard
 from ehps.errors import DataError
 
-COMMON = ("images", "annotations", "data", "videos", "sequences", "test", "train", "trainval", "validation")
+COMMON = ("images", "annotations", "data", "videos", "sequences", "test", "train", "trainval", "valid", "validation")
 # From the benchmark of converters: one core, SMPL-X with all derived columns.
 ROWS_A_SECOND = 5000
 BYTES_A_ROW = 6600
@@ -139,7 +140,10 @@ class _Search:
             for below in layout.folders(self.named, depth):  # deeper than the others are looked for
                 self._score(below)
         best, mistaken = self.best, self.mistaken
-        if best is not None and best.state == "found":
+        if best is not None and best.folder is not None and best.state == "found":
+            if inner := layout.images_too_deep(best.folder):
+                note = layout.told(best.folder, inner.parent.relative_to(best.folder).as_posix(), inner)
+                return replace(best, state="partial", splits=[], note=note)
             if self.twins and not _is_called(self.names, best.folder):
                 others = " or ".join(twin.name for twin in self.twins)
                 return replace(best, note=f"or is it {others}? They look alike: name the folder after the dataset")
@@ -148,7 +152,7 @@ class _Search:
             return mistaken
         if best is not None:
             also = [f"{mistaken.note} ({mistaken.folder})"] if mistaken is not None else []
-            return replace(best, note="; ".join([*_still_packed(best.folder), *also]))
+            return replace(best, note="; ".join(filter(None, [best.note, *_still_packed(best.folder), *also])))
         if self.named is not None:
             readable = layout.listing(self.named).readable
             note = "; ".join(_still_packed(self.named)) if readable else "this folder cannot be read"
@@ -168,7 +172,8 @@ class _Search:
         if any(_is_called(_names(twin), folder) for twin in self.twins) and not _is_called(self.names, folder):
             return
         absent = {split: layout.missing(self.card, folder, split, quick=True) for split in self.card.splits}
-        if all(need in absent[split] for split in absent for need in layout.needs(self.card, split)):
+        deep = {need: found for need in every if (found := _too_deep(folder, need, absent))}
+        if not deep and all(need in absent[split] for split in absent for need in layout.needs(self.card, split)):
             return
         complete = [split for split in absent if not absent[split]]
         score = len(complete), telling, named
@@ -176,7 +181,8 @@ class _Search:
             wanted = next((split for split in absent if absent[split]), self.card.default_split)
             self.score = score
             state = "found" if complete else "partial"
-            self.best = Finding(self.card, state, folder, complete, absent[wanted], wanted)
+            note = "; ".join(layout.told(folder, need, found) for need, found in sorted(deep.items()))
+            self.best = Finding(self.card, state, folder, complete, absent[wanted], wanted, note)
 
     def _nothing(self, state: str, folder: Path, note: str) -> Finding:
         split = self.card.default_split
@@ -191,9 +197,16 @@ def _twins(card: DatasetCard) -> list[DatasetCard]:
 
 
 def _tells(folder: Path, need: str) -> bool:
-    """Whether what meets a need has a name that hardly any other dataset uses."""
-    words = [word.strip() for word in need.split("|")]
-    return any(_own(word) and layout.there(folder, word, quick=True) for word in words)
+    """Whether what meets a need, be it a folder too deep, has a name that hardly any other dataset uses."""
+    words = layout.alternatives(need)
+    telling = [word for word in words if _own(word)]
+    return any(layout.there(folder, word, quick=True) or layout.too_deep(folder, word) for word in telling)
+
+
+def _too_deep(folder: Path, need: str, absent: Mapping[str, Sequence[str]]) -> Path | None:
+    """Where what would meet a need that is not met is, one folder too deep."""
+    lacking = any(need in needs for needs in absent.values())
+    return layout.too_deep(folder, need) if lacking else None
 
 
 def _own(pattern: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import os
 import re
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from ehps.errors import DataError, UsageError
 
 # ``a.zip``, and parts of one as ``a.zip.001``, ``a.z01``, ``a.tar.gzaa``, ``a.tar.gz.part_aa``
 ARCHIVE = re.compile(r"\.(zip|7z|rar|tgz|z\d\d|tar(\.(gz|bz2|xz))?)(\.\d+|\.?(part)?[-_]?[a-z]{2})?$", re.IGNORECASE)
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 WIDE = 200  # folders in one that are looked into when guessing; more are frames
 LISTED = 10_000  # names of one folder that are looked at when guessing
 SAMPLED = 20  # folders that stand for all those of a wide one
+FEW = 3  # folders that stand for all those beside them
 
 
 def needs(card: DatasetCard, split: str) -> tuple[str, ...]:
@@ -83,6 +86,11 @@ def check(card: DatasetCard, root: Path, split: str) -> None:
     elsewhere = locate(card, root, split)
     if elsewhere is not None:
         raise DataError(what, path=root, fix=f"it is complete in {elsewhere}: give that folder")
+    deep = [(need, found) for need in absent if (found := too_deep(root, need))]
+    if deep:
+        what += f"; {told(root, deep[0][0], deep[0][1])}"
+        if len(deep) == len(absent):
+            raise DataError(what, path=root, fix="move what is in the inner folder one folder up")
     archives = [p.name for p in sorted(root.iterdir()) if packed(p.name)]
     if archives:
         more = f" and {len(archives) - 5} more" if len(archives) > 5 else ""
@@ -91,17 +99,47 @@ def check(card: DatasetCard, root: Path, split: str) -> None:
     raise DataError(what, path=root, fix=f"to get it: {source} ({card.homepage})")
 
 
+def told(root: Path, need: str, found: Path) -> str:
+    """In words, that what meets a need is one folder too deep, as :func:`too_deep` found it."""
+    return f"{alternatives(need)[0]} is one folder too deep: {found.relative_to(root).as_posix()}"
+
+
 def _met(root: Path, need: str, quick: bool = False) -> bool:
-    return any(there(root, alternative.strip(), quick) for alternative in need.split("|"))
+    return any(there(root, alternative, quick) for alternative in alternatives(need))
+
+
+def alternatives(need: str) -> list[str]:
+    """The patterns of a need, any of which will do."""
+    return [word.strip() for word in need.split("|")]
 
 
 def folders(root: Path, depth: int) -> Iterator[Path]:
-    """``root`` and the folders below it, level by level; wide ones hold frames and are not looked into."""
+    """``root`` and the folders below it, level by level; wide ones hold frames and are not looked into.
+
+    Links to folders are followed, but no folder is visited twice, nor is one that ``root`` is in.
+    """
+    seen = {_identity(folder) for folder in root.resolve().parents}
     level = [root]
     for remaining in range(depth, -1, -1):
+        level = [folder for folder in level if _is_new(folder, seen)]
         yield from level
         if remaining:
             level = [folder / name for folder in level for name in _children(folder, root)]
+
+
+def _is_new(folder: Path, seen: set[tuple[int, int] | None]) -> bool:
+    identity = _identity(folder)
+    new = identity not in seen
+    seen.add(identity)
+    return new
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _children(folder: Path, root: Path) -> tuple[str, ...]:
@@ -110,7 +148,7 @@ def _children(folder: Path, root: Path) -> tuple[str, ...]:
 
 
 def there(root: Path, pattern: str, quick: bool = False) -> bool:
-    """Whether something of a pattern is below ``root``.
+    """Whether something of a pattern is below ``root``, which is no folder that was unpacked into itself.
 
     Parameters
     ----------
@@ -118,30 +156,100 @@ def there(root: Path, pattern: str, quick: bool = False) -> bool:
     pattern : a path with ``*``, ``?`` and ``[1-3]`` allowed; a folder where it ends in ``/``.
     quick : of a wide folder look at the first names only, as disks are slow and full.
     """
-    return _match(str(root), pattern.rstrip("/").split("/"), pattern.endswith("/"), quick)
+    found = _find(str(root), pattern, quick)
+    return found is not None and inside_itself(Path(found)) is None
 
 
-def _match(folder: str, parts: list[str], is_folder: bool, quick: bool) -> bool:
+def inside_itself(folder: Path) -> Path | None:
+    """Where the content of a folder is that holds nothing but one of its own name (``images/images``), as archives
+    leave it that are unpacked once too deep; or of one whose folders all are such. None for any other."""
+    found = listing(folder)
+    if not found.folders or any(not packed(name) for name in found.files):
+        return None
+    if found.folders == (folder.name,):
+        return folder / folder.name
+    below = [_only_itself(folder / name) for name in found.folders[:FEW]]
+    return below[0] if all(below) else None
+
+
+def _only_itself(folder: Path) -> Path | None:
+    found = listing(folder)
+    return folder / folder.name if found.folders == (folder.name,) and not found.files else None
+
+
+def too_deep(root: Path, need: str) -> Path | None:
+    """Where what meets a need is, when it is one folder deeper than the need says; else None."""
+    for pattern in alternatives(need):
+        found = _find(str(root), pattern, quick=True)
+        if found is not None and (content := inside_itself(Path(found))):
+            return content
+        parts = pattern.rstrip("/").split("/")
+        for depth in range(1, len(parts)):
+            above = _find(str(root), "/".join(parts[:depth]), quick=True)
+            inner = "" if above is None else _name_of_more(Path(above), parts[depth - 1])
+            if inner and (found := _find(os.path.join(above or "", inner), "/".join(parts[depth:]), quick=True)):
+                return Path(found)
+    return None
+
+
+def _name_of_more(folder: Path, name: str) -> str:
+    """The folder in a folder that is called as it is, or is all that it holds."""
+    found = listing(folder)
+    alone = found.folders[0] if len(found.folders) == 1 and not found.files else ""
+    return name if name in found.folders else alone
+
+
+def images_too_deep(root: Path, depth: int = 2) -> Path | None:
+    """The first folder below ``root`` whose images are inside another of its name, as :func:`inside_itself` says."""
+    for folder in islice(folders(root, depth), 1, None):
+        inner = inside_itself(folder)
+        if inner and any(
+            name.lower().endswith(IMAGES) for below in folders(inner, depth) for name in listing(below).files
+        ):
+            return inner
+    return None
+
+
+def misplaced(root: Path, path: str) -> Path | None:
+    """Where a file is that is not at ``path`` below ``root``: one folder deeper or less deep; else None."""
+    parts = path.split("/")
+    for depth in range(len(parts)):
+        deeper = "/".join([*map(glob.escape, parts[:depth]), "*", *map(glob.escape, parts[depth:])])
+        less = "/".join(map(glob.escape, parts[:depth] + parts[depth + 1 :]))
+        for pattern in (deeper, less) if depth < len(parts) - 1 else (deeper,):
+            if found := _find(str(root), pattern, quick=True):
+                return Path(found)
+    return None
+
+
+def _find(folder: str, pattern: str, quick: bool) -> str | None:
+    """The first of what a pattern matches."""
+    return _first(folder, pattern.rstrip("/").split("/"), pattern.endswith("/"), quick)
+
+
+def _first(folder: str, parts: list[str], is_folder: bool, quick: bool) -> str | None:
     part, below = parts[0], parts[1:]
     found = listing(folder, LISTED if quick else None)
     if not any(sign in part for sign in "*?["):
         if found.whole and part.lower() not in found.lower:
-            return False
+            return None
         path = os.path.join(folder, part)
-        return (
-            _match(path, below, is_folder, quick) if below else (os.path.isdir if is_folder else os.path.exists)(path)
-        )
+        if below:
+            return _first(path, below, is_folder, quick)
+        return path if os.path.isdir(path) or (not is_folder and os.path.isfile(path)) else None
     names = found.folders if below or is_folder else found.folders + found.files
     matching = fnmatch.filter(names, part)
     if not below:
-        return bool(matching)
+        return os.path.join(folder, matching[0]) if matching else None
     looked_into = matching[:SAMPLED] if quick and len(matching) > WIDE else matching
-    return any(_match(os.path.join(folder, name), below, is_folder, quick) for name in looked_into)
+    return next(
+        filter(None, (_first(os.path.join(folder, name), below, is_folder, quick) for name in looked_into)), None
+    )
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Names in a folder, hidden ones left out.
+    """Names in a folder; hidden ones, pipes, devices and links that lead nowhere are left out.
 
     Attributes
     ----------
@@ -174,10 +282,17 @@ def _listing(folder: str, most: int | None) -> Listing:
     try:
         with os.scandir(folder) as entries:
             found = list(entries if most is None else islice(entries, most + 1))
-            kept = [entry for entry in found if not entry.name.startswith((".", "__MACOSX"))]
+            kept = [entry for entry in found if not entry.name.startswith((".", "__MACOSX")) and _is_data(entry)]
             names = {entry.name for entry in kept if entry.is_dir()}
     except OSError:
         return Listing(readable=False)
     every = {entry.name for entry in kept}
     lower = frozenset(name.lower() for name in every)
     return Listing(tuple(sorted(names)), tuple(sorted(every - names)), lower, most is None or len(found) <= most)
+
+
+def _is_data(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir() or entry.is_file()
+    except OSError:  # a link to itself
+        return False

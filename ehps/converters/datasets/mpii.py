@@ -75,7 +75,7 @@ mpii/                                    (or all of it below data/)
     "from HRNet or mmpose, fits of EFT from github.com/facebookresearch/eft, of CLIFF from its repository",
     variants=dict.fromkeys(
         ("mpii_human_pose_v1_u12_1.mat", "annot/train.h5"),
-        "another form of the 2D annotations; the json files are needed",
+        "another form of the 2D annotations; the json files of NeuralAnnot or HRNet are needed",
     ),
     options=(
         Option(
