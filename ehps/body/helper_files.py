@@ -53,7 +53,7 @@ def find_helper(folder: Path, key: str) -> Path | None:
         for near in (folder, folder / "smplx", folder / "smpl", folder / "smplh"):
             if (near / name).is_file():
                 return near / name
-        found = sorted(folder.rglob(name)) if folder.is_dir() else []
+        found = sorted(path for path in folder.rglob(name) if path.is_file()) if folder.is_dir() else []
         if found:
             return found[0]
     return None

@@ -119,4 +119,4 @@ def doctor_command(disk: Path | None, body_models: Path | None, as_json: bool) -
     absent = found[found["state"] == "absent"]
     show(absent[["dataset", "licence", "register"]], title=f"Not there: {len(absent)}")
     if names := ", ".join(absent["dataset"][absent["by_name"]]):
-        click.echo(f"Found only in a folder called like them: {names}")
+        click.echo(f"Not recognised in a folder that has another name than theirs: {names}")

@@ -182,7 +182,8 @@ class _Search:
             self.score = score
             state = "found" if complete else "partial"
             note = "; ".join(layout.told(folder, need, found) for need, found in sorted(deep.items()))
-            self.best = Finding(self.card, state, folder, complete, absent[wanted], wanted, note)
+            missing = [need for need in absent[wanted] if need not in deep]
+            self.best = Finding(self.card, state, folder, complete, missing, wanted, note)
 
     def _nothing(self, state: str, folder: Path, note: str) -> Finding:
         split = self.card.default_split

@@ -204,7 +204,7 @@ def images_too_deep(root: Path, depth: int = 2) -> Path | None:
     for folder in islice(folders(root, depth), 1, None):
         inner = inside_itself(folder)
         if inner and any(
-            name.lower().endswith(IMAGES) for below in folders(inner, depth) for name in listing(below).files
+            name.lower().endswith(IMAGES) for below in folders(inner, depth + 1) for name in listing(below).files
         ):
             return inner
     return None

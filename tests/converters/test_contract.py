@@ -14,6 +14,7 @@ import pytest
 
 from ehps.converters import layout, registry
 from ehps.converters.base import Instances
+from ehps.converters.disk_survey import survey
 from ehps.errors import BodyModelError, DataError, EhpsError, UsageError
 from tests.raw.checks import replace, truncate
 from tests.raw.faults import Fault, millimetres
@@ -317,3 +318,26 @@ def test_millimetres_are_refused(raw: Raw) -> None:
         pytest.skip("places are not read")
     with pytest.raises(DataError, match="not metres"):
         raw.problems(millimetres)
+
+
+# -- what lies in another folder --------------------------------------------------------------------------------
+
+
+def test_images_one_folder_too_deep_are_told_where_they_are(with_images: Raw, tmp_path: Path) -> None:
+    raw, root = with_images, with_images.linked(tmp_path)
+    card, path = registry.card(raw.dataset), raw.without_models()[0]["image_path"][0]
+    top, _, rest = path.partition("/")
+    if not rest:
+        pytest.skip("images lie in the root")
+    (root / top).rename(root / "aside")
+    (root / top).mkdir()
+    (root / "aside").rename(root / top / top)
+    try:
+        layout.check(card, root, card.default_split)
+    except DataError as error:
+        assert f"{top}/{top}" in str(error) or f"complete in {root / top}: give that folder" in str(error)
+    else:
+        assert layout.misplaced(root, path) == root / top / path
+    found = next(finding for finding in survey(root) if finding.card == card)
+    whole_elsewhere = found.folder == root / top
+    assert found.state != "found" or whole_elsewhere or f"{top}/{top}" in found.note

@@ -321,6 +321,6 @@ def test_the_command_prints_what_to_run_and_where_to_register(disk: Path) -> Non
     assert "ehps convert pw3d" in result.stdout
     assert "egobody_ego: register at egobody.inf.ethz.ch" in result.stdout
     assert "https://arctic.is.tue.mpg.de" in result.stdout
-    assert "called like them: gta_human2, mpii, synbody, talkshow" in result.stdout
+    assert "Not recognised in a folder that has another name than theirs: gta_human2, mpii" in result.stdout
     rows = json.loads(CliRunner().invoke(main, ["doctor", str(disk), "--json"]).stdout)
     assert {row["dataset"]: row["state"] for row in rows}["ssp3d"] == "wrong variant"

@@ -322,6 +322,8 @@ def _report(run: Run, done: Done) -> Report:
         report.notes += [note for note in part.notes if note not in report.notes]
         counts.update(part.counts)
     report.notes[:0] = [f"{number:,} {what}" for what, number in counts.items()]
+    if elsewhere := _elsewhere(report, job):
+        report.notes.append(elsewhere)
     if job.bodies is None and report.absent and job.converter.body_model is not None:
         report.notes.insert(0, "converted without body models: see which columns are absent")
     if job.limit is not None:
@@ -330,6 +332,13 @@ def _report(run: Run, done: Done) -> Report:
     if done.bad:
         report.notes.append(f"{len(done.bad)} of {len(run.units)} units are not in the file: they could not be read")
     return report
+
+
+def _elsewhere(report: Report, job: Job) -> str:
+    """Where the first missing image is, if its folder was unpacked one folder too deep or not deep enough."""
+    missing, root = report.dropped.get("image missing"), job.converter.root
+    found = layout.misplaced(root, missing[0]) if missing else None
+    return f"{missing[0]} is not there, but {found.relative_to(root).as_posix()} is" if missing and found else ""
 
 
 def _bad_units(report: Report, saved: Path) -> DataError:
@@ -352,4 +361,6 @@ def _nothing_left(report: Report, job: Job) -> DataError:
         fix = f"check that the images are unpacked where the layout says (`ehps datasets {card.id}`)"
     if job.frames is None and hasattr(job.converter, "extract_frames") and "image missing" in report.dropped:
         fix = "have them made from the raw files with --frames DIR"
+    if elsewhere := _elsewhere(report, job):
+        fix = f"{elsewhere}: move the folder to where the layout has it (`ehps datasets {card.id}`)"
     return DataError(f"no instance is left of {report.found}; {report.why_nothing()}", path=job.converter.root, fix=fix)
