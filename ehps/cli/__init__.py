@@ -17,6 +17,7 @@ from ehps.cli.analysis import analysis
 from ehps.cli.benchmark import benchmark
 from ehps.cli.common import FILE, Commands, as_json, body_models, pairs
 from ehps.cli.humandata import humandata
+from ehps.errors import UsageError
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -73,18 +74,35 @@ def datasets_command(dataset: str | None, as_json: bool) -> None:
 @click.option("--skip-bad", is_flag=True, help="Finish without units that cannot be read.")
 @click.option("--strict", is_flag=True, help="What the dataset has but is not there (images, subjects) is an error.")
 @click.option("--strict-images", is_flag=True, help="An image that is absent or cannot be read is an error.")
+@click.option("--images", type=FILE, help="Folder of the images, for `convert coco FILE.json`.")
+@click.option("--skeleton", help="Names of the points, a convention, or a file of names, for `convert coco FILE.json`.")
 @click.option("--frames", type=FILE, help="Extract frames of video datasets into this folder.")
 @click.option("--discard", is_flag=True, help="Remove finished units of other requests for the same output.")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Options of the dataset, see its card.")
 @as_json
-def convert_command(dataset: str, raw: Path, as_json: bool, options: tuple[str, ...], **kwargs: Any) -> None:
+def convert_command(
+    dataset: str,
+    raw: Path,
+    images: Path | None,
+    skeleton: str | None,
+    as_json: bool,
+    options: tuple[str, ...],
+    **kwargs: Any,
+) -> None:
     """Convert a raw dataset into one HumanData file.
 
-    DATASET is its id (`ehps datasets` lists them), RAW the folder that holds it as unpacked.
+    DATASET is its id (`ehps datasets` lists them), RAW the folder that holds it as unpacked. For one's own images:
+    `ehps convert coco FILE.json --images DIR --skeleton NAMES`, where FILE.json is COCO-style.
     """
+    from ehps.converters.own import LABELS, convert_labels
     from ehps.converters.pipeline import convert
 
-    report = convert(dataset, raw, options=pairs(options), **kwargs)
+    if dataset == LABELS:
+        report = convert_labels(raw, images, skeleton, options=pairs(options), **kwargs)
+    elif images is not None or skeleton is not None:
+        raise UsageError("--images and --skeleton are for `ehps convert coco FILE.json`")
+    else:
+        report = convert(dataset, raw, options=pairs(options), **kwargs)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
     else:

@@ -338,7 +338,7 @@ def _elsewhere(report: Report, job: Job) -> str:
     """Where the first missing image is, if its folder was unpacked one folder too deep or not deep enough."""
     missing, root = report.dropped.get("image missing"), job.converter.root
     found = layout.misplaced(root, missing[0]) if missing else None
-    return f"{missing[0]} is not there, but {found.relative_to(root).as_posix()} is" if missing and found else ""
+    return f"image {missing[0]} is not there, but {found.relative_to(root).as_posix()} is" if missing and found else ""
 
 
 def _bad_units(report: Report, saved: Path) -> DataError:
@@ -362,5 +362,5 @@ def _nothing_left(report: Report, job: Job) -> DataError:
     if job.frames is None and hasattr(job.converter, "extract_frames") and "image missing" in report.dropped:
         fix = "have them made from the raw files with --frames DIR"
     if elsewhere := _elsewhere(report, job):
-        fix = f"{elsewhere}: move the folder to where the layout has it (`ehps datasets {card.id}`)"
+        fix = f"{elsewhere}: move its folder so that the first is there too, or give another root"
     return DataError(f"no instance is left of {report.found}; {report.why_nothing()}", path=job.converter.root, fix=fix)

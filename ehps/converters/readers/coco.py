@@ -101,6 +101,17 @@ def records(unit: Unit) -> list[Record]:
     return _parsed(unit.path, unit.data.annotations, "annotations")
 
 
+def listed(path: Path, key: str) -> list[Any]:
+    """What a file lists under ``key``, nothing where it does not.
+
+    Raises
+    ------
+    DataError : the file cannot be read, or is not JSON.
+    """
+    spans = json_stream.objects(path).get(key, np.zeros((0, 2), int))
+    return _parsed(path, (int(spans[0, 0]), int(spans[-1, 1])), key) if len(spans) else []
+
+
 def labelled(record: Record, first: int | None = None) -> int:
     """How many of an annotation's ``keypoints`` (or of the first so many) are labelled, visible or hidden.
 
@@ -111,11 +122,11 @@ def labelled(record: Record, first: int | None = None) -> int:
 
 
 def points_of(annotations: Sequence[Record], known: Sequence[int], path: Path) -> int:
-    """How many points the annotations with points have: one of ``known``, the first where there are none.
+    """How many points most annotations with points have: one of ``known``, the first where that is not clear.
 
     Raises
     ------
-    DataError : most of them have another number.
+    DataError : it is another number.
     """
     counts = Counter(
         len(a["keypoints"]) for a in annotations if isinstance(a.get("keypoints"), list) and a["keypoints"]
@@ -125,6 +136,8 @@ def points_of(annotations: Sequence[Record], known: Sequence[int], path: Path) -
     ((length, people),) = counts.most_common(1)
     if length % 3 == 0 and length // 3 in known:
         return length // 3
+    if people <= counts.total() / 2:
+        return known[0]
     found = f"{length // 3} points" if length % 3 == 0 else f"{length} numbers, which are no triples x, y, v,"
     wanted = " or ".join(map(str, known))
     what = f"{people} of {counts.total()} people have {found} in `keypoints` instead of {wanted}"
