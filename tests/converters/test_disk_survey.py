@@ -60,6 +60,35 @@ def test_a_partial_download_says_what_is_missing(disk: Path) -> None:
     assert ego.command == ""
 
 
+def test_images_a_folder_too_deep_are_named_and_not_called_found(tmp_path: Path) -> None:
+    touch(tmp_path / "x", "imageFiles/imageFiles/a/image_00000.jpg", "sequenceFiles/train/a.pkl")
+    touch(tmp_path / "UBody", "annotations/a/keypoint_annotation.json", "annotations/a/smplx_annotation.json")
+    touch(tmp_path / "UBody", "splits/intra_scene_test_list.npy", "images/images/a/b/c/1.png")
+    findings = found(tmp_path)
+    for name, inner in (("pw3d", "imageFiles/imageFiles"), ("ubody", "images/images")):
+        assert (findings[name].state, findings[name].command) == ("partial", "")
+        assert f"one folder too deep: {inner}" in findings[name].lacks
+
+
+def test_a_dataset_whose_folders_all_are_too_deep_is_recognised(tmp_path: Path) -> None:
+    touch(tmp_path / "x", "imageFiles/imageFiles/a/1.jpg", "sequenceFiles/sequenceFiles/train/a.pkl")
+    pw3d = found(tmp_path)["pw3d"]
+    assert (pw3d.state, pw3d.folder) == ("partial", tmp_path / "x")
+    assert "sequenceFiles/sequenceFiles/train/a.pkl" in pw3d.note
+
+
+def test_pipes_and_circles_are_passed_over_and_links_followed(disk: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "labels.npz")
+    (disk / "3dpw_download/up").symlink_to(disk)
+    (disk / "3dpw_download/me").symlink_to("me")
+    before = {name: (finding.state, finding.folder) for name, finding in found(disk).items()}
+    assert before["pw3d"] == ("found", disk / "3dpw_download")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "linked").symlink_to(disk / "3dpw_download")
+    assert found(elsewhere)["pw3d"].folder == elsewhere / "linked"
+
+
 def test_a_mistaken_release_is_named(disk: Path) -> None:
     ssp3d = found(disk)["ssp3d"]
     assert ssp3d.state == "wrong variant"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,71 @@ def test_one_level_too_high_or_low_is_recognised(tmp_path: Path, given: str, rig
         layout.check(CARD, tmp_path / given, "train")
     assert caught.value.fix is not None
     assert f"complete in {tmp_path / right}:" in caught.value.fix
+
+
+def test_what_was_unpacked_a_folder_too_deep_is_named(tmp_path: Path) -> None:
+    make(tmp_path, "calibration.json", "sequences/sequences/a.npz", "images/images/1.jpg")
+    with pytest.raises(DataError, match=r"missing: sequences/\*\.npz, images .*: sequences/sequences/a\.npz") as caught:
+        layout.check(CARD, tmp_path, "train")
+    assert "one folder up" in str(caught.value)
+    assert layout.too_deep(tmp_path, "images") == tmp_path / "images/images"
+    assert layout.too_deep(tmp_path, "calibration.json") is None
+
+
+@pytest.mark.parametrize(
+    ("files", "inner"),
+    [
+        ("images/images/1.jpg", "images"),
+        ("images/images/1.jpg images/images.zip", "images"),
+        ("images/a/a/1.jpg images/b/b/1.jpg", "a/a"),
+        ("images/1.jpg", ""),
+        ("images/", ""),
+        ("images/images/1.jpg images/2.jpg", ""),
+        ("images/images/1.jpg images/other/1.jpg", ""),
+        ("images/a/a/1.jpg images/b/1.jpg", ""),
+        ("images/a/1.jpg", ""),
+    ],
+)
+def test_a_folder_that_holds_but_itself_is_told_from_others(tmp_path: Path, files: str, inner: str) -> None:
+    layout.forget()
+    make(tmp_path, *files.split())
+    found = layout.inside_itself(tmp_path / "images")
+    assert found == (tmp_path / "images" / inner if inner else None)
+    assert layout.there(tmp_path, "images") == (not inner)
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        ("images/a/1.jpg", "images/images/a/1.jpg"),
+        ("images/a/1.jpg", "images/a/a/1.jpg"),
+        ("images/a/1.jpg", "unpacked/images/a/1.jpg"),
+        ("images/a/1.jpg", "a/1.jpg"),
+        ("images/a/1.jpg", "images/1.jpg"),
+        ("images/[a]/1.jpg", "images/[a]/more/1.jpg"),
+        ("images/a/1.jpg", ""),
+    ],
+)
+def test_an_image_in_another_folder_is_found(tmp_path: Path, path: str, where: str) -> None:
+    layout.forget()
+    make(tmp_path, where or "images/b/2.jpg")
+    assert layout.misplaced(tmp_path, path) == (tmp_path / where if where else None)
+
+
+def test_pipes_and_links_in_circles_are_no_data(tmp_path: Path) -> None:
+    make(tmp_path, "sequences/a.npz", "images/")
+    os.mkfifo(tmp_path / "calibration.json")
+    (tmp_path / "me").symlink_to("me")
+    assert layout.missing(CARD, tmp_path, "train") == ["calibration.json"]
+    (tmp_path / "images/loop").symlink_to(tmp_path)
+    (tmp_path / "all").symlink_to("/")
+    (tmp_path / "linked").symlink_to(tmp_path / "sequences")
+    layout.forget()
+    visited = [folder.relative_to(tmp_path).as_posix() for folder in layout.folders(tmp_path, 5)]
+    assert sorted(visited) in (
+        [".", "images", "sequences"],
+        [".", "images", "linked"],
+    )
 
 
 def test_archives_that_were_not_unpacked_are_named(tmp_path: Path) -> None:

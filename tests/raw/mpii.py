@@ -124,13 +124,27 @@ def _cliff(root: Path, models: Path, rng: np.random.Generator) -> Truth:
     return Truth([f"images/{NAMES[1]}"] * 2, moved, points, np.array(["neutral"] * 2))
 
 
-def hrnet(root: Path, split: str, image: str = NAMES[0]) -> list[dict[str, Any]]:
-    """Write the HRNet-style file of a split: one person with a joint that is not labelled. What was written."""
+def hrnet(root: Path, path: str, image: str = NAMES[0]) -> list[dict[str, Any]]:
+    """Write an HRNet-style file: one person with a joint that is not labelled. What was written."""
     rng = np.random.default_rng(0)
     joints = np.round(rng.uniform(200, 500, (16, 2)), 1)
     seen = np.ones(16, int)
     joints[3], seen[3] = (-1, -1), 0
     person = {"image": image, "center": [351.0, 341.0], "scale": 1.9}
     person |= {"joints": joints.tolist(), "joints_vis": seen.tolist()}
-    dump(root / f"annotations/mpii_{split}.json", [person])
+    dump(root / path, [person])
     return [person]
+
+
+def people_list(root: Path, path: str) -> list[dict[str, Any]]:
+    """Write the list of train and val: two people of train and one of val, joints left out in either way."""
+    rng = np.random.default_rng(1)
+    found = []
+    for k, validation in enumerate((0.0, 1.0, 0.0)):
+        joints = np.column_stack([np.round(rng.uniform(200, 500, (16, 2)), 1), np.arange(16) % 2])
+        joints[2], joints[3, 2] = 0, 2
+        person = {"dataset": "MPI", "isValidation": validation, "img_paths": NAMES[k % 2], "people_index": 1.0}
+        person |= {"img_width": VIEWS[k % 2].width, "img_height": VIEWS[k % 2].height, "numOtherPeople": 0.0}
+        found.append(person | {"objpos": [351.0, 300.0 + k], "scale_provided": 1.5, "joint_self": joints.tolist()})
+    dump(root / path, found)
+    return found

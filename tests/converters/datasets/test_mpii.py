@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.raw.checks import (
     truncate,
 )
 from tests.raw.eft import LIMBS
-from tests.raw.mpii import CLIFF, EFT, FITS, NAMES, Trees, hrnet
+from tests.raw.mpii import CLIFF, EFT, FITS, NAMES, Trees, hrnet, people_list
 from tests.raw.trees import Raw, runner
 from tests.samples import samples
 
@@ -147,11 +148,23 @@ def test_the_test_set_whose_joints_are_withheld_gives_boxes(tree: Trees, tmp_pat
     assert report.problems == []
 
 
-@pytest.mark.parametrize("split", ["train", "val", "trainval", "test"])
-def test_the_hrnet_style_file_gives_points_and_boxes(own: Path, tmp_path: Path, split: str) -> None:
+HRNET = [
+    *((split, f"annotations/mpii_{split}.json") for split in ("train", "val", "trainval", "test")),
+    *(
+        (split, f"annot/{name}.json")
+        for split, name in (("train", "train"), ("val", "valid"), ("trainval", "trainval"))
+    ),
+    ("test", "annot/test.json"),
+    ("train", "annotations/train.json"),
+    ("val", "annotations/valid.json"),
+]
+
+
+@pytest.mark.parametrize(("split", "path"), HRNET)
+def test_the_hrnet_style_file_gives_points_and_boxes(own: Path, tmp_path: Path, split: str, path: str) -> None:
     for name in ("train", "test"):
         (own / f"annotations/{name}.json").unlink()
-    (person,) = hrnet(own, split)
+    (person,) = hrnet(own, path)
     report = run(own, tmp_path / "x.h5", None, split=split)
     hd = HumanData.open(tmp_path / "x.h5")
     points = hd["keypoints2d_original"][0]
@@ -162,13 +175,50 @@ def test_the_hrnet_style_file_gives_points_and_boxes(own: Path, tmp_path: Path, 
     np.testing.assert_allclose(hd["bbox_xywh"][0], [350 - 228, 340 - 228, 456, 456, 1], rtol=1e-6)
     assert hd["meta/height"].tolist() == [720]
     (note,) = report.notes
-    assert note.startswith(f"mpii_{split}.json is the HRNet-style file, to which no fits belong")
+    assert note.startswith(f"{Path(path).name} is the HRNet-style file, to which no fits belong")
     assert report.problems == []
 
 
 def test_train_json_is_preferred_to_the_hrnet_style_file(own: Path, tmp_path: Path) -> None:
-    hrnet(own, "train")
+    hrnet(own, "annotations/mpii_train.json")
     assert run(own, tmp_path / "x.h5", None).written == 3
+
+
+@pytest.mark.parametrize(("split", "rows"), [("train", [0, 2]), ("val", [1]), ("trainval", [0, 1, 2])])
+def test_the_list_of_train_and_val_gives_the_people_of_the_split(
+    own: Path, tmp_path: Path, split: str, rows: list[int]
+) -> None:
+    shutil.rmtree(own / "annotations")
+    people = people_list(own, "mpii_annotations.json")
+    report = run(own, tmp_path / "x.h5", None, split=split)
+    hd = HumanData.open(tmp_path / "x.h5")
+    assert hd["image_path"].tolist() == [f"images/{people[k]['img_paths']}" for k in rows]
+    for points, box, k in zip(hd["keypoints2d_original"], hd["bbox_xywh"], rows, strict=True):
+        labelled = [j for j in range(16) if j not in (2, 3)]
+        np.testing.assert_allclose(points[labelled, :2], np.array(people[k]["joint_self"])[labelled, :2] - 1, rtol=1e-6)
+        assert np.flatnonzero(points[:, 2] == 0).tolist() == [2, 3]
+        np.testing.assert_allclose(box[1], max(299 + k - 180, 0), atol=1e-3)
+    assert report.notes == [
+        "mpii_annotations.json is the list of train and val, to which no fits belong: keypoints and boxes only"
+    ]
+
+
+def test_people_of_a_list_that_are_none_are_counted(own: Path, tmp_path: Path) -> None:
+    (person,) = hrnet(own, "annotations/train.json")
+    odd = [person | {"joints": [[1, 2]]}, person | {"scale": None}, {"image": "a.jpg"}, "text"]
+    path = own / "annotations/train.json"
+    path.write_text(json.dumps([*odd, *[person] * 5]))
+    report = run(own, tmp_path / "x.h5", None)
+    assert (report.found, report.written) == (9, 5)
+    path.write_text(json.dumps([*odd, person]))
+    with pytest.raises(DataError, match=r"4 of 5 people have no image.*train\.json"):
+        run(own, tmp_path / "y.h5", None)
+
+
+def test_fits_do_not_belong_to_a_list_without_ids(own: Path, tmp_path: Path) -> None:
+    hrnet(own, "annotations/train.json")
+    with pytest.raises(DataError, match="without ids, to which no fits belong"):
+        run(own, tmp_path / "x.h5", None, options={"fits": "neuralannot-smpl"})
 
 
 def test_without_fits_all_annotations_are_points_and_boxes(own: Path, tmp_path: Path) -> None:

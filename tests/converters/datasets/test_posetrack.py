@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ehps.converters.disk_survey import survey
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
@@ -149,6 +151,20 @@ def test_training_sequences_without_fits_when_asked_for(tree: Tree, tmp_path: Pa
 def test_annotations_without_the_official_folder_above_them_are_found(own: Path, tmp_path: Path) -> None:
     (own / "posetrack_data/annotations").rename(own / "annotations")
     assert run(own, tmp_path / "x.h5", None, split="val").written == 4
+
+
+@pytest.mark.parametrize("base", ["", "data/"])
+def test_posetrack21_has_its_folders_without_annotations_between(own: Path, tmp_path: Path, base: str) -> None:
+    for name in ("posetrack_data", "images"):
+        (own / base / name).parent.mkdir(exist_ok=True)
+        (own / name).rename(own / base / name)
+    (own / base / "posetrack_data/annotations/val").rename(own / base / "posetrack_data/val")
+    shutil.rmtree(own / base / "posetrack_data/annotations")
+    report = run(own, tmp_path / "x.h5", None, split="val")
+    assert report.written == 4
+    assert "labels are those of PoseTrack21" in report.notes
+    finding = next(finding for finding in survey(own.parent) if finding.card.id == "posetrack")
+    assert (finding.state, "val" in finding.splits) == ("found", True)
 
 
 def test_a_broken_sequence_is_named_and_can_be_left_out(own: Path, tmp_path: Path) -> None:

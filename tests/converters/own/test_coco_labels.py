@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,17 @@ def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:
     assert "no such file" in call("coco", tmp_path / "absent.json", "--images", pictures)[1]
     assert call("coco", labels, "--images", tmp_path / "absent")[0] == 1
     assert call("mscoco", tmp_path, "--images", pictures)[0] == 2
+
+
+def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[3] / "docs/own_data.md").read_text(encoding="utf-8")
+    example, from_python = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (command,) = re.findall(r"^\$ ehps (convert .*)$", page, re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    exec(example)
+    assert CliRunner().invoke(main, command.split()).exit_code == 0
+    assert len(HumanData.open("mine.h5")) == 2
+    exec(from_python)
 
 
 def test_images_beside_the_folder_that_was_given_are_found_for_the_user(tmp_path: Path) -> None:
