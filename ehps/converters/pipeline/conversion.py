@@ -362,5 +362,5 @@ def _nothing_left(report: Report, job: Job) -> DataError:
     if job.frames is None and hasattr(job.converter, "extract_frames") and "image missing" in report.dropped:
         fix = "have them made from the raw files with --frames DIR"
     if elsewhere := _elsewhere(report, job):
-        fix = f"{elsewhere}: move its folder so that the first is there too, or give another root"
+        fix = f"{elsewhere}: move it to the first place, or give another root"
     return DataError(f"no instance is left of {report.found}; {report.why_nothing()}", path=job.converter.root, fix=fix)
