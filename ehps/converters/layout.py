@@ -284,7 +284,7 @@ def _listing(folder: str, most: int | None) -> Listing:
             found = list(entries if most is None else islice(entries, most + 1))
             kept = [entry for entry in found if not entry.name.startswith((".", "__MACOSX")) and _is_data(entry)]
             names = {entry.name for entry in kept if entry.is_dir()}
-    except OSError:
+    except (OSError, ValueError):  # no right to read it, or a name that no folder can have
         return Listing(readable=False)
     every = {entry.name for entry in kept}
     lower = frozenset(name.lower() for name in every)

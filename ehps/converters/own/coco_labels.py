@@ -6,6 +6,7 @@ are none, labelled points are counted, sizes are read from the images where the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -69,7 +70,7 @@ def convert_labels(
         raise DataError("no such file", path=path, fix="give the COCO-style json of the labels")
     asked = dict(options.pop("options", {})) | {"labels": str(path.resolve())}
     if skeleton is not None:
-        asked["skeleton"] = ",".join(skeletons.skeleton(skeleton))
+        asked["skeleton"] = json.dumps(skeletons.skeleton(skeleton))
     return convert(CocoLabels, images, split, options=asked, **options)
 
 
@@ -138,7 +139,7 @@ def skeleton_of(path: Path, given: str) -> tuple[tuple[str, ...], frozenset[Any]
 
     Parameters
     ----------
-    given : names with commas between them; those of the file's first category with points when empty.
+    given : as :func:`.skeletons.skeleton` reads it; the points of the file's first category that has some when empty.
 
     Raises
     ------
@@ -150,7 +151,7 @@ def skeleton_of(path: Path, given: str) -> tuple[tuple[str, ...], frozenset[Any]
         if isinstance(category, dict) and isinstance(category.get("keypoints"), list) and category["keypoints"]
     }
     if given:
-        names = skeletons.known(given.split(","), None)
+        names = skeletons.skeleton(given)
         return names, frozenset(key for key, points in described.items() if len(points) != len(names))
     if not described:
         what = "does not name its points (categories[0].keypoints)"
@@ -223,4 +224,4 @@ def below(name: str, root: Path) -> str:
         base = root.resolve().as_posix()
         path = path[len(base) :] if path.startswith(f"{base}/") else ""
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    return "" if ".." in parts else "/".join(parts)
+    return "" if ".." in parts or "\0" in path else "/".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -21,8 +22,8 @@ def skeleton(text: str) -> tuple[str, ...]:
 
     Parameters
     ----------
-    text : names with commas between them; a convention of ``ehps humandata keypoints``; or a file with a name a line,
-        or a json list of names.
+    text : names with commas between them, or as a json list; a convention of ``ehps humandata keypoints``; or a file
+        with a name a line, or with a json list.
 
     Raises
     ------
@@ -31,6 +32,8 @@ def skeleton(text: str) -> tuple[str, ...]:
     """
     if text.lower() in CONVENTIONS:
         return point_names(text)
+    if text.startswith("["):
+        return known(_json_list(text), None)
     if "," in text:
         return known([name.strip() for name in text.split(",")], None)
     if not Path(text).is_file():
@@ -41,6 +44,14 @@ def skeleton(text: str) -> tuple[str, ...]:
     if not isinstance(lines, list):
         raise DataError("is no list of point names", path=path, fix="write a name a line, or a json list of names")
     return known([name.strip() if isinstance(name, str) else name for name in lines], path)
+
+
+def _json_list(text: str) -> list[Any]:
+    try:
+        names = json.loads(text)
+    except ValueError:
+        raise UsageError(f"--skeleton {text}: is no json list", fix="give names with commas between them") from None
+    return list(names)
 
 
 def known(names: Sequence[Any], path: Path | None) -> tuple[str, ...]:
