@@ -186,13 +186,13 @@ def too_deep(root: Path, need: str) -> Path | None:
         parts = pattern.rstrip("/").split("/")
         for depth in range(1, len(parts)):
             above = _find(str(root), "/".join(parts[:depth]), quick=True)
-            inner = "" if above is None else _name_of_more(Path(above), parts[depth - 1])
+            inner = "" if above is None else _inner_folder(Path(above), parts[depth - 1])
             if inner and (found := _find(os.path.join(above or "", inner), "/".join(parts[depth:]), quick=True)):
                 return Path(found)
     return None
 
 
-def _name_of_more(folder: Path, name: str) -> str:
+def _inner_folder(folder: Path, name: str) -> str:
     """The folder in a folder that is called as it is, or is all that it holds."""
     found = listing(folder)
     alone = found.folders[0] if len(found.folders) == 1 and not found.files else ""
