@@ -111,7 +111,7 @@ class CocoLabels(Converter):
             rows.meta["track_id"] = raw_files.column(people, "track_id")
         return rows
 
-    def _unusable(self, a: dict[str, Any], images: dict[Any, Any], count: int, others: frozenset[Any]) -> str:
+    def _unusable(self, a: dict[str, Any], images: dict[Any, Any], count: int, others: Sequence[Any]) -> str:
         """Why an annotation is left out, or nothing."""
         if a.get("iscrowd"):
             return "crowd region"
@@ -122,7 +122,9 @@ class CocoLabels(Converter):
             return "no points" if not a.get("keypoints") else f"keypoints are not {count} finite x, y, v"
         if not (points[:, 2] > 0).any():
             return "no labelled point"
-        return "" if below(images[a["image_id"]]["file_name"], self.root) else "image path leaves the folder of images"
+        return (
+            "" if below(images[a["image_id"]].get("file_name"), self.root) else "image path leaves the folder of images"
+        )
 
 
 SOURCES = {
@@ -134,7 +136,7 @@ SOURCES = {
 
 
 @opened.remembered(2)
-def skeleton_of(path: Path, given: str) -> tuple[tuple[str, ...], frozenset[Any]]:
+def skeleton_of(path: Path, given: str) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     """Names of the points, and ids of the categories whose people have other ones.
 
     Parameters
@@ -145,19 +147,16 @@ def skeleton_of(path: Path, given: str) -> tuple[tuple[str, ...], frozenset[Any]
     ------
     DataError : nobody names the points.
     """
-    described = {
-        category.get("id"): category["keypoints"]
-        for category in coco.listed(path, "categories")
-        if isinstance(category, dict) and isinstance(category.get("keypoints"), list) and category["keypoints"]
-    }
+    categories = [c for c in coco.listed(path, "categories") if isinstance(c, dict) and c.get("keypoints")]
+    described = [(c.get("id"), c["keypoints"]) for c in categories if isinstance(c["keypoints"], list)]
     if given:
         names = skeletons.skeleton(given)
-        return names, frozenset(key for key, points in described.items() if len(points) != len(names))
+        return names, tuple(key for key, points in described if len(points) != len(names))
     if not described:
         what = "does not name its points (categories[0].keypoints)"
         raise DataError(what, path=path, fix="pass --skeleton NAMES, in the order of the points")
-    first = next(iter(described.values()))
-    return skeletons.known(first, path), frozenset(key for key, points in described.items() if points != first)
+    first = described[0][1]
+    return skeletons.known(first, path), tuple(key for key, points in described if points != first)
 
 
 def check_counts(annotations: Sequence[dict[str, Any]], count: int, path: Path) -> None:
@@ -213,12 +212,14 @@ def sizes(images: Sequence[dict[str, Any]]) -> Array | None:
 
 def ids(values: Sequence[Any]) -> Array | list[str]:
     """Integers, or texts where one is a text."""
-    whole = all(isinstance(value, int) for value in values)
+    whole = all(isinstance(value, int) and abs(value) < 2**63 for value in values)
     return np.array(values, np.int64) if whole else [str(value) for value in values]
 
 
-def below(name: str, root: Path) -> str:
-    """A ``file_name`` relative to ``root``; nothing where it leads elsewhere."""
+def below(name: Any, root: Path) -> str:
+    """A ``file_name`` relative to ``root``; nothing where it is none, or leads elsewhere."""
+    if not isinstance(name, str):
+        return ""
     path = name.replace("\\", "/")
     if PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute():
         base = root.resolve().as_posix()
