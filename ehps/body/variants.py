@@ -20,21 +20,26 @@ from ehps.body.params import BodyParams, genders
 from ehps.body.topology import NAMES, POSE_PARTS, TOPOLOGY
 from ehps.errors import DataError, PassportError, UsageError
 from ehps.genders import GENDERS
+from ehps.humandata import frames, merging
 from ehps.humandata.core import HumanData
 
 
-def params_of(hd: HumanData, model_type: str | None = None) -> BodyParams:
+def params_of(hd: HumanData, model_type: str | None = None, *, any_frame: bool = False) -> BodyParams:
     """The body parameters of all rows, float64, in the camera frame; parts that the file lacks are zero.
 
     Parameters
     ----------
     model_type : smplx, smplh or smpl; the file's own when not given.
+    any_frame : take them in whatever frame they are.
 
     Raises
     ------
     DataError : the file has no such parameters.
+    PassportError : it does not say which gender's model they belong to, or that they are in the camera frame.
     """
     model_type = _model_type_of(hd, model_type)
+    if not any_frame:
+        frames.required(hd, "this")
     n = len(hd)
     values: dict[str, Array] = {}
     for name, joints in POSE_PARTS[model_type].items():
@@ -60,10 +65,24 @@ def genders_of(hd: HumanData) -> Array:
     """(N,) gender of the model that each row's parameters belong to.
 
     The passport decides: in files fitted with the neutral model, ``meta/gender`` describes the person only.
+
+    Raises
+    ------
+    PassportError : neither passport nor rows say it.
+    DataError : a word that is none of a gender.
     """
     if hd.passport.gender in GENDERS:
         return genders(hd.passport.gender, len(hd))
-    return genders(hd["meta/gender"].tolist() if "meta/gender" in hd else "neutral", len(hd))
+    if merging.GENDER not in hd:
+        raise merging.unknown_gender(hd)
+    try:
+        return genders(hd[merging.GENDER].tolist(), len(hd))
+    except (ValueError, AttributeError):
+        raise DataError(
+            f"{merging.GENDER} has words that are none of {', '.join(GENDERS)}",
+            path=hd.source,
+            fix="`ehps humandata validate` names the rows",
+        ) from None
 
 
 def with_num_betas(hd: HumanData, n: int) -> HumanData:
@@ -172,7 +191,7 @@ def with_neutral_betas(hd: HumanData, models: BodyModels) -> HumanData:
     """The file with ``<model>/betas_neutral`` beside its betas, and the fit's residual in metres in
     ``meta/betas_neutral_residual``. The original betas and genders stay."""
     model_type = _model_type_of(hd, None)
-    betas, residual = neutral_betas(params_of(hd, model_type), models)
+    betas, residual = neutral_betas(params_of(hd, model_type, any_frame=True), models)
     return hd.with_columns(
         {
             f"{model_type}/betas_neutral": betas.astype(np.float32),

@@ -10,7 +10,6 @@ import numpy as np
 
 from ehps.errors import UsageError
 from ehps.humandata import merging, quality
-from ehps.humandata.passport import merged_passport
 from ehps.humandata.quality_table import COLUMNS
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Column, Table
@@ -60,8 +59,8 @@ class HumanData(Table):
         if not parts:
             raise UsageError("nothing to concatenate")
         parts = [part for part in parts if len(part)] or parts[:1]
-        passports = [part.passport for part in parts]
-        if merging.need_gender_rows(passports):
+        passport = merging.joint_passport([merging.Outline.of(part) for part in parts])
+        if merging.need_gender_rows([part.passport for part in parts]):
             parts = [merging.with_gender_rows(part) for part in parts]
         points: dict[str, tuple[str, ...]] = {}
         columns: dict[str, Column] = {}
@@ -75,7 +74,7 @@ class HumanData(Table):
         return HumanData(
             columns,
             keypoint_names=points,
-            passport=merged_passport(passports),
+            passport=passport,
             misc=merging.common_misc([part.misc for part in parts]),
             quality=quality.of_rows(parts),
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
-from ehps.humandata import export_tables
+from ehps.humandata import export_tables, frames
 from ehps.humandata.core import HumanData
 from ehps.humandata.export_tables import OWN_FILES, TALKSHOW_SPEAKERS, Recipe
 from ehps.humandata.storage import npz
@@ -66,6 +66,7 @@ def export_for(hd: HumanData, target: str, folder: str | Path) -> list[Path]:
     ------
     UsageError : no such target, no reader for the dataset, or hand poses of the other kind.
     DataError : something that the program cannot do without is missing, or the file cannot be written.
+    PassportError : the bodies are not known to be in the camera frame.
     """
     recipe = recipe_for(hd, target)
     _check(hd, target, recipe)
@@ -87,6 +88,7 @@ def export_for(hd: HumanData, target: str, folder: str | Path) -> list[Path]:
 
 def _check(hd: HumanData, target: str, recipe: Recipe) -> None:
     program = TARGETS[target]
+    frames.required(hd, program)
     missing = [name for name in ("image_path", "bbox_xywh") if name not in hd]
     model_type = hd.body_model
     if model_type is None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ehps.errors import PassportError
 from ehps.genders import GENDERS
-from ehps.humandata.passport import Passport
+from ehps.humandata import frames
+from ehps.humandata.passport import CAMERA, FRAME_FIX, PER_INSTANCE, UNITS, Passport, merged_passport
 from ehps.humandata.strings import Strings, Vocabulary
 from ehps.humandata.table import Table
 
 GENDER = "meta/gender"  # of the body model
 SUBJECT = "meta/subject_gender"  # of the person
-PER_INSTANCE = "per-instance"
+ROOT_ALIGNED = "kps3d_root_aligned"
 
 AnyTable = TypeVar("AnyTable", bound=Table)
 
@@ -30,11 +33,82 @@ def common_columns(parts: Sequence[Sequence[str]]) -> list[str]:
     return [name for name in parts[0] if all(name in part for part in parts)]
 
 
+@dataclass(frozen=True)
+class Outline:
+    """What is known of a table once it is closed again."""
+
+    path: Path | None
+    rows: int
+    columns: tuple[str, ...]
+    passport: Passport
+    misc: dict[str, Any]
+    extrinsics: tuple[str, ...]
+
+    @classmethod
+    def of(cls, table: Table) -> Outline:
+        extrinsics = tuple(frames.extrinsic_names(table))
+        return cls(table.source, len(table), table.columns, table.passport, table.misc, extrinsics)
+
+
+def joint_passport(outlines: Sequence[Outline]) -> Passport:
+    """What the numbers of all tables mean together.
+
+    Raises
+    ------
+    PassportError : they have different meanings; or bodies of an unknown frame have extrinsics beside them, by which
+        they could be moved to the camera and which do not all have; or some have 3D points that start at the root.
+    """
+    passport = merged_passport([_comparable(outline) for outline in outlines])
+    if passport.frame == CAMERA:
+        whole = [outline for outline in outlines if any(n.startswith("keypoints3d") for n in outline.columns)]
+        if len({bool(outline.misc.get(ROOT_ALIGNED)) for outline in whole}) < 2:
+            return passport
+        named = ", ".join(str(outline.path) for outline in whole if outline.misc.get(ROOT_ALIGNED))
+        raise PassportError(
+            f"the 3D points of {named or 'some'} start at the root ({ROOT_ALIGNED}), those of the others at the camera",
+            fix="leave the keypoints3d columns of one of them out (HumanData.without)",
+        )
+    for outline in outlines[1:]:
+        first = outlines[0]
+        if odd := sorted(set(first.extrinsics) ^ set(outline.extrinsics)):
+            lacking = outline if odd[0] in first.extrinsics else first
+            raise PassportError(
+                f"has no {odd[0]}, by which the others' bodies, whose frame is not known, are moved to the camera",
+                path=lacking.path,
+                fix=FRAME_FIX,
+            )
+        for name in set(first.extrinsics) & (set(first.misc) | set(outline.misc)):
+            if first.misc.get(name) != outline.misc.get(name):
+                raise PassportError(
+                    f"{first.path} and {outline.path} have different {name} for all their rows, and the frame of their "
+                    "bodies is not known",
+                    fix=FRAME_FIX,
+                )
+    return passport
+
+
+def _comparable(outline: Outline) -> Passport:
+    """The passport of a table; one that has no numbers in any frame can be put to those of every frame."""
+    if frames.posed_columns(outline.columns):
+        return outline.passport
+    return outline.passport.with_(frame=CAMERA, units=UNITS)
+
+
 def need_gender_rows(passports: Sequence[Passport]) -> bool:
     """Whether each row must name the gender of its body model once the tables of these passports are one: they differ
     in it, or say that rows name it."""
     stated = {passport.gender for passport in passports}
     return len(stated) > 1 or stated == {PER_INSTANCE}
+
+
+def unknown_gender(table: Table) -> PassportError:
+    """The error of a file whose body parameters may belong to any gender's model."""
+    return PassportError(
+        f"does not say which gender's body model its parameters belong to (its passport says {table.passport.gender})",
+        path=table.source,
+        fix="if it is one for all rows, say so: `ehps humandata convert FILE --declare-gender neutral --out NEW`; "
+        f"otherwise add a column {GENDER} with male, female or neutral for every row",
+    )
 
 
 def with_gender_rows(table: AnyTable) -> AnyTable:
@@ -51,11 +125,7 @@ def with_gender_rows(table: AnyTable) -> AnyTable:
     if table.body_model is None or (gender not in GENDERS and GENDER in table):
         return table
     if gender not in GENDERS:
-        raise PassportError(
-            f"does not say which gender's body model its parameters belong to (its passport says {gender})",
-            path=table.source,
-            fix=f"add a column {GENDER} with male, female or neutral for every row",
-        )
+        raise unknown_gender(table)
     columns = {GENDER: Strings(np.zeros(len(table), np.int32), Vocabulary.of([gender]))}
     if GENDER in table and not table[GENDER].equals(gender).all():
         columns[SUBJECT] = table[GENDER]

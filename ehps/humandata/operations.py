@@ -15,7 +15,6 @@ from ehps.errors import DataError, UsageError
 from ehps.humandata import merging, quality, schema
 from ehps.humandata.core import HumanData
 from ehps.humandata.instance_ids import rows_with_ids
-from ehps.humandata.passport import Passport, merged_passport
 from ehps.humandata.storage import h5, npz
 from ehps.humandata.strings import Strings
 
@@ -146,7 +145,8 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
     Raises
     ------
     PassportError : the files give their numbers different meanings; the message names the field. Or the genders of
-        their body models differ, and a file does not say which it has.
+        their body models differ, and a file does not say which it has. Or what is needed to move bodies of an unknown
+        frame to the camera would be lost.
     DataError : a file is damaged, a column has different shapes, or ``out`` cannot be written.
     """
     if not paths:
@@ -154,17 +154,16 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
     out = Path(out)
     if out.suffix.lower() not in (".h5", ".npz"):
         raise UsageError("a HumanData file ends in .h5 or .npz", path=out)
-    files = _filled([_Outline.of(HumanData.open(path)) for path in paths])
-    passports = [file.passport for file in files]
-    passport = merged_passport(passports)
-    by_row = merging.need_gender_rows(passports)
+    files = _filled([merging.Outline.of(HumanData.open(path)) for path in paths])
+    passport = merging.joint_passport(files)
+    by_row = merging.need_gender_rows([file.passport for file in files])
 
     def opened() -> Iterator[HumanData]:
         tables = map(HumanData.open, paths)
         return map(merging.with_gender_rows, tables) if by_row else tables
 
     if by_row:
-        files = _filled([_Outline.of(table) for table in opened()])
+        files = _filled([merging.Outline.of(table) for table in opened()])
     columns = merging.common_columns([file.columns for file in files])
     left_out = {
         name: [str(file.path) for file in files if name not in file.columns]
@@ -188,21 +187,6 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
     return Merged(out, sum(file.rows for file in files), left_out)
 
 
-@dataclass(frozen=True)
-class _Outline:
-    """What is known of a file once it is closed again."""
-
-    path: Path | None
-    rows: int
-    columns: tuple[str, ...]
-    passport: Passport
-    misc: dict[str, Any]
-
-    @classmethod
-    def of(cls, hd: HumanData) -> _Outline:
-        return cls(hd.source, len(hd), hd.columns, hd.passport, hd.misc)
-
-
-def _filled(files: Sequence[_Outline]) -> list[_Outline]:
+def _filled(files: Sequence[merging.Outline]) -> list[merging.Outline]:
     """Those with rows, the first where none has any."""
     return [file for file in files if file.rows] or list(files[:1])

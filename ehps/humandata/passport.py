@@ -9,6 +9,10 @@ from typing import Any
 from ehps.errors import PassportError
 
 FORMAT = 1
+UNKNOWN = "unknown"
+PER_INSTANCE = "per-instance"
+CAMERA = "opencv-camera"
+UNITS = "metre, radian, pixel"
 
 
 @dataclass(frozen=True)
@@ -20,14 +24,15 @@ class Passport:
     body_model : smplx, smplh, smpl, or None for files without body parameters.
     body_model_version : 1.0, 1.1, locked_head, stand-in ...; betas of two versions are not interchangeable.
     num_betas : columns of ``<model>/betas``.
-    gender : how the model was chosen: ``neutral`` for all rows, or ``per-instance`` (``meta/gender``).
+    gender : whose model it is: ``neutral``, ``male`` or ``female`` for all rows, or ``per-instance`` (``meta/gender``).
     flat_hand_mean : False when hand poses are relative to the model's mean hand, True when absolute.
-    frame : the OpenCV camera frame in files written by ehps.
-    units : metre, radian, pixel in files written by ehps.
+    frame : of parameters and 3D points: ``opencv-camera`` in converted files, unknown in files of others, which do
+        not state it.
+    units : metre, radian, pixel in converted files, unknown likewise.
     focal : ``image`` for the real camera of the full image, ``virtual`` for one invented per person.
     dataset : where the rows come from; several are joined with ``+``.
     split : likewise.
-    sampling : every N-th frame of the source was kept: N.
+    sampling : every N-th frame of the source was kept: N; 0 where that is unknown or differs between rows.
     converter : name and version of what wrote the file.
     """
 
@@ -36,13 +41,13 @@ class Passport:
     num_betas: int | None = None
     gender: str | None = None
     flat_hand_mean: bool | None = None
-    frame: str = "opencv-camera"
-    units: str = "metre, radian, pixel"
+    frame: str = CAMERA
+    units: str = UNITS
     focal: str | None = None
-    dataset: str = "unknown"
-    split: str = "unknown"
+    dataset: str = UNKNOWN
+    split: str = UNKNOWN
     sampling: int = 1
-    converter: str = "unknown"
+    converter: str = UNKNOWN
     format: int = FORMAT
 
     def to_dict(self) -> dict[str, Any]:
@@ -51,7 +56,8 @@ class Passport:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Passport:
         known = {f.name for f in fields(cls)}
-        return cls(**{key: value for key, value in values.items() if key in known})
+        stated = {key: value for key, value in values.items() if key in known}
+        return cls(**{"frame": UNKNOWN, "units": UNKNOWN} | stated)
 
     def with_(self, **changes: Any) -> Passport:
         return replace(self, **changes)
@@ -65,6 +71,12 @@ MEANING = (
     "flat_hand_mean",
     "frame",
     "units",
+)
+
+
+FRAME_FIX = (
+    "`ehps humandata convert FILE --frame camera --out NEW` moves a file by its own extrinsics; "
+    f"`--declare-frame {CAMERA}` instead says that it is in the camera frame already"
 )
 
 
@@ -82,7 +94,9 @@ def merged_passport(passports: Sequence[Passport]) -> Passport:
             if a != b:
                 raise PassportError(
                     f"{first.dataset} and {other.dataset} differ in {name}: {a!r} and {b!r}",
-                    fix=f"convert one of them first (ehps.body.variants), or leave the {name} columns out",
+                    fix=FRAME_FIX
+                    if name == "frame"
+                    else f"convert one of them first (ehps.body.variants), or leave the {name} columns out",
                 )
 
     def joined(name: str) -> str:
@@ -93,8 +107,8 @@ def merged_passport(passports: Sequence[Passport]) -> Passport:
         return values.pop() if len(values) == 1 else otherwise
 
     return first.with_(
-        gender=same_or("gender", "per-instance"),
-        focal=same_or("focal", "per-instance"),
+        gender=same_or("gender", PER_INSTANCE),
+        focal=same_or("focal", PER_INSTANCE),
         dataset=joined("dataset"),
         split=joined("split"),
         sampling=same_or("sampling", 0),

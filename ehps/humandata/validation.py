@@ -14,8 +14,8 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.genders import GENDERS
-from ehps.humandata import boxes, schema
-from ehps.humandata.passport import Passport
+from ehps.humandata import boxes, frames, schema
+from ehps.humandata.passport import CAMERA, UNITS
 from ehps.humandata.storage.plan import blocks
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Table
@@ -123,8 +123,11 @@ def _of_names(name: str, hd: Table) -> Iterator[Problem]:
 
 def _of_passport(hd: Table, misshapen: set[str]) -> Iterator[Problem]:
     passport, model_type = hd.passport, hd.body_model
-    if passport.frame != Passport.frame or passport.units != Passport.units:
-        yield Problem("passport", f"states {passport.frame}, {passport.units}: not the frame and units of the format")
+    if frames.posed_columns(hd.columns) and (passport.frame, passport.units) != (CAMERA, UNITS):
+        stated = f"states frame {passport.frame}, units {passport.units}"
+        yield Problem("passport", f"{stated}: not those of the format; {frames.way_out(hd)}")
+    if passport.frame == CAMERA and (odd := [n for n in frames.extrinsic_names(hd) if n != frames.REFERENCE]):
+        yield Problem("passport", f"states {CAMERA}, but {', '.join(odd)} would move the bodies once more")
     if passport.body_model is not None and f"{passport.body_model}/betas" not in hd:
         yield Problem("passport", f"states {passport.body_model}, but there is no column {passport.body_model}/betas")
     if model_type is None:

@@ -27,7 +27,7 @@ from ehps.body.hands import mean_hands
 from ehps.body.models import BodyModels
 from ehps.body.variants import genders_of
 from ehps.errors import DataError, UsageError
-from ehps.humandata import keypoints
+from ehps.humandata import frames, keypoints
 from ehps.humandata.core import HumanData
 
 
@@ -97,6 +97,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
         self.hands_mean: tuple[Array, Array] | None = None
         self._neutral: Array | None = None
         if with_targets:
+            frames.required(hd, "training")
             self.model_type = training_model_type(hd)
             self._prepare(models)
 

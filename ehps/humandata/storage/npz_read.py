@@ -13,12 +13,12 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.errors import DataError
-from ehps.genders import BY_LETTER
+from ehps.genders import BY_LETTER, BY_WORD
 from ehps.humandata.keypoints import CONVENTIONS
-from ehps.humandata.passport import Passport
+from ehps.humandata.passport import PER_INSTANCE, UNKNOWN, Passport
 from ehps.humandata.storage.former_names import current, current_summary
 from ehps.humandata.storage.npz_values import as_rows, has_rows, numeric, to_plain
-from ehps.humandata.storage.npz_write import BODY, is_keypoints
+from ehps.humandata.storage.npz_write import BODY, COPIES, FRAME_RANGE, is_keypoints
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Column, Table
 
@@ -33,6 +33,8 @@ TAILS = {
     "reye_pose": (3,),
     "betas_extra": (1,),
 }
+COEFFICIENTS = ("betas", "betas_neutral", "expression")
+VIRTUAL_CAMERAS = ("predicted_camera", "eft_camera")
 SPELLINGS = {
     "prespective": "perspective",
     "nerual_annot": "neural_annot",
@@ -58,8 +60,12 @@ class _Reader:
         self.where = where
         self.values = {name: value for name, value in values.items() if value is not None}
         optional = self.values.pop("optional", None)
+        self.ranges = "top"
         if isinstance(optional, Mapping):
+            self.ranges = "optional" if "frame_range" in optional else "top"
             self.values.update(optional)
+        for name in self.values:
+            self.values[name] = self._by_key(name)
         self.columns: dict[str, Column] = {}
         self.points: dict[str, tuple[str, ...]] = {}
         self.misc: dict[str, Any] = {}
@@ -84,6 +90,8 @@ class _Reader:
         self._frame_range()
         if self.top_level:
             self.misc["ehps_top_level"] = self.top_level
+        if "ehps_passport" in self.misc:
+            self._drop_copies()
         passport, quality = self._passport()
         self.columns = {current(name): column for name, column in self.columns.items()}
         try:
@@ -119,6 +127,22 @@ class _Reader:
             body = self.values.get(model_type)
             yield body.get("betas") if isinstance(body, Mapping) else None
         yield self.values.get("image_path")
+
+    def _by_key(self, name: str) -> Any:
+        """A member as it is, or as one dict of lists when it is a list of dicts, one a row."""
+        value = self.values[name]
+        if isinstance(value, np.ndarray) and (value.dtype.kind != "O" or value.ndim != 1):
+            return value
+        if not isinstance(value, list | tuple | np.ndarray) or not len(value) or not isinstance(value[0], Mapping):
+            return value
+        if not all(isinstance(item, Mapping) for item in value):
+            return value
+        keys = list(dict.fromkeys(key for item in value for key in item))
+        for key in keys if name in BODY else ():
+            lacking = [row for row, item in enumerate(value) if item.get(key) is None]
+            if lacking:
+                raise self.fail(f"{name} is one dict a row, and that of row {lacking[0]} has no {key}, as others have")
+        return {str(key): [item.get(key) for item in value] for key in keys}
 
     # -- keypoints --------------------------------------------------------------------------------------
 
@@ -177,17 +201,19 @@ class _Reader:
     def _body(self, model_type: str, value: Mapping[str, Any]) -> None:
         for key, item in value.items():
             name = f"{model_type}/{key}"
-            if isinstance(item, list | tuple):
-                item = np.asarray(item)
-            if not isinstance(item, np.ndarray) or item.ndim == 0:
+            if not isinstance(item, list | tuple | np.ndarray) or (isinstance(item, np.ndarray) and item.ndim == 0):
                 self.misc[name] = to_plain(item)
                 continue
             if len(item) != self.n:
                 raise self.fail(f"{name} has {len(item)} rows, the file {self.n}")
-            column = as_rows(item)
+            column = as_rows(item) if len(item) else np.asarray(item)
+            if isinstance(column, Strings) and not all(isinstance(value, str) for value in item):
+                raise self.fail(f"{name} is not an array of numbers of one shape for all rows")
             tail = TAILS.get(key) or ((23 if model_type == "smpl" else 21, 3) if key == "body_pose" else None)
             if tail and isinstance(column, np.ndarray) and column.size == self.n * int(np.prod(tail)):
                 column = column.reshape(self.n, *tail)
+            elif key in COEFFICIENTS and isinstance(column, np.ndarray) and column.shape[1:-1] == (1,):
+                column = column[:, 0]
             self.columns[name] = column
 
     def _misc(self, value: Mapping[str, Any]) -> None:
@@ -227,8 +253,10 @@ class _Reader:
         if ranges.ndim != 2 or ranges.shape[1:] != (2,) or ranges.dtype.kind not in "iu":
             raise self.fail("frame_range is not (F, 2) integers")
         starts, ends = ranges[:, 0] - ranges[:1, 0].sum(), ranges[:, 1] - ranges[:1, 0].sum()
-        if len(ranges) == 0 or (starts[1:] != ends[:-1]).any() or (ends < starts).any() or ends[-1] != self.n:
+        last = int(ends[-1]) if len(ends) else 0
+        if (starts[1:] != ends[:-1]).any() or (ends < starts).any() or last != self.n:
             raise self.fail(f"frame_range does not divide its {self.n} instances into images")
+        self.misc[FRAME_RANGE] = self.ranges
         image = np.repeat(np.arange(len(ranges), dtype=np.int32), ends - starts)
         paths = self.columns.get("image_path")
         if isinstance(paths, Strings) and self.n:
@@ -236,6 +264,15 @@ class _Reader:
             if np.array_equal(changes, image):
                 return
         self.columns["meta/image_index"] = image
+
+    def _drop_copies(self) -> None:
+        """Leave out what our writer stores a second time under the names that other programs look for."""
+        for copy, name in COPIES.items():
+            again, points = self.columns.get(copy), self.columns.get(name)
+            if isinstance(again, np.ndarray) and isinstance(points, np.ndarray):
+                if np.array_equal(again, points, equal_nan=True) and self.points.get(copy) == self.points.get(name):
+                    del self.columns[copy]
+                    self.points.pop(copy, None)
 
     def _passport(self) -> tuple[Passport, dict[str, Any]]:
         flat = self.misc.pop("flat_hand_mean", None)
@@ -250,14 +287,20 @@ class _Reader:
         return passport if flat is None else passport.with_(flat_hand_mean=bool(flat)), summary
 
     def _inferred(self) -> Passport:
+        """What a file of others shows of its meaning; the rest is unknown."""
         model_type = next(
             (model_type for model_type in ("smplx", "smplh", "smpl") if f"{model_type}/betas" in self.columns), None
         )
         betas = self.columns.get(f"{model_type}/betas")
+        gender = BY_WORD.get(str(self.misc.get("meta/gender")).lower(), UNKNOWN)
         return Passport(
             body_model=model_type,
-            body_model_version="unknown" if model_type else None,
+            body_model_version=UNKNOWN if model_type else None,
             num_betas=betas.shape[1] if isinstance(betas, np.ndarray) and betas.ndim == 2 else None,
-            gender=("per-instance" if "meta/gender" in self.columns else "unknown") if model_type else None,
-            dataset=self.misc.get("config", "unknown"),
+            gender=(PER_INSTANCE if "meta/gender" in self.columns else gender) if model_type else None,
+            frame=UNKNOWN,
+            units=UNKNOWN,
+            focal="virtual" if self.misc.get("cam_param_type") in VIRTUAL_CAMERAS else UNKNOWN,
+            dataset=str(self.misc.get("config", UNKNOWN)),
+            sampling=0,
         )

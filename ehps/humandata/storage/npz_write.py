@@ -32,12 +32,17 @@ LAST = ("smpl", "smplh", "smplx", "certificate", "meta", "misc")
 BODY = ("smpl", "smplh", "smplx")
 DATE = (1980, 1, 1, 0, 0, 0)
 ZIP64_FROM = 1 << 30
+FRAME_RANGE = "ehps_frame_range"
+"""Fact of a table whose file listed images and the rows of each: ``top`` or ``optional``, where it stood."""
+COPIES = {"keypoints2d_smpl": "keypoints2d_smplh", "keypoints3d_smpl": "keypoints3d_smplh"}
+"""Members that SMPLer-X, SMPLest-X and AiOS look for, and the columns that they repeat under that name."""
 
 
 @dataclass(frozen=True)
 class Slots:
-    """Where the points of a column lie among ``total`` slots: point ``source[i]`` in slot ``place[i]``."""
+    """Where the points of ``column`` lie among ``total`` slots: point ``source[i]`` in slot ``place[i]``."""
 
+    column: str
     place: Array
     source: Array
     total: int
@@ -46,6 +51,10 @@ class Slots:
 def members(hd: Table, compressed: bool, frame_range: Array | None = None) -> list[tuple[str, int, Write]]:
     """(name, about how many bytes, function that writes it to an open file) of every member, in order."""
     tree, points, left_out = _tree(hd)
+    if frame_range is None and FRAME_RANGE in hd.misc:
+        frame_range = _images(hd)
+        if hd.misc[FRAME_RANGE] == "optional":
+            tree["optional"] = {**tree.get("optional", {}), "frame_range": frame_range}
     length = len(hd) if frame_range is None else len(frame_range)
     out: list[tuple[str, int, Write]] = [
         _plain("__key_strict__", np.array(False)),
@@ -61,7 +70,7 @@ def members(hd: Table, compressed: bool, frame_range: Array | None = None) -> li
     names += [name for name in tree if name not in (*FIRST, *LAST)]
     for name in (*names, *points, *(name for name in LAST if name in tree)):
         if name in points:
-            out += _keypoints(name, hd[name], points[name], compressed)
+            out += _keypoints(name, hd[points[name].column], points[name], compressed)
         else:
             out.append(_member(name, tree[name]))
     return out
@@ -92,6 +101,7 @@ def _tree(hd: Table) -> tuple[dict[str, Any], dict[str, Slots], dict[str, list[s
                 left_out[name] = lost
         else:
             _place(tree, former(name), hd[name], hd)
+    slots |= {copy: slots[name] for copy, name in COPIES.items() if name in slots and copy not in hd}
     for name in hd.misc.get("ehps_top_level", ()):
         if name in hd.misc:
             _place(tree, name, _constant(hd.misc[name]), hd)
@@ -131,15 +141,40 @@ def _slots(hd: Table, name: str) -> tuple[Slots, list[str]]:
     layout = CONVENTIONS["human_data"]
     places = {point: i for i, point in reversed(list(enumerate(names or ())))}
     pairs = [(slot, places[point]) for slot, point in enumerate(layout) if point in places]
-    if not pairs and width:  # points of a layout of their own stay in their order, and every one counts
-        return Slots(np.arange(width), np.arange(width), width), []
-    place, source = np.array(pairs, np.intp).reshape(-1, 2).T
     known = set(layout)
-    return Slots(place, source, len(layout)), [point for point in places if point not in known]
+    if not pairs and width:  # points of a layout of their own stay in their order
+        layout, known, pairs = (), set(places), [(i, i) for i in range(width)]
+    place, source = np.array(pairs, np.intp).reshape(-1, 2).T
+    labelled = _labelled(hd[name])[source]
+    total = len(layout) or width
+    return Slots(name, place[labelled], source[labelled], total), [point for point in places if point not in known]
+
+
+def _labelled(points: Array) -> Array:
+    """(K,) whether any row has a confidence above 0 for the point; all where there are no rows to ask."""
+    found = np.full(points.shape[1], len(points) == 0)
+    step = max(1, npz_pickle.BLOCK // max(1, points[:1].nbytes))
+    for start in range(0, len(points), step):
+        found |= (np.asarray(points[start : start + step])[..., -1] > 0).any(axis=0)
+        if found.all():
+            break
+    return found
+
+
+def _images(hd: Table) -> Array:
+    """(F, 2) first and past-last row of each image: rows that follow each other with one path and one number."""
+    new = np.zeros(len(hd), bool)
+    new[:1] = True
+    for name in ("image_path", "meta/image_index"):
+        if name in hd:
+            column = hd[name]
+            new[1:] |= np.diff(column.codes if isinstance(column, Strings) else column) != 0
+    starts = np.flatnonzero(new)
+    return np.stack([starts, np.append(starts[1:], len(hd))[: len(starts)]], axis=1)
 
 
 def _misc(hd: Table, left_out: dict[str, list[str]]) -> dict[str, Any]:
-    top = {"config", "ehps_top_level", *hd.misc.get("ehps_top_level", ())}
+    top = {"config", FRAME_RANGE, "ehps_top_level", *hd.misc.get("ehps_top_level", ())}
     misc = {k: v for k, v in hd.misc.items() if k not in top and not k.startswith("meta/")}
     if any(is_keypoints(name) and "3d" in name for name in hd.columns):
         misc.setdefault("kps3d_root_aligned", False)

@@ -29,14 +29,19 @@ def example(n: int = 5) -> HumanData:
     def some(*shape: int) -> np.ndarray:
         return rng.normal(size=(n, *shape)).astype(np.float32)
 
+    def points(*shape: int) -> np.ndarray:
+        made = some(*shape)
+        made[..., -1] = abs(made[..., -1])
+        return made
+
     return HumanData(
         {
             "image_path": [f"images/{'x' * i}{i}.jpg" for i in range(n)],
             "bbox_xywh": abs(some(5)),
             "lhand_bbox_xywh": abs(some(5)),
-            "keypoints2d_smplx": some(144, 3),
-            "keypoints3d_smplx": some(144, 4).astype(np.float64),
-            "keypoints2d_original": some(17, 3),
+            "keypoints2d_smplx": points(144, 3),
+            "keypoints3d_smplx": points(144, 4).astype(np.float64),
+            "keypoints2d_original": points(17, 3),
             "smplx/global_orient": some(3),
             "smplx/body_pose": some(21, 3),
             "smplx/betas": some(10).astype(np.float64),
