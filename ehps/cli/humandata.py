@@ -45,7 +45,9 @@ def info_command(hd: HumanData, as_json: bool) -> None:
     """What is in FILE: columns, units, meanings, passport."""
     import pandas as pd
 
+    from ehps.humandata import frames
     from ehps.humandata.operations import info
+    from ehps.humandata.passport import CAMERA
     from ehps.terminal import show
 
     facts = info(hd)
@@ -55,6 +57,8 @@ def info_command(hd: HumanData, as_json: bool) -> None:
     click.echo(f"{hd.source}: {len(hd):,} instances")
     passport = {key: value for key, value in facts["passport"].items() if value is not None}
     click.echo("passport: " + ", ".join(f"{key} {value}" for key, value in passport.items()))
+    if frames.posed_columns(hd.columns) and hd.passport.frame != CAMERA:
+        click.secho(f"the frame of its bodies is not known: {frames.way_out(hd)}", fg="yellow", err=True)
     columns = pd.DataFrame(facts["columns"])
     columns["shape"] = [" x ".join(map(str, shape)) for shape in columns["shape"]]
     show(columns[["name", "shape", "dtype", "unit", "meaning"]])
@@ -182,6 +186,78 @@ def export_command(hd: HumanData, target: str | None, out: Path, body_models: Pa
         hd = with_hands_for(hd, target, body_models)
     for path in export_for(hd, target, out) if target else [hd.save(out)]:
         click.echo(path)
+
+
+@humandata.command("convert")
+@click.option("--frame", type=click.Choice(["camera"]), help="Move bodies from the world by the extrinsics in FILE.")
+@click.option(
+    "--declare-frame",
+    type=click.Choice(["opencv-camera"]),
+    help="Say that bodies and 3D points are in the camera frame, metres, where FILE does not.",
+)
+@click.option(
+    "--declare-gender",
+    type=click.Choice(["neutral", "male", "female"]),
+    help="Say whose body model the parameters of all rows belong to, where FILE does not.",
+)
+@click.option("--out", type=FILE, required=True, help="An .h5 or .npz file.")
+@body_models
+@opened
+def convert_command(
+    hd: HumanData,
+    frame: str | None,
+    declare_frame: str | None,
+    declare_gender: str | None,
+    out: Path,
+    body_models: Path | None,
+) -> None:
+    """Give the numbers of FILE the meaning that the format has.
+
+    A file of others does not say in which frame its bodies are. --frame camera moves those that are in the world by
+    the extrinsics beside them (meta/R and meta/T, meta/RT, cam_param, cam_params); that needs the body models, as a
+    body turns about its pelvis. --declare-frame and --declare-gender change no number.
+    """
+    from ehps.humandata.frames import declared
+
+    if frame is None and declare_frame is None and declare_gender is None:
+        raise UsageError("nothing is to be converted", fix="pass --frame, --declare-frame or --declare-gender")
+    if frame is not None and declare_frame is not None:
+        raise UsageError(
+            "--frame moves bodies, --declare-frame says that they need not be moved", fix="pass one of them"
+        )
+    hd = declared(hd, frame=declare_frame, gender=declare_gender)
+    if frame is not None:
+        hd = moved(hd, body_models)
+    hd.save(out)
+    click.echo(f"{out}: {len(hd):,} instances, frame {hd.passport.frame}")
+
+
+def moved(hd: HumanData, body_models: Path | None) -> HumanData:
+    """``hd`` in the camera frame; what was done, and how well the bodies fit there, is printed."""
+    from ehps.body.model_folder import body_models_folder
+    from ehps.body.models import BodyModels
+    from ehps.body.world_frame import moved_to_camera
+
+    folder = body_models_folder(body_models)
+    if folder is None:
+        raise UsageError(
+            "moving bodies needs the body models: they turn about their pelvis", fix="pass --body-models DIR"
+        )
+    done = moved_to_camera(hd, BodyModels(folder))
+    click.echo(f"moved by {', '.join(done.extrinsics)}, which stay as meta/RT", err=True)
+    if done.pixels:
+        after, before = done.pixels["after"], done.pixels["before"]
+        click.echo(f"joints are {after:.1f} px from the 2D points in the median, {before:.1f} px before", err=True)
+    else:
+        click.secho(
+            "there are no 2D points and intrinsics to check it by: look at it with `view`", fg="yellow", err=True
+        )
+    for name, what in done.points.items():
+        if what == "left out":
+            click.secho(f"left out: {name}, which lies on the bodies in neither frame", fg="yellow", err=True)
+        else:
+            click.echo(f"{name}: {'moved' if what == 'moved' else 'was in the camera frame already'}", err=True)
+    return done.data
 
 
 def with_hands_for(hd: HumanData, target: str, body_models: Path | None) -> HumanData:

@@ -25,6 +25,7 @@ ROTATIONS = ("R",)
 TRANSLATIONS = ("T", "t")
 MATRICES = ("RT", "extrinsic", "extrinsics")
 REFERENCE = "meta/RT"
+AXES = dict.fromkeys((*ROTATIONS, *MATRICES, "K", "intrinsic"), 2) | dict.fromkeys(TRANSLATIONS, 1)
 POSED = ("/transl", "/global_orient", "/lhand_root", "/rhand_root")
 
 
@@ -54,6 +55,20 @@ def extrinsic_names(table: Table) -> list[str]:
     endings = (*ROTATIONS, *TRANSLATIONS, *MATRICES)
     known = {f"{group}/{ending}" for group in GROUPS for ending in endings}
     return [name for name in (*table.columns, *table.misc) if name in known]
+
+
+def one_for_all(name: str, value: Any) -> bool:
+    """Whether a member is one camera for all rows, even where its length is the number of rows."""
+    group, _, ending = name.rpartition("/")
+    return group in GROUPS and ending in AXES and _axes(value) == AXES[ending]
+
+
+def _axes(value: Any) -> int:
+    """Axes of an array or of lists in lists."""
+    depth = 0
+    while isinstance(value, list | tuple) and value:
+        value, depth = value[0], depth + 1
+    return depth + np.ndim(value)
 
 
 def required(table: Table, reader: str) -> None:

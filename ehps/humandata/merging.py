@@ -58,7 +58,7 @@ def joint_passport(outlines: Sequence[Outline]) -> Passport:
     PassportError : they have different meanings; or bodies of an unknown frame have extrinsics beside them, by which
         they could be moved to the camera and which do not all have; or some have 3D points that start at the root.
     """
-    passport = merged_passport([_comparable(outline) for outline in outlines])
+    passport = merged_passport([_comparable(outline) for outline in outlines], [outline.path for outline in outlines])
     if passport.frame == CAMERA:
         whole = [outline for outline in outlines if any(n.startswith("keypoints3d") for n in outline.columns)]
         if len({bool(outline.misc.get(ROOT_ALIGNED)) for outline in whole}) < 2:

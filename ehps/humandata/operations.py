@@ -15,6 +15,7 @@ from ehps.errors import DataError, UsageError
 from ehps.humandata import merging, quality, schema
 from ehps.humandata.core import HumanData
 from ehps.humandata.instance_ids import rows_with_ids
+from ehps.humandata.passport import CAMERA
 from ehps.humandata.storage import h5, npz
 from ehps.humandata.strings import Strings
 
@@ -45,10 +46,16 @@ def _column_info(name: str, head: Any, hd: HumanData) -> dict[str, Any]:
         "dtype": schema.TEXT if isinstance(head, Strings) else str(head.dtype),
         "shape": [len(hd), *tail],
         "unit": item.unit if item else "",
-        "meaning": item.meaning if item else "",
+        "meaning": _meaning(item, hd) if item else "",
         "bytes": row * len(hd) + words,
         "points": len(hd.keypoint_names[name]) if name in hd.keypoint_names else None,
     }
+
+
+def _meaning(item: schema.Field, hd: HumanData) -> str:
+    """What the column holds; of bodies that are not known to be in the camera frame this is not claimed."""
+    frame = hd.passport.frame
+    return item.meaning if frame == CAMERA else item.meaning.replace("in the camera frame", f"in frame {frame}")
 
 
 def sample(hd: HumanData, *, every: int | None = None, n: int | None = None, seed: int = 0) -> HumanData:

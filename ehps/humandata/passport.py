@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from ehps.errors import PassportError
@@ -80,20 +81,27 @@ FRAME_FIX = (
 )
 
 
-def merged_passport(passports: Sequence[Passport]) -> Passport:
+def merged_passport(passports: Sequence[Passport], files: Sequence[Path | None] = ()) -> Passport:
     """The passport of a concatenation.
+
+    Parameters
+    ----------
+    files : where each is from, for errors about two files of one dataset.
 
     Raises
     ------
     PassportError : two passports differ in a field that decides what the numbers mean.
     """
     first = passports[0]
-    for other in passports[1:]:
+    for i, other in enumerate(passports[1:], start=1):
         for name in MEANING:
             a, b = getattr(first, name), getattr(other, name)
             if a != b:
+                one, two = str(first.dataset), str(other.dataset)
+                if one == two and files:
+                    one, two = str(files[0] or one), str(files[i] or two)
                 raise PassportError(
-                    f"{first.dataset} and {other.dataset} differ in {name}: {a!r} and {b!r}",
+                    f"{one} and {two} differ in {name}: {a!r} and {b!r}",
                     fix=FRAME_FIX
                     if name == "frame"
                     else f"convert one of them first (ehps.body.variants), or leave the {name} columns out",

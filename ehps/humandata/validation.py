@@ -14,8 +14,8 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.genders import GENDERS
-from ehps.humandata import boxes, frames, schema
-from ehps.humandata.passport import CAMERA, UNITS
+from ehps.humandata import boxes, frames, merging, schema
+from ehps.humandata.passport import CAMERA, UNITS, UNKNOWN
 from ehps.humandata.storage.plan import blocks
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Table
@@ -135,6 +135,8 @@ def _of_passport(hd: Table, misshapen: set[str]) -> Iterator[Problem]:
     if passport.body_model is None:
         yield Problem("passport", f"states no body model, but there is {model_type}/betas")
         return
+    if passport.gender in (None, UNKNOWN) and "meta/gender" not in hd:
+        yield Problem("passport", f"does not say whose body model it is; {merging.unknown_gender(hd).fix}")
     model_type = passport.body_model
     if f"{model_type}/betas" in hd and f"{model_type}/betas" not in misshapen:
         width = hd[:0][f"{model_type}/betas"].shape[1]

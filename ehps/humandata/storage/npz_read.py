@@ -14,6 +14,7 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.errors import DataError
 from ehps.genders import BY_LETTER, BY_WORD
+from ehps.humandata.frames import one_for_all
 from ehps.humandata.keypoints import CONVENTIONS
 from ehps.humandata.passport import PER_INSTANCE, UNKNOWN, Passport
 from ehps.humandata.storage.former_names import current, current_summary
@@ -231,7 +232,7 @@ class _Reader:
                 self._other(f"{name}/{key}", item)
         elif name == "config":
             self.misc["config"] = str(value)
-        elif has_rows(value, self.n):
+        elif has_rows(value, self.n) and not one_for_all(name, value):
             column = as_rows(value)
             if name.endswith("bbox_xywh") and isinstance(column, np.ndarray) and column.shape[1:] == (4,):
                 column = np.concatenate([column, np.ones((self.n, 1), column.dtype)], axis=1)
@@ -269,10 +270,11 @@ class _Reader:
         """Leave out what our writer stores a second time under the names that other programs look for."""
         for copy, name in COPIES.items():
             again, points = self.columns.get(copy), self.columns.get(name)
-            if isinstance(again, np.ndarray) and isinstance(points, np.ndarray):
-                if np.array_equal(again, points, equal_nan=True) and self.points.get(copy) == self.points.get(name):
-                    del self.columns[copy]
-                    self.points.pop(copy, None)
+            if not isinstance(again, np.ndarray) or not isinstance(points, np.ndarray):
+                continue
+            if np.array_equal(again, points, equal_nan=True) and self.points.get(copy) == self.points.get(name):
+                del self.columns[copy]
+                self.points.pop(copy, None)
 
     def _passport(self) -> tuple[Passport, dict[str, Any]]:
         flat = self.misc.pop("flat_hand_mean", None)
