@@ -55,6 +55,7 @@ class DatasetCard:
     Attributes
     ----------
     id : as on the command line.
+    config : tag of the set in ``config`` of a HumanData file, ``{split}`` for the split; the id where none is given.
     name : as in papers.
     homepage : where to register.
     licence : in a few words.
@@ -108,6 +109,7 @@ class DatasetCard:
     redistribution: bool | None = None
     derived_weights: bool | None = None
     options: tuple[Option, ...] = ()
+    config: str = ""
     reprojection: Reprojection = "none"
     points3d: float = 0.1
     fps: float | None = None

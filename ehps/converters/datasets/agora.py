@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SMALL, LARGE = "1280x720", "3840x2160"
 CARD = DatasetCard(
     id="agora",
+    config="agora_{split}",
     name="AGORA",
     homepage="https://agora.is.tue.mpg.de",
     licence="non-commercial research, after registration",

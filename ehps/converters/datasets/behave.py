@@ -22,6 +22,7 @@ from ehps.errors import DataError
 
 CARD = DatasetCard(
     id="behave",
+    config="behave_downsampled_{split}",
     name="BEHAVE",
     homepage="https://virtualhumans.mpi-inf.mpg.de/behave/",
     licence="non-commercial research, licence agreement on the data page",
@@ -145,6 +146,10 @@ class Behave(Converter):
                 "fps": 1 if stills else 30,
                 "downsampled": stills,
             }
-            | ({"keypoints2d_source": openpose.SOURCE} if stills else {"reprojection": "none"}),
+            | (
+                {"keypoints2d_source": openpose.SOURCE}
+                if stills
+                else {"reprojection": "none", "config": f"behave_{self.split}"}
+            ),
             dropped=dropped,
         )

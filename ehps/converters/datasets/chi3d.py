@@ -11,6 +11,7 @@ from ehps.converters.options import Option
 CONTACTS = "interaction_contact_signature.json"
 CARD = DatasetCard(
     id="chi3d",
+    config="chi3d_{split}",
     name="CHI3D",
     homepage="https://ci3d.imar.ro",
     paper="Fieraru et al., Three-Dimensional Reconstruction of Human Interactions, CVPR 2020",

@@ -32,10 +32,13 @@ STEM = re.compile(r"(\d{4}_\d{2})(_annots)?")
 PARTS = {"train": 2, "test": 1}
 
 
-def card(dataset: str, name: str, cameras: Sequence[str], splits: dict[str, int], notes: Sequence[str]) -> DatasetCard:
+def card(
+    dataset: str, name: str, cameras: Sequence[str], splits: dict[str, int], notes: Sequence[str], config: str = ""
+) -> DatasetCard:
     """The card of one of the two sets of cameras."""
     return DatasetCard(
         id=dataset,
+        config=config,
         name=name,
         homepage="https://dna-rendering.github.io",
         licence="research only, signed licence and e-mail",

@@ -21,6 +21,7 @@ from ehps.errors import DataError
 
 CARD = DatasetCard(
     id="egobody_ego",
+    config="egobody_egocentric_{split}",
     name="EgoBody-EgoSet",
     homepage="https://sanweiliti.github.io/egobody/egobody.html",
     licence="research only, after registration and a signed licence",

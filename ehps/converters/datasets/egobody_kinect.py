@@ -25,6 +25,7 @@ from ehps.errors import DataError
 LABELS = {"master": 12, "sub_1": 11, "sub_2": 13, "sub_3": 14, "sub_4": 15}
 CARD = DatasetCard(
     id="egobody_kinect",
+    config="egobody_kinect_{split}",
     name="EgoBody-MVSet",
     homepage="https://sanweiliti.github.io/egobody/egobody.html",
     licence="research only, after registration and a signed licence",

@@ -23,6 +23,7 @@ from ehps.errors import DataError
 
 CARD = DatasetCard(
     id="ehf",
+    config="ehf_{split}",
     name="EHF",
     homepage="https://smpl-x.is.tue.mpg.de",
     licence="non-commercial research, after registration",

@@ -9,6 +9,7 @@ from ehps.converters.datasets import imar
 
 CARD = DatasetCard(
     id="fit3d",
+    config="fit3d_{split}",
     name="FIT3D",
     homepage="https://fit3d.imar.ro",
     paper="Fieraru et al., AIFit: Automatic 3D Human-Interpretable Feedback Models for Fitness Training, CVPR 2021",

@@ -28,6 +28,7 @@ PATTERNS = ("annotations/Human36M_subject{}_data.json", "S{}/MyPoseFeatures/D3_P
 FITS = ("neuralannot", neural_annot.SMPL, "none")
 CARD = DatasetCard(
     id="h36m",
+    config="h36m_{split}",
     name="Human3.6M",
     homepage="http://vision.imar.ro/human3.6m/description.php",
     licence="research only, after registration; no redistribution",

@@ -9,6 +9,7 @@ from ehps.converters.datasets import imar
 
 CARD = DatasetCard(
     id="humansc3d",
+    config="humansc3d_{split}",
     name="HumanSC3D",
     homepage="https://sc3d.imar.ro",
     paper="Fieraru et al., Learning Complex 3D Human Self-Contact, AAAI 2021",

@@ -23,6 +23,7 @@ from ehps.humandata import keypoints
 
 CARD = DatasetCard(
     id="mtp",
+    config="mtp_{split}",
     name="MTP",
     homepage="https://tuch.is.tue.mpg.de",
     licence="non-commercial research, after registration; faces must not be shown",

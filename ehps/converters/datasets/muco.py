@@ -20,6 +20,7 @@ from ehps.converters.readers import coco, raw_files
 
 CARD = DatasetCard(
     id="muco",
+    config="muco_{split}",
     name="MuCo-3DHP",
     homepage="https://vcai.mpi-inf.mpg.de/projects/SingleShotMultiPerson/",
     licence="as MPI-INF-3DHP: research only",

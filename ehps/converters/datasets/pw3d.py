@@ -19,6 +19,7 @@ from ehps.converters.readers.images import ImageIndex
 NEAR = 0.03  # of the image's size: K's centre is that near to its middle
 CARD = DatasetCard(
     id="pw3d",
+    config="pw3d_{split}",
     name="3DPW",
     homepage="https://virtualhumans.mpi-inf.mpg.de/3DPW/",
     licence="non-commercial research, after accepting the licence",

@@ -15,6 +15,7 @@ CARD = dna_rendering.card(
         "All frames of all cameras are rows, as in SMPLer-X's files; its loader takes every 5th, its test every 10th.",
         "The same persons in the 48 cameras of 5 megapixels are `renbody`.",
     ),
+    config="renbody_hires_{split}",
 )
 
 

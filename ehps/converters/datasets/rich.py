@@ -26,6 +26,7 @@ from ehps.errors import DataError
 CAMERAS = tuple(map(str, range(20)))  # scenes have six to eight; 10 is in the hand, without calibration
 CARD = DatasetCard(
     id="rich",
+    config="rich_{split}",
     name="RICH",
     homepage="https://rich.is.tue.mpg.de",
     licence="non-commercial research, after registration",

@@ -21,6 +21,7 @@ from ehps.humandata.pickles.npy_files import Npz
 
 CARD = DatasetCard(
     id="spec",
+    config="spec_{split}",
     name="SPEC",
     homepage="https://spec.is.tue.mpg.de",
     licence="non-commercial research, after registration",

@@ -21,6 +21,7 @@ from ehps.errors import DataError
 
 CARD = DatasetCard(
     id="synbody",
+    config="synbody_{split}",
     name="SynBody",
     homepage="https://synbody.github.io",
     licence="CC BY-NC-SA 4.0",

@@ -22,6 +22,7 @@ from ehps.errors import DataError
 
 CARD = DatasetCard(
     id="up3d",
+    config="up3d_{split}",
     name="UP-3D",
     homepage="https://files.is.tuebingen.mpg.de/classner/up/",
     licence="CC BY-NC 4.0; images keep their owners' rights",

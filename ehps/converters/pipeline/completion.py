@@ -155,7 +155,7 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
         columns,
         keypoint_names=keypoint_names,
         passport=direct_columns.passport(rows, body, context.card, context.split, context.models),
-        misc=direct_columns.misc(rows, body, source),
+        misc=direct_columns.misc(rows, body, source, context.card, context.split),
     )
 
 

@@ -48,9 +48,10 @@ def box_scale(rows: Instances) -> float:
     return 1.0 if rows.bbox is not None and rows.bbox_padded else boxes.BODY_SCALE
 
 
-def misc(rows: Instances, body: BodyParams | None, box_source: str) -> dict[str, Any]:
+def misc(rows: Instances, body: BodyParams | None, box_source: str, card: DatasetCard, split: str) -> dict[str, Any]:
     """Facts of the whole file; the converter's own win."""
     facts: dict[str, Any] = {
+        "config": card.config.format(split=split) or card.id,
         "kps3d_root_aligned": False,
         "bbox_facehand_scale": boxes.PART_SCALE,
     }
