@@ -289,6 +289,68 @@ def test_points_without_a_slot_are_listed(tmp_path: Path) -> None:
     assert read.misc["ehps_points_left_out"] == {"keypoints2d_original": ["tail"]}
 
 
+def labelled(*rows: list[float], names: tuple[str, ...] = ("pelvis", "tail", "nose", "left_hip")) -> HumanData:
+    """Points of rows with these confidences."""
+    points = np.ones((len(rows), len(names), 3), np.float32)
+    points[..., 2] = rows
+    return HumanData(
+        {"image_path": [f"{i}.jpg" for i in range(len(rows))], "keypoints2d_original": points},
+        keypoint_names={"keypoints2d_original": names},
+    )
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_the_mask_says_which_points_some_row_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compressed: bool
+) -> None:
+    monkeypatch.setattr("ehps.humandata.storage.npz_pickle.BLOCK", 1)  # a row at a time
+    hd = labelled([0, 1, 0, 0], [1, 1, 0, np.nan], [0, 1, 0, -1])
+    storage.write(hd, tmp_path / "x.npz", compressed_keypoints=compressed)
+    content = opened(tmp_path / "x.npz")
+    assert np.flatnonzero(content["keypoints2d_original_mask"]).tolist() == [HD.index("pelvis")]
+    assert content["keypoints2d_original"].shape == (3, 1 if compressed else 190, 3)
+    read = HumanData.open(tmp_path / "x.npz")
+    assert read.keypoint_names["keypoints2d_original"] == ("pelvis",)
+    assert read["keypoints2d_original"][:, 0, 2].tolist() == [0, 1, 0]
+
+
+def test_points_of_a_layout_of_their_own_are_masked_too(tmp_path: Path) -> None:
+    labelled([0, 1], [0, 0], names=("tail", "fin")).save(tmp_path / "x.npz")
+    content = opened(tmp_path / "x.npz")
+    assert content["keypoints2d_original_mask"].tolist() == [0, 1]
+    assert content["keypoints2d_original"].shape == (2, 1, 3)
+
+
+def test_points_that_no_row_has_leave_an_empty_column(tmp_path: Path) -> None:
+    labelled([0, 0, 0, 0]).save(tmp_path / "x.npz")
+    assert not opened(tmp_path / "x.npz")["keypoints2d_original_mask"].any()
+    read = HumanData.open(tmp_path / "x.npz")
+    assert (len(read), read.keypoint_names["keypoints2d_original"]) == (1, ())
+    again = HumanData.open(read.save(tmp_path / "y.npz"))
+    assert opened(tmp_path / "y.npz")["keypoints2d_original_mask"].shape == (190,)
+    assert len(again) == 1
+
+
+def test_joints_of_smplh_stand_under_the_name_that_readers_know_too(tmp_path: Path) -> None:
+    names = point_names("smplh_73")
+    points = np.random.default_rng(0).uniform(1, 2, (2, 73, 4)).astype(np.float32)
+    hd = HumanData(
+        {"image_path": ["a", "b"], "keypoints2d_smplh": points[..., 1:], "keypoints3d_smplh": points},
+        keypoint_names={"keypoints2d_smplh": names, "keypoints3d_smplh": names},
+    )
+    hd.save(tmp_path / "x.npz")
+    content = opened(tmp_path / "x.npz")
+    for stem in ("keypoints2d", "keypoints3d"):
+        for ending in ("", "_mask", "_convention"):
+            np.testing.assert_array_equal(content[f"{stem}_smpl{ending}"], content[f"{stem}_smplh{ending}"])
+    read = HumanData.open(tmp_path / "x.npz")
+    assert read.columns == hd.columns
+    assert read.save(tmp_path / "y.npz").read_bytes() == (tmp_path / "x.npz").read_bytes()
+    own = hd.with_columns({"keypoints2d_smpl": points[:, :1, 1:]}, keypoint_names={"keypoints2d_smpl": ("pelvis",)})
+    read = HumanData.open(own.save(tmp_path / "z.npz"))
+    assert (read["keypoints2d_smpl"].shape, "keypoints3d_smpl" in read) == ((2, 1, 3), False)
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, file: Path) -> None:
     before = file.read_bytes()
     bad = example().with_columns({"smplx/body_pose": np.array([f"{i}" for i in range(5)], object)})
@@ -462,6 +524,85 @@ def test_images_of_several_persons_are_written_as_ranges(tmp_path: Path) -> None
     assert content["__instance_num__"] == 5
     assert content["frame_range"].tolist() == [[0, 2], [2, 5]]
     assert len(HumanData.open(tmp_path / "x.npz")) == 5
+
+
+MULTI: dict[str, dict[str, Any]] = {
+    "top": {"frame_range": np.array([[0, 2], [2, 3]]), "__data_len__": 2, "__instance_num__": 3},
+    "optional": {"optional": {"frame_range": np.array([[0, 2], [2, 3]])}, "__data_len__": 2},
+    "an image twice": {"frame_range": np.array([[4, 5], [5, 6], [6, 7]]), "__data_len__": 3},
+}
+
+
+@pytest.mark.parametrize("form", MULTI)
+def test_files_by_image_stay_so(tmp_path: Path, form: str) -> None:
+    paths = np.array(["a.jpg", "a.jpg", "b.jpg"])
+    hd = HumanData.open(written(tmp_path / "x.npz", **main_branch(image_path=paths, **MULTI[form])))
+    ranges = [[0, 1], [1, 2], [2, 3]] if form == "an image twice" else [[0, 2], [2, 3]]
+    for name, source in {"a": hd, "b": HumanData.open(hd.save(tmp_path / "x.h5"))}.items():
+        content = opened(source.save(tmp_path / f"{name}.npz"))
+        assert content["frame_range"].tolist() == ranges
+        assert (content["__data_len__"], content["__instance_num__"]) == (len(ranges), 3)
+        assert ("optional" in content) == (form == "optional")
+        if form == "optional":
+            assert content["optional"].item()["frame_range"].tolist() == ranges
+        again = HumanData.open(tmp_path / f"{name}.npz")
+        assert again.save(tmp_path / "again.npz").read_bytes() == (tmp_path / f"{name}.npz").read_bytes()
+
+
+def test_fewer_rows_of_a_file_by_image_have_new_ranges(tmp_path: Path) -> None:
+    paths = np.array(["a.jpg", "a.jpg", "b.jpg"])
+    hd = HumanData.open(written(tmp_path / "x.npz", **main_branch(image_path=paths, **MULTI["top"])))
+    assert opened(hd[[1, 2]].save(tmp_path / "y.npz"))["frame_range"].tolist() == [[0, 1], [1, 2]]
+    empty = hd[[]].save(tmp_path / "z.npz")
+    assert opened(empty)["frame_range"].shape == (0, 2)
+    assert len(HumanData.open(empty)) == 0
+    assert "frame_range" not in opened(example().save(tmp_path / "plain.npz"))
+
+
+def rows_of_dicts(n: int = 3, **more: Any) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(2)
+    return [
+        {"betas": rng.normal(size=(1, 10)), "body_pose": rng.normal(size=69), "global_orient": rng.normal(size=(1, 3))}
+        | more
+        for _ in range(n)
+    ]
+
+
+@pytest.mark.parametrize("as_array", [True, False])
+def test_one_dict_a_row_is_read_as_columns(tmp_path: Path, as_array: bool) -> None:
+    rows = rows_of_dicts()
+    meta = [{"gender": "m", "height": 10}, {"gender": "f", "height": 20}, {"gender": "f"}]
+    values = {"smpl": rows, "meta": meta, "image_path": np.array(["a.jpg", "b.jpg", "c.jpg"])}
+    if as_array:
+        hd = HumanData.open(written(tmp_path / "x.npz", **values))
+    else:
+        (tmp_path / "x.pkl").write_bytes(pickle.dumps(values))
+        hd = HumanData.open(tmp_path / "x.pkl")
+    assert {name: hd[name].shape for name in hd.columns if name.startswith("smpl/")} == {
+        "smpl/betas": (3, 10),
+        "smpl/body_pose": (3, 23, 3),
+        "smpl/global_orient": (3, 3),
+    }
+    np.testing.assert_array_equal(hd["smpl/betas"][1], rows[1]["betas"][0])
+    np.testing.assert_array_equal(hd["smpl/body_pose"][2].ravel(), rows[2]["body_pose"])
+    assert list(hd["meta/gender"]) == ["male", "female", "female"]
+    assert hd.body_model == hd.passport.body_model == "smpl"
+    smpl = opened(hd.save(tmp_path / "y.npz"))["smpl"].item()
+    assert smpl["betas"].shape == (3, 10)
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ([*rows_of_dicts(2), {"betas": np.zeros(10)}], "that of row 2 has no body_pose"),
+        (rows_of_dicts(2) + rows_of_dicts(1, betas=np.zeros(16)), "smpl/betas is not an array of numbers of one shape"),
+        (rows_of_dicts(2), "smpl/betas has 2 rows, the file 3"),
+    ],
+)
+def test_dicts_that_differ_between_rows_are_named(tmp_path: Path, rows: list[dict[str, Any]], what: str) -> None:
+    path = written(tmp_path / "x.npz", bbox_xywh=np.ones((3, 5)), smpl=np.array(rows, object))
+    with pytest.raises(DataError, match=what):
+        HumanData.open(path)
 
 
 def test_constants_and_unknown_keys_are_kept_and_given_back(tmp_path: Path) -> None:
