@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
+from ehps.humandata import frames
 from ehps.humandata.core import HumanData
 
 ImageFeatures = Callable[[Array], Array]
@@ -33,7 +34,13 @@ def rotation_features(axis_angle: Array) -> Array:
 
 
 def global_orient(hd: HumanData) -> Array:
-    """(N, 6): orientation of the pelvis in the camera frame."""
+    """(N, 6): orientation of the pelvis in the camera frame.
+
+    Raises
+    ------
+    PassportError : it is not known that the file's are.
+    """
+    frames.required(hd, "comparing orientations")
     return rotation_features(np.asarray(hd[f"{_body_model(hd)}/global_orient"]))
 
 

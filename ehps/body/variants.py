@@ -39,7 +39,7 @@ def params_of(hd: HumanData, model_type: str | None = None, *, any_frame: bool =
     """
     model_type = _model_type_of(hd, model_type)
     if not any_frame:
-        frames.required(hd, "this")
+        frames.required(hd)
     n = len(hd)
     values: dict[str, Array] = {}
     for name, joints in POSE_PARTS[model_type].items():

@@ -71,7 +71,7 @@ def _axes(value: Any) -> int:
     return depth + np.ndim(value)
 
 
-def required(table: Table, reader: str) -> None:
+def required(table: Table, reader: str = "") -> None:
     """Raise unless parameters and 3D points of ``table`` are known to be in the camera frame, as ``reader`` needs them.
 
     Raises
@@ -80,7 +80,8 @@ def required(table: Table, reader: str) -> None:
     """
     if table.passport.frame != CAMERA and posed_columns(table.columns):
         raise PassportError(
-            f"{reader} needs bodies in the camera frame; this file's are in {_frame_of(table)}",
+            f"its bodies are in {_frame_of(table)}, and {f'{reader} needs them' if reader else 'are needed'} in the "
+            "camera frame",
             path=table.source,
             fix=way_out(table),
         )
@@ -93,13 +94,17 @@ def _frame_of(table: Table) -> str:
 
 def way_out(table: Table) -> str:
     """What to do with a file that is not known to be in the camera frame."""
-    declare = f"`ehps humandata convert FILE --declare-frame {CAMERA} --out NEW`"
+    gender = ""
+    if table.body_model is not None and table.passport.gender in (None, UNKNOWN) and "meta/gender" not in table:
+        gender = " --declare-gender neutral|male|female"
+    command = "`ehps humandata convert FILE {}" + gender + " --out NEW`"
+    declare = command.format(f"--declare-frame {CAMERA}")
     found = extrinsic_names(table)
     if not found:
         return f"if they are in the camera frame (those that SMPLer-X published are), say so: {declare}"
     return (
-        f"it has {', '.join(found)}: if its bodies are in the world, `ehps humandata convert FILE --frame camera "
-        f"--out NEW` moves them; if they are in the camera frame already, say so: {declare}"
+        f"it has {', '.join(found)}: if its bodies are in the world, {command.format('--frame camera')} moves them; if "
+        f"they are in the camera frame already, say so: {declare}"
     )
 
 

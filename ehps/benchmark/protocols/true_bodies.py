@@ -17,6 +17,7 @@ from ehps.body.params import BodyParams, smplx_params
 from ehps.body.topology import TOPOLOGY
 from ehps.body.variants import neutral_betas, params_of
 from ehps.errors import DataError, UsageError
+from ehps.humandata import frames
 from ehps.humandata.core import HumanData
 from ehps.humandata.instance_ids import place_in_image
 
@@ -144,7 +145,10 @@ def rows_to_test(protocol: Protocol, hd: HumanData, *, all_persons: bool = False
     ------
     UsageError : the file keeps every N-th row of the dataset, with another N than the protocol's.
     DataError : the file lacks a column that a change of the protocol asks for.
+    PassportError : the protocol compares the file's parameters, and it is not known in which frame they are.
     """
+    if protocol.truth != "given-vertices":
+        frames.required(hd, "evaluation")
     rows = np.arange(len(hd))
     step = protocol.step
     if hd.passport.sampling > 1 and step > 1:
