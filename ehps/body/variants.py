@@ -124,7 +124,8 @@ def with_hand_mean(hd: HumanData, flat_hand_mean: bool, models: BodyModels) -> H
         raise PassportError(
             "does not say whether its hand poses are relative to the mean hand",
             path=hd.source,
-            fix="set flat_hand_mean in its passport first: False if zeros are a relaxed hand, True if a flat one",
+            fix="say so: `ehps humandata convert FILE --declare flat_hand_mean=false --out NEW` if zeros are a relaxed "
+            "hand, true if a flat one",
         )
     if now == flat_hand_mean:
         return hd

@@ -208,7 +208,7 @@ class _Trial:
                     f"its bodies land on {name} as they are ({told('before')} in the median), not moved by "
                     f"{', '.join(self.found.names)} ({told('after')}): they are in the camera frame already",
                     path=self.hd.source,
-                    fix=f"say so with --declare-frame {CAMERA}",
+                    fix=f"say so with --declare frame={CAMERA}",
                 )
             raise DataError(
                 f"its bodies land on {name} by the inverse of {', '.join(self.found.names)} ({told('inverse')} in the "

@@ -191,14 +191,12 @@ def export_command(hd: HumanData, target: str | None, out: Path, body_models: Pa
 @humandata.command("convert")
 @click.option("--frame", type=click.Choice(["camera"]), help="Move bodies from the world by the extrinsics in FILE.")
 @click.option(
-    "--declare-frame",
-    type=click.Choice(["opencv-camera"]),
-    help="Say that bodies and 3D points are in the camera frame, metres, where FILE does not.",
-)
-@click.option(
-    "--declare-gender",
-    type=click.Choice(["neutral", "male", "female"]),
-    help="Say whose body model the parameters of all rows belong to, where FILE does not.",
+    "--declare",
+    "facts",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="State what FILE does not: frame=opencv-camera, gender=neutral (or male, female), body_model_version=1.1, "
+    "flat_hand_mean=false, focal=image, dataset=NAME, split=NAME.",
 )
 @click.option("--out", type=FILE, required=True, help="An .h5 or .npz file.")
 @body_models
@@ -206,8 +204,7 @@ def export_command(hd: HumanData, target: str | None, out: Path, body_models: Pa
 def convert_command(
     hd: HumanData,
     frame: str | None,
-    declare_frame: str | None,
-    declare_gender: str | None,
+    facts: tuple[str, ...],
     out: Path,
     body_models: Path | None,
 ) -> None:
@@ -215,17 +212,18 @@ def convert_command(
 
     A file of others does not say in which frame its bodies are. --frame camera moves those that are in the world by
     the extrinsics beside them (meta/R and meta/T, meta/RT, cam_param, cam_params); that needs the body models, as a
-    body turns about its pelvis. --declare-frame and --declare-gender change no number.
+    body turns about its pelvis. --declare changes no number.
     """
-    from ehps.humandata.frames import declared
+    from ehps.humandata.frames import declared, extrinsic_names
 
-    if frame is None and declare_frame is None and declare_gender is None:
-        raise UsageError("nothing is to be converted", fix="pass --frame, --declare-frame or --declare-gender")
-    if frame is not None and declare_frame is not None:
-        raise UsageError(
-            "--frame moves bodies, --declare-frame says that they need not be moved", fix="pass one of them"
-        )
-    hd = declared(hd, frame=declare_frame, gender=declare_gender)
+    stated = pairs(facts)
+    if frame is None and not stated:
+        raise UsageError("nothing is to be converted", fix="pass --frame or --declare")
+    if frame is not None and "frame" in stated:
+        raise UsageError("--frame moves bodies, --declare frame= says that they need no move", fix="pass one of them")
+    if "frame" in stated and (names := extrinsic_names(hd)):
+        click.secho(f"{', '.join(names)} stay for reference only, as meta/RT", fg="yellow", err=True)
+    hd = declared(hd, stated)
     if frame is not None:
         hd = moved(hd, body_models)
     hd.save(out)

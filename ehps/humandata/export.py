@@ -126,7 +126,7 @@ def _check_hands(hd: HumanData, program: str, recipe: Recipe) -> None:
     raise UsageError(
         f"{program} takes the hand poses of {hd.passport.dataset} for {assumed}, {problem}",
         path=hd.source,
-        fix="state flat_hand_mean in its passport"
+        fix="say so: `ehps humandata convert FILE --declare flat_hand_mean=true|false --out NEW`"
         if stated is None
         else "pass --body-models DIR, which converts them "
         f"(in Python: ehps.body.variants.with_hand_mean(hd, {recipe.flat_hand_mean}, models))",

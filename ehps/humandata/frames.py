@@ -6,14 +6,15 @@ Files of others do not state it. SMPLer-X's released files are in the camera fra
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.errors import DataError, PassportError
+from ehps.errors import DataError, PassportError, UsageError
+from ehps.genders import GENDERS
 from ehps.humandata.passport import CAMERA, UNITS, UNKNOWN
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Table
@@ -26,6 +27,16 @@ TRANSLATIONS = ("T", "t")
 MATRICES = ("RT", "extrinsic", "extrinsics")
 REFERENCE = "meta/RT"
 AXES = dict.fromkeys((*ROTATIONS, *MATRICES, "K", "intrinsic"), 2) | dict.fromkeys(TRANSLATIONS, 1)
+DECLARABLE: Mapping[str, tuple[str, ...]] = {
+    "frame": (CAMERA,),
+    "gender": GENDERS,
+    "body_model_version": (),
+    "flat_hand_mean": ("true", "false"),
+    "focal": ("image", "virtual"),
+    "dataset": (),
+    "split": (),
+}
+"""Fields of a passport that the owner of a file may state, and their values (any word where there are none)."""
 POSED = ("/transl", "/global_orient", "/lhand_root", "/rhand_root")
 
 
@@ -96,9 +107,9 @@ def way_out(table: Table) -> str:
     """What to do with a file that is not known to be in the camera frame."""
     gender = ""
     if table.body_model is not None and table.passport.gender in (None, UNKNOWN) and "meta/gender" not in table:
-        gender = " --declare-gender neutral|male|female"
+        gender = " --declare gender=neutral|male|female"
     command = "`ehps humandata convert FILE {}" + gender + " --out NEW`"
-    declare = command.format(f"--declare-frame {CAMERA}")
+    declare = command.format(f"--declare frame={CAMERA}")
     found = extrinsic_names(table)
     if not found:
         return f"if they are in the camera frame (those that SMPLer-X published are), say so: {declare}"
@@ -124,7 +135,7 @@ def extrinsics(table: Table) -> Extrinsics:
             + (f": {', '.join(there)} alone do not say where the camera is" if there else ""),
             path=table.source,
             fix="add meta/R (N, 3, 3) and meta/T (N, 3), world to camera; or, if its bodies are in the camera frame "
-            f"already, say so with --declare-frame {CAMERA}",
+            f"already, say so with --declare frame={CAMERA}",
         )
     for other in found[1:]:
         alike = np.allclose(found[0].rotation, other.rotation, atol=1e-4)
@@ -210,29 +221,34 @@ def in_camera(table: AnyTable, found: Extrinsics | None = None) -> AnyTable:
     return out
 
 
-def declared(table: AnyTable, *, frame: str | None = None, gender: str | None = None) -> AnyTable:
-    """``table`` with what its owner knows of it and the file does not say.
+def declared(table: AnyTable, facts: Mapping[str, str]) -> AnyTable:
+    """``table`` with what its owner knows of it and its passport does not say; no parameter is changed.
 
     Parameters
     ----------
-    frame : ``opencv-camera``: parameters and 3D points are in the camera frame, metres, radians, pixels.
-    gender : ``neutral``, ``male`` or ``female``: the body model that the parameters of all rows belong to.
+    facts : field of the passport -> value; :data:`DECLARABLE` has the fields. ``frame=opencv-camera`` says that
+        parameters and 3D points are in the camera frame, in metres, radians and pixels.
 
     Raises
     ------
-    PassportError : the file says otherwise.
+    UsageError : no such field, or no such value of it.
+    PassportError : the passport says otherwise.
     """
-    out = table
-    if gender is not None:
-        if table.passport.gender not in (None, UNKNOWN, gender):
-            raise PassportError(
-                f"says that its body models are {table.passport.gender}, so that it cannot be declared {gender}",
-                path=table.source,
-            )
-        out = out[:]
-        out.passport = table.passport.with_(gender=gender)
-    if frame is not None:
-        if table.passport.frame not in (UNKNOWN, frame):
-            raise PassportError(f"states {_frame_of(table)}, not {frame}", path=table.source)
-        out = in_camera(out)
+    out = table[:]
+    for name, value in facts.items():
+        if name not in DECLARABLE:
+            raise UsageError(f"{name}={value}: {name} cannot be declared", fix=f"known are {', '.join(DECLARABLE)}")
+        if table.body_model is None and name in ("gender", "body_model_version", "flat_hand_mean"):
+            raise UsageError(f"{name}={value}: there are no body parameters", path=table.source)
+        words = DECLARABLE[name]
+        if not value or (words and value not in words):
+            raise UsageError(f"{name}={value}: no such {name}", fix=f"give {', '.join(words) or 'a word'}")
+        meant = value == "true" if name == "flat_hand_mean" else value
+        stated = getattr(table.passport, name)
+        if stated not in (None, UNKNOWN, meant):
+            raise PassportError(f"says that its {name} is {stated}; it cannot be declared {value}", path=table.source)
+        if name == "frame":
+            out = in_camera(out)
+        else:
+            out.passport = out.passport.with_(**{name: meant})
     return out

@@ -106,7 +106,7 @@ def unknown_gender(table: Table) -> PassportError:
     return PassportError(
         f"does not say which gender's body model its parameters belong to (its passport says {table.passport.gender})",
         path=table.source,
-        fix="if it is one for all rows, say so: `ehps humandata convert FILE --declare-gender neutral --out NEW`; "
+        fix="if it is one for all rows, say so: `ehps humandata convert FILE --declare gender=neutral --out NEW`; "
         f"otherwise add a column {GENDER} with male, female or neutral for every row",
     )
 

@@ -66,19 +66,20 @@ class Passport:
 
 # These decide what a number means; the others say where it came from.
 MEANING = (
+    "frame",
+    "units",
     "body_model",
     "body_model_version",
     "num_betas",
     "flat_hand_mean",
-    "frame",
-    "units",
 )
 
 
 FRAME_FIX = (
     "`ehps humandata convert FILE --frame camera --out NEW` moves a file by its own extrinsics; "
-    f"`--declare-frame {CAMERA}` instead says that it is in the camera frame already"
+    f"`--declare frame={CAMERA}` instead says that it is in the camera frame already"
 )
+UNKNOWN_FIX = "if they are the same, say so: `ehps humandata convert FILE --declare {}=VALUE --out NEW`"
 
 
 def merged_passport(passports: Sequence[Passport], files: Sequence[Path | None] = ()) -> Passport:
@@ -104,6 +105,8 @@ def merged_passport(passports: Sequence[Passport], files: Sequence[Path | None] 
                     f"{one} and {two} differ in {name}: {a!r} and {b!r}",
                     fix=FRAME_FIX
                     if name == "frame"
+                    else UNKNOWN_FIX.format(name)
+                    if UNKNOWN in (a, b)
                     else f"convert one of them first (ehps.body.variants), or leave the {name} columns out",
                 )
 

@@ -103,7 +103,7 @@ def test_3d_points_move_with_the_bodies_they_lie_on(
 def test_what_the_2d_points_contradict_is_refused(models: BodyModels, bodies: Any, tmp_path: Path) -> None:
     params, _, camera = bodies
     moved = rigid_motion.to_camera(params, TURN, SHIFT, models.rest_pelvis(params))
-    with pytest.raises(PassportError, match=r"as they are .* in the camera frame already.*--declare-frame"):
+    with pytest.raises(PassportError, match=r"as they are .* in the camera frame already.*--declare frame="):
         moved_to_camera(foreign(tmp_path / "a.npz", moved, **seen(camera)), models)
     back = TURN.transpose(0, 2, 1)
     centres = {"gender": ["female"] * N, "R": list(back), "T": list(-np.einsum("nij,nj->ni", back, SHIFT))}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ehps.errors import DataError, PassportError
+from ehps.errors import DataError, PassportError, UsageError
 from ehps.humandata import HumanData, Passport, frames
 from ehps.humandata.export import export_for
 from ehps.humandata.operations import info, merge
@@ -60,8 +60,8 @@ def test_what_a_file_of_others_does_not_show_is_unknown(tmp_path: Path) -> None:
     told = {column["name"]: column["meaning"] for column in info(hd)["columns"]}
     assert told["smpl/transl"] == "translation in frame unknown"
     problems = [problem.what for problem in hd.validate()]
-    assert any("frame unknown" in what and "--declare-frame opencv-camera" in what for what in problems)
-    assert any("whose body model" in what and "--declare-gender" in what for what in problems)
+    assert any("frame unknown" in what and "--declare frame=opencv-camera" in what for what in problems)
+    assert any("whose body model" in what and "--declare gender=" in what for what in problems)
 
 
 def test_what_a_file_shows_is_taken_from_it(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_extrinsics_that_say_nothing_are_refused(tmp_path: Path, more: dict[str,
 @pytest.mark.parametrize("form", EXTRINSICS)
 def test_a_declared_file_keeps_its_extrinsics_for_reference(tmp_path: Path, form: str) -> None:
     hd = HumanData.open(foreign(tmp_path / "x.npz", **EXTRINSICS[form]))
-    declared = frames.declared(hd, frame="opencv-camera", gender="female")
+    declared = frames.declared(hd, {"frame": "opencv-camera", "gender": "female"})
     assert (declared.passport.frame, declared.passport.units) == ("opencv-camera", "metre, radian, pixel")
     assert declared.passport.gender == "female"
     assert declared.validate() == []
@@ -129,11 +129,34 @@ def test_a_declared_file_keeps_its_extrinsics_for_reference(tmp_path: Path, form
 
 def test_what_a_file_says_cannot_be_declared_otherwise(people) -> None:
     with pytest.raises(PassportError, match="per-instance"):
-        frames.declared(people(), gender="male")
+        frames.declared(people(), {"gender": "male"})
     hd = people()
     hd.passport = hd.passport.with_(frame="world")
-    with pytest.raises(PassportError, match="'world'"):
-        frames.declared(hd, frame="opencv-camera")
+    with pytest.raises(PassportError, match="frame is world"):
+        frames.declared(hd, {"frame": "opencv-camera"})
+    assert frames.declared(people(), {"flat_hand_mean": "false"}).passport == people().passport
+
+
+@pytest.mark.parametrize(
+    ("facts", "what"),
+    [
+        ({"units": "inch"}, "units cannot be declared"),
+        ({"gender": "m"}, "Give neutral, male, female"),
+        ({"split": ""}, "Give a word"),
+    ],
+)
+def test_only_what_the_passport_knows_is_declared(people, facts: dict[str, str], what: str) -> None:
+    with pytest.raises(UsageError, match=what):
+        frames.declared(people(), facts)
+
+
+def test_files_whose_release_is_not_known_are_merged_once_it_is_declared(people) -> None:
+    unknown = people(3)
+    unknown.passport = unknown.passport.with_(body_model_version="unknown", flat_hand_mean=None)
+    with pytest.raises(PassportError, match=r"body_model_version.*--declare body_model_version=VALUE"):
+        HumanData.concat([people(2), unknown])
+    stated = frames.declared(unknown, {"body_model_version": "1.1", "flat_hand_mean": "false"})
+    assert len(HumanData.concat([people(2), stated])) == 5
 
 
 def test_extrinsics_beside_bodies_in_the_camera_frame_contradict_the_passport(people) -> None:
@@ -145,8 +168,8 @@ def test_extrinsics_beside_bodies_in_the_camera_frame_contradict_the_passport(pe
 @pytest.mark.parametrize("ending", ["h5", "npz"])
 def test_an_unknown_frame_is_not_merged_with_the_cameras(tmp_path: Path, ending: str) -> None:
     path = foreign(tmp_path / "a.npz", **EXTRINSICS["one a row"])
-    declared = frames.declared(HumanData.open(path), frame="opencv-camera").save(tmp_path / f"b.{ending}")
-    with pytest.raises(PassportError, match=r"a\.npz and .*b\.\w+ differ in frame: .*--frame camera.*--declare-frame"):
+    declared = frames.declared(HumanData.open(path), {"frame": "opencv-camera"}).save(tmp_path / f"b.{ending}")
+    with pytest.raises(PassportError, match=r"a\.npz and .*b\.\w+ differ in frame: .*--frame camera.*--declare frame="):
         merge([path, declared], tmp_path / "out.h5")
     assert not (tmp_path / "out.h5").exists()
 
@@ -179,7 +202,5 @@ def test_points_that_start_at_the_root_are_not_merged_with_those_in_the_camera(p
 
 def test_programs_that_need_the_camera_frame_refuse_an_unknown_one(tmp_path: Path) -> None:
     hd = HumanData.open(foreign(tmp_path / "x.npz"))
-    with pytest.raises(
-        PassportError, match=r"x\.npz: .*unknown frame, and SMPLest-X .*--declare-frame"
-    ):
+    with pytest.raises(PassportError, match=r"x\.npz: .*unknown frame, and SMPLest-X .*--declare frame="):
         export_for(hd, "smplest-x", tmp_path)
