@@ -20,6 +20,9 @@ import ehps
 from ehps.analysis import attributes
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.runs import Run
+from ehps.body import rigid_motion, rotations
+from ehps.body.models import BodyModels
+from ehps.body.variants import params_of
 from ehps.cli import main
 from ehps.demo.raw import ehf
 from ehps.demo.raw.stage import Look
@@ -254,6 +257,62 @@ def test_merge_and_sample(walks: Path, tmp_path: Path) -> None:
     hd = HumanData.open(both)
     assert HumanData.open(half)["image_path"].tolist() == hd["image_path"].tolist()[::2]
     assert len(HumanData.open(some)) == 3
+
+
+def in_the_world(walks: Path, out: Path, models: BodyModels) -> Path:
+    """The walks as another program would write them: in the world, the way to the camera beside them."""
+    hd = HumanData.open(walks)
+    params, turn, shift = params_of(hd), rotations.about("y", 40.0), np.array([1.0, 2, 3])
+    world = rigid_motion.to_camera(params, turn.T, -turn.T @ shift, models.rest_pelvis(params))
+    rows = {"smpl/transl": world.transl, "smpl/global_orient": world.global_orient}
+    rows |= {"meta/R": np.tile(turn, (len(hd), 1, 1)), "meta/T": np.tile(shift, (len(hd), 1))}
+    hd.with_columns(rows).save(out)
+    with np.load(out, allow_pickle=True) as content:
+        members = dict(content)
+    misc = {name: value for name, value in members["misc"].item().items() if not name.startswith("ehps")}
+    np.savez(out, **members | {"misc": np.array(misc, object)})
+    return out
+
+
+def test_files_of_others_are_brought_to_the_camera(walks: Path, tmp_path: Path, body_models: Path) -> None:
+    path = in_the_world(walks, tmp_path / "world.npz", BodyModels(body_models))
+    info = call("humandata", "info", path)
+    assert "frame unknown" in info.stdout
+    assert "meta/R, meta/T" in info.stderr
+    assert any("frame unknown" in row["problem"] for row in data("humandata", "validate", path, code=1))
+    out = tmp_path / "camera.h5"
+    refused = call("humandata", "merge", path, walks, "--out", out, code=1)
+    assert "differ in frame: 'unknown' and 'opencv-camera'" in refused.stderr
+    assert "body models" in call("humandata", "convert", path, "--frame", "camera", "--out", out, code=2).stderr
+    assert not out.exists()
+    done = call("humandata", "convert", path, "--frame", "camera", "--body-models", body_models, "--out", out)
+    assert "moved by meta/R, meta/T" in done.stderr
+    assert "keypoints3d_smpl: was in the camera frame already" in done.stderr
+    own, back = HumanData.open(walks), HumanData.open(out)
+    for name in ("smpl/transl", "smpl/global_orient"):
+        np.testing.assert_allclose(back[name], own[name], atol=1e-5)
+    assert data("humandata", "validate", out) == []
+    fields = ("--declare", f"body_model_version={own.passport.body_model_version}")
+    call("humandata", "convert", out, *fields, "--out", tmp_path / "known.h5")
+    call("humandata", "merge", tmp_path / "known.h5", walks, "--out", tmp_path / "both.h5")
+
+
+def test_a_frame_is_declared_in_one_step(walks: Path, tmp_path: Path, body_models: Path) -> None:
+    path = in_the_world(walks, tmp_path / "world.npz", BodyModels(body_models))
+    run = ("benchmark", "train", path, "--images", tmp_path, "--out", tmp_path / "run", "--body-models", body_models)
+    assert "--declare frame=opencv-camera" in call(*run, code=1).stderr
+    assert not (tmp_path / "run").exists()
+    out = tmp_path / "said.h5"
+    done = call("humandata", "convert", path, "--declare", "frame=opencv-camera", "--out", out)
+    assert "meta/R, meta/T stay for reference only, as meta/RT" in done.stderr
+    assert data("humandata", "validate", out) == []
+    for words, what in (
+        ((), "is to be converted"),
+        (("--declare", "frame=opencv-camera", "--frame", "camera"), "Pass one of them"),
+        (("--declare", "units=inch"), "units cannot be declared"),
+        (("--declare", "gender"), "is not NAME=VALUE"),
+    ):
+        assert what in call("humandata", "convert", path, *words, "--out", out, code=2).stderr
 
 
 def test_an_audit_of_a_file_without_measures_says_so(tmp_path: Path) -> None:

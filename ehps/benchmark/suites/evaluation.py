@@ -20,6 +20,7 @@ from ehps.benchmark.training.specs import SetSpec, TrainConfig, key
 from ehps.benchmark.training.trainer import train
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
+from ehps.humandata import frames
 from ehps.humandata.core import HumanData
 
 
@@ -38,8 +39,11 @@ def train_cell(
     Raises
     ------
     UsageError : the folder holds a run of another configuration or other data.
+    PassportError : it is not known in which frame the bodies of a set are.
     """
     listed = [sets] if isinstance(sets, SetSpec) else list(sets)
+    for spec in listed:
+        frames.required(HumanData.open(spec.data), "training")
     run = Run(folder)
     hashes = [content_hash(s.data) for s in listed]
     wanted = run.begin(check_name(train_set, "train set"), config, listed, hashes)
