@@ -14,6 +14,7 @@ UNKNOWN = "unknown"
 PER_INSTANCE = "per-instance"
 CAMERA = "opencv-camera"
 UNITS = "metre, radian, pixel"
+KINDS: dict[str, type] = {"num_betas": int, "sampling": int, "format": int, "flat_hand_mean": bool}  # others: str
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,17 @@ class Passport:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Passport:
-        known = {f.name for f in fields(cls)}
+        """The passport that :meth:`to_dict` gave; a frame and units that are not stated are unknown.
+
+        Raises
+        ------
+        ValueError : a value is of another kind than its field.
+        """
+        known = {f.name: f.default for f in fields(cls)}
         stated = {key: value for key, value in values.items() if key in known}
+        for key, value in stated.items():
+            if type(value) is not KINDS.get(key, str) and not (value is None and known[key] is None):
+                raise ValueError(f"the passport's {key} is {value!r}")
         return cls(**{"frame": UNKNOWN, "units": UNKNOWN} | stated)
 
     def with_(self, **changes: Any) -> Passport:

@@ -84,6 +84,12 @@ def test_a_passport_that_leaves_the_frame_out_does_not_state_it() -> None:
     assert Passport.from_dict(Passport().to_dict()) == Passport()
 
 
+@pytest.mark.parametrize("wrong", [{"frame": None}, {"gender": ["male"]}, {"num_betas": True}, {"sampling": "2"}])
+def test_a_passport_of_other_kinds_is_none(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Passport.from_dict(wrong)
+
+
 @pytest.mark.parametrize("form", EXTRINSICS)
 def test_extrinsics_are_found_in_every_form(tmp_path: Path, form: str) -> None:
     hd = HumanData.open(foreign(tmp_path / "x.npz", **EXTRINSICS[form]))

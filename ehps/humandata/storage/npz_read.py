@@ -285,7 +285,7 @@ class _Reader:
             summary = current_summary(json.loads(quality)) if quality else {}
             passport = Passport.from_dict(json.loads(stated)) if stated else self._inferred()
         except (TypeError, ValueError, AttributeError):
-            raise self.fail("its ehps_passport or ehps_certificate is not JSON") from None
+            raise self.fail("its ehps_passport or ehps_certificate is not what ehps writes") from None
         return passport if flat is None else passport.with_(flat_hand_mean=bool(flat)), summary
 
     def _inferred(self) -> Passport:
