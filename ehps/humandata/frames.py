@@ -105,10 +105,12 @@ def _frame_of(table: Table) -> str:
 
 def way_out(table: Table) -> str:
     """What to do with a file that is not known to be in the camera frame."""
-    gender = ""
+    others = ""
     if table.body_model is not None and table.passport.gender in (None, UNKNOWN) and "meta/gender" not in table:
-        gender = " --declare gender=neutral|male|female"
-    command = "`ehps humandata convert FILE {}" + gender + " --out NEW`"
+        others += " --declare gender=neutral|male|female"
+    if table.passport.flat_hand_mean is None and f"{table.body_model}/left_hand_pose" in table:
+        others += " --declare flat_hand_mean=true|false"
+    command = "`ehps humandata convert FILE {}" + others + " --out NEW`"
     declare = command.format(f"--declare frame={CAMERA}")
     found = extrinsic_names(table)
     if not found:
