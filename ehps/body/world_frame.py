@@ -34,7 +34,6 @@ ON_PERSON = (
 BETTER = 3.0  # times as near: tells one frame from another where both land on the person
 SAME_BODY = 0.25  # metres
 HAND_ROOTS = ("lhand_root", "rhand_root")
-MATRICES = ("cam_param/K", "cam_params/K", "cam_param/intrinsic", "cam_params/intrinsic")
 
 
 @dataclass(frozen=True)
@@ -132,8 +131,8 @@ def _camera(hd: HumanData) -> dict[str, Array]:
         if "meta/focal_length" in hd or "meta/focal_length" in hd.misc:
             focal = frames.per_row(hd, "meta/focal_length", (2,))
             centre = frames.per_row(hd, "meta/principal_point", (2,))
-        elif matrix := next((name for name in MATRICES if name in hd or name in hd.misc), None):
-            focal, centre = cameras.from_matrix(frames.per_row(hd, matrix, (3, 3)))
+        elif matrices := frames.intrinsic_names(hd):
+            focal, centre = cameras.from_matrix(frames.per_row(hd, matrices[0], (3, 3)))
         else:
             focal = frames.per_row(hd, "focal_length", (2,))
             centre = frames.per_row(hd, "principal_point", (2,))

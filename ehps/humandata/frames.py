@@ -6,7 +6,7 @@ Files of others do not state it. SMPLer-X's released files are in the camera fra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,9 +24,10 @@ AnyTable = TypeVar("AnyTable", bound=Table)
 GROUPS = ("meta", "cam_param", "cam_params")
 ROTATIONS = ("R",)
 TRANSLATIONS = ("T", "t")
-MATRICES = ("RT", "extrinsic", "extrinsics")
+MATRICES = ("RT", "extrinsic", "extrinsics", "cam_ext")
+INTRINSICS = ("K", "intrinsic", "intrinsics", "cam_int")
 REFERENCE = "meta/RT"
-AXES = dict.fromkeys((*ROTATIONS, *MATRICES, "K", "intrinsic"), 2) | dict.fromkeys(TRANSLATIONS, 1)
+AXES = dict.fromkeys((*ROTATIONS, *MATRICES, *INTRINSICS), 2) | dict.fromkeys(TRANSLATIONS, 1)
 DECLARABLE: Mapping[str, tuple[str, ...]] = {
     "frame": (CAMERA,),
     "gender": GENDERS,
@@ -63,15 +64,27 @@ def posed_columns(names: Iterable[str]) -> list[str]:
 
 def extrinsic_names(table: Table) -> list[str]:
     """Columns and constants that hold extrinsics."""
-    endings = (*ROTATIONS, *TRANSLATIONS, *MATRICES)
-    known = {f"{group}/{ending}" for group in GROUPS for ending in endings}
-    return [name for name in (*table.columns, *table.misc) if name in known]
+    return _of_camera(table, (*ROTATIONS, *TRANSLATIONS, *MATRICES))
+
+
+def intrinsic_names(table: Table) -> list[str]:
+    """Columns and constants that hold camera matrices."""
+    return _of_camera(table, INTRINSICS)
+
+
+def _of_camera(table: Table, endings: Sequence[str]) -> list[str]:
+    split = {name: name.rpartition("/") for name in (*table.columns, *table.misc)}
+    return [name for name, (group, _, end) in split.items() if end in endings and _is_camera(group)]
+
+
+def _is_camera(group: str) -> bool:
+    return group in GROUPS or group.endswith(("/cam_param", "/cam_params"))
 
 
 def one_for_all(name: str, value: Any) -> bool:
     """Whether a member is one camera for all rows, even where its length is the number of rows."""
     group, _, ending = name.rpartition("/")
-    return group in GROUPS and ending in AXES and _axes(value) == AXES[ending]
+    return ending in AXES and _is_camera(group) and _axes(value) == AXES[ending]
 
 
 def _axes(value: Any) -> int:
@@ -129,9 +142,10 @@ def extrinsics(table: Table) -> Extrinsics:
     PassportError : there are none.
     DataError : they are not (N, 3, 3) and (N, 3), or (N, 4, 4), or not finite; or two sets contradict each other.
     """
-    found = [pair for group in GROUPS if (pair := _of_group(table, group)) is not None]
+    there = extrinsic_names(table)
+    groups = dict.fromkeys(name.rpartition("/")[0] for name in there)
+    found = [pair for group in groups if (pair := _of_group(table, group)) is not None]
     if not found:
-        there = extrinsic_names(table)
         raise PassportError(
             "has no extrinsics to move its bodies by"
             + (f": {', '.join(there)} alone do not say where the camera is" if there else ""),

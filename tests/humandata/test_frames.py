@@ -22,6 +22,7 @@ EXTRINSICS: dict[str, dict[str, Any]] = {
     "one for all": {"cam_param": {"R": TURN, "T": np.array([1.0, 2, 3])}},
     "a dict a row": {"cam_param": np.array([{"R": TURN, "T": np.array([1.0, 2, 3])}] * N, object)},
     "matrices": {"meta": {"RT": np.tile(np.vstack([np.c_[TURN, [1.0, 2, 3]], [0, 0, 0, 1]]), (N, 1, 1))}},
+    "in meta": {"meta": {"cam_param": {"R": np.tile(TURN, (N, 1, 1)), "T": np.tile([1.0, 2, 3], (N, 1))}}},
     "matrices of three rows": {"cam_params": {"extrinsic": np.tile(np.c_[TURN, [1.0, 2, 3]], (N, 1, 1))}},
 }
 

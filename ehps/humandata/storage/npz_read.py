@@ -132,11 +132,11 @@ class _Reader:
     def _by_key(self, name: str) -> Any:
         """A member as it is, or as one dict of lists when it is a list of dicts, one a row."""
         value = self.values[name]
-        if isinstance(value, np.ndarray) and (value.dtype.kind != "O" or value.ndim != 1):
-            return value
-        if not isinstance(value, list | tuple | np.ndarray) or not len(value) or not isinstance(value[0], Mapping):
-            return value
-        if not all(isinstance(item, Mapping) for item in value):
+        rows = value if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim) else ()
+        odd = next((row for row, item in enumerate(rows) if not isinstance(item, Mapping)), None)
+        if odd is not None and name in BODY:
+            raise self.fail(f"{name} is neither a dict of arrays nor one dict a row: row {odd} has none")
+        if odd is not None or not len(rows):
             return value
         keys = list(dict.fromkeys(key for item in value for key in item))
         for key in keys if name in BODY else ():

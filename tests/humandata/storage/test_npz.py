@@ -597,10 +597,12 @@ def test_one_dict_a_row_is_read_as_columns(tmp_path: Path, as_array: bool) -> No
         ([*rows_of_dicts(2), {"betas": np.zeros(10)}], "that of row 2 has no body_pose"),
         (rows_of_dicts(2) + rows_of_dicts(1, betas=np.zeros(16)), "smpl/betas is not an array of numbers of one shape"),
         (rows_of_dicts(2), "smpl/betas has 2 rows, the file 3"),
+        ([*rows_of_dicts(1), None, *rows_of_dicts(1)], "row 1 has none"),
+        (np.zeros((3, 10)), "neither a dict of arrays nor one dict a row"),
     ],
 )
-def test_dicts_that_differ_between_rows_are_named(tmp_path: Path, rows: list[dict[str, Any]], what: str) -> None:
-    path = written(tmp_path / "x.npz", bbox_xywh=np.ones((3, 5)), smpl=np.array(rows, object))
+def test_dicts_that_differ_between_rows_are_named(tmp_path: Path, rows: Any, what: str) -> None:
+    path = written(tmp_path / "x.npz", bbox_xywh=np.ones((3, 5)), smpl=np.asarray(rows))
     with pytest.raises(DataError, match=what):
         HumanData.open(path)
 
