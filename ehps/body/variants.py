@@ -34,7 +34,7 @@ def params_of(hd: HumanData, model_type: str | None = None, *, any_frame: bool =
 
     Raises
     ------
-    DataError : the file has no such parameters.
+    DataError : the file has no such parameters, or some of another shape.
     PassportError : it does not say which gender's model they belong to, or that they are in the camera frame.
     """
     model_type = _model_type_of(hd, model_type)
@@ -45,20 +45,36 @@ def params_of(hd: HumanData, model_type: str | None = None, *, any_frame: bool =
     for name, joints in POSE_PARTS[model_type].items():
         tail = (3,) if joints == 1 else (joints, 3)
         full = f"{model_type}/{name}"
-        values[name] = np.asarray(hd[full], np.float64).reshape(n, *tail) if full in hd else np.zeros((n, *tail))
+        values[name] = _shaped(hd, full, tail) if full in hd else np.zeros((n, *tail))
     if model_type == "smplx":
         known = "smplx/expression" in hd
-        values["expression"] = np.asarray(hd["smplx/expression"], np.float64) if known else np.zeros((n, 10))
+        values["expression"] = _shaped(hd, "smplx/expression", (-1,)) if known else np.zeros((n, 10))
     extra = f"{model_type}/betas_extra"
     return BodyParams(
         model_type=model_type,
         gender=genders_of(hd),
-        betas=np.asarray(hd[f"{model_type}/betas"], np.float64).reshape(n, -1),
-        transl=np.asarray(hd[f"{model_type}/transl"], np.float64) if f"{model_type}/transl" in hd else np.zeros((n, 3)),
+        betas=_shaped(hd, f"{model_type}/betas", (-1,)),
+        transl=_shaped(hd, f"{model_type}/transl", (3,)) if f"{model_type}/transl" in hd else np.zeros((n, 3)),
         flat_hand_mean=bool(hd.passport.flat_hand_mean),
-        betas_extra=np.asarray(hd[extra], np.float64).reshape(n, 1) if extra in hd else None,
+        betas_extra=_shaped(hd, extra, (1,)) if extra in hd else None,
         **values,
     )
+
+
+def _shaped(hd: HumanData, name: str, tail: tuple[int, ...]) -> Array:
+    """(N, *tail) float64 of a column, -1 for any number.
+
+    Raises
+    ------
+    DataError : it holds texts, or has another shape.
+    """
+    column = hd[name]
+    size = int(np.prod(column.shape[1:])) if isinstance(column, np.ndarray) and column.dtype.kind in "biuf" else -1
+    if size < 0 or (tail != (-1,) and size != int(np.prod(tail))):
+        found = f"has rows of shape {column.shape[1:]}" if size >= 0 else "does not hold numbers"
+        wanted = "(B,)" if tail == (-1,) else str(tail)
+        raise DataError(f"{name} {found}, expected {wanted}", path=hd.source)
+    return np.asarray(column, np.float64).reshape(len(hd), *(tail if tail != (-1,) else (size,)))
 
 
 def genders_of(hd: HumanData) -> Array:

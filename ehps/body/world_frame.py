@@ -97,6 +97,14 @@ def moved_to_camera(hd: HumanData, models: BodyModels) -> Moved:
 
 def _moved_parameters(hd: HumanData, model_type: str, found: frames.Extrinsics, models: BodyModels) -> dict[str, Array]:
     params = params_of(hd, model_type, any_frame=True)
+    for name in ("betas", "global_orient", "transl"):
+        odd = np.flatnonzero(~np.isfinite(getattr(params, name)).all(axis=1))
+        if len(odd):
+            raise DataError(
+                f"{model_type}/{name} is not finite in {len(odd)} rows, the first is {odd[0]}",
+                path=hd.source,
+                fix="leave those rows out (in Python: hd[rows].save)",
+            )
     moved = rigid_motion.to_camera(params, found.rotation, found.translation, models.rest_pelvis(params))
     far = np.flatnonzero(np.abs(moved.transl).max(axis=1, initial=0) > FARTHEST)
     if len(far):

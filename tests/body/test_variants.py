@@ -59,6 +59,24 @@ def test_files_without_bodies_are_named() -> None:
         params_of(HumanData({"bbox_xywh": np.zeros((1, 5))}))
 
 
+def test_parameters_of_another_shape_are_named() -> None:
+    hd = stored(random_params("smpl", 2, np.random.default_rng(2)))
+    for name, value in (("body_pose", np.zeros((2, 21, 3))), ("transl", np.zeros((2, 4))), ("betas", ["a", "b"])):
+        with pytest.raises(DataError, match=rf"smpl/{name} (has rows of shape|does not hold numbers).*expected"):
+            params_of(hd.with_columns({f"smpl/{name}": value}))
+
+
+@pytest.mark.parametrize("stated", [None, "unknown", "per-instance"])
+def test_a_gender_that_nobody_states_is_not_taken_for_neutral(stated: str | None) -> None:
+    hd = stored(random_params("smplx", 2, np.random.default_rng(2))).without(["meta/gender"])
+    hd.passport = hd.passport.with_(gender=stated)
+    with pytest.raises(PassportError, match=r"which gender's body model.*--declare gender=neutral"):
+        genders_of(hd)
+    odd = hd.with_columns({"meta/gender": ["male", "cat"]})
+    with pytest.raises(DataError, match="words that are none of"):
+        genders_of(odd)
+
+
 def test_num_betas_cuts_or_appends_and_tells_the_passport(models: BodyModels) -> None:
     rng = np.random.default_rng(3)
     hd = stored(random_params("smplx", 3, rng, betas=rng.normal(size=(3, 11))))

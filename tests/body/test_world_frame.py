@@ -131,8 +131,16 @@ def test_without_2d_points_bodies_must_be_before_the_camera(models: BodyModels, 
         ({"gender": ["female"] * N, "R": list(TURN), "T": list(1000 * SHIFT)}, "not in metres"),
     ],
 )
-def test_what_cannot_be_moved_is_told(
+def test_what_the_file_lacks_is_told(
     models: BodyModels, bodies: Any, tmp_path: Path, meta: dict[str, Any], what: str
 ) -> None:
     with pytest.raises((DataError, PassportError), match=rf"x\.npz: .*({what})"):
         moved_to_camera(foreign(tmp_path / "x.npz", bodies[0], meta=meta), models)
+
+
+def test_bodies_that_are_not_finite_are_told(models: BodyModels, bodies: Any, tmp_path: Path) -> None:
+    params = bodies[0]
+    transl = params.transl.copy()
+    transl[2] = np.nan
+    with pytest.raises(DataError, match="smpl/transl is not finite in 1 rows, the first is 2"):
+        moved_to_camera(foreign(tmp_path / "x.npz", params.with_(transl=transl)), models)

@@ -50,15 +50,16 @@ def from_members(values: Mapping[str, Any], where: str) -> Table:
     ------
     DataError : the members are not those of a HumanData file, or contradict each other.
     """
+    reader = _Reader(values, where)
     try:
-        return _Reader(values, where).read()
+        return reader.read()
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
-        raise DataError(f"holds values that no HumanData file has ({error})", path=where) from error
+        raise reader.fail(f"holds values in {reader.member} that no HumanData file has there") from error
 
 
 class _Reader:
     def __init__(self, values: Mapping[str, Any], where: str) -> None:
-        self.where = where
+        self.where, self.member = where, "its members"
         self.values = {name: value for name, value in values.items() if value is not None}
         optional = self.values.pop("optional", None)
         self.ranges = "top"
@@ -66,29 +67,34 @@ class _Reader:
             self.ranges = "optional" if "frame_range" in optional else "top"
             self.values.update(optional)
         for name in self.values:
+            self.member = name
             self.values[name] = self._by_key(name)
         self.columns: dict[str, Column] = {}
         self.points: dict[str, tuple[str, ...]] = {}
         self.misc: dict[str, Any] = {}
         self.top_level: list[str] = []
-        self.n = self._count()
+        self.n = 0
 
     def fail(self, what: str) -> DataError:
         return DataError(what, path=self.where)
 
     def read(self) -> Table:
+        self.n = self._count()
         for name, value in self.values.items():
+            self.member = name
             if name.startswith("__") or name == "frame_range" or self._belongs_to_points(name):
                 continue
             if is_keypoints(name) and isinstance(value, np.ndarray) and value.ndim == 3 and len(value) == self.n:
                 self._keypoints(name, value)
             elif name in BODY and isinstance(value, Mapping):
                 self._body(name, value)
-            elif name == "misc" and isinstance(value, Mapping):
+            elif name == "misc":
                 self._misc(value)
             else:
                 self._other(name, value)
+        self.member = "frame_range"
         self._frame_range()
+        self.member = "misc"
         if self.top_level:
             self.misc["ehps_top_level"] = self.top_level
         if "ehps_passport" in self.misc:
@@ -217,7 +223,9 @@ class _Reader:
                 column = column[:, 0]
             self.columns[name] = column
 
-    def _misc(self, value: Mapping[str, Any]) -> None:
+    def _misc(self, value: Any) -> None:
+        if not isinstance(value, Mapping):
+            raise self.fail(f"misc holds a {type(value).__name__}, not a dict of facts")
         for key, item in value.items():
             if has_rows(item, self.n) and self.n > CONSTANTS_UP_TO:
                 self.columns[f"misc/{key}"] = as_rows(item)
@@ -278,6 +286,8 @@ class _Reader:
 
     def _passport(self) -> tuple[Passport, dict[str, Any]]:
         flat = self.misc.pop("flat_hand_mean", None)
+        if flat not in (None, True, False):
+            raise self.fail(f"flat_hand_mean is {flat!r}, neither True nor False")
         stated = self.misc.pop("ehps_passport", None)
         quality = self.misc.pop("ehps_certificate", None)
         self.misc.pop("ehps_format", None)

@@ -95,7 +95,8 @@ def _tree(hd: Table) -> tuple[dict[str, Any], dict[str, Slots], dict[str, list[s
     slots: dict[str, Slots] = {}
     left_out: dict[str, list[str]] = {}
     for name in hd.columns:
-        if is_keypoints(name) and hd[name].ndim == 3:
+        column = hd[name]
+        if is_keypoints(name) and isinstance(column, np.ndarray) and column.ndim == 3:
             slots[name], lost = _slots(hd, name)
             if lost:
                 left_out[name] = lost
@@ -166,9 +167,10 @@ def _images(hd: Table) -> Array:
     new = np.zeros(len(hd), bool)
     new[:1] = True
     for name in ("image_path", "meta/image_index"):
-        if name in hd:
-            column = hd[name]
-            new[1:] |= np.diff(column.codes if isinstance(column, Strings) else column) != 0
+        column = hd[name] if name in hd else np.zeros(0)
+        numbers = column.codes if isinstance(column, Strings) else column
+        if numbers.ndim == 1 and len(numbers):
+            new[1:] |= np.diff(numbers) != 0
     starts = np.flatnonzero(new)
     return np.stack([starts, np.append(starts[1:], len(hd))[: len(starts)]], axis=1)
 
@@ -190,10 +192,13 @@ def _misc(hd: Table, left_out: dict[str, list[str]]) -> dict[str, Any]:
 
 
 def _constant(value: Any) -> Any:
-    if isinstance(value, list):
+    if not isinstance(value, list):
+        return value
+    try:
         array = np.asarray(value) if value else np.zeros(0)
-        return array if array.dtype.kind in "biuf" else value
-    return value
+    except ValueError:  # lists of different lengths
+        return value
+    return array if array.dtype.kind in "biuf" else value
 
 
 # -- members ----------------------------------------------------------------------------------------------

@@ -607,6 +607,19 @@ def test_dicts_that_differ_between_rows_are_named(tmp_path: Path, rows: Any, wha
         HumanData.open(path)
 
 
+@pytest.mark.parametrize(
+    ("members", "what"),
+    [
+        ({"misc": np.array(["a", "b", "c"])}, "misc holds a ndarray, not a dict of facts"),
+        ({"misc": {"flat_hand_mean": "False"}}, "flat_hand_mean is 'False', neither True nor False"),
+        ({"frame_range": as_object([[1], [2, 3], []])}, "holds values in frame_range that no HumanData file has there"),
+    ],
+)
+def test_members_of_another_kind_are_named(tmp_path: Path, members: dict[str, Any], what: str) -> None:
+    with pytest.raises(DataError, match=what):
+        HumanData.open(written(tmp_path / "x.npz", **main_branch(**members)))
+
+
 def test_constants_and_unknown_keys_are_kept_and_given_back(tmp_path: Path) -> None:
     members = main_branch(
         depth_factor=np.array(4000.0),
