@@ -15,7 +15,7 @@ from ehps.benchmark.protocols.catalogue import Protocol, registered
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smplx_params
 from ehps.body.topology import TOPOLOGY
-from ehps.body.variants import neutral_betas, params_of
+from ehps.body.variants import genders_of, neutral_betas, params_of
 from ehps.errors import DataError, UsageError
 from ehps.humandata import frames
 from ehps.humandata.core import HumanData
@@ -145,10 +145,12 @@ def rows_to_test(protocol: Protocol, hd: HumanData, *, all_persons: bool = False
     ------
     UsageError : the file keeps every N-th row of the dataset, with another N than the protocol's.
     DataError : the file lacks a column that a change of the protocol asks for.
-    PassportError : the protocol compares the file's parameters, and it is not known in which frame they are.
+    PassportError : the protocol compares the file's parameters, and it is not known in which frame they are, or whose
+        body model they belong to.
     """
     if protocol.truth != "given-vertices":
         frames.required(hd, "evaluation")
+        genders_of(hd[:0])
     rows = np.arange(len(hd))
     step = protocol.step
     if hd.passport.sampling > 1 and step > 1:

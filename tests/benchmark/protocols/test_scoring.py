@@ -14,7 +14,7 @@ from ehps.body import rotations
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smpl_params
 from ehps.body.rigid_motion import to_camera
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError, PassportError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
 from tests.drawn_people import SIZE, Style, people, write_set
@@ -155,6 +155,18 @@ def test_rows_that_are_not_valid_are_not_tested(true: HumanData) -> None:
     rows = true_bodies.rows_to_test(catalogue.get("agora-val"), true.with_columns({"meta/annot_valid": flags}))
     assert rows.tolist() == [0, 1, 3, 5]
     assert len(true_bodies.rows_to_test(catalogue.get("agora-val"), true)) == N
+
+
+def test_bodies_of_an_unknown_frame_or_gender_are_not_tested(true: HumanData) -> None:
+    foreign = true[:]
+    foreign.passport = true.passport.with_(frame="unknown")
+    with pytest.raises(PassportError, match="evaluation needs them in the camera frame"):
+        true_bodies.rows_to_test(catalogue.get("agora-val"), foreign)
+    assert len(true_bodies.rows_to_test(catalogue.get("ehf"), foreign)) == N  # it has meshes of its own
+    nobodys = true.without(["meta/gender"])
+    nobodys.passport = true.passport.with_(gender="unknown")
+    with pytest.raises(PassportError, match="which gender's body model"):
+        true_bodies.rows_to_test(catalogue.get("agora-val"), nobodys)
 
 
 def test_given_meshes_are_rotated_but_not_moved(
