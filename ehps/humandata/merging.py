@@ -59,32 +59,38 @@ def joint_passport(outlines: Sequence[Outline]) -> Passport:
         they could be moved to the camera and which do not all have; or some have 3D points that start at the root.
     """
     passport = merged_passport([_comparable(outline) for outline in outlines], [outline.path for outline in outlines])
-    if passport.frame == CAMERA:
-        whole = [outline for outline in outlines if any(n.startswith("keypoints3d") for n in outline.columns)]
-        if len({bool(outline.misc.get(ROOT_ALIGNED)) for outline in whole}) < 2:
-            return passport
-        named = ", ".join(str(outline.path) for outline in whole if outline.misc.get(ROOT_ALIGNED))
+    _check_roots([outline for outline in outlines if any(name.startswith("keypoints3d") for name in outline.columns)])
+    if passport.frame != CAMERA:
+        for outline in outlines[1:]:
+            _check_extrinsics(outlines[0], outline)
+    return passport
+
+
+def _check_roots(outlines: Sequence[Outline]) -> None:
+    aligned = [outline for outline in outlines if outline.misc.get(ROOT_ALIGNED)]
+    if len(aligned) not in (0, len(outlines)):
+        named = ", ".join(str(outline.path) for outline in aligned if outline.path) or "some"
         raise PassportError(
-            f"the 3D points of {named or 'some'} start at the root ({ROOT_ALIGNED}), those of the others at the camera",
+            f"the 3D points of {named} start at the root ({ROOT_ALIGNED}), those of the others at the camera",
             fix="leave the keypoints3d columns of one of them out (HumanData.without)",
         )
-    for outline in outlines[1:]:
-        first = outlines[0]
-        if odd := sorted(set(first.extrinsics) ^ set(outline.extrinsics)):
-            lacking = outline if odd[0] in first.extrinsics else first
+
+
+def _check_extrinsics(one: Outline, other: Outline) -> None:
+    """Raise when extrinsics, by which bodies of an unknown frame are moved to the camera, are not there in both."""
+    if odd := sorted(set(one.extrinsics) ^ set(other.extrinsics)):
+        raise PassportError(
+            f"has no {odd[0]}, by which the others' bodies, whose frame is not known, are moved to the camera",
+            path=(other if odd[0] in one.extrinsics else one).path,
+            fix=FRAME_FIX,
+        )
+    for name in one.extrinsics:
+        if one.misc.get(name) != other.misc.get(name):
             raise PassportError(
-                f"has no {odd[0]}, by which the others' bodies, whose frame is not known, are moved to the camera",
-                path=lacking.path,
+                f"{one.path} and {other.path} have different {name} for all their rows, and the frame of their bodies "
+                "is not known",
                 fix=FRAME_FIX,
             )
-        for name in set(first.extrinsics) & (set(first.misc) | set(outline.misc)):
-            if first.misc.get(name) != outline.misc.get(name):
-                raise PassportError(
-                    f"{first.path} and {outline.path} have different {name} for all their rows, and the frame of their "
-                    "bodies is not known",
-                    fix=FRAME_FIX,
-                )
-    return passport
 
 
 def _comparable(outline: Outline) -> Passport:
