@@ -148,7 +148,7 @@ def rows_to_test(protocol: Protocol, hd: HumanData, *, all_persons: bool = False
     PassportError : the protocol compares the file's parameters, and it is not known in which frame they are, or whose
         body model they belong to.
     """
-    if protocol.truth != "given-vertices":
+    if protocol.truth != "given-vertices" and hd.body_model is not None:
         frames.required(hd, "evaluation")
         genders_of(hd[:0])
     rows = np.arange(len(hd))
