@@ -16,11 +16,11 @@ from ehps.benchmark.protocols.true_bodies import rows_to_test
 from ehps.benchmark.suites.prediction import predict
 from ehps.benchmark.suites.runs import Run, check_name, content_hash
 from ehps.benchmark.training import checkpoints
+from ehps.benchmark.training.samples import check_meaning
 from ehps.benchmark.training.specs import SetSpec, TrainConfig, key
 from ehps.benchmark.training.trainer import train
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
-from ehps.humandata import frames
 from ehps.humandata.core import HumanData
 
 
@@ -39,11 +39,11 @@ def train_cell(
     Raises
     ------
     UsageError : the folder holds a run of another configuration or other data.
-    PassportError : it is not known in which frame the bodies of a set are.
+    DataError, PassportError : a set has no bodies, or does not say what must be known of them.
     """
     listed = [sets] if isinstance(sets, SetSpec) else list(sets)
     for spec in listed:
-        frames.required(HumanData.open(spec.data), "training")
+        check_meaning(HumanData.open(spec.data))
     run = Run(folder)
     hashes = [content_hash(s.data) for s in listed]
     wanted = run.begin(check_name(train_set, "train set"), config, listed, hashes)

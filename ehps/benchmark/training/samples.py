@@ -97,7 +97,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
         self.hands_mean: tuple[Array, Array] | None = None
         self._neutral: Array | None = None
         if with_targets:
-            frames.required(hd, "training")
+            check_meaning(hd)
             self.model_type = training_model_type(hd)
             self._prepare(models)
 
@@ -236,6 +236,19 @@ class HumanDataset(Dataset[dict[str, Any]]):
                     points = np.asarray(self.hd[column][row])
                     put(name, keypoints.convert(points, self.hd.keypoint_names[column], "smplx")[0])
                     break
+
+
+def check_meaning(hd: HumanData) -> None:
+    """Raise unless the file says what training must know of its bodies.
+
+    Raises
+    ------
+    DataError : there are none.
+    PassportError : it is not known in which frame they are, or to whose body model shapes belong that are refitted.
+    """
+    frames.required(hd, "training")
+    if training_model_type(hd) == "smplx" and "smplx/betas_neutral" not in hd:
+        genders_of(hd[:0])
 
 
 def training_model_type(hd: HumanData) -> str:
