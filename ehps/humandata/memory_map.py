@@ -17,6 +17,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.errors import DataError
+from ehps.foreign_files import regular
 from ehps.humandata.strings import Strings, Vocabulary
 
 Stamp = tuple[int, int, int]
@@ -57,7 +58,7 @@ def map_file(path: Path) -> MappedFile:
     found = _maps.get((str(path), stamp))
     if found is not None:
         return found
-    with open(path, "rb") as file:
+    with open(regular(path), "rb") as file:
         mapped = MappedFile(file.fileno(), 0, access=mmap.ACCESS_READ)
     mapped.path, mapped.stamp = path, stamp
     mapped.address = np.frombuffer(mapped, np.uint8, 1).__array_interface__["data"][0]
@@ -144,7 +145,7 @@ def pack(column: Any) -> Any:
         return ("picked", pack(column.column), column.rows)
     if isinstance(column, Strings):
         words = column.vocabulary
-        return ("strings", pack(column.codes), pack(words.blob), pack(words.offsets))
+        return ("strings", pack(column.codes), pack(words.blob), pack(words.offsets), words.source)
     mapped = owner(column)
     if mapped is None or column.size == 0:
         return column
@@ -161,5 +162,5 @@ def unpack(packed: Any) -> Any:
     kind, *parts = packed
     if kind == "picked":
         return Picked(unpack(parts[0]), parts[1])
-    codes, blob, offsets = (unpack(part) for part in parts)
-    return Strings(codes, Vocabulary(blob, offsets))
+    codes, blob, offsets = (unpack(part) for part in parts[:3])
+    return Strings(codes, Vocabulary(blob, offsets, parts[3]))

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
+from ehps.errors import DataError
+
 _WHOLE = (int, np.integer)  # a tuple: building int | np.integer at every access would cost more than the access
 
 
 class Vocabulary(Sequence[str]):
-    """Distinct strings as one UTF-8 blob and ``len + 1`` offsets into it; decoded one at a time."""
+    """Distinct strings as one UTF-8 blob and ``len + 1`` offsets into it; decoded one at a time.
 
-    __slots__ = ("blob", "offsets")
+    ``source`` is the file that they come from, for what is said when they are damaged.
+    """
 
-    def __init__(self, blob: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> None:
-        self.blob, self.offsets = blob, offsets
+    __slots__ = ("blob", "offsets", "source")
+
+    def __init__(
+        self, blob: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], source: Path | None = None
+    ) -> None:
+        self.blob, self.offsets, self.source = blob, offsets, source
 
     @classmethod
     def of(cls, words: Sequence[str]) -> Vocabulary:
@@ -36,7 +44,27 @@ class Vocabulary(Sequence[str]):
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return self.blob[self.offsets[index] : self.offsets[index + 1]].tobytes().decode()
+        try:
+            return self.encoded(index).decode()
+        except UnicodeDecodeError as error:
+            raise self._damaged(f"text {index} is no UTF-8 ({error.reason})") from None
+
+    def encoded(self, index: int) -> bytes:
+        """The UTF-8 of one string.
+
+        Raises
+        ------
+        DataError : of a damaged file: there is no such string, or it lies outside the blob.
+        """
+        if not 0 <= index < len(self.offsets) - 1:
+            raise self._damaged(f"a row has text {index} of {len(self)}")
+        start, end = int(self.offsets[index]), int(self.offsets[index + 1])
+        if not 0 <= start <= end <= len(self.blob):
+            raise self._damaged(f"text {index} lies at {start} to {end} of {len(self.blob)} bytes")
+        return self.blob[start:end].tobytes()
+
+    def _damaged(self, what: str) -> DataError:
+        return DataError(f"is damaged: {what}", path=self.source, fix="copy or convert it again")
 
 
 class Strings:

@@ -3,7 +3,7 @@
 Layout. A column of numbers is one contiguous little-endian dataset under the column's name (``smplx/betas`` lies in
 the group ``smplx``). A column of texts is a group with ``codes`` (N,) int32 into a vocabulary, kept as UTF-8 ``blob``
 (uint8) and ``offsets`` (int64, one more than words). Attributes of the root: ``ehps_format``, ``instances``,
-``content_sha256``, and as JSON ``columns`` (name, numbers or text, SHA-256 of its bytes), ``keypoint_names``,
+``content_sha256``, ``facts_sha256`` (of misc and quality), and as JSON ``columns`` (name, numbers or text, SHA-256 of its bytes), ``keypoint_names``,
 ``passport``, ``misc``, ``quality`` (``certificate`` in files of format 1); one above 60 kB is a uint8 dataset in
 ``ehps_header`` instead (HDF5 limits attributes to 64 kB). Any HDF5 tool reads such a file. The same content always
 gives the same bytes.
@@ -11,9 +11,12 @@ gives the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,12 +24,14 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.atomic import replacing
+from ehps.atomic import noting, replacing
 from ehps.errors import DataError
+from ehps.foreign_files import regular
+from ehps.humandata import hdf5_files
 from ehps.humandata.memory_map import MappedFile, Stamp, map_file, stamp_of
 from ehps.humandata.passport import Passport
 from ehps.humandata.storage.former_names import current, current_summary
-from ehps.humandata.storage.plan import Plan, combined, digest, plan_of, stream
+from ehps.humandata.storage.plan import Plan, Spec, combined, digest, plan_of, stream
 from ehps.humandata.strings import Strings, Vocabulary
 from ehps.humandata.table import Column, Table
 
@@ -36,6 +41,7 @@ _ATTRIBUTE_LIMIT = 60_000
 _AGAIN = "copy or convert it again"
 _DAMAGE = (OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError, MemoryError)
 _HEADER = "ehps_header"
+_FACTS = "facts_sha256"  # of misc and quality; files of earlier versions have none
 _JSON = ("columns", "keypoint_names", "passport", "misc", "quality")
 
 
@@ -73,15 +79,9 @@ def read(path: Path) -> Table:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Stamp]]:
     """The file opened with h5py, and its state just before; whatever is wrong with it becomes a DataError."""
-    import h5py
-
-    if not path.is_file():
-        what = "is a folder, not a file" if path.is_dir() else "there is no such file"
-        raise DataError(what, path=path, fix="check the path")
     try:
-        stamp = stamp_of(path)
-        # No lock: it protects only against writers in place, which there are none of, and fails on many clusters.
-        with h5py.File(path, "r", locking=False) as file:
+        stamp = stamp_of(regular(path))
+        with hdf5_files.opened(path) as file:
             if "ehps_format" not in file.attrs:
                 raise DataError(
                     "is an HDF5 file, but not a HumanData file", path=path, fix="convert it with ehps convert"
@@ -106,25 +106,43 @@ def _opened(path: Path) -> Iterator[tuple[Any, Stamp]]:
 
 
 def _header(file: Any) -> dict[str, Any]:
-    """The attributes of the root, JSON decoded."""
-
-    def text(name: str) -> str:
-        if name in file.attrs:
-            value = file.attrs[name]
-            return value.decode() if isinstance(value, bytes) else str(value)
-        return bytes(file[f"{_HEADER}/{name}"][...].tobytes()).decode()
-
+    """The attributes of the root, JSON decoded, in the form that this module writes."""
     former = {"quality": "certificate"} if "certificate" in file.attrs or f"{_HEADER}/certificate" in file else {}
-    header = {name: json.loads(text(former.get(name, name))) for name in _JSON}
+    header = {name: json.loads(_text(file, former.get(name, name))) for name in _JSON}
+    for name in ("keypoint_names", "passport", "misc", "quality"):
+        if not isinstance(header[name], dict):
+            raise ValueError(f"its {name} is a {type(header[name]).__name__}")
+    if not all(_are_texts(entry, 3) for entry in header["columns"]):
+        raise ValueError("its list of columns holds something else than name, kind and hash")
+    if not all(_are_texts(names) for names in header["keypoint_names"].values()):
+        raise ValueError("the names of its keypoints are no texts")
+    header["facts"] = header["misc"], header["quality"]
     header["quality"] = current_summary(header["quality"])
-    return {**header, "instances": int(file.attrs["instances"]), "content_sha256": text("content_sha256")}
+    return {**header, "instances": int(file.attrs["instances"]), "content_sha256": _text(file, "content_sha256")}
+
+
+def _text(file: Any, name: str) -> str:
+    if name in file.attrs:
+        value = file.attrs[name]
+        return value.decode() if isinstance(value, bytes) else str(value)
+    return bytes(file[f"{_HEADER}/{name}"][...].tobytes()).decode()
+
+
+def _are_texts(value: Any, count: int | None = None) -> bool:
+    return (
+        isinstance(value, list)
+        and all(isinstance(item, str) for item in value)
+        and (count is None or len(value) == count)
+    )
 
 
 def _column(file: Any, name: str, holds: str, mapped: MappedFile) -> Column:
     if holds == "numbers":
         return _array(file, name, mapped)
     codes, blob, offsets = (_array(file, f"{name}/{part}", mapped) for part in ("codes", "blob", "offsets"))
-    return Strings(codes, Vocabulary(blob, offsets))
+    if codes.dtype.kind not in "iu" or offsets.dtype.kind not in "iu" or blob.dtype != np.uint8 or not len(offsets):
+        raise ValueError(f"{name} has no codes, texts and offsets of whole numbers")
+    return Strings(codes, Vocabulary(blob, offsets, mapped.path))
 
 
 def _array(file: Any, name: str, mapped: MappedFile) -> Array:
@@ -163,10 +181,65 @@ def damaged_columns(path: Path) -> list[str]:
     """Columns whose bytes are not those that were written; reads the whole file."""
     path = Path(path)
     with _opened(path) as (file, _):
-        stored = {current(name): sha for name, _, sha in _header(file)["columns"]}
-    hd = read(path)
-    digests, _ = stream([hd], plan_of([hd]))
-    return [name for name, sha in stored.items() if digests[name] != sha]
+        header, mapped = _header(file), map_file(path)
+        return _damaged(file.id, header, mapped)
+
+
+def verify(path: Path) -> list[str]:
+    """What of a file is not as it was written, one sentence each; empty when all is.
+
+    Columns, the list of them, the names of keypoints, passport, misc and quality are compared with the hashes that
+    are stored with them. Reads the whole file, several columns at a time; about as long as copying it takes.
+
+    Raises
+    ------
+    DataError : the file cannot even be opened.
+    """
+    path = Path(path)
+    with _opened(path) as (file, _):
+        header, mapped = _header(file), map_file(path)
+        problems = [f"column {name} is not as it was written" for name in _damaged(file.id, header, mapped)]
+        specs = {}
+        for name, holds, _ in header["columns"]:
+            values = _array(file.id, name if holds == "numbers" else f"{name}/codes", mapped)
+            specs[name] = Spec(values.dtype, values.shape[1:], holds != "numbers")
+        plan = Plan(specs, header["instances"], {name: tuple(v) for name, v in header["keypoint_names"].items()})
+        stored = {name: sha for name, _, sha in header["columns"]}
+        if combined(stored, plan, header["passport"]) != header["content_sha256"]:
+            problems.append("its list of columns, its keypoint names or its passport are not as they were written")
+        if _FACTS in file.attrs and _text(file, _FACTS) != _hash_of(*header["facts"]):
+            problems.append("its misc or quality are not as they were written")
+    return problems
+
+
+def check_bytes(path: Path) -> None:
+    """
+    Raises
+    ------
+    DataError : something of an ``.h5`` is not as it was written (see :func:`verify`).
+    """
+    if problems := verify(path):
+        raise DataError(f"is damaged: {'; '.join(problems)}", path=path, fix=_AGAIN)
+
+
+def _damaged(file: Any, header: Mapping[str, Any], mapped: MappedFile) -> list[str]:
+    def intact(entry: Sequence[str]) -> bool:
+        name, holds, sha = entry
+        digest = hashlib.sha256()
+        for part in [name] if holds == "numbers" else [f"{name}/{part}" for part in ("codes", "blob", "offsets")]:
+            digest.update(np.ascontiguousarray(_array(file, part, mapped)).reshape(-1).view(np.uint8).data)
+        return digest.hexdigest() == sha
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # hashing lets other threads run
+        return [
+            current(entry[0])
+            for entry, whole in zip(header["columns"], pool.map(intact, header["columns"]), strict=True)
+            if not whole
+        ]
+
+
+def _hash_of(*facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 # -- writing ----------------------------------------------------------------------------------------------
@@ -225,14 +298,13 @@ def _store(
     import h5py
 
     _check_names(plan, path)
-    with replacing(path, plan.length * plan.row_bytes) as temporary:
+    with replacing(path, plan.length * plan.row_bytes) as temporary, noting(temporary) as written:
         file = h5py.File(
-            temporary,
+            written,
             "w",
             libver=("earliest", "v110"),
             alignment_threshold=1,
             alignment_interval=ALIGNMENT,
-            locking=False,
         )
         with file:
             create = _creator(file)
@@ -243,6 +315,7 @@ def _store(
 
             def sink(name: str, values: Array, start: int) -> None:
                 _write_rows(targets[name], values, start)
+                written.check()
 
             digests, texts = stream(parts, plan, sink)
             for name, coder in texts.items():
@@ -252,10 +325,12 @@ def _store(
             columns = [[name, "texts" if spec.text else "numbers", digests[name]] for name, spec in plan.specs.items()]
             file.attrs["ehps_format"] = LAYOUT
             file.attrs["instances"] = plan.length
-            _put_text(file, "content_sha256", combined(digests, plan, passport))
+            _put_text(file, "content_sha256", combined(digests, plan, passport.to_dict()))
             values = (columns, plan.keypoint_names, passport.to_dict(), misc, quality)
-            for name, value in zip(_JSON, values, strict=True):
-                _put_text(file, name, json.dumps(value, sort_keys=True, default=_plain, ensure_ascii=False))
+            texts_of = [json.dumps(value, sort_keys=True, default=_plain, ensure_ascii=False) for value in values]
+            for name, text in zip(_JSON, texts_of, strict=True):
+                _put_text(file, name, text)
+            _put_text(file, _FACTS, _hash_of(*map(json.loads, texts_of[-2:])))
 
 
 def _creator(file: Any) -> Callable[[str, tuple[int, ...], np.dtype[Any]], Any]:

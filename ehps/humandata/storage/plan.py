@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from ehps.arrays import Array
 from ehps.errors import DataError
-from ehps.humandata.passport import Passport
 from ehps.humandata.storage.former_names import former
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Column, Table
@@ -150,9 +149,8 @@ class Texts:
     def codes(self, column: Strings) -> npt.NDArray[np.int32]:
         used, first, inverse = np.unique(column.codes, return_index=True, return_inverse=True)
         new = np.zeros(len(used), np.int32)
-        blob, offsets = column.vocabulary.blob, column.vocabulary.offsets
         for i in np.argsort(first, kind="stable"):
-            word = blob[offsets[used[i]] : offsets[used[i] + 1]].tobytes()
+            word = column.vocabulary.encoded(int(used[i]))
             new[i] = self._seen.setdefault(word, len(self._seen))
         return new[inverse]
 
@@ -191,8 +189,8 @@ def stream(parts: Iterable[Table], plan: Plan, sink: Sink | None = None) -> tupl
     return {name: found.hexdigest() for name, found in hashes.items()}, texts
 
 
-def combined(digests: Mapping[str, str], plan: Plan, passport: Passport) -> str:
-    """The content hash of a file from the digests of its columns."""
+def combined(digests: Mapping[str, str], plan: Plan, passport: Mapping[str, Any]) -> str:
+    """The content hash of a file from the digests of its columns and its passport as JSON has it."""
     content = {
         "instances": plan.length,
         "columns": {
@@ -200,7 +198,7 @@ def combined(digests: Mapping[str, str], plan: Plan, passport: Passport) -> str:
             for name, spec in plan.specs.items()
         },
         "keypoint_names": plan.keypoint_names,
-        "passport": passport.to_dict(),
+        "passport": dict(passport),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -208,4 +206,4 @@ def combined(digests: Mapping[str, str], plan: Plan, passport: Passport) -> str:
 def digest(hd: Table) -> str:
     """Content hash of an open or made object, equal to the one stored with it when it is saved."""
     plan = plan_of([hd])
-    return combined(stream([hd], plan)[0], plan, hd.passport)
+    return combined(stream([hd], plan)[0], plan, hd.passport.to_dict())

@@ -1,0 +1,103 @@
+"""What is checked of a file before it is read: that it is a regular file, and how much memory it may ask for.
+
+A pipe or a device with a data file's name would block its reader for ever, and a few megabytes of zeros, compressed,
+can unfold to more than a machine holds. Sizes stand in headers, so they are compared before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from pathlib import Path
+
+from ehps.errors import DataError, UsageError
+
+LIMIT = "EHPS_MEMORY_GB"
+"""Environment variable: how many GiB the content of one file may take, instead of the two limits below."""
+
+MOST = 64 << 30
+UNFOLDED = 100  # times its size on disk: keypoints of mostly empty slots stay below 20
+ALWAYS = 1 << 30
+
+
+def regular(path: str | Path) -> Path:
+    """``path``, which is a file that can be read from its beginning to its end.
+
+    Raises
+    ------
+    DataError : there is nothing, a folder, or a pipe, socket or device.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        raise DataError("there is no such file", path=path, fix="check the path") from None
+    except ValueError:
+        raise DataError("is no possible name of a file", path=path, fix="check the path") from None
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", path=path, fix="check the path") from None
+    if stat.S_ISDIR(mode):
+        raise DataError("is a folder, not a file", path=path, fix="check the path")
+    if not stat.S_ISREG(mode):
+        raise DataError("is a pipe, a socket or a device, not a file", path=path, fix="remove it, or name a file")
+    return Path(path)
+
+
+def memory_limit() -> int:
+    """Bytes that the content of one file may take: what this machine's memory can hold, at most 64 GiB.
+
+    Raises
+    ------
+    UsageError : the environment variable that replaces it is not a number above 0.
+    """
+    return _stated() or min(_memory(), MOST)
+
+
+def unfolding_limit(stored: int) -> int:
+    """Bytes that a compressed file of ``stored`` bytes may unfold to: 100 times as many, and 1 GiB in any case.
+
+    Raises
+    ------
+    UsageError : as :func:`memory_limit`.
+    """
+    return _stated() or max(ALWAYS, UNFOLDED * stored)
+
+
+def check_unfolded(nbytes: int, stored: int, path: str | Path) -> None:
+    """
+    Raises
+    ------
+    DataError : a file of ``stored`` bytes declares ``nbytes`` of content, more than it may.
+    """
+    if nbytes > (limit := unfolding_limit(stored)):
+        raise too_large(nbytes, limit, path, f"in a file of {stored / 2**20:.1f} MiB")
+
+
+def too_large(nbytes: int, limit: int, path: str | Path, where: str = "") -> DataError:
+    """What is said of content that takes more than ``limit`` bytes."""
+    wanted = f"{nbytes / 2**30:.1f} GiB" if nbytes < 1 << 60 else "an impossible amount of memory"
+    return DataError(
+        f"asks for {wanted}{f' {where}' if where else ''}, more than the {limit / 2**30:.1f} GiB allowed",
+        path=path,
+        fix=f"if the size is right, set {LIMIT} to so many GiB",
+    )
+
+
+def _stated() -> int:
+    text = os.environ.get(LIMIT, "")
+    if not text:
+        return 0
+    try:
+        stated = float(text)
+    except ValueError:
+        stated = math.nan
+    if not (math.isfinite(stated) and stated > 0):
+        raise UsageError(f"{LIMIT} is {text!r}, not a number of GiB above 0")
+    return math.ceil(stated * 2**30)
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 1 << 34
