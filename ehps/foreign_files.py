@@ -70,17 +70,21 @@ def check_unfolded(nbytes: int, stored: int, path: str | Path) -> None:
     DataError : a file of ``stored`` bytes declares ``nbytes`` of content, more than it may.
     """
     if nbytes > (limit := unfolding_limit(stored)):
-        raise too_large(nbytes, limit, path, f"in a file of {stored / 2**20:.1f} MiB")
+        raise too_large(nbytes, limit, path, f"in a file of {_size(stored)}")
 
 
 def too_large(nbytes: int, limit: int, path: str | Path, where: str = "") -> DataError:
     """What is said of content that takes more than ``limit`` bytes."""
-    wanted = f"{nbytes / 2**30:.1f} GiB" if nbytes < 1 << 60 else "an impossible amount of memory"
     return DataError(
-        f"asks for {wanted}{f' {where}' if where else ''}, more than the {limit / 2**30:.1f} GiB allowed",
+        f"asks for {_size(nbytes)} of memory{f' {where}' if where else ''}, more than the {_size(limit)} allowed",
         path=path,
-        fix=f"if the size is right, set {LIMIT} to so many GiB",
+        fix=f"if the size is right, set {LIMIT} to a number of GiB that holds it",
     )
+
+
+def _size(nbytes: int) -> str:
+    unit, name = (2**30, "GiB") if nbytes >= 2**29 else (2**20, "MiB")
+    return f"{nbytes / unit:.1f} {name}"
 
 
 def _stated() -> int:

@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ehps.analysis.ranking import benchmarks_of, labels
+from ehps.atomic import replacing
 from ehps.errors import DataError, UsageError
 
 INK = "#2b3137"
@@ -120,8 +121,8 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> Path:
     if suffix not in ("png", "pdf", "svg"):
         raise UsageError("a figure is written as .png, .pdf or .svg", path=path)
     metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix, {})
-    with styled():
-        figure.savefig(path, format=suffix, dpi=dpi, facecolor="white", metadata=metadata)
+    with styled(), replacing(path) as temporary:
+        figure.savefig(temporary, format=suffix, dpi=dpi, facecolor="white", metadata=metadata)
     return path
 
 

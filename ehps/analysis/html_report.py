@@ -18,6 +18,7 @@ from ehps.analysis.benchmarks import MPE_BENCHMARKS
 from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of
 from ehps.analysis.report_inputs import ReportInputs
+from ehps.atomic import write_text
 from ehps.errors import EhpsError
 
 __all__ = ["ReportInputs", "content", "report", "summary"]
@@ -36,9 +37,7 @@ def report(inputs: ReportInputs, out: Path) -> Path:
         raise EhpsError("jinja2 is not installed", fix="pip install 'ehps[analysis]'") from error
     template = (files("ehps.analysis") / "templates" / "report.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    out = Path(out)
-    out.write_text(environment.from_string(template).render(content(inputs)), encoding="utf-8")
-    return out
+    return write_text(Path(out), environment.from_string(template).render(content(inputs)))
 
 
 def content(inputs: ReportInputs) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ehps.atomic import write_text
 from ehps.errors import UsageError
 
 Digits = int | Mapping[str, int]
@@ -162,8 +163,7 @@ def write(frame: pd.DataFrame, path: Path, **options: Any) -> Path:
     writer = writers.get(Path(path).suffix.lower())
     if writer is None:
         raise UsageError("a table is written as .md, .csv, .tex or .json", path=path)
-    Path(path).write_text(writer(frame, **options), encoding="utf-8")
-    return Path(path)
+    return write_text(Path(path), writer(frame, **options))
 
 
 def _headers(frame: pd.DataFrame, headers: Mapping[str, str] | None) -> list[str]:

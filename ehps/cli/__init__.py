@@ -6,7 +6,6 @@ the file, the fault and the remedy; a traceback only with ``--debug``.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import click
 from ehps import __version__
 from ehps.cli.analysis import analysis
 from ehps.cli.benchmark import benchmark
-from ehps.cli.common import FILE, Commands, as_json, body_models, pairs
+from ehps.cli.common import FILE, Commands, as_json, body_models, pairs, say, say_json
 from ehps.cli.humandata import humandata
 from ehps.errors import UsageError
 
@@ -57,9 +56,10 @@ def datasets_command(dataset: str | None, as_json: bool) -> None:
         table = cards.overview()
         show(table if as_json else table.drop(columns=["splits", "bodies", "scene"]), json=as_json)
     elif as_json:
-        click.echo(json.dumps(cards.as_dict(dataset), indent=2))
+        say_json(cards.as_dict(dataset))
     else:
-        click.echo(cards.page(dataset))
+        for line in cards.page(dataset).splitlines():
+            say(line)
 
 
 @main.command("convert")
@@ -104,7 +104,7 @@ def convert_command(
     else:
         report = convert(dataset, raw, options=pairs(options), **kwargs)
     if as_json:
-        click.echo(json.dumps(report.to_json(), indent=2))
+        say_json(report.to_json())
     else:
         report.print(tracebacks=click.get_current_context().find_root().params["debug"])
 
@@ -131,10 +131,10 @@ def doctor_command(disk: Path | None, body_models: Path | None, as_json: bool) -
     there = found[found["state"] != "absent"]
     show(there[["dataset", "state", "folder", "splits", "lacks", "expect"]])
     for command in there["command"][there["command"] != ""]:
-        click.echo(command)
+        say(command)
     for _, row in there[there["state"] != "found"].iterrows():
-        click.echo(f"{row['dataset']}: {row['get']} ({row['licence']}; {row['register']})")
+        say(f"{row['dataset']}: {row['get']} ({row['licence']}; {row['register']})")
     absent = found[found["state"] == "absent"]
     show(absent[["dataset", "licence", "register"]], title=f"Not there: {len(absent)}")
     if names := ", ".join(absent["dataset"][absent["by_name"]]):
-        click.echo(f"Not recognised in a folder that has another name than theirs: {names}")
+        say(f"Not recognised in a folder that has another name than theirs: {names}")

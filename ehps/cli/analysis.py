@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, pairs
+from ehps.cli.common import FILE, as_json, pairs, say
 from ehps.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -100,11 +100,9 @@ def rank_command(runs: Path | None, model: str | None, benchmarks: str, out: Pat
         tables.write(shown if read_by_people else ranked, out)
     show(ranked if as_json else shown, json=as_json)
     if why := without_ranks(ranked):
-        click.secho(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
+        say(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
     if unnamed := ranked.attrs.get("unnamed"):
-        click.secho(
-            f"{unnamed} ranks in between belong to datasets that could not be identified", fg="yellow", err=True
-        )
+        say(f"{unnamed} ranks in between belong to datasets that could not be identified", fg="yellow", err=True)
 
 
 @analysis.command("factors")
@@ -132,7 +130,7 @@ def factors_command(
     cards = rank_factors.card_attributes(registry.cards())
     save_and_print(rank_factors.factors(ranked, cards), out, as_json, digits=3)
     if figure is not None:
-        click.echo(figures.save(rank_factors.figure(ranked, cards, by), figure), err=as_json)
+        say(figures.save(rank_factors.figure(ranked, cards, by), figure), err=as_json)
 
 
 data_files = click.argument("files", type=FILE, nargs=-1, required=True)
@@ -179,11 +177,11 @@ def attributes_command(
     samples = samples_of(files, test, roots, n)
     save_and_print(attributes.coverage_table(samples), out, as_json, digits=3)
     for lack in samples.left_out.itertuples():
-        click.secho(f"not compared: {lack.attribute} of {lack.dataset}, {lack.reason}", fg="yellow", err=True)
+        say(f"not compared: {lack.attribute} of {lack.dataset}, {lack.reason}", fg="yellow", err=True)
     if figure is not None:
         present = [name for name, values in samples.values.items() if values]
         drawn = attributes.figure({name: attributes.embed(samples, name) for name in present})
-        click.echo(figures.save(drawn, figure), err=as_json)
+        say(figures.save(drawn, figure), err=as_json)
 
 
 @analysis.command("select")
@@ -270,4 +268,4 @@ def report_command(
         conversions=reports,
         training=read_curves(runs) if any(runs.rglob(LOG)) else None,
     )
-    click.echo(report(inputs, out))
+    say(report(inputs, out))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, body_models
+from ehps.cli.common import FILE, as_json, body_models, say
 from ehps.errors import UsageError
 
 
@@ -47,7 +47,7 @@ def train_command(
 
     spec = SetSpec(data, images or data.parent, interval)
     run = train_cell(out, name or data.stem, spec, TrainConfig(**settings), bodies(body_models))
-    click.echo(run.checkpoint)
+    say(run.checkpoint)
 
 
 @benchmark.command("evaluate")
@@ -82,7 +82,8 @@ def evaluate_command(
     order = ["part", "metric", "value", "unit", "n", "skipped"]  # stored ones come back in another
     show(pd.DataFrame(score.metrics, columns=order), json=as_json)
     if not as_json:
-        click.echo("\n".join(f"{metric}: {value:.2f}" for metric, value in printed(score.metrics).items()))
+        for metric, value in printed(score.metrics).items():
+            say(f"{metric}: {value:.2f}")
 
 
 @benchmark.command("run")

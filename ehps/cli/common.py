@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from ehps.errors import EhpsError, UsageError
+from ehps.terminal import printable
 
 FILE = click.Path(path_type=Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -22,22 +24,43 @@ class Commands(click.Group):
     """A group whose commands report what the user or the machine can mend as a sentence, with its exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        debug = ctx.find_root().params.get("debug")
         try:
             return super().invoke(ctx)
         except EhpsError as error:
-            if ctx.find_root().params.get("debug"):
+            if debug:
                 raise
-            click.secho(f"error: {error}", fg="red", err=True)
+            say(f"error: {error}", fg="red", err=True)
             ctx.exit(error.exit_code)
         except OSError as error:
-            if ctx.find_root().params.get("debug") or error.errno == errno.EPIPE or error.strerror is None:
+            if debug or error.errno == errno.EPIPE or error.strerror is None:
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            click.secho(f"error: {where}{error.strerror}", fg="red", err=True)
+            say(f"error: {where}{error.strerror}", fg="red", err=True)
+            ctx.exit(1)
+        except UnicodeEncodeError as error:
+            if debug:
+                raise
+            say(f"error: a name is no UTF-8 ({error.object}). Rename it", fg="red", err=True)
+            ctx.exit(1)
+        except MemoryError:
+            if debug:
+                raise
+            say("error: this needs more memory than there is", fg="red", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
-            click.secho("interrupted; the same command goes on from here", fg="yellow", err=True)
+            say("interrupted; the same command goes on from here", fg="yellow", err=True)
             ctx.exit(130)
+
+
+def say(text: object, *, fg: str | None = None, err: bool = False) -> None:
+    """Print one line; whatever of it no terminal should see is escaped (:func:`ehps.terminal.printable`)."""
+    click.secho(printable(text), fg=fg, err=err)
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON, in ASCII, which needs no escaping."""
+    click.echo(json.dumps(value, indent=2))
 
 
 def pairs(values: Sequence[str]) -> dict[str, str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, body_models, number, pairs
+from ehps.cli.common import FILE, as_json, body_models, number, pairs, say, say_json
 from ehps.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +34,15 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
+def whole(hd: HumanData) -> HumanData:
+    """``hd`` as it was opened, whose bytes are those that were written; of an ``.npz``, opening has checked them."""
+    from ehps.humandata.storage import h5
+
+    if hd.source is not None and hd.source.suffix.lower() == ".h5":
+        h5.check_bytes(hd.source)
+    return hd
+
+
 root = click.option("--root", type=FILE, help="Folder that image paths are relative to.")
 
 
@@ -52,13 +60,13 @@ def info_command(hd: HumanData, as_json: bool) -> None:
 
     facts = info(hd)
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        say_json(facts)
         return
-    click.echo(f"{hd.source}: {len(hd):,} instances")
+    say(f"{hd.source}: {len(hd):,} instances")
     passport = {key: value for key, value in facts["passport"].items() if value is not None}
-    click.echo("passport: " + ", ".join(f"{key} {value}" for key, value in passport.items()))
+    say("passport: " + ", ".join(f"{key} {value}" for key, value in passport.items()))
     if frames.posed_columns(hd.columns) and hd.passport.frame != CAMERA:
-        click.secho(f"the frame of its bodies is not known: {frames.way_out(hd)}", fg="yellow", err=True)
+        say(f"the frame of its bodies is not known: {frames.way_out(hd)}", fg="yellow", err=True)
     columns = pd.DataFrame(facts["columns"])
     columns["shape"] = [" x ".join(map(str, shape)) for shape in columns["shape"]]
     show(columns[["name", "shape", "dtype", "unit", "meaning"]])
@@ -68,21 +76,24 @@ def info_command(hd: HumanData, as_json: bool) -> None:
 @as_json
 @opened
 def validate_command(hd: HumanData, as_json: bool) -> None:
-    """Check FILE against the schema.
+    """Check FILE against the schema, and the bytes of an .h5 against the hashes stored in it.
 
-    The exit code is 1 when something contradicts it.
+    The exit code is 1 when something contradicts them.
     """
     import pandas as pd
 
+    from ehps.humandata.storage import h5
     from ehps.terminal import show
 
+    damage = h5.verify(hd.source) if hd.source is not None and hd.source.suffix.lower() == ".h5" else []
     problems = hd.validate()
-    if as_json or problems:
-        rows = [{"column": p.column, "problem": p.what, "rows": p.count} for p in problems]
+    if as_json or problems or damage:
+        rows = [{"column": "", "problem": what, "rows": 0} for what in damage]
+        rows += [{"column": p.column, "problem": p.what, "rows": p.count} for p in problems]
         show(pd.DataFrame(rows, columns=["column", "problem", "rows"]), json=as_json)
     else:
-        click.echo(f"{hd.source}: {len(hd):,} instances, no problems")
-    if problems:
+        say(f"{hd.source}: {len(hd):,} instances, no problems")
+    if problems or damage:
         raise click.exceptions.Exit(1)
 
 
@@ -98,15 +109,13 @@ def verify_command(file: Path, as_json: bool) -> None:
 
     if file.suffix.lower() != ".h5":
         raise UsageError("only .h5 files hold the hashes of their columns", path=file)
-    damaged = h5.damaged_columns(file)
+    damaged = h5.verify(file)
     if as_json:
-        click.echo(
-            json.dumps({"file": str(file), "content_sha256": h5.content_hash(file), "damaged": damaged}, indent=2)
-        )
+        say_json({"file": str(file), "content_sha256": h5.content_hash(file), "damaged": damaged})
     elif not damaged:
-        click.echo(f"{file}: all columns are as they were written, content {h5.content_hash(file)}")
+        say(f"{file}: all columns are as they were written, content {h5.content_hash(file)}")
     if damaged:
-        raise DataError(f"was damaged: {', '.join(damaged)}", path=file, fix="copy or convert it again")
+        raise DataError(f"was damaged: {'; '.join(damaged)}", path=file, fix="copy or convert it again")
 
 
 @humandata.command("audit")
@@ -127,17 +136,17 @@ def audit_command(
 
     found = audit(hd, root, out, {k: number(v) for k, v in pairs(limits).items()}, worst=worst)
     if as_json:
-        click.echo(found.to_json())
+        say_json(found.to_dict())
         return
     if found.percentiles:
         measures = pd.DataFrame(found.percentiles).T.rename_axis("measure").reset_index()
         show(measures.astype({"n": int}), title="Percentiles", digits=3)
     else:
-        click.echo("Nothing was measured: there are no model joints and no parameters.")
+        say("Nothing was measured: there are no model joints and no parameters.")
     counts = pd.DataFrame(list(found.counts.items()), columns=["check", "instances"])
     show(counts, title=f"{len(found.flagged):,} of {len(hd):,} instances are doubtful")
     for page in found.pages:
-        click.echo(f"drawn: {page}")
+        say(f"drawn: {page}")
 
 
 @humandata.command("view")
@@ -157,7 +166,7 @@ def view_command(
     wanted = None if rows is None else [int(number(row)) for row in rows.split(",")]
     pages = view(hd, root, out, rows=wanted, n=n, seed=seed, columns=columns.split(",") if columns else None)
     for page in pages:
-        click.echo(page)
+        say(page)
     if pages.missing and not pages.found:
         raise DataError(
             f"no image is there, {pages.missing[0]} for one",
@@ -165,9 +174,7 @@ def view_command(
             fix="give the folder that they are below, with --frames that one",
         )
     if pages.missing:
-        click.secho(
-            f"{len(pages.missing)} images are not below {root}, {pages.missing[0]} for one", fg="yellow", err=True
-        )
+        say(f"{len(pages.missing)} images are not below {root}, {pages.missing[0]} for one", fg="yellow", err=True)
 
 
 @humandata.command("export")
@@ -182,10 +189,11 @@ def export_command(hd: HumanData, target: str | None, out: Path, body_models: Pa
     """
     from ehps.humandata.export import export_for
 
+    hd = whole(hd)
     if target is not None:
         hd = with_hands_for(hd, target, body_models)
     for path in export_for(hd, target, out) if target else [hd.save(out)]:
-        click.echo(path)
+        say(path)
 
 
 @humandata.command("convert")
@@ -222,12 +230,12 @@ def convert_command(
     if frame is not None and "frame" in stated:
         raise UsageError("--frame moves bodies, --declare frame= says that they need no move", fix="pass one of them")
     if "frame" in stated and (names := extrinsic_names(hd)):
-        click.secho(f"{', '.join(names)} stay for reference only, as meta/RT", fg="yellow", err=True)
+        say(f"{', '.join(names)} stay for reference only, as meta/RT", fg="yellow", err=True)
     hd = declared(hd, stated)
     if frame is not None:
         hd = moved(hd, body_models)
     hd.save(out)
-    click.echo(f"{out}: {len(hd):,} instances, frame {hd.passport.frame}")
+    say(f"{out}: {len(hd):,} instances, frame {hd.passport.frame}")
 
 
 def moved(hd: HumanData, body_models: Path | None) -> HumanData:
@@ -242,19 +250,17 @@ def moved(hd: HumanData, body_models: Path | None) -> HumanData:
             "moving bodies needs the body models: they turn about their pelvis", fix="pass --body-models DIR"
         )
     done = moved_to_camera(hd, BodyModels(folder))
-    click.echo(f"moved by {', '.join(done.extrinsics)}, which stay as meta/RT", err=True)
+    say(f"moved by {', '.join(done.extrinsics)}, which stay as meta/RT", err=True)
     if done.pixels:
         after, before = done.pixels["after"], done.pixels["before"]
-        click.echo(f"joints are {after:.1f} px from the 2D points in the median, {before:.1f} px before", err=True)
+        say(f"joints are {after:.1f} px from the 2D points in the median, {before:.1f} px before", err=True)
     else:
-        click.secho(
-            "there are no 2D points and intrinsics to check it by: look at it with `view`", fg="yellow", err=True
-        )
+        say("there are no 2D points and intrinsics to check it by: look at it with `view`", fg="yellow", err=True)
     for name, what in done.points.items():
         if what == "left out":
-            click.secho(f"left out: {name}, which lies on the bodies in neither frame", fg="yellow", err=True)
+            say(f"left out: {name}, which lies on the bodies in neither frame", fg="yellow", err=True)
         else:
-            click.echo(f"{name}: {'moved' if what == 'moved' else 'was in the camera frame already'}", err=True)
+            say(f"{name}: {'moved' if what == 'moved' else 'was in the camera frame already'}", err=True)
     return done.data
 
 
@@ -272,7 +278,7 @@ def with_hands_for(hd: HumanData, target: str, body_models: Path | None) -> Huma
     if folder is None:
         return hd
     form = "absolute, the mean hand added" if wanted else "relative, the mean hand subtracted"
-    click.secho(f"hand poses were made {form}", err=True)
+    say(f"hand poses were made {form}", err=True)
     return with_hand_mean(hd, wanted, BodyModels(folder))
 
 
@@ -287,9 +293,9 @@ def merge_command(files: tuple[Path, ...], out: Path) -> None:
     from ehps.humandata.operations import merge
 
     merged = merge(files, out)
-    click.echo(f"{merged.out}: {merged.instances:,} instances")
+    say(f"{merged.out}: {merged.instances:,} instances")
     for column, lacking in merged.left_out.items():
-        click.secho(f"left out: {column}, which {', '.join(lacking)} lacks", fg="yellow", err=True)
+        say(f"left out: {column}, which {', '.join(lacking)} lacks", fg="yellow", err=True)
 
 
 @humandata.command("keypoints")
@@ -318,7 +324,7 @@ def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -
         from ehps.humandata.drawing.pages import write_png
 
         write_png(out, draw_convention(convention))
-        click.echo(out, err=as_json)
+        say(out, err=as_json)
 
 
 @humandata.command("sample")
@@ -334,9 +340,10 @@ def sample_command(hd: HumanData, every: int | None, n: int | None, seed: int, e
 
     if every is None and n is None and exclude is None:
         raise UsageError("no rows are chosen", fix="pass --every, --n or --exclude")
+    hd = whole(hd)
     if exclude is not None:
         hd = operations.exclude(hd, operations.read_exclusions(exclude))
     if every is not None or n is not None:
         hd = operations.sample(hd, every=every, n=n, seed=seed)
     hd.save(out)
-    click.echo(f"{out}: {len(hd):,} instances")
+    say(f"{out}: {len(hd):,} instances")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ehps.atomic import scratch
 from ehps.errors import DataError, UsageError
 from ehps.humandata import merging, quality, schema
 from ehps.humandata.core import HumanData
@@ -154,13 +154,17 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
     PassportError : the files give their numbers different meanings; the message names the field. Or the genders of
         their body models differ, and a file does not say which it has. Or what is needed to move bodies of an unknown
         frame to the camera would be lost.
-    DataError : a file is damaged, a column has different shapes, or ``out`` cannot be written.
+    DataError : a file is damaged (the hashes of an ``.h5`` are compared), a column has different shapes, or ``out``
+        cannot be written.
     """
     if not paths:
         raise UsageError("nothing to merge")
     out = Path(out)
     if out.suffix.lower() not in (".h5", ".npz"):
         raise UsageError("a HumanData file ends in .h5 or .npz", path=out)
+    for path in paths:
+        if Path(path).suffix.lower() == ".h5":
+            h5.check_bytes(path)
     files = _filled([merging.Outline.of(HumanData.open(path)) for path in paths])
     passport = merging.joint_passport(files)
     by_row = merging.need_gender_rows([file.passport for file in files])
@@ -186,11 +190,9 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
     if out.suffix.lower() == ".h5":
         h5.join(opened, out, **whole)
     else:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
-            joined = Path(folder) / "joined.h5"
-            h5.join(opened, joined, **whole)
-            npz.write(h5.read(joined), out)
+        with scratch(out) as folder:
+            h5.join(opened, folder / out.with_suffix(".h5").name, **whole)
+            npz.write(h5.read(folder / out.with_suffix(".h5").name), out)
     return Merged(out, sum(file.rows for file in files), left_out)
 
 

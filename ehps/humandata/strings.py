@@ -22,9 +22,7 @@ class Vocabulary(Sequence[str]):
 
     __slots__ = ("blob", "offsets", "source")
 
-    def __init__(
-        self, blob: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], source: Path | None = None
-    ) -> None:
+    def __init__(self, blob: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], source: Path | None = None) -> None:
         self.blob, self.offsets, self.source = blob, offsets, source
 
     @classmethod

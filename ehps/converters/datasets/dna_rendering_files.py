@@ -19,6 +19,7 @@ from ehps.converters.readers.image_headers import header_size
 from ehps.converters.readers.opened import note
 from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
+from ehps.humandata import hdf5_files
 from ehps.humandata.keypoints import point_names
 
 DETECTED = (1, 2, 4, 5, 7, 8, *range(16, 22), *range(25, 144))
@@ -44,11 +45,9 @@ def opened(path: Path) -> Iterator[Any]:
     ------
     DataError : it is no whole HDF5 file, or lacks something that is asked of it.
     """
-    import h5py
-
     note(path)
     try:
-        with h5py.File(path, "r") as file:
+        with hdf5_files.opened(path) as file:
             yield file
     except OSError as error:
         raise DataError(f"is no complete .smc file ({error})", path=path, fix=raw_files.AGAIN) from None

@@ -13,14 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from ehps.arrays import Array
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.readers import neural_annot, opened, raw_files
 from ehps.errors import DataError
-from ehps.humandata import boxes
+from ehps.humandata import boxes, hdf5_files
 
 DUMP = "annotations/insta_train_db.pt"
 FITS = "annotations/InstaVariety_train_SMPL_NeuralAnnot.json"
@@ -111,7 +110,7 @@ class InstaVariety(Converter):
 
     def _vibe(self, unit: Unit) -> Instances:
         opened.note(unit.path)
-        with h5py.File(unit.path, "r", locking=False) as file:
+        with hdf5_files.opened(unit.path) as file:
             part = {key: file[key][slice(*unit.data[:2])] for key in ("vid_name", "frame_id", "joints2D")}
         videos = ["/".join(name.rpartition("-")[::2]) for name in raw_files.texts(part["vid_name"])]
         names = [
@@ -175,7 +174,7 @@ def _database(path: Path) -> dict[str, Array]:
 
 def _length(path: Path) -> int:
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with hdf5_files.opened(path) as file:
             return len(file["joints2D"])
     except (OSError, KeyError) as error:
         raise DataError(f"is not VIBE's file, or only part of it ({error})", path=path, fix=raw_files.AGAIN) from None

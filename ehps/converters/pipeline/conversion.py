@@ -25,6 +25,7 @@ from ehps.converters.pipeline.workers import Job, run_jobs, unexpected, without_
 from ehps.converters.readers import opened
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError, EhpsError, UsageError
+from ehps.terminal import escaped
 
 SUFFIXES = (".h5", ".npz")
 LISTED_BAD = 5
@@ -179,7 +180,7 @@ def _say(sentences: Sequence[str], visible: bool) -> None:
     from rich.console import Console
 
     for sentence in sentences if visible else ():
-        Console(stderr=True, soft_wrap=True).print(sentence, markup=False, highlight=False)
+        Console(stderr=True, soft_wrap=True).print(escaped(sentence), highlight=False)
 
 
 # -- units -------------------------------------------------------------------------------------------------

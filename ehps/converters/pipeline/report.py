@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ehps.atomic import replacing
 from ehps.converters.pipeline.parts import BadUnit
 from ehps.humandata.quality_table import MEASURES
+from ehps.terminal import escaped
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -109,35 +110,35 @@ class Report:
         console.print(self)
         for unit in self.bad if tracebacks else ():
             if unit.traceback:
-                console.print(f"{unit.unit}:\n{unit.traceback}", markup=False, highlight=False)
+                lines = [f"{unit.unit}:", *unit.traceback.splitlines()]
+                console.print("\n".join(map(escaped, lines)), highlight=False)
 
     def __rich__(self) -> RenderableType:
         from rich.console import Group
-        from rich.markup import escape
         from rich.table import Table
 
         counts = Table(show_header=False, box=None, pad_edge=False)
         counts.add_column(justify="right")
         counts.add_column(overflow="fold")
-        counts.add_row(f"{self.written:,}", f"instances written to {escape(str(self.out))}")
+        counts.add_row(f"{self.written:,}", f"instances written to {escaped(self.out)}")
         if self.published is not None:
             counts.add_row(f"{self.published:,}", "published for this split")
         counts.add_row(f"{self.found:,}", f"found in {self._units_read()}")
         for reason, names in self.dropped.items():
-            counts.add_row(f"{len(names):,}", f"dropped: {escape(reason)} ({escape(_some(names))})")
+            counts.add_row(f"{len(names):,}", f"dropped: {escaped(reason)} ({escaped(_some(names))})")
         for reason, names in self.left_out.items():
             units = "unit" if len(names) == 1 else "units"
-            counts.add_row(f"{len(names):,}", f"{units} left out: {escape(reason)} ({escape(_some(names))})")
-        rows: list[RenderableType] = [f"[bold]{escape(self.dataset)} {escape(self.split)}[/bold]", counts]
+            counts.add_row(f"{len(names):,}", f"{units} left out: {escaped(reason)} ({escaped(_some(names))})")
+        rows: list[RenderableType] = [f"[bold]{escaped(self.dataset)} {escaped(self.split)}[/bold]", counts]
         for unit in self.bad:
-            rows.append(f"[red]not read[/red] {escape(str(unit))}")
+            rows.append(f"[red]not read[/red] {escaped(unit)}")
         for column, why in self.absent.items():
-            rows.append(f"[yellow]absent[/yellow] {escape(column)}: {escape(why)}")
-        rows += [f"[yellow]note[/yellow] {escape(note)}" for note in self.notes]
+            rows.append(f"[yellow]absent[/yellow] {escaped(column)}: {escaped(why)}")
+        rows += [f"[yellow]note[/yellow] {escaped(note)}" for note in self.notes]
         measures = self._measures()
         if measures.row_count:
             rows.append(measures)
-        rows += [f"[red]suspicious[/red] {escape(problem)}" for problem in self.problems]
+        rows += [f"[red]suspicious[/red] {escaped(problem)}" for problem in self.problems]
         return Group(*rows)
 
     def _units_read(self) -> str:

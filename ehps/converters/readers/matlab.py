@@ -5,6 +5,7 @@ Files from version 7.3 on are HDF5, older ones have a format of their own. Neith
 
 from __future__ import annotations
 
+import math
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from scipy.io import loadmat
+from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
 
 from ehps.converters.readers import opened, raw_files
 from ehps.errors import DataError
+from ehps.foreign_files import check_unfolded, regular
+from ehps.humandata import hdf5_files
 
 BROKEN = (OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, MatReadError, zlib.error)
 
@@ -38,8 +41,11 @@ def load_mat(path: Path, names: str, optional: str = "") -> dict[str, npt.NDArra
 
 
 def _members(path: Path, wanted: list[str]) -> dict[str, npt.NDArray[Any]]:
+    regular(path)
     if h5py.is_hdf5(path):
-        with h5py.File(path, "r", locking=False) as file:
+        with hdf5_files.opened(path) as file:
             return {name: file[name][()] for name in wanted if isinstance(file.get(name), h5py.Dataset)}
+    shapes = [shape for name, shape, _ in whosmat(path) if name in wanted]
+    check_unfolded(8 * sum(math.prod(shape) for shape in shapes), path.stat().st_size, path)
     stored = loadmat(path, variable_names=wanted)
     return {name: np.asarray(stored[name]).T for name in wanted if name in stored}

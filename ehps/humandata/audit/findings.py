@@ -8,6 +8,7 @@ finiteness, joints behind the camera and joints in the box are measured here.
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.atomic import write_text
 from ehps.errors import UsageError
 from ehps.humandata.audit.checks import Check, checks_of
 from ehps.humandata.audit.measures import images_missing, measures_of
@@ -107,17 +109,16 @@ class Audit:
     def write(self, folder: Path | str) -> list[Path]:
         """Write ``audit.json``, ``percentiles.csv`` and ``exclude.json`` (the exclusion list) into ``folder``."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        written = [folder / name for name in ("audit.json", "percentiles.csv", "exclude.json")]
-        written[0].write_text(self.to_json(), encoding="utf-8")
-        with written[1].open("w", newline="", encoding="utf-8") as file:
-            columns = list(next(iter(self.percentiles.values()), {"n": 0}))
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(["measure", *columns])
-            table.writerows([name, *(row[c] for c in columns)] for name, row in self.percentiles.items())
-        text = json.dumps(self.exclusions(), indent=1, ensure_ascii=False) + "\n"
-        written[2].write_text(text, encoding="utf-8")
-        return written
+        columns = list(next(iter(self.percentiles.values()), {"n": 0}))
+        percentiles = io.StringIO()
+        table = csv.writer(percentiles, lineterminator="\n")
+        table.writerow(["measure", *columns])
+        table.writerows([name, *(row[c] for c in columns)] for name, row in self.percentiles.items())
+        return [
+            write_text(folder / "audit.json", self.to_json()),
+            write_text(folder / "percentiles.csv", percentiles.getvalue()),
+            write_text(folder / "exclude.json", json.dumps(self.exclusions(), indent=1, ensure_ascii=False) + "\n"),
+        ]
 
 
 def audit(

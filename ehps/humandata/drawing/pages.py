@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ehps.atomic import replacing
 from ehps.errors import UsageError
 from ehps.humandata.drawing.persons import Image, text, text_length
 
@@ -68,7 +69,8 @@ def grid(
 def write_png(path: Path, image: Image) -> None:
     """Write an RGB image; works with any characters in the path."""
     _, encoded = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 4])
-    path.write_bytes(encoded.tobytes())
+    with replacing(path, lasting=False) as temporary:
+        temporary.write_bytes(encoded.tobytes())
 
 
 def resized(image: Image, factor: float) -> Image:

@@ -12,7 +12,6 @@ This module holds the notes and how they are resolved; :mod:`ehps.humandata.pick
 from __future__ import annotations
 
 import collections
-import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,19 +21,11 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.errors import DataError, UnsafeFileError
+from ehps.foreign_files import memory_limit
 
 MAX_DEPTH = 100
 MAX_VALUES = 200_000_000
-MAX_DENSE_BYTES = 1 << 34  # of an array that a few bytes in the file can ask for
-
-
-def memory_limit() -> int:
-    """Bytes of arrays that one file may ask for: what this machine's memory can hold, at most 64 GiB."""
-    try:
-        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        physical = 1 << 34
-    return min(physical, 1 << 36)
+MAX_DENSE_BYTES = 1 << 30  # of an array that a few bytes in the file can ask for
 
 
 GET_IT = "Get the file again from its publisher, or have its author save plain arrays; do not unpickle it otherwise"
@@ -122,7 +113,8 @@ class Resolver:
 
     def __init__(self, where: str) -> None:
         self.where = where
-        self._done: dict[int, tuple[Any, Any]] = {}  # id -> (the recorded object, kept alive; its value)
+        # id -> the recorded object, kept alive; its value; how many values are in that
+        self._done: dict[int, tuple[Any, Any, int]] = {}
         self._open: set[int] = set()
         self._count = 0
         self._bytes = memory_limit()
@@ -138,12 +130,15 @@ class Resolver:
             return bytes(value) if kind is bytearray else value
         key = id(value)
         if key in self._done:
-            return self._done[key][1]
+            _, result, count = self._done[key]
+            self._counted(count)  # again: whoever goes through the result meets them again
+            return result
         if key in self._open:
             raise self.fail("a value contains itself")
         if len(self._open) >= MAX_DEPTH:
             raise self.fail(f"values are nested more than {MAX_DEPTH} deep")
         self._open.add(key)
+        before = self._count
         try:
             result = self._resolve(value, kind)
         except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
@@ -151,7 +146,7 @@ class Resolver:
             raise self.fail(f"holds a {name} of an unknown form ({error})") from None
         finally:
             self._open.discard(key)
-        self._done[key] = (value, result)
+        self._done[key] = (value, result, self._count - before)
         return result
 
     def _resolve(self, value: Any, kind: type) -> Any:

@@ -21,6 +21,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.errors import DataError
+from ehps.foreign_files import check_unfolded, regular
 from ehps.humandata.memory_map import map_file
 from ehps.humandata.pickles import unpickler
 from ehps.humandata.pickles.allowed import DAMAGED, Allow, Recorded, Resolver, check_text
@@ -57,7 +58,7 @@ def load_joblib(path: str | Path, *, allow: Sequence[Allow] = ()) -> Any:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             head = file.read(8)
             file.seek(0)
             for start, name in OTHER_FORMATS.items():
@@ -143,8 +144,12 @@ class _Plain:
 class _Inflated(_Plain):
     """A compressed dump: arrays are read into memory."""
 
+    unfolded = 0
+
     def values(self, count: int, kind: np.dtype[Any]) -> Array:
         self.resolve.spend(count * kind.itemsize)
+        self.unfolded += count * kind.itemsize
+        check_unfolded(self.unfolded, self.path.stat().st_size, self.path)
         out = np.empty(count, kind)
         if count:
             fill(self.file, memoryview(out.view(np.uint8)), self.where)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ehps.errors import DataError
+from ehps.foreign_files import regular
 from ehps.humandata.pickles.allowed import Allow
 from ehps.humandata.pickles.npy_files import load_npy, load_npz
 from ehps.humandata.pickles.pandas_frames import PANDAS
@@ -52,7 +53,7 @@ def load_pickle(
     if isinstance(source, bytes):
         return load(io.BytesIO(source), where or "pickle", allow=allow, encoding=encoding)
     if isinstance(source, str | Path):
-        path = Path(source)
+        path = regular(source)
         try:
             with path.open("rb") as file:
                 return load(file, where or str(path), allow=allow, encoding=encoding)

@@ -17,9 +17,10 @@ from typing import IO
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.errors import DataError, UnsafeFileError
+from ehps.errors import DataError, EhpsError, UnsafeFileError
+from ehps.foreign_files import check_unfolded, memory_limit, regular, too_large
 from ehps.humandata.pickles import allowed, unpickler
-from ehps.humandata.pickles.allowed import DAMAGED, Allow, check_text, memory_limit
+from ehps.humandata.pickles.allowed import DAMAGED, Allow, check_text
 
 MAX_HEADER = 10_000
 CHUNK = 1 << 22
@@ -39,9 +40,7 @@ class Npz(Mapping[str, Array]):
         self.path, self.allow = Path(path), tuple(allow)
         self.max_bytes = max_bytes or memory_limit()
         try:
-            self._zip = zipfile.ZipFile(self.path)
-        except FileNotFoundError:
-            raise DataError("there is no such file", path=path, fix="check the path") from None
+            self._zip = zipfile.ZipFile(regular(self.path))
         except OSError as error:
             raise DataError(f"cannot be opened: {error.strerror}", path=path) from None
         except _DAMAGE:
@@ -53,6 +52,16 @@ class Npz(Mapping[str, Array]):
                 self._zip.close()
                 raise UnsafeFileError(f"has a member called {name!r}, no array", path=path, fix=allowed.GET_IT)
             self._members[name.removesuffix(".npy")] = info
+        try:
+            check_unfolded(self.nbytes, self.path.stat().st_size, self.path)
+        except EhpsError:
+            self._zip.close()
+            raise
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all members, as the archive states them."""
+        return sum(info.file_size for info in self._members.values())
 
     def __enter__(self) -> Npz:
         return self
@@ -70,16 +79,14 @@ class Npz(Mapping[str, Array]):
         info = self._members[name]
         where = f"{self.path}[{name}]"
         if info.file_size > self.max_bytes:
-            raise DataError(
-                f"wants {info.file_size / 2**30:.1f} GiB of memory, more than the {self.max_bytes / 2**30:.1f} allowed",
-                path=where,
-                fix="use a machine with more memory, if the size is right",
-            )
+            raise too_large(info.file_size, self.max_bytes, where)
         try:
             with self._zip.open(info) as file:
                 return read_npy(file, where, size=info.file_size, allow=self.allow)
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror or error}", path=where) from None
+        except MemoryError:
+            raise too_large(info.file_size, self.max_bytes, where) from None
         except _DAMAGE as error:
             raise DataError(f"is damaged ({error})", path=where, fix=DAMAGED) from None
 
@@ -176,10 +183,8 @@ def load_npz(
 def load_npy(path: str | Path, *, allow: Sequence[Allow] = ()) -> Array:
     """The array of an ``.npy`` file. Raises like :func:`load_npz`."""
     try:
-        with Path(path).open("rb") as file:
+        with regular(path).open("rb") as file:
             return read_npy(file, str(path), size=os.fstat(file.fileno()).st_size, allow=allow)
-    except FileNotFoundError:
-        raise DataError("there is no such file", path=path, fix="check the path") from None
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}", path=path) from None
     except _DAMAGE as error:

@@ -75,7 +75,7 @@ def _tensor(storage: Array, offset: int, size: Any, stride: Any, resolve: Resolv
     size, stride = tuple(int(n) for n in size), tuple(int(n) for n in stride)
     if len(size) != len(stride) or min((offset, *size, *stride)) < 0:
         raise ValueError(f"a tensor of size {size}, stride {stride}, offset {offset}")
-    if math.prod(size) * storage.itemsize > MAX_DENSE_BYTES:
+    if math.prod(size) * storage.itemsize > max(MAX_DENSE_BYTES, storage.nbytes):
         raise ValueError(f"a tensor of size {size}")
     if math.prod(size) == 0:
         return np.zeros(size, storage.dtype)

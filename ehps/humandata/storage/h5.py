@@ -3,10 +3,10 @@
 Layout. A column of numbers is one contiguous little-endian dataset under the column's name (``smplx/betas`` lies in
 the group ``smplx``). A column of texts is a group with ``codes`` (N,) int32 into a vocabulary, kept as UTF-8 ``blob``
 (uint8) and ``offsets`` (int64, one more than words). Attributes of the root: ``ehps_format``, ``instances``,
-``content_sha256``, ``facts_sha256`` (of misc and quality), and as JSON ``columns`` (name, numbers or text, SHA-256 of its bytes), ``keypoint_names``,
-``passport``, ``misc``, ``quality`` (``certificate`` in files of format 1); one above 60 kB is a uint8 dataset in
-``ehps_header`` instead (HDF5 limits attributes to 64 kB). Any HDF5 tool reads such a file. The same content always
-gives the same bytes.
+``content_sha256``, ``facts_sha256`` (of misc and quality), and as JSON ``columns`` (name, numbers or text, SHA-256 of
+its bytes), ``keypoint_names``, ``passport``, ``misc``, ``quality`` (``certificate`` in files of format 1); one above
+60 kB is a uint8 dataset in ``ehps_header`` instead (HDF5 limits attributes to 64 kB). Any HDF5 tool reads such a file.
+The same content always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -177,14 +177,6 @@ def content_hash(path: Path, *, recompute: bool = False) -> str:
         return str(_header(file)["content_sha256"])
 
 
-def damaged_columns(path: Path) -> list[str]:
-    """Columns whose bytes are not those that were written; reads the whole file."""
-    path = Path(path)
-    with _opened(path) as (file, _):
-        header, mapped = _header(file), map_file(path)
-        return _damaged(file.id, header, mapped)
-
-
 def verify(path: Path) -> list[str]:
     """What of a file is not as it was written, one sentence each; empty when all is.
 
@@ -212,13 +204,13 @@ def verify(path: Path) -> list[str]:
     return problems
 
 
-def check_bytes(path: Path) -> None:
+def check_bytes(path: str | Path) -> None:
     """
     Raises
     ------
     DataError : something of an ``.h5`` is not as it was written (see :func:`verify`).
     """
-    if problems := verify(path):
+    if problems := verify(Path(path)):
         raise DataError(f"is damaged: {'; '.join(problems)}", path=path, fix=_AGAIN)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from ehps.arrays import Array
 from ehps.atomic import replacing
 from ehps.errors import DataError
+from ehps.foreign_files import memory_limit, too_large
 from ehps.humandata.pickles import load_pickle
 from ehps.humandata.pickles.npy_files import Npz
 from ehps.humandata.storage import npz_write
@@ -42,6 +43,8 @@ def read(path: str | Path) -> Table:
                 path=path,
                 fix="open the HumanData file that it was made from",
             )
+        if members.nbytes > (limit := memory_limit()):
+            raise too_large(members.nbytes, limit, path)
         values = read_cache(members) if is_cache(members) else {name: unwrapped(members[name]) for name in members}
     hd = from_members(values, str(path))
     hd.source = path

@@ -228,7 +228,7 @@ def test_a_file_that_is_no_matlab_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mat").write_text("<html>404</html>" * 20)
     with pytest.raises(DataError, match="no readable MATLAB file"):
         load_mat(tmp_path / "a.mat", "annot2")
-    with pytest.raises(DataError, match="no readable MATLAB file"):
+    with pytest.raises(DataError, match="no such file"):
         load_mat(tmp_path / "b.mat", "annot2")
 
 

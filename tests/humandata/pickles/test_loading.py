@@ -84,12 +84,18 @@ def test_python2_arrays_hold_their_bytes_in_a_string() -> None:
     np.testing.assert_array_equal(load_pickle(text), [1.5, -2.5])
 
 
-def test_shared_values_stay_shared_and_are_counted_once() -> None:
-    bomb: list[Any] = ["x"] * 10
-    for _ in range(60):  # 10 ** 60 values if every reference were followed
-        bomb = [bomb] * 10
-    read = load_pickle(pickle.dumps(bomb))
+def test_shared_values_stay_shared() -> None:
+    once = [1.5] * 3
+    read = load_pickle(pickle.dumps([once] * 10))
     assert read[0] is read[9]
+
+
+def test_values_that_unfold_without_end_by_sharing_are_refused() -> None:
+    bomb: list[Any] = ["x"] * 10
+    for _ in range(60):  # 10 ** 60 values for whoever follows every reference, as writing them as JSON does
+        bomb = [bomb] * 10
+    with pytest.raises(DataError, match="holds more than"):
+        load_pickle(pickle.dumps(bomb))
 
 
 # -- refusals ---------------------------------------------------------------------------------------------
@@ -243,7 +249,7 @@ def test_a_truncated_pickle_names_the_file(tmp_path: Path, cut: int) -> None:
 
 
 def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be opened"):
+    with pytest.raises(DataError, match="no such file"):
         load_pickle(tmp_path / "none.pkl")
 
 

@@ -772,8 +772,8 @@ def test_flipped_bytes_are_noticed(tmp_path: Path, file: Path) -> None:
 
 def test_a_member_larger_than_memory_is_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "bomb.npz", image_path=np.array(["a"]), zeros=np.zeros(1 << 20))
-    monkeypatch.setattr("ehps.humandata.pickles.npy_files.memory_limit", lambda: 1 << 20)
-    with pytest.raises(DataError, match=r"bomb\.npz\[zeros\].*memory"):
+    monkeypatch.setenv("EHPS_MEMORY_GB", "0.001")
+    with pytest.raises(DataError, match=r"bomb\.npz: asks for 8\.0 MiB.*more than the 1\.0 MiB.*EHPS_MEMORY_GB"):
         HumanData.open(path)
 
 
