@@ -46,9 +46,19 @@ def build(name: str, **arguments: Any) -> nn.Module:
     ------
     UsageError : unknown name, or arguments that the model does not have.
     """
+    try:
+        return _MODELS[check(name)](**arguments)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise UsageError(f"model {name!r} cannot be built: {error}") from error
+
+
+def check(name: str) -> str:
+    """``name``, which :func:`build` takes.
+
+    Raises
+    ------
+    UsageError : unknown name.
+    """
     if name not in _MODELS:
         raise UsageError(f"no model {name!r}; there are: {', '.join(names())}")
-    try:
-        return _MODELS[name](**arguments)
-    except TypeError as error:
-        raise UsageError(f"model {name!r} cannot be built: {error}") from error
+    return name

@@ -64,7 +64,20 @@ class TinyViT(nn.Module):
         input_size: tuple[int, int] = (128, 96),
     ) -> None:
         super().__init__()
-        self.input_size = (int(input_size[0]), int(input_size[1]))
+        for name, value, most in (
+            ("width", width, 4096),
+            ("depth", depth, 64),
+            ("heads", heads, 64),
+            ("patch", patch, 64),
+        ):
+            if not isinstance(value, int) or not 0 < value <= most:
+                raise ValueError(f"{name} is {value!r}, not a whole number from 1 to {most}")
+        if width % heads:
+            raise ValueError(f"width {width} is no multiple of its {heads} heads")
+        height, breadth = input_size
+        if any(not isinstance(n, int) or n % patch or not 0 < n <= 4096 for n in (height, breadth)):
+            raise ValueError(f"input_size is {input_size!r}, not two multiples of patch {patch} up to 4096")
+        self.input_size = (height, breadth)
         rows, columns = self.input_size[0] // patch, self.input_size[1] // patch
         self.patches = nn.Conv2d(3, width, patch, patch)
         self.position = nn.Parameter(torch.randn(1, rows * columns, width) * 0.02)

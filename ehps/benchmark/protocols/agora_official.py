@@ -33,6 +33,8 @@ def score_official(
     """Metrics, per-instance errors of matched persons (mm) and counts."""
     rows = true_bodies.rows_to_test(protocol, truth, all_persons=True)
     counted = true_bodies.counts(protocol, truth)[rows]
+    if not counted.any():
+        raise true_bodies.nobody(protocol, truth)
     true_params, every = true_bodies.parameters(truth, rows), np.arange(len(predictions))
     predicted_params = true_bodies.parameters(predictions, every)
     true_joints = models.joints(true_params, "float64")[:, :MODEL_JOINTS]

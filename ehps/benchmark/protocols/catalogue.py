@@ -114,6 +114,17 @@ class Protocol:
         return f"{self.name}[{','.join(changed)}]" if (changed := _changes(base, self)) else self.name
 
     @property
+    def conditions(self) -> str:
+        """Which rows and points it counts, in words: ``every 100th of each scene, occlusion in 0..90``."""
+        said = [f"every {self.step}th" + (f" of each {self.step_per}" if self.step_per else "")] * (self.step > 1)
+        said += self.valid
+        if self.only_images:
+            said.append(f"images called like {' or '.join(self.only_images)}")
+        if self.visibility == "inside-image":
+            said.append("points inside the image under the predicted camera")
+        return ", ".join(said) or "every row"
+
+    @property
     def settable(self) -> tuple[str, ...]:
         """Fields whose change changes the rows or the numbers, the other fields being as they are."""
         fields = ["box_ratio", "step", "valid", "only_images"]

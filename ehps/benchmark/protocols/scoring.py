@@ -89,6 +89,8 @@ def score(
             notes[name] = notes.get(name, 0) + count
     every = {key: np.concatenate([p[key] for p in parts]) * MM for key in parts[0]}
     wanted = {key: value for key, value in every.items() if key[1] in protocol.metrics}
+    if all(np.isnan(values).all() for values in wanted.values()):
+        raise true_bodies.nobody(protocol, truth, f"none of the {len(rows)} rows has an error that counts")
     return Score(protocol, frame(tidy(wanted, rows), truth), summarise(wanted), notes)
 
 
@@ -98,7 +100,7 @@ def paired(predictions: HumanData, truth: HumanData, protocol: Protocol) -> tupl
         raise DataError("has no meta/truth_row: not predictions of a test set", path=predictions.source)
     rows = true_bodies.rows_to_test(protocol, truth)
     if not len(rows):
-        raise DataError(f"no row is left to test under {protocol.id}", path=truth.source)
+        raise true_bodies.nobody(protocol, truth)
     made = np.asarray(predictions["meta/truth_row"])
     order = np.argsort(made)
     place = np.searchsorted(made[order], rows)

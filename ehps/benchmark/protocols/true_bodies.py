@@ -169,6 +169,15 @@ def rows_to_test(protocol: Protocol, hd: HumanData, *, all_persons: bool = False
     return rows[counts(protocol, hd)[rows]]
 
 
+def nobody(protocol: Protocol, hd: HumanData, why: str = "no row is left to test") -> DataError:
+    """What is said when no person of a test set counts under a protocol."""
+    return DataError(
+        f"{why} under {protocol.id} (which counts {protocol.conditions}; the file has {len(hd)} rows)",
+        path=hd.source,
+        fix="check those columns, or test under another protocol or with other conditions",
+    )
+
+
 def counts(protocol: Protocol, hd: HumanData) -> Array:
     """(N,) bool: rows that meet the protocol's conditions.
 

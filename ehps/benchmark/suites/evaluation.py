@@ -12,7 +12,7 @@ from typing import Any
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.benchmark.protocols.scoring import Score, printed, score
-from ehps.benchmark.protocols.true_bodies import rows_to_test
+from ehps.benchmark.protocols.true_bodies import counts, nobody, rows_to_test
 from ehps.benchmark.suites.prediction import predict
 from ehps.benchmark.suites.runs import Run, check_name, content_hash
 from ehps.benchmark.training import checkpoints
@@ -86,8 +86,8 @@ def evaluate(
     truth = HumanData.open(test.data)
     data = content_hash(test.data)
     rows = rows_to_test(chosen, truth, all_persons=chosen.matching != "by-row")
-    if not len(rows):
-        raise DataError(f"no row is left to test under {chosen.id}", path=test.data)
+    if not len(rows) or not counts(chosen, truth)[rows].any():
+        raise nobody(chosen, truth)
     wanted = key(content["weights_sha256"], data, chosen.box_ratio, key(rows.tolist()))
     path = run.predictions(name)
     if not run.done(f"predictions_{name}", wanted, path):

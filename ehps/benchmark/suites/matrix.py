@@ -17,17 +17,30 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ehps.benchmark import models
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.evaluation import evaluate, train_cell
-from ehps.benchmark.suites.runs import Run, check_name, is_main, read_json, write_json
+from ehps.benchmark.suites.runs import Run, check_name, is_main, write_json
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
+from ehps.benchmark.training.trainer import LOG, read_log
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, EhpsError, UsageError
+from ehps.foreign_files import regular
+from ehps.json_files import misfit, read_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SUITE = "suite.json"
+MOST_VALUES = 100_000
+_SET = (str, {"data": str, "images?": str, "interval?": int, "protocol?": str})
+_FORM = {
+    "train?": {str: (_SET, [_SET])},
+    "test?": {str: _SET},
+    "models?": (str, [str]),
+    "model?": (str, [str]),
+    "body_models?": (None, str),
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,10 @@ class Suite:
                 raise UsageError(f"the suite has no {what} set")
             for name in sets:
                 check_name(name, f"{what} set")
+        if not self.models:
+            raise UsageError("the suite has no model", fix=f"there are: {', '.join(models.names())}")
+        for name in self.models:
+            models.check(check_name(name, "model"))
         for name, spec in self.test.items():
             if not spec.protocol:
                 raise UsageError(f"test set {name!r} has no protocol", fix=f"one of: {', '.join(catalogue.names())}")
@@ -62,13 +79,20 @@ class Suite:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], base: Path = Path()) -> Suite:
-        """From the content of a suite file; paths relative to ``base``."""
+        """From the content of a suite file; paths relative to ``base``.
+
+        Raises
+        ------
+        UsageError : a setting that does not exist, or a value of another kind than its setting.
+        """
+        if wrong := misfit(values, _FORM, "the suite"):
+            raise UsageError(wrong, fix="see docs/benchmark.md for an example")
         values = dict(values)
         train, test = values.pop("train", {}), values.pop("test", {})
-        models = values.pop("models", values.pop("model", ["tiny"]))
+        named = values.pop("models", values.pop("model", ["tiny"]))
         body_models = values.pop("body_models", None)
         known = {f.name for f in fields(TrainConfig)}
-        odd = sorted(set(values) - known)
+        odd = sorted(set(values) - known, key=str)
         if odd:
             raise UsageError(
                 f"the suite has no setting {odd[0]!r}",
@@ -78,7 +102,7 @@ class Suite:
             train={name: _sets(spec, base) for name, spec in train.items()},
             test={name: SetSpec.from_dict(spec, base) for name, spec in test.items()},
             config=TrainConfig.from_dict(values),
-            models=(models,) if isinstance(models, str) else tuple(models),
+            models=(named,) if isinstance(named, str) else tuple(named),
             body_models=None if body_models is None else base / body_models,
         )
 
@@ -121,15 +145,32 @@ def load_suite(path: str | Path) -> Suite:
     import yaml
 
     path = Path(path)
+    if not path.exists():
+        raise UsageError("there is no such suite file", path=path, fix="check the path")
     try:
-        values = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise UsageError(f"no such suite file: {path}") from None
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {error}") from None
+        values = _without_aliases(yaml.safe_load(regular(path).read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        what = " ".join(str(error).split())
+        raise UsageError(f"is not YAML ({what})", path=path) from None
     if not isinstance(values, dict):
-        raise UsageError(f"{path} is not a suite: it has no train and test sets")
-    return Suite.from_dict(values, path.parent)
+        raise UsageError("is not a suite: it has no train and test sets", path=path)
+    try:
+        return Suite.from_dict(values, path.parent)
+    except UsageError as error:
+        raise UsageError(error.what, path=error.path or path, fix=error.fix) from None
+
+
+def _without_aliases(values: Any) -> Any:
+    """``values``, which a few aliases of YAML can make endless."""
+    todo, seen = [values], 0
+    while todo:
+        value = todo.pop()
+        seen += 1
+        if seen > MOST_VALUES:
+            raise ValueError(f"it holds more than {MOST_VALUES} values")
+        if isinstance(value, dict | list):
+            todo.extend(value.values() if isinstance(value, dict) else value)
+    return values
 
 
 def run_suite(
@@ -189,9 +230,13 @@ def status(out: str | Path) -> pd.DataFrame:
     import pandas as pd
 
     out = Path(out)
-    if not (out / SUITE).is_file():
+    if not (out / SUITE).exists():
         raise DataError("holds no suite", path=out, fix="run one with this folder as output")
-    suite = Suite.from_dict(read_json(out / SUITE))
+    again = "remove it, and run the suite again"
+    try:
+        suite = Suite.from_dict(read_json(out / SUITE, fix=again))
+    except UsageError as error:
+        raise DataError(f"is damaged: {error.what}", path=out / SUITE, fix=again) from None
     rows = []
     for model in suite.models:
         for train_set in suite.train:
@@ -226,8 +271,6 @@ def _state(run: Run, test_set: str, spec: SetSpec) -> dict[str, Any]:
 
 def _step(run: Run) -> int:
     """Last logged step of the training."""
-    import json
-
-    path = run.folder / "train.jsonl"
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return int(json.loads(lines[-1])["step"]) if lines else 0
+    path = run.folder / LOG
+    lines = read_log(path) if path.exists() else []
+    return int(lines[-1]["step"]) if lines else 0

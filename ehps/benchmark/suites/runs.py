@@ -15,6 +15,7 @@ Whatever is there under the same key (a hash of all that it depends on) is not c
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,8 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 import ehps
 from ehps.atomic import replacing
+from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.benchmark.training.specs import SetSpec, TrainConfig, key
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError, EhpsError, UsageError
+from ehps.foreign_files import check_unfolded, regular
+from ehps.json_files import read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,9 +38,7 @@ CONFIG, MANIFEST, ERRORS, METRICS = "config.yaml", "manifest.json", "errors.parq
 
 def content_hash(path: Path) -> str:
     """Hash of the columns of a HumanData file (``.h5``: stored in it), of the bytes of any other."""
-    if not Path(path).is_file():
-        raise DataError("no such file", path=path, fix="check the path in the suite")
-    if Path(path).suffix == ".h5":
+    if Path(regular(path)).suffix == ".h5":
         from ehps.humandata.storage import h5
 
         return h5.content_hash(Path(path))
@@ -62,12 +64,28 @@ def write_json(path: Path, content: Any) -> None:
         temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Content of a JSON file; DataError when it is damaged."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"not readable ({error})", path=path, fix="remove this run folder and run again") from None
+_EVALUATE = "remove it and errors.parquet or metrics.json beside it, and evaluate again"
+_AGAIN = "remove this run folder and run again"
+_MANIFEST_FORM = {
+    "train_set?": str,
+    "model?": str,
+    "weights_sha256?": str,
+    "training?": {"train_set": str, "config": {str: object}, "data": [str]},
+    "done?": {str: str},
+    "failures?": {str: {"reason": str}},
+    "tests?": {str: {"data": str, "images": str, "content": str, "box_ratio?": float}},
+}
+_LINE_FORM = {"part": str, "metric": str, "value": (float, None), "unit": str, "n": int, "skipped": int}
+_CELL_FORM = {
+    "test_set": str,
+    "protocol": str,
+    "definition": {"name": str, "truth": str, "metrics": [str]},
+    "key": str,
+    "metrics": [_LINE_FORM],
+    "notes": {str: float},
+}
+_ERRORS = {"truth_row": "iu", "image_path": "OUS", "part": "OUS", "metric": "OUS", "value": "f", "test_set": "OUS"}
+_ERRORS |= {"protocol": "OUS", "sequence": "OUS"}
 
 
 class Run:
@@ -80,7 +98,7 @@ class Run:
     def manifest(self) -> dict[str, Any]:
         """What is known about the run; empty before anything is written."""
         path = self.folder / MANIFEST
-        return read_json(path) if path.is_file() else {}
+        return read_json(path, _MANIFEST_FORM, fix=_AGAIN) if path.exists() else {}
 
     def note(self, **values: Any) -> None:
         """Add to (or replace in) the manifest; mappings are merged one level deep, None removes."""
@@ -153,7 +171,17 @@ class Run:
     def cells(self) -> list[dict[str, Any]]:
         """Entries of ``metrics.json``: one a test set and protocol."""
         path = self.folder / METRICS
-        return list(read_json(path)["cells"]) if path.is_file() else []
+        if not path.exists():
+            return []
+        cells = read_json(path, {"cells": [_CELL_FORM]}, fix=_EVALUATE)["cells"]
+        for cell in cells:
+            try:
+                Protocol.from_dict(cell["definition"])
+            except DataError as error:
+                raise DataError(f"{cell['protocol']}: {error.what}", path=path, fix=_EVALUATE) from None
+            for line in cell["metrics"]:
+                line["value"] = math.nan if line["value"] is None else float(line["value"])
+        return list(cells)
 
     def store(self, cell: dict[str, Any], errors: pd.DataFrame) -> None:
         """Add one test's numbers, replacing those of the same test set and protocol."""
@@ -161,7 +189,7 @@ class Run:
 
         labelled = errors.assign(test_set=cell["test_set"], protocol=cell["protocol"])
         path = self.folder / ERRORS
-        if path.is_file():
+        if path.exists():
             old = self.errors()
             other = (old["test_set"] != cell["test_set"]) | (old["protocol"] != cell["protocol"])
             labelled = pd.concat([old[other], labelled], ignore_index=True)
@@ -177,12 +205,34 @@ class Run:
         """``errors.parquet``: truth_row, image_path, sequence, part, metric, value (mm), test_set,
         protocol.
         """
+        path = self.folder / ERRORS
+        if not path.exists():
+            raise DataError("has no errors.parquet yet", path=self.folder, fix="evaluate the run first")
         import pandas as pd
 
-        path = self.folder / ERRORS
-        if not path.is_file():
-            raise DataError("has no errors.parquet yet", path=self.folder, fix="evaluate the run first")
+        errors = _parquet(path)
+        for name, kinds in _ERRORS.items():
+            if name not in errors:
+                raise DataError(f"has no column {name}", path=path, fix=_EVALUATE)
+            held = "O" if isinstance(errors[name].dtype, pd.StringDtype) else errors[name].dtype.kind
+            if held not in kinds or (held == "O" and not all(isinstance(text, str) for text in errors[name])):
+                raise DataError(f"column {name} holds {errors[name].dtype}", path=path, fix=_EVALUATE)
+        return errors
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    import pandas as pd
+    from pyarrow import parquet
+
+    try:
+        facts = parquet.ParquetFile(regular(path)).metadata
+        check_unfolded(8 * facts.num_rows * facts.num_columns, path.stat().st_size, path)
         return pd.read_parquet(path)
+    except EhpsError:
+        raise
+    except Exception as error:  # a damaged file can make the reader raise nearly anything
+        first = str(error).strip().partition("\n")[0]
+        raise DataError(f"is no readable parquet file ({first})", path=path, fix=_EVALUATE) from None
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
@@ -204,8 +254,14 @@ def _environment() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
 
 
-def check_name(name: str, what: str) -> str:
-    """Set names become file names."""
-    if not name or any(c in name for c in "/\\ :") or name.startswith("."):
+def check_name(name: object, what: str) -> str:
+    """Names of sets and models become names of files and folders, below the folder of all runs.
+
+    Raises
+    ------
+    UsageError : no text, or one that would lead elsewhere or that no file can have.
+    """
+    fault = not isinstance(name, str) or not name or name.startswith(".") or len(name.encode("utf-8", "replace")) > 150
+    if fault or any(c in "/\\ :" or not c.isprintable() for c in str(name)):
         raise UsageError(f"{what} {name!r} cannot be used as a file name", fix="use letters, digits, - and _")
-    return name
+    return str(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from ehps.benchmark.training.loss_terms import LossWeights
 from ehps.errors import UsageError
+from ehps.json_files import misfit
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class SetSpec:
     interval: int = 1
     protocol: str = ""
 
+    def __post_init__(self) -> None:
+        if self.interval < 1:
+            raise UsageError(f"interval is {self.interval}, not 1 or more")
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | str | Path, base: Path = Path()) -> SetSpec:
         """From ``{"data": ..., "images": ...}`` or a bare file name; relative paths are taken from ``base``.
@@ -38,11 +44,13 @@ class SetSpec:
         Without ``images`` they are beside the file.
         """
         if not isinstance(values, Mapping):
-            values = {"data": values}
+            values = {"data": str(values)}
         known = {f.name for f in dataclasses.fields(cls)}
         _only(values, known, "a set")
         if "data" not in values:
             raise UsageError("a set needs `data`: its HumanData file")
+        if wrong := misfit(dict(values), {"data": str, "images?": str, "interval?": int, "protocol?": str}, "a set"):
+            raise UsageError(wrong)
         data = base / Path(values["data"])
         images = base / Path(values["images"]) if "images" in values else data.parent
         return cls(data, images, int(values.get("interval", 1)), str(values.get("protocol", "")))
@@ -97,16 +105,36 @@ class TrainConfig:
     keep_mb: float = 0
     workers: int = 2
 
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not (low <= value <= high and math.isfinite(value)):
+                bounds = f"{low:g} or more" if math.isinf(high) else f"{low:g} to {high:g}"
+                raise UsageError(f"{name} is {value}, not {bounds}")
+        for name, words in _WORDS.items():
+            if getattr(self, name) not in words:
+                raise UsageError(f"{name} is {getattr(self, name)!r}", fix=f"one of: {', '.join(words)}")
+
     def to_dict(self) -> dict[str, Any]:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """Inverse of :meth:`to_dict`; unknown names are refused by name."""
+        """Inverse of :meth:`to_dict`.
+
+        Raises
+        ------
+        UsageError : an unknown name, or a value of another kind or out of range.
+        """
         _only(values, {f.name for f in dataclasses.fields(cls)}, "training")
+        if wrong := misfit(dict(values), _FORM, "training"):
+            raise UsageError(wrong)
         values = dict(values)
-        if isinstance(values.get("loss"), Mapping):
+        if "loss" in values:
             _only(values["loss"], {f.name for f in dataclasses.fields(LossWeights)}, "loss")
+            weights = {f"{f.name}?": _KINDS[str(f.type)] for f in dataclasses.fields(LossWeights)}
+            if wrong := misfit(values["loss"], weights, "loss"):
+                raise UsageError(wrong)
             values["loss"] = LossWeights(**values["loss"])
         return cls(**values)
 
@@ -116,8 +144,39 @@ class TrainConfig:
         return {key: value for key, value in self.to_dict().items() if key not in skip}
 
 
+_ABOVE_0 = 1e-9
+_ANY = math.inf
+_RANGES = {
+    "steps": (1, _ANY),
+    "epochs": (_ABOVE_0, 1e6),
+    "batch_size": (1, 1e6),
+    "lr": (0, _ANY),
+    "lr_min": (0, _ANY),
+    "warmup": (0, _ANY),
+    "seed": (0, 2**32),
+    "box_ratio": (_ABOVE_0, 100),
+    "checkpoint_every": (1, _ANY),
+    "log_every": (1, _ANY),
+    "keep_mb": (0, 1e9),
+    "workers": (0, 1e4),
+}
+_WORDS = {"strategy": ("concat", "balance"), "precision": ("no", "bf16", "fp16")}
+_KINDS = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "float | None": (float, None),
+    "str | None": (str, None),
+}
+_FORM = {
+    f"{f.name}?": _KINDS[str(f.type)] for f in dataclasses.fields(TrainConfig) if f.name not in ("model_args", "loss")
+}
+_FORM |= {"model_args?": {str: object}, "loss?": {str: object}}
+
+
 def _only(values: Mapping[str, Any], known: set[str], what: str) -> None:
-    odd = sorted(set(values) - known)
+    odd = sorted(set(values) - known, key=str)
     if odd:
         raise UsageError(f"{what} has no setting {odd[0]!r}", fix=f"there are: {', '.join(sorted(known))}")
 

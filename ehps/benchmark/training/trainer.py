@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
 
+from ehps.atomic import write_text
 from ehps.benchmark import models
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.loss_terms import losses
@@ -30,6 +31,7 @@ from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.targets import make
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
+from ehps.json_files import read_json_lines
 
 FINAL, LAST, LOG = "final.pt", "last.pt", "train.jsonl"
 
@@ -58,7 +60,7 @@ def train(
     torch.manual_seed(config.seed)
     net = models.build(config.model, **config.model_args)
     if config.init:
-        checkpoints.put(net, checkpoints.load(Path(config.init))["state"], Path(config.init))
+        checkpoints.put(net, checkpoints.load(Path(config.init)), Path(config.init))
     datasets = open_sets(config, sets, body_models, net)
     lengths = [len(d) for d in datasets]
     steps = total_steps(config, lengths, accelerator.num_processes)
@@ -208,11 +210,21 @@ def _accelerator(config: TrainConfig) -> Any:
 
 
 def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    if not path.is_file():
+    if not path.exists():
         return 0
     content = checkpoints.load(path)
-    checkpoints.put(net, content["state"], path)
-    optimizer.load_state_dict(content["optimizer"])
+    checkpoints.put(net, content, path)
+    try:
+        if not isinstance(content["step"], int) or content["step"] < 0:
+            raise ValueError(f"step {content['step']!r}")
+        optimizer.load_state_dict(content["optimizer"])
+        for parameter, moments in optimizer.state.items():
+            for name in ("exp_avg", "exp_avg_sq"):
+                if moments[name].shape != parameter.shape:
+                    raise ValueError(f"{name} of another shape than its weights")
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        what = f"holds no state of the optimiser that fits ({error})"
+        raise DataError(what, path=path, fix="remove it to train from the beginning") from None
     return int(content["step"])
 
 
@@ -231,6 +243,16 @@ def _save(path: Path, config: TrainConfig, net: nn.Module, optimizer: Any, step:
     checkpoints.save(path, content)
 
 
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a ``train.jsonl``; one that was being written when its run was killed is left out.
+
+    Raises
+    ------
+    DataError : an earlier line is damaged.
+    """
+    return read_json_lines(path, {"step": int}, fix="remove it, or train again")
+
+
 class _Log:
     """``train.jsonl``; lines of steps that a resumed run will make again are dropped."""
 
@@ -238,9 +260,8 @@ class _Log:
         self.path, self.on = path, write
         self.images, self.waited, self.spent = 0, 0.0, 0.0
         if write:
-            lines = path.read_text().splitlines() if path.is_file() else []
-            kept = [line for line in lines if json.loads(line)["step"] <= start]
-            path.write_text("".join(f"{line}\n" for line in kept))
+            lines = read_log(path) if path.exists() else []
+            write_text(path, "".join(f"{json.dumps(line)}\n" for line in lines if line["step"] <= start))
 
     def add(self, images: int, waited: float, spent: float) -> None:
         self.images += images

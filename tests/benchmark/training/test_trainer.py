@@ -220,10 +220,10 @@ def test_checkpoints_hold_no_code_and_fit_only_their_model(
     assert checkpoints.weights_hash(net.state_dict()) == content["weights_sha256"]
     other = models.build("tiny", **{**SMALL, "depth": 2})
     with pytest.raises(DataError, match=r"12 missing \(blocks\.1"):
-        checkpoints.put(other, content["state"], path)
+        checkpoints.put(other, content, path)
     wider = models.build("tiny", **{**SMALL, "width": 64})
     with pytest.raises(DataError, match="of another shape"):
-        checkpoints.put(wider, content["state"], path)
+        checkpoints.put(wider, content, path)
     started = training.train(
         replace(CONFIG, steps=1, lr=0.0, lr_min=0.0, init=str(path)), [few], tmp_path / "next", models_, progress=False
     )
@@ -231,7 +231,7 @@ def test_checkpoints_hold_no_code_and_fit_only_their_model(
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DataError, match="not a readable checkpoint"):
         checkpoints.load(path)
-    with pytest.raises(DataError, match="no such checkpoint"):
+    with pytest.raises(DataError, match="no such file"):
         checkpoints.load(tmp_path / "none.pt")
 
 
