@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from ehps.analysis import figures
 from ehps.analysis.published import dataset_name
 from ehps.errors import DataError
+from ehps.json_files import read_json, read_json_lines
 
 LOG, MANIFEST = "train.jsonl", "manifest.json"
 WORKINGS = ("lr", "images_per_second", "waiting_for_images")  # about the machine and the schedule, not the model
@@ -35,11 +35,10 @@ def read_curves(folder: str | Path) -> pd.DataFrame:
     rows = []
     for path, name in zip(logs, names, strict=True):
         run = name if names.count(name) == 1 else f"{name} ({path.parent.relative_to(folder).as_posix()})"
-        try:
-            for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
-                rows += [(run, line["step"], key, float(value)) for key, value in line.items() if key != "step"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError("is not a training log", path=path, fix="remove it, or train again") from error
+        for line in read_json_lines(path, {str: float}, fix="remove it, or train again"):
+            if "step" not in line:
+                raise DataError("is not a training log: a line has no step", path=path, fix="remove it, or train again")
+            rows += [(run, line["step"], key, float(value)) for key, value in line.items() if key != "step"]
     return pd.DataFrame(rows, columns=["run", "step", "name", "value"])
 
 
@@ -69,7 +68,6 @@ def figure(training: pd.DataFrame, names: Sequence[str] | None = None) -> Figure
 
 def _name(folder: Path) -> str:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return str(manifest["train_set"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(read_json(folder / MANIFEST, {"train_set": str})["train_set"])
+    except DataError:
         return folder.name

@@ -19,10 +19,24 @@ from ehps.analysis.benchmarks import Benchmark
 from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of, labels
 from ehps.analysis.report_inputs import ReportInputs
-from ehps.errors import DataError
 from ehps.humandata.quality_table import MEASURES
 from ehps.humandata.storage.former_names import current_summary
+from ehps.json_files import read_json
 
+_NAMES = (int, None, [object], {"count": int})
+_CONVERSION = {
+    "dataset?": (str, None),
+    "split?": (str, None),
+    "found?": (int, None),
+    "written?": (int, None),
+    "published?": (int, None),
+    "dropped?": (None, {str: _NAMES}),
+    "units_left_out?": (None, {str: _NAMES}),
+    "quality?": (None, {str: (float, str, None, {str: (float, None)})}),
+    "certificate?": (None, {str: (float, str, None, {str: (float, None)})}),
+    "problems?": (None, [object]),
+    "bad_units?": (None, [object]),
+}
 _PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "torch", "smplx", "umap-learn")
 
 
@@ -273,13 +287,7 @@ def _shown(label: str) -> str:
 def _read(conversion: Mapping[str, Any] | Path) -> Mapping[str, Any]:
     if isinstance(conversion, Mapping):
         return conversion
-    try:
-        content = json.loads(Path(conversion).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError("cannot be read as a conversion report", path=conversion) from error
-    if not isinstance(content, dict):
-        raise DataError("is not a conversion report", path=conversion)
-    return content
+    return read_json(conversion, _CONVERSION, fix="convert it again, or move the report away")
 
 
 def _bad(unit: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from ehps.humandata.instance_ids import rows_with_ids
 from ehps.humandata.passport import CAMERA
 from ehps.humandata.storage import h5, npz
 from ehps.humandata.strings import Strings
+from ehps.json_files import read_json
 
 
 def info(hd: HumanData) -> dict[str, Any]:
@@ -126,15 +126,8 @@ def read_exclusions(path: Path) -> list[dict[str, str]]:
     ------
     DataError : absent or not such a list.
     """
-    try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError("there is no such file", path=path, fix="check the path") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"is not a readable exclusion list ({error})", path=path) from error
-    if not isinstance(entries, list):
-        raise DataError("is not a list of exclusions", path=path, fix="give the exclude.json of an audit")
-    return entries
+    form = [{"id": str, "dataset?": (str, None)}]
+    return list(read_json(path, form, fix="give the exclude.json of an audit"))
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,9 @@ def load(path: Path) -> dict[str, Any]:
     form = {"format": int, "model": {"name": str, "args": {str: object}}, "state": object, "weights_sha256": str}
     if wrong := misfit(content, {**form, "box_ratio": float}):
         raise DataError(f"not a checkpoint written by ehps: {wrong}", path=path)
+    if content["format"] != FORMAT:
+        what = f"has format {content['format']}, this version of ehps reads {FORMAT}"
+        raise DataError(what, path=path, fix="train again, or update ehps")
     state = content["state"]
     if not isinstance(state, dict) or not all(isinstance(name, str) and _plain(t) for name, t in state.items()):
         raise DataError("not a checkpoint written by ehps: its state holds more than plain tensors by name", path=path)

@@ -31,9 +31,11 @@ from ehps.humandata import hdf5_files
 from ehps.humandata.memory_map import MappedFile, Stamp, map_file, stamp_of
 from ehps.humandata.passport import Passport
 from ehps.humandata.storage.former_names import current, current_summary
+from ehps.humandata.storage.header_form import HEADER
 from ehps.humandata.storage.plan import Plan, Spec, combined, digest, plan_of, stream
 from ehps.humandata.strings import Strings, Vocabulary
 from ehps.humandata.table import Column, Table
+from ehps.json_files import misfit
 
 LAYOUT = 2  # of the file; 1 had other names for what is measured on conversion
 ALIGNMENT = 64  # bytes: a cache line, and more than any vector instruction needs
@@ -86,9 +88,9 @@ def _opened(path: Path) -> Iterator[tuple[Any, Stamp]]:
                 raise DataError(
                     "is an HDF5 file, but not a HumanData file", path=path, fix="convert it with ehps convert"
                 )
-            if int(file.attrs["ehps_format"]) > LAYOUT:
+            if (layout := _number(file, "ehps_format")) > LAYOUT:
                 raise DataError(
-                    f"has format {file.attrs['ehps_format']}, newer than this version of ehps understands",
+                    f"has format {layout}, newer than this version of ehps understands",
                     path=path,
                     fix="update ehps",
                 )
@@ -101,24 +103,29 @@ def _opened(path: Path) -> Iterator[tuple[Any, Stamp]]:
         raise DataError("no permission to read it", path=path) from error
     except _DAMAGE as error:
         what = "is cut short: it was not written or copied to its end" if "truncated" in str(error) else ""
-        what = what or f"is damaged or not an HDF5 file ({error})"
-        raise DataError(what, path=path, fix=_AGAIN) from error
+        detail = f" ({error.args[0]})" if isinstance(error, OSError | KeyError | ValueError) and error.args else ""
+        raise DataError(what or f"is damaged or not an HDF5 file{detail}", path=path, fix=_AGAIN) from error
 
 
 def _header(file: Any) -> dict[str, Any]:
     """The attributes of the root, JSON decoded, in the form that this module writes."""
     former = {"quality": "certificate"} if "certificate" in file.attrs or f"{_HEADER}/certificate" in file else {}
     header = {name: json.loads(_text(file, former.get(name, name))) for name in _JSON}
-    for name in ("keypoint_names", "passport", "misc", "quality"):
-        if not isinstance(header[name], dict):
-            raise ValueError(f"its {name} is a {type(header[name]).__name__}")
-    if not all(_are_texts(entry, 3) for entry in header["columns"]):
-        raise ValueError("its list of columns holds something else than name, kind and hash")
-    if not all(_are_texts(names) for names in header["keypoint_names"].values()):
-        raise ValueError("the names of its keypoints are no texts")
+    if wrong := misfit(header, HEADER, "its header"):
+        raise DataError(wrong)
+    for entry in header["columns"]:
+        if len(entry) != 3 or entry[1] not in ("numbers", "texts"):
+            raise DataError(f"its list of columns has {entry!r}, which is not name, kind and hash")
     header["facts"] = header["misc"], header["quality"]
     header["quality"] = current_summary(header["quality"])
-    return {**header, "instances": int(file.attrs["instances"]), "content_sha256": _text(file, "content_sha256")}
+    return {**header, "instances": _number(file, "instances"), "content_sha256": _text(file, "content_sha256")}
+
+
+def _number(file: Any, name: str) -> int:
+    value = file.attrs[name]
+    if not isinstance(value, int | np.integer) or value < 0:
+        raise DataError(f"its {name} is {value!r}, not a whole number")
+    return int(value)
 
 
 def _text(file: Any, name: str) -> str:
@@ -126,14 +133,6 @@ def _text(file: Any, name: str) -> str:
         value = file.attrs[name]
         return value.decode() if isinstance(value, bytes) else str(value)
     return bytes(file[f"{_HEADER}/{name}"][...].tobytes()).decode()
-
-
-def _are_texts(value: Any, count: int | None = None) -> bool:
-    return (
-        isinstance(value, list)
-        and all(isinstance(item, str) for item in value)
-        and (count is None or len(value) == count)
-    )
 
 
 def _column(file: Any, name: str, holds: str, mapped: MappedFile) -> Column:
