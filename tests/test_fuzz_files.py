@@ -6,6 +6,7 @@ it. What comes out is either a result or an :class:`~ehps.errors.EhpsError` in t
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
@@ -61,7 +62,7 @@ def fine(action: Callable[[], Any]) -> str:
     """Do it; the sentence that was said when it could not be done."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", RuntimeWarning)
+            warnings.simplefilter("ignore", RuntimeWarning)
             action()
     except EhpsError as error:
         said = str(error)
@@ -115,9 +116,9 @@ def changed_tree(tree: Any, rng: np.random.Generator) -> Any:
             if rng.integers(4) == 0:
                 del node[last]
             elif rng.integers(6) == 0 and isinstance(node, list):
-                node.append(node[last])
+                node.append(copy.deepcopy(node[last]))
             else:
-                node[last] = ODD[int(rng.integers(len(ODD)))]
+                node[last] = copy.deepcopy(ODD[int(rng.integers(len(ODD)))])
         except (KeyError, IndexError, TypeError):  # changed away by the round before
             continue
     return tree

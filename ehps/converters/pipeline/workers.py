@@ -13,6 +13,7 @@ from typing import Any
 from ehps.body.models import BodyModels
 from ehps.converters.base import Converter, Instances, Unit
 from ehps.converters.pipeline.completion import Completed, Context, complete
+from ehps.converters.pipeline.orphans import end_with_parent
 from ehps.converters.pipeline.parts import BadUnit, Part, PartsFolder
 from ehps.converters.pipeline.rows import below_root
 from ehps.converters.readers import opened
@@ -61,6 +62,7 @@ def run_unit(job: Job, parts: PartsFolder, index: int, unit: Unit) -> Outcome:
     OutputError : the part file cannot be written.
     BodyModelError : a body model is missing; every unit would need it.
     """
+    end_with_parent()
     images = ImageIndex(job.converter.root, job.frames)
     with opened.recording() as record:
         opened.note(unit.path)

@@ -116,6 +116,8 @@ def _header(file: Any) -> dict[str, Any]:
     for entry in header["columns"]:
         if len(entry) != 3 or entry[1] not in ("numbers", "texts"):
             raise DataError(f"its list of columns has {entry!r}, which is not name, kind and hash")
+    if len({name for name, *_ in header["columns"]}) < len(header["columns"]):
+        raise DataError("its list of columns names one twice")
     header["facts"] = header["misc"], header["quality"]
     header["quality"] = current_summary(header["quality"])
     return {**header, "instances": _number(file, "instances"), "content_sha256": _text(file, "content_sha256")}
