@@ -22,6 +22,7 @@ from ehps.analysis.published import dataset_name
 from ehps.arrays import Array
 from ehps.errors import EhpsError, UsageError
 from ehps.humandata.core import HumanData
+from ehps.humandata.validation import require_usable
 
 __all__ = [
     "ATTRIBUTES",
@@ -118,6 +119,7 @@ def collect(
     spaces: dict[str, str] = {}
     for source in (s if isinstance(s, Source) else Source(s) for s in sources):
         hd = source.data if isinstance(source.data, HumanData) else HumanData.open(source.data)
+        require_usable(hd)
         label = _label(source, hd)
         if label in roles:
             raise UsageError(f"two sources are called {label!r}", fix="give each a name of its own")

@@ -132,8 +132,10 @@ def audit_command(
     import pandas as pd
 
     from ehps.humandata.audit import audit
+    from ehps.humandata.validation import require_usable
     from ehps.terminal import show
 
+    require_usable(hd)
     found = audit(hd, root, out, {k: number(v) for k, v in pairs(limits).items()}, worst=worst)
     if as_json:
         say_json(found.to_dict())
@@ -162,7 +164,9 @@ def view_command(
 ) -> None:
     """Draw instances of FILE on their images."""
     from ehps.humandata.drawing.overlays import view
+    from ehps.humandata.validation import require_usable
 
+    require_usable(hd)
     wanted = None if rows is None else [int(number(row)) for row in rows.split(",")]
     pages = view(hd, root, out, rows=wanted, n=n, seed=seed, columns=columns.split(",") if columns else None)
     for page in pages:
@@ -188,9 +192,11 @@ def export_command(hd: HumanData, target: str | None, out: Path, body_models: Pa
     With --for and body models, hand poses are converted to what the loader takes.
     """
     from ehps.humandata.export import export_for
+    from ehps.humandata.validation import require_usable
 
     hd = whole(hd)
     if target is not None:
+        require_usable(hd)
         hd = with_hands_for(hd, target, body_models)
     for path in export_for(hd, target, out) if target else [hd.save(out)]:
         say(path)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.errors import DataError
 from ehps.genders import GENDERS
 from ehps.humandata import boxes, frames, merging, schema
 from ehps.humandata.passport import CAMERA, UNITS, UNKNOWN
@@ -73,6 +74,21 @@ def problems(hd: Table) -> list[Problem]:
         wrong += _of_paths(hd["image_path"])
     order = {name: place for place, name in enumerate(hd.columns)}
     return sorted(wrong, key=lambda problem: order.get(problem.column, -1))
+
+
+def require_usable(hd: Table) -> None:
+    """Check, without reading rows, that what is called like a column of the format can be computed with.
+
+    Raises
+    ------
+    DataError : texts where numbers belong or the other way round, or numbers of another shape.
+    """
+    head = hd[:0]
+    for name in hd.columns:
+        item = schema.field(name)
+        for problem in () if item is None else _of_type(name, item, head[name]):
+            what = f"column {problem.column} {problem.what}"
+            raise DataError(what, path=hd.source, fix="`ehps humandata validate` lists all that is wrong with it")
 
 
 # -- whole columns ----------------------------------------------------------------------------------------

@@ -191,6 +191,8 @@ def counts(protocol: Protocol, hd: HumanData) -> Array:
                 raise _lacks(hd, column, protocol)
             continue
         values = np.asarray(hd[column])
+        if values.shape != (len(hd),) or values.dtype.kind not in "biuf":
+            raise DataError(f"{column} is not one number a row, which {protocol.id} asks for", path=hd.source)
         if " in " in condition:
             low, high = (float(v) for v in condition.split(" in ")[1].split(".."))
             ok &= (values >= low) & (values <= high)

@@ -22,6 +22,7 @@ from ehps.benchmark.training.trainer import train
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
+from ehps.humandata.validation import require_usable
 
 
 def train_cell(
@@ -49,6 +50,8 @@ def train_cell(
     wanted = run.begin(check_name(train_set, "train set"), config, listed, hashes)
     if run.done("training", wanted, run.checkpoint):
         return run
+    for spec in listed:
+        require_usable(HumanData.open(spec.data))
     path = train(config, listed, run.folder, body_models, progress=progress)
     run.note(weights_sha256=checkpoints.load(path)["weights_sha256"])
     run.completed("training", wanted)
@@ -84,6 +87,7 @@ def evaluate(
     if checkpoint is not None and "train_set" not in run.manifest:
         run.note(train_set=weights.stem, model=content["model"]["name"], weights_sha256=content["weights_sha256"])
     truth = HumanData.open(test.data)
+    require_usable(truth)
     data = content_hash(test.data)
     rows = rows_to_test(chosen, truth, all_persons=chosen.matching != "by-row")
     if not len(rows) or not counts(chosen, truth)[rows].any():

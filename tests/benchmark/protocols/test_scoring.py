@@ -270,6 +270,16 @@ class TestOfficial:
         assert result.value("kid_all", "F1") == round(1 / 1.5, 2)
         assert result.value("kid_full_body", "NMVE") == round(result.value("kid_full_body", "MVE") / f1, 1)
 
+    @pytest.mark.parametrize("name", ["agora-official", "agora-val"])
+    def test_counting_nobody_is_an_error(
+        self, params: BodyParams, crowd: HumanData, models: BodyModels, name: str
+    ) -> None:
+        rows = np.arange(len(crowd))
+        hidden = crowd.with_columns({"meta/occlusion": np.full(len(crowd), 100.0)})
+        protocol = catalogue.get(f'{name}[valid=["annot_valid", "occlusion in 0..90"]]')
+        with pytest.raises(DataError, match=rf"no row is left .*{name}.*annot_valid, occlusion in 0\.\.90; .* 6 rows"):
+            score(predictions(params, hidden, rows), hidden, protocol, models)
+
     def test_without_the_quirk_missed_persons_do_not_lower_hand_errors(
         self, params: BodyParams, crowd: HumanData, models: BodyModels, reg: SmplxRegressors
     ) -> None:
