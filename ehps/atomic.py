@@ -26,6 +26,7 @@ _FAULTS = {
     errno.EPERM: ("no permission to write here", "choose another folder or change its permissions"),
     errno.EROFS: ("the file system is read-only", "choose another folder"),
     errno.ENOTDIR: ("a part of this path is a file, not a folder", "choose another folder"),
+    errno.EEXIST: ("a part of this path is a file, not a folder", "choose another folder"),
     errno.EISDIR: ("this is a folder", "give the name of a file"),
     errno.ENAMETOOLONG: ("the name is too long", "give a shorter one"),
 }

@@ -76,9 +76,9 @@ def info_command(hd: HumanData, as_json: bool) -> None:
 @as_json
 @opened
 def validate_command(hd: HumanData, as_json: bool) -> None:
-    """Check FILE against the schema, and the bytes of an .h5 against the hashes stored in it.
+    """Check FILE against the schema.
 
-    The exit code is 1 when something contradicts them.
+    The bytes of an .h5 are compared with the hashes stored in it. The exit code is 1 when something contradicts them.
     """
     import pandas as pd
 

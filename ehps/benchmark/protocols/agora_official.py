@@ -129,7 +129,10 @@ def summaries(
 def _kids(hd: HumanData, rows: Array) -> Array:
     for name in ("meta/kid", "meta/is_kid"):
         if name in hd:
-            return np.asarray(hd[name][rows], bool)
+            values = np.asarray(hd[name][rows])
+            if values.shape != (len(rows),) or values.dtype.kind not in "biuf":
+                raise DataError(f"{name} is not one number a row", path=hd.source)
+            return values.astype(bool)
     if "smplx/betas_extra" in hd:
         return np.asarray(np.asarray(hd["smplx/betas_extra"][rows]).reshape(len(rows), -1).any(axis=1))
     return np.zeros(len(rows), bool)

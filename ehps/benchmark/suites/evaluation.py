@@ -188,7 +188,7 @@ def _scored(
         errors = run.errors()
         mine = (errors["test_set"] == test_set) & (errors["protocol"] == protocol.id)
         kept = errors[mine].drop(columns=["test_set", "protocol"]).reset_index(drop=True)
-        return Score(protocol, kept, cell["metrics"], cell["notes"])
+        return Score(protocol, kept, cell["metrics"], cell.get("notes", {}))
     result = score(HumanData.open(predictions), truth, protocol, body_models, root=root)
     run.store(
         {

@@ -82,7 +82,7 @@ _CELL_FORM = {
     "definition": {"name": str, "truth": str, "metrics": [str]},
     "key": str,
     "metrics": [_LINE_FORM],
-    "notes": {str: float},
+    "notes?": {str: float},
 }
 _ERRORS = {"truth_row": "iu", "image_path": "OUS", "part": "OUS", "metric": "OUS", "value": "f", "test_set": "OUS"}
 _ERRORS |= {"protocol": "OUS", "sequence": "OUS"}
