@@ -270,7 +270,7 @@ def test_an_output_that_cannot_be_written(
 def test_a_table_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(EARLIER)
     refused(
-        "analysis", "rank", "--out", tmp_path / "file/ranking.md", says=("ranking.md", "a part of this path is a file")
+        "analysis", "rank", "--out", tmp_path / "file/ranking.md", says=("ranking.md", "part of this path is a file")
     )
     assert (tmp_path / "file").read_bytes() == EARLIER
 

@@ -203,5 +203,5 @@ def test_one_changed_bit_is_found_by_all_that_write_files_anew(tmp_path: Path, n
     ):
         result = CliRunner().invoke(main, ["humandata", *map(str, words)])
         assert result.exit_code == 1, (words, result.output)
-        assert "written" in result.output, (words, result.output)
+        assert "written" in result.output or "was damaged" in result.output, (words, result.output)
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]

@@ -109,13 +109,13 @@ def verify_command(file: Path, as_json: bool) -> None:
 
     if file.suffix.lower() != ".h5":
         raise UsageError("only .h5 files hold the hashes of their columns", path=file)
-    damaged = h5.verify(file)
+    damaged = h5.damaged_columns(file)
     if as_json:
         say_json({"file": str(file), "content_sha256": h5.content_hash(file), "damaged": damaged})
     elif not damaged:
         say(f"{file}: all columns are as they were written, content {h5.content_hash(file)}")
     if damaged:
-        raise DataError(f"was damaged: {'; '.join(damaged)}", path=file, fix="copy or convert it again")
+        raise DataError(f"was damaged: {', '.join(damaged)}", path=file, fix="copy or convert it again")
 
 
 @humandata.command("audit")

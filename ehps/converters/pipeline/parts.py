@@ -165,7 +165,7 @@ class PartsFolder:
         if {folder: images.visited[folder] for folder in part.images} != part.images:
             return False
         try:
-            return not part.rows or not h5.verify(self.rows_path(index, unit))
+            return not part.rows or not h5.damaged_columns(self.rows_path(index, unit))
         except DataError:
             return False
 

@@ -178,11 +178,11 @@ def content_hash(path: Path, *, recompute: bool = False) -> str:
         return str(_header(file)["content_sha256"])
 
 
-def verify(path: Path) -> list[str]:
-    """What of a file is not as it was written, one sentence each; empty when all is.
+def damaged_columns(path: Path) -> list[str]:
+    """What of a file is not as it was written, by comparison with the hashes stored in it; empty when all is.
 
-    Columns, the list of them, the names of keypoints, passport, misc and quality are compared with the hashes that
-    are stored with them. Reads the whole file, several columns at a time; about as long as copying it takes.
+    Names of columns; ``passport`` stands for the passport, the list of columns and the names of keypoints, ``misc`` for
+    misc and quality. Reads the whole file, several columns at a time.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def verify(path: Path) -> list[str]:
     path = Path(path)
     with _opened(path) as (file, _):
         header, mapped = _header(file), map_file(path)
-        problems = [f"column {name} is not as it was written" for name in _damaged(file.id, header, mapped)]
+        damaged = _damaged(file.id, header, mapped)
         specs = {}
         for name, holds, _ in header["columns"]:
             values = _array(file.id, name if holds == "numbers" else f"{name}/codes", mapped)
@@ -199,10 +199,19 @@ def verify(path: Path) -> list[str]:
         plan = Plan(specs, header["instances"], {name: tuple(v) for name, v in header["keypoint_names"].items()})
         stored = {name: sha for name, _, sha in header["columns"]}
         if combined(stored, plan, header["passport"]) != header["content_sha256"]:
-            problems.append("its list of columns, its keypoint names or its passport are not as they were written")
+            damaged.append("passport")
         if _FACTS in file.attrs and _text(file, _FACTS) != _hash_of(*header["facts"]):
-            problems.append("its misc or quality are not as they were written")
-    return problems
+            damaged.append("misc")
+    return damaged
+
+
+def verify(path: str | Path) -> list[str]:
+    """:func:`damaged_columns` as sentences."""
+    said = {
+        "passport": "its passport, its list of columns or its keypoint names are not as they were written",
+        "misc": "its misc or quality are not as they were written",
+    }
+    return [said.get(name, f"column {name} is not as it was written") for name in damaged_columns(Path(path))]
 
 
 def check_bytes(path: str | Path) -> None:
@@ -211,7 +220,7 @@ def check_bytes(path: str | Path) -> None:
     ------
     DataError : something of an ``.h5`` is not as it was written (see :func:`verify`).
     """
-    if problems := verify(Path(path)):
+    if problems := verify(path):
         raise DataError(f"is damaged: {'; '.join(problems)}", path=path, fix=_AGAIN)
 
 
