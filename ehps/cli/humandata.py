@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ehps.humandata import HumanData
 
 
+SHOWN = 10
+
+
 @click.group()
 def humandata() -> None:
     """Look at, check, draw, change and export HumanData files."""
@@ -132,6 +135,10 @@ def audit_command(
         click.echo("Nothing was measured: there are no model joints and no parameters.")
     counts = pd.DataFrame(list(found.counts.items()), columns=["check", "instances"])
     show(counts, title=f"{len(found.flagged):,} of {len(hd):,} instances are doubtful")
+    for flag in found.flagged[:SHOWN]:
+        click.echo(f"row {flag.row}, {flag.id}: {'; '.join(flag.reasons)}")
+    if len(found.flagged) > SHOWN:
+        click.echo(f"{len(found.flagged) - SHOWN:,} more; --out DIR lists all in exclude.json")
     for page in found.pages:
         click.echo(f"drawn: {page}")
 
@@ -154,7 +161,8 @@ def view_command(
     pages = view(hd, root, out, rows=wanted, n=n, seed=seed, columns=columns.split(",") if columns else None)
     for page in pages:
         click.echo(page)
-    if pages.missing and not pages.found:
+    absent = len(pages.missing) + len(pages.unreadable)
+    if pages.missing and len(pages.missing) == pages.images:
         raise DataError(
             f"no image is there, {pages.missing[0]} for one",
             path=root,
@@ -164,6 +172,10 @@ def view_command(
         click.secho(
             f"{len(pages.missing)} images are not below {root}, {pages.missing[0]} for one", fg="yellow", err=True
         )
+    for path, fault in pages.unreadable.items():
+        click.secho(f"{path} cannot be read: {fault}", fg="yellow", err=True)
+    if pages.images and absent >= pages.images:
+        raise DataError("no image could be read", path=root, fix="copy or unpack the images again")
 
 
 @humandata.command("export")

@@ -19,8 +19,9 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.errors import UsageError
 from ehps.humandata.audit.checks import Check, checks_of
-from ehps.humandata.audit.measures import images_missing, measures_of
+from ehps.humandata.audit.measures import measures_of
 from ehps.humandata.core import HumanData
+from ehps.humandata.image_checks import check_images
 from ehps.humandata.instance_ids import instance_ids
 from ehps.humandata.quality_table import LIMITS, MEASURES
 
@@ -68,7 +69,7 @@ class Audit:
     flagged : rows beyond a limit, with reasons, in file order.
     worst : rows in order of how far beyond (or how near to) the limits they are, worst first.
     pages : images of the worst, where a folder of images was given.
-    images_missing : images of the worst rows that could not be read.
+    images_missing : images of the worst rows that are not there or could not be read.
     """
 
     file: str | None
@@ -132,8 +133,8 @@ def audit(
 
     Parameters
     ----------
-    root : folder of the images: rows whose image is not there are flagged, and with ``out`` the worst instances
-        are drawn.
+    root : folder of the images: rows whose image is not there, has no sound header or another size than the row says
+        are flagged, and with ``out`` the worst instances are drawn.
     out : folder for ``audit.json``, ``percentiles.csv``, ``exclude.json`` and ``worst/*.png``; nothing is written
         without it.
     limits : the ones that shall differ from the defaults, by name.
@@ -142,12 +143,12 @@ def audit(
     Raises
     ------
     UsageError : an unknown limit.
+    OutsideError : an image path leads out of ``root``.
     """
     limits = limits_with(limits)
+    images = None if root is None or not len(hd) else check_images(hd, root)
     measures = measures_of(hd)
-    if root is not None:
-        measures["image_missing"] = images_missing(hd, Path(root))
-    checks = checks_of(hd, measures, limits)
+    checks = checks_of(hd, measures, limits, images)
     flagged = _flags(hd, checks)
     severity = np.max([check.severity for check in checks], axis=0, initial=0) if checks else np.zeros(len(hd))
     ranked = np.argsort(-np.broadcast_to(severity, (len(hd),)), kind="stable")[:worst].tolist()
@@ -206,4 +207,4 @@ def _drawn(found: Audit, hd: HumanData, root: Path, out: Path, checks: list[Chec
     columns = [name for name in SKELETON_COLUMNS if name in hd and name in hd.keypoint_names]
     columns += [name for name in BOX_LABELS if name in hd]
     pages = view(hd, root, out, rows=found.worst, columns=columns, captions=captions, together=False)
-    return replace(found, pages=list(pages), images_missing=pages.missing)
+    return replace(found, pages=list(pages), images_missing=[*pages.missing, *pages.unreadable])
