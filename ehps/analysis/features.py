@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
+from ehps.humandata.image_files import ImageFolder, read_pixels
 
 ImageFeatures = Callable[[Array], Array]
 
@@ -86,22 +87,29 @@ def crops(hd: HumanData, root: Path, size: tuple[int, int] = CROP) -> tuple[Arra
     """Person crops (M, height, width, 3) uint8 RGB, and (N,) bool: which rows had a readable image and a box.
 
     The box is widened to the shape of the crop, so that its aspect ratio is kept; outside the image is black.
-    """
-    import cv2
 
+    Raises
+    ------
+    OutsideError : an image path leads out of ``root``.
+    """
     paths = hd["image_path"].tolist()
     boxes = np.asarray(hd["bbox_xywh"], float)
     found = np.zeros(len(hd), bool)
+    folder = ImageFolder(root)
+    rows: dict[str, list[int]] = {}
+    for row, path in enumerate(paths):
+        rows.setdefault(path, []).append(row)
     out = []
-    for path in dict.fromkeys(paths):
-        file = Path(root) / path
-        pixels = cv2.imread(str(file), cv2.IMREAD_COLOR) if file.is_file() else None
-        if pixels is None:
+    for path, here in rows.items():
+        file = folder.locate(path, here[0])
+        try:
+            pixels = read_pixels(file)
+        except DataError:
             continue
-        for row in (i for i, other in enumerate(paths) if other == path):
+        for row in here:
             if (boxes[row, 2:4] > 0).all():
                 found[row] = True
-                out.append((row, cv2.cvtColor(_crop(pixels, boxes[row, :4], size), cv2.COLOR_BGR2RGB)))
+                out.append((row, _crop(pixels, boxes[row, :4], size)))
     ordered = [crop for _, crop in sorted(out, key=lambda item: item[0])]
     return (np.stack(ordered) if ordered else np.zeros((0, *size, 3), np.uint8)), found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from ehps.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from ehps.humandata import HumanData
+    from ehps.humandata.image_checks import ImageCheck
 
 
 SHOWN = 10
@@ -64,18 +66,19 @@ def info_command(hd: HumanData, as_json: bool) -> None:
 
 
 @humandata.command("validate")
+@root
 @as_json
 @opened
-def validate_command(hd: HumanData, as_json: bool) -> None:
+def validate_command(hd: HumanData, root: Path | None, as_json: bool) -> None:
     """Check FILE against the schema.
 
-    The exit code is 1 when something contradicts it.
+    With --root also that its images are there and have the size that FILE says, by their headers. The exit code is 1 when something contradicts it.
     """
     import pandas as pd
 
     from ehps.terminal import show
 
-    problems = hd.validate()
+    problems = hd.validate(root)
     if as_json or problems:
         rows = [{"column": p.column, "problem": p.what, "rows": p.count} for p in problems]
         show(pd.DataFrame(rows, columns=["column", "problem", "rows"]), json=as_json)
@@ -86,26 +89,68 @@ def validate_command(hd: HumanData, as_json: bool) -> None:
 
 
 @humandata.command("verify")
+@click.option("--root", type=FILE, help="Folder of the images: decode every one, once.")
+@click.option("--jobs", type=click.IntRange(min=1), help="How many images at a time; one a core by default.")
+@click.option("--exclude-to", type=FILE, help="Write an exclusion list of images that cannot be used: .txt or .json.")
 @click.argument("file", type=FILE)
 @as_json
-def verify_command(file: Path, as_json: bool) -> None:
-    """Check that the bytes of FILE (.h5) are those that were written.
+def verify_command(file: Path, root: Path | None, jobs: int | None, exclude_to: Path | None, as_json: bool) -> None:
+    """Check the bytes of FILE, and of its images.
 
-    The exit code is 1 when a column was damaged on the disk or by a copy.
+    Those of an .h5 must be the ones that were written; with --root every image is decoded. The exit code is 1 when a column was damaged on the disk or by a copy, or an image is missing, cannot be decoded
+    wholly, or has another size than FILE says.
     """
+    from ehps.humandata import HumanData
     from ehps.humandata.storage import h5
 
-    if file.suffix.lower() != ".h5":
-        raise UsageError("only .h5 files hold the hashes of their columns", path=file)
-    damaged = h5.damaged_columns(file)
-    if as_json:
-        click.echo(
-            json.dumps({"file": str(file), "content_sha256": h5.content_hash(file), "damaged": damaged}, indent=2)
+    hashed = file.suffix.lower() == ".h5"
+    if root is None and not hashed:
+        raise UsageError(
+            "only .h5 files hold the hashes of their columns", path=file, fix="give --root to check images"
         )
-    elif not damaged:
-        click.echo(f"{file}: all columns are as they were written, content {h5.content_hash(file)}")
+    if root is None and (jobs or exclude_to):
+        raise UsageError("--jobs and --exclude-to are for images", fix="give their folder with --root")
+    damaged = h5.damaged_columns(file) if hashed else []
+    facts: dict[str, Any] = {"file": str(file)}
+    if hashed:
+        facts |= {"content_sha256": h5.content_hash(file), "damaged": damaged}
+        if not damaged and not as_json:
+            click.echo(f"{file}: all columns are as they were written, content {h5.content_hash(file)}")
+    check = None if root is None or damaged else checked_images(HumanData.open(file), root, jobs, exclude_to, as_json)
+    if check is not None:
+        facts |= {"images": check.images, "broken": [asdict(fault) for fault in check.faults]}
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
     if damaged:
         raise DataError(f"was damaged: {', '.join(damaged)}", path=file, fix="copy or convert it again")
+    if check is not None and check.faults:
+        raise click.exceptions.Exit(1)
+
+
+def checked_images(hd: HumanData, root: Path, jobs: int | None, exclude_to: Path | None, as_json: bool) -> ImageCheck:
+    """What decoding all images finds, told unless as JSON and written as an exclusion list."""
+    import numpy as np
+
+    from ehps.humandata.exclusions import write_exclusions
+    from ehps.humandata.image_checks import check_images
+    from ehps.progress import counting
+
+    if not root.is_dir():
+        raise DataError("there is no such folder", path=root, fix="give the folder that image paths are relative to")
+    with counting("decoding images", len(np.unique(hd["image_path"].codes))) as advance:
+        check = check_images(hd, root, decode=True, jobs=jobs, advance=advance)
+    if not as_json:
+        rows = int((check.wrong > 0).sum())
+        sound = f"all {check.images:,} images were decoded and have the size that it says"
+        broken = f"{len(check.faults):,} of {check.images:,} images cannot be used, {rows:,} rows"
+        click.echo(f"{hd.source}: {broken if check.faults else sound}")
+        for fault in check.faults[:SHOWN]:
+            click.echo(f"{fault.image_path} (row {fault.row}): {fault.reason}")
+        if len(check.faults) > SHOWN:
+            click.echo(f"{len(check.faults) - SHOWN:,} more; --exclude-to LIST lists all")
+    if exclude_to is not None:
+        click.echo(f"written: {write_exclusions(check.exclusions(hd), exclude_to)}", err=as_json)
+    return check
 
 
 @humandata.command("audit")
@@ -216,16 +261,19 @@ def with_hands_for(hd: HumanData, target: str, body_models: Path | None) -> Huma
 
 @humandata.command("merge")
 @click.argument("files", type=FILE, nargs=-1, required=True)
+@click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
 @click.option("--out", type=FILE, required=True)
-def merge_command(files: tuple[Path, ...], out: Path) -> None:
+def merge_command(files: tuple[Path, ...], exclude: Path | None, out: Path) -> None:
     """Put all rows of FILES into one file.
 
     Files whose numbers mean different things are refused.
     """
     from ehps.humandata.operations import merge
 
-    merged = merge(files, out)
+    merged = merge(files, out, without=exclude)
     click.echo(f"{merged.out}: {merged.instances:,} instances")
+    if exclude is not None:
+        click.echo(f"left out: {merged.excluded:,} rows, which {exclude} names", err=True)
     for column, lacking in merged.left_out.items():
         click.secho(f"left out: {column}, which {', '.join(lacking)} lacks", fg="yellow", err=True)
 
@@ -268,12 +316,14 @@ def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -
 @opened
 def sample_command(hd: HumanData, every: int | None, n: int | None, seed: int, exclude: Path | None, out: Path) -> None:
     """Take fewer rows of FILE."""
-    from ehps.humandata import operations
+    from ehps.humandata import exclusions, operations
 
     if every is None and n is None and exclude is None:
         raise UsageError("no rows are chosen", fix="pass --every, --n or --exclude")
     if exclude is not None:
-        hd = operations.exclude(hd, operations.read_exclusions(exclude))
+        rows = exclusions.listed_rows(hd, exclude)
+        hd = exclusions.exclude(hd, exclusions.read_exclusions(exclude))
+        click.echo(f"left out: {int(rows.sum()):,} rows, which {exclude} names", err=True)
     if every is not None or n is not None:
         hd = operations.sample(hd, every=every, n=n, seed=seed)
     hd.save(out)

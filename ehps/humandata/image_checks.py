@@ -73,12 +73,15 @@ class ImageCheck:
         counts = {kind: sum(fault.kind == kind for fault in self.faults) for kind in KINDS}
         words = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
         first = "; ".join(f"{f.image_path} (row {f.row}): {f.reason}" for f in self.faults[:shown])
-        more = ", ..." if len(self.faults) > shown else ""
+        more = f"; and {len(self.faults) - shown:,} more" if len(self.faults) > shown else ""
         return f"{len(self.faults):,} of {self.images:,} images cannot be used ({words}): {first}{more}"
 
-    def exclusions(self, dataset: str) -> list[dict[str, str]]:
-        """An exclusion list of the images; ``dataset`` as the rows' passport says."""
-        return [{"dataset": dataset, "id": fault.image_path, "reason": fault.reason} for fault in self.faults]
+    def exclusions(self, hd: Table) -> list[dict[str, str]]:
+        """An exclusion list of the images (see :mod:`ehps.humandata.exclusions`) of the file that was looked at."""
+        stated = hd["meta/dataset"] if "meta/dataset" in hd else [hd.passport.dataset] * len(hd)
+        return [
+            {"dataset": str(stated[fault.row]), "id": fault.image_path, "reason": fault.reason} for fault in self.faults
+        ]
 
 
 def check_images(

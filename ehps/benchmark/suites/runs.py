@@ -135,7 +135,11 @@ class Run:
                 fix="choose another output folder, or remove this one",
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        listed = [{"data": str(s.data), "images": str(s.images), "interval": s.interval} for s in sets]
+        listed = [
+            {"data": str(s.data), "images": str(s.images), "interval": s.interval}
+            | ({"exclude": str(s.exclude)} if s.exclude else {})
+            for s in sets
+        ]
         write_json(self.folder / CONFIG, {"train_set": train_set, "sets": listed, **config.to_dict()})
         self.note(
             training=training,
