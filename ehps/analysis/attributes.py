@@ -22,6 +22,7 @@ from ehps.analysis.published import dataset_name
 from ehps.arrays import Array
 from ehps.errors import EhpsError, UsageError
 from ehps.humandata.core import HumanData
+from ehps.humandata.image_files import ImageFolder
 
 __all__ = [
     "ATTRIBUTES",
@@ -108,6 +109,7 @@ def collect(
     Raises
     ------
     UsageError : unknown attribute or role, or two sources of one name and role.
+    OutsideError : an image path leads out of its folder.
     """
     unknown = set(attributes) - set(ATTRIBUTES)
     if unknown:
@@ -124,7 +126,12 @@ def collect(
         roles[label] = source.role
         # Each dataset has its own stream: a further dataset does not change the samples of the others.
         rng = np.random.default_rng([seed, zlib.crc32(label.encode())])
-        part = hd[np.sort(rng.choice(len(hd), min(n, len(hd)), replace=False))]
+        rows = np.sort(rng.choice(len(hd), min(n, len(hd)), replace=False))
+        part = hd[rows]
+        if source.root is not None and "image" in attributes:
+            folder = ImageFolder(source.root)
+            for row, name in zip(rows.tolist(), part["image_path"], strict=True):
+                folder.locate(name, row)
         for attribute in attributes:
             found, reason = _describe(part, attribute, source.root, image_features)
             if reason:

@@ -101,7 +101,7 @@ def crops(hd: HumanData, root: Path, size: tuple[int, int] = CROP) -> tuple[Arra
         rows.setdefault(path, []).append(row)
     out = []
     for path, here in rows.items():
-        file = folder.locate(path, here[0])
+        file = folder.locate(path)
         try:
             pixels = read_pixels(file)
         except DataError:

@@ -72,7 +72,8 @@ def info_command(hd: HumanData, as_json: bool) -> None:
 def validate_command(hd: HumanData, root: Path | None, as_json: bool) -> None:
     """Check FILE against the schema.
 
-    With --root also that its images are there and have the size that FILE says, by their headers. The exit code is 1 when something contradicts it.
+    With --root also that its images are there and have the size that FILE says, by their headers. The exit code is 1
+    when something contradicts it.
     """
     import pandas as pd
 
@@ -97,8 +98,9 @@ def validate_command(hd: HumanData, root: Path | None, as_json: bool) -> None:
 def verify_command(file: Path, root: Path | None, jobs: int | None, exclude_to: Path | None, as_json: bool) -> None:
     """Check the bytes of FILE, and of its images.
 
-    Those of an .h5 must be the ones that were written; with --root every image is decoded. The exit code is 1 when a column was damaged on the disk or by a copy, or an image is missing, cannot be decoded
-    wholly, or has another size than FILE says.
+    Those of an .h5 must be the ones that were written; with --root every image is decoded. The exit code is 1 when a
+    column was damaged on the disk or by a copy, or an image is missing, cannot be decoded wholly, or has another size
+    than FILE says.
     """
     from ehps.humandata import HumanData
     from ehps.humandata.storage import h5
