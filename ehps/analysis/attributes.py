@@ -23,6 +23,7 @@ from ehps.arrays import Array
 from ehps.errors import EhpsError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_files import ImageFolder
+from ehps.humandata.validation import require_columns
 
 __all__ = [
     "ATTRIBUTES",
@@ -110,6 +111,7 @@ def collect(
     ------
     UsageError : unknown attribute or role, or two sources of one name and role.
     OutsideError : an image path leads out of its folder.
+    DataError : a column that is described does not hold what the format says.
     """
     unknown = set(attributes) - set(ATTRIBUTES)
     if unknown:
@@ -120,6 +122,9 @@ def collect(
     spaces: dict[str, str] = {}
     for source in (s if isinstance(s, Source) else Source(s) for s in sources):
         hd = source.data if isinstance(source.data, HumanData) else HumanData.open(source.data)
+        require_columns(hd, ("image_path", "bbox_xywh"))
+        bodies = [name for name in hd.columns if name.startswith(("smplx/", "smplh/", "smpl/"))]
+        require_columns(hd, bodies, shapes=False)
         label = _label(source, hd)
         if label in roles:
             raise UsageError(f"two sources are called {label!r}", fix="give each a name of its own")

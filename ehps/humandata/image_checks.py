@@ -124,7 +124,7 @@ def check_images(
         sizes[at] = size
         if fault:
             found[at] = fault
-    if all(name in hd for name in SIZE):
+    if all(name in hd and np.ndim(hd[name]) == 1 and not isinstance(hd[name], Strings) for name in SIZE):
         stated = np.stack([np.asarray(hd[name]) for name in SIZE], axis=1)
         _compare(stated if rows is None else stated[rows], sizes, place, found)
     order = sorted(found, key=lambda at: int(first_row[at]))

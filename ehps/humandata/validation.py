@@ -6,7 +6,7 @@ business of :mod:`ehps.humandata.audit`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.errors import DataError
 from ehps.genders import GENDERS
 from ehps.humandata import boxes, schema
 from ehps.humandata.image_checks import MISSING, OTHER_SIZE, UNREADABLE, check_images
@@ -85,6 +86,26 @@ def problems(hd: Table, root: str | Path | None = None) -> list[Problem]:
             wrong += _of_images(hd, root)
     order = {name: place for place, name in enumerate(hd.columns)}
     return sorted(wrong, key=lambda problem: order.get(problem.column, -1))
+
+
+def require_columns(hd: Table, names: Iterable[str], *, shapes: bool = True) -> None:
+    """See that those of the named columns that there are hold what the schema says.
+
+    Parameters
+    ----------
+    shapes : compare shapes too, not only the kind of the values.
+
+    Raises
+    ------
+    DataError : one does not; it is named with what it holds.
+    """
+    head = hd[:0]
+    for name in names:
+        item = schema.field(name) if name in hd else None
+        for problem in () if item is None else _of_type(name, item, head[name]):
+            if shapes or "shape" not in problem.what:
+                fix = "correct the column; `ehps humandata validate` lists all that contradicts the format"
+                raise DataError(f"{name} {problem.what}", path=hd.source, fix=fix)
 
 
 # -- whole columns ----------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from ehps.humandata import keypoints
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_checks import require_images
 from ehps.humandata.image_files import ImageFolder, OutsideError, header_size
+from ehps.humandata.validation import require_columns
 from ehps.progress import counting
 
 
@@ -92,6 +93,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
         for name in ("image_path", "bbox_xywh"):
             if name not in hd:
                 raise DataError(f"has no {name} column", path=self._path or hd.source, fix="convert it again")
+        require_columns(hd, ("image_path", "bbox_xywh", "meta/height", "meta/width"))
         chosen = np.arange(len(hd)) if rows is None else np.asarray(rows)
         self.boxes, valid = self._widened(chosen[::interval])
         self.rows = chosen[::interval][valid]

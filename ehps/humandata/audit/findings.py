@@ -24,6 +24,7 @@ from ehps.humandata.core import HumanData
 from ehps.humandata.image_checks import check_images
 from ehps.humandata.instance_ids import instance_ids
 from ehps.humandata.quality_table import LIMITS, MEASURES
+from ehps.humandata.validation import require_columns
 
 PERCENTILES = (1, 5, 50, 95, 99)
 FAULTS = [measure.name for measure in MEASURES if measure.dtype == "bool"]  # have no percentiles
@@ -144,8 +145,10 @@ def audit(
     ------
     UsageError : an unknown limit.
     OutsideError : an image path leads out of ``root``.
+    DataError : a column that is measured does not hold what the format says.
     """
     limits = limits_with(limits)
+    _require_columns(hd)
     images = None if root is None or not len(hd) else check_images(hd, root)
     measures = measures_of(hd)
     checks = checks_of(hd, measures, limits, images)
@@ -170,6 +173,13 @@ def audit(
         found = _drawn(found, hd, Path(root), Path(out) / "worst", checks)
     found.write(out)
     return found
+
+
+def _require_columns(hd: HumanData) -> None:
+    """Everything that is measured; of body parameters only that they are numbers."""
+    bodies = [name for name in hd.columns if name.startswith(("smplx/", "smplh/", "smpl/"))]
+    require_columns(hd, bodies, shapes=False)
+    require_columns(hd, [name for name in hd.columns if name not in bodies])
 
 
 def percentiles(values: Array) -> dict[str, float]:

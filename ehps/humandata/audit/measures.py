@@ -55,7 +55,7 @@ def _measurable(hd: HumanData) -> dict[str, Measure]:
         numbers = [name for name in hd.columns if name.startswith(f"{model}/")]
         numbers = [name for name in numbers if np.asarray(hd[name][:0]).dtype.kind == "f"]
         out["betas_norm"] = lambda part: np.linalg.norm(_flat(part[f"{model}/betas"]), axis=1)
-        out["beta"] = lambda part: np.max([np.abs(_flat(part[n])).max(axis=1) for n in shapes], axis=0)
+        out["beta"] = lambda part: np.max([np.abs(_flat(part[n])).max(axis=1, initial=0) for n in shapes], axis=0)
         out["finite"] = lambda part: np.all([np.isfinite(_flat(part[n])).all(axis=1) for n in numbers], axis=0)
     posed, projected = _first(hd, "keypoints3d"), _first(hd, "keypoints2d")
     if posed and hd[posed].shape[-1] == 4 and not hd.misc.get("kps3d_root_aligned", False):

@@ -18,6 +18,7 @@ from ehps.humandata.core import HumanData
 from ehps.humandata.drawing.pages import grid, resized, write_png
 from ehps.humandata.drawing.persons import BOX_LABELS, Image, draw_boxes, draw_keypoints, person_colour, text
 from ehps.humandata.image_files import ImageFolder, MissingImageError, OutsideError, read_pixels
+from ehps.humandata.validation import require_columns
 
 SKELETON_COLUMNS = (
     "keypoints2d_smplx",
@@ -85,6 +86,7 @@ def draw_instances(
     ------
     UsageError : the rows are of several images, or a column does not exist.
     OutsideError : the image path leads out of ``root``.
+    DataError : a column that is drawn does not hold what the format says.
     """
     index = [int(row) for row in rows]
     picked = hd[index]
@@ -93,6 +95,7 @@ def draw_instances(
         raise UsageError(f"{len(paths)} images among the rows to draw on one")
     path = paths.pop()
     points, boxes = _columns(hd, columns)
+    require_columns(hd, ["image_path", *points, *boxes, "meta/height", "meta/width"])
     fault = ""
     try:
         image = read_pixels(ImageFolder(root).locate(path, index[0]))
