@@ -40,7 +40,11 @@ def global_orient(hd: HumanData) -> Array:
 
 def body_pose(hd: HumanData) -> Array:
     """(N, 126): the 21 body joints that all body models share."""
-    pose = np.asarray(hd[f"{_body_model(hd)}/body_pose"], float).reshape(len(hd), -1, 3)
+    name = f"{_body_model(hd)}/body_pose"
+    pose = np.asarray(hd[name], float)
+    if np.prod(pose.shape[1:]) % 3 or np.prod(pose.shape[1:]) < 3 * _BODY_JOINTS:
+        raise DataError(f"{name} has shape {pose.shape}, no rotations of {_BODY_JOINTS} joints", path=hd.source)
+    pose = pose.reshape(len(hd), -1, 3)
     return rotation_features(pose[:, :_BODY_JOINTS])
 
 
@@ -48,7 +52,7 @@ def betas(hd: HumanData) -> Array:
     """(N, 10): shape coefficients, those of the neutral model where the file has them."""
     model_type = _body_model(hd)
     name = f"{model_type}/betas_neutral" if f"{model_type}/betas_neutral" in hd else f"{model_type}/betas"
-    values = np.asarray(hd[name], float)[:, :_NUM_BETAS]
+    values = np.asarray(hd[name], float).reshape(len(hd), -1)[:, :_NUM_BETAS]
     return np.pad(values, ((0, 0), (0, _NUM_BETAS - values.shape[1])))
 
 
@@ -107,7 +111,7 @@ def crops(hd: HumanData, root: Path, size: tuple[int, int] = CROP) -> tuple[Arra
         except DataError:
             continue
         for row in here:
-            if (boxes[row, 2:4] > 0).all():
+            if np.isfinite(boxes[row]).all() and (boxes[row, 2:4] > 0).all():
                 found[row] = True
                 out.append((row, _crop(pixels, boxes[row, :4], size)))
     ordered = [crop for _, crop in sorted(out, key=lambda item: item[0])]

@@ -8,39 +8,24 @@ from __future__ import annotations
 
 import os
 import stat
-import struct
-import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.errors import DataError, UsageError
-
-PIXELS = "EHPS_MAX_PIXELS"
-"""Environment variable: the most pixels that an image may have, by its header."""
+from ehps.errors import DataError
+from ehps.humandata.image_headers import PILLOW_ERRORS, PIXELS, most_pixels, pillow, read_header
 
 LINKED = "EHPS_LINKED_FOLDERS"
 """Environment variable: folders that links in an image folder may lead to, separated as in PATH."""
 
-MOST_PIXELS = 150_000_000
 SHOWN = 120
 AGAIN = "copy or unpack this image again"
-PNG = b"\x89PNG\r\n\x1a\n"
+NO_IMAGE = "is no image that can be decoded"
 JPEG = b"\xff\xd8"
-JPEG_END = b"\xff\xd9"
-FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""JPEG markers of segments that hold the size."""
-
-ALONE = frozenset((0x01, *range(0xD0, 0xD9)))
-"""JPEG markers without a segment."""
-
-SCAN = 0xDA
-PILLOW_ERRORS = (OSError, ValueError, SyntaxError, TypeError, LookupError, OverflowError, struct.error)
-TOO_LARGE = (1 << 31, 1 << 31)
-SEGMENTS = 10_000
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class OutsideError(DataError):
@@ -111,31 +96,16 @@ class ImageFolder:
         )
 
 
-def most_pixels() -> int:
-    """The most pixels that an image may have: ``EHPS_MAX_PIXELS``, else :data:`MOST_PIXELS`.
-
-    Raises
-    ------
-    UsageError : the variable is not a whole number above 0.
-    """
-    given = os.environ.get(PIXELS)
-    if given is None:
-        return MOST_PIXELS
-    if not given.isdecimal() or int(given) < 1:
-        raise UsageError(f"{PIXELS} is {given!r}, not a whole number of pixels", fix=f"set it to {MOST_PIXELS}, say")
-    return int(given)
-
-
 def header_size(path: Path) -> tuple[int, int]:
     """Height and width as stored, from the header; nothing is decoded, and of most files only both ends are read.
 
     Raises
     ------
     MissingImageError : there is no such file.
-    DataError : it is no image, is cut short as far as its format tells, or declares more pixels than are read.
+    DataError : it is no image, is cut short as far as its format tells, or states more pixels than are read.
     """
     with _opened(path) as file:
-        return _checked_size(file, os.fstat(file.fileno()).st_size, path)
+        return _size(file, os.fstat(file.fileno()).st_size, path)
 
 
 def read(path: Path) -> bytes:
@@ -176,7 +146,7 @@ def decode(data: bytes, path: Path, shrink: int = 1) -> tuple[Array, int, tuple[
     """
     import cv2
 
-    height, width = size = _checked_size(BytesIO(data), len(data), path)
+    height, width = size = _size(BytesIO(data), len(data), path)
     if data.startswith(JPEG):
         small = (-(-height // shrink), -(-width // shrink))
         pixels = _decoded_jpeg(data, path, small if shrink > 1 else (0, 0))
@@ -187,7 +157,7 @@ def decode(data: bytes, path: Path, shrink: int = 1) -> tuple[Array, int, tuple[
     except cv2.error:
         decoded = None
     if decoded is None or decoded.shape[:2] != size:
-        raise DataError("not a readable image", path=path, fix=AGAIN)
+        raise DataError(NO_IMAGE, path=path, fix=AGAIN)
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False), 1, size
 
 
@@ -232,99 +202,12 @@ def _opened(path: Path) -> BinaryIO:
         raise DataError(f"image cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
 
 
-# -- headers ----------------------------------------------------------------------------------------------
-
-
-def _checked_size(file: BinaryIO, length: int, path: Path) -> tuple[int, int]:
+def _size(file: BinaryIO, length: int, path: Path) -> tuple[int, int]:
     """Height and width, after all that can be known without decoding."""
-    if not length:
-        raise DataError("has 0 bytes", path=path, fix=AGAIN)
-    try:
-        head = file.read(32)
-        size, whole = _size(file, head, length)
-    except OSError as error:
-        raise DataError(f"image cannot be read ({error.strerror or error})", path=path, fix=AGAIN) from None
-    if size is None:
-        raise DataError("not a readable image", path=path, fix=AGAIN)
-    height, width = size
-    if height * width > most_pixels():
-        declared = "too many" if size == TOO_LARGE else f"{width} x {height}"
-        what = f"declares {declared} pixels, more than the {most_pixels():,} that are read"
-        raise DataError(what, path=path, fix=f"set {PIXELS} to a higher number if the image is right")
-    if not whole:
-        raise DataError("is cut short", path=path, fix=AGAIN)
-    return height, width
-
-
-def _size(file: BinaryIO, head: bytes, length: int) -> tuple[tuple[int, int] | None, bool]:
-    """Height and width, None where there is no header of an image, and whether the end is there."""
-    if head.startswith(PNG):
-        if len(head) < 24 or head[12:16] != b"IHDR":
-            return None, False
-        width, height = struct.unpack(">II", head[16:24])
-        return _positive(height, width), _ends(file, b"IEND", 24, length)
-    if head.startswith(JPEG):
-        size, scan = _jpeg_size(file)
-        return size, _ends(file, JPEG_END, scan, length)
-    whole = length
-    if head.startswith(b"BM"):
-        whole = int.from_bytes(head[2:6], "little")
-    elif head.startswith(b"RIFF"):
-        whole = int.from_bytes(head[4:8], "little") + 8
-    return _other_size(file), length >= whole
-
-
-def _positive(height: int, width: int) -> tuple[int, int] | None:
-    return (height, width) if height > 0 and width > 0 else None
-
-
-def _jpeg_size(file: BinaryIO) -> tuple[tuple[int, int] | None, int]:
-    """Height and width of a JPEG, None where they are not there, and where its segments end."""
-    place, size = 2, None
-    for _ in range(SEGMENTS):
-        file.seek(place)
-        head = file.read(9)
-        if len(head) < 4 or head[0] != 0xFF:
-            break
-        marker, length = head[1], int.from_bytes(head[2:4], "big")
-        if marker in FRAMES and len(head) == 9:
-            size = _positive(*struct.unpack(">HH", head[5:9]))
-        if marker in (SCAN, JPEG_END[1]):
-            break
-        place += 1 if marker == 0xFF else 2 if marker in ALONE else 2 + length
-    return size, place
-
-
-def _ends(file: BinaryIO, mark: bytes, start: int, length: int) -> bool:
-    """Whether ``mark`` follows after ``start``: at the end, before what programs append, or anywhere."""
-    for tail in (16, 1 << 16, length):
-        file.seek(max(start, length - tail))
-        if mark in file.read():
-            return True
-    return False
-
-
-def _other_size(file: BinaryIO) -> tuple[int, int] | None:
-    """Height and width of any other format that Pillow knows."""
-    image_module = _pillow()
-    try:
-        file.seek(0)
-        with image_module.open(file) as image:
-            return _positive(image.height, image.width)
-    except image_module.DecompressionBombError:
-        return TOO_LARGE
-    except PILLOW_ERRORS:
-        return None
-
-
-def _pillow() -> Any:
-    """``PIL.Image``, silent about what is wrong with a file, and with no lower limit on pixels than here."""
-    from PIL import Image
-
-    warnings.filterwarnings("ignore", module="PIL")
-    if Image.MAX_IMAGE_PIXELS is not None and most_pixels() > 2 * Image.MAX_IMAGE_PIXELS:
-        Image.MAX_IMAGE_PIXELS = most_pixels()
-    return Image
+    header = read_header(file, length)
+    if header.unreadable:
+        raise DataError(header.unreadable, path=path, fix=AGAIN)
+    return header.height, header.width
 
 
 def decoded_size(path: Path) -> tuple[int, int]:
@@ -344,9 +227,9 @@ def decoded_size(path: Path) -> tuple[int, int]:
 
 def _load_strictly(data: bytes, path: Path) -> None:
     """Decode once more with Pillow, which does not fill up what is missing, as OpenCV may."""
-    image_module = _pillow()
+    image_module = pillow()
     try:
         with image_module.open(BytesIO(data)) as image:
             image.load()
     except (*PILLOW_ERRORS, image_module.DecompressionBombError):
-        raise DataError("not a readable image", path=path, fix=AGAIN) from None
+        raise DataError(NO_IMAGE, path=path, fix=AGAIN) from None

@@ -33,7 +33,8 @@ def widen(boxes: Array, sizes: Array, ratio: float = 1.25, aspect: float = ASPEC
     -------
     (N, 4) float32 x, y, w, h, which may leave the image, and (N,) bool: False where clipping left no area.
     """
-    x, y, w, h = np.asarray(boxes, np.float64)[:, :4].T  # each (N,)
+    boxes = np.asarray(boxes, np.float64)[:, :4]
+    x, y, w, h = np.where(np.isfinite(boxes).all(axis=1), boxes.T, 0)  # each (N,)
     height, width = np.asarray(sizes, np.float64).T  # each (N,)
     x1, y1 = np.maximum(x, 0), np.maximum(y, 0)
     x2 = np.minimum(width - 1, x1 + np.maximum(0, w - 1))
