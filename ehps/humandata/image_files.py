@@ -124,7 +124,7 @@ def read(path: Path) -> bytes:
         try:
             return file.read()
         except OSError as error:
-            raise DataError(f"image cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
+            raise DataError(f"cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
 
 
 def decode(data: bytes, path: Path, shrink: int = 1) -> tuple[Array, int, tuple[int, int]]:
@@ -199,7 +199,7 @@ def _opened(path: Path) -> BinaryIO:
         fix = "check the image folder that was given for this dataset"
         raise MissingImageError("no such image", path=path, fix=fix) from None
     except OSError as error:
-        raise DataError(f"image cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
+        raise DataError(f"cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
 
 
 def _size(file: BinaryIO, length: int, path: Path) -> tuple[int, int]:

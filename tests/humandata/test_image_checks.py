@@ -98,6 +98,19 @@ def test_each_image_is_opened_once(root, monkeypatch):
     assert sum(seen) == 3
 
 
+def test_each_folder_is_listed_once(root, monkeypatch):
+    listed, scandir = [], image_checks.os.scandir
+    monkeypatch.setattr(image_checks.os, "scandir", lambda path: listed.append(path) or scandir(path))
+    check_images(rows([*PATHS, *PATHS, "no/1.png", "no/2.png"]), root)
+    assert sorted(listed) == [root, root / "b", root / "no"]
+
+
+def test_sizes_of_another_form_are_not_compared(root):
+    hd = rows(["0.png", "b/1.png"])
+    for odd in (["40", "40"], np.full((2, 1), 40)):
+        assert check_images(hd.with_columns({"meta/width": odd}), root).faults == []
+
+
 @pytest.mark.parametrize("name", ["../0.png", "b/../../0.png", "/etc/passwd"])
 def test_nothing_outside_the_folder_is_looked_at(root, name):
     with pytest.raises(OutsideError, match="of row 1"):

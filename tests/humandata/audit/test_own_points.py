@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ehps.errors import DataError
 from ehps.humandata import HumanData, Passport
 from ehps.humandata.audit import audit
 from ehps.humandata.keypoints import point_names
@@ -78,6 +79,20 @@ def test_projections_of_exact_bodies_may_leave_the_image():
     assert flags(hd) == {1: ("points_in_image",)}
     hd.quality["reprojection"] = "exact"
     assert flags(hd) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("bbox_xywh", np.ones((2, 4)), "has shape"),
+        ("meta/height", ["tall", "tall"], "holds texts"),
+        ("quality/height_m", ["tall", "tall"], "holds texts"),
+        ("smplx/betas", ["thin", "thin"], "holds texts"),
+    ],
+)
+def test_a_column_of_another_form_is_named(name, values, words):
+    with pytest.raises(DataError, match=f"{name} {words}"):
+        audit(labels(points(2)).with_columns({name: values}))
 
 
 def test_limits_can_be_changed():
