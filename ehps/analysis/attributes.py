@@ -22,7 +22,8 @@ from ehps.analysis.published import dataset_name
 from ehps.arrays import Array
 from ehps.errors import EhpsError, UsageError
 from ehps.humandata.core import HumanData
-from ehps.humandata.validation import require_usable
+from ehps.humandata.image_files import ImageFolder
+from ehps.humandata.validation import require_columns
 
 __all__ = [
     "ATTRIBUTES",
@@ -109,6 +110,8 @@ def collect(
     Raises
     ------
     UsageError : unknown attribute or role, or two sources of one name and role.
+    OutsideError : an image path leads out of its folder.
+    DataError : a column that is described does not hold what the format says.
     """
     unknown = set(attributes) - set(ATTRIBUTES)
     if unknown:
@@ -119,14 +122,21 @@ def collect(
     spaces: dict[str, str] = {}
     for source in (s if isinstance(s, Source) else Source(s) for s in sources):
         hd = source.data if isinstance(source.data, HumanData) else HumanData.open(source.data)
-        require_usable(hd)
+        require_columns(hd, ("image_path", "bbox_xywh"))
+        bodies = [name for name in hd.columns if name.startswith(("smplx/", "smplh/", "smpl/"))]
+        require_columns(hd, bodies, shapes=False)
         label = _label(source, hd)
         if label in roles:
             raise UsageError(f"two sources are called {label!r}", fix="give each a name of its own")
         roles[label] = source.role
         # Each dataset has its own stream: a further dataset does not change the samples of the others.
         rng = np.random.default_rng([seed, zlib.crc32(label.encode())])
-        part = hd[np.sort(rng.choice(len(hd), min(n, len(hd)), replace=False))]
+        rows = np.sort(rng.choice(len(hd), min(n, len(hd)), replace=False))
+        part = hd[rows]
+        if source.root is not None and "image" in attributes:
+            folder = ImageFolder(source.root)
+            for row, name in zip(rows.tolist(), part["image_path"], strict=True):
+                folder.locate(name, row)
         for attribute in attributes:
             found, reason = _describe(part, attribute, source.root, image_features)
             if reason:

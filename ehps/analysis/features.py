@@ -17,6 +17,7 @@ from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
 from ehps.humandata import frames
 from ehps.humandata.core import HumanData
+from ehps.humandata.image_files import ImageFolder, read_pixels
 
 ImageFeatures = Callable[[Array], Array]
 
@@ -46,7 +47,11 @@ def global_orient(hd: HumanData) -> Array:
 
 def body_pose(hd: HumanData) -> Array:
     """(N, 126): the 21 body joints that all body models share."""
-    pose = np.asarray(hd[f"{_body_model(hd)}/body_pose"], float).reshape(len(hd), -1, 3)
+    name = f"{_body_model(hd)}/body_pose"
+    pose = np.asarray(hd[name], float)
+    if np.prod(pose.shape[1:]) % 3 or np.prod(pose.shape[1:]) < 3 * _BODY_JOINTS:
+        raise DataError(f"{name} has shape {pose.shape}, no rotations of {_BODY_JOINTS} joints", path=hd.source)
+    pose = pose.reshape(len(hd), -1, 3)
     return rotation_features(pose[:, :_BODY_JOINTS])
 
 
@@ -54,7 +59,7 @@ def betas(hd: HumanData) -> Array:
     """(N, 10): shape coefficients, those of the neutral model where the file has them."""
     model_type = _body_model(hd)
     name = f"{model_type}/betas_neutral" if f"{model_type}/betas_neutral" in hd else f"{model_type}/betas"
-    values = np.asarray(hd[name], float)[:, :_NUM_BETAS]
+    values = np.asarray(hd[name], float).reshape(len(hd), -1)[:, :_NUM_BETAS]
     return np.pad(values, ((0, 0), (0, _NUM_BETAS - values.shape[1])))
 
 
@@ -93,22 +98,29 @@ def crops(hd: HumanData, root: Path, size: tuple[int, int] = CROP) -> tuple[Arra
     """Person crops (M, height, width, 3) uint8 RGB, and (N,) bool: which rows had a readable image and a box.
 
     The box is widened to the shape of the crop, so that its aspect ratio is kept; outside the image is black.
-    """
-    import cv2
 
+    Raises
+    ------
+    OutsideError : an image path leads out of ``root``.
+    """
     paths = hd["image_path"].tolist()
     boxes = np.asarray(hd["bbox_xywh"], float)
     found = np.zeros(len(hd), bool)
+    folder = ImageFolder(root)
+    rows: dict[str, list[int]] = {}
+    for row, path in enumerate(paths):
+        rows.setdefault(path, []).append(row)
     out = []
-    for path in dict.fromkeys(paths):
-        file = Path(root) / path
-        pixels = cv2.imread(str(file), cv2.IMREAD_COLOR) if file.is_file() else None
-        if pixels is None:
+    for path, here in rows.items():
+        file = folder.locate(path)
+        try:
+            pixels = read_pixels(file)
+        except DataError:
             continue
-        for row in (i for i, other in enumerate(paths) if other == path):
-            if (boxes[row, 2:4] > 0).all():
+        for row in here:
+            if np.isfinite(boxes[row]).all() and (boxes[row, 2:4] > 0).all():
                 found[row] = True
-                out.append((row, cv2.cvtColor(_crop(pixels, boxes[row, :4], size), cv2.COLOR_BGR2RGB)))
+                out.append((row, _crop(pixels, boxes[row, :4], size)))
     ordered = [crop for _, crop in sorted(out, key=lambda item: item[0])]
     return (np.stack(ordered) if ordered else np.zeros((0, *size, 3), np.uint8)), found
 

@@ -10,6 +10,8 @@ import click
 from ehps.cli.common import FILE, as_json, body_models, say
 from ehps.errors import UsageError
 
+exclude = click.option("--exclude", type=FILE, help="Leave out the rows that this exclusion list names.")
+
 
 @click.group()
 def benchmark() -> None:
@@ -31,6 +33,7 @@ def benchmark() -> None:
 @click.option("--seed", default=2023, show_default=True)
 @click.option("--interval", default=1, show_default=True, help="Train on every N-th row.")
 @click.option("--workers", default=2, show_default=True)
+@exclude
 @body_models
 def train_command(
     data: Path,
@@ -38,14 +41,19 @@ def train_command(
     out: Path,
     name: str | None,
     interval: int,
+    exclude: Path | None,
     body_models: Path | None,
     **settings: Any,
 ) -> None:
-    """Train one model on the HumanData file DATA."""
+    """Train one model on the HumanData file DATA.
+
+    All images must be there, and of the size that DATA says.
+    """
     from ehps.benchmark.suites.evaluation import train_cell
     from ehps.benchmark.training.specs import SetSpec, TrainConfig
 
-    spec = SetSpec(data, images or data.parent, interval)
+    spec = SetSpec(data, images or data.parent, interval, exclude=exclude)
+    say_excluded(spec)
     run = train_cell(out, name or data.stem, spec, TrainConfig(**settings), bodies(body_models))
     say(run.checkpoint)
 
@@ -57,6 +65,7 @@ def train_command(
 @click.option("--protocol", required=True, help="How to score: agora-val, ubody-intra[step=1], ...")
 @click.option("--name", help="What the test set is called in results.")
 @click.option("--checkpoint", type=FILE, help="Test these weights; RUN gets the results.")
+@exclude
 @body_models
 @as_json
 def evaluate_command(
@@ -66,10 +75,14 @@ def evaluate_command(
     protocol: str,
     name: str | None,
     checkpoint: Path | None,
+    exclude: Path | None,
     body_models: Path | None,
     as_json: bool,
 ) -> None:
-    """Test the model of run folder RUN on the HumanData file DATA."""
+    """Test the model of run folder RUN on the HumanData file DATA.
+
+    All images must be there, and of the size that DATA says.
+    """
     import pandas as pd
 
     from ehps.benchmark.protocols.scoring import printed
@@ -77,8 +90,9 @@ def evaluate_command(
     from ehps.benchmark.training.specs import SetSpec
     from ehps.terminal import show
 
-    spec = SetSpec(data, images or data.parent, protocol=protocol)
-    score = evaluate(run, name or data.stem, spec, bodies(body_models), checkpoint=checkpoint)
+    spec = SetSpec(data, images or data.parent, protocol=protocol, exclude=exclude)
+    say_excluded(spec)
+    score = evaluate(run, name or data.stem, spec, bodies(body_models), checkpoint=checkpoint, progress=True)
     order = ["part", "metric", "value", "unit", "n", "skipped"]  # stored ones come back in another
     show(pd.DataFrame(score.metrics, columns=order), json=as_json)
     if not as_json:
@@ -115,6 +129,16 @@ def status_command(folder: Path, as_json: bool) -> None:
     from ehps.terminal import show
 
     show(matrix.status(folder), json=as_json)
+
+
+def say_excluded(spec: Any) -> None:
+    """How many rows the exclusion list of a set leaves out."""
+    from ehps.humandata import HumanData
+
+    if spec.exclude is not None:
+        hd = HumanData.open(spec.data)
+        count = int(spec.excluded(hd).sum())
+        click.echo(f"left out: {count:,} of {len(hd):,} rows of {spec.data}, which {spec.exclude} names", err=True)
 
 
 def bodies(folder: Path | None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ from ehps.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from ehps.humandata import HumanData
+    from ehps.humandata.image_checks import ImageCheck
+
+
+SHOWN = 10
 
 
 @click.group()
@@ -73,12 +78,14 @@ def info_command(hd: HumanData, as_json: bool) -> None:
 
 
 @humandata.command("validate")
+@root
 @as_json
 @opened
-def validate_command(hd: HumanData, as_json: bool) -> None:
+def validate_command(hd: HumanData, root: Path | None, as_json: bool) -> None:
     """Check FILE against the schema.
 
-    The bytes of an .h5 are compared with the hashes stored in it. The exit code is 1 when something contradicts them.
+    The bytes of an .h5 are compared with the hashes stored in it; with --root also that its images are there and have
+    the size that FILE says, by their headers. The exit code is 1 when something contradicts it.
     """
     import pandas as pd
 
@@ -86,7 +93,7 @@ def validate_command(hd: HumanData, as_json: bool) -> None:
     from ehps.terminal import show
 
     damage = h5.verify(hd.source) if hd.source is not None and hd.source.suffix.lower() == ".h5" else []
-    problems = hd.validate()
+    problems = hd.validate(root)
     if as_json or problems or damage:
         rows = [{"column": "", "problem": what, "rows": 0} for what in damage]
         rows += [{"column": p.column, "problem": p.what, "rows": p.count} for p in problems]
@@ -98,24 +105,69 @@ def validate_command(hd: HumanData, as_json: bool) -> None:
 
 
 @humandata.command("verify")
+@click.option("--root", type=FILE, help="Folder of the images: decode every one, once.")
+@click.option("--jobs", type=click.IntRange(min=1), help="How many images at a time; one a core by default.")
+@click.option("--exclude-to", type=FILE, help="Write an exclusion list of images that cannot be used: .txt or .json.")
 @click.argument("file", type=FILE)
 @as_json
-def verify_command(file: Path, as_json: bool) -> None:
-    """Check that the bytes of FILE (.h5) are those that were written.
+def verify_command(file: Path, root: Path | None, jobs: int | None, exclude_to: Path | None, as_json: bool) -> None:
+    """Check the bytes of FILE, and of its images.
 
-    The exit code is 1 when a column was damaged on the disk or by a copy.
+    Those of an .h5 must be the ones that were written; with --root every image is decoded. The exit code is 1 when a
+    column was damaged on the disk or by a copy, or an image is missing, cannot be decoded wholly, or has another size
+    than FILE says.
     """
+    from ehps.humandata import HumanData
     from ehps.humandata.storage import h5
 
-    if file.suffix.lower() != ".h5":
-        raise UsageError("only .h5 files hold the hashes of their columns", path=file)
-    damaged = h5.damaged_columns(file)
+    hashed = file.suffix.lower() == ".h5"
+    if root is None and not hashed:
+        raise UsageError(
+            "only .h5 files hold the hashes of their columns", path=file, fix="give --root to check images"
+        )
+    if root is None and (jobs or exclude_to):
+        raise UsageError("--jobs and --exclude-to are for images", fix="give their folder with --root")
+    damaged = h5.damaged_columns(file) if hashed else []
+    facts: dict[str, Any] = {"file": str(file)}
+    if hashed:
+        facts |= {"content_sha256": h5.content_hash(file), "damaged": damaged}
+        if not damaged and not as_json:
+            say(f"{file}: all columns are as they were written, content {h5.content_hash(file)}")
+    check = None if root is None or damaged else checked_images(HumanData.open(file), root, jobs, exclude_to, as_json)
+    if check is not None:
+        facts |= {"images": check.images, "broken": [asdict(fault) for fault in check.faults]}
     if as_json:
-        say_json({"file": str(file), "content_sha256": h5.content_hash(file), "damaged": damaged})
-    elif not damaged:
-        say(f"{file}: all columns are as they were written, content {h5.content_hash(file)}")
+        say_json(facts)
     if damaged:
         raise DataError(f"was damaged: {', '.join(damaged)}", path=file, fix="copy or convert it again")
+    if check is not None and check.faults:
+        raise click.exceptions.Exit(1)
+
+
+def checked_images(hd: HumanData, root: Path, jobs: int | None, exclude_to: Path | None, as_json: bool) -> ImageCheck:
+    """What decoding all images finds, told unless as JSON and written as an exclusion list."""
+    import numpy as np
+
+    from ehps.humandata.exclusions import write_exclusions
+    from ehps.humandata.image_checks import check_images
+    from ehps.progress import counting
+
+    if not root.is_dir():
+        raise DataError("there is no such folder", path=root, fix="give the folder that image paths are relative to")
+    with counting("decoding images", len(np.unique(hd["image_path"].codes))) as advance:
+        check = check_images(hd, root, decode=True, jobs=jobs, advance=advance)
+    if not as_json:
+        rows = int((check.wrong > 0).sum())
+        sound = f"all {check.images:,} images were decoded and have the size that it says"
+        broken = f"{len(check.faults):,} of {check.images:,} images cannot be used, {rows:,} rows"
+        say(f"{hd.source}: {broken if check.faults else sound}")
+        for fault in check.faults[:SHOWN]:
+            say(f"{fault.image_path} (row {fault.row}): {fault.reason}")
+        if len(check.faults) > SHOWN:
+            say(f"{len(check.faults) - SHOWN:,} more; --exclude-to LIST lists all")
+    if exclude_to is not None:
+        say(f"written: {write_exclusions(check.exclusions(hd), exclude_to)}", err=as_json)
+    return check
 
 
 @humandata.command("audit")
@@ -132,10 +184,10 @@ def audit_command(
     import pandas as pd
 
     from ehps.humandata.audit import audit
-    from ehps.humandata.validation import require_usable
+    from ehps.humandata.validation import require_columns
     from ehps.terminal import show
 
-    require_usable(hd)
+    require_columns(hd)
     found = audit(hd, root, out, {k: number(v) for k, v in pairs(limits).items()}, worst=worst)
     if as_json:
         say_json(found.to_dict())
@@ -147,6 +199,10 @@ def audit_command(
         say("Nothing was measured: there are no model joints and no parameters.")
     counts = pd.DataFrame(list(found.counts.items()), columns=["check", "instances"])
     show(counts, title=f"{len(found.flagged):,} of {len(hd):,} instances are doubtful")
+    for flag in found.flagged[:SHOWN]:
+        say(f"row {flag.row}, {flag.id}: {'; '.join(flag.reasons)}")
+    if len(found.flagged) > SHOWN:
+        say(f"{len(found.flagged) - SHOWN:,} more; --out DIR lists all in exclude.json")
     for page in found.pages:
         say(f"drawn: {page}")
 
@@ -164,14 +220,15 @@ def view_command(
 ) -> None:
     """Draw instances of FILE on their images."""
     from ehps.humandata.drawing.overlays import view
-    from ehps.humandata.validation import require_usable
+    from ehps.humandata.validation import require_columns
 
-    require_usable(hd)
+    require_columns(hd)
     wanted = None if rows is None else [int(number(row)) for row in rows.split(",")]
     pages = view(hd, root, out, rows=wanted, n=n, seed=seed, columns=columns.split(",") if columns else None)
     for page in pages:
         say(page)
-    if pages.missing and not pages.found:
+    absent = len(pages.missing) + len(pages.unreadable)
+    if pages.missing and len(pages.missing) == pages.images:
         raise DataError(
             f"no image is there, {pages.missing[0]} for one",
             path=root,
@@ -179,6 +236,10 @@ def view_command(
         )
     if pages.missing:
         say(f"{len(pages.missing)} images are not below {root}, {pages.missing[0]} for one", fg="yellow", err=True)
+    for path, fault in pages.unreadable.items():
+        say(f"{path} cannot be read: {fault}", fg="yellow", err=True)
+    if pages.images and absent >= pages.images:
+        raise DataError("no image could be read", path=root, fix="copy or unpack the images again")
 
 
 @humandata.command("export")
@@ -192,11 +253,11 @@ def export_command(hd: HumanData, target: str | None, out: Path, body_models: Pa
     With --for and body models, hand poses are converted to what the loader takes.
     """
     from ehps.humandata.export import export_for
-    from ehps.humandata.validation import require_usable
+    from ehps.humandata.validation import require_columns
 
     hd = whole(hd)
     if target is not None:
-        require_usable(hd)
+        require_columns(hd)
         hd = with_hands_for(hd, target, body_models)
     for path in export_for(hd, target, out) if target else [hd.save(out)]:
         say(path)
@@ -290,16 +351,19 @@ def with_hands_for(hd: HumanData, target: str, body_models: Path | None) -> Huma
 
 @humandata.command("merge")
 @click.argument("files", type=FILE, nargs=-1, required=True)
+@click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
 @click.option("--out", type=FILE, required=True)
-def merge_command(files: tuple[Path, ...], out: Path) -> None:
+def merge_command(files: tuple[Path, ...], exclude: Path | None, out: Path) -> None:
     """Put all rows of FILES into one file.
 
     Files whose numbers mean different things are refused.
     """
     from ehps.humandata.operations import merge
 
-    merged = merge(files, out)
+    merged = merge(files, out, without=exclude)
     say(f"{merged.out}: {merged.instances:,} instances")
+    if exclude is not None:
+        say(f"left out: {merged.excluded:,} rows, which {exclude} names", err=True)
     for column, lacking in merged.left_out.items():
         say(f"left out: {column}, which {', '.join(lacking)} lacks", fg="yellow", err=True)
 
@@ -342,13 +406,15 @@ def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -
 @opened
 def sample_command(hd: HumanData, every: int | None, n: int | None, seed: int, exclude: Path | None, out: Path) -> None:
     """Take fewer rows of FILE."""
-    from ehps.humandata import operations
+    from ehps.humandata import exclusions, operations
 
     if every is None and n is None and exclude is None:
         raise UsageError("no rows are chosen", fix="pass --every, --n or --exclude")
     hd = whole(hd)
     if exclude is not None:
-        hd = operations.exclude(hd, operations.read_exclusions(exclude))
+        rows = exclusions.listed_rows(hd, exclude)
+        hd = exclusions.exclude(hd, exclusions.read_exclusions(exclude))
+        say(f"left out: {int(rows.sum()):,} rows, which {exclude} names", err=True)
     if every is not None or n is not None:
         hd = operations.sample(hd, every=every, n=n, seed=seed)
     hd.save(out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from ehps.atomic import scratch
-from ehps.errors import DataError, UsageError
+from ehps.errors import UsageError
 from ehps.humandata import merging, quality, schema
 from ehps.humandata.core import HumanData
-from ehps.humandata.instance_ids import rows_with_ids
+from ehps.humandata.exclusions import exclude, excluded_rows, names_nobody, read_exclusions
 from ehps.humandata.passport import CAMERA
 from ehps.humandata.storage import h5, npz
 from ehps.humandata.strings import Strings
-from ehps.json_files import read_json
 
 
 def info(hd: HumanData) -> dict[str, Any]:
@@ -85,70 +84,38 @@ def sample(hd: HumanData, *, every: int | None = None, n: int | None = None, see
     return out
 
 
-def exclude(hd: HumanData, entries: Iterable[Mapping[str, str]], dataset: str | None = None) -> HumanData:
-    """``hd`` without the rows that an exclusion list names.
-
-    Do this before taking rows out otherwise: some ids count the persons of an image.
-
-    Parameters
-    ----------
-    entries : with ``dataset`` and ``id`` (see :mod:`ehps.humandata.instance_ids`), as an audit writes them. Entries of
-        other datasets and rows that are not in the file are passed over; one without ``dataset`` is of any.
-    dataset : of the rows; by default what ``meta/dataset`` or the passport says.
-
-    Raises
-    ------
-    DataError : an entry has no id.
-    """
-    by_dataset: dict[str | None, list[str]] = {}
-    for entry in entries:
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("id"), str):
-            raise DataError(f"{entry!r} in the exclusion list has no id", fix="write dataset, id and reason")
-        by_dataset.setdefault(entry.get("dataset"), []).append(entry["id"])
-    keep = np.ones(len(hd), bool)
-    own = set((dataset or hd.passport.dataset).split("+"))
-    for name, ids in by_dataset.items():
-        rows = rows_with_ids(hd, ids)
-        if name is not None and dataset is None and "meta/dataset" in hd:
-            rows = rows[hd["meta/dataset"][rows].equals(name)]
-        elif name is not None and name not in own:
-            continue
-        keep[rows] = False
-    out = hd[keep]
-    out.misc = {**hd.misc, "excluded": int(hd.misc.get("excluded", 0)) + int((~keep).sum())}
-    return out
-
-
-def read_exclusions(path: Path) -> list[dict[str, str]]:
-    """The entries of an exclusion list file (JSON: a list of objects with dataset, id, reason).
-
-    Raises
-    ------
-    DataError : absent or not such a list.
-    """
-    form = [{"id": str, "dataset?": (str, None)}]
-    return list(read_json(path, form, fix="give the exclude.json of an audit"))
-
-
 @dataclass(frozen=True)
 class Merged:
-    """What a merge wrote: the file, its rows, and the columns left out, with the files that lack them."""
+    """What a merge wrote.
+
+    Attributes
+    ----------
+    out : the file.
+    instances : its rows.
+    left_out : columns that are not in it, with the files that lack them.
+    excluded : rows that were left out because an exclusion list names them.
+    """
 
     out: Path
     instances: int
     left_out: dict[str, list[str]] = field(default_factory=dict)
+    excluded: int = 0
 
 
-def merge(paths: Sequence[Path], out: Path) -> Merged:
+def merge(paths: Sequence[Path], out: Path, *, without: Path | None = None) -> Merged:
     """All rows of the files, in order, in one; the columns and constants that all with rows have. Bounded memory.
+
+    Parameters
+    ----------
+    without : an exclusion list; rows that it names are left out.
 
     Raises
     ------
     PassportError : the files give their numbers different meanings; the message names the field. Or the genders of
         their body models differ, and a file does not say which it has. Or what is needed to move bodies of an unknown
         frame to the camera would be lost.
-    DataError : a file is damaged (the hashes of an ``.h5`` are compared), a column has different shapes, or ``out``
-        cannot be written.
+    DataError : a file is damaged (the hashes of an ``.h5`` are compared), a column has different shapes, ``out`` cannot
+        be written, or the exclusion list names no row of any file.
     """
     if not paths:
         raise UsageError("nothing to merge")
@@ -158,13 +125,20 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
     for path in paths:
         if Path(path).suffix.lower() == ".h5":
             h5.check_bytes(path)
-    files = _filled([merging.Outline.of(HumanData.open(path)) for path in paths])
+    entries = [] if without is None else read_exclusions(without)
+    excluded = sum(int(excluded_rows(HumanData.open(path), entries).sum()) for path in paths) if entries else 0
+    if without is not None and entries and not excluded:
+        raise names_nobody(without, entries, paths)
+
+    def tables() -> Iterator[HumanData]:
+        return (exclude(HumanData.open(path), entries) if entries else HumanData.open(path) for path in paths)
+
+    files = _filled([merging.Outline.of(table) for table in tables()])
     passport = merging.joint_passport(files)
     by_row = merging.need_gender_rows([file.passport for file in files])
 
     def opened() -> Iterator[HumanData]:
-        tables = map(HumanData.open, paths)
-        return map(merging.with_gender_rows, tables) if by_row else tables
+        return map(merging.with_gender_rows, tables()) if by_row else tables()
 
     if by_row:
         files = _filled([merging.Outline.of(table) for table in opened()])
@@ -176,7 +150,7 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
     }
     whole: dict[str, Any] = {
         "passport": passport,
-        "misc": merging.common_misc([file.misc for file in files]),
+        "misc": merging.common_misc([file.misc for file in files]) | ({"excluded": excluded} if excluded else {}),
         "quality": quality.of_rows(opened()),
         "columns": columns,
     }
@@ -186,7 +160,7 @@ def merge(paths: Sequence[Path], out: Path) -> Merged:
         with scratch(out) as folder:
             h5.join(opened, folder / out.with_suffix(".h5").name, **whole)
             npz.write(h5.read(folder / out.with_suffix(".h5").name), out)
-    return Merged(out, sum(file.rows for file in files), left_out)
+    return Merged(out, sum(file.rows for file in files), left_out, excluded)
 
 
 def _filled(files: Sequence[merging.Outline]) -> list[merging.Outline]:

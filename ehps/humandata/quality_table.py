@@ -181,8 +181,52 @@ MEASURES: tuple[Measure, ...] = (
         "",
         limits=(Limit("beta", 5.0, "a beta of size {:.1f}"),),
     ),
-    Measure("duplicate", "duplicate", "", "repeats box and place of an earlier row of the same image", "", "bool"),
+    Measure(
+        "points_in_image",
+        "own points in the image",
+        "",
+        "share of the dataset's own labelled points that lie in the image",
+        "",
+        limits=(Limit("points_in_image", 0.2, "{:.0%} of its own points in the image", least=True, normal=1.0),),
+    ),
+    Measure(
+        "points_in_box",
+        "own points in the box",
+        "",
+        "share of the dataset's own labelled points in the image that lie in the box, or within a pixel of it",
+        "",
+        limits=(Limit("points_in_box", 0.3, "{:.0%} of its own points in the box", least=True, normal=1.0),),
+    ),
+    Measure(
+        "own_points_px",
+        "own 2D points against own 3D points",
+        "pixel",
+        "mean distance of the dataset's own 2D points from where the camera sees its own 3D points",
+        "",
+    ),
+    Measure(
+        "own_points_of_box",
+        "own 2D points against own 3D points, share of the box",
+        "",
+        "the same as a share of the longer side of the box",
+        "",
+        limits=(Limit("own_points_of_box", 0.15, "own 3D points seen {:.0%} of the box from the own 2D points"),),
+    ),
+    Measure(
+        "duplicate",
+        "duplicate",
+        "",
+        "repeats an earlier row of the same image: boxes overlap, points lie near each other",
+        "",
+        "bool",
+        limits=(
+            Limit("duplicate_overlap", 0.6, "boxes overlap {:.0%}", least=True),
+            Limit("duplicate_distance", 0.05, "points {:.0%} of the box apart"),
+        ),
+    ),
     Measure("image_missing", "image missing", "", "the image is not there", "", "bool"),
+    Measure("image_unreadable", "image unreadable", "", "the image cannot be read", "", "bool"),
+    Measure("image_size", "image of another size", "", "the image has another size than the row says", "", "bool"),
 )
 
 COLUMNS = tuple(measure.column for measure in MEASURES if measure.column.startswith(PREFIX))

@@ -6,8 +6,9 @@ business of :mod:`ehps.humandata.audit`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from ehps.arrays import Array
 from ehps.errors import DataError
 from ehps.genders import GENDERS
 from ehps.humandata import boxes, frames, merging, schema
+from ehps.humandata.image_checks import MISSING, OTHER_SIZE, UNREADABLE, check_images
+from ehps.humandata.image_files import OutsideError
 from ehps.humandata.passport import CAMERA, UNITS, UNKNOWN
 from ehps.humandata.storage.plan import blocks
 from ehps.humandata.strings import Strings
@@ -26,6 +29,7 @@ Fault = tuple[str, str, Any]  # column, what, (rows of the block,) bool
 LARGEST_ANGLE = 4 * np.pi  # of an axis-angle vector: fits wander past one turn, degrees go far beyond two
 FARTHEST = 1000.0  # metres
 SHOWN = 5
+FEW = 3
 NO_ROWS = np.zeros(0, np.intp)
 
 
@@ -56,8 +60,13 @@ class Problem:
         return f"{self.column}: {self.what} ({self.count} row{'s' if self.count > 1 else ''}: {shown})"
 
 
-def problems(hd: Table) -> list[Problem]:
-    """Everything that contradicts the schema, columns in stored order; empty when there is nothing."""
+def problems(hd: Table, root: str | Path | None = None) -> list[Problem]:
+    """Everything that contradicts the schema, columns in stored order; empty when there is nothing.
+
+    Parameters
+    ----------
+    root : folder of the images, each of which is compared with what its rows say, by its header.
+    """
     wrong = list(_of_columns(hd))
     misshapen = {problem.column for problem in wrong}
     wrong += _of_passport(hd, misshapen)
@@ -71,24 +80,33 @@ def problems(hd: Table) -> list[Problem]:
         start += len(block)
     wrong += [Problem(column, what, np.concatenate(rows)) for (column, what), rows in found.items()]
     if "image_path" in hd:
-        wrong += _of_paths(hd["image_path"])
+        outside = list(_of_paths(hd["image_path"]))
+        wrong += outside
+        if root is not None and not outside and len(hd):
+            wrong += _of_images(hd, root)
     order = {name: place for place, name in enumerate(hd.columns)}
     return sorted(wrong, key=lambda problem: order.get(problem.column, -1))
 
 
-def require_usable(hd: Table) -> None:
-    """Check, without reading rows, that what is called like a column of the format can be computed with.
+def require_columns(hd: Table, names: Iterable[str] | None = None, *, shapes: bool = True) -> None:
+    """See, without reading rows, that columns hold what the schema says.
+
+    Parameters
+    ----------
+    names : those to look at, as far as they are there; all by default.
+    shapes : compare shapes too, not only the kind of the values.
 
     Raises
     ------
-    DataError : texts where numbers belong or the other way round, or numbers of another shape.
+    DataError : one does not; it is named with what it holds.
     """
     head = hd[:0]
-    for name in hd.columns:
-        item = schema.field(name)
+    for name in hd.columns if names is None else names:
+        item = schema.field(name) if name in hd else None
         for problem in () if item is None else _of_type(name, item, head[name]):
-            what = f"column {problem.column} {problem.what}"
-            raise DataError(what, path=hd.source, fix="`ehps humandata validate` lists all that is wrong with it")
+            if shapes or "shape" not in problem.what:
+                fix = "correct the column; `ehps humandata validate` lists all that contradicts the format"
+                raise DataError(f"{name} {problem.what}", path=hd.source, fix=fix)
 
 
 # -- whole columns ----------------------------------------------------------------------------------------
@@ -239,3 +257,20 @@ def _of_paths(column: Any) -> Iterator[Problem]:
     if wrong:
         rows = np.flatnonzero(np.isin(column.codes, wrong))
         yield Problem("image_path", "is empty, absolute, or not / separated below the root", rows)
+
+
+def _of_images(hd: Table, root: str | Path) -> Iterator[Problem]:
+    """Images that are not there, cannot be read, or have another size than their rows say."""
+    try:
+        check = check_images(hd, root)
+    except OutsideError as error:
+        yield Problem("image_path", error.what)
+        return
+    for kind, column in ((MISSING, "image_path"), (UNREADABLE, "image_path"), (OTHER_SIZE, "meta/width")):
+        faults = [fault for fault in check.faults if fault.kind == kind]
+        if faults:
+            first = ", ".join(f"{fault.image_path} {fault.reason}" for fault in faults[:FEW])
+            more = ", ..." if len(faults) > FEW else ""
+            what = {MISSING: "are not there", UNREADABLE: "cannot be read", OTHER_SIZE: "have another size"}[kind]
+            named = ", ".join(fault.image_path for fault in faults[:FEW]) if kind == MISSING else first
+            yield Problem(column, f"{len(faults):,} images {what}: {named}{more}", np.flatnonzero(check.rows(kind)))

@@ -7,6 +7,7 @@ from ehps.analysis import distances, features
 from ehps.analysis.attributes import Source, collect, coverage_table, distance_matrix, embed, figure
 from ehps.errors import UsageError
 from ehps.humandata.core import HumanData
+from ehps.humandata.image_files import OutsideError
 from ehps.humandata.passport import Passport
 
 
@@ -192,3 +193,24 @@ def test_the_figure_has_a_panel_an_attribute_and_marks_test_sets():
     assert set(groups) == {"a", "BEDLAM", "EHF (test)"}
     assert groups["EHF (test)"].get_linewidths()[0] > 0
     assert groups["BEDLAM"].get_linewidths()[0] == 0
+
+
+def test_no_image_outside_the_folder_is_read(images, tmp_path):
+    cv2.imwrite(str(images.parent / "secret.png"), np.zeros((80, 60, 3), np.uint8))
+    hd = people("red", 3, paths=["7.png", "7.png", "../secret.png"])
+    for read in (lambda: features.crops(hd, images), lambda: collect([Source(hd, root=images)], attributes=["image"])):
+        with pytest.raises(OutsideError, match=r"'\.\./secret\.png'"):
+            read()
+
+
+def test_crops_are_of_the_stored_pixels_and_images_that_are_none_are_left_out(tmp_path):
+    stored = np.zeros((80, 120, 3), np.uint8)
+    stored[:, :60] = 255
+    data = cv2.imencode(".jpg", stored)[1].tobytes()
+    turned = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # orientation 6
+    segment = b"\xff\xe1" + (len(turned) + 2).to_bytes(2, "big") + turned
+    (tmp_path / "turned.jpg").write_bytes(data[:2] + segment + data[2:])
+    (tmp_path / "empty.jpg").touch()
+    crops, found = features.crops(people("x", 2, paths=["turned.jpg", "empty.jpg"]), tmp_path)
+    assert found.tolist() == [True, False]
+    assert crops[0, 40:200, 60:130].min() > 200  # the box is in the left, bright half

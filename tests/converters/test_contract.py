@@ -16,6 +16,7 @@ from ehps.converters import layout, registry
 from ehps.converters.base import Instances
 from ehps.converters.disk_survey import survey
 from ehps.errors import BodyModelError, DataError, EhpsError, UsageError
+from ehps.humandata.audit import audit
 from tests.raw.checks import replace, truncate
 from tests.raw.faults import Fault, millimetres
 from tests.raw.fixtures import FIXTURES, Fixture
@@ -172,6 +173,14 @@ def test_the_scale_of_the_boxes_is_that_by_which_they_were_enlarged(raw: Raw) ->
     whole = (box[:, :2] > 1).all(1) & (far[:, 0] < hd["meta/width"] - 1) & (far[:, 1] < hd["meta/height"] - 1)
     assert whole.any()
     assert np.abs(box[whole, None] - made).max(axis=2).min(axis=1).max() < 0.01
+
+
+def test_an_audit_raises_no_false_alarm(raw: Raw) -> None:
+    hd, _ = raw.converted()
+    found = audit(hd, raw.root if (raw.root / hd["image_path"][0]).is_file() else None)
+    assert found.flagged == []
+    own = any(name in hd for name in ("keypoints2d_original", "keypoints2d"))
+    assert ("points_in_box" in found.counts) == own
 
 
 def test_a_run_that_failed_goes_on_with_other_jobs_to_the_same_bytes(

@@ -8,7 +8,8 @@ import pytest
 from ehps.errors import DataError, PassportError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.audit import audit
-from ehps.humandata.operations import exclude, info, merge, read_exclusions, sample
+from ehps.humandata.exclusions import exclude, read_exclusions
+from ehps.humandata.operations import info, merge, sample
 
 
 def test_info_tells_every_column_and_is_json(people, tmp_path):

@@ -19,10 +19,13 @@ from ehps.body.variants import genders_of, neutral_betas, params_of
 from ehps.errors import DataError, UsageError
 from ehps.humandata import frames
 from ehps.humandata.core import HumanData
+from ehps.humandata.image_files import ImageFolder
 from ehps.humandata.instance_ids import place_in_image
 
 EXTREME = 3.0  # |beta| beyond which a shape is not trusted
 SMPLX_VERTICES = TOPOLOGY["smplx"].vertices
+EXCLUDED = "meta/excluded_from_test"
+"""(N,) bool, never stored: rows that an exclusion list names. They keep their numbers and are not tested."""
 
 
 def parameters(hd: HumanData, rows: Array, *, model_type: str = "smplx") -> BodyParams:
@@ -116,9 +119,9 @@ def given(hd: HumanData, rows: Array, root: Path | None, rotation: tuple[float, 
         )
     if root is None:
         raise UsageError("the folder of the raw data is needed to find the true meshes")
-    meshes = []
-    for name in hd["vertices3d_path"][rows]:
-        path = Path(root) / name
+    folder, meshes = ImageFolder(root), []
+    for row, name in zip(np.asarray(rows).tolist(), hd["vertices3d_path"][rows], strict=True):
+        path = folder.locate(name, row, "vertices3d_path")
         meshes.append(_array(path) if path.suffix == ".npy" else read_vertices(path, SMPLX_VERTICES))
     out = np.stack(meshes).astype(np.float64)
     return out if rotation is None else out @ Rotation.from_rotvec(rotation).as_matrix().T
@@ -135,7 +138,7 @@ def _array(path: Path) -> Array:
 
 
 def rows_to_test(protocol: Protocol, hd: HumanData, *, all_persons: bool = False) -> Array:
-    """Rows of a test set that the protocol compares: valid ones, every ``step``-th.
+    """Rows of a test set that the protocol compares: valid ones, every ``step``-th, without those excluded.
 
     Parameters
     ----------
@@ -164,6 +167,8 @@ def rows_to_test(protocol: Protocol, hd: HumanData, *, all_persons: bool = False
         if protocol.step_per not in ("", registered(protocol).step_per) and f"meta/{protocol.step_per}" not in hd:
             raise _lacks(hd, f"meta/{protocol.step_per}", protocol)
         rows = rows[_index_in_group(hd, protocol.step_per) % step == 0]
+    if EXCLUDED in hd:
+        rows = rows[~np.asarray(hd[EXCLUDED])[rows]]
     if all_persons:
         return rows
     return rows[counts(protocol, hd)[rows]]

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.benchmark.protocols.scoring import Score, printed, score
-from ehps.benchmark.protocols.true_bodies import counts, nobody, rows_to_test
+from ehps.benchmark.protocols.true_bodies import EXCLUDED, counts, nobody, rows_to_test
 from ehps.benchmark.suites.prediction import predict
 from ehps.benchmark.suites.runs import Run, check_name, content_hash
 from ehps.benchmark.training import checkpoints
@@ -22,7 +24,7 @@ from ehps.benchmark.training.trainer import train
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
-from ehps.humandata.validation import require_usable
+from ehps.humandata.validation import require_columns
 
 
 def train_cell(
@@ -46,12 +48,12 @@ def train_cell(
     for spec in listed:
         check_meaning(HumanData.open(spec.data))
     run = Run(folder)
-    hashes = [content_hash(s.data) for s in listed]
+    hashes = [_content(s) for s in listed]
     wanted = run.begin(check_name(train_set, "train set"), config, listed, hashes)
     if run.done("training", wanted, run.checkpoint):
         return run
     for spec in listed:
-        require_usable(HumanData.open(spec.data))
+        require_columns(HumanData.open(spec.data))
     path = train(config, listed, run.folder, body_models, progress=progress)
     run.note(weights_sha256=checkpoints.load(path)["weights_sha256"])
     run.completed("training", wanted)
@@ -69,6 +71,7 @@ def evaluate(
     batch_size: int = 32,
     workers: int = 0,
     device: str | None = None,
+    progress: bool = False,
 ) -> Score:
     """Predict a test set with a run's checkpoint and score it; stored predictions and scores are used where
     they are.
@@ -77,8 +80,14 @@ def evaluate(
     ----------
     folder : the run folder. With ``checkpoint`` it may be a new one: a model trained elsewhere is tested.
     test_set : what the test set is called in results.
-    test : its file and images.
+    test : its file and images, and the exclusion list of rows that are not tested.
     protocol : overrides ``test.protocol``.
+    progress : print how far the check of the images is.
+
+    Raises
+    ------
+    DataError : an image is missing, damaged or of another size than its rows say; the exclusion list names no row; no
+        row is left.
     """
     run, name = Run(folder), check_name(test_set, "test set")
     chosen = _protocol(test, protocol)
@@ -87,7 +96,9 @@ def evaluate(
     if checkpoint is not None and "train_set" not in run.manifest:
         run.note(train_set=weights.stem, model=content["model"]["name"], weights_sha256=content["weights_sha256"])
     truth = HumanData.open(test.data)
-    require_usable(truth)
+    require_columns(truth)
+    if (excluded := test.excluded(truth)) is not None:
+        truth = truth.with_columns({EXCLUDED: excluded})
     data = content_hash(test.data)
     rows = rows_to_test(chosen, truth, all_persons=chosen.matching != "by-row")
     if not len(rows) or not counts(chosen, truth)[rows].any():
@@ -105,12 +116,14 @@ def evaluate(
             workers=workers,
             device=device,
             box_ratio=chosen.box_ratio,
+            progress=progress,
         )
         place = {
             "data": str(test.data),
             "images": str(test.images),
             "content": data,
             "box_ratio": chosen.box_ratio,
+            "excluded": [] if excluded is None else np.flatnonzero(excluded).tolist(),
         }
         run.note(tests={name: place})
         run.completed(f"predictions_{name}", wanted)
@@ -162,6 +175,8 @@ def rescore(
             fix="evaluate again under this protocol",
         )
     truth = HumanData.open(path)
+    if place.get("excluded"):
+        truth = truth.with_columns({EXCLUDED: np.isin(np.arange(len(truth)), place["excluded"])})
     return _scored(run, test_set, truth, content, root or Path(place["images"]), chosen, body_models)
 
 
@@ -179,7 +194,8 @@ def _scored(
         f"{model_type} {gender}": body_models.get(model_type, gender).sha256
         for model_type, gender in _needed(protocol, body_models)
     }
-    wanted = key(content_hash(predictions), data, protocol.to_json(), models)
+    excluded = np.flatnonzero(truth[EXCLUDED]).tolist() if EXCLUDED in truth else []
+    wanted = key(content_hash(predictions), data, protocol.to_json(), models, *([excluded] if excluded else []))
     cell = next(
         (c for c in run.cells if c["test_set"] == test_set and c["protocol"] == protocol.id and c["key"] == wanted),
         None,
@@ -190,6 +206,8 @@ def _scored(
         kept = errors[mine].drop(columns=["test_set", "protocol"]).reset_index(drop=True)
         return Score(protocol, kept, cell["metrics"], cell.get("notes", {}))
     result = score(HumanData.open(predictions), truth, protocol, body_models, root=root)
+    if excluded:
+        result.notes["excluded"] = len(excluded)
     run.store(
         {
             "test_set": test_set,
@@ -205,6 +223,12 @@ def _scored(
     )
     run.note(failures={f"test_{test_set}": None})
     return result
+
+
+def _content(spec: SetSpec) -> str:
+    """What the rows of a training set come from: its file, and its exclusion list where it has one."""
+    content = content_hash(spec.data)
+    return content if spec.exclude is None else f"{content} without {content_hash(spec.exclude)}"
 
 
 def _needed(protocol: Protocol, body_models: BodyModels) -> list[tuple[str, str]]:

@@ -115,6 +115,7 @@ class Suite:
                 "images": str(spec.images.resolve()),
                 "interval": spec.interval,
                 "protocol": spec.protocol,
+                **({"exclude": str(spec.exclude.resolve())} if spec.exclude else {}),
             }
 
         config = self.config.to_dict()

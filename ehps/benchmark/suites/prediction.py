@@ -38,6 +38,7 @@ def predict(
     workers: int = 0,
     device: str | None = None,
     box_ratio: float | None = None,
+    progress: bool = False,
 ) -> HumanData:
     """Predict the rows of a test set and write them to ``out`` (``.h5``).
 
@@ -45,12 +46,17 @@ def predict(
     ----------
     rows : rows of the test set, all by default. Rows whose box has no area in its image are left out.
     box_ratio : scale of the stored boxes; the checkpoint's training value by default.
+    progress : print how far the check of the images is.
 
     Returns
     -------
     HumanData, one row a person: ``smplx/*`` in the virtual camera, ``meta/truth_row`` (the row of the test
     file), ``meta/score``, ``meta/focal_length``, ``meta/principal_point``, ``bbox_xywh`` (the box as
     cropped).
+
+    Raises
+    ------
+    DataError : an image is missing, damaged or of another size than its rows say.
     """
     net, content = checkpoints.load_model(checkpoint)
     view = CropView(
@@ -61,6 +67,7 @@ def predict(
     dataset = HumanDataset(test.data, test.images, view, rows=rows, with_targets=False)
     if not len(dataset):
         raise DataError("has no row to test with a box inside its image", path=test.data)
+    dataset.require_images(show=progress)
     columns = run(net, dataset, batch_size=batch_size, workers=workers, device=device)
     hd = as_humandata(columns, dataset, body_models)
     hd.misc["checkpoint_sha256"] = content["weights_sha256"]

@@ -142,18 +142,23 @@ class Run:
 
         Raises
         ------
-        UsageError : the folder holds a run of another configuration or other data.
+        UsageError : the folder holds a run of another configuration or other data, of which a step has been made.
         """
         training = {"train_set": train_set, "config": config.decisive(), "data": hashes}
         wanted = key(training)
         old = self.manifest.get("training")
-        if old is not None and key(old) != wanted:
+        started = any((self.folder / "checkpoints").glob("*.pt"))
+        if old is not None and key(old) != wanted and started:
             raise UsageError(
                 f"{self.folder} holds another run: {_difference(old, training)}",
                 fix="choose another output folder, or remove this one",
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        listed = [{"data": str(s.data), "images": str(s.images), "interval": s.interval} for s in sets]
+        listed = [
+            {"data": str(s.data), "images": str(s.images), "interval": s.interval}
+            | ({"exclude": str(s.exclude)} if s.exclude else {})
+            for s in sets
+        ]
         write_json(self.folder / CONFIG, {"train_set": train_set, "sets": listed, **config.to_dict()})
         self.note(
             training=training,

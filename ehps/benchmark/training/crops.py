@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.errors import DataError
+from ehps.humandata import image_files
 
 ASPECT = 384 / 512
 
@@ -33,7 +33,8 @@ def widen(boxes: Array, sizes: Array, ratio: float = 1.25, aspect: float = ASPEC
     -------
     (N, 4) float32 x, y, w, h, which may leave the image, and (N,) bool: False where clipping left no area.
     """
-    x, y, w, h = np.asarray(boxes, np.float64)[:, :4].T  # each (N,)
+    boxes = np.asarray(boxes, np.float64)[:, :4]
+    x, y, w, h = np.where(np.isfinite(boxes).all(axis=1), boxes.T, 0)  # each (N,)
     height, width = np.asarray(sizes, np.float64).T  # each (N,)
     x1, y1 = np.maximum(x, 0), np.maximum(y, 0)
     x2 = np.minimum(width - 1, x1 + np.maximum(0, w - 1))
@@ -103,20 +104,6 @@ def transform(points: Array, matrix: Array) -> Array:
     return out
 
 
-def image_size(path: Path, data: bytes | None = None) -> tuple[int, int]:
-    """(height, width) of an image file, from its header."""
-    from io import BytesIO
-
-    from PIL import Image, UnidentifiedImageError
-
-    data = read(path) if data is None else data
-    try:
-        with Image.open(BytesIO(data)) as image:
-            return image.height, image.width
-    except (UnidentifiedImageError, OSError, ValueError):
-        raise _damaged(path) from None
-
-
 def crop(
     path: Path,
     box: Array,
@@ -124,7 +111,6 @@ def crop(
     augmentation: Augmentation = NONE,
     *,
     antialias: bool = False,
-    data: bytes | None = None,
     kept: Kept | None = None,
 ) -> tuple[Array, Array, tuple[int, int]]:
     """The person in ``box`` of the image at ``path``.
@@ -152,9 +138,7 @@ def crop(
         shrink = next((k for k in (8, 4, 2) if sampling >= k), 1)
     found = kept.get(path, shrink) if kept is not None else None
     if found is None:
-        data = read(path) if data is None else data
-        height, width = image_size(path, data)
-        pixels_read, factor = _decode(path, data, height, width, shrink)
+        pixels_read, factor, (height, width) = image_files.decode(image_files.read(path), path, shrink)
         if kept is not None:
             kept.add(path, pixels_read, factor, (height, width))
     else:
@@ -188,15 +172,6 @@ class Kept:
             self._images[path, factor] = (pixels_read, factor, size)
 
 
-def read(path: Path) -> bytes:
-    """The bytes of an image file; DataError when there is none."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        reason = "no such image" if isinstance(error, FileNotFoundError) else f"image cannot be read ({error.strerror})"
-        raise DataError(reason, path=path, fix="check the image folder that was given for this dataset") from None
-
-
 def _grow(factor: int) -> Array:
     """(3, 3) map from pixels of an image shrunk ``factor`` times to those of the full one (centres of blocks)."""
     half = (factor - 1) / 2
@@ -224,31 +199,3 @@ def _warp_area(pixels_read: Array, matrix: Array, size: tuple[int, int], k: int)
     move = _grow(k)
     move[:2, 2] += low
     return _warp(small, matrix @ move, size)
-
-
-def _decode(path: Path, data: bytes, height: int, width: int, shrink: int) -> tuple[Array, int]:
-    """RGB pixels, and how many times smaller than the file they are (JPEG only, otherwise 1)."""
-    if data[:2] == b"\xff\xd8":
-        try:
-            import simplejpeg
-        except ImportError:
-            pass
-        else:
-            try:
-                small = (-(-height // shrink), -(-width // shrink)) if shrink > 1 else (0, 0)
-                pixels_read = simplejpeg.decode_jpeg(data, "RGB", min_height=small[0], min_width=small[1])
-            except ValueError as error:
-                if "truncated" in str(error).lower() or "premature" in str(error).lower():
-                    raise _damaged(path) from None
-            else:
-                if pixels_read.shape[:2] == (small if shrink > 1 else (height, width)):
-                    return pixels_read, shrink
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if decoded is None:
-        raise _damaged(path)
-    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), 1
-
-
-def _damaged(path: Path) -> DataError:
-    return DataError("not a readable image", path=path, fix="copy or unpack this image again")

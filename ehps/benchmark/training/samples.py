@@ -29,6 +29,10 @@ from ehps.body.variants import genders_of
 from ehps.errors import DataError, UsageError
 from ehps.humandata import frames, keypoints
 from ehps.humandata.core import HumanData
+from ehps.humandata.image_checks import require_images
+from ehps.humandata.image_files import ImageFolder, OutsideError, header_size
+from ehps.humandata.validation import require_columns
+from ehps.progress import counting
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,13 @@ class HumanDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self._path = None if isinstance(source, HumanData) else Path(source)
         self._hd = source if isinstance(source, HumanData) else None
-        self.root, self.view, self.seed, self.with_targets = Path(root), view, seed, with_targets
+        self.folder, self.view, self.seed, self.with_targets = ImageFolder(root), view, seed, with_targets
         self.kept = crops.Kept(keep_mb) if keep_mb else None
         hd = self.hd
         for name in ("image_path", "bbox_xywh"):
             if name not in hd:
                 raise DataError(f"has no {name} column", path=self._path or hd.source, fix="convert it again")
+        require_columns(hd, ("image_path", "bbox_xywh", "meta/height", "meta/width"))
         chosen = np.arange(len(hd)) if rows is None else np.asarray(rows)
         self.boxes, valid = self._widened(chosen[::interval])
         self.rows = chosen[::interval][valid]
@@ -123,14 +128,16 @@ class HumanDataset(Dataset[dict[str, Any]]):
         drawn = crops.NONE
         if self.view.augment:
             drawn = crops.draw(np.random.default_rng((self.seed, row, number)))
-        path = self.root / self.hd["image_path"][row]
         box = self.boxes[position]
         try:
+            path = self.folder.locate(self.hd["image_path"][row], row)
             pixels, matrix, _ = crops.crop(
                 path, box, self.view.size, drawn, antialias=self.view.antialias, kept=self.kept
             )
-        except DataError as error:
+        except OutsideError as error:
             return {"error": error}
+        except DataError as error:
+            return {"error": DataError(f"{error.what} (row {row})", path=error.path, fix=error.fix)}
         item: dict[str, Any] = {
             "image": torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
             "box": torch.from_numpy(box),
@@ -141,6 +148,21 @@ class HumanDataset(Dataset[dict[str, Any]]):
             item["target"] = torch.from_numpy(self._target(row, matrix * frame[::-1, None], drawn))
         return item
 
+    def require_images(self, *, show: bool = False) -> None:
+        """See that the image of every row is there, has a sound header and the size that the row says.
+
+        Parameters
+        ----------
+        show : print how far this is.
+
+        Raises
+        ------
+        DataError : some are not; it names their number and the first.
+        """
+        images = len(np.unique(self.hd["image_path"].codes[self.rows]))
+        with counting("checking images", images, show=show) as advance:
+            require_images(self.hd, self.folder.root, rows=self.rows, advance=advance)
+
     def _widened(self, rows: Array) -> tuple[Array, Array]:
         hd = self.hd
         boxes = hd["bbox_xywh"][rows]
@@ -148,7 +170,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
             sizes = np.stack((hd["meta/height"][rows], hd["meta/width"][rows]), axis=1)
         else:
             paths = hd["image_path"][rows]
-            known = {path: crops.image_size(self.root / path) for path in paths.unique()}
+            known = {path: header_size(self.folder.locate(path)) for path in paths.unique()}
             sizes = np.array([known[path] for path in paths]).reshape(-1, 2)
         return crops.widen(boxes, sizes, self.view.ratio)
 

@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ehps.arrays import Mask
 from ehps.benchmark.training.loss_terms import LossWeights
 from ehps.errors import UsageError
+from ehps.humandata.core import HumanData
+from ehps.humandata.exclusions import listed_rows
 from ehps.json_files import misfit
 
 
@@ -26,12 +29,14 @@ class SetSpec:
     images : folder that ``image_path`` is relative to.
     interval : every N-th row is used for training.
     protocol : test sets: name of the protocol, changes in brackets (``ubody-intra[step=1]``).
+    exclude : an exclusion list, whose rows are left out.
     """
 
     data: Path
     images: Path
     interval: int = 1
     protocol: str = ""
+    exclude: Path | None = None
 
     def __post_init__(self) -> None:
         if self.interval < 1:
@@ -53,7 +58,17 @@ class SetSpec:
             raise UsageError(wrong)
         data = base / Path(values["data"])
         images = base / Path(values["images"]) if "images" in values else data.parent
-        return cls(data, images, int(values.get("interval", 1)), str(values.get("protocol", "")))
+        exclude = base / Path(values["exclude"]) if values.get("exclude") else None
+        return cls(data, images, int(values.get("interval", 1)), str(values.get("protocol", "")), exclude)
+
+    def excluded(self, hd: HumanData) -> Mask | None:
+        """(N,) rows of the opened file that the exclusion list names, None without a list.
+
+        Raises
+        ------
+        DataError : the list cannot be read, or names no row of the file.
+        """
+        return None if self.exclude is None else listed_rows(hd, self.exclude)
 
 
 @dataclass(frozen=True)

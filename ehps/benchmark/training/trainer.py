@@ -16,10 +16,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
 
+from ehps.arrays import Array
 from ehps.atomic import write_text
 from ehps.benchmark import models
 from ehps.benchmark.training import checkpoints
@@ -31,6 +33,7 @@ from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.targets import make
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
+from ehps.humandata.core import HumanData
 from ehps.json_files import read_json_lines
 
 FINAL, LAST, LOG = "final.pt", "last.pt", "train.jsonl"
@@ -52,7 +55,8 @@ def train(
 
     Raises
     ------
-    DataError : a file cannot be read, an image is missing, or the loss is no longer a number.
+    DataError : a file cannot be read, an image is missing, damaged or of another size than its rows say, or the loss is
+        no longer a number.
     """
     accelerator = _accelerator(config)
     folder = Path(folder)
@@ -62,6 +66,9 @@ def train(
     if config.init:
         checkpoints.put(net, checkpoints.load(Path(config.init)), Path(config.init))
     datasets = open_sets(config, sets, body_models, net)
+    if accelerator.is_main_process:
+        for dataset in datasets:
+            dataset.require_images(show=progress)
     lengths = [len(d) for d in datasets]
     steps = total_steps(config, lengths, accelerator.num_processes)
     optimizer = torch.optim.Adam(net.parameters(), lr=config.lr)
@@ -169,6 +176,7 @@ def open_sets(
             s.images,
             view,
             models=body_models,
+            rows=_kept(s),
             interval=s.interval,
             seed=config.seed,
             keep_mb=config.keep_mb / len(sets),
@@ -179,6 +187,12 @@ def open_sets(
         if not len(dataset):
             raise DataError("has no row with a box inside its image", path=spec.data)
     return opened
+
+
+def _kept(spec: SetSpec) -> Array | None:
+    """Rows that the exclusion list leaves, None for all."""
+    excluded = None if spec.exclude is None else spec.excluded(HumanData.open(spec.data))
+    return None if excluded is None else np.flatnonzero(~excluded)
 
 
 def total_steps(config: TrainConfig, lengths: Sequence[int], processes: int = 1) -> int:

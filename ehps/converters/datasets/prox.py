@@ -22,6 +22,7 @@ from ehps.converters.options import Option
 from ehps.converters.readers import openpose, raw_files, smplify_fits
 from ehps.converters.readers.images import is_image
 from ehps.errors import DataError
+from ehps.humandata.image_files import ImageFolder, read_pixels
 from ehps.humandata.keypoints import flip_order
 
 CARD = DatasetCard(
@@ -158,16 +159,21 @@ class PROX(Converter):
         """Write mirrored copies of the images below ``folder``; one that cannot be read has no copy."""
         import cv2
 
+        targets = ImageFolder(folder)
         for path in image_paths:
             if not path.startswith(f"{MIRRORED}/"):
                 continue
-            image = cv2.imread(str(self.root / path.removeprefix(f"{MIRRORED}/")))
-            if image is None:
+            target = targets.locate(path)
+            try:
+                image = read_pixels(self.root / path.removeprefix(f"{MIRRORED}/"))
+            except DataError:
                 continue
             (folder / MIRRORED).mkdir(parents=True, exist_ok=True)
             (folder / MIRRORED / MARKER).write_text("Mirrored copies of PROX's images, made by ehps.\n")
-            data = cv2.imencode(".jpg", cv2.flip(image, 1), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-            with replacing(folder / path, lasting=False) as temporary:
+            data = cv2.imencode(
+                ".jpg", np.ascontiguousarray(image[:, ::-1, ::-1]), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+            )[1]
+            with replacing(target, lasting=False) as temporary:
                 temporary.write_bytes(data.tobytes())
 
 

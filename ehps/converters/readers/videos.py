@@ -6,6 +6,7 @@ is thus the same as after decoding from the start.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -20,8 +21,10 @@ import numpy.typing as npt
 from ehps.atomic import replacing
 from ehps.converters.readers import AGAIN, opened
 from ehps.errors import DataError
+from ehps.humandata.image_files import ImageFolder
 
 HALF = Fraction(1, 2)
+FRAME = re.compile(r"(?:.*_)?([0-9]{1,9})\.(?:jpg|jpeg|png|bmp|webp|tiff?)", re.IGNORECASE | re.DOTALL)
 SEEK_FROM = 5  # seconds from which on a second search for a key frame costs less than decoding what is before
 MARGIN = 1  # seconds; more than frames are stored out of the order of their times
 # Only these store the time of every frame. Others (MPEG-PS, AVI) say a few or none, and what the decoder makes of them
@@ -61,7 +64,8 @@ def rate(video: Path) -> Fraction:
 
 def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float | Fraction, first: int = 0) -> int:
     """Write the frames of ``video`` that ``image_paths`` name below ``folder``; returns how many were written.
-    Frames past the end of the video are not there afterwards: the pipeline counts their rows as missing images.
+    Frames past the end of the video, and images whose names are no numbers, are not there afterwards: the pipeline
+    counts their rows as missing images.
 
     The number at the end of a file name counts frames at ``fps`` from ``first``. Images that are there already are
     kept, so an interrupted extraction goes on where it stopped. A video of another rate is brought to ``fps``
@@ -70,12 +74,14 @@ def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float
     Raises
     ------
     DataError : PyAV is not installed, or the video is absent or damaged.
+    OutsideError : an image path leads out of ``folder``.
     """
     import cv2
 
-    wanted = {
-        int(Path(p).stem.rsplit("_", 1)[-1]) - first: folder / p for p in image_paths if not (folder / p).exists()
-    }
+    wanted = {}
+    for target in map(ImageFolder(folder).locate, image_paths):
+        if (found := FRAME.fullmatch(target.name)) and not target.exists():
+            wanted[int(found[1]) - first] = target
     if not wanted:
         return 0
     last = max(wanted)

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.arrays import Array
+from ehps.humandata.audit.duplicates import repeats
 from ehps.humandata.core import HumanData
+from ehps.humandata.image_checks import MISSING, OTHER_SIZE, UNREADABLE, ImageCheck
 from ehps.humandata.quality_table import MEASURES, Limit
 
 
@@ -32,14 +34,22 @@ class Check:
     sentence: Callable[[int], str]
 
 
-def checks_of(hd: HumanData, measures: Mapping[str, Array], limits: Mapping[str, float]) -> list[Check]:
+def checks_of(
+    hd: HumanData, measures: Mapping[str, Array], limits: Mapping[str, float], images: ImageCheck | None = None
+) -> list[Check]:
     """All checks that the measures allow; those that catch the gravest faults first.
 
     A measure without a number in any row (reprojection, where there are no fits) is no check that was passed.
+
+    Parameters
+    ----------
+    images : what looking at the images has found, where their folder was given.
     """
     measures = {name: values for name, values in measures.items() if not np.isnan(values).all()}
     checks = [
-        *_faults(measures),
+        _not_finite(measures),
+        *_images(images),
+        _duplicates(hd, limits),
         *_reprojection(hd, measures, limits),
         *(_beyond(measures, name, limit, limits[limit.name]) for name, limit in _graded(hd)),
     ]
@@ -47,29 +57,49 @@ def checks_of(hd: HumanData, measures: Mapping[str, Array], limits: Mapping[str,
 
 
 def _graded(hd: HumanData) -> list[tuple[str, Limit]]:
-    """Measures other than reprojection with their limits; depths say something for real cameras only."""
+    """Measures other than reprojection with their limits; depths say something for real cameras only.
+
+    Points that are projections of exact bodies are labelled wherever they fall, also when most of a person is out of
+    the image.
+    """
+    left_out = {"duplicate"}
+    if hd.passport.focal != "image":
+        left_out.add("depth_m")
+    if hd.quality.get("reprojection") == "exact":
+        left_out.add("points_in_image")
     return [
         (measure.name, limit)
         for measure in MEASURES
         for limit in measure.limits
-        if not measure.name.startswith("reprojection") and (measure.name != "depth_m" or hd.passport.focal == "image")
+        if not measure.name.startswith("reprojection") and measure.name not in left_out
     ]
 
 
-def _faults(measures: Mapping[str, Array]) -> list[Check | None]:
-    """Faults that have no degree."""
-    return [
-        _fault("finite", measures, lambda v: v == 0, "numbers that are not finite"),
-        _fault("image_missing", measures, lambda v: v > 0, "image not found"),
-        _fault("duplicate", measures, lambda v: v > 0, "repeats an earlier row of the same image"),
-    ]
-
-
-def _fault(name: str, measures: Mapping[str, Array], wrong: Callable[[Array], Array], words: str) -> Check | None:
-    if name not in measures:
+def _not_finite(measures: Mapping[str, Array]) -> Check | None:
+    if "finite" not in measures:
         return None
-    bad = wrong(measures[name])
-    return Check(name, bad, np.where(bad, 100.0, 0.0), lambda row: words)
+    return _fault("finite", measures["finite"] == 0, lambda row: "numbers that are not finite")
+
+
+def _images(images: ImageCheck | None) -> list[Check]:
+    if images is None:
+        return []
+
+    def sentence(row: int) -> str:
+        return images.faults[images.wrong[row] - 1].reason
+
+    names = {"image_missing": MISSING, "image_unreadable": UNREADABLE, "image_size": OTHER_SIZE}
+    return [_fault(name, images.rows(kind), sentence) for name, kind in names.items()]
+
+
+def _duplicates(hd: HumanData, limits: Mapping[str, float]) -> Check:
+    found = repeats(hd, limits)
+    return _fault("duplicate", found.of >= 0, found.sentence)
+
+
+def _fault(name: str, bad: npt.NDArray[np.bool_], sentence: Callable[[int], str]) -> Check:
+    """A fault that has no degree."""
+    return Check(name, bad, np.where(bad, 100.0, 0.0), sentence)
 
 
 def _reprojection(hd: HumanData, measures: Mapping[str, Array], limits: Mapping[str, float]) -> list[Check | None]:

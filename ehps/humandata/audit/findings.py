@@ -21,10 +21,12 @@ from ehps.arrays import Array
 from ehps.atomic import write_text
 from ehps.errors import UsageError
 from ehps.humandata.audit.checks import Check, checks_of
-from ehps.humandata.audit.measures import images_missing, measures_of
+from ehps.humandata.audit.measures import measures_of
 from ehps.humandata.core import HumanData
+from ehps.humandata.image_checks import check_images
 from ehps.humandata.instance_ids import instance_ids
 from ehps.humandata.quality_table import LIMITS, MEASURES
+from ehps.humandata.validation import require_columns
 
 PERCENTILES = (1, 5, 50, 95, 99)
 FAULTS = [measure.name for measure in MEASURES if measure.dtype == "bool"]  # have no percentiles
@@ -70,7 +72,7 @@ class Audit:
     flagged : rows beyond a limit, with reasons, in file order.
     worst : rows in order of how far beyond (or how near to) the limits they are, worst first.
     pages : images of the worst, where a folder of images was given.
-    images_missing : images of the worst rows that could not be read.
+    images_missing : images of the worst rows that are not there or could not be read.
     """
 
     file: str | None
@@ -133,8 +135,8 @@ def audit(
 
     Parameters
     ----------
-    root : folder of the images: rows whose image is not there are flagged, and with ``out`` the worst instances
-        are drawn.
+    root : folder of the images: rows whose image is not there, has no sound header or another size than the row says
+        are flagged, and with ``out`` the worst instances are drawn.
     out : folder for ``audit.json``, ``percentiles.csv``, ``exclude.json`` and ``worst/*.png``; nothing is written
         without it.
     limits : the ones that shall differ from the defaults, by name.
@@ -143,12 +145,14 @@ def audit(
     Raises
     ------
     UsageError : an unknown limit.
+    OutsideError : an image path leads out of ``root``.
+    DataError : a column that is measured does not hold what the format says.
     """
     limits = limits_with(limits)
+    _require_columns(hd)
+    images = None if root is None or not len(hd) else check_images(hd, root)
     measures = measures_of(hd)
-    if root is not None:
-        measures["image_missing"] = images_missing(hd, Path(root))
-    checks = checks_of(hd, measures, limits)
+    checks = checks_of(hd, measures, limits, images)
     flagged = _flags(hd, checks)
     severity = np.max([check.severity for check in checks], axis=0, initial=0) if checks else np.zeros(len(hd))
     ranked = np.argsort(-np.broadcast_to(severity, (len(hd),)), kind="stable")[:worst].tolist()
@@ -170,6 +174,13 @@ def audit(
         found = _drawn(found, hd, Path(root), Path(out) / "worst", checks)
     found.write(out)
     return found
+
+
+def _require_columns(hd: HumanData) -> None:
+    """Everything that is measured; of body parameters only that they are numbers."""
+    bodies = [name for name in hd.columns if name.startswith(("smplx/", "smplh/", "smpl/"))]
+    require_columns(hd, bodies, shapes=False)
+    require_columns(hd, [name for name in hd.columns if name not in bodies])
 
 
 def percentiles(values: Array) -> dict[str, float]:
@@ -207,4 +218,4 @@ def _drawn(found: Audit, hd: HumanData, root: Path, out: Path, checks: list[Chec
     columns = [name for name in SKELETON_COLUMNS if name in hd and name in hd.keypoint_names]
     columns += [name for name in BOX_LABELS if name in hd]
     pages = view(hd, root, out, rows=found.worst, columns=columns, captions=captions, together=False)
-    return replace(found, pages=list(pages), images_missing=pages.missing)
+    return replace(found, pages=list(pages), images_missing=[*pages.missing, *pages.unreadable])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.humandata.audit import own_points
 from ehps.humandata.boxes import joints_inside
 from ehps.humandata.core import HumanData
 
@@ -24,8 +23,8 @@ SIZE = ("meta/height", "meta/width")
 def measures_of(hd: HumanData) -> dict[str, Array]:
     """Measure -> (N,) float64, NaN where a row has nothing to measure.
 
-    Adds to the quality columns: ``reprojection*_of_box`` (share of the longer side of the box), ``beta`` (largest
-    absolute coefficient) and ``duplicate`` (1 for a row that repeats an earlier one of the same image).
+    Adds to the quality columns what is measured on a set's own points, ``reprojection*_of_box`` (share of the longer
+    side of the box) and ``beta`` (largest absolute coefficient).
     """
     found = {
         name.removeprefix(PREFIX): np.asarray(hd[name], np.float64)
@@ -34,7 +33,7 @@ def measures_of(hd: HumanData) -> dict[str, Array]:
     }
     if "depth_m" in found and np.isnan(found["depth_m"]).all():
         found.pop("behind_camera", None)  # a whole number, so 0 where there were no joints to count
-    for name, measure in _measurable(hd).items():
+    for name, measure in {**_measurable(hd), **own_points.measurable(hd)}.items():
         if name not in found:
             found[name] = _by_chunk(hd, measure)
     side = _box_side(hd)
@@ -42,26 +41,9 @@ def measures_of(hd: HumanData) -> dict[str, Array]:
         for part in ("", "_body", "_hands", "_face", "_swapped"):
             if f"reprojection{part}_px" in found:
                 found[f"reprojection{part}_of_box"] = found[f"reprojection{part}_px"] / side
-    found["duplicate"] = _duplicates(hd)
+        if "own_points_px" in found:
+            found["own_points_of_box"] = found["own_points_px"] / side
     return found
-
-
-def images_missing(hd: HumanData, root: Path) -> Array:
-    """(N,) 1 for rows whose image is not there. Every folder is listed once, as asking for each file is slow on
-    network drives."""
-    if not len(hd):
-        return np.zeros(0)
-    column = hd["image_path"]
-    listed: dict[str, set[str]] = {}
-    gone = []
-    for code in np.unique(column.codes).tolist():
-        folder, name = os.path.split(column.vocabulary[code])
-        if folder not in listed:
-            place = root / folder
-            listed[folder] = set(os.listdir(place)) if place.is_dir() else set()
-        if name not in listed[folder]:
-            gone.append(code)
-    return np.isin(column.codes, gone).astype(np.float64)
 
 
 def _measurable(hd: HumanData) -> dict[str, Measure]:
@@ -73,7 +55,7 @@ def _measurable(hd: HumanData) -> dict[str, Measure]:
         numbers = [name for name in hd.columns if name.startswith(f"{model}/")]
         numbers = [name for name in numbers if np.asarray(hd[name][:0]).dtype.kind == "f"]
         out["betas_norm"] = lambda part: np.linalg.norm(_flat(part[f"{model}/betas"]), axis=1)
-        out["beta"] = lambda part: np.max([np.abs(_flat(part[n])).max(axis=1) for n in shapes], axis=0)
+        out["beta"] = lambda part: np.max([np.abs(_flat(part[n])).max(axis=1, initial=0) for n in shapes], axis=0)
         out["finite"] = lambda part: np.all([np.isfinite(_flat(part[n])).all(axis=1) for n in numbers], axis=0)
     posed, projected = _first(hd, "keypoints3d"), _first(hd, "keypoints2d")
     if posed and hd[posed].shape[-1] == 4 and not hd.misc.get("kps3d_root_aligned", False):
@@ -111,23 +93,3 @@ def _box_side(hd: HumanData) -> Array | None:
     box = np.asarray(hd["bbox_xywh"], np.float64)
     side = box[:, 2:4].max(axis=1)
     return np.where((box[:, 4] > 0) & (side > 0), side, np.nan)
-
-
-def _duplicates(hd: HumanData) -> Array:
-    """(N,) 1 where box and position equal those of an earlier row of the same image.
-
-    Rows without a box or a position are never called duplicates.
-    """
-    n = len(hd)
-    model = hd.body_model
-    names = [name for name in ("bbox_xywh", f"{model}/transl", f"{model}/global_orient") if name in hd]
-    if "bbox_xywh" not in names or not n:
-        return np.zeros(n)
-    values = [np.asarray(hd["image_path"].codes, np.float64)[:, None]]
-    values += [_flat(hd[name]).astype(np.float64) for name in names]
-    table = np.nan_to_num(np.concatenate(values, axis=1), nan=1e30, posinf=1e30, neginf=-1e30)
-    first = np.unique(table, axis=0, return_index=True)[1]
-    repeated = np.ones(n)
-    repeated[first] = 0
-    repeated[np.asarray(hd["bbox_xywh"])[:, 4] <= 0] = 0
-    return repeated

@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.errors import UsageError
+from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
-from ehps.humandata.drawing.pages import grid, read_image, resized, write_png
+from ehps.humandata.drawing.pages import grid, resized, write_png
 from ehps.humandata.drawing.persons import BOX_LABELS, Image, draw_boxes, draw_keypoints, person_colour, text
+from ehps.humandata.image_files import ImageFolder, MissingImageError, OutsideError, read_pixels
+from ehps.humandata.validation import require_columns
 
 SKELETON_COLUMNS = (
     "keypoints2d_smplx",
@@ -28,25 +30,35 @@ SKELETON_COLUMNS = (
 SIDE = 800
 PER_PAGE = 6
 _GREY = 110
-
-
-class Pages(list[Path]):
-    """The PNG files that were written; ``missing`` are the images that could not be read, ``images`` how many
-    images are shown, and ``found`` how many of them could be read."""
-
-    def __init__(self, paths: Sequence[Path], images: int, missing: Sequence[str]) -> None:
-        super().__init__(paths)
-        self.images, self.found, self.missing = images, images - len(missing), list(dict.fromkeys(missing))
+NOT_FOUND = "no such image"
 
 
 @dataclass
 class DrawnImage:
-    """A drawn image, what it shows, and whether the file could be read."""
+    """A drawn image, what it shows, and why its file could not be read (empty: it could)."""
 
     image: Image
     path: str
     rows: list[int] = field(default_factory=list)
-    found: bool = True
+    fault: str = ""
+
+
+class Pages(list[Path]):
+    """The PNG files that were written, and what they show.
+
+    Attributes
+    ----------
+    images : how many images are shown.
+    missing : those that are not there.
+    unreadable : those that are there and cannot be read, with what is wrong.
+    """
+
+    def __init__(self, paths: Sequence[Path], shown: Sequence[tuple[str, str]]) -> None:
+        """``shown`` are the path of every image and why it could not be read, see :class:`DrawnImage`."""
+        super().__init__(paths)
+        self.images = len(shown)
+        self.missing = list(dict.fromkeys(path for path, fault in shown if fault == NOT_FOUND))
+        self.unreadable = {path: fault for path, fault in shown if fault not in ("", NOT_FOUND)}
 
 
 def draw_instances(
@@ -73,6 +85,8 @@ def draw_instances(
     Raises
     ------
     UsageError : the rows are of several images, or a column does not exist.
+    OutsideError : the image path leads out of ``root``.
+    DataError : a column that is drawn does not hold what the format says.
     """
     index = [int(row) for row in rows]
     picked = hd[index]
@@ -81,18 +95,22 @@ def draw_instances(
         raise UsageError(f"{len(paths)} images among the rows to draw on one")
     path = paths.pop()
     points, boxes = _columns(hd, columns)
-    image = read_image(Path(root) / path)
-    found = image is not None
-    if image is None:
-        height, width = _size(picked, points, boxes)
-        image = np.full((height, width, 3), _GREY, np.uint8)
+    require_columns(hd, ["image_path", *points, *boxes, "meta/height", "meta/width"])
+    fault = ""
+    try:
+        image = read_pixels(ImageFolder(root).locate(path, index[0]))
+    except OutsideError:
+        raise
+    except DataError as error:
+        fault = NOT_FOUND if isinstance(error, MissingImageError) else error.what
+        image = np.full((*_size(picked, points, boxes), 3), _GREY, np.uint8)
     window = _window(picked, points, boxes, image.shape[:2]) if crop else np.array([0, 0, *image.shape[1::-1]])
     x0, y0, x1, y1 = (int(v) for v in window)
     image = np.ascontiguousarray(image[y0:y1, x0:x1])
     factor = side / max(image.shape[:2])
     image = resized(image, factor)
-    if not found:
-        text(image, "image not found", (10, 30), 16, (255, 255, 255))
+    if fault:
+        text(image, fault if fault == NOT_FOUND else f"image cannot be read: {fault}", (10, 30), 16, (255, 255, 255))
     origin = np.array([x0, y0])
     colours = [person_colour(i) for i in range(len(index))]
     for name in points:
@@ -101,7 +119,7 @@ def draw_instances(
         draw_keypoints(image, moved, hd.keypoint_names[name], colours=colours, limbs=name == points[0])
     shown = {name: _moved_boxes(picked[name], origin, factor) for name in boxes}
     draw_boxes(image, shown, colours=colours, labels=[str(row) for row in index])
-    return DrawnImage(image, path, index, found)
+    return DrawnImage(image, path, index, fault)
 
 
 def view(
@@ -137,7 +155,12 @@ def view(
 
     Returns
     -------
-    Pages : list of the files, with the images that were missing (shown as grey fields) in ``.missing``.
+    Pages : list of the files, with the images that are not there or cannot be read (shown as grey fields).
+
+    Raises
+    ------
+    UsageError : there is no such row or column.
+    OutsideError : an image path leads out of ``root``.
     """
     if rows is None:
         rng = np.random.default_rng(seed)
@@ -150,20 +173,19 @@ def view(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
-    missing: list[str] = []
+    shown: list[tuple[str, str]] = []
     for number, start in enumerate(range(0, len(groups), per_page), 1):
         cells, lines = [], []
         for group in groups[start : start + per_page]:
             shot = draw_instances(hd, group, root, columns=columns, side=side, crop=crop)
-            if not shot.found:
-                missing.append(shot.path)
+            shown.append((shot.path, shot.fault))
             cells.append(shot.image)
             lines.append([shot.path, *_row_lines(group, wanted, captions or {})])
         page = grid(cells, lines)
         target = out / f"view_{number:03d}.png"
         write_png(target, page)
         paths.append(target)
-    return Pages(paths, len(groups), missing)
+    return Pages(paths, shown)
 
 
 def _columns(hd: HumanData, columns: Sequence[str] | None) -> tuple[list[str], list[str]]:
@@ -222,10 +244,11 @@ def _window(picked: HumanData, points: Sequence[str], boxes: Sequence[str], shap
 
 def _size(picked: HumanData, points: Sequence[str], boxes: Sequence[str]) -> tuple[int, int]:
     """Height and width of an image that is not there."""
-    if "meta/height" in picked and "meta/width" in picked:
-        return int(picked["meta/height"][0]), int(picked["meta/width"][0])
-    extent = _extent(picked, points, boxes)
     low, high = 64, 4096
+    if "meta/height" in picked and "meta/width" in picked:
+        height, width = (int(np.clip(picked[name][0], 1, 2 * high)) for name in ("meta/height", "meta/width"))
+        return height, width
+    extent = _extent(picked, points, boxes)
     if extent is None:
         return 480, 640
     return int(np.clip(extent[3] + 20, low, high)), int(np.clip(extent[2] + 20, low, high))

@@ -15,18 +15,6 @@ from ehps.humandata.drawing.persons import Image, text, text_length
 MAX_PAGE = 4096
 
 
-def read_image(path: Path) -> Image | None:
-    """(H, W, 3) uint8 RGB as stored, without the rotation that EXIF asks for; None when it cannot be read.
-
-    Annotations are in stored pixels, which is why the rotation is not applied.
-    """
-    if not path.is_file():
-        return None
-    raw = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(raw, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(raw) else None
-    return None if image is None else np.ascontiguousarray(image[..., ::-1]).astype(np.uint8, copy=False)
-
-
 def grid(
     images: Sequence[Image],
     captions: Sequence[Sequence[str]] | None = None,

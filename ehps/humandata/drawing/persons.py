@@ -173,7 +173,7 @@ def _fixed(xy: Array) -> npt.NDArray[np.int32]:
 
 
 def _visible(person: Array) -> npt.NDArray[np.bool_]:
-    seen = np.isfinite(person[:, 0] + person[:, 1]) & (np.abs(person[:, :2]).max(axis=1) < _FAR)
+    seen = np.isfinite(person[:, :2]).all(axis=1) & (np.abs(person[:, :2]).max(axis=1) < _FAR)
     return seen & (person[:, 2] > 0) if person.shape[1] > 2 else seen
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from ehps.converters.readers import videos
 from ehps.errors import DataError
+from ehps.humandata.image_files import OutsideError
 from tests.raw.checks import truncate
 from tests.raw.ubody import number_at, number_in, write_video
 
@@ -194,6 +195,18 @@ def test_images_that_are_there_are_kept(tmp_path: Path) -> None:
     assert (tmp_path / CLIP / "000002.png").stat().st_mtime_ns == before
     assert number_at(tmp_path / CLIP / "000006.png") == 5
     assert videos.extract(tmp_path / "gone.mp4", paths, tmp_path, fps=30, first=1) == 0  # nothing left to do
+
+
+@pytest.mark.parametrize("name", ["../out/000001.png", "a/../../000001.png", "/tmp/000001.png"])
+def test_no_frame_is_written_outside_the_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "frames").mkdir()
+    with pytest.raises(OutsideError):
+        videos.extract(tmp_path / "none.mp4", ["a/000002.png", name], tmp_path / "frames", fps=30)
+    assert list(tmp_path.rglob("*.png")) == []
+
+
+def test_images_whose_names_are_no_numbers_are_not_cut(tmp_path: Path) -> None:
+    assert videos.extract(tmp_path / "none.mp4", ["a/first.png", "a/000001.exe", "a/1"], tmp_path, fps=30) == 0
 
 
 def test_images_are_stored_without_loss(tmp_path: Path) -> None:

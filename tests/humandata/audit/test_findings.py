@@ -204,7 +204,7 @@ def test_the_worst_are_drawn_and_missing_images_named(tmp_path):
     found = audit(with_value("betas_norm", 4, 50.0), root=tmp_path, out=tmp_path / "out", worst=4)
     assert set(found.worst[:3]) == {4, 6, 7}
     assert found.counts["image_missing"] == 2
-    assert [flag.reasons for flag in found.flagged if flag.row == 6] == [("image not found",)]
+    assert [flag.reasons for flag in found.flagged if flag.row == 6] == [("no such image",)]
     assert found.images_missing == ["train/3.png"]
     assert all(cv2.imread(str(page)) is not None for page in found.pages)
     assert found.pages[0].parent == tmp_path / "out" / "worst"

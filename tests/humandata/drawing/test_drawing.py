@@ -1,6 +1,5 @@
 """Points land where they are, what is invisible is not drawn, and pages show what they should."""
 
-import cv2
 import numpy as np
 import pytest
 
@@ -8,8 +7,9 @@ from ehps.errors import UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.drawing.convention_figure import _pixel, _places, draw_convention
 from ehps.humandata.drawing.overlays import draw_instances, view
-from ehps.humandata.drawing.pages import grid, read_image, write_png
+from ehps.humandata.drawing.pages import grid, write_png
 from ehps.humandata.drawing.persons import PERSON_COLOURS, SIDE_COLOURS, draw_boxes, draw_keypoints
+from ehps.humandata.image_files import OutsideError, read_pixels
 from ehps.humandata.keypoints import point_names
 
 
@@ -125,7 +125,7 @@ def test_persons_are_drawn_at_their_place_in_a_resized_image(images):
     assert shot.image.shape == (400, 600, 3)
     assert tuple(shot.image[280, 132]) == SIDE_COLOURS["left"]
     assert tuple(shot.image[280, 432]) == SIDE_COLOURS["left"]
-    assert shot.found
+    assert shot.fault == ""
 
 
 def test_small_persons_in_large_images_are_cropped_out(images):
@@ -150,7 +150,7 @@ def test_a_page_shows_each_image_once_with_all_its_persons_and_counts_the_missin
     assert pages == [tmp_path / "out" / "view_001.png"]
     assert pages.images == 3
     assert pages.missing == ["gone.png"]
-    page = read_image(pages[0])
+    page = read_pixels(pages[0])
     orange = (page == SIDE_COLOURS["left"]).all(-1)
     second_cell = orange[:, 320:620]  # a.png: the other person of the image is drawn too
     assert second_cell[:, :130].any()
@@ -169,7 +169,7 @@ def test_pages_are_bounded_and_as_many_as_needed(images, tmp_path):
     hd, root = images
     pages = view(hd, root, tmp_path / "out", n=4, per_page=2, side=3000)
     assert len(pages) == 2
-    assert max(max(read_image(page).shape) for page in pages) <= 4096
+    assert max(max(read_pixels(page).shape) for page in pages) <= 4096
 
 
 def test_random_rows_depend_on_the_seed_only(images, tmp_path):
@@ -188,25 +188,18 @@ def test_columns_that_cannot_be_drawn_are_named(images, tmp_path):
         view(hd, root, tmp_path, rows=[4])
 
 
-def test_an_image_with_exif_rotation_keeps_its_stored_pixels(tmp_path):
-    stored = blank(40, 80)
-    stored[:, :40] = 255
-    _, encoded = cv2.imencode(".jpg", stored)
-    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # orientation 6
-    data = encoded.tobytes()
-    path = tmp_path / "turned.jpg"
-    path.write_bytes(data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:])
-    assert cv2.imread(str(path)).shape == (80, 40, 3)
-    assert read_image(path).shape == (40, 80, 3)
+def test_an_image_that_is_there_and_cannot_be_read_is_not_called_missing(images, tmp_path):
+    hd, root = images
+    (root / "gone.png").write_bytes(b"")
+    pages = view(hd, root, tmp_path / "out", rows=[3, 1], side=300)
+    assert (pages.missing, pages.unreadable) == ([], {"gone.png": "has 0 bytes"})
 
 
-def test_paths_may_have_any_characters_and_broken_files_count_as_missing(tmp_path):
-    write_png(tmp_path / "ü 人.png", blank(5, 7, 9))
-    assert read_image(tmp_path / "ü 人.png").shape == (5, 7, 3)
-    (tmp_path / "broken.png").write_bytes(b"no image")
-    (tmp_path / "empty.png").write_bytes(b"")
-    assert read_image(tmp_path / "broken.png") is None
-    assert read_image(tmp_path / "empty.png") is None
+def test_an_image_outside_the_folder_is_not_drawn(images, tmp_path):
+    hd, root = images
+    outside = hd[[0, 2]].with_columns({"image_path": ["a.png", "../secret.png"]})
+    with pytest.raises(OutsideError, match=r"'../secret.png' of row 1"):
+        view(outside, root, tmp_path / "out")
 
 
 def test_grid_holds_images_of_different_sizes_within_its_bound():

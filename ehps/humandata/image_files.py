@@ -1,0 +1,235 @@
+"""Image files: where an ``image_path`` leads, how large the image is by its header, and what its pixels are.
+
+``image_path`` means the pixels as they are stored: the orientation that EXIF may ask for is not applied, as OpenCV
+reads with ``IMREAD_IGNORE_ORIENTATION``. Everything that opens an image of a HumanData file does it here.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ehps.arrays import Array
+from ehps.errors import DataError
+from ehps.humandata.image_headers import PILLOW_ERRORS, PIXELS, most_pixels, pillow, read_header
+
+LINKED = "EHPS_LINKED_FOLDERS"
+"""Environment variable: folders that links in an image folder may lead to, separated as in PATH."""
+
+SHOWN = 120
+AGAIN = "copy or unpack this image again"
+NO_IMAGE = "is no image that can be decoded"
+JPEG = b"\xff\xd8"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class OutsideError(DataError):
+    """A path of a data file leads out of the folder that was given for it."""
+
+
+class MissingImageError(DataError):
+    """There is no such image."""
+
+
+class ImageFolder:
+    """The folder that the paths of a data file are relative to; no path leads out of it.
+
+    Links are followed inside the folder, and out of it only into folders that the environment variable
+    ``EHPS_LINKED_FOLDERS`` names.
+
+    Parameters
+    ----------
+    root : the folder, or a link to it.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        trusted = [folder for folder in os.environ.get(LINKED, "").split(os.pathsep) if folder]
+        self._inside = [os.path.realpath(folder) for folder in (str(self.root), *trusted)]
+        self._folders: set[str] = set()
+
+    def locate(self, name: str, row: int | None = None, column: str = "image_path") -> Path:
+        """Where ``name`` is, whether there is such a file or not.
+
+        Parameters
+        ----------
+        row : that names it, for the message.
+        column : that names it, for the message.
+
+        Raises
+        ------
+        OutsideError : it is absolute, has ``..``, or is a link out of the folder.
+        """
+        parts = name.replace("\\", "/").split("/")
+        if not parts[-1] or ".." in parts or "\0" in name or os.path.isabs(name) or name[0] == "\\" or name[1:2] == ":":
+            raise self._outside(name, row, column, "is not a path below the folder of the images")
+        folder = name.rpartition("/")[0]
+        if folder not in self._folders:
+            place = self.root / folder
+            if not self._holds(place):
+                raise self._outside(name, row, column, "leads out of the folder of the images by a link")
+            if place.is_dir():
+                self._folders.add(folder)
+        path = self.root / name
+        if path.is_symlink() and not self._holds(path):
+            raise self._outside(name, row, column, "leads out of the folder of the images by a link")
+        return path
+
+    def _holds(self, path: Path) -> bool:
+        real = os.path.realpath(path)
+        return any(real == folder or real.startswith(os.path.join(folder, "")) for folder in self._inside)
+
+    def _outside(self, name: str, row: int | None, column: str, what: str) -> OutsideError:
+        shown = repr(name if len(name) <= SHOWN else f"{name[:SHOWN]}...")
+        linked = what.endswith("link")
+        return OutsideError(
+            f"{column} {shown}{'' if row is None else f' of row {row}'} {what}; it was not opened",
+            path=self.root,
+            fix=f"if you trust the link, name the folder that it leads to in the environment variable {LINKED}"
+            if linked
+            else "correct the path, or leave the row out",
+        )
+
+
+def header_size(path: Path) -> tuple[int, int]:
+    """Height and width as stored, from the header; nothing is decoded, and of most files only both ends are read.
+
+    Raises
+    ------
+    MissingImageError : there is no such file.
+    DataError : it is no image, is cut short as far as its format tells, or states more pixels than are read.
+    """
+    with _opened(path) as file:
+        return _size(file, os.fstat(file.fileno()).st_size, path)
+
+
+def read(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises
+    ------
+    MissingImageError : there is no such file.
+    DataError : it is no regular file, too large to be an image, or cannot be read.
+    """
+    with _opened(path) as file:
+        length, most = os.fstat(file.fileno()).st_size, 16 * most_pixels()
+        if length > most:
+            what = f"has {length / 1e9:.1f} GB, more than an image of {most_pixels():,} pixels can have"
+            raise DataError(what, path=path, fix=f"raise {PIXELS} if it is one")
+        try:
+            return file.read()
+        except OSError as error:
+            raise DataError(f"cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
+
+
+def decode(data: bytes, path: Path, shrink: int = 1) -> tuple[Array, int, tuple[int, int]]:
+    """Pixels of an image file's bytes.
+
+    Parameters
+    ----------
+    path : the file, for messages.
+    shrink : 1, 2, 4 or 8: a JPEG may be averaged down by that much while it is decoded.
+
+    Returns
+    -------
+    (H, W, 3) uint8 RGB as stored, how many times smaller than the file they are (1 or ``shrink``), and height and
+    width of the file.
+
+    Raises
+    ------
+    DataError : not an image, cut short, or with more pixels than are read.
+    """
+    import cv2
+
+    height, width = size = _size(BytesIO(data), len(data), path)
+    if data.startswith(JPEG):
+        small = (-(-height // shrink), -(-width // shrink))
+        pixels = _decoded_jpeg(data, path, small if shrink > 1 else (0, 0))
+        if pixels is not None and pixels.shape[:2] == small:
+            return pixels, shrink, size
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        decoded = None
+    if decoded is None or decoded.shape[:2] != size:
+        raise DataError(NO_IMAGE, path=path, fix=AGAIN)
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False), 1, size
+
+
+def read_pixels(path: Path) -> Array:
+    """(H, W, 3) uint8 RGB as stored.
+
+    Raises
+    ------
+    MissingImageError : there is no such file.
+    DataError : it cannot be read, see :func:`read` and :func:`decode`.
+    """
+    return decode(read(path), path)[0]
+
+
+def _decoded_jpeg(data: bytes, path: Path, least: tuple[int, int]) -> Array | None:
+    """(H, W, 3) by libjpeg-turbo, None where it is not installed or does not know this kind of JPEG."""
+    try:
+        import simplejpeg
+    except ImportError:
+        return None
+    try:
+        pixels: Array = simplejpeg.decode_jpeg(data, "RGB", min_height=least[0], min_width=least[1])
+        return pixels
+    except ValueError as error:
+        if "truncated" in str(error).lower() or "premature" in str(error).lower():
+            raise DataError("is cut short", path=path, fix=AGAIN) from None
+        return None
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A regular file; pipes, sockets and devices are not opened, as that may wait for ever."""
+    try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            what = "is a folder" if stat.S_ISDIR(mode) else "is a pipe, socket or device"
+            raise DataError(f"{what}, not an image", path=path, fix="give the folder of the images")
+        return open(path, "rb")
+    except (FileNotFoundError, NotADirectoryError):
+        fix = "check the image folder that was given for this dataset"
+        raise MissingImageError("no such image", path=path, fix=fix) from None
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
+
+
+def _size(file: BinaryIO, length: int, path: Path) -> tuple[int, int]:
+    """Height and width, after all that can be known without decoding."""
+    header = read_header(file, length)
+    if header.unreadable:
+        raise DataError(header.unreadable, path=path, fix=AGAIN)
+    return header.height, header.width
+
+
+def decoded_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image of which every pixel was decoded, strictly.
+
+    Raises
+    ------
+    MissingImageError : there is no such file.
+    DataError : it cannot be decoded, or not wholly.
+    """
+    data = read(path)
+    height, width = decode(data, path)[2]
+    if not data.startswith((JPEG, PNG)):
+        _load_strictly(data, path)
+    return height, width
+
+
+def _load_strictly(data: bytes, path: Path) -> None:
+    """Decode once more with Pillow, which does not fill up what is missing, as OpenCV may."""
+    image_module = pillow()
+    try:
+        with image_module.open(BytesIO(data)) as image:
+            image.load()
+    except (*PILLOW_ERRORS, image_module.DecompressionBombError):
+        raise DataError(NO_IMAGE, path=path, fix=AGAIN) from None
