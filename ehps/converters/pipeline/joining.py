@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ehps.humandata.passport import merged_passport
 from ehps.humandata.table import Table
 
 SCALE = "meta/image_scale"
+KEPT_OPEN = 64  # parts; to open a small one takes longer than to copy its rows
 BODILESS: dict[str, Any] = dict.fromkeys(("body_model", "body_model_version", "num_betas", "gender", "flat_hand_mean"))
 
 
@@ -59,11 +60,12 @@ def join_parts(
     passport = _passport([part for _, part in filled])
     misc = common_misc([part.misc for _, part in filled])
     card = replace(card, reprojection=misc.get("reprojection", card.reprojection))
-    report.quality = quality.summary(_measured(paths, columns), card.reprojection)
+    tables = _tables(paths)
+    report.quality = quality.summary(_measured(tables(), columns), card.reprojection)
     report.problems = quality_measures.problems(report.quality, card, virtual=passport.focal == "virtual")
     joined = parts.folder / "joined.h5"
     h5.join(
-        lambda: (_with_scale(h5.read(path), columns) for path in paths),
+        lambda: (_with_scale(part, columns) for part in tables()),
         joined,
         passport=passport,
         misc=misc,
@@ -97,12 +99,21 @@ def _passport(parts: Sequence[Part]) -> Passport:
     return merged_passport(stated)
 
 
-def _measured(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any]:
+def _tables(paths: Sequence[Path]) -> Callable[[], Iterable[Table]]:
+    """Gives the rows of all parts, in order, at each call; each part is opened once where there are few."""
+    from ehps.humandata.storage import h5
+
+    if len(paths) > KEPT_OPEN:
+        return lambda: map(h5.read, paths)
+    tables = [h5.read(path) for path in paths]
+    return lambda: tables
+
+
+def _measured(parts: Iterable[Table], columns: Sequence[str]) -> dict[str, Any]:
     """The quality columns of all rows, and what is needed to judge them."""
     wanted = [n for n in quality.SUMMARISED if n in columns]
     pieces: dict[str, list[Any]] = {name: [] for name in wanted}
-    for path in paths:
-        part = HumanData.open(path)
+    for part in parts:
         for name in wanted:
             pieces[name].append(np.array(part[name]))
     return {name: np.concatenate(values) for name, values in pieces.items()}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -49,9 +50,16 @@ class Outcome:
 
 def without_threads() -> AbstractContextManager[Any]:
     """Linear algebra on one thread: the last bits of its results depend on how work is divided."""
-    from threadpoolctl import threadpool_limits
+    limits: AbstractContextManager[Any] = _thread_pools(len(sys.modules)).limit(limits=1)
+    return limits
 
-    return threadpool_limits(1) or nullcontext()
+
+@lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> Any:
+    """The libraries with threads; looked for anew when another number of modules is loaded, as one may bring its own."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def run_unit(job: Job, parts: PartsFolder, index: int, unit: Unit) -> Outcome:
