@@ -10,6 +10,7 @@ import hashlib
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,6 @@ class BodyModel:
         AMASS whose name does not tell their shape space); ``1.0``, ``1.1`` (SMPL); ``1.2``, ``extended`` (SMPL-H with
         10 and 16 betas); ``stand-in``. Betas of two versions are not interchangeable.
     path : the file it came from.
-    sha256 : hash of its bytes.
     v_template : (V, 3).
     shapedirs : (V, 3, S).
     exprdirs : (V, 3, E), None but for smplx.
@@ -68,7 +68,6 @@ class BodyModel:
     gender: str
     version: str
     path: Path
-    sha256: str
     v_template: Array
     shapedirs: Array
     exprdirs: Array | None
@@ -91,6 +90,12 @@ class BodyModel:
         """Whether the file has mean hands and hand components."""
         sides = (self.hands_mean_left, self.hands_mean_right, self.hands_components_left, self.hands_components_right)
         return all(array is not None for array in sides)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the bytes of the file."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_model(path: Path | str, model_type: str, *, gender: str | None = None) -> BodyModel:
@@ -131,7 +136,6 @@ def read_model(path: Path | str, model_type: str, *, gender: str | None = None) 
         gender=gender or _gender_in(path),
         version=_version(raw, model_type, path),
         path=path,
-        sha256=_sha256(path),
         v_template=raw["v_template"],
         shapedirs=shape_space[:, :, :split],
         exprdirs=shape_space[:, :, split : split + 100] if model_type == "smplx" else None,
@@ -241,8 +245,3 @@ def _gender_in(path: Path) -> str:
     if "female" in words or "model_f_" in words:
         return "female"
     return "male" if "male" in words or "model_m_" in words else "neutral"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,8 @@ END_VERTICES = 300  # at each end of the template: the highest and the lowest ve
 class BodyModels:
     """All that is asked of the body models in one folder.
 
-    Files are read when they are needed first. What joints and heights take of a model (a few megabytes) is kept; the
-    whole model (hundreds of megabytes) only by :meth:`get` and :meth:`mesh`. Pickles as its folder's name, so that it
+    Files are read when they are needed first. What joints and heights take of a model (a few megabytes) is kept for the
+    whole process; the whole model (hundreds of megabytes) only by :meth:`get` and :meth:`mesh`. Pickles as its folder's name, so that it
     can be handed to worker processes.
 
     Parameters
@@ -41,8 +42,8 @@ class BodyModels:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self._models: dict[tuple[str, str], BodyModel] = {}
-        self._joints: dict[tuple[str, str, bool], FastJoints] = {}
-        self._ends: dict[tuple[str, str], _Ends] = {}
+        self._outlines: dict[tuple[str, str], _Outline] = {}
+        self._kids: dict[tuple[str, str], FastJoints] = {}
         self._personal: tuple[tuple[str, str, bytes], Personal] | None = None
 
     def __reduce__(self) -> tuple[type[BodyModels], tuple[Path]]:
@@ -117,11 +118,12 @@ class BodyModels:
         ------
         BodyModelError : the model file (or the child template) is not in the folder.
         """
-        key = (model_type, gender, kid)
-        if key not in self._joints:
-            template = self.kid_template(model_type) if kid else None
-            self._joints[key] = FastJoints(self.read(model_type, gender), template)
-        return self._joints[key]
+        if not kid:
+            return self._outline(model_type, gender).joints
+        key = (model_type, gender)
+        if key not in self._kids:
+            self._kids[key] = FastJoints(self.read(model_type, gender), self.kid_template(model_type))
+        return self._kids[key]
 
     def joints(self, params: BodyParams, dtype: Precision = np.float32) -> Array:
         """(N, J, 3) joints in the frame of the parameters; see :class:`ehps.body.joints.FastJoints`."""
@@ -160,7 +162,7 @@ class BodyModels:
         """(N,) metres from the lowest to the highest vertex of the standing, unposed body of each shape."""
 
         def evaluate(gender: str, kid: bool, rows: BodyParams) -> Array:
-            ends = self._template_ends(rows.model_type, gender)
+            ends = self._outline(rows.model_type, gender).ends
             betas = np.asarray(rows.betas, float)[:, : ends.directions.shape[1]]
             y = ends.y + betas @ ends.directions.T[: betas.shape[1]]  # (N, M)
             if kid and rows.betas_extra is not None:
@@ -200,10 +202,13 @@ class BodyModels:
             self._personal = key, personal(self.read(model_type, gender), template)
         return self._personal[1]
 
-    def _template_ends(self, model_type: str, gender: str) -> _Ends:
-        if (model_type, gender) not in self._ends:
-            self._ends[model_type, gender] = _Ends.of(self.read(model_type, gender))
-        return self._ends[model_type, gender]
+    def _outline(self, model_type: str, gender: str) -> _Outline:
+        key = (model_type, gender)
+        if key not in self._outlines:
+            path = require_model(self.folder, model_type, gender).absolute()
+            status = path.stat()
+            self._outlines[key] = _outline(path, status.st_size, status.st_mtime_ns, model_type, gender)
+        return self._outlines[key]
 
 
 @dataclass(frozen=True)
@@ -226,6 +231,21 @@ class _Ends:
         order = np.argsort(model.v_template[:, 1], kind="stable")
         ends = np.concatenate([order[:END_VERTICES], order[-END_VERTICES:]])
         return cls(ends, model.v_template[ends, 1].astype(float), model.shapedirs[ends, 1].astype(float))
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """What joints and heights take of a model."""
+
+    joints: FastJoints
+    ends: _Ends
+
+
+@lru_cache(maxsize=18)  # all models of two folders
+def _outline(path: Path, size: int, changed: int, model_type: str, gender: str) -> _Outline:
+    """The outline of a model file, read again when its size or time changes."""
+    model = read_model(path, model_type, gender=gender)
+    return _Outline(FastJoints(model), _Ends.of(model))
 
 
 def _by_model(params: BodyParams, out: Array, evaluate: Callable[[str, bool, BodyParams], Array]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -20,9 +21,9 @@ def hall(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Path:
 
 
 @pytest.fixture
-def own_hall(tmp_path: Path, models: BodyModels) -> Path:
+def own_hall(hall: Path, tmp_path: Path) -> Path:
     """The same for one test alone, which may damage it."""
-    return write_hall(tmp_path / "HALL", models)
+    return Path(shutil.copytree(hall, tmp_path / "HALL"))
 
 
 @pytest.fixture(scope="session")

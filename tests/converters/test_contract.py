@@ -6,6 +6,7 @@ import pickle
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -223,18 +224,29 @@ def test_without_body_models_it_is_said_what_is_absent(raw: Raw) -> None:
     assert any("body models" in why for why in report.absent.values())
 
 
-def test_a_missing_body_model_is_named(raw: Raw, tmp_path: Path, out: Path, body_models: Path) -> None:
+@pytest.fixture(scope="module")
+def models_without(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Callable[[str, str], Path]:
+    """A folder of the models of one type but those of a gender."""
+
+    @cache
+    def make(model_type: str, gender: str) -> Path:
+        folder = tmp_path_factory.mktemp("models")
+        (folder / model_type).mkdir()
+        for path in (body_models / model_type).iterdir():
+            if not path.stem.endswith(f"_{gender.upper()}"):
+                (folder / model_type / path.name).symlink_to(path)
+        return folder
+
+    return make
+
+
+def test_a_missing_body_model_is_named(raw: Raw, out: Path, models_without: Callable[[str, str], Path]) -> None:
     hd, _ = raw.converted()
     if hd.body_model is None:
         pytest.skip("no body is fitted")
-    folder = tmp_path / "models" / hd.body_model
-    folder.mkdir(parents=True)
     gender = min(hd["meta/gender"].tolist())
-    for path in (body_models / hd.body_model).iterdir():
-        if not path.stem.endswith(f"_{gender.upper()}"):
-            (folder / path.name).symlink_to(path)
     with pytest.raises(BodyModelError, match=rf"no {gender} "):
-        run(raw.dataset, raw.root, out, tmp_path / "models")
+        run(raw.dataset, raw.root, out, models_without(hd.body_model, gender))
 
 
 # -- what is missing or broken --------------------------------------------------------------------------------

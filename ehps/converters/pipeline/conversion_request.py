@@ -91,7 +91,7 @@ def _models(job: Job) -> dict[str, str]:
     found = {}
     for path in BodyModels(job.bodies).files(model_type):
         status = path.stat()
-        found[path.name] = _file_digest(path, status.st_size, status.st_mtime_ns)
+        found[path.name] = _file_digest(path.resolve(), status.st_size, status.st_mtime_ns)
     return found
 
 

@@ -202,9 +202,8 @@ def cast(folder: Path, params: BodyParams, move: Rigid, image: Array, pelvis: Ar
     params = params.with_(
         global_orient=Rotation.from_matrix(inverse @ facing @ own).as_rotvec(), transl=np.zeros((n, 3))
     )
-    rest, _ = package(folder, params)
     wanted = np.einsum("nij,nj->ni", inverse, pelvis - translation)
-    params = params.with_(transl=wanted - rest[:, 0])
+    params = params.with_(transl=wanted - rest_pelvis(folder, params))
     joints, vertices = package(folder, params)
     return Cast(
         params,
@@ -220,6 +219,38 @@ def moved(points: Array, rotation: Array, translation: Array) -> Array:
     return np.einsum("nij,nkj->nki", rotation, points) + translation[:, None]
 
 
+def rest_pelvis(folder: Path, params: BodyParams) -> Array:
+    """(N, 3) pelvis of each unposed body by the regressor of the ``smplx`` package's model."""
+    import torch
+
+    out = np.zeros((len(params), 3))
+    for gender, kid, rows in groups(params):
+        model = _model(folder, params.model_type, gender, params.betas.shape[1], params.flat_hand_mean, kid)
+        values = _tensors(params[rows], kid)
+        shape, directions = values["betas"], model.shapedirs
+        if params.model_type == "smplx":
+            shape = torch.cat([shape, values.get("expression", torch.zeros(len(rows), 0))], dim=1)
+            directions = torch.cat([directions, model.expr_dirs], dim=2)[:, :, : shape.shape[1]]
+        row = model.J_regressor[0]
+        rest = row @ model.v_template + shape @ torch.einsum("v,vcs->sc", row, directions)
+        out[rows] = rest.numpy()
+    return out
+
+
+def _tensors(params: BodyParams, kid: bool) -> dict[str, Any]:
+    """The arguments of the package's model."""
+    import torch
+
+    arrays = params.arrays()
+    if kid:
+        arrays["betas"] = np.column_stack([params.betas, arrays["betas_extra"]])
+    return {
+        name: torch.tensor(value.reshape(len(params), -1), dtype=torch.float32)
+        for name, value in arrays.items()
+        if name not in ("betas_neutral", "betas_extra")
+    }
+
+
 def package(folder: Path, params: BodyParams) -> tuple[Array, Array]:
     """Joints (N, J, 3) and vertices (N, V, 3) of the ``smplx`` package, each row with its own gender's model; rows
     with ``betas_extra`` with the child template."""
@@ -230,14 +261,7 @@ def package(folder: Path, params: BodyParams) -> tuple[Array, Array]:
     for gender, kid, rows in groups(params):
         for block in np.array_split(rows, max(1, len(rows) // 64)):
             part = params[block]
-            arrays = part.arrays()
-            if kid:
-                arrays["betas"] = np.column_stack([part.betas, arrays["betas_extra"]])
-            values = {
-                name: torch.tensor(value.reshape(len(block), -1), dtype=torch.float32)
-                for name, value in arrays.items()
-                if name not in ("betas_neutral", "betas_extra")
-            }
+            values = _tensors(part, kid)
             model = _model(folder, params.model_type, gender, part.betas.shape[1], params.flat_hand_mean, kid)
             with torch.no_grad():
                 out = model(**values, return_verts=True)
