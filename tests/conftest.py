@@ -9,11 +9,14 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from ehps.body import models as body_models_module
+from ehps.body.model_file import BodyModel
 from ehps.body.model_folder import ENVIRONMENT
 from ehps.body.models import BodyModels
 
@@ -64,6 +67,24 @@ def body_models() -> Path:
 def models(body_models: Path) -> BodyModels:
     """Joints and meshes of the stand-in; its models are read once in a module."""
     return BodyModels(body_models)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models_are_read_once_in_a_module() -> Iterator[None]:
+    """Whoever asks for them, while their files do not change."""
+    read = body_models_module.read_model
+
+    @lru_cache(maxsize=3)
+    def remembered(path: Path, changed: tuple[int, int], model_type: str, gender: str | None) -> BodyModel:
+        return read(path, model_type, gender=gender)
+
+    def read_model(path: Path, model_type: str, *, gender: str | None = None) -> BodyModel:
+        status = path.stat()
+        return remembered(path, (status.st_size, status.st_mtime_ns), model_type, gender)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(body_models_module, "read_model", read_model)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -31,8 +31,8 @@ class BodyModels:
     """All that is asked of the body models in one folder.
 
     Files are read when they are needed first. What joints and heights take of a model (a few megabytes) is kept for the
-    whole process; the whole model (hundreds of megabytes) only by :meth:`get` and :meth:`mesh`. Pickles as its folder's name, so that it
-    can be handed to worker processes.
+    whole process; the whole model (hundreds of megabytes) only by :meth:`get` and :meth:`mesh`. Pickles as its folder's
+    name, so that it can be handed to worker processes.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ def without_threads() -> AbstractContextManager[Any]:
 
 @lru_cache(maxsize=1)
 def _thread_pools(modules: int) -> Any:
-    """The libraries with threads; looked for anew when another number of modules is loaded, as one may bring its own."""
+    """The libraries with threads; looked for anew when more modules are loaded, which may bring their own."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
