@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,8 @@ from pathlib import Path
 from fake_dataset import Hall
 from ehps.converters.pipeline import convert
 
-raw, out, models, jobs, sleep = sys.argv[1:]
-convert(Hall, raw, out=out, body_models=models, jobs=int(jobs), options={"sleep": sleep}, progress=False)
+raw, out, models = sys.argv[1:]
+convert(Hall, raw, out=out, body_models=models, jobs=2, options={"sleep": "0.2"}, progress=False)
 """
 
 
@@ -33,25 +35,27 @@ def run(raw: Path, out: Path, models: Path, **options: Any) -> Report:
     return convert(Hall, raw, out=out, body_models=models, progress=False, **options)
 
 
-def start(raw: Path, out: Path, models: Path, jobs: int, sleep: float) -> subprocess.Popen[bytes]:
+def start_two_jobs(raw: Path, out: Path, models: Path) -> subprocess.Popen[bytes]:
     paths = os.pathsep.join([str(HERE.parent), str(HERE.parents[2]), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(raw), str(out), str(models), str(jobs), str(sleep)],
+        [sys.executable, "-c", SCRIPT, str(raw), str(out), str(models)],
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
         start_new_session=True,
     )
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def start_one_job(raw: Path, out: Path, models: Path) -> Any:
+    fork = multiprocessing.get_context("fork")  # a new interpreter would import everything again
+    process = fork.Process(target=run, args=(raw, out, models), kwargs={"options": {"sleep": "0.2"}})
+    process.start()
+    return process
 
 
-def wait_for(parts: Path, pattern: str, count: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(parts: Path, pattern: str, count: int, ended: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while len(list(parts.glob(pattern))) < count:
         assert time.monotonic() < deadline
-        assert process.poll() is None, "ended before it could be killed"
+        assert not ended(), "ended before it could be killed"
         time.sleep(0.005)
 
 
@@ -72,9 +76,17 @@ def test_a_killed_run_ends_in_the_same_bytes(
 ) -> None:
     out = tmp_path / "out.h5"
     out.write_bytes(b"earlier result")
-    process = start(hall, out, body_models, jobs, 0.2)
-    wait_for(tmp_path / "out.h5.parts", pattern, count, process)
-    kill(process)
+    parts = tmp_path / "out.h5.parts"
+    if jobs == 1:
+        process = start_one_job(hall, out, body_models)
+        wait_for(parts, pattern, count, lambda: not process.is_alive())
+        process.kill()
+        process.join()
+    else:
+        group = start_two_jobs(hall, out, body_models)
+        wait_for(parts, pattern, count, lambda: group.poll() is not None)
+        os.killpg(group.pid, signal.SIGKILL)
+        group.wait()
     assert out.read_bytes() == b"earlier result"
     done = len(list((tmp_path / "out.h5.parts").glob("*/0*.json")))
     report = run(hall, out, body_models, options={"sleep": "0.2"}, jobs=jobs, backend="threading")
