@@ -87,6 +87,14 @@ def models_are_read_once_in_a_module() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nobody_waits_for_the_disk() -> Iterator[None]:
+    """What tests write need not outlast a power cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_body_models_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests must not depend on what the machine's owner has installed."""

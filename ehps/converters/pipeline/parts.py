@@ -178,7 +178,7 @@ class PartsFolder:
 
 
 def _write_text(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
+    with replacing(path, lasting=False) as temporary:  # a part that is lost is made again
         temporary.write_text(text, encoding="utf-8")
 
 

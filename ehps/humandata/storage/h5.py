@@ -361,6 +361,9 @@ def _write_rows(dataset: Any, values: Array, start: int = 0) -> None:
 
     if not values.size:
         return
+    if values.shape == dataset.shape:
+        dataset.write(h5s.ALL, h5s.ALL, np.ascontiguousarray(values))
+        return
     there = dataset.get_space()
     there.select_hyperslab((start, *([0] * (values.ndim - 1))), values.shape)
     dataset.write(h5s.create_simple(values.shape), there, np.ascontiguousarray(values))
