@@ -205,11 +205,13 @@ class Skull:
         azimuth = np.where(axes == (0, 1), first / 0.07, np.pi / 2 - first / 0.1)
         s = np.interp(second, FRONT[:, 1], FRONT[:, 0]) if axes == (0, 1) else np.interp(second, SIDE[:, 1], SIDE[:, 0])
         for step in range(5):
-            here = self.loft(azimuth, s)
             if step in (0, 1, 3):  # the derivatives, the costly part, need not be fresh in every step
-                a = (self.loft(azimuth + 1e-4, s) - here)[..., list(axes)] / 1e-4
-                b = (self.loft(azimuth, s + 1e-4) - here)[..., list(axes)] / 1e-4
+                shift = 1e-4 * np.array([[0, 0], [1, 0], [0, 1]]).reshape(3, 2, *[1] * azimuth.ndim)
+                here, right, up = self.loft(azimuth + shift[:, 0], s + shift[:, 1])
+                a, b = ((moved - here)[..., list(axes)] / 1e-4 for moved in (right, up))
                 scale = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+            else:
+                here = self.loft(azimuth, s)
             miss = np.stack([first, second], -1) - here[..., list(axes)]
             azimuth = azimuth + np.clip((miss[..., 0] * b[..., 1] - miss[..., 1] * b[..., 0]) / scale, -0.1, 0.1)
             s = s + np.clip((a[..., 0] * miss[..., 1] - a[..., 1] * miss[..., 0]) / scale, -0.03, 0.03)

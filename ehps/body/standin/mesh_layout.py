@@ -109,9 +109,7 @@ def raw_positions(assembly: Assembly, a: Anatomy, smoother: Any) -> Array:
     for name, ids in assembly.left.items():
         raw[ids] = parts[name]
     place()
-    body = np.unique(np.concatenate([assembly.left[n].ravel() for n in BODY_PARTS]))
-    neck = assembly.left["head"][:2].ravel()
-    hand, ease = thumb_seam(assembly)
+    body, neck, hand, ease = smoothed(assembly)
     field = Trunk(a)
     for _ in range(3):
         for _ in range(2):
@@ -123,6 +121,13 @@ def raw_positions(assembly: Assembly, a: Anatomy, smoother: Any) -> Array:
         raw[body] = settle(field, raw[body], steps=2)
         place()
     return raw
+
+
+@lru_cache(maxsize=2)
+def smoothed(assembly: Assembly) -> tuple[Array, Array, Array, Array]:
+    """Vertices of the left body, of the neck, and of the hand's :func:`thumb_seam` with its strengths."""
+    body = np.unique(np.concatenate([assembly.left[n].ravel() for n in BODY_PARTS]))
+    return body, assembly.left["head"][:2].ravel(), *thumb_seam(assembly)
 
 
 def thumb_seam(assembly: Assembly) -> tuple[Array, Array]:

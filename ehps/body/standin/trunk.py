@@ -123,7 +123,7 @@ def bump(*scaled: Array) -> Array:
 
 def ramp(x: Array, low: Array | float, high: Array | float) -> Array:
     """Smooth step from 0 at ``low`` to 1 at ``high``."""
-    t = np.clip((x - low) / (high - low), 0, 1)
+    t = np.minimum(np.maximum((x - low) / (high - low), 0), 1)  # half the time of clip
     return np.asarray(t * t * (3 - 2 * t))
 
 
@@ -279,7 +279,8 @@ def settle(field: Field, points: Array, steps: int = 6, limit: float = 0.02) -> 
     for step in range(steps):
         value = field(points)
         if step % 2 == 0:
-            slope = np.stack([(field(points + d) - value) / 1e-4 for d in 1e-4 * np.eye(3)], 1)
+            shifted = points + 1e-4 * np.eye(3)[:, None]  # 3 x n x 3
+            slope = (field(shifted.reshape(-1, 3)).reshape(3, -1) - value).T / 1e-4
             slope /= np.maximum((slope**2).sum(1, keepdims=True), 0.05)
         move = value[:, None] * slope
         size = np.linalg.norm(move, axis=1, keepdims=True)
