@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from ehps.arrays import Array
 
@@ -24,7 +23,7 @@ def spearman(x: Array, y: Array, *, permutations: int = 9999, seed: int = 0) -> 
     a, b = _paired(x, y)
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return Correlation(float("nan"), float("nan"), len(a))
-    a, b = _standard(stats.rankdata(a)), _standard(stats.rankdata(b))
+    a, b = _standard(ranks(a)), _standard(ranks(b))
     rho = float(a @ b)
     shuffled = np.abs(_shuffles(b, permutations, seed) @ a)
     return Correlation(rho, _share(shuffled, abs(rho)), len(a))
@@ -35,7 +34,9 @@ def kendall(x: Array, y: Array) -> Correlation:
     a, b = _paired(x, y)
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return Correlation(float("nan"), float("nan"), len(a))
-    result = stats.kendalltau(a, b)
+    from scipy.stats import kendalltau
+
+    result = kendalltau(a, b)
     return Correlation(float(result.statistic), float(result.pvalue), len(a))
 
 
@@ -46,17 +47,24 @@ def kruskal(values: Array, groups: Array, *, permutations: int = 9999, seed: int
     n, k = len(values), int(codes.max()) + 1 if len(codes) else 0
     if k < 2 or n < 3 or k == n or np.ptp(values) == 0:
         return Correlation(float("nan"), float("nan"), n)
-    ranks = stats.rankdata(values)
+    ranked = ranks(values)
     member = np.eye(k)[codes]
     sizes = member.sum(0)
-    ties = 1 - sum(c**3 - c for c in np.unique(ranks, return_counts=True)[1].tolist()) / (n**3 - n)
+    ties = 1 - sum(c**3 - c for c in np.unique(ranked, return_counts=True)[1].tolist()) / (n**3 - n)
 
     def statistic(rows: Array) -> Array:
         between = ((rows @ member) ** 2 / sizes).sum(-1)
         return np.asarray((12 / (n * (n + 1)) * between - 3 * (n + 1)) / ties)
 
-    h = float(statistic(ranks))
-    return Correlation(h, _share(statistic(_shuffles(ranks, permutations, seed)), h), n)
+    h = float(statistic(ranked))
+    return Correlation(h, _share(statistic(_shuffles(ranked, permutations, seed)), h), n)
+
+
+def ranks(values: Array, method: str = "average", axis: int | None = None) -> Array:
+    """Ranks from 1, as ``scipy.stats.rankdata`` has them; that module takes a second to import."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(values, method=method, axis=axis))
 
 
 def holm(p: Array) -> Array:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
+from ehps.analysis import correlation
 from ehps.analysis.benchmarks import ERROR_COLUMNS, Benchmark, require
 from ehps.arrays import Array
 from ehps.errors import DataError
@@ -64,7 +64,7 @@ def add_intervals(
     ranks = np.full(drawn.shape, np.nan)
     for name in models:
         members = (model == name) & np.isfinite(mpe)
-        ranks[:, members] = rankdata(drawn[:, members], method="min", axis=1)
+        ranks[:, members] = correlation.ranks(drawn[:, members], method="min", axis=1)
     spans = np.full((4, len(frame)), np.nan)
     if known.any():
         spans[:2, known] = np.percentile(drawn[:, known], limits, axis=0)
