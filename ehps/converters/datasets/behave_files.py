@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,15 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body.params import BodyParams, smplh_params
 from ehps.converters.base import Unit, drop
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import fields, raw_files
 from ehps.converters.readers.views import CalibratedView
-from ehps.errors import DataError
 from ehps.humandata.keypoints import point_names
 
 BODY_25 = point_names("openpose_25")
 HAND_WRISTS = (25, 46)  # of the 137: second detections of the wrists, whose names are those of the body's
 POINTS = (*BODY_25, *(name for k, name in enumerate(raw_files.OPENPOSE_137) if k >= 25 and k not in HAND_WRISTS))
 PARTS = {"body_joints": 25, "left_hand_joints": 21, "right_hand_joints": 21, "face_joints": 70}
+CONFIG = {"rotation": fields.numbers(3, 3), "translation": fields.numbers(3)}
 DETECTED = 0.05
 SIZE = (1536, 2048)
 
@@ -33,11 +32,12 @@ def read_view(calibrations: Path, date: str, kinect: str) -> CalibratedView:
     """
     path = calibrations / "intrinsics" / kinect / "calibration.json"
     content = raw_files.read_json(path)
-    lens = numbers(content.get("color") if isinstance(content, Mapping) else None, "opencv", 12, path)
+    colour = fields.values(content, {"color": fields.OBJECT}, path)["color"].item()
+    lens = fields.values(colour, {"opencv": fields.numbers(12)}, path, "color")["opencv"].astype(float)
     path = calibrations / date / "config" / kinect / "config.json"
-    config = raw_files.read_json(path)
-    rotation = numbers(config, "rotation", 9, path).reshape(3, 3).T
-    translation = -rotation @ numbers(config, "translation", 3, path)
+    config = fields.values(raw_files.read_json(path), CONFIG, path)
+    rotation = config["rotation"].astype(float).T
+    translation = -rotation @ config["translation"].astype(float)
     return CalibratedView(kinect, SIZE, lens[:2], lens[2:4], rotation, translation, lens[4:])
 
 
@@ -94,17 +94,10 @@ def read_joints(path: Path) -> Array:
 
 
 def numbers(content: Any, key: str, count: int, path: Path) -> Array:
-    """``count`` numbers under a key of a file's content.
+    """``count`` numbers under a key of a file's content; some of them may be NaN.
 
     Raises
     ------
     DataError : there are none, or not as many.
     """
-    values = content.get(key) if isinstance(content, Mapping) else None
-    try:
-        array = np.ravel(np.asarray([] if values is None else values, float))
-    except (TypeError, ValueError):
-        array = np.zeros(0)
-    if len(array) != count:
-        raise DataError(f"{key} has {len(array)} numbers where {count} are expected", path=path, fix=raw_files.AGAIN)
-    return array
+    return fields.values(content, {key: fields.numbers(count)}, path, finite=False)[key].astype(float)

@@ -18,6 +18,7 @@ from ehps.body.cameras import project
 from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, no_instances
 from ehps.converters.readers import neural_annot, studio
+from ehps.converters.readers.fields import integers
 
 CARD = DatasetCard(
     id="h36m",
@@ -100,6 +101,8 @@ class H36M(Converter):
             wanted=lambda row: str(row["cam_idx"]) in numbers and row["frame_idx"] % stride == 0,
             frame_of=lambda row: (str(row["action_idx"]), str(row["subaction_idx"]), str(row["frame_idx"])),
             path_of=lambda row: f"images/{row['file_name']}",
+            numbered=dict.fromkeys(("action_idx", "subaction_idx", "frame_idx"), integers())
+            | {"subject": integers(among=[subject]), "cam_idx": integers(among=(1, 2, 3, 4))},
         )
         if not found.rows:
             return no_instances(found.dropped)

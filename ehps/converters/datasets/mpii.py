@@ -7,13 +7,23 @@ Source: Andriluka et al., CVPR 2014; Moon et al., CVPRW 2022 (fits); the loaders
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, no_instances
+from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.options import Option
-from ehps.converters.readers import coco, eft, neural_annot, raw_files
+from ehps.converters.readers import coco, eft, fields, neural_annot, raw_files
+from ehps.converters.readers.fields import PATH, numbers
 
 PLACES = ("annotations", "data/annotations")
+HRNET = {
+    "image": PATH,
+    "scale": numbers(),
+    "center": numbers(2),
+    "joints": numbers(16, 2, optional=True),
+    "joints_vis": numbers(16, optional=True),
+}
 COCO_STYLE = ("train.json", "test.json")
 FITS = "MPII_train_SMPLX_NeuralAnnot.json"
 OTHER_FITS = {
@@ -117,9 +127,11 @@ class MPII(Converter):
         return folder + raw_files.basename(name)
 
     def _coco(self, unit: Unit) -> Instances:
-        annotations, images = coco.read(unit)
         dropped: dict[str, list[str]] = {}
+        known = {"bbox": numbers(4), "keypoints": numbers(48, optional=True)}
+        annotations, images = coco.read(unit, dropped, known, coco.SIZE)
         names = (FITS,) if self.split == "train" else ()
+        annotations = labelled(annotations, "keypoints", dropped, unit.path)
         fits, notes = neural_annot.chosen(unit.path.parent, names, self.option("fits"))
         people, records = neural_annot.with_fit(annotations, fits, dropped, "no SMPL-X fit")
         if not people:
@@ -142,19 +154,31 @@ class MPII(Converter):
         return rows
 
     def _hrnet(self, unit: Unit) -> Instances:
-        people = raw_files.read_json(unit.path)
+        dropped: dict[str, list[str]] = {}
+        people = fields.records(raw_files.read_json(unit.path), HRNET, unit.path, dropped, "people")
+        people = labelled(people, "joints", dropped, unit.path)
         if not people:
-            return no_instances()
+            return no_instances(dropped)
         side = 200 * raw_files.column(people, "scale").astype(float)[:, None]
         centre = raw_files.column(people, "center").astype(float) - 1
         rows = Instances(
             image_path=[self._image(person["image"]) for person in people],
             bbox=np.hstack([centre - side / 2, side, side]),
             misc={"bbox_source": "provided_by_dataset"},
+            dropped=dropped,
             notes=[f"{unit.path.name} is the HRNet-style file, to which no fits belong: keypoints and boxes only"],
         )
         if all("joints" in person for person in people):
-            seen = raw_files.column(people, "joints_vis")[..., None] > 0
+            seen = raw_files.column(people, "joints_vis", [0] * 16)[..., None] > 0
             points = raw_files.column(people, "joints").astype(float) - 1
             rows.keypoints2d = Keypoints(np.concatenate([points, seen], axis=2) * seen, "mpii")
         return rows
+
+
+def labelled(people: list[fields.Record], key: str, dropped: dict[str, list[str]], path: Path) -> list[fields.Record]:
+    """People with points, where anybody has some; the others are counted."""
+    if not any(person.get(key) for person in people):
+        return people
+    names = (f"{path.name} {fields.label_of(person, i)}" for i, person in enumerate(people) if not person.get(key))
+    drop(dropped, f"no {key}", names)
+    return [person for person in people if person.get(key)]

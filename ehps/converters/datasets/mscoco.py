@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, filter_records, no_instances
+from ehps.converters.base import Converter, DatasetCard, Instances, Unit, filter_records, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import coco, coco_wholebody, eft, neural_annot, raw_files
+from ehps.converters.readers.fields import FLAG, Field, integers, numbers, optional
 
 CARD = DatasetCard(
     id="mscoco",
@@ -73,6 +74,7 @@ fits of EFT and CLIFF:
         "first two were counted in the files. Translations of EFT are derived, not metric.",
     ),
 )
+PERSON = optional({"iscrowd": FLAG, "num_keypoints": integers()}) | {"bbox": numbers(4), "keypoints": numbers(51)}
 FITS = {"train": ("MSCOCO_train_SMPLX_all_NeuralAnnot.json", "MSCOCO_train_SMPLX.json"), "val": ()}
 
 
@@ -99,12 +101,14 @@ class MSCOCO(Converter):
     def read(self, unit: Unit) -> Instances:
         if self.fits_2014:
             return eft.read_coco(unit.path, self.root)
-        annotations, images = coco.read(unit)
+        left_out: dict[str, list[str]] = {}
+        whole = coco.has(unit, "face_kpts")
+        known: dict[str, Field] = PERSON | (coco_wholebody.FIELDS if whole else {})
+        annotations, images = coco.read(unit, left_out, known, coco.SIZE)
         people, dropped = filter_records(annotations, unusable)
+        dropped |= left_out
         fits, notes = neural_annot.chosen(self.root / "annotations", FITS[self.split], self.option("fits"))
-        if fits is not None:
-            drop(dropped, "no SMPL-X fit", (str(a["id"]) for a in people if str(a["id"]) not in fits))
-            people = [a for a in people if str(a["id"]) in fits]
+        people, records = neural_annot.with_fit(people, fits, dropped, "no SMPL-X fit")
         if not people:
             return no_instances(dropped)
         folder = "images/" if (self.root / "images" / f"{self.split}2017").is_dir() else ""
@@ -122,7 +126,7 @@ class MSCOCO(Converter):
             dropped=dropped,
             notes=notes,
         )
-        if "face_kpts" in people[0]:
+        if whole:
             rows.keypoints2d = coco_wholebody.keypoints(people)
             for name, box in coco_wholebody.part_boxes(people).items():
                 setattr(rows, name, box)
@@ -133,7 +137,7 @@ class MSCOCO(Converter):
                 "no COCO-WholeBody file: 17 points only, and hands whose fits do not say so themselves count as unseen"
             )
         if fits is not None:
-            self._add_fits(rows, people, [fits[str(a["id"])] for a in people])
+            self._add_fits(rows, people, records)
         return rows
 
     def _add_fits(self, rows: Instances, people: Sequence[Any], fits: Sequence[Any]) -> None:

@@ -6,7 +6,7 @@ images that it refers to, so that files of several GB need little memory and man
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,14 +15,18 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.converters.base import Unit
-from ehps.converters.readers import json_stream, raw_files
+from ehps.converters.base import ODD_ROWS, Unit, drop
+from ehps.converters.readers import AGAIN, OTHER, fields, json_stream, raw_files
+from ehps.converters.readers.fields import IDENTIFIER, PATH, Fields, Record, integers
 from ehps.errors import DataError
 
-Record = dict[str, Any]
 Spans = tuple[tuple[int, int], ...]
 
 ROWS = 10_000
+PERSON = {"id": IDENTIFIER, "image_id": IDENTIFIER}
+IMAGE = {"id": IDENTIFIER, "file_name": PATH}
+SIZE = {"height": integers(), "width": integers()}
+"""What images have where sizes are taken from the file."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,8 @@ class Block:
     Attributes
     ----------
     first : index of the first among all annotations.
-    count : how many there are.
-    annotations : their first byte, and the byte behind the last one.
+    count : how many objects there are.
+    annotations : their first byte, and the byte behind the last one, with what else stands between them.
     images : the same for every :data:`ROWS` of all images.
     more : what else the converter wants to know about the unit.
     """
@@ -57,10 +61,10 @@ def units(path: Path, name: str, more: Any = None) -> list[Unit]:
         lists = json_stream.objects(path)
     except DataError:
         return [Unit(name, path)]
-    people, images = (_blocks(lists.get(key, np.zeros((0, 2), int))) for key in ("annotations", "images"))
-    if not people:
+    if not {"annotations", "images"} <= lists.keys() or not len(lists["annotations"].objects):
         return [Unit(name, path)]
-    count = len(lists["annotations"])
+    people, images = (_blocks(lists[key]) for key in ("annotations", "images"))
+    count = len(lists["annotations"].objects)
     found = []
     for number, span in enumerate(people):
         first = number * ROWS
@@ -69,59 +73,106 @@ def units(path: Path, name: str, more: Any = None) -> list[Unit]:
     return found
 
 
-def _blocks(places: Array) -> Spans:
-    """First byte, and byte behind the last, of every :data:`ROWS` objects."""
-    last = np.minimum(np.arange(ROWS, len(places) + ROWS, ROWS), len(places)) - 1
-    return tuple(zip(places[::ROWS, 0].tolist(), places[last, 1].tolist(), strict=True))
+def _blocks(listed: json_stream.Listed) -> Spans:
+    """First byte, and byte behind the last, of every :data:`ROWS` objects, with what stands before each of them."""
+    stops = [*listed.objects[ROWS - 1 :: ROWS, 1].tolist()]
+    if len(listed.objects) % ROWS or not stops:
+        stops.append(listed.stop)
+    stops[-1] = listed.stop
+    return tuple(zip([listed.start, *stops[:-1]], stops, strict=True))
 
 
-def read(unit: Unit) -> tuple[list[Record], dict[Any, Record]]:
+def read(
+    unit: Unit, dropped: dict[str, list[str]], people: Fields | None = None, images: Fields | None = None
+) -> tuple[list[Record], dict[Any, Record]]:
     """The annotations of a unit in their order, and their images by id.
+
+    Annotations of another form, of an image that the file does not list, or with the id of an earlier one are counted
+    in ``dropped``.
+
+    Parameters
+    ----------
+    people : what annotations have besides :data:`PERSON`.
+    images : what images have besides :data:`IMAGE`.
 
     Raises
     ------
-    DataError : the file is missing, truncated, not COCO-style, or has no such image.
+    DataError : the file is missing, truncated or not COCO-style, or most of its records are of another form.
+    """
+    found = records(unit)
+    first = 0 if unit.data is None else unit.data.first
+    chosen = fields.records(found, PERSON | dict(people or {}), unit.path, dropped, "annotations", first)
+    own = _images(unit, {a["image_id"] for a in chosen}, IMAGE | dict(images or {}), dropped)
+    unlisted = [a for a in chosen if a["image_id"] not in own]
+    if len(unlisted) > ODD_ROWS * len(chosen):
+        what = f"lists no usable image for {len(unlisted)} of {len(chosen)} annotations, the first of image"
+        raise DataError(f"{what} {unlisted[0]['image_id']}", path=unit.path, fix=OTHER)
+    drop(dropped, "image not listed", (f"{unit.path.name} {a['id']}: image {a['image_id']}" for a in unlisted))
+    return fields.once([a for a in chosen if a["image_id"] in own], "id", dropped, unit.path), own
+
+
+def records(unit: Unit) -> Any:
+    """The annotations of a unit in their order, as they are.
+
+    Raises
+    ------
+    DataError : the file is no JSON, or no COCO-style one.
     """
     if unit.data is None:
         content = raw_files.read_json(unit.path)
-        raw_files.require(content if isinstance(content, dict) else {}, "images annotations", unit.path)
-        return list(content["annotations"]), {image["id"]: image for image in content["images"]}
-    people = records(unit)
-    return people, _images(unit.path, unit.data.images, {a["image_id"] for a in people})
-
-
-def records(unit: Unit) -> list[Record]:
-    """The annotations of a unit that could be found, in their order.
-
-    Raises
-    ------
-    DataError : they are not json.
-    """
+        raw_files.require(content, "images annotations", unit.path)
+        return content["annotations"]
     return _parsed(unit.path, unit.data.annotations, "annotations")
 
 
-def _images(path: Path, blocks: Spans, wanted: Iterable[Any]) -> dict[Any, Record]:
-    """Those with the ids ``wanted``; of equal ids the last counts, as in json."""
-    ids, block = _index(path, path.stat().st_mtime_ns, blocks)
-    keys = np.array(sorted(wanted))
-    at = np.searchsorted(ids, keys, side="right") - 1
-    lacking = keys[(at < 0) | (ids[at] != keys)] if len(ids) else keys
-    if len(lacking):
-        raise DataError(f"has an annotation of image {lacking[0]}, but no such image", path=path, fix=raw_files.AGAIN)
-    found: dict[Any, Record] = {}
-    for number in np.unique(block[at]).tolist():
-        own = set(keys[block[at] == number].tolist())
-        images = _parsed(path, blocks[number], "images")
-        found |= {image["id"]: image for image in images if image["id"] in own}
-    return found
+def file_names(path: Path) -> Iterator[str]:
+    """Those of the images in a file, as far as it can be read."""
+    try:
+        for block in _blocks(json_stream.objects(path)["images"]):
+            for image in _parsed(path, block, "images"):
+                if isinstance(image, dict) and isinstance(image.get("file_name"), str):
+                    yield image["file_name"]
+    except (DataError, KeyError):
+        return
 
 
-@lru_cache(maxsize=2)
-def _index(path: Path, changed: int, blocks: Spans) -> tuple[Array, Array]:
-    """Sorted ids (M,) of the images, and (M,) in which block each is."""
-    ids = [[image["id"] for image in _parsed(path, span, "images")] for span in blocks]
+def has(unit: Unit, key: str) -> bool:
+    """Whether any annotation of a unit has the key."""
+    found = records(unit)
+    return isinstance(found, list) and any(isinstance(a, dict) and key in a for a in found)
+
+
+def _images(unit: Unit, wanted: set[Any], known: Fields, dropped: dict[str, list[str]]) -> dict[Any, Record]:
+    """Those of the ids ``wanted`` that are there and of the right form; of equal ids the last counts, as in json."""
+    path, found = unit.path, []
+    if unit.data is None:
+        found = raw_files.read_json(path)["images"]
+    elif wanted:
+        blocks: set[int] = set()
+        for kind in (int, str):
+            ids, block = _index(path, path.stat().st_mtime_ns, unit.data.images, kind)
+            keys = np.array([key for key in wanted if isinstance(key, kind)], kind)
+            at = np.searchsorted(ids, keys, side="right") - 1
+            at = at[(at >= 0) & (ids[at] == keys)] if len(ids) else at[:0]
+            blocks |= set(block[at].tolist())
+        for number in sorted(blocks):
+            found += _parsed(path, unit.data.images[number], "images")
+        found = [image for image in found if isinstance(image, dict) and key_of(image) in wanted]
+    return {image["id"]: image for image in fields.records(found, known, path, dropped, "images")}
+
+
+def key_of(image: Any) -> Any:
+    """The id of a record, None where it has none."""
+    key = image.get("id") if isinstance(image, dict) else None
+    return key if fields.is_identifier(key) else None
+
+
+@lru_cache(maxsize=4)
+def _index(path: Path, changed: int, blocks: Spans, kind: type) -> tuple[Array, Array]:
+    """Sorted ids (M,) of one kind of the images, and (M,) in which block each is."""
+    ids = [[k for k in map(key_of, _parsed(path, span, "images")) if isinstance(k, kind)] for span in blocks]
     block = np.repeat(np.arange(len(ids)), [len(part) for part in ids])
-    flat = np.array([key for part in ids for key in part])
+    flat: Array = np.array([key for part in ids for key in part], kind)
     order = np.argsort(flat, kind="stable")
     return flat[order], block[order]
 
@@ -132,8 +183,8 @@ def _parsed(path: Path, span: tuple[int, int], what: str) -> list[Record]:
         file.seek(span[0])
         text = file.read(span[1] - span[0])
     try:
-        records: list[Record] = json_stream.parse(b"[" + text + b"]")
+        records: list[Any] = json_stream.parse(b"[" + text.lstrip().removeprefix(b",") + b"]")
     except (ValueError, RecursionError) as error:
         where = f"between bytes {span[0]} and {span[1]}"
-        raise DataError(f"has {what} that are not JSON {where} ({error})", path=path, fix=raw_files.AGAIN) from None
+        raise DataError(f"has {what} that are not JSON {where} ({error})", path=path, fix=AGAIN) from None
     return records
