@@ -211,6 +211,7 @@ class Instances:
     vertices : (N, V, 3) meshes in the camera frame where the dataset has meshes but no parameters (EHF); joints
         and boxes are then made from them.
     columns : further columns under their full name (``vertices3d_path``).
+    unknown : names in ``meta`` that are NaN where the dataset does not say them; other rows with NaN are dropped.
     misc : facts of the whole file; ``reprojection`` there says it for a release that differs from the card.
     dropped : reason -> names of the instances that were left out, counted in the report.
     left_out : why the whole unit is left out, where its instances have not been counted.
@@ -246,6 +247,7 @@ class Instances:
     vertices: Array | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     columns: dict[str, Any] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
     misc: dict[str, Any] = field(default_factory=dict)
     dropped: dict[str, list[str]] = field(default_factory=dict)
     left_out: str = ""
@@ -260,6 +262,10 @@ class Instances:
 
     def __len__(self) -> int:
         return len(self.image_path)
+
+
+ODD_ROWS = 0.5
+"""Share of rows or records beyond which what is odd is no single row any more, but data of another kind."""
 
 
 def drop(dropped: dict[str, list[str]], reason: str, names: Iterable[str]) -> None:

@@ -21,8 +21,10 @@ from ehps.body.params import BodyParams, smplx_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.datasets import agora_tables
 from ehps.converters.options import Option
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import OTHER, fields, raw_files
+from ehps.converters.readers.fields import numbers
 from ehps.converters.readers.images import is_image
+from ehps.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,17 +74,18 @@ AGORA/
     ),
 )
 NEUTRAL_FITS = "smplx_gt_neutral_gender"
-PARAMETERS = (
-    "global_orient",
-    "body_pose",
-    "transl",
-    "left_hand_pose",
-    "right_hand_pose",
-    "jaw_pose",
-    "leye_pose",
-    "reye_pose",
-    "expression",
-)
+PARAMETERS = {
+    "global_orient": numbers(3),
+    "body_pose": numbers(63),
+    "transl": numbers(3),
+    "left_hand_pose": numbers("hand components"),
+    "right_hand_pose": numbers("hand components"),
+    "jaw_pose": numbers(3),
+    "leye_pose": numbers(3),
+    "reye_pose": numbers(3),
+    "expression": numbers("expressions"),
+}
+BETAS = {"betas": numbers("betas")}
 SENSOR_MM = 20.25  # height
 
 
@@ -100,12 +103,12 @@ class AGORA(Converter):
         return [Unit(found[k].stem, found[k]) for k in sorted(found)]
 
     def read(self, unit: Unit) -> Instances:
-        people = agora_tables.read_people(unit.path)
+        dropped: dict[str, list[str]] = {}
+        people = agora_tables.read_people(unit.path, dropped)
         label = people["imgPath"] + " person " + people["person"].astype(str)
         valid = people["isValid"].astype(bool)
         there = {path: self._fit(path).is_file() for path in people["gt_path_smplx"].unique()}
         fitted = people["gt_path_smplx"].map(there).astype(bool)
-        dropped: dict[str, list[str]] = {}
         drop(dropped, "occluded beyond use (isValid)", label[~valid])
         drop(dropped, "SMPL-X fit missing", (label + ": " + people["gt_path_smplx"])[valid & ~fitted])
         people = people[valid & fitted]
@@ -152,7 +155,8 @@ class AGORA(Converter):
 
     def _bodies(self, scans: Sequence[str], scan: Array, kid: Array, gender: pd.Series[str]) -> BodyParams:
         """Of people (N,), in the frames of their scans; each scan is read once."""
-        fits = [read_fit(self._fit(path), (*PARAMETERS, "betas")) for path in scans]
+        lengths: dict[str, int] = {}
+        fits = [read_fit(self._fit(path), lengths) for path in scans]
         values: dict[str, Any] = {name: np.stack([fit[name] for fit in fits])[scan] for name in PARAMETERS}
         betas = np.stack([np.pad(fit["betas"], (0, 1))[:11] for fit in fits])[scan]  # children have the eleventh
         return smplx_params(
@@ -171,7 +175,7 @@ class AGORA(Converter):
         paths = [self._fit(path.replace("smplx_gt", inner, 1)) for path in scans]
         if lost := sum(not path.is_file() for path in paths):
             return None, [f"no smplx/betas_neutral: {lost} of the fits are not in {NEUTRAL_FITS}"]
-        return np.stack([read_fit(path, ["betas"])["betas"][:10] for path in paths]), []
+        return np.stack([read_betas(path)[:10] for path in paths]), []
 
     def _images(self) -> dict[str, str]:
         """Image name as in the tables, without its suffix -> path below the root, wherever users unpack them."""
@@ -192,8 +196,19 @@ def _stem(path: str) -> str:
     return raw_files.basename(path).rpartition(".")[0]
 
 
-def read_fit(path: Path, names: Sequence[str]) -> dict[str, Array]:
-    """Parameters of one scan, each (K,)."""
+def read_fit(path: Path, lengths: dict[str, int]) -> dict[str, Array]:
+    """Parameters of one scan, each (K,); those of hands and face are as many as in other scans."""
     fit = raw_files.load_pkl(path)
-    raw_files.require(fit, " ".join(names), path)
-    return {name: np.ravel(fit[name]) for name in names}
+    return fields.values(fit, PARAMETERS, path, lengths=lengths, finite=False) | {"betas": _betas(fit, path)}
+
+
+def read_betas(path: Path) -> Array:
+    """(10,) or (11,) betas of one scan."""
+    return _betas(raw_files.load_pkl(path), path)
+
+
+def _betas(fit: Any, path: Path) -> Array:
+    betas = fields.values(fit, BETAS, path, finite=False)["betas"]
+    if len(betas) < 10:
+        raise DataError(f"betas is {len(betas)} numbers, expected 10 or more", path=path, fix=OTHER)
+    return betas

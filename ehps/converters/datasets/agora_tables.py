@@ -9,7 +9,6 @@ Source: the projection code of the dataset's evaluation tool.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,28 +17,27 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body import cameras
 from ehps.converters.base import Rigid
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import fields, raw_files
+from ehps.converters.readers.fields import PATH, Field, numbers, texts
+from ehps.errors import DataError
+from ehps.genders import BY_WORD
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-IMAGE = ("imgPath", "camX", "camY", "camZ", "camYaw")
-PERSON = (
-    "X",
-    "Y",
-    "Z",
-    "Yaw",
-    "gender",
-    "kid",
-    "age",
-    "ethnicity",
-    "occlusion",
-    "isValid",
-    "gt_path_smplx",
-    "gt_joints_2d",
-    "gt_joints_3d",
-)
+IMAGE = {"imgPath": PATH, **dict.fromkeys(("camX", "camY", "camZ", "camYaw"), numbers())}
+PERSON = {
+    **dict.fromkeys(("X", "Y", "Z", "Yaw"), numbers("N")),
+    "gender": texts("N", words=BY_WORD),
+    "kid": numbers("N"),
+    "age": texts("N"),
+    "ethnicity": texts("N"),
+    "occlusion": numbers("N"),
+    "isValid": numbers("N"),
+    "gt_path_smplx": Field("path", ("N",)),
+}
+JOINTS = ("gt_joints_2d", "gt_joints_3d")
 # marker in the image's name -> camera place (cm), yaw, pitch (degrees), focal length (mm); first match wins
 CAMERAS = {
     "hdri": ((0, 0, 170), 0, 0, 50),
@@ -53,34 +51,61 @@ GROUND = np.array([0, -1.7, 0])
 FLIP = np.diag([1.0, -1.0, -1.0])
 
 
-def read_people(path: Path) -> pd.DataFrame:
+def read_people(path: Path, dropped: dict[str, list[str]]) -> pd.DataFrame:
     """One row a person of a table: name and camera of the image, number in its lists, and what these say.
 
-    What is not needed, the vertices above all, is no longer in memory afterwards.
+    Images of another form are counted in ``dropped``. What is not needed, the vertices above all, is no longer in
+    memory afterwards.
     """
     import pandas as pd
 
     table = raw_files.load_pkl(path, allow=[raw_files.PANDAS])
     raw_files.require(
         getattr(table, "columns", ()),
-        " ".join((*IMAGE, *PERSON)),
+        " ".join((*IMAGE, *PERSON, *JOINTS)),
         path,
         fix="take the tables of train_SMPLX.zip and validation_SMPLX.zip",
     )
-    images = [(image["imgPath"], *camera(image)) for image in table[list(IMAGE)].to_dict("records")]
-    lists = zip(*(table[name] for name in PERSON), strict=True)
-    rows = [
-        (*image, k, *person)
-        for image, people in zip(images, lists, strict=True)
-        for k, person in enumerate(zip_longest(*people))  # lists of joints may lack hidden people
-    ]
-    return pd.DataFrame(rows, columns=["imgPath", "cam", "cam_yaw", "cam_pitch", "focal_mm", "person", *PERSON])
+    rows: list[tuple[Any, ...]] = []
+    odd: dict[int, tuple[str, str]] = {}
+    for number, image in enumerate(table[[*IMAGE, *PERSON, *JOINTS]].to_dict("records")):
+        try:
+            rows += _people(image, path)
+        except DataError as error:
+            odd[number] = ("row of the table is of another form", error.what)
+    fields.drop_odd(odd, [f"row {number}" for number in range(len(table))], path, dropped)
+    columns = ["imgPath", "cam", "cam_yaw", "cam_pitch", "focal_mm", "person", *PERSON, *JOINTS]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _people(image: Mapping[Any, Any], path: Path) -> list[tuple[Any, ...]]:
+    """Rows of the people of one image.
+
+    Raises
+    ------
+    DataError : something of it is of another form, or lists differ in length.
+    """
+    shown = fields.values(image, IMAGE, path, finite=False)
+    lengths: dict[str, int] = {}
+    people = [values.tolist() for values in fields.values(image, PERSON, path, lengths=lengths).values()]
+    for name in JOINTS:  # they may lack hidden people
+        found = image[name]
+        if isinstance(found, np.ndarray) and found.ndim:
+            found = list(found)
+        if not isinstance(found, list | tuple) or len(found) > lengths["N"]:
+            what = f"{name} is {fields.described(found)}, expected joints of {lengths['N']} people"
+            raise DataError(what, path=path)
+        people.append([*found, *[None] * (lengths["N"] - len(found))])
+    facts = {name: value.item() for name, value in shown.items()}
+    return [(facts["imgPath"], *camera(facts), k, *person) for k, person in enumerate(zip(*people, strict=True))]
 
 
 def joints(column: pd.Series[Any], channels: int) -> Array:
     """(N, 127, channels) joints; NaN, which counts as unknown, where the table has none of a person."""
     none = np.full((127, channels), np.nan)
-    return np.stack([values[:127] if np.size(values) >= none.size else none for values in column])
+    found = [fields.as_numbers(values) for values in column]
+    known = [a is not None and a.ndim == 2 and len(a) >= 127 and a.shape[1] == channels for a in found]
+    return np.stack([a[:127] if good and a is not None else none for a, good in zip(found, known, strict=True)])
 
 
 def camera(image: Mapping[Any, Any]) -> tuple[Any, float, float, float]:

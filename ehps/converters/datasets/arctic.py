@@ -19,10 +19,12 @@ from ehps.body import cameras, rigid_motion
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import OTHER, UNPACK, fields, raw_files
+from ehps.converters.readers.fields import Field, integers, numbers, texts
 from ehps.converters.readers.images import is_image
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
+from ehps.genders import BY_WORD
 
 VIEWS = tuple("12345678")
 CARD = DatasetCard(
@@ -73,17 +75,24 @@ ARCTIC/
 EDGE = 10  # images at each end that may be black
 CORRUPT = ("images/s01/laptop_use_04/7/00737.jpg", "images/s08/mixer_use_02/3/00295.jpg")
 VERTICES = 10_475
-SIZES = {
-    "transl": 3,
-    "global_orient": 3,
-    "body_pose": 63,
-    "jaw_pose": 3,
-    "leye_pose": 3,
-    "reye_pose": 3,
-    "left_hand_pose": 45,
-    "right_hand_pose": 45,
+BODY = {
+    "transl": numbers("N", 3),
+    "global_orient": numbers("N", 3),
+    "body_pose": numbers("N", 63),
+    "jaw_pose": numbers("N", 3),
+    "leye_pose": numbers("N", 3),
+    "reye_pose": numbers("N", 3),
+    "left_hand_pose": numbers("N", 45),
+    "right_hand_pose": numbers("N", 45),
 }
-CAMERA = "gender image_size intris_mat world2cam ioi_offset"
+SUBJECT = {
+    "gender": texts(words=BY_WORD),
+    "image_size": integers(9, 2),
+    "intris_mat": numbers(8, 3, 3),
+    "world2cam": numbers(8, 4, 4),
+    "ioi_offset": integers(),
+}
+SEQUENCES = dict.fromkeys(("train", "val", "test"), Field("path", ("sequences",)))
 
 
 class ARCTIC(Converter):
@@ -91,13 +100,15 @@ class ARCTIC(Converter):
 
     def units(self) -> list[Unit]:
         path = self.root / "splits_json/protocol_p1.json"
-        lists = raw_files.read_json(path)
-        raw_files.require(lists, "train val test", path)
+        content = raw_files.read_json(path)
+        lists = {name: fields.values(content, {name: field}, path)[name].tolist() for name, field in SEQUENCES.items()}
         others = {*lists["val"], *lists["test"]} if self.split == "train" else set()
-        names = [str(name) for name in lists[self.split] if name not in others]
+        names = list(dict.fromkeys(name for name in lists[self.split] if name not in others))
+        if not names:
+            raise DataError(f"lists no sequence of {self.split}", path=path, fix=OTHER)
         units = [Unit(name, self.root / "raw_seqs" / f"{name}.smplx.npy") for name in names]
         if not any(unit.path.is_file() for unit in units):
-            hidden = "the bodies of this split are hidden" if self.split == "test" else raw_files.AGAIN
+            hidden = "the bodies of this split are hidden" if self.split == "test" else UNPACK
             raise DataError(f"has no bodies of {self.split}", path=self.root / "raw_seqs", fix=hidden)
         return units
 
@@ -151,18 +162,12 @@ class ARCTIC(Converter):
         path = self.root / "meta/misc.json"
         facts = raw_files.read_json(path)
         raw_files.require(facts, subject, path)
-        facts = facts[subject]
-        raw_files.require(facts, CAMERA, path)
-        try:
-            size = np.asarray(facts["image_size"], int).reshape(9, 2)[1:, ::-1]  # the first is the head-mounted one
-            lens = cameras.from_matrix(np.reshape(facts["intris_mat"], (8, 3, 3)))
-            move = rigid_motion.split(np.reshape(facts["world2cam"], (8, 4, 4)))
-            views = [CalibratedView(*each) for each in zip(VIEWS, size.tolist(), *lens, *move, strict=True)]
-            return str(facts["gender"]), int(facts["ioi_offset"]), views
-        except (ValueError, TypeError) as error:
-            raise DataError(
-                f"cameras of {subject} are of another shape ({error})", path=path, fix=raw_files.AGAIN
-            ) from None
+        own = fields.values(facts[subject], SUBJECT, path, subject)
+        size = own["image_size"][1:, ::-1]  # the first is the head-mounted one
+        lens = cameras.from_matrix(own["intris_mat"].astype(float))
+        move = rigid_motion.split(own["world2cam"].astype(float))
+        views = [CalibratedView(*each) for each in zip(VIEWS, size.tolist(), *lens, *move, strict=True)]
+        return str(own["gender"]), int(own["ioi_offset"]), views
 
 
 def read_bodies(path: Path, gender: str) -> BodyParams:
@@ -173,16 +178,8 @@ def read_bodies(path: Path, gender: str) -> BodyParams:
     DataError : the file is broken, lacks a parameter, or has one of another shape.
     """
     content = raw_files.load_npy(path)
-    data = content.item() if content.size == 1 else None
-    if not isinstance(data, dict):
-        raise DataError("holds no parameters by name", path=path, fix=raw_files.AGAIN)
-    raw_files.require(data, " ".join(SIZES), path)
-    count = len(data["transl"])
-    wrong = [name for name, width in SIZES.items() if np.shape(data[name]) != (count, width)]
-    if wrong:
-        raise DataError(f"{', '.join(wrong)} are not of {count} frames", path=path, fix=raw_files.AGAIN)
-    values: dict[str, Any] = {name: data[name] for name in SIZES}
-    return smplx_params(gender=gender, betas=np.zeros((count, 10)), flat_hand_mean=True, **values)
+    values: dict[str, Any] = dict(fields.values(content.item() if content.size == 1 else content, BODY, path))
+    return smplx_params(gender=gender, betas=np.zeros((len(values["transl"]), 10)), flat_hand_mean=True, **values)
 
 
 def read_template(path: Path) -> Array:
@@ -192,8 +189,11 @@ def read_template(path: Path) -> Array:
     ------
     DataError : there is no such file, or it holds other than 10475 points.
     """
-    lines = [line.split()[1:4] for line in raw_files.read_lines(path) if line.startswith("v ")]
+    words = [line.split() for line in raw_files.read_lines(path) if line.startswith("v ")]
+    if len(words) != VERTICES:
+        raise DataError(f"has {len(words)} vertices, SMPL-X has {VERTICES}", path=path, fix=OTHER)
     try:
-        return np.array(lines, float).reshape(VERTICES, 3)
+        vertices = np.array([row[1:4] for row in words], float)
     except ValueError:
-        raise DataError(f"has not the {VERTICES} vertices of SMPL-X", path=path, fix=raw_files.AGAIN) from None
+        raise DataError("has a vertex that is not three numbers", path=path, fix=OTHER) from None
+    return fields.value(vertices, numbers(VERTICES, 3), path, "the vertices")

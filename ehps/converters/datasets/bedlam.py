@@ -11,12 +11,17 @@ Source: Black et al., "BEDLAM: A Synthetic Dataset of Bodies Exhibiting Detailed
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from ehps.body.params import smplx_params, smplx_pose
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
 from ehps.converters.datasets.bedlam_scenes import HEIGHT, WIDTH, checked_betas, read_scene
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import OTHER, fields, raw_files
+from ehps.converters.readers.fields import Field, numbers, texts
+from ehps.errors import DataError
+from ehps.genders import BY_WORD
 
 CARD = DatasetCard(
     id="bedlam",
@@ -66,6 +71,18 @@ VALIDATION = frozenset(
         "20221019_3-8_250_highbmihand_orbit_stadium",
     )
 )
+LABELLED = {
+    "imgname": Field("path", ("N",)),
+    "pose_cam": numbers("N", 165),
+    "trans_cam": numbers("N", 3),
+    "cam_ext": numbers("N", 4, 4),
+    "cam_int": numbers("N", 3, 3),
+    "shape": numbers("N", "betas"),
+    "gtkps": numbers("N", "joints", 3),
+    "gender": texts("N", words=BY_WORD),
+}
+JOINTS = 127
+FRAME = re.compile(r"_\d+\.\w+$")
 IMAGE_FOLDERS = {
     "train": ("training_images", "train_images", "training", "images"),
     "val": ("validation_images", "validation", "images"),
@@ -90,8 +107,10 @@ class BEDLAM(Converter):
         return self._read_labels(unit) if unit.path.suffix == ".npz" else read_scene(self.root, unit)
 
     def _read_labels(self, unit: Unit) -> Instances:
-        names = "imgname pose_cam trans_cam cam_ext cam_int shape gtkps gender"
-        data = raw_files.load_npz(unit.path, names)
+        data = fields.values(raw_files.load_npz(unit.path, list(LABELLED)), LABELLED, unit.path)
+        if data["gtkps"].shape[1] < JOINTS:
+            what = f"gtkps has {data['gtkps'].shape[1]} joints, expected {JOINTS} or more"
+            raise DataError(what, path=unit.path, fix=OTHER)
         folder = next((d for d in IMAGE_FOLDERS[self.split] if (self.root / d / unit.name).is_dir()), None)
         if folder is None:
             return no_instances({"scene without image folder": [f"{unit.name}/{name}" for name in data["imgname"]]})
@@ -99,10 +118,15 @@ class BEDLAM(Converter):
         behind = transl[:, 2] <= 0
         dropped: dict[str, list[str]] = {}
         drop(dropped, "behind the camera", [f"{unit.name}/{name}" for name in data["imgname"][behind]])
-        data, transl = {key: value[~behind] for key, value in data.items()}, transl[~behind]
+        unnumbered = np.array([not FRAME.search(name) for name in data["imgname"].tolist()], bool) & ~behind
+        drop(dropped, "imgname without the number of its frame", data["imgname"][unnumbered].tolist())
+        keep = ~behind & ~unnumbered
+        data, transl = {key: value[keep] for key, value in data.items()}, transl[keep]
+        if not len(transl):
+            return no_instances(dropped)
         matrix = data["cam_int"]
         upright = matrix[:, 0, 2] < matrix[:, 1, 2]
-        points = data["gtkps"][:, :127].astype(float)
+        points = data["gtkps"][:, :JOINTS].astype(float)
         points[..., 2] = 1  # a homogeneous coordinate, not a visibility
         points[upright, :, :2] = as_stored(points[upright, :, :2])
         focal, centre = matrix[:, [0, 1], [0, 1]].astype(float), matrix[:, :2, 2].astype(float)

@@ -8,6 +8,7 @@ Source: the official processing and rendering scripts.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,11 @@ import numpy as np
 from ehps.body import cameras
 from ehps.body.params import smplx_params, smplx_pose
 from ehps.converters.base import Camera, Instances, Rigid, Unit, concat, drop, no_instances
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import OTHER, fields, raw_files
+from ehps.converters.readers.csv_files import Row, read_csv
+from ehps.converters.readers.fields import numbers, texts
 from ehps.errors import DataError
+from ehps.genders import BY_WORD
 
 MOTIONS = ("smplx_gt/neutral_ground_truth_motioninfo", "smplx_gt/neutral_ground_truth")
 FLIP = np.diag([1.0, -1.0, -1.0])
@@ -26,6 +30,15 @@ SENSOR_MM = 36
 MOST_BETAS = 11
 STEP = 5
 LEAST_JOINTS = 8
+OTHER_ROWS = ("Comment",)
+VIEW = ("x", "y", "z", "yaw", "pitch", "roll", "focal_length")
+MOTION = {
+    "poses": numbers("N", 165),
+    "trans": numbers("N", 3),
+    "betas": numbers("betas"),
+    "gender": texts(words=BY_WORD),
+    "gender_sub": texts(words=BY_WORD),
+}
 
 
 @dataclass(frozen=True)
@@ -53,16 +66,25 @@ def read_scene(root: Path, unit: Unit) -> Instances:
 
 def _images(unit: Unit, sequence: str) -> dict[str, np.ndarray]:
     """Columns of the sequence's camera file, every fifth frame of the 30 fps numbering."""
-    table = raw_files.read_csv(unit.path / "ground_truth" / "camera" / f"{sequence}_camera.csv")
-    frame = table["name"].str.extract(r"_(\d+)\.", expand=False).astype(int).to_numpy()
-    table = table.assign(frame=frame)[frame % STEP == 0]
-    return {name: table[name].to_numpy() for name in table.columns}
+    path = unit.path / "ground_truth" / "camera" / f"{sequence}_camera.csv"
+    rows = read_csv(path, " ".join(("name", *VIEW)))
+    found = [re.search(r"_(\d+)\.\w+$", row.text("name")) for row in rows]
+    for row, match in zip(rows, found, strict=True):
+        if match is None:
+            what = f"line {row.line}: name is {row.cells['name']!r}, expected an image with the number of its frame"
+            raise DataError(what, path=path, fix=OTHER)
+    frame = np.array([int(match[1]) for match in found if match], int)
+    if len(set(frame.tolist())) < len(frame):
+        raise DataError("has a frame twice", path=path, fix=OTHER)
+    taken = [row for row, number in zip(rows, frame, strict=True) if number % STEP == 0]
+    table: dict[str, np.ndarray] = {name: np.array([row.number(name) for row in taken], float) for name in VIEW}
+    return table | {"name": np.array([row.text("name") for row in taken], object), "frame": frame[frame % STEP == 0]}
 
 
 def _body(unit: Unit, body: Body, images: dict[str, np.ndarray], motions: Path) -> Instances:
     subject, motion = body.name.rsplit("_", 1)
     path = motions / subject / motion / "motion_seq.npz"
-    data = raw_files.load_npz(path, "poses trans betas gender gender_sub")
+    data = fields.values(raw_files.load_npz(path, list(MOTION)), MOTION, path)
     index = body.start + images["frame"]
     moving = index < len(data["poses"])
     sequence, n = f"{unit.name}/{body.sequence}", int(moving.sum())
@@ -80,7 +102,7 @@ def _body(unit: Unit, body: Body, images: dict[str, np.ndarray], motions: Path) 
         body=smplx_params(
             gender=str(data["gender"]),
             betas=betas,
-            betas_neutral=betas if data["gender"] == "neutral" else None,
+            betas_neutral=betas if str(data["gender"]) == "neutral" else None,
             transl=data["trans"][index],
             flat_hand_mean=True,
             **smplx_pose(data["poses"][index].reshape(-1, 55, 3)),
@@ -114,15 +136,32 @@ def read_sequences(path: Path) -> dict[str, list[Body]]:
     """Bodies of each sequence, in the file's order."""
     sequences: dict[str, list[Body]] = {}
     sequence = ""
-    for row in raw_files.read_csv(path).to_dict("records"):
-        comment = dict(item.split("=", 1) for item in str(row["Comment"]).split(";") if "=" in item)
-        if row["Type"] == "Group":
-            sequence = comment["sequence_name"]
+
+    def said(row: Row, key: str, form: str) -> str:
+        found = re.search(rf"(?:^|;)\s*{key}=({form})\s*(?:;|$)", row.cells["Comment"])
+        if found is None:
+            what = f"line {row.line}: Comment is {row.cells['Comment']!r}, expected {key}="
+            raise DataError(what, path=path, fix=OTHER)
+        return found[1]
+
+    for row in read_csv(path, "Type Body X Y Z Yaw Comment"):
+        kind = row.text("Type")
+        if kind == "Group":
+            sequence = said(row, "sequence_name", r"[^;/\\]+")
+            if sequence in sequences:
+                raise DataError(f"line {row.line}: sequence {sequence} is there twice", path=path, fix=OTHER)
             sequences[sequence] = []
-        elif row["Type"] == "Body":
-            place = np.array([row["X"], row["Y"], row["Z"]], float)
-            start = int(comment["start_frame"])
-            sequences[sequence].append(Body(sequence, str(row["Body"]), place, float(row["Yaw"]), start))
+        elif kind == "Body":
+            name = row.text("Body")
+            if not sequence or "_" not in name:
+                what = f"line {row.line}: body {name!r} has no {'motion' if sequence else 'sequence'}"
+                raise DataError(what, path=path, fix=OTHER)
+            place = np.array([row.number(axis) for axis in "XYZ"])
+            start = int(said(row, "start_frame", r"\d+"))
+            sequences[sequence].append(Body(sequence, name, place, row.number("Yaw"), start))
+        elif kind not in OTHER_ROWS:
+            known = ", ".join(("Group", "Body", *OTHER_ROWS))
+            raise DataError(f"line {row.line}: Type is {kind!r}, expected one of {known}", path=path, fix=OTHER)
     return sequences
 
 

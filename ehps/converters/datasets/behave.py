@@ -9,6 +9,8 @@ dataset's code.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from ehps.body import rigid_motion
@@ -16,9 +18,11 @@ from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, no_instances
 from ehps.converters.datasets import behave_files
 from ehps.converters.options import Option
-from ehps.converters.readers import openpose, raw_files
+from ehps.converters.readers import OTHER, fields, openpose, raw_files
+from ehps.converters.readers.fields import Field, integers, texts
 from ehps.converters.readers.views import cameras_of
 from ehps.errors import DataError
+from ehps.genders import BY_WORD
 
 CARD = DatasetCard(
     id="behave",
@@ -72,6 +76,14 @@ BEHAVE/
         "fits=30fps: where a sequence's lists differ in length, the frames that all have are converted.",
     ),
 )
+INFO = {
+    "gender": texts(optional=True, words=BY_WORD),
+    "kinects": integers("Kinects", optional=True, among=range(4)),
+    "cat": texts(optional=True),
+    "config": texts(optional=True),
+    "intrinsic": texts(optional=True),
+}
+NAME = re.compile(r"Date\d{2}_Sub\d{2}_\w+")
 MEN = ("Sub01", "Sub02", "Sub03", "Sub04", "Sub05")
 
 
@@ -82,23 +94,30 @@ class Behave(Converter):
         folder = "sequences" if self.option("fits") == "1fps" else "behave-30fps-params-v1"
         if not (self.root / folder).is_dir():
             raise DataError("no such folder", path=self.root / folder, fix="unpack the 30 fps parameters beside calibs")
-        split = raw_files.read_json(self.root / "split.json")
-        raw_files.require(split, self.split, self.root / "split.json")
-        return [Unit(name, self.root / folder / name) for name in split[self.split]]
+        path = self.root / "split.json"
+        split = fields.values(raw_files.read_json(path), {self.split: Field("path", ("sequences",))}, path)
+        names = list(dict.fromkeys(split[self.split].tolist()))
+        if not names:
+            raise DataError(f"lists no sequence of {self.split}", path=path, fix=OTHER)
+        if unnamed := [name for name in names if not NAME.match(name)]:
+            what = f"{self.split} lists {unnamed[0]!r}, expected <date>_<subject>_<object>"
+            raise DataError(what, path=path, fix=OTHER)
+        return [Unit(name, self.root / folder / name) for name in names]
 
     def read(self, unit: Unit) -> Instances:
         if not unit.path.is_dir():
             return no_instances(left_out="sequence not there", absent=True)
         dropped: dict[str, list[str]] = {}
-        info = raw_files.read_json(unit.path / "info.json") if (unit.path / "info.json").is_file() else {}
-        gender = info.get("gender") or ("male" if unit.name[7:12] in MEN else "female")
+        path = unit.path / "info.json"
+        info = fields.values(raw_files.read_json(path), INFO, path) if path.is_file() else {}
+        gender = str(info.get("gender", "")) or ("male" if unit.name[7:12] in MEN else "female")
         step, stills = self.option("stride"), self.option("fits") == "1fps"
         times, body = (
             behave_files.read_stills(unit, gender, step, dropped)
             if stills
             else behave_files.read_sequence(unit, gender, step, dropped)
         )
-        recorded = {str(k) for k in info.get("kinects") or (0, 1, 2)}
+        recorded = {str(k) for k in info["kinects"].tolist()} if "kinects" in info else {"0", "1", "2"}
         intrinsics, config = (
             behave_files.calibration_folder(unit.path, info, key, self.root / "calibs" / usual)
             for key, usual in (("intrinsic", "intrinsics"), ("config", f"{unit.name[:6]}/config"))
@@ -133,7 +152,7 @@ class Behave(Converter):
             meta={
                 "sequence_name": [unit.name] * len(index),
                 "subject": [unit.name[7:12]] * len(index),
-                "object": [str(info.get("cat") or unit.name.split("_")[2])] * len(index),
+                "object": [str(info.get("cat", "")) or unit.name.split("_")[2]] * len(index),
                 "camera": kinects,
                 "frame_id": [times[k] for k in index],
                 "track_id": [unit.name] * len(index),

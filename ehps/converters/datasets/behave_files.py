@@ -12,11 +12,12 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body.params import BodyParams, smplh_params
 from ehps.converters.base import Unit, drop
-from ehps.converters.readers import opened, openpose, raw_files
+from ehps.converters.readers import fields, opened, openpose, raw_files
 from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
 
 PARTS = {"body_joints": 25, "left_hand_joints": 21, "right_hand_joints": 21, "face_joints": 70}
+CONFIG = {"rotation": fields.numbers(3, 3), "translation": fields.numbers(3)}
 DETECTED = 0.05
 SIZE = (1536, 2048)
 
@@ -27,18 +28,18 @@ def calibration_folder(sequence: Path, info: Mapping[str, Any], key: str, usual:
     Parameters
     ----------
     sequence : folder of the sequence, two below the dataset's root.
-    info : content of its ``info.json``.
+    info : texts of its ``info.json`` by name.
 
     Raises
     ------
     DataError : what it names is no folder below the dataset's root.
     """
-    named = info.get(key)
+    named = str(info.get(key, ""))
     if not named:
         return usual
     root = Path(os.path.abspath(sequence)).parents[1]
     folder = Path(os.path.abspath(sequence / str(named)))
-    if not isinstance(named, str) or not folder.is_relative_to(root):
+    if not folder.is_relative_to(root):
         raise DataError(
             f"{key} is {named!r}, which is no folder below {root}",
             path=sequence / "info.json",
@@ -67,11 +68,12 @@ def read_view(intrinsics: Path, config: Path, kinect: str) -> CalibratedView:
     """
     path = intrinsics / kinect / "calibration.json"
     content = raw_files.read_json(path)
-    lens = numbers(content.get("color") if isinstance(content, Mapping) else None, "opencv", 12, path)
+    colour = fields.values(content, {"color": fields.OBJECT}, path)["color"].item()
+    lens = fields.values(colour, {"opencv": fields.numbers(12)}, path, "color")["opencv"].astype(float)
     path = config / kinect / "config.json"
-    place = raw_files.read_json(path)
-    rotation = numbers(place, "rotation", 9, path).reshape(3, 3).T
-    translation = -rotation @ numbers(place, "translation", 3, path)
+    place = fields.values(raw_files.read_json(path), CONFIG, path)
+    rotation = place["rotation"].astype(float).T
+    translation = -rotation @ place["translation"].astype(float)
     return CalibratedView(kinect, SIZE, lens[:2], lens[2:4], rotation, translation, lens[4:])
 
 
@@ -143,17 +145,10 @@ def _table(data: Mapping[str, Array], key: str, size: int, path: Path) -> Array:
 
 
 def numbers(content: Any, key: str, count: int, path: Path) -> Array:
-    """``count`` numbers under a key of a file's content.
+    """``count`` numbers under a key of a file's content; some of them may be NaN.
 
     Raises
     ------
     DataError : there are none, or not as many.
     """
-    values = content.get(key) if isinstance(content, Mapping) else None
-    try:
-        array = np.ravel(np.asarray([] if values is None else values, float))
-    except (TypeError, ValueError):
-        array = np.zeros(0)
-    if len(array) != count:
-        raise DataError(f"{key} has {len(array)} numbers where {count} are expected", path=path, fix=raw_files.AGAIN)
-    return array
+    return fields.values(content, {key: fields.numbers(count)}, path, finite=False)[key].astype(float)

@@ -15,8 +15,11 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.readers import coco, neural_annot, raw_files
+from ehps.converters.readers.fields import FLAG, integers, numbers, optional
 from ehps.converters.readers.images import QUARTER_TURN, ImageIndex, scale_between
 
+PERSON = {"bbox": numbers(4), "keypoints": numbers(42), **optional({"iscrowd": FLAG, "num_keypoints": integers()})}
+IMAGE = coco.SIZE | optional({"crowdIndex": numbers()})
 PLACES = ("", "annotations/", "json/")
 CARD = DatasetCard(
     id="crowdpose",
@@ -76,9 +79,8 @@ class CrowdPose(Converter):
         return [place + f"CrowdPose_{self.split}_SMPL_NeuralAnnot.json" for place in PLACES]
 
     def read(self, unit: Unit) -> Instances:
-        annotations, images = coco.read(unit)
-        coco.points_of(annotations, (14,), unit.path)
         dropped: dict[str, list[str]] = {}
+        annotations, images = coco.read(unit, dropped, PERSON, IMAGE)
         kept = keep_people(annotations, dropped)
         fits, notes = neural_annot.chosen(self.root, self._fit_files, self.option("fits"))
         people, records = neural_annot.with_fit(kept, fits, dropped, "no SMPL fit")
@@ -99,6 +101,7 @@ class CrowdPose(Converter):
                 "iscrowd": raw_files.column(people, "iscrowd").astype(int),
                 "num_keypoints": np.array([coco.labelled(a, first=12) for a in people]),
             },
+            unknown=("crowd_index", "fit_err"),
             misc={"bbox_source": "provided_by_dataset"},
             dropped=dropped,
             notes=notes + exchanged,
@@ -129,7 +132,7 @@ def keep_people(annotations: Sequence[dict[str, Any]], dropped: dict[str, list[s
     """Single people with a labelled joint; the others are counted by reason."""
     people = []
     for a in annotations:
-        if a["iscrowd"]:
+        if a.get("iscrowd"):
             drop(dropped, "crowd region", [str(a["id"])])
         elif not any(a["keypoints"][2::3]):
             drop(dropped, "no labelled joint", [str(a["id"])])

@@ -14,7 +14,8 @@ import numpy as np
 from ehps.arrays import Array, Mask
 from ehps.body import cameras, rigid_motion
 from ehps.body.params import BodyParams, smplx_params, smplx_pose
-from ehps.converters.readers import raw_files
+from ehps.converters import ranges
+from ehps.converters.readers import AGAIN, OTHER, fields, raw_files
 from ehps.converters.readers.image_headers import header_size
 from ehps.converters.readers.opened import note
 from ehps.converters.readers.views import CalibratedView
@@ -25,6 +26,7 @@ from ehps.humandata.keypoints import point_names
 DETECTED = (1, 2, 4, 5, 7, 8, *range(16, 22), *range(25, 144))
 POINTS_2D = tuple(point_names("human_data")[slot] for slot in DETECTED)
 """The 131 points that were detected and triangulated: COCO-WholeBody's without the roots of the hands."""
+CAMERA = {"K": fields.numbers(3, 3), "RT": fields.numbers(4, 4), "D": fields.numbers("coefficients")}
 TWIN = 0.0005  # metres within which a point that was not triangulated is a copy of another
 HEADER = 1 << 18  # bytes of an encoded image within which its size is stated
 
@@ -50,9 +52,7 @@ def opened(path: Path) -> Iterator[Any]:
         with hdf5_files.opened(path) as file:
             yield file
     except OSError as error:
-        raise DataError(f"is no complete .smc file ({error})", path=path, fix=raw_files.AGAIN) from None
-    except KeyError as error:
-        raise DataError(f"lacks something ({error.args[0]})", path=path, fix=raw_files.AGAIN) from None
+        raise DataError(f"is no complete .smc file ({error})", path=path, fix=AGAIN) from None
 
 
 def gender_of(file: Any) -> str:
@@ -72,11 +72,15 @@ def images(file: Any, group: str, wanted: Sequence[str]) -> dict[str, Taken]:
         colour = file[group].get(f"{camera}/color")
         if colour is None or not len(colour):
             continue
+        if odd := [key for key in colour if not key.isdecimal()]:
+            what = f"{group}/{camera}/color has {odd[0]!r}, expected numbers of frames"
+            raise DataError(what, path=Path(file.filename), fix=OTHER)
         frames = np.array(sorted(int(key) for key in colour))
         size = header_size(io.BytesIO(colour[str(frames[0])][:HEADER].tobytes()))
         if size == (0, 0):
-            height, width = np.ravel(file[group].attrs["resolution"])[:2].tolist()
-            size = int(height), int(width)
+            stated = {"resolution": np.ravel(file[group].attrs.get("resolution", ()))[:2]}
+            found = fields.values(stated, {"resolution": fields.integers(2)}, Path(file.filename), group)["resolution"]
+            size = int(found[0]), int(found[1])
         out[camera] = Taken(frames, size)
     return out
 
@@ -91,16 +95,17 @@ def read_fits(file: Any, gender: str, path: Path) -> tuple[BodyParams, Mask]:
     DataError : an array has another shape.
     """
     group = file["SMPLx"]
-    pose = _shaped(group["fullpose" if "fullpose" in group else "full_pose"][()], (55, 3), "fullpose", path)
-    count = min(len(pose), len(group["transl"]))
-    betas = _table(group["betas" if "betas" in group else "beta"][()], "betas", path)
+    pose = _shaped(_numbers(group, path, "fullpose", "full_pose"), (55, 3), "fullpose", path)
+    transl = _shaped(_numbers(group, path, "transl"), (3,), "transl", path)
+    count = min(len(pose), len(transl))
+    betas = np.atleast_2d(_numbers(group, path, "betas", "beta"))
     if len(betas) not in (1, len(pose)):
         raise DataError(
             f"betas has {len(betas)} rows for {len(pose)} frames",
             path=path,
             fix="one row, or one a frame, is expected: leave the sequence out with --skip-bad",
         )
-    found = _table(group["expression"][()], "expression", path)
+    found = np.atleast_2d(_numbers(group, path, "expression"))
     expression, known = np.zeros((count, found.shape[1])), np.zeros(count, bool)
     last = count if len(found) == 1 else min(len(found), count)
     expression[:last], known[:last] = found[:last], True
@@ -108,7 +113,7 @@ def read_fits(file: Any, gender: str, path: Path) -> tuple[BodyParams, Mask]:
         gender=gender,
         betas=np.broadcast_to(betas, (len(pose), betas.shape[1]))[:count],
         expression=expression,
-        transl=_shaped(group["transl"][:count], (3,), "transl", path),
+        transl=transl[:count],
         flat_hand_mean=False,
         **smplx_pose(pose[:count]),
     )
@@ -117,9 +122,11 @@ def read_fits(file: Any, gender: str, path: Path) -> tuple[BodyParams, Mask]:
 
 def read_view(file: Any, camera: str, size: tuple[int, int]) -> CalibratedView:
     """A camera as it is calibrated, for its images of a size. ``RT`` is that of the camera in the world."""
-    values = file[f"Camera_Parameter/{camera}"]
-    focal, principal_point = cameras.from_matrix(values["K"][()])
-    to_world, centre = rigid_motion.split(values["RT"][()])
+    path, place = Path(file.filename), f"Camera_Parameter/{camera}"
+    stored = {name: _numbers(file[place], path, name) for name in CAMERA}
+    values = fields.values(stored, CAMERA, path, place)
+    focal, principal_point = cameras.from_matrix(values["K"])
+    to_world, centre = rigid_motion.split(values["RT"])
     return CalibratedView(
         name=camera,
         size=size,
@@ -127,7 +134,7 @@ def read_view(file: Any, camera: str, size: tuple[int, int]) -> CalibratedView:
         principal_point=principal_point,
         rotation=to_world.T,
         translation=rigid_motion.from_center(to_world.T, centre),
-        distortion=np.ravel(values["D"][()]),
+        distortion=values["D"],
     )
 
 
@@ -136,7 +143,8 @@ def detected(file: Any, camera: str, count: int, path: Path) -> Array:
     out = np.zeros((count, len(POINTS_2D), 3))
     points = file.get(f"Keypoints_2D/{camera}")
     if points is not None:
-        found = _shaped(points[:count], (len(POINTS_2D), 3), f"Keypoints_2D/{camera}", path)
+        place = f"Keypoints_2D/{camera}"
+        found = _shaped(_numbers(file["Keypoints_2D"], path, camera), (len(POINTS_2D), 3), place, path)[:count]
         out[: len(found)] = found
     return out
 
@@ -150,10 +158,11 @@ def triangulated(file: Any, count: int, path: Path) -> Array:
     points = file.get("Keypoints_3D/keypoints3d")
     if points is None:
         return out
-    found = np.asarray(points[:count], float)
+    found = _numbers(file["Keypoints_3D"], path, "keypoints3d").astype(float)
     if found.shape[1:] not in ((190, 3), (190, 4)):
-        raise DataError(f"keypoints3d is {found.shape}, not (F, 190, 3)", path=path, fix=raw_files.AGAIN)
-    found = found[..., :3]
+        what = f"keypoints3d is {fields.described(found)}, expected frames x 190 x 3 numbers"
+        raise DataError(what, path=path, fix=OTHER)
+    found = ranges.within(found[:count, :, :3], ranges.METRES)
     there = np.isfinite(found).all(2) & found.any(2)
     real = there.copy()
     for index in np.setdiff1d(np.arange(190), DETECTED).tolist():
@@ -174,9 +183,26 @@ def _table(values: Any, name: str, path: Path) -> Array:
 
 
 def _shaped(values: Any, tail: tuple[int, ...], name: str, path: Path) -> Array:
-    array = np.asarray(values, float)
-    if array.shape[1:] != tail:
+    array = fields.as_numbers(values)
+    if array is None or not array.ndim or array.shape[1:] != tail:
+        sizes = " x ".join(map(str, tail))
         raise DataError(
-            f"{name} is {array.shape}, not (F, {', '.join(map(str, tail))})", path=path, fix=raw_files.AGAIN
+            f"{name} is {fields.described(values)}, expected frames x {sizes} numbers", path=path, fix=OTHER
         )
+    return array.astype(float)
+
+
+def _numbers(group: Any, path: Path, *names: str) -> Array:
+    """The numbers under the first of ``names`` that is there.
+
+    Raises
+    ------
+    DataError : none is, or it is no array of numbers.
+    """
+    stored = next((group.get(name) for name in names if name in group), None)
+    if stored is None:
+        raise DataError(f"{group.name} has no {names[0]} (it has {', '.join(group)})", path=path, fix=OTHER)
+    array = fields.as_numbers(stored[()]) if hasattr(stored, "shape") else None
+    if array is None:
+        raise DataError(f"{group.name}/{names[0]} is no array of numbers", path=path, fix=OTHER)
     return array

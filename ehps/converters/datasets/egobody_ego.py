@@ -9,6 +9,8 @@ ECCV 2022; the read-me and renderer of the release.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import numpy as np
 
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
 from ehps.converters.datasets import egobody_recordings
-from ehps.converters.readers import raw_files, smplify_fits
+from ehps.converters.readers import OTHER, fields, raw_files, smplify_fits
+from ehps.converters.readers.fields import Field
 from ehps.errors import DataError
 
 CARD = DatasetCard(
@@ -55,6 +58,9 @@ EgoBody/
     fps=30,
     notes=("The camera's focal length changes from frame to frame.", "2D points are OpenPose BODY_25 detections."),
 )
+IMAGE = re.compile(r"\d+_.*?(\d+)\.\w+")
+POINTS = {"imgname": Field("path", ("N",)), "keypoints": fields.numbers("N", 25, 3)}
+FLAGS = {"imgname": Field("path", ("N",)), "valid": fields.integers("N", among=(0, 1))}
 FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
@@ -69,13 +75,15 @@ class EgoBodyEgo(Converter):
         recording: egobody_recordings.Recording = unit.data
         folder = raw_files.first_existing(unit.path, ("202*",))
         centre, width, height, cameras = read_pv(folder / f"{folder.name}_pv.txt")
-        points = raw_files.load_npz(folder / "keypoints.npz", "imgname keypoints")
+        points = arrays(folder / "keypoints.npz", POINTS)
         detected = dict(zip(map(raw_files.basename, points["imgname"]), points["keypoints"], strict=True))
-        flags = raw_files.load_npz(folder / "valid_frame.npz", "imgname valid")
-        valid = dict(zip(map(raw_files.basename, flags["imgname"]), flags["valid"].astype(bool), strict=True))
+        flags = arrays(folder / "valid_frame.npz", FLAGS)
+        valid = dict(zip(map(raw_files.basename, flags["imgname"]), flags["valid"] != 0, strict=True))
         dropped: dict[str, list[str]] = {}
+        unnumbered = [name for name in valid if not IMAGE.fullmatch(name)]
+        drop(dropped, "image without time and number of its frame", unnumbered)
         kept = []
-        for name in sorted(valid, key=frame_id):
+        for name in sorted(valid.keys() - set(unnumbered), key=frame_id):
             reason = self._unusable(name, recording, valid, detected, cameras)
             drop(dropped, reason, [f"{recording.name}/{name}"]) if reason else kept.append(name)
         if not kept:
@@ -120,6 +128,20 @@ class EgoBodyEgo(Converter):
         return ""
 
 
+def arrays(path: Path, known: fields.Fields) -> dict[str, np.ndarray]:
+    """What a file says of images, each of which it must name once.
+
+    Raises
+    ------
+    DataError : it says other things.
+    """
+    found = fields.values(raw_files.load_npz(path, list(known)), known, path)
+    names = [raw_files.basename(name) for name in found["imgname"]]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"imgname has {twice[0]} twice", path=path, fix=OTHER)
+    return found
+
+
 def frame_id(name: str) -> int:
     """12 of ``132..._frame_00012.jpg``: the number shared with the Kinect frames and the fits."""
     return int(Path(name).stem.rsplit("_", 1)[1])
@@ -132,15 +154,32 @@ def timestamp(name: str) -> str:
 
 def read_pv(path: Path) -> tuple[np.ndarray, int, int, dict[str, tuple[np.ndarray, np.ndarray]]]:
     """Principal point, width, height, and per timestamp (focal (2,), pv2world (4, 4)); lost poses left out."""
-    lines = [line.strip().rstrip(",").split(",") for line in raw_files.read_lines(path)]
+    head, *lines = [line.strip().rstrip(",").split(",") for line in raw_files.read_lines(path)]
+    camera = _floats(head, 4, path, 1)
+    if not np.isfinite(camera).all() or (camera <= 0).any() or (camera[2:] % 1).any() or (camera > 1e5).any():
+        raise DataError(f"line 1: {','.join(head)} are no centre, width and height", path=path, fix=OTHER)
     cameras = {}
+    for number, (stamp, *rest) in enumerate(lines, start=2):
+        values = _floats(rest, 18, path, number)
+        pose = values[2:].reshape(4, 4)
+        if not stamp.isdecimal():
+            raise DataError(f"line {number} begins with {stamp!r}, expected a time", path=path, fix=OTHER)
+        if np.isfinite(values).all() and abs(np.linalg.det(pose[:3, :3])) > 0.5:
+            cameras[stamp] = (values[:2], pose)
+    return camera[:2], int(camera[2]), int(camera[3]), cameras
+
+
+def _floats(words: Sequence[str], count: int, path: Path, line: int) -> np.ndarray:
+    """(count,) numbers of a line, which has as many.
+
+    Raises
+    ------
+    DataError : it has not.
+    """
     try:
-        cx, cy, width, height = (float(value) for value in lines[0][:4])
-        for stamp, *rest in lines[1:]:
-            values = np.array(rest[:18], float)
-            pose = values[2:].reshape(4, 4)
-            if np.isfinite(values).all() and abs(np.linalg.det(pose[:3, :3])) > 0.5:
-                cameras[stamp] = (values[:2], pose)
-    except ValueError as error:
-        raise DataError(f"has a line that is no camera pose ({error})", path=path, fix=raw_files.AGAIN) from None
-    return np.array([cx, cy]), int(width), int(height), cameras
+        values = np.array(words, float)
+    except ValueError:
+        values = np.zeros(0)
+    if len(values) != count:
+        raise DataError(f"line {line} has not the {count} numbers of a camera", path=path, fix=OTHER)
+    return values

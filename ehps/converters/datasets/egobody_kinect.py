@@ -18,7 +18,8 @@ from ehps.body import rigid_motion
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
 from ehps.converters.datasets import egobody_recordings
-from ehps.converters.readers import raw_files, smplify_fits
+from ehps.converters.readers import OTHER, fields, raw_files, smplify_fits
+from ehps.converters.readers.fields import numbers
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
 
@@ -68,6 +69,7 @@ EgoBody/
     ),
 )
 ROLES = ("interactee", "camera_wearer")
+LENS = {"f": numbers(2), "c": numbers(2), "k": numbers("coefficients")}
 SIZE = (1080, 1920)
 
 
@@ -174,10 +176,8 @@ def read_lens(path: Path) -> tuple[Array, Array, Array]:
     ------
     DataError : one of them is absent, or of another length.
     """
-    content = raw_files.read_json(path)
-    raw_files.require(content, "f c k", path)
-    values: list[Array] = [np.ravel(np.asarray(content[key], float)) for key in "fck"]
-    sizes = [len(value) for value in values]
-    if sizes[:2] != [2, 2] or sizes[2] not in (4, 5, 8):
-        raise DataError(f"f, c, k have {sizes} numbers, expected 2, 2 and 4, 5 or 8", path=path, fix=raw_files.AGAIN)
-    return values[0], values[1], np.pad(values[2], (0, 8 - sizes[2]))
+    lens = fields.values(raw_files.read_json(path), LENS, path, finite=False)
+    focal, centre, k = (lens[key].astype(float) for key in LENS)
+    if len(k) not in (4, 5, 8):
+        raise DataError(f"k is {len(k)} numbers, expected 4, 5 or 8", path=path, fix=OTHER)
+    return focal, centre, np.pad(k, (0, 8 - len(k)))

@@ -18,7 +18,8 @@ from scipy.spatial.transform import Rotation
 from ehps.body.params import BodyParams, smplx_params
 from ehps.body.ply import read_vertices
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import coco, fields, raw_files
+from ehps.converters.readers.fields import numbers
 from ehps.errors import DataError
 
 CARD = DatasetCard(
@@ -62,6 +63,18 @@ SCANNER_TO_CAMERA = Rigid(
 )
 SIZE = (1200, 1600)  # height, width
 VERTICES = 10475
+FIT = {
+    "betas": numbers("betas"),
+    "global_orient": numbers(3),
+    "body_pose": numbers(63),
+    "transl": numbers(3),
+    "left_hand_pose": numbers("hand components", optional=True),
+    "right_hand_pose": numbers("hand components", optional=True),
+    "jaw_pose": numbers(3, optional=True),
+    "leye_pose": numbers(3, optional=True),
+    "reye_pose": numbers(3, optional=True),
+    "expression": numbers("expressions", optional=True),
+}
 BOXES = {"bbox": "body_bbox", "face_bbox": "face_bbox", "lhand_bbox": "lefthand_bbox", "rhand_bbox": "righthand_bbox"}
 
 
@@ -80,7 +93,10 @@ class EHF(Converter):
         if not frames:
             return no_instances(dropped)
         meshes = np.stack([read_vertices(self._mesh(frame), VERTICES) for frame in frames])
+        notes: list[str] = []
         fitted = (self.root / "fitted_params").is_dir()
+        if not fitted:
+            notes.append("the release holds meshes, no parameters: smplx/* columns are absent")
         return Instances(
             image_path=[f"{frame}_img{suffix}" for frame in frames],
             size=SIZE,
@@ -88,7 +104,7 @@ class EHF(Converter):
             body=self._fitted(frames) if fitted else None,
             world_to_camera=SCANNER_TO_CAMERA if fitted else None,
             vertices=meshes @ SCANNER_TO_CAMERA.rotation.T + SCANNER_TO_CAMERA.translation,
-            keypoints2d=Keypoints(np.stack([self._detections(frame) for frame in frames]), raw_files.OPENPOSE_137),
+            keypoints2d=Keypoints(np.stack([self._detections(f, notes) for f in frames]), raw_files.OPENPOSE_137),
             columns={"vertices3d_path": [self._mesh(frame).name for frame in frames]},
             meta={"gender": ["neutral"] * len(frames), "frame_id": np.array([int(f) for f in frames])},
             misc={
@@ -99,7 +115,7 @@ class EHF(Converter):
                 "image_shape": list(SIZE),
             },
             dropped=dropped,
-            notes=[] if fitted else ["the release holds meshes, no parameters: smplx/* columns are absent"],
+            notes=notes,
             **self._boxes(frames),
         )
 
@@ -111,10 +127,10 @@ class EHF(Converter):
     def _mesh(self, frame: str) -> Path:
         return self.root / f"{frame}_align.ply"
 
-    def _detections(self, frame: str) -> np.ndarray:
+    def _detections(self, frame: str, notes: list[str]) -> np.ndarray:
         """(137, 3) OpenPose points with their confidences; zeros where nothing was detected."""
         path = self.root / f"{frame}_2Djnt.json"
-        people = raw_files.openpose_people(path) if path.is_file() else np.zeros((0, 137, 3))
+        people = raw_files.openpose_people(path, notes) if path.is_file() else np.zeros((0, 137, 3))
         return people[0] if len(people) else np.zeros((137, 3))
 
     def _boxes(self, frames: list[str]) -> dict[str, Any]:
@@ -122,30 +138,23 @@ class EHF(Converter):
         path = self.root / "EHF.json"
         if not path.is_file():
             return {}
-        coco = raw_files.read_json(path)
-        number = {image["id"]: int(raw_files.basename(image["file_name"]).split("_")[0]) for image in coco["images"]}
-        found = {number[person["image_id"]]: person for person in coco["annotations"]}
+        odd: dict[str, list[str]] = {}
+        known = dict.fromkeys(BOXES.values(), numbers(4))
+        people, images = coco.read(Unit("boxes", path), odd, known)
+        number = {key: raw_files.basename(image["file_name"]).split("_")[0] for key, image in images.items()}
+        found = {int(n): p for p in people if (n := number[p["image_id"]]).isdecimal()}
         absent = [frame for frame in frames if int(frame) not in found]
-        if absent:
-            raise DataError(f"has no boxes of frame {absent[0]}", path=path, fix="take a complete one, or none")
+        if odd or absent:
+            reason, names = next(iter(odd.items()), ("", [""]))
+            what = f"{names[0]}: {reason}" if odd else f"has no boxes of frame {absent[0]}"
+            raise DataError(what, path=path, fix="take a complete one, or none")
         return {name: np.array([found[int(f)][key] for f in frames], float) for name, key in BOXES.items()}
 
     def _fitted(self, frames: list[str]) -> BodyParams:
-        fits = [raw_files.load_npz(self.root / "fitted_params" / f"{frame}_align.npz") for frame in frames]
-        names = (
-            "betas",
-            "global_orient",
-            "body_pose",
-            "transl",
-            "left_hand_pose",
-            "right_hand_pose",
-            "jaw_pose",
-            "leye_pose",
-            "reye_pose",
-            "expression",
-        )
-        have = [name for name in names if all(name in fit for fit in fits)]
-        values: dict[str, Any] = {
-            name: np.concatenate([np.reshape(fit[name], (1, -1)) for fit in fits]) for name in have
-        }
+        paths = [self.root / "fitted_params" / f"{frame}_align.npz" for frame in frames]
+        lengths: dict[str, int] = {}
+        fits = [fields.values(raw_files.load_npz(path), FIT, path, lengths=lengths, finite=False) for path in paths]
+        for fit, path in zip(fits, paths, strict=True):
+            raw_files.require(fit, " ".join(fits[0]), path)
+        values: dict[str, Any] = {name: np.stack([fit[name] for fit in fits]) for name in fits[0]}
         return smplx_params(gender="neutral", **values)

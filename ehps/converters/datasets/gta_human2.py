@@ -29,7 +29,8 @@ from ehps.converters.base import (
     no_instances,
 )
 from ehps.converters.options import Option
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import OTHER, fields, raw_files
+from ehps.converters.readers.fields import FLAG, numbers, optional, texts
 from ehps.errors import DataError
 from ehps.humandata import boxes
 from ehps.humandata.keypoints import part_indices, point_names
@@ -92,8 +93,23 @@ PARTS = {
     "right_hand": part_indices(NAMES, "right_hand"),
     "head": np.flatnonzero([n.startswith("gta_FB_") or n in ("head", "nose", "left_eye", "right_eye") for n in NAMES]),
 }
-FIT = "global_orient body_pose betas transl left_hand_pose right_hand_pose"
-SEEN = "keypoints_2d occ self_occ bbox_xywh"
+FIT = {
+    "global_orient": numbers("N", 3),
+    "body_pose": numbers("N", "pose"),
+    "betas": numbers("N", "betas"),
+    "transl": numbers("N", 3),
+    "left_hand_pose": numbers("N", HANDS),
+    "right_hand_pose": numbers("N", HANDS),
+}
+SEEN = {
+    "keypoints_2d": numbers("N", len(NAMES), 3),
+    "occ": numbers("N", len(NAMES)),
+    "self_occ": numbers("N", len(NAMES)),
+    "bbox_xywh": numbers("N", 4),
+    "is_valid_smplx": FLAG,
+    "fov": numbers(),
+}
+STATED = optional({"weather": texts(), "location_tag": texts(), "ped_action": texts(), "is_male": FLAG})
 FACTS = {"weather": "weather", "location": "location_tag", "action": "ped_action"}
 
 
@@ -120,22 +136,25 @@ class GTAHuman2(Converter):
 
 def _person(path: Path, person: str, images: str, seen_only: bool) -> Instances:
     """All frames of one person of a scene, or those in which most points are seen; none without a valid fit."""
-    data = raw_files.load_npz(path)
-    raw_files.require(data, f"is_valid_smplx fov {SEEN}", path)
+    stored = raw_files.load_npz(path)
+    lengths: dict[str, int] = {}
+    data = fields.values(stored, SEEN | STATED, path, lengths=lengths)
     n = len(data["keypoints_2d"])
     frames = [f"{images}/{k:08d}.jpeg" for k in range(n)]
     reason = "no valid SMPL-X"
     if data["is_valid_smplx"].item():
-        raw_files.require(data, FIT, path)
-        _check_lengths(data, n, path)
-        reason = "" if all(np.isfinite(data[key]).all() for key in FIT.split()) else "person whose fit is not finite"
+        data |= fields.values(stored, FIT, path, lengths=lengths)
+        if data["body_pose"].shape[1] not in (BODY, 69):
+            what = f"body_pose has {data['body_pose'].shape[1]} numbers a frame, expected {BODY}"
+            raise DataError(what, path=path, fix=OTHER)
+        reason = "" if all(np.isfinite(data[key]).all() for key in FIT) else "person whose fit is not finite"
     if reason:
         return no_instances({reason: [f"{frame} person {person}" for frame in frames]} if n else None)
     number, dropped = np.arange(n), dict[str, list[str]]()
     if seen_only:
         number, dropped = _most_seen(data, n, [f"{frame} person {person}" for frame in frames])
         frames, n = [frames[k] for k in number], len(number)
-        data |= {key: data[key][number] for key in (*FIT.split(), *SEEN.split())}
+        data |= {key: data[key][number] for key, field in (FIT | SEEN).items() if "N" in field.shape}
     if not n:
         return no_instances(dropped)
     points = np.asarray(data["keypoints_2d"], float).reshape(n, len(NAMES), 3)
@@ -192,14 +211,3 @@ def _part_box(points: Array, hidden: Array) -> Array:
     box = boxes.from_keypoints(points, (HEIGHT, WIDTH), boxes.PART_SCALE)
     box[hidden.mean(axis=1) >= HIDDEN] = 0
     return box
-
-
-def _check_lengths(data: Mapping[str, Array], n: int, path: Path) -> None:
-    """Raise unless every member has ``n`` frames and poses are of a size that is known."""
-    for key in (*FIT.split(), *SEEN.split()):
-        if len(data[key]) != n:
-            raise DataError(f"{key} has {len(data[key])} frames, keypoints_2d has {n}", path=path, fix=raw_files.AGAIN)
-    for key, sizes in {"body_pose": (BODY, 69), "left_hand_pose": (HANDS,), "right_hand_pose": (HANDS,)}.items():
-        if n and data[key].size // n not in sizes:
-            found = f"{key} has {data[key].size // n} numbers a frame, expected {sizes[0]}"
-            raise DataError(found, path=path, fix=raw_files.AGAIN)

@@ -21,6 +21,7 @@ from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, no_instances
 from ehps.converters.datasets import h36m_files
 from ehps.converters.readers import neural_annot, studio, videos
+from ehps.converters.readers.fields import integers
 
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
 PATTERNS = ("annotations/Human36M_subject{}_data.json", "S{}/MyPoseFeatures/D3_Positions_mono")
@@ -168,6 +169,8 @@ class H36M(Converter):
             wanted=lambda row: str(row["cam_idx"]) in numbers and row["frame_idx"] % stride == 0,
             frame_of=lambda row: (str(row["action_idx"]), str(row["subaction_idx"]), str(row["frame_idx"])),
             path_of=lambda row: f"images/{row['file_name']}",
+            numbered=dict.fromkeys(("action_idx", "subaction_idx", "frame_idx"), integers())
+            | {"subject": integers(among=[subject]), "cam_idx": integers(among=(1, 2, 3, 4))},
         )
         if not found.rows:
             return no_instances(found.dropped)

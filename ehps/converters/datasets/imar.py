@@ -20,9 +20,10 @@ from ehps.arrays import Array
 from ehps.body import rigid_motion, rotations
 from ehps.body.cameras import keypoints2d
 from ehps.body.params import BodyParams, smplx_params
-from ehps.converters import options
+from ehps.converters import options, ranges
 from ehps.converters.base import Converter, Instances, Keypoints, Unit, drop, no_instances
-from ehps.converters.readers import raw_files, videos
+from ehps.converters.readers import OTHER, UNPACK, fields, raw_files, videos
+from ehps.converters.readers.fields import numbers
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
 from ehps.humandata.keypoints import point_names
@@ -43,6 +44,11 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "jaw_pose": (1, 3, 3),
     "leye_pose": (1, 3, 3),
     "reye_pose": (1, 3, 3),
+}
+CAMERA: dict[str, dict[str, fields.Field]] = {
+    "extrinsics": {"R": numbers(3, 3), "T": numbers(3)},
+    "intrinsics_w_distortion": {"f": numbers(2), "c": numbers(2), "k": numbers(3), "p": numbers(2)},
+    "intrinsics_wo_distortion": {"f": numbers(2), "c": numbers(2)},
 }
 SHARED: dict[str, Any] = {
     "licence": "research only, after registration; one request per dataset",
@@ -195,10 +201,11 @@ class Studio(Converter):
         start, stop = 0, length
         if which != "all":
             path = folder / self.contacts
-            contact = raw_files.read_json(path).get(action)
-            if contact is None:
+            listed = fields.items(raw_files.read_json(path), path).get(action)
+            if listed is None:
                 return np.zeros(0, int)
-            raw_files.require(contact, "fr_id" if which == "contact" else "start_fr end_fr", path)
+            names = ("fr_id",) if which == "contact" else ("start_fr", "end_fr")
+            contact = fields.values(listed, dict.fromkeys(names, fields.integers()), path, action)
             first, last = ("fr_id", "fr_id") if which == "contact" else ("start_fr", "end_fr")
             start, stop = max(int(contact[first]), 0), min(int(contact[last]) + 1, length)
         return np.arange(start, stop, self.option("stride"))
@@ -208,7 +215,7 @@ class Studio(Converter):
         paths = {name: folder / "camera_parameters" / name / f"{action}.json" for name in self.option("cameras")}
         found = {name: read_view(name, path) for name, path in paths.items() if path.is_file()}
         if not found:
-            raise DataError(f"has no camera of {action}", path=folder / "camera_parameters", fix=raw_files.AGAIN)
+            raise DataError(f"has no camera of {action}", path=folder / "camera_parameters", fix=UNPACK)
         notes += [f"some actions of {folder.name} have no camera {name}" for name in paths if name not in found]
         return list(found.values())
 
@@ -228,15 +235,15 @@ def read_fits(path: Path) -> tuple[int, int, BodyParams]:
     DataError : the file is cut short, lacks a parameter, or has one of another shape.
     """
     data = raw_files.read_json(path)
-    raw_files.require(data, " ".join(SHAPES), path)
-    name = "transl"
-    try:
-        people, length = np.shape(data[name])[:2] if np.ndim(data[name]) == 3 else (1, len(data[name]))
-        values = {}
-        for name, tail in SHAPES.items():
-            values[name] = np.asarray(data[name], float).reshape(people * length, *tail)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{name} is of another shape ({error})", path=path, fix=raw_files.AGAIN) from None
+    place = fields.items(data, path).get("transl")
+    array = fields.as_numbers(place)
+    if array is None or array.ndim not in (2, 3):
+        what = f"transl is {fields.described(place)}, expected 3 numbers of each frame, or of each person and frame"
+        raise DataError(what, path=path, fix=OTHER)
+    people, length = array.shape[:2] if array.ndim == 3 else (1, len(array))
+    axes = (people, length) if array.ndim == 3 else (length,)
+    found = fields.values(data, {name: numbers(*axes, *tail) for name, tail in SHAPES.items()}, path, finite=False)
+    values = {name: found[name].astype(float).reshape(people * length, *tail) for name, tail in SHAPES.items()}
     vectors = {name: axis_angle(value) if value.ndim == 4 else value for name, value in values.items()}
     return people, length, smplx_params(gender="neutral", flat_hand_mean=True, **vectors)
 
@@ -248,17 +255,13 @@ def read_joints(path: Path, people: int, length: int, notes: list[str]) -> tuple
     if not path.is_file():
         notes.append("some actions have no joints3d_25: their own joints are without confidence")
         return points.reshape(-1, *points.shape[2:]), known.reshape(-1, len(POINTS))
-    data = raw_files.read_json(path)
-    raw_files.require(data, "joints3d_25", path)
-    try:
-        own = np.asarray(data["joints3d_25"], float)
-        own = own.reshape(people, own.shape[-3], 25, 3)
-    except (ValueError, IndexError) as error:
-        raise DataError(f"joints3d_25 is of another shape ({error})", path=path, fix=raw_files.AGAIN) from None
+    shape = {"joints3d_25": numbers(people, "frames", 25, 3)}
+    own = fields.values(raw_files.read_json(path), shape, path, finite=False)["joints3d_25"]
+    own = ranges.within(own, ranges.METRES)
     step = round(own.shape[1] / length)
     if step in (1, 4):
         own = own[:, ::step][:, :length, TAKEN]
-        good = np.isfinite(own).all(axis=-1)
+        good = np.asarray(np.isfinite(own).all(axis=-1))
         points[:, : own.shape[1]] = np.where(good[..., None], own, 0)
         known[:, : own.shape[1]] = good
     else:
@@ -273,24 +276,22 @@ def read_view(name: str, path: Path) -> StudioView:
     ------
     DataError : the file is cut short, or is no camera of these datasets.
     """
-    data = raw_files.read_json(path)
-    try:
-        pose, lens, plain = (data[k] for k in ("extrinsics", "intrinsics_w_distortion", "intrinsics_wo_distortion"))
-        # Some leaves have an axis of length 1 in front.
-        k, p = np.reshape(lens["k"], 3), np.reshape(lens["p"], 2)
-        rotation = np.reshape(pose["R"], (3, 3)).astype(float)
-        return StudioView(
-            name=name,
-            size=SIZE,
-            focal=np.reshape(lens["f"], 2).astype(float),
-            principal_point=np.reshape(lens["c"], 2).astype(float),
-            rotation=rotation,
-            translation=rigid_motion.from_center(rotation, np.reshape(pose["T"], 3)),
-            distortion=np.concatenate([k[:2], p, k[2:]]).astype(float),
-            pinhole=np.stack([np.reshape(plain[key], 2) for key in "fc"]).astype(float),
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError(f"is no camera of the dataset ({error!r})", path=path, fix=raw_files.AGAIN) from None
+    data = fields.values(raw_files.read_json(path), dict.fromkeys(CAMERA, fields.OBJECT), path)
+    # Some leaves have an axis of length 1 in front.
+    pose, lens, plain = (
+        {key: value.astype(float) for key, value in fields.values(data[part].item(), known, path, part).items()}
+        for part, known in CAMERA.items()
+    )
+    return StudioView(
+        name=name,
+        size=SIZE,
+        focal=lens["f"],
+        principal_point=lens["c"],
+        rotation=pose["R"],
+        translation=rigid_motion.from_center(pose["R"], pose["T"]),
+        distortion=np.concatenate([lens["k"][:2], lens["p"], lens["k"][2:]]),
+        pinhole=np.stack([plain["f"], plain["c"]]),
+    )
 
 
 def axis_angle(matrices: Array) -> Array:

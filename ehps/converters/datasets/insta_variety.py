@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.converters import ranges
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
-from ehps.converters.readers import neural_annot, opened, raw_files
+from ehps.converters.readers import AGAIN, OTHER, fields, neural_annot, opened, raw_files
+from ehps.converters.readers.fields import Field, integers, numbers
 from ehps.errors import DataError
 from ehps.humandata import boxes, hdf5_files
 
@@ -65,6 +67,18 @@ or, points only:
     ),
 )
 SIZE = (224, 224)
+COLUMNS = {
+    "ann_id": integers("N"),
+    "file_name": Field("path", ("N",)),
+    "img_shape": integers("N", 2, optional=True),
+    "bbox": numbers("N", 4, optional=True),
+    "joints2D": numbers("N", 25, 3, optional=True),
+}
+VIBE_COLUMNS = {
+    "vid_name": Field("path", ("N",)),
+    "frame_id": integers("N"),
+    "joints2D": numbers("N", 25, 3),
+}
 ROWS = 10_000
 TRACK = re.compile(r"(?P<track>.+)/(?P<frame>\d+)\.\w+")
 
@@ -83,7 +97,8 @@ class InstaVariety(Converter):
         return self._vibe(unit) if unit.path.name == VIBE else self._neural_annot(unit)
 
     def _neural_annot(self, unit: Unit) -> Instances:
-        part = {key: np.asarray(value[slice(*unit.data[:2])]) for key, value in database(unit.path).items()}
+        stored = {key: value[slice(*unit.data[:2])] for key, value in database(unit.path).items()}
+        part = fields.values(stored, COLUMNS, unit.path)
         fits, notes = neural_annot.chosen(self.root, (FITS,), self.option("fits"))
         ids = part["ann_id"].astype(np.int64)
         dropped: dict[str, list[str]] = {}
@@ -91,9 +106,13 @@ class InstaVariety(Converter):
             fitted = fits.has(ids)
             drop(dropped, "no SMPL fit", map(str, ids[~fitted].tolist()))
             part, ids = {key: value[fitted] for key, value in part.items()}, ids[fitted]
+            kept, records = neural_annot.usable(
+                np.arange(len(ids)).tolist(), fits.take(ids.tolist()), fits.path, dropped, "no SMPL fit"
+            )
+            part, ids = {key: value[kept] for key, value in part.items()}, ids[kept]
         if not len(ids):
             return no_instances(dropped)
-        names = [name.removeprefix("images/") for name in raw_files.texts(part["file_name"])]
+        names = [name.removeprefix("images/") for name in part["file_name"].tolist()]
         rows = Instances(
             image_path=[f"images/{name}" for name in names],
             size=part["img_shape"].astype(int) if "img_shape" in part else np.tile(SIZE, (len(ids), 1)),
@@ -104,15 +123,16 @@ class InstaVariety(Converter):
         )
         _points_and_boxes(rows, part)
         if isinstance(fits, raw_files.KeyedJson):
-            rows.body, rows.camera = neural_annot.smpl(fits.take(ids.tolist()))
+            rows.body, rows.camera = neural_annot.smpl(records)
             rows.misc |= {"smpl_source": "neural_annot", "cam_param_type": "perspective"}
         return rows
 
     def _vibe(self, unit: Unit) -> Instances:
         opened.note(unit.path)
         with hdf5_files.opened(unit.path) as file:
-            part = {key: file[key][slice(*unit.data[:2])] for key in ("vid_name", "frame_id", "joints2D")}
-        videos = ["/".join(name.rpartition("-")[::2]) for name in raw_files.texts(part["vid_name"])]
+            stored = {key: file[key][slice(*unit.data[:2])] for key in VIBE_COLUMNS if key in file}
+        part = fields.values(stored, VIBE_COLUMNS, unit.path)
+        videos = ["/".join(name.rpartition("-")[::2]) for name in part["vid_name"].tolist()]
         names = [
             f"{video.removeprefix('data/insta_variety/')}/{frame}.jpg"
             for video, frame in zip(videos, part["frame_id"].tolist(), strict=True)
@@ -128,7 +148,7 @@ def _points_and_boxes(rows: Instances, part: Mapping[str, Array]) -> None:
     """Points where there are some; the dataset's boxes, or boxes of the visible points where there are none."""
     if "joints2D" in part:
         points = part["joints2D"].astype(float)
-        points[..., 2] = points[..., 2] > 0
+        points[..., 2] = ranges.labelled(points[..., 2])
         points[points[..., 2] == 0] = 0
         rows.keypoints2d = Keypoints(points, "instavariety")
         rows.bbox, rows.bbox_padded = boxes.from_keypoints(points, SIZE, boxes.BODY_SCALE), True
@@ -167,14 +187,20 @@ def _database(path: Path) -> dict[str, Array]:
             fix="take the file that belongs to the fits; those of VIBE, TCMR and MAED have the same name",
         )
     columns = {key: content[key] for key in ("ann_id", "file_name", "img_shape", "bbox", "joints2D") if key in content}
+    for name, column in columns.items():
+        if not isinstance(column, np.ndarray | list) or np.ndim(column) == 0:
+            raise DataError(f"{name} is {fields.described(column)}, expected a column", path=path, fix=OTHER)
     if len({len(value) for value in columns.values()}) > 1:
-        raise DataError("has columns of different lengths", path=path, fix=raw_files.AGAIN)
+        lengths = ", ".join(f"{name} {len(value)}" for name, value in columns.items())
+        raise DataError(f"has columns of different lengths: {lengths}", path=path, fix=OTHER)
     return columns
 
 
 def _length(path: Path) -> int:
     try:
         with hdf5_files.opened(path) as file:
-            return len(file["joints2D"])
-    except (OSError, KeyError) as error:
-        raise DataError(f"is not VIBE's file, or only part of it ({error})", path=path, fix=raw_files.AGAIN) from None
+            if "joints2D" in file and file["joints2D"].shape:
+                return len(file["joints2D"])
+    except OSError as error:
+        raise DataError(f"is not VIBE's file, or only part of it ({error})", path=path, fix=AGAIN) from None
+    raise DataError("is not VIBE's file: it has no joints2D", path=path, fix=OTHER)

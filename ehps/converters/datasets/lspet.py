@@ -15,7 +15,7 @@ import numpy as np
 
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.options import Option
-from ehps.converters.readers import eft, raw_files
+from ehps.converters.readers import OTHER, eft, fields, raw_files
 from ehps.converters.readers.matlab import load_mat
 from ehps.errors import DataError
 
@@ -127,7 +127,10 @@ class LSPET(Converter):
         return rows
 
     def _without_fits(self, path: Path) -> Instances:
-        joints = load_mat(path, "joints")["joints"].swapaxes(-1, -2).astype(float)
+        stored = load_mat(path, "joints")["joints"]
+        if stored.ndim != 3 or fields.as_numbers(stored) is None:
+            raise DataError(f"joints is {fields.described(stored)}, expected 14 x 3 x people", path=path, fix=OTHER)
+        joints = stored.swapaxes(-1, -2).astype(float)
         if joints.ndim != 3 or joints.shape[1] != 14 or joints.shape[2] not in (2, 3):
             shape = " x ".join(map(str, joints.swapaxes(-1, -2).T.shape))
             raise DataError(

@@ -20,12 +20,11 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body import rigid_motion
 from ehps.body.cameras import project
-from ehps.converters import options
+from ehps.converters import options, ranges
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.datasets import mpi_inf_3dhp_files
-from ehps.converters.readers import neural_annot, raw_files, studio, videos
+from ehps.converters.readers import fields, neural_annot, raw_files, studio, videos
 from ehps.converters.readers.matlab import load_mat
-from ehps.errors import DataError
 
 CARD = DatasetCard(
     id="mpi_inf_3dhp",
@@ -96,6 +95,13 @@ FITS = {
     "none": "MPI-INF-3DHP_SMPLX_NeuralAnnot.json",
 }
 TEST_SET = "mpi_inf_3dhp_test_set/TS*/annot_data.mat"
+ACTIVITY = "activity_annotation"
+TEST = {
+    "valid_frame": fields.numbers("N"),
+    "annot2": fields.numbers("N", 17, 2),
+    "annot3": fields.numbers("N", 17, 3),
+    ACTIVITY: fields.integers("N", optional=True),
+}
 SIZE = {
     "TS1": (2048, 2048),
     "TS2": (2048, 2048),
@@ -179,6 +185,7 @@ class MPIINF3DHP(Converter):
             path_of=lambda row: (
                 f"{base}images_1k/S{row['subject_idx']}/Seq{row['seq_idx']}/imageSequence/" + row["file_name"]
             ),
+            numbered=dict.fromkeys(("subject_idx", "seq_idx", "cam_idx", "frame_idx"), fields.integers()),
         )
         if not found.rows:
             return no_instances(found.dropped)
@@ -215,23 +222,21 @@ class MPIINF3DHP(Converter):
     def _test(self, unit: Unit) -> Instances:
         if not unit.path.is_file():
             return no_instances(left_out="sequence not there", absent=True)
-        data = load_mat(unit.path, "annot2 annot3 valid_frame", "activity_annotation")
-        valid = np.ravel(data["valid_frame"]) > 0
-        count = len(valid)
-        if data["annot2"].size != count * 34 or data["annot3"].size != count * 51:
-            shapes = f"annot2 {data['annot2'].shape}, annot3 {data['annot3'].shape}"
-            raise DataError(f"{shapes} are not 17 joints for {count} frames", path=unit.path, fix=raw_files.AGAIN)
+        stored = load_mat(unit.path, "annot2 annot3 valid_frame", "activity_annotation")
+        stored |= {name: np.ravel(array) for name, array in stored.items() if name in ("valid_frame", ACTIVITY)}
+        data = fields.values(stored, TEST, unit.path)
+        valid = data["valid_frame"] > 0
         dropped: dict[str, list[str]] = {}
         drop(dropped, "frame not valid", (f"{unit.name} {n + 1}" for n in np.flatnonzero(~valid)))
         index = np.flatnonzero(valid)
         if not len(index):
             return no_instances(dropped)
-        points = data["annot2"].astype(float).reshape(-1, 17, 2)[index]
-        joints = data["annot3"].astype(float).reshape(-1, 17, 3)[index] / 1000
+        points = data["annot2"].astype(float)[index]
+        joints = ranges.within(data["annot3"][index] / 1000, ranges.METRES)
         folder = unit.path.parent.relative_to(self.root).as_posix()
         meta: dict[str, Any] = {"seq": [unit.name] * len(index), "frame": index + 1}
-        if "activity_annotation" in data:
-            meta["activity"] = np.ravel(data["activity_annotation"]).astype(int)[index]
+        if ACTIVITY in data:
+            meta["activity"] = data[ACTIVITY].astype(int)[index]
         return Instances(
             image_path=[f"{folder}/imageSequence/img_{n + 1:06d}.jpg" for n in index],
             size=SIZE[unit.name],

@@ -20,7 +20,8 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.options import Option
-from ehps.converters.readers import coco, eft, neural_annot, raw_files
+from ehps.converters.readers import coco, eft, fields, neural_annot, raw_files
+from ehps.converters.readers.fields import numbers
 from ehps.errors import DataError
 
 PLACES = ("annotations/", "annot/", "data/annotations/", "data/annot/")
@@ -142,9 +143,10 @@ class MPII(Converter):
         return rows
 
     def _coco(self, unit: Unit) -> Instances:
-        annotations, images = coco.read(unit)
-        coco.points_of(annotations, (16,), unit.path)
         dropped: dict[str, list[str]] = {}
+        known = {"bbox": numbers(4), "keypoints": numbers(48, optional=True)}
+        annotations, images = coco.read(unit, dropped, known, coco.SIZE)
+        annotations = labelled(annotations, "keypoints", dropped, unit.path)
         choice = self.option("fits")
         fits, notes = neural_annot.chosen(unit.path.parent, self._fit_files, choice)
         model_type = "SMPL" if self.body_model == "smpl" else "SMPL-X"
@@ -288,3 +290,12 @@ def _numbers(value: Any, *shape: int) -> Array:
     if array.shape != shape or not np.isfinite(array).all():
         raise ValueError(f"{array.shape} is not {shape}")
     return array
+
+
+def labelled(people: list[fields.Record], key: str, dropped: dict[str, list[str]], path: Path) -> list[fields.Record]:
+    """People with points, where anybody has some; the others are counted."""
+    if not any(person.get(key) for person in people):
+        return people
+    names = (f"{path.name} {fields.label_of(person, i)}" for i, person in enumerate(people) if not person.get(key))
+    drop(dropped, f"no {key}", names)
+    return [person for person in people if person.get(key)]

@@ -16,6 +16,7 @@ import numpy as np
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, filter_records, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import coco, coco_wholebody, eft, neural_annot, raw_files
+from ehps.converters.readers.fields import FLAG, Field, integers, numbers, optional
 
 CARD = DatasetCard(
     id="mscoco",
@@ -74,6 +75,7 @@ fits of EFT and CLIFF:
         "first two were counted in the files. Translations of EFT are derived, not metric.",
     ),
 )
+PERSON = optional({"iscrowd": FLAG, "num_keypoints": integers()}) | {"bbox": numbers(4), "keypoints": numbers(51)}
 FITS = {
     "neuralannot": ("MSCOCO_train_SMPLX_all_NeuralAnnot.json", "MSCOCO_train_SMPLX.json"),
     neural_annot.SMPL: ("MSCOCO_train_SMPL_NeuralAnnot.json",),
@@ -107,10 +109,15 @@ class MSCOCO(Converter):
     def read(self, unit: Unit) -> Instances:
         if self.fits_2014:
             return eft.read_coco(unit.path, self.root)
-        annotations, images = coco.read(unit)
-        if coco.points_of(annotations, (17, 133), unit.path) == 133:
-            annotations = [coco_wholebody.parted(a) if a.get("keypoints") else a for a in annotations]
+        left_out: dict[str, list[str]] = {}
+        found = coco.records(unit)
+        known: dict[str, Field] = PERSON | (coco_wholebody.FIELDS if coco.has(found, "face_kpts") else {})
+        in_one_list = coco.points_of(found, (17, 133), unit.path) == 133
+        known |= {"keypoints": numbers(399)} if in_one_list else {}
+        annotations, images = coco.read(unit, left_out, known, coco.SIZE, found=found)
+        annotations = [coco_wholebody.parted(a) for a in annotations] if in_one_list else annotations
         usable, dropped = filter_records(annotations, unusable)
+        dropped |= left_out
         fits, notes = neural_annot.chosen(self.root / "annotations", self._fit_files, self.option("fits"))
         model_type = "SMPL" if self.body_model == "smpl" else "SMPL-X"
         people, records = neural_annot.with_fit(usable, fits, dropped, f"no {model_type} fit")
@@ -131,7 +138,7 @@ class MSCOCO(Converter):
             dropped=dropped,
             notes=notes,
         )
-        if "face_kpts" in people[0]:
+        if coco.has(people, "face_kpts"):
             rows.keypoints2d = coco_wholebody.keypoints(people)
             for name, box in coco_wholebody.part_boxes(people).items():
                 setattr(rows, name, box)

@@ -16,9 +16,11 @@ from ehps.body import rigid_motion
 from ehps.body.meshes import picked_joints
 from ehps.body.params import smplx_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import OTHER, fields, raw_files
+from ehps.converters.readers.fields import Field, numbers, texts
 from ehps.converters.readers.images import SUFFIXES, ImageIndex, scale_between
 from ehps.errors import DataError
+from ehps.genders import BY_WORD
 from ehps.humandata import keypoints
 
 CARD = DatasetCard(
@@ -70,6 +72,29 @@ FIT = (
 )
 FIT_HEIGHT = 500
 VERTICES = 10475
+PARAMETERS = {
+    "betas": numbers("betas"),
+    "global_orient": numbers(3),
+    "body_pose": numbers(63),
+    "left_hand_pose": numbers("hand components", optional=True),
+    "right_hand_pose": numbers("hand components", optional=True),
+    "jaw_pose": numbers(3, optional=True),
+    "leye_pose": numbers(3, optional=True),
+    "reye_pose": numbers(3, optional=True),
+    "expression": numbers("expressions", optional=True),
+    "transl": numbers(3, optional=True),
+    "camera_rotation": numbers(3, 3),
+    "camera_translation": numbers(3),
+    "camera_focal_length_x": numbers(),
+    "camera_focal_length_y": numbers(),
+    "camera_center": numbers(2, optional=True),
+    "vertices": numbers(VERTICES, 3, optional=True),
+}
+SUBJECT = {
+    "SubjectGender": texts(optional=True, words=("", *BY_WORD)),
+    "SubjectHeightMeter": numbers(optional=True),
+    "SubjectWeightKg": numbers(optional=True),
+}
 REST_PELVIS = np.array([0.0, -0.35, 0.01])  # of any body within centimetres, to tell people in an image apart
 NAMES_A_UNIT = 128
 
@@ -79,12 +104,14 @@ class MTP(Converter):
 
     def units(self) -> list[Unit]:
         path = self.root / "train_val_split.json"
-        split = raw_files.read_json(path)
-        raw_files.require(split, self.split, path)
+        split = fields.values(raw_files.read_json(path), {self.split: Field("path", ("images",))}, path)
+        listed = list(dict.fromkeys(split[self.split].tolist()))
+        if not listed:
+            raise DataError(f"lists no image of {self.split}", path=path, fix=OTHER)
         images = sorted(p for p in (self.root / "images").rglob("*") if p.suffix.lower() in SUFFIXES)
         found = {p.stem: p.relative_to(self.root / "images").as_posix() for p in reversed(images)}
         # <image>_<subset>_<pose>_<subject>; where there is no image the pipeline says so.
-        wanted = [found.get(name, f"{[*name.split('_'), ''][1]}/{name}.png") for name in split[self.split]]
+        wanted = [found.get(name, f"{[*name.split('_'), ''][1]}/{name}.png") for name in listed]
         return [
             Unit(f"{start:05d}", path, wanted[start : start + NAMES_A_UNIT])
             for start in range(0, len(wanted), NAMES_A_UNIT)
@@ -97,17 +124,27 @@ class MTP(Converter):
         wanted_images = [image for image, path in wanted if path.is_file()]
         if not wanted_images:
             return no_instances(dropped)
-        fits = [load_fit(path) for _, path in wanted if path.is_file()]
+        lengths: dict[str, int] = {}
+        fits = [load_fit(path, lengths) for _, path in wanted if path.is_file()]
         n = len(fits)
         paths = [f"images/{image}" for image in wanted_images]
         names = [Path(image).stem for image in wanted_images]
-        people = raw_files.read_json(self.root / "subject_meta.json")
-        own = [people.get(name, {}) for name in names]
+        path = self.root / "subject_meta.json"
+        people = fields.items(raw_files.read_json(path), path)
+        own = [fields.values(people.get(name) or {}, SUBJECT, path, name) for name in names]
+        notes: list[str] = []
+        if undescribed := [name for name in names if not people.get(name)]:
+            notes.append(
+                f"subject_meta.json does not describe {len(undescribed)} people, "
+                f"the first {undescribed[0]}: taken for neutral"
+            )
+        for fit, (_, file) in zip(fits, (item for item in wanted if item[1].is_file()), strict=True):
+            raw_files.require(fit, " ".join(key for key in FIT if key in fits[0]), file)
         values: dict[str, Any] = {key: column(fits, key).reshape(n, -1) for key in FIT if key in fits[0]}
         move = Rigid(column(fits, "camera_rotation").reshape(n, 3, 3), column(fits, "camera_translation").reshape(n, 3))
         size = ImageIndex(self.root).sizes(paths)
         camera = camera_of(fits, size)
-        meshes = np.stack([np.reshape(fit.get("vertices", np.full((VERTICES, 3), np.nan)), (-1, 3)) for fit in fits])
+        meshes = np.stack([fit.get("vertices", np.full((VERTICES, 3), np.nan)) for fit in fits])
         meshes = rigid_motion.apply(meshes, move.rotation, move.translation)
         pelvis = rigid_motion.apply(values["transl"][:, None] + REST_PELVIS, move.rotation, move.translation)
         seen = expected(meshes, pelvis, camera)
@@ -116,32 +153,34 @@ class MTP(Converter):
             image_path=paths,
             size=fitted_size(fits, size),
             camera=camera,
-            body=smplx_params(gender=[str(o.get("SubjectGender") or "neutral") for o in own], **values),
+            body=smplx_params(gender=[str(o.get("SubjectGender", "")) or "neutral" for o in own], **values),
             world_to_camera=move,
             vertices=meshes,
             keypoints2d=Keypoints(
-                np.stack([self._detections(p, points) for p, points in zip(wanted_images, seen, strict=True)]),
+                np.stack([self._detections(p, points, notes) for p, points in zip(wanted_images, seen, strict=True)]),
                 raw_files.OPENPOSE_137,
             ),
             meta={
                 "subject_id": [part[-1] for part in parts],
                 "pose_id": [part[-2] if len(part) > 1 else "" for part in parts],
                 "subset": [Path(image).parent.as_posix() for image in wanted_images],
-                "subject_height": np.array([float(o.get("SubjectHeightMeter") or np.nan) for o in own]),
-                "subject_weight": np.array([float(o.get("SubjectWeightKg") or np.nan) for o in own]),
+                "subject_height": np.array([float(o.get("SubjectHeightMeter", np.nan)) for o in own]),
+                "subject_weight": np.array([float(o.get("SubjectWeightKg", np.nan)) for o in own]),
             },
+            unknown=("subject_height", "subject_weight"),
             misc={"smplx_source": "original (SMPLify-XMC)", "cam_param_source": "estimated"},
             dropped=dropped,
+            notes=notes,
         )
 
     def _beside(self, image: str, tree: str, suffix: str) -> Path:
         """The file of another tree that belongs to an image."""
         return (self.root / tree / image).with_suffix(suffix)
 
-    def _detections(self, image: str, points: np.ndarray) -> np.ndarray:
+    def _detections(self, image: str, points: np.ndarray, notes: list[str]) -> np.ndarray:
         """(137, 3) of the OpenPose person nearest to ``points`` (137, 3); zeros where nobody was detected."""
         path = self._beside(image, "keypoints/openpose", ".json")
-        people = raw_files.openpose_people(path) if path.is_file() else np.zeros((0, 137, 3))
+        people = raw_files.openpose_people(path, notes) if path.is_file() else np.zeros((0, 137, 3))
         if not len(people):
             return np.zeros((137, 3))
         both = (people[..., 2] > 0) & (points[:, 2] > 0)
@@ -149,7 +188,7 @@ class MTP(Converter):
         return np.asarray(people[np.where(both.any(1), away / np.maximum(both.sum(1), 1), np.inf).argmin()])
 
 
-def load_fit(path: Path) -> dict[str, Any]:
+def load_fit(path: Path, lengths: dict[str, int]) -> dict[str, Any]:
     """One pickle of SMPLify-XMC; torch tensors come as arrays, wherever they were.
 
     Raises
@@ -157,10 +196,7 @@ def load_fit(path: Path) -> dict[str, Any]:
     DataError : it is damaged, or no such fit.
     """
     fit = raw_files.load_pkl(path, allow=[raw_files.TORCH])
-    if not isinstance(fit, dict):
-        raise DataError("is no fit of SMPLify-XMC", path=path, fix=raw_files.AGAIN)
-    raw_files.require(fit, "betas global_orient body_pose camera_rotation camera_translation", path)
-    return {"transl": np.zeros(3)} | fit
+    return {"transl": np.zeros(3)} | fields.values(fit, PARAMETERS, path, lengths=lengths, finite=False)
 
 
 def column(fits: list[dict[str, Any]], key: str) -> np.ndarray:

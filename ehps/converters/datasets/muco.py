@@ -16,7 +16,9 @@ from ehps.arrays import Array
 from ehps.body.cameras import project
 from ehps.body.params import smpl_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
-from ehps.converters.readers import coco, raw_files
+from ehps.converters.readers import coco, fields, raw_files
+from ehps.converters.readers.fields import Field, numbers
+from ehps.errors import DataError
 
 CARD = DatasetCard(
     id="muco",
@@ -87,6 +89,14 @@ JOINTS = (
     "right_toe_3dhp",
     "left_toe_3dhp",
 )
+PERSON: dict[str, Field] = {
+    "bbox": numbers(4),
+    "keypoints_img": numbers(21, 2),
+    "keypoints_cam": numbers(21, 3),
+    "keypoints_vis": numbers(21),
+}
+IMAGE = coco.SIZE | {"f": numbers(2), "c": numbers(2)}
+FIT = {"pose": numbers(72), "shape": numbers(10), "trans": numbers(3)}
 PELVIS = JOINTS.index("pelvis_extra")
 AGREE = 0.005  # of the image's width: own 2D and 3D joints that are further apart do not have this camera
 
@@ -98,26 +108,37 @@ class MuCo(Converter):
         path = raw_files.first_existing(self.root, ("data/MuCo-3DHP.json", "MuCo-3DHP.json"))
         units = coco.units(path, "all")
         found = [unit for unit in units if unit.data is not None]
-        nearest = closest([(a["image_id"], a["keypoints_cam"][PELVIS][2]) for u in found for a in coco.records(u)])
+        try:
+            places = [place_of(a) for unit in found for a in coco.records(unit)]
+        except DataError:
+            return units
+        nearest = {key for (_, _, key), first in zip(places, closest([p[:2] for p in places]), strict=True) if first}
         # People of one image may be in several units, so that a unit alone could not tell.
-        own = [nearest[u.data.first :][: u.data.count].tobytes() for u in found]
+        own = [nearest.intersection(key for _, _, key in map(place_of, coco.records(unit))) for unit in found]
         return [replace(u, data=replace(u.data, more=more)) for u, more in zip(found, own, strict=True)] or units
 
     def read(self, unit: Unit) -> Instances:
-        everybody, images = coco.read(unit)
-        if not everybody:
-            return no_instances()
-        fits = raw_files.keyed_json(unit.path.with_name("smpl_param.json"))
-        nearest = {a["id"] for a, first in zip(everybody, unit.data.more, strict=True) if first}
         dropped: dict[str, list[str]] = {}
+        everybody, images = coco.read(unit, dropped, PERSON, IMAGE)
+        if not everybody:
+            return no_instances(dropped)
+        fits = raw_files.keyed_json(unit.path.with_name("smpl_param.json"))
+        nearest = unit.data.more if unit.data is not None and unit.data.more else set()
         drop(dropped, "no SMPL fit", (str(a["id"]) for a in everybody if str(a["id"]) not in fits))
         fitted = [a for a in everybody if str(a["id"]) in fits]
         drop(dropped, "pelvis not visible", (str(a["id"]) for a in fitted if not a["keypoints_vis"][PELVIS]))
         people = [a for a in fitted if a["keypoints_vis"][PELVIS]]
+        found = [fits[a["id"]] for a in people]
+        odd = {
+            i: ("no SMPL fit" if why.startswith("no ") else f"fit of another form: {why}", said)
+            for i, (why, said) in fields.odd_ones(found, FIT, "fits").items()
+        }
+        keep = np.flatnonzero(fields.drop_odd(odd, [f"entry {a['id']}" for a in people], fits.path, dropped)).tolist()
+        people, found = [people[i] for i in keep], [found[i] for i in keep]
         if not people:
             return no_instances(dropped)
         own = [images[a["image_id"]] for a in people]
-        pose, shape, trans = np.split(np.stack([numbers(fits[a["id"]]) for a in people]), [72, 82], axis=1)
+        pose, shape, trans = (np.array([np.ravel(fit[name]) for fit in found], float) for name in FIT)
         folder = "" if unit.path.parent == self.root else f"{unit.path.parent.name}/"
         size = np.array([[image["height"], image["width"]] for image in own])
         camera = Camera(raw_files.column(own, "f").astype(float), raw_files.column(own, "c").astype(float))
@@ -143,12 +164,15 @@ class MuCo(Converter):
         )
 
 
-def numbers(fit: dict[str, Any]) -> Array:
-    """(85,) pose, shape and translation of one entry of the fits."""
-    return np.concatenate([np.ravel(fit[name]) for name in ("pose", "shape", "trans")]).astype(float)
+def place_of(record: Any) -> tuple[float, float, Any]:
+    """Image, depth and id of a person; NaN where the record does not say them."""
+    known = {"id": fields.IDENTIFIER, "image_id": fields.integers(), "keypoints_cam": PERSON["keypoints_cam"]}
+    if fields.odd_ones([record], known, "annotations"):
+        return np.nan, np.nan, None
+    return record["image_id"], np.reshape(record["keypoints_cam"], (21, 3))[PELVIS, 2], record["id"]
 
 
-def closest(people: list[tuple[int, float]]) -> Array:
+def closest(people: list[tuple[float, float]]) -> Array:
     """(N,) who of N people, given by image and depth, is the nearest in the image, the first of equals."""
     image, depth = np.array(people).reshape(-1, 2).T
     order = np.lexsort((depth, image))

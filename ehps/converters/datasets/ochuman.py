@@ -12,6 +12,7 @@ import numpy as np
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, filter_records, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import coco, coco_wholebody, eft, raw_files
+from ehps.converters.readers.fields import numbers
 
 SPLITS = {"train": 2_495, "test": 1_783, "val": None}
 FITS = {
@@ -80,11 +81,12 @@ class OCHuman(Converter):
             lists = [self.root / name for names in LISTS.values() for name in names]
             rows.size = coco.sizes_by_name(lists, rows.image_path)
             return rows
-        annotations, images = coco.read(unit)
-        coco.points_of(annotations, (17,), unit.path)
+        left_out: dict[str, list[str]] = {}
+        annotations, images = coco.read(unit, left_out, {"bbox": numbers(4), "keypoints": numbers(51)}, coco.SIZE)
         people, dropped = filter_records(
             annotations, lambda a: "" if any(a["keypoints"][2::3]) else "no labelled joint"
         )
+        dropped |= left_out
         if not people:
             return no_instances(dropped)
         own = [images[a["image_id"]] for a in people]

@@ -7,6 +7,7 @@ Source: Andriluka et al., CVPR 2018; Joo et al., 3DV 2021 (EFT); the official pe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,13 @@ import numpy as np
 
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, filter_records, no_instances
 from ehps.converters.options import Option
-from ehps.converters.readers import coco, eft, raw_files
+from ehps.converters.readers import coco, eft, fields, raw_files
+from ehps.converters.readers.fields import FLAG, integers, numbers, optional
 from ehps.errors import DataError
 
+PERSON = optional({"keypoints": numbers(51), "bbox": numbers(4), "track_id": integers()})
+IMAGE = optional({"is_labeled": FLAG})
+FRAME = re.compile(r"[^/\\]+[/\\]\d+\.\w+$")
 FITS = tuple(f"{folder}PoseTrack_ver01.json" for folder in ("eft_fit/", "", "data/eft_fit/", "data/"))
 LISTS = {
     split: (
@@ -102,17 +107,23 @@ class PoseTrack(Converter):
 def fits(path: Path, base: str) -> Instances:
     """All fits of EFT, of training sequences."""
     facts = {"annotation_id": eft.annotation_id, "track_id": eft.track_id}
-    rows = eft.read(path, lambda name: base + in_train(name, path), facts)
+    rows = eft.read(path, lambda name: in_train(name, base), facts)
     rows.meta |= places(rows.image_path)
     return rows
 
 
 def sequence(path: Path, base: str) -> Instances:
     """One sequence of hand-labelled joints, without fits."""
-    content = raw_files.read_json(path)
-    images = {image["id"]: image for image in content["images"]}
-    coco.points_of(content.get("annotations", []), (17,), path)
-    people, dropped = filter_records(content.get("annotations", []), lambda a: unusable(a, images))
+    if "annotations" not in fields.items(raw_files.read_json(path), path):  # so in the test set
+        return no_instances()
+    left_out: dict[str, list[str]] = {}
+    annotations, images = coco.read(Unit(path.stem, path), left_out, PERSON, IMAGE)
+    people, dropped = filter_records(annotations, lambda a: unusable(a, images))
+    odd = [i for i, a in enumerate(people) if not FRAME.search(images[a["image_id"]]["file_name"])]
+    said = {i: ("file_name is not <sequence>/<frame>", images[people[i]["image_id"]]["file_name"]) for i in odd}
+    keep = fields.drop_odd(said, [f"annotations {a['id']}" for a in people], path, dropped)
+    people = [people[i] for i in np.flatnonzero(keep).tolist()]
+    dropped |= left_out
     if not people:
         return no_instances(dropped)
     names = [images[a["image_id"]]["file_name"] for a in people]
@@ -132,17 +143,11 @@ def sequence(path: Path, base: str) -> Instances:
     )
 
 
-def in_train(name: str, path: Path) -> str:
-    """Path of an ``imageName`` of the fits, which may or may not begin with images/ and train/.
-
-    Raises
-    ------
-    DataError : it has no sequence folder, without which frames of all sequences share their names.
-    """
+def in_train(name: str, base: str) -> str:
+    """Path of an ``imageName`` of the fits, which may or may not begin with images/ and train/; nothing for one without
+    a sequence folder, without which frames of all sequences share their names."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("images", "train")]
-    if len(parts) != 2:
-        raise DataError(f"imageName {name!r} is not <sequence>/<frame>", path=path, fix="take EFT's released file")
-    return "images/train/" + "/".join(parts)
+    return f"{base}images/train/{'/'.join(parts)}" if len(parts) == 2 and FRAME.search(name) else ""
 
 
 def places(names: Sequence[str]) -> dict[str, Any]:

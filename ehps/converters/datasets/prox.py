@@ -19,7 +19,8 @@ from ehps.arrays import Array
 from ehps.atomic import replacing
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.options import Option
-from ehps.converters.readers import openpose, raw_files, smplify_fits
+from ehps.converters.readers import fields, openpose, raw_files, smplify_fits
+from ehps.converters.readers.fields import numbers
 from ehps.converters.readers.images import is_image
 from ehps.errors import DataError
 from ehps.humandata.image_files import ImageFolder, read_pixels
@@ -110,12 +111,15 @@ class PROX(Converter):
             return no_instances(dropped)
         gender = "female" if int(place["subject"]) in WOMEN else "male"
         body = smplify_fits.read_fits([unit.path / frame / "000.pkl" for frame in frames], gender)
-        calibration = raw_files.read_json(self.root / "calibration/Color.json")
-        raw_files.require(calibration, "f c", self.root / "calibration/Color.json")
-        camera = Camera(np.array(calibration["f"], float).ravel(), np.array(calibration["c"], float).ravel())
-        points, back = self._detections(unit.name, frames), False
+        path = self.root / "calibration/Color.json"
+        calibration = fields.values(raw_files.read_json(path), {"f": numbers(2), "c": numbers(2)}, path)
+        camera = Camera(calibration["f"].astype(float), calibration["c"].astype(float))
+        notes: list[str] = []
+        points, back = self._detections(unit.name, frames, notes), False
         if points is not None:
             points, back = as_fitted(points, body.transl, camera)
+        if back:
+            notes.append(f"{unit.name}: 2D points are those of mirrored images, and were mirrored back")
         prefix = f"{MIRRORED}/" if self.option("images") == "raw" else ""
         n = len(frames)
         return Instances(
@@ -139,10 +143,10 @@ class PROX(Converter):
             }
             | ({"reprojection": "none"} if points is None else {"keypoints2d_source": openpose.SOURCE}),
             dropped=dropped,
-            notes=[f"{unit.name}: 2D points are those of mirrored images, and were mirrored back"] if back else [],
+            notes=notes,
         )
 
-    def _detections(self, recording: str, frames: Sequence[str]) -> Array | None:
+    def _detections(self, recording: str, frames: Sequence[str], notes: list[str]) -> Array | None:
         """(N, 135, 3) OpenPose points of the first person, zeros where there is none; None without keypoints."""
         folder = self.root / "keypoints"
         if not folder.is_dir():
@@ -151,7 +155,7 @@ class PROX(Converter):
         present = set(raw_files.listing(folder / recording))
         for k, frame in enumerate(frames):
             name = f"{frame}_keypoints.json"
-            people = raw_files.openpose_people(folder / recording / name) if name in present else points[:0]
+            people = raw_files.openpose_people(folder / recording / name, notes) if name in present else points[:0]
             points[k] = people[0] if len(people) else 0
         return openpose.without_hand_wrists(points)
 

@@ -8,13 +8,18 @@ ECCV 2018, and the read-me of the release.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.params import smpl_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import OTHER, fields, raw_files
+from ehps.converters.readers.fields import PATH, integers, numbers, texts
 from ehps.converters.readers.images import ImageIndex
+from ehps.errors import DataError
+from ehps.genders import BY_WORD
 
 NEAR = 0.03  # of the image's size: K's centre is that near to its middle
 CARD = DatasetCard(
@@ -59,6 +64,20 @@ CARD = DatasetCard(
 )
 
 
+SEQUENCE = {
+    "sequence": PATH,
+    "campose_valid": integers("people", "N", among=(0, 1)),
+    "cam_poses": numbers("N", 4, 4),
+    "cam_intrinsics": numbers(3, 3),
+    "jointPositions": numbers("people", "N", 72),
+    "poses2d": numbers("people", "N", 3, 18),
+    "genders": texts("people", words=BY_WORD),
+    "betas": numbers("people", "betas"),
+    "poses": numbers("people", "N", 72),
+    "trans": numbers("people", "N", 3),
+}
+
+
 class PW3D(Converter):
     card = CARD
 
@@ -70,20 +89,20 @@ class PW3D(Converter):
         return [Unit(path.stem, path) for path in paths]
 
     def read(self, unit: Unit) -> Instances:
-        data = raw_files.load_pkl(unit.path)
+        data = read_sequence(unit.path)
         name = str(data["sequence"])
-        valid = np.asarray(data["campose_valid"]).astype(bool)  # (P, N)
+        valid = data["campose_valid"] != 0  # (P, N)
         person, frame = np.nonzero(valid)
         dropped: dict[str, list[str]] = {}
         drop(dropped, "camera not aligned", (f"{name} person {p} frame {n}" for p, n in np.argwhere(~valid)))
         if not len(frame):
             return no_instances(dropped)
-        extrinsics = np.asarray(data["cam_poses"], float)[frame]
+        extrinsics = data["cam_poses"].astype(float)[frame]
         rotation, translation = extrinsics[:, :3, :3], extrinsics[:, :3, 3]
-        k = np.asarray(data["cam_intrinsics"], float)
-        joints = np.stack(data["jointPositions"])[person, frame].reshape(-1, 24, 3)
+        k = data["cam_intrinsics"].astype(float)
+        joints = data["jointPositions"][person, frame].reshape(-1, 24, 3)
         joints = np.einsum("nij,nkj->nki", rotation, joints) + translation[:, None]
-        points = np.stack(data["poses2d"])[person, frame].transpose(0, 2, 1)
+        points = data["poses2d"][person, frame].transpose(0, 2, 1)
         centre = k[:2, 2]
         paths = [f"imageFiles/{name}/image_{n:05d}.jpg" for n in frame]
         return Instances(
@@ -91,10 +110,10 @@ class PW3D(Converter):
             size=labelled_size(centre, self._stored_size(paths)),
             camera=Camera(k[[0, 1], [0, 1]], centre),
             body=smpl_params(
-                gender=np.array(data["genders"], object)[person],
-                betas=np.stack([np.ravel(b)[:10] for b in data["betas"]])[person],
-                pose=np.stack(data["poses"])[person, frame],
-                transl=np.stack(data["trans"])[person, frame],
+                gender=data["genders"][person],
+                betas=data["betas"][person, :10],
+                pose=data["poses"][person, frame],
+                transl=data["trans"][person, frame],
             ),
             world_to_camera=Rigid(rotation, translation),
             keypoints2d=Keypoints(points, "pw3d"),
@@ -122,3 +141,16 @@ def labelled_size(centre: Array, stored: tuple[int, int]) -> Array:
     times = np.rint(said.mean() / max(np.mean(stored), 1))
     whole = times * np.array(stored)
     return np.rint(whole if np.all(np.abs(whole - said) < NEAR * said) else said).astype(int)
+
+
+def read_sequence(path: Path) -> dict[str, Array]:
+    """Arrays of a sequence of N frames, by name.
+
+    Raises
+    ------
+    DataError : one is absent or of another form, or people differ in their number of frames.
+    """
+    found = fields.values(raw_files.load_pkl(path), SEQUENCE, path, finite=False)
+    if found["betas"].shape[1] < 10:
+        raise DataError(f"betas has {found['betas'].shape[1]} numbers a person, expected 10", path=path, fix=OTHER)
+    return found

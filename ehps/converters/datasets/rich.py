@@ -19,7 +19,7 @@ from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
 from ehps.converters.datasets import rich_files
 from ehps.converters.options import Option
-from ehps.converters.readers import raw_files, smplify_fits
+from ehps.converters.readers import fields, raw_files, smplify_fits
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
 
@@ -176,11 +176,12 @@ class RICH(Converter):
     def _genders(self, subjects: Sequence[str]) -> list[str]:
         """Of the models of these subjects: by a ``gender.json`` of the root before what is known."""
         paths = [self.root / name for name in ("gender.json", "resource/gender.json")]
-        table = next((raw_files.read_json(path) for path in paths if path.is_file()), GENDER)
+        path = next((path for path in paths if path.is_file()), paths[0])
+        table = fields.items(raw_files.read_json(path), path) if path.is_file() else GENDER
         if unknown := [word for word in subjects if table.get(str(int(word))) not in ("male", "female")]:
             raise DataError(
                 f"does not say the gender of subject {unknown[0]}",
-                path=self.root / "gender.json",
+                path=path,
                 fix="take gender.json from the dataset's toolkit",
             )
         return [table[str(int(word))] for word in subjects]

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import AGAIN, OTHER, fields, raw_files
 from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
 
@@ -19,6 +19,11 @@ Listed = dict[str, dict[str, tuple[int, ...]]]
 LONG, SHORT, UPRIGHT_BELOW = 4112, 3008, 1750  # px of full-size images; principal points of portrait ones are below
 COEFFICIENTS = 14  # the most that OpenCV has
 VERTICES = 6890
+CALIBRATION = {
+    "CameraMatrix": fields.numbers(3, 4),
+    "Intrinsics": fields.numbers(3, 3),
+    "Distortion": fields.numbers("coefficients", optional=True),
+}
 
 
 def read_view(path: Path, folder: str) -> CalibratedView:
@@ -33,13 +38,14 @@ def read_view(path: Path, folder: str) -> CalibratedView:
     try:
         raw_files.note(path)
         tree = ElementTree.parse(path).getroot()
-        nodes = [tree.find(f".//{name}/data") for name in ("CameraMatrix", "Intrinsics", "Distortion")]
-        values = [np.array((node.text or "").split() if node is not None else [], float) for node in nodes]
     except (ElementTree.ParseError, ValueError, OSError) as error:
-        raise DataError(f"is no camera calibration ({error})", path=path, fix=raw_files.AGAIN) from None
-    if values[0].size != 12 or values[1].size != 9 or values[2].size > COEFFICIENTS:
-        raise DataError("lacks CameraMatrix (12 numbers) or Intrinsics (9)", path=path, fix=raw_files.AGAIN)
-    pose, k = values[0].reshape(3, 4), values[1].reshape(3, 3)
+        raise DataError(f"is no complete XML ({error})", path=path, fix=AGAIN) from None
+    nodes = {name: tree.find(f".//{name}/data") for name in CALIBRATION}
+    found = {name: _numbers(node.text or "", name, path) for name, node in nodes.items() if node is not None}
+    values = fields.values(found, CALIBRATION, path, finite=False)
+    pose, k, lens = values["CameraMatrix"], values["Intrinsics"], values.get("Distortion", np.zeros(0))
+    if len(lens) > COEFFICIENTS:
+        raise DataError(f"Distortion has {len(lens)} numbers, expected {COEFFICIENTS} at most", path=path, fix=OTHER)
     full = (SHORT, LONG) if k[0, 2] > UPRIGHT_BELOW else (LONG, SHORT)
     return CalibratedView(
         name=folder,
@@ -48,8 +54,15 @@ def read_view(path: Path, folder: str) -> CalibratedView:
         principal_point=k[:2, 2],
         rotation=pose[:, :3],
         translation=pose[:, 3],
-        distortion=np.pad(values[2], (0, COEFFICIENTS - values[2].size)),
+        distortion=np.pad(lens, (0, COEFFICIENTS - len(lens))),
     )
+
+
+def _numbers(text: str, name: str, path: Path) -> Array:
+    try:
+        return np.array(text.split(), float)
+    except ValueError:
+        raise DataError(f"{name} holds {text.strip()[:60]!r}, expected numbers", path=path, fix=OTHER) from None
 
 
 def read_listed(path: Path) -> Listed:
@@ -62,10 +75,9 @@ def read_listed(path: Path) -> Listed:
     listed: Listed = {}
     for line in raw_files.read_lines(path)[1:]:
         words = line.split()
-        try:
-            listed.setdefault(words[0], {})[words[3]] = tuple(int(view) for view in words[-1].split(","))
-        except (IndexError, ValueError):
-            raise DataError(f"has a line of another kind: {line!r}", path=path, fix=raw_files.AGAIN) from None
+        if len(words) < 5 or not all(view.isdecimal() for view in words[-1].split(",")):
+            raise DataError(f"has a line of another kind: {line!r}", path=path, fix=OTHER)
+        listed.setdefault(words[0], {})[words[3]] = tuple(int(view) for view in words[-1].split(","))
     return listed
 
 
@@ -75,7 +87,6 @@ def read_contact(folder: Path, bodies: Sequence[tuple[int, str]]) -> dict[str, A
     for k, (frame, subject) in enumerate(bodies):
         path = folder / f"{frame:05d}" / f"{subject}.pkl"
         if path.is_file():
-            content = raw_files.load_pkl(path)
-            raw_files.require(content, "contact", path)
-            labels[k], known[k] = np.ravel(content["contact"]) > 0, True
+            content = fields.values(raw_files.load_pkl(path), {"contact": fields.numbers(VERTICES)}, path)
+            labels[k], known[k] = content["contact"] > 0, True
     return {"contact": labels, "contact_valid": known}

@@ -14,7 +14,8 @@ import numpy as np
 
 from ehps.body.params import smpl_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import OTHER, fields, raw_files
+from ehps.converters.readers.fields import Field, numbers
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError
 from ehps.humandata.pickles.npy_files import Npz
@@ -59,22 +60,23 @@ SPEC/                                        (spec-syn itself will do for train 
 )
 PART = {"train": "spec-syn", "test": "spec-syn", "mtp_test": "spec-mtp"}
 POINTS = {"openpose_gt": "openpose_25", "part": "smpl_24"}  # the first that is there
-MEMBERS = (
-    "imgname",
-    "center",
-    "scale",
-    "pose",
-    "pose_0yaw_inverseyz",
-    "shape",
-    "S",
-    *POINTS,
-    "focal_length",
-    "cam_int",
-    "cam_rotmat",
-    "cam_pitch",
-    "cam_roll",
-    "has_smpl",
-)
+MEMBERS = {
+    "imgname": Field("path", ("N",)),
+    "center": numbers("N", 2),
+    "scale": numbers("N"),
+    "pose": numbers("N", 72),
+    "shape": numbers("N", 10),
+    "cam_rotmat": numbers("N", 3, 3),
+    "S": numbers("N", 24, 4, optional=True),
+    "openpose_gt": numbers("N", 25, 3, optional=True),
+    "part": numbers("N", 24, 3, optional=True),
+    "focal_length": numbers("N", "axes", optional=True),
+    "cam_int": numbers("N", 3, 3, optional=True),
+    "cam_pitch": numbers("N", optional=True),
+    "cam_roll": numbers("N", optional=True),
+    "has_smpl": numbers("N", optional=True),
+}
+TURNED = "pose_0yaw_inverseyz"  # in place of `pose`
 PELVIS = 14  # of S
 RENDERED = (1080, 1920)  # height and width of all images of SPEC-SYN
 
@@ -89,7 +91,7 @@ class SPEC(Converter):
     def read(self, unit: Unit) -> Instances:
         data = members(unit.path)
         folder = unit.path.parent.parent.relative_to(self.root)
-        names = [(folder / name).as_posix() for name in raw_files.texts(data["imgname"])]
+        names = [(folder / name).as_posix() for name in data["imgname"].tolist()]
         dropped: dict[str, list[str]] = {}
         if "has_smpl" in data:
             fitted = np.ravel(data.pop("has_smpl")) != 0
@@ -106,6 +108,7 @@ class SPEC(Converter):
             image_path=names,
             size=self._rendered,
             camera=self._camera(data, names),
+            notes=[] if "cam_int" in data else ["no cam_int: principal points are the middle of the images"],
             body=smpl_params(
                 gender="neutral",
                 betas=data["shape"].astype(float),
@@ -147,12 +150,15 @@ def members(path: Path) -> dict[str, np.ndarray]:
     DataError : something that every row needs is absent.
     """
     with Npz(path) as stored:
-        data = {name: stored[name] for name in MEMBERS if name in stored}
-    if "pose_0yaw_inverseyz" in data:
-        data["pose"] = data.pop("pose_0yaw_inverseyz")
-    raw_files.require(data, "imgname center scale pose shape cam_rotmat", path)
+        found = {name: stored[name] for name in (*MEMBERS, TURNED) if name in stored}
+    if TURNED in found:
+        found["pose"] = found.pop(TURNED)
+    data = fields.values(found, MEMBERS, path)
     if not {"cam_int", "focal_length"} & data.keys():
-        raise DataError("has neither cam_int nor focal_length", path=path, fix=raw_files.AGAIN)
+        raise DataError("has neither cam_int nor focal_length", path=path, fix=OTHER)
+    if "focal_length" in data and data["focal_length"].shape[1] not in (1, 2):
+        what = f"focal_length has {data['focal_length'].shape[1]} numbers a row, expected 1 or 2"
+        raise DataError(what, path=path, fix=OTHER)
     return data
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from ehps.body.params import smpl_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit
-from ehps.converters.readers import raw_files
-from ehps.errors import DataError
+from ehps.converters.readers import fields, raw_files
+from ehps.converters.readers.fields import Field, numbers, texts
 
 CARD = DatasetCard(
     id="ssp3d",
@@ -50,7 +50,16 @@ ssp_3d/
 )
 SIZE = (512, 512)
 CAMERA = Camera(np.array([5000.0, 5000.0]), np.array([256.0, 256.0]), virtual=True)
-ARRAYS = "fnames shapes poses cam_trans joints2D bbox_centres bbox_whs genders"
+ARRAYS = {
+    "fnames": Field("path", ("N",)),
+    "shapes": numbers("N", 10),
+    "poses": numbers("N", 72),
+    "cam_trans": numbers("N", 3),
+    "joints2D": numbers("N", 17, 3),
+    "bbox_centres": numbers("N", 2),
+    "bbox_whs": numbers("N"),
+    "genders": texts("N", words=("m", "f")),
+}
 CLIP = re.compile(r"(?P<clip>.+)_frame_(?P<frame>\d+)\.\w+")
 
 
@@ -61,17 +70,17 @@ class SSP3D(Converter):
         return [Unit("all", self.root / "labels.npz")]
 
     def read(self, unit: Unit) -> Instances:
-        data = raw_files.load_npz(unit.path, ARRAYS)
-        names = raw_files.texts(data["fnames"])
+        data = fields.values(raw_files.load_npz(unit.path, list(ARRAYS)), ARRAYS, unit.path)
+        names = data["fnames"].tolist()
         clips = [CLIP.fullmatch(name) for name in names]
-        side = np.ravel(data["bbox_whs"]).astype(float)
+        side = data["bbox_whs"].astype(float)
         corner = data["bbox_centres"][:, ::-1] - side[:, None] / 2  # centres are (row, column)
         return Instances(
             image_path=[f"images/{name}" for name in names],
             size=SIZE,
             camera=CAMERA,
             body=smpl_params(
-                gender=self._genders(unit, raw_files.texts(data["genders"])),
+                gender=data["genders"],
                 betas=data["shapes"].astype(float),
                 pose=data["poses"],
                 transl=data["cam_trans"],
@@ -92,11 +101,6 @@ class SSP3D(Converter):
                 "image_shape": list(SIZE),
             },
         )
-
-    def _genders(self, unit: Unit, words: list[str]) -> list[str]:
-        if odd := sorted(set(words) - {"m", "f"}):
-            raise DataError(f"genders holds {odd[0]!r}; it should be m or f", path=unit.path, fix=raw_files.AGAIN)
-        return words
 
     def _silhouettes(self, names: list[str]) -> dict[str, list[str]]:
         """Paths of the masks, where all are there."""

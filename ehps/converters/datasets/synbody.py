@@ -15,9 +15,11 @@ import numpy as np
 from ehps.body.params import smplx_params
 from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, concat, drop, no_instances
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import OTHER, fields, raw_files
+from ehps.converters.readers.fields import numbers, texts
 from ehps.converters.readers.images import is_image
 from ehps.errors import DataError
+from ehps.genders import BY_WORD
 
 CARD = DatasetCard(
     id="synbody",
@@ -68,15 +70,16 @@ FOLDERS = ("smplx_withJoints_inCamSpace_noBUG", "smplx_withJoints_inCamSpace", "
 HEIGHT, WIDTH = 720, 1280
 CAMERA = Camera(np.array([WIDTH / 2] * 2), np.array([WIDTH / 2, HEIGHT / 2]))
 POSE = {
-    "global_orient": 3,
-    "body_pose": 63,
-    "left_hand_pose": 45,
-    "right_hand_pose": 45,
-    "jaw_pose": 3,
-    "leye_pose": 3,
-    "reye_pose": 3,
-    "transl": 3,
+    "transl": numbers("N", 3),
+    "global_orient": numbers("N", 3),
+    "body_pose": numbers("N", 63),
+    "left_hand_pose": numbers("N", 45),
+    "right_hand_pose": numbers("N", 45),
+    "jaw_pose": numbers("N", 3),
+    "leye_pose": numbers("N", 3),
+    "reye_pose": numbers("N", 3),
 }
+FIT = POSE | {"betas": numbers("bodies", 10), "expression": numbers("faces", 10)}
 
 
 class SynBody(Converter):
@@ -124,9 +127,12 @@ class SynBody(Converter):
         """One person in the images that are there."""
         data = raw_files.load_npz(path)
         raw_files.require(data, "smplx", path)
-        fit = inner(data, "smplx", path)
-        raw_files.require(fit, " ".join((*POSE, "betas", "expression")), path)
-        count, last = len(np.atleast_2d(fit["transl"])), max(images)
+        fit = fields.values(inner(data, "smplx", path), FIT, path, "smplx")
+        count, last = len(fit["transl"]), max(images)
+        for key in ("betas", "expression"):
+            if len(fit[key]) not in (1, count):
+                what = f"smplx: {key} has {len(fit[key])} rows, expected 1 or {count}"
+                raise DataError(what, path=path, fix=OTHER)
         skipped = int(count == last + 1 and not np.any(fit["body_pose"][0]))  # the T-pose
         notes = []
         if count - skipped != last:
@@ -139,14 +145,15 @@ class SynBody(Converter):
         drop(dropped, "no SMPL-X fit", (label(images[n]) for n in sorted(wanted & set(images) - fitted)))
         numbers = np.array(sorted(fitted & wanted & set(images)), int)
         entries = numbers - 1 + skipped
-        values = {name: np.asarray(fit[name], float).reshape(count, size)[entries] for name, size in POSE.items()}
+        values = {name: fit[name].astype(float)[entries] for name in POSE}
         behind = values["transl"][:, 2] <= 0
         drop(dropped, "behind the camera", (label(images[n]) for n in numbers[behind]))
         entries, numbers = entries[~behind], numbers[~behind]
         n = len(entries)
-        betas = np.asarray(fit["betas"], float).reshape(-1, 10)
-        expression = np.asarray(fit["expression"], float).reshape(-1, 10)
-        gender = str(inner(data, "meta", path).get("gender", "")) if "meta" in data else ""
+        betas, expression = fit["betas"].astype(float), fit["expression"].astype(float)
+        meta = inner(data, "meta", path) if "meta" in data else {}
+        known = {"gender": texts(words=("", *BY_WORD))}
+        gender = str(fields.values(meta, known, path, "meta")["gender"]).strip() if "gender" in meta else ""
         if not gender:
             notes.append(f"{unit.name}: {path.name} does not say its gender; taken for neutral")
         own = {
@@ -190,5 +197,5 @@ def inner(data: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
     """
     content = np.asarray(data[name]).item() if np.ndim(data[name]) == 0 else None
     if not isinstance(content, dict):
-        raise DataError(f"{name} is no dictionary", path=path, fix=raw_files.AGAIN)
+        raise DataError(f"{name} is {fields.described(data[name])}, expected values by name", path=path, fix=OTHER)
     return content

@@ -22,7 +22,8 @@ from ehps.body.params import smplx_params
 from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Rigid, Unit, no_instances
 from ehps.converters.options import Option
-from ehps.converters.readers import raw_files, videos
+from ehps.converters.readers import OTHER, fields, raw_files, videos
+from ehps.converters.readers.fields import numbers
 from ehps.converters.readers.images import image_names
 from ehps.errors import DataError, UnsafeFileError
 
@@ -199,12 +200,20 @@ def load_fit(path: Path) -> dict[str, Array]:
     DataError : it is damaged, or no such fit.
     """
     data = raw_files.load_pkl(path, allow=[raw_files.TORCH])
-    try:
-        (data,) = data if isinstance(data, list | tuple) else (data,)  # SHOW writes a list, the release has dicts
-        moving = {key: np.array(data[key], float).reshape(len(data["transl"]), k) for key, k in MOVING.items()}
-        return moving | {key: np.array(data[key], float).reshape(-1, k)[0] for key, k in FIXED.items()}
-    except (TypeError, ValueError, LookupError) as error:
-        raise DataError(f"is no fit of SHOW ({error!r})", path=path, fix=raw_files.AGAIN) from None
+    if isinstance(data, list | tuple) and len(data) == 1:  # SHOW writes a list, the release has dicts
+        data = data[0]
+    known = {key: numbers("N", k) for key, k in MOVING.items()} | {key: numbers("times", k) for key, k in FIXED.items()}
+    data = fields.items(data, path)
+    data = dict(data) | {key: np.atleast_1d(data[key]) for key in FIXED if np.ndim(data.get(key, ())) == 0}
+    found = {key: fields.values(data, {key: field}, path, finite=False)[key] for key, field in known.items()}
+    count = len(found["transl"])
+    if wrong := [key for key in MOVING if len(found[key]) != count]:
+        what = f"{wrong[0]} has {len(found[wrong[0]])} frames, transl has {count}"
+        raise DataError(what, path=path, fix=OTHER)
+    empty = [key for key in FIXED if not len(found[key])]
+    if empty or not count:
+        raise DataError(f"{[*empty, 'transl'][0]} is empty", path=path, fix=OTHER)
+    return {key: value.astype(float) if key in MOVING else value[0].astype(float) for key, value in found.items()}
 
 
 def _plain(name: Name) -> Name:

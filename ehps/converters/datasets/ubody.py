@@ -8,13 +8,16 @@ Source: Lin et al., "One-Stage 3D Whole-Body Mesh Recovery with Component Aware 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
-from ehps.converters.readers import coco, coco_wholebody, neural_annot, raw_files, videos
+from ehps.converters.readers import OTHER, coco, coco_wholebody, fields, neural_annot, raw_files, videos
+from ehps.converters.readers.fields import FLAG, Field, integers, numbers, optional, texts
+from ehps.errors import DataError
 
 LISTS = {
     "train": "intra_scene_test_list.npy",
@@ -23,6 +26,11 @@ LISTS = {
     "inter_test": "inter_scene_test_list.npy",
 }
 FITS = "smplx_annotation.json"
+PERSON: dict[str, Field] = (
+    {"bbox": numbers(4)}
+    | optional({"iscrowd": FLAG, "num_keypoints": integers(), "valid_label": integers()})
+    | coco_wholebody.FIELDS
+)
 CARD = DatasetCard(
     id="ubody",
     name="UBody",
@@ -72,17 +80,20 @@ class UBody(Converter):
         return coco.units(folder / "keypoint_annotation.json", folder.name, fits)
 
     def read(self, unit: Unit) -> Instances:
-        annotations, images = coco.read(unit)
+        dropped: dict[str, list[str]] = {}
+        annotations, images = coco.read(unit, dropped, PERSON, coco.SIZE)
         fits = raw_files.keyed_json(unit.path.with_name(FITS))
         scene = unit.path.parent.name
         names = {key: image["file_name"].lstrip("/") for key, image in images.items()}
-        dropped: dict[str, list[str]] = {}
-        listed = frozenset(raw_files.load_npy(self.root / "splits" / LISTS[self.split]).ravel().tolist())
-        wanted = {key for key, name in names.items() if (video(name) in listed) == self.split.endswith("test")}
+        drop(dropped, "image in no folder of a video", (name for name in names.values() if "/" not in name))
+        listed = self._listed()
+        wanted = {
+            key for key, name in names.items() if "/" in name and (video(name) in listed) == self.split.endswith("test")
+        }
         people = keep_people([a for a in annotations if a["image_id"] in wanted], fits, dropped)
+        people, records = neural_annot.with_fit(people, fits, dropped, "no SMPL-X fit")
         if not people:
             return no_instances(dropped)
-        records = [fits[str(a["id"])] for a in people]
         body, camera = neural_annot.smplx(records)
         paths = [names[a["image_id"]] for a in people]
         return Instances(
@@ -108,11 +119,32 @@ class UBody(Converter):
             dropped=dropped,
         )
 
+    def _listed(self) -> frozenset[str]:
+        """Names of the videos of the test set.
+
+        Raises
+        ------
+        DataError : the list is empty or of another form, or names no video of any scene.
+        """
+        path = self.root / "splits" / LISTS[self.split]
+        names = fields.value(raw_files.load_npy(path), texts("videos"), path, "the list of videos").tolist()
+        scenes = tuple(sorted(self.root.glob("annotations/*/keypoint_annotation.json")))
+        if not names or not _any_of(frozenset(names), scenes):
+            what = "lists no video that the annotations are of" if names else "lists no video"
+            raise DataError(what, path=path, fix=OTHER)
+        return frozenset(names)
+
     def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
         """Cut the frames named in ``image_paths`` out of the scene's videos, at 30 fps, numbered from 1."""
         for clip, wanted in videos.by_folder(image_paths).items():
             source = self.root / "videos" / Path(clip).relative_to("images")
             videos.extract(source.with_name(source.name + ".mp4"), wanted, folder, fps=30, first=1)
+
+
+@lru_cache(maxsize=2)
+def _any_of(listed: frozenset[str], scenes: tuple[Path, ...]) -> bool:
+    """Whether any image of any scene is of a video that is listed."""
+    return any(video(name) in listed for path in scenes for name in coco.file_names(path) if "/" in name)
 
 
 def video(file_name: str) -> str:
@@ -128,7 +160,6 @@ def keep_people(
         ("crowd region", lambda a: a.get("iscrowd", 0)),
         ("no labelled body joint", lambda a: not a.get("num_keypoints", 0)),
         ("marked invalid", lambda a: not a.get("valid_label", 1)),
-        ("no SMPL-X fit", lambda a: str(a["id"]) not in fits),
     )
     people = []
     for a in annotations:

@@ -15,9 +15,11 @@ from scipy.spatial.transform import Rotation
 
 from ehps.arrays import Array
 from ehps.body.params import smpl_params
+from ehps.converters import ranges
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
 from ehps.converters.options import Option
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import OTHER, fields, raw_files
+from ehps.converters.readers.fields import numbers
 from ehps.errors import DataError
 
 CARD = DatasetCard(
@@ -69,6 +71,9 @@ FOCAL = 5000.0
 MEMBERS = ("joints.npy", "body.pkl", "fit_crop_info.txt")
 RENDER = "render_light.png"
 UNIT = 500
+INFO = {"dataset_info.txt": re.compile(r"[a-z][\w-]* \d+"), "quality_info.txt": re.compile(r"high|medium|low")}
+KNOWN = {"dataset_info.txt": "a dataset and an index", "quality_info.txt": "high, medium or low"}
+BODY = {"betas": numbers(10), "pose": numbers(72), "trans": numbers(3), "rt": numbers(3), "t": numbers(3)}
 
 
 class UP3D(Converter):
@@ -76,7 +81,11 @@ class UP3D(Converter):
 
     def units(self) -> list[Unit]:
         path = self.root / f"{self.split}.txt"
-        ids = [match[1] for line in raw_files.read_lines(path) if (match := re.search(r"(\d{5})_image", line))]
+        lines = raw_files.read_lines(path)
+        found = [re.search(r"(\d{5})_image", line) for line in lines]
+        if odd := [line for line, match in zip(lines, found, strict=True) if match is None]:
+            raise DataError(f"has a line of another kind: {odd[0][: fields.SHOWN]!r}", path=path, fix=OTHER)
+        ids = list(dict.fromkeys(match[1] for match in found if match))
         return [Unit(f"{self.split}_{i // UNIT:02d}", path, ids[i : i + UNIT]) for i in range(0, len(ids), UNIT)]
 
     def read(self, unit: Unit) -> Instances:
@@ -90,7 +99,10 @@ class UP3D(Converter):
             ids = [i for i in ids if i not in absent]
         if not ids:
             return no_instances(dropped)
-        fits = [raw_files.load_pkl(self._file(i, "body.pkl")) for i in ids]
+        fits = [
+            fields.values(raw_files.load_pkl(path), BODY, path, finite=False)
+            for path in (self._file(i, "body.pkl") for i in ids)
+        ]
         height, width, y0, y1, x0, x1 = np.array([self._crop(i) for i in ids]).T
         trans, turn, shift = (np.array([np.ravel(fit[name]) for fit in fits], float) for name in ("trans", "rt", "t"))
         placed = turn.any()  # nowhere in the release: bodies are in the camera frame but for t
@@ -131,17 +143,25 @@ class UP3D(Converter):
         path = self._file(i, "fit_crop_info.txt")
         words = " ".join(raw_files.read_lines(path)).split()
         try:
-            height, width, y0, y1, x0, x1 = map(float, words)
+            values = [float(word) for word in words]
         except ValueError:
-            raise DataError(f"holds {' '.join(words[:9])}, not six numbers", path=path, fix=raw_files.AGAIN) from None
-        return [height, width, y0, y1, x0, x1]
+            values = []
+        if len(values) != 6 or not all(0 <= value <= ranges.PIXELS for value in values):
+            raise DataError(f"holds {' '.join(words[:9])}, expected six numbers of pixels", path=path, fix=OTHER)
+        height, width, y0, y1, x0, x1 = values
+        if not (height > 0 < width and y0 < y1 and x0 < x1):
+            raise DataError(f"holds {' '.join(words)}, a crop without area", path=path, fix=OTHER)
+        return values
 
     def _joints(self, i: str) -> Array:
         """(14, 3): the release has rows x, y, confidence; some copies lack the last."""
         path = self._file(i, "joints.npy")
-        joints = np.asarray(raw_files.load_npy(path), float)
-        if joints.shape not in ((3, 14), (2, 14)):
-            raise DataError(f"has shape {joints.shape}, expected (3, 14)", path=path, fix=raw_files.AGAIN)
+        known = numbers("rows", 14)
+        joints = fields.values({"the array": raw_files.load_npy(path)}, {"the array": known}, path, finite=False)[
+            "the array"
+        ].astype(float)
+        if len(joints) not in (2, 3):
+            raise DataError(f"has {len(joints)} rows, expected x, y and confidence of 14 points", path=path, fix=OTHER)
         return joints.T if len(joints) == 3 else np.column_stack([joints.T, (joints > 0).all(0)])
 
     def _source(self, i: str) -> tuple[str, str, str]:
@@ -150,8 +170,12 @@ class UP3D(Converter):
         for name in ("dataset_info.txt", "quality_info.txt"):
             path = self._file(i, name)
             words[name] = raw_files.read_lines(path)[0].split() if path.is_file() else []
+            if path.is_file() and not INFO[name].fullmatch(" ".join(words[name])):
+                what = f"holds {' '.join(words[name])[: fields.SHOWN]!r}, expected {KNOWN[name]}"
+                raise DataError(what, path=path, fix=OTHER)
         dataset, index, *_ = [*words["dataset_info.txt"], "unknown", "unknown"]
-        return dataset, index, [*words["quality_info.txt"], "unknown"][0]
+        (quality,) = words["quality_info.txt"] or ["unknown"]
+        return dataset, index, quality
 
     def _drawn(self, i: str) -> list[float]:
         """x, y, w, h of what is not white in the drawing of the fit; without area when nothing is."""

@@ -82,9 +82,11 @@ class CocoLabels(Converter):
 
     def read(self, unit: Unit) -> Instances:
         names, others = skeleton_of(unit.path, self.option("skeleton"))
-        annotations, images = coco.read(unit)
+        left_out: dict[str, list[str]] = {}
+        annotations, images = coco.read(unit, left_out)
         check_counts([a for a in annotations if a.get("category_id") not in others], len(names), unit.path)
         people, dropped = filter_records(annotations, lambda a: self._unusable(a, images, len(names), others))
+        dropped |= left_out
         if not people:
             return no_instances(dropped)
         own = [images[a["image_id"]] for a in people]

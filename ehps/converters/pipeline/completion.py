@@ -15,7 +15,7 @@ import numpy as np
 
 from ehps.arrays import Array, Mask
 from ehps.body.models import BodyModels
-from ehps.converters.base import DatasetCard, Instances
+from ehps.converters.base import ODD_ROWS, DatasetCard, Instances
 from ehps.converters.pipeline import direct_columns, quality_measures
 from ehps.converters.pipeline.camera_frame import Posed, enough_joints, faceless, pose
 from ehps.converters.pipeline.image_sizes import count_scaled, matched
@@ -27,7 +27,6 @@ from ehps.humandata.keypoints import point_names
 
 BLOCK = 4096
 SHOWN_PROBLEMS = 3
-ODD_ROWS = 0.5
 PART_BOXES = {"face_bbox": "face_bbox_xywh", "lhand_bbox": "lhand_bbox_xywh", "rhand_bbox": "rhand_bbox_xywh"}
 
 

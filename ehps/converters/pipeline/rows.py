@@ -11,9 +11,18 @@ import numpy as np
 from ehps.arrays import Array, Mask
 from ehps.body.params import BodyParams
 from ehps.body.rotations import TOLERANCE
+from ehps.converters import ranges
 from ehps.converters.base import Camera, Instances, Keypoints, Rigid, drop_marked
 from ehps.errors import DataError
 from ehps.humandata.keypoints import point_names
+
+LIMITS = {
+    "transl": ranges.METRES,
+    "betas": ranges.SHAPES,
+    "betas_neutral": ranges.SHAPES,
+    "betas_extra": ranges.SHAPES,
+    "expression": ranges.SHAPES,
+}
 
 BOXES = ("bbox", "face_bbox", "lhand_bbox", "rhand_bbox")
 
@@ -126,21 +135,39 @@ def unusable(rows: Instances) -> dict[str, Mask]:
         for value in rows.body.arrays().values():
             bad |= ~_finite(value)
         found["body parameters not finite"] = bad
+        far = np.zeros(n, bool)
+        for name, value in rows.body.arrays().items():
+            far |= _beyond(value, LIMITS.get(name, ranges.RADIANS))
+        found["body parameters beyond any body"] = far
+    if rows.vertices is not None:
+        found["mesh beyond any body"] = _beyond(rows.vertices, ranges.METRES)
     if rows.camera is not None:
         c = rows.camera
         bad = ~_finite(c.focal) | ~_finite(c.principal_point) | (c.focal <= 0).any(1)
         if c.distortion is not None:
             bad |= ~_finite(c.distortion)
         found["camera not finite or focal length not positive"] = bad
+        far = ((c.focal < ranges.FOCAL[0]) | (c.focal > ranges.FOCAL[1])).any(1) | _beyond(
+            c.principal_point, ranges.PIXELS
+        )
+        if c.distortion is not None:
+            far |= _beyond(c.distortion, ranges.DISTORTION)
+        found["camera beyond any camera"] = far
     if rows.world_to_camera is not None:
         w = rows.world_to_camera
         bad = ~_finite(w.rotation) | ~_finite(w.translation)
         found["camera pose not finite"] = bad
+        found["camera beyond any place"] = _beyond(w.translation, ranges.METRES)
         safe = np.where(bad[:, None, None], np.eye(3), w.rotation)
         off = np.abs(safe @ safe.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
         found["camera pose is no rotation (scaled or mirrored)"] = (off > TOLERANCE) | (np.linalg.det(safe) < 0)
     if rows.bbox is not None:
         found["box not finite"] = ~_finite(rows.bbox)
+        found["box beyond any image"] = _beyond(rows.bbox, ranges.PIXELS)
+    for name, values in rows.meta.items():
+        if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+            found[f"meta/{name} beyond any value"] = _beyond(values, ranges.ANYTHING)
+            found[f"meta/{name} not finite"] = ~_finite(values) if name not in rows.unknown else np.zeros(n, bool)
     return {reason: mask for reason, mask in found.items() if mask.any()}
 
 
@@ -180,7 +207,8 @@ def _broadcast(value: Any, shape: tuple[int, ...], name: str, kind: type = float
 
 
 def _points(value: Keypoints | None, n: int, channels: int, name: str) -> Keypoints | None:
-    """Points with a confidence; those that are not finite become zeros with confidence 0."""
+    """Points with a confidence; those that are no numbers, or beyond any image or place, become zeros with confidence
+    0."""
     if value is None:
         return None
     names = point_names(value.convention)
@@ -189,7 +217,8 @@ def _points(value: Keypoints | None, n: int, channels: int, name: str) -> Keypoi
         raise DataError(f"{name} has shape {points.shape}, expected ({n}, {len(names)}, {channels})")
     if points.shape[2] == channels - 1:
         points = np.concatenate([points, np.ones((n, len(names), 1))], axis=2)
-    points[~np.isfinite(points).all(2)] = 0
+    limit = ranges.PIXELS if channels == 3 else ranges.METRES
+    points[~(np.abs(points) <= limit).all(2) | ~(np.abs(points[..., -1]) <= ranges.CONFIDENCE)] = 0
     return Keypoints(points, names)
 
 
@@ -202,13 +231,19 @@ def _box(value: Array | None, n: int, name: str) -> Array | None:
     if box.shape[1] == 4:
         box = np.column_stack([box, np.ones(n)])
     if name != "bbox":
-        box[~np.isfinite(box).all(1)] = 0
+        box[~(np.abs(box) <= ranges.PIXELS).all(1)] = 0
     return box
 
 
 def _finite(value: Array) -> Mask:
     flat = np.asarray(value).reshape(len(value), -1)
     return np.asarray(np.isfinite(flat).all(1))
+
+
+def _beyond(value: Array, limit: float) -> Mask:
+    """(N,) rows with a number, infinite or not, that is larger than the limit."""
+    flat = np.abs(np.asarray(value).reshape(len(value), -1))
+    return np.asarray((flat > limit).any(1))
 
 
 def below_root(path: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,18 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.converters.base import Unit
-from ehps.converters.readers import json_stream, opened, raw_files
+from ehps.converters.base import ODD_ROWS, Unit, drop
+from ehps.converters.readers import AGAIN, OTHER, fields, json_stream, opened, raw_files
+from ehps.converters.readers.fields import IDENTIFIER, PATH, Fields, Record, integers
 from ehps.errors import DataError
 
-Record = dict[str, Any]
 Spans = tuple[tuple[int, int], ...]
 
 ROWS = 10_000
+PERSON = {"id": IDENTIFIER, "image_id": IDENTIFIER}
+IMAGE = {"id": IDENTIFIER, "file_name": PATH}
+SIZE = {"height": integers(), "width": integers()}
+"""What images have where sizes are taken from the file."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,8 @@ class Block:
     Attributes
     ----------
     first : index of the first among all annotations.
-    count : how many there are.
-    annotations : their first byte, and the byte behind the last one.
+    count : how many objects there are.
+    annotations : their first byte, and the byte behind the last one, with what else stands between them.
     images : the same for every :data:`ROWS` of all images.
     more : what else the converter wants to know about the unit.
     """
@@ -58,10 +62,10 @@ def units(path: Path, name: str, more: Any = None) -> list[Unit]:
         lists = json_stream.objects(path)
     except DataError:
         return [Unit(name, path)]
-    people, images = (_blocks(lists.get(key, np.zeros((0, 2), int))) for key in ("annotations", "images"))
-    if not people:
+    if not {"annotations", "images"} <= lists.keys() or not len(lists["annotations"].objects):
         return [Unit(name, path)]
-    count = len(lists["annotations"])
+    people, images = (_blocks(lists[key]) for key in ("annotations", "images"))
+    count = len(lists["annotations"].objects)
     found = []
     for number, span in enumerate(people):
         first = number * ROWS
@@ -70,34 +74,64 @@ def units(path: Path, name: str, more: Any = None) -> list[Unit]:
     return found
 
 
-def _blocks(places: Array) -> Spans:
-    """First byte, and byte behind the last, of every :data:`ROWS` objects."""
-    last = np.minimum(np.arange(ROWS, len(places) + ROWS, ROWS), len(places)) - 1
-    return tuple(zip(places[::ROWS, 0].tolist(), places[last, 1].tolist(), strict=True))
+def _blocks(listed: json_stream.Listed) -> Spans:
+    """First byte, and byte behind the last, of every :data:`ROWS` objects, with what stands before each of them."""
+    stops = [*listed.objects[ROWS - 1 :: ROWS, 1].tolist()]
+    if len(listed.objects) % ROWS or not stops:
+        stops.append(listed.stop)
+    stops[-1] = listed.stop
+    return tuple(zip([listed.start, *stops[:-1]], stops, strict=True))
 
 
-def read(unit: Unit) -> tuple[list[Record], dict[Any, Record]]:
+def read(
+    unit: Unit,
+    dropped: dict[str, list[str]],
+    people: Fields | None = None,
+    images: Fields | None = None,
+    *,
+    found: Any = None,
+) -> tuple[list[Record], dict[Any, Record]]:
     """The annotations of a unit in their order, and their images by id.
+
+    Annotations of another form, of an image that the file does not list, or with the id of an earlier one are counted
+    in ``dropped``.
+
+    Parameters
+    ----------
+    people : what annotations have besides :data:`PERSON`.
+    images : what images have besides :data:`IMAGE`.
+    found : what :func:`records` gives, where it was called before.
 
     Raises
     ------
-    DataError : the file is missing, truncated, not COCO-style, or has no such image.
+    DataError : the file is missing, truncated or not COCO-style, most of its people have another number of points, or
+        most of its records are of another form.
+    """
+    found = records(unit) if found is None else found
+    if points := dict(people or {}).get("keypoints"):
+        points_of(found, [int(points.shape[0]) // 3], unit.path)
+    first = 0 if unit.data is None else unit.data.first
+    chosen = fields.records(found, PERSON | dict(people or {}), unit.path, dropped, "annotations", first)
+    own = _images(unit, {a["image_id"] for a in chosen}, IMAGE | dict(images or {}), dropped)
+    unlisted = [a for a in chosen if a["image_id"] not in own]
+    if len(unlisted) > ODD_ROWS * len(chosen):
+        what = f"lists no usable image for {len(unlisted)} of {len(chosen)} annotations, the first of image"
+        raise DataError(f"{what} {unlisted[0]['image_id']}", path=unit.path, fix=OTHER)
+    drop(dropped, "image not listed", (f"{unit.path.name} {a['id']}: image {a['image_id']}" for a in unlisted))
+    return fields.once([a for a in chosen if a["image_id"] in own], "id", dropped, unit.path), own
+
+
+def records(unit: Unit) -> Any:
+    """The annotations of a unit in their order, as they are.
+
+    Raises
+    ------
+    DataError : the file is no JSON, or no COCO-style one.
     """
     if unit.data is None:
         content = raw_files.read_json(unit.path)
-        raw_files.require(content if isinstance(content, dict) else {}, "images annotations", unit.path)
-        return list(content["annotations"]), {image["id"]: image for image in content["images"]}
-    people = records(unit)
-    return people, _images(unit.path, unit.data.images, {a["image_id"] for a in people})
-
-
-def records(unit: Unit) -> list[Record]:
-    """The annotations of a unit that could be found, in their order.
-
-    Raises
-    ------
-    DataError : they are not json.
-    """
+        raw_files.require(content, "images annotations", unit.path)
+        return content["annotations"]
     return _parsed(unit.path, unit.data.annotations, "annotations")
 
 
@@ -108,8 +142,8 @@ def listed(path: Path, key: str) -> list[Any]:
     ------
     DataError : the file cannot be read, or is not JSON.
     """
-    spans = json_stream.objects(path).get(key, np.zeros((0, 2), int))
-    return _parsed(path, (int(spans[0, 0]), int(spans[-1, 1])), key) if len(spans) else []
+    found = json_stream.objects(path).get(key)
+    return [] if found is None else _parsed(path, (found.start, found.stop), key)
 
 
 def labelled(record: Record, first: int | None = None) -> int:
@@ -121,52 +155,81 @@ def labelled(record: Record, first: int | None = None) -> int:
     return sum(value > 0 for value in confidence)
 
 
-def points_of(annotations: Sequence[Record], known: Sequence[int], path: Path) -> int:
+def points_of(annotations: Any, known: Sequence[int], path: Path) -> int:
     """How many points most annotations with points have: one of ``known``, the first where that is not clear.
+
+    Parameters
+    ----------
+    annotations : as :func:`records` gives them.
 
     Raises
     ------
     DataError : it is another number.
     """
-    counts = Counter(
-        len(a["keypoints"]) for a in annotations if isinstance(a.get("keypoints"), list) and a["keypoints"]
-    )
+    people = annotations if isinstance(annotations, list) else []
+    lists = [a["keypoints"] for a in people if isinstance(a, dict) and isinstance(a.get("keypoints"), list)]
+    counts = Counter(len(points) for points in lists if points)
     if not counts:
         return known[0]
-    ((length, people),) = counts.most_common(1)
+    ((length, most),) = counts.most_common(1)
     if length % 3 == 0 and length // 3 in known:
         return length // 3
-    if people <= counts.total() / 2:
+    if most <= counts.total() / 2:
         return known[0]
     found = f"{length // 3} points" if length % 3 == 0 else f"{length} numbers, which are no triples x, y, v,"
     wanted = " or ".join(map(str, known))
-    what = f"{people} of {counts.total()} people have {found} in `keypoints` instead of {wanted}"
+    what = f"{most} of {counts.total()} people have {found} in `keypoints` instead of {wanted}"
     fix = f"import labels of another skeleton with `ehps convert coco {path.name} --images DIR --skeleton NAMES`"
     raise DataError(what, path=path, fix=fix)
 
 
-def _images(path: Path, blocks: Spans, wanted: Iterable[Any]) -> dict[Any, Record]:
-    """Those with the ids ``wanted``; of equal ids the last counts, as in json."""
-    ids, block = _index(path, blocks)
-    keys = np.array(sorted(wanted))
-    at = np.searchsorted(ids, keys, side="right") - 1
-    lacking = keys[(at < 0) | (ids[at] != keys)] if len(ids) else keys
-    if len(lacking):
-        raise DataError(f"has an annotation of image {lacking[0]}, but no such image", path=path, fix=raw_files.AGAIN)
-    found: dict[Any, Record] = {}
-    for number in np.unique(block[at]).tolist():
-        own = set(keys[block[at] == number].tolist())
-        images = _parsed(path, blocks[number], "images")
-        found |= {image["id"]: image for image in images if image["id"] in own}
-    return found
+def file_names(path: Path) -> Iterator[str]:
+    """Those of the images in a file, as far as it can be read."""
+    try:
+        for block in _blocks(json_stream.objects(path)["images"]):
+            for image in _parsed(path, block, "images"):
+                if isinstance(image, dict) and isinstance(image.get("file_name"), str):
+                    yield image["file_name"]
+    except (DataError, KeyError):
+        return
 
 
-@opened.remembered(2)
-def _index(path: Path, blocks: Spans) -> tuple[Array, Array]:
-    """Sorted ids (M,) of the images, and (M,) in which block each is."""
-    ids = [[image["id"] for image in _parsed(path, span, "images")] for span in blocks]
+def has(found: Any, key: str) -> bool:
+    """Whether any annotation of those that :func:`records` gives has the key."""
+    return isinstance(found, list) and any(isinstance(a, dict) and key in a for a in found)
+
+
+def _images(unit: Unit, wanted: set[Any], known: Fields, dropped: dict[str, list[str]]) -> dict[Any, Record]:
+    """Those of the ids ``wanted`` that are there and of the right form; of equal ids the last counts, as in json."""
+    path, found = unit.path, []
+    if unit.data is None:
+        found = raw_files.read_json(path)["images"]
+    elif wanted:
+        blocks: set[int] = set()
+        for kind in (int, str):
+            ids, block = _index(path, unit.data.images, kind)
+            keys = np.array([key for key in wanted if isinstance(key, kind)], kind)
+            at = np.searchsorted(ids, keys, side="right") - 1
+            at = at[(at >= 0) & (ids[at] == keys)] if len(ids) else at[:0]
+            blocks |= set(block[at].tolist())
+        for number in sorted(blocks):
+            found += _parsed(path, unit.data.images[number], "images")
+        found = [image for image in found if isinstance(image, dict) and key_of(image) in wanted]
+    return {image["id"]: image for image in fields.records(found, known, path, dropped, "images")}
+
+
+def key_of(image: Any) -> Any:
+    """The id of a record, None where it has none."""
+    key = image.get("id") if isinstance(image, dict) else None
+    return key if fields.is_identifier(key) else None
+
+
+@opened.remembered(4)
+def _index(path: Path, blocks: Spans, kind: type) -> tuple[Array, Array]:
+    """Sorted ids (M,) of one kind of the images, and (M,) in which block each is."""
+    ids = [[k for k in map(key_of, _parsed(path, span, "images")) if isinstance(k, kind)] for span in blocks]
     block = np.repeat(np.arange(len(ids)), [len(part) for part in ids])
-    flat = np.array([key for part in ids for key in part])
+    flat: Array = np.array([key for part in ids for key in part], kind)
     order = np.argsort(flat, kind="stable")
     return flat[order], block[order]
 
@@ -178,10 +241,10 @@ def _parsed(path: Path, span: tuple[int, int], what: str) -> list[Record]:
         file.seek(span[0])
         text = file.read(span[1] - span[0])
     try:
-        records: list[Record] = json_stream.parse(b"[" + text + b"]")
+        records: list[Any] = json_stream.parse(b"[" + text.lstrip().removeprefix(b",") + b"]")
     except (ValueError, RecursionError) as error:
         where = f"between bytes {span[0]} and {span[1]}"
-        raise DataError(f"has {what} that are not JSON {where} ({error})", path=path, fix=raw_files.AGAIN) from None
+        raise DataError(f"has {what} that are not JSON {where} ({error})", path=path, fix=AGAIN) from None
     return records
 
 
@@ -218,8 +281,7 @@ def sizes_by_name(paths: Iterable[Path], names: Iterable[str]) -> Array | None:
 def _sizes(path: Path) -> dict[str, tuple[int, int]]:
     """Height and width of the images of a file by the number in their names."""
     try:
-        places = json_stream.objects(path).get("images", np.zeros((0, 2), int))
-        images = [image for span in _blocks(places) for image in _parsed(path, span, "images")]
+        images = [image for image in listed(path, "images") if isinstance(image, dict)]
     except DataError:
         return {}
     sizes = stated_sizes(images).tolist()

@@ -12,11 +12,16 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.converters import ranges
 from ehps.converters.base import Keypoints
 from ehps.converters.readers import raw_files
+from ehps.converters.readers.fields import FLAG, Field, numbers, optional
 
 POINTS = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
 FLAGS = ("face_valid", "lefthand_valid", "righthand_valid")
+FIELDS: dict[str, Field] = {name: numbers(3 * count) for name, count in POINTS.items()} | optional(
+    dict.fromkeys(("face_box", "lefthand_box", "righthand_box"), numbers(4)) | dict.fromkeys(FLAGS, FLAG)
+)
 
 
 def parted(record: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +48,7 @@ def keypoints(annotations: Sequence[dict[str, Any]], *, valid_parts_only: bool =
     points = np.concatenate(
         [np.array([a[k] for a in annotations], float).reshape(n, size, 3) for k, size in POINTS.items()], axis=1
     )
-    points[..., 2] = points[..., 2] > 0
+    points[..., 2] = ranges.labelled(points[..., 2])
     start = 23
     for flag, size in zip(FLAGS, (68, 21, 21), strict=True) if valid_parts_only else ():
         points[~raw_files.column(annotations, flag, False).astype(bool), start : start + size, 2] = 0
@@ -54,7 +59,7 @@ def keypoints(annotations: Sequence[dict[str, Any]], *, valid_parts_only: bool =
 def body_keypoints(annotations: Sequence[dict[str, Any]]) -> Keypoints:
     """The 17 points of COCO of each person, with confidences as in :func:`keypoints`."""
     points = raw_files.column(annotations, "keypoints").reshape(len(annotations), 17, 3).astype(float)
-    points[..., 2] = points[..., 2] > 0
+    points[..., 2] = ranges.labelled(points[..., 2])
     return Keypoints(points, "coco")
 
 
@@ -80,7 +85,8 @@ def validity(annotations: Sequence[dict[str, Any]], records: Sequence[dict[str, 
     ):
         flags[flag] = np.array(
             [
-                bool(r["smplx_param"].get(own, a.get(flag, False))) and part in r["smplx_param"]
+                bool(next((v for v in (r["smplx_param"].get(own), a.get(flag)) if v is not None), False))
+                and r["smplx_param"].get(part) is not None
                 for a, r in zip(annotations, records, strict=True)
             ],
             bool,

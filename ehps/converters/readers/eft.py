@@ -16,20 +16,42 @@ from typing import Any
 
 import numpy as np
 
-from ehps.arrays import Array
+from ehps.arrays import Array, Mask
 from ehps.body.params import smpl_params
 from ehps.body.rotations import TOLERANCE, to_axis_angle
 from ehps.converters.base import Camera, Instances, Keypoints, drop_marked, no_instances
-from ehps.converters.readers import coco, raw_files
+from ehps.converters.readers import coco, fields, raw_files
+from ehps.converters.readers.fields import PATH, Field, Record, integers, numbers, texts
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError
-
-Record = dict[str, Any]
 
 CROP = 224
 FOCAL = 5000.0
 OPENPOSE = 25  # rows of gt_keypoint_2d before the 24 of the dataset's own points
-NUMBERS = {"parm_pose": (24, 3, 3), "parm_shape": (10,), "parm_cam": (3,), "bbox_scale": (), "bbox_center": (2,)}
+NUMBERS = {
+    "parm_pose": numbers(24, 3, 3),
+    "parm_shape": numbers(10),
+    "parm_cam": numbers(3),
+    "bbox_scale": numbers(),
+    "bbox_center": numbers(2),
+}
+PERSON = {
+    "imageName": PATH,
+    "gt_keypoint_2d": numbers(49, 3, optional=True),
+    "annotId": integers(optional=True),
+    "subjectId": texts(optional=True),
+}
+CLIFF = {
+    "imgname": Field("path", ("N",)),
+    "center": numbers("N", 2),
+    "scale": numbers("N"),
+    "part": numbers("N", 24, 3),
+    "pose": numbers("N", 72),
+    "shape": numbers("N", 10),
+    "global_t": numbers("N", 3),
+    "focal_l": numbers("N"),
+    "annot_id": integers("N"),
+}
 COCO = {
     ("eft", "train"): "eft_fit/COCO2014-All-ver01.json",
     ("eft-part", "train"): "eft_fit/COCO2014-Part-ver01.json",
@@ -59,7 +81,7 @@ def read(
 
     Parameters
     ----------
-    image_path : turns ``imageName`` into a path below the root.
+    image_path : turns ``imageName`` into a path below the root, into nothing where that is not possible.
     facts : further columns of ``meta``, made from each record. Camera and square of the fit and ``index``, the place
         in the file, are always there.
 
@@ -67,7 +89,7 @@ def read(
     ------
     DataError : not an EFT file.
     """
-    people, index, values, dropped = _people(path)
+    people, index, values, dropped = _people(path, image_path)
     if not people:
         return no_instances(dropped)
     weak, centre, side = values["parm_cam"], values["bbox_center"], 200 * values["bbox_scale"]
@@ -96,10 +118,10 @@ def read(
 
 def read_cliff(path: Path, root: Path, image_path: Callable[[str], str]) -> Instances:
     """All persons of a CLIFF npz: SMPL with full perspective, focal length the image's diagonal, centre its middle."""
-    data = raw_files.load_npz(path, "imgname center scale part pose shape global_t focal_l annot_id")
-    focal = np.ravel(data["focal_l"]).astype(float)
-    side = 200 * np.ravel(data["scale"]).astype(float)
-    paths = [image_path(name) for name in raw_files.texts(data["imgname"])]
+    data = fields.values(raw_files.load_npz(path), CLIFF, path)
+    focal = data["focal_l"].astype(float)
+    side = 200 * data["scale"].astype(float)
+    paths = [image_path(name) for name in data["imgname"].tolist()]
     size = _size_of_diagonal(ImageIndex(root).sizes(paths), focal)
     return Instances(
         image_path=paths,
@@ -109,7 +131,7 @@ def read_cliff(path: Path, root: Path, image_path: Callable[[str], str]) -> Inst
         keypoints2d=Keypoints(data["part"].astype(float), "smpl_24"),
         bbox=np.column_stack([data["center"] - side[:, None] / 2, side, side]),
         bbox_padded=True,
-        meta={"annotation_id": np.ravel(data["annot_id"]).astype(np.int64)},
+        meta={"annotation_id": data["annot_id"].astype(np.int64)},
         misc={"smpl_source": "cliff_annot", "bbox_source": "provided_by_dataset"},
     )
 
@@ -140,37 +162,56 @@ def read_coco(path: Path, root: Path) -> Instances:
     return rows
 
 
-def _people(path: Path) -> tuple[list[Record], Array, dict[str, Array], dict[str, list[str]]]:
+def _people(
+    path: Path, image_path: Callable[[str], str]
+) -> tuple[list[Record], Array, dict[str, Array], dict[str, list[str]]]:
     """Records with a fit that can be used, their places in the file, their numbers, and what was left out."""
     content = raw_files.read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
         raise DataError("is not an EFT file: it has no `data`", path=path, fix="take the json of EFT's download script")
     dropped: dict[str, list[str]] = {}
     everybody = content["data"]
+    known = [p if isinstance(p, dict) else {} for p in everybody]
     masks = {
-        "not a SMPL fit": np.array([p.get("smpltype", "smpl") != "smpl" for p in everybody], bool),
-        "fit incomplete": np.array([not ({*NUMBERS, "imageName"} <= p.keys()) for p in everybody], bool),
+        "not a SMPL fit": np.array([p.get("smpltype", "smpl") != "smpl" for p in known], bool),
+        "fit incomplete": np.array([bool(p) and not ({*NUMBERS, "imageName"} <= p.keys()) for p in known], bool),
     }
     index = np.flatnonzero(drop_marked(dropped, _names(everybody), masks))
     people = [everybody[i] for i in index.tolist()]
-    try:
-        values = {
-            key: raw_files.column(people, key).astype(float).reshape(-1, *shape) for key, shape in NUMBERS.items()
-        }
-    except (ValueError, TypeError) as error:
-        raise DataError(f"is not an EFT file: {error}", path=path, fix=raw_files.AGAIN) from None
-    keep = drop_marked(dropped, _names(people), _unusable(values))
+    odd = fields.odd_ones(people, PERSON | NUMBERS, "data")
+    for i, person in enumerate(people):
+        if i not in odd and not image_path(person["imageName"]):
+            odd[i] = ("imageName is of another form", "has an imageName of another form")
+    labels = [f"data {i} ({name})" for i, name in zip(index.tolist(), _names(people), strict=True)]
+    index = index[fields.drop_odd(odd, labels, path, dropped)]
+    people = [everybody[i] for i in index.tolist()]
+    values = {
+        key: np.array([p[key] for p in people], float).reshape(len(people), *field.shape)
+        for key, field in NUMBERS.items()
+    }
+    keep = drop_marked(dropped, _names(people), _unusable(values) | {"fit of an earlier record": _repeated(people)})
     chosen = [people[i] for i in np.flatnonzero(keep).tolist()]
     return chosen, index[keep], {key: value[keep] for key, value in values.items()}, dropped
 
 
-def _names(people: Sequence[Record]) -> list[str]:
-    return [str(p.get("imageName")) for p in people]
+def _repeated(people: Sequence[Record]) -> Mask:
+    """(N,) records that say of an image what an earlier one has said."""
+    seen: set[str] = set()
+    repeated = np.zeros(len(people), bool)
+    for i, person in enumerate(people):
+        key = repr([person["imageName"], person["parm_cam"], person["parm_shape"], person["bbox_center"]])
+        repeated[i] = key in seen
+        seen.add(key)
+    return repeated
+
+
+def _names(people: Sequence[Any]) -> list[str]:
+    return [str(p.get("imageName")) if isinstance(p, dict) else str(p)[: fields.SHOWN] for p in people]
 
 
 def _unusable(values: Mapping[str, Array]) -> dict[str, Array]:
     """Reason -> (N,) mask of records that are left out for it."""
-    finite = np.all([np.isfinite(v).reshape(len(v), -1).all(axis=1) for v in values.values()], axis=0)
+    finite = np.all([np.isfinite(v).all(axis=tuple(range(1, v.ndim))) for v in values.values()], axis=0)
     matrices = np.where(finite[:, None, None, None], values["parm_pose"], np.eye(3))
     off = np.abs(matrices @ matrices.swapaxes(2, 3) - np.eye(3)).max(axis=(1, 2, 3), initial=0)
     mirrored = (np.linalg.det(matrices) < 0).any(axis=1)
@@ -188,7 +229,8 @@ def _points(people: Sequence[Record]) -> Keypoints | None:
     """
     if not any(p.get("gt_keypoint_2d") for p in people):
         return None
-    points = np.array([p.get("gt_keypoint_2d") or np.zeros((49, 3)) for p in people], float)
+    none = np.zeros((49, 3))
+    points = np.array([np.reshape(p.get("gt_keypoint_2d") or none, (49, 3)) for p in people], float)
     if points[:, :OPENPOSE, 2].any():
         return Keypoints(points, "smpl_49")
     return Keypoints(points[:, OPENPOSE:], "smpl_24")

@@ -21,7 +21,7 @@ from ehps.converters.readers import AGAIN, opened
 from ehps.converters.readers.json_stream import parse
 from ehps.errors import DataError
 
-KEY = re.compile(rb'"(-?\d{1,18})"\s*:\s*(?=\{)')
+KEY = re.compile(rb'"(-?\d{1,18})"\s*:\s*(?=\S)')
 LONGEST = 64  # bytes that a key and the white space around it may take
 BLOCK = 1 << 22
 

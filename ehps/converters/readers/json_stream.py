@@ -41,10 +41,17 @@ def parse(data: bytes) -> Any:
         return json.loads(data)
 
 
-def objects(path: Path) -> dict[str, Array]:
-    """Lists of the file's one object by key: (N, 2) first bytes of the objects in it, and the bytes behind them.
+class Listed(NamedTuple):
+    """A list in a file: first byte inside its brackets, the byte behind the last one, and (N, 2) first bytes of the
+    objects in it, and the bytes behind them."""
 
-    Objects are not parsed, so one that is no json goes unnoticed.
+    start: int
+    stop: int
+    objects: Array
+
+
+def objects(path: Path) -> dict[str, Listed]:
+    """Lists of the file's one object by key. They are not parsed, so an object that is no json goes unnoticed.
 
     Raises
     ------
@@ -52,11 +59,15 @@ def objects(path: Path) -> dict[str, Array]:
     """
     with _opened(path) as file:
         b = _brackets(path, file)
-        values = b.place[(b.step > 0) & (b.depth == 2)]
+        values = _spans(b, 2)
         lists = b.character[(b.step > 0) & (b.depth == 2)] == ord("[")
         spans = _spans(b, 3)[b.character[(b.step > 0) & (b.depth == 3)] == ord("{")]
-        of = np.searchsorted(values, spans[:, 0]) - 1
-        return {_key_before(file, int(values[k])): spans[of == k] for k in np.flatnonzero(lists).tolist()}
+        of = np.searchsorted(values[:, 0], spans[:, 0]) - 1
+        return {
+            _key_before(file, start): Listed(start + 1, stop - 1, spans[of == k])
+            for k, (start, stop) in enumerate(values.tolist())
+            if lists[k]
+        }
 
 
 def entries(path: Path) -> Iterator[tuple[str, str, Any]]:

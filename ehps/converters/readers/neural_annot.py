@@ -17,7 +17,8 @@ from ehps.arrays import Array
 from ehps.body.params import BodyParams, smpl_params, smplx_params
 from ehps.converters.base import Camera, drop
 from ehps.converters.options import Option
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import fields, raw_files
+from ehps.converters.readers.fields import FLAG, OBJECT, Field, numbers, optional
 from ehps.errors import DataError
 
 Records = Sequence[dict[str, Any]]
@@ -32,6 +33,15 @@ SMPLX = {
     "expr": 10,
     "trans": 3,
 }
+NEEDED: dict[str, dict[str, Field]] = {
+    "smplx_param": {name: numbers(SMPLX[name]) for name in ("root_pose", "body_pose", "shape", "trans")},
+    "smpl_param": {"pose": numbers(72), "shape": numbers(10), "trans": numbers(3)},
+    "cam_param": {"focal": numbers(2), "princpt": numbers(2)},
+}
+PARTS = optional(
+    {name: numbers(SMPLX[name]) for name in ("lhand_pose", "rhand_pose", "jaw_pose", "expr")}
+    | dict.fromkeys(("face_valid", "lhand_valid", "rhand_valid"), FLAG)
+)
 
 
 SMPL = "neuralannot-smpl"
@@ -81,13 +91,37 @@ def _first(folder: Path, names: Sequence[str]) -> Path | None:
 
 def with_fit(
     people: Records, fits: Mapping[str, Any] | None, dropped: dict[str, list[str]], reason: str
-) -> tuple[Records, Records]:
-    """Annotations that have a fit, and the fits; the others are counted. All, and no fits, where ``fits`` is None."""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Annotations that have a whole fit, and the fits; the others are counted: one that lacks pose, shape or place is
+    no fit. All, and no fits, where ``fits`` is None.
+
+    Raises
+    ------
+    DataError : most of the fits are of another form.
+    """
     if fits is None:
-        return people, []
+        return list(people), []
     drop(dropped, reason, (str(a["id"]) for a in people if str(a["id"]) not in fits))
     people = [a for a in people if str(a["id"]) in fits]
-    return people, [fits[str(a["id"])] for a in people]
+    return usable(people, [fits[str(a["id"])] for a in people], raw_files.source_of(fits), dropped, reason)
+
+
+def usable(
+    people: Sequence[Any], records: Records, path: Path, dropped: dict[str, list[str]], reason: str
+) -> tuple[list[Any], list[dict[str, Any]]]:
+    """People whose fits are whole and of the right form, and these fits; the others are counted."""
+    kind = "smplx_param" if any(isinstance(r, dict) and "smplx_param" in r for r in records) else "smpl_param"
+    odd = fields.odd_ones(records, {kind: OBJECT, "cam_param": OBJECT}, "fits")
+    for inner in (kind, "cam_param"):
+        known = NEEDED[inner] | (PARTS if inner == "smplx_param" else {})
+        found = fields.odd_ones([{} if i in odd else r[inner] for i, r in enumerate(records)], known, inner)
+        odd = {i: (why, f"{inner} {said}") for i, (why, said) in found.items() if i not in odd} | odd
+    odd = {
+        i: (reason if why.startswith("no ") else f"fit of another form: {why}", said) for i, (why, said) in odd.items()
+    }
+    labels = [f"entry {a['id'] if isinstance(a, dict) else a}" for a in people]
+    keep = np.flatnonzero(fields.drop_odd(odd, labels, path, dropped)).tolist()
+    return [people[i] for i in keep], [records[i] for i in keep]
 
 
 def smplx(records: Records) -> tuple[BodyParams, Camera]:
@@ -148,4 +182,6 @@ def camera(records: Records) -> Camera:
 
 
 def _values(records: Records, kind: str, key: str, size: int) -> Array:
-    return np.array([np.ravel(r[kind].get(key, np.zeros(size))) for r in records], float).reshape(-1, size)
+    absent = np.zeros(size)
+    parts = [r[kind].get(key) for r in records]
+    return np.array([absent if part is None else np.ravel(part) for part in parts], float).reshape(-1, size)

@@ -6,12 +6,13 @@ import os
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.converters.readers import AGAIN, opened
+from ehps.converters import ranges
+from ehps.converters.readers import AGAIN, OTHER, UNPACK, fields, opened
 from ehps.converters.readers.json_entries import KeyedJson, keyed_json
 from ehps.converters.readers.json_stream import parse
 from ehps.converters.readers.opened import is_file, is_folder, note
@@ -19,12 +20,15 @@ from ehps.errors import DataError
 from ehps.humandata.keypoints import point_names
 from ehps.humandata.pickles import CHUMPY, PANDAS, SCIPY_SPARSE, TORCH, Allow, joblib_dumps, loading
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-
 OPENPOSE_137 = point_names("openpose_137", fixed=True)
 """The 137 points of OpenPose with body, hands and face, eyebrows spelt so that they are found by name."""
+
+OPENPOSE_PARTS = {
+    "pose_keypoints_2d": fields.numbers(75),
+    "hand_left_keypoints_2d": fields.numbers(63),
+    "hand_right_keypoints_2d": fields.numbers(63),
+    "face_keypoints_2d": fields.numbers(210),
+}
 
 __all__ = [
     "AGAIN",
@@ -46,7 +50,6 @@ __all__ = [
     "load_pkl",
     "matching",
     "note",
-    "read_csv",
     "read_json",
     "read_lines",
 ]
@@ -80,24 +83,6 @@ def read_lines(path: Path | str) -> list[str]:
     if not lines:
         raise DataError("is empty", path=path, fix=AGAIN)
     return lines
-
-
-def read_csv(path: Path | str, **options: Any) -> pd.DataFrame:
-    """A table with a header line; ``options`` go to :func:`pandas.read_csv`.
-
-    Raises
-    ------
-    DataError : it is missing, empty, or not a table.
-    """
-    import pandas as pd
-
-    opened.note(path)
-    try:
-        return pd.read_csv(path, **options)
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}", path=path, fix=AGAIN) from None
-    except ValueError as error:
-        raise DataError(f"is not a table ({error})", path=path, fix=AGAIN) from None
 
 
 def load_pkl(path: Path | str, allow: Sequence[Allow] = ()) -> Any:
@@ -136,7 +121,7 @@ def first_existing(folder: Path, names: Sequence[str]) -> Path:
         found = matching(folder, name) if "*" in name else [folder / name]
         if found and (is_file(found[0]) or is_folder(found[0])):
             return found[0]
-    raise DataError(f"has no {' or '.join(names)}", path=folder, fix="check that everything is unpacked")
+    raise DataError(f"has no {' or '.join(names)}", path=folder, fix=UNPACK)
 
 
 def listing(folder: Path | str) -> list[str]:
@@ -167,19 +152,25 @@ def _bytes(path: Path | str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", path=path, fix=AGAIN) from None
+        raise DataError(f"cannot be read: {error.strerror}", path=path, fix=UNPACK) from None
 
 
 def column(records: Sequence[dict[str, Any]], key: str, default: Any = 0) -> Array:
-    """(N,) or (N, k) values of one key of N records; ``default`` where a record lacks it."""
-    return np.array([record.get(key, default) for record in records])
+    """(N,) or (N, k) values of one key of N records; ``default`` where a record lacks it, or has null or nothing."""
+    found = [record.get(key) for record in records]
+    return np.array([default if value is None or value == [] else value for value in found])
 
 
 def labelled(records: Sequence[dict[str, Any]], count: int) -> Array:
     """(N, count, 3) ``keypoints`` of COCO-style records; confidence 1 where labelled at all (visible or hidden)."""
     points = column(records, "keypoints").reshape(len(records), count, 3).astype(float)
-    points[..., 2] = points[..., 2] > 0
+    points[..., 2] = ranges.labelled(points[..., 2])
     return points
+
+
+def source_of(entries: Any) -> Path:
+    """The file that entries by key are from."""
+    return entries.path if isinstance(entries, KeyedJson) else Path()
 
 
 def texts(values: Any) -> list[str]:
@@ -187,20 +178,42 @@ def texts(values: Any) -> list[str]:
     return [v.decode() if isinstance(v, bytes) else str(v) for v in np.ravel(values).tolist()]
 
 
-def require(data: Iterable[str], names: str, path: Path, fix: str = AGAIN) -> None:
+def require(data: Any, names: str, path: Path, fix: str = OTHER) -> None:
     """Check that all of ``names`` (separated by blanks) are members of ``data``, read from ``path``.
 
     Raises
     ------
     DataError : one is not.
     """
+    if not isinstance(data, Iterable) or isinstance(data, str | bytes):
+        raise DataError(f"holds {fields.described(data)}, expected {', '.join(names.split())}", path=path, fix=fix)
     missing = [name for name in names.split() if name not in data]
     if missing:
-        raise DataError(f"has no {', '.join(missing)} (it has {', '.join(data)})", path=path, fix=fix)
+        has = ", ".join(str(name)[: fields.SHOWN] for name in data) or "nothing"
+        raise DataError(f"has no {', '.join(missing)} (it has {has})", path=path, fix=fix)
 
 
-def openpose_people(path: Path | str) -> Array:
-    """(P, 137, 3) people of an OpenPose json: body 25, left hand, right hand, face; pixels and confidence."""
-    parts = ("pose_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", "face_keypoints_2d")
-    people = [np.concatenate([np.reshape(p[key], (-1, 3)) for key in parts]) for p in read_json(path)["people"]]
-    return np.array(people, float).reshape(-1, 137, 3)
+def openpose_people(path: Path, notes: list[str]) -> Array:
+    """(P, 137, 3) people of an OpenPose json: body 25, left hand, right hand, face; pixels and confidence.
+
+    Those of another form are left out, with a note that names the first.
+
+    Raises
+    ------
+    DataError : it is no such file.
+    """
+    content = read_json(path)
+    require(content, "people", path)
+    people = content["people"]
+    if not isinstance(people, list):
+        raise DataError(f"people is {fields.described(people)}, expected a list", path=path, fix=OTHER)
+    odd = fields.odd_ones(people, OPENPOSE_PARTS, "people")
+    left_out = "OpenPose people of another form are left out, the first: "
+    if odd and not any(note.startswith(left_out) for note in notes):
+        notes.append(f"{left_out}{path.name} person {min(odd)} {odd[min(odd)][1]}")
+    points = [
+        np.concatenate([np.reshape(person[part], (-1, 3)) for part in OPENPOSE_PARTS])
+        for k, person in enumerate(people)
+        if k not in odd
+    ]
+    return np.array(points, float).reshape(-1, 137, 3)

@@ -11,12 +11,25 @@ from typing import Any
 
 import numpy as np
 
+from ehps.arrays import Array
 from ehps.body.params import BodyParams, smplx_params
-from ehps.converters.readers import raw_files
-from ehps.errors import DataError
+from ehps.converters.readers import fields, raw_files
+from ehps.converters.readers.fields import numbers, texts
+from ehps.genders import BY_WORD
 
-SIZES = {"global_orient": 3, "transl": 3, "body_pose": 63, "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3}
-NAMES = (*SIZES, "betas", "expression", "left_hand_pose", "right_hand_pose")
+FIT = {
+    "global_orient": numbers(3),
+    "transl": numbers(3),
+    "body_pose": numbers(63),
+    "jaw_pose": numbers(3),
+    "leye_pose": numbers(3),
+    "reye_pose": numbers(3),
+    "betas": numbers("betas"),
+    "expression": numbers("expressions"),
+    "left_hand_pose": numbers("hand components"),
+    "right_hand_pose": numbers("hand components"),
+    "gender": texts(optional=True, words=BY_WORD),
+}
 
 
 def read_fits(paths: Sequence[Path], gender: str | Sequence[str]) -> BodyParams:
@@ -26,25 +39,16 @@ def read_fits(paths: Sequence[Path], gender: str | Sequence[str]) -> BodyParams:
     ------
     DataError : a file is missing or broken, or lacks a parameter, or has one of another size than the first.
     """
-    fits = [_read(path) for path in paths]
-    for fit, path in zip(fits, paths, strict=True):
-        for name in NAMES:
-            expected = SIZES.get(name, np.size(fits[0][name]))
-            if np.size(fit[name]) != expected:
-                raise DataError(
-                    f"{name} has {np.size(fit[name])} numbers, expected {expected}", path=path, fix=raw_files.AGAIN
-                )
-    values: dict[str, Any] = {name: np.stack([np.ravel(fit[name]) for fit in fits]) for name in NAMES}
+    lengths: dict[str, int] = {}
+    fits = [_read(path, lengths) for path in paths]
+    values: dict[str, Any] = {name: np.stack([fit[name] for fit in fits]) for name in FIT if name != "gender"}
     others = [gender] * len(fits) if isinstance(gender, str) else gender
-    own = [fit.get("gender", other) for fit, other in zip(fits, others, strict=True)]
+    own = [str(fit.get("gender", other)) for fit, other in zip(fits, others, strict=True)]
     return smplx_params(gender=np.array(own, object), **values)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, lengths: dict[str, int]) -> dict[str, Array]:
     content = raw_files.load_pkl(path)
-    if not isinstance(content, dict):
-        raise DataError("holds no parameters by name", path=path, fix=raw_files.AGAIN)
-    if "beta" in content:  # so in some files of PROX
+    if isinstance(content, dict) and "beta" in content:  # so in some files of PROX
         content = {"betas": content["beta"]} | content
-    raw_files.require(content, " ".join(NAMES), path)
-    return content
+    return fields.values(content, FIT, path, lengths=lengths, finite=False)

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.params import BodyParams
-from ehps.converters.base import Rigid, Unit, filter_records
-from ehps.converters.readers import coco, json_stream, neural_annot, opened, raw_files
+from ehps.converters import ranges
+from ehps.converters.base import ODD_ROWS, Rigid, Unit, filter_records
+from ehps.converters.readers import OTHER, coco, fields, json_stream, neural_annot, opened, raw_files
+from ehps.converters.readers.fields import Field, Record, numbers
 from ehps.errors import DataError
 
-Record = dict[str, Any]
 Keys = tuple[str, str, str]
 
 JOINTS = {"": 51}
@@ -71,6 +71,7 @@ def captured(
     wanted: Callable[[Record], bool],
     frame_of: Callable[[Record], Keys],
     path_of: Callable[[Record], str],
+    numbered: Mapping[str, Field],
 ) -> Captured:
     """Rows of a unit of :func:`units`.
 
@@ -82,12 +83,14 @@ def captured(
     wanted : whether a row was asked for.
     frame_of : keys of a row in the files by frame.
     path_of : image of a row.
+    numbered : what ``wanted`` and ``frame_of`` look at.
 
     Raises
     ------
     DataError : a file is missing, truncated or of another kind.
     """
-    annotations, images = coco.read(unit)
+    left_out: dict[str, list[str]] = {}
+    annotations, images = coco.read(unit, left_out, {"bbox": numbers(4)}, coco.SIZE | dict(numbered))
     found = [
         images[a["image_id"]] | {"bbox": a["bbox"], "annotation_id": a["id"], "id": path_of(images[a["image_id"]])}
         for a in annotations
@@ -98,16 +101,18 @@ def captured(
     body_of = neural_annot.world_smpl if choice == neural_annot.SMPL else neural_annot.world_smplx
 
     def unusable(row: Record) -> str:
-        if frame_of(row) not in world.places:
-            return "no 3D joints"
-        return f"no {model_type} fit" if bodies is not None and frame_of(row) not in bodies.places else ""
+        key = frame_of(row)
+        if key not in world.places:
+            return world.odd.get(key, "no 3D joints")
+        return "" if bodies is None or key in bodies.places else bodies.odd.get(key, f"no {model_type} fit")
 
     rows, dropped = filter_records(found, unusable)
+    dropped |= left_out
     keys = [frame_of(row) for row in rows]
     return Captured(
         rows,
         [row["id"] for row in rows],
-        world.of(keys)[""].reshape(-1, 17, 3) / 1000,
+        ranges.within(world.of(keys)[""].reshape(-1, 17, 3) / 1000, ranges.METRES),
         None if bodies is None else body_of(bodies.of(keys)),
         dropped,
     )
@@ -115,10 +120,18 @@ def captured(
 
 @dataclass(frozen=True)
 class ByFrame:
-    """What a file has by three keys: where each entry is, and (F, k) values by name, '' where entries are lists."""
+    """What a file has by three keys.
+
+    Attributes
+    ----------
+    places : where each entry is.
+    values : (F, k) by name, '' where entries are lists.
+    odd : what is wrong with entries that are of another form.
+    """
 
     places: Mapping[Keys, int]
     values: Mapping[str, Array]
+    odd: Mapping[Keys, str]
 
     def of(self, keys: Sequence[Keys]) -> dict[str, Array]:
         """(N, k) values of keys that are there."""
@@ -135,7 +148,7 @@ def by_frame(path: Path, sizes: Mapping[str, int]) -> ByFrame:
 
     Raises
     ------
-    DataError : the file is missing or truncated, or an entry lacks a value or has one of another size.
+    DataError : the file is missing or truncated, or most of its entries are of another form.
     """
     return _by_frame(path, tuple(sizes.items()))
 
@@ -143,24 +156,26 @@ def by_frame(path: Path, sizes: Mapping[str, int]) -> ByFrame:
 @opened.remembered(2)
 def _by_frame(path: Path, sizes: tuple[tuple[str, int], ...]) -> ByFrame:
     places: dict[Keys, int] = {}
+    odd: dict[Keys, str] = {}
+    said: list[str] = []
     values: dict[str, list[Array]] = {name: [] for name, _ in sizes}
+    known = {name or "joints": numbers(size) for name, size in sizes}
     for first, second, frames in json_stream.entries(path):
-        if not isinstance(frames, dict):
-            raise DataError(f"{first}/{second} has no frames by number", path=path, fix=raw_files.AGAIN)
-        for frame, entry in frames.items():
+        for frame, entry in fields.items(frames, path, f"{first}/{second}").items():
             if not entry:
                 continue
-            place = f"{first}/{second}/{frame}"
-            if lacking := [name for name, _ in sizes if name and name not in entry]:
-                raise DataError(f"{place} has no {', '.join(lacking)}", path=path, fix=raw_files.AGAIN)
+            found = entry if "joints" not in known else {"joints": entry}
+            wrong = fields.odd_ones([found], known, "frames")
+            if wrong:
+                odd[first, second, frame] = f"{path.name}: {wrong[0][0]}"
+                said.append(f"{first}/{second}/{frame} {wrong[0][1]}")
+                continue
             for name, size in sizes:
-                try:
-                    values[name].append(np.asarray(entry[name] if name else entry, float).reshape(size))
-                except (TypeError, ValueError):
-                    what = f"{place} has not {size} numbers {name}".rstrip()
-                    raise DataError(what, path=path, fix=raw_files.AGAIN) from None
+                values[name].append(np.asarray(found[name or "joints"], float).reshape(size))
             places[first, second, frame] = len(places)
-    return ByFrame(places, {name: np.reshape(values[name], (-1, size)) for name, size in sizes})
+    if len(odd) > ODD_ROWS * (len(odd) + len(places)):
+        raise DataError(f"{len(odd)} entries are of another form, the first: {said[0]}", path=path, fix=OTHER)
+    return ByFrame(places, {name: np.reshape(values[name], (-1, size)) for name, size in sizes}, odd)
 
 
 def cameras(path: Path, keys: Sequence[tuple[str, ...]], focal: str, centre: str) -> tuple[Array, Array, Rigid]:
@@ -178,16 +193,15 @@ def cameras(path: Path, keys: Sequence[tuple[str, ...]], focal: str, centre: str
     """
     content = raw_files.read_json(path)
     places = {key: n for n, key in enumerate(dict.fromkeys(keys))}
+    known = {focal: numbers(2), centre: numbers(2), "R": numbers(3, 3), "t": numbers(3)}
     found = []
     for key in places:
         node = content
-        for word in key:
-            node = node.get(word, {})
-        if not node:
-            raise DataError(f"has no camera {'/'.join(key)}", path=path, fix=raw_files.AGAIN)
-        found.append(node)
+        for depth, word in enumerate(key):
+            node = fields.items(node, path, "/".join(key[:depth])).get(word)
+            if not node:
+                raise DataError(f"has no camera {'/'.join(key)}", path=path, fix=OTHER)
+        found.append(fields.values(node, known, path, f"camera {'/'.join(key)}"))
     row = np.array([places[key] for key in keys])
-    f, c, rotation, translation = (
-        np.array([np.ravel(camera[name]) for camera in found], float)[row] for name in (focal, centre, "R", "t")
-    )
-    return f, c, Rigid(rotation.reshape(-1, 3, 3), translation / 1000)
+    f, c, rotation, translation = (np.array([camera[name] for camera in found], float)[row] for name in known)
+    return f, c, Rigid(rotation, translation / 1000)

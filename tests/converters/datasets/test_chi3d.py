@@ -246,9 +246,9 @@ def test_people_whom_a_camera_does_not_see_are_dropped_there(
     ("kind", "edit", "words"),
     [
         ("smplx", lambda data: data.pop("jaw_pose"), "has no jaw_pose"),
-        ("smplx", lambda data: data["betas"].pop(), "betas is of another shape"),
-        ("joints3d_25", lambda data: data["joints3d_25"][0].pop(), "joints3d_25 is of another shape"),
-        (f"camera_parameters/{CAMERAS[0]}", lambda data: data.pop("extrinsics"), "no camera of the dataset"),
+        ("smplx", lambda data: data["betas"].pop(), "betas is 1 x 3 x 10 numbers, expected 2 x 3 x 10"),
+        ("joints3d_25", lambda data: data["joints3d_25"][0].pop(), "joints3d_25 is 2 values that are not all numbers"),
+        (f"camera_parameters/{CAMERAS[0]}", lambda data: data.pop("extrinsics"), "has no extrinsics"),
     ],
 )
 def test_files_of_another_kind_are_named(

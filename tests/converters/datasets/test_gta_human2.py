@@ -187,9 +187,9 @@ def test_without_body_models_all_but_hands_and_joints_is_there(tree: Scenes, raw
     [
         ({"transl": None}, "has no transl"),
         ({"occ": None}, "has no occ"),
-        ({"betas": np.zeros((2, 10))}, "betas has 2 frames"),
+        ({"betas": np.zeros((2, 10))}, "betas is 2 x 10 numbers, expected 3 x betas numbers"),
         ({"body_pose": np.zeros((3, 66))}, "body_pose has 66 numbers"),
-        ({"left_hand_pose": np.zeros((3, 45))}, "left_hand_pose has 45 numbers"),
+        ({"left_hand_pose": np.zeros((3, 45))}, "left_hand_pose is 3 x 45 numbers, expected 3 x 24"),
     ],
 )
 def test_a_member_of_another_kind_is_named(own: Path, tmp_path: Path, changes: dict[str, Any], words: str) -> None:

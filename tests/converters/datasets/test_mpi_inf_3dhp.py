@@ -220,7 +220,7 @@ def test_matlab_files_without_what_is_needed_are_refused(own: Path, tmp_path: Pa
     savemat(
         path, {"annot2": np.zeros((2, 28, 1, 5)), "annot3": np.zeros((3, 28, 1, 5)), "valid_frame": np.ones((1, 5))}
     )
-    with pytest.raises(DataError, match="not 17 joints for 5 frames"):
+    with pytest.raises(DataError, match="expected 5 x 17 x 2 numbers"):
         run(own, tmp_path / "x.h5", None, split="test")
 
 

@@ -224,7 +224,13 @@ def test_fits_that_a_split_has_not_are_told(tree: Tree, tmp_path: Path) -> None:
 def test_a_broken_list_is_named(own: Path, tmp_path: Path) -> None:
     with edited(own / LIST) as content:
         content["data"][0]["parm_cam"] = [1.0, 0.0]
-    with pytest.raises(DataError, match="OCHuman_train_ver10"):
+    report = run(own, tmp_path / "x.h5", None)
+    assert report.written == 4
+    assert "OCHuman_train_ver10.json data 0" in report.dropped["parm_cam is not 3 numbers"][0]
+    with edited(own / LIST) as content:
+        for person in content["data"]:
+            person["parm_cam"] = [1.0, 0.0]
+    with pytest.raises(DataError, match=r"OCHuman_train_ver10\.json|parm_cam is 2 numbers, expected 3 numbers"):
         run(own, tmp_path / "x.h5", None)
     (own / LIST).write_text("[]")
     with pytest.raises(DataError, match="has no `data`"):

@@ -106,11 +106,12 @@ def test_the_list_in_the_root_is_found(own: Path, tmp_path: Path) -> None:
     assert run(own, tmp_path / "x.h5", None).written == 6
 
 
-def test_a_name_without_its_sequence_is_refused(own: Path, tmp_path: Path) -> None:
+def test_a_name_without_its_sequence_is_left_out(own: Path, tmp_path: Path) -> None:
     with edited(own / LIST) as content:
         content["data"][4]["imageName"] = "000001.jpg"
-    with pytest.raises(DataError, match=r"'000001\.jpg' is not <sequence>/<frame>"):
-        run(own, tmp_path / "x.h5", None)
+    report = run(own, tmp_path / "x.h5", None)
+    assert report.written == 5
+    assert "000001.jpg" in report.dropped["imageName is of another form"][0]
 
 
 # -- the sequences' own annotations ---------------------------------------------------------------------------

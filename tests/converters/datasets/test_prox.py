@@ -319,7 +319,7 @@ def test_a_fit_that_lacks_a_parameter_is_named(own: Path, tmp_path: Path, name: 
     with pytest.raises(DataError, match=f"has no {name}"):
         run(own, tmp_path / "x.h5", None)
     edit_fit(own, WOMAN, 2, lambda values: values.update({name: np.zeros((1, 6))}))
-    with pytest.raises(DataError, match=f"{name} has 6 numbers"):
+    with pytest.raises(DataError, match=f"{name} is 1 x 6 numbers"):
         run(own, tmp_path / "x.h5", None)
 
 

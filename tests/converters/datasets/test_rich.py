@@ -288,7 +288,7 @@ def test_broken_files_are_named_and_their_sequences_can_be_left_out(
     with pytest.raises(DataError, match=r"003\.xml|Intrinsics"):
         run(own, tmp_path / "x.h5", body_models)
     truncate(path)
-    with pytest.raises(DataError, match="no camera calibration"):
+    with pytest.raises(DataError, match="is no complete XML"):
         run(own, tmp_path / "x.h5", body_models)
 
 

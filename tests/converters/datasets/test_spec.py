@@ -163,7 +163,10 @@ def test_images_without_points_keep_pose_and_box_but_have_no_place(
     assert hd.misc["keypoints2d_source"] == "none"
     assert hd.validate() == []
     assert report.problems == []
-    assert report.notes == ["people whose place could not be solved have transl 0 and joints without confidence"]
+    assert report.notes == [
+        "no cam_int: principal points are the middle of the images",
+        "people whose place could not be solved have transl 0 and joints without confidence",
+    ]
 
 
 def test_places_come_from_the_exact_joints_of_the_other_points(

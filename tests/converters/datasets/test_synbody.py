@@ -222,7 +222,7 @@ def test_broken_files_are_named_and_their_sequences_can_be_left_out(
     assert [unit.unit for unit in report.bad] == [f"{TOP}/{PAIR}", f"{TOP}/{OLD}"]
     assert report.written == 4
     edit_fit(own, OLD, "cleo", lambda content: content.update(smplx=np.zeros(3)))
-    with pytest.raises(DataError, match="smplx is no dictionary"):
+    with pytest.raises(DataError, match="smplx is 3 numbers, expected values by name"):
         run(own, tmp_path / "y.h5", body_models)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,9 @@ def test_units_have_all_annotations_in_order_with_their_images(
     assert [unit.data.first for unit in units] == list(range(0, 5, rows))
     found = []
     for unit in units:
-        annotations, images = coco.read(unit)
+        dropped: dict[str, list[str]] = {}
+        annotations, images = coco.read(unit, dropped)
+        assert not dropped
         assert (len(annotations), unit.data.more) == (unit.data.count, "fits of May")
         found += [(a, images[a["image_id"]]) for a in annotations]
     by_id = {image["id"]: image for image in IMAGES}
@@ -48,7 +51,7 @@ def test_units_have_all_annotations_in_order_with_their_images(
 
 def test_only_images_that_are_needed_are_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coco, "ROWS", 2)
-    assert set(coco.read(coco.units(path, "people")[0])[1]) == {5, 7}
+    assert set(coco.read(coco.units(path, "people")[0], {})[1]) == {5, 7}
 
 
 def test_what_cannot_be_read_is_told_when_its_unit_is(path: Path, tmp_path: Path) -> None:
@@ -56,11 +59,11 @@ def test_what_cannot_be_read_is_told_when_its_unit_is(path: Path, tmp_path: Path
         path.write_text(text, encoding="utf-8")
         (unit,) = coco.units(path, "people")
         with pytest.raises(DataError, match=rf"people\.json: {words}"):
-            coco.read(unit)
+            coco.read(unit, {})
 
     refused(path.read_text(encoding="utf-8")[:-20], "is not complete JSON")
-    refused('{"annotations": [{"id": 1, "image_id": 2}], "images": [{"id": 1}]}', "has an annotation of image 2")
-    refused('{"annotations": [{"id": 1, "image_id": 2}]}', "has an annotation of image 2")
+    refused('{"annotations": [{"id": 1, "image_id": 2}], "images": [{"id": 1}]}', "lists no usable image for 1 of 1")
+    refused('{"annotations": [{"id": 1, "image_id": 2}]}', "has no images")
     refused('{"images": []}', "has no annotations")
     refused(
         '{"images": [], "annotations": [{"id": 1}, {"id" 2}]}',
@@ -70,13 +73,13 @@ def test_what_cannot_be_read_is_told_when_its_unit_is(path: Path, tmp_path: Path
     path.unlink()
     (unit,) = coco.units(path, "people")
     with pytest.raises(DataError, match=r"people\.json: cannot be read"):
-        coco.read(unit)
+        coco.read(unit, {})
 
 
 def test_a_file_without_annotations_has_no_rows(path: Path) -> None:
-    path.write_text('{"images": [{"id": 1}], "annotations": []}')
+    path.write_text('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}')
     (unit,) = coco.units(path, "people")
-    assert coco.read(unit)[0] == []
+    assert coco.read(unit, {})[0] == []
 
 
 IN_UNITS = ("crowdpose", "h36m", "mpi_inf_3dhp", "mpii", "mscoco", "muco", "ubody")
@@ -134,10 +137,45 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, body_models: Path) -
     assert peaks[1] < peaks[0] + 15, f"{peaks} MB"
 
 
+def test_odd_records_are_left_out_by_reason_and_take_no_other_with_them(path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(coco, "ROWS", 6)
+    content = json.loads(path.read_text())
+    people = [None, *content["annotations"], {"id": 5, "image_id": 404}, "x", None]
+    people += [{"id": 6}, {"id": 7, "image_id": [5]}, *({"id": k, "image_id": 5} for k in range(8, 20))]
+    path.write_text(json.dumps(content | {"annotations": people}))
+    dropped: dict[str, list[str]] = {}
+    found = [a["id"] for unit in coco.units(path, "people") for a in coco.read(unit, dropped)[0]]
+    assert found == [0, 1, 2, 3, 4, *range(8, 20)]
+    assert {reason: len(names) for reason, names in dropped.items()} == {
+        "entry of annotations is no record": 3,
+        "image not listed": 1,
+        "no image_id": 1,
+        "image_id is not an integer or a text": 1,
+    }
+    assert dropped["image not listed"] == ["people.json 5: image 404"]
+
+
+def test_an_annotation_that_is_there_twice_is_one(path: Path) -> None:
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"annotations": [*content["annotations"], content["annotations"][0]]}))
+    dropped: dict[str, list[str]] = {}
+    assert len(coco.read(coco.units(path, "people")[0], dropped)[0]) == 5
+    assert dropped == {"id of an earlier record": ["people.json 0"]}
+
+
+def test_a_file_of_which_most_is_odd_is_refused(path: Path) -> None:
+    content = json.loads(path.read_text())
+    for a in content["annotations"][:3]:
+        del a["image_id"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="3 of 5 records are of another form, the first: annotations 0 has no image_id"):
+        coco.read(coco.units(path, "people")[0], {})
+
+
 def test_a_damaged_file_does_not_take_the_others_with_it(tmp_path: Path, body_models: Path) -> None:
     ubody.write_fixture(tmp_path / "raw", body_models, np.random.default_rng(1))
     file = next((tmp_path / "raw/annotations").glob("Speech*/keypoint_annotation.json"))
     with edited(file) as content:
-        content["annotations"][0]["image_id"] = 404
-    with pytest.raises(DataError, match=r"1 of 3 units could not be read: Speech: has an annotation of image 404"):
+        content["images"] = content["images"][:1]
+    with pytest.raises(DataError, match=r"1 of 3 units could not be read: Speech: lists no usable image for 11 of 12"):
         convert("ubody", tmp_path / "raw", out=tmp_path / "x.h5", body_models=body_models, progress=False)

@@ -70,7 +70,7 @@ def test_an_empty_object_has_no_entries(tmp_path: Path) -> None:
     assert not found.has(np.arange(3)).any()
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"a": {"1": {"b": 2}}}, {"1": [1, 2]}, 5, [{"1": {}}]])
+@pytest.mark.parametrize("content", [[1, 2], {"a": {"1": {"b": 2}}}, 5, [{"1": {}}]])
 def test_other_json_is_refused(tmp_path: Path, content: Any) -> None:
     with pytest.raises(DataError, match=r"keyed by numbers|not json"):
         KeyedJson(written(tmp_path / "fits.json", content))

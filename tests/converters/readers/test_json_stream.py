@@ -36,7 +36,9 @@ def test_objects_of_lists_are_found_whatever_their_texts_hold(
         data = json.dumps(content, ensure_ascii=number % 2 == 0, indent=rng.choice([None, 1])).encode()
         path.write_bytes((b"\xef\xbb\xbf" if number % 5 == 0 else b"") + data)
         data = path.read_bytes()
-        found = {key: [json.loads(data[a:b]) for a, b in spans.tolist()] for key, spans in objects(path).items()}
+        found = {
+            key: [json.loads(data[a:b]) for a, b in listed.objects.tolist()] for key, listed in objects(path).items()
+        }
         assert found == lists | {"names": []}
 
 

@@ -1,0 +1,214 @@
+"""Raw trees with one thing changed, over all converters: what they make of it is told, or it is nothing.
+
+A converter says what is odd in one of three ways: an error that names the file, a dropped row under a reason, a note.
+Where it says nothing, rows must be those of the tree as it was (the place is not read, or another file stands in), or
+fewer of them where a list of records became shorter. Points and boxes of
+parts that are no numbers may lose their confidence instead, and columns that were not asked for may be absent.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ehps.converters import registry
+from ehps.converters.base import Converter
+from ehps.converters.pipeline import workers
+from ehps.converters.pipeline.completion import complete
+from ehps.converters.readers.images import ImageIndex
+from ehps.errors import EhpsError
+from tests.raw.fixtures import FIXTURES
+from tests.raw.mutations import Mutation, UnchangedError, files_of, mutate
+from tests.raw.trees import Raw
+
+CASES = 10  # of each dataset
+PYTHON = re.compile(
+    r"could not convert|inhomogeneous|out of range|NoneType|has no attribute|\w+Error\b|not subscriptable|object is not"
+    r"|invalid literal|setting an array|reshape|broadcast|unhashable|not iterable|unsupported operand|concatenat|"
+    r"<class|dtype|ndarray|must match|positional|unpack \(|not enough values|too many values|Traceback|argument|"
+    r"array\(|float\(|\bdict\b|\bstr\b"
+)
+AGAIN = "download or unpack it again"
+POINTS = ("keypoints2d_original", "keypoints3d_original")
+PART_BOXES = ("face_bbox_xywh", "lhand_bbox_xywh", "rhand_bbox_xywh")
+FROM_POINTS = ("bbox_xywh", *PART_BOXES, "meta/has_2d")
+
+
+@dataclass
+class Outcome:
+    """What a conversion in memory came to: errors, columns of all rows, and what was said of the rest."""
+
+    errors: list[EhpsError] = field(default_factory=list)
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+    rows: int = 0
+    said: list[Any] = field(default_factory=list)
+
+
+def outcome(converter: Converter) -> Outcome:
+    """Units read and completed without body models; only errors meant for users are caught."""
+    out = Outcome()
+    context = workers._context(workers.Job(converter))
+    images = ImageIndex(converter.root)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*(in cast|multiply|subtract)")
+        try:
+            units = converter.units()
+        except EhpsError as error:
+            out.errors.append(error)
+            return out
+        for unit in units:
+            try:
+                read = converter.read(unit)
+                done = complete(read, context, images)
+            except EhpsError as error:
+                if error.path is None:
+                    error.path = unit.path
+                out.errors.append(error)
+                continue
+            reasons = {reason: sorted(names) for reason, names in done.account.dropped.items()}
+            out.said.append((read.left_out, reasons, done.account.notes, done.account.absent))
+            if done.data is None:
+                continue
+            out.rows += len(done.data)
+            for name in done.data.columns:
+                values = out.columns.setdefault(name, [])
+                values += [None] * (out.rows - len(done.data) - len(values))
+                values += list(np.asarray(done.data[name]))
+        for values in out.columns.values():
+            values += [None] * (out.rows - len(values))
+    return out
+
+
+def differences(before: Outcome, after: Outcome) -> list[str]:
+    """Columns in which rows differ, those left out that only follow from points that lost their confidence."""
+    names = [n for n in {**before.columns, **after.columns} if not n.startswith("quality")]
+    found = [n for n in names if not all(map(same, before.columns.get(n, ()), after.columns.get(n, ())))]
+    found += [n for n in names if (n in before.columns) != (n in after.columns) and n not in found]
+    found = [n for n in found if n in after.columns]  # a column that is not there is no wrong one
+    for name in [n for n in found if n in POINTS or n in PART_BOXES]:
+        pairs = zip(before.columns[name], after.columns[name], strict=True)
+        if all(a is not None and b is not None and lost_confidence(a, b) for a, b in pairs):
+            found = [n for n in found if n != name and n not in (FROM_POINTS if name in POINTS else ())]
+    return found
+
+
+def lost_confidence(a: Any, b: Any) -> bool:
+    """Whether points differ only in some that now have none."""
+    if np.shape(a) != np.shape(b):
+        return False
+    other = ~np.all(np.isclose(a, b), axis=-1)
+    return bool((b[other][:, -1] == 0).all())
+
+
+def same(a: Any, b: Any) -> bool:
+    if a is None or b is None:
+        return a is b
+    a, b = np.asarray(a), np.asarray(b)
+    return bool(a.shape == b.shape and (a == b).all()) or (
+        a.dtype.kind == "f" and b.dtype.kind == "f" and a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
+    )
+
+
+def subset(before: Outcome, after: Outcome) -> bool:
+    """Whether all rows of ``after`` are in ``before``."""
+    have: dict[str, list[int]] = {}
+    for i, path in enumerate(before.columns.get("image_path", [])):
+        have.setdefault(str(path), []).append(i)
+    names = [name for name in after.columns if not name.startswith("quality") and name != "meta/index"]
+    return set(names) <= set(before.columns) and all(
+        any(
+            all(same(before.columns[name][i], after.columns[name][j]) for name in names)
+            for i in have.get(str(after.columns["image_path"][j]), [])
+        )
+        for j in range(after.rows)
+    )
+
+
+def faults_of(before: Outcome, after: Outcome, path: Path, done: Mutation) -> list[str]:
+    """What is wrong with how a changed file was dealt with."""
+    faults = []
+    for error in after.errors:
+        words = f"{error.what} {error.fix}"
+        if PYTHON.search(words.replace(str(path.parent), "")):
+            faults.append(f"speaks Python: {error}")
+        if AGAIN in words and not done.damaged and path.stat().st_size > 1:
+            faults.append(f"says that it is damaged: {error}")
+        if path.name not in str(error):
+            faults.append(f"names another file: {error}")
+    for _, reasons, notes, _ in after.said:
+        for text in [*reasons, *notes, *(name for names in reasons.values() for name in names)]:
+            if PYTHON.search(text):
+                faults.append(f"speaks Python: {text}")
+    if after.errors or after.said != before.said:
+        return faults
+    if after.rows < before.rows and done.fewer and subset(before, after):
+        return faults
+    if after.rows != before.rows:
+        return [*faults, f"{before.rows} rows became {after.rows} in silence"]
+    found = differences(before, after)
+    if found and not (done.words and all(name.startswith("meta/") for name in found)):
+        return [*faults, f"{', '.join(found)} changed in silence"]
+    return faults
+
+
+def fuzz(
+    converter: Converter, cases: int, rng: np.random.Generator, show: Callable[[str], None] | None = None
+) -> Iterator[str]:
+    """Sentences about what is wrong, of ``cases`` changes in the tree of a converter, each undone."""
+    root = converter.root
+    before = outcome(converter)
+    assert not before.errors, before.errors
+    files = files_of(root)
+    kept = root.with_name(root.name + " kept")
+    shutil.copytree(root, kept, copy_function=os.link)
+    names: dict[str, list[Path]] = {}
+    for path in files:  # few of a kind, so that the one calibration is as likely as one of fifty fits
+        names.setdefault(re.sub(r"\d+", "0", path.name) + path.parent.name[:0], []).append(path)
+    groups = list(names.values())
+    for _ in range(cases):
+        group = groups[rng.integers(len(groups))]
+        path = group[rng.integers(len(group))]
+        try:
+            done = mutate(path, rng)
+            case = f"{converter.card.id} {path.relative_to(root)} {done.kind} {done.place}"
+            if show:
+                show(case)
+            try:
+                after = outcome(converter)
+            except Exception as error:
+                frames = [f for f in traceback.extract_tb(error.__traceback__) if "ehps" in f.filename]
+                where = " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames[-2:]))
+                yield f"{case}: {type(error).__name__}: {error} ({where})"
+                continue
+            for fault in faults_of(before, after, path, done):
+                yield f"{case}: {fault}"
+        except UnchangedError:
+            pass
+        finally:
+            path.unlink(missing_ok=True)
+            os.link(kept / path.relative_to(root), path)
+    shutil.rmtree(kept)
+
+
+def converter_of(dataset: str, root: Path, split: str = "", options: Mapping[str, str] | None = None) -> Converter:
+    card = registry.card(dataset)
+    return registry.converter(dataset)(root, split or card.default_split, dict(options or {}))
+
+
+@pytest.mark.parametrize("dataset", list(FIXTURES))
+def test_a_changed_file_is_told_or_changes_nothing(
+    dataset: str, raw_trees: Callable[[str], Raw], tmp_path: Path
+) -> None:
+    root = raw_trees(dataset).linked(tmp_path)
+    faults = list(fuzz(converter_of(dataset, root), CASES, np.random.default_rng(len(dataset))))
+    assert faults == []
