@@ -95,7 +95,7 @@ class CrowdPose(Converter):
                 "image_id": raw_files.column(people, "image_id"),
                 "crowd_index": raw_files.column(own, "crowdIndex", np.nan).astype(float),
                 "iscrowd": raw_files.column(people, "iscrowd").astype(int),
-                "num_keypoints": raw_files.column(people, "num_keypoints"),
+                "num_keypoints": raw_files.column(people, "num_keypoints", -1),
             },
             unknown=("crowd_index", "fit_err"),
             misc={"bbox_source": "provided_by_dataset"},
