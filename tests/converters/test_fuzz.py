@@ -109,10 +109,13 @@ def differences(before: Outcome, after: Outcome) -> list[str]:
 
 def unknown(before: Sequence[Any], after: Sequence[Any]) -> bool:
     """Whether values differ only where they are now said to be unknown: NaN, -1, or no text."""
-    pairs = [(a, b) for a, b in zip(before, after, strict=False) if not same(a, b)]
-    return all(
-        b is not None and (b in ("", -1) or (np.asarray(b).dtype.kind == "f" and np.isnan(b).all())) for _, b in pairs
-    )
+    changed = [b for a, b in zip(before, after, strict=False) if not same(a, b)]
+    return all((np.ndim(b) == 0 and b in ("", -1)) or no_number(b) for b in changed)
+
+
+def no_number(value: Any) -> bool:
+    array = np.asarray(value)
+    return array.dtype.kind == "f" and bool(np.isnan(array).all())
 
 
 def lost_confidence(a: Any, b: Any) -> bool:
