@@ -297,8 +297,10 @@ def _text(path: Path, data: bytes, rng: np.random.Generator) -> Mutation:
     at = filled[rng.integers(len(filled))]
     sign = "," if "," in lines[at] else " "
     cells = lines[at].split(sign)
+    words = False
     if kind == "cell":
         k = int(rng.integers(len(cells)))
+        words = not cells[k].replace(".", "").replace("-", "").isdecimal()
         cells[k] = str(rng.choice(["", "nan", "inf", "1e30", "abc"]))
     elif kind == "less":
         cells = cells[:-1]
@@ -308,7 +310,9 @@ def _text(path: Path, data: bytes, rng: np.random.Generator) -> Mutation:
     if kind in ("gone", "blank"):
         lines[at : at + 1] = [] if kind == "gone" else [""]
     path.write_text("\n".join(lines))
-    return Mutation(kind, f"line {at + 1}: {lines[at] if at < len(lines) else ''}", fewer=kind in ("gone", "blank"))
+    return Mutation(
+        kind, f"line {at + 1}: {lines[at] if at < len(lines) else ''}", fewer=kind in ("gone", "blank"), words=words
+    )
 
 
 _mutators: dict[str, Callable[[Path, bytes, np.random.Generator], Mutation]] = {

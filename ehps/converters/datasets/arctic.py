@@ -109,7 +109,11 @@ class ARCTIC(Converter):
         units = [Unit(name, self.root / "raw_seqs" / f"{name}.smplx.npy") for name in names]
         if not any(unit.path.is_file() for unit in units):
             hidden = "the bodies of this split are hidden" if self.split == "test" else UNPACK
-            raise DataError(f"has no bodies of {self.split}", path=self.root / "raw_seqs", fix=hidden)
+            raise DataError(
+                f"has no body of the {len(names)} sequences that {path.name} lists as {self.split}",
+                path=self.root / "raw_seqs",
+                fix=hidden,
+            )
         return units
 
     def read(self, unit: Unit) -> Instances:

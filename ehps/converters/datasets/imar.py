@@ -259,6 +259,10 @@ def read_joints(path: Path, people: int, length: int, notes: list[str]) -> tuple
     own = fields.values(raw_files.read_json(path), shape, path, finite=False)["joints3d_25"]
     own = ranges.within(own, ranges.METRES)
     step = round(own.shape[1] / length)
+    if own.shape[1] not in (length, 4 * length):
+        notes.append(
+            f"{path.parts[-3]}/{path.stem}: {own.shape[1]} joints3d_25 for {length} frames, counted from the first"
+        )
     if step in (1, 4):
         own = own[:, ::step][:, :length, TAKEN]
         good = np.asarray(np.isfinite(own).all(axis=-1))
@@ -279,7 +283,10 @@ def read_view(name: str, path: Path) -> StudioView:
     data = fields.values(raw_files.read_json(path), dict.fromkeys(CAMERA, fields.OBJECT), path)
     # Some leaves have an axis of length 1 in front.
     pose, lens, plain = (
-        {key: value.astype(float) for key, value in fields.values(data[part].item(), known, path, part).items()}
+        {
+            key: ranges.within(value, ranges.PIXELS)
+            for key, value in fields.values(data[part].item(), known, path, part).items()
+        }
         for part, known in CAMERA.items()
     )
     return StudioView(

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.arrays import Array
-from ehps.converters.readers import AGAIN, opened
+from ehps.converters.readers import AGAIN, OTHER, opened
 from ehps.converters.readers.json_stream import parse
 from ehps.errors import DataError
 
@@ -112,7 +112,7 @@ class KeyedJson(Mapping[str, Any]):
             tail = file.read().rstrip()
         known = b"" if not len(self) else b'"'
         if not head.startswith(b"{") or not head[1:].lstrip().startswith(known or b"}"):
-            raise DataError("is not an object keyed by numbers", path=self.path, fix=AGAIN)
+            raise DataError("is not an object keyed by numbers", path=self.path, fix=OTHER)
         if not tail.endswith(b"}"):
             raise DataError("is not complete JSON: it ends in the middle", path=self.path, fix=AGAIN)
         if last:

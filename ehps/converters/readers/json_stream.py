@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 from ehps.arrays import Array
-from ehps.converters.readers import AGAIN, opened
+from ehps.converters.readers import AGAIN, OTHER, opened
 from ehps.errors import DataError
 
 BLOCK = 1 << 22
@@ -114,7 +114,7 @@ def _brackets(path: Path, file: BinaryIO, deepest: int = 3) -> _Brackets:
     DataError : the file is no object, or ends in the middle.
     """
     if file.read(LONGEST).lstrip(BOM_UTF8 + b" \t\r\n")[:1] != b"{":
-        raise DataError("is no JSON object", path=path, fix=AGAIN)
+        raise DataError("is no JSON object", path=path, fix=OTHER)
     file.seek(0)
     found: list[_Brackets] = []
     depth, quoted, slashes, offset = 0, False, 0, 0

@@ -111,7 +111,7 @@ def usable(
 ) -> tuple[list[Any], list[dict[str, Any]]]:
     """People whose fits are whole and of the right form, and these fits; the others are counted."""
     kind = "smplx_param" if any(isinstance(r, dict) and "smplx_param" in r for r in records) else "smpl_param"
-    odd = fields.odd_ones(records, {kind: OBJECT, "cam_param": OBJECT}, "fits")
+    odd = fields.odd_ones(records, {kind: OBJECT, "cam_param": OBJECT, "fit_err": numbers(optional=True)}, "fits")
     for inner in (kind, "cam_param"):
         known = NEEDED[inner] | (PARTS if inner == "smplx_param" else {})
         found = fields.odd_ones([{} if i in odd else r[inner] for i, r in enumerate(records)], known, inner)
