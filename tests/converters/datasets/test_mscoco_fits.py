@@ -202,7 +202,8 @@ def test_a_fit_of_cliff_that_is_no_number_is_counted(own: Path, tree: Tree, tmp_
 
 
 def test_choices_that_are_not_there_are_named(tree: Tree, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"fits=spin: MSCOCO \(train\) has neuralannot, eft, eft-part, cliff, none"):
+    choices = "neuralannot, neuralannot-smpl, eft, eft-part, cliff, none"
+    with pytest.raises(UsageError, match=rf"fits=spin: MSCOCO \(train\) has {choices}"):
         run(tree.root, tmp_path / "x.h5", None, "spin")
     with pytest.raises(UsageError, match=r"fits=cliff: MSCOCO \(val\)"):
         run(tree.root, tmp_path / "x.h5", None, "cliff", split="val")
