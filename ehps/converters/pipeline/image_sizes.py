@@ -111,14 +111,19 @@ def scaled(rows: Instances, scale: Array, size: Array) -> Instances:
             setattr(out, name, np.column_stack([grown(box[:, :4]), box[:, 4:]]))
     out.meta = rows.meta | {name: grown(rows.meta[name]) for name in rows.meta_in_pixels if name in rows.meta}
     out.meta["image_scale"] = scale.astype(np.float32)
-    one = len(rows) and (size == size[0]).all()
-    for name in MISC_IN_PIXELS & rows.misc.keys():
-        out.misc = {key: value for key, value in out.misc.items() if key != name}
-        if one:
-            out.misc[name] = (
-                size[0].tolist() if name == "image_shape" else (scale[0] * np.asarray(rows.misc[name])).tolist()
-            )
+    out.misc = _misc_for(rows.misc, scale, size)
     return out
+
+
+def _misc_for(misc: dict[str, Any], scale: Array, size: Array) -> dict[str, Any]:
+    """Facts of the whole file for images of another size; without those in pixels where images are of several."""
+    if not (size == size[0]).all():
+        return {name: fact for name, fact in misc.items() if name not in MISC_IN_PIXELS}
+    in_pixels = MISC_IN_PIXELS & misc.keys()
+    found = {name: (scale[0] * np.asarray(misc[name])).tolist() for name in in_pixels if name != "image_shape"}
+    if "image_shape" in in_pixels:
+        found["image_shape"] = size[0].tolist()
+    return {name: found.get(name, fact) for name, fact in misc.items()}
 
 
 def _for_frames(rows: Instances, account: Account) -> Instances:

@@ -185,7 +185,7 @@ def _has_png_end(at: At, place: int) -> bool:
 
 def _webp(at: At, length: int | None) -> Header:
     (announced,) = struct.unpack("<I", at(4, 4))
-    if length is not None and announced + 8 > length:
+    if length is not None and announced + 8 > length + 1:  # the last byte may be padding
         raise _DamagedError("is cut short")
     kind = at(12, 4)
     if kind == b"VP8 ":

@@ -171,13 +171,20 @@ def _files(folder: Path) -> frozenset[str]:
     """Names of regular files, and of links to such; no pipes or devices."""
     try:
         with os.scandir(folder) as entries:
-            return frozenset(entry.name for entry in entries if entry.is_file())
+            return frozenset(entry.name for entry in entries if _is_file(entry))
     except (FileNotFoundError, NotADirectoryError, ValueError):  # a NUL byte in the name
         return frozenset()
     except OSError as error:
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             return frozenset()
         raise DataError(f"cannot be listed: {error.strerror}", path=folder) from None
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
 
 
 def _changed(folder: Path) -> int:

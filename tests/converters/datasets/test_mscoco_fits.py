@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 
 from ehps.converters.datasets.mscoco import MSCOCO
 from ehps.converters.pipeline.report import Report
+from ehps.converters.readers import images
+from ehps.converters.readers.image_headers import Header, read_header
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.keypoints import point_names
@@ -152,6 +156,30 @@ def test_parameters_and_facts_of_cliff(tree: Tree, cliff: Pair) -> None:
     assert (hd.misc["smpl_source"], hd.misc["bbox_source"]) == ("cliff_annot", "provided_by_dataset")
 
 
+def test_labels_are_scaled_to_images_at_half_size_where_a_size_can_be_known(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CLIFF's focal length is the diagonal of the image; of EFT's the annotation knows the size."""
+    before = [trees.completed("mscoco", own, trees.read("mscoco", own, fits=fits)) for fits in ("cliff", "eft")]
+    monkeypatch.setattr(images, "read_header", halved)
+    with pytest.raises(DataError, match="images are smaller than those that were labelled"):
+        trees.completed("mscoco", own, trees.read("mscoco", own, fits="eft"))
+    known = [{"id": k, "file_name": f"{k:012d}.jpg", "height": h, "width": w} for k, (h, w) in SIZES.items()]
+    (own / "annotations").mkdir(exist_ok=True)
+    (own / "annotations/person_keypoints_train2017.json").write_text(json.dumps({"images": known, "annotations": []}))
+    after = [trees.completed("mscoco", own, trees.read("mscoco", own, fits=fits)) for fits in ("cliff", "eft")]
+    for (old,), (new,) in zip(before, after, strict=True):
+        assert old.data is not None
+        assert new.data is not None
+        for column in ("meta/focal_length", "meta/principal_point", "keypoints2d_original"):
+            np.testing.assert_allclose(new.data[column][..., :2] * 2, old.data[column][..., :2], atol=1)
+
+
+def halved(path: Path) -> Header:
+    header = read_header(path)
+    return replace(header, height=header.height // 2, width=header.width // 2)
+
+
 def test_boxes_of_cliff_are_its_squares_cut_at_the_border(tree: Tree, cliff: Pair) -> None:
     hd, _ = cliff
     half = 100 * tree.arrays["scale"]
@@ -174,7 +202,8 @@ def test_a_fit_of_cliff_that_is_no_number_is_counted(own: Path, tree: Tree, tmp_
 
 
 def test_choices_that_are_not_there_are_named(tree: Tree, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"fits=spin: MSCOCO \(train\) has neuralannot, eft, eft-part, cliff, none"):
+    choices = "neuralannot, neuralannot-smpl, eft, eft-part, cliff, none"
+    with pytest.raises(UsageError, match=rf"fits=spin: MSCOCO \(train\) has {choices}"):
         run(tree.root, tmp_path / "x.h5", None, "spin")
     with pytest.raises(UsageError, match=r"fits=cliff: MSCOCO \(val\)"):
         run(tree.root, tmp_path / "x.h5", None, "cliff", split="val")

@@ -179,3 +179,22 @@ def test_a_damaged_file_does_not_take_the_others_with_it(tmp_path: Path, body_mo
         content["images"] = content["images"][:1]
     with pytest.raises(DataError, match=r"1 of 3 units could not be read: Speech: lists no usable image for 11 of 12"):
         convert("ubody", tmp_path / "raw", out=tmp_path / "x.h5", body_models=body_models, progress=False)
+
+
+def test_sizes_of_images_are_those_that_any_file_states(tmp_path: Path) -> None:
+    first = [{"id": 5, "file_name": "COCO_train2014_000000000005.jpg", "height": 480, "width": 640}]
+    second = [
+        {"id": 5, "file_name": "000000000005.jpg", "height": 1, "width": 1},
+        {"id": 7, "file_name": "000000000007.jpg", "height": 300, "width": 400},
+        {"id": 8, "file_name": "000000000008.jpg", "height": None, "width": "wide"},
+    ]
+    for name, images in (("a.json", first), ("b.json", second)):
+        (tmp_path / name).write_text(json.dumps({"images": images, "annotations": []}))
+    (tmp_path / "list.json").write_text("[1, 2]")
+    paths = [tmp_path / name for name in ("none.json", "list.json", "a.json", "b.json")]
+    names = ["x/COCO_val2014_000000000007.jpg", "000000000005.jpg", "000000000008.jpg", "face.jpg"]
+    assert coco.sizes_by_name(paths[:2], names) is None
+    assert coco.sizes_by_name(paths[:3], names[1:2]) is not None
+    sizes = coco.sizes_by_name(paths, names[:1] + names[2:])
+    assert sizes is not None
+    assert sizes.tolist() == [[300, 400], [0, 0], [0, 0]]

@@ -86,6 +86,14 @@ def test_pipes_are_not_opened(tmp_path: Path) -> None:
     assert ImageIndex(tmp_path).missing(["a.jpg"]) == ["a.jpg"]
 
 
+def test_a_link_to_itself_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "b.jpg").symlink_to(tmp_path / "b.jpg")
+    (tmp_path / "c.jpg").symlink_to(tmp_path / "a.jpg")
+    (tmp_path / "d.jpg").symlink_to(tmp_path / "gone.jpg")
+    assert ImageIndex(tmp_path).present(["a.jpg", "b.jpg", "c.jpg", "d.jpg"]).tolist() == [True, False, True, False]
+
+
 @pytest.mark.parametrize(
     ("there", "asked", "found"),
     [
