@@ -205,7 +205,7 @@ def per_row(table: Table, name: str, *shapes: tuple[int, ...]) -> Array:
             array = np.broadcast_to(array.reshape(len(array), *shape), (n, *shape))
         else:
             continue
-        odd = np.flatnonzero(~np.isfinite(array).reshape(n, -1).all(axis=1))
+        odd = np.flatnonzero(~np.isfinite(array).all(axis=tuple(range(1, array.ndim))))
         if len(odd):
             raise DataError(f"{name} is not finite in {len(odd)} rows, the first is {odd[0]}", path=table.source)
         return array

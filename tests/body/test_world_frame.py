@@ -77,6 +77,12 @@ def test_bodies_turn_about_their_pelvis(models: BodyModels, bodies: Any, tmp_pat
         moved_to_camera(hd, models)
 
 
+def test_a_file_without_rows_is_moved(models: BodyModels, bodies: Any, tmp_path: Path) -> None:
+    empty = foreign(tmp_path / "x.npz", bodies[0], **seen(bodies[2]))[:0]
+    done = moved_to_camera(empty, models)
+    assert (len(done.data), done.data.passport.frame) == (0, "opencv-camera")
+
+
 def test_bodies_of_an_unknown_frame_are_not_used(bodies: Any, tmp_path: Path) -> None:
     with pytest.raises(PassportError, match=r"x\.npz: .*unknown frame.*meta/R, meta/T.*--frame camera"):
         params_of(foreign(tmp_path / "x.npz", bodies[0]))
