@@ -95,7 +95,7 @@ class CocoLabels(Converter):
         given[computed] = extents(points[computed])
         rows = Instances(
             image_path=[below(image["file_name"], self.root) for image in own],
-            size=sizes(own),
+            size=coco.stated_sizes(own),
             keypoints2d=Keypoints(points, names),
             bbox=given,
             meta={
@@ -201,13 +201,6 @@ def extents(points: Array) -> Array:
     low = np.where(seen, points[..., :2], np.inf).min(axis=1)
     high = np.where(seen, points[..., :2], -np.inf).max(axis=1)
     return np.hstack([low, high - low])
-
-
-def sizes(images: Sequence[dict[str, Any]]) -> Array | None:
-    """(N, 2) height and width, None where an image lacks them."""
-    found = [(image.get("height"), image.get("width")) for image in images]
-    known = all(isinstance(side, int) and side > 0 for size in found for side in size)
-    return np.array(found) if known else None
 
 
 def ids(values: Sequence[Any]) -> Array | list[str]:
