@@ -145,13 +145,17 @@ def skeleton_of(path: Path, given: str) -> tuple[tuple[str, ...], tuple[Any, ...
 
     Raises
     ------
-    DataError : nobody names the points.
+    DataError : nobody names the points, or no category has as many as are given.
     """
     categories = [c for c in coco.listed(path, "categories") if isinstance(c, dict) and c.get("keypoints")]
     described = [(c.get("id"), c["keypoints"]) for c in categories if isinstance(c["keypoints"], list)]
     if given:
         names = skeletons.skeleton(given)
-        return names, tuple(key for key, points in described if len(points) != len(names))
+        others = tuple(key for key, points in described if len(points) != len(names))
+        if described and len(others) == len(described):
+            what = f"has {len(described[0][1])} points in categories[0].keypoints, but the skeleton names {len(names)}"
+            raise DataError(what, path=path, fix="name all points, or leave out --skeleton")
+        return names, others
     if not described:
         what = "does not name its points (categories[0].keypoints)"
         raise DataError(what, path=path, fix="pass --skeleton NAMES, in the order of the points")

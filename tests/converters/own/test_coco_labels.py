@@ -197,6 +197,12 @@ def test_a_file_of_another_form_is_named_with_what_is_wrong(tmp_path: Path, chan
     assert "labels.json" in str(error.value)
 
 
+def test_a_skeleton_of_another_size_than_the_files_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, [person(1)])
+    with pytest.raises(DataError, match=r"has 4 points in categories.*, but the skeleton names 17"):
+        convert(tmp_path, "coco")
+
+
 def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:
     write(tmp_path, [person(1)])
 
