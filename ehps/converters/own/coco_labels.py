@@ -97,7 +97,7 @@ class CocoLabels(Converter):
         given[computed] = extents(points[computed])
         rows = Instances(
             image_path=[below(image["file_name"], self.root) for image in own],
-            size=sizes(own),
+            size=coco.stated_sizes(own),
             keypoints2d=Keypoints(points, names),
             bbox=given,
             meta={
@@ -147,13 +147,17 @@ def skeleton_of(path: Path, given: str) -> tuple[tuple[str, ...], tuple[Any, ...
 
     Raises
     ------
-    DataError : nobody names the points.
+    DataError : nobody names the points, or no category has as many as are given.
     """
     categories = [c for c in coco.listed(path, "categories") if isinstance(c, dict) and c.get("keypoints")]
     described = [(c.get("id"), c["keypoints"]) for c in categories if isinstance(c["keypoints"], list)]
     if given:
         names = skeletons.skeleton(given)
-        return names, tuple(key for key, points in described if len(points) != len(names))
+        others = tuple(key for key, points in described if len(points) != len(names))
+        if described and len(others) == len(described):
+            what = f"has {len(described[0][1])} points in categories[0].keypoints, but the skeleton names {len(names)}"
+            raise DataError(what, path=path, fix="name all points, or leave out --skeleton")
+        return names, others
     if not described:
         what = "does not name its points (categories[0].keypoints)"
         raise DataError(what, path=path, fix="pass --skeleton NAMES, in the order of the points")
@@ -203,13 +207,6 @@ def extents(points: Array) -> Array:
     low = np.where(seen, points[..., :2], np.inf).min(axis=1)
     high = np.where(seen, points[..., :2], -np.inf).max(axis=1)
     return np.hstack([low, high - low])
-
-
-def sizes(images: Sequence[dict[str, Any]]) -> Array | None:
-    """(N, 2) height and width, None where an image lacks them."""
-    found = [(image.get("height"), image.get("width")) for image in images]
-    known = all(isinstance(side, int) and side > 0 for size in found for side in size)
-    return np.array(found) if known else None
 
 
 def ids(values: Sequence[Any]) -> Array | list[str]:

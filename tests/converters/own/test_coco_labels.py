@@ -139,6 +139,14 @@ def test_sizes_of_the_file_and_tracks_are_taken_where_it_has_them(tmp_path: Path
     assert hd["meta/image_id"].tolist() == ["one"]
 
 
+def test_labels_for_images_of_another_size_are_scaled(tmp_path: Path) -> None:
+    write(tmp_path, [person(1), person(2)], images=[{"id": 1, "file_name": "a.jpg", "height": 400, "width": 640}])
+    hd, _ = convert(tmp_path)
+    np.testing.assert_allclose(hd["keypoints2d_original"][0, :, :2], np.array(POINTS)[:, :2] / 2)
+    np.testing.assert_allclose(hd["bbox_xywh"][0], [26, 14, 48, 72, 1], rtol=1e-6)
+    assert hd["meta/image_scale"].tolist() == [0.5, 0.5]
+
+
 def test_absolute_names_below_the_folder_are_taken_as_relative(tmp_path: Path) -> None:
     inside = str((tmp_path / "pictures" / "a.jpg").resolve())
     images = [{"id": 1, "file_name": inside}, {"id": 2, "file_name": "/etc/a.jpg"}, {"id": 3, "file_name": "C:\\a.jpg"}]
@@ -187,6 +195,12 @@ def test_a_file_of_another_form_is_named_with_what_is_wrong(tmp_path: Path, chan
     with pytest.raises(DataError, match=words) as error:
         convert(tmp_path)
     assert "labels.json" in str(error.value)
+
+
+def test_a_skeleton_of_another_size_than_the_files_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, [person(1)])
+    with pytest.raises(DataError, match=r"has 4 points in categories.*, but the skeleton names 17"):
+        convert(tmp_path, "coco")
 
 
 def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:
