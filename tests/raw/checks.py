@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,15 @@ def blank(root: Path, paths: Sequence[str], height: int, width: int) -> None:
     """One-colour images where only their presence and size matter."""
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        assert cv2.imwrite(str(root / path), np.full((height, width, 3), 120, np.uint8))
+        (root / path).write_bytes(one_colour(Path(path).suffix, height, width))
+
+
+@cache
+def one_colour(suffix: str, height: int, width: int) -> bytes:
+    """The file of an image."""
+    done, content = cv2.imencode(suffix, np.full((height, width, 3), 120, np.uint8))
+    assert done
+    return bytes(content)
 
 
 @contextmanager

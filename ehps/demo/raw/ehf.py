@@ -40,7 +40,7 @@ def write(
         names[-1] = "100"
     root.mkdir(parents=True, exist_ok=True)
     scanner = (cast.vertices - SCANNER_TO_CAMERA.translation) @ SCANNER_TO_CAMERA.rotation
-    triangles, _ = stage.surface(models, "smplx")
+    triangles = stage.faces(models, "smplx")
     points = cast.points(VIEW)
     detected, found = keypoints.convert(
         np.concatenate([points, np.ones((*points.shape[:2], 1))], -1),

@@ -308,14 +308,18 @@ def hand_components(folder: Path, gender: str) -> dict[str, Array]:
         return {"left": model["hands_componentsl"], "right": model["hands_componentsr"]}
 
 
+def faces(folder: Path, model_type: str) -> Array:
+    """(F, 3) triangles of the body model."""
+    return np.asarray(_model(folder, model_type, "neutral", 10, False).faces).astype(np.int64)
+
+
 @cache
 def surface(folder: Path, model_type: str) -> tuple[Array, Array]:
     """(F, 3) triangles of the body model and (V,) the region of clothing of each vertex."""
     from ehps.demo.clothing import regions
 
     model = _model(folder, model_type, "neutral", 10, False)
-    faces = np.asarray(model.faces).astype(np.int64)
-    return faces, regions(model.lbs_weights.numpy(), model.v_template.numpy())
+    return faces(folder, model_type), regions(model.lbs_weights.numpy(), model.v_template.numpy())
 
 
 def paint(
