@@ -15,6 +15,7 @@ import numpy as np
 from ehps.arrays import Mask
 from ehps.atomic import replacing
 from ehps.errors import DataError
+from ehps.foreign_files import regular
 from ehps.humandata.core import HumanData
 from ehps.humandata.instance_ids import rows_with_ids
 
@@ -98,9 +99,7 @@ def read_exclusions(path: Path) -> list[dict[str, str]]:
     ------
     DataError : absent or not such a list.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError("there is no such file", path=path, fix="check the path")
+    path = regular(path)
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix.lower() != ".json" and not text.lstrip().startswith("["):

@@ -21,6 +21,7 @@ from ehps.humandata import frames
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_files import ImageFolder
 from ehps.humandata.instance_ids import place_in_image
+from ehps.humandata.pickles import load_npy
 
 EXTREME = 3.0  # |beta| beyond which a shape is not trusted
 SMPLX_VERTICES = TOPOLOGY["smplx"].vertices
@@ -128,10 +129,9 @@ def given(hd: HumanData, rows: Array, root: Path | None, rotation: tuple[float, 
 
 
 def _array(path: Path) -> Array:
-    try:
-        vertices = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"not a readable array ({error})", path=path) from None
+    vertices = load_npy(path)
+    if vertices.dtype.kind != "f":
+        raise DataError(f"holds {vertices.dtype}, not the points of a mesh", path=path)
     if vertices.shape[-2:] != (SMPLX_VERTICES, 3):
         raise DataError(f"has shape {vertices.shape}, not that of a SMPL-X mesh", path=path)
     return np.asarray(vertices.reshape(SMPLX_VERTICES, 3))

@@ -18,10 +18,12 @@ from ehps.humandata.frames import one_for_all
 from ehps.humandata.keypoints import CONVENTIONS
 from ehps.humandata.passport import PER_INSTANCE, UNKNOWN, Passport
 from ehps.humandata.storage.former_names import current, current_summary
+from ehps.humandata.storage.header_form import PASSPORT
 from ehps.humandata.storage.npz_values import as_rows, has_rows, numeric, to_plain
 from ehps.humandata.storage.npz_write import BODY, COPIES, FRAME_RANGE, is_keypoints
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Column, Table
+from ehps.json_files import misfit
 
 CONSTANTS_UP_TO = 16  # a misc value of N items is per-row data only when N is beyond the size of such constants
 TAILS = {
@@ -293,7 +295,10 @@ class _Reader:
         self.misc.pop("ehps_format", None)
         try:
             summary = current_summary(json.loads(quality)) if quality else {}
-            passport = Passport.from_dict(json.loads(stated)) if stated else self._inferred()
+            values = json.loads(stated) if stated else {}
+            if wrong := misfit(values, PASSPORT, "its ehps_passport"):
+                raise self.fail(wrong)
+            passport = Passport.from_dict(values) if stated else self._inferred()
         except (TypeError, ValueError, AttributeError):
             raise self.fail("its ehps_passport or ehps_certificate is not what ehps writes") from None
         return passport if flat is None else passport.with_(flat_hand_mean=bool(flat)), summary

@@ -137,6 +137,16 @@ def test_visibility_depends_on_the_predicted_camera(params: BodyParams, true: Hu
     assert np.isnan(lines["face", "PVE"]["value"])
 
 
+def test_meshes_outside_the_folder_of_the_raw_data_are_not_read(true: HumanData, tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    np.save(tmp_path / "secret.npy", np.zeros((true_bodies.SMPLX_VERTICES, 3)))
+    (tmp_path / "raw" / "link.npy").symlink_to(tmp_path / "secret.npy")
+    for name in ("../secret.npy", str(tmp_path / "secret.npy"), "link.npy"):
+        hd = true.with_columns({"vertices3d_path": [name] * N})
+        with pytest.raises(DataError, match="vertices3d_path"):
+            true_bodies.given(hd, np.arange(N), tmp_path / "raw", None)
+
+
 def test_every_hundredth_row_of_each_scene(true: HumanData) -> None:
     n = 350
     many = HumanData({"image_path": ["a.jpg"] * n, "meta/scene": ["x", "y"] * (n // 2), "bbox_xywh": np.zeros((n, 5))})
