@@ -138,7 +138,7 @@ def say_excluded(spec: Any) -> None:
     if spec.exclude is not None:
         hd = HumanData.open(spec.data)
         count = int(spec.excluded(hd).sum())
-        click.echo(f"left out: {count:,} of {len(hd):,} rows of {spec.data}, which {spec.exclude} names", err=True)
+        say(f"left out: {count:,} of {len(hd):,} rows of {spec.data}, which {spec.exclude} names", err=True)
 
 
 def bodies(folder: Path | None) -> Any:
