@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from ehps.arrays import Mask
-from ehps.atomic import replacing
+from ehps.atomic import write_text
 from ehps.errors import DataError
 from ehps.foreign_files import regular
 from ehps.humandata.core import HumanData
 from ehps.humandata.instance_ids import rows_with_ids
+from ehps.json_files import read_json
 
 
 def exclude(hd: HumanData, entries: Iterable[Mapping[str, str]], dataset: str | None = None) -> HumanData:
@@ -100,17 +101,15 @@ def read_exclusions(path: Path) -> list[dict[str, str]]:
     DataError : absent or not such a list.
     """
     path = regular(path)
+    fix = "give the exclude.json of an audit, or the list of `ehps humandata verify`"
     try:
         text = path.read_text(encoding="utf-8")
-        if path.suffix.lower() != ".json" and not text.lstrip().startswith("["):
-            lines = [line.partition("\t") for line in text.splitlines() if line.strip() and not line.startswith("# ")]
-            return [{"id": name.strip(), "reason": reason.strip()} for name, _, reason in lines]
-        entries = json.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"is not a readable exclusion list ({error})", path=path) from error
-    if not isinstance(entries, list):
-        raise DataError("is not a list of exclusions", path=path, fix="give the exclude.json of an audit")
-    return entries
+    except (OSError, ValueError) as error:
+        raise DataError(f"is not a readable exclusion list ({error})", path=path, fix=fix) from None
+    if path.suffix.lower() == ".json" or text.lstrip().startswith("["):
+        return list(read_json(path, [{"id": str, "dataset?": (str, None)}], fix=fix))
+    lines = [line.partition("\t") for line in text.splitlines() if line.strip() and not line.startswith("# ")]
+    return [{"id": name.strip(), "reason": reason.strip()} for name, _, reason in lines]
 
 
 def write_exclusions(entries: Sequence[Mapping[str, str]], path: Path | str) -> Path:
@@ -122,10 +121,6 @@ def write_exclusions(entries: Sequence[Mapping[str, str]], path: Path | str) -> 
     """
     path = Path(path)
     if path.suffix.lower() == ".json":
-        text = json.dumps(list(entries), indent=1, ensure_ascii=False) + "\n"
-    else:
-        lines = [f"{entry['id']}\t{entry['reason']}\n" for entry in entries]
-        text = "".join(["# image_path or id, tab, reason\n", *lines])
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path
+        return write_text(path, json.dumps(list(entries), indent=1, ensure_ascii=False) + "\n")
+    lines = [f"{entry['id']}\t{entry['reason']}\n" for entry in entries]
+    return write_text(path, "".join(["# image_path or id, tab, reason\n", *lines]))

@@ -16,7 +16,7 @@ import numpy as np
 
 from ehps.arrays import Array, Mask
 from ehps.errors import DataError
-from ehps.humandata.image_files import ImageFolder, MissingImageError, decoded_size, header_size
+from ehps.humandata.image_files import ImageFolder, MissingImageError, decoded_size, stored_size
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Table
 
@@ -211,7 +211,7 @@ def _looked_at(
     folder: ImageFolder, names: _Names, there: list[int], decode: bool, threads: int, advance: Advance | None
 ) -> Iterator[Look]:
     """Place, height and width, and what is wrong, of every image that is there."""
-    look = decoded_size if decode else header_size
+    look = decoded_size if decode else stored_size
 
     base = f"{folder.root}/"
 

@@ -96,7 +96,7 @@ class ImageFolder:
         )
 
 
-def header_size(path: Path) -> tuple[int, int]:
+def stored_size(path: Path) -> tuple[int, int]:
     """Height and width as stored, from the header; nothing is decoded, and of most files only both ends are read.
 
     Raises

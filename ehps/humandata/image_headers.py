@@ -97,6 +97,12 @@ def read_header(source: Path | BinaryIO, length: int | None = None) -> Header:
         return Header(unreadable=getattr(error, "strerror", None) or "is no image")
 
 
+def header_size(source: Path | BinaryIO) -> tuple[int, int]:
+    """Height and width as stored, (0, 0) when the file cannot be read."""
+    header = read_header(source)
+    return header.height, header.width
+
+
 def _header(file: BinaryIO, length: int | None) -> Header:
     """The header of an open file; ``length`` of the whole file is None where only its beginning is there."""
     file.seek(0)
@@ -207,7 +213,7 @@ def _has_png_end(at: At, place: int) -> bool:
 
 def _webp(at: At, length: int | None) -> Header:
     (announced,) = struct.unpack("<I", at(4, 4))
-    if length is not None and announced + 8 > length:
+    if length is not None and announced + 8 > length + 1:  # the last byte may be padding
         raise _DamagedError("is cut short")
     kind = at(12, 4)
     if kind == b"VP8 ":

@@ -14,9 +14,9 @@ from ehps.converters.base import Instances
 from ehps.converters.pipeline.completion import Completed
 from ehps.converters.pipeline.image_sizes import TURNED, UNREADABLE
 from ehps.converters.readers import images
-from ehps.converters.readers.image_headers import Header, read_header
 from ehps.errors import DataError
 from ehps.humandata import HumanData
+from ehps.humandata.image_headers import Header, read_header
 from tests.raw.trees import Raw, completed, read
 
 DATASETS = [card.id for card in registry.cards() if registry.available(card.id)]

@@ -61,5 +61,7 @@ def test_what_is_no_list_is_refused(tmp_path):
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="not a readable exclusion list"):
         read_exclusions(tmp_path / "binary.txt")
+    with pytest.raises(DataError, match="no such file"):
+        read_exclusions(tmp_path / "absent.txt")
     with pytest.raises(DataError, match="is a folder"):
         read_exclusions(tmp_path)

@@ -91,7 +91,7 @@ def test_each_image_is_opened_once(root, monkeypatch):
             opened.append(path.name)
         return 30, 40
 
-    monkeypatch.setattr(image_checks, "header_size", counted)
+    monkeypatch.setattr(image_checks, "stored_size", counted)
     seen = []
     check_images(rows(["0.png", "b/1.png"] * 50 + ["gone.png"]), root, advance=seen.append)
     assert sorted(opened) == ["0.png", "1.png"]

@@ -20,8 +20,8 @@ from ehps.humandata.image_files import (
     OutsideError,
     decode,
     decoded_size,
-    header_size,
     read_pixels,
+    stored_size,
 )
 
 FORMATS = ("jpg", "png", "bmp", "webp", "tif")
@@ -100,7 +100,7 @@ def test_pipes_sockets_and_folders_are_not_opened(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket.jpg")
         for name, words in (("pipe", "pipe, socket"), ("socket", "pipe, socket"), ("folder", "is a folder")):
-            for look in (header_size, read_pixels):
+            for look in (stored_size, read_pixels):
                 with pytest.raises(DataError, match=words):
                     look(tmp_path / f"{name}.jpg")
 
@@ -117,7 +117,7 @@ def test_an_image_that_is_not_there_has_an_error_of_its_own(tmp_path):
 def test_sizes_are_those_of_the_pixels_whatever_the_name(tmp_path, suffix):
     path = tmp_path / "ü 人"
     path.write_bytes(encoded(suffix))
-    assert header_size(path) == decoded_size(path) == read_pixels(path).shape[:2] == (30, 40)
+    assert stored_size(path) == decoded_size(path) == read_pixels(path).shape[:2] == (30, 40)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -128,7 +128,7 @@ def test_what_is_not_wholly_there_is_no_image(tmp_path, suffix, kept):
     with pytest.raises(DataError):
         decoded_size(tmp_path / "a")
     with pytest.raises(DataError):
-        header_size(tmp_path / "a")
+        stored_size(tmp_path / "a")
 
 
 def test_other_bytes_are_no_image(tmp_path):
@@ -140,7 +140,7 @@ def test_other_bytes_are_no_image(tmp_path):
         b"BM",
     ):
         (tmp_path / "a").write_bytes(data)
-        for look in (header_size, read_pixels):
+        for look in (stored_size, read_pixels):
             with pytest.raises(DataError, match=r"is no image|is a damaged|within its header|cut short"):
                 look(tmp_path / "a")
 
@@ -148,21 +148,21 @@ def test_other_bytes_are_no_image(tmp_path):
 def test_what_programs_append_and_thumbnails_do_not_change_the_end(tmp_path):
     thumbnail = with_exif(encoded("jpg"), EXIF + encoded("jpg", 8, 8))
     (tmp_path / "a").write_bytes(thumbnail + b"appended" * 20_000)
-    assert header_size(tmp_path / "a") == (30, 40)
+    assert stored_size(tmp_path / "a") == (30, 40)
     (tmp_path / "a").write_bytes(thumbnail[:-200])  # the thumbnail has an end, the image none
     with pytest.raises(DataError, match="cut short"):
-        header_size(tmp_path / "a")
+        stored_size(tmp_path / "a")
 
 
 def test_the_orientation_of_exif_is_not_applied(tmp_path):
     (tmp_path / "a.jpg").write_bytes(with_exif(encoded("jpg")))
     assert cv2.imread(str(tmp_path / "a.jpg")).shape == (40, 30, 3)
-    assert header_size(tmp_path / "a.jpg") == read_pixels(tmp_path / "a.jpg").shape[:2] == (30, 40)
+    assert stored_size(tmp_path / "a.jpg") == read_pixels(tmp_path / "a.jpg").shape[:2] == (30, 40)
 
 
 def test_a_turned_tiff_is_refused_as_opencv_turns_it(tmp_path):
     Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(tmp_path / "a.tif", tiffinfo={274: 6})
-    assert header_size(tmp_path / "a.tif") == (30, 40)
+    assert stored_size(tmp_path / "a.tif") == (30, 40)
     with pytest.raises(DataError):
         read_pixels(tmp_path / "a.tif")
 
@@ -177,7 +177,7 @@ def test_files_made_to_keep_a_reader_busy_do_not(tmp_path):
         (tmp_path / "a").write_bytes(data)
         start = time.process_time()
         with pytest.raises(DataError):
-            header_size(tmp_path / "a")
+            stored_size(tmp_path / "a")
         assert time.process_time() - start < 2
 
 
@@ -188,13 +188,13 @@ def test_images_that_declare_too_many_pixels_are_not_decoded(tmp_path, monkeypat
     gif[6:10] = struct.pack("<HH", 60_000, 60_000)
     for data, words in ((png_of_size(100_000, 100_000), "100000 x 100000"), (bytes(gif), "more than 178,956,970")):
         (tmp_path / "a").write_bytes(data)
-        for look in (header_size, read_pixels):
+        for look in (stored_size, read_pixels):
             with pytest.raises(DataError, match=words) as error:
                 look(tmp_path / "a")
             assert image_files.PIXELS in str(error.value)
     monkeypatch.setenv(image_files.PIXELS, "10000000000")
     (tmp_path / "a").write_bytes(png_of_size(100_000, 100_000))
-    assert header_size(tmp_path / "a") == (100_000, 100_000)
+    assert stored_size(tmp_path / "a") == (100_000, 100_000)
 
 
 def test_the_limit_is_a_number_of_pixels(tmp_path, monkeypatch):
@@ -204,7 +204,7 @@ def test_the_limit_is_a_number_of_pixels(tmp_path, monkeypatch):
         read_pixels(tmp_path / "a")
     monkeypatch.setenv(image_files.PIXELS, "many")
     with pytest.raises(UsageError, match="'many', not a whole number"):
-        header_size(tmp_path / "a")
+        stored_size(tmp_path / "a")
 
 
 def test_a_jpeg_is_averaged_down_while_it_is_decoded(tmp_path):

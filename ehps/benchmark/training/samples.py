@@ -30,7 +30,7 @@ from ehps.errors import DataError, UsageError
 from ehps.humandata import frames, keypoints
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_checks import require_images
-from ehps.humandata.image_files import ImageFolder, OutsideError, header_size
+from ehps.humandata.image_files import ImageFolder, OutsideError, stored_size
 from ehps.humandata.validation import require_columns
 from ehps.progress import counting
 
@@ -170,7 +170,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
             sizes = np.stack((hd["meta/height"][rows], hd["meta/width"][rows]), axis=1)
         else:
             paths = hd["image_path"][rows]
-            known = {path: header_size(self.folder.locate(path)) for path in paths.unique()}
+            known = {path: stored_size(self.folder.locate(path)) for path in paths.unique()}
             sizes = np.array([known[path] for path in paths]).reshape(-1, 2)
         return crops.widen(boxes, sizes, self.view.ratio)
 

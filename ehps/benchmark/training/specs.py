@@ -54,7 +54,8 @@ class SetSpec:
         _only(values, known, "a set")
         if "data" not in values:
             raise UsageError("a set needs `data`: its HumanData file")
-        if wrong := misfit(dict(values), {"data": str, "images?": str, "interval?": int, "protocol?": str}, "a set"):
+        form = {"data": str, "images?": str, "interval?": int, "protocol?": str, "exclude?": (str, None)}
+        if wrong := misfit(dict(values), form, "a set"):
             raise UsageError(wrong)
         data = base / Path(values["data"])
         images = base / Path(values["images"]) if "images" in values else data.parent

@@ -16,11 +16,11 @@ from ehps.body import cameras, rigid_motion
 from ehps.body.params import BodyParams, smplx_params, smplx_pose
 from ehps.converters import ranges
 from ehps.converters.readers import AGAIN, OTHER, fields, raw_files
-from ehps.converters.readers.image_headers import header_size
 from ehps.converters.readers.opened import note
 from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
 from ehps.humandata import hdf5_files
+from ehps.humandata.image_headers import header_size
 from ehps.humandata.keypoints import point_names
 
 DETECTED = (1, 2, 4, 5, 7, 8, *range(16, 22), *range(25, 144))

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.arrays import Array
-from ehps.converters.readers.image_headers import Header, read_header
 from ehps.errors import DataError
+from ehps.humandata.image_headers import Header, read_header
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 JPEG = (".jpg", ".jpeg")

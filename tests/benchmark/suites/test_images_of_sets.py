@@ -119,7 +119,8 @@ def test_rows_that_a_list_names_are_not_tested_and_keep_their_numbers(
     def score(predictions: HumanData, truth: HumanData, protocol: Protocol, *_: object, **__: object) -> Score:
         assert predictions["meta/truth_row"].tolist() == [0, 2, 3]
         tested.append(true_bodies.rows_to_test(protocol, truth, all_persons=True).tolist())
-        return Score(protocol, pd.DataFrame({"truth_row": tested[-1]}), [], {})
+        words = dict.fromkeys(("image_path", "sequence", "part", "metric"), "x")
+        return Score(protocol, pd.DataFrame({"truth_row": tested[-1], **words, "value": 0.0}), [], {})
 
     monkeypatch.setattr(evaluation, "score", score)
     run = Run(tmp_path / "run")

@@ -14,9 +14,9 @@ import pytest
 from ehps.converters.datasets.mscoco import MSCOCO
 from ehps.converters.pipeline.report import Report
 from ehps.converters.readers import images
-from ehps.converters.readers.image_headers import Header, read_header
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
+from ehps.humandata.image_headers import Header, read_header
 from ehps.humandata.keypoints import point_names
 from tests.raw import faults, trees
 from tests.raw.checks import (

@@ -15,10 +15,10 @@ from ehps.converters.base import Camera, Instances, Keypoints, Rigid, Unit
 from ehps.converters.pipeline import completion
 from ehps.converters.pipeline.completion import Completed, Context, complete
 from ehps.converters.readers import images
-from ehps.converters.readers.image_headers import Header
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import BodyModelError, DataError
 from ehps.humandata import HumanData
+from ehps.humandata.image_headers import Header
 from ehps.humandata.keypoints import point_names
 
 

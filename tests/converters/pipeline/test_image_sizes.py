@@ -10,10 +10,10 @@ from fake_dataset import CARD, Hall
 from ehps.converters.base import Camera, Instances, Keypoints
 from ehps.converters.pipeline.image_sizes import OTHER_ASPECT, SCALED, SPELLED, TOO_SMALL, TURNED, UNREADABLE, matched
 from ehps.converters.pipeline.rows import Account, per_row
-from ehps.converters.readers.image_headers import Header
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError
 from ehps.humandata import HumanData
+from ehps.humandata.image_headers import Header
 from tests.raw.trees import run
 
 UPRIGHT = "image is stored turned (EXIF orientation 6), its labels are for it upright"

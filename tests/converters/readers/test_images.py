@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ehps.converters.readers.image_headers import MOST_PIXELS, Header, header_size, read_header
 from ehps.converters.readers.images import ImageIndex, scale_between
+from ehps.humandata.image_headers import MOST_PIXELS, Header, header_size, read_header
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (37, 53, 3), dtype=np.uint8)
 FORMATS = ("jpg", "png", "bmp", "webp", "tif")
@@ -77,7 +77,7 @@ def test_an_absurd_size_cannot_be_read(tmp_path: Path) -> None:
     data[16:24] = (100_000).to_bytes(4, "big") * 2
     path.write_bytes(data)
     assert MOST_PIXELS < 100_000**2
-    assert read_header(path).unreadable == "states 100000 x 100000 pixels"
+    assert read_header(path).unreadable.startswith("states 100000 x 100000 pixels, more than ")
 
 
 def test_pipes_are_not_opened(tmp_path: Path) -> None:
