@@ -107,7 +107,7 @@ class AGORA(Converter):
         people = agora_tables.read_people(unit.path, dropped)
         label = people["imgPath"] + " person " + people["person"].astype(str)
         valid = people["isValid"].astype(bool)
-        there = {path: self._fit(path).is_file() for path in people["gt_path_smplx"].unique()}
+        there = {path: raw_files.is_file(self._fit(path)) for path in people["gt_path_smplx"].unique()}
         fitted = people["gt_path_smplx"].map(there).astype(bool)
         drop(dropped, "occluded beyond use (isValid)", label[~valid])
         drop(dropped, "SMPL-X fit missing", (label + ": " + people["gt_path_smplx"])[valid & ~fitted])
@@ -169,11 +169,11 @@ class AGORA(Converter):
     def _neutral_betas(self, scans: Sequence[str]) -> tuple[Array | None, list[str]]:
         """(N, 10) shapes of the fits redone with the neutral model, where all are there; else None and a note."""
         folder = self.root / NEUTRAL_FITS
-        if not folder.is_dir():
+        if not raw_files.is_folder(folder):
             return None, []
-        inner = f"{NEUTRAL_FITS}/smplx_gt" if (folder / "smplx_gt").is_dir() else NEUTRAL_FITS
+        inner = f"{NEUTRAL_FITS}/smplx_gt" if raw_files.is_folder(folder / "smplx_gt") else NEUTRAL_FITS
         paths = [self._fit(path.replace("smplx_gt", inner, 1)) for path in scans]
-        if lost := sum(not path.is_file() for path in paths):
+        if lost := sum(not raw_files.is_file(path) for path in paths):
             return None, [f"no smplx/betas_neutral: {lost} of the fits are not in {NEUTRAL_FITS}"]
         return np.stack([read_betas(path)[:10] for path in paths]), []
 

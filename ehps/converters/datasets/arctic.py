@@ -107,7 +107,7 @@ class ARCTIC(Converter):
         if not names:
             raise DataError(f"lists no sequence of {self.split}", path=path, fix=OTHER)
         units = [Unit(name, self.root / "raw_seqs" / f"{name}.smplx.npy") for name in names]
-        if not any(unit.path.is_file() for unit in units):
+        if not any(raw_files.is_file(unit.path) for unit in units):
             hidden = "the bodies of this split are hidden" if self.split == "test" else UNPACK
             raise DataError(
                 f"has no body of the {len(names)} sequences that {path.name} lists as {self.split}",
@@ -121,7 +121,7 @@ class ARCTIC(Converter):
         chosen = self.option("cameras")
         listed = {name: raw_files.listing(self.root / "images" / unit.name / name) for name in chosen}
         dropped: dict[str, list[str]] = {}
-        if not unit.path.is_file():
+        if not raw_files.is_file(unit.path):
             drop(dropped, "no SMPL-X parameters", (f"{unit.name}/{v}/{file}" for v in chosen for file in listed[v]))
             return no_instances(dropped, [f"raw_seqs/{unit.name}.smplx.npy is not there"], absent=True)
         gender, offset, views = self._subject(subject)

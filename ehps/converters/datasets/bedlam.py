@@ -97,7 +97,9 @@ class BEDLAM(Converter):
 
     def units(self) -> list[Unit]:
         labels = LABELS[self.split]
-        folder = next((p for p in (self.root / labels, *sorted(self.root.glob(f"*/{labels}"))) if p.is_dir()), None)
+        folder = next(
+            (p for p in (self.root / labels, *sorted(self.root.glob(f"*/{labels}"))) if raw_files.is_folder(p)), None
+        )
         if folder is not None:
             return [Unit(p.stem, p) for p in sorted(folder.glob("*.npz")) if not p.name.startswith("agora")]
         scenes = sorted(p.parent for p in self.root.glob("images/*/be_seq.csv"))
@@ -111,7 +113,7 @@ class BEDLAM(Converter):
         if data["gtkps"].shape[1] < JOINTS:
             what = f"gtkps has {data['gtkps'].shape[1]} joints, expected {JOINTS} or more"
             raise DataError(what, path=unit.path, fix=OTHER)
-        folder = next((d for d in IMAGE_FOLDERS[self.split] if (self.root / d / unit.name).is_dir()), None)
+        folder = next((d for d in IMAGE_FOLDERS[self.split] if raw_files.is_folder(self.root / d / unit.name)), None)
         if folder is None:
             return no_instances({"scene without image folder": [f"{unit.name}/{name}" for name in data["imgname"]]})
         transl = data["trans_cam"] + data["cam_ext"][:, :3, 3]

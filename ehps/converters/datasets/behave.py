@@ -92,7 +92,7 @@ class Behave(Converter):
 
     def units(self) -> list[Unit]:
         folder = "sequences" if self.option("fits") == "1fps" else "behave-30fps-params-v1"
-        if not (self.root / folder).is_dir():
+        if not raw_files.is_folder(self.root / folder):
             raise DataError("no such folder", path=self.root / folder, fix="unpack the 30 fps parameters beside calibs")
         path = self.root / "split.json"
         split = fields.values(raw_files.read_json(path), {self.split: Field("path", ("sequences",))}, path)
@@ -105,11 +105,11 @@ class Behave(Converter):
         return [Unit(name, self.root / folder / name) for name in names]
 
     def read(self, unit: Unit) -> Instances:
-        if not unit.path.is_dir():
+        if not raw_files.is_folder(unit.path):
             return no_instances(left_out="sequence not there", absent=True)
         dropped: dict[str, list[str]] = {}
         path = unit.path / "info.json"
-        info = fields.values(raw_files.read_json(path), INFO, path) if path.is_file() else {}
+        info = fields.values(raw_files.read_json(path), INFO, path) if raw_files.is_file(path) else {}
         gender = str(info.get("gender", "")) or ("male" if unit.name[7:12] in MEN else "female")
         step, stills = self.option("stride"), self.option("fits") == "1fps"
         times, body = (

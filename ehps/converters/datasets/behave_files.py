@@ -79,10 +79,14 @@ def read_view(intrinsics: Path, config: Path, kinect: str) -> CalibratedView:
 
 def read_stills(unit: Unit, gender: str, stride: int, dropped: dict[str, list[str]]) -> tuple[list[str], BodyParams]:
     """Names and bodies of the time steps with a fit, every ``stride``-th; the others are counted."""
-    times = [name for name in raw_files.listing(unit.path) if name.startswith("t") and (unit.path / name).is_dir()]
+    times = [
+        name for name in raw_files.listing(unit.path) if name.startswith("t") and raw_files.is_folder(unit.path / name)
+    ]
     paths = {time: unit.path / time / "person/fit02/person_fit.pkl" for time in times}
-    drop(dropped, "no SMPL-H fit", (f"{unit.name}/{time}" for time, path in paths.items() if not path.is_file()))
-    paths = dict([item for item in paths.items() if item[1].is_file()][::stride])
+    drop(
+        dropped, "no SMPL-H fit", (f"{unit.name}/{time}" for time, path in paths.items() if not raw_files.is_file(path))
+    )
+    paths = dict([item for item in paths.items() if raw_files.is_file(item[1])][::stride])
     fits = [raw_files.load_pkl(path) for path in paths.values()]
     pose, betas, transl = (
         np.reshape(
@@ -114,7 +118,7 @@ def read_sequence(unit: Unit, gender: str, stride: int, dropped: dict[str, list[
 
 def read_detections(path: Path) -> Array:
     """(135, 3) OpenPose points of an image; zeros for those not detected, and without the file."""
-    if not path.is_file():
+    if not raw_files.is_file(path):
         return np.zeros((len(openpose.POINTS), 3))
     content = raw_files.read_json(path)
     points = np.concatenate([numbers(content, key, 3 * n, path).reshape(n, 3) for key, n in PARTS.items()])
@@ -124,7 +128,7 @@ def read_detections(path: Path) -> Array:
 
 def read_joints(path: Path) -> Array:
     """(25, 4) the dataset's own joints in the world, 1 where they are known; zeros without the file."""
-    if not path.is_file():
+    if not raw_files.is_file(path):
         return np.zeros((25, 4))
     joints = numbers(raw_files.read_json(path), "body_joints3d", 100, path).reshape(25, 4)
     return np.column_stack([joints[:, :3], joints[:, 3] > 0])

@@ -72,7 +72,7 @@ class CrowdPose(Converter):
         name = f"crowdpose_{self.split}.json"
         places = [*(place + name for place in PLACES), f"annotations/mmpose_{name}"]
         path = raw_files.first_existing(self.root, places)
-        return coco.units(path, self.split, neural_annot.stamp(self.root, self._fit_files))
+        return coco.units(path, self.split)
 
     @property
     def _fit_files(self) -> list[str]:

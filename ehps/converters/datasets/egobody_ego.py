@@ -123,7 +123,9 @@ class EgoBodyEgo(Converter):
             return "interactee not visible"
         if timestamp(name) not in cameras:
             return "no camera pose"
-        if not egobody_recordings.fit_path(self.root, self.split, recording, "interactee", frame_id(name)).is_file():
+        if not raw_files.is_file(
+            egobody_recordings.fit_path(self.root, self.split, recording, "interactee", frame_id(name))
+        ):
             return "no SMPL-X fit"
         return ""
 

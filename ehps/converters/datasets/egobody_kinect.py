@@ -134,16 +134,16 @@ class EgoBodyKinect(Converter):
         ------
         DataError : the recording has no images at all.
         """
-        if not unit.path.is_dir():
+        if not raw_files.is_folder(unit.path):
             raise DataError("no such folder", path=unit.path, fix="unpack all of kinect_color")
         calibrations = self.root / "calibrations" / unit.name / "cal_trans"
         found = []
         for name in self.option("cameras"):
-            if not (unit.path / name).is_dir():
+            if not raw_files.is_folder(unit.path / name):
                 continue  # three cameras in 2021
             intrinsics = self.root / "kinect_cam_params" / f"kinect_{name}" / "Color.json"
             to_master = calibrations / f"kinect_{LABELS[name]}to12_color.json"
-            if not intrinsics.is_file() or not (name == "master" or to_master.is_file()):
+            if not raw_files.is_file(intrinsics) or not (name == "master" or raw_files.is_file(to_master)):
                 notes.append(f"{unit.name}: {name} has images, but no calibration, and is left out")
                 continue
             move = np.eye(4) if name == "master" else egobody_recordings.inverse(to_master)
@@ -157,7 +157,8 @@ class EgoBodyKinect(Converter):
         """Numbers of the time steps in which both people have a fit."""
         folders = [egobody_recordings.fit_path(self.root, self.split, recording, role, 0).parents[1] for role in ROLES]
         fitted = [
-            {name for name in raw_files.listing(folder) if (folder / name / "000.pkl").is_file()} for folder in folders
+            {name for name in raw_files.listing(folder) if raw_files.is_file(folder / name / "000.pkl")}
+            for folder in folders
         ]
         both, either = fitted[0] & fitted[1], fitted[0] | fitted[1]
         usable = {name for name in either if name[6:].isdecimal() and recording.start <= int(name[6:]) <= recording.end}

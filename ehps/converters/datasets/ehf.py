@@ -94,7 +94,7 @@ class EHF(Converter):
             return no_instances(dropped)
         meshes = np.stack([read_vertices(self._mesh(frame), VERTICES) for frame in frames])
         notes: list[str] = []
-        fitted = (self.root / "fitted_params").is_dir()
+        fitted = raw_files.is_folder(self.root / "fitted_params")
         if not fitted:
             notes.append("the release holds meshes, no parameters: smplx/* columns are absent")
         return Instances(
@@ -130,13 +130,13 @@ class EHF(Converter):
     def _detections(self, frame: str, notes: list[str]) -> np.ndarray:
         """(137, 3) OpenPose points with their confidences; zeros where nothing was detected."""
         path = self.root / f"{frame}_2Djnt.json"
-        people = raw_files.openpose_people(path, notes) if path.is_file() else np.zeros((0, 137, 3))
+        people = raw_files.openpose_people(path, notes) if raw_files.is_file(path) else np.zeros((0, 137, 3))
         return people[0] if len(people) else np.zeros((137, 3))
 
     def _boxes(self, frames: list[str]) -> dict[str, Any]:
         """The (N, 4) boxes of ``EHF.json``, none without that file."""
         path = self.root / "EHF.json"
-        if not path.is_file():
+        if not raw_files.is_file(path):
             return {}
         odd: dict[str, list[str]] = {}
         known = dict.fromkeys(BOXES.values(), numbers(4))

@@ -20,7 +20,7 @@ from ehps.body.cameras import project
 from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, no_instances
 from ehps.converters.datasets import h36m_files
-from ehps.converters.readers import neural_annot, studio, videos
+from ehps.converters.readers import coco, neural_annot, raw_files, studio, videos
 from ehps.converters.readers.fields import integers
 
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
@@ -100,7 +100,7 @@ class H36M(Converter):
 
     def _parsed(self) -> bool:
         """Whether this is the parsed release."""
-        return any(self._file(subject, "data").is_file() for subject in SUBJECTS[self.split])
+        return any(raw_files.is_file(self._file(subject, "data")) for subject in SUBJECTS[self.split])
 
     def units(self) -> list[Unit]:
         read = self._subject if self._parsed() else self._original_subject
@@ -118,13 +118,12 @@ class H36M(Converter):
         ]
 
     def _subject(self, subject: int) -> list[Unit]:
-        if not self._file(subject, "data").is_file():
+        if not raw_files.is_file(self._file(subject, "data")):
             return [Unit(f"subject {subject}", self._file(subject, "data"))]
-        beside = [self._file(subject, kind) for kind in ("camera", "joint_3d", self._fits)]
-        return studio.units(self._file(subject, "data"), f"subject {subject}", beside)
+        return coco.units(self._file(subject, "data"), f"subject {subject}")
 
     def read(self, unit: Unit) -> Instances:
-        if not unit.path.is_file():
+        if not raw_files.is_file(unit.path):
             return no_instances(left_out="subject not there", absent=True)
         return self._read_parsed(unit) if self._parsed() else self._read_original(unit)
 

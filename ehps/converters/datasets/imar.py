@@ -213,7 +213,7 @@ class Studio(Converter):
     def _views(self, folder: Path, action: str, notes: list[str]) -> list[StudioView]:
         """Those that there are."""
         paths = {name: folder / "camera_parameters" / name / f"{action}.json" for name in self.option("cameras")}
-        found = {name: read_view(name, path) for name, path in paths.items() if path.is_file()}
+        found = {name: read_view(name, path) for name, path in paths.items() if raw_files.is_file(path)}
         if not found:
             raise DataError(f"has no camera of {action}", path=folder / "camera_parameters", fix=UNPACK)
         notes += [f"some actions of {folder.name} have no camera {name}" for name in paths if name not in found]
@@ -252,7 +252,7 @@ def read_joints(path: Path, people: int, length: int, notes: list[str]) -> tuple
     """(people * length, 19, 3) joints in the world, person by person, and which of them are known (N, 19)."""
     points = np.zeros((people, length, len(POINTS), 3))
     known = np.zeros(points.shape[:-1], bool)
-    if not path.is_file():
+    if not raw_files.is_file(path):
         notes.append("some actions have no joints3d_25: their own joints are without confidence")
         return points.reshape(-1, *points.shape[2:]), known.reshape(-1, len(POINTS))
     shape = {"joints3d_25": numbers(people, "frames", 25, 3)}

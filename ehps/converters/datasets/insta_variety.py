@@ -89,9 +89,8 @@ class InstaVariety(Converter):
     def units(self) -> list[Unit]:
         path = raw_files.first_existing(self.root, (DUMP, VIBE))
         count = len(database(path)["ann_id"]) if path.suffix == ".pt" else _length(path)
-        fits = neural_annot.stamp(self.root, (FITS,))
         starts = range(0, count, ROWS)
-        return [Unit(f"rows {start}", path, (start, min(start + ROWS, count), fits)) for start in starts]
+        return [Unit(f"rows {start}", path, (start, min(start + ROWS, count))) for start in starts]
 
     def read(self, unit: Unit) -> Instances:
         return self._vibe(unit) if unit.path.name == VIBE else self._neural_annot(unit)

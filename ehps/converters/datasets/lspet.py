@@ -94,9 +94,9 @@ class LSPET(Converter):
 
     def _fits(self) -> Path | None:
         """EFT's list; None where it is not wanted, or not there while joints.mat is."""
-        joints = self.split == "train" and any((self.root / name).exists() for name in JOINTS)
+        joints = self.split == "train" and any(raw_files.is_file(self.root / name) for name in JOINTS)
         wanted = self.option("fits") == "eft"
-        listed = any((self.root / name).exists() for name in FITS[self.split])
+        listed = any(raw_files.is_file(self.root / name) for name in FITS[self.split])
         if not wanted or (joints and not listed and "fits" not in self.options):
             return None
         return raw_files.first_existing(self.root, FITS[self.split])

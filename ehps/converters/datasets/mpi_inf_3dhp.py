@@ -23,7 +23,7 @@ from ehps.body.cameras import project
 from ehps.converters import options, ranges
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.datasets import mpi_inf_3dhp_files
-from ehps.converters.readers import fields, neural_annot, raw_files, studio, videos
+from ehps.converters.readers import coco, fields, neural_annot, raw_files, studio, videos
 from ehps.converters.readers.matlab import load_mat
 
 CARD = DatasetCard(
@@ -127,7 +127,7 @@ class MPIINF3DHP(Converter):
 
     def _parsed(self) -> Path | None:
         """The list of the parsed release."""
-        return next((self.root / name for name in (f"data/{JSON}", JSON) if (self.root / name).is_file()), None)
+        return next((self.root / name for name in (f"data/{JSON}", JSON) if raw_files.is_file(self.root / name)), None)
 
     def units(self) -> list[Unit]:
         if self.split == "test":
@@ -140,7 +140,7 @@ class MPIINF3DHP(Converter):
                 for annotations in sorted(self.root.glob(mpi_inf_3dhp_files.SEQUENCES))
                 for camera in self.option("cameras")
             ]
-        return studio.units(path, "all", [path.with_name(name) for name in (self._fits, WORLD, VIEWS)])
+        return coco.units(path, "all")
 
     def read(self, unit: Unit) -> Instances:
         if self.split == "test":
@@ -220,7 +220,7 @@ class MPIINF3DHP(Converter):
         )
 
     def _test(self, unit: Unit) -> Instances:
-        if not unit.path.is_file():
+        if not raw_files.is_file(unit.path):
             return no_instances(left_out="sequence not there", absent=True)
         stored = load_mat(unit.path, "annot2 annot3 valid_frame", "activity_annotation")
         stored |= {name: np.ravel(array) for name, array in stored.items() if name in ("valid_frame", ACTIVITY)}

@@ -120,7 +120,7 @@ class MPII(Converter):
             raise DataError(what, path=path, fix="take the COCO-style train.json of the fits' release, or fits=none")
         if self.option("fits") in OTHER_FITS or is_list(path):
             return [Unit(self.split, path)]
-        return coco.units(path, self.split, neural_annot.stamp(path.parent, self._fit_files))
+        return coco.units(path, self.split)
 
     def read(self, unit: Unit) -> Instances:
         if self.option("fits") in OTHER_FITS:
@@ -131,7 +131,7 @@ class MPII(Converter):
         return rows
 
     def _image(self, name: str) -> str:
-        folder = "data/images/" if (self.root / "data" / "images").is_dir() else "images/"
+        folder = "data/images/" if raw_files.is_folder(self.root / "data" / "images") else "images/"
         return folder + raw_files.basename(name)
 
     def _with_other_fits(self, unit: Unit) -> Instances:

@@ -104,7 +104,7 @@ class MSCOCO(Converter):
         folder = self.root / "annotations"
         names = (f"coco_wholebody_{self.split}_v1.0.json", f"person_keypoints_{self.split}2017.json")
         path = raw_files.first_existing(folder, names)
-        return coco.units(path, self.split, neural_annot.stamp(folder, self._fit_files))
+        return coco.units(path, self.split)
 
     def read(self, unit: Unit) -> Instances:
         if self.fits_2014:
@@ -123,7 +123,7 @@ class MSCOCO(Converter):
         people, records = neural_annot.with_fit(usable, fits, dropped, f"no {model_type} fit")
         if not people:
             return no_instances(dropped)
-        folder = "images/" if (self.root / "images" / f"{self.split}2017").is_dir() else ""
+        folder = "images/" if raw_files.is_folder(self.root / "images" / f"{self.split}2017") else ""
         rows = Instances(
             image_path=[f"{folder}{self.split}2017/{images[a['image_id']]['file_name']}" for a in people],
             size=np.array([[images[a["image_id"]]["height"], images[a["image_id"]]["width"]] for a in people]),

@@ -120,12 +120,12 @@ class MTP(Converter):
     def read(self, unit: Unit) -> Instances:
         wanted = [(image, self._beside(image, "smplify-xmc/smplx/params", ".pkl")) for image in unit.data]
         dropped: dict[str, list[str]] = {}
-        drop(dropped, "no SMPL-X fit", (f"images/{image}" for image, path in wanted if not path.is_file()))
-        wanted_images = [image for image, path in wanted if path.is_file()]
+        drop(dropped, "no SMPL-X fit", (f"images/{image}" for image, path in wanted if not raw_files.is_file(path)))
+        wanted_images = [image for image, path in wanted if raw_files.is_file(path)]
         if not wanted_images:
             return no_instances(dropped)
         lengths: dict[str, int] = {}
-        fits = [load_fit(path, lengths) for _, path in wanted if path.is_file()]
+        fits = [load_fit(path, lengths) for _, path in wanted if raw_files.is_file(path)]
         n = len(fits)
         paths = [f"images/{image}" for image in wanted_images]
         names = [Path(image).stem for image in wanted_images]
@@ -138,7 +138,7 @@ class MTP(Converter):
                 f"subject_meta.json does not describe {len(undescribed)} people, "
                 f"the first {undescribed[0]}: taken for neutral"
             )
-        for fit, (_, file) in zip(fits, (item for item in wanted if item[1].is_file()), strict=True):
+        for fit, (_, file) in zip(fits, (item for item in wanted if raw_files.is_file(item[1])), strict=True):
             raw_files.require(fit, " ".join(key for key in FIT if key in fits[0]), file)
         values: dict[str, Any] = {key: column(fits, key).reshape(n, -1) for key in FIT if key in fits[0]}
         move = Rigid(column(fits, "camera_rotation").reshape(n, 3, 3), column(fits, "camera_translation").reshape(n, 3))
@@ -180,7 +180,7 @@ class MTP(Converter):
     def _detections(self, image: str, points: np.ndarray, notes: list[str]) -> np.ndarray:
         """(137, 3) of the OpenPose person nearest to ``points`` (137, 3); zeros where nobody was detected."""
         path = self._beside(image, "keypoints/openpose", ".json")
-        people = raw_files.openpose_people(path, notes) if path.is_file() else np.zeros((0, 137, 3))
+        people = raw_files.openpose_people(path, notes) if raw_files.is_file(path) else np.zeros((0, 137, 3))
         if not len(people):
             return np.zeros((137, 3))
         both = (people[..., 2] > 0) & (points[:, 2] > 0)

@@ -100,7 +100,7 @@ class PoseTrack(Converter):
             raise DataError(error.what, path=error.path, fix=fix) from None
 
     def read(self, unit: Unit) -> Instances:
-        base = "" if (self.root / "images").is_dir() else "data/"
+        base = "" if raw_files.is_folder(self.root / "images") else "data/"
         return fits(unit.path, base) if unit.name == "eft" else sequence(unit.path, base)
 
 

@@ -89,7 +89,7 @@ class PROX(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        if self.option("images") == "raw" and (self.root / MARKER).exists():
+        if self.option("images") == "raw" and raw_files.is_file(self.root / MARKER):
             raise DataError("these images are mirrored already", path=self.root, fix="--option images=mirrored")
         folder = self.root / FOLDERS[self.option("fits")]
         names = {*raw_files.listing(self.root / "recordings"), *raw_files.listing(folder)}
@@ -102,7 +102,7 @@ class PROX(Converter):
         assert place is not None
         colour = f"recordings/{unit.name}/Color"
         images = {name.rpartition(".")[0] for name in raw_files.listing(self.root / colour) if is_image(name)}
-        fitted = {name for name in raw_files.listing(unit.path) if (unit.path / name / "000.pkl").is_file()}
+        fitted = {name for name in raw_files.listing(unit.path) if raw_files.is_file(unit.path / name / "000.pkl")}
         dropped: dict[str, list[str]] = {}
         drop(dropped, "no SMPL-X fit", (f"{colour}/{frame}.jpg" for frame in sorted(images - fitted)))
         drop(dropped, "image missing", (f"{colour}/{frame}.jpg" for frame in sorted(fitted - images)))
@@ -149,7 +149,7 @@ class PROX(Converter):
     def _detections(self, recording: str, frames: Sequence[str], notes: list[str]) -> Array | None:
         """(N, 135, 3) OpenPose points of the first person, zeros where there is none; None without keypoints."""
         folder = self.root / "keypoints"
-        if not folder.is_dir():
+        if not raw_files.is_folder(folder):
             return None
         points = np.zeros((len(frames), 137, 3))
         present = set(raw_files.listing(folder / recording))

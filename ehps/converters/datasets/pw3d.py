@@ -83,7 +83,7 @@ class PW3D(Converter):
 
     def units(self) -> list[Unit]:
         folder = self.root / "sequenceFiles" / self.split
-        if self.split == "validation" and not folder.is_dir():
+        if self.split == "validation" and not raw_files.is_folder(folder):
             folder = folder.with_name("val")
         paths = sorted(p for p in folder.glob("*.pkl") if not p.name.startswith("."))
         return [Unit(path.stem, path) for path in paths]

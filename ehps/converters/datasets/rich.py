@@ -90,7 +90,7 @@ class RICH(Converter):
     def units(self) -> list[Unit]:
         listed = self._listed()
         folder = self._folder("bodies", "body")
-        names = [name for name in raw_files.listing(folder) if name[0] != "_" and (folder / name).is_dir()]
+        names = [name for name in raw_files.listing(folder) if name[0] != "_" and raw_files.is_folder(folder / name)]
         if listed is None:
             return [Unit(name, folder / name) for name in names]
         return [Unit(name, folder / name, listed[name]) for name in names if name in listed]
@@ -156,7 +156,7 @@ class RICH(Converter):
         above, stride = self._folder("images", "") / sequence, self.option("stride")
         for number in self.option("cameras"):
             folder = (above / f"cam_{number:0>2}").relative_to(self.root).as_posix()
-            if not (self.root / folder).is_dir():
+            if not raw_files.is_folder(self.root / folder):
                 continue
             taken = {
                 int(name.split("_")[0]): f"{folder}/{name}"
@@ -165,7 +165,7 @@ class RICH(Converter):
                 if name.lower().endswith(ending) and name.split("_")[0].isdecimal()
             }
             calibration = self.root / f"scan_calibration/{scene_of(sequence)}/calibration/{number:0>3}.xml"
-            if not calibration.is_file():
+            if not raw_files.is_file(calibration):
                 drop(dropped, "camera without calibration", taken.values())
                 continue
             drop(dropped, "no SMPL-X fit", (taken[n] for n in sorted(taken.keys() - fitted) if n % stride == 0))
@@ -176,8 +176,8 @@ class RICH(Converter):
     def _genders(self, subjects: Sequence[str]) -> list[str]:
         """Of the models of these subjects: by a ``gender.json`` of the root before what is known."""
         paths = [self.root / name for name in ("gender.json", "resource/gender.json")]
-        path = next((path for path in paths if path.is_file()), paths[0])
-        table = fields.items(raw_files.read_json(path), path) if path.is_file() else GENDER
+        path = next((path for path in paths if raw_files.is_file(path)), paths[0])
+        table = fields.items(raw_files.read_json(path), path) if raw_files.is_file(path) else GENDER
         if unknown := [word for word in subjects if table.get(str(int(word))) not in ("male", "female")]:
             raise DataError(
                 f"does not say the gender of subject {unknown[0]}",

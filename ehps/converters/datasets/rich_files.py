@@ -86,7 +86,7 @@ def read_contact(folder: Path, bodies: Sequence[tuple[int, str]]) -> dict[str, A
     labels, known = np.zeros((len(bodies), VERTICES), np.uint8), np.zeros(len(bodies), bool)
     for k, (frame, subject) in enumerate(bodies):
         path = folder / f"{frame:05d}" / f"{subject}.pkl"
-        if path.is_file():
+        if raw_files.is_file(path):
             content = fields.values(raw_files.load_pkl(path), {"contact": fields.numbers(VERTICES)}, path)
             labels[k], known[k] = content["contact"] > 0, True
     return {"contact": labels, "contact_valid": known}

@@ -99,8 +99,8 @@ class SynBody(Converter):
         dropped: dict[str, list[str]] = {}
         first = images.pop(0, None)
         drop(dropped, "T-pose before the sequence", [f"{unit.name}/rgb/{first}"] if first else [])
-        folder = next((unit.path / name for name in FOLDERS if (unit.path / name).is_dir()), None)
-        if folder is not None and folder.name == "smplx" and (unit.path / "seq_data.json").exists():
+        folder = next((unit.path / name for name in FOLDERS if raw_files.is_folder(unit.path / name)), None)
+        if folder is not None and folder.name == "smplx" and raw_files.is_file(unit.path / "seq_data.json"):
             raise DataError(
                 "bodies of the first OpenXDLab release are in actor space and cannot be converted",
                 path=unit.path,

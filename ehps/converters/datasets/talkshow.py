@@ -179,7 +179,7 @@ class TalkSHOW(Converter):
         """Cut a sequence out of its video, numbered from 1 at its start; those of videos that are gone stay missing."""
         hours, minutes, seconds = map(int, unit.data[2].split("-")[1].split("_"))
         start = 30 * (3600 * hours + 60 * minutes + seconds)
-        if (source := self._video(unit.data)).is_file():
+        if raw_files.is_file(source := self._video(unit.data)):
             videos.extract(source, image_paths, folder, fps=30, first=1 - start)
 
 

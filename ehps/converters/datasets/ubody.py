@@ -73,11 +73,7 @@ class UBody(Converter):
 
     def units(self) -> list[Unit]:
         scenes = sorted({path.parent for path in self.root.glob("annotations/*/*_annotation.json")})
-        return [unit for scene in scenes for unit in self._scene(scene)]
-
-    def _scene(self, folder: Path) -> list[Unit]:
-        fits = neural_annot.stamp(folder, [FITS])
-        return coco.units(folder / "keypoint_annotation.json", folder.name, fits)
+        return [unit for scene in scenes for unit in coco.units(scene / "keypoint_annotation.json", scene.name)]
 
     def read(self, unit: Unit) -> Instances:
         dropped: dict[str, list[str]] = {}

@@ -94,7 +94,7 @@ class UP3D(Converter):
         dropped: dict[str, list[str]] = {}
         ids = list(unit.data)
         for name in members:
-            absent = {i for i in ids if not self._file(i, name).is_file()}
+            absent = {i for i in ids if not raw_files.is_file(self._file(i, name))}
             drop(dropped, f"no {name}", sorted(absent))
             ids = [i for i in ids if i not in absent]
         if not ids:
@@ -169,8 +169,8 @@ class UP3D(Converter):
         words = {}
         for name in ("dataset_info.txt", "quality_info.txt"):
             path = self._file(i, name)
-            words[name] = raw_files.read_lines(path)[0].split() if path.is_file() else []
-            if path.is_file() and not INFO[name].fullmatch(" ".join(words[name])):
+            words[name] = raw_files.read_lines(path)[0].split() if raw_files.is_file(path) else []
+            if raw_files.is_file(path) and not INFO[name].fullmatch(" ".join(words[name])):
                 what = f"holds {' '.join(words[name])[: fields.SHOWN]!r}, expected {KNOWN[name]}"
                 raise DataError(what, path=path, fix=OTHER)
         dataset, index, *_ = [*words["dataset_info.txt"], "unknown", "unknown"]

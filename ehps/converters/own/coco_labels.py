@@ -66,7 +66,7 @@ def convert_labels(
     path = Path(labels)
     if images is None:
         raise UsageError(f"convert {LABELS} needs the folder of the images", fix="pass --images DIR")
-    if not path.is_file():
+    if not raw_files.is_file(path):
         raise DataError("no such file", path=path, fix="give the COCO-style json of the labels")
     asked = dict(options.pop("options", {})) | {"labels": str(path.resolve())}
     if skeleton is not None:

@@ -36,7 +36,7 @@ def skeleton(text: str) -> tuple[str, ...]:
         return known(_json_list(text), None)
     if "," in text:
         return known([name.strip() for name in text.split(",")], None)
-    if not Path(text).is_file():
+    if not raw_files.is_file(Path(text)):
         fix = "give names with commas between them, a file with a name a line, or one of `ehps humandata keypoints`"
         raise UsageError(f"--skeleton {text}: no such file, and no known convention", fix=fix)
     path = Path(text)

@@ -3,7 +3,7 @@
 ``OUT.parts/`` holds a folder for each request, which is named by the hash of what was asked for. In it are
 ``request.json``, the same in words, and per unit ``<index>-<slug>.h5`` with its rows and ``.json`` with what was left
 out, written last: a part counts when its json is there, its rows are those that were written, and neither the raw files
-that the unit opened nor its image folders have changed since.
+that the unit opened nor its images have changed since.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Part:
     Attributes
     ----------
     files : the raw files that it was made of, and their states then; see :mod:`ehps.converters.readers.opened`.
-    images : the image folders that it was made of; see :attr:`ImageIndex.visited`.
+    folders : image folders that were listed; see :attr:`ImageIndex.visited`.
+    images : the images whose headers were read; see :attr:`ImageIndex.read`.
     size : bytes of the rows' file.
     """
 
@@ -53,7 +54,8 @@ class Part:
     passport: dict[str, Any] = field(default_factory=dict)
     misc: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
-    images: dict[str, list[int]] = field(default_factory=dict)
+    folders: dict[str, list[int]] = field(default_factory=dict)
+    images: dict[str, dict[str, str]] = field(default_factory=dict)
     size: int = 0
     left_out: str = ""
 
@@ -158,11 +160,7 @@ class PartsFolder:
         images : below the root as it is now.
         state : of a raw file now; see :func:`ehps.converters.readers.opened.state`.
         """
-        if not opened.unchanged(part.files, state):
-            return False
-        for folder in part.images:
-            images.locate(f"{folder}/?")
-        if {folder: images.visited[folder] for folder in part.images} != part.images:
+        if not opened.unchanged(part.files, state) or not images.unchanged(part.folders, part.images):
             return False
         try:
             return not part.rows or not h5.damaged_columns(self.rows_path(index, unit))

@@ -86,7 +86,7 @@ def run_unit(job: Job, parts: PartsFolder, index: int, unit: Unit) -> Outcome:
             bad = _bad_unit(job, unit, unexpected(error, record.last or unit.path))
             return Outcome(index, replace(bad, traceback=traceback.format_exc()))
     part = _part(unit, completed)
-    part.left_out, part.files, part.images = rows.left_out, record.files, images.visited
+    part.left_out, part.files, part.folders, part.images = rows.left_out, record.files, images.visited, images.read
     _store(parts, index, unit, part, completed)
     return Outcome(index)
 

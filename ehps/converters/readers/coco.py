@@ -40,23 +40,20 @@ class Block:
     count : how many objects there are.
     annotations : their first byte, and the byte behind the last one, with what else stands between them.
     images : the same for every :data:`ROWS` of all images.
-    more : what else the converter wants to know about the unit.
     """
 
     first: int
     count: int
     annotations: tuple[int, int]
     images: Spans
-    more: Any = None
 
 
-def units(path: Path, name: str, more: Any = None) -> list[Unit]:
+def units(path: Path, name: str) -> list[Unit]:
     """Units of up to :data:`ROWS` annotations; one unit, whose reading fails, where the file cannot be read.
 
     Parameters
     ----------
     name : of the unit; where there are several, the number of the first annotation follows.
-    more : see :class:`Block`.
     """
     try:
         lists = json_stream.objects(path)
@@ -70,7 +67,7 @@ def units(path: Path, name: str, more: Any = None) -> list[Unit]:
     for number, span in enumerate(people):
         first = number * ROWS
         called = name if len(people) == 1 else f"{name} {first}"
-        found.append(Unit(called, path, Block(first, min(ROWS, count - first), span, images, more)))
+        found.append(Unit(called, path, Block(first, min(ROWS, count - first), span, images)))
     return found
 
 

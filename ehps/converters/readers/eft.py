@@ -20,7 +20,7 @@ from ehps.arrays import Array, Mask
 from ehps.body.params import smpl_params
 from ehps.body.rotations import TOLERANCE, to_axis_angle
 from ehps.converters.base import Camera, Instances, Keypoints, drop_marked, no_instances
-from ehps.converters.readers import coco, fields, raw_files
+from ehps.converters.readers import coco, fields, opened, raw_files
 from ehps.converters.readers.fields import PATH, Field, Record, integers, numbers, texts
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError
@@ -149,7 +149,7 @@ def read_coco(path: Path, root: Path) -> Instances:
 
     def image_path(name: str) -> str:
         folder = "val2014" if "val2014" in name else "train2014"
-        base = "images/" if not (root / folder).is_dir() and (root / "images" / folder).is_dir() else ""
+        base = "images/" if not opened.is_folder(root / folder) and opened.is_folder(root / "images" / folder) else ""
         return f"{base}{folder}/{raw_files.basename(name)}"
 
     if path.suffix == ".npz":

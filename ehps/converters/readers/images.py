@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ class ImageIndex:
     ----------
     visited : folder (as given in image paths) -> its modification times below root and frames, 0 where absent;
         they change when files are added or removed.
+    read : folder -> name -> size and modification time of the images whose headers were read, nothing where absent;
+        they change when an image is replaced in its place.
     """
 
     def __init__(self, root: Path, frames: Path | None = None) -> None:
@@ -38,6 +40,7 @@ class ImageIndex:
         self._alike: dict[str, tuple[_Spellings, ...]] = {}
         self._headers: dict[str, Header] = {}
         self.visited: dict[str, list[int]] = {}
+        self.read: dict[str, dict[str, str]] = {}
 
     def locate(self, image_path: str) -> Path | None:
         """Where the image is, None when it is missing."""
@@ -80,15 +83,27 @@ class ImageIndex:
 
     def forget(self) -> None:
         """List folders and read headers anew from now on (new frames were written)."""
-        for known in (self._names, self._alike, self._headers, self.visited):
+        for known in (self._names, self._alike, self._headers, self.visited, self.read):
             known.clear()
 
     def header(self, image_path: str) -> Header:
         """What the image says of itself."""
         if image_path not in self._headers:
             where = self.locate(image_path)
+            folder, _, name = image_path.rpartition("/")
+            self.read.setdefault(folder, {})[name] = _state(where)
             self._headers[image_path] = Header(unreadable="is missing") if where is None else read_header(where)
         return self._headers[image_path]
+
+    def unchanged(self, visited: Mapping[str, list[int]], read: Mapping[str, Mapping[str, str]]) -> bool:
+        """Whether folders and images are now what :attr:`visited` and :attr:`read` say."""
+        for folder in visited:
+            self._listings(folder)
+        return all(self.visited[folder] == changed for folder, changed in visited.items()) and all(
+            _state(self.locate(f"{folder}/{name}" if folder else name)) == state
+            for folder, names in read.items()
+            for name, state in names.items()
+        )
 
     def size(self, image_path: str) -> tuple[int, int]:
         """Height and width as stored, (0, 0) when the image cannot be read."""
@@ -185,6 +200,16 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_file()
     except OSError:  # a link to itself
         return False
+
+
+def _state(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _changed(folder: Path) -> int:

@@ -17,7 +17,7 @@ from ehps.arrays import Array
 from ehps.body.params import BodyParams, smpl_params, smplx_params
 from ehps.converters.base import Camera, drop
 from ehps.converters.options import Option
-from ehps.converters.readers import fields, raw_files
+from ehps.converters.readers import fields, opened, raw_files
 from ehps.converters.readers.fields import FLAG, OBJECT, Field, numbers, optional
 from ehps.errors import DataError
 
@@ -78,15 +78,8 @@ def chosen_file(folder: Path, names: Sequence[str], fits: str) -> tuple[Path | N
     return None, [f"no fits ({why}): keypoints and boxes only"]
 
 
-def stamp(folder: Path, names: Sequence[str]) -> tuple[int, int] | None:
-    """Size and modification time of the file that :func:`chosen` reads, for units whose path is that of the
-    annotations: what was made of other fits is then not taken up again."""
-    path = _first(folder, names)
-    return (path.stat().st_size, path.stat().st_mtime_ns) if path else None
-
-
 def _first(folder: Path, names: Sequence[str]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    return next((folder / name for name in names if opened.is_file(folder / name)), None)
 
 
 def with_fit(

@@ -17,7 +17,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
-FOLDER = f"{os.sep}."
+PRESENT = "\0present"
 SMALL = 1 << 16  # bytes up to which content is compared instead of the time of the last change
 
 Value = TypeVar("Value")
@@ -30,15 +30,16 @@ class Record:
     Attributes
     ----------
     files : path -> its state then, see :func:`state`.
-    last : the one noted last, None before the first.
+    last : the one noted last as opened or listed, None before the first.
     """
 
     files: dict[str, str] = field(default_factory=dict)
     last: Path | None = None
 
-    def add(self, path: str, found: str) -> None:
-        self.files.setdefault(path, found)
-        self.last = Path(path)
+    def add(self, other: Record) -> None:
+        """What another record has, after what this one has."""
+        self.files = other.files | self.files
+        self.last = other.last or self.last
 
 
 _record: ContextVar[Record | None] = ContextVar("record", default=None)
@@ -54,9 +55,7 @@ def recording() -> Iterator[Record]:
     finally:
         _record.reset(token)
         if outer is not None:
-            for path, found in own.files.items():
-                outer.add(path, found)
-            outer.last = own.last or outer.last
+            outer.add(own)
 
 
 def note(path: Path | str) -> None:
@@ -65,24 +64,26 @@ def note(path: Path | str) -> None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file."""
-    note(path)
+    """Whether there is such a file; what is in it does not matter until it is opened."""
+    _note(os.path.abspath(path) + PRESENT)
     return path.is_file()
 
 
 def is_folder(path: Path) -> bool:
     """Whether there is such a folder; what is in it does not matter."""
-    _note(os.path.abspath(path) + FOLDER)
+    _note(os.path.abspath(path) + PRESENT)
     return path.is_dir()
 
 
 def state(path: Path | str) -> str:
     """What tells whether a file has changed: size and content where it is small, else size and time of the last
-    change; of a folder the names in it, or of one that ends in :data:`FOLDER` only whether it is there."""
+    change; of a folder the names in it; of what ends in :data:`PRESENT` only whether it is a file, a folder or absent.
+    """
     name = os.fspath(path)
     try:
-        if name.endswith(FOLDER):
-            return "folder" if os.path.isdir(name) else "absent"
+        if name.endswith(PRESENT):
+            name = name.removesuffix(PRESENT)
+            return "folder" if os.path.isdir(name) else "file" if os.path.isfile(name) else "absent"
         if os.path.isdir(name):
             names = sorted(entry for entry in os.listdir(name) if not entry.startswith("."))
             return "names " + _digest("\0".join(names).encode("utf-8", "surrogateescape"))
@@ -118,8 +119,7 @@ def remembered(most: int) -> Callable[[Callable[..., Value]], Callable[..., Valu
                 with recording() as made_of:
                     value = read(*arguments)
             elif (record := _record.get()) is not None:
-                for path, found in made_of.files.items():
-                    record.add(path, found)
+                record.add(made_of)
             kept[arguments] = (value, made_of)  # type: ignore[assignment]
             kept.move_to_end(arguments)
             while len(kept) > most:
@@ -136,10 +136,10 @@ def _note(name: str) -> None:
     record = _record.get()
     if record is None:
         return
-    if name in record.files:
+    if name not in record.files:
+        record.files[name] = state(name)
+    if not name.endswith(PRESENT):
         record.last = Path(name)
-    else:
-        record.add(name, state(name))
 
 
 def _digest(content: bytes) -> str:

@@ -58,11 +58,6 @@ class Captured:
         return np.stack([self.column("height"), self.column("width")], axis=1)
 
 
-def units(path: Path, name: str, beside: Sequence[Path]) -> list[Unit]:
-    """Units of the rows in ``path``; what was made of other files ``beside`` it is not taken up again."""
-    return coco.units(path, name, [neural_annot.stamp(file.parent, [file.name]) for file in beside])
-
-
 def captured(
     unit: Unit,
     joints: Path,
