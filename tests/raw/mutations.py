@@ -311,7 +311,11 @@ def _text(path: Path, data: bytes, rng: np.random.Generator) -> Mutation:
         lines[at : at + 1] = [] if kind == "gone" else [""]
     path.write_text("\n".join(lines))
     return Mutation(
-        kind, f"line {at + 1}: {lines[at] if at < len(lines) else ''}", fewer=kind in ("gone", "blank"), words=words
+        kind,
+        f"line {at + 1}: {lines[at] if at < len(lines) else ''}",
+        fewer=kind in ("gone", "blank"),
+        damaged=path.suffix == ".xml",
+        words=words,
     )
 
 

@@ -204,15 +204,15 @@ def test_rows_with_numbers_beyond_what_they_mean_are_dropped_by_reason(hall: Pat
     focal = np.tile(rows.camera.focal, (4, 1))
     focal[1, 0] = 1e30
     rows.body, rows.camera = rows.body.with_(transl=transl), replace(rows.camera, focal=focal)
-    rows.meta |= {"height_m": np.array([1.7, 1.7, np.inf, 1.7]), "age": np.array([3, 4, 5, np.nan])}
-    kept = done(replace(rows, unknown=("age",)), hall, models)
+    rows.meta |= {"height_m": np.array([1.7, 1.7, np.inf, 1.7]), "mass_kg": np.array([3, 4, 5, np.nan])}
+    kept = done(replace(rows, unknown=("mass_kg",)), hall, models)
     assert data_of(kept)["image_path"].tolist() == ["images/walk_0/003.jpg"]
     assert {reason: len(kept.account.dropped[reason]) for reason in kept.account.dropped if "beyond" in reason} == {
         "body parameters beyond any body": 1,
         "camera beyond any camera": 1,
         "meta/height_m beyond any value": 1,
     }
-    assert done(rows, hall, models).account.dropped["meta/age not finite"] == ["images/walk_0/003.jpg"]
+    assert done(rows, hall, models).account.dropped["meta/mass_kg not finite"] == ["images/walk_0/003.jpg"]
 
 
 def test_points_beyond_any_image_lose_their_confidence(hall: Path, models: BodyModels) -> None:
