@@ -92,6 +92,8 @@ class EHF(Converter):
         frames = [f for f in frames if raw_files.is_file(self._mesh(f))]
         if not frames:
             return no_instances(dropped)
+        for frame in frames:
+            raw_files.note(self._mesh(frame))
         meshes = np.stack([read_vertices(self._mesh(frame), VERTICES) for frame in frames])
         notes: list[str] = []
         fitted = raw_files.is_folder(self.root / "fitted_params")

@@ -40,12 +40,14 @@ class Block:
     count : how many objects there are.
     annotations : their first byte, and the byte behind the last one, with what else stands between them.
     images : the same for every :data:`ROWS` of all images.
+    more : what else the converter wants to know about the unit.
     """
 
     first: int
     count: int
     annotations: tuple[int, int]
     images: Spans
+    more: Any = None
 
 
 def units(path: Path, name: str) -> list[Unit]:

@@ -268,7 +268,7 @@ def test_the_calibration_is_the_one_that_info_names(
         ("../../calibs/Date09/config", "no folder"),
         ("../../../elsewhere", "no folder below"),
         ("/etc", "no folder below"),
-        (["../../calibs/Date01/config"], "no folder below"),
+        (3, "expected a text"),
     ],
 )
 @pytest.mark.parametrize("here", [True, False])

@@ -214,13 +214,6 @@ def test_an_image_that_cannot_be_read_is_counted(own: Path, tmp_path: Path) -> N
         run(own, tmp_path / "y.h5", None, strict_images=True)
 
 
-def test_what_was_made_of_other_fits_is_not_taken_up_again(own: Path) -> None:
-    before = CrowdPose(own, "train").units()
-    assert CrowdPose(own, "train").units() == before
-    (own / FITS).write_text("{}")
-    assert CrowdPose(own, "train").units() != before
-
-
 def test_a_file_without_a_usable_person_is_refused(own: Path, tmp_path: Path) -> None:
     with edited(own / "crowdpose_train.json") as coco:
         coco["annotations"] = [a for a in coco["annotations"] if a["iscrowd"]]

@@ -326,13 +326,6 @@ def test_a_missing_file_of_fits_that_were_asked_for_is_named(own: Path, tmp_path
         run(own, tmp_path / "x.h5", None, options={"fits": "cliff"})
 
 
-def test_what_was_made_of_other_fits_is_not_taken_up_again(own: Path) -> None:
-    before = MPII(own, "train").units()
-    assert MPII(own, "train").units() == before
-    (own / FITS).write_text("{}")
-    assert MPII(own, "train").units() != before
-
-
 def test_a_file_without_a_usable_person_is_refused(own: Path, tmp_path: Path) -> None:
     with edited(own / "annotations/train.json") as coco:
         coco["annotations"] = [a for a in coco["annotations"] if a["id"] == 3]

@@ -34,7 +34,7 @@ def test_units_have_all_annotations_in_order_with_their_images(
     path: Path, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(coco, "ROWS", rows)
-    units = coco.units(path, "people", more="fits of May")
+    units = coco.units(path, "people")
     assert len(units) == -(-5 // rows)
     assert len({unit.name for unit in units}) == len(units)
     assert [unit.data.first for unit in units] == list(range(0, 5, rows))
@@ -43,7 +43,7 @@ def test_units_have_all_annotations_in_order_with_their_images(
         dropped: dict[str, list[str]] = {}
         annotations, images = coco.read(unit, dropped)
         assert not dropped
-        assert (len(annotations), unit.data.more) == (unit.data.count, "fits of May")
+        assert len(annotations) == unit.data.count
         found += [(a, images[a["image_id"]]) for a in annotations]
     by_id = {image["id"]: image for image in IMAGES}
     assert found == [(a, by_id[a["image_id"]]) for a in ANNOTATIONS]
