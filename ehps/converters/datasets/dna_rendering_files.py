@@ -51,8 +51,8 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         with hdf5_files.opened(path) as file:
             yield file
-    except OSError as error:
-        raise DataError(f"is no complete .smc file ({error})", path=path, fix=AGAIN) from None
+    except OSError:
+        raise DataError("is no complete .smc file", path=path, fix=AGAIN) from None
 
 
 def gender_of(file: Any) -> str:
@@ -98,14 +98,14 @@ def read_fits(file: Any, gender: str, path: Path) -> tuple[BodyParams, Mask]:
     pose = _shaped(_numbers(group, path, "fullpose", "full_pose"), (55, 3), "fullpose", path)
     transl = _shaped(_numbers(group, path, "transl"), (3,), "transl", path)
     count = min(len(pose), len(transl))
-    betas = np.atleast_2d(_numbers(group, path, "betas", "beta"))
+    betas = _coefficients(group, path, "betas", "beta")
     if len(betas) not in (1, len(pose)):
         raise DataError(
             f"betas has {len(betas)} rows for {len(pose)} frames",
             path=path,
             fix="one row, or one a frame, is expected: leave the sequence out with --skip-bad",
         )
-    found = np.atleast_2d(_numbers(group, path, "expression"))
+    found = _coefficients(group, path, "expression")
     expression, known = np.zeros((count, found.shape[1])), np.zeros(count, bool)
     last = count if len(found) == 1 else min(len(found), count)
     expression[:last], known[:last] = found[:last], True
@@ -174,14 +174,6 @@ def triangulated(file: Any, count: int, path: Path) -> Array:
     return out
 
 
-def _table(values: Any, name: str, path: Path) -> Array:
-    """(R, K) rows of coefficients."""
-    rows = np.atleast_2d(np.asarray(values, float))
-    if rows.ndim != 2:
-        raise DataError(f"{name} is {rows.shape}, not (F, coefficients)", path=path, fix=raw_files.AGAIN)
-    return rows
-
-
 def _shaped(values: Any, tail: tuple[int, ...], name: str, path: Path) -> Array:
     array = fields.as_numbers(values)
     if array is None or not array.ndim or array.shape[1:] != tail:
@@ -206,3 +198,12 @@ def _numbers(group: Any, path: Path, *names: str) -> Array:
     if array is None:
         raise DataError(f"{group.name}/{names[0]} is no array of numbers", path=path, fix=OTHER)
     return array
+
+
+def _coefficients(group: Any, path: Path, *names: str) -> Array:
+    """(R, K) rows of coefficients, of the first of ``names`` that is there."""
+    rows = np.atleast_2d(_numbers(group, path, *names))
+    if rows.ndim != 2:
+        what = f"{names[0]} is {fields.described(rows)}, expected rows of coefficients"
+        raise DataError(what, path=path, fix=OTHER)
+    return rows

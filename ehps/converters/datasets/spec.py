@@ -149,6 +149,7 @@ def members(path: Path) -> dict[str, np.ndarray]:
     ------
     DataError : something that every row needs is absent.
     """
+    raw_files.note(path)
     with Npz(path) as stored:
         found = {name: stored[name] for name in (*MEMBERS, TURNED) if name in stored}
     if TURNED in found:

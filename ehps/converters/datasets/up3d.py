@@ -21,6 +21,7 @@ from ehps.converters.options import Option
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import numbers
 from ehps.errors import DataError
+from ehps.humandata.image_files import read_pixels
 
 CARD = DatasetCard(
     id="up3d",
@@ -179,13 +180,8 @@ class UP3D(Converter):
 
     def _drawn(self, i: str) -> list[float]:
         """x, y, w, h of what is not white in the drawing of the fit; without area when nothing is."""
-        from PIL import Image
-
         path = self._file(i, RENDER)
-        try:
-            with Image.open(path) as image:
-                inked = np.asarray(image.convert("RGB")).min(axis=2) < 255
-        except (OSError, ValueError, SyntaxError) as error:
-            raise DataError(f"is no image ({error})", path=path, fix=raw_files.AGAIN) from None
+        raw_files.note(path)
+        inked = read_pixels(path).min(axis=2) < 255
         y, x = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
         return [x[0], y[0], x[-1] + 1 - x[0], y[-1] + 1 - y[0]] if len(x) else [0, 0, 0, 0]

@@ -34,8 +34,8 @@ def load_mat(path: Path, names: str, optional: str = "") -> dict[str, npt.NDArra
     opened.note(path)
     try:
         data = _members(path, [*names.split(), *optional.split()])
-    except BROKEN as error:
-        raise DataError(f"is no readable MATLAB file ({error})", path=path, fix=raw_files.AGAIN) from None
+    except BROKEN:
+        raise DataError("is no readable MATLAB file", path=path, fix=raw_files.AGAIN) from None
     raw_files.require(data, names, path)
     return data
 

@@ -78,7 +78,7 @@ def read_lines(path: Path | str) -> list[str]:
     try:
         lines = _bytes(path).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise DataError(f"is not text ({error})", path=path, fix=AGAIN) from None
+        raise DataError(f"is not text: byte {error.start} is no UTF-8", path=path, fix=AGAIN) from None
     lines = [line for line in lines if line.strip()]
     if not lines:
         raise DataError("is empty", path=path, fix=AGAIN)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.atomic import replacing
-from ehps.converters.readers import AGAIN, opened
+from ehps.converters.readers import AGAIN, OTHER, opened
 from ehps.errors import DataError
 from ehps.humandata.image_files import ImageFolder
 
@@ -132,10 +132,10 @@ def _opened(video: Path) -> Iterator[tuple[Any, Any]]:
     try:
         with av.open(str(video)) as container:
             if not container.streams.video:
-                raise DataError("has no images", path=video, fix=AGAIN)
+                raise DataError("has no images: it holds no video stream", path=video, fix=OTHER)
             yield container, container.streams.video[0]
     except av.FFmpegError as error:
-        raise DataError(f"damaged video ({error})", path=video, fix=AGAIN) from None
+        raise DataError(f"damaged video ({error.strerror})", path=video, fix=AGAIN) from None
 
 
 def _sought(container: Any, stream: Any, instant: Fraction) -> tuple[Iterator[Any], Fraction] | None:

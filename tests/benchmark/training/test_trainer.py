@@ -276,7 +276,8 @@ def test_two_processes_train_like_one_with_twice_the_batch(few: SetSpec, models_
     for process in processes:
         process.start()
     for process in processes:
-        process.join()
+        process.join(120)
+        process.kill()
     assert [process.exitcode for process in processes] == [0, 0]
     config = TrainConfig(model_args=SMALL, steps=2, batch_size=4, workers=0, lr=1e-3)
     alone = training.train(config, [few], tmp_path / "one", models_, progress=False)
