@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ehps.analysis.published import dataset_name
+from ehps.analysis.published import dataset_name, dataset_names
 from ehps.errors import DataError
 
 RESULT_COLUMNS = ("train_set", "test_set", "model", "protocol", "part", "metric", "value", "n")
@@ -22,14 +22,20 @@ ERROR_COLUMNS = ("train_set", "test_set", "sequence", "metric", "part", "value")
 class Benchmark:
     """One column of the ranking: a test set and the measure on it that counts.
 
-    ``test_sets`` are the ids under which results name it; ``name`` is for people; parts and metrics are
-    compared without regard to case, and hyphens count as underscores.
+    Attributes
+    ----------
+    id : of the dataset.
+    name : for people.
+    metric, part : compared without regard to case; hyphens count as underscores.
+    protocols : by one of which a test set that does not say what it is belongs here.
+    test_sets : as results name it, which is by dataset and split.
     """
 
     id: str
     name: str
     metric: str
     part: str
+    protocols: tuple[str, ...] = ()
     test_sets: tuple[str, ...] = ()
 
     @property
@@ -39,18 +45,31 @@ class Benchmark:
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of a results or errors frame that belong to it."""
         sets = {_plain(s) for s in (self.id, *self.test_sets)}
-        keep = frame["test_set"].map(_plain).isin(sets)
+        names = frame["test_set"].map(_plain)
+        keep = names.isin(sets)
+        if "protocol" in frame:
+            by_protocol = frame["protocol"].map(lambda name: str(name).split("[")[0]).isin(self.protocols)
+            keep |= by_protocol & ~names.str.startswith(_DATASETS)
         keep &= frame["metric"].map(_plain) == _plain(self.metric)
         return frame[keep & (frame["part"].map(_plain) == _plain(self.part))]
 
 
+_DATASETS = tuple(dataset_names())
 MPE_BENCHMARKS = (
-    Benchmark("agora", "AGORA", "PVE", "all", ("agora_val", "agora_validation")),
-    Benchmark("ubody", "UBody", "PVE", "all", ("ubody_intra",)),
-    Benchmark("egobody_ego", "EgoBody", "PVE", "all", ("egobody", "egobody_egoset")),
-    Benchmark("pw3d", "3DPW", "MPJPE", "body", ("3dpw",)),
-    Benchmark("ehf", "EHF", "PVE", "all"),
+    Benchmark("agora", "AGORA", "PVE", "all", ("agora-val",), ("agora_validation", "agora_val")),
+    Benchmark("ubody", "UBody", "PVE", "all", ("ubody-intra",), ("ubody_test", "ubody_intra")),
+    Benchmark(
+        "egobody_ego", "EgoBody", "PVE", "all", ("egobody-ego",), ("egobody_ego_test", "egobody", "egobody_egoset")
+    ),
+    Benchmark("pw3d", "3DPW", "MPJPE", "body", ("pw3d-smplerx",), ("pw3d_test", "3dpw")),
+    Benchmark("ehf", "EHF", "PVE", "all", ("ehf",), ("ehf_val", "ehf_test")),
 )
+
+
+def test_set_name(test_set: str) -> str:
+    """A test set's name for people: ``AGORA train`` of ``agora_train``."""
+    known = max((name for name in dataset_names() if f"{test_set}_".startswith(f"{name}_")), key=len, default="")
+    return f"{dataset_name(known)} {test_set[len(known) + 1 :]}".strip() if known else test_set
 
 
 def benchmarks_in(results: pd.DataFrame) -> tuple[Benchmark, ...]:
@@ -61,10 +80,10 @@ def benchmarks_in(results: pd.DataFrame) -> tuple[Benchmark, ...]:
     """
     require(results, RESULT_COLUMNS, "results")
     found = [b for b in MPE_BENCHMARKS if len(b.rows(results))]
-    known = {_plain(s) for b in MPE_BENCHMARKS for s in (b.id, *b.test_sets)}
-    for test_set in sorted(set(results["test_set"])):
-        other = Benchmark(test_set, dataset_name(test_set), "PVE", "all")
-        if _plain(test_set) not in known and len(other.rows(results)):
+    taken = {name for b in found for name in b.rows(results)["test_set"]}
+    for test_set in sorted(set(results["test_set"]) - taken):
+        other = Benchmark(test_set, test_set_name(test_set), "PVE", "all")
+        if len(other.rows(results)):
             found.append(other)
     return tuple(found)
 

@@ -33,21 +33,16 @@ FACTORS = ("appearance", "scene", "persons", "annotation", "body_source", "body_
 def card_attributes(cards: Iterable[Any]) -> pd.DataFrame:
     """An attributes frame from dataset cards, indexed by dataset id.
 
-    ``instances`` of the default split, and as the card has them :data:`FACTORS`.
+    As the card has them :data:`FACTORS`. How many instances were trained on is a fact of the ranking.
     """
-    rows = {
-        card.id: {"instances": card.splits.get(card.default_split)}
-        | {name: getattr(card, name) or "none" for name in FACTORS}
-        for card in cards
-    }
-    frame = pd.DataFrame.from_dict(rows, orient="index")
-    if len(frame):
-        frame["instances"] = pd.to_numeric(frame["instances"])
-    return frame.rename_axis("train_set")
+    rows = {card.id: {name: getattr(card, name) or "none" for name in FACTORS} for card in cards}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("train_set")
 
 
 def joined(ranked: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataFrame:
-    """The ranked sets that have a rank, with their attributes; sizes of the ranking, where it has them, come first.
+    """The ranked sets that have a rank, with their attributes; ``attrs["left_out"]``: set -> why it is not there.
+
+    A set is looked for by its ``datasets`` where the ranking has them, else by its name.
 
     Parameters
     ----------
@@ -62,12 +57,18 @@ def joined(ranked: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataFrame:
     if ranked["train_set"].duplicated().any():
         raise UsageError("a dataset has several ranks", fix="choose one model")
     facts = next((attributes.set_index(c) for c in ("train_set", "id") if c in attributes), attributes)
-    kept = ranked[[c for c in ("rank", "train_set", "mpe", "instances") if c in ranked]].dropna(subset=["rank"])
+    names = ranked["datasets"] if "datasets" in ranked else ranked["train_set"]
+    kept = ranked[[c for c in ("rank", "train_set", "mpe", "instances") if c in ranked]]
     new = facts[[c for c in facts if c not in kept]]
-    out = kept[kept["train_set"].isin(new.index)].join(new, on="train_set")
+    there, placed = names.isin(new.index), ranked["rank"].notna()
+    out = kept[there & placed].join(new.loc[names[there & placed]].set_axis(names.index[there & placed]))
     if not len(out):
         raise DataError("none of the ranked datasets has attributes", fix="index the attributes by dataset id")
-    return out.reset_index(drop=True)
+    out = out.reset_index(drop=True)
+    out.attrs["left_out"] = {str(name): "no rank" for name in ranked["train_set"][~placed]} | {
+        str(name): "nothing is known about it" for name in ranked["train_set"][placed & ~there]
+    }
+    return out
 
 
 def factors(
@@ -119,7 +120,7 @@ def factors(
     out["spearman"] = out["spearman"].astype(float)
     out["p"] = out["factor"].map(tests).astype(float)
     out["p_holm"] = out["factor"].map(adjusted).astype(float)
-    out.attrs = {"target": goal, "datasets": len(frame)}
+    out.attrs = {"target": goal, "datasets": len(frame), "left_out": frame.attrs["left_out"]}
     return out
 
 

@@ -40,7 +40,8 @@ def rank(
     Parameters
     ----------
     results : one row a number: ``train_set, test_set, model, protocol, part, metric, value, n``, optionally
-        ``seed`` (values are averaged over seeds); value in mm, NaN for a failed cell.
+        ``seed`` (values are averaged over seeds), ``instances`` and ``datasets`` of the training set; value in mm,
+        NaN for a failed cell.
     errors : one row an instance: ``train_set, test_set, sequence, metric, part, value``, optionally ``model``
         (needed when there are several), ``protocol`` and ``instance`` (or ``truth_row``). Gives the
         intervals. Test sets that are one single sequence are resampled by instance, which understates
@@ -52,10 +53,10 @@ def rank(
 
     Returns
     -------
-    frame with ``rank`` (within its model; absent without MPE), ``train_set``, ``model``, a column for each
-    benchmark id, ``mpe``, with errors ``mpe_low, mpe_high, rank_low, rank_high``, and ``missing`` (names of
-    absent benchmarks). ``attrs``: ``benchmarks``, ``protocols``, ``instances`` (least and most tested),
-    ``bootstrap``, ``resampled_by``.
+    frame with ``rank`` (within its model; absent without MPE), ``train_set``, ``model``, ``instances`` and
+    ``datasets`` where the results have them, a column for each benchmark id, ``mpe``, with errors ``mpe_low, mpe_high,
+    rank_low, rank_high``, and ``missing`` (names of absent benchmarks). ``attrs``: ``benchmarks``, ``protocols``,
+    ``instances`` (least and most tested), ``bootstrap``, ``resampled_by``.
 
     Raises
     ------
@@ -65,6 +66,7 @@ def rank(
     require(results, RESULT_COLUMNS, "results")
     picked = {b: b.rows(results) for b in benchmarks}
     protocols = {b.id: _one_protocol(b, rows) for b, rows in picked.items() if len(rows)}
+    known = [name for name in ("instances", "datasets") if name in results]
     keys = results[["train_set", "model"]].drop_duplicates().sort_values(["model", "train_set"])
     index = pd.MultiIndex.from_frame(keys)
     columns = {b.id: _cell_values(b, rows).reindex(index) for b, rows in picked.items()}
@@ -80,7 +82,9 @@ def rank(
         extra = ["mpe_low", "mpe_high", "rank_low", "rank_high"]
         resampled = add_intervals(frame, errors, benchmarks, bootstrap, seed, level, protocols)
     frame = frame.reset_index().sort_values(["model", "mpe", "train_set"], na_position="last", kind="stable")
-    frame = frame[["rank", "train_set", "model", *by_id, "mpe", *extra, "missing"]].reset_index(drop=True)
+    facts = results[["train_set", "model", *known]].drop_duplicates(["train_set", "model"])
+    frame = frame.merge(facts, on=["train_set", "model"], how="left", sort=False)
+    frame = frame[["rank", "train_set", "model", *known, *by_id, "mpe", *extra, "missing"]].reset_index(drop=True)
     frame.attrs = {
         "benchmarks": [asdict(b) for b in benchmarks],
         "protocols": protocols,
@@ -94,7 +98,10 @@ def rank(
 
 def benchmarks_of(ranked: pd.DataFrame) -> tuple[Benchmark, ...]:
     """The benchmarks whose columns a ranked frame has (none for a published ranking without errors)."""
-    stored = [Benchmark(**{**b, "test_sets": tuple(b["test_sets"])}) for b in ranked.attrs.get("benchmarks", [])]
+    stored = [
+        Benchmark(**{**b, "protocols": tuple(b["protocols"]), "test_sets": tuple(b["test_sets"])})
+        for b in ranked.attrs.get("benchmarks", [])
+    ]
     return tuple(b for b in stored or MPE_BENCHMARKS if b.id in ranked.columns)
 
 

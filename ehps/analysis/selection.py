@@ -56,6 +56,7 @@ def select(
     have = {name: int(available[name]) for name in ranks if available.get(name, 0) > 0}
     left_out = {str(t): "no rank" for t in ranked["train_set"] if t not in ranks}
     left_out |= {name: "not available" for name in ranks if name not in have}
+    left_out |= {name: "not in the ranking" for name in available if name not in set(map(str, ranked["train_set"]))}
     if not have:
         raise DataError("no ranked dataset is available", fix="give the number of instances of ranked datasets")
     chosen = _greedy({name: ranks[name] for name in have}, min(sets, budget), distances, diversity)

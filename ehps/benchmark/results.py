@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +12,26 @@ import pandas as pd
 from ehps.benchmark.protocols.catalogue import Protocol, same
 from ehps.benchmark.suites.runs import METRICS, Run
 from ehps.errors import DataError, UsageError
+from ehps.humandata.passport import UNKNOWN
 
 COLUMNS = ("train_set", "test_set", "model", "protocol", "part", "metric", "value", "n")
+MORE = ("unit", "skipped", "instances", "datasets", "train_label", "test_label", "run")
 
 
 def load(folder: str | Path) -> pd.DataFrame:
     """All numbers under a folder of runs, one a row.
 
+    Sets are named by what their files' passports say they are, not by what they were called when they were run: a
+    training set by its dataset or datasets (``agora``, ``agora+bedlam``), a test set by dataset and split
+    (``agora_validation``). Where that does not tell two sets of the folder apart, and where a file does not say what
+    it is, labels do. A set that was tested twice under one protocol is there once.
+
     Returns
     -------
-    DataFrame with ``train_set, test_set, model, protocol, part, metric, value, n`` and ``unit, skipped,
-    run``; ``frame.attrs["protocols"]`` maps each protocol id to its full definition. Empty when nothing is
-    finished.
+    DataFrame with ``train_set, test_set, model, protocol, part, metric, value, n`` and ``unit, skipped``,
+    ``instances`` (rows trained on), ``datasets`` (ids of the training set, joined with ``+``), ``train_label``,
+    ``test_label``, ``run``; ``frame.attrs["protocols"]`` maps each protocol id to its full definition. Empty when
+    nothing is finished.
 
     Raises
     ------
@@ -30,45 +40,116 @@ def load(folder: str | Path) -> pd.DataFrame:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError("no such folder", path=folder)
+    runs = _runs(folder)
+    trained, tested = _train_sets(runs), _test_sets(runs)
     rows: list[dict[str, Any]] = []
     definitions: dict[str, dict[str, Any]] = {}
-    for path in sorted(folder.rglob(METRICS)):
-        run = Run(path.parent)
+    for place, run in runs.items():
         manifest = run.manifest
         for cell in run.cells:
             protocol = Protocol.from_dict(cell["definition"])
             same([Protocol.from_dict(definitions.setdefault(cell["protocol"], protocol.to_dict())), protocol])
+            label = cell["test_set"]
+            if (name := tested.get((place, label, cell["protocol"]))) is None:
+                continue
             for line in cell["metrics"]:
                 rows.append(
                     {
-                        "train_set": manifest.get("train_set", path.parent.name),
-                        "test_set": cell["test_set"],
+                        "train_set": trained[place],
+                        "test_set": name,
                         "model": manifest.get("model", ""),
                         "protocol": cell["protocol"],
                         **{name: line[name] for name in ("part", "metric", "value", "n", "unit", "skipped")},
-                        "run": path.parent.relative_to(folder).as_posix(),
+                        "instances": _instances(run),
+                        "datasets": _datasets(run) or trained[place],
+                        "train_label": _label(run),
+                        "test_label": label,
+                        "run": place,
                     }
                 )
-    frame = pd.DataFrame(rows, columns=[*COLUMNS, "unit", "skipped", "run"])
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, *MORE])
+    frame["instances"] = frame["instances"].astype("Int64")
     frame.attrs["protocols"] = definitions
     return frame
 
 
 def load_errors(folder: str | Path) -> pd.DataFrame:
-    """Per-instance errors of all runs under a folder.
+    """Per-instance errors of all runs under a folder; sets are named as by :func:`load`.
 
     Raises
     ------
     DataError : no evaluated run under the folder.
     """
-    frames = []
-    for path in sorted(Path(folder).rglob(METRICS)):
-        run = Run(path.parent)
-        manifest = run.manifest
-        frames.append(run.errors().assign(train_set=manifest.get("train_set"), model=manifest.get("model")))
-    if not frames:
+    runs = _runs(Path(folder))
+    if not runs:
         raise DataError("holds no evaluated run", path=folder)
+    trained, tested = _train_sets(runs), _test_sets(runs)
+    frames = []
+    for place, run in runs.items():
+        errors = run.errors()
+        labels = zip(errors["test_set"], errors["protocol"], strict=True)
+        errors["test_set"] = [tested.get((place, label, protocol)) for label, protocol in labels]
+        errors = errors[errors["test_set"].notna()]
+        frames.append(errors.assign(train_set=trained[place], model=run.manifest.get("model")))
     return pd.concat(frames, ignore_index=True)
+
+
+def _runs(folder: Path) -> dict[str, Run]:
+    """Runs that were tested, by their place below the folder."""
+    return {path.parent.relative_to(folder).as_posix(): Run(path.parent) for path in sorted(folder.rglob(METRICS))}
+
+
+def _label(run: Run) -> str:
+    return str(run.manifest.get("train_set", run.folder.name))
+
+
+def _datasets(run: Run) -> str:
+    """Ids of what was trained on, joined with ``+``; empty where one is not known."""
+    names = [name for entry in run.manifest.get("trained_on", []) for name in entry["dataset"].split("+")]
+    return "" if UNKNOWN in names else "+".join(dict.fromkeys(names))
+
+
+def _instances(run: Run) -> int | None:
+    """Rows that were trained on; None for runs of versions that did not note it."""
+    noted = run.manifest.get("trained_on")
+    return sum(int(entry["instances"]) for entry in noted) if noted else None
+
+
+def _train_sets(runs: Mapping[str, Run]) -> dict[str, str]:
+    """Name of the training set of each run."""
+    keys = {place: (run.manifest.get("model", ""), _datasets(run) or _label(run)) for place, run in runs.items()}
+    count = Counter(keys.values())
+    return {place: keys[place][1] if count[keys[place]] == 1 else _label(run) for place, run in runs.items()}
+
+
+def _test_sets(runs: Mapping[str, Run]) -> dict[tuple[str, str, str], str]:
+    """Name of the test set of each (run, label, protocol); of cells that repeat another, none."""
+    cells = [(place, cell) for place, run in runs.items() for cell in run.cells]
+    contents: dict[str, set[str]] = {}
+    labels: dict[str, str] = {}
+    for _, cell in cells:
+        contents.setdefault(_dataset_and_split(cell), set()).add(_content(cell))
+        labels.setdefault(_content(cell), cell["test_set"])
+    names: dict[tuple[str, str, str], str] = {}
+    seen: set[tuple[str, str, str]] = set()
+    for place, cell in cells:
+        known, content = _dataset_and_split(cell), _content(cell)
+        if (what := (place, content, cell["protocol"])) not in seen:
+            seen.add(what)
+            unique = known and len(contents[known]) == 1
+            names[place, cell["test_set"], cell["protocol"]] = known if unique else labels[content]
+    return names
+
+
+def _dataset_and_split(cell: Mapping[str, Any]) -> str:
+    """``agora_validation``; empty where the file does not say."""
+    words = [cell.get("dataset", UNKNOWN), cell.get("split", UNKNOWN)]
+    return "" if UNKNOWN in words else "_".join(words)
+
+
+def _content(cell: Mapping[str, Any]) -> str:
+    """What tells test files apart: their content; their label in runs of versions that did not note it."""
+    return str(cell.get("content", cell["test_set"]))
 
 
 def table(frame: pd.DataFrame, part: str = "all", metric: str = "PVE") -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,12 @@ def with_ranks(ranked: pd.DataFrame, runs: Path | None) -> pd.DataFrame:
     return ranked
 
 
+def say_left_out(left_out: Mapping[str, str]) -> None:
+    """Name the sets that a table does not have, with the reason of each."""
+    for name, why in left_out.items():
+        click.secho(f"left out: {name}, {why}", fg="yellow", err=True)
+
+
 def save_and_print(frame: pd.DataFrame, out: Path | None, as_json: bool, digits: int = 1) -> None:
     from ehps.analysis import tables
     from ehps.terminal import show
@@ -128,7 +134,9 @@ def factors_command(
 
     ranked = with_ranks(ranking_of(runs, model, benchmarks), runs)
     cards = rank_factors.card_attributes(registry.cards())
-    save_and_print(rank_factors.factors(ranked, cards), out, as_json, digits=3)
+    found = rank_factors.factors(ranked, cards)
+    save_and_print(found, out, as_json, digits=3)
+    say_left_out(found.attrs["left_out"])
     if figure is not None:
         say(figures.save(rank_factors.figure(ranked, cards, by), figure), err=as_json)
 
@@ -214,8 +222,12 @@ def select_command(
 
     ranked = with_ranks(ranking_of(runs, model, benchmarks), runs)
     opened: dict[str, HumanData] = {}
+    unusable: dict[str, str] = {}
     for file in files:
         hd = HumanData.open(file)
+        if hd.passport.body_model is None:
+            unusable[str(file)] = "it has no body parameters to train on"
+            continue
         if hd.passport.dataset in opened:
             raise UsageError(f"is a second file of {hd.passport.dataset}", path=file, fix="merge the two, or name one")
         opened[hd.passport.dataset] = hd
@@ -224,6 +236,7 @@ def select_command(
     sizes = {name: len(hd) for name, hd in opened.items()}
     chosen = selection.select(ranked, sizes, budget, sets=sets, distances=distances, diversity=diversity)
     save_and_print(chosen, out, as_json)
+    say_left_out(unusable | chosen.attrs["left_out"])
 
 
 @analysis.command("report")

@@ -153,7 +153,6 @@ def _analyse(
     folder.mkdir(parents=True, exist_ok=True)
     sizes = {entry.dataset: len(HumanData.open(_data(out, entry))) for entry in TRAIN}
     ranked = ranking.rank(results, errors, benchmarks=benchmarks_in(results))
-    ranked["instances"] = ranked["train_set"].map(sizes)
     shown = ranking.presentable(ranked)
     for suffix in ("md", "csv", "tex"):
         tables.write(shown, folder / f"ranking.{suffix}")

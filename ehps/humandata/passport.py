@@ -17,6 +17,9 @@ UNITS = "metre, radian, pixel"
 KINDS: dict[str, type] = {"num_betas": int, "sampling": int, "format": int, "flat_hand_mean": bool}  # others: str
 
 
+UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True)
 class Passport:
     """Meaning and origin of the columns of one file. ``None`` means not applicable, ``"unknown"`` not stated.

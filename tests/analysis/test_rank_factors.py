@@ -92,7 +92,7 @@ def test_cards_become_attributes():
     )
     points_only = SimpleNamespace(**{**vars(card), "id": "y", "body_model": None})
     frame = card_attributes([card, points_only])
-    assert frame.loc["x"].to_dict() == {"instances": 5, **words}
+    assert frame.loc["x"].to_dict() == words
     assert frame.loc["y", "body_model"] == "none"
 
 

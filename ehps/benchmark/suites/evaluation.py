@@ -5,7 +5,8 @@ Each step is done only when its result is not there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def train_cell(
     for spec in listed:
         require_columns(HumanData.open(spec.data))
     path = train(config, listed, run.folder, body_models, progress=progress)
-    run.note(weights_sha256=checkpoints.load(path)["weights_sha256"])
+    _note_weights(run, checkpoints.load(path))
     run.completed("training", wanted)
     return run
 
@@ -94,7 +95,8 @@ def evaluate(
     weights = Path(checkpoint) if checkpoint is not None else run.checkpoint
     content = checkpoints.load(weights)
     if checkpoint is not None and "train_set" not in run.manifest:
-        run.note(train_set=weights.stem, model=content["model"]["name"], weights_sha256=content["weights_sha256"])
+        run.note(train_set=weights.stem, model=content["model"]["name"])
+        _note_weights(run, content)
     truth = HumanData.open(test.data)
     require_columns(truth)
     if (excluded := test.excluded(truth)) is not None:
@@ -128,6 +130,11 @@ def evaluate(
         run.note(tests={name: place})
         run.completed(f"predictions_{name}", wanted)
     return _scored(run, name, truth, data, test.images, chosen, body_models)
+
+
+def _note_weights(run: Run, content: Mapping[str, Any]) -> None:
+    trained_on = json.loads(content.get("trained_on", "[]"))  # absent in checkpoints of earlier versions
+    run.note(weights_sha256=content["weights_sha256"], trained_on=trained_on)
 
 
 def rescore(
@@ -211,6 +218,9 @@ def _scored(
     run.store(
         {
             "test_set": test_set,
+            "dataset": truth.passport.dataset,
+            "split": truth.passport.split,
+            "content": data,
             "protocol": protocol.id,
             "definition": protocol.to_dict(),
             "key": wanted,

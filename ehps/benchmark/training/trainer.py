@@ -69,6 +69,7 @@ def train(
     if accelerator.is_main_process:
         for dataset in datasets:
             dataset.require_images(show=progress)
+    trained_on = json.dumps([trained(spec, data) for spec, data in zip(sets, datasets, strict=True)])
     lengths = [len(d) for d in datasets]
     steps = total_steps(config, lengths, accelerator.num_processes)
     optimizer = torch.optim.Adam(net.parameters(), lr=config.lr)
@@ -94,11 +95,11 @@ def train(
     )
     log = _Log(folder / LOG, start, accelerator.is_main_process)
     with _bar(steps, start, progress and accelerator.is_main_process) as advance:
-        _loop(config, accelerator, net, optimizer, skeleton, loader, start, steps, log, folder, advance)
+        _loop(config, accelerator, net, optimizer, skeleton, loader, start, steps, log, folder, trained_on, advance)
     accelerator.wait_for_everyone()
     final = folder / "checkpoints" / FINAL
     if accelerator.is_main_process:
-        _save(final, config, accelerator.unwrap_model(net), None, steps)
+        _save(final, config, accelerator.unwrap_model(net), None, steps, trained_on)
         (folder / "checkpoints" / LAST).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
     return final
@@ -115,6 +116,7 @@ def _loop(
     steps: int,
     log: _Log,
     folder: Path,
+    trained_on: str,
     advance: Any,
 ) -> None:
     net.train()
@@ -144,7 +146,7 @@ def _loop(
             log.write(done, loss, values, learning_rate(config, step, steps))
             advance(done, loss)
         if done % config.checkpoint_every == 0 and done < steps and accelerator.is_main_process:
-            _save(folder / "checkpoints" / LAST, config, accelerator.unwrap_model(net), optimizer, done)
+            _save(folder / "checkpoints" / LAST, config, accelerator.unwrap_model(net), optimizer, done, trained_on)
         ready = time.perf_counter()
 
 
@@ -195,6 +197,17 @@ def _kept(spec: SetSpec) -> Array | None:
     return None if excluded is None else np.flatnonzero(~excluded)
 
 
+def trained(spec: SetSpec, data: HumanDataset) -> dict[str, Any]:
+    """What a set is, and how many of its rows are trained on: ``dataset``, ``split``, ``interval``, ``instances``."""
+    passport = data.hd.passport
+    return {
+        "dataset": passport.dataset,
+        "split": passport.split,
+        "interval": spec.interval,
+        "instances": len(data),
+    }
+
+
 def total_steps(config: TrainConfig, lengths: Sequence[int], processes: int = 1) -> int:
     """Optimiser steps of the run."""
     if config.epochs is None:
@@ -242,7 +255,7 @@ def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> int
     return int(content["step"])
 
 
-def _save(path: Path, config: TrainConfig, net: nn.Module, optimizer: Any, step: int) -> None:
+def _save(path: Path, config: TrainConfig, net: nn.Module, optimizer: Any, step: int, trained_on: str) -> None:
     state = {name: value.detach().cpu() for name, value in net.state_dict().items()}
     content: dict[str, Any] = {
         "model": {"name": config.model, "args": dict(config.model_args)},
@@ -251,6 +264,7 @@ def _save(path: Path, config: TrainConfig, net: nn.Module, optimizer: Any, step:
         "config": json.dumps(config.to_dict(), sort_keys=True),
         "box_ratio": config.box_ratio,
         "weights_sha256": checkpoints.weights_hash(state),
+        "trained_on": trained_on,
     }
     if optimizer is not None:
         content["optimizer"] = optimizer.state_dict()

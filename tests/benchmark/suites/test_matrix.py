@@ -189,9 +189,9 @@ def test_a_suite_keeps_failures_and_goes_on(
     assert np.isfinite(table.set_index(["train_set", "test_set"])["value"]["one", "ego"])
     frame = results.load(tmp_path)
     assert list(frame.columns[:8]) == list(results.COLUMNS)
-    assert set(frame["train_set"]) == {"one", "both"}
+    assert set(frame["train_set"]) == {"one", "one+two"}
     assert results.table(frame).shape == (2, 1)
-    assert set(results.load_errors(tmp_path)["train_set"]) == {"one", "both"}
+    assert set(results.load_errors(tmp_path)["train_set"]) == {"one", "one+two"}
     # again: only what failed is tried
     trained = []
     real = evaluation.train

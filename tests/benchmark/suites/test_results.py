@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ehps.analysis import ranking
+from ehps.benchmark import results
+from ehps.benchmark.protocols import catalogue
+from ehps.benchmark.suites.runs import Run
+
+FIVE = {
+    "agora-val": ("agora", "validation"),
+    "ubody-intra": ("ubody", "test"),
+    "egobody-ego": ("egobody_ego", "test"),
+    "pw3d-smplerx": ("pw3d", "test"),
+    "ehf": ("ehf", "val"),
+}
+
+
+def part(dataset: str, instances: int = 100, split: str = "train", interval: int = 1) -> dict[str, Any]:
+    return {"dataset": dataset, "split": split, "interval": interval, "instances": instances}
+
+
+def trained(folder: Path, label: str, *sets: dict[str, Any]) -> Run:
+    run = Run(folder / label)
+    run.note(train_set=label, model="tiny", trained_on=list(sets))
+    return run
+
+
+def store_test(run: Run, label: str, protocol: str, content: str = "", value: float = 100.0, **facts: Any) -> None:
+    """Numbers of a test, as :func:`ehps.benchmark.suites.evaluation.evaluate` stores them."""
+    chosen = catalogue.get(protocol)
+    dataset, split = FIVE.get(chosen.name, ("unknown", "unknown"))
+    where, metric = chosen.primary
+    line = {"part": where, "metric": metric, "value": value, "n": 2, "unit": "mm", "skipped": 0}
+    cell = {"test_set": label, "dataset": dataset, "split": split, "content": content or f"{dataset}{split}"}
+    cell |= {"protocol": chosen.id, "definition": chosen.to_dict(), "metrics": [line]}
+    errors = pd.DataFrame(
+        {"truth_row": [0, 1], "sequence": ["a", "b"], "part": where, "metric": metric, "value": value}
+    )
+    run.store(cell | facts, errors)
+
+
+def all_five(run: Run, value: float = 100.0) -> Run:
+    for protocol, words in FIVE.items():
+        store_test(run, "_".join(words), protocol, value=value)
+    return run
+
+
+def test_files_named_as_doctor_names_them_are_ranked(tmp_path: Path) -> None:
+    all_five(trained(tmp_path, "agora_train", part("agora", 40)), 90.0)
+    all_five(trained(tmp_path, "bedlam_train", part("bedlam", 132)), 80.0)
+    ranked = ranking.rank(results.load(tmp_path), results.load_errors(tmp_path), bootstrap=20)
+    assert ranked["train_set"].tolist() == ["bedlam", "agora"]
+    assert ranked["mpe"].tolist() == [80.0, 90.0]
+    assert ranked["instances"].tolist() == [132, 40]
+    assert set(ranked["missing"]) == {""}
+
+
+def test_any_other_name_of_a_file_gives_the_same_ranking(tmp_path: Path) -> None:
+    run = trained(tmp_path, "try 3", part("agora"))
+    for number, protocol in enumerate(FIVE):
+        store_test(run, f"test{number}", protocol)
+    (row,) = ranking.rank(results.load(tmp_path)).to_dict("records")
+    assert (row["train_set"], row["missing"], row["mpe"]) == ("agora", "", 100.0)
+
+
+def test_the_train_split_of_a_benchmark_is_not_the_benchmark(tmp_path: Path) -> None:
+    run = trained(tmp_path, "agora", part("agora"))
+    store_test(run, "agora", "agora-val", split="train")
+    frame = results.load(tmp_path)
+    assert set(frame["test_set"]) == {"agora_train"}
+    assert "AGORA" in ranking.rank(frame)["missing"][0]
+
+
+def test_a_test_file_that_does_not_say_what_it_is_is_told_by_its_protocol(tmp_path: Path) -> None:
+    run = trained(tmp_path, "agora", part("agora"))
+    store_test(run, "hands and all", "ehf", dataset="unknown", split="unknown")
+    assert "EHF" not in ranking.rank(results.load(tmp_path))["missing"][0]
+
+
+def test_a_set_tested_under_two_names_is_there_once(tmp_path: Path) -> None:
+    run = trained(tmp_path, "agora", part("agora"))
+    for label in ("ehf", "ehf_val"):
+        store_test(run, label, "ehf")
+    assert len(results.load(tmp_path)) == 1
+    assert len(results.load_errors(tmp_path)) == 2
+
+
+def test_two_test_files_of_one_split_keep_their_labels(tmp_path: Path) -> None:
+    run = trained(tmp_path, "agora", part("agora"))
+    for label in ("first half", "second half"):
+        store_test(run, label, "ehf", content=label)
+    assert results.load(tmp_path)["test_set"].tolist() == ["first half", "second half"]
+
+
+def test_two_trainings_on_one_dataset_keep_their_labels(tmp_path: Path) -> None:
+    for label, interval in (("whole", 1), ("every fifth", 5)):
+        all_five(trained(tmp_path, label, part("agora", 100 // interval, interval=interval)))
+    ranked = ranking.rank(results.load(tmp_path))
+    assert set(zip(ranked["train_set"], ranked["datasets"], ranked["instances"], strict=True)) == {
+        ("whole", "agora", 100),
+        ("every fifth", "agora", 20),
+    }
+
+
+def test_a_mix_is_named_after_its_datasets_and_has_all_their_instances(tmp_path: Path) -> None:
+    all_five(trained(tmp_path, "mix", part("bedlam", 10), part("agora", 5)))
+    (row,) = ranking.rank(results.load(tmp_path)).to_dict("records")
+    assert (row["train_set"], row["instances"]) == ("bedlam+agora", 15)
+
+
+def test_runs_that_noted_less_keep_their_labels(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    run.note(train_set="mine", model="tiny")
+    store_test(run, "ehf", "ehf")
+    metrics = run.cells[0]
+    for name in ("dataset", "split", "content"):
+        del metrics[name]
+    run.store(metrics, run.errors().drop(columns=["test_set", "protocol"]))
+    frame = results.load(tmp_path)
+    assert (set(frame["train_set"]), set(frame["test_set"])) == ({"mine"}, {"ehf"})
+    assert frame["instances"].isna().all()
