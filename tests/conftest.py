@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts threads that its forks would wait for
+
 from ehps.body import models as body_models_module
 from ehps.body.model_file import BodyModel
 from ehps.body.model_folder import ENVIRONMENT

@@ -5,7 +5,6 @@ Each step is done only when its result is not there.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,7 +132,7 @@ def evaluate(
 
 
 def _note_weights(run: Run, content: Mapping[str, Any]) -> None:
-    trained_on = json.loads(content.get("trained_on", "[]"))  # absent in checkpoints of earlier versions
+    trained_on = content.get("trained_on", [])  # absent in checkpoints of earlier versions
     run.note(weights_sha256=content["weights_sha256"], trained_on=trained_on)
 
 

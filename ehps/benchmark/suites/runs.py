@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import ehps
 from ehps.atomic import replacing
 from ehps.benchmark.protocols.catalogue import Protocol
-from ehps.benchmark.training.specs import SetSpec, TrainConfig, key
+from ehps.benchmark.training.specs import TRAINED_ON, SetSpec, TrainConfig, key
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.foreign_files import check_unfolded, regular
 from ehps.json_files import read_json
@@ -74,10 +74,14 @@ _MANIFEST_FORM = {
     "done?": {str: str},
     "failures?": {str: {"reason": str}},
     "tests?": {str: {"data": str, "images": str, "content": str, "box_ratio?": float}},
+    "trained_on?": [TRAINED_ON],
 }
 _LINE_FORM = {"part": str, "metric": str, "value": (float, None), "unit": str, "n": int, "skipped": int}
 _CELL_FORM = {
     "test_set": str,
+    "dataset?": str,
+    "split?": str,
+    "content?": str,
     "protocol": str,
     "definition": {"name": str, "truth": str, "metrics": [str]},
     "key": str,

@@ -18,6 +18,9 @@ from ehps.humandata.core import HumanData
 from ehps.humandata.exclusions import listed_rows
 from ehps.json_files import misfit
 
+TRAINED_ON = {"dataset": str, "split": str, "interval": int, "instances": int}
+"""What a checkpoint and a run folder say of each set that was trained on."""
+
 
 @dataclass(frozen=True)
 class SetSpec:

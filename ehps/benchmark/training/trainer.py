@@ -69,7 +69,7 @@ def train(
     if accelerator.is_main_process:
         for dataset in datasets:
             dataset.require_images(show=progress)
-    trained_on = json.dumps([trained(spec, data) for spec, data in zip(sets, datasets, strict=True)])
+    trained_on = [trained(spec, data) for spec, data in zip(sets, datasets, strict=True)]
     lengths = [len(d) for d in datasets]
     steps = total_steps(config, lengths, accelerator.num_processes)
     optimizer = torch.optim.Adam(net.parameters(), lr=config.lr)
@@ -116,7 +116,7 @@ def _loop(
     steps: int,
     log: _Log,
     folder: Path,
-    trained_on: str,
+    trained_on: list[dict[str, Any]],
     advance: Any,
 ) -> None:
     net.train()
@@ -255,7 +255,9 @@ def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> int
     return int(content["step"])
 
 
-def _save(path: Path, config: TrainConfig, net: nn.Module, optimizer: Any, step: int, trained_on: str) -> None:
+def _save(
+    path: Path, config: TrainConfig, net: nn.Module, optimizer: Any, step: int, trained_on: list[dict[str, Any]]
+) -> None:
     state = {name: value.detach().cpu() for name, value in net.state_dict().items()}
     content: dict[str, Any] = {
         "model": {"name": config.model, "args": dict(config.model_args)},

@@ -111,12 +111,14 @@ def read(
         points_of(found, [int(points.shape[0]) // 3], unit.path)
     first = 0 if unit.data is None else unit.data.first
     chosen = fields.records(found, PERSON | dict(people or {}), unit.path, dropped, "annotations", first)
-    own = _images(unit, {a["image_id"] for a in chosen}, IMAGE | dict(images or {}), dropped)
+    own, odd = _images(unit, {a["image_id"] for a in chosen}, IMAGE | dict(images or {}))
     unlisted = [a for a in chosen if a["image_id"] not in own]
     if len(unlisted) > ODD_ROWS * len(chosen):
         what = f"lists no usable image for {len(unlisted)} of {len(chosen)} annotations, the first of image"
         raise DataError(f"{what} {unlisted[0]['image_id']}", path=unit.path, fix=OTHER)
-    drop(dropped, "image not listed", (f"{unit.path.name} {a['id']}: image {a['image_id']}" for a in unlisted))
+    for a in unlisted:
+        reason, said = odd.get(a["image_id"], ("image not listed", ""))
+        drop(dropped, reason, [f"{unit.path.name} {a['id']}: image {a['image_id']} {said}".rstrip()])
     return fields.once([a for a in chosen if a["image_id"] in own], "id", dropped, unit.path), own
 
 
@@ -198,8 +200,9 @@ def has(found: Any, key: str) -> bool:
     return isinstance(found, list) and any(isinstance(a, dict) and key in a for a in found)
 
 
-def _images(unit: Unit, wanted: set[Any], known: Fields, dropped: dict[str, list[str]]) -> dict[Any, Record]:
-    """Those of the ids ``wanted`` that are there and of the right form; of equal ids the last counts, as in json."""
+def _images(unit: Unit, wanted: set[Any], known: Fields) -> tuple[dict[Any, Record], dict[Any, tuple[str, str]]]:
+    """Those of the ids ``wanted`` that are there and of the right form, and what is wrong with the others by id; of
+    equal ids the last counts, as in json."""
     path, found = unit.path, []
     if unit.data is None:
         found = raw_files.read_json(path)["images"]
@@ -214,7 +217,8 @@ def _images(unit: Unit, wanted: set[Any], known: Fields, dropped: dict[str, list
         for number in sorted(blocks):
             found += _parsed(path, unit.data.images[number], "images")
         found = [image for image in found if isinstance(image, dict) and key_of(image) in wanted]
-    return {image["id"]: image for image in fields.records(found, known, path, dropped, "images")}
+    own = {image["id"]: image for image in fields.records(found, known, path, {}, "images")}
+    return own, {key_of(found[i]): wrong for i, wrong in fields.odd_ones(found, known, "images").items()}
 
 
 def key_of(image: Any) -> Any:

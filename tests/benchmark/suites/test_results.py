@@ -36,10 +36,9 @@ def store_test(run: Run, label: str, protocol: str, content: str = "", value: fl
     where, metric = chosen.primary
     line = {"part": where, "metric": metric, "value": value, "n": 2, "unit": "mm", "skipped": 0}
     cell = {"test_set": label, "dataset": dataset, "split": split, "content": content or f"{dataset}{split}"}
-    cell |= {"protocol": chosen.id, "definition": chosen.to_dict(), "metrics": [line]}
-    errors = pd.DataFrame(
-        {"truth_row": [0, 1], "sequence": ["a", "b"], "part": where, "metric": metric, "value": value}
-    )
+    cell |= {"key": "k", "protocol": chosen.id, "definition": chosen.to_dict(), "metrics": [line]}
+    columns = {"truth_row": [0, 1], "image_path": ["a.jpg", "b.jpg"], "sequence": ["a", "b"]}
+    errors = pd.DataFrame(columns | {"part": where, "metric": metric, "value": value})
     run.store(cell | facts, errors)
 
 

@@ -90,7 +90,7 @@ def test_what_cannot_be_used_is_counted_by_reason(tmp_path: Path) -> None:
         "crowd region": 1,
         "no points": 1,
         "no labelled point": 1,
-        "image path leaves the folder of images": 1,
+        "file_name is not a path below its folder": 1,
         "image missing": 1,
     }
     assert sum(len(names) for reason, names in report.dropped.items() if "keypoints" in reason) == 2

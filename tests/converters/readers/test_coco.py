@@ -198,3 +198,21 @@ def test_sizes_of_images_are_those_that_any_file_states(tmp_path: Path) -> None:
     sizes = coco.sizes_by_name(paths, names[:1] + names[2:])
     assert sizes is not None
     assert sizes.tolist() == [[300, 400], [0, 0], [0, 0]]
+
+
+def test_people_of_an_odd_image_are_counted_once_each(path: Path) -> None:
+    content = json.loads(path.read_text())
+    odd = content["annotations"][0]["image_id"]
+    for image in content["images"]:
+        if image["id"] == odd:
+            image["file_name"] = "../elsewhere.jpg"
+    path.write_text(json.dumps(content))
+    dropped: dict[str, list[str]] = {}
+    (unit,) = coco.units(path, "people")
+    people, images = coco.read(unit, dropped)
+    of_it = [a for a in content["annotations"] if a["image_id"] == odd]
+    assert {reason: len(names) for reason, names in dropped.items()} == {
+        "file_name is not a path below its folder": len(of_it)
+    }
+    assert len(people) == len(content["annotations"]) - len(of_it)
+    assert odd not in images
