@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -76,6 +77,13 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
 
 def test_the_version() -> None:
     assert call("--version").stdout.split()[-1] == ehps.__version__
+
+
+def test_the_package_runs_as_a_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["ehps", "--version"])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        runpy.run_module("ehps", run_name="__main__")
+    assert capsys.readouterr().out.split()[-1] == ehps.__version__
 
 
 def test_looking_at_the_help_loads_nothing_heavy() -> None:
