@@ -26,6 +26,7 @@ from ehps.humandata import HumanData, boxes
 from ehps.humandata.keypoints import point_names
 
 BLOCK = 4096
+BOXLESS = "rows without 2D points have no box (bbox_xywh with confidence 0): their joints could not be projected"
 SHOWN_PROBLEMS = 3
 PART_BOXES = {"face_bbox": "face_bbox_xywh", "lhand_bbox": "lhand_bbox_xywh", "rhand_bbox": "rhand_bbox_xywh"}
 
@@ -124,8 +125,12 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
     posed = enough_joints(pose(rows, context.models, account), account)
     box, source = _body_box(posed, account)
     if box is not None:
-        empty = {"no joints of a body model and no 2D points to make a body box of": _pointless(posed)}
-        empty |= {"body box empty or outside the image": box[:, 4] <= 0}
+        pointless = _pointless(posed)
+        boxless = pointless & (posed.body is not None or posed.rows.keypoints3d is not None)
+        empty = {"no joints of a body model and no 2D points to make a body box of": pointless & ~boxless}
+        empty |= {"body box empty or outside the image": (box[:, 4] <= 0) & ~boxless}
+        if boxless.any():
+            account.note(BOXLESS)
         keep = account.drop(posed.rows.image_path, empty)
         posed, box = posed.kept(keep), box[keep]
     if not len(posed.rows):

@@ -358,10 +358,13 @@ def _bad_units(report: Report, saved: Path) -> DataError:
 def _nothing_left(report: Report, job: Job) -> DataError:
     card = job.converter.card
     fix = "look at what the annotation says of these, or convert another split"
+    if not report.found:
+        fix = f"check that all its files are unpacked where the layout says (`ehps datasets {card.id}`)"
     if "image missing" in report.dropped:
         fix = f"check that the images are unpacked where the layout says (`ehps datasets {card.id}`)"
     if job.frames is None and hasattr(job.converter, "extract_frames") and "image missing" in report.dropped:
         fix = "have them made from the raw files with --frames DIR"
     if elsewhere := _elsewhere(report, job):
         fix = f"{elsewhere}: move it to the first place, or give another root"
-    return DataError(f"no instance is left of {report.found}; {report.why_nothing()}", path=job.converter.root, fix=fix)
+    what = f"no instance is left of {report.found}" if report.found else "no instance was found"
+    return DataError(f"{what}; {report.why_nothing()}", path=job.converter.root, fix=fix)

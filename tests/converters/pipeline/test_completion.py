@@ -238,6 +238,16 @@ def test_without_joints_rows_without_own_points_have_no_box(hall: Path) -> None:
     assert rows.keypoints2d is not None
     rows.keypoints2d.points[1, :, 2] = 0
     completed = done(rows, hall, None)
+    assert data_of(completed)["bbox_xywh"][:, 4].tolist() == [1, 0, 1, 1]
+    assert list(completed.account.dropped) == ["crowd"]
+    assert [note for note in completed.account.notes if "rows without 2D points have no box" in note]
+
+
+def test_rows_of_nothing_but_unseen_points_are_dropped(hall: Path) -> None:
+    rows = replace(read(hall), body=None, keypoints3d=None, world_to_camera=None)
+    assert rows.keypoints2d is not None
+    rows.keypoints2d.points[1, :, 2] = 0
+    completed = done(rows, hall, None)
     reason = "no joints of a body model and no 2D points to make a body box of"
     assert completed.account.dropped[reason] == [rows.image_path[1]]
 
