@@ -54,7 +54,7 @@ def replacing(path: Path, nbytes: int = 0, *, lasting: bool = True) -> Iterator[
         _make_folder(path.parent)
         if nbytes and nbytes > (free := shutil.disk_usage(path.parent).free):
             raise DataError(
-                f"needs {nbytes / 1e9:.1f} GB, only {free / 1e9:.1f} GB are free on this disk",
+                f"needs {_size(nbytes)}, only {_size(free)} are free on this disk",
                 path=path,
                 fix="free some space or write to another disk",
             )
@@ -68,6 +68,10 @@ def replacing(path: Path, nbytes: int = 0, *, lasting: bool = True) -> Iterator[
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes / 1e9:.1f} GB" if nbytes >= 1e9 else f"{nbytes / 1e6:.3g} MB"
 
 
 @contextmanager

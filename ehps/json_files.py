@@ -29,7 +29,7 @@ def read_json(path: str | Path, form: Any = object, *, fix: str | None = None) -
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"is no readable JSON ({error})", path=path, fix=fix) from None
+        raise DataError(f"is no JSON {fault(error)}", path=path, fix=fix) from None
     if wrong := misfit(content, form):
         raise DataError(wrong, path=path, fix=fix)
     return content
@@ -53,11 +53,18 @@ def read_json_lines(path: str | Path, form: Any = object, *, fix: str | None = N
         except (ValueError, RecursionError) as error:
             if number == len(lines):
                 break
-            raise DataError(f"line {number} is no readable JSON ({error})", path=path, fix=fix) from None
+            raise DataError(f"line {number} is no JSON {fault(error)}", path=path, fix=fix) from None
         if wrong := misfit(value, form):
             raise DataError(f"line {number}: {wrong}", path=path, fix=fix)
         out.append(value)
     return out
+
+
+def fault(error: ValueError | RecursionError) -> str:
+    """Where text stops being JSON, as a part of a sentence."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"from line {error.lineno}, column {error.colno} on"
+    return "that can be read: it is nested too deeply" if isinstance(error, RecursionError) else "that can be read"
 
 
 def misfit(value: Any, form: Any, where: str = "its content") -> str:

@@ -53,6 +53,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "a.pt": weights,
     "a.csv": lambda path: tables.write(pd.DataFrame({"x": np.arange(5000)}), path),
     "a.svg": picture,
+    "a.pdf": picture,
 }
 
 

@@ -75,6 +75,22 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
     assert "..." not in listed  # a sentence that does not fit into the list of commands
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "humandata sample FILE --n 2 --seed -1 --out OUT.h5",
+        "humandata view FILE --root . --out OUT --n -1",
+        "humandata view FILE --root . --out OUT --rows nan",
+        "humandata view FILE --root . --out OUT --rows 1.5",
+        "humandata audit FILE --worst -1",
+        "analysis attributes FILE --test FILE --n 0",
+    ],
+)
+def test_numbers_that_count_nothing_are_refused(words: str, walks: Path, tmp_path: Path) -> None:
+    call(*words.replace("FILE", str(walks)).replace("OUT", str(tmp_path / "out")).split(), code=2)
+    assert not list(tmp_path.glob("out*"))
+
+
 def test_the_version() -> None:
     assert call("--version").stdout.split()[-1] == ehps.__version__
 

@@ -170,6 +170,14 @@ def test_headers_of_h5_with_odd_values(tmp_path: Path, seed: int) -> None:
         assert fine(lambda: use(path)) or h5.verify(path) or name == "instances"
 
 
+def test_headers_of_h5_that_are_no_json(tmp_path: Path) -> None:
+    path = build(5).save(tmp_path / "odd.h5")
+    for text, words in (("[1,", "from line 1, column 4 on"), ("[" * 60_000, "it is nested too deeply")):
+        with h5py.File(path, "r+") as file:
+            file.attrs["misc"] = text
+        assert words in fine(lambda: use(path))
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_npz_with_odd_members(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)

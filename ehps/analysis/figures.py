@@ -121,8 +121,11 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> Path:
     if suffix not in ("png", "pdf", "svg"):
         raise UsageError("a figure is written as .png, .pdf or .svg", path=path)
     metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix, {})
-    with styled(), replacing(path) as temporary:
-        figure.savefig(temporary, format=suffix, dpi=dpi, facecolor="white", metadata=metadata)
+    drawn = io.BytesIO()  # matplotlib does not survive a disk that is full
+    with styled():
+        figure.savefig(drawn, format=suffix, dpi=dpi, facecolor="white", metadata=metadata)
+    with replacing(path) as temporary:
+        temporary.write_bytes(drawn.getbuffer())
     return path
 
 

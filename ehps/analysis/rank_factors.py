@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from ehps.analysis import correlation, figures
 from ehps.analysis.ranking import labels
+from ehps.arrays import Mask
 from ehps.errors import DataError, UsageError
 
 _NAMES = {
@@ -56,19 +57,34 @@ def joined(ranked: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataFrame:
     """
     if ranked["train_set"].duplicated().any():
         raise UsageError("a dataset has several ranks", fix="choose one model")
-    facts = next((attributes.set_index(c) for c in ("train_set", "id") if c in attributes), attributes)
-    names = ranked["datasets"] if "datasets" in ranked else ranked["train_set"]
-    kept = ranked[[c for c in ("rank", "train_set", "mpe", "instances") if c in ranked]]
-    new = facts[[c for c in facts if c not in kept]]
-    there, placed = names.isin(new.index), ranked["rank"].notna()
-    out = kept[there & placed].join(new.loc[names[there & placed]].set_axis(names.index[there & placed]))
-    if not len(out):
-        raise DataError("none of the ranked datasets has attributes", fix="index the attributes by dataset id")
-    out = out.reset_index(drop=True)
+    known, placed = attributed(ranked, attributes), ranked["rank"].notna()
+    if not known.any():
+        raise DataError(
+            "none of the ranked training sets is a dataset whose attributes are known",
+            fix="convert the training sets with ehps, or state their dataset: `ehps humandata convert --declare`",
+        )
+    kept = ranked.loc[known, [c for c in ("rank", "train_set", "mpe", "instances") if c in ranked]]
+    facts = _by_set(attributes)
+    new = facts.loc[_ids(ranked)[known], [c for c in facts if c not in kept]]
+    out = kept.join(new.set_axis(kept.index)).reset_index(drop=True)
     out.attrs["left_out"] = {str(name): "no rank" for name in ranked["train_set"][~placed]} | {
-        str(name): "nothing is known about it" for name in ranked["train_set"][placed & ~there]
+        str(name): "nothing is known about it" for name in ranked["train_set"][placed & ~known]
     }
     return out
+
+
+def attributed(ranked: pd.DataFrame, attributes: pd.DataFrame) -> Mask:
+    """(N,) training sets of ``ranked`` that have a rank, and attributes, see :func:`joined`."""
+    return np.asarray(ranked["rank"].notna() & _ids(ranked).isin(_by_set(attributes).index))
+
+
+def _ids(ranked: pd.DataFrame) -> pd.Series[Any]:
+    """The datasets of the training sets, or their names where the ranking does not say."""
+    return ranked["datasets"] if "datasets" in ranked else ranked["train_set"]
+
+
+def _by_set(attributes: pd.DataFrame) -> pd.DataFrame:
+    return next((attributes.set_index(c) for c in ("train_set", "id") if c in attributes), attributes)
 
 
 def factors(

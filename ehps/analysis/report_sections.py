@@ -131,7 +131,7 @@ def factors(inputs: ReportInputs) -> dict[str, Any] | None:
     """Rank against size and attributes."""
     if inputs.ranked is None or inputs.attributes is None or inputs.ranked["train_set"].duplicated().any():
         return None
-    if not inputs.ranked["rank"].notna().any():
+    if not rank_factors.attributed(inputs.ranked, inputs.attributes).any():
         return None
     frame = rank_factors.joined(inputs.ranked, inputs.attributes)
     drawn = [name for name in inputs.colour_by if name in frame and "instances" in frame]

@@ -58,7 +58,10 @@ def select(
     left_out |= {name: "not available" for name in ranks if name not in have}
     left_out |= {name: "not in the ranking" for name in available if name not in set(map(str, ranked["train_set"]))}
     if not have:
-        raise DataError("no ranked dataset is available", fix="give the number of instances of ranked datasets")
+        raise DataError(
+            "none of the datasets that are available has a rank",
+            fix=f"ranked are: {', '.join(ranks)}" if ranks else None,
+        )
     chosen = _greedy({name: ranks[name] for name in have}, min(sets, budget), distances, diversity)
     shares = _share([have[name] for name, _ in chosen], budget)
     rows = []

@@ -14,7 +14,7 @@ import click
 from ehps import __version__
 from ehps.cli.analysis import analysis
 from ehps.cli.benchmark import benchmark
-from ehps.cli.common import FILE, Commands, as_json, body_models, pairs, say, say_json
+from ehps.cli.common import FILE, Commands, as_json, body_models, pairs, say, say_json, seed
 from ehps.cli.humandata import humandata
 from ehps.errors import UsageError
 
@@ -36,7 +36,7 @@ main.add_command(analysis)
 
 @main.command("demo")
 @click.option("--out", type=FILE, default=Path("demo-out"), show_default=True, help="Folder for everything it makes.")
-@click.option("--seed", default=0, show_default=True)
+@seed
 def demo_command(out: Path, seed: int) -> None:
     """Everything, end to end, on generated data."""
     from ehps.demo.end_to_end import run

@@ -161,7 +161,7 @@ def samples_of(files: Sequence[Path], test: Sequence[Path], roots: Sequence[str]
 @data_files
 @click.option("--test", type=FILE, multiple=True, help="A test set's file, marked in the figure.")
 @image_roots
-@click.option("--n", default=500, show_default=True, help="Instances drawn of each file.")
+@click.option("--n", type=click.IntRange(min=1), default=500, show_default=True, help="Instances drawn of each file.")
 @click.option("--figure", type=FILE, help="Draw the UMAP of every attribute: .png, .pdf or .svg.")
 @save_to
 @as_json

@@ -19,6 +19,8 @@ body_models = click.option(
     "--body-models", type=FILE, envvar="EHPS_BODY_MODELS", help="Folder of SMPL-X, SMPL-H and SMPL files."
 )
 
+seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+
 
 class Commands(click.Group):
     """A group whose commands report what the user or the machine can mend as a sentence, with its exit code."""
@@ -76,3 +78,10 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         raise UsageError(f"{text!r} is not a number") from None
+
+
+def whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a whole number") from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, body_models, number, pairs, say, say_json
+from ehps.cli.common import FILE, as_json, body_models, number, pairs, say, say_json, seed, whole_number
 from ehps.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def checked_images(hd: HumanData, root: Path, jobs: int | None, exclude_to: Path
 @root
 @click.option("--out", type=FILE, help="Folder for percentiles, the exclusion list and drawings of the worst.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE", help="Change a limit.")
-@click.option("--worst", default=12, show_default=True, help="How many instances to draw.")
+@click.option("--worst", type=click.IntRange(min=0), default=12, show_default=True, help="How many instances to draw.")
 @as_json
 @opened
 def audit_command(
@@ -210,9 +210,11 @@ def audit_command(
 @humandata.command("view")
 @click.option("--root", type=FILE, required=True, help="Folder that image paths are relative to.")
 @click.option("--out", type=FILE, required=True, help="Folder for the images.")
-@click.option("--n", default=12, show_default=True, help="How many instances, drawn at random.")
+@click.option(
+    "--n", type=click.IntRange(min=1), default=12, show_default=True, help="How many instances, drawn at random."
+)
 @click.option("--rows", help="Show these rows instead: 3,17,40.")
-@click.option("--seed", default=0, show_default=True)
+@seed
 @click.option("--columns", help="Keypoint and box columns to draw, separated by commas.")
 @opened
 def view_command(
@@ -223,7 +225,7 @@ def view_command(
     from ehps.humandata.validation import require_columns
 
     require_columns(hd)
-    wanted = None if rows is None else [int(number(row)) for row in rows.split(",")]
+    wanted = None if rows is None else [whole_number(row) for row in rows.split(",")]
     pages = view(hd, root, out, rows=wanted, n=n, seed=seed, columns=columns.split(",") if columns else None)
     for page in pages:
         say(page)
@@ -400,7 +402,7 @@ def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -
 @humandata.command("sample")
 @click.option("--every", type=int, help="Every N-th row.")
 @click.option("--n", type=int, help="So many random rows.")
-@click.option("--seed", default=0, show_default=True)
+@seed
 @click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
 @click.option("--out", type=FILE, required=True)
 @opened

@@ -110,7 +110,7 @@ def test_damaged_and_absent_logs_are_named(tmp_path):
     with pytest.raises(DataError, match="training log"):
         curves.read_curves(tmp_path)
     (tmp_path / "train.jsonl").write_text('{"step": 1, "loss": 1}\n{"st\n{"step": 3, "loss": 1}\n')
-    with pytest.raises(DataError, match=r"train\.jsonl: line 2 is no readable JSON"):
+    with pytest.raises(DataError, match=r"train\.jsonl: line 2 is no JSON"):
         curves.read_curves(tmp_path)
     (tmp_path / "train.jsonl").write_text('{"step": 1, "loss": 1}\n{"st')  # killed while it wrote
     assert curves.read_curves(tmp_path)["step"].tolist() == [1]

@@ -222,6 +222,14 @@ def test_a_published_ranking_alone_makes_a_page(tmp_path):
     assert "benchmarks" not in page.ids
 
 
+def test_training_sets_that_are_no_datasets_make_a_page_without_attributes(tmp_path):
+    looks = pd.DataFrame({"appearance": ["real"]}, index=["ssp3d"])
+    inputs = ReportInputs(ranked=rank(results()).assign(train_set="mix"), attributes=looks)
+    page = Page(report(inputs, tmp_path / "report.html").read_text())
+    assert "ranking" in page.ids
+    assert "factors" not in page.ids
+
+
 def test_other_benchmarks_are_not_called_comparable():
     ranked = rank(results(), benchmarks=MPE_BENCHMARKS[:2])
     assert summary(ReportInputs(ranked=ranked))[-1].endswith("Not comparable with published ones.")

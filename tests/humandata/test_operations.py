@@ -176,7 +176,7 @@ def test_what_an_audit_flags_can_be_excluded(people, tmp_path):
 def test_lists_that_are_none_are_refused(people, tmp_path):
     for text in ('{"id": "a"}', "nonsense"):
         (tmp_path / "list.json").write_text(text)
-        with pytest.raises(DataError, match=r"list\.json: (its content is an object, not a list|is no readable JSON)"):
+        with pytest.raises(DataError, match=r"list\.json: (its content is an object, not a list|is no JSON)"):
             read_exclusions(tmp_path / "list.json")
     with pytest.raises(DataError, match="no such file"):
         read_exclusions(tmp_path / "absent.json")

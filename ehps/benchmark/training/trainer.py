@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
 
 from ehps.arrays import Array
-from ehps.atomic import write_text
+from ehps.atomic import write_error, write_text
 from ehps.benchmark import models
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.loss_terms import losses
@@ -304,8 +304,11 @@ class _Log:
         line["waiting_for_images"] = round(self.waited / max(self.spent, 1e-9), 3)
         self.images, self.waited, self.spent = 0, 0.0, 0.0
         if self.on:
-            with self.path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            try:
+                with self.path.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+            except OSError as error:
+                raise write_error(error, self.path) from error
 
 
 def _bar(steps: int, start: int, show: bool) -> Any:

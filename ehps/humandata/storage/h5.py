@@ -35,7 +35,7 @@ from ehps.humandata.storage.header_form import HEADER
 from ehps.humandata.storage.plan import Plan, Spec, combined, digest, plan_of, stream
 from ehps.humandata.strings import Strings, Vocabulary
 from ehps.humandata.table import Column, Table
-from ehps.json_files import misfit
+from ehps.json_files import fault, misfit
 
 LAYOUT = 2  # of the file; 1 had other names for what is measured on conversion
 ALIGNMENT = 64  # bytes: a cache line, and more than any vector instruction needs
@@ -110,7 +110,11 @@ def _opened(path: Path) -> Iterator[tuple[Any, Stamp]]:
 def _header(file: Any) -> dict[str, Any]:
     """The attributes of the root, JSON decoded, in the form that this module writes."""
     former = {"quality": "certificate"} if "certificate" in file.attrs or f"{_HEADER}/certificate" in file else {}
-    header = {name: json.loads(_text(file, former.get(name, name))) for name in _JSON}
+    texts = {name: _text(file, former.get(name, name)) for name in _JSON}
+    try:
+        header = {name: json.loads(text) for name, text in texts.items()}
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"its header is no JSON {fault(error)}") from None
     if wrong := misfit(header, HEADER, "its header"):
         raise DataError(wrong)
     for entry in header["columns"]:

@@ -405,7 +405,7 @@ class Nobody(Hall):
 
 
 def test_units_left_out_are_named_when_nothing_else_is_there(hall: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no instance is left of 0; units left out: 3 no fits"):
+    with pytest.raises(DataError, match=r"no instance was found; units left out: 3 no fits"):
         run(hall, tmp_path / "x.h5", dataset=Nobody)
 
 

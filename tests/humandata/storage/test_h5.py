@@ -450,7 +450,7 @@ def test_a_write_that_fails_says_why_and_leaves_the_old_file(people, file, monke
 
 def test_too_little_space_is_known_before_writing(people, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
-    with pytest.raises(DataError, match=r"a\.h5: needs 0\.0 GB, only 0\.0 GB are free.*another disk"):
+    with pytest.raises(DataError, match=r"a\.h5: needs 0\.\d+ MB, only 0\.001 MB are free.*another disk"):
         people().save(tmp_path / "a.h5")
 
 
