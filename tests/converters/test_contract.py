@@ -140,6 +140,12 @@ def test_every_file_that_is_opened_is_recorded(raw: Raw) -> None:
     assert annotations - raw.recorded.files.keys() == set()
 
 
+def test_every_folder_that_a_unit_lists_is_recorded(raw: Raw) -> None:
+    assert raw.rows
+    of_images = {str(path.parent) for path in raw.root.rglob("*") if path.suffix.lower() in IMAGES}
+    assert raw.listed - of_images - raw.recorded.files.keys() == set()
+
+
 # -- what is written ------------------------------------------------------------------------------------------
 
 

@@ -93,8 +93,15 @@ class Raw:
     @cached_property
     def rows(self) -> list[Instances]:
         """The units of the default split as the converter reads them; read-only for tests."""
-        with watching(self.root) as self.opened, recording() as self.recorded:
-            return read(self.dataset, self.root)
+        converter = converter_of(self.dataset, self.root)
+        with recording() as self.recorded:
+            with watching(self.root) as before:
+                units = converter.units()
+            with watching(self.root) as while_reading:
+                rows = [converter.read(unit) for unit in units]
+        self.opened = {name for name in before | while_reading if not name.endswith(os.sep)}
+        self.listed = {name.rstrip(os.sep) for name in while_reading if name.endswith(os.sep)}
+        return rows
 
     def problems(self, fault: Fault) -> list[str]:
         """What the quality says when ``fault`` has changed the rows of each unit in place; nothing is written."""
@@ -138,7 +145,8 @@ _watched: list[tuple[str, set[str]]] = []
 
 @contextmanager
 def watching(root: Path) -> Iterator[set[str]]:
-    """Names of the files below ``root`` that this process opens meanwhile."""
+    """Names of the files below ``root`` that this process opens meanwhile, and of folders that it lists, with a
+    separator at their ends."""
     _hook()
     names: set[str] = set()
     _watched.append((str(root), names))
@@ -154,10 +162,10 @@ def _hook() -> None:
 
 
 def _seen(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "open" and _watched and isinstance(arguments[0], str | os.PathLike):
+    if event in ("open", "os.scandir", "os.listdir") and _watched and isinstance(arguments[0], str | os.PathLike):
         root, names = _watched[-1]
         if (name := os.path.abspath(arguments[0])).startswith(root):
-            names.add(name)
+            names.add(name if event == "open" else name + os.sep)
 
 
 def run(dataset: str | type[Converter], root: Path, out: Path, models: Path | None, **options: Any) -> Report:
@@ -167,9 +175,15 @@ def run(dataset: str | type[Converter], root: Path, out: Path, models: Path | No
 
 def read(dataset: str, root: Path, **options: str) -> list[Instances]:
     """The units of the default split as the converter reads them."""
+    converter = converter_of(dataset, root, **options)
+    return [converter.read(unit) for unit in converter.units()]
+
+
+def converter_of(dataset: str, root: Path, **options: str) -> Converter:
+    """Of the default split."""
     converter = registry.converter(dataset)(root, registry.card(dataset).default_split, options)
     converter.check_options()
-    return [converter.read(unit) for unit in converter.units()]
+    return converter
 
 
 def completed(

@@ -142,8 +142,9 @@ class RICH(Converter):
 
     def _fits(self, folder: Path) -> dict[tuple[int, str], Path]:
         """Frame and subject -> fit of the frames that are taken, in this order."""
-        paths = [path for path in folder.glob("*/*.pkl") if path.parent.name.isdecimal() and path.stem.isdecimal()]
-        found = {(int(path.parent.name), path.stem): path for path in paths}
+        paths = raw_files.matching(folder, "*/*.pkl")
+        numbered = [path for path in paths if path.parent.name.isdecimal() and path.stem.isdecimal()]
+        found = {(int(path.parent.name), path.stem): path for path in numbered}
         stride = self.option("stride")
         return {key: found[key] for key in sorted(found) if key[0] % stride == 0}
 

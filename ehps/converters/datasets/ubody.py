@@ -124,7 +124,7 @@ class UBody(Converter):
         """
         path = self.root / "splits" / LISTS[self.split]
         names = fields.value(raw_files.load_npy(path), texts("videos"), path, "the list of videos").tolist()
-        scenes = tuple(sorted(self.root.glob("annotations/*/keypoint_annotation.json")))
+        scenes = tuple(raw_files.matching(self.root / "annotations", "*/keypoint_annotation.json"))
         if not names or not _any_of(frozenset(names), scenes):
             what = "lists no video that the annotations are of" if names else "lists no video"
             raise DataError(what, path=path, fix=OTHER)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.arrays import Array
+from ehps.converters.readers import opened
 from ehps.errors import DataError
 from ehps.humandata.image_headers import Header, read_header
 
@@ -179,6 +180,7 @@ def scale_between(labelled: Array, stored: Array) -> Array:
 
 def image_names(folder: Path) -> list[str]:
     """Names of the images in a folder, sorted; without hidden files, as some are while they are written."""
+    opened.note(folder)
     return sorted(name for name in _files(folder) if is_image(name) and name[0] != ".")
 
 

@@ -135,11 +135,14 @@ def listing(folder: Path | str) -> list[str]:
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """What matches a pattern below a folder, sorted."""
-    found = sorted(folder.glob(pattern))
-    for place in dict.fromkeys([folder, *(path.parent for path in found)]):
-        opened.note(place)
-    return found
+    """What matches a pattern such as ``*/*.pkl`` below a folder, sorted."""
+    found = [folder]
+    for part in pattern.split("/"):
+        folders = [path for path in found if path.is_dir()]
+        for path in folders:
+            opened.note(path)
+        found = [below for path in folders for below in path.glob(part)]
+    return sorted(found)
 
 
 def basename(path: Any) -> str:

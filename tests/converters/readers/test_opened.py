@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ehps.converters.readers import opened
+from ehps.converters.readers import opened, raw_files
 from ehps.converters.readers.opened import SMALL, recording, remembered, unchanged
 
 
@@ -25,6 +25,17 @@ def noted(path: Path) -> dict[str, str]:
 def later(path: Path) -> None:
     status = path.stat()
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+
+
+def test_what_appears_where_a_pattern_is_looked_for_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "000").mkdir()
+    with recording() as record:
+        assert raw_files.matching(tmp_path, "*/*.pkl") == []
+    (tmp_path / "000/a.txt").touch()
+    assert not unchanged(record.files)
+    (tmp_path / "000/a.pkl").touch()
+    (tmp_path / "b.pkl").touch()
+    assert raw_files.matching(tmp_path, "*/*.pkl") == [tmp_path / "000/a.pkl"]
 
 
 def test_nothing_is_kept_where_nobody_records(file: Path) -> None:
