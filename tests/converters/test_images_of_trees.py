@@ -25,14 +25,14 @@ POINTS_DECIDE = NOWHERE_STATED | {"crowdpose"}  # whether labels are for the sto
 CAMERA = ("focal_length", "principal_point")
 BORDER = 0.6  # pixels that half of an odd height leaves
 
-Change = Callable[[Header], Header]
+AsTheyAre = dict[tuple[str, int], Completed]  # by dataset and the unit's place in its tree
 
 
 class Images:
     """The images of a raw tree with other headers; those of videos are made of nothing."""
 
-    def __init__(self, raw: Raw, frames: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.raw, self.frames, self.monkeypatch = raw, frames, monkeypatch
+    def __init__(self, raw: Raw, frames: Path, monkeypatch: pytest.MonkeyPatch, completed_once: AsTheyAre) -> None:
+        self.raw, self.frames, self.monkeypatch, self.completed_once = raw, frames, monkeypatch, completed_once
         self.sizes: dict[Path, tuple[int, int]] = {}
         units = [unit for unit in raw.rows if len(unit)]
         if hasattr(registry.converter(raw.dataset), "extract_frames"):
@@ -59,11 +59,10 @@ class Images:
     ) -> Iterator[tuple[Completed, Completed | DataError]]:
         """Each unit with the images as they are, and with the changed ones."""
         raw, frames = self.raw, self.frames
-        for old, new in zip(raw.rows, units, strict=True):
+        for place, (old, new) in enumerate(zip(raw.rows, units, strict=True)):
             if not len(old):
                 continue
-            self.monkeypatch.setattr(images, "read_header", self.as_they_are)
-            (before,) = completed(raw.dataset, raw.root, [old], frames=frames)
+            before = self._as_it_is(place, old)
             self.monkeypatch.setattr(images, "read_header", lambda path: change(path, self.as_they_are(path)))
             try:
                 (after,) = completed(raw.dataset, raw.root, [new], frames=frames, strict_images=strict)
@@ -71,16 +70,33 @@ class Images:
             except DataError as error:
                 yield before, error
 
+    def _as_it_is(self, place: int, unit: Instances) -> Completed:
+        key = self.raw.dataset, place
+        if key not in self.completed_once:
+            self.monkeypatch.setattr(images, "read_header", self.as_they_are)
+            (self.completed_once[key],) = completed(self.raw.dataset, self.raw.root, [unit], frames=self.frames)
+        return self.completed_once[key]
+
     def read(self, change: Callable[[Path, Header], Header]) -> list[Instances]:
         self.monkeypatch.setattr(images, "read_header", lambda path: change(path, self.as_they_are(path)))
         return read(self.raw.dataset, self.raw.root)
 
 
+@pytest.fixture(scope="module")
+def completed_once() -> AsTheyAre:
+    """Units with the images of their trees, which are the same for all tests."""
+    return {}
+
+
 @pytest.fixture(params=DATASETS)
 def stored(
-    request: pytest.FixtureRequest, raw_trees: Callable[[str], Raw], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    raw_trees: Callable[[str], Raw],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    completed_once: AsTheyAre,
 ) -> Images:
-    return Images(raw_trees(request.param), tmp_path, monkeypatch)
+    return Images(raw_trees(request.param), tmp_path, monkeypatch, completed_once)
 
 
 def halved(path: Path, header: Header) -> Header:
