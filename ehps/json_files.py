@@ -15,6 +15,7 @@ from typing import Any
 from ehps.errors import DataError
 from ehps.foreign_files import regular
 
+_TYPES: dict[Any, Any] = {str: str, int: int, float: (int, float), bool: bool, None: type(None)}  # True is an int too
 _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", None: "null"}
 
 
@@ -77,18 +78,13 @@ def misfit(value: Any, form: Any, where: str = "its content") -> str:
     if isinstance(form, list):
         if not isinstance(value, list):
             return f"{where} is {_word(value)}, not a list"
-        found = [misfit(item, form[0], f"{where}[{i}]") for i, item in enumerate(value)]
-        return next(filter(None, found), "")
+        if form[0] is str and all(isinstance(item, str) for item in value):
+            return ""
+        return next(filter(None, (misfit(item, form[0], f"{where}[{i}]") for i, item in enumerate(value))), "")
     if isinstance(form, dict):
         return _misfit_of_object(value, form, where)
-    fits = {
-        str: isinstance(value, str),
-        int: isinstance(value, int) and not isinstance(value, bool),
-        float: isinstance(value, int | float) and not isinstance(value, bool),
-        bool: isinstance(value, bool),
-        None: value is None,
-    }
-    return "" if fits[form] else f"{where} is {_word(value)}, not {_WORDS[form]}"
+    fits = isinstance(value, _TYPES[form]) and (form is bool or not isinstance(value, bool))
+    return "" if fits else f"{where} is {_word(value)}, not {_WORDS[form]}"
 
 
 def _misfit_of_object(value: Any, form: dict[Any, Any], where: str) -> str:
