@@ -10,7 +10,8 @@ projection code of its evaluation tool.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,9 @@ from ehps.body.params import BodyParams, smplx_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.datasets import agora_tables
 from ehps.converters.options import Option
-from ehps.converters.readers import OTHER, fields, raw_files
+from ehps.converters.readers import OTHER, fields, raw_files, smplify_fits
 from ehps.converters.readers.fields import numbers
+from ehps.converters.readers.frame_files import read_each
 from ehps.converters.readers.images import is_image
 from ehps.errors import DataError
 
@@ -114,21 +116,25 @@ class AGORA(Converter):
         people = people[valid & fitted]
         if people.empty:
             return no_instances(dropped)
+        files, notes = self._neutral_files(people["gt_path_smplx"].unique().tolist())
+        fits, people = self._readable(people, label, self._fit, read_fit, dropped)
+        neutral: dict[str, dict[str, Array]] = {}
+        if files:
+            neutral, people = self._readable(people, label, files.__getitem__, read_betas, dropped)
+        scan, distinct = people["gt_path_smplx"].factorize()
+        scans = [str(path) for path in distinct]
         images = self._images()
         # Under its own name where it is not on the disk: the pipeline counts missing images.
         paths = [images.get(_stem(name), name) for name in people["imgPath"]]
         height = np.array([720 if SMALL in path else 2160 for path in paths])
         focal = height / SENSOR_MM * people["focal_mm"].to_numpy(float)
-        scan, distinct = people["gt_path_smplx"].factorize()
-        scans = [str(path) for path in distinct]
-        shapes, notes = self._neutral_betas(scans)
         kid = people["kid"].to_numpy(bool)
         return Instances(
             image_path=paths,
             size=np.column_stack([height, height * 16 // 9]),
             camera=Camera(np.column_stack([focal, focal]), np.column_stack([height * 8 / 9, height / 2])),
-            body=self._bodies(scans, scan, kid, people["gender"]).with_(
-                betas_neutral=None if shapes is None else shapes[scan]
+            body=bodies([fits[path] for path in scans], scan, kid, people["gender"]).with_(
+                betas_neutral=np.stack([neutral[path]["betas"][:10] for path in scans])[scan] if neutral else None
             ),
             world_to_camera=agora_tables.to_cameras(people),
             keypoints2d=Keypoints(
@@ -153,29 +159,34 @@ class AGORA(Converter):
         """Parameters lie beside the mesh at ``path``."""
         return (self.root / path).with_suffix(".pkl")
 
-    def _bodies(self, scans: Sequence[str], scan: Array, kid: Array, gender: pd.Series[str]) -> BodyParams:
-        """Of people (N,), in the frames of their scans; each scan is read once."""
-        lengths: dict[str, int] = {}
-        fits = [read_fit(self._fit(path), lengths) for path in scans]
-        values: dict[str, Any] = {name: np.stack([fit[name] for fit in fits])[scan] for name in PARAMETERS}
-        betas = np.stack([np.pad(fit["betas"], (0, 1))[:11] for fit in fits])[scan]  # children have the eleventh
-        return smplx_params(
-            gender=np.where(kid & (gender == "female"), "neutral", gender),  # the fits of girls are of that model
-            betas=betas[:, :10],
-            betas_extra=np.where(kid, betas[:, 10], 0)[:, None],
-            **values,
-        )
+    def _readable(
+        self,
+        people: pd.DataFrame,
+        label: pd.Series[str],
+        file: Callable[[str], Path],
+        read: Callable[[Path], dict[str, Array]],
+        dropped: dict[str, list[str]],
+    ) -> tuple[dict[str, dict[str, Array]], pd.DataFrame]:
+        """What ``read`` makes of the file of each scan, by its path, and the people of scans that it can read."""
+        scans = [str(path) for path in people["gt_path_smplx"].unique()]
+        odd: dict[str, list[str]] = {}
+        files = [file(path) for path in scans]
+        fits, readable = read_each(files, read, smplify_fits.NO_FIT, odd, self.root, tuple(PARAMETERS))
+        lost = [path for path, good in zip(scans, readable, strict=True) if not good]
+        for path, why in zip(lost, odd.get(smplify_fits.NO_FIT, ()), strict=True):
+            drop(dropped, smplify_fits.NO_FIT, label[people.index[people["gt_path_smplx"] == path]] + f": {why}")
+        return dict(zip(compress(scans, readable), fits, strict=True)), people[~people["gt_path_smplx"].isin(lost)]
 
-    def _neutral_betas(self, scans: Sequence[str]) -> tuple[Array | None, list[str]]:
-        """(N, 10) shapes of the fits redone with the neutral model, where all are there; else None and a note."""
+    def _neutral_files(self, scans: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
+        """By the path of a scan the fit redone with the neutral model, where all are there; else none, and a note."""
         folder = self.root / NEUTRAL_FITS
         if not raw_files.is_folder(folder):
-            return None, []
+            return {}, []
         inner = f"{NEUTRAL_FITS}/smplx_gt" if raw_files.is_folder(folder / "smplx_gt") else NEUTRAL_FITS
-        paths = [self._fit(path.replace("smplx_gt", inner, 1)) for path in scans]
-        if lost := sum(not raw_files.is_file(path) for path in paths):
-            return None, [f"no smplx/betas_neutral: {lost} of the fits are not in {NEUTRAL_FITS}"]
-        return np.stack([read_betas(path)[:10] for path in paths]), []
+        files = {path: self._fit(path.replace("smplx_gt", inner, 1)) for path in scans}
+        if lost := sum(not raw_files.is_file(path) for path in files.values()):
+            return {}, [f"no smplx/betas_neutral: {lost} of the fits are not in {NEUTRAL_FITS}"]
+        return files, []
 
     def _images(self) -> dict[str, str]:
         """Image name as in the tables, without its suffix -> path below the root, wherever users unpack them."""
@@ -196,15 +207,27 @@ def _stem(path: str) -> str:
     return raw_files.basename(path).rpartition(".")[0]
 
 
-def read_fit(path: Path, lengths: dict[str, int]) -> dict[str, Array]:
-    """Parameters of one scan, each (K,); those of hands and face are as many as in other scans."""
+def bodies(fits: Sequence[Mapping[str, Array]], scan: Array, kid: Array, gender: pd.Series[str]) -> BodyParams:
+    """Of people (N,), whose ``scan`` (N,) is one of the fits, in the frames of their scans."""
+    values: dict[str, Any] = {name: np.stack([fit[name] for fit in fits])[scan] for name in PARAMETERS}
+    betas = np.stack([np.pad(fit["betas"], (0, 1))[:11] for fit in fits])[scan]  # children have the eleventh
+    return smplx_params(
+        gender=np.where(kid & (gender == "female"), "neutral", gender),  # the fits of girls are of that model
+        betas=betas[:, :10],
+        betas_extra=np.where(kid, betas[:, 10], 0)[:, None],
+        **values,
+    )
+
+
+def read_fit(path: Path) -> dict[str, Array]:
+    """Parameters of one scan, each (K,)."""
     fit = raw_files.load_pkl(path)
-    return fields.values(fit, PARAMETERS, path, lengths=lengths, finite=False) | {"betas": _betas(fit, path)}
+    return fields.values(fit, PARAMETERS, path, finite=False) | {"betas": _betas(fit, path)}
 
 
-def read_betas(path: Path) -> Array:
-    """(10,) or (11,) betas of one scan."""
-    return _betas(raw_files.load_pkl(path), path)
+def read_betas(path: Path) -> dict[str, Array]:
+    """``betas`` (10,) or (11,) of one scan."""
+    return {"betas": _betas(raw_files.load_pkl(path), path)}
 
 
 def _betas(fit: Any, path: Path) -> Array:

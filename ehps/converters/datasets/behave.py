@@ -10,6 +10,7 @@ dataset's code.
 from __future__ import annotations
 
 import re
+from itertools import compress
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from ehps.converters.datasets import behave_files
 from ehps.converters.options import Option
 from ehps.converters.readers import OTHER, fields, openpose, raw_files
 from ehps.converters.readers.fields import Field, integers, texts
+from ehps.converters.readers.frame_files import read_each
 from ehps.converters.readers.views import cameras_of
 from ehps.errors import DataError
 from ehps.genders import BY_WORD
@@ -125,22 +127,24 @@ class Behave(Converter):
         views = [behave_files.read_view(intrinsics, config, k) for k in self.option("cameras") if k in recorded]
         if not times or not views:
             return no_instances(dropped)
-        # Rows: time step by time step, Kinect by Kinect.
-        index, view = np.repeat(np.arange(len(times)), len(views)), np.tile(np.arange(len(views)), len(times))
-        kinects, folders = [views[v].name for v in view], [f"sequences/{unit.name}/{times[k]}" for k in index]
-        size, camera, move = cameras_of(views, view)
         points, joints = None, None
         if stills:
-            detected = [
-                behave_files.read_detections(self.root / f / f"k{k}.color.json")
-                for f, k in zip(folders, kinects, strict=True)
-            ]
+            files = [unit.path / time / "person/person_J3d.json" for time in times]
+            own, readable = read_each(files, behave_files.read_joints, "3D points cannot be read", dropped, self.root)
+            times, body = list(compress(times, readable)), body[readable]
+        # Rows: time step by time step, Kinect by Kinect.
+        index, view = np.repeat(np.arange(len(times)), len(views)), np.tile(np.arange(len(views)), len(times))
+        if stills:
+            files = [unit.path / times[k] / f"k{views[v].name}.color.json" for k, v in zip(index, view, strict=True)]
+            detected, readable = read_each(files, behave_files.read_detections, openpose.UNREADABLE, dropped, self.root)
             points = Keypoints(np.stack(detected), openpose.POINTS)
-            own = np.stack([behave_files.read_joints(unit.path / time / "person/person_J3d.json") for time in times])[
-                index
-            ]
-            own[..., :3] = rigid_motion.apply(own[..., :3], move.rotation, move.translation) * own[..., 3:]
-            joints = Keypoints(own, openpose.BODY_25)
+            index, view = index[readable], view[readable]
+        kinects, folders = [views[v].name for v in view], [f"sequences/{unit.name}/{times[k]}" for k in index]
+        size, camera, move = cameras_of(views, view)
+        if stills:
+            placed = np.stack(own)[index]
+            placed[..., :3] = rigid_motion.apply(placed[..., :3], move.rotation, move.translation) * placed[..., 3:]
+            joints = Keypoints(placed, openpose.BODY_25)
         return Instances(
             image_path=[f"{folder}/k{k}.color.jpg" for folder, k in zip(folders, kinects, strict=True)],
             size=size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from ehps.arrays import Array
 from ehps.body.params import BodyParams, smplh_params
 from ehps.converters.base import Unit, drop
 from ehps.converters.readers import fields, opened, openpose, raw_files
+from ehps.converters.readers.frame_files import read_each
 from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
 
 PARTS = {"body_joints": 25, "left_hand_joints": 21, "right_hand_joints": 21, "face_joints": 70}
+FIT = {"pose": 156, "betas": 10, "trans": 3}
 CONFIG = {"rotation": fields.numbers(3, 3), "translation": fields.numbers(3)}
 DETECTED = 0.05
 SIZE = (1536, 2048)
@@ -87,14 +90,16 @@ def read_stills(unit: Unit, gender: str, stride: int, dropped: dict[str, list[st
         dropped, "no SMPL-H fit", (f"{unit.name}/{time}" for time, path in paths.items() if not raw_files.is_file(path))
     )
     paths = dict([item for item in paths.items() if raw_files.is_file(item[1])][::stride])
-    fits = [raw_files.load_pkl(path) for path in paths.values()]
-    pose, betas, transl = (
-        np.reshape(
-            [numbers(fit, key, count, path) for fit, path in zip(fits, paths.values(), strict=True)], (-1, count)
-        )
-        for key, count in (("pose", 156), ("betas", 10), ("trans", 3))
-    )
-    return list(paths), smplh_params(gender=gender, betas=betas, pose=pose, transl=transl, flat_hand_mean=True)
+    root = unit.path.parents[1]
+    fits, readable = read_each(list(paths.values()), _read_fit, "SMPL-H fit cannot be read", dropped, root)
+    pose, betas, transl = (np.reshape([fit[key] for fit in fits], (-1, size)) for key, size in FIT.items())
+    body = smplh_params(gender=gender, betas=betas, pose=pose, transl=transl, flat_hand_mean=True)
+    return list(compress(paths, readable)), body
+
+
+def _read_fit(path: Path) -> dict[str, Array]:
+    fit = raw_files.load_pkl(path)
+    return {key: numbers(fit, key, size, path) for key, size in FIT.items()}
 
 
 def read_sequence(unit: Unit, gender: str, stride: int, dropped: dict[str, list[str]]) -> tuple[list[str], BodyParams]:

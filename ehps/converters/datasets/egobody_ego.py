@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,13 @@ class EgoBodyEgo(Converter):
             drop(dropped, reason, [f"{recording.name}/{name}"]) if reason else kept.append(name)
         if not kept:
             return no_instances(dropped)
+        paths = [
+            egobody_recordings.fit_path(self.root, self.split, recording, "interactee", frame_id(name)) for name in kept
+        ]
+        gender = recording.genders[recording.interactee]
+        body, readable = smplify_fits.read_fits(paths, gender, dropped, self.root)
+        kept = list(compress(kept, readable))
         frames = np.array([frame_id(name) for name in kept])
-        paths = [egobody_recordings.fit_path(self.root, self.split, recording, "interactee", n) for n in frames]
         stamps = [timestamp(name) for name in kept]
         focal = np.array([cameras[stamp][0] for stamp in stamps])
         world_from_pv = np.array([cameras[stamp][1] for stamp in stamps])
@@ -99,7 +105,7 @@ class EgoBodyEgo(Converter):
             image_path=[f"egocentric_color/{recording.name}/{folder.name}/PV/{name}" for name in kept],
             size=(height, width),
             camera=Camera(focal, centre),
-            body=smplify_fits.read_fits(paths, recording.genders[recording.interactee]),
+            body=body,
             world_to_camera=Rigid(moves[:, :3, :3], moves[:, :3, 3]),
             keypoints2d=Keypoints(np.stack([detected[name] for name in kept]), "openpose_25"),
             meta={

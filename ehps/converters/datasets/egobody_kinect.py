@@ -93,11 +93,13 @@ class EgoBodyKinect(Converter):
             egobody_recordings.fit_path(self.root, self.split, recording, role, n) for n in frames for role in ROLES
         ]
         bodies = [recording.body(role) for role in ROLES]
-        body = smplify_fits.read_fits(paths, [recording.genders[i] for i in bodies] * len(frames))
+        genders = [recording.genders[i] for i in bodies] * len(frames)
+        body, readable = smplify_fits.read_fits(paths, genders, dropped, self.root)
         # Rows of a view: frame by frame, the interactee before the wearer.
-        index = np.tile(np.arange(len(paths)), len(views))
-        view = np.repeat(np.arange(len(views)), len(paths))
-        frame, person = np.repeat(frames, 2)[index], np.tile(bodies, len(frames))[index]
+        fit = np.tile(np.flatnonzero(readable), len(views))
+        index = np.tile(np.arange(len(body)), len(views))
+        view = np.repeat(np.arange(len(views)), len(body))
+        frame, person = np.repeat(frames, 2)[fit], np.tile(bodies, len(frames))[fit]
         names = [views[v].name for v in view]
         size, camera, move = cameras_of(views, view)
         return Instances(
@@ -113,7 +115,7 @@ class EgoBodyKinect(Converter):
                 "scene": [recording.scene] * len(index),
                 "camera": names,
                 "frame_id": frame,
-                "character": list(np.tile(ROLES, len(frames))[index]),
+                "character": list(np.tile(ROLES, len(frames))[fit]),
                 "person_id": person,
                 "track_id": [f"{unit.name}_{i}" for i in person],
             },

@@ -7,17 +7,22 @@ Source: Müller et al., "On Self-Contact and Human Pose", CVPR 2021; the TUCH an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ehps.arrays import Array, Mask
 from ehps.body import rigid_motion
 from ehps.body.meshes import picked_joints
 from ehps.body.params import smplx_params
+from ehps.converters import ranges
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
-from ehps.converters.readers import OTHER, fields, raw_files
+from ehps.converters.readers import OTHER, fields, openpose, raw_files, smplify_fits
 from ehps.converters.readers.fields import Field, numbers, texts
+from ehps.converters.readers.frame_files import read_each
 from ehps.converters.readers.images import SUFFIXES, ImageIndex, scale_between
 from ehps.errors import DataError
 from ehps.genders import BY_WORD
@@ -121,26 +126,32 @@ class MTP(Converter):
         wanted = [(image, self._beside(image, "smplify-xmc/smplx/params", ".pkl")) for image in unit.data]
         dropped: dict[str, list[str]] = {}
         drop(dropped, "no SMPL-X fit", (f"images/{image}" for image, path in wanted if not raw_files.is_file(path)))
-        wanted_images = [image for image, path in wanted if raw_files.is_file(path)]
-        if not wanted_images:
+        wanted = [(image, path) for image, path in wanted if raw_files.is_file(path)]
+        if not wanted:
             return no_instances(dropped)
-        lengths: dict[str, int] = {}
-        fits = [load_fit(path, lengths) for _, path in wanted if raw_files.is_file(path)]
+        files = [path for _, path in wanted]
+        fits, readable = read_each(files, load_fit, smplify_fits.NO_FIT, dropped, self.root, FIT)
+        wanted_images = [image for image, _ in compress(wanted, readable)]
+        notes: list[str] = []
+        people, readable = self._people(wanted_images, notes, dropped)
+        fits, wanted_images = list(compress(fits, readable)), list(compress(wanted_images, readable))
         n = len(fits)
         paths = [f"images/{image}" for image in wanted_images]
         names = [Path(image).stem for image in wanted_images]
         path = self.root / "subject_meta.json"
-        people = fields.items(raw_files.read_json(path), path)
-        own = [fields.values(people.get(name) or {}, SUBJECT, path, name) for name in names]
-        notes: list[str] = []
-        if undescribed := [name for name in names if not people.get(name)]:
+        subjects = fields.items(raw_files.read_json(path), path)
+        own = [fields.values(subjects.get(name) or {}, SUBJECT, path, name) for name in names]
+        if undescribed := [name for name in names if not subjects.get(name)]:
             notes.append(
                 f"subject_meta.json does not describe {len(undescribed)} people, "
                 f"the first {undescribed[0]}: taken for neutral"
             )
-        for fit, (_, file) in zip(fits, (item for item in wanted if raw_files.is_file(item[1])), strict=True):
-            raw_files.require(fit, " ".join(key for key in FIT if key in fits[0]), file)
         values: dict[str, Any] = {key: column(fits, key).reshape(n, -1) for key in FIT if key in fits[0]}
+        if uncentred := [name for name, fit in zip(names, fits, strict=True) if "camera_center" not in fit]:
+            notes.append(
+                f"{len(uncentred)} fits have no camera_center, the first that of {uncentred[0]}: "
+                "the middle of the image is taken"
+            )
         move = Rigid(column(fits, "camera_rotation").reshape(n, 3, 3), column(fits, "camera_translation").reshape(n, 3))
         size = ImageIndex(self.root).sizes(paths)
         camera = camera_of(fits, size)
@@ -156,10 +167,7 @@ class MTP(Converter):
             body=smplx_params(gender=[str(o.get("SubjectGender", "")) or "neutral" for o in own], **values),
             world_to_camera=move,
             vertices=meshes,
-            keypoints2d=Keypoints(
-                np.stack([self._detections(p, points, notes) for p, points in zip(wanted_images, seen, strict=True)]),
-                raw_files.OPENPOSE_137,
-            ),
+            keypoints2d=Keypoints(np.stack(list(map(nearest, people, seen))), raw_files.OPENPOSE_137),
             meta={
                 "subject_id": [part[-1] for part in parts],
                 "pose_id": [part[-2] if len(part) > 1 else "" for part in parts],
@@ -177,18 +185,29 @@ class MTP(Converter):
         """The file of another tree that belongs to an image."""
         return (self.root / tree / image).with_suffix(suffix)
 
-    def _detections(self, image: str, points: np.ndarray, notes: list[str]) -> np.ndarray:
-        """(137, 3) of the OpenPose person nearest to ``points`` (137, 3); zeros where nobody was detected."""
-        path = self._beside(image, "keypoints/openpose", ".json")
-        people = raw_files.openpose_people(path, notes) if raw_files.is_file(path) else np.zeros((0, 137, 3))
-        if not len(people):
-            return np.zeros((137, 3))
-        both = (people[..., 2] > 0) & (points[:, 2] > 0)
-        away = np.where(both, np.linalg.norm(people[..., :2] - points[:, :2], axis=2), 0).sum(1)
-        return np.asarray(people[np.where(both.any(1), away / np.maximum(both.sum(1), 1), np.inf).argmin()])
+    def _people(
+        self, images: Sequence[str], notes: list[str], dropped: dict[str, list[str]]
+    ) -> tuple[list[Array], Mask]:
+        """(P, 137, 3) OpenPose people of N images, those whose files cannot be read left out, and (N,) the others."""
+
+        def read(path: Path) -> Array:
+            return raw_files.openpose_people(path, notes) if raw_files.is_file(path) else np.zeros((0, 137, 3))
+
+        files = [self._beside(image, "keypoints/openpose", ".json") for image in images]
+        return read_each(files, read, openpose.UNREADABLE, dropped, self.root)
 
 
-def load_fit(path: Path, lengths: dict[str, int]) -> dict[str, Any]:
+def nearest(people: Array, points: Array) -> Array:
+    """(137, 3) of the person of (P, 137, 3) nearest to ``points`` (137, 3); zeros where there is nobody."""
+    if not len(people):
+        return np.zeros((137, 3))
+    places = ranges.within(people[..., :2], ranges.PIXELS)
+    both = (people[..., 2] > 0) & (points[:, 2] > 0) & np.isfinite(places).all(2)
+    away = np.where(both, np.linalg.norm(places - points[:, :2], axis=2), 0).sum(1)
+    return np.asarray(people[np.where(both.any(1), away / np.maximum(both.sum(1), 1), np.inf).argmin()])
+
+
+def load_fit(path: Path) -> dict[str, Any]:
     """One pickle of SMPLify-XMC; torch tensors come as arrays, wherever they were.
 
     Raises
@@ -196,7 +215,7 @@ def load_fit(path: Path, lengths: dict[str, int]) -> dict[str, Any]:
     DataError : it is damaged, or no such fit.
     """
     fit = raw_files.load_pkl(path, allow=[raw_files.TORCH])
-    return {"transl": np.zeros(3)} | fields.values(fit, PARAMETERS, path, lengths=lengths, finite=False)
+    return {"transl": np.zeros(3)} | fields.values(fit, PARAMETERS, path, finite=False)
 
 
 def column(fits: list[dict[str, Any]], key: str) -> np.ndarray:
@@ -204,32 +223,39 @@ def column(fits: list[dict[str, Any]], key: str) -> np.ndarray:
     return np.stack([np.ravel(fit[key]) for fit in fits]).astype(float)
 
 
+def centres_of(fits: list[dict[str, Any]], size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 2) x, y of the middles of the images that were fitted, that of the image on the disk where a fit names none,
+    and (N,) whether it does."""
+    named = np.array(["camera_center" in fit for fit in fits])
+    height, width = np.maximum(size, 1).astype(float).T
+    middle = np.column_stack([width / height * FIT_HEIGHT / 2, np.full(len(fits), FIT_HEIGHT / 2)])
+    own = [np.ravel(fit.get("camera_center", other)) for fit, other in zip(fits, middle, strict=True)]
+    return np.array(own, float), named
+
+
 def camera_of(fits: list[dict[str, Any]], size: np.ndarray) -> Camera:
     """Intrinsics of the images (``size`` (N, 2) height, width) from those of the images of height 500 that were
     fitted, whose centre is half of their size."""
-    height = size[:, :1].astype(float)
     focal = np.hstack([column(fits, f"camera_focal_length_{axis}") for axis in "xy"])
-    if not all("camera_center" in fit for fit in fits):
-        return Camera(focal * height / FIT_HEIGHT, size[:, ::-1] / 2)
-    centre = column(fits, "camera_center")
-    scale = height / (2 * centre[:, 1:])
+    centre, _ = centres_of(fits, size)
+    scale = size[:, :1] / (2 * centre[:, 1:])
     return Camera(focal * scale, centre * scale)
 
 
 def fitted_size(fits: list[dict[str, Any]], size: np.ndarray) -> np.ndarray:
     """(N, 2) height and width of images that were fitted where those on the disk (N, 2) are of another aspect; zeros
     elsewhere: nothing says how large the image was in which OpenPose found its points."""
-    if not all("camera_center" in fit for fit in fits):
-        return np.zeros_like(size)
-    fitted = np.rint(2 * column(fits, "camera_center")[:, ::-1]).astype(int)
-    return np.where(scale_between(fitted, size)[:, None] > 0, 0, fitted)
+    centre, named = centres_of(fits, size)
+    fitted = np.rint(ranges.within(2 * centre[:, ::-1], ranges.PIXELS))
+    return np.where(~named | (scale_between(fitted, size) > 0) | np.isnan(fitted).any(1), 0, fitted.T).T.astype(int)
 
 
 def expected(meshes: np.ndarray, pelvis: np.ndarray, camera: Camera) -> np.ndarray:
     """(N, 137, 3) where the pelvis and the head, feet and finger tips of the meshes are in the image."""
     points, known = picked_joints(meshes)
     points[:, 0], known[0] = pelvis[:, 0], True
-    pixels = points[..., :2] / points[..., 2:].clip(0.01) * camera.focal[:, None] + camera.principal_point[:, None]
+    with np.errstate(invalid="ignore"):  # of cameras that are not finite
+        pixels = points[..., :2] / points[..., 2:].clip(0.01) * camera.focal[:, None] + camera.principal_point[:, None]
     sure = known & np.isfinite(pixels).all(2)
     found, _ = keypoints.convert(
         np.concatenate([np.where(sure[..., None], pixels, 0), sure[..., None]], axis=2),

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
-from ehps.arrays import Array
+from ehps.arrays import Array, Mask
 from ehps.atomic import replacing
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import fields, openpose, raw_files, smplify_fits
 from ehps.converters.readers.fields import numbers
+from ehps.converters.readers.frame_files import read_each
 from ehps.converters.readers.images import is_image
 from ehps.errors import DataError
 from ehps.humandata.image_files import ImageFolder, read_pixels
@@ -110,13 +112,17 @@ class PROX(Converter):
         if not frames:
             return no_instances(dropped)
         gender = "female" if int(place["subject"]) in WOMEN else "male"
-        body = smplify_fits.read_fits([unit.path / frame / "000.pkl" for frame in frames], gender)
+        paths = [unit.path / frame / "000.pkl" for frame in frames]
+        body, readable = smplify_fits.read_fits(paths, gender, dropped, self.root)
+        frames = list(compress(frames, readable))
         path = self.root / "calibration/Color.json"
         calibration = fields.values(raw_files.read_json(path), {"f": numbers(2), "c": numbers(2)}, path)
         camera = Camera(calibration["f"].astype(float), calibration["c"].astype(float))
         notes: list[str] = []
-        points, back = self._detections(unit.name, frames, notes), False
-        if points is not None:
+        points, back = None, False
+        if raw_files.is_folder(self.root / "keypoints"):
+            points, readable = self._detections(unit.name, frames, notes, dropped)
+            frames, body = list(compress(frames, readable)), body[readable]
             points, back = as_fitted(points, body.transl, camera)
         if back:
             notes.append(f"{unit.name}: 2D points are those of mirrored images, and were mirrored back")
@@ -146,18 +152,20 @@ class PROX(Converter):
             notes=notes,
         )
 
-    def _detections(self, recording: str, frames: Sequence[str], notes: list[str]) -> Array | None:
-        """(N, 135, 3) OpenPose points of the first person, zeros where there is none; None without keypoints."""
-        folder = self.root / "keypoints"
-        if not raw_files.is_folder(folder):
-            return None
-        points = np.zeros((len(frames), 137, 3))
-        present = set(raw_files.listing(folder / recording))
-        for k, frame in enumerate(frames):
-            name = f"{frame}_keypoints.json"
-            people = raw_files.openpose_people(folder / recording / name, notes) if name in present else points[:0]
-            points[k] = people[0] if len(people) else 0
-        return openpose.without_hand_wrists(points)
+    def _detections(
+        self, recording: str, frames: Sequence[str], notes: list[str], dropped: dict[str, list[str]]
+    ) -> tuple[Array, Mask]:
+        """(N, 135, 3) OpenPose points of the first person, zeros where there is none, and which frames they are of."""
+        folder = self.root / "keypoints" / recording
+        present = set(raw_files.listing(folder))
+
+        def first(path: Path) -> Array:
+            people = raw_files.openpose_people(path, notes) if path.name in present else np.zeros((0, 137, 3))
+            return people[0] if len(people) else np.zeros((137, 3))
+
+        paths = [folder / f"{frame}_keypoints.json" for frame in frames]
+        points, readable = read_each(paths, first, openpose.UNREADABLE, dropped, self.root)
+        return openpose.without_hand_wrists(np.stack(points)), readable
 
     def extract_frames(self, unit: Unit, image_paths: Sequence[str], folder: Path) -> None:
         """Write mirrored copies of the images below ``folder``; one that cannot be read has no copy."""

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
-from ehps.arrays import Array
+from ehps.arrays import Array, Mask
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
 from ehps.converters.datasets import rich_files
 from ehps.converters.options import Option
 from ehps.converters.readers import fields, raw_files, smplify_fits
+from ehps.converters.readers.frame_files import read_each
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
 
@@ -105,11 +107,16 @@ class RICH(Converter):
         if not seen.any():
             note = f"{unit.name}: no row, for want of images of calibrated cameras, or of bodies"
             return no_instances(dropped, [note])
-        view, which = np.nonzero(seen)  # rows: camera by camera, frame by frame, person by person
-        used, place = np.unique(which, return_inverse=True)
+        used = np.flatnonzero(seen.any(0))
         bodies = [list(fitted)[k] for k in used]
+        genders = self._genders([subject for _, subject in bodies])
+        body, readable = smplify_fits.read_fits([fitted[key] for key in bodies], genders, dropped, self.root)
+        bodies = list(compress(bodies, readable))
+        contact, labelled = self._contact(unit.name, bodies, dropped)
+        body, bodies = body[labelled], list(compress(bodies, labelled))
         subjects = [subject for _, subject in bodies]
-        body = smplify_fits.read_fits([fitted[key] for key in bodies], self._genders(subjects))
+        # Rows: camera by camera, frame by frame, person by person.
+        view, place = np.nonzero(seen[:, used[readable][labelled]])
         frame, subject = np.array([frame for frame, _ in bodies])[place], [subjects[k] for k in place]
         size, camera, move = cameras_of(views, view)
         extrinsics = np.tile(np.eye(4), (len(view), 1, 1))
@@ -130,7 +137,7 @@ class RICH(Converter):
                 "RT": extrinsics,
                 "distortion": camera.distortion,
             }
-            | {name: labels[place] for name, labels in self._contact(unit.name, bodies).items()},
+            | {name: labels[place] for name, labels in contact.items()},
             misc={"smplx_source": "original", "distortion": "ignored"},
             dropped=dropped,
         )
@@ -195,10 +202,17 @@ class RICH(Converter):
             raw_files.first_existing(self.root, (f"resource/meta/{self.split}.txt", f"meta/{self.split}.txt"))
         )
 
-    def _contact(self, sequence: str, bodies: Sequence[tuple[int, str]]) -> dict[str, Array]:
+    def _contact(
+        self, sequence: str, bodies: Sequence[tuple[int, str]], dropped: dict[str, list[str]]
+    ) -> tuple[dict[str, Array], Mask]:
+        """Labels of those of N bodies whose files of them can be read, if any were asked for, and (N,) which."""
         if self.option("contact") == "none":
-            return {}
-        return rich_files.read_contact(self._folder("human_scene_contact", "hsc") / sequence, bodies)
+            return {}, np.ones(len(bodies), bool)
+        folder = self._folder("human_scene_contact", "hsc") / sequence
+        paths = [folder / f"{frame:05d}" / f"{subject}.pkl" for frame, subject in bodies]
+        found, readable = read_each(paths, rich_files.read_contact, "contact labels cannot be read", dropped, self.root)
+        labels, valid = zip(*found, strict=True)
+        return {"contact": np.stack(labels), "contact_valid": np.array(valid)}, readable
 
 
 def scene_of(sequence: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -38,10 +37,12 @@ def read_view(path: Path, folder: str) -> CalibratedView:
     try:
         raw_files.note(path)
         tree = ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, ValueError, OSError) as error:
-        raise DataError(f"is no complete XML ({error})", path=path, fix=AGAIN) from None
-    nodes = {name: tree.find(f".//{name}/data") for name in CALIBRATION}
-    found = {name: _numbers(node.text or "", name, path) for name, node in nodes.items() if node is not None}
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        line = f" (line {error.position[0]})" if isinstance(error, ElementTree.ParseError) else ""
+        raise DataError(f"is no complete XML{line}", path=path, fix=AGAIN) from None
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path, fix=AGAIN) from None
+    found = {name: _matrix(tree, name, path) for name in CALIBRATION if tree.find(f".//{name}/data") is not None}
     values = fields.values(found, CALIBRATION, path, finite=False)
     pose, k, lens = values["CameraMatrix"], values["Intrinsics"], values.get("Distortion", np.zeros(0))
     if len(lens) > COEFFICIENTS:
@@ -58,11 +59,18 @@ def read_view(path: Path, folder: str) -> CalibratedView:
     )
 
 
-def _numbers(text: str, name: str, path: Path) -> Array:
+def _matrix(tree: ElementTree.Element, name: str, path: Path) -> Array:
+    """The numbers of a matrix, as many as its ``rows`` and ``cols`` say where it has these."""
+    texts = [(tree.findtext(f".//{name}/{part}") or "").strip() for part in ("data", "rows", "cols")]
     try:
-        return np.array(text.split(), float)
+        values = np.array(texts[0].split(), float)
     except ValueError:
-        raise DataError(f"{name} holds {text.strip()[:60]!r}, expected numbers", path=path, fix=OTHER) from None
+        raise DataError(f"{name} holds {texts[0][:60]!r}, expected numbers", path=path, fix=OTHER) from None
+    rows, columns = texts[1:]
+    if (rows or columns) and not (rows.isdecimal() and columns.isdecimal() and int(rows) * int(columns) == len(values)):
+        what = f"{name} has {len(values)} numbers, but its rows and cols are {rows!r} and {columns!r}"
+        raise DataError(what, path=path, fix=OTHER)
+    return values
 
 
 def read_listed(path: Path) -> Listed:
@@ -81,12 +89,9 @@ def read_listed(path: Path) -> Listed:
     return listed
 
 
-def read_contact(folder: Path, bodies: Sequence[tuple[int, str]]) -> dict[str, Array]:
-    """Labels (N, 6890) of SMPL's vertices of people, by frame and subject; zeros, not valid, where there are none."""
-    labels, known = np.zeros((len(bodies), VERTICES), np.uint8), np.zeros(len(bodies), bool)
-    for k, (frame, subject) in enumerate(bodies):
-        path = folder / f"{frame:05d}" / f"{subject}.pkl"
-        if raw_files.is_file(path):
-            content = fields.values(raw_files.load_pkl(path), {"contact": fields.numbers(VERTICES)}, path)
-            labels[k], known[k] = content["contact"] > 0, True
-    return {"contact": labels, "contact_valid": known}
+def read_contact(path: Path) -> tuple[Array, bool]:
+    """Labels (6890,) of SMPL's vertices of a person, and whether there are any; zeros where there are not."""
+    if not raw_files.is_file(path):
+        return np.zeros(VERTICES, np.uint8), False
+    content = fields.values(raw_files.load_pkl(path), {"contact": fields.numbers(VERTICES)}, path)
+    return (content["contact"] > 0).astype(np.uint8), True

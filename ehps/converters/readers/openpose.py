@@ -16,6 +16,7 @@ BODY_25 = point_names("openpose_25")
 HAND_WRISTS = (25, 46)  # of the 137
 POINTS = (*BODY_25, *(name for k, name in enumerate(raw_files.OPENPOSE_137) if k >= 25 and k not in HAND_WRISTS))
 MID_HIP = 8
+UNREADABLE = "2D points cannot be read"
 SOURCE = "OpenPose: body as openpose_25, hands and face as openpose_137"
 
 

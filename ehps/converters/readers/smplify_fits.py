@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ehps.arrays import Array
+from ehps.arrays import Array, Mask
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters.readers import fields, raw_files
 from ehps.converters.readers.fields import numbers, texts
+from ehps.converters.readers.frame_files import read_each
 from ehps.genders import BY_WORD
 
 FIT = {
@@ -31,24 +32,33 @@ FIT = {
     "gender": texts(optional=True, words=BY_WORD),
 }
 
+PARAMETERS = tuple(name for name in FIT if name != "gender")
+NO_FIT = "SMPL-X fit cannot be read"
 
-def read_fits(paths: Sequence[Path], gender: str | Sequence[str]) -> BodyParams:
-    """SMPL-X of N files, hands still as PCA coefficients; ``gender``, of all or of each, where a file names none.
+
+def read_fits(
+    paths: Sequence[Path], gender: str | Sequence[str], dropped: dict[str, list[str]], root: Path
+) -> tuple[BodyParams, Mask]:
+    """SMPL-X of those of N files that can be used, hands still as PCA coefficients, and (N,) which these are.
+
+    Parameters
+    ----------
+    gender : of all or of each, where a file names none.
+    root : folder of the dataset; files are named relative to it where they are counted as left out.
 
     Raises
     ------
-    DataError : a file is missing or broken, or lacks a parameter, or has one of another size than the first.
+    DataError : more than half are missing or broken, or lack a parameter, or have one of another size than most.
     """
-    lengths: dict[str, int] = {}
-    fits = [_read(path, lengths) for path in paths]
-    values: dict[str, Any] = {name: np.stack([fit[name] for fit in fits]) for name in FIT if name != "gender"}
-    others = [gender] * len(fits) if isinstance(gender, str) else gender
-    own = [str(fit.get("gender", other)) for fit, other in zip(fits, others, strict=True)]
-    return smplx_params(gender=np.array(own, object), **values)
+    fits, keep = read_each(paths, _read, NO_FIT, dropped, root, PARAMETERS)
+    values: dict[str, Any] = {name: np.stack([fit[name] for fit in fits]) for name in PARAMETERS}
+    others = np.full(len(paths), gender) if isinstance(gender, str) else np.array(gender)
+    own = [str(fit.get("gender", other)) for fit, other in zip(fits, others[keep].tolist(), strict=True)]
+    return smplx_params(gender=np.array(own, object), **values), keep
 
 
-def _read(path: Path, lengths: dict[str, int]) -> dict[str, Array]:
+def _read(path: Path) -> dict[str, Array]:
     content = raw_files.load_pkl(path)
     if isinstance(content, dict) and "beta" in content:  # so in some files of PROX
         content = {"betas": content["beta"]} | content
-    return fields.values(content, FIT, path, lengths=lengths, finite=False)
+    return fields.values(content, FIT, path, finite=False)
