@@ -26,8 +26,8 @@ def read_vertices(path: Path, count: int | None = None) -> npt.NDArray[np.float6
         vertices = np.asarray(mesh.vertices, float)
     except FileNotFoundError:
         raise DataError("no such mesh", path=path, fix="unpack the dataset's archive again") from None
-    except Exception as error:  # the reader fails in many ways on damaged files; all mean the same to the user
-        raise DataError(f"not a readable PLY mesh ({error})", path=path, fix="unpack the archive again") from None
+    except Exception:  # the reader fails in many ways on damaged files; all mean the same to the user
+        raise DataError("is no readable PLY mesh", path=path, fix="unpack the archive again") from None
     if count is not None and len(vertices) != count:
         raise DataError(
             f"{len(vertices)} vertices where {count} are expected",

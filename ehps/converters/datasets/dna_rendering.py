@@ -140,7 +140,7 @@ class DNARendering(Converter):
             )
             if reason:
                 return no_instances(left_out=reason)
-            body, expressive = dna_rendering_files.read_fits(file, gender, pair.annotations)
+            body, expressive, partial = dna_rendering_files.read_fits(file, gender, pair.annotations)
             views, frames, dropped = self._usable(unit.name, taken, file, len(body))
             if not views:
                 return no_instances(dropped)
@@ -149,6 +149,17 @@ class DNARendering(Converter):
                 for view, number in zip(views, frames, strict=True)
             ]
             points = dna_rendering_files.triangulated(file, len(body), pair.annotations)
+        notes = []
+        if partial:
+            notes.append(
+                f"{unit.name}: the fits of {partial} frames beyond the first {len(body)} lack fullpose or transl, and "
+                "count as none"
+            )
+        if not expressive.all():
+            notes.append(
+                f"{unit.name}: {expressive.sum()} of {len(body)} fitted frames have an expression; that of the others "
+                "is zero, and their meta/face_valid false"
+            )
         view = np.repeat(np.arange(len(views)), [len(number) for number in frames])
         frame = np.concatenate(frames)
         size, camera, move = cameras_of(views, view)
@@ -175,12 +186,7 @@ class DNARendering(Converter):
             },
             misc={"smplx_source": "original", "fps": 15, "image_undistorted": False},
             dropped=dropped,
-            notes=[]
-            if expressive.all()
-            else [
-                f"{unit.name}: {expressive.sum()} of {len(body)} fitted frames have an expression; that of the others "
-                "is zero, and their meta/face_valid false"
-            ],
+            notes=notes,
         )
 
     def _usable(

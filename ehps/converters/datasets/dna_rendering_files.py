@@ -26,7 +26,7 @@ from ehps.humandata.keypoints import point_names
 DETECTED = (1, 2, 4, 5, 7, 8, *range(16, 22), *range(25, 144))
 POINTS_2D = tuple(point_names("human_data")[slot] for slot in DETECTED)
 """The 131 points that were detected and triangulated: COCO-WholeBody's without the roots of the hands."""
-CAMERA = {"K": fields.numbers(3, 3), "RT": fields.numbers(4, 4), "D": fields.numbers("coefficients")}
+CAMERA = {"K": fields.numbers(3, 3), "RT": fields.numbers(4, 4), "D": fields.numbers(5)}
 TWIN = 0.0005  # metres within which a point that was not triangulated is a copy of another
 HEADER = 1 << 18  # bytes of an encoded image within which its size is stated
 
@@ -76,7 +76,11 @@ def images(file: Any, group: str, wanted: Sequence[str]) -> dict[str, Taken]:
             what = f"{group}/{camera}/color has {odd[0]!r}, expected numbers of frames"
             raise DataError(what, path=Path(file.filename), fix=OTHER)
         frames = np.array(sorted(int(key) for key in colour))
-        size = header_size(io.BytesIO(colour[str(frames[0])][:HEADER].tobytes()))
+        encoded = colour[str(frames[0])]
+        if getattr(encoded, "ndim", 0) != 1:
+            what = f"{group}/{camera}/color/{frames[0]} is no encoded image"
+            raise DataError(what, path=Path(file.filename), fix=OTHER)
+        size = header_size(io.BytesIO(encoded[:HEADER].tobytes()))
         if size == (0, 0):
             stated = {"resolution": np.ravel(file[group].attrs.get("resolution", ()))[:2]}
             found = fields.values(stated, {"resolution": fields.integers(2)}, Path(file.filename), group)["resolution"]
@@ -85,8 +89,9 @@ def images(file: Any, group: str, wanted: Sequence[str]) -> dict[str, Taken]:
     return out
 
 
-def read_fits(file: Any, gender: str, path: Path) -> tuple[BodyParams, Mask]:
-    """SMPL-X of each fitted frame, in the world, and (N,) which frames have an expression; zeros in the others.
+def read_fits(file: Any, gender: str, path: Path) -> tuple[BodyParams, Mask, int]:
+    """SMPL-X of each fitted frame, in the world, (N,) which frames have an expression; zeros in the others, and of how
+    many frames more there is only a pose or a place.
 
     One shape or expression may be that of all frames. The expressions of some released sequences end before the poses.
 
@@ -117,7 +122,7 @@ def read_fits(file: Any, gender: str, path: Path) -> tuple[BodyParams, Mask]:
         flat_hand_mean=False,
         **smplx_pose(pose[:count]),
     )
-    return body, known
+    return body, known, max(len(pose), len(transl)) - count
 
 
 def read_view(file: Any, camera: str, size: tuple[int, int]) -> CalibratedView:

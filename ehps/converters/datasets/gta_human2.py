@@ -187,9 +187,9 @@ def _person(path: Path, person: str, images: str, seen_only: bool) -> Instances:
             "track_id": [f"{sequence}_{person}"] * n,
             "face_valid": np.zeros(n, bool),
             "occluded_share": hidden.mean(axis=1),
-            "is_male": np.full(n, bool(data["is_male"].item()) if "is_male" in data else False),
             **facts,
-        },
+        }
+        | ({"is_male": np.full(n, bool(data["is_male"].item()))} if "is_male" in data else {}),
         misc={"smplx_source": "smplifyx", "image_shape": [HEIGHT, WIDTH]},
         notes=[f"body poses of {pose.shape[1]} numbers: the first {BODY} are taken"] if pose.shape[1] > BODY else [],
         lhand_bbox=held["left_hand"],

@@ -21,7 +21,7 @@ from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, no_instances
 from ehps.converters.datasets import h36m_files
 from ehps.converters.readers import coco, neural_annot, raw_files, studio, videos
-from ehps.converters.readers.fields import integers
+from ehps.converters.readers.fields import integers, texts
 
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
 PATTERNS = ("annotations/Human36M_subject{}_data.json", "S{}/MyPoseFeatures/D3_Positions_mono")
@@ -169,7 +169,11 @@ class H36M(Converter):
             frame_of=lambda row: (str(row["action_idx"]), str(row["subaction_idx"]), str(row["frame_idx"])),
             path_of=lambda row: f"images/{row['file_name']}",
             numbered=dict.fromkeys(("action_idx", "subaction_idx", "frame_idx"), integers())
-            | {"subject": integers(among=[subject]), "cam_idx": integers(among=(1, 2, 3, 4))},
+            | {
+                "subject": integers(among=[subject]),
+                "cam_idx": integers(among=(1, 2, 3, 4)),
+                "action_name": texts(optional=True),
+            },
         )
         if not found.rows:
             return no_instances(found.dropped)

@@ -200,6 +200,6 @@ def _length(path: Path) -> int:
         with hdf5_files.opened(path) as file:
             if "joints2D" in file and file["joints2D"].shape:
                 return len(file["joints2D"])
-    except OSError as error:
-        raise DataError(f"is not VIBE's file, or only part of it ({error})", path=path, fix=AGAIN) from None
+    except OSError:
+        raise DataError("is not VIBE's file, or only part of it", path=path, fix=AGAIN) from None
     raise DataError("is not VIBE's file: it has no joints2D", path=path, fix=OTHER)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.params import smpl_params
+from ehps.converters import ranges
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import PATH, integers, numbers, texts
@@ -151,6 +152,10 @@ def read_sequence(path: Path) -> dict[str, Array]:
     DataError : one is absent or of another form, or people differ in their number of frames.
     """
     found = fields.values(raw_files.load_pkl(path), SEQUENCE, path, finite=False)
+    k = found["cam_intrinsics"]
+    if not (np.abs(k) <= ranges.PIXELS).all():
+        what = f"cam_intrinsics is {fields.described(k)} up to {np.abs(k).max():g}, expected a camera in pixels"
+        raise DataError(what, path=path, fix=OTHER)
     if found["betas"].shape[1] < 10:
         raise DataError(f"betas has {found['betas'].shape[1]} numbers a person, expected 10", path=path, fix=OTHER)
     return found

@@ -104,11 +104,14 @@ class SPEC(Converter):
         rotation = data["cam_rotmat"].astype(float).reshape(n, 3, 3)
         side = 200 * data["scale"].astype(float).reshape(n, 1)
         source = next((key for key in POINTS if key in data), None)
+        notes = [] if "cam_int" in data else ["no cam_int: principal points are the middle of the images"]
+        if source is not None and source != next(iter(POINTS)):
+            notes.append(f"no {next(iter(POINTS))}: 2D points are those called {source}")
         return Instances(
             image_path=names,
             size=self._rendered,
             camera=self._camera(data, names),
-            notes=[] if "cam_int" in data else ["no cam_int: principal points are the middle of the images"],
+            notes=notes,
             body=smpl_params(
                 gender="neutral",
                 betas=data["shape"].astype(float),

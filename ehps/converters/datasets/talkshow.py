@@ -19,11 +19,11 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.params import smplx_params
-from ehps.converters import options
+from ehps.converters import options, ranges
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Rigid, Unit, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import OTHER, fields, raw_files, videos
-from ehps.converters.readers.fields import numbers
+from ehps.converters.readers.fields import numbers, texts
 from ehps.converters.readers.images import image_names
 from ehps.errors import DataError, UnsafeFileError
 
@@ -103,6 +103,8 @@ MOVING = {
     "reye_pose": 3,
     "expression": 100,
 }
+LIST = "split_more_than_2s.pkl"
+SPLITS = {split: texts(split, optional=True) for split in ("train", "val", "test")}
 FIXED = {"betas": 300, "focal_length": 1, "center": 2, "width": 1, "height": 1, "camera_transl": 3}
 
 
@@ -112,27 +114,36 @@ class TalkSHOW(Converter):
     def units(self) -> list[Unit]:
         speaker = self.option("speaker")
         found = sorted(f for f in sequences(self.root) if speaker in ("all", f[1][0]))
-        if self.split != "all":
-            listed = self._listed() if any(not split for split, _, _ in found) else frozenset()
-            found = [f for f in found if f[0] == self.split or (not f[0] and _plain(f[1]) in listed)]
-        single = {name: path for _, name, path in found}  # of two copies the one in a folder of a split
-        return [Unit("/".join(name), path, name) for name, path in sorted(single.items())]
+        if self.split != "all" and any(not split for split, _, _ in found):
+            listed = self._listed()
+            found = [(split or listed.get(_plain(name), ""), name, path) for split, name, path in found]
+        single = {name: (split, path) for split, name, path in found}  # of two copies the one in a folder of a split
+        return [
+            Unit("/".join(name), path, name if split or self.split == "all" else None)
+            for name, (split, path) in sorted(single.items())
+            if self.split == "all" or split in (self.split, "")
+        ]
 
-    def _listed(self) -> frozenset[Name]:
-        """The sequences that the authors' split file has in the split, videos with underscores."""
-        path = self.root / "split_more_than_2s.pkl"
+    def _listed(self) -> dict[Name, str]:
+        """Sequences of the authors' split file, videos with underscores, and the split of each."""
+        path = self.root / LIST
+        listed: dict[Name, str] = {}
         try:
-            return frozenset(
-                _plain((speaker, video, raw_files.basename(name).removesuffix(".pkl")))
-                for speaker, of_speaker in raw_files.load_pkl(path).items()
-                for video, splits in of_speaker.items()
-                for name in splits.get(self.split, ())
-            )
-        except (DataError, AttributeError, TypeError) as error:
-            what = f"is needed where sequences do not lie in folders of splits ({getattr(error, 'what', error)})"
+            for speaker, videos_of in fields.items(raw_files.load_pkl(path), path).items():
+                for video, splits in fields.items(videos_of, path, f"{speaker}").items():
+                    place = f"{speaker}/{video}"
+                    names = fields.values(fields.items(splits, path, place), SPLITS, path, place)
+                    for split, of_split in names.items():
+                        for name in map(raw_files.basename, of_split.tolist()):
+                            listed[_plain((str(speaker), str(video), name.removesuffix(".pkl")))] = split
+        except DataError as error:
+            what = f"is needed where sequences do not lie in folders of splits ({error.what})"
             raise DataError(what, path=path, fix="copy it from the authors' code, or convert the split all") from None
+        return listed
 
     def read(self, unit: Unit) -> Instances:
+        if unit.data is None:
+            return no_instances(left_out=f"sequence that {LIST} does not have")
         try:
             fit = load_fit(unit.path)
         except UnsafeFileError:
@@ -144,6 +155,8 @@ class TalkSHOW(Converter):
         rows = [f"{unit.name} frame {k}" for k in taken]
         if not all(np.isfinite(value).all() for value in fit.values()):
             return no_instances({"body parameters or camera of the sequence not finite": rows})
+        if not all(0 < fit[name] <= ranges.PIXELS for name in ("width", "height")):
+            return no_instances({"size of the video beyond any image": rows})
         folders = ["/".join(("frames", *name)) for name in (_plain(unit.data), unit.data)]
         folder = next((name for name in folders if image_names(self.root / name)), folders[0])
         on_disk = image_names(self.root / folder)

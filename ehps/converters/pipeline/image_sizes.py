@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array, Mask
+from ehps.converters import ranges
 from ehps.converters.base import Instances, Keypoints
 from ehps.converters.pipeline.rows import BOXES, Account, take
 from ehps.converters.readers.images import QUARTER_TURN, ImageIndex, scale_between
@@ -245,9 +246,9 @@ def _places(rows: Instances) -> tuple[Array, Array, Mask]:
     used: Mask = np.zeros((n, 0), bool)
     if rows.keypoints2d is not None:
         x, y = rows.keypoints2d.points[..., 0], rows.keypoints2d.points[..., 1]
-        used = (rows.keypoints2d.points[..., 2] > 0) & (x > 0) & (y > 0)
+        used = (rows.keypoints2d.points[..., 2] > 0) & (x > 0) & (y > 0) & (np.maximum(x, y) <= ranges.PIXELS)
     if rows.bbox is not None:
-        left, top, width, height = np.nan_to_num(rows.bbox[:, :4]).T[..., None]
+        left, top, width, height = np.nan_to_num(ranges.within(rows.bbox[:, :4], ranges.PIXELS)).T[..., None]
         share = np.array([0.25, 0.75, 0.25, 0.75]), np.array([0.25, 0.25, 0.75, 0.75])
         alone = np.broadcast_to(~np.asarray(used.any(axis=1))[:, None], (n, 4))
         x, y = np.hstack([x, left + width * share[0]]), np.hstack([y, top + height * share[1]])

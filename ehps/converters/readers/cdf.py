@@ -36,9 +36,8 @@ def load_cdf(path: Path, name: str, numbers: int) -> Array:
         info = file.cdf_info()
         names = [*info.zVariables, *info.rVariables]
         values = np.asarray(file.varget(name), float) if name in names else None
-    except Exception as error:  # cdflib has no errors of its own: a broken file ends in whatever it meets
-        what = f"is no CDF file, or only part of one ({type(error).__name__})"
-        raise DataError(what, path=path, fix="download or unpack it again") from None
+    except Exception:  # cdflib has no errors of its own: a broken file ends in whatever it meets
+        raise DataError("is no CDF file, or only part of one", path=path, fix="download or unpack it again") from None
     if values is None:
         raise DataError(f"has no variable {name} (it has {', '.join(names) or 'none'})", path=path)
     if values.ndim < 2 or values.shape[-1] != numbers:

@@ -247,7 +247,9 @@ def _parsed(path: Path, span: tuple[int, int], what: str) -> list[Record]:
         records: list[Any] = json_stream.parse(b"[" + text.lstrip().removeprefix(b",") + b"]")
     except (ValueError, RecursionError) as error:
         where = f"between bytes {span[0]} and {span[1]}"
-        raise DataError(f"has {what} that are not JSON {where} ({error})", path=path, fix=AGAIN) from None
+        raise DataError(
+            f"has {what} that are not JSON {where} ({json_stream.why_not(error)})", path=path, fix=AGAIN
+        ) from None
     return records
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from ehps.arrays import Array, Mask
 from ehps.body.params import smpl_params
 from ehps.body.rotations import TOLERANCE, to_axis_angle
+from ehps.converters import ranges
 from ehps.converters.base import Camera, Instances, Keypoints, drop_marked, no_instances
 from ehps.converters.readers import coco, fields, opened, raw_files
 from ehps.converters.readers.fields import PATH, Field, Record, integers, numbers, texts
@@ -231,6 +232,6 @@ def _points(people: Sequence[Record]) -> Keypoints | None:
         return None
     none = np.zeros((49, 3))
     points = np.array([np.reshape(p.get("gt_keypoint_2d") or none, (49, 3)) for p in people], float)
-    if points[:, :OPENPOSE, 2].any():
+    if ranges.labelled(points[:, :OPENPOSE, 2]).any():
         return Keypoints(points, "smpl_49")
     return Keypoints(points[:, OPENPOSE:], "smpl_24")

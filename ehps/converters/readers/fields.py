@@ -201,6 +201,16 @@ def odd_ones(found: Sequence[Any], fields: Fields, place: str) -> dict[int, tupl
             else:
                 said = f"{name} is {described(found[i][name])}, expected {expected(field)}"
                 odd[i] = (f"{name} is not {expected(field)}", said)
+    for name in (name for name, field in fields.items() if field.kind == "identifier"):
+        words = {
+            i: isinstance(found[i][name], str)
+            for i in range(len(found))
+            if i not in odd and found[i].get(name) is not None
+        }
+        usual = 2 * sum(words.values()) > len(words)
+        for i in (i for i, word in words.items() if word != usual):
+            said = f"{name} is {described(found[i][name])}, {'a text' if usual else 'an integer'} in most others"
+            odd[i] = (f"{name} is not of the kind of most others", said)
     return odd
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ehps.arrays import Array
 from ehps.converters.readers import AGAIN, OTHER, opened
-from ehps.converters.readers.json_stream import parse
+from ehps.converters.readers.json_stream import parse, why_not
 from ehps.errors import DataError
 
 KEY = re.compile(rb'"(-?\d{1,18})"\s*:\s*(?=\S)')
@@ -102,8 +102,8 @@ class KeyedJson(Mapping[str, Any]):
         file.seek(start)
         try:
             return parse(file.read(stop - start).rstrip().removesuffix(end))
-        except ValueError as error:
-            raise DataError(f"entry {key} is not json ({error})", path=self.path, fix=AGAIN) from None
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"entry {key} is not JSON ({why_not(error)})", path=self.path, fix=AGAIN) from None
 
     def _check_ends(self, last: int) -> None:
         with open(self.path, "rb") as file:

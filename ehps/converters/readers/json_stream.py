@@ -41,6 +41,15 @@ def parse(data: bytes) -> Any:
         return json.loads(data)
 
 
+def why_not(error: Exception) -> str:
+    """What is wrong with a text that :func:`parse` does not take."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} in line {error.lineno}, column {error.colno}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is no UTF-8"
+    return "its lists are nested too deeply" if isinstance(error, RecursionError) else "a number is too long"
+
+
 class Listed(NamedTuple):
     """A list in a file: first byte inside its brackets, the byte behind the last one, and (N, 2) first bytes of the
     objects in it, and the bytes behind them."""
@@ -87,7 +96,7 @@ def entries(path: Path) -> Iterator[tuple[str, str, Any]]:
             try:
                 yield first, second, parse(file.read(stop - start))
             except (ValueError, RecursionError) as error:
-                raise DataError(f"{first}/{second} is not JSON ({error})", path=path, fix=AGAIN) from None
+                raise DataError(f"{first}/{second} is not JSON ({why_not(error)})", path=path, fix=AGAIN) from None
 
 
 class _Brackets(NamedTuple):

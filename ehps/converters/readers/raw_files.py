@@ -14,7 +14,7 @@ from ehps.arrays import Array
 from ehps.converters import ranges
 from ehps.converters.readers import AGAIN, OTHER, UNPACK, fields, opened
 from ehps.converters.readers.json_entries import KeyedJson, keyed_json
-from ehps.converters.readers.json_stream import parse
+from ehps.converters.readers.json_stream import parse, why_not
 from ehps.converters.readers.opened import is_file, is_folder, note
 from ehps.errors import DataError
 from ehps.humandata.keypoints import point_names
@@ -65,7 +65,7 @@ def read_json(path: Path | str) -> Any:
     try:
         return parse(_bytes(path).removeprefix(BOM_UTF8))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"is not complete JSON ({error})", path=path, fix=AGAIN) from None
+        raise DataError(f"is not complete JSON ({why_not(error)})", path=path, fix=AGAIN) from None
 
 
 def read_lines(path: Path | str) -> list[str]:

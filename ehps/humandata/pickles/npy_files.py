@@ -105,8 +105,8 @@ def read_npy(file: IO[bytes], where: str, *, size: int | None = None, allow: Seq
         shape, fortran, dtype = read(counted, max_header_size=MAX_HEADER)  # type: ignore[arg-type]
     except (OSError, *_DAMAGE):
         raise
-    except Exception as error:  # numpy's parser lets errors of the tokenizer through
-        raise ValueError(f"header: {error}") from None
+    except Exception:  # numpy's parser lets errors of the tokenizer through
+        raise ValueError("its header cannot be read") from None
     if dtype.kind == "O":
         return _object_array(file, where, shape, allow)
     if dtype.hasobject:

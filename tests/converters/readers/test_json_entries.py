@@ -72,7 +72,7 @@ def test_an_empty_object_has_no_entries(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [[1, 2], {"a": {"1": {"b": 2}}}, 5, [{"1": {}}]])
 def test_other_json_is_refused(tmp_path: Path, content: Any) -> None:
-    with pytest.raises(DataError, match=r"keyed by numbers|not json"):
+    with pytest.raises(DataError, match=r"keyed by numbers|not JSON"):
         KeyedJson(written(tmp_path / "fits.json", content))
 
 
@@ -93,7 +93,7 @@ def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"focal": [1,', '"focal": [1;'))
     found = KeyedJson(path)
     assert found["0"] == entry(0)
-    with pytest.raises(DataError, match="entry 1 is not json"):
+    with pytest.raises(DataError, match="entry 1 is not JSON"):
         found["1"]
 
 
