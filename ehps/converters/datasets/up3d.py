@@ -8,6 +8,7 @@ Source: Lassner et al., "Unite the People", CVPR 2017, and the release's files.
 from __future__ import annotations
 
 import re
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keyp
 from ehps.converters.options import Option
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import numbers
+from ehps.converters.readers.frame_files import read_each
 from ehps.errors import DataError
 from ehps.humandata.image_files import read_pixels
 
@@ -100,14 +102,13 @@ class UP3D(Converter):
             ids = [i for i in ids if i not in absent]
         if not ids:
             return no_instances(dropped)
-        fits = [
-            fields.values(raw_files.load_pkl(path), BODY, path, finite=False)
-            for path in (self._file(i, "body.pkl") for i in ids)
-        ]
-        height, width, y0, y1, x0, x1 = np.array([self._crop(i) for i in ids]).T
+        files = [self._file(i, "body.pkl") for i in ids]
+        people, readable = read_each(files, self._person, "files of the person cannot be read", dropped, self.root)
+        ids = list(compress(ids, readable))
+        fits, crops, joints, facts = zip(*people, strict=True)
+        height, width, y0, y1, x0, x1 = np.array(crops).T
         trans, turn, shift = (np.array([np.ravel(fit[name]) for fit in fits], float) for name in ("trans", "rt", "t"))
         placed = turn.any()  # nowhere in the release: bodies are in the camera frame but for t
-        facts = [self._source(i) for i in ids]
         return Instances(
             image_path=[f"{i}_image.png" for i in ids],
             least_size=np.column_stack([y1, x1]),
@@ -123,7 +124,7 @@ class UP3D(Converter):
                 transl=trans if placed else trans + shift,
             ),
             world_to_camera=Rigid(Rotation.from_rotvec(turn).as_matrix(), shift) if placed else None,
-            keypoints2d=Keypoints(np.stack([self._joints(i) for i in ids]), "lsp"),
+            keypoints2d=Keypoints(np.stack(joints), "lsp"),
             bbox=np.array([self._drawn(i) for i in ids]) if drawn else None,
             meta={
                 "image_id": ids,
@@ -138,6 +139,12 @@ class UP3D(Converter):
 
     def _file(self, i: str, name: str) -> Path:
         return self.root / f"{i}_{name}"
+
+    def _person(self, path: Path) -> tuple[dict[str, Array], list[float], Array, tuple[str, str, str]]:
+        """Fit, crop, joints and source of the person whose fit is at a path."""
+        i = path.name.removesuffix("_body.pkl")
+        fit = fields.values(raw_files.load_pkl(path), BODY, path, finite=False)
+        return fit, self._crop(i), self._joints(i), self._source(i)
 
     def _crop(self, i: str) -> list[float]:
         """Fitted height and width, y0, y1, x0, x1."""

@@ -59,7 +59,7 @@ def read_each(
         first = odd[min(odd)]
         share = f" ({len(odd)} of {len(paths)} such files cannot be used)" if len(paths) > 1 else ""
         raise DataError(first.what + share, path=first.path, fix=first.fix)
-    drop(dropped, reason, [f"{_below(paths[k], root)}: {odd[k].what}" for k in sorted(odd)])
+    drop(dropped, reason, [f"{_below(Path(odd[k].path or paths[k]), root)}: {odd[k].what}" for k in sorted(odd)])
     keep = np.ones(len(paths), bool)
     keep[list(odd)] = False
     return [found[k] for k in sorted(found)], keep

@@ -56,8 +56,10 @@ def load(file: BinaryIO, where: str, *, allow: Sequence[Allow] = (), encoding: s
         raise DataError("the file asks for more memory than there is", path=where, fix=GET_IT) from None
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}", path=where) from None
-    except Exception:  # a damaged stream can make the standard unpickler raise nearly anything
-        raise DataError("is not a complete pickle", path=where, fix=DAMAGED) from None
+    except Exception as error:  # a damaged stream can make the standard unpickler raise nearly anything
+        ours = isinstance(error, ValueError) and not isinstance(error, UnicodeError)
+        detail = f" ({error})" if ours or isinstance(error, pickle.UnpicklingError) else ""
+        raise DataError(f"is not a complete pickle{detail}", path=where, fix=DAMAGED) from None
 
 
 def _refuse_extension_codes(file: BinaryIO, where: str) -> None:
