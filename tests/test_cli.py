@@ -507,7 +507,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     for name, level in LEVELS.items():
         run = Run(folder / name / "tiny")
-        run.note(train_set=name, model="tiny")
+        trained_on = {"dataset": name, "split": "train", "interval": 1, "instances": 10 * int(level)}
+        run.note(train_set=name, model="tiny", trained_on=[trained_on])
         (run.folder / "train.jsonl").write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0}\n')
         for test_set, protocol in TESTS.items():
             part, metric = catalogue.get(protocol).primary

@@ -180,7 +180,8 @@ def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "app
         axes.grid(axis="both")
         axes.set_xlabel("training instances")
         axes.set_ylabel("rank by mean primary error")
-        axes.legend(title=_NAMES.get(colour_by, colour_by), loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        if len(frame):
+            axes.legend(title=_NAMES.get(colour_by, colour_by), loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return drawing
 
 

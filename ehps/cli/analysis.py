@@ -75,7 +75,7 @@ def with_ranks(ranked: pd.DataFrame, runs: Path | None) -> pd.DataFrame:
 def say_left_out(left_out: Mapping[str, str]) -> None:
     """Name the sets that a table does not have, with the reason of each."""
     for name, why in left_out.items():
-        click.secho(f"left out: {name}, {why}", fg="yellow", err=True)
+        say(f"left out: {name}, {why}", fg="yellow", err=True)
 
 
 def save_and_print(frame: pd.DataFrame, out: Path | None, as_json: bool, digits: int = 1) -> None:

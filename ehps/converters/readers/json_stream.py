@@ -44,7 +44,7 @@ def parse(data: bytes) -> Any:
 def why_not(error: Exception) -> str:
     """What is wrong with a text that :func:`parse` does not take."""
     if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} in line {error.lineno}, column {error.colno}"
+        return f"from line {error.lineno}, column {error.colno} on"
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start} is no UTF-8"
     return "its lists are nested too deeply" if isinstance(error, RecursionError) else "a number is too long"

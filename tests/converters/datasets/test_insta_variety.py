@@ -139,7 +139,7 @@ def test_chunks_made_of_other_fits_are_not_taken_up_again(
     monkeypatch.setattr(insta_variety, "ROWS", 3)
     text = (own / FITS).read_text()
     (own / FITS).write_text(text.replace('"princpt": [[', '"princpt": [[;'))
-    with pytest.raises(DataError, match=r"rows 3.*entry 41 is not json"):
+    with pytest.raises(DataError, match=r"rows 3.*entry 41 is not JSON"):
         run(own, tmp_path / "x.h5", None)
     (own / FITS).write_text(text)
     assert run(own, tmp_path / "x.h5", None).finished_before == 0
