@@ -96,7 +96,7 @@ PARTS = {
 FIT = {
     "global_orient": numbers("N", 3),
     "body_pose": numbers("N", "pose"),
-    "betas": numbers("N", "betas"),
+    "betas": numbers("N", 10),
     "transl": numbers("N", 3),
     "left_hand_pose": numbers("N", HANDS),
     "right_hand_pose": numbers("N", HANDS),
@@ -131,7 +131,13 @@ class GTAHuman2(Converter):
         images, people = unit.data
         seen_only = self.option("occluded") == "drop"
         parts = [_person(path, person, images, seen_only) for path, person in people]
-        return replace(concat(parts), notes=[note for part in parts for note in part.notes])
+        notes = [note for part in parts for note in part.notes]
+        filled = [part for part in parts if len(part)]
+        if lacking := sum("is_male" not in part.meta for part in filled):
+            for part in filled:
+                part.meta.pop("is_male", None)
+            notes.append(f"{lacking} of {len(filled)} people of {unit.name} lack is_male: meta/is_male is left out")
+        return replace(concat(parts), notes=notes)
 
 
 def _person(path: Path, person: str, images: str, seen_only: bool) -> Instances:

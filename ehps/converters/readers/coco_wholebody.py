@@ -86,7 +86,7 @@ def validity(annotations: Sequence[dict[str, Any]], records: Sequence[dict[str, 
         flags[flag] = np.array(
             [
                 bool(next((v for v in (r["smplx_param"].get(own), a.get(flag)) if v is not None), False))
-                and r["smplx_param"].get(part) is not None
+                and bool(r["smplx_param"].get(part))
                 for a, r in zip(annotations, records, strict=True)
             ],
             bool,

@@ -140,7 +140,8 @@ def read_cliff(path: Path, root: Path, image_path: Callable[[str], str]) -> Inst
 def _size_of_diagonal(stored: Array, diagonal: Array) -> Array:
     """(N, 2) height and width of images with a ``diagonal`` (N,), of the same aspect as those on the disk."""
     scale = diagonal / np.maximum(np.linalg.norm(stored, axis=1), 1)
-    known = np.isfinite(scale) & (scale > 0) & (np.abs(scale - 1) * stored.max(axis=1) > 1)
+    plausible = (diagonal > 0) & (diagonal <= ranges.FOCAL[1])
+    known = plausible & (np.abs(scale - 1) * stored.max(axis=1) > 1)
     return np.where(known[:, None], np.rint(stored * np.where(known, scale, 1)[:, None]), stored).astype(int)
 
 

@@ -177,4 +177,6 @@ def camera(records: Records) -> Camera:
 def _values(records: Records, kind: str, key: str, size: int) -> Array:
     absent = np.zeros(size)
     parts = [r[kind].get(key) for r in records]
-    return np.array([absent if part is None else np.ravel(part) for part in parts], float).reshape(-1, size)
+    return np.array(
+        [np.ravel(part) if np.size(part if part is not None else ()) else absent for part in parts], float
+    ).reshape(-1, size)

@@ -187,7 +187,8 @@ def test_without_body_models_all_but_hands_and_joints_is_there(tree: Scenes, raw
     [
         ({"transl": None}, "has no transl"),
         ({"occ": None}, "has no occ"),
-        ({"betas": np.zeros((2, 10))}, "betas is 2 x 10 numbers, expected 3 x betas numbers"),
+        ({"betas": np.zeros((2, 10))}, "betas is 2 x 10 numbers, expected 3 x 10"),
+        ({"betas": np.zeros((3, 4))}, "betas is 3 x 4 numbers, expected 3 x 10"),
         ({"body_pose": np.zeros((3, 66))}, "body_pose has 66 numbers"),
         ({"left_hand_pose": np.zeros((3, 45))}, "left_hand_pose is 3 x 45 numbers, expected 3 x 24"),
     ],
@@ -196,6 +197,13 @@ def test_a_member_of_another_kind_is_named(own: Path, tmp_path: Path, changes: d
     rewrite(person_path(own, A, "100001"), **changes)
     with pytest.raises(DataError, match=words):
         run(own, tmp_path / "x.h5", None)
+
+
+def test_a_fact_that_a_person_lacks_is_left_out_and_said(own: Path) -> None:
+    rewrite(person_path(own, A, "100001"), is_male=None)
+    (scene,) = (unit for unit in read("gta_human2", own) if len(unit) and A in unit.image_path[0])
+    assert "is_male" not in scene.meta
+    assert any("lack is_male" in note for note in scene.notes)
 
 
 def test_scenes_without_annotation_and_boxes_outside_give_no_rows(own: Path, tmp_path: Path, body_models: Path) -> None:
