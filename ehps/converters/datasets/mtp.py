@@ -135,12 +135,16 @@ class MTP(Converter):
         notes: list[str] = []
         people, readable = self._people(wanted_images, notes, dropped)
         fits, wanted_images = list(compress(fits, readable)), list(compress(wanted_images, readable))
-        n = len(fits)
-        paths = [f"images/{image}" for image in wanted_images]
-        names = [Path(image).stem for image in wanted_images]
         path = self.root / "subject_meta.json"
         subjects = fields.items(raw_files.read_json(path), path)
-        own = [fields.values(subjects.get(name) or {}, SUBJECT, path, name) for name in names]
+        names = [Path(image).stem for image in wanted_images]
+        described = [subjects.get(name) or {} for name in names]
+        known = fields.drop_odd(fields.odd_ones(described, SUBJECT, "subjects"), names, path, dropped)
+        fits, people = list(compress(fits, known)), list(compress(people, known))
+        wanted_images, names = list(compress(wanted_images, known)), list(compress(names, known))
+        n = len(fits)
+        paths = [f"images/{image}" for image in wanted_images]
+        own = [fields.values(item, SUBJECT, path) for item in compress(described, known)]
         if undescribed := [name for name in names if not subjects.get(name)]:
             notes.append(
                 f"subject_meta.json does not describe {len(undescribed)} people, "

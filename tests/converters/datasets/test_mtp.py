@@ -164,6 +164,16 @@ def test_a_subject_of_unknown_gender_has_the_neutral_model(own: Path, tmp_path: 
     assert np.isnan(hd["meta/subject_height"]).tolist() == [True, False, False]
 
 
+def test_an_odd_subject_costs_that_person_only(own: Path, tmp_path: Path) -> None:
+    with edited(own / "subject_meta.json") as subjects:
+        subjects["b2_park_p4_s08"]["SubjectGender"] = "unsaid"
+    report = run(own, tmp_path / "x.h5", None)
+    ((reason, names),) = ((r, n) for r, n in report.dropped.items() if r.startswith("SubjectGender"))
+    assert "is not" in reason
+    assert "subject_meta.json b2_park_p4_s08" in names[0]
+    assert "park/b2_park_p4_s08" not in "".join(HumanData.open(tmp_path / "x.h5")["image_path"])
+
+
 def test_folders_may_be_deeper_and_detections_absent(own: Path, tree: Tree, tmp_path: Path, body_models: Path) -> None:
     for above in ("images", "smplify-xmc/smplx/params", "keypoints/openpose"):
         (own / above / "x").mkdir()
