@@ -120,6 +120,7 @@ class Behave(Converter):
             else behave_files.read_sequence(unit, gender, step, dropped)
         )
         recorded = {str(k) for k in info["kinects"].tolist()} if "kinects" in info else {"0", "1", "2"}
+        notes = [] if "kinects" in info else [f"{unit.name} does not say which cameras recorded it: 0, 1, 2 are taken"]
         intrinsics, config = (
             behave_files.calibration_folder(unit.path, info, key, self.root / "calibs" / usual)
             for key, usual in (("intrinsic", "intrinsics"), ("config", f"{unit.name[:6]}/config"))
@@ -175,4 +176,5 @@ class Behave(Converter):
                 else {"reprojection": "none", "config": f"behave_{self.split}"}
             ),
             dropped=dropped,
+            notes=notes,
         )

@@ -405,3 +405,9 @@ def test_fingers_taken_as_relative_move_alone_and_by_pixels(
     # Hands are 60 px in these images: too little for a problem, enough for a number.
     assert report.quality["reprojection_hands_px"]["p50"] > 3
     assert report.quality["reprojection_body_px"]["max"] < 0.1
+
+
+def test_a_sequence_that_does_not_say_its_cameras_is_said(own: Path) -> None:
+    edit(own / "sequences" / MAN / "info.json", lambda info: info.pop("kinects"))
+    said = [note for unit in read(DATASET, own) for note in unit.notes]
+    assert said == [f"{MAN} does not say which cameras recorded it: 0, 1, 2 are taken"]
