@@ -166,7 +166,7 @@ class MPII(Converter):
         if all(a.get("keypoints") for a in people):  # those of the official test set are withheld
             rows.keypoints2d = Keypoints(raw_files.labelled(people, 16), "mpii")
         if records:
-            rows.body, rows.camera = neural_annot.bodies(records, choice)
+            neural_annot.add_fits(rows, records, choice)
             rows.misc |= {f"{self.body_model}_source": "neural_annot", "cam_param_type": "perspective"}
         return rows
 
