@@ -86,7 +86,7 @@ def part_boxes(points: Array, names: Convention, size: npt.ArrayLike, scale: flo
 def _visible(points: Array) -> Array:
     """(N, J) points that are finite and, where they have a confidence, have one above 0."""
     finite = np.isfinite(points[..., :2]).all(axis=2)
-    return finite & (points[..., 2] > 0) if points.shape[-1] == 3 else finite  # False for NaN too
+    return np.asarray(finite & (points[..., 2] > 0) if points.shape[-1] == 3 else finite)  # False for NaN too
 
 
 def _count_visible(points: Array, names: Sequence[str]) -> Array:
