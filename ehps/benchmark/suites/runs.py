@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import ehps
 from ehps.atomic import replacing
-from ehps.benchmark.protocols.catalogue import Protocol
+from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.training.specs import TRAINED_ON, SetSpec, TrainConfig, key
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.foreign_files import check_unfolded, regular
@@ -185,7 +185,7 @@ class Run:
         cells = read_json(path, {"cells": [_CELL_FORM]}, fix=_EVALUATE)["cells"]
         for cell in cells:
             try:
-                Protocol.from_dict(cell["definition"])
+                catalogue.from_dict(cell["definition"])
             except DataError as error:
                 raise DataError(f"{cell['protocol']}: {error.what}", path=path, fix=_EVALUATE) from None
             for line in cell["metrics"]:
