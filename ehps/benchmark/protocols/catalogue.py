@@ -6,7 +6,6 @@ Facts: the public evaluation code of SMPLer-X, SMPLest-X, OSX, PyMAF, SMPLer, th
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from typing import Any
 
@@ -18,7 +17,7 @@ from ehps.benchmark.protocols.protocol import (
     choices,
     parse_value,
 )
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError, UsageError, did_you_mean
 
 _SMPLER_X = ("PVE", "PA-PVE", "PA-MPJPE")
 _SMPLEST_X = ("PVE", "PA-PVE", "MPJPE", "PA-MPJPE")
@@ -227,7 +226,7 @@ def all_protocols() -> tuple[Protocol, ...]:
 
 
 def get(spec: str | Protocol) -> Protocol:
-    """A protocol by name, with changes in brackets: ``ubody-intra``, ``ubody-intra[step=1,visibility=all]``.
+    """A protocol by name (upper or lower case), with changes in brackets: ``ubody-intra[step=1,visibility=all]``.
 
     Raises
     ------
@@ -237,11 +236,10 @@ def get(spec: str | Protocol) -> Protocol:
     if isinstance(spec, Protocol):
         return spec
     found = re.fullmatch(r"([\w-]+)(?:\[(.*)\])?", spec.strip())
-    if found is None or found[1] not in _REGISTRY:
-        near = difflib.get_close_matches(spec.partition("[")[0], _REGISTRY, n=1)
-        meant = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"no protocol {spec!r}", fix=f"{meant}There are: {', '.join(_REGISTRY)}")
-    base = _REGISTRY[found[1]]
+    base = _REGISTRY.get(found[1].lower()) if found else None
+    if found is None or base is None:
+        fix = did_you_mean(spec.partition("[")[0].strip(), _REGISTRY)
+        raise UsageError(f"there is no protocol {spec!r}", fix=fix)
     parts = [part.partition("=") for part in re.split(r",(?=\s*\w+=)", found[2] or "") if part]
     wanted = [(name.strip(), value) for name, _, value in parts]
     for name, _ in wanted:

@@ -74,7 +74,7 @@ def score(
     protocol: Protocol,
     models: BodyModels,
     *,
-    root: Path | None = None,
+    images: Path | None = None,
     batch_size: int = 64,
     device: str = "cpu",
 ) -> Score:
@@ -82,7 +82,7 @@ def score(
 
     Parameters
     ----------
-    root : raw-data folder, for protocols whose true meshes are files.
+    images : folder of the images, for protocols whose true meshes are files beside them.
     device : where meshes are made.
 
     Raises
@@ -104,7 +104,7 @@ def score(
     for start in range(0, len(rows), batch_size):
         chunk = slice(start, start + batch_size)
         params = true_bodies.parameters(predictions, at[chunk], model_type=model_type)
-        true, special = _true(protocol, truth, rows[chunk], plans[1], root, device)
+        true, special = _true(protocol, truth, rows[chunk], plans[1], images, device)
         visible = _visibility(protocol, truth, rows[chunk], true) if protocol.visibility == "inside-image" else None
         errors = instance_errors(wanted, plans[0].bodies(params, device=device), true, visible)
         if protocol.hands == "flagged-valid":
@@ -194,10 +194,10 @@ def paired(predictions: HumanData, truth: HumanData, protocol: Protocol) -> tupl
 
 
 def _true(
-    protocol: Protocol, truth: HumanData, rows: Array, plan: Plan, root: Path | None, device: str
+    protocol: Protocol, truth: HumanData, rows: Array, plan: Plan, images: Path | None, device: str
 ) -> tuple[Bodies, dict[str, int]]:
     if protocol.truth == "given-vertices":
-        return plan.meshes(true_bodies.given(truth, rows, root, protocol.truth_rotation)), {}
+        return plan.meshes(true_bodies.given(truth, rows, images, protocol.truth_rotation)), {}
     params, special = true_bodies.true_parameters(protocol, truth, rows, plan.models)
     return plan.bodies(params, device=device), special
 

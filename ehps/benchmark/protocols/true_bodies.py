@@ -109,7 +109,7 @@ def true_parameters(
     return params, {"extreme_betas": int(extreme.sum())}
 
 
-def given(hd: HumanData, rows: Array, root: Path | None, rotation: tuple[float, float, float] | None) -> Array:
+def given(hd: HumanData, rows: Array, images: Path | None, rotation: tuple[float, float, float] | None) -> Array:
     """Vertices of the files named in ``vertices3d_path`` (``.ply``, ``.npy``), rotated: (N, 10475, 3) float64."""
     from ehps.body.ply import read_vertices
 
@@ -120,9 +120,9 @@ def given(hd: HumanData, rows: Array, root: Path | None, rotation: tuple[float, 
             path=hd.source,
             fix="take a protocol that makes the true bodies from parameters (`ehps benchmark protocols`)",
         )
-    if root is None:
-        raise UsageError("the folder of the raw data is needed to find the true meshes")
-    folder, meshes = ImageFolder(root), []
+    if images is None:
+        raise UsageError("the image folder is needed: the true meshes lie beside the images")
+    folder, meshes = ImageFolder(images), []
     for row, name in zip(np.asarray(rows).tolist(), hd["vertices3d_path"][rows], strict=True):
         path = folder.locate(name, row, "vertices3d_path")
         meshes.append(_array(path) if path.suffix == ".npy" else read_vertices(path, SMPLX_VERTICES))

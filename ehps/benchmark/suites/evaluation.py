@@ -144,7 +144,7 @@ def rescore(
     *,
     test_set: str | None = None,
     data: Path | None = None,
-    root: Path | None = None,
+    images: Path | None = None,
     device: str = "cpu",
 ) -> Score:
     """Score stored predictions under another protocol. No model is run.
@@ -153,7 +153,7 @@ def rescore(
     ----------
     test_set : needed when the run has predictions of several.
     data : the test file, where it is no longer where the run found it.
-    root : the folder of its images, likewise.
+    images : the folder of its images, likewise.
     device : where meshes are made.
 
     Raises
@@ -186,7 +186,7 @@ def rescore(
     truth = HumanData.open(path)
     if place.get("excluded"):
         truth = truth.with_columns({EXCLUDED: np.isin(np.arange(len(truth)), place["excluded"])})
-    return _scored(run, test_set, truth, content, root or Path(place["images"]), chosen, body_models, device)
+    return _scored(run, test_set, truth, content, images or Path(place["images"]), chosen, body_models, device)
 
 
 def _scored(
@@ -194,7 +194,7 @@ def _scored(
     test_set: str,
     truth: HumanData,
     data: str,
-    root: Path,
+    images: Path,
     protocol: Protocol,
     body_models: BodyModels,
     device: str,
@@ -217,7 +217,7 @@ def _scored(
         kept = errors[mine].drop(columns=["test_set", "protocol"]).reset_index(drop=True)
         said = cell.get("not_computed", {}), cell.get("remarks", [])
         return Score(protocol, kept, cell["metrics"], cell.get("notes", {}), *said)
-    result = score(HumanData.open(predictions), truth, protocol, body_models, root=root, device=device)
+    result = score(HumanData.open(predictions), truth, protocol, body_models, images=images, device=device)
     if excluded:
         result.notes["excluded"] = len(excluded)
     run.store(

@@ -261,7 +261,7 @@ class Bodies:
                 made = made.without(
                     [name for name in made.columns if name.startswith(("smpl/", "smplx/")[of == "smpl"])]
                 )
-            result = score(made, self.truth, catalogue.get(spec), self.models, root=self.root)
+            result = score(made, self.truth, catalogue.get(spec), self.models, images=self.root)
             assert not result.not_computed
             lines = {(m["part"], m["metric"]): m for m in result.metrics}
             self.done[key] = [round(m["value"], 3) for m in lines.values()], [m["n"] for m in lines.values()]
