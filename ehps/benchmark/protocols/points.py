@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,12 +58,21 @@ MODEL_JOINTS = {
 """AGORA's: 22 of the body, wrist and 15 of each hand, neck and 51 landmarks."""
 
 
+def as_columns(vertices: Array) -> Array:
+    """(V, 3N) float64 of (N, V, 3): what regressors are multiplied with."""
+    n, count, _ = vertices.shape
+    return np.asarray(vertices, np.float64).transpose(1, 0, 2).reshape(count, 3 * n)
+
+
+def from_columns(columns: Array) -> Array:
+    """(N, J, 3) of (J, 3N)."""
+    out: Array = np.asarray(columns).reshape(len(columns), -1, 3).transpose(1, 0, 2)
+    return out
+
+
 def apply(regressor: Any, vertices: Array) -> Array:
     """(J, V) sparse matrix on (N, V, 3) vertices -> (N, J, 3) float64."""
-    n, count, _ = vertices.shape
-    flat = np.asarray(vertices, np.float64).transpose(1, 0, 2).reshape(count, 3 * n)
-    out: Array = np.asarray(regressor @ flat).reshape(-1, n, 3).transpose(1, 0, 2)
-    return out
+    return from_columns(regressor @ as_columns(vertices))
 
 
 class Tables:
@@ -277,11 +287,10 @@ class Plan:
         return Bodies(self, vertices[:, self.ids], None, None)
 
 
-@dataclass(frozen=True)
 class Bodies:
-    """N bodies, and whatever a plan wants of them.
+    """N bodies, and whatever a plan wants of them, each made once.
 
-    Attributes
+    Parameters
     ----------
     plan : which points there are.
     vertices : (N, M, 3) those that the plan needs, None when it needs none.
@@ -289,13 +298,18 @@ class Bodies:
     params : their parameters, None for given meshes.
     """
 
-    plan: Plan
-    vertices: Array | None
-    joints: Array | None
-    params: BodyParams | None
+    def __init__(self, plan: Plan, vertices: Array | None, joints: Array | None, params: BodyParams | None) -> None:
+        self.plan, self.joints, self.params = plan, joints, params
+        self._vertices = None if vertices is None else np.asarray(vertices, np.float64)
+        self._made: dict[str, Array] = {}
 
     def points(self, key: str) -> Array:
         """(N, P, 3) metres; for ``orientations`` (N, P, 3, 3) rotations of joints in the frame of the parameters."""
+        if key not in self._made:
+            self._made[key] = self._make(key)
+        return self._made[key]
+
+    def _make(self, key: str) -> Array:
         if key == "orientations":
             assert self.params is not None
             return orientations(self.params)
@@ -306,10 +320,16 @@ class Bodies:
         if one.joints is not None:
             assert self.joints is not None
             return np.stack([self.joints[:, list(of)].mean(axis=1) for of in one.joints], axis=1)
-        assert self.vertices is not None
-        if one.vertices is not None:
-            return np.asarray(self.vertices[:, one.vertices], np.float64)
-        return apply(one.matrix, self.vertices)
+        assert self._vertices is not None
+        if one.vertices is None:
+            return from_columns(one.matrix @ self._columns)
+        whole = len(one.vertices) == self._vertices.shape[1]
+        return self._vertices if whole else self._vertices[:, one.vertices]
+
+    @cached_property
+    def _columns(self) -> Array:
+        assert self._vertices is not None
+        return as_columns(self._vertices)
 
 
 def orientations(params: BodyParams) -> Array:
