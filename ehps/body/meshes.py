@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 
+KEPT = 4  # selections of vertices that are remembered of each model
 BATCH = 64  # bodies at a time: a whole mesh of SMPL-X needs 1.5 MB of work space
 
 
@@ -143,6 +144,8 @@ def _skin(model: BodyModel, device: str, ids: Array | None) -> _Skin:
     known = _skins.setdefault(model, {})
     key = device, b"" if ids is None else np.asarray(ids, np.int64).tobytes()
     if key not in known:
+        while len(known) >= KEPT:
+            known.pop(next(iter(known)))
         chosen = slice(None) if ids is None else np.asarray(ids)
         expression = model.exprdirs if model.exprdirs is not None else np.zeros((len(model.v_template), 3, 0))
         posedirs = model.posedirs[chosen]

@@ -15,6 +15,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from scipy import sparse
@@ -76,7 +77,7 @@ def apply(regressor: Any, vertices: Array) -> Array:
 
 
 class Tables:
-    """Regressors and vertex lists beside the body models, each read when it is first asked for.
+    """Regressors and vertex lists beside the body models, each read when it is first asked for; see :func:`tables_of`.
 
     Parameters
     ----------
@@ -84,8 +85,14 @@ class Tables:
     """
 
     def __init__(self, models: BodyModels) -> None:
-        self.models = models
+        self._models = ref(models)  # tables are kept as long as their models, and must not keep these
         self._kept: dict[tuple[str, str], Any] = {}
+
+    @property
+    def models(self) -> BodyModels:
+        models = self._models()
+        assert models is not None
+        return models
 
     def regressor(self, model_type: str, name: str) -> Any:
         """Sparse (J, V) regressor ``skeleton``, ``j14``, ``h36m``, ``left_hand`` or ``right_hand`` (21 joints).
@@ -137,6 +144,14 @@ class Tables:
             return ids[part]
         elsewhere = np.unique(np.concatenate([ids["left_hand"], ids["right_hand"], ids["face"]]))
         return np.setdiff1d(np.arange(TOPOLOGY[model_type].vertices), elsewhere)
+
+
+_tables: WeakKeyDictionary[BodyModels, Tables] = WeakKeyDictionary()
+
+
+def tables_of(models: BodyModels) -> Tables:
+    """The tables beside these body models, kept as long as they are."""
+    return _tables.setdefault(models, Tables(models))
 
 
 @dataclass(frozen=True)

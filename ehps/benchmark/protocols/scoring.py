@@ -24,7 +24,7 @@ from ehps.benchmark.protocols.metrics import (
     only_valid_hands,
     without_far_hands,
 )
-from ehps.benchmark.protocols.points import Bodies, Plan, Tables, recipe
+from ehps.benchmark.protocols.points import Bodies, Plan, Tables, recipe, tables_of
 from ehps.benchmark.protocols.protocol import UNITS, Protocol
 from ehps.body.models import BodyModels
 from ehps.body.topology import NAMES
@@ -90,7 +90,7 @@ def score(
     DataError : a row that the protocol tests has no prediction, or the truth lacks what the protocol needs.
     BodyModelError : none of the protocol's numbers can be had, because helper files are missing.
     """
-    tables = Tables(models)
+    tables = tables_of(models)
     model_type = predicted_type(predictions, protocol)
     wanted, missing = computable(protocol, model_type, tables)
     if protocol.matching != "by-row":
