@@ -130,7 +130,7 @@ class Audit:
 
 def audit(
     hd: HumanData,
-    root: Path | str | None = None,
+    images: Path | str | None = None,
     out: Path | str | None = None,
     limits: Mapping[str, float] | None = None,
     *,
@@ -140,7 +140,7 @@ def audit(
 
     Parameters
     ----------
-    root : folder of the images: rows whose image is not there, has no sound header, another size than the row says or
+    images : folder of the images: rows whose image is not there, has no sound header, another size than the row says or
         a path out of the folder are flagged, and with ``out`` the worst instances are drawn. Where all or nearly all
         images are absent it is the folder that is wrong: a note says so, nothing is drawn and no row is flagged for it.
     out : folder for ``audit.json``, ``percentiles.csv``, ``exclude.json`` and ``worst/*.png``; nothing is written
@@ -155,13 +155,13 @@ def audit(
     """
     limits = limits_with(limits)
     _require_columns(hd)
-    images = None if root is None or not len(hd) else check_images(hd, root, list_outside=True)
-    elsewhere = images is not None and images.of_another_folder
+    check = None if images is None or not len(hd) else check_images(hd, images, list_outside=True)
+    elsewhere = check is not None and check.of_another_folder
     measures = measures_of(hd)
-    checks = checks_of(hd, measures, limits, None if elsewhere else images)
-    counts = {check.name: int(check.bad.sum()) for check in checks}
-    if images is not None and elsewhere:
-        counts |= {name: int(images.rows(kind).sum()) for name, kind in IMAGE_CHECKS.items()}
+    checks = checks_of(hd, measures, limits, None if elsewhere else check)
+    counts = {one.name: int(one.bad.sum()) for one in checks}
+    if check is not None and elsewhere:
+        counts |= {name: int(check.rows(kind).sum()) for name, kind in IMAGE_CHECKS.items()}
     found = Audit(
         file=str(hd.source) if hd.source else None,
         dataset=hd.passport.dataset,
@@ -172,16 +172,16 @@ def audit(
         },
         counts=counts,
         flagged=_flags(hd, checks),
-        worst=[] if elsewhere else _worst(hd, checks, images, worst),
-        notes=_notes(hd, measures, images, root),
-        images_missing=[] if images is None else [fault.image_path for fault in images.faults[:WORST]],
+        worst=[] if elsewhere else _worst(hd, checks, check, worst),
+        notes=_notes(hd, measures, check, images),
+        images_missing=[] if check is None else [fault.image_path for fault in check.faults[:WORST]],
     )
     if out is None:
         return found
     for page in (Path(out) / "worst").glob("view_*.png"):  # of an earlier run
         page.unlink()
-    if root is not None and found.worst:
-        found = _drawn(found, hd, Path(root), Path(out) / "worst", checks)
+    if images is not None and found.worst:
+        found = _drawn(found, hd, Path(images), Path(out) / "worst", checks)
     found.write(out)
     return found
 
@@ -245,7 +245,7 @@ def _flags(hd: HumanData, checks: list[Check]) -> list[Flag]:
     return flags
 
 
-def _drawn(found: Audit, hd: HumanData, root: Path, out: Path, checks: list[Check]) -> Audit:
+def _drawn(found: Audit, hd: HumanData, images: Path, out: Path, checks: list[Check]) -> Audit:
     """The audit with images, one for each row: model joints as skeletons, the dataset's own points as rings."""
     from ehps.humandata.drawing.overlays import SKELETON_COLUMNS, view
     from ehps.humandata.drawing.persons import BOX_LABELS
@@ -256,6 +256,6 @@ def _drawn(found: Audit, hd: HumanData, root: Path, out: Path, checks: list[Chec
         captions[row] = f"{row}: {'; '.join(check.sentence(row) for check in ranked[:2])}"
     columns = [name for name in SKELETON_COLUMNS if name in hd and name in hd.keypoint_names]
     columns += [name for name in BOX_LABELS if name in hd]
-    pages = view(hd, root, out, rows=found.worst, columns=columns, captions=captions, together=False)
+    pages = view(hd, images, out, rows=found.worst, columns=columns, captions=captions, together=False)
     unseen = dict.fromkeys([*found.images_missing, *pages.missing, *pages.unreadable])
     return replace(found, pages=list(pages), images_missing=list(unseen))
