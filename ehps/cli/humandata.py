@@ -14,6 +14,7 @@ from ehps.cli.common import FILE, as_json, body_models, number, pairs, say, say_
 from ehps.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from ehps.body.projected import ProjectedBodies
     from ehps.humandata import HumanData
     from ehps.humandata.image_checks import ImageCheck
 
@@ -216,17 +217,33 @@ def audit_command(
 @click.option("--rows", help="Show these rows instead: 3,17,40.")
 @seed
 @click.option("--columns", help="Keypoint and box columns to draw, separated by commas.")
+@click.option("--mesh", is_flag=True, help="Draw the surfaces of the bodies, and the bodies from the side.")
+@body_models
 @opened
 def view_command(
-    hd: HumanData, root: Path, out: Path, n: int, rows: str | None, seed: int, columns: str | None
+    hd: HumanData,
+    root: Path,
+    out: Path,
+    n: int,
+    rows: str | None,
+    seed: int,
+    columns: str | None,
+    mesh: bool,
+    body_models: Path | None,
 ) -> None:
-    """Draw instances of FILE on their images."""
+    """Draw instances of FILE on their images.
+
+    With body models, --mesh draws the surfaces of their bodies, and of files without 2D points (predictions) the joints
+    of the bodies are drawn.
+    """
     from ehps.humandata.drawing.overlays import view
     from ehps.humandata.validation import require_columns
 
     require_columns(hd)
+    bodies = bodies_to_draw(hd, mesh, body_models)
     wanted = None if rows is None else [whole_number(row) for row in rows.split(",")]
-    pages = view(hd, root, out, rows=wanted, n=n, seed=seed, columns=columns.split(",") if columns else None)
+    names = columns.split(",") if columns else None
+    pages = view(hd, root, out, rows=wanted, n=n, seed=seed, columns=names, bodies=bodies, mesh=mesh)
     for page in pages:
         say(page)
     absent = len(pages.missing) + len(pages.unreadable)
@@ -242,6 +259,32 @@ def view_command(
         say(f"{path} cannot be read: {fault}", fg="yellow", err=True)
     if pages.images and absent >= pages.images:
         raise DataError("no image could be read", path=root, fix="copy or unpack the images again")
+
+
+def bodies_to_draw(hd: HumanData, mesh: bool, body_models: Path | None) -> ProjectedBodies | None:
+    """Bodies of ``hd`` where they are asked for or all that there is to draw; None where its columns are enough.
+
+    Raises
+    ------
+    UsageError : body models are needed and not given.
+    """
+    if not mesh and any(name.startswith("keypoints2d") for name in hd.columns):
+        return None
+    if not mesh and hd.body_model is None:
+        return None
+    from ehps.body.model_folder import body_models_folder
+    from ehps.body.models import BodyModels
+    from ehps.body.projected import ProjectedBodies
+
+    folder = body_models_folder(body_models)
+    if folder is None:
+        what = (
+            "drawing surfaces needs the body models"
+            if mesh
+            else "has no 2D points; drawing its bodies needs the models"
+        )
+        raise UsageError(what, path=hd.source, fix="pass --body-models DIR or set EHPS_BODY_MODELS")
+    return ProjectedBodies(hd, BodyModels(folder))
 
 
 @humandata.command("export")
