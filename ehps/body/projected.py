@@ -27,6 +27,7 @@ LENSES = {
 
 OPACITY = 0.9
 PALE = 0.55  # share of white in a person's colour: a surface shows its shape by its shades
+GAP = 1.0  # metres
 ACROSS = 1.0  # widest side view, image heights
 
 
@@ -97,9 +98,13 @@ class ProjectedBodies:
         return drawn(image, pixels, found.shared[..., 2], faces, paint, opacity=OPACITY)
 
     def from_the_side(self, found: Surfaces, colours: Sequence[tuple[int, int, int]], height: int) -> Array:
-        """(height, W, 3) people seen at a right angle to the camera, which is on the left, without perspective."""
+        """(height, W, 3) people seen at a right angle to the camera, which is on the left, without perspective.
+
+        Empty stretches of more than a metre are shortened, and marked by two lines.
+        """
         faces = self.models.faces(self.model_type)
         turned = found.shared @ np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])  # z to the right, x away
+        breaks = _shorten_gaps(turned)
         flat = turned[np.isfinite(turned).all(axis=-1)]
         if not len(flat):
             return np.full((height, height // 3, 3), 255, np.uint8)
@@ -111,10 +116,29 @@ class ProjectedBodies:
         turned[..., 2] += 10 - low[2]  # before the viewer
         turned[..., :2] -= middle
         image = np.full((height, width, 3), 255, np.uint8)
+        for place in breaks:
+            x = round((place - middle[0]) * scale + width / 2)
+            image[height // 4 : -height // 4, [x - 3, x + 3]] = 170
         return drawn(image, pixels, turned[..., 2], faces, shaded(turned, faces, _pale(colours)))
 
     def _params(self, part: HumanData) -> BodyParams:
         return params_of(part, self.model_type)
+
+
+def _shorten_gaps(points: Array) -> list[float]:
+    """Move people (P, V, 3) along x, in place, to at most ``GAP`` apart; the middles of what was shortened."""
+    with np.errstate(invalid="ignore"):
+        low, high = points[..., 0].min(axis=1), points[..., 0].max(axis=1)
+    order = [p for p in np.argsort(low).tolist() if np.isfinite(low[p])]
+    breaks: list[float] = []
+    end, shift = np.inf, 0.0
+    for p in order:
+        if low[p] - shift - end > GAP:
+            shift = low[p] - end - GAP
+            breaks.append(end + GAP / 2)
+        points[p, :, 0] -= shift
+        end = max(end if np.isfinite(end) else -np.inf, high[p] - shift)
+    return breaks
 
 
 def _pale(colours: Sequence[tuple[int, int, int]]) -> Array:

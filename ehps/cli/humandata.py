@@ -415,9 +415,9 @@ def merge_command(files: tuple[Path, ...], exclude: Path | None, out: Path) -> N
 
 @humandata.command("keypoints")
 @click.argument("convention", required=False)
-@click.option("--out", type=FILE, help="Draw the points of CONVENTION on a figure: .png.")
+@click.option("--figure", type=FILE, help="Draw the points of CONVENTION on a body: .png.")
 @as_json
-def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -> None:
+def keypoints_command(convention: str | None, figure: Path | None, as_json: bool) -> None:
     """The keypoint conventions, or the numbered points of one."""
     import pandas as pd
 
@@ -425,21 +425,20 @@ def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -
     from ehps.terminal import show
 
     if convention is None:
-        if out is not None:
-            raise UsageError("a figure shows one convention", fix="name it before --out")
+        if figure is not None:
+            raise UsageError("a figure shows one convention", fix="name it before --figure")
         sizes = [(name, len(points)) for name, points in sorted(keypoints.CONVENTIONS.items())]
         show(pd.DataFrame(sizes, columns=["convention", "points"]), json=as_json)
         return
     names = keypoints.point_names(convention)
-    if out is not None and out.suffix.lower() != ".png":
-        raise UsageError("the figure is written as .png", path=out)
+    if figure is not None and figure.suffix.lower() != ".png":
+        raise UsageError("the figure is written as .png", path=figure)
     show(pd.DataFrame({"index": range(len(names)), "point": names}), json=as_json)
-    if out is not None:
-        from ehps.humandata.drawing.convention_figure import draw_convention
-        from ehps.humandata.drawing.pages import write_png
+    if figure is not None:
+        from ehps.humandata.drawing.convention_figure import draw_convention, write_figure
 
-        write_png(out, draw_convention(convention))
-        say(out, err=as_json)
+        write_figure(figure, draw_convention(convention.lower()))
+        say(figure, err=as_json)
 
 
 @humandata.command("sample")

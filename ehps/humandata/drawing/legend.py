@@ -71,7 +71,7 @@ def entries_of(hd: HumanData, limbs: str, rings: Sequence[str], boxes: bool, sur
     if boxes:
         found.append(Entry("box", "box and its row" if not is_predicted(hd) else "box that was cropped, and its row"))
     if surface:
-        found.append(Entry("surface", f"surface of {surface}, on the right seen from the side"))
+        found.append(Entry("surface", f"surface of {surface}, on the right from the side (|| distance shortened)"))
     return found
 
 

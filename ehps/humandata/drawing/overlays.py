@@ -97,11 +97,12 @@ def draw_instances(
     rows : of one and the same ``image_path``.
     root : folder that ``image_path`` is relative to.
     columns : keypoint and box columns to draw; by default the model's projected joints, the dataset's own points and
-        all boxes. Of several keypoint columns the first is drawn as a skeleton, the others as rings.
+        all boxes, with ``mesh`` the body boxes. Of several keypoint columns the first is drawn as a skeleton, others as
+        rings.
     side : longer side of the result, pixels.
     crop : show only the surroundings of the persons where they fill less than half of the image.
     bodies : joints of files that have no 2D points, and surfaces.
-    mesh : draw the surfaces of ``bodies``, with the dataset's own points as rings, and from the side.
+    mesh : draw the surfaces of ``bodies``, and from the side.
     explained : with a legend below.
 
     Raises
@@ -119,7 +120,9 @@ def draw_instances(
     points, boxes = _columns(hd, columns)
     require_columns(hd, ["image_path", *points, *boxes, "meta/height", "meta/width"])
     surfaces = bodies.surfaces(index) if bodies is not None and mesh else None
-    layers = _layers(picked, points, hd, index, bodies, skeleton=not mesh or columns is not None)
+    if surfaces is not None and columns is None:
+        points, boxes = [], [name for name in boxes if name == "bbox_xywh"]  # faces and hands stay free
+    layers = _layers(picked, points, hd, index, None if surfaces is not None else bodies)
     extents = [layer.points for layer in layers]
     if surfaces is not None:
         extents.append(np.concatenate([surfaces.pixels, np.isfinite(surfaces.pixels[..., :1])], axis=-1))
@@ -173,15 +176,13 @@ class _Layer:
 
 
 def _layers(
-    picked: HumanData, points: Sequence[str], hd: HumanData, rows: Sequence[int], bodies: Bodies | None, skeleton: bool
+    picked: HumanData, points: Sequence[str], hd: HumanData, rows: Sequence[int], bodies: Bodies | None
 ) -> list[_Layer]:
     """What is drawn as a skeleton, if anything, and what as rings."""
     found = [
-        _Layer(np.asarray(picked[name]), hd.keypoint_names[name], points_in_words(name), skeleton and k == 0)
+        _Layer(np.asarray(picked[name]), hd.keypoint_names[name], points_in_words(name), k == 0)
         for k, name in enumerate(points)
     ]
-    if not skeleton:
-        return [layer for layer, name in zip(found, points, strict=True) if name not in MODEL_JOINTS]
     if bodies is not None and not any(name in MODEL_JOINTS for name in points):
         found = [replace(layer, limbs=False) for layer in found]
         found.insert(0, _Layer(bodies.joints(rows), bodies.convention, f"joints of {bodies.name}", True))
