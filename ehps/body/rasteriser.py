@@ -18,7 +18,7 @@ NEAR = 0.05
 """Metres; triangles with a corner nearer than that are not drawn."""
 
 SMALLEST = 1e-6  # twice the area, square pixels: what is less covers no pixel's centre
-CHUNK = 1 << 15  # rows, fragments or pixels at a time: what fits into a core's cache
+CHUNK = 1 << 14  # rows, fragments or pixels at a time: what fits into a core's cache
 _BITS = 62  # of a fragment's key
 
 
@@ -166,8 +166,7 @@ def _fragments(
     inverse : (3, T) planes of 1 / z in the key's units.
     number : (T,) of the faces, ``bits`` bits.
     """
-    order = np.argsort(t.y, axis=0, kind="stable")
-    (x_top, x_mid, x_low), (y_top, y_mid, y_low) = (np.take_along_axis(a, order, axis=0) for a in (t.x, t.y))
+    (x_top, y_top), (x_mid, y_mid), (x_low, y_low) = _downwards(t.x, t.y)
     long = _line(x_top, y_top, x_low, y_low)
     upper, lower = _line(x_top, y_top, x_mid, y_mid), _line(x_mid, y_mid, x_low, y_low)
     first, cut, last = np.ceil(y_top), np.ceil(y_mid), np.floor(y_low) + 1
@@ -181,6 +180,17 @@ def _fragments(
         table, begin, rows, mine = table[:, some], begin[some], rows[some], number[some]
         for part in _chunks(rows):
             yield from _half(table[:, part], begin[part], rows[part], mine[part], bits, size)
+
+
+def _downwards(x: Array, y: Array) -> list[tuple[Array, Array]]:
+    """x and y (T,) of the upper, middle and lower corners of (3, T)."""
+    corners = [(x[k], y[k]) for k in range(3)]
+    for i, j in ((0, 1), (1, 2), (0, 1)):
+        (xi, yi), (xj, yj) = corners[i], corners[j]
+        swap = yj < yi
+        corners[i] = np.where(swap, xj, xi), np.where(swap, yj, yi)
+        corners[j] = np.where(swap, xi, xj), np.where(swap, yi, yj)
+    return corners
 
 
 def _line(x0: Array, y0: Array, x1: Array, y1: Array) -> Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from ehps.arrays import Array
@@ -18,7 +19,7 @@ SUN = np.array([-0.45, -0.75, -0.55])
 
 THIN = 1.0  # pixels: triangles that are narrower get one colour
 STEP = 0.01  # metres between the samples of a pixel from which on each of them is painted
-_BAND = 48  # rows painted at a time
+_BAND = 1 << 17  # samples painted at a time
 
 
 def render(
@@ -84,65 +85,68 @@ def drawn(
     if window is None:
         return out
     x0, y0, x1, y1 = window
-    width, height = x1 - x0, y1 - y0
+    part = out[y0:y1, x0:x1]
+    height, width = part.shape[:2]
     fine = samples * (np.asarray(pixels, np.float64) - (x0, y0)) + (samples - 1) / 2
     faces = np.asarray(faces)
     scene = visible(fine, depth, faces, (height * samples, width * samples))
     planes = _colour_planes(scene, depth, faces, np.asarray(colours))
-    canvas = out.reshape(-1, 3)
-    for top in range(0, height, _BAND):
-        _paint_band(
-            canvas, scene, planes, slice(top, min(top + _BAND, height)), (x0, y0), out.shape[1], samples, opacity
-        )
+    canvas = cv2.cvtColor(part, cv2.COLOR_RGB2RGBA)  # four bytes a pixel are one number to put in place
+    tall = max(1, _BAND // (width * samples**2))
+    for top in range(0, height, tall):
+        _paint_band(canvas, scene, planes, slice(top, min(top + tall, height)), samples, opacity)
+    part[:] = cv2.cvtColor(canvas, cv2.COLOR_RGBA2RGB)
     return out
 
 
-def _paint_band(
-    canvas: Array,
-    scene: Scene,
-    planes: Array,
-    band: slice,
-    corner: tuple[int, int],
-    stride: int,
-    samples: int,
-    opacity: float,
-) -> None:
-    """Put rows of a window of the image over ``canvas`` (H W, 3).
-
-    Parameters
-    ----------
-    planes : see :func:`_colour_planes`.
-    corner : x, y of the window in the image, whose rows have ``stride`` pixels.
-    """
-    key = scene.key[samples * band.start : samples * band.stop]
+def _paint_band(canvas: Array, scene: Scene, planes: Array, band: slice, samples: int, opacity: float) -> None:
+    """Put the rows ``band`` of a scene over ``canvas`` (H, W, 4); ``planes`` are those of :func:`_colour_planes`."""
+    width, above = canvas.shape[1], samples * band.start
+    key = scene.key[above : samples * band.stop]
+    flat = canvas.view(np.uint32).ravel()[width * band.start : width * band.stop]
     nearest, farthest = _extremes(key, samples)
     some = np.flatnonzero(nearest > 0)
-    near, far = np.take(nearest, some), np.take(farthest, some)
-    z = 1 / scene.inverse(near)
-    even = (far > 0) & (scene.inverse(near - far) * z * z <= np.float32(STEP))
-    y, x = np.divmod(some, nearest.shape[1])
-    place = (y + (band.start + corner[1])) * stride + x + corner[0]
-    above = samples * band.start
+    near = np.take(nearest, some)
+    even = mixed = np.arange(0)
+    if samples == 1:
+        even = np.arange(len(some))
+    else:
+        far = np.take(farthest, some)
+        z = 1 / scene.inverse(near)
+        one_surface = (far > 0) & (scene.inverse(near - far) * z * z <= np.float32(STEP))
+        even, mixed = np.flatnonzero(one_surface), np.flatnonzero(~one_surface)
 
-    middle = (samples - 1) / 2
-    paint = _painted(scene, planes, near[even], samples * x[even] + middle, samples * y[even] + (above + middle))
-    _blend(canvas, place[even], paint, opacity)
-
+    at = np.take(some, even)
+    y = at // width
+    x, middle = at - y * width, (samples - 1) / 2
+    _blend(
+        flat,
+        at,
+        _painted(scene, planes, np.take(near, even), samples * x + middle, samples * y + (above + middle)),
+        opacity,
+    )
+    if not len(mixed):
+        return
+    at = np.take(some, mixed)
     i, j = (k.ravel() for k in np.indices((samples, samples)))
-    rows, columns = samples * y[~even, None] + i, samples * x[~even, None] + j  # M x samples ^ 2
+    rows, columns = samples * (at // width)[:, None] + i, samples * (at % width)[:, None] + j  # M x samples ^ 2
     keys = key[rows, columns]
     seen = keys > 0
-    each = np.zeros((*seen.shape, 3), np.float32)
-    each[seen] = _painted(scene, planes, keys[seen], columns[seen], rows[seen] + above)
-    share = seen.mean(axis=1, keepdims=True, dtype=np.float32)
-    _blend(canvas, place[~even], each.mean(axis=1) / share, opacity * share)
+    each = np.zeros((3, *seen.shape), np.float32)
+    each[:, seen] = _painted(scene, planes, keys[seen], columns[seen], rows[seen] + above)
+    share = seen.mean(axis=1, dtype=np.float32)
+    _blend(flat, at, each.mean(axis=2) / share, opacity * share)
 
 
-def _blend(canvas: Array, place: Array, paint: Array, share: Array | float) -> None:
-    """Put ``paint`` (M, 3) over the pixels ``place`` of ``canvas`` (H W, 3)."""
-    if not np.isscalar(share) or share != 1:
-        paint = np.take(canvas, place, axis=0) * (1 - share) + paint * share
-    canvas[place] = (paint + np.float32(0.5)).astype(np.uint8)
+def _blend(flat: Array, place: Array, paint: Array, share: Array | float) -> None:
+    """Put ``paint`` (3, M) over the pixels ``place`` of an image (H W,) of RGBA as one number."""
+    if isinstance(share, np.ndarray) or share != 1:
+        below = np.take(flat, place).view(np.uint8).reshape(-1, 4).T[:3]
+        paint = below + (paint - below) * np.float32(share)
+    pixel = np.empty((len(place), 4), np.uint8)
+    pixel[:, :3] = (paint + np.float32(0.5)).T
+    pixel[:, 3] = 255
+    flat[place] = pixel.view(np.uint32)[:, 0]
 
 
 def _extremes(key: Array, samples: int) -> tuple[Array, Array]:
@@ -188,30 +192,34 @@ def vertex_normals(vertices: Array, faces: Array) -> Array:
 
 
 def _colour_planes(scene: Scene, depth: Array, faces: Array, colours: Array) -> Array:
-    """(P F, 9) float32 planes of colour / z, which changes evenly over the image, of each channel."""
-    out = np.zeros((len(scene.people) * len(faces), 9), np.float32)
+    """(9, P F) float32 planes of colour / z, which changes evenly over the image, of each channel."""
+    out = np.empty((9, len(scene.people) * len(faces)), np.float32)
     for person, triangles in enumerate(scene.people):
         corners = faces[triangles.face].T
         share = (colours[person].T[:, corners] / np.asarray(depth[person], np.float64)[corners]).astype(np.float64)
         (x_low, x_high), (y_low, y_high) = ends(triangles.x), ends(triangles.y)
         flat = -triangles.area < THIN * np.maximum(x_high - x_low, y_high - y_low)
         share[:, :, flat] = share[:, :, flat].mean(axis=1, keepdims=True)  # channel x corner x T
-        out[person * len(faces) + triangles.face] = np.concatenate([triangles.planes(channel) for channel in share]).T
+        out[:, person * len(faces) + triangles.face] = np.concatenate([triangles.planes(channel) for channel in share])
     return out
 
 
 def _painted(scene: Scene, planes: Array, keys: Array, x: Array, y: Array) -> Array:
-    """(M, 3) float32 colours at the places x, y (M,) of the faces of ``keys`` (M,)."""
-    out = np.empty((len(keys), 3), np.float32)
+    """(3, M) float32 colours at the places x, y (M,) of the faces of ``keys`` (M,)."""
+    out = np.empty((3, len(keys)), np.float32)
     for start in range(0, len(keys), CHUNK):
         part = slice(start, start + CHUNK)
-        mine = np.take(planes, scene.numbers(keys[part]), axis=0)
-        z = 1 / scene.inverse(keys[part])
+        mine = np.take(planes, scene.numbers(keys[part]), axis=1)
+        inverse = scene.inverse(keys[part])
         across, down = x[part].astype(np.float32), y[part].astype(np.float32)
         for channel in range(3):
-            plane, along_x, along_y = mine[:, 3 * channel : 3 * channel + 3].T
-            out[part, channel] = (plane + along_x * across + along_y * down) * z
-    return out.clip(0, 255, out=out)
+            plane, along_x, along_y = mine[3 * channel : 3 * channel + 3]
+            along_x *= across
+            along_y *= down
+            plane += along_x
+            plane += along_y
+            np.divide(plane, inverse, out=out[channel, part])
+    return np.clip(out, 0, 255, out=out)
 
 
 def _per_vertex(colours: Array, shape: tuple[int, ...]) -> Array:
