@@ -59,12 +59,24 @@ def test_predictions_are_drawn_as_joints_and_as_surfaces(predictions: Path, body
 
 
 def test_bodies_without_body_models_are_refused_before_anything_is_written(predictions: Path, tmp_path: Path) -> None:
-    assert "has no 2D points" in view(predictions, tmp_path / "out", code=2)
+    assert "drawing predictions, which have no 2D points, needs the body models" in view(
+        predictions, tmp_path / "out", code=2
+    )
     assert "--body-models DIR" in view(predictions, tmp_path / "out", "--mesh", code=2)
     assert "is not a folder" in view(predictions, tmp_path / "out", "--body-models", tmp_path / "gone", code=1)
     (tmp_path / "empty").mkdir()
     assert "SMPL-X" in view(predictions, tmp_path / "out", "--body-models", tmp_path / "empty", code=1)
     assert not (tmp_path / "out").exists()
+    assert view(predictions, tmp_path / "out", "--columns", "bbox_xywh").split()
+
+
+def test_files_without_2d_points_are_drawn_without_body_models_too(predictions: Path, tmp_path: Path) -> None:
+    hd = HumanData.open(predictions)
+    plain = HumanData({name: hd[name] for name in hd.columns}, passport=hd.passport).save(
+        predictions.parent / "fits.h5"
+    )
+    assert "with --body-models" in view(plain, tmp_path / "out")
+    assert (tmp_path / "out/view_001.png").is_file()
 
 
 def test_the_page_of_conventions_has_all_of_them_and_their_figures() -> None:

@@ -66,9 +66,10 @@ class ProjectedBodies:
         model_type = hd.body_model
         if model_type is None:
             raise DataError("has no body parameters, so that there is no body to draw", path=hd.source)
-        for name in (f"{model_type}/transl", *CAMERA):
-            if name not in hd and name not in hd.misc:
-                raise DataError(f"has no {name}: where its bodies are in the image is not known", path=hd.source)
+        if lacking := lacking_columns(hd):
+            raise DataError(
+                f"has no {' and '.join(lacking)}: where its bodies are in the image is not known", path=hd.source
+            )
         params_of(hd[:0], model_type)
         models.require(model_type)
         self.hd, self.models, self.model_type = hd, models, model_type
@@ -123,6 +124,12 @@ class ProjectedBodies:
 
     def _params(self, part: HumanData) -> BodyParams:
         return params_of(part, self.model_type)
+
+
+def lacking_columns(hd: HumanData) -> list[str]:
+    """Columns without which the bodies of a file cannot be projected, and that it does not have."""
+    needed = (f"{hd.body_model}/betas", f"{hd.body_model}/transl", *CAMERA)
+    return [name for name in needed if name not in hd and name not in hd.misc]
 
 
 def _shorten_gaps(points: Array) -> list[float]:

@@ -240,7 +240,7 @@ def view_command(
     from ehps.humandata.validation import require_columns
 
     require_columns(hd)
-    bodies = bodies_to_draw(hd, mesh, body_models)
+    bodies = bodies_to_draw(hd, mesh, body_models) if mesh or columns is None else None
     wanted = None if rows is None else [whole_number(row) for row in rows.split(",")]
     names = columns.split(",") if columns else None
     pages = view(hd, root, out, rows=wanted, n=n, seed=seed, columns=names, bodies=bodies, mesh=mesh)
@@ -262,28 +262,33 @@ def view_command(
 
 
 def bodies_to_draw(hd: HumanData, mesh: bool, body_models: Path | None) -> ProjectedBodies | None:
-    """Bodies of ``hd`` where they are asked for or all that there is to draw; None where its columns are enough.
+    """Bodies of ``hd`` where surfaces are asked for or there are no 2D points; None where its columns are enough.
 
     Raises
     ------
-    UsageError : body models are needed and not given.
+    UsageError : surfaces or predictions are to be drawn, and body models are not given.
     """
-    if not mesh and any(name.startswith("keypoints2d") for name in hd.columns):
-        return None
-    if not mesh and hd.body_model is None:
+    if not mesh and (hd.body_model is None or any(name.startswith("keypoints2d") for name in hd.columns)):
         return None
     from ehps.body.model_folder import body_models_folder
     from ehps.body.models import BodyModels
-    from ehps.body.projected import ProjectedBodies
+    from ehps.body.projected import ProjectedBodies, lacking_columns
+    from ehps.humandata.drawing.legend import is_predicted
 
     folder = body_models_folder(body_models)
-    if folder is None:
-        what = (
-            "drawing surfaces needs the body models"
-            if mesh
-            else "has no 2D points; drawing its bodies needs the models"
+    wanted = mesh or is_predicted(hd)
+    if folder is None and wanted:
+        what = "drawing surfaces" if mesh else "drawing predictions, which have no 2D points,"
+        raise UsageError(
+            f"{what} needs the body models", path=hd.source, fix="pass --body-models DIR or set EHPS_BODY_MODELS"
         )
-        raise UsageError(what, path=hd.source, fix="pass --body-models DIR or set EHPS_BODY_MODELS")
+    if folder is None or (lacking_columns(hd) and not wanted):
+        say(
+            "there are no 2D points; with --body-models, and a camera in the file, its bodies are drawn",
+            fg="yellow",
+            err=True,
+        )
+        return None
     return ProjectedBodies(hd, BodyModels(folder))
 
 
