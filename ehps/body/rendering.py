@@ -107,9 +107,8 @@ def _paint_band(canvas: Array, scene: Scene, planes: Array, band: slice, samples
     nearest, farthest = _extremes(key, samples)
     some = np.flatnonzero(nearest > 0)
     near = np.take(nearest, some)
-    even = mixed = np.arange(0)
     if samples == 1:
-        even = np.arange(len(some))
+        even, mixed = np.arange(len(some)), np.arange(0)
     else:
         far = np.take(farthest, some)
         z = 1 / scene.inverse(near)
