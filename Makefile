@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 OUT ?= demo-out
 export MPLBACKEND := Agg
 
-.PHONY: demo test lint format clean
+# Keypoint conventions shown in docs/keypoints.md.
+CONVENTIONS := coco coco_wholebody openpose_25 h36m mpii smpl smplx smplx_137 human_data
+
+.PHONY: demo test lint format figures clean
 demo: $(VENV)/.installed
 	$(BIN)/ehps demo --out $(OUT)
 
@@ -20,6 +23,10 @@ lint: $(VENV)/.installed
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+figures: $(VENV)/.installed
+	for name in $(CONVENTIONS); do \
+	  $(BIN)/ehps humandata keypoints $$name --figure docs/images/keypoints_$$name.png >/dev/null || exit 1; done
 
 $(VENV)/.installed: setup.cfg constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'ehps needs Python 3.11 or newer')"

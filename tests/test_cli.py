@@ -364,12 +364,12 @@ def test_the_conventions_and_the_numbered_points_of_one(tmp_path: Path) -> None:
     points = data("humandata", "keypoints", "coco")
     assert points[0] == {"index": 0, "point": "nose"}
     assert len(points) == 17
-    out = tmp_path / "coco.png"
-    assert "left_shoulder" in call("humandata", "keypoints", "coco", "--out", out).stdout
+    out = tmp_path / "figures/coco.png"
+    assert "left_shoulder" in call("humandata", "keypoints", "coco", "--figure", out).stdout
     assert cv2.imread(str(out)).shape[1] > 1000
     assert "Did you mean coco" in call("humandata", "keypoints", "cocoo", code=2).stderr
-    assert "Name it before --out" in call("humandata", "keypoints", "--out", out, code=2).stderr
-    assert ".png" in call("humandata", "keypoints", "coco", "--out", tmp_path / "coco.pdf", code=2).stderr
+    assert "Name it before --figure" in call("humandata", "keypoints", "--figure", out, code=2).stderr
+    assert ".png" in call("humandata", "keypoints", "coco", "--figure", tmp_path / "coco.pdf", code=2).stderr
 
 
 # -- datasets, doctor -------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from ehps.cli.common import FILE, as_json, body_models, number, pairs, say, say_
 from ehps.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from ehps.body.projected import ProjectedBodies
     from ehps.humandata import HumanData
     from ehps.humandata.image_checks import ImageCheck
 
@@ -218,17 +219,33 @@ def audit_command(
 @click.option("--rows", help="Show these rows instead: 3,17,40.")
 @seed
 @click.option("--columns", help="Keypoint and box columns to draw, separated by commas.")
+@click.option("--mesh", is_flag=True, help="Draw the surfaces of the bodies, and the bodies from the side.")
+@body_models
 @opened
 def view_command(
-    hd: HumanData, images: Path, out: Path, limit: int, rows: str | None, seed: int, columns: str | None
+    hd: HumanData,
+    images: Path,
+    out: Path,
+    limit: int,
+    rows: str | None,
+    seed: int,
+    columns: str | None,
+    mesh: bool,
+    body_models: Path | None,
 ) -> None:
-    """Draw instances of FILE on their images."""
+    """Draw instances of FILE on their images.
+
+    With body models, --mesh draws the surfaces of their bodies, and of files without 2D points (predictions) the joints
+    of the bodies are drawn.
+    """
     from ehps.humandata.drawing.overlays import view
     from ehps.humandata.validation import require_columns
 
     require_columns(hd)
+    bodies = bodies_to_draw(hd, mesh, body_models) if mesh or columns is None else None
     wanted = None if rows is None else [whole_number(row) for row in rows.split(",")]
-    pages = view(hd, images, out, rows=wanted, limit=limit, seed=seed, columns=columns.split(",") if columns else None)
+    names = columns.split(",") if columns else None
+    pages = view(hd, images, out, rows=wanted, limit=limit, seed=seed, columns=names, bodies=bodies, mesh=mesh)
     for page in pages:
         say(page)
     absent = len(pages.missing) + len(pages.unreadable)
@@ -244,6 +261,37 @@ def view_command(
         say(f"{path} cannot be read: {fault}", fg="yellow", err=True)
     if pages.images and absent >= pages.images:
         raise DataError("no image could be read", path=images, fix="copy or unpack the images again")
+
+
+def bodies_to_draw(hd: HumanData, mesh: bool, body_models: Path | None) -> ProjectedBodies | None:
+    """Bodies of ``hd`` where surfaces are asked for or there are no 2D points; None where its columns are enough.
+
+    Raises
+    ------
+    UsageError : surfaces or predictions are to be drawn, and body models are not given.
+    """
+    if not mesh and (hd.body_model is None or any(name.startswith("keypoints2d") for name in hd.columns)):
+        return None
+    from ehps.body.model_folder import body_models_folder
+    from ehps.body.models import BodyModels
+    from ehps.body.projected import ProjectedBodies, lacking_columns
+    from ehps.humandata.drawing.legend import is_predicted
+
+    folder = body_models_folder(body_models)
+    wanted = mesh or is_predicted(hd)
+    if folder is None and wanted:
+        what = "drawing surfaces" if mesh else "drawing predictions, which have no 2D points,"
+        raise UsageError(
+            f"{what} needs the body models", path=hd.source, fix="pass --body-models DIR or set EHPS_BODY_MODELS"
+        )
+    if folder is None or (lacking_columns(hd) and not wanted):
+        say(
+            "there are no 2D points; with --body-models, and a camera in the file, its bodies are drawn",
+            fg="yellow",
+            err=True,
+        )
+        return None
+    return ProjectedBodies(hd, BodyModels(folder))
 
 
 @humandata.command("export")
@@ -374,9 +422,9 @@ def merge_command(files: tuple[Path, ...], exclude: Path | None, out: Path) -> N
 
 @humandata.command("keypoints")
 @click.argument("convention", required=False)
-@click.option("--out", type=FILE, help="Draw the points of CONVENTION on a figure: .png.")
+@click.option("--figure", type=FILE, help="Draw the points of CONVENTION on a body: .png.")
 @as_json
-def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -> None:
+def keypoints_command(convention: str | None, figure: Path | None, as_json: bool) -> None:
     """The keypoint conventions, or the numbered points of one."""
     import pandas as pd
 
@@ -384,21 +432,20 @@ def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -
     from ehps.terminal import show
 
     if convention is None:
-        if out is not None:
-            raise UsageError("a figure shows one convention", fix="name it before --out")
+        if figure is not None:
+            raise UsageError("a figure shows one convention", fix="name it before --figure")
         sizes = [(name, len(points)) for name, points in sorted(keypoints.CONVENTIONS.items())]
         show(pd.DataFrame(sizes, columns=["convention", "points"]), json=as_json)
         return
     names = keypoints.point_names(convention)
-    if out is not None and out.suffix.lower() != ".png":
-        raise UsageError("the figure is written as .png", path=out)
+    if figure is not None and figure.suffix.lower() != ".png":
+        raise UsageError("the figure is written as .png", path=figure)
     show(pd.DataFrame({"index": range(len(names)), "point": names}), json=as_json)
-    if out is not None:
-        from ehps.humandata.drawing.convention_figure import draw_convention
-        from ehps.humandata.drawing.pages import write_png
+    if figure is not None:
+        from ehps.humandata.drawing.convention_figure import draw_convention, write_figure
 
-        write_png(out, draw_convention(convention))
-        say(out, err=as_json)
+        write_figure(figure, draw_convention(convention.lower()))
+        say(figure, err=as_json)
 
 
 @humandata.command("sample")

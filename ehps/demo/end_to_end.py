@@ -205,7 +205,9 @@ def _overlays(out: Path) -> list[tuple[str, Any]]:
     for entry in TRAIN:
         hd = HumanData.open(_data(out, entry))
         row = len(hd) // 2
-        images.append((entry.dataset, draw_instances(hd, [row], out / "raw" / entry.dataset, side=480).image))
+        images.append(
+            (entry.dataset, draw_instances(hd, [row], out / "raw" / entry.dataset, side=480, explained=True).image)
+        )
     return images
 
 

@@ -183,8 +183,8 @@ def _write_camera(file: h5py.File, camera: int, view: PaintedView, to_world: Arr
 
 def _paint(world: Cast, back: Array, view: PaintedView, models: Path, rng: np.random.Generator) -> list[Array]:
     """What a camera sees, bent by its lens."""
+    from ehps.body.rendering import render
     from ehps.demo.clothing import dress
-    from ehps.demo.rasteriser import render
 
     triangles, region = stage.surface(models, "smplx")
     colours = dress(np.random.default_rng(1), region)[None]

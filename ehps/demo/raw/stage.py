@@ -339,9 +339,9 @@ def paint(
     """
     import cv2
 
+    from ehps.body.rendering import render
     from ehps.demo.backgrounds import background
     from ehps.demo.clothing import dress
-    from ehps.demo.rasteriser import render
 
     triangles, region = surface(models, people.params.model_type)
     size = (view.height, view.width)

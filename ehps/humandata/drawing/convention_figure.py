@@ -7,13 +7,16 @@ own, made to tell the points apart: points that lie on top of each other in a bo
 
 from __future__ import annotations
 
+import io
 from functools import cache
+from pathlib import Path
 from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ehps.atomic import replacing
 from ehps.humandata.drawing import skeleton
 from ehps.humandata.drawing.persons import SIDE_COLOURS, Colour, Image, circle, line, text, text_length
 from ehps.humandata.keypoints import CONVENTIONS, Convention, point_names
@@ -77,6 +80,15 @@ _FACE: dict[str, Place] = {
     **{f"left_lip_{i}": p for i, p in enumerate(((0.32, 0.715), (0.13, 0.665), (0.13, 0.775)), 1)},
 }  # fmt: skip
 
+# Bones of Human3.6M's files, whose names are not those of a place on a body, or of another one than ours.
+_H36M_BONES = {
+    "hips": "pelvis", "left_up_leg": "left_hip", "left_leg": "left_knee", "left_foot": "left_ankle",
+    "left_toe_base": "left_bigtoe", "left_toe_site": "left_toe", "head_site": "headtop",
+    "left_shoulder_clavicle": "left_collar", "left_arm": "left_shoulder", "left_fore_arm": "left_elbow",
+    "left_hand": "left_wrist", "left_hand_thumb": "left_thumb_3", "left_hand_thumb_site": "left_thumb",
+    "left_wrist_end": "left_middle_3", "left_wrist_end_site": "left_middle",
+}  # fmt: skip
+
 _WIDTH, _HEIGHT = 1680, 1330
 _SCALES = {"body": 152.0, "face": 205.0, "left_hand": 175.0, "right_hand": 175.0}
 _ORIGINS: dict[str, Place] = {
@@ -107,6 +119,20 @@ def _places() -> dict[str, tuple[str, Place]]:
     return out
 
 
+@cache
+def _drawn_as(names: tuple[str, ...]) -> dict[str, str]:
+    """Each name, and ours of the same place; SMPLer-X and Human3.6M have names of their own."""
+    if names == CONVENTIONS["smplerx_137_names"]:
+        return dict(zip(names, CONVENTIONS["smplx_137"], strict=True))
+    if names == CONVENTIONS["smplerx_53_pose_names"]:
+        sides = {"l_": "left_", "r_": "right_"}
+        return {name: sides.get(name[:2].lower(), name[:2].lower()) + name[2:].lower() for name in names}
+    if names == CONVENTIONS["h36m_32"]:
+        mirrored = {bone.replace("left_", "right_"): p.replace("left_", "right_") for bone, p in _H36M_BONES.items()}
+        return {name: (_H36M_BONES | mirrored).get(name, name) for name in names}
+    return {name: name for name in names}
+
+
 def _pixel(panel: str, place: Place) -> tuple[float, float]:
     (x0, y0), scale = _ORIGINS[panel], _SCALES[panel]
     return x0 + scale * place[0], y0 + scale * place[1]
@@ -128,20 +154,38 @@ def draw_convention(convention: Convention, *, title: str | None = None) -> Imag
     indices: dict[str, list[int]] = {}
     for index, name in enumerate(names):
         indices.setdefault(name, []).append(index)
-    placed = {name: _places()[name] for name in indices if name in _places()}
+    drawn_as = _drawn_as(names)
+    placed = {name: _places()[drawn_as[name]] for name in indices if drawn_as[name] in _places()}
     panels = {panel for panel, _ in placed.values()}
     _draw_panels(image, panels)
-    _draw_lines(image, placed)
+    _draw_lines(image, {drawn_as[name]: place for name, place in placed.items()})
     for name, (panel, place) in placed.items():
         x, y = _pixel(panel, place)
-        colour = SIDE_COLOURS.get(skeleton.side(name), (90, 90, 90))
+        colour = SIDE_COLOURS.get(skeleton.side(drawn_as[name]), (90, 90, 90))
         circle(image, np.array([x, y]), 5.5, (255, 255, 255))
         circle(image, np.array([x, y]), 4.2, colour)
-    _draw_numbers(image, placed, indices)
+    _draw_numbers(image, placed, indices, drawn_as)
     text(image, f"{heading}: {len(names)} points", (24, 44), 22, _INK)
     text(image, "person's right", (24, 78), 14, SIDE_COLOURS["right"])
     text(image, "person's left", (180, 78), 14, SIDE_COLOURS["left"])
     return np.concatenate([image, _name_list(names, set(placed))])
+
+
+def write_figure(path: Path, image: Image) -> None:
+    """Write a figure as a PNG with a palette of its colours, a quarter of the size of one without."""
+    from PIL import Image as Pillow
+
+    sides = np.array(list(SIDE_COLOURS.values()))
+    greys = np.array([0, _INK[0], 90, _GREY[0], 190])[:, None].repeat(3, axis=1)
+    inks = np.concatenate([greys, sides, 0.62 * sides])
+    fading = np.concatenate([255 - share * (255 - inks) for share in (0, 1, 0.67, 0.33)])  # smoothed edges
+    palette = Pillow.new("P", (1, 1))
+    palette.putpalette(fading.round().astype(int).ravel().tolist())
+    data = io.BytesIO()
+    Pillow.fromarray(image).quantize(palette=palette, dither=Pillow.Dither.NONE).save(data, "PNG", optimize=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, lasting=False) as temporary:
+        temporary.write_bytes(data.getvalue())
 
 
 def _draw_panels(image: Image, panels: set[str]) -> None:
@@ -172,7 +216,9 @@ def _draw_lines(image: Image, placed: dict[str, tuple[str, Place]]) -> None:
         line(image, np.array(_pixel(panel_a, place_a)), np.array(_pixel(panel_b, place_b)), (190, 190, 190), 2)
 
 
-def _draw_numbers(image: Image, placed: dict[str, tuple[str, Place]], indices: dict[str, list[int]]) -> None:
+def _draw_numbers(
+    image: Image, placed: dict[str, tuple[str, Place]], indices: dict[str, list[int]], drawn_as: dict[str, str]
+) -> None:
     """Each number beside its point, on whichever side is free of other numbers and points."""
     taken = [np.array([x - 6, y - 6, x + 6, y + 6]) for x, y in (_pixel(*place) for place in placed.values())]
     for name, (panel, place) in placed.items():
@@ -188,7 +234,7 @@ def _draw_numbers(image: Image, placed: dict[str, tuple[str, Place]], indices: d
         others = np.stack(taken)
         best = int(np.argmin([_overlap(box, others) for box in boxes]))
         taken.append(boxes[best])
-        red, green, blue = SIDE_COLOURS.get(skeleton.side(name), (60, 60, 60))
+        red, green, blue = SIDE_COLOURS.get(skeleton.side(drawn_as[name]), (60, 60, 60))
         text(image, words, options[best], height, (int(0.62 * red), int(0.62 * green), int(0.62 * blue)))
 
 

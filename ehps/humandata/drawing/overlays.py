@@ -7,40 +7,57 @@ persons where those fill only a small part of it. Only the rows that are drawn a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
+from ehps.humandata.drawing.legend import MODEL_JOINTS, Entry, entries_of, legend, points_in_words
 from ehps.humandata.drawing.pages import grid, resized, write_png
-from ehps.humandata.drawing.persons import BOX_LABELS, Image, draw_boxes, draw_keypoints, person_colour, text
+from ehps.humandata.drawing.persons import BOX_LABELS, Colour, Image, draw_boxes, draw_keypoints, person_colour, text
 from ehps.humandata.image_files import ImageFolder, MissingImageError, OutsideError, read_pixels
+from ehps.humandata.keypoints import Convention
 from ehps.humandata.validation import require_columns
 
-SKELETON_COLUMNS = (
-    "keypoints2d_smplx",
-    "keypoints2d_smplh",
-    "keypoints2d_smpl",
-    "keypoints2d",
-    "keypoints2d_original",
-)
+OWN_COLUMNS = ("keypoints2d", "keypoints2d_original")
+SKELETON_COLUMNS = (*MODEL_JOINTS, *OWN_COLUMNS)
 SIDE = 800
 PER_PAGE = 6
 _GREY = 110
 NOT_FOUND = "no such image"
 
 
+class Bodies(Protocol):
+    """Bodies of a file's rows, from its parameters; see :class:`ehps.body.projected.ProjectedBodies`."""
+
+    name: str
+    convention: str
+
+    def joints(self, rows: Sequence[int]) -> Array: ...
+
+    def surfaces(self, rows: Sequence[int]) -> Any: ...
+
+    def painted(self, image: Image, found: Any, colours: Sequence[Colour], origin: Array, factor: float) -> Image: ...
+
+    def from_the_side(self, found: Any, colours: Sequence[Colour], height: int) -> Image: ...
+
+
 @dataclass
 class DrawnImage:
-    """A drawn image, what it shows, and why its file could not be read (empty: it could)."""
+    """A drawn image, what it shows, and why its file could not be read (empty: it could).
+
+    ``entries`` say what its marks mean.
+    """
 
     image: Image
     path: str
     rows: list[int] = field(default_factory=list)
     fault: str = ""
+    entries: list[Entry] = field(default_factory=list)
 
 
 class Pages(list[Path]):
@@ -69,6 +86,9 @@ def draw_instances(
     columns: Sequence[str] | None = None,
     side: int = SIDE,
     crop: bool = True,
+    bodies: Bodies | None = None,
+    mesh: bool = False,
+    explained: bool = False,
 ) -> DrawnImage:
     """Draw rows of one image onto their image.
 
@@ -76,11 +96,14 @@ def draw_instances(
     ----------
     rows : of one and the same ``image_path``.
     images : folder that ``image_path`` is relative to.
-    columns : keypoint and box columns to draw; by default the model's projected joints (or the dataset's own
-        points where there are none) and all boxes. Of several keypoint columns the first is drawn as a
-        skeleton, the others as rings.
+    columns : keypoint and box columns to draw; by default the model's projected joints, the dataset's own points and
+        all boxes, with ``mesh`` the body boxes. Of several keypoint columns the first is drawn as a skeleton, others as
+        rings.
     side : longer side of the result, pixels.
     crop : show only the surroundings of the persons where they fill less than half of the image.
+    bodies : joints of files that have no 2D points, and surfaces.
+    mesh : draw the surfaces of ``bodies``, and from the side.
+    explained : with a legend below.
 
     Raises
     ------
@@ -96,6 +119,13 @@ def draw_instances(
     path = paths.pop()
     points, boxes = _columns(hd, columns)
     require_columns(hd, ["image_path", *points, *boxes, "meta/height", "meta/width"])
+    surfaces = bodies.surfaces(index) if bodies is not None and mesh else None
+    if surfaces is not None and columns is None:
+        points, boxes = [], [name for name in boxes if name == "bbox_xywh"]  # faces and hands stay free
+    layers = _layers(picked, points, hd, index, None if surfaces is not None else bodies)
+    extents = [layer.points for layer in layers]
+    if surfaces is not None:
+        extents.append(np.concatenate([surfaces.pixels, np.isfinite(surfaces.pixels[..., :1])], axis=-1))
     fault = ""
     try:
         image = read_pixels(ImageFolder(images).locate(path, index[0]))
@@ -103,8 +133,8 @@ def draw_instances(
         raise
     except DataError as error:
         fault = NOT_FOUND if isinstance(error, MissingImageError) else error.what
-        image = np.full((*_size(picked, points, boxes), 3), _GREY, np.uint8)
-    window = _window(picked, points, boxes, image.shape[:2]) if crop else np.array([0, 0, *image.shape[1::-1]])
+        image = np.full((*_size(picked, extents, boxes), 3), _GREY, np.uint8)
+    window = _window(picked, extents, boxes, image.shape[:2]) if crop else np.array([0, 0, *image.shape[1::-1]])
     x0, y0, x1, y1 = (int(v) for v in window)
     image = np.ascontiguousarray(image[y0:y1, x0:x1])
     factor = side / max(image.shape[:2])
@@ -113,13 +143,50 @@ def draw_instances(
         text(image, fault if fault == NOT_FOUND else f"image cannot be read: {fault}", (10, 30), 16, (255, 255, 255))
     origin = np.array([x0, y0])
     colours = [person_colour(i) for i in range(len(index))]
-    for name in points:
-        moved = np.array(picked[name], np.float64)
+    if bodies is not None and surfaces is not None:
+        image = bodies.painted(image, surfaces, colours, origin, factor)
+    for layer in layers:
+        moved = np.array(layer.points, np.float64)
         moved[..., :2] = (moved[..., :2] - origin + 0.5) * factor - 0.5
-        draw_keypoints(image, moved, hd.keypoint_names[name], colours=colours, limbs=name == points[0])
+        draw_keypoints(image, moved, layer.names, colours=colours, limbs=layer.limbs)
     shown = {name: _moved_boxes(picked[name], origin, factor) for name in boxes}
     draw_boxes(image, shown, colours=colours, labels=[str(row) for row in index])
-    return DrawnImage(image, path, index, fault)
+    if bodies is not None and surfaces is not None:
+        image = np.concatenate([image, bodies.from_the_side(surfaces, colours, len(image))], axis=1)
+    entries = entries_of(
+        hd,
+        limbs=next((layer.words for layer in layers if layer.limbs), ""),
+        rings=[layer.words for layer in layers if not layer.limbs],
+        boxes=bool(boxes),
+        surface=bodies.name if bodies is not None and surfaces is not None else "",
+    )
+    if explained:
+        image = np.concatenate([image, legend(entries, image.shape[1])])
+    return DrawnImage(image, path, index, fault, entries)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Points (n, J, 3) of the persons of an image, with limbs or as rings."""
+
+    points: Array
+    names: Convention
+    words: str
+    limbs: bool
+
+
+def _layers(
+    picked: HumanData, points: Sequence[str], hd: HumanData, rows: Sequence[int], bodies: Bodies | None
+) -> list[_Layer]:
+    """What is drawn as a skeleton, if anything, and what as rings."""
+    found = [
+        _Layer(np.asarray(picked[name]), hd.keypoint_names[name], points_in_words(name), k == 0)
+        for k, name in enumerate(points)
+    ]
+    if bodies is not None and not any(name in MODEL_JOINTS for name in points):
+        found = [replace(layer, limbs=False) for layer in found]
+        found.insert(0, _Layer(bodies.joints(rows), bodies.convention, f"joints of {bodies.name}", True))
+    return found
 
 
 def view(
@@ -136,6 +203,8 @@ def view(
     crop: bool = True,
     captions: dict[int, str] | None = None,
     together: bool = True,
+    bodies: Bodies | None = None,
+    mesh: bool = False,
 ) -> Pages:
     """Write PNG pages of images with the persons drawn on them.
 
@@ -152,6 +221,8 @@ def view(
     per_page : images on a page.
     captions : row -> a line of text under the image it is on.
     together : show each image once, with all its persons; otherwise each row by itself, cropped to it.
+    bodies : see :func:`draw_instances`.
+    mesh : see :func:`draw_instances`.
 
     Returns
     -------
@@ -175,13 +246,15 @@ def view(
     paths: list[Path] = []
     shown: list[tuple[str, str]] = []
     for number, start in enumerate(range(0, len(groups), per_page), 1):
-        cells, lines = [], []
+        cells, lines, entries = [], [], dict[Entry, None]()
         for group in groups[start : start + per_page]:
-            shot = draw_instances(hd, group, images, columns=columns, side=side, crop=crop)
+            shot = draw_instances(hd, group, images, columns=columns, side=side, crop=crop, bodies=bodies, mesh=mesh)
             shown.append((shot.path, shot.fault))
             cells.append(shot.image)
+            entries |= dict.fromkeys(shot.entries)
             lines.append([shot.path, *_row_lines(group, wanted, captions or {})])
         page = grid(cells, lines)
+        page = np.concatenate([page, legend(list(entries), page.shape[1])])
         target = out / f"view_{number:03d}.png"
         write_png(target, page)
         paths.append(target)
@@ -193,7 +266,8 @@ def _columns(hd: HumanData, columns: Sequence[str] | None) -> tuple[list[str], l
     if columns is None:
         known = [name for name in SKELETON_COLUMNS if name in hd and name in hd.keypoint_names]
         other = [name for name in hd.keypoint_names if name.startswith("keypoints2d") and name in hd]
-        return (known or other)[:1], [name for name in BOX_LABELS if name in hd]
+        own = [name for name in known if name in OWN_COLUMNS]
+        return list(dict.fromkeys([*(known or other)[:1], *own[:1]])), [name for name in BOX_LABELS if name in hd]
     for name in columns:
         hd[name]  # names the columns there are when this one is not
     points = [name for name in columns if name in hd.keypoint_names]
@@ -215,21 +289,21 @@ def _groups(hd: HumanData, wanted: Array, together: bool) -> list[list[int]]:
     return [by_code[code] for code in dict.fromkeys(codes[wanted].tolist())]
 
 
-def _extent(picked: HumanData, points: Sequence[str], boxes: Sequence[str]) -> Array | None:
+def _extent(picked: HumanData, points: Sequence[Array], boxes: Sequence[str]) -> Array | None:
     """x0, y0, x1, y1 around everything that is drawn, None when nothing is."""
     corners = []
     for name in boxes:
         box = np.asarray(picked[name], np.float64)
         box = box[(box[:, 4] > 0) & np.isfinite(box).all(axis=1)]
         corners += [box[:, :2], box[:, :2] + box[:, 2:4]]
-    for name in points:
-        flat = np.asarray(picked[name], np.float64).reshape(-1, picked[name].shape[-1])
+    for drawn in points:
+        flat = np.asarray(drawn, np.float64).reshape(-1, drawn.shape[-1])
         corners.append(flat[(flat[:, 2] > 0) & np.isfinite(flat).all(axis=1), :2])
     xy = np.concatenate(corners) if corners else np.zeros((0, 2))
     return np.concatenate([xy.min(axis=0), xy.max(axis=0)]) if len(xy) else None
 
 
-def _window(picked: HumanData, points: Sequence[str], boxes: Sequence[str], shape: tuple[int, ...]) -> Array:
+def _window(picked: HumanData, points: Sequence[Array], boxes: Sequence[str], shape: tuple[int, ...]) -> Array:
     height, width = shape
     whole = np.array([0, 0, width, height])
     extent = _extent(picked, points, boxes)
@@ -242,7 +316,7 @@ def _window(picked: HumanData, points: Sequence[str], boxes: Sequence[str], shap
     return whole if tiny or area > width * height / 2 else window
 
 
-def _size(picked: HumanData, points: Sequence[str], boxes: Sequence[str]) -> tuple[int, int]:
+def _size(picked: HumanData, points: Sequence[Array], boxes: Sequence[str]) -> tuple[int, int]:
     """Height and width of an image that is not there."""
     low, high = 64, 4096
     if "meta/height" in picked and "meta/width" in picked:

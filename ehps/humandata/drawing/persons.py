@@ -67,7 +67,7 @@ def draw_keypoints(
     points : (N, J, 3) or (J, 3) x, y pixels and confidence. Points with confidence <= 0 are not drawn.
     convention : name or names of the J points.
     colours : one for each person; told apart automatically by default.
-    limbs : False draws rings only, for a second set of points over a first.
+    limbs : False draws rings only (white dots on hands and face), for a second set of points over a first.
     """
     people = np.asarray(points, np.float64)
     people = people[None] if people.ndim == 2 else people
@@ -83,7 +83,10 @@ def draw_keypoints(
             _draw_limbs(image, xy, shown, widths, colour)
             _draw_dots(image, xy, shown, widths, colour)
         else:
-            for place, width in zip(xy, widths, strict=True):
+            for place, name, width in zip(xy, shown, widths, strict=True):
+                if skeleton.is_face(name) or skeleton.is_hand(name):  # too close together for rings
+                    circle(image, place, max(0.6, 0.6 * width), (255, 255, 255))
+                    continue
                 radius = max(1.2, 1.6 * width)
                 if radius > 2:
                     circle(image, place, radius, (0, 0, 0), 3)

@@ -5,12 +5,14 @@ import pytest
 
 from ehps.errors import UsageError
 from ehps.humandata import HumanData
-from ehps.humandata.drawing.convention_figure import _pixel, _places, draw_convention
+from ehps.humandata.drawing.convention_figure import _drawn_as, _pixel, _places, draw_convention, write_figure
+from ehps.humandata.drawing.legend import Entry, entries_of, legend
 from ehps.humandata.drawing.overlays import draw_instances, view
 from ehps.humandata.drawing.pages import grid, write_png
 from ehps.humandata.drawing.persons import PERSON_COLOURS, SIDE_COLOURS, draw_boxes, draw_keypoints
 from ehps.humandata.image_files import OutsideError, read_pixels
-from ehps.humandata.keypoints import point_names
+from ehps.humandata.keypoints import CONVENTIONS, point_names
+from ehps.humandata.passport import Passport
 
 
 def blank(height=200, width=300, value=0):
@@ -138,6 +140,90 @@ def test_small_persons_in_large_images_are_cropped_out(images):
     assert (near == left).all(-1).sum() > 5 * (whole == left).all(-1).sum() > 0
 
 
+def test_the_datasets_own_points_are_rings_over_the_joints(images):
+    hd, root = images
+    joints = np.zeros((4, 17, 3))
+    joints[:, :, :2], joints[:, :, 2] = hd["keypoints2d_original"][..., :2] + (0, 20), 1
+    names = {"keypoints2d_smpl": point_names("coco"), "keypoints2d_original": point_names("coco")}
+    both = hd.with_columns({"keypoints2d_smpl": joints}, keypoint_names=names)
+    image = draw_instances(both, [0], root, side=600, crop=False).image
+    assert tuple(image[320, 132]) == SIDE_COLOURS["left"]  # a knee of the joints
+    ring = image[270:291, 122:143]
+    assert (ring > 200).all(-1).sum() > 10
+    words = [entry.words for entry in draw_instances(both, [0], root).entries]
+    assert "joints of SMPL" in words
+    assert "the dataset's own points (keypoints2d_original)" in words
+
+
+class Cylinder:
+    """A body whose surface is a field of its colour, and whose joints are COCO points."""
+
+    name, convention = "SMPL-X", "coco"
+
+    def joints(self, rows):
+        return np.stack([standing() for _ in rows])
+
+    def surfaces(self, rows):
+        self.pixels = np.array([[[20.0, 20], [80, 180]]] * len(rows))
+        return self
+
+    def painted(self, image, found, colours, origin, factor):
+        low, high = ((found.pixels[0] - origin) * factor).astype(int)
+        image = image.copy()
+        image[low[1] : high[1], low[0] : high[0]] = (10, 20, 30)
+        return image
+
+    def from_the_side(self, found, colours, height):
+        return np.full((height, 50, 3), 77, np.uint8)
+
+
+def test_joints_of_bodies_are_drawn_where_a_file_has_none(images):
+    hd, root = images
+    bare = hd.without(["keypoints2d_original"])
+    assert not (draw_instances(bare, [0], root, crop=False).image == SIDE_COLOURS["left"]).all(-1).any()
+    shot = draw_instances(bare, [0], root, side=600, crop=False, bodies=Cylinder())
+    assert tuple(shot.image[280, 132]) == SIDE_COLOURS["left"]
+    assert "joints of SMPL-X" in [entry.words for entry in shot.entries]
+
+
+def test_surfaces_come_with_a_side_view_and_without_what_would_hide_them(images):
+    hd, root = images
+    parts = hd.with_columns({"face_bbox_xywh": hd["bbox_xywh"]})
+    shot = draw_instances(parts, [0], root, side=600, crop=False, bodies=Cylinder(), mesh=True)
+    assert shot.image.shape == (400, 650, 3)
+    assert (shot.image[:, 600:] == 77).all()
+    assert (shot.image[50:350, 50:150] == (10, 20, 30)).all()
+    words = " ".join(entry.words for entry in shot.entries)
+    assert "surface of SMPL-X" in words
+    assert "side of the person" not in words
+
+
+def test_the_legend_names_what_is_drawn_and_fits_its_width(images):
+    hd, root = images
+    shot = draw_instances(hd, [0, 1], root, side=600)
+    words = [entry.words for entry in shot.entries]
+    assert words[1:3] == ["left side of the person", "right side of the person"]
+    explained = draw_instances(hd, [0, 1], root, side=600, explained=True).image
+    strip = explained[shot.image.shape[0] :]
+    assert strip.shape[1] == shot.image.shape[1]
+    for side in ("left", "right"):
+        assert (strip == SIDE_COLOURS[side]).all(-1).any()
+    narrow, wide = (legend([Entry("ring", "a long text about points")] * 6, width) for width in (300, 3000))
+    assert narrow.shape[0] > 4 * wide.shape[0] / 2
+    assert (narrow[:, -3:] == 255).all()
+
+
+def test_the_legend_says_what_is_predicted():
+    def origin(hd):
+        return entries_of(hd, "", [], False, "")[0].words
+
+    passport = Passport(dataset="ehf", split="val")
+    hd = HumanData({"image_path": ["a"]}, passport=passport)
+    assert origin(hd) == "annotation of ehf val"
+    predicted = HumanData({"image_path": ["a"]}, passport=passport, misc={"checkpoint_sha256": "12345678ab"})
+    assert origin(predicted) == "PREDICTED on ehf val by checkpoint 12345678"
+
+
 def test_rows_of_several_images_are_refused(images):
     hd, root = images
     with pytest.raises(UsageError, match="2 images"):
@@ -218,6 +304,22 @@ def test_every_point_of_a_convention_is_in_its_image(convention):
         side = name.split("_")[0]
         covered += not is_near(image[y, x], SIDE_COLOURS.get(side, (90, 90, 90)))
     assert covered <= 0.05 * len(point_names(convention))
+
+
+@pytest.mark.parametrize("convention", sorted(CONVENTIONS))
+def test_every_convention_has_its_points_on_the_body(convention):
+    names = point_names(convention)
+    absent = [name for name in names if _drawn_as(names)[name] not in _places()]
+    assert all(name.startswith("gta_") for name in absent)  # bones of a game's rig
+
+
+def test_a_figure_is_a_small_file_of_the_same_colours(tmp_path):
+    image = draw_convention("smplx")
+    write_figure(tmp_path / "new/smplx.png", image)
+    assert (tmp_path / "new/smplx.png").stat().st_size < 150_000
+    read = read_pixels(tmp_path / "new/smplx.png")
+    assert np.abs(read.astype(int) - image).mean() < 1
+    assert (read == SIDE_COLOURS["left"]).all(-1).sum() > 100
 
 
 def test_all_points_of_the_hub_have_places_apart():
