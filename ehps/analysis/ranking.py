@@ -113,8 +113,17 @@ def labels(ranked: pd.DataFrame) -> list[str]:
     return names
 
 
+INFERRED, UNNAMED = "*", "?"
+"""Marks of training sets whose name is inferred, and of points that have no name."""
+
+
 def presentable(ranked: pd.DataFrame) -> pd.DataFrame:
-    """The ranking under headings for people, ready for :mod:`ehps.analysis.tables`; intervals as one text."""
+    """The ranking under headings for people, ready for :mod:`ehps.analysis.tables`; intervals as one text.
+
+    Published ranks whose dataset is inferred or not known are marked, see :func:`legend`.
+    """
+    if "identification" in ranked:
+        return _published(ranked)
     out: dict[str, Any] = {
         "Rank": ranked["rank"],
         "Training set": [dataset_name(t) for t in ranked["train_set"]],
@@ -130,9 +139,33 @@ def presentable(ranked: pd.DataFrame) -> pd.DataFrame:
         percent = f"{100 * ranked.attrs.get('level', 0.95):.0f} %"
         out[f"MPE {percent}"] = _spans(ranked["mpe_low"], ranked["mpe_high"], 1)
         out[f"Rank {percent}"] = _spans(ranked["rank_low"], ranked["rank_high"], 0)
-    if "identification" in ranked:
-        out["Identification"] = ranked["identification"]
     return pd.DataFrame(out)
+
+
+def _published(ranked: pd.DataFrame) -> pd.DataFrame:
+    """All published ranks, those without a name in their places."""
+    inferred = (ranked["identification"] == "inferred").tolist()
+    names = [dataset_name(t) + f" {INFERRED}" * mark for t, mark in zip(ranked["train_set"], inferred, strict=True)]
+    named = pd.DataFrame({"Rank": ranked["rank"], "Training set": names, "Instances": ranked["instances"]})
+    rest = [(rank, UNNAMED, instances) for rank, instances in ranked.attrs.get("unnamed_points", [])]
+    both = pd.concat([named, pd.DataFrame(rest, columns=named.columns).astype(named.dtypes)])
+    return both.sort_values("Rank", kind="stable").reset_index(drop=True)
+
+
+def legend(ranked: pd.DataFrame) -> list[str]:
+    """What the marks of :func:`presentable` mean, a line each; none for one's own results."""
+    if "identification" not in ranked:
+        return []
+    inferred = int((ranked["identification"] == "inferred").sum())
+    unnamed, absent = ranked.attrs.get("unnamed", 0), ranked.attrs.get("without_point", [])
+    said = []
+    if inferred:
+        said.append(f"{INFERRED} {inferred} names are inferred: documents lead to them, none states them")
+    if unnamed:
+        said.append(f"{UNNAMED} {unnamed} ranks are of datasets that could not be identified")
+    if absent:
+        said.append(f"the figure that the ranks are from has no point of rank {', '.join(map(str, absent))}")
+    return said
 
 
 @dataclass(frozen=True)

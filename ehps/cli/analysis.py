@@ -107,8 +107,8 @@ def rank_command(runs: Path | None, model: str | None, benchmarks: str, out: Pat
     show(ranked if as_json else shown, json=as_json)
     if why := without_ranks(ranked):
         say(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
-    if unnamed := ranked.attrs.get("unnamed"):
-        say(f"{unnamed} ranks in between belong to datasets that could not be identified", fg="yellow", err=True)
+    for line in ranking.legend(ranked):
+        say(line, fg="yellow", err=True)
 
 
 @analysis.command("factors")
@@ -136,6 +136,8 @@ def factors_command(
     cards = rank_factors.card_attributes(registry.cards())
     found = rank_factors.factors(ranked, cards)
     save_and_print(found, out, as_json, digits=3)
+    if caution := found.attrs["caution"]:
+        say(caution, fg="yellow", err=True)
     say_left_out(found.attrs["left_out"])
     if figure is not None:
         say(figures.save(rank_factors.figure(ranked, cards, by), figure), err=as_json)
