@@ -52,6 +52,7 @@ def ranking_of(
     numbers, errors = results.load(runs), results.load_errors(runs)
     counted = MPE_BENCHMARKS if benchmarks == "five" else benchmarks_in(numbers)
     ranked = ranking.rank(numbers, errors, benchmarks=counted, part=part)
+    ranked.attrs["left_out"] = numbers.attrs["left_out"]
     if model is not None:
         ranked = ranked[ranked["model"] == model].reset_index(drop=True)
         if not len(ranked):
@@ -157,6 +158,7 @@ def report_inputs(
             stage(f"embedding of {attributes.TITLES[name]}")
             embeddings[name] = attributes.embed(samples, name)
     notes = _notices(numbers, [*data, *test])
+    notes += [f"Left out: {name}, {why}." for name, why in numbers.attrs["left_out"].items()]
     chosen = None
     if data and ranked["model"].nunique() == 1:
         stage("selection")

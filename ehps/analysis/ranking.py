@@ -173,9 +173,13 @@ def _published(ranked: pd.DataFrame) -> pd.DataFrame:
 
 
 def legend(ranked: pd.DataFrame) -> list[str]:
-    """What the marks of :func:`presentable` mean, a line each; none for one's own results."""
+    """What the marks of :func:`presentable` mean, and why sets among others that have one have no rank; a line each."""
     if "identification" not in ranked:
-        return []
+        placed = ranked["rank"].notna()
+        unplaced = zip(labels(ranked), ranked.get("missing", pd.Series("", ranked.index)), placed, strict=True)
+        return (
+            [f"no rank: {name}, without {missing}" for name, missing, has in unplaced if not has] if any(placed) else []
+        )
     inferred = int((ranked["identification"] == "inferred").sum())
     unnamed, absent = ranked.attrs.get("unnamed", 0), ranked.attrs.get("without_point", [])
     said = []

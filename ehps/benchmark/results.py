@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ehps.benchmark.protocols.catalogue import Protocol, same
-from ehps.benchmark.suites.runs import METRICS, Run
+from ehps.benchmark.suites.runs import MANIFEST, METRICS, Run
 from ehps.errors import DataError, UsageError
 from ehps.humandata.passport import UNKNOWN
 
@@ -33,8 +33,8 @@ def load(folder: str | Path) -> pd.DataFrame:
     DataFrame with ``train_set, test_set, model, protocol, part, metric, value, n`` and ``seed`` of the training,
     ``unit, skipped``, ``instances`` (rows trained on), ``datasets`` (ids of the training set, joined with ``+``),
     ``body_model_version`` of the true bodies (``stand-in`` in generated data), ``train_label``, ``test_label``,
-    ``run``; ``frame.attrs["protocols"]`` maps each protocol id to its full definition. Empty when
-    nothing is finished.
+    ``run``; ``frame.attrs["protocols"]`` maps each protocol id to its full definition, ``frame.attrs["left_out"]`` the
+    label of each run that was not tested to the reason. Empty when nothing is finished.
 
     Raises
     ------
@@ -76,6 +76,7 @@ def load(folder: str | Path) -> pd.DataFrame:
     for name in ("instances", "seed"):
         frame[name] = frame[name].astype("Int64")
     frame.attrs["protocols"] = definitions
+    frame.attrs["left_out"] = _untested(folder)
     return frame
 
 
@@ -105,6 +106,13 @@ def load_errors(folder: str | Path) -> pd.DataFrame:
 def manifests(folder: str | Path) -> dict[str, dict[str, Any]]:
     """What each run under a folder noted of its data, weights and versions, by its place below the folder."""
     return {place: run.manifest for place, run in _runs(Path(folder)).items()}
+
+
+def _untested(folder: Path) -> dict[str, str]:
+    """Label of each run without results -> why there are none."""
+    runs = [Run(path.parent) for path in sorted(folder.rglob(MANIFEST)) if not (path.parent / METRICS).exists()]
+    failures = {_label(run): next(iter(run.failures.values()), None) for run in runs}
+    return {label: failure["reason"] if failure else "it was not tested" for label, failure in failures.items()}
 
 
 def _runs(folder: Path) -> dict[str, Run]:

@@ -93,6 +93,7 @@ def rank_command(
     show(ranked if as_json else shown, json=as_json)
     if why := without_ranks(ranked):
         say(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
+    say_left_out(ranked.attrs.get("left_out", {}))
     for line in (*ranking.legend(ranked), ranking.interval_note(ranked)):
         if line:
             say(line, fg="yellow", err=True)
@@ -126,7 +127,7 @@ def factors_command(
     save_and_print(found, out, as_json, digits=3)
     if caution := found.attrs["caution"]:
         say(caution, fg="yellow", err=True)
-    say_left_out(found.attrs["left_out"])
+    say_left_out(ranked.attrs.get("left_out", {}) | found.attrs["left_out"])
     if figure is not None:
         say(figures.save(rank_factors.figure(ranked, cards, by), figure), err=as_json)
 
@@ -209,7 +210,7 @@ def select_command(
     ranked = with_ranks(findings.ranking_of(runs, model, benchmarks), runs)
     chosen = findings.selection_of(files, ranked, budget, sets=sets, diversity=diversity)
     save_and_print(chosen, out, as_json)
-    say_left_out(chosen.attrs["left_out"])
+    say_left_out(ranked.attrs.get("left_out", {}) | chosen.attrs["left_out"])
 
 
 @analysis.command("report")

@@ -4,7 +4,7 @@ import pytest
 
 from ehps.analysis import published
 from ehps.analysis.benchmarks import MPE_BENCHMARKS, benchmarks_in
-from ehps.analysis.ranking import compare, interval_note, presentable, rank
+from ehps.analysis.ranking import compare, interval_note, legend, presentable, rank
 from ehps.errors import DataError, UsageError
 
 VALUES = {
@@ -67,6 +67,9 @@ def test_a_missing_cell_leaves_mpe_and_rank_absent():
     assert np.isnan(ranked.loc["bedlam", "mpe"])
     assert pd.isna(ranked.loc["bedlam", "rank"])
     assert ranked["rank"].dropna().tolist() == [1]
+    said = legend(rank(cells))
+    assert said == ["no rank: BEDLAM, without EHF", "no rank: Human3.6M, without UBody"]
+    assert legend(rank(cells[cells["test_set"] != "pw3d"])) == []
 
 
 def test_protocols_are_not_mixed():

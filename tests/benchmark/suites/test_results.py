@@ -142,6 +142,14 @@ def test_a_run_that_was_copied_is_not_two_trainings(tmp_path: Path) -> None:
     assert sorted(ranking.rank(results.load(tmp_path))["train_set"]) == ["agora", "copy"]
 
 
+def test_runs_without_results_are_named_with_the_reason(tmp_path: Path) -> None:
+    all_five(trained(tmp_path, "agora", part("agora")))
+    trained(tmp_path, "bedlam", part("bedlam"))
+    trained(tmp_path, "ubody", part("ubody")).failed("training", "the images are not there")
+    left_out = results.load(tmp_path).attrs["left_out"]
+    assert left_out == {"bedlam": "it was not tested", "ubody": "the images are not there"}
+
+
 def test_runs_that_noted_less_keep_their_labels(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     run.note(train_set="mine", model="tiny")
