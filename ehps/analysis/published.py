@@ -1,10 +1,11 @@
 """Published numbers: the ranks of models trained on one dataset each, and how papers call the datasets.
 
 ``published/single_dataset_ranks.csv`` holds the points of a figure in the SMPLer-X repository: a number of instances
-and three ranks each, without a name. Its column ``identification`` says how a point's dataset is known:
+(``in_figure``) and three ranks each, without a name. Its column ``identification`` says how a point's dataset is known:
 ``confirmed`` by a document that states the count, ``inferred`` from documents that lead to it (``basis`` says how in
-both cases), or empty where neither is so and the point has no name. ``published/datasets.csv`` has the names of the
-datasets in the read-me of the same repository.
+both cases), or empty where neither is so and the point has no name. ``instances`` is the dataset's number wherever
+ehps states it, that of its card. ``published/datasets.csv`` has the names of the datasets in the read-me of the same
+repository.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ RANK_COLUMNS: Mapping[str, str] = {
     "smpler_x_b": "rank_smpler_x_b",
     "hand4whole": "rank_hand4whole",
 }
+RANKED = 32
+"""How many training sets the study ranks; its figure shows one less."""
 
 
 def _table(name: str) -> pd.DataFrame:
@@ -50,10 +53,11 @@ def single_dataset_ranks(model: str = "smpler_x_s") -> pd.DataFrame:
 
     Returns
     -------
-    frame with ``rank`` (1 = lowest mean primary error among 32), ``train_set`` (ehps id), ``instances``, ``model``,
-    ``identification`` (``confirmed`` or ``inferred``), ``basis`` (from what) and ``source``; points without a name
-    are left out, and their number is ``attrs["unnamed"]``. The errors behind the ranks are not
-    published in a form that could be read, so there is no ``mpe``; one of the 32 sets is missing from the figure.
+    frame with ``rank`` (1 = lowest mean primary error among 32), ``train_set`` (ehps id), ``instances``, ``in_figure``
+    (those of the figure), ``model``, ``identification`` (``confirmed`` or ``inferred``), ``basis`` (from what) and
+    ``source``. Points without a name are left out; ``attrs["unnamed"]`` is their number, ``attrs["unnamed_points"]``
+    their ranks and instances, ``attrs["without_point"]`` the ranks among 32 that the figure does not show. The errors
+    behind the ranks are not published in a form that could be read, so there is no ``mpe``.
 
     Raises
     ------
@@ -68,6 +72,7 @@ def single_dataset_ranks(model: str = "smpler_x_s") -> pd.DataFrame:
             "rank": named[RANK_COLUMNS[model]].astype(int),
             "train_set": named["dataset"],
             "instances": named["instances"].astype(int),
+            "in_figure": named["in_figure"].astype(int),
             "model": model,
             "identification": named["identification"],
             "basis": named["basis"],
@@ -75,5 +80,9 @@ def single_dataset_ranks(model: str = "smpler_x_s") -> pd.DataFrame:
         }
     )
     frame = frame.sort_values("rank", kind="stable").reset_index(drop=True)
-    frame.attrs["unnamed"] = len(points) - len(named)
+    others = points[points["identification"] == ""].sort_values(RANK_COLUMNS[model])
+    pairs = zip(others[RANK_COLUMNS[model]], others["in_figure"], strict=True)
+    frame.attrs["unnamed"] = len(others)
+    frame.attrs["unnamed_points"] = [(int(rank), int(instances)) for rank, instances in pairs]
+    frame.attrs["without_point"] = sorted({*range(1, RANKED + 1)} - {*points[RANK_COLUMNS[model]]})
     return frame

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ehps.analysis import correlation, figures
 from ehps.analysis.ranking import labels
@@ -27,6 +29,9 @@ _NAMES = {
     "body_source": "bodies by",
     "body_model": "body model",
 }
+SURENESS = "identification"
+"""Column of published rankings that says how a set's name is known; no factor."""
+
 FACTORS = ("appearance", "scene", "persons", "annotation", "body_source", "body_model")
 """Fields of a dataset's card, each with few values, that may go with its rank."""
 
@@ -63,7 +68,7 @@ def joined(ranked: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataFrame:
             "none of the ranked training sets is a dataset whose attributes are known",
             fix="convert the training sets with ehps, or state their dataset: `ehps humandata convert --declare`",
         )
-    kept = ranked.loc[known, [c for c in ("rank", "train_set", "mpe", "instances") if c in ranked]]
+    kept = ranked.loc[known, [c for c in ("rank", "train_set", "mpe", "instances", SURENESS) if c in ranked]]
     facts = _by_set(attributes)
     new = facts.loc[_ids(ranked)[known], [c for c in facts if c not in kept]]
     out = kept.join(new.set_axis(kept.index)).reset_index(drop=True)
@@ -107,7 +112,8 @@ def factors(
     frame ``factor, level, n, mean_rank[, mean_mpe], spearman, p, p_holm``: one row for a numeric attribute,
     one row a level for the others. For numbers, p is that of Spearman's rho with the target (negative: more
     is better); for levels, of the Kruskal-Wallis test that they differ at all, the same for all levels of a
-    factor.
+    factor. ``attrs``: ``target``, ``datasets`` (how many enter), ``left_out``, and ``caution``: what is to be known
+    beside the p-values, empty where there is nothing.
     """
     frame = joined(ranked, attributes)
     goal = target or ("mpe" if "mpe" in frame else "rank")
@@ -115,7 +121,7 @@ def factors(
         raise UsageError(f"the ranking has no {goal!r}")
     rows: list[dict[str, Any]] = []
     tests: dict[str, float] = {}
-    for name in (str(c) for c in frame if c not in ("rank", "mpe", "train_set")):
+    for name in (str(c) for c in frame if c not in ("rank", "mpe", "train_set", SURENESS)):
         known = frame[frame[name].notna()]
         if not known[name].nunique() > 1:
             continue
@@ -137,11 +143,23 @@ def factors(
     out["p"] = out["factor"].map(tests).astype(float)
     out["p_holm"] = out["factor"].map(adjusted).astype(float)
     out.attrs = {"target": goal, "datasets": len(frame), "left_out": frame.attrs["left_out"]}
+    out.attrs["caution"] = _caution(ranked, frame)
     return out
+
+
+def _caution(ranked: pd.DataFrame, used: pd.DataFrame) -> str:
+    """How much of a ranking the tests are made on, and how sure it is."""
+    absent = ranked.attrs.get("unnamed", 0) + len(ranked.attrs.get("without_point", [])) + len(ranked) - len(used)
+    inferred = int((used[SURENESS] == "inferred").sum()) if SURENESS in used else 0
+    said = [f"the names of {inferred} of them are inferred"] if inferred else []
+    said += [f"{absent} more have no known dataset or no rank, and are missing"] if absent else []
+    return f"p-values are of {len(used)} ranked sets: {'; '.join(said)}" if said else ""
 
 
 def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "appearance") -> Figure:
     """Rank (best on top) against number of instances, coloured by one attribute; logarithmic over more than a decade.
+
+    Sets whose name is inferred are hollow, published points without a name hollow and grey.
 
     Raises
     ------
@@ -152,17 +170,25 @@ def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "app
         if name not in frame:
             raise UsageError(f"there is no attribute {name!r}", fix=f"there are: {', '.join(map(str, frame))}")
     frame = frame[frame["instances"].notna() & (frame["instances"].astype(float) > 0)].sort_values("rank")
+    unnamed = np.array(ranked.attrs.get("unnamed_points", []), float).reshape(-1, 2)
+    sizes = np.concatenate([frame["instances"].to_numpy(float), unnamed[:, 1]])
     levels = frame[colour_by].astype(object).where(frame[colour_by].notna(), "not stated").astype(str)
     with figures.styled():
         drawing, (axes,) = figures.panels(1, height=1.2 + 0.19 * max(len(frame), 6))
+        looks: list[tuple[str, str, str]] = []
         for number, (level, part) in enumerate(frame.groupby(levels)):
             colour = figures.PALETTE[number % len(figures.PALETTE)]
             marker = figures.MARKERS[number % len(figures.MARKERS)]
             x, y = part["instances"].to_numpy(float), part["rank"].to_numpy(float)
-            axes.scatter(x, y, s=34, c=colour, marker=marker, label=level, zorder=3)
-        if len(frame) and frame["instances"].max() > 10 * frame["instances"].min():
+            hollow = part[SURENESS].to_numpy() == "inferred" if SURENESS in part else np.zeros(len(part), bool)
+            faces = ["none" if open_ else colour for open_ in hollow]
+            axes.scatter(x, y, s=34, c=faces, edgecolors=colour, marker=marker, zorder=3)
+            looks.append((str(level), marker, colour))
+        if len(unnamed):
+            axes.scatter(unnamed[:, 1], unnamed[:, 0], s=22, c="none", edgecolors=figures.GREY, zorder=2)
+        if len(sizes) and sizes.max() > 10 * sizes.min():
             axes.set_xscale("log")
-        middle = np.sqrt(frame["instances"].min() * frame["instances"].max()) if len(frame) else 1
+        middle = np.sqrt(sizes.min() * sizes.max()) if len(sizes) else 1
         for name, x, y in zip(labels(frame), frame["instances"], frame["rank"], strict=True):
             right = x <= middle
             axes.annotate(
@@ -175,14 +201,24 @@ def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "app
                 fontsize=8,
             )
         axes.invert_yaxis()
-        last = int(frame["rank"].max()) if len(frame) else 1
+        last = int(max([frame["rank"].max(), *unnamed[:, 0]])) if len(frame) else 1
         axes.set_yticks([1, *range(5, last + 1, 5)] if last > 8 else range(1, last + 1))
         axes.grid(axis="both")
         axes.set_xlabel("training instances")
         axes.set_ylabel("rank by mean primary error")
         if len(frame):
-            axes.legend(title=_NAMES.get(colour_by, colour_by), loc="upper left", bbox_to_anchor=(1.0, 1.0))
+            inferred = SURENESS in frame and bool((frame[SURENESS] == "inferred").any())
+            _legend(axes, _NAMES.get(colour_by, colour_by), looks, inferred, len(unnamed) > 0)
     return drawing
+
+
+def _legend(axes: Axes, title: str, levels: list[tuple[str, str, str]], inferred: bool, unnamed: bool) -> None:
+    """Levels in full markers, then what hollow ones mean."""
+    handles = [Line2D([], [], ls="", marker=marker, color=colour, label=level) for level, marker, colour in levels]
+    for said, shown, edge in (("name inferred", inferred, figures.INK), ("not identified", unnamed, figures.GREY)):
+        if shown:
+            handles.append(Line2D([], [], ls="", marker="o", mfc="none", mec=edge, label=said))
+    axes.legend(handles=handles, title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _means(part: pd.DataFrame) -> dict[str, Any]:

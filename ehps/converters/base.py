@@ -72,6 +72,8 @@ class DatasetCard:
     scene_note : what else there is to say of that.
     persons : ``one`` or ``several`` annotated persons in an image.
     splits : split -> published number of instances (None where none is known); the first is the default.
+    uncertain : splits whose number no document states under the dataset's name: it is that of a study of many
+        datasets, whose figure names none.
     layout : the raw layout as a tree, in words.
     needs : paths relative to the root that must be there, ``*`` allowed; ``a | b`` when either will do.
     split_needs : the same for one split only.
@@ -99,6 +101,7 @@ class DatasetCard:
     persons: Persons
     splits: Mapping[str, int | None]
     layout: str
+    uncertain: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     split_needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variants: Mapping[str, str] = field(default_factory=dict)

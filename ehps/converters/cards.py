@@ -22,14 +22,15 @@ shown by `ehps datasets ID`. The first split is the default.
 | dataset | id | splits | annotation | bodies | data | scene | converts |
 |---|---|---|---|---|---|---|---|
 """
+UNCERTAIN = "Uncertain: no document that could be read states this number under the dataset's name."
 MISTAKEN = "These do not convert; `ehps doctor DISK` tells them apart by what they hold:"
 
 
 def overview() -> pd.DataFrame:
     """One row a dataset.
 
-    Its id, name, published instances of the first split, splits, how it is annotated, in which bodies (in words),
-    appearance, scene, and whether it can be converted.
+    Its id, name, published instances of the first split, whether they are certain, splits, how it is annotated, in
+    which bodies (in words), appearance, scene, and whether it can be converted.
     """
     import pandas as pd
 
@@ -39,6 +40,7 @@ def overview() -> pd.DataFrame:
                 "id": card.id,
                 "name": card.name,
                 "instances": card.splits[card.default_split],
+                "count": _sureness(card),
                 "splits": " ".join(card.splits),
                 "annotation": card.annotation,
                 "bodies": card.annotation_note,
@@ -50,6 +52,12 @@ def overview() -> pd.DataFrame:
         ]
     )
     return table.astype({"instances": "Int64"})  # unknown where not published
+
+
+def _sureness(card: DatasetCard) -> str:
+    if card.splits[card.default_split] is None:
+        return ""
+    return "uncertain" if card.default_split in card.uncertain else "stated"
 
 
 def as_dict(dataset: str) -> dict[str, Any]:
@@ -107,10 +115,14 @@ def _facts(card: DatasetCard) -> str:
 
 
 def _splits(card: DatasetCard) -> str:
-    rows = [
-        f"| {name} | {count:,} |" if count else f"| {name} | not published |" for name, count in card.splits.items()
-    ]
-    return "\n".join(["| split | instances published |", "|---|---|", *rows, "", "The first is the default."])
+    rows = [f"| {split} | {_count(card, split)} |" for split in card.splits]
+    said = ["The first is the default."] + ([UNCERTAIN] if card.uncertain else [])
+    return "\n".join(["| split | instances published |", "|---|---|", *rows, "", *said])
+
+
+def _count(card: DatasetCard, split: str) -> str:
+    count = card.splits[split]
+    return "not published" if not count else f"{count:,}" + (" (uncertain)" if split in card.uncertain else "")
 
 
 def _variants(card: DatasetCard) -> str:

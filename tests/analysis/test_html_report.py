@@ -155,7 +155,7 @@ def test_the_page_has_every_section_and_says_what_is_in_it(written):
         '"seed": 17',
         "given <vertices>",
         "ehf-v1",
-        "100 resamples of whole test sequences",
+        "Intervals: test data drawn again 100 times, by sequences",
     ):
         assert words in page.text, words
     assert "Not in this report" not in page.text
@@ -216,7 +216,7 @@ def test_a_published_ranking_alone_makes_a_page(tmp_path):
     page = Page(report(ReportInputs(ranked=ranks, attributes=looks), tmp_path / "report.html").read_text())
     assert "A ranking of 15 training sets, without the errors behind it. 8 of the names are inferred" in page.text
     assert "32 SSP3D 311 confirmed" in page.text
-    assert "25 DNA-Rendering 3,992,000 inferred" in page.text
+    assert "25 DNA-Rendering 3,999,600 inferred" in page.text
     assert "16 ranks in between" in page.text
     assert "factors" in page.ids
     assert "benchmarks" not in page.ids

@@ -1,10 +1,15 @@
 import csv
+import re
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 from ehps.analysis import published
+from ehps.converters import registry
 from ehps.errors import UsageError
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_known_rows_of_the_single_dataset_ranks():
@@ -30,7 +35,10 @@ def test_points_without_a_name_are_counted_and_nothing_is_remembered():
     text = (files("ehps.analysis") / "published" / "single_dataset_ranks.csv").read_text(encoding="utf-8")
     points = list(csv.DictReader(text.splitlines()))
     unnamed = [point for point in points if not point["dataset"]]
-    assert published.single_dataset_ranks().attrs["unnamed"] == len(unnamed) == 16
+    facts = published.single_dataset_ranks().attrs
+    assert facts["unnamed"] == len(facts["unnamed_points"]) == len(unnamed) == 16
+    assert facts["unnamed_points"][0] == (1, 951066)
+    assert facts["without_point"] == [4]
     assert not any(point["identification"] or point["basis"] for point in unnamed)
     assert "remember" not in text
 
@@ -44,3 +52,32 @@ def test_ids_have_the_names_of_papers():
 def test_ranks_of_another_model_are_refused():
     with pytest.raises(UsageError, match="smpler_x_b"):
         published.single_dataset_ranks("resnet")
+
+
+def test_a_dataset_has_one_count_everywhere():
+    """In the published ranking, on its card, and on the card's page."""
+    ranks = published.single_dataset_ranks()
+    for dataset, instances in zip(ranks["train_set"], ranks["instances"], strict=True):
+        card = registry.card(dataset)
+        assert card.splits[card.default_split] == instances, dataset
+        page = (DOCS / "datasets" / f"{dataset}.md").read_text(encoding="utf-8")
+        assert f"| {card.default_split} | {instances:,}" in page
+
+
+def test_a_number_that_only_an_unnamed_point_has_is_uncertain():
+    """What documents state for PoseTrack is also the number of two points."""
+    unnamed = {instances for _, instances in published.single_dataset_ranks().attrs["unnamed_points"]}
+    counted = {"posetrack"}
+    for card in registry.cards():
+        if card.splits[card.default_split] in unnamed and card.id not in counted:
+            assert card.default_split in card.uncertain, card.id
+    assert registry.card("agora").uncertain == ("train",)  # its number is that of no point
+    assert 198_639 not in {n for card in registry.cards() for n in card.splits.values()}
+
+
+def test_numbers_of_instances_in_the_docs_are_those_of_the_cards():
+    shown = re.findall(r"^ +\d+   (\S+)(?: \*)? +([\d,]{5,})$", (DOCS / "analysis.md").read_text("utf-8"), re.MULTILINE)
+    ids = {name: dataset for dataset, name in published.dataset_names().items()}
+    named = [(ids[name], int(number.replace(",", ""))) for name, number in shown if name in ids]
+    assert len(named) >= 3
+    assert all(registry.card(dataset).splits["train"] == number for dataset, number in named)

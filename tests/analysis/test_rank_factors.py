@@ -106,3 +106,25 @@ def test_the_figure_shows_every_set_by_name_on_a_logarithmic_axis():
     )
     low, high = axes.get_ylim()
     assert low > high
+
+
+def test_published_points_are_hollow_where_their_name_is_not_sure():
+    ranks = published.single_dataset_ranks()
+    looks = pd.DataFrame({"appearance": "real"}, index=ranks["train_set"])
+    named, unnamed = figure(ranks, looks).axes[0].collections
+    filled = [len(named.get_facecolor()) and bool(colour[3]) for colour in named.get_facecolor()]
+    assert sum(filled) == (ranks["identification"] == "confirmed").sum() == 7
+    assert len(unnamed.get_offsets()) == ranks.attrs["unnamed"]
+    assert not unnamed.get_facecolor().any()
+
+
+def test_p_values_say_how_many_ranks_are_inferred_or_missing():
+    ranks = published.single_dataset_ranks()
+    looks = pd.DataFrame({"appearance": "real"}, index=ranks["train_set"])
+    caution = factors(ranks, looks).attrs["caution"]
+    assert caution == (
+        "p-values are of 15 ranked sets: the names of 8 of them are inferred; "
+        "17 more have no known dataset or no rank, and are missing"
+    )
+    assert factors(RANKED, ATTRIBUTES).attrs["caution"] == ""
+    assert "1 more" in factors(RANKED, ATTRIBUTES.drop(index="c")).attrs["caution"]

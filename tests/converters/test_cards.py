@@ -94,7 +94,8 @@ def test_the_page_holds_the_facts_of_the_card(dataset: str) -> None:
     for fact in (*facts, card.annotation, card.annotation_note, card.scene_note):
         assert fact in page
     for split, count in card.splits.items():
-        assert f"| {split} | {f'{count:,}' if count else 'not published'} |" in page
+        sure = "" if split not in card.uncertain else " (uncertain)"
+        assert f"| {split} | {f'{count:,}{sure}' if count else 'not published'} |" in page
     assert (f"ehps convert {dataset} RAW --split {card.default_split}" in page) == registry.available(dataset)
     assert all(f"| {option.name} | " in page and option.meaning in page for option in card.options)
 

@@ -48,6 +48,7 @@ CARD = DatasetCard(
     scene="indoor and outdoor",
     persons="several",
     splits={"train": 106_700, "validation": None},
+    uncertain=("train",),
     layout="""
 AGORA/
   SMPLX/{train,validation}_<k>_withjv.pkl        (validation_SMPLX/SMPLX/ as unpacked will do)
@@ -72,7 +73,7 @@ AGORA/
     reprojection="exact",
     notes=(
         "Children keep the adult model's 10 betas; their pelvis is exact, their limbs are not (meta/kid, betas_extra).",
-        "The published count is of the training split, as SMPLer-X used it.",
+        "The published count is of the training split, as SMPLer-X used it, and rounded.",
     ),
 )
 NEUTRAL_FITS = "smplx_gt_neutral_gender"

@@ -42,6 +42,7 @@ CARD = DatasetCard(
     scene="indoor",
     persons="one",
     splits={"train": 1_539_100, "val": None, "test": None},
+    uncertain=("train",),
     layout="""
 ARCTIC/
   meta/misc.json

@@ -37,6 +37,7 @@ CARD = DatasetCard(
     scene="indoor and outdoor",
     persons="several",
     splits={"train": 951_066, "val": None},
+    uncertain=("train",),
     layout="""
 BEDLAM/                                                     (A) 6 fps labels
   training_labels/all_npz_12_training/<scene>_6fps.npz      (the inner folder may lie in the root)

@@ -41,6 +41,7 @@ CARD = DatasetCard(
     scene="indoor and outdoor",
     persons="one",
     splits={"train": 44_431, "test": None},
+    uncertain=("train",),
     layout="""
 BEHAVE/
   split.json

@@ -19,6 +19,7 @@ CARD = DatasetCard(
     annotation_note="SMPL-X, fitted to markers and views",
     persons="several",
     splits={"train": 252_416, "test": None},
+    uncertain=("train",),
     layout=imar.layout("CHI3D", CONTACTS, "for the option frames"),
     options=(
         *imar.OPTIONS,

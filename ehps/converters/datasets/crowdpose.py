@@ -36,6 +36,7 @@ CARD = DatasetCard(
     scene_note="crowded",
     persons="several",
     splits={"train": 28_457, "val": None, "test": None, "trainval": None},
+    uncertain=("train",),
     layout="""
 crowdpose/
   images/100000.jpg
@@ -57,6 +58,7 @@ crowdpose/
     notes=(
         "Old downloads of the json have width and height exchanged: they are put right by the images' own.",
         "The published fits are those of train; splits without a file of fits convert to keypoints and boxes.",
+        "The published count is uncertain: PoseTrack has the same, where it was counted in the file.",
         "CrowdPose's head is the top of the head; it is called `head` here as in the files of mmhuman3d.",
         "Every person has a virtual camera: depths of two people in one image cannot be compared.",
         "The published count is SMPLer-X's, whose filter is not public: here crowds and people without a labelled "

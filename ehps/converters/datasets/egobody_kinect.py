@@ -41,6 +41,7 @@ CARD = DatasetCard(
     scene="indoor",
     persons="several",
     splits={"train": 845_918, "val": None, "test": None},
+    uncertain=("train",),
     layout="""
 EgoBody/
   data_info_release.csv, data_splits.csv

@@ -17,6 +17,7 @@ CARD = DatasetCard(
     annotation_note="SMPL-X, fitted to markers",
     persons="one",
     splits={"train": 1_779_300, "test": None},
+    uncertain=("train",),
     layout=imar.layout("FIT3D", "rep_ann.json", "not read"),
     options=imar.OPTIONS,
     notes=(

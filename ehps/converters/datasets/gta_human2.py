@@ -49,6 +49,7 @@ CARD = DatasetCard(
     scene="indoor and outdoor",
     persons="several",
     splits={"train": 1_802_200},
+    uncertain=("train",),
     layout="""
 gta-human_v2_release/
   images/seq_00087011/00000000.jpeg

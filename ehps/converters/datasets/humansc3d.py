@@ -17,6 +17,7 @@ CARD = DatasetCard(
     annotation_note="SMPL-X, fitted to markers",
     persons="one",
     splits={"train": 288_362, "test": None},
+    uncertain=("train",),
     layout=imar.layout("HumanSC3D", "self_contact_signature.json", "not read"),
     options=imar.OPTIONS,
     variants={"FlickrSC3D*": "images with contact labels only; the train and test archives of HumanSC3D are needed"},

@@ -41,6 +41,7 @@ CARD = DatasetCard(
     scene="in the wild",
     persons="one",
     splits={"train": 2_184_800},
+    uncertain=("train",),
     layout="""
 InstaVariety/
   images/<file name>                     224 x 224 crops

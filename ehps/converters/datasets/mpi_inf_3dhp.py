@@ -42,6 +42,7 @@ CARD = DatasetCard(
     scene_note="test also outdoor",
     persons="one",
     splits={"train": 939_847, "test": None},
+    uncertain=("train",),
     layout="""
 MPI_INF_3DHP/                            (or below data/)
   images_1k/S1/Seq1/imageSequence/<file name>

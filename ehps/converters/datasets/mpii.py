@@ -56,6 +56,7 @@ CARD = DatasetCard(
     scene="in the wild",
     persons="several",
     splits={"train": 28_881, "val": None, "trainval": None, "test": None},
+    uncertain=("train",),
     layout="""
 mpii/                                    (or all of it below data/)
   images/015601864.jpg

@@ -45,6 +45,7 @@ CARD = DatasetCard(
     scene_note="in the wild",
     persons="one",
     splits={"train": 3_187, "val": None},
+    uncertain=("train",),
     layout="""
 mtp/
   train_val_split.json                        names without extension of train and val

@@ -37,6 +37,7 @@ CARD = DatasetCard(
     scene_note="half of the images with pasted backgrounds",
     persons="several",
     splits={"train": 465_273},
+    uncertain=("train",),
     layout="""
 MuCo/
   data/                                  (or all of it in MuCo/)

@@ -42,6 +42,7 @@ CARD = DatasetCard(
     scene="indoor",
     persons="one",
     splits={"train": 88_484},
+    uncertain=("train",),
     layout="""
 PROX/
   recordings/<recording>/Color/<frame>.jpg             <scene>_<subject>_<number>, as N3OpenArea_00157_01

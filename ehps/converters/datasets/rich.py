@@ -41,6 +41,7 @@ CARD = DatasetCard(
     scene="indoor and outdoor",
     persons="several",
     splits={"train": 243_364, "val": None, "test": None},
+    uncertain=("train",),
     layout="""
 RICH/
   images/{train,val,test}/<sequence>/cam_00/00001_00.jpeg      (or {train,val,test}/...; also jpg, png, bmp)

@@ -40,6 +40,7 @@ CARD = DatasetCard(
     scene="indoor and outdoor",
     persons="several",
     splits={"train": 633_496},
+    uncertain=("train",),
     layout="""
 synbody_v1_0/                                           (this folder, or the one that holds it)
   <batch>/<place>/<sequence>_CAM002/rgb/0001.jpeg       <batch> is a date; _CAM002 is missing in older archives

@@ -45,6 +45,7 @@ CARD = DatasetCard(
     scene_note="upper bodies",
     persons="one",
     splits={"train": 3_326_900, "val": None, "test": None, "all": None},
+    uncertain=("train",),
     layout="""
 ExpressiveWholeBodyDatasetReleaseV1.0/                  (or any other name, or none)
   <speaker>/<video>/[<split>/][<sequence>/]<sequence>.pkl

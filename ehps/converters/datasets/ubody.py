@@ -46,6 +46,7 @@ CARD = DatasetCard(
     scene_note="upper bodies",
     persons="several",
     splits={"train": 683_270, "test": None, "inter_train": None, "inter_test": None},
+    uncertain=("train",),
     layout="""
 UBody/
   annotations/<Scene>/keypoint_annotation.json

@@ -311,7 +311,7 @@ def _report(run: Run, done: Done) -> Report:
     counts = Counter[str]()
     report = Report(card.id, split, run.parts.out, units=units, bad=done.bad, finished_before=done.before)
     if not job.converter.options:  # published numbers are those of the default options
-        report.published = card.splits.get(split)
+        report.published, report.uncertain = card.splits.get(split), split in card.uncertain
     for _, part in sorted(done.parts.items()):
         report.found += part.found
         report.written += part.rows

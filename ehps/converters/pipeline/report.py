@@ -32,6 +32,7 @@ class Report:
     found : instances in the units that were read, before anything was dropped.
     written : instances in the output.
     published : the number that the dataset's authors or users state, if known.
+    uncertain : no document states that number under the dataset's name.
     dropped : reason -> names of instances that were left out.
     left_out : reason -> names of units that were left out whole, whose instances nobody has counted.
     bad : units that could not be read.
@@ -49,6 +50,7 @@ class Report:
     found: int = 0
     written: int = 0
     published: int | None = None
+    uncertain: bool = False
     dropped: dict[str, list[str]] = field(default_factory=dict)
     left_out: dict[str, list[str]] = field(default_factory=dict)
     bad: list[BadUnit] = field(default_factory=list)
@@ -71,6 +73,7 @@ class Report:
             "found": self.found,
             "written": self.written,
             "published": self.published,
+            "published_uncertain": self.uncertain,
             "dropped": _counts(self.dropped),
             "units_left_out": _counts(self.left_out),
             "bad_units": [asdict(unit) for unit in self.bad],
@@ -122,7 +125,7 @@ class Report:
         counts.add_column(overflow="fold")
         counts.add_row(f"{self.written:,}", f"instances written to {escaped(self.out)}")
         if self.published is not None:
-            counts.add_row(f"{self.published:,}", "published for this split")
+            counts.add_row(f"{self.published:,}", "published for this split" + self.uncertain * " (uncertain)")
         counts.add_row(f"{self.found:,}", f"found in {self._units_read()}")
         for reason, names in self.dropped.items():
             counts.add_row(f"{len(names):,}", f"dropped: {escaped(reason)} ({escaped(_some(names))})")
