@@ -42,7 +42,7 @@ def predictions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def view(file: Path, out: Path, *options: object, code: int = 0) -> str:
-    arguments = ["humandata", "view", file, "--root", file.parent, "--out", out, *options]
+    arguments = ["humandata", "view", file, "--images", file.parent, "--out", out, *options]
     result = CliRunner().invoke(main, [str(word) for word in arguments])
     assert result.exit_code == code, result.output
     return result.output
