@@ -7,12 +7,17 @@ EgoBody-EgoSet and EHF, and MPJPE on 3DPW.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import pandas as pd
 
 from ehps.analysis.published import dataset_name, dataset_names
-from ehps.errors import DataError
+from ehps.errors import DataError, UsageError
+
+Part = Literal["all", "hands", "face"]
+PARTS: dict[Part, str] = {"all": "all", "hands": "hand", "face": "face"}
+"""What training sets can be ranked by, and how results name it."""
 
 RESULT_COLUMNS = ("train_set", "test_set", "model", "protocol", "part", "metric", "value", "n")
 ERROR_COLUMNS = ("train_set", "test_set", "sequence", "metric", "part", "value")
@@ -64,6 +69,20 @@ MPE_BENCHMARKS = (
     Benchmark("pw3d", "3DPW", "MPJPE", "body", ("pw3d-smplerx",), ("pw3d_test", "3dpw")),
     Benchmark("ehf", "EHF", "PVE", "all", ("ehf",), ("ehf_val", "ehf_test")),
 )
+
+
+def of_part(benchmarks: Sequence[Benchmark], part: Part) -> tuple[Benchmark, ...]:
+    """The same measures of a part of the body; those that measure the skeleton only (3DPW) are left out.
+
+    Raises
+    ------
+    UsageError : there is no such part.
+    """
+    if part not in PARTS:
+        raise UsageError(f"no ranking by {part!r}", fix=f"choose one of {', '.join(PARTS)}")
+    if part == "all":
+        return tuple(benchmarks)
+    return tuple(replace(b, part=PARTS[part]) for b in benchmarks if b.part == "all")
 
 
 def test_set_name(test_set: str) -> str:

@@ -5,14 +5,13 @@ validation, UBody, EgoBody-EgoSet and EHF, and MPJPE on 3DPW, in millimetres (SM
 It exists only where all of them do; a missing cell is shown as missing, never averaged over. Numbers made
 under different protocols are never put in one column.
 
-Intervals come from resampling the test data: whole sequences with replacement, because frames of one
-sequence are not independent, and the same draw for all training sets, because all are tested on the same
-frames.
+Intervals come from resampling the test data in whole sequences or images, and the trainings where a set was trained
+with several seeds, see :mod:`ehps.analysis.intervals`. :func:`interval_note` says what is in them and what is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,9 +19,10 @@ import numpy as np
 import pandas as pd
 
 from ehps.analysis import correlation
-from ehps.analysis.benchmarks import MPE_BENCHMARKS, RESULT_COLUMNS, Benchmark, require
-from ehps.analysis.intervals import add_intervals
+from ehps.analysis.benchmarks import MPE_BENCHMARKS, RESULT_COLUMNS, Benchmark, Part, of_part, require
+from ehps.analysis.intervals import FEW, Drawn, add_intervals
 from ehps.analysis.published import dataset_name
+from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
 
 
@@ -33,6 +33,7 @@ def rank(
     seed: int = 0,
     *,
     benchmarks: Sequence[Benchmark] = MPE_BENCHMARKS,
+    part: Part = "all",
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Training sets by mean primary error, best first.
@@ -40,23 +41,25 @@ def rank(
     Parameters
     ----------
     results : one row a number: ``train_set, test_set, model, protocol, part, metric, value, n``, optionally
-        ``seed`` (values are averaged over seeds), ``instances`` and ``datasets`` of the training set; value in mm,
-        NaN for a failed cell.
+        ``seed`` (values are averaged over seeds, and their spread is in the intervals), ``instances`` and
+        ``datasets`` of the training set; value in mm, NaN for a failed cell.
     errors : one row an instance: ``train_set, test_set, sequence, metric, part, value``, optionally ``model``
-        (needed when there are several), ``protocol`` and ``instance`` (or ``truth_row``). Gives the
-        intervals. Test sets that are one single sequence are resampled by instance, which understates
-        their uncertainty.
+        (needed when there are several), ``protocol``, ``image_path`` and ``instance`` (or ``truth_row``). Gives
+        the intervals. Test sets that are one single sequence are resampled by image, which understates their
+        uncertainty.
     bootstrap : number of resamples.
     seed : of the draws.
     level : coverage of the intervals.
     benchmarks : the columns; MPE is their plain mean.
+    part : ``hands`` or ``face``: the same for that part, over the benchmarks that measure it.
 
     Returns
     -------
     frame with ``rank`` (within its model; absent without MPE), ``train_set``, ``model``, ``instances`` and
     ``datasets`` where the results have them, a column for each benchmark id, ``mpe``, with errors ``mpe_low, mpe_high,
     rank_low, rank_high``, and ``missing`` (names of absent benchmarks). ``attrs``: ``benchmarks``, ``protocols``,
-    ``instances`` (least and most tested), ``bootstrap``, ``resampled_by``.
+    ``part``, ``instances`` (least and most tested), ``bootstrap``, ``level``, ``resampled_by``, ``clusters``,
+    ``trainings`` (least and most of a set).
 
     Raises
     ------
@@ -64,6 +67,7 @@ def rank(
         average to results.
     """
     require(results, RESULT_COLUMNS, "results")
+    benchmarks = of_part(benchmarks, part)
     picked = {b: b.rows(results) for b in benchmarks}
     protocols = {b.id: _one_protocol(b, rows) for b, rows in picked.items() if len(rows)}
     known = [name for name in ("instances", "datasets") if name in results]
@@ -76,11 +80,12 @@ def rank(
     by_id = {b.id: b.name for b in benchmarks}
     absent = frame[list(by_id)].isna().to_numpy()
     frame["missing"] = [", ".join(np.array(list(by_id.values()))[row]) for row in absent]
-    resampled: dict[str, str] = {}
-    extra: list[str] = []
+    drawn, extra = Drawn({}, {}), list[str]()
+    trainings = _trainings(picked)
     if errors is not None:
         extra = ["mpe_low", "mpe_high", "rank_low", "rank_high"]
-        resampled = add_intervals(frame, errors, benchmarks, bootstrap, seed, level, protocols)
+        several = {key: values for key, values in trainings.items() if len(values) > 1}
+        drawn = add_intervals(frame, errors, benchmarks, bootstrap, seed, level, protocols, several)
     frame = frame.reset_index().sort_values(["model", "mpe", "train_set"], na_position="last", kind="stable")
     facts = results[["train_set", "model", *known]].drop_duplicates(["train_set", "model"])
     frame = frame.merge(facts, on=["train_set", "model"], how="left", sort=False)
@@ -88,10 +93,13 @@ def rank(
     frame.attrs = {
         "benchmarks": [asdict(b) for b in benchmarks],
         "protocols": protocols,
+        "part": part,
         "instances": {b.id: [int(r["n"].min()), int(r["n"].max())] for b, r in picked.items() if len(r)},
         "bootstrap": bootstrap if errors is not None else 0,
         "level": level,
-        "resampled_by": resampled,
+        "resampled_by": drawn.resampled_by,
+        "clusters": drawn.clusters,
+        "trainings": [min(counts), max(counts)] if (counts := [len(v) for v in trainings.values()]) else [],
     }
     return frame
 
@@ -134,9 +142,9 @@ def presentable(ranked: pd.DataFrame) -> pd.DataFrame:
         out["Instances"] = ranked["instances"]
     out |= {b.label: ranked[b.id] for b in benchmarks_of(ranked)}
     if "mpe" in ranked:
-        out["MPE"] = ranked["mpe"]
+        out[mpe_label(ranked)] = ranked["mpe"]
     if "mpe_low" in ranked:
-        percent = f"{100 * ranked.attrs.get('level', 0.95):.0f} %"
+        percent = f"{100 * ranked.attrs.get('level', 0.95):.0f} % ({interval_of(ranked)})"
         out[f"MPE {percent}"] = _spans(ranked["mpe_low"], ranked["mpe_high"], 1)
         out[f"Rank {percent}"] = _spans(ranked["rank_low"], ranked["rank_high"], 0)
     return pd.DataFrame(out)
@@ -166,6 +174,41 @@ def legend(ranked: pd.DataFrame) -> list[str]:
     if absent:
         said.append(f"the figure that the ranks are from has no point of rank {', '.join(map(str, absent))}")
     return said
+
+
+def mpe_label(ranked: pd.DataFrame) -> str:
+    """``MPE``, and of which part where that is not the whole body."""
+    part = ranked.attrs.get("part", "all")
+    return "MPE" if part == "all" else f"MPE {part}"
+
+
+def interval_of(ranked: pd.DataFrame) -> str:
+    """What the intervals are over, for the head of their column: ``test data``, or ``test data, seeds``."""
+    return "test data, seeds" if max(ranked.attrs.get("trainings") or [1]) > 1 else "test data"
+
+
+def interval_note(ranked: pd.DataFrame) -> str:
+    """What is in the intervals and what is not, in sentences; empty without intervals."""
+    units: dict[str, str] = ranked.attrs.get("resampled_by", {})
+    clusters: dict[str, int] = ranked.attrs.get("clusters", {})
+    if not units:
+        return ""
+    names = {b.id: b.name for b in benchmarks_of(ranked)}
+    counted = {
+        unit: ", ".join(f"{names.get(b, b)} {clusters.get(b, 0):,}" for b, of in units.items() if of == unit)
+        for unit in dict.fromkeys(units.values())
+    }
+    by = "; ".join(f"{unit}s ({which})" for unit, which in counted.items())
+    said = [f"Intervals: test data drawn again {ranked.attrs.get('bootstrap')} times, by {by}."]
+    if few := [names.get(b, b) for b, count in clusters.items() if 0 < count < FEW]:
+        said.append(f"Too narrow where these are few: {', '.join(few)}.")
+    least, most = ranked.attrs.get("trainings") or [1, 1]
+    if most > 1:
+        said.append(f"The spread of trainings with other seeds is in them ({most} trainings a set).")
+    if least < 2:
+        which = "of sets trained once" if most > 1 else "with one training a set"
+        said.append(f"How much another training would differ is not in them, {which}.")
+    return " ".join(said)
 
 
 @dataclass(frozen=True)
@@ -237,6 +280,22 @@ def _cell_values(benchmark: Benchmark, rows: pd.DataFrame) -> pd.Series[Any]:
         return pd.Series(dtype=float, index=pd.MultiIndex.from_arrays([[], []], names=unit))
     # A failed seed makes the cell absent: the mean of the others would be a mean of the lucky ones.
     return rows.groupby(unit)["value"].agg(lambda v: float(np.mean(np.asarray(v, float))))
+
+
+def _trainings(picked: Mapping[Benchmark, pd.DataFrame]) -> dict[tuple[str, str], Array]:
+    """(train_set, model) -> (S,) mean primary error of each of its trainings that has all benchmarks."""
+    cells = [rows.assign(benchmark=b.id) for b, rows in picked.items() if len(rows)]
+    if not cells:
+        return {}
+    together = pd.concat(cells)
+    together["seed"] = together["seed"].astype(object).fillna("") if "seed" in together else ""
+    wide = together.pivot_table(index=["train_set", "model", "seed"], columns="benchmark", values="value")
+    if wide.shape[1] < len(picked):
+        return {}
+    means = wide.dropna().mean(axis=1)
+    return {
+        (str(name), str(model)): part.to_numpy(float) for (name, model), part in means.groupby(["train_set", "model"])
+    }
 
 
 def _spans(low: pd.Series[Any], high: pd.Series[Any], digits: int) -> list[str | None]:

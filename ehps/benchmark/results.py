@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from ehps.errors import DataError, UsageError
 from ehps.humandata.passport import UNKNOWN
 
 COLUMNS = ("train_set", "test_set", "model", "protocol", "part", "metric", "value", "n")
-MORE = ("unit", "skipped", "instances", "datasets", "train_label", "test_label", "run")
+MORE = ("seed", "unit", "skipped", "instances", "datasets", "body_model_version", "train_label", "test_label", "run")
 
 
 def load(folder: str | Path) -> pd.DataFrame:
@@ -24,13 +25,15 @@ def load(folder: str | Path) -> pd.DataFrame:
     Sets are named by what their files' passports say they are, not by what they were called when they were run: a
     training set by its dataset or datasets (``agora``, ``agora+bedlam``), a test set by dataset and split
     (``agora_validation``). Where that does not tell two sets of the folder apart, and where a file does not say what
-    it is, labels do. A set that was tested twice under one protocol is there once.
+    it is, labels do. Trainings that differ in their seed only are one training set. A set that was tested twice under
+    one protocol is there once.
 
     Returns
     -------
-    DataFrame with ``train_set, test_set, model, protocol, part, metric, value, n`` and ``unit, skipped``,
-    ``instances`` (rows trained on), ``datasets`` (ids of the training set, joined with ``+``), ``train_label``,
-    ``test_label``, ``run``; ``frame.attrs["protocols"]`` maps each protocol id to its full definition. Empty when
+    DataFrame with ``train_set, test_set, model, protocol, part, metric, value, n`` and ``seed`` of the training,
+    ``unit, skipped``, ``instances`` (rows trained on), ``datasets`` (ids of the training set, joined with ``+``),
+    ``body_model_version`` of the true bodies (``stand-in`` in generated data), ``train_label``, ``test_label``,
+    ``run``; ``frame.attrs["protocols"]`` maps each protocol id to its full definition. Empty when
     nothing is finished.
 
     Raises
@@ -60,15 +63,18 @@ def load(folder: str | Path) -> pd.DataFrame:
                         "model": manifest.get("model", ""),
                         "protocol": cell["protocol"],
                         **{name: line[name] for name in ("part", "metric", "value", "n", "unit", "skipped")},
+                        "seed": manifest.get("seed"),
                         "instances": _instances(run),
                         "datasets": _datasets(run) or trained[place],
+                        "body_model_version": cell.get("body_model_version"),
                         "train_label": _label(run),
                         "test_label": label,
                         "run": place,
                     }
                 )
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *MORE])
-    frame["instances"] = frame["instances"].astype("Int64")
+    for name in ("instances", "seed"):
+        frame[name] = frame[name].astype("Int64")
     frame.attrs["protocols"] = definitions
     return frame
 
@@ -90,8 +96,10 @@ def load_errors(folder: str | Path) -> pd.DataFrame:
         labels = zip(errors["test_set"], errors["protocol"], strict=True)
         errors["test_set"] = [tested.get((place, label, protocol)) for label, protocol in labels]
         errors = errors[errors["test_set"].notna()]
-        frames.append(errors.assign(train_set=trained[place], model=run.manifest.get("model")))
-    return pd.concat(frames, ignore_index=True)
+        facts = {"model": run.manifest.get("model"), "seed": run.manifest.get("seed")}
+        frames.append(errors.assign(train_set=trained[place], **facts))
+    together = pd.concat(frames, ignore_index=True)
+    return together.astype({"seed": "Int64"})
 
 
 def _runs(folder: Path) -> dict[str, Run]:
@@ -118,8 +126,24 @@ def _instances(run: Run) -> int | None:
 def _train_sets(runs: Mapping[str, Run]) -> dict[str, str]:
     """Name of the training set of each run."""
     keys = {place: (run.manifest.get("model", ""), _datasets(run) or _label(run)) for place, run in runs.items()}
-    count = Counter(keys.values())
-    return {place: keys[place][1] if count[keys[place]] == 1 else _label(run) for place, run in runs.items()}
+    alike = _alike(runs)
+    count = Counter(key for key, _ in {(keys[place], group) for place, group in alike.items()})
+    labels = {group: _label(runs[place]) for place, group in reversed(alike.items())}
+    return {place: keys[place][1] if count[keys[place]] == 1 else labels[alike[place]] for place in runs}
+
+
+def _alike(runs: Mapping[str, Run]) -> dict[str, str]:
+    """Which runs are trainings of one thing with different seeds: the same text for those, by their place."""
+    described = {}
+    for place, run in runs.items():
+        training = run.manifest.get("training", {})
+        settings = {name: value for name, value in training.get("config", {}).items() if name != "seed"}
+        what = [run.manifest.get("trained_on"), settings, training.get("data")]
+        described[place] = (json.dumps(what, sort_keys=True), run.manifest.get("seed"))
+    known = {place for place, run in runs.items() if "training" in run.manifest}
+    seeds = Counter(described[place] for place in known)
+    repeated = {what for (what, _), times in seeds.items() if times > 1}
+    return {place: what if place in known and what not in repeated else place for place, (what, _) in described.items()}
 
 
 def _test_sets(runs: Mapping[str, Run]) -> dict[tuple[str, str, str], str]:

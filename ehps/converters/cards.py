@@ -29,8 +29,8 @@ MISTAKEN = "These do not convert; `ehps doctor DISK` tells them apart by what th
 def overview() -> pd.DataFrame:
     """One row a dataset.
 
-    Its id, name, published instances of the first split and whether they are certain, splits, how it is annotated, in which bodies (in words),
-    appearance, scene, and whether it can be converted.
+    Its id, name, published instances of the first split, whether they are certain, splits, how it is annotated, in
+    which bodies (in words), appearance, scene, and whether it can be converted.
     """
     import pandas as pd
 

@@ -4,7 +4,7 @@ import pytest
 
 from ehps.analysis import published
 from ehps.analysis.benchmarks import MPE_BENCHMARKS, benchmarks_in
-from ehps.analysis.ranking import compare, presentable, rank
+from ehps.analysis.ranking import compare, interval_note, presentable, rank
 from ehps.errors import DataError, UsageError
 
 VALUES = {
@@ -142,6 +142,58 @@ def test_a_single_sequence_is_resampled_by_instance():
     assert ranked.attrs["resampled_by"]["agora"] == "sequence"
 
 
+def test_persons_of_one_image_are_drawn_together():
+    cells = results()
+    errors = errors_of(cells, sequences=20, each=5)
+    errors["image_path"], errors["sequence"] = errors["sequence"], "all"
+    ranked = rank(cells, errors, bootstrap=400)
+    assert ranked.attrs["resampled_by"]["agora"] == "image"
+    assert ranked.attrs["clusters"]["agora"] == 20
+    alone = rank(cells, errors.drop(columns="image_path"), bootstrap=400)
+    wide, narrow = (float(f["mpe_high"].iloc[0] - f["mpe_low"].iloc[0]) for f in (ranked, alone))
+    assert wide > 1.8 * narrow  # five persons an image, nearly alike: the square root of 5
+
+
+def seeds_of(offsets):
+    """Results and errors of trainings whose numbers differ by ``offsets`` on every benchmark."""
+    cells = [results().assign(value=lambda f, by=by: f["value"] + by, seed=i) for i, by in enumerate(offsets)]
+    errors = [errors_of(cells[i], spread=0.1).assign(seed=i) for i in range(len(offsets))]
+    return pd.concat(cells, ignore_index=True), pd.concat(errors, ignore_index=True)
+
+
+def test_the_spread_of_seeds_is_in_the_interval():
+    offsets = np.random.default_rng(3).normal(0, 4, 12)
+    ranked = rank(*seeds_of(offsets), bootstrap=2000)
+    np.testing.assert_allclose(ranked["mpe"], np.array([80, 92, 140]) + offsets.mean())
+    width = float(ranked["mpe_high"].iloc[0] - ranked["mpe_low"].iloc[0])
+    assert width == pytest.approx(2 * 1.96 * offsets.std(ddof=1) / np.sqrt(12), rel=0.1)
+    assert ranked.attrs["trainings"] == [12, 12]
+    assert "The spread of trainings with other seeds is in them (12 trainings a set)." in interval_note(ranked)
+    assert "MPE 95 % (test data, seeds)" in presentable(ranked)
+
+
+def test_it_is_said_what_an_interval_does_not_hold():
+    cells = results()
+    note = interval_note(rank(cells, errors_of(cells, sequences=4), bootstrap=50))
+    assert "by sequences (AGORA 4, UBody 4" in note
+    assert "Too narrow where these are few: AGORA, UBody" in note
+    assert "another training would differ is not in them, with one training a set" in note
+    assert interval_note(rank(cells)) == ""
+
+
+def test_hands_and_face_are_ranked_by_their_own_errors():
+    cells = results()
+    cells.loc[(cells["part"] == "hand") & (cells["train_set"] == "h36m"), "value"] = 0.5
+    ranked = rank(cells, part="hands")
+    assert ranked["train_set"].tolist()[0] == "h36m"
+    assert list(ranked.columns[3:8]) == ["agora", "ubody", "egobody_ego", "ehf", "mpe"]  # 3DPW has no hands
+    shown = presentable(ranked)
+    assert {"AGORA PVE hand", "MPE hands"} <= set(shown)
+    assert rank(cells, part="face")["mpe"].isna().all()
+    with pytest.raises(UsageError, match="feet"):
+        rank(cells, part="feet")
+
+
 def test_errors_of_other_runs_are_refused():
     cells = results()
     errors = errors_of(cells).assign(value=lambda f: f["value"] / 1000)
@@ -191,7 +243,7 @@ def test_presentable_names_and_intervals():
     shown = presentable(rank(results(), errors_of(results()), bootstrap=50))
     assert list(shown)[:4] == ["Rank", "Training set", "AGORA PVE", "UBody PVE"]
     assert shown["Training set"].tolist() == ["BEDLAM", "MSCOCO", "Human3.6M"]
-    assert " – " in shown["MPE 95 %"].iloc[0]
+    assert " – " in shown["MPE 95 % (test data)"].iloc[0]
     assert "3DPW MPJPE" in shown
     assert "MPE" not in presentable(published.single_dataset_ranks())
 

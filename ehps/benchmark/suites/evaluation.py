@@ -219,6 +219,7 @@ def _scored(
             "test_set": test_set,
             "dataset": truth.passport.dataset,
             "split": truth.passport.split,
+            "body_model_version": truth.passport.body_model_version,
             "content": data,
             "protocol": protocol.id,
             "definition": protocol.to_dict(),

@@ -69,6 +69,7 @@ _AGAIN = "remove this run folder and run again"
 _MANIFEST_FORM = {
     "train_set?": str,
     "model?": str,
+    "seed?": (int, None),
     "weights_sha256?": str,
     "training?": {"train_set": str, "config": {str: object}, "data": [str]},
     "done?": {str: str},
@@ -81,6 +82,7 @@ _CELL_FORM = {
     "test_set": str,
     "dataset?": str,
     "split?": str,
+    "body_model_version?": (str, None),
     "content?": str,
     "protocol": str,
     "definition": {"name": str, "truth": str, "metrics": [str]},

@@ -111,6 +111,37 @@ def test_a_mix_is_named_after_its_datasets_and_has_all_their_instances(tmp_path:
     assert (row["train_set"], row["instances"]) == ("bedlam+agora", 15)
 
 
+def with_seed(folder: Path, label: str, seed: int, **settings: Any) -> Run:
+    run = trained(folder, label, part("agora"))
+    config = {"seed": seed, "steps": 10} | settings
+    run.note(seed=seed, training={"train_set": label, "config": config, "data": ["agora's"]})
+    return run
+
+
+def test_trainings_that_differ_in_their_seed_are_one_set(tmp_path: Path) -> None:
+    for seed, value in ((1, 90.0), (2, 100.0)):
+        all_five(with_seed(tmp_path, f"agora_{seed}", seed), value)
+    ranked = ranking.rank(results.load(tmp_path), results.load_errors(tmp_path), bootstrap=20)
+    (row,) = ranked.to_dict("records")
+    assert (row["train_set"], row["mpe"], row["instances"]) == ("agora", 95.0, 100)
+    assert row["mpe_low"] < 95 < row["mpe_high"]
+    assert ranked.attrs["trainings"] == [2, 2]
+
+
+def test_trainings_that_differ_in_more_than_their_seed_keep_their_labels(tmp_path: Path) -> None:
+    all_five(with_seed(tmp_path, "short", 1))
+    all_five(with_seed(tmp_path, "long", 2, steps=1000))
+    all_five(with_seed(tmp_path, "long again", 3, steps=1000))
+    ranked = ranking.rank(results.load(tmp_path))
+    assert sorted(ranked["train_set"]) == ["long", "short"]
+
+
+def test_a_run_that_was_copied_is_not_two_trainings(tmp_path: Path) -> None:
+    for label in ("agora", "copy"):
+        all_five(with_seed(tmp_path, label, 1))
+    assert sorted(ranking.rank(results.load(tmp_path))["train_set"]) == ["agora", "copy"]
+
+
 def test_runs_that_noted_less_keep_their_labels(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     run.note(train_set="mine", model="tiny")
