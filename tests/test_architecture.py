@@ -13,10 +13,11 @@ import ehps
 
 PACKAGE = Path(ehps.__file__).parent
 ABOVE = {
-    "__main__": 6,
-    "cli": 5,
-    "demo": 4,
-    "doctor": 4,
+    "__main__": 7,
+    "cli": 6,
+    "demo": 5,
+    "doctor": 5,
+    "findings": 4,
     "analysis": 3,
     "benchmark": 3,
     "converters": 3,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,8 @@ from matplotlib.figure import Figure
 
 import ehps
 from ehps.analysis import attributes, figures, rank_factors, tables
-from ehps.analysis.benchmarks import Benchmark
 from ehps.analysis.published import dataset_name
-from ehps.analysis.ranking import benchmarks_of, labels
+from ehps.analysis.ranking import benchmarks_of, interval_note, labels
 from ehps.analysis.report_inputs import ReportInputs
 from ehps.humandata.quality_table import MEASURES
 from ehps.humandata.storage.former_names import current_summary
@@ -105,19 +104,10 @@ def ranking(inputs: ReportInputs) -> dict[str, Any] | None:
         "published": "identification" in ranked,
         "intervals": "mpe_low" in ranked,
         "level": f"{100 * ranked.attrs.get('level', 0.95):.0f} %",
-        "note": _interval_note(ranked, used),
+        "note": interval_note(ranked),
         "comparison": inputs.comparison.sentence() if inputs.comparison else None,
         "compared": _table(_named(inputs.comparison.frame), digits=0) if inputs.comparison else None,
     }
-
-
-def _interval_note(ranked: pd.DataFrame, used: Sequence[Benchmark]) -> str:
-    resampled = ranked.attrs.get("resampled_by", {})
-    if not resampled:
-        return ""
-    single = [b.name for b in used if resampled.get(b.id) == "instance"]
-    text = f"Intervals from {ranked.attrs.get('bootstrap')} resamples of whole test sequences"
-    return text + (f"; {', '.join(single)} by instance, being one sequence." if single else ".")
 
 
 def benchmarks(inputs: ReportInputs) -> Any:
@@ -150,6 +140,7 @@ def factors(inputs: ReportInputs) -> dict[str, Any] | None:
         "figures": [svg(rank_factors.figure(inputs.ranked, inputs.attributes, n), f"factors-{n}") for n in drawn],
         "table": _table(shown, digits=digits) if len(shown) else None,
         "datasets": len(frame),
+        "caution": table.attrs["caution"],
         "target": {"mpe": "mean primary error", "rank": "rank"}[table.attrs["target"]],
     }
 

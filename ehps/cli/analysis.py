@@ -38,26 +38,6 @@ which_benchmarks = click.option(
 )
 
 
-def ranking_of(runs: Path | None, model: str | None, benchmarks: str) -> pd.DataFrame:
-    """Ranked training sets of a folder of runs, or the published ranking."""
-    from ehps.analysis import published, ranking
-    from ehps.analysis.benchmarks import MPE_BENCHMARKS, benchmarks_in
-
-    if runs is None:
-        return published.single_dataset_ranks(model or "smpler_x_s")
-    from ehps.benchmark import results
-
-    numbers, errors = results.load(runs), results.load_errors(runs)
-    counted = MPE_BENCHMARKS if benchmarks == "five" else benchmarks_in(numbers)
-    ranked = ranking.rank(numbers, errors, benchmarks=counted)
-    if model is not None:
-        ranked = ranked[ranked["model"] == model].reset_index(drop=True)
-        if not len(ranked):
-            models = ", ".join(sorted(set(numbers["model"])))
-            raise UsageError(f"no results of the model {model!r}", path=runs, fix=f"there are: {models}")
-    return ranked
-
-
 def without_ranks(ranked: pd.DataFrame) -> str:
     """Why no training set has a rank; empty when one has."""
     if ranked["rank"].notna().any():
@@ -91,14 +71,20 @@ def save_and_print(frame: pd.DataFrame, out: Path | None, as_json: bool, digits:
 @results_folder
 @click.option("--model", help="Rank the sets of this model only.")
 @which_benchmarks
+@click.option(
+    "--by", type=click.Choice(["all", "hands", "face"]), default="all", show_default=True, help="Errors of what part."
+)
 @save_to
 @as_json
-def rank_command(runs: Path | None, model: str | None, benchmarks: str, out: Path | None, as_json: bool) -> None:
+def rank_command(
+    runs: Path | None, model: str | None, benchmarks: Any, by: Any, out: Path | None, as_json: bool
+) -> None:
     """Training sets by mean primary error."""
+    from ehps import findings
     from ehps.analysis import ranking, tables
     from ehps.terminal import show
 
-    ranked = ranking_of(runs, model, benchmarks)
+    ranked = findings.ranking_of(runs, model, benchmarks, by)
     shown = ranking.presentable(ranked)
     if out is not None:
         # Published rows keep their sources in any file; own results keep theirs in the run folders.
@@ -107,8 +93,9 @@ def rank_command(runs: Path | None, model: str | None, benchmarks: str, out: Pat
     show(ranked if as_json else shown, json=as_json)
     if why := without_ranks(ranked):
         say(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
-    for line in ranking.legend(ranked):
-        say(line, fg="yellow", err=True)
+    for line in (*ranking.legend(ranked), ranking.interval_note(ranked)):
+        if line:
+            say(line, fg="yellow", err=True)
 
 
 @analysis.command("factors")
@@ -124,15 +111,16 @@ def factors_command(
     model: str | None,
     figure: Path | None,
     by: str,
-    benchmarks: str,
+    benchmarks: Any,
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Rank against size, scene, annotation and others."""
+    from ehps import findings
     from ehps.analysis import figures, rank_factors
     from ehps.converters import registry
 
-    ranked = with_ranks(ranking_of(runs, model, benchmarks), runs)
+    ranked = with_ranks(findings.ranking_of(runs, model, benchmarks), runs)
     cards = rank_factors.card_attributes(registry.cards())
     found = rank_factors.factors(ranked, cards)
     save_and_print(found, out, as_json, digits=3)
@@ -147,16 +135,12 @@ data_files = click.argument("files", type=FILE, nargs=-1, required=True)
 image_roots = click.option("--root", "roots", multiple=True, metavar="FILE=DIR", help="Image folder of one FILE.")
 
 
-def samples_of(files: Sequence[Path], test: Sequence[Path], roots: Sequence[str], n: int) -> Any:
-    from ehps.analysis import attributes
-
+def folders_of(roots: Sequence[str], files: Sequence[Path]) -> dict[Path, Path]:
+    """File -> folder of its images, of the ``FILE=DIR`` that were given."""
     where = {Path(file): Path(folder) for file, folder in pairs(roots).items()}
-    roles = [(file, "train") for file in files] + [(file, "test") for file in test]
-    if odd := [str(file) for file in where if file not in (*files, *test)]:
+    if odd := [str(file) for file in where if file not in files]:
         raise UsageError(f"--root names {', '.join(odd)}, which is none of the files", fix="repeat the name as given")
-    sources = [attributes.Source(file, role, root=where.get(file)) for file, role in roles]
-    chosen = attributes.ATTRIBUTES if where else [a for a in attributes.ATTRIBUTES if a != "image"]
-    return attributes.collect(sources, n=n, attributes=chosen)
+    return where
 
 
 @analysis.command("attributes")
@@ -180,11 +164,12 @@ def attributes_command(
 
     In images, orientation, pose and shape; with --figure, drawn as UMAP.
     """
+    from ehps import findings
     from ehps.analysis import attributes, figures
 
     if not test and figure is None:
         raise UsageError("nothing to compare the files with", fix="name test sets with --test, or pass --figure")
-    samples = samples_of(files, test, roots, n)
+    samples = findings.samples_of(files, test, folders_of(roots, (*files, *test)), n)
     save_and_print(attributes.coverage_table(samples), out, as_json, digits=3)
     for lack in samples.left_out.itertuples():
         say(f"not compared: {lack.attribute} of {lack.dataset}, {lack.reason}", fg="yellow", err=True)
@@ -211,7 +196,7 @@ def select_command(
     sets: int,
     diversity: float,
     model: str | None,
-    benchmarks: str,
+    benchmarks: Any,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -219,26 +204,12 @@ def select_command(
 
     And how many instances of each; from their ranks and from how unlike each other they are.
     """
-    from ehps.analysis import attributes, selection
-    from ehps.humandata import HumanData
+    from ehps import findings
 
-    ranked = with_ranks(ranking_of(runs, model, benchmarks), runs)
-    opened: dict[str, HumanData] = {}
-    unusable: dict[str, str] = {}
-    for file in files:
-        hd = HumanData.open(file)
-        if hd.passport.body_model is None:
-            unusable[str(file)] = "it has no body parameters to train on"
-            continue
-        if hd.passport.dataset in opened:
-            raise UsageError(f"is a second file of {hd.passport.dataset}", path=file, fix="merge the two, or name one")
-        opened[hd.passport.dataset] = hd
-    samples = attributes.collect(list(opened.values()), attributes=["body_pose"])
-    distances = attributes.distance_matrix(samples, "body_pose")
-    sizes = {name: len(hd) for name, hd in opened.items()}
-    chosen = selection.select(ranked, sizes, budget, sets=sets, distances=distances, diversity=diversity)
+    ranked = with_ranks(findings.ranking_of(runs, model, benchmarks), runs)
+    chosen = findings.selection_of(files, ranked, budget, sets=sets, diversity=diversity)
     save_and_print(chosen, out, as_json)
-    say_left_out(unusable | chosen.attrs["left_out"])
+    say_left_out(chosen.attrs["left_out"])
 
 
 @analysis.command("report")
@@ -249,6 +220,7 @@ def select_command(
 @image_roots
 @click.option("--model", help="Rank the sets of this model only.")
 @which_benchmarks
+@click.option("--budget", type=int, help="Most instances of the selection; half of what --data has without it.")
 @click.option("--title", default="Which data is worth training on?", show_default=True)
 def report_command(
     runs: Path,
@@ -257,30 +229,24 @@ def report_command(
     test: tuple[Path, ...],
     roots: tuple[str, ...],
     model: str | None,
-    benchmarks: str,
+    benchmarks: Any,
+    budget: int | None,
     title: str,
 ) -> None:
     """One self-contained HTML page with all of it."""
-    from ehps.analysis import attributes, published, rank_factors, ranking
-    from ehps.analysis.curves import LOG, read_curves
-    from ehps.analysis.html_report import ReportInputs, report
-    from ehps.benchmark import results
-    from ehps.converters import registry
+    from ehps import findings
+    from ehps.analysis.html_report import report
 
-    ranked = ranking_of(runs, model, benchmarks)
-    comparable = benchmarks == "five" and ranked["model"].nunique() == 1
-    samples: Any = samples_of(files, test, roots, 500) if files else None
-    present = [name for name, values in samples.values.items() if values] if samples else []
-    reports = [path for file in (*files, *test) if (path := file.with_name(file.name + ".report.json")).exists()]
-    inputs = ReportInputs(
+    inputs = findings.report_inputs(
+        runs,
+        data=files,
+        test=test,
+        images=folders_of(roots, (*files, *test)),
+        model=model,
+        benchmarks=benchmarks,
+        budget=budget,
         title=title,
-        ranked=ranked,
-        comparison=ranking.compare(ranked, published.single_dataset_ranks()) if comparable else None,
-        results=results.load(runs),
-        attributes=rank_factors.card_attributes(registry.cards()),
-        samples=samples,
-        embeddings={name: attributes.embed(samples, name) for name in present},
-        conversions=reports,
-        training=read_curves(runs) if any(runs.rglob(LOG)) else None,
+        stage=lambda what: say(what, err=True),
     )
+    say("page", err=True)
     say(report(inputs, out))

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ehps.demo.sets import TEST, TRAIN, DemoSet, write_raw
 from ehps.errors import DataError
@@ -42,12 +42,12 @@ def run(out: Path, *, seed: int = 0, steps: int = STEPS) -> Path:
     with _step(console, f"2/6 raw datasets: {', '.join(dict.fromkeys(s.dataset for s in TRAIN + TEST))}"):
         _write_all_raw(out / "raw", models, seed)
     with _step(console, "3/6 conversion to HumanData"):
-        conversions = _convert_all(out, models)
+        _convert_all(out, models)
     bodies = BodyModels(models)
     with _step(console, f"4/6 training {len(TRAIN)} models, testing each on {len(TEST)} benchmarks"):
-        results, errors = _benchmark(out, bodies, seed, steps)
+        _benchmark(out, bodies, seed, steps)
     with _step(console, "5/6 ranking, factors, attributes, selection"):
-        ranked, page = _analyse(out, results, errors, conversions)
+        ranked, page = _analyse(out)
     _say(Console(), out, ranked, page, time.perf_counter() - started)
     return page
 
@@ -96,26 +96,22 @@ def _data(out: Path, entry: DemoSet) -> Path:
     return out / "humandata" / f"{entry.name}.h5"
 
 
-def _convert_all(out: Path, models: Path) -> list[Path]:
-    """Convert every set that is not converted yet; returns the conversion reports."""
+def _convert_all(out: Path, models: Path) -> None:
+    """Convert every set that is not converted yet."""
     from rich.progress import track
 
     from ehps.converters.pipeline import convert
 
-    reports = []
     for entry in track(TRAIN + TEST, "      converting", transient=True):
         target = _data(out, entry)
         report = target.with_name(target.name + ".report.json")
         if not (target.exists() and report.exists()):
             target.parent.mkdir(parents=True, exist_ok=True)
             convert(entry.dataset, out / "raw" / entry.dataset, entry.split, target, body_models=models, progress=False)
-        reports.append(report)
-    return reports
 
 
-def _benchmark(out: Path, bodies: BodyModels, seed: int, steps: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _benchmark(out: Path, bodies: BodyModels, seed: int, steps: int) -> None:
     """Train one model per training set, test each on all benchmarks."""
-    from ehps.benchmark import results
     from ehps.benchmark.suites.matrix import Suite, run_suite
     from ehps.benchmark.training.specs import SetSpec, TrainConfig
 
@@ -135,78 +131,35 @@ def _benchmark(out: Path, bodies: BodyModels, seed: int, steps: int) -> tuple[pd
     if len(failed):
         first = failed.iloc[0]
         raise DataError(f"{first.train_set} on {first.test_set} failed: {first.reason}", path=folder)
-    return results.load(folder), results.load_errors(folder)
 
 
-def _analyse(
-    out: Path, results: pd.DataFrame, errors: pd.DataFrame, conversions: list[Path]
-) -> tuple[pd.DataFrame, Path]:
+def _analyse(out: Path) -> tuple[pd.DataFrame, Path]:
     """Tables and figures below ``analysis/``, and the report page."""
-    from ehps.analysis import attributes, figures, published, rank_factors, ranking, selection, tables
-    from ehps.analysis.benchmarks import benchmarks_in
-    from ehps.analysis.curves import read_curves
-    from ehps.analysis.html_report import ReportInputs, report
-    from ehps.converters import registry
-    from ehps.humandata import HumanData
+    from ehps import findings
+    from ehps.analysis import attributes, figures, ranking, tables
+    from ehps.analysis.html_report import report
 
     folder = out / "analysis"
     folder.mkdir(parents=True, exist_ok=True)
-    sizes = {entry.dataset: len(HumanData.open(_data(out, entry))) for entry in TRAIN}
-    ranked = ranking.rank(results, errors, benchmarks=benchmarks_in(results))
-    shown = ranking.presentable(ranked)
+    inputs = findings.report_inputs(
+        out / "runs",
+        data=[_data(out, entry) for entry in TRAIN],
+        test=[_data(out, entry) for entry in TEST],
+        images={_data(out, entry): out / "raw" / entry.dataset for entry in TRAIN + TEST},
+        benchmarks="present",
+        title="ehps demo: which data is worth training on?",
+    )
+    assert inputs.ranked is not None
+    shown = ranking.presentable(inputs.ranked)
     for suffix in ("md", "csv", "tex"):
         tables.write(shown, folder / f"ranking.{suffix}")
-    cards = rank_factors.card_attributes(registry.cards())
-    sources = [
-        attributes.Source(_data(out, e), e.role, name=e.dataset, root=out / "raw" / e.dataset) for e in TRAIN + TEST
-    ]
-    samples = attributes.collect(sources, n=100)
-    embeddings = {name: attributes.embed(samples, name) for name in ("image", "global_orient", "body_pose")}
-    figures.save(attributes.figure(embeddings), folder / "attributes.png")
-    figures.save(figures.heat_map(ranked), folder / "benchmarks.png")
-    tables.write(attributes.coverage_table(samples), folder / "coverage.csv")
-    chosen = selection.select(
-        ranked,
-        sizes,
-        budget=sum(sizes.values()) // 2,
-        sets=4,
-        distances=attributes.distance_matrix(samples, "body_pose"),
-    )
-    tables.write(chosen, folder / "selection.csv")
-    page = report(
-        ReportInputs(
-            title="ehps demo: which data is worth training on?",
-            ranked=ranked,
-            comparison=ranking.compare(ranked, published.single_dataset_ranks()),
-            results=results,
-            attributes=cards,
-            samples=samples,
-            embeddings=embeddings,
-            selection=chosen,
-            conversions=conversions,
-            training=read_curves(out / "runs"),
-            overlays=_overlays(out),
-            notes=(
-                "Generated data: small raw datasets in their real layouts, images rendered from a stand-in body. "
-                "The numbers show that the parts work together; they say nothing about the real datasets.",
-            ),
-        ),
-        out / "report.html",
-    )
-    return ranked, page
-
-
-def _overlays(out: Path) -> list[tuple[str, Any]]:
-    """One image of every training set with its converted annotation drawn on it."""
-    from ehps.humandata import HumanData
-    from ehps.humandata.drawing.overlays import draw_instances
-
-    images: list[tuple[str, Any]] = []
-    for entry in TRAIN:
-        hd = HumanData.open(_data(out, entry))
-        row = len(hd) // 2
-        images.append((entry.dataset, draw_instances(hd, [row], out / "raw" / entry.dataset, side=480).image))
-    return images
+    figures.save(figures.heat_map(inputs.ranked), folder / "benchmarks.png")
+    if inputs.samples is not None:
+        figures.save(attributes.figure(inputs.embeddings), folder / "attributes.png")
+        tables.write(attributes.coverage_table(inputs.samples), folder / "coverage.csv")
+    if inputs.selection is not None:
+        tables.write(inputs.selection, folder / "selection.csv")
+    return inputs.ranked, report(inputs, out / "report.html")
 
 
 def _say(console: Console, out: Path, ranked: pd.DataFrame, page: Path, seconds: float) -> None:

@@ -155,7 +155,7 @@ def test_the_page_has_every_section_and_says_what_is_in_it(written):
         '"seed": 17',
         "given <vertices>",
         "ehf-v1",
-        "100 resamples of whole test sequences",
+        "Intervals: test data drawn again 100 times, by sequences",
     ):
         assert words in page.text, words
     assert "Not in this report" not in page.text

@@ -53,7 +53,7 @@ def test_it_ends_with_a_report_of_what_was_trained(finished: Path) -> None:
     page = (finished / "report.html").read_text()
     assert "EgoBody-EgoSet" in page
     assert "MSCOCO" in page
-    assert "Generated data" in page
+    assert "Generated data: the bodies of egobody_ego_test.h5, egobody_ego_train.h5, mscoco_train.h5 are" in page
 
 
 def test_every_set_is_converted_whole_with_good_quality(finished: Path) -> None:
