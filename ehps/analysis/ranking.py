@@ -200,6 +200,10 @@ def interval_note(ranked: pd.DataFrame) -> str:
     }
     by = "; ".join(f"{unit}s ({which})" for unit, which in counted.items())
     said = [f"Intervals: test data drawn again {ranked.attrs.get('bootstrap')} times, by {by}."]
+    if "image" in counted:
+        said.append(
+            "Test sets that are drawn by images are one sequence or folder each: too narrow where that is a video."
+        )
     if few := [names.get(b, b) for b, count in clusters.items() if 0 < count < FEW]:
         said.append(f"Too narrow where these are few: {', '.join(few)}.")
     least, most = ranked.attrs.get("trainings") or [1, 1]

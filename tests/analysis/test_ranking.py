@@ -149,6 +149,7 @@ def test_persons_of_one_image_are_drawn_together():
     ranked = rank(cells, errors, bootstrap=400)
     assert ranked.attrs["resampled_by"]["agora"] == "image"
     assert ranked.attrs["clusters"]["agora"] == 20
+    assert "too narrow where that is a video" in interval_note(ranked)
     alone = rank(cells, errors.drop(columns="image_path"), bootstrap=400)
     wide, narrow = (float(f["mpe_high"].iloc[0] - f["mpe_low"].iloc[0]) for f in (ranked, alone))
     assert wide > 1.8 * narrow  # five persons an image, nearly alike: the square root of 5
