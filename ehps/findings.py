@@ -91,7 +91,7 @@ def selection_of(
     UsageError : two files of one dataset.
     DataError : none of the files is of a ranked dataset.
     """
-    from ehps.analysis import attributes, selection
+    from ehps.analysis import attributes, ranking, selection
     from ehps.humandata import HumanData
 
     opened: dict[str, HumanData] = {}
@@ -108,7 +108,7 @@ def selection_of(
         samples = attributes.collect(list(opened.values()), attributes=["body_pose"])
     distances = attributes.distance_matrix(samples, "body_pose") if samples.values.get("body_pose") else None
     sizes = {name: len(hd) for name, hd in opened.items()}
-    placed, others = _by_dataset(ranked)
+    placed, others = ranking.by_dataset(ranked)
     wanted = max(1, sum(sizes.values()) // 2) if budget is None else budget
     chosen = selection.select(placed, sizes, wanted, sets=sets, distances=distances, diversity=diversity)
     chosen.attrs["left_out"] = unusable | others | chosen.attrs["left_out"]
@@ -179,6 +179,7 @@ def report_inputs(
         conversions=reports,
         training=read_curves(runs) if any(runs.rglob(LOG)) else None,
         overlays=overlays,
+        manifests=results.manifests(runs),
         notes=notes + faults,
     )
 
@@ -188,19 +189,6 @@ def _dataset(hd: HumanData, file: Path) -> str:
     from ehps.humandata.passport import UNKNOWN
 
     return file.stem if hd.passport.dataset == UNKNOWN else hd.passport.dataset
-
-
-def _by_dataset(ranked: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The best rank of each dataset under its id, and why other trainings on it do not count."""
-    if "datasets" not in ranked:
-        return ranked, {}
-    order = ranked.sort_values("rank", na_position="last", kind="stable")
-    again = order["datasets"].duplicated() & order["train_set"].ne(order["datasets"])
-    others = {
-        str(row.train_set): f"another training on {row.datasets} has a better rank" for row in order[again].itertuples()
-    }
-    kept = order[~again]
-    return kept.assign(train_set=kept["datasets"]), others
 
 
 def _notices(numbers: pd.DataFrame, files: Sequence[Path]) -> list[str]:

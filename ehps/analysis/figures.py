@@ -27,7 +27,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ehps.analysis.ranking import benchmarks_of, labels
+from ehps.analysis.ranking import benchmarks_of, interval_axis, labels
 from ehps.atomic import replacing
 from ehps.errors import DataError, UsageError
 
@@ -211,7 +211,7 @@ def intervals(ranked: pd.DataFrame) -> Figure:
         axes.set_yticks(range(len(shown)), labels(shown))
         axes.invert_yaxis()
         axes.grid(axis="x")
-        axes.set_xlabel("mean primary error, mm")
+        axes.set_xlabel(f"mean primary error, mm{interval_axis(ranked)}")
     return figure
 
 

@@ -121,6 +121,18 @@ def labels(ranked: pd.DataFrame) -> list[str]:
     return names
 
 
+def by_dataset(ranked: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The best rank of each dataset under its id, and why other trainings on it do not count."""
+    if "datasets" not in ranked:
+        return ranked, {}
+    order = ranked.sort_values("rank", na_position="last", kind="stable")
+    again = order["datasets"].duplicated()
+    others = {
+        str(row.train_set): f"another training on {row.datasets} has a better rank" for row in order[again].itertuples()
+    }
+    return order[~again].assign(train_set=order["datasets"]), others
+
+
 INFERRED, UNNAMED = "*", "?"
 """Marks of training sets whose name is inferred, and of points that have no name."""
 
@@ -187,6 +199,14 @@ def interval_of(ranked: pd.DataFrame) -> str:
     return "test data, seeds" if max(ranked.attrs.get("trainings") or [1]) > 1 else "test data"
 
 
+def interval_axis(ranked: pd.DataFrame) -> str:
+    """What bars are, for the label of an axis; empty without intervals."""
+    if not ranked.attrs.get("resampled_by"):
+        return ""
+    level, of = f"{100 * ranked.attrs.get('level', 0.95):.0f} %", interval_of(ranked)
+    return f"; bars: {level} over {of}" + ("" if "seeds" in of else ", not over trainings")
+
+
 def interval_note(ranked: pd.DataFrame) -> str:
     """What is in the intervals and what is not, in sentences; empty without intervals."""
     units: dict[str, str] = ranked.attrs.get("resampled_by", {})
@@ -232,10 +252,11 @@ class Comparison:
         if np.isnan(self.spearman.value):
             return f"{n} datasets shared with the published ranking: too few for a correlation."
         rho, tau = self.spearman, self.kendall
+        inferred = int((self.frame["identification"] == "inferred").sum()) if "identification" in self.frame else 0
         return (
             f"{n} datasets shared with the published ranking: Spearman {rho.value:.2f} (p = {rho.p:.2g}), "
             f"Kendall {tau.value:.2f}."
-        )
+        ) + (f" The published names of {inferred} of them are inferred." if inferred else "")
 
 
 def compare(ranked: pd.DataFrame, published: pd.DataFrame) -> Comparison:
@@ -248,6 +269,7 @@ def compare(ranked: pd.DataFrame, published: pd.DataFrame) -> Comparison:
     for frame in (ranked, published):
         if frame.dropna(subset=["rank"])["train_set"].duplicated().any():
             raise UsageError("a dataset has several ranks", fix="choose one model before comparing")
+    ranked, _ = by_dataset(ranked)
     columns = ["train_set", "rank", *(["identification"] if "identification" in published else [])]
     theirs = published[columns].rename(columns={"rank": "published_rank"})
     shared = ranked[["train_set", "rank"]].merge(theirs, on="train_set").dropna(subset=["rank", "published_rank"])

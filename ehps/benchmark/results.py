@@ -102,6 +102,11 @@ def load_errors(folder: str | Path) -> pd.DataFrame:
     return together.astype({"seed": "Int64"})
 
 
+def manifests(folder: str | Path) -> dict[str, dict[str, Any]]:
+    """What each run under a folder noted of its data, weights and versions, by its place below the folder."""
+    return {place: run.manifest for place, run in _runs(Path(folder)).items()}
+
+
 def _runs(folder: Path) -> dict[str, Run]:
     """Runs that were tested, by their place below the folder."""
     return {path.parent.relative_to(folder).as_posix(): Run(path.parent) for path in sorted(folder.rglob(METRICS))}

@@ -7,7 +7,7 @@ ranked, drawn and reported by the same functions that the other commands call.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,17 +37,17 @@ def run(out: Path, *, seed: int = 0, steps: int = STEPS) -> Path:
     console = Console(stderr=True)
     started = time.perf_counter()
     models = out / "body_models"
-    with _step(console, "1/6 stand-in body models"):
+    with _step(console, "1/5 stand-in body models"):
         _write_models(models)
-    with _step(console, f"2/6 raw datasets: {', '.join(dict.fromkeys(s.dataset for s in TRAIN + TEST))}"):
+    with _step(console, f"2/5 raw datasets: {', '.join(dict.fromkeys(s.dataset for s in TRAIN + TEST))}"):
         _write_all_raw(out / "raw", models, seed)
-    with _step(console, "3/6 conversion to HumanData"):
+    with _step(console, "3/5 conversion to HumanData"):
         _convert_all(out, models)
     bodies = BodyModels(models)
-    with _step(console, f"4/6 training {len(TRAIN)} models, testing each on {len(TEST)} benchmarks"):
+    with _step(console, f"4/5 training {len(TRAIN)} models, testing each on {len(TEST)} benchmarks"):
         _benchmark(out, bodies, seed, steps)
-    with _step(console, "5/6 ranking, factors, attributes, selection"):
-        ranked, page = _analyse(out)
+    with _step(console, "5/5 ranking, factors, attributes, selection"):
+        ranked, page = _analyse(out, lambda what: console.print(f"      {what}", style="dim"))
     _say(Console(), out, ranked, page, time.perf_counter() - started)
     return page
 
@@ -133,7 +133,7 @@ def _benchmark(out: Path, bodies: BodyModels, seed: int, steps: int) -> None:
         raise DataError(f"{first.train_set} on {first.test_set} failed: {first.reason}", path=folder)
 
 
-def _analyse(out: Path) -> tuple[pd.DataFrame, Path]:
+def _analyse(out: Path, stage: Callable[[str], None]) -> tuple[pd.DataFrame, Path]:
     """Tables and figures below ``analysis/``, and the report page."""
     from ehps import findings
     from ehps.analysis import attributes, figures, ranking, tables
@@ -148,6 +148,7 @@ def _analyse(out: Path) -> tuple[pd.DataFrame, Path]:
         images={_data(out, entry): out / "raw" / entry.dataset for entry in TRAIN + TEST},
         benchmarks="present",
         title="ehps demo: which data is worth training on?",
+        stage=stage,
     )
     assert inputs.ranked is not None
     shown = ranking.presentable(inputs.ranked)

@@ -233,11 +233,20 @@ def test_comparison_with_the_published_ranks():
     assert comparison.frame["published_rank"].tolist() == [5, 23, 32]
     assert comparison.frame["identification"].tolist() == ["confirmed", "inferred", "confirmed"]
     assert comparison.frame["published_rank_shared"].tolist() == [1, 2, 3]
+    assert comparison.sentence().endswith("The published names of 1 of them are inferred.")
     assert comparison.spearman.value == pytest.approx(1)
     assert comparison.kendall.value == pytest.approx(1)
     two_models = pd.concat([results(), results(VALUES, "small")], ignore_index=True)
     with pytest.raises(UsageError):
         compare(rank(two_models), theirs)
+
+
+def test_sets_are_compared_by_their_dataset_whatever_they_are_called():
+    theirs = published.single_dataset_ranks("smpler_x_s")
+    mine = results(dict(zip(("all of it", "pw3d", "a fifth"), VALUES.values(), strict=True)))
+    mine["datasets"] = mine["train_set"].replace({"all of it": "mscoco", "a fifth": "mscoco"})
+    frame = compare(rank(mine), theirs).frame
+    assert list(zip(frame["train_set"], frame["rank"], strict=True)) == [("mscoco", 1), ("pw3d", 2)]
 
 
 def test_presentable_names_and_intervals():
