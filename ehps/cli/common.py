@@ -32,7 +32,8 @@ class Commands(click.Group):
         except EhpsError as error:
             if debug:
                 raise
-            say(f"error: {error}", fg="red", err=True)
+            for line in error.lines:
+                say(f"error: {line}", fg="red", err=True)
             ctx.exit(error.exit_code)
         except OSError as error:
             if debug or error.errno == errno.EPIPE or error.strerror is None:
@@ -50,9 +51,9 @@ class Commands(click.Group):
                 raise
             say("error: this needs more memory than there is", fg="red", err=True)
             ctx.exit(1)
-        except KeyboardInterrupt:
-            say("interrupted; the same command goes on from here", fg="yellow", err=True)
-            ctx.exit(130)
+        except KeyboardInterrupt as error:
+            say(str(error) or "interrupted; the same command goes on from here", fg="yellow", err=True)
+            ctx.exit(getattr(error, "exit_code", 130))
 
 
 def say(text: object, *, fg: str | None = None, err: bool = False) -> None:

@@ -11,18 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from ehps.benchmark import models
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.benchmark.protocols.scoring import Score, printed, score
 from ehps.benchmark.protocols.true_bodies import EXCLUDED, counts, nobody, rows_to_test
 from ehps.benchmark.suites.prediction import predict
-from ehps.benchmark.suites.runs import Run, check_name, content_hash
+from ehps.benchmark.suites.runs import Run, check_name, content_hash, is_main
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.samples import check_meaning
 from ehps.benchmark.training.specs import SetSpec, TrainConfig, key
 from ehps.benchmark.training.trainer import train
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
+from ehps.extras import need
 from ehps.humandata.core import HumanData
 from ehps.humandata.validation import require_columns
 
@@ -37,13 +39,16 @@ def train_cell(
     progress: bool = True,
 ) -> Run:
     """Train one model in a run folder; nothing is done when it is there under the same configuration and
-    data.
+    data. One that is there with fewer steps goes on from them; numbers of its earlier weights are removed.
 
     Raises
     ------
-    UsageError : the folder holds a run of another configuration or other data.
+    UsageError : the folder holds a run of another configuration or other data, or with more steps.
     DataError, PassportError : a set has no bodies, or does not say what must be known of them.
+    Interrupted : a signal came; the same call goes on.
     """
+    need("training", "accelerate")
+    models.check(config.model)
     listed = [sets] if isinstance(sets, SetSpec) else list(sets)
     for spec in listed:
         check_meaning(HumanData.open(spec.data))
@@ -55,7 +60,10 @@ def train_cell(
     for spec in listed:
         require_columns(HumanData.open(spec.data))
     path = train(config, listed, run.folder, body_models, progress=progress)
-    _note_weights(run, checkpoints.load(path))
+    content = checkpoints.load(path)
+    if is_main() and run.manifest.get("weights_sha256", content["weights_sha256"]) != content["weights_sha256"]:
+        run.forget_tests()
+    _note_weights(run, content)
     run.completed("training", wanted)
     return run
 
@@ -132,8 +140,8 @@ def evaluate(
 
 
 def _note_weights(run: Run, content: Mapping[str, Any]) -> None:
-    trained_on = content.get("trained_on", [])  # absent in checkpoints of earlier versions
-    run.note(weights_sha256=content["weights_sha256"], trained_on=trained_on)
+    facts = {name: content.get(name, []) for name in ("trained_on", "schedule")}  # absent in those of earlier versions
+    run.note(weights_sha256=content["weights_sha256"], **facts)
 
 
 def rescore(
@@ -196,12 +204,12 @@ def _scored(
     body_models: BodyModels,
 ) -> Score:
     predictions = run.predictions(test_set)
-    models = {
+    hashes = {
         f"{model_type} {gender}": body_models.get(model_type, gender).sha256
         for model_type, gender in _needed(protocol, body_models)
     }
     excluded = np.flatnonzero(truth[EXCLUDED]).tolist() if EXCLUDED in truth else []
-    wanted = key(content_hash(predictions), data, protocol.to_json(), models, *([excluded] if excluded else []))
+    wanted = key(content_hash(predictions), data, protocol.to_json(), hashes, *([excluded] if excluded else []))
     cell = next(
         (c for c in run.cells if c["test_set"] == test_set and c["protocol"] == protocol.id and c["key"] == wanted),
         None,
@@ -226,7 +234,7 @@ def _scored(
             "metrics": result.metrics,
             "notes": result.notes,
             "printed": printed(result.metrics),
-            "body_models": models,
+            "body_models": hashes,
         },
         result.errors,
     )

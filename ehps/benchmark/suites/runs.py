@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import ehps
 from ehps.atomic import replacing
 from ehps.benchmark.protocols.catalogue import Protocol
-from ehps.benchmark.training.specs import TRAINED_ON, SetSpec, TrainConfig, key
+from ehps.benchmark.training.specs import SCHEDULE, TRAINED_ON, SetSpec, TrainConfig, key
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.foreign_files import check_unfolded, regular
 from ehps.json_files import read_json
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CONFIG, MANIFEST, ERRORS, METRICS = "config.yaml", "manifest.json", "errors.parquet", "metrics.json"
+SUITE = "suite.json"  # beside run folders
 
 
 def content_hash(path: Path) -> str:
@@ -75,6 +76,7 @@ _MANIFEST_FORM = {
     "failures?": {str: {"reason": str}},
     "tests?": {str: {"data": str, "images": str, "content": str, "box_ratio?": float}},
     "trained_on?": [TRAINED_ON],
+    "schedule?": [SCHEDULE],
 }
 _LINE_FORM = {"part": str, "metric": str, "value": (float, None), "unit": str, "n": int, "skipped": int}
 _CELL_FORM = {
@@ -130,6 +132,24 @@ class Run:
         self.note(failures={what: {"reason": reason, "traceback": traceback, "when": when}})
 
     @property
+    def unfinished(self) -> bool:
+        """Whether a training was begun, or asked to go on, and has not ended."""
+        manifest = self.manifest
+        asked = manifest.get("training")
+        return asked is not None and manifest.get("done", {}).get("training") != key(asked)
+
+    @property
+    def went_on(self) -> str:
+        """What sets the weights apart from those of a training that was not made in parts; empty when nothing does."""
+        manifest = self.manifest
+        parts = manifest.get("schedule", [])
+        config = manifest.get("training", {}).get("config", {})
+        if len(parts) < 2 or config.get("lr") == config.get("lr_min"):
+            return ""
+        fell = ", ".join(f"over {part['steps']:,} from step {part['from_step']:,}" for part in parts)
+        return f"the learning rate fell {fell}: these are not the weights of {parts[-1]['steps']:,} steps at once"
+
+    @property
     def failures(self) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = self.manifest.get("failures", {})
         return found
@@ -144,19 +164,31 @@ class Run:
     def begin(self, train_set: str, config: TrainConfig, sets: list[SetSpec], hashes: list[str]) -> str:
         """Write config and manifest; returns the key of the training.
 
+        A run of the same configuration with fewer steps, or epochs, may go on to the larger number.
+
         Raises
         ------
-        UsageError : the folder holds a run of another configuration or other data, of which a step has been made.
+        UsageError : the folder holds a suite, or a run of another configuration or other data, of which a step has been
+            made.
         """
+        self.check_kind()
         training = {"train_set": train_set, "config": config.decisive(), "data": hashes}
-        wanted = key(training)
         old = self.manifest.get("training")
         started = any((self.folder / "checkpoints").glob("*.pt"))
-        if old is not None and key(old) != wanted and started:
+        if old == training:
+            training = old  # 10 and 10.0 are the same number with different keys
+        elif old is not None and started and not _goes_on(old, training):
             raise UsageError(
                 f"{self.folder} holds another run: {_difference(old, training)}",
                 fix="choose another output folder, or remove this one",
             )
+        elif old is not None and started and not (self.folder / "checkpoints" / "last.pt").is_file():
+            raise UsageError(
+                f"{self.folder} holds a finished run: {_difference(old, training)}. It cannot go on, as "
+                "checkpoints/last.pt with the state of the optimiser is not there",
+                fix="choose another output folder, or remove this one",
+            )
+        wanted = key(training)
         self.folder.mkdir(parents=True, exist_ok=True)
         listed = [
             {"data": str(s.data), "images": str(s.images), "interval": s.interval}
@@ -173,6 +205,26 @@ class Run:
             environment=_environment(),
         )
         return wanted
+
+    def check_kind(self) -> None:
+        """
+        Raises
+        ------
+        UsageError : the folder is no run folder, but one of a suite, which has run folders in it.
+        """
+        if (self.folder / SUITE).exists():
+            what = "is the folder of a suite, which has run folders in it"
+            raise UsageError(what, path=self.folder, fix="name one of these, or another folder")
+
+    def forget_tests(self) -> list[str]:
+        """Remove predictions, errors and numbers of weights that are no longer there; returns the test sets."""
+        tests = sorted({*self.manifest.get("tests", {}), *(cell["test_set"] for cell in self.cells)})
+        for name in tests:
+            self.predictions(name).unlink(missing_ok=True)
+        for name in (ERRORS, METRICS):
+            (self.folder / name).unlink(missing_ok=True)
+        self.note(tests=dict.fromkeys(tests), done={f"predictions_{name}": None for name in tests})
+        return tests
 
     # -- results ------------------------------------------------------------------------------------------
 
@@ -242,6 +294,15 @@ def _parquet(path: Path) -> pd.DataFrame:
     except Exception as error:  # a damaged file can make the reader raise nearly anything
         first = str(error).strip().partition("\n")[0]
         raise DataError(f"is no readable parquet file ({first})", path=path, fix=_EVALUATE) from None
+
+
+def _goes_on(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether ``new`` differs from ``old`` in a larger number of steps, or of epochs, only."""
+    a, b = dict(old["config"]), dict(new["config"])
+    name = "steps" if a.get("epochs") is None and b.get("epochs") is None else "epochs"
+    before, after = a.pop(name, None), b.pop(name, None)
+    known = isinstance(before, int | float) and isinstance(after, int | float)
+    return known and after > before and {**old, "config": a} == {**new, "config": b}
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:

@@ -110,8 +110,10 @@ def _never(*_: object, **__: object) -> None:
 def test_another_configuration_or_other_data_do_not_share_a_folder(
     run: Run, sets: dict[str, SetSpec], models: BodyModels
 ) -> None:
-    with pytest.raises(UsageError, match="steps is 2, not 3"):
-        train_cell(run.folder, "one", sets["one"], replace(CONFIG, steps=3), models)
+    with pytest.raises(UsageError, match="steps is 2, not 1"):
+        train_cell(run.folder, "one", sets["one"], replace(CONFIG, steps=1), models)
+    with pytest.raises(UsageError, match=r"lr is 0.001, not 0.002"):
+        train_cell(run.folder, "one", sets["one"], replace(CONFIG, steps=3, lr=2e-3), models)
     with pytest.raises(UsageError, match="train_set is 'one', not 'two'"):
         train_cell(run.folder, "two", sets["two"], CONFIG, models)
 
