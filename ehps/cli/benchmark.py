@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ehps.cli.common import FILE, as_json, body_models, say, say_json
-from ehps.errors import UsageError
+from ehps.errors import SettingsError, UsageError
 from ehps.extras import need
 
 exclude = click.option("--exclude", type=FILE, help="Leave out the rows that this exclusion list names.")
@@ -122,13 +122,17 @@ def run_command(suite: Path, out: Path, dry_run: bool, body_models: Path | None,
     """
     need("running a suite", "yaml", *(() if dry_run else ("accelerate", "pyarrow")))
     from ehps.benchmark.suites import matrix
+    from ehps.benchmark.suites.plan import faults
     from ehps.terminal import show
 
     wanted = matrix.load_suite(suite, files=not dry_run)
     if dry_run:
         show_plan(wanted, out, body_models, as_json)
         return
-    state = matrix.run_suite(wanted, out, body_models=bodies(body_models or wanted.body_models))
+    models = bodies(body_models or wanted.body_models)
+    if wrong := faults(wanted, models.folder):
+        raise SettingsError(wrong, path=suite)
+    state = matrix.run_suite(wanted, out, body_models=models)
     show(state, json=as_json)
     if (state["state"] == "failed").any():
         raise click.exceptions.Exit(1)
@@ -147,7 +151,8 @@ def show_plan(suite: Any, out: Path, body_models: Path | None, as_json: bool) ->
         say_json(found.to_dict())
     else:
         show(pd.DataFrame(found.sets), title="Sets")
-        show(pd.DataFrame(found.cells), title=f"Cells: {found.todo} of {len(found.cells)} to be made")
+        cells = [{**cell, "left": ", ".join(cell["left"])} for cell in found.cells]
+        show(pd.DataFrame(cells), title=f"Cells: {found.todo} of {len(found.cells)} to be made")
         for what in found.missing:
             say(f"missing: {what}", fg="red")
         say(found.time)

@@ -5,6 +5,7 @@ Each step is done only when its result is not there.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from ehps.benchmark import models
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.catalogue import Protocol
+from ehps.benchmark.protocols.fitting import require_fit
 from ehps.benchmark.protocols.scoring import Score, printed, score
 from ehps.benchmark.protocols.true_bodies import EXCLUDED, counts, nobody, rows_to_test
 from ehps.benchmark.suites.prediction import predict
@@ -53,7 +55,7 @@ def train_cell(
     for spec in listed:
         check_meaning(HumanData.open(spec.data))
     run = Run(folder)
-    hashes = [_content(s) for s in listed]
+    hashes = [content_of(s) for s in listed]
     wanted = run.begin(check_name(train_set, "train set"), config, listed, hashes)
     if run.done("training", wanted, run.checkpoint):
         return run
@@ -94,17 +96,25 @@ def evaluate(
 
     Raises
     ------
+    UsageError : the test set does not fit the protocol, or the folder has no model.
     DataError : an image is missing, damaged or of another size than its rows say; the exclusion list names no row; no
         row is left.
     """
+    need("evaluation", "pyarrow")
     run, name = Run(folder), check_name(test_set, "test set")
+    run.check_kind()
     chosen = _protocol(test, protocol)
+    truth = HumanData.open(test.data)
+    require_fit(chosen, truth)
     weights = Path(checkpoint) if checkpoint is not None else run.checkpoint
+    if checkpoint is None and not weights.exists():
+        raise UsageError(
+            "holds no trained model", path=folder, fix="train one in this folder, or give the weights with --checkpoint"
+        )
     content = checkpoints.load(weights)
     if checkpoint is not None and "train_set" not in run.manifest:
         run.note(train_set=weights.stem, model=content["model"]["name"])
         _note_weights(run, content)
-    truth = HumanData.open(test.data)
     require_columns(truth)
     if (excluded := test.excluded(truth)) is not None:
         truth = truth.with_columns({EXCLUDED: excluded})
@@ -114,7 +124,8 @@ def evaluate(
         raise nobody(chosen, truth)
     wanted = key(content["weights_sha256"], data, chosen.box_ratio, key(rows.tolist()))
     path = run.predictions(name)
-    if not run.done(f"predictions_{name}", wanted, path):
+    started, made = time.perf_counter(), run.done(f"predictions_{name}", wanted, path)
+    if not made:
         predict(
             weights,
             test,
@@ -136,7 +147,10 @@ def evaluate(
         }
         run.note(tests={name: place})
         run.completed(f"predictions_{name}", wanted)
-    return _scored(run, name, truth, data, test.images, chosen, body_models)
+    result = _scored(run, name, truth, data, test.images, chosen, body_models)
+    if not made:
+        run.note(timings={name: {"rows": len(rows), "seconds": round(time.perf_counter() - started, 2)}})
+    return result
 
 
 def _note_weights(run: Run, content: Mapping[str, Any]) -> None:
@@ -242,7 +256,7 @@ def _scored(
     return result
 
 
-def _content(spec: SetSpec) -> str:
+def content_of(spec: SetSpec) -> str:
     """What the rows of a training set come from: its file, and its exclusion list where it has one."""
     content = content_hash(spec.data)
     return content if spec.exclude is None else f"{content} without {content_hash(spec.exclude)}"

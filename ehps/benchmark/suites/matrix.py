@@ -15,7 +15,6 @@ from ehps.benchmark.suites.evaluation import evaluate, train_cell
 from ehps.benchmark.suites.runs import MANIFEST, SUITE, Run, is_main, write_json
 from ehps.benchmark.suites.suite import Suite, load_suite
 from ehps.benchmark.training.specs import SetSpec
-from ehps.benchmark.training.trainer import LOG, read_log
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.extras import need
@@ -119,7 +118,7 @@ def _state(run: Run, test_set: str, spec: SetSpec) -> dict[str, Any]:
     row: dict[str, Any] = {
         "protocol": protocol.id,
         "state": "missing",
-        "step": _step(run),
+        "step": run.step,
         "reason": "",
         "value": float("nan"),
     }
@@ -133,10 +132,3 @@ def _state(run: Run, test_set: str, spec: SetSpec) -> dict[str, Any]:
             values = {(m["part"], m["metric"]): m["value"] for m in cell["metrics"]}
             return {**row, "state": "done", "value": values.get(protocol.primary, float("nan"))}
     return row
-
-
-def _step(run: Run) -> int:
-    """Last logged step of the training."""
-    path = run.folder / LOG
-    lines = read_log(path) if path.exists() else []
-    return int(lines[-1]["step"]) if lines else 0

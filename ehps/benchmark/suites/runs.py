@@ -26,6 +26,7 @@ import ehps
 from ehps.atomic import replacing
 from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.benchmark.training.specs import SCHEDULE, TRAINED_ON, SetSpec, TrainConfig, key
+from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.foreign_files import check_unfolded, regular
 from ehps.json_files import read_json
@@ -74,6 +75,7 @@ _MANIFEST_FORM = {
     "training?": {"train_set": str, "config": {str: object}, "data": [str]},
     "done?": {str: str},
     "failures?": {str: {"reason": str}},
+    "timings?": {str: {"rows": int, "seconds": float}},
     "tests?": {str: {"data": str, "images": str, "content": str, "box_ratio?": float}},
     "trained_on?": [TRAINED_ON],
     "schedule?": [SCHEDULE],
@@ -132,6 +134,13 @@ class Run:
         self.note(failures={what: {"reason": reason, "traceback": traceback, "when": when}})
 
     @property
+    def step(self) -> int:
+        """Last logged step of the training."""
+        path = self.folder / LOG
+        lines = read_log(path) if path.exists() else []
+        return int(lines[-1]["step"]) if lines else 0
+
+    @property
     def unfinished(self) -> bool:
         """Whether a training was begun, or asked to go on, and has not ended."""
         manifest = self.manifest
@@ -161,8 +170,8 @@ class Run:
     def checkpoint(self) -> Path:
         return self.folder / "checkpoints" / "final.pt"
 
-    def begin(self, train_set: str, config: TrainConfig, sets: list[SetSpec], hashes: list[str]) -> str:
-        """Write config and manifest; returns the key of the training.
+    def wanted(self, train_set: str, config: TrainConfig, hashes: list[str]) -> str:
+        """The key of a training, which this folder can hold; nothing is written.
 
         A run of the same configuration with fewer steps, or epochs, may go on to the larger number.
 
@@ -171,6 +180,9 @@ class Run:
         UsageError : the folder holds a suite, or a run of another configuration or other data, of which a step has been
             made.
         """
+        return key(self._training(train_set, config, hashes))
+
+    def _training(self, train_set: str, config: TrainConfig, hashes: list[str]) -> dict[str, Any]:
         self.check_kind()
         training = {"train_set": train_set, "config": config.decisive(), "data": hashes}
         old = self.manifest.get("training")
@@ -188,7 +200,16 @@ class Run:
                 "checkpoints/last.pt with the state of the optimiser is not there",
                 fix="choose another output folder, or remove this one",
             )
-        wanted = key(training)
+        return training
+
+    def begin(self, train_set: str, config: TrainConfig, sets: list[SetSpec], hashes: list[str]) -> str:
+        """Write config and manifest; returns the key of the training.
+
+        Raises
+        ------
+        UsageError : as :meth:`wanted`.
+        """
+        training = self._training(train_set, config, hashes)
         self.folder.mkdir(parents=True, exist_ok=True)
         listed = [
             {"data": str(s.data), "images": str(s.images), "interval": s.interval}
@@ -204,7 +225,7 @@ class Run:
             code=ehps.__version__,
             environment=_environment(),
         )
-        return wanted
+        return key(training)
 
     def check_kind(self) -> None:
         """

@@ -33,14 +33,12 @@ from ehps.benchmark.training.sampling import StepSampler
 from ehps.benchmark.training.smplx_joints import Skeleton
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.targets import make
+from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.extras import need
 from ehps.humandata.core import HumanData
 from ehps.interrupts import Interrupted, Signals, caught, ignore_in_worker
-from ehps.json_files import read_json_lines
-
-LOG = "train.jsonl"
 
 
 def train(
@@ -262,16 +260,6 @@ def _accelerator(config: TrainConfig) -> Any:
     patience = InitProcessGroupKwargs(timeout=PATIENCE)
     several_cpus = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
     return Accelerator(cpu=several_cpus or None, mixed_precision=config.precision, kwargs_handlers=[patience])
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a ``train.jsonl``; one that was being written when its run was killed is left out.
-
-    Raises
-    ------
-    DataError : an earlier line is damaged.
-    """
-    return read_json_lines(path, {"step": int}, fix="remove it, or train again")
 
 
 class _Log:
