@@ -21,6 +21,9 @@ EXTRAS: Mapping[str, tuple[str, str]] = {
 }
 """Module -> package that has it, and an extra with that package."""
 
+BACKEND_MODULES: Mapping[str, tuple[str, ...]] = {"dask": ("distributed",), "ray": ("ray",)}
+"""What the parallel backends other than the usual one are made of."""
+
 
 def need(task: str, *modules: str) -> None:
     """See that optional modules are installed, without importing them.

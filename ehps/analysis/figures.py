@@ -29,7 +29,8 @@ from matplotlib.patches import Rectangle
 
 from ehps.analysis.ranking import benchmarks_of, labels
 from ehps.atomic import replacing
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError
+from ehps.suffixes import FIGURE, check_suffix
 
 INK = "#2b3137"
 GREY = "#8a929a"
@@ -116,10 +117,8 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> Path:
     ------
     UsageError : another suffix.
     """
-    path = Path(path)
+    path = check_suffix(Path(path), FIGURE)
     suffix = path.suffix.lower().removeprefix(".")
-    if suffix not in ("png", "pdf", "svg"):
-        raise UsageError("a figure is written as .png, .pdf or .svg", path=path)
     metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix, {})
     drawn = io.BytesIO()  # matplotlib does not survive a disk that is full
     with styled():

@@ -19,7 +19,8 @@ from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of
 from ehps.analysis.report_inputs import ReportInputs
 from ehps.atomic import write_text
-from ehps.errors import EhpsError
+from ehps.extras import need
+from ehps.suffixes import PAGE, check_suffix
 
 __all__ = ["ReportInputs", "content", "report", "summary"]
 
@@ -31,13 +32,12 @@ def report(inputs: ReportInputs, out: Path) -> Path:
     ------
     DataError : a conversion report or image that was given cannot be read.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError as error:
-        raise EhpsError("jinja2 is not installed", fix="pip install 'ehps[analysis]'") from error
+    need("the report", "jinja2")
+    from jinja2 import Environment, StrictUndefined
+
     template = (files("ehps.analysis") / "templates" / "report.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return write_text(Path(out), environment.from_string(template).render(content(inputs)))
+    return write_text(check_suffix(Path(out), PAGE), environment.from_string(template).render(content(inputs)))
 
 
 def content(inputs: ReportInputs) -> dict[str, Any]:

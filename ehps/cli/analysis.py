@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, pairs, say
+from ehps.cli.common import FILE, Output, as_json, pairs, say
 from ehps.errors import DataError, UsageError
+from ehps.extras import need
+from ehps.suffixes import FIGURE, PAGE, TABLE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +28,7 @@ def analysis() -> None:
 results_folder = click.option(
     "--results", "runs", type=FILE, help="Folder of run folders; published numbers without it."
 )
-save_to = click.option("--out", type=FILE, help="Also write the table: .md, .csv, .tex or .json.")
+save_to = click.option("--out", type=Output(TABLE), help="Also write the table: .md, .csv, .tex or .json.")
 
 
 which_benchmarks = click.option(
@@ -45,6 +47,7 @@ def ranking_of(runs: Path | None, model: str | None, benchmarks: str) -> pd.Data
 
     if runs is None:
         return published.single_dataset_ranks(model or "smpler_x_s")
+    need("reading results", "pyarrow")
     from ehps.benchmark import results
 
     numbers, errors = results.load(runs), results.load_errors(runs)
@@ -114,7 +117,7 @@ def rank_command(runs: Path | None, model: str | None, benchmarks: str, out: Pat
 @analysis.command("factors")
 @results_folder
 @click.option("--model", help="Use the sets of this model only.")
-@click.option("--figure", type=FILE, help="Draw rank against size: .png, .pdf or .svg.")
+@click.option("--figure", type=Output(FIGURE), help="Draw rank against size: .png, .pdf or .svg.")
 @click.option("--by", default="appearance", show_default=True, help="Attribute that colours the figure.")
 @which_benchmarks
 @save_to
@@ -162,7 +165,7 @@ def samples_of(files: Sequence[Path], test: Sequence[Path], roots: Sequence[str]
 @click.option("--test", type=FILE, multiple=True, help="A test set's file, marked in the figure.")
 @image_roots
 @click.option("--n", type=click.IntRange(min=1), default=500, show_default=True, help="Instances drawn of each file.")
-@click.option("--figure", type=FILE, help="Draw the UMAP of every attribute: .png, .pdf or .svg.")
+@click.option("--figure", type=Output(FIGURE), help="Draw the UMAP of every attribute: .png, .pdf or .svg.")
 @save_to
 @as_json
 def attributes_command(
@@ -178,10 +181,11 @@ def attributes_command(
 
     In images, orientation, pose and shape; with --figure, drawn as UMAP.
     """
-    from ehps.analysis import attributes, figures
-
     if not test and figure is None:
         raise UsageError("nothing to compare the files with", fix="name test sets with --test, or pass --figure")
+    need("drawing attributes", *(["umap"] if figure is not None else []))
+    from ehps.analysis import attributes, figures
+
     samples = samples_of(files, test, roots, n)
     save_and_print(attributes.coverage_table(samples), out, as_json, digits=3)
     for lack in samples.left_out.itertuples():
@@ -241,7 +245,7 @@ def select_command(
 
 @analysis.command("report")
 @click.option("--results", "runs", type=FILE, required=True, help="Folder of run folders.")
-@click.option("--out", type=FILE, required=True, help="The page to write, .html.")
+@click.option("--out", type=Output(PAGE), required=True, help="The page to write, .html.")
 @click.option("--data", "files", type=FILE, multiple=True, help="HumanData files of training sets, for attributes.")
 @click.option("--test", type=FILE, multiple=True, help="HumanData files of test sets.")
 @image_roots
@@ -259,6 +263,7 @@ def report_command(
     title: str,
 ) -> None:
     """One self-contained HTML page with all of it."""
+    need("the report", "jinja2", "pyarrow", *(["umap"] if files else []))
     from ehps.analysis import attributes, published, rank_factors, ranking
     from ehps.analysis.curves import LOG, read_curves
     from ehps.analysis.html_report import ReportInputs, report

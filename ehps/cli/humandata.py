@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, body_models, number, pairs, say, say_json, seed, whole_number
+from ehps.cli.common import FILE, Output, as_json, body_models, number, pairs, say, say_json, seed
 from ehps.errors import DataError, UsageError
+from ehps.suffixes import HUMANDATA, IMAGE, check_suffix
 
 if TYPE_CHECKING:
     from ehps.humandata import HumanData
@@ -213,7 +214,7 @@ def audit_command(
 @click.option(
     "--n", type=click.IntRange(min=1), default=12, show_default=True, help="How many instances, drawn at random."
 )
-@click.option("--rows", help="Show these rows instead: 3,17,40.")
+@click.option("--rows", help="Show these rows instead: 3,17,40-45.")
 @seed
 @click.option("--columns", help="Keypoint and box columns to draw, separated by commas.")
 @opened
@@ -222,10 +223,11 @@ def view_command(
 ) -> None:
     """Draw instances of FILE on their images."""
     from ehps.humandata.drawing.overlays import view
+    from ehps.humandata.row_numbers import row_numbers
     from ehps.humandata.validation import require_columns
 
     require_columns(hd)
-    wanted = None if rows is None else [whole_number(row) for row in rows.split(",")]
+    wanted = None if rows is None else row_numbers(rows, len(hd))
     pages = view(hd, root, out, rows=wanted, n=n, seed=seed, columns=columns.split(",") if columns else None)
     for page in pages:
         say(page)
@@ -257,6 +259,8 @@ def export_command(hd: HumanData, target: str | None, out: Path, body_models: Pa
     from ehps.humandata.export import export_for
     from ehps.humandata.validation import require_columns
 
+    if target is None:
+        check_suffix(out, HUMANDATA)
     hd = whole(hd)
     if target is not None:
         require_columns(hd)
@@ -275,7 +279,7 @@ def export_command(hd: HumanData, target: str | None, out: Path, body_models: Pa
     help="State what FILE does not: frame=opencv-camera, gender=neutral (or male, female), body_model_version=1.1, "
     "flat_hand_mean=false, focal=image, dataset=NAME, split=NAME.",
 )
-@click.option("--out", type=FILE, required=True, help="An .h5 or .npz file.")
+@click.option("--out", type=Output(HUMANDATA), required=True, help="An .h5 or .npz file.")
 @body_models
 @opened
 def convert_command(
@@ -354,7 +358,7 @@ def with_hands_for(hd: HumanData, target: str, body_models: Path | None) -> Huma
 @humandata.command("merge")
 @click.argument("files", type=FILE, nargs=-1, required=True)
 @click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
-@click.option("--out", type=FILE, required=True)
+@click.option("--out", type=Output(HUMANDATA), required=True, help="An .h5 or .npz file.")
 def merge_command(files: tuple[Path, ...], exclude: Path | None, out: Path) -> None:
     """Put all rows of FILES into one file.
 
@@ -372,7 +376,7 @@ def merge_command(files: tuple[Path, ...], exclude: Path | None, out: Path) -> N
 
 @humandata.command("keypoints")
 @click.argument("convention", required=False)
-@click.option("--out", type=FILE, help="Draw the points of CONVENTION on a figure: .png.")
+@click.option("--out", type=Output(IMAGE), help="Draw the points of CONVENTION on a figure: .png.")
 @as_json
 def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -> None:
     """The keypoint conventions, or the numbered points of one."""
@@ -388,8 +392,6 @@ def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -
         show(pd.DataFrame(sizes, columns=["convention", "points"]), json=as_json)
         return
     names = keypoints.point_names(convention)
-    if out is not None and out.suffix.lower() != ".png":
-        raise UsageError("the figure is written as .png", path=out)
     show(pd.DataFrame({"index": range(len(names)), "point": names}), json=as_json)
     if out is not None:
         from ehps.humandata.drawing.convention_figure import draw_convention
@@ -404,7 +406,7 @@ def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -
 @click.option("--n", type=int, help="So many random rows.")
 @seed
 @click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
-@click.option("--out", type=FILE, required=True)
+@click.option("--out", type=Output(HUMANDATA), required=True, help="An .h5 or .npz file.")
 @opened
 def sample_command(hd: HumanData, every: int | None, n: int | None, seed: int, exclude: Path | None, out: Path) -> None:
     """Take fewer rows of FILE."""

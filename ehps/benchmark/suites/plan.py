@@ -17,9 +17,9 @@ from ehps.benchmark.protocols.true_bodies import EXCLUDED, rows_to_test
 from ehps.benchmark.suites.evaluation import content_of
 from ehps.benchmark.suites.runs import Run, content_hash
 from ehps.benchmark.suites.suite import Suite
+from ehps.benchmark.training.continuation import LAST
 from ehps.benchmark.training.samples import check_meaning, training_model_type
 from ehps.benchmark.training.specs import SetSpec
-from ehps.benchmark.training.continuation import LAST
 from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.benchmark.training.trainer import total_steps
 from ehps.body.helper_files import HELPERS, find_helper

@@ -28,6 +28,7 @@ from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.benchmark.training.specs import SCHEDULE, TRAINED_ON, SetSpec, TrainConfig, key
 from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.errors import DataError, EhpsError, UsageError
+from ehps.extras import need
 from ehps.foreign_files import check_unfolded, regular
 from ehps.json_files import read_json
 
@@ -267,6 +268,7 @@ class Run:
 
     def store(self, cell: dict[str, Any], errors: pd.DataFrame) -> None:
         """Add one test's numbers, replacing those of the same test set and protocol."""
+        need("writing results", "pyarrow")
         import pandas as pd
 
         labelled = errors.assign(test_set=cell["test_set"], protocol=cell["protocol"])
@@ -276,10 +278,7 @@ class Run:
             other = (old["test_set"] != cell["test_set"]) | (old["protocol"] != cell["protocol"])
             labelled = pd.concat([old[other], labelled], ignore_index=True)
         with replacing(path) as temporary:
-            try:
-                labelled.to_parquet(temporary, index=False)
-            except ImportError:
-                raise UsageError("writing errors.parquet needs pyarrow", fix="pip install 'ehps[train]'") from None
+            labelled.to_parquet(temporary, index=False)
         kept = [c for c in self.cells if (c["test_set"], c["protocol"]) != (cell["test_set"], cell["protocol"])]
         write_json(self.folder / METRICS, {"cells": [*kept, cell]})
 
@@ -303,6 +302,7 @@ class Run:
 
 
 def _parquet(path: Path) -> pd.DataFrame:
+    need("reading results", "pyarrow")
     import pandas as pd
     from pyarrow import parquet
 
