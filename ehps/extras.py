@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Mapping
 
 from ehps.errors import UsageError
@@ -42,12 +43,14 @@ def need(task: str, *modules: str) -> None:
         packages = " and ".join(EXTRAS[name][0] for name in missing)
         extras = ",".join(dict.fromkeys(EXTRAS[name][1] for name in missing))
         verb = "is" if len(missing) == 1 else "are"
-        raise UsageError(f"{task} needs {packages}, which {verb} not installed", fix=f"pip install 'ehps[{extras}]'")
+        raise UsageError(f"{task} needs {packages}, which {verb} not installed", fix=f"run pip install 'ehps[{extras}]'")
 
 
 def installed(module: str) -> bool:
     """Whether a module is there to be imported."""
+    if module in sys.modules:
+        return sys.modules[module] is not None
     try:
         return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):  # something that was put in the place of the import system, or of the module
+    except ImportError:  # of a parent, or by whoever stands in the place of the import system
         return False

@@ -25,8 +25,14 @@ def analysis() -> None:
     """
 
 
+def readable(_: click.Context, __: click.Parameter, runs: Path | None) -> Path | None:
+    """The folder of run folders, where what reads them is installed."""
+    need("reading results", *(["pyarrow"] if runs is not None else []))
+    return runs
+
+
 results_folder = click.option(
-    "--results", "runs", type=FILE, help="Folder of run folders; published numbers without it."
+    "--results", "runs", type=FILE, callback=readable, help="Folder of run folders; published numbers without it."
 )
 save_to = click.option("--out", type=Output(TABLE), help="Also write the table: .md, .csv, .tex or .json.")
 
@@ -47,7 +53,6 @@ def ranking_of(runs: Path | None, model: str | None, benchmarks: str) -> pd.Data
 
     if runs is None:
         return published.single_dataset_ranks(model or "smpler_x_s")
-    need("reading results", "pyarrow")
     from ehps.benchmark import results
 
     numbers, errors = results.load(runs), results.load_errors(runs)
