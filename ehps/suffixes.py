@@ -23,8 +23,8 @@ def check_suffix(path: Path, suffixes: tuple[str, ...]) -> Path:
     if path.suffix.lower() not in suffixes:
         listed = ", ".join(suffixes[:-1])
         words = f"{listed} or {suffixes[-1]}" if listed else suffixes[-1]
-        wrong = f"ends in {path.suffix}" if path.suffix else "has no suffix"
-        raise UsageError(f"{wrong}, not in {words}", path=path, fix="give it one of these")
+        wrong = f"ends in {path.suffix}, not in {words}" if path.suffix else f"does not end in {words}"
+        raise UsageError(wrong, path=path, fix="give it another name")
     if path.is_dir():
         raise UsageError("is a folder", path=path, fix="give the name of a file")
     return path

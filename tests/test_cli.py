@@ -83,6 +83,8 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
         "humandata view FILE --root . --out OUT --n -1",
         "humandata view FILE --root . --out OUT --rows nan",
         "humandata view FILE --root . --out OUT --rows 1.5",
+        "humandata view FILE --root . --out OUT --rows 3-1",
+        "humandata view FILE --root . --out OUT --rows 2-400",
         "humandata audit FILE --worst -1",
         "analysis attributes FILE --test FILE --n 0",
     ],
@@ -211,7 +213,7 @@ def test_doubtful_rows_of_an_audit_can_be_left_out(walks: Path, raw: Path, tmp_p
 
 
 def test_viewing_draws_people_on_their_images(walks: Path, raw: Path, tmp_path: Path) -> None:
-    result = call("humandata", "view", walks, "--root", raw, "--out", tmp_path / "drawn", "--rows", "0,1")
+    result = call("humandata", "view", walks, "--root", raw, "--out", tmp_path / "drawn", "--rows", "0-1")
     (page,) = [Path(line) for line in result.stdout.splitlines()]
     assert len(np.unique(cv2.imread(str(page)).reshape(-1, 3), axis=0)) > 10
     assert result.stderr == ""
