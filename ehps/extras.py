@@ -43,7 +43,9 @@ def need(task: str, *modules: str) -> None:
         packages = " and ".join(EXTRAS[name][0] for name in missing)
         extras = ",".join(dict.fromkeys(EXTRAS[name][1] for name in missing))
         verb = "is" if len(missing) == 1 else "are"
-        raise UsageError(f"{task} needs {packages}, which {verb} not installed", fix=f"run pip install 'ehps[{extras}]'")
+        raise UsageError(
+            f"{task} needs {packages}, which {verb} not installed", fix=f"run pip install 'ehps[{extras}]'"
+        )
 
 
 def installed(module: str) -> bool:

@@ -189,6 +189,17 @@ class TrainConfig:
         return {key: value for key, value in self.to_dict().items() if key not in skip}
 
 
+def settings_markdown() -> str:
+    """The settings of a training as a Markdown table: what each takes, and its default."""
+    default, lines = TrainConfig().to_dict(), ["| setting | takes | default |", "| --- " * 3 + "|"]
+    for name, setting in SETTINGS.items():
+        plain = default[name] not in (None, {}) and name != "loss"
+        lines.append(f"| `{name}` | {setting.expected} | {f'`{json.dumps(default[name])}`' if plain else ''} |")
+    weights = dataclasses.asdict(LossWeights())
+    lines += [f"| `loss: {name}` | {LOSS[name].expected} | `{json.dumps(weights[name])}` |" for name in LOSS]
+    return "\n".join(lines) + "\n"
+
+
 def key(*parts: Any) -> str:
     """Short hash of JSON-able values: equal keys mean that a result need not be computed again."""
     text = json.dumps(parts, sort_keys=True, default=str)
