@@ -26,9 +26,9 @@ class Interrupted(KeyboardInterrupt):
     what : where the work was left, one sentence without a full stop.
     """
 
-    def __init__(self, number: int, what: str = "") -> None:
+    def __init__(self, number: int, what: str = "interrupted; the same command goes on from here") -> None:
         super().__init__(what)
-        self.number, self.what = number, what
+        self.number = number
 
     @property
     def exit_code(self) -> int:

@@ -66,7 +66,11 @@ class Commands(click.Group):
             say("error: this needs more memory than there is", fg="red", err=True)
             ctx.exit(1)
         except KeyboardInterrupt as error:
-            say(str(error) or "interrupted; the same command goes on from here", fg="yellow", err=True)
+            say(
+                str(error) or "interrupted; what is finished is kept, run the command again",
+                fg="yellow",
+                err=True,
+            )
             ctx.exit(getattr(error, "exit_code", 130))
 
 

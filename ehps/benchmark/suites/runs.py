@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import ehps
 from ehps.atomic import replacing
 from ehps.benchmark.protocols.catalogue import Protocol
+from ehps.benchmark.suites.run_identity import difference, environment, goes_on
 from ehps.benchmark.training.specs import SCHEDULE, TRAINED_ON, SetSpec, TrainConfig, key
 from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.errors import DataError, EhpsError, UsageError
@@ -190,14 +191,14 @@ class Run:
         started = any((self.folder / "checkpoints").glob("*.pt"))
         if old == training:
             training = old  # 10 and 10.0 are the same number with different keys
-        elif old is not None and started and not _goes_on(old, training):
+        elif old is not None and started and not goes_on(old, training):
             raise UsageError(
-                f"{self.folder} holds another run: {_difference(old, training)}",
+                f"{self.folder} holds another run: {difference(old, training)}",
                 fix="choose another output folder, or remove this one",
             )
         elif old is not None and started and not (self.folder / "checkpoints" / "last.pt").is_file():
             raise UsageError(
-                f"{self.folder} holds a finished run: {_difference(old, training)}. It cannot go on, as "
+                f"{self.folder} holds a finished run: {difference(old, training)}. It cannot go on, as "
                 "checkpoints/last.pt with the state of the optimiser is not there",
                 fix="choose another output folder, or remove this one",
             )
@@ -224,7 +225,7 @@ class Run:
             model=config.model,
             seed=config.seed,
             code=ehps.__version__,
-            environment=_environment(),
+            environment=environment(),
         )
         return key(training)
 
@@ -315,34 +316,6 @@ def _parquet(path: Path) -> pd.DataFrame:
     except Exception as error:  # a damaged file can make the reader raise nearly anything
         first = str(error).strip().partition("\n")[0]
         raise DataError(f"is no readable parquet file ({first})", path=path, fix=_EVALUATE) from None
-
-
-def _goes_on(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Whether ``new`` differs from ``old`` in a larger number of steps, or of epochs, only."""
-    a, b = dict(old["config"]), dict(new["config"])
-    name = "steps" if a.get("epochs") is None and b.get("epochs") is None else "epochs"
-    before, after = a.pop(name, None), b.pop(name, None)
-    known = isinstance(before, int | float) and isinstance(after, int | float)
-    return known and after > before and {**old, "config": a} == {**new, "config": b}
-
-
-def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    if old["train_set"] != new["train_set"]:
-        return f"train_set is {old['train_set']!r}, not {new['train_set']!r}"
-    for name in sorted({*old["config"], *new["config"]}):
-        a, b = old["config"].get(name), new["config"].get(name)
-        if a != b:
-            return f"{name} is {a!r}, not {b!r}"
-    return "its training data have another content"
-
-
-def _environment() -> dict[str, str]:
-    import platform
-
-    import numpy
-    import torch
-
-    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
 
 
 def check_name(name: object, what: str) -> str:
