@@ -116,7 +116,7 @@ def given(hd: HumanData, rows: Array, root: Path | None, rotation: tuple[float, 
 
     if "vertices3d_path" not in hd:
         raise DataError(
-            "has no vertices3d_path column, which this protocol needs", path=hd.source, fix="convert it again"
+            "has no vertices3d_path column, which this protocol needs", path=hd.source, fix="choose another protocol"
         )
     if root is None:
         raise UsageError("the folder of the raw data is needed to find the true meshes")

@@ -203,6 +203,7 @@ def rescore(
             fix="evaluate again under this protocol",
         )
     truth = HumanData.open(path)
+    require_fit(chosen, truth)
     if place.get("excluded"):
         truth = truth.with_columns({EXCLUDED: np.isin(np.arange(len(truth)), place["excluded"])})
     return _scored(run, test_set, truth, content, root or Path(place["images"]), chosen, body_models)

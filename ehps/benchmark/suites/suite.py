@@ -107,7 +107,7 @@ def load_suite(path: str | Path, *, files: bool = False) -> Suite:
     path = Path(path)
     try:
         draft = _read(read_yaml(path), path.parent)
-        for model in set(draft.models) & set(models.names()):
+        for model in sorted(set(draft.models) & set(models.names())):
             _note(draft.faults, "model_args: ", models.check_arguments, model, draft.model_args)
         if files:
             init = None if draft.config is None else draft.config.init
