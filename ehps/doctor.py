@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ehps.errors import EhpsError
+from ehps.extras import EXTRAS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,12 +21,7 @@ if TYPE_CHECKING:
 Row = tuple[str, str, str, str]
 
 BASE = ("numpy", "scipy", "h5py", "pandas", "torch", "smplx", "opencv-python-headless", "matplotlib")
-EXTRAS = {
-    "train": ("accelerate", "pyarrow", "simplejpeg", "tensorboard"),
-    "analysis": ("umap-learn", "pyarrow", "jinja2"),
-    "video": ("av",),
-    "cdf": ("cdflib",),
-}
+OFTEN = ("train", "analysis", "video", "cdf")  # extras that doctor speaks of
 
 
 def examine(body_models: Path | None = None) -> pd.DataFrame:
@@ -98,8 +94,7 @@ def _gpu() -> Row:
 
 def _packages() -> list[Row]:
     rows = [_package(name, "pip install ehps") for name in BASE]
-    for extra, names in EXTRAS.items():
-        rows += [_package(name, f"pip install 'ehps[{extra}]'") for name in names]
+    rows += [_package(name, f"pip install 'ehps[{extra}]'") for name, extra in EXTRAS.values() if extra in OFTEN]
     return list(dict.fromkeys(rows))
 
 

@@ -6,7 +6,7 @@ fact is known and caught once, in :mod:`ehps.cli`, which prints them without a t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -31,6 +31,11 @@ class EhpsError(Exception):
         remedy = f". {self.fix[:1].upper()}{self.fix[1:]}" if self.fix else ""
         return f"{where}{self.what}{remedy}"
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is printed: one line a fault."""
+        return (str(self),)
+
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.what, self.path, self.fix))
 
@@ -52,6 +57,33 @@ class UsageError(EhpsError):
     """The call itself is wrong: an unknown id, split, option or column."""
 
     exit_code = 2
+
+
+class SettingsError(UsageError):
+    """One or several settings that cannot be used, all that were found.
+
+    Parameters
+    ----------
+    faults : each a sentence without a full stop: the setting, its value, what is expected.
+    path : the file they are in.
+    """
+
+    def __init__(self, faults: Sequence[str], *, path: str | Path | None = None, fix: str | None = None) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(self.faults), path=path, fix=fix)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        where = f"{self.path}: " if self.path is not None else ""
+        lines = [f"{where}{fault}" for fault in self.faults]
+        return (*lines[:-1], str(UsageError(self.faults[-1], path=self.path, fix=self.fix)))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_settings, (self.faults, self.path, self.fix))
+
+
+def _rebuild_settings(faults: tuple[str, ...], path: str | Path | None, fix: str | None) -> SettingsError:
+    return SettingsError(faults, path=path, fix=fix)
 
 
 class DataError(EhpsError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -82,6 +83,8 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
         "humandata view FILE --images . --out OUT --limit -1",
         "humandata view FILE --images . --out OUT --rows nan",
         "humandata view FILE --images . --out OUT --rows 1.5",
+        "humandata view FILE --images . --out OUT --rows 3-1",
+        "humandata view FILE --images . --out OUT --rows 2-400",
         "humandata audit FILE --worst -1",
         "analysis attributes FILE --test FILE --limit 0",
     ],
@@ -212,7 +215,7 @@ def test_doubtful_rows_of_an_audit_can_be_left_out(walks: Path, raw: Path, tmp_p
 
 
 def test_viewing_draws_people_on_their_images(walks: Path, raw: Path, tmp_path: Path) -> None:
-    result = call("humandata", "view", walks, "--images", raw, "--out", tmp_path / "drawn", "--rows", "0,1")
+    result = call("humandata", "view", walks, "--images", raw, "--out", tmp_path / "drawn", "--rows", "0-1")
     (page,) = [Path(line) for line in result.stdout.splitlines()]
     assert len(np.unique(cv2.imread(str(page)).reshape(-1, 3), axis=0)) > 10
     assert result.stderr == ""
@@ -478,18 +481,22 @@ def test_one_model_is_trained_on_one_file(suite: Path, tmp_path: Path, body_mode
     line = ("benchmark", "train", suite.parent / "mscoco.h5", "--out", tmp_path / "run", *words)
     printed = call(*line, "--steps", "1", "--batch-size", "2").stdout
     assert Path(printed.strip().splitlines()[-1]).is_file()
-    other = call(*line, "--steps", "2", "--batch-size", "2", code=2)
-    assert "holds another run: steps is 1, not 2" in other.stderr
+    other = call(*line, "--steps", "1", "--batch-size", "3", code=2)
+    assert "holds another run: batch_size is 2, not 3" in other.stderr
 
 
 def test_a_suite_with_a_failing_cell_goes_on_and_says_so(suite: Path, tmp_path: Path, body_models: Path) -> None:
-    text = suite.read_text().replace("{mscoco: {data: mscoco.h5", "{absent: {data: absent.h5")
+    images = tmp_path / "images"
+    shutil.copytree(suite.parent / "raw/mscoco", images)
+    for path in images.rglob("*.jpg"):
+        path.write_bytes(path.read_bytes()[:200])  # there, and cut short
+    text = suite.read_text().replace("mscoco.h5, images: raw/mscoco", f"mscoco.h5, images: {images}")
     broken = suite.with_name("broken.yaml")
     broken.write_text(text)
     result = call("benchmark", "run", broken, "--out", tmp_path / "runs", "--body-models", body_models, code=1)
     assert "failed" in result.stdout
     (cell,) = data("benchmark", "status", tmp_path / "runs")
-    assert "absent.h5" in cell["reason"]
+    assert "images cannot be used" in cell["reason"]
 
 
 # -- analysis ---------------------------------------------------------------------------------------------------

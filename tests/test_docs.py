@@ -12,6 +12,7 @@ import pytest
 
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.matrix import Suite
+from ehps.benchmark.training.specs import settings_markdown
 from ehps.cli import main
 from ehps.humandata import schema
 from ehps.humandata.passport import Passport
@@ -43,6 +44,10 @@ def test_the_table_of_columns_is_that_of_the_schema() -> None:
 
 def test_the_table_of_protocols_is_that_of_the_code() -> None:
     assert catalogue.table_markdown() in text("benchmark.md"), "paste what protocols.table_markdown() returns"
+
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    assert settings_markdown() in text("benchmark.md"), "paste what specs.settings_markdown() returns"
 
 
 def test_the_table_of_the_passport_has_every_field() -> None:

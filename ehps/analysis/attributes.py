@@ -22,7 +22,8 @@ from ehps.analysis.distances import coverage
 from ehps.analysis.features import ATTRIBUTES, ImageFeatures
 from ehps.analysis.published import dataset_name
 from ehps.arrays import Array
-from ehps.errors import EhpsError, UsageError
+from ehps.errors import UsageError
+from ehps.extras import need
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_files import ImageFolder
 from ehps.humandata.validation import require_columns
@@ -353,10 +354,9 @@ def _drop_other_shape_spaces(
 
 
 def _umap(pooled: Array, seed: int, neighbours: int, min_dist: float) -> Array:
-    try:
-        import umap
-    except ImportError as error:
-        raise EhpsError("umap-learn is not installed", fix="pip install 'ehps[analysis]', or choose pca") from error
+    need("UMAP", "umap")
+    import umap
+
     near = min(neighbours, len(pooled) - 1)
     # Spectral starts need more points than dimensions; a handful of points starts at random.
     start = "spectral" if len(pooled) > 10 else "random"

@@ -30,7 +30,8 @@ from ehps.analysis.colours import FRAME, GREY, INK, LINES, MARKERS, PALETTE, Sty
 from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of, interval_axis, labels
 from ehps.atomic import replacing
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError
+from ehps.suffixes import FIGURE, check_suffix
 
 __all__ = [
     "GREY",
@@ -123,10 +124,8 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> Path:
     ------
     UsageError : another suffix.
     """
-    path = Path(path)
+    path = check_suffix(Path(path), FIGURE)
     suffix = path.suffix.lower().removeprefix(".")
-    if suffix not in ("png", "pdf", "svg"):
-        raise UsageError("a figure is written as .png, .pdf or .svg", path=path)
     metadata: dict[str, Any] = {"Title": _words(figure.get_suptitle())}
     metadata |= {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix, {})
     drawn = io.BytesIO()  # matplotlib does not survive a disk that is full

@@ -21,7 +21,8 @@ from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of
 from ehps.analysis.report_inputs import ReportInputs
 from ehps.atomic import write_text
-from ehps.errors import EhpsError
+from ehps.extras import need
+from ehps.suffixes import PAGE, check_suffix
 
 __all__ = ["ReportInputs", "content", "report", "summary"]
 
@@ -33,10 +34,9 @@ def report(inputs: ReportInputs, out: Path) -> Path:
     ------
     DataError : a conversion report or image that was given cannot be read.
     """
-    try:
-        from jinja2 import DictLoader, Environment, StrictUndefined
-    except ImportError as error:
-        raise EhpsError("jinja2 is not installed", fix="pip install 'ehps[analysis]'") from error
+    need("the report", "jinja2")
+    from jinja2 import DictLoader, Environment, StrictUndefined
+
     texts = {p.name: p.read_text(encoding="utf-8") for p in (files("ehps.analysis") / "templates").iterdir()}
     environment = Environment(
         loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -52,7 +52,7 @@ def report(inputs: ReportInputs, out: Path) -> Path:
         # The page runs this script and no other, whatever a name in the data holds.
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    return write_text(Path(out), page)
+    return write_text(check_suffix(Path(out), PAGE), page)
 
 
 def content(inputs: ReportInputs) -> dict[str, Any]:

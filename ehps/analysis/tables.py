@@ -22,6 +22,7 @@ import pandas as pd
 
 from ehps.atomic import write_text
 from ehps.errors import UsageError
+from ehps.suffixes import TABLE, check_suffix
 
 Digits = int | Mapping[str, int]
 Best = Mapping[str, str]
@@ -159,11 +160,9 @@ def write(frame: pd.DataFrame, path: Path, **options: Any) -> Path:
     ------
     UsageError : another suffix.
     """
-    writers = {".md": to_markdown, ".csv": to_csv, ".tex": to_latex, ".json": to_json}
-    writer = writers.get(Path(path).suffix.lower())
-    if writer is None:
-        raise UsageError("a table is written as .md, .csv, .tex or .json", path=path)
-    return write_text(Path(path), writer(frame, **options))
+    writers = dict(zip(TABLE, (to_markdown, to_csv, to_latex, to_json), strict=True))
+    path = check_suffix(Path(path), TABLE)
+    return write_text(path, writers[path.suffix.lower()](frame, **options))
 
 
 def _headers(frame: pd.DataFrame, headers: Mapping[str, str] | None) -> list[str]:

@@ -17,6 +17,7 @@ from ehps.cli.benchmark import benchmark
 from ehps.cli.common import FILE, Commands, as_json, body_models, pairs, say, say_json, seed
 from ehps.cli.humandata import humandata
 from ehps.errors import UsageError
+from ehps.extras import BACKEND_MODULES, need
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -39,6 +40,7 @@ main.add_command(analysis)
 @seed
 def demo_command(out: Path, seed: int) -> None:
     """Everything, end to end, on generated data."""
+    need("the demo", "accelerate", "pyarrow", "umap", "jinja2")
     from ehps.demo.end_to_end import run
 
     run(out, seed=seed)
@@ -94,6 +96,8 @@ def convert_command(
     DATASET is its id (`ehps datasets` lists them), RAW the folder that holds it as unpacked. For one's own images:
     `ehps convert coco FILE.json --images DIR --skeleton NAMES`, where FILE.json is COCO-style.
     """
+    need("extracting frames", *(["av"] if kwargs["frames"] is not None else []))
+    need(f"--backend {kwargs['backend']}", *BACKEND_MODULES.get(kwargs["backend"], ()))
     from ehps.converters.own import LABELS, convert_labels
     from ehps.converters.pipeline import convert
 

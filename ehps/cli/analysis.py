@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, body_models, pairs, say
+from ehps.cli.common import FILE, Output, as_json, body_models, pairs, say
 from ehps.errors import DataError, UsageError
+from ehps.extras import need
+from ehps.suffixes import FIGURE, PAGE, TABLE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,10 +25,16 @@ def analysis() -> None:
     """
 
 
+def readable(_: click.Context, __: click.Parameter, runs: Path | None) -> Path | None:
+    """The folder of run folders, where what reads them is installed."""
+    need("reading results", *(["pyarrow"] if runs is not None else []))
+    return runs
+
+
 results_folder = click.option(
-    "--results", "runs", type=FILE, help="Folder of run folders; published numbers without it."
+    "--results", "runs", type=FILE, callback=readable, help="Folder of run folders; published numbers without it."
 )
-save_to = click.option("--out", type=FILE, help="Also write the table: .md, .csv, .tex or .json.")
+save_to = click.option("--out", type=Output(TABLE), help="Also write the table: .md, .csv, .tex or .json.")
 
 
 which_benchmarks = click.option(
@@ -102,7 +110,7 @@ def rank_command(
 @analysis.command("factors")
 @results_folder
 @click.option("--model", help="Use the sets of this model only.")
-@click.option("--figure", type=FILE, help="Draw rank against size: .png, .pdf or .svg.")
+@click.option("--figure", type=Output(FIGURE), help="Draw rank against size: .png, .pdf or .svg.")
 @click.option("--by", default="appearance", show_default=True, help="Attribute that colours the figure.")
 @which_benchmarks
 @save_to
@@ -151,7 +159,7 @@ def folders_of(images: Sequence[str], files: Sequence[Path]) -> dict[Path, Path]
 @click.option(
     "--limit", type=click.IntRange(min=1), default=500, show_default=True, help="Instances drawn of each file."
 )
-@click.option("--figure", type=FILE, help="Draw the UMAP of every attribute: .png, .pdf or .svg.")
+@click.option("--figure", type=Output(FIGURE), help="Draw the UMAP of every attribute: .png, .pdf or .svg.")
 @save_to
 @as_json
 def attributes_command(
@@ -167,11 +175,12 @@ def attributes_command(
 
     In images, orientation, pose and shape; with --figure, drawn as UMAP.
     """
+    if not test and figure is None:
+        raise UsageError("nothing to compare the files with", fix="name test sets with --test, or pass --figure")
+    need("drawing attributes", *(["umap"] if figure is not None else []))
     from ehps import findings
     from ehps.analysis import attributes, figures
 
-    if not test and figure is None:
-        raise UsageError("nothing to compare the files with", fix="name test sets with --test, or pass --figure")
     samples = findings.samples_of(files, test, folders_of(images, (*files, *test)), limit)
     save_and_print(attributes.coverage_table(samples), out, as_json, digits=3)
     for lack in samples.left_out.itertuples():
@@ -217,7 +226,7 @@ def select_command(
 
 @analysis.command("report")
 @click.option("--results", "runs", type=FILE, required=True, help="Folder of run folders.")
-@click.option("--out", type=FILE, required=True, help="The page to write, .html.")
+@click.option("--out", type=Output(PAGE), required=True, help="The page to write, .html.")
 @click.option("--data", "files", type=FILE, multiple=True, help="HumanData files of training sets, for attributes.")
 @click.option("--test", type=FILE, multiple=True, help="HumanData files of test sets.")
 @image_folders
@@ -239,6 +248,7 @@ def report_command(
     title: str,
 ) -> None:
     """One self-contained HTML page with all of it."""
+    need("the report", "jinja2", "pyarrow", *(["umap"] if files else []))
     from ehps import findings
     from ehps.analysis.html_report import report
     from ehps.body.model_folder import body_models_folder

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from ehps.cli.common import FILE, as_json, body_models, say, say_json
-from ehps.errors import UsageError
+from ehps.errors import SettingsError, UsageError
+from ehps.extras import need
 
 exclude = click.option("--exclude", type=FILE, help="Leave out the rows that this exclusion list names.")
 
@@ -27,12 +28,13 @@ def benchmark() -> None:
 @click.option("--out", type=FILE, required=True, help="The run folder.")
 @click.option("--name", help="What the training set is called in results.")
 @click.option("--model", default="tiny", show_default=True)
-@click.option("--steps", default=1000, show_default=True)
-@click.option("--batch-size", default=32, show_default=True)
-@click.option("--lr", default=5e-4, show_default=True)
-@click.option("--seed", default=2023, show_default=True)
-@click.option("--interval", default=1, show_default=True, help="Train on every N-th row.")
-@click.option("--workers", default=2, show_default=True)
+@click.option("--steps", default="1000", metavar="N", show_default=True)
+@click.option("--batch-size", default="32", metavar="N", show_default=True)
+@click.option("--lr", default="5e-4", metavar="N", show_default=True)
+@click.option("--lr-min", default="1e-6", metavar="N", show_default=True, help="What --lr falls to over all steps.")
+@click.option("--seed", default="2023", metavar="N", show_default=True)
+@click.option("--interval", default="1", metavar="N", show_default=True, help="Train on every N-th row.")
+@click.option("--workers", default="2", metavar="N", show_default=True)
 @exclude
 @body_models
 def train_command(
@@ -40,21 +42,27 @@ def train_command(
     images: Path | None,
     out: Path,
     name: str | None,
-    interval: int,
     exclude: Path | None,
     body_models: Path | None,
-    **settings: Any,
+    **settings: str,
 ) -> None:
     """Train one model on the HumanData file DATA.
 
-    All images must be there, and of the size that DATA says.
+    All images must be there, and of the size that DATA says. With more --steps, a run that is there goes on.
     """
+    from ehps.benchmark.training.settings import read_options
+
+    values = read_options(settings)
+    need("training", "accelerate")
     from ehps.benchmark.suites.evaluation import train_cell
     from ehps.benchmark.training.specs import SetSpec, TrainConfig
 
-    spec = SetSpec(data, images or data.parent, interval, exclude=exclude)
+    spec = SetSpec(data, images or data.parent, values.pop("interval"), exclude=exclude)
+    config = TrainConfig.from_dict(values)
     say_excluded(spec)
-    run = train_cell(out, name or data.stem, spec, TrainConfig(**settings), bodies(body_models))
+    run = train_cell(out, name or data.stem, spec, config, bodies(body_models))
+    if went_on := run.went_on:
+        say(went_on, fg="yellow", err=True)
     say(run.checkpoint)
 
 
@@ -83,6 +91,7 @@ def evaluate_command(
 
     All images must be there, and of the size that DATA says.
     """
+    need("evaluation", "pyarrow")
     from ehps.benchmark.protocols import catalogue
     from ehps.benchmark.suites.evaluation import evaluate
     from ehps.benchmark.training.specs import SetSpec
@@ -96,20 +105,51 @@ def evaluate_command(
 @benchmark.command("run")
 @click.argument("suite", type=FILE)
 @click.option("--out", type=FILE, required=True, help="Folder of all run folders.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be run, what is missing, and how long it takes.")
 @body_models
 @as_json
-def run_command(suite: Path, out: Path, body_models: Path | None, as_json: bool) -> None:
+def run_command(suite: Path, out: Path, dry_run: bool, body_models: Path | None, as_json: bool) -> None:
     """Run a matrix of training and test sets.
 
     SUITE is a yaml file; see docs/benchmark.md. What is there already is not computed again.
     """
+    need("running a suite", "yaml", *(() if dry_run else ("accelerate", "pyarrow")))
     from ehps.benchmark.suites import matrix
+    from ehps.benchmark.suites.plan import faults
     from ehps.terminal import show
 
-    wanted = matrix.load_suite(suite)
-    state = matrix.run_suite(wanted, out, body_models=bodies(body_models or wanted.body_models))
+    wanted = matrix.load_suite(suite, files=not dry_run)
+    if dry_run:
+        show_plan(wanted, out, body_models, as_json)
+        return
+    models = bodies(body_models or wanted.body_models)
+    if wrong := faults(wanted, models.folder):
+        raise SettingsError(wrong, path=suite)
+    state = matrix.run_suite(wanted, out, body_models=models)
     show(state, json=as_json)
     if (state["state"] == "failed").any():
+        raise click.exceptions.Exit(1)
+
+
+def show_plan(suite: Any, out: Path, body_models: Path | None, as_json: bool) -> None:
+    """What a suite would do; the exit code is 1 when something that it needs is missing."""
+    import pandas as pd
+
+    from ehps.benchmark.suites.plan import plan
+    from ehps.body.model_folder import body_models_folder
+    from ehps.terminal import show
+
+    found = plan(suite, out, body_models_folder(body_models or suite.body_models))
+    if as_json:
+        say_json(found.to_dict())
+    else:
+        show(pd.DataFrame(found.sets), title="Sets")
+        cells = [{**cell, "left": ", ".join(cell["left"])} for cell in found.cells]
+        show(pd.DataFrame(cells), title=f"Cells: {found.todo} of {len(found.cells)} to be made")
+        for what in found.missing:
+            say(f"missing: {what}", fg="red")
+        say(found.time)
+    if found.missing:
         raise click.exceptions.Exit(1)
 
 

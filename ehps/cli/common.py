@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from ehps.errors import EhpsError, UsageError
+from ehps.suffixes import check_suffix
 from ehps.terminal import printable
 
 FILE = click.Path(path_type=Path)
@@ -18,6 +20,18 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 body_models = click.option(
     "--body-models", type=FILE, envvar="EHPS_BODY_MODELS", help="Folder of SMPL-X, SMPL-H and SMPL files."
 )
+
+
+class Output(click.Path):
+    """A file to be written, whose suffix says as what: others are refused before any work."""
+
+    def __init__(self, suffixes: tuple[str, ...]) -> None:
+        super().__init__(path_type=Path)
+        self.suffixes = suffixes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return check_suffix(Path(os.fsdecode(super().convert(value, param, ctx))), self.suffixes)
+
 
 seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 
@@ -32,7 +46,8 @@ class Commands(click.Group):
         except EhpsError as error:
             if debug:
                 raise
-            say(f"error: {error}", fg="red", err=True)
+            for line in error.lines:
+                say(f"error: {line}", fg="red", err=True)
             ctx.exit(error.exit_code)
         except OSError as error:
             if debug or error.errno == errno.EPIPE or error.strerror is None:
@@ -50,9 +65,13 @@ class Commands(click.Group):
                 raise
             say("error: this needs more memory than there is", fg="red", err=True)
             ctx.exit(1)
-        except KeyboardInterrupt:
-            say("interrupted; the same command goes on from here", fg="yellow", err=True)
-            ctx.exit(130)
+        except KeyboardInterrupt as error:
+            say(
+                str(error) or "interrupted; what is finished is kept, run the command again",
+                fg="yellow",
+                err=True,
+            )
+            ctx.exit(getattr(error, "exit_code", 130))
 
 
 def say(text: object, *, fg: str | None = None, err: bool = False) -> None:
@@ -78,10 +97,3 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         raise UsageError(f"{text!r} is not a number") from None
-
-
-def whole_number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is not a whole number") from None

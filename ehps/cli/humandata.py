@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, body_models, number, pairs, say, say_json, seed, whole_number
+from ehps.cli.common import FILE, Output, as_json, body_models, number, pairs, say, say_json, seed
 from ehps.errors import DataError, UsageError
+from ehps.suffixes import HUMANDATA, IMAGE, check_suffix
 
 if TYPE_CHECKING:
     from ehps.body.projected import ProjectedBodies
@@ -216,7 +217,7 @@ def audit_command(
 @click.option(
     "--limit", type=click.IntRange(min=1), default=12, show_default=True, help="How many instances, drawn at random."
 )
-@click.option("--rows", help="Show these rows instead: 3,17,40.")
+@click.option("--rows", help="Show these rows instead: 3,17,40-45.")
 @seed
 @click.option("--columns", help="Keypoint and box columns to draw, separated by commas.")
 @click.option("--mesh", is_flag=True, help="Draw the surfaces of the bodies, and the bodies from the side.")
@@ -239,11 +240,12 @@ def view_command(
     of the bodies are drawn.
     """
     from ehps.humandata.drawing.overlays import view
+    from ehps.humandata.row_numbers import row_numbers
     from ehps.humandata.validation import require_columns
 
     require_columns(hd)
     bodies = bodies_to_draw(hd, mesh, body_models) if mesh or columns is None else None
-    wanted = None if rows is None else [whole_number(row) for row in rows.split(",")]
+    wanted = None if rows is None else row_numbers(rows, len(hd))
     names = columns.split(",") if columns else None
     pages = view(hd, images, out, rows=wanted, limit=limit, seed=seed, columns=names, bodies=bodies, mesh=mesh)
     for page in pages:
@@ -307,6 +309,8 @@ def export_command(hd: HumanData, target: str | None, out: Path, body_models: Pa
     from ehps.humandata.export import export_for
     from ehps.humandata.validation import require_columns
 
+    if target is None:
+        check_suffix(out, HUMANDATA)
     hd = whole(hd)
     if target is not None:
         require_columns(hd)
@@ -325,7 +329,7 @@ def export_command(hd: HumanData, target: str | None, out: Path, body_models: Pa
     help="State what FILE does not: frame=opencv-camera, gender=neutral (or male, female), body_model_version=1.1, "
     "flat_hand_mean=false, focal=image, dataset=NAME, split=NAME.",
 )
-@click.option("--out", type=FILE, required=True, help="An .h5 or .npz file.")
+@click.option("--out", type=Output(HUMANDATA), required=True, help="An .h5 or .npz file.")
 @body_models
 @opened
 def convert_command(
@@ -404,7 +408,7 @@ def with_hands_for(hd: HumanData, target: str, body_models: Path | None) -> Huma
 @humandata.command("merge")
 @click.argument("files", type=FILE, nargs=-1, required=True)
 @click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
-@click.option("--out", type=FILE, required=True)
+@click.option("--out", type=Output(HUMANDATA), required=True, help="An .h5 or .npz file.")
 def merge_command(files: tuple[Path, ...], exclude: Path | None, out: Path) -> None:
     """Put all rows of FILES into one file.
 
@@ -422,7 +426,7 @@ def merge_command(files: tuple[Path, ...], exclude: Path | None, out: Path) -> N
 
 @humandata.command("keypoints")
 @click.argument("convention", required=False)
-@click.option("--figure", type=FILE, help="Draw the points of CONVENTION on a body: .png.")
+@click.option("--figure", type=Output(IMAGE), help="Draw the points of CONVENTION on a body: .png.")
 @as_json
 def keypoints_command(convention: str | None, figure: Path | None, as_json: bool) -> None:
     """The keypoint conventions, or the numbered points of one."""
@@ -438,8 +442,6 @@ def keypoints_command(convention: str | None, figure: Path | None, as_json: bool
         show(pd.DataFrame(sizes, columns=["convention", "points"]), json=as_json)
         return
     names = keypoints.point_names(convention)
-    if figure is not None and figure.suffix.lower() != ".png":
-        raise UsageError("the figure is written as .png", path=figure)
     show(pd.DataFrame({"index": range(len(names)), "point": names}), json=as_json)
     if figure is not None:
         from ehps.humandata.drawing.convention_figure import draw_convention, write_figure
@@ -453,7 +455,7 @@ def keypoints_command(convention: str | None, figure: Path | None, as_json: bool
 @click.option("--limit", type=int, help="Keep so many rows, drawn at random.")
 @seed
 @click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
-@click.option("--out", type=FILE, required=True)
+@click.option("--out", type=Output(HUMANDATA), required=True, help="An .h5 or .npz file.")
 @opened
 def sample_command(
     hd: HumanData, interval: int | None, limit: int | None, seed: int, exclude: Path | None, out: Path

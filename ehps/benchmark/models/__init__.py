@@ -7,9 +7,10 @@ A model is an ``nn.Module`` that takes (N, 3, h, w) RGB in [0, 1] and returns a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from ehps.benchmark.models.outputs import CAMERA, Prediction, VirtualCamera
@@ -50,6 +51,17 @@ def build(name: str, **arguments: Any) -> nn.Module:
         return _MODELS[check(name)](**arguments)
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise UsageError(f"model {name!r} cannot be built: {error}") from error
+
+
+def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
+    """See that the model can be built with these arguments; no memory is taken for it.
+
+    Raises
+    ------
+    UsageError : as :func:`build`.
+    """
+    with torch.device("meta"):
+        build(name, **arguments)
 
 
 def check(name: str) -> str:

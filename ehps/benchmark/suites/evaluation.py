@@ -5,18 +5,21 @@ Each step is done only when its result is not there.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ehps.benchmark import models
 from ehps.benchmark.protocols import catalogue
+from ehps.benchmark.protocols.fitting import require_fit
 from ehps.benchmark.protocols.protocol import Protocol
 from ehps.benchmark.protocols.scoring import Score, printed, score
 from ehps.benchmark.protocols.true_bodies import EXCLUDED, counts, nobody, rows_to_test
 from ehps.benchmark.suites.prediction import predict
-from ehps.benchmark.suites.runs import Run, check_name, content_hash
+from ehps.benchmark.suites.runs import Run, check_name, content_hash, is_main
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.samples import check_meaning
 from ehps.benchmark.training.specs import SetSpec, TrainConfig, key
@@ -24,6 +27,7 @@ from ehps.benchmark.training.trainer import train
 from ehps.body.helper_files import HELPERS, find_helper
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
+from ehps.extras import need
 from ehps.humandata.core import HumanData
 from ehps.humandata.validation import require_columns
 
@@ -38,25 +42,31 @@ def train_cell(
     progress: bool = True,
 ) -> Run:
     """Train one model in a run folder; nothing is done when it is there under the same configuration and
-    data.
+    data. One that is there with fewer steps goes on from them; numbers of its earlier weights are removed.
 
     Raises
     ------
-    UsageError : the folder holds a run of another configuration or other data.
+    UsageError : the folder holds a run of another configuration or other data, or with more steps.
     DataError, PassportError : a set has no bodies, or does not say what must be known of them.
+    Interrupted : a signal came; the same call goes on.
     """
+    need("training", "accelerate")
+    models.check(config.model)
     listed = [sets] if isinstance(sets, SetSpec) else list(sets)
     for spec in listed:
         check_meaning(HumanData.open(spec.data))
     run = Run(folder)
-    hashes = [_content(s) for s in listed]
+    hashes = [content_of(s) for s in listed]
     wanted = run.begin(check_name(train_set, "train set"), config, listed, hashes)
     if run.done("training", wanted, run.checkpoint):
         return run
     for spec in listed:
         require_columns(HumanData.open(spec.data))
     path = train(config, listed, run.folder, body_models, progress=progress)
-    _note_weights(run, checkpoints.load(path))
+    content = checkpoints.load(path)
+    if is_main() and run.manifest.get("weights_sha256", content["weights_sha256"]) != content["weights_sha256"]:
+        run.forget_tests()
+    _note_weights(run, content)
     run.completed("training", wanted)
     return run
 
@@ -87,17 +97,25 @@ def evaluate(
 
     Raises
     ------
+    UsageError : the test set does not fit the protocol, or the folder has no model.
     DataError : an image is missing, damaged or of another size than its rows say; the exclusion list names no row; no
         row is left.
     """
+    need("evaluation", "pyarrow")
     run, name = Run(folder), check_name(test_set, "test set")
+    run.check_kind()
     chosen = _protocol(test, protocol)
+    truth = HumanData.open(test.data)
+    require_fit(chosen, truth)
     weights = Path(checkpoint) if checkpoint is not None else run.checkpoint
+    if checkpoint is None and not weights.exists():
+        raise UsageError(
+            "holds no trained model", path=folder, fix="train one in this folder, or give the weights with --checkpoint"
+        )
     content = checkpoints.load(weights)
     if checkpoint is not None and "train_set" not in run.manifest:
         run.note(train_set=weights.stem, model=content["model"]["name"])
         _note_weights(run, content)
-    truth = HumanData.open(test.data)
     require_columns(truth)
     if (excluded := test.excluded(truth)) is not None:
         truth = truth.with_columns({EXCLUDED: excluded})
@@ -107,7 +125,8 @@ def evaluate(
         raise nobody(chosen, truth)
     wanted = key(content["weights_sha256"], data, chosen.box_ratio, key(rows.tolist()))
     path = run.predictions(name)
-    if not run.done(f"predictions_{name}", wanted, path):
+    started, made = time.perf_counter(), run.done(f"predictions_{name}", wanted, path)
+    if not made:
         predict(
             weights,
             test,
@@ -129,12 +148,15 @@ def evaluate(
         }
         run.note(tests={name: place})
         run.completed(f"predictions_{name}", wanted)
-    return _scored(run, name, truth, data, test.images, chosen, body_models, device or "cpu")
+    result = _scored(run, name, truth, data, test.images, chosen, body_models, device or "cpu")
+    if not made:
+        run.note(timings={name: {"rows": len(rows), "seconds": round(time.perf_counter() - started, 2)}})
+    return result
 
 
 def _note_weights(run: Run, content: Mapping[str, Any]) -> None:
-    trained_on = content.get("trained_on", [])  # absent in checkpoints of earlier versions
-    run.note(weights_sha256=content["weights_sha256"], trained_on=trained_on)
+    facts = {name: content.get(name, []) for name in ("trained_on", "schedule")}  # absent in those of earlier versions
+    run.note(weights_sha256=content["weights_sha256"], **facts)
 
 
 def rescore(
@@ -184,6 +206,7 @@ def rescore(
             fix="evaluate again under this protocol",
         )
     truth = HumanData.open(path)
+    require_fit(chosen, truth)
     if place.get("excluded"):
         truth = truth.with_columns({EXCLUDED: np.isin(np.arange(len(truth)), place["excluded"])})
     return _scored(run, test_set, truth, content, images or Path(place["images"]), chosen, body_models, device)
@@ -200,13 +223,13 @@ def _scored(
     device: str,
 ) -> Score:
     predictions = run.predictions(test_set)
-    models = {
+    hashes = {
         f"{model_type} {gender}": body_models.get(model_type, gender).sha256
         for model_type, gender in _needed(protocol, body_models)
     }
     excluded = np.flatnonzero(truth[EXCLUDED]).tolist() if EXCLUDED in truth else []
     helpers = [name for name in HELPERS if find_helper(body_models.folder, name) is not None]
-    wanted = key(content_hash(predictions), data, protocol.to_json(), models, helpers, excluded)
+    wanted = key(content_hash(predictions), data, protocol.to_json(), hashes, helpers, excluded)
     cell = next(
         (c for c in run.cells if c["test_set"] == test_set and c["protocol"] == protocol.id and c["key"] == wanted),
         None,
@@ -235,7 +258,7 @@ def _scored(
             "not_computed": result.not_computed,
             "remarks": result.remarks,
             "printed": printed(result.metrics),
-            "body_models": models,
+            "body_models": hashes,
         },
         result.errors,
     )
@@ -243,7 +266,7 @@ def _scored(
     return result
 
 
-def _content(spec: SetSpec) -> str:
+def content_of(spec: SetSpec) -> str:
     """What the rows of a training set come from: its file, and its exclusion list where it has one."""
     content = content_hash(spec.data)
     return content if spec.exclude is None else f"{content} without {content_hash(spec.exclude)}"

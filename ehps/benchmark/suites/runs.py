@@ -25,8 +25,11 @@ from typing import TYPE_CHECKING, Any
 import ehps
 from ehps.atomic import replacing
 from ehps.benchmark.protocols import catalogue
-from ehps.benchmark.training.specs import TRAINED_ON, SetSpec, TrainConfig, key
+from ehps.benchmark.suites.run_identity import difference, environment, goes_on
+from ehps.benchmark.training.specs import SCHEDULE, TRAINED_ON, SetSpec, TrainConfig, key
+from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.errors import DataError, EhpsError, UsageError
+from ehps.extras import need
 from ehps.foreign_files import check_unfolded, regular
 from ehps.json_files import read_json
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CONFIG, MANIFEST, ERRORS, METRICS = "config.yaml", "manifest.json", "errors.parquet", "metrics.json"
+SUITE = "suite.json"  # beside run folders
 
 
 def content_hash(path: Path) -> str:
@@ -74,8 +78,10 @@ _MANIFEST_FORM = {
     "training?": {"train_set": str, "config": {str: object}, "data": [str]},
     "done?": {str: str},
     "failures?": {str: {"reason": str}},
+    "timings?": {str: {"rows": int, "seconds": float}},
     "tests?": {str: {"data": str, "images": str, "content": str, "box_ratio?": float}},
     "trained_on?": [TRAINED_ON],
+    "schedule?": [SCHEDULE],
 }
 _LINE_FORM = {"part": str, "metric": str, "value": (float, None), "unit": str, "n": int, "skipped": int}
 _CELL_FORM = {
@@ -134,6 +140,31 @@ class Run:
         self.note(failures={what: {"reason": reason, "traceback": traceback, "when": when}})
 
     @property
+    def step(self) -> int:
+        """Last logged step of the training."""
+        path = self.folder / LOG
+        lines = read_log(path) if path.exists() else []
+        return int(lines[-1]["step"]) if lines else 0
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a training was begun, or asked to go on, and has not ended."""
+        manifest = self.manifest
+        asked = manifest.get("training")
+        return asked is not None and manifest.get("done", {}).get("training") != key(asked)
+
+    @property
+    def went_on(self) -> str:
+        """What sets the weights apart from those of a training that was not made in parts; empty when nothing does."""
+        manifest = self.manifest
+        parts = manifest.get("schedule", [])
+        config = manifest.get("training", {}).get("config", {})
+        if len(parts) < 2 or config.get("lr") == config.get("lr_min"):
+            return ""
+        fell = ", ".join(f"over {part['steps']:,} from step {part['from_step']:,}" for part in parts)
+        return f"the learning rate fell {fell}: these are not the weights of {parts[-1]['steps']:,} steps at once"
+
+    @property
     def failures(self) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = self.manifest.get("failures", {})
         return found
@@ -145,22 +176,46 @@ class Run:
     def checkpoint(self) -> Path:
         return self.folder / "checkpoints" / "final.pt"
 
+    def wanted(self, train_set: str, config: TrainConfig, hashes: list[str]) -> str:
+        """The key of a training, which this folder can hold; nothing is written.
+
+        A run of the same configuration with fewer steps, or epochs, may go on to the larger number.
+
+        Raises
+        ------
+        UsageError : the folder holds a suite, or a run of another configuration or other data, of which a step has been
+            made.
+        """
+        return key(self._training(train_set, config, hashes))
+
+    def _training(self, train_set: str, config: TrainConfig, hashes: list[str]) -> dict[str, Any]:
+        self.check_kind()
+        training = {"train_set": train_set, "config": config.decisive(), "data": hashes}
+        old = self.manifest.get("training")
+        started = any((self.folder / "checkpoints").glob("*.pt"))
+        if old == training:
+            training = old  # 10 and 10.0 are the same number with different keys
+        elif old is not None and started and not goes_on(old, training):
+            raise UsageError(
+                f"{self.folder} holds another run: {difference(old, training)}",
+                fix="choose another output folder, or remove this one",
+            )
+        elif old is not None and started and not (self.folder / "checkpoints" / "last.pt").is_file():
+            raise UsageError(
+                f"{self.folder} holds a finished run: {difference(old, training)}. It cannot go on, as "
+                "checkpoints/last.pt with the state of the optimiser is not there",
+                fix="choose another output folder, or remove this one",
+            )
+        return training
+
     def begin(self, train_set: str, config: TrainConfig, sets: list[SetSpec], hashes: list[str]) -> str:
         """Write config and manifest; returns the key of the training.
 
         Raises
         ------
-        UsageError : the folder holds a run of another configuration or other data, of which a step has been made.
+        UsageError : as :meth:`wanted`.
         """
-        training = {"train_set": train_set, "config": config.decisive(), "data": hashes}
-        wanted = key(training)
-        old = self.manifest.get("training")
-        started = any((self.folder / "checkpoints").glob("*.pt"))
-        if old is not None and key(old) != wanted and started:
-            raise UsageError(
-                f"{self.folder} holds another run: {_difference(old, training)}",
-                fix="choose another output folder, or remove this one",
-            )
+        training = self._training(train_set, config, hashes)
         self.folder.mkdir(parents=True, exist_ok=True)
         listed = [
             {"data": str(s.data), "images": str(s.images), "interval": s.interval}
@@ -174,9 +229,29 @@ class Run:
             model=config.model,
             seed=config.seed,
             code=ehps.__version__,
-            environment=_environment(),
+            environment=environment(),
         )
-        return wanted
+        return key(training)
+
+    def check_kind(self) -> None:
+        """
+        Raises
+        ------
+        UsageError : the folder is no run folder, but one of a suite, which has run folders in it.
+        """
+        if (self.folder / SUITE).exists():
+            what = "is the folder of a suite, which has run folders in it"
+            raise UsageError(what, path=self.folder, fix="name one of these, or another folder")
+
+    def forget_tests(self) -> list[str]:
+        """Remove predictions, errors and numbers of weights that are no longer there; returns the test sets."""
+        tests = sorted({*self.manifest.get("tests", {}), *(cell["test_set"] for cell in self.cells)})
+        for name in tests:
+            self.predictions(name).unlink(missing_ok=True)
+        for name in (ERRORS, METRICS):
+            (self.folder / name).unlink(missing_ok=True)
+        self.note(tests=dict.fromkeys(tests), done={f"predictions_{name}": None for name in tests})
+        return tests
 
     # -- results ------------------------------------------------------------------------------------------
 
@@ -190,6 +265,7 @@ class Run:
 
     def store(self, cell: dict[str, Any], errors: pd.DataFrame) -> None:
         """Add one test's numbers, replacing those of the same test set and protocol."""
+        need("writing results", "pyarrow")
         import pandas as pd
 
         labelled = errors.assign(test_set=cell["test_set"], protocol=cell["protocol"])
@@ -199,10 +275,7 @@ class Run:
             other = (old["test_set"] != cell["test_set"]) | (old["protocol"] != cell["protocol"])
             labelled = pd.concat([old[other], labelled], ignore_index=True)
         with replacing(path) as temporary:
-            try:
-                labelled.to_parquet(temporary, index=False)
-            except ImportError:
-                raise UsageError("writing errors.parquet needs pyarrow", fix="pip install 'ehps[train]'") from None
+            labelled.to_parquet(temporary, index=False)
         kept = [c for c in self.cells if (c["test_set"], c["protocol"]) != (cell["test_set"], cell["protocol"])]
         write_json(self.folder / METRICS, {"cells": [*kept, cell]})
 
@@ -254,6 +327,7 @@ def read_errors(path: Path) -> pd.DataFrame:
 
 
 def _parquet(path: Path) -> pd.DataFrame:
+    need("reading results", "pyarrow")
     import pandas as pd
     from pyarrow import parquet
 
@@ -266,25 +340,6 @@ def _parquet(path: Path) -> pd.DataFrame:
     except Exception as error:  # a damaged file can make the reader raise nearly anything
         first = str(error).strip().partition("\n")[0]
         raise DataError(f"is no readable parquet file ({first})", path=path, fix=_EVALUATE) from None
-
-
-def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    if old["train_set"] != new["train_set"]:
-        return f"train_set is {old['train_set']!r}, not {new['train_set']!r}"
-    for name in sorted({*old["config"], *new["config"]}):
-        a, b = old["config"].get(name), new["config"].get(name)
-        if a != b:
-            return f"{name} is {a!r}, not {b!r}"
-    return "its training data have another content"
-
-
-def _environment() -> dict[str, str]:
-    import platform
-
-    import numpy
-    import torch
-
-    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
 
 
 def check_name(name: object, what: str) -> str:

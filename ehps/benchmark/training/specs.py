@@ -5,21 +5,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ehps.arrays import Mask
 from ehps.benchmark.training.loss_terms import LossWeights
-from ehps.errors import UsageError
+from ehps.benchmark.training.settings import LOSS, SET, SETTINGS, read_settings
+from ehps.errors import SettingsError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.exclusions import listed_rows
-from ehps.json_files import misfit
 
 TRAINED_ON = {"dataset": str, "split": str, "interval": int, "instances": int}
 """What a checkpoint and a run folder say of each set that was trained on."""
+SCHEDULE = {"from_step": int, "steps": int}
+"""What they say of the learning rate: over how many steps it was to fall, from a step (the first is 0) on."""
 
 
 @dataclass(frozen=True)
@@ -42,28 +43,44 @@ class SetSpec:
     exclude: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.interval < 1:
-            raise UsageError(f"interval is {self.interval}, not 1 or more")
+        try:
+            SET["interval"].read(self.interval)
+        except ValueError as error:
+            raise UsageError(f"interval {error}") from None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | str | Path, base: Path = Path()) -> SetSpec:
         """From ``{"data": ..., "images": ...}`` or a bare file name; relative paths are taken from ``base``.
 
         Without ``images`` they are beside the file.
+
+        Raises
+        ------
+        SettingsError : names that do not exist, no ``data``, or values of another kind.
         """
-        if not isinstance(values, Mapping):
+        faults: list[str] = []
+        spec = cls.read(values, base, faults)
+        if spec is None:
+            raise SettingsError(faults)
+        return spec
+
+    @classmethod
+    def read(cls, values: Any, base: Path, faults: list[str], place: str = "") -> SetSpec | None:
+        """As :meth:`from_dict`; what is wrong is appended to ``faults``, as being at ``place``."""
+        before = len(faults)
+        if isinstance(values, str | Path):
             values = {"data": str(values)}
-        known = {f.name for f in dataclasses.fields(cls)}
-        _only(values, known, "a set")
-        if "data" not in values:
-            raise UsageError("a set needs `data`: its HumanData file")
-        form = {"data": str, "images?": str, "interval?": int, "protocol?": str, "exclude?": (str, None)}
-        if wrong := misfit(dict(values), form, "a set"):
-            raise UsageError(wrong)
-        data = base / Path(values["data"])
-        images = base / Path(values["images"]) if "images" in values else data.parent
-        exclude = base / Path(values["exclude"]) if values.get("exclude") else None
-        return cls(data, images, int(values.get("interval", 1)), str(values.get("protocol", "")), exclude)
+        elif isinstance(values, Mapping) and values.get("protocol") == "":  # as it is stored for training sets
+            values = {name: value for name, value in values.items() if name != "protocol"}
+        read = read_settings(values, SET, faults, place=place)
+        if isinstance(values, Mapping) and "data" not in values:
+            faults.append(f"{place.rstrip('.') or 'a set'} has no data, which is its HumanData file")
+        if len(faults) > before:
+            return None
+        data = base / read["data"]
+        images = base / read["images"] if "images" in read else data.parent
+        exclude = base / read["exclude"] if read.get("exclude") else None
+        return cls(data, images, read.get("interval", 1), read.get("protocol", ""), exclude)
 
     def excluded(self, hd: HumanData) -> Mask | None:
         """(N,) rows of the opened file that the exclusion list names, None without a list.
@@ -125,14 +142,15 @@ class TrainConfig:
     workers: int = 2
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not (low <= value <= high and math.isfinite(value)):
-                bounds = f"{low:g} or more" if math.isinf(high) else f"{low:g} to {high:g}"
-                raise UsageError(f"{name} is {value}, not {bounds}")
-        for name, words in _WORDS.items():
-            if getattr(self, name) not in words:
-                raise UsageError(f"{name} is {getattr(self, name)!r}", fix=f"one of: {', '.join(words)}")
+        faults: list[str] = []
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "loss"}
+        for name, value in read_settings(values, SETTINGS, faults).items():
+            object.__setattr__(self, name, value)
+        read_settings(dataclasses.asdict(self.loss), LOSS, faults, place="loss.")
+        if not faults and self.lr_min > self.lr:
+            faults.append(f"lr_min is {self.lr_min:g}, more than lr, which is {self.lr:g}")
+        if faults:
+            raise SettingsError(faults)
 
     def to_dict(self) -> dict[str, Any]:
         return json.loads(json.dumps(dataclasses.asdict(self)))
@@ -143,19 +161,27 @@ class TrainConfig:
 
         Raises
         ------
-        UsageError : an unknown name, or a value of another kind or out of range.
+        SettingsError : unknown names, and values of another kind or out of range; all of them.
         """
-        _only(values, {f.name for f in dataclasses.fields(cls)}, "training")
-        if wrong := misfit(dict(values), _FORM, "training"):
-            raise UsageError(wrong)
-        values = dict(values)
-        if "loss" in values:
-            _only(values["loss"], {f.name for f in dataclasses.fields(LossWeights)}, "loss")
-            weights = {f"{f.name}?": _KINDS[str(f.type)] for f in dataclasses.fields(LossWeights)}
-            if wrong := misfit(values["loss"], weights, "loss"):
-                raise UsageError(wrong)
-            values["loss"] = LossWeights(**values["loss"])
-        return cls(**values)
+        faults: list[str] = []
+        config = cls.read(values, faults)
+        if config is None:
+            raise SettingsError(faults)
+        return config
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], faults: list[str], *, others: Iterable[str] = ()) -> TrainConfig | None:
+        """As :meth:`from_dict`; what is wrong is appended to ``faults``. ``others`` are names that the caller reads."""
+        before = len(faults)
+        read = read_settings(values, SETTINGS, faults, others=others)
+        loss = read_settings(read.pop("loss", {}), LOSS, faults, place="loss.")
+        if len(faults) > before:
+            return None
+        try:
+            return cls(**read, loss=LossWeights(**loss))
+        except SettingsError as error:
+            faults += error.faults
+            return None
 
     def decisive(self) -> dict[str, Any]:
         """What changes the result: everything but loader processes and how often is logged or saved."""
@@ -163,41 +189,15 @@ class TrainConfig:
         return {key: value for key, value in self.to_dict().items() if key not in skip}
 
 
-_ABOVE_0 = 1e-9
-_ANY = math.inf
-_RANGES = {
-    "steps": (1, _ANY),
-    "epochs": (_ABOVE_0, 1e6),
-    "batch_size": (1, 1e6),
-    "lr": (0, _ANY),
-    "lr_min": (0, _ANY),
-    "warmup": (0, _ANY),
-    "seed": (0, 2**32),
-    "box_ratio": (_ABOVE_0, 100),
-    "checkpoint_every": (1, _ANY),
-    "log_every": (1, _ANY),
-    "keep_mb": (0, 1e9),
-    "workers": (0, 1e4),
-}
-_WORDS = {"strategy": ("concat", "balance"), "precision": ("no", "bf16", "fp16")}
-_KINDS = {
-    "int": int,
-    "float": float,
-    "str": str,
-    "bool": bool,
-    "float | None": (float, None),
-    "str | None": (str, None),
-}
-_FORM = {
-    f"{f.name}?": _KINDS[str(f.type)] for f in dataclasses.fields(TrainConfig) if f.name not in ("model_args", "loss")
-}
-_FORM |= {"model_args?": {str: object}, "loss?": {str: object}}
-
-
-def _only(values: Mapping[str, Any], known: set[str], what: str) -> None:
-    odd = sorted(set(values) - known, key=str)
-    if odd:
-        raise UsageError(f"{what} has no setting {odd[0]!r}", fix=f"there are: {', '.join(sorted(known))}")
+def settings_markdown() -> str:
+    """The settings of a training as a Markdown table: what each takes, and its default."""
+    default, lines = TrainConfig().to_dict(), ["| setting | takes | default |", "| --- " * 3 + "|"]
+    for name, setting in SETTINGS.items():
+        plain = default[name] not in (None, {}) and name != "loss"
+        lines.append(f"| `{name}` | {setting.expected} | {f'`{json.dumps(default[name])}`' if plain else ''} |")
+    weights = dataclasses.asdict(LossWeights())
+    lines += [f"| `loss: {name}` | {LOSS[name].expected} | `{json.dumps(weights[name])}` |" for name in LOSS]
+    return "\n".join(lines) + "\n"
 
 
 def key(*parts: Any) -> str:

@@ -1,7 +1,9 @@
 """Training one model on one or several HumanData files, one process per device through ``accelerate``.
 
 Facts: the public SMPLer-X training code (Adam, cosine per iteration, no warm-up, fp32). What a step sees
-depends on seed and step alone, so a run that was killed continues with exactly the steps it would have made.
+depends on seed and step alone, so a run that was killed continues with exactly the steps it would have made. The rate
+falls along a cosine over all steps: a run that goes on beyond the number it was begun with has made its first steps at
+other rates than a run of the larger number. Its checkpoints say so, in ``schedule``.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,19 @@ from ehps.arrays import Array
 from ehps.atomic import write_error, write_text
 from ehps.benchmark import models
 from ehps.benchmark.training import checkpoints
+from ehps.benchmark.training.continuation import FINAL, LAST, PATIENCE, Agreement, Saved, followed, resumed
 from ehps.benchmark.training.loss_terms import losses
 from ehps.benchmark.training.samples import CropView, HumanDataset, collate, to_device
 from ehps.benchmark.training.sampling import StepSampler
 from ehps.benchmark.training.smplx_joints import Skeleton
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.targets import make
+from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
+from ehps.extras import need
 from ehps.humandata.core import HumanData
-from ehps.json_files import read_json_lines
-
-FINAL, LAST, LOG = "final.pt", "last.pt", "train.jsonl"
+from ehps.interrupts import Interrupted, Signals, caught, ignore_in_worker
 
 
 def train(
@@ -49,17 +51,29 @@ def train(
 ) -> Path:
     """Train and return the final checkpoint, ``folder/checkpoints/final.pt``.
 
-    Continues from ``checkpoints/last.pt`` where there is one. Losses are appended to ``train.jsonl``, one
-    line every ``log_every`` steps, with the rate, images a second and the share of time spent waiting for
-    images.
+    Continues from ``checkpoints/last.pt`` where there is one, which stays beside the final one: with more steps, the
+    training goes on from it. Losses are appended to ``train.jsonl``, one line every ``log_every`` steps, with the rate,
+    images a second and the share of time spent waiting for images.
 
     Raises
     ------
+    Interrupted : a signal came; during the steps, the checkpoint of the last one was written.
     DataError : a file cannot be read, an image is missing, damaged or of another size than its rows say, or the loss is
         no longer a number.
     """
+    with caught() as signals:
+        return _train(config, sets, Path(folder), body_models, signals, progress)
+
+
+def _train(
+    config: TrainConfig,
+    sets: Sequence[SetSpec],
+    folder: Path,
+    body_models: BodyModels,
+    signals: Signals,
+    progress: bool,
+) -> Path:
     accelerator = _accelerator(config)
-    folder = Path(folder)
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     net = models.build(config.model, **config.model_args)
@@ -69,11 +83,16 @@ def train(
     if accelerator.is_main_process:
         for dataset in datasets:
             dataset.require_images(show=progress)
-    trained_on = [trained(spec, data) for spec, data in zip(sets, datasets, strict=True)]
     lengths = [len(d) for d in datasets]
     steps = total_steps(config, lengths, accelerator.num_processes)
     optimizer = torch.optim.Adam(net.parameters(), lr=config.lr)
-    start = _resume(folder / "checkpoints" / LAST, net, optimizer)
+    start, schedule = resumed(folder / "checkpoints" / LAST, net, optimizer, accelerator.scaler)
+    if start > steps:
+        raise UsageError(f"{start:,} steps have been made already, more than {steps:,}", path=folder)
+    facts = {
+        "trained_on": [trained(spec, data) for spec, data in zip(sets, datasets, strict=True)],
+        "schedule": followed(schedule, start, steps),
+    }
     net, optimizer = accelerator.prepare(net, optimizer)
     skeleton = Skeleton(body_models).to(accelerator.device)
     sampler = StepSampler(
@@ -92,17 +111,19 @@ def train(
         num_workers=config.workers,
         collate_fn=collate,
         pin_memory=accelerator.device.type == "cuda",
+        worker_init_fn=ignore_in_worker,
     )
     log = _Log(folder / LOG, start, accelerator.is_main_process)
-    with _bar(steps, start, progress and accelerator.is_main_process) as advance:
-        _loop(config, accelerator, net, optimizer, skeleton, loader, start, steps, log, folder, trained_on, advance)
-    accelerator.wait_for_everyone()
-    final = folder / "checkpoints" / FINAL
-    if accelerator.is_main_process:
-        _save(final, config, accelerator.unwrap_model(net), None, steps, trained_on)
-        (folder / "checkpoints" / LAST).unlink(missing_ok=True)
-    accelerator.wait_for_everyone()
-    return final
+    saved = Saved(folder / "checkpoints", config, facts, accelerator)
+    with _bar(steps, start, progress and accelerator.is_main_process) as advance, signals.deferred():
+        stop = Agreement(signals)
+        _loop(config, accelerator, net, optimizer, skeleton, loader, start, steps, log, saved, stop, advance)
+        saved.write(LAST, net, optimizer, steps)
+        saved.write(FINAL, net, None, steps)
+        number = stop.reached()
+    if number:
+        raise Interrupted(number)
+    return folder / "checkpoints" / FINAL
 
 
 def _loop(
@@ -115,8 +136,8 @@ def _loop(
     start: int,
     steps: int,
     log: _Log,
-    folder: Path,
-    trained_on: list[dict[str, Any]],
+    saved: Saved,
+    stop: Agreement,
     advance: Any,
 ) -> None:
     net.train()
@@ -141,12 +162,18 @@ def _loop(
             loss = sum(values.values())
             if not math.isfinite(loss):
                 raise DataError(
-                    f"the loss is {loss} at step {done}", path=folder, fix="lower the learning rate, or audit the data"
+                    f"the loss is {loss} at step {done}",
+                    path=log.path.parent,
+                    fix="lower the learning rate, or audit the data",
                 )
             log.write(done, loss, values, learning_rate(config, step, steps))
             advance(done, loss)
-        if done % config.checkpoint_every == 0 and done < steps and accelerator.is_main_process:
-            _save(folder / "checkpoints" / LAST, config, accelerator.unwrap_model(net), optimizer, done, trained_on)
+        number = stop.reached()
+        if done < steps and (number or done % config.checkpoint_every == 0):
+            saved.write(LAST, net, optimizer, done)
+        if number and done < steps:
+            what = f"interrupted after step {done:,} of {steps:,}, which is saved; the same command goes on from here"
+            raise Interrupted(number, what)
         ready = time.perf_counter()
 
 
@@ -224,63 +251,15 @@ def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
 
 
 def _accelerator(config: TrainConfig) -> Any:
-    try:
-        from accelerate import Accelerator
-        from accelerate.state import AcceleratorState
-        from accelerate.utils import InitProcessGroupKwargs
-    except ImportError:
-        raise UsageError("training needs accelerate", fix="pip install 'ehps[train]'") from None
+    need("training", "accelerate")
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+    from accelerate.utils import InitProcessGroupKwargs
+
     AcceleratorState._reset_state()  # the precision of an earlier training in this process does not bind this one
-    patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))  # the others wait while the first process tests
+    patience = InitProcessGroupKwargs(timeout=PATIENCE)
     several_cpus = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
     return Accelerator(cpu=several_cpus or None, mixed_precision=config.precision, kwargs_handlers=[patience])
-
-
-def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    if not path.exists():
-        return 0
-    content = checkpoints.load(path)
-    checkpoints.put(net, content, path)
-    try:
-        if not isinstance(content["step"], int) or content["step"] < 0:
-            raise ValueError(f"step {content['step']!r}")
-        optimizer.load_state_dict(content["optimizer"])
-        for parameter, moments in optimizer.state.items():
-            for name in ("exp_avg", "exp_avg_sq"):
-                if moments[name].shape != parameter.shape:
-                    raise ValueError(f"{name} of another shape than its weights")
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        what = f"holds no state of the optimiser that fits ({error})"
-        raise DataError(what, path=path, fix="remove it to train from the beginning") from None
-    return int(content["step"])
-
-
-def _save(
-    path: Path, config: TrainConfig, net: nn.Module, optimizer: Any, step: int, trained_on: list[dict[str, Any]]
-) -> None:
-    state = {name: value.detach().cpu() for name, value in net.state_dict().items()}
-    content: dict[str, Any] = {
-        "model": {"name": config.model, "args": dict(config.model_args)},
-        "state": state,
-        "step": step,
-        "config": json.dumps(config.to_dict(), sort_keys=True),
-        "box_ratio": config.box_ratio,
-        "weights_sha256": checkpoints.weights_hash(state),
-        "trained_on": trained_on,
-    }
-    if optimizer is not None:
-        content["optimizer"] = optimizer.state_dict()
-    checkpoints.save(path, content)
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a ``train.jsonl``; one that was being written when its run was killed is left out.
-
-    Raises
-    ------
-    DataError : an earlier line is damaged.
-    """
-    return read_json_lines(path, {"step": int}, fix="remove it, or train again")
 
 
 class _Log:

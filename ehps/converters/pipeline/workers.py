@@ -20,6 +20,7 @@ from ehps.converters.pipeline.rows import below_root
 from ehps.converters.readers import opened
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import BodyModelError, DataError, EhpsError, UsageError
+from ehps.extras import BACKEND_MODULES, need
 
 BACKENDS = ("loky", "threading", "dask", "ray")
 
@@ -222,19 +223,16 @@ def run_jobs(
 
 def _require(backend: str, jobs: int) -> None:
     """Load what the backend needs, and start workers where none are there yet."""
-    try:
-        if backend == "dask":
-            from dask import distributed
+    need(f"--backend {backend}", *BACKEND_MODULES.get(backend, ()))
+    if backend == "dask":
+        from dask import distributed
 
-            try:
-                distributed.get_client()
-            except ValueError:
-                workers = None if jobs < 0 else jobs
-                distributed.Client(n_workers=workers, threads_per_worker=1)
-        elif backend == "ray":
-            from ray.util.joblib import register_ray
+        try:
+            distributed.get_client()
+        except ValueError:
+            workers = None if jobs < 0 else jobs
+            distributed.Client(n_workers=workers, threads_per_worker=1)
+    elif backend == "ray":
+        from ray.util.joblib import register_ray
 
-            register_ray()
-    except ImportError:
-        remedy = f"install it: pip install 'ehps[{backend}]'"
-        raise UsageError(f"the {backend} backend is not installed", fix=remedy) from None
+        register_ray()

@@ -9,6 +9,7 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.converters.readers import opened
 from ehps.errors import DataError
+from ehps.extras import need
 
 
 def load_cdf(path: Path, name: str, numbers: int) -> Array:
@@ -23,12 +24,9 @@ def load_cdf(path: Path, name: str, numbers: int) -> Array:
     ------
     DataError : cdflib is not installed, the file is missing or broken, or the variable is absent or of another size.
     """
-    try:
-        import cdflib
-    except ImportError:
-        raise DataError(
-            "is read with cdflib, which is not installed", path=path, fix="pip install 'ehps[cdf]'"
-        ) from None
+    need("reading CDF files", "cdflib")
+    import cdflib
+
     if not opened.is_file(path):
         raise DataError("no such file", path=path, fix="unpack all archives of the subject")
     try:

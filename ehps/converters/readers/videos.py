@@ -21,6 +21,7 @@ import numpy.typing as npt
 from ehps.atomic import replacing
 from ehps.converters.readers import AGAIN, OTHER, opened
 from ehps.errors import DataError
+from ehps.extras import need
 from ehps.humandata.image_files import ImageFolder
 
 HALF = Fraction(1, 2)
@@ -121,12 +122,9 @@ def _opened(video: Path) -> Iterator[tuple[Any, Any]]:
     ------
     DataError : PyAV is not installed, or the video is absent or damaged (or turns out to be while it is open).
     """
-    try:
-        import av
-    except ImportError:
-        raise DataError(
-            "frames come out of videos with PyAV, which is not installed", path=video, fix="pip install 'ehps[video]'"
-        ) from None
+    need("extracting frames", "av")
+    import av
+
     if not opened.is_file(video):
         raise DataError("no such video", path=video, fix="unpack the videos, or extract the frames yourself")
     try:

@@ -17,7 +17,7 @@ from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.drawing.legend import MODEL_JOINTS, Entry, entries_of, legend, points_in_words
-from ehps.humandata.drawing.pages import grid, resized, write_png
+from ehps.humandata.drawing.pages import grid, remove_other_pages, resized, write_png
 from ehps.humandata.drawing.persons import BOX_LABELS, Colour, Image, draw_boxes, draw_keypoints, person_colour, text
 from ehps.humandata.image_files import ImageFolder, MissingImageError, OutsideError, read_pixels
 from ehps.humandata.keypoints import Convention
@@ -211,7 +211,8 @@ def view(
     Parameters
     ----------
     images : folder that ``image_path`` is relative to.
-    out : folder for ``view_001.png``, ``view_002.png`` ...
+    out : folder for ``view_001.png``, ``view_002.png`` ...; pages of an earlier call that are not written again are
+        removed.
     rows : which to show; rows at random when None.
     limit : number of rows at random.
     seed : of these.
@@ -238,8 +239,8 @@ def view(
         rows = np.sort(rng.choice(len(hd), min(limit, len(hd)), replace=False))
     wanted = np.asarray(rows, np.intp).reshape(-1)
     wanted = np.where(wanted < 0, wanted + len(hd), wanted)
-    if len(wanted) and (wanted.min() < 0 or wanted.max() >= len(hd)):
-        raise UsageError(f"row {wanted.max()} of a file of {len(hd)}", path=hd.source)
+    if (outside := np.asarray(rows, np.intp).reshape(-1)[(wanted < 0) | (wanted >= len(hd))]).size:
+        raise UsageError(f"row {outside[0]} of a file of {len(hd)}", path=hd.source)
     groups = _groups(hd, wanted, together)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -258,6 +259,7 @@ def view(
         target = out / f"view_{number:03d}.png"
         write_png(target, page)
         paths.append(target)
+    remove_other_pages(out, paths)
     return Pages(paths, shown)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ehps.errors import UsageError
 from ehps.humandata.drawing.persons import Image, text, text_length
 
 MAX_PAGE = 4096
+_PAGE = re.compile(r"view_\d{3,}\.png")
 
 
 def grid(
@@ -59,6 +61,14 @@ def write_png(path: Path, image: Image) -> None:
     _, encoded = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 4])
     with replacing(path, lasting=False) as temporary:
         temporary.write_bytes(encoded.tobytes())
+
+
+def remove_other_pages(folder: Path, pages: Sequence[Path]) -> None:
+    """Remove pages ``view_001.png`` ... that an earlier call has left in ``folder`` and that are none of ``pages``."""
+    kept = {page.name for page in pages}
+    for path in folder.iterdir():
+        if _PAGE.fullmatch(path.name) and path.name not in kept and path.is_file():
+            path.unlink()
 
 
 def resized(image: Image, factor: float) -> Image:

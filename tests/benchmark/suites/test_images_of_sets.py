@@ -124,9 +124,9 @@ def test_rows_that_a_list_names_are_not_tested_and_keep_their_numbers(
 
     monkeypatch.setattr(evaluation, "score", score)
     run = Run(tmp_path / "run")
-    found = evaluate(run.folder, "set", listed, models, protocol="ehf", checkpoint=trained.checkpoint)
+    found = evaluate(run.folder, "set", listed, models, protocol="egobody-ego", checkpoint=trained.checkpoint)
     assert found.notes == {"excluded": 1}
-    assert rescore(run.folder, 'ehf[metrics=["PVE"]]', models).notes == {"excluded": 1}
+    assert rescore(run.folder, 'egobody-ego[metrics=["PVE"]]', models).notes == {"excluded": 1}
     assert tested == [[0, 2, 3], [0, 2, 3]]
 
 

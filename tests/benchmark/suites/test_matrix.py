@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from ehps.benchmark import results
 from ehps.benchmark.suites import evaluation, matrix
@@ -15,7 +16,9 @@ from ehps.benchmark.suites.evaluation import evaluate, rescore, train_cell
 from ehps.benchmark.suites.matrix import Suite, load_suite, run_suite, status
 from ehps.benchmark.suites.runs import Run
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
+from ehps.benchmark.training.train_log import read_log
 from ehps.body.models import BodyModels
+from ehps.cli import main
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 from tests.drawn_people import Style, people, write_set
@@ -110,8 +113,10 @@ def _never(*_: object, **__: object) -> None:
 def test_another_configuration_or_other_data_do_not_share_a_folder(
     run: Run, sets: dict[str, SetSpec], models: BodyModels
 ) -> None:
-    with pytest.raises(UsageError, match="steps is 2, not 3"):
-        train_cell(run.folder, "one", sets["one"], replace(CONFIG, steps=3), models)
+    with pytest.raises(UsageError, match="steps is 2, not 1"):
+        train_cell(run.folder, "one", sets["one"], replace(CONFIG, steps=1), models)
+    with pytest.raises(UsageError, match=r"lr is 0.001, not 0.002"):
+        train_cell(run.folder, "one", sets["one"], replace(CONFIG, steps=3, lr=2e-3), models)
     with pytest.raises(UsageError, match="train_set is 'one', not 'two'"):
         train_cell(run.folder, "two", sets["two"], CONFIG, models)
 
@@ -251,3 +256,90 @@ def test_a_suite_file_is_read_relative_to_itself(tmp_path: Path) -> None:
         load_suite(tmp_path / "none.yaml")
     with pytest.raises(DataError, match="holds no suite"):
         status(tmp_path)
+
+
+def write_suite(path: Path, sets: dict[str, SetSpec], *, steps: int = 2, protocol: str = "egobody-ego") -> Path:
+    train = "".join(f"  {name}: {{data: {sets[name].data}, images: {sets[name].images}}}\n" for name in ("one", "two"))
+    test = f"  ego: {{data: {sets['test'].data}, images: {sets['test'].images}, protocol: '{protocol}'}}\n"
+    settings = f"steps: {steps}\nbatch_size: 4\nworkers: 0\nlog_every: 1\nlr: 1e-3\n"
+    model = "model_args: {width: 32, depth: 1, heads: 2}\n"
+    path.write_text(f"train:\n{train}test:\n{test}{settings}{model}")
+    return path
+
+
+def planned(suite: Path, out: Path, *words: str | Path, code: int = 0) -> dict:
+    line = ["benchmark", "run", suite, "--out", out, "--dry-run", "--json", *words]
+    result = CliRunner().invoke(main, [str(word) for word in line])
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_dry_run_shows_what_is_done_and_about_how_long_the_rest_takes(
+    made: Path, sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path
+) -> None:
+    suite = write_suite(tmp_path / "suite.yaml", sets)
+    words = ("--body-models", models.folder)
+    new = planned(suite, tmp_path / "runs", *words)
+    assert [(entry["set"], entry["role"], entry["rows"]) for entry in new["sets"]] == [
+        ("one", "train", 5),
+        ("two", "train", 5),
+        ("ego", "test", 5),
+    ]
+    assert [(cell["training"], cell["tests"], cell["left"]) for cell in new["cells"]] == [
+        ("2 steps", "0 of 1", ["ego"])
+    ] * 2
+    assert (new["missing"], new["seconds"]) == ([], None)
+    assert not (tmp_path / "runs").exists()
+    shutil.copytree(made, tmp_path / "runs/one/tiny")
+    some = planned(suite, tmp_path / "runs", *words)
+    assert [(cell["training"], cell["tests"]) for cell in some["cells"]] == [("done", "1 of 1"), ("2 steps", "0 of 1")]
+    speed = np.median([line["images_per_second"] for line in read_log(made / "train.jsonl")])
+    tested = Run(made).manifest["timings"]["ego"]
+    assert tested["rows"] == 5
+    assert some["seconds"] == pytest.approx(2 * 4 / speed + tested["seconds"], rel=0.01)
+    longer = write_suite(tmp_path / "suite.yaml", sets, steps=4)
+    cells = [(cell["training"], cell["tests"]) for cell in planned(longer, tmp_path / "runs", *words)["cells"]]
+    assert cells == [("2 of 4 steps", "0 of 1"), ("4 steps", "0 of 1")]
+
+
+def test_a_dry_run_names_all_that_is_missing(sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path) -> None:
+    few = tmp_path / "models"
+    (few / "smplx").mkdir(parents=True)
+    (few / "smplx/SMPLX_MALE.npz").symlink_to(models.folder / "smplx/SMPLX_MALE.npz")
+    other = {
+        **sets,
+        "one": replace(sets["one"], data=tmp_path / "none.h5"),
+        "two": replace(sets["two"], images=tmp_path),
+    }
+    suite = write_suite(tmp_path / "suite.yaml", other, protocol="ehf")
+    missing = planned(suite, tmp_path / "runs", "--body-models", few, code=1)["missing"]
+    expected = (
+        "train.one.data is ",
+        "train.two.images: 5 of 5 images looked at are not below",
+        "test.ego: ",
+        "SMPL-X__FLAME_vertex_ids.npy in ",
+        "SMPLX_to_J14.pkl in ",
+        "MANO_SMPLX_vertex_ids.pkl in ",
+        "neutral SMPL-X model in ",
+    )
+    assert sorted(line[: len(start)] for line, start in zip(sorted(missing), sorted(expected), strict=True)) == sorted(
+        expected
+    )
+    words = [str(word) for word in ("benchmark", "run", suite, "--out", tmp_path / "runs", "--dry-run")]
+    shown = CliRunner().invoke(main, words)
+    assert "pass --body-models DIR" in shown.stdout
+    assert shown.stdout.splitlines()[-1].startswith("time: not known")
+    assert shown.exit_code == 1
+
+
+def test_a_run_is_refused_before_it_begins_when_a_test_would_fail(
+    sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path
+) -> None:
+    suite = write_suite(tmp_path / "suite.yaml", sets, protocol="ehf")
+    words = ("benchmark", "run", suite, "--out", tmp_path / "runs", "--body-models", models.folder)
+    refused = CliRunner().invoke(main, [str(word) for word in words])
+    assert refused.exit_code == 2
+    assert "test.ego: " in refused.stderr
+    assert "is test; protocol ehf wants the vertices of its meshes (vertices3d_path)" in refused.stderr
+    assert "Protocols that it fits: agora-val, agora-official, ubody-intra, egobody-ego" in refused.stderr
+    assert not (tmp_path / "runs").exists()

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import signal
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.targets import make
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
+from ehps.interrupts import Interrupted
 from tests.drawn_people import Style, people, write_set
 
 SMALL = {"width": 32, "depth": 1, "heads": 2}
@@ -181,7 +183,6 @@ def test_a_resumed_run_ends_in_the_same_weights(few: SetSpec, whole: Path, model
     parts = training.train(CONFIG, [few], tmp_path / "parts", models_, progress=False)
     a, b = checkpoints.load(whole / "checkpoints/final.pt"), checkpoints.load(parts)
     assert a["weights_sha256"] == b["weights_sha256"]
-    assert not (tmp_path / "parts/checkpoints/last.pt").exists()
     logs = [
         [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
         for folder in (whole, tmp_path / "parts")
@@ -207,13 +208,16 @@ def test_training_lowers_the_loss(few: SetSpec, models_: BodyModels, tmp_path: P
     assert values[-1] < 0.7 * values[0]
 
 
-def test_a_loss_that_is_no_number_stops_the_run(few: SetSpec, models_: BodyModels, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_stops_the_run(
+    few: SetSpec, models_: BodyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "learning_rate", lambda *_: 1e30)
     with pytest.raises(DataError, match="the loss is nan"):
-        training.train(replace(CONFIG, lr=1e30, warmup=0), [few], tmp_path, models_, progress=False)
+        training.train(CONFIG, [few], tmp_path, models_, progress=False)
 
 
 def test_checkpoints_hold_no_code_and_fit_only_their_model(
-    few: SetSpec, whole: Path, models_: BodyModels, tmp_path: Path
+    few: SetSpec, whole: Path, models_: BodyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = Path(shutil.copy(whole / "checkpoints/final.pt", tmp_path))
     net, content = checkpoints.load_model(path)
@@ -224,8 +228,9 @@ def test_checkpoints_hold_no_code_and_fit_only_their_model(
     wider = models.build("tiny", **{**SMALL, "width": 64})
     with pytest.raises(DataError, match="of another shape"):
         checkpoints.put(wider, content, path)
+    monkeypatch.setattr(training, "learning_rate", lambda *_: 0.0)
     started = training.train(
-        replace(CONFIG, steps=1, lr=0.0, lr_min=0.0, init=str(path)), [few], tmp_path / "next", models_, progress=False
+        replace(CONFIG, steps=1, init=str(path)), [few], tmp_path / "next", models_, progress=False
     )
     assert checkpoints.load(started)["weights_sha256"] == content["weights_sha256"]
     path.write_bytes(path.read_bytes()[:1000])
@@ -254,31 +259,44 @@ def test_unknown_settings_are_refused_by_name() -> None:
     assert TrainConfig.from_dict(config.to_dict()) == config
 
 
-def one_of_two(rank: int, port: int, few: SetSpec, models: BodyModels, out: Path) -> None:
-    """Train as a process that torchrun has started."""
+def one_of_two(rank: int, port: int, few: SetSpec, models: BodyModels, out: Path, stopped: int | None) -> None:
+    """Train as a process that torchrun has started; process ``stopped`` is asked to end in its first step."""
     from accelerate.state import AcceleratorState
 
     group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.environ.update(group, RANK=str(rank), LOCAL_RANK=str(rank))
     AcceleratorState._reset_state(reset_partial_state=True)  # the parent's, which trains alone
+    if rank == stopped:
+        rate = training.learning_rate
+        training.learning_rate = lambda *values: (os.kill(os.getpid(), signal.SIGTERM), rate(*values))[1]
     config = TrainConfig(model_args=SMALL, steps=2, batch_size=2, workers=0, lr=1e-3)
-    training.train(config, [few], out, models, progress=False)
+    try:
+        training.train(config, [few], out, models, progress=False)
+    except Interrupted as error:
+        os._exit(error.exit_code)
 
 
-def test_two_processes_train_like_one_with_twice_the_batch(few: SetSpec, models_: BodyModels, tmp_path: Path) -> None:
+def two_processes(few: SetSpec, models: BodyModels, out: Path, stopped: int | None) -> list[int | None]:
+    """Exit codes of two processes that train together."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     fork = multiprocessing.get_context("fork")  # a new interpreter would import torch again
-    processes = [
-        fork.Process(target=one_of_two, args=(rank, port, few, models_, tmp_path / "two")) for rank in range(2)
-    ]
+    processes = [fork.Process(target=one_of_two, args=(rank, port, few, models, out, stopped)) for rank in range(2)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(120)
         process.kill()
-    assert [process.exitcode for process in processes] == [0, 0]
+    return [process.exitcode for process in processes]
+
+
+def test_two_processes_train_like_one_with_twice_the_batch_and_stop_together(
+    few: SetSpec, models_: BodyModels, tmp_path: Path
+) -> None:
+    assert two_processes(few, models_, tmp_path / "two", stopped=1) == [143, 143]
+    assert checkpoints.load(tmp_path / "two/checkpoints/last.pt")["step"] == 1
+    assert two_processes(few, models_, tmp_path / "two", stopped=None) == [0, 0]
     config = TrainConfig(model_args=SMALL, steps=2, batch_size=4, workers=0, lr=1e-3)
     alone = training.train(config, [few], tmp_path / "one", models_, progress=False)
     a = checkpoints.load(alone)["state"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ehps.converters.datasets.h36m import H36M
-from ehps.errors import DataError
+from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.keypoints import point_names
 from tests.raw.h36m import LENSES, Filmed, write_cdf, write_original
@@ -115,5 +115,5 @@ def test_without_cdflib_it_is_said_how_to_install_it(tmp_path: Path, monkeypatch
     (folder / "Directions.54138969.cdf").touch()
     text = " ".join(["0.5"] * 300)
     (tmp_path / "metadata.xml").write_text(f"<metadata><w0>[{text}]</w0></metadata>")
-    with pytest.raises(DataError, match=r"cdflib, which is not installed.*Pip install 'ehps\[cdf\]'"):
+    with pytest.raises(UsageError, match=r"cdflib, which is not installed.*Run pip install 'ehps\[cdf\]'"):
         read(DATASET, tmp_path)

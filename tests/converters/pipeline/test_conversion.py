@@ -251,7 +251,7 @@ def test_an_uninstalled_backend_says_how_to_install_it(
     hall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
     monkeypatch.setitem(sys.modules, backend, None)
-    with pytest.raises(UsageError, match=rf"{backend} backend is not installed.*ehps\[{backend}\]"):
+    with pytest.raises(UsageError, match=rf"{backend} needs .*, which is not installed.*ehps\[{backend}\]"):
         run(hall, tmp_path / "x.h5", jobs=2, backend=backend)
 
 
@@ -276,7 +276,12 @@ def _install_stub(monkeypatch: pytest.MonkeyPatch, asked: list[Any]) -> None:
     dask, ray = ModuleType("dask"), ModuleType("ray.util.joblib")
     dask.distributed = SimpleNamespace(get_client=no_client, Client=lambda **words: asked.append(words))
     ray.register_ray = lambda: asked.append("registered")
-    for name, module in (("dask", dask), ("ray", ModuleType("ray")), ("ray.util", ModuleType("ray.util"))):
+    for name, module in (
+        ("dask", dask),
+        ("distributed", dask),
+        ("ray", ModuleType("ray")),
+        ("ray.util", ModuleType("ray.util")),
+    ):
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setitem(sys.modules, "ray.util.joblib", ray)
 

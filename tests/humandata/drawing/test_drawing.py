@@ -230,6 +230,18 @@ def test_rows_of_several_images_are_refused(images):
         draw_instances(hd, [0, 2], root)
 
 
+def test_pages_of_an_earlier_call_are_removed_and_nothing_else(images, tmp_path):
+    hd, root = images
+    out = tmp_path / "out"
+    assert len(view(hd, root, out, rows=[0, 2, 3], side=100, per_page=1)) == 3
+    (out / "view_of_mine.png").touch()
+    (out / "notes.txt").touch()
+    view(hd, root, out, rows=[2], side=100)
+    assert sorted(path.name for path in out.iterdir()) == ["notes.txt", "view_001.png", "view_of_mine.png"]
+    with pytest.raises(UsageError, match="row -9 of a file of 4"):
+        view(hd, root, out, rows=[0, -9])
+
+
 def test_a_page_shows_each_image_once_with_all_its_persons_and_counts_the_missing(images, tmp_path):
     hd, root = images
     pages = view(hd, root, tmp_path / "out", rows=[3, 1, 2], side=300)

@@ -1,0 +1,285 @@
+"""A suite and its file: which training sets, test sets and models, read and checked as a whole before anything is run.
+
+    suite.yaml:   models: [tiny]
+                  train: {bedlam: {data: bedlam_train.h5, images: raw/bedlam}, mix: [{...}, {...}]}
+                  test:  {ehf: {data: ehf.h5, images: raw/ehf, protocol: ehf}}
+                  steps: 300        # and any other setting of training
+                  body_models: /path/to/models   # optional
+
+Paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ehps.benchmark import models
+from ehps.benchmark.protocols import catalogue
+from ehps.benchmark.suites.runs import check_name
+from ehps.benchmark.suites.yaml_files import read_yaml
+from ehps.benchmark.training.settings import described
+from ehps.benchmark.training.specs import SetSpec, TrainConfig
+from ehps.errors import SettingsError, UsageError
+
+_OTHERS = ("train", "test", "models", "body_models")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is to be run.
+
+    Attributes
+    ----------
+    train : name -> one or several sets.
+    test : name -> set with its protocol.
+    config : settings of all trainings; ``config.model`` is replaced by each of ``models``.
+    models : names of models.
+    body_models : folder, or None to use the caller's.
+    """
+
+    train: Mapping[str, tuple[SetSpec, ...]]
+    test: Mapping[str, SetSpec]
+    config: TrainConfig = field(default_factory=TrainConfig)
+    models: tuple[str, ...] = ("tiny",)
+    body_models: Path | None = None
+
+    def __post_init__(self) -> None:
+        empty = [f"the suite has no {what} set" for what in ("train", "test") if not getattr(self, what)]
+        if faults := [*empty, *_faults(self.train, self.test, self.models)]:
+            raise SettingsError(faults)
+
+    @classmethod
+    def from_dict(cls, values: Any, base: Path = Path()) -> Suite:
+        """From the content of a suite file; paths relative to ``base``.
+
+        Raises
+        ------
+        SettingsError : settings that do not exist, and values of another kind or out of range; all of them.
+        """
+        return _read(values, base).suite()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; :meth:`from_dict` reads it back."""
+
+        def plain(spec: SetSpec) -> dict[str, Any]:
+            return {
+                "data": str(spec.data.resolve()),
+                "images": str(spec.images.resolve()),
+                "interval": spec.interval,
+                "protocol": spec.protocol,
+                **({"exclude": str(spec.exclude.resolve())} if spec.exclude else {}),
+            }
+
+        config = self.config.to_dict()
+        del config["model"]
+        return {
+            "train": {name: [plain(s) for s in specs] for name, specs in self.train.items()},
+            "test": {name: plain(spec) for name, spec in self.test.items()},
+            "models": list(self.models),
+            "body_models": None if self.body_models is None else str(self.body_models.resolve()),
+            **config,
+        }
+
+    def folder(self, out: Path, train_set: str, model: str) -> Path:
+        return out / train_set / model
+
+    def missing_files(self) -> list[str]:
+        """Files and folders that it names and that are not there, each with its place in the suite."""
+        return _missing(self.train, self.test, self.config.init, self.body_models)
+
+
+def load_suite(path: str | Path, *, files: bool = False) -> Suite:
+    """Read ``suite.yaml`` (or ``.json``).
+
+    Parameters
+    ----------
+    files : also see that the files and folders that it names are there.
+
+    Raises
+    ------
+    UsageError : the file is absent or not YAML.
+    SettingsError : settings that do not exist, values of another kind or out of range, models that cannot be built,
+        files that are not there: all of them.
+    """
+    path = Path(path)
+    try:
+        draft = _read(read_yaml(path), path.parent)
+        for model in sorted(set(draft.models) & set(models.names())):
+            _note(draft.faults, "model_args: ", models.check_arguments, model, draft.model_args)
+        if files:
+            init = None if draft.config is None else draft.config.init
+            draft.faults += _missing(draft.train, draft.test, init, draft.body_models)
+        return draft.suite()
+    except SettingsError as error:
+        raise SettingsError(error.faults, path=path) from None
+
+
+@dataclass
+class _Draft:
+    """A suite as far as it could be read: sets, or settings, that could not are None."""
+
+    train: dict[str, list[SetSpec | None]]
+    test: dict[str, SetSpec | None]
+    config: TrainConfig | None
+    model_args: Mapping[str, Any]
+    models: tuple[str, ...]
+    body_models: Path | None
+    faults: list[str]
+
+    def suite(self) -> Suite:
+        if self.faults or self.config is None:
+            raise SettingsError(self.faults)
+        return Suite(
+            train={name: tuple(spec for spec in specs if spec is not None) for name, specs in self.train.items()},
+            test={name: spec for name, spec in self.test.items() if spec is not None},
+            config=self.config,
+            models=self.models,
+            body_models=self.body_models,
+        )
+
+
+def _read(values: Any, base: Path) -> _Draft:
+    if not isinstance(values, Mapping):
+        raise SettingsError([f"is {described(values)}, not a suite of train and test sets"])
+    faults: list[str] = []
+    settings = {name: value for name, value in values.items() if name not in (*_OTHERS, "model")}
+    config = TrainConfig.read(settings, faults, others=_OTHERS)
+    if config is not None and config.init is not None:
+        config = replace(config, init=str(base / config.init))
+    body_models = values.get("body_models")
+    if not isinstance(body_models, str | None):
+        faults.append(f"body_models is {described(body_models)}, not the name of a folder")
+        body_models = None
+    train, test = _named(values, "train", faults), _named(values, "test", faults)
+    draft = _Draft(
+        train={name: _train_sets(spec, base, faults, f"train.{name}") for name, spec in train.items()},
+        test={name: _test_set(spec, base, faults, f"test.{name}.") for name, spec in test.items()},
+        config=config,
+        model_args=_arguments(values),
+        models=_models(values, faults),
+        body_models=base / body_models if body_models else None,
+        faults=faults,
+    )
+    faults += _faults(draft.train, draft.test, draft.models)
+    return draft
+
+
+def _missing(
+    train: Mapping[str, Sequence[SetSpec | None]],
+    test: Mapping[str, SetSpec | None],
+    init: str | None,
+    body_models: Path | None,
+) -> list[str]:
+    named: list[tuple[str, Path, bool]] = []
+    for name, specs in train.items():
+        for i, spec in enumerate(specs):
+            named += _files(spec, f"train.{name}[{i}]" if len(specs) > 1 else f"train.{name}")
+    for name, spec in test.items():
+        named += _files(spec, f"test.{name}")
+    if init is not None:
+        named.append(("init", Path(init), False))
+    if body_models is not None:
+        named.append(("body_models", body_models, True))
+    return [
+        f"{place} is {path}, which is {_instead(path, folder)}"
+        for place, path, folder in named
+        if not (path.is_dir() if folder else path.is_file())
+    ]
+
+
+def _faults(train: Mapping[str, Any], test: Mapping[str, SetSpec | None], names: tuple[str, ...]) -> list[str]:
+    """What is wrong with names, models and protocols; sets that could not be read are None."""
+    faults: list[str] = []
+    for what, sets in (("train", train), ("test", test)):
+        for name in sets:
+            _note(faults, "", check_name, name, f"{what} set")
+    if not names:
+        faults.append(f"the suite has no model; there are: {', '.join(models.names())}")
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1:
+            faults.append(f"models names {described(name)} {names.count(name)} times")
+        if _note(faults, "", check_name, name, "model"):
+            _note(faults, "models: ", models.check, name)
+    for name, spec in test.items():
+        if spec is not None and not spec.protocol:
+            faults.append(f"test.{name} has no protocol; there are: {', '.join(catalogue.names())}")
+        elif spec is not None:
+            _note(faults, f"test.{name}.protocol: ", catalogue.get, spec.protocol)
+    return faults
+
+
+def _named(values: Mapping[str, Any], what: str, faults: list[str]) -> Mapping[str, Any]:
+    sets = values.get(what)
+    if not sets:
+        faults.append(f"the suite has no {what} set")
+        return {}
+    if isinstance(sets, Mapping):
+        return sets
+    faults.append(f"{what} is {described(sets)}, not a mapping of names to sets")
+    return {}
+
+
+def _train_sets(value: Any, base: Path, faults: list[str], place: str) -> list[SetSpec | None]:
+    if isinstance(value, list | tuple):
+        if not value:
+            faults.append(f"{place} is an empty list, not sets to train on")
+        return [_train_set(one, base, faults, f"{place}[{i}].") for i, one in enumerate(value)]
+    return [_train_set(value, base, faults, f"{place}.")]
+
+
+def _train_set(value: Any, base: Path, faults: list[str], place: str) -> SetSpec | None:
+    spec = SetSpec.read(value, base, faults, place)
+    if spec is not None and spec.protocol:
+        faults.append(f"{place}protocol is {described(spec.protocol)}; only test sets have a protocol")
+    return spec
+
+
+def _test_set(value: Any, base: Path, faults: list[str], place: str) -> SetSpec | None:
+    spec = SetSpec.read(value, base, faults, place)
+    if spec is not None and spec.interval != 1:
+        faults.append(f"{place}interval is {spec.interval}; tests take every N-th row by their protocol: NAME[step=N]")
+    return spec
+
+
+def _arguments(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Arguments of the models where they can be some; whatever else stands there is a fault of its own."""
+    given = values.get("model_args", {})
+    return given if isinstance(given, Mapping) and all(isinstance(name, str) for name in given) else {}
+
+
+def _models(values: Mapping[str, Any], faults: list[str]) -> tuple[str, ...]:
+    if "models" in values and "model" in values:
+        faults.append("model and models are both given; name the models in one of them")
+    named = values.get("models", values.get("model", "tiny"))
+    if isinstance(named, str):
+        return (named,)
+    if isinstance(named, list | tuple) and all(isinstance(name, str) for name in named):
+        return tuple(named)
+    faults.append(f"models is {described(named)}, not names of models; there are: {', '.join(models.names())}")
+    return ("tiny",)
+
+
+def _note(faults: list[str], place: str, check: Any, *arguments: Any) -> bool:
+    """Call ``check``; whether it raised nothing, else what it says of the user's input is added to ``faults``."""
+    try:
+        check(*arguments)
+    except UsageError as error:
+        faults.append(f"{place}{error.what}{f'; {error.fix}' if error.fix else ''}")
+        return False
+    return True
+
+
+def _files(spec: SetSpec | None, place: str) -> list[tuple[str, Path, bool]]:
+    if spec is None:
+        return []
+    listed = [(f"{place}.data", spec.data, False), (f"{place}.images", spec.images, True)]
+    return [*listed, (f"{place}.exclude", spec.exclude, False)] if spec.exclude else listed
+
+
+def _instead(path: Path, folder: bool) -> str:
+    if not path.exists():
+        return "not there"
+    return "no folder" if folder else "no file"
