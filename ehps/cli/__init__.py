@@ -79,6 +79,7 @@ def datasets_command(dataset: str | None, as_json: bool) -> None:
 @click.option("--frames", type=FILE, help="Extract frames of video datasets into this folder.")
 @click.option("--discard", is_flag=True, help="Remove finished units of other requests for the same output.")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Options of the dataset, see its card.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT whatever it holds, and convert again what is done.")
 @as_json
 def convert_command(
     dataset: str,
