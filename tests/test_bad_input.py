@@ -271,7 +271,7 @@ def test_an_output_that_cannot_be_written(
     words: dict[str, tuple[str | Path, ...]] = {
         "convert": ("convert", "pw3d", walks),
         "export": ("humandata", "export", converted),
-        "merge": ("humandata", "merge", converted, converted),
+        "merge": ("humandata", "merge", converted),
         "sample": ("humandata", "sample", converted, "--every", "2"),
     }
 
@@ -279,7 +279,7 @@ def test_an_output_that_cannot_be_written(
         raise OSError(fault, os.strerror(fault), source, None, target)
 
     monkeypatch.setattr(atomic.os, "replace", replace)
-    refused(*words[command], "--out", out, says=says)
+    refused(*words[command], "--out", out, "--overwrite", says=says)
     assert out.read_bytes() == EARLIER
     assert [p.name for p in out.parent.iterdir() if p.suffix == ".tmp"] == []
 
@@ -310,14 +310,14 @@ def test_body_models_without_the_gender_that_is_needed(
     [
         ("convert pw4d RAW --out OUT", ("unknown dataset 'pw4d'", "Did you mean pw3d")),
         ("convert pw3d RAW --out OUT.txt", ("the output is an .h5 or .npz file",)),
-        ("convert pw3d RAW --out OUT --split night", ("no split 'night'", "train, validation, test")),
-        ("convert pw3d RAW --out OUT --option colour=red", ("no option colour",)),
-        ("convert pw3d RAW --out OUT --option colour", ("'colour' is not NAME=VALUE",)),
-        ("convert pw3d RAW --out OUT --jobs 0", ("--jobs 0", "-1 for one per core")),
-        ("convert pw3d RAW --out OUT --limit 0", ("--limit 0",)),
+        ("convert pw3d RAW --overwrite --out OUT --split night", ("no split 'night'", "train, validation, test")),
+        ("convert pw3d RAW --overwrite --out OUT --option colour=red", ("no option colour",)),
+        ("convert pw3d RAW --overwrite --out OUT --option colour", ("'colour' is not NAME=VALUE",)),
+        ("convert pw3d RAW --overwrite --out OUT --jobs 0", ("--jobs 0", "-1 for one per core")),
+        ("convert pw3d RAW --overwrite --out OUT --limit 0", ("--limit 0",)),
         ("humandata info RAW", ("ends in .h5 or .npz",)),
         ("humandata sample FILE --out OUT", ("no rows are chosen", "--every, --n or --exclude")),
-        ("humandata sample FILE --n 99 --out OUT", ("99 rows wanted of 8",)),
+        ("humandata sample FILE --n 99 --out OUT --overwrite", ("99 rows wanted of 8",)),
         ("humandata export FILE --out OUT.txt", ("ends in .h5 or .npz",)),
         ("humandata audit FILE --limit nose=3", ("unknown limit nose", "height_max_m")),
         ("humandata audit FILE --limit depth_max_m=far", ("'far' is not a number",)),

@@ -10,6 +10,12 @@ import click
 from ehps.cli.common import FILE, as_json, body_models, say
 from ehps.errors import UsageError
 
+images = click.option(
+    "--images",
+    multiple=True,
+    metavar="DIR",
+    help="Folder of the images; that of DATA by default. Of a merged DATA: LABEL=DIR, else those that it names.",
+)
 exclude = click.option("--exclude", type=FILE, help="Leave out the rows that this exclusion list names.")
 
 
@@ -23,7 +29,7 @@ def benchmark() -> None:
 
 @benchmark.command("train")
 @click.argument("data", type=FILE)
-@click.option("--images", type=FILE, help="Folder of the images; that of DATA by default.")
+@images
 @click.option("--out", type=FILE, required=True, help="The run folder.")
 @click.option("--name", help="What the training set is called in results.")
 @click.option("--model", default="tiny", show_default=True)
@@ -37,7 +43,7 @@ def benchmark() -> None:
 @body_models
 def train_command(
     data: Path,
-    images: Path | None,
+    images: tuple[str, ...],
     out: Path,
     name: str | None,
     interval: int,
@@ -50,9 +56,10 @@ def train_command(
     All images must be there, and of the size that DATA says.
     """
     from ehps.benchmark.suites.evaluation import train_cell
-    from ehps.benchmark.training.specs import SetSpec, TrainConfig
+    from ehps.benchmark.training.specs import SetSpec, TrainConfig, image_folders
 
-    spec = SetSpec(data, images or data.parent, interval, exclude=exclude)
+    folder, folders = image_folders(images, data)
+    spec = SetSpec(data, folder, interval, exclude=exclude, folders=folders)
     say_excluded(spec)
     run = train_cell(out, name or data.stem, spec, TrainConfig(**settings), bodies(body_models))
     say(run.checkpoint)
@@ -61,7 +68,7 @@ def train_command(
 @benchmark.command("evaluate")
 @click.argument("run", type=FILE)
 @click.argument("data", type=FILE)
-@click.option("--images", type=FILE, help="Folder of the images; that of DATA by default.")
+@images
 @click.option("--protocol", required=True, help="How to score: agora-val, ubody-intra[step=1], ...")
 @click.option("--name", help="What the test set is called in results.")
 @click.option("--checkpoint", type=FILE, help="Test these weights; RUN gets the results.")
@@ -71,7 +78,7 @@ def train_command(
 def evaluate_command(
     run: Path,
     data: Path,
-    images: Path | None,
+    images: tuple[str, ...],
     protocol: str,
     name: str | None,
     checkpoint: Path | None,
@@ -87,10 +94,11 @@ def evaluate_command(
 
     from ehps.benchmark.protocols.scoring import printed
     from ehps.benchmark.suites.evaluation import evaluate
-    from ehps.benchmark.training.specs import SetSpec
+    from ehps.benchmark.training.specs import SetSpec, image_folders
     from ehps.terminal import show
 
-    spec = SetSpec(data, images or data.parent, protocol=protocol, exclude=exclude)
+    folder, folders = image_folders(images, data)
+    spec = SetSpec(data, folder, protocol=protocol, exclude=exclude, folders=folders)
     say_excluded(spec)
     score = evaluate(run, name or data.stem, spec, bodies(body_models), checkpoint=checkpoint, progress=True)
     order = ["part", "metric", "value", "unit", "n", "skipped"]  # stored ones come back in another

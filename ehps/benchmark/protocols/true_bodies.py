@@ -19,7 +19,7 @@ from ehps.body.variants import genders_of, neutral_betas, params_of
 from ehps.errors import DataError, UsageError
 from ehps.humandata import frames
 from ehps.humandata.core import HumanData
-from ehps.humandata.image_files import ImageFolder
+from ehps.humandata.image_files import images_of
 from ehps.humandata.instance_ids import place_in_image
 from ehps.humandata.pickles import load_npy
 
@@ -120,7 +120,7 @@ def given(hd: HumanData, rows: Array, root: Path | None, rotation: tuple[float, 
         )
     if root is None:
         raise UsageError("the folder of the raw data is needed to find the true meshes")
-    folder, meshes = ImageFolder(root), []
+    folder, meshes = images_of(hd, root), []
     for row, name in zip(np.asarray(rows).tolist(), hd["vertices3d_path"][rows], strict=True):
         path = folder.locate(name, row, "vertices3d_path")
         meshes.append(_array(path) if path.suffix == ".npy" else read_vertices(path, SMPLX_VERTICES))

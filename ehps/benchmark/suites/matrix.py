@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SUITE = "suite.json"
 MOST_VALUES = 100_000
-_SET = (str, {"data": str, "images?": str, "interval?": int, "protocol?": str})
+_SET = (str, {"data": str, "images?": ({str: str}, str), "interval?": int, "protocol?": str})
 _FORM = {
     "train?": {str: (_SET, [_SET])},
     "test?": {str: _SET},
@@ -112,7 +112,8 @@ class Suite:
         def plain(spec: SetSpec) -> dict[str, Any]:
             return {
                 "data": str(spec.data.resolve()),
-                "images": str(spec.images.resolve()),
+                "images": {label: str(folder.resolve()) for label, folder in spec.folders.items()}
+                or str(spec.images.resolve()),
                 "interval": spec.interval,
                 "protocol": spec.protocol,
                 **({"exclude": str(spec.exclude.resolve())} if spec.exclude else {}),

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ehps.benchmark.training.loss_terms import LossWeights
 from ehps.errors import UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.exclusions import listed_rows
+from ehps.humandata.merged_images import default_folder
 from ehps.json_files import misfit
 
 TRAINED_ON = {"dataset": str, "split": str, "interval": int, "instances": int}
@@ -33,6 +34,7 @@ class SetSpec:
     interval : every N-th row is used for training.
     protocol : test sets: name of the protocol, changes in brackets (``ubody-intra[step=1]``).
     exclude : an exclusion list, whose rows are left out.
+    folders : image folders of a merged file by their labels, where they are not those that it names.
     """
 
     data: Path
@@ -40,6 +42,7 @@ class SetSpec:
     interval: int = 1
     protocol: str = ""
     exclude: Path | None = None
+    folders: Mapping[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.interval < 1:
@@ -49,21 +52,23 @@ class SetSpec:
     def from_dict(cls, values: Mapping[str, Any] | str | Path, base: Path = Path()) -> SetSpec:
         """From ``{"data": ..., "images": ...}`` or a bare file name; relative paths are taken from ``base``.
 
-        Without ``images`` they are beside the file.
+        Without ``images`` they are where the file or its conversion's report says, else beside the file.
         """
         if not isinstance(values, Mapping):
             values = {"data": str(values)}
-        known = {f.name for f in dataclasses.fields(cls)}
+        known = {f.name for f in dataclasses.fields(cls)} - {"folders"}
         _only(values, known, "a set")
         if "data" not in values:
             raise UsageError("a set needs `data`: its HumanData file")
-        form = {"data": str, "images?": str, "interval?": int, "protocol?": str, "exclude?": (str, None)}
+        form = {"data": str, "images?": ({str: str}, str), "interval?": int, "protocol?": str}
+        form |= {"exclude?": (str, None)}
         if wrong := misfit(dict(values), form, "a set"):
             raise UsageError(wrong)
         data = base / Path(values["data"])
-        images = base / Path(values["images"]) if "images" in values else data.parent
+        images, folders = image_folders(values.get("images"), data, base)
         exclude = base / Path(values["exclude"]) if values.get("exclude") else None
-        return cls(data, images, int(values.get("interval", 1)), str(values.get("protocol", "")), exclude)
+        interval, protocol = int(values.get("interval", 1)), str(values.get("protocol", ""))
+        return cls(data, images, interval, protocol, exclude, folders)
 
     def excluded(self, hd: HumanData) -> Mask | None:
         """(N,) rows of the opened file that the exclusion list names, None without a list.
@@ -73,6 +78,32 @@ class SetSpec:
         DataError : the list cannot be read, or names no row of the file.
         """
         return None if self.exclude is None else listed_rows(hd, self.exclude)
+
+
+def image_folders(
+    given: str | Path | Sequence[str] | Mapping[str, str] | None, data: Path, base: Path = Path()
+) -> tuple[Path, dict[str, Path]]:
+    """The folder that image paths of a file are relative to, and those of the labels of a merged one.
+
+    Parameters
+    ----------
+    given : a folder, several of ``DIR`` and ``LABEL=DIR``, or label -> folder; when None the folder that the file
+        or its conversion's report names, else the file's own.
+    data : the file.
+    base : what relative folders are relative to.
+
+    Raises
+    ------
+    UsageError : two folders without a label.
+    """
+    if isinstance(given, Mapping):
+        return default_folder(data), {label: base / folder for label, folder in given.items()}
+    words = [str(given)] if isinstance(given, str | Path) else list(given or ())
+    labelled = [word.partition("=") for word in words if "=" in word and not (base / word).is_dir()]
+    plain = [word for word in words if "=" not in word or (base / word).is_dir()]
+    if len(plain) > 1:
+        raise UsageError(f"two image folders for {data}", fix="of a merged file, give LABEL=DIR for each")
+    return base / plain[0] if plain else default_folder(data), {label: base / folder for label, _, folder in labelled}
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,8 @@ class Report:
         """That of an output that is as it should be already, by what was saved beside it; None where nothing was."""
         try:
             saved = dict(json.loads(report_path(out).read_text(encoding="utf-8")))
-            counts = {name: int(saved[name]) for name in ("units", "found", "written")}
-            return cls(str(saved["dataset"]), str(saved["split"]), out, **counts, earlier=saved)
+            units, found, written = (int(saved[name]) for name in ("units", "found", "written"))
+            return cls(str(saved["dataset"]), str(saved["split"]), out, units, found, written, earlier=saved)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

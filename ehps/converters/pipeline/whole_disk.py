@@ -128,7 +128,7 @@ def plan(findings: Sequence[Finding], body_models: Path | None, *, progress: boo
 
 
 def splits_of(finding: Finding) -> list[str]:
-    """Those of the complete splits that the benchmark uses: what is trained on and what is tested on, else the first."""
+    """Those of the complete splits that the benchmark trains on and tests on, else the first."""
     trained = next((split for split in finding.card.splits if split in TRAINED and split in finding.splits), None)
     used = [split for split in finding.splits if split in (trained, TESTED.get(finding.card.id))]
     return used or finding.splits[:1]

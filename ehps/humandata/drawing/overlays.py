@@ -17,7 +17,7 @@ from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.drawing.pages import grid, resized, write_png
 from ehps.humandata.drawing.persons import BOX_LABELS, Image, draw_boxes, draw_keypoints, person_colour, text
-from ehps.humandata.image_files import ImageFolder, MissingImageError, OutsideError, read_pixels
+from ehps.humandata.image_files import MissingImageError, OutsideError, images_of, read_pixels
 from ehps.humandata.validation import require_columns
 
 SKELETON_COLUMNS = (
@@ -98,7 +98,7 @@ def draw_instances(
     require_columns(hd, ["image_path", *points, *boxes, "meta/height", "meta/width"])
     fault = ""
     try:
-        image = read_pixels(ImageFolder(root).locate(path, index[0]))
+        image = read_pixels(images_of(hd, root).locate(path, index[0]))
     except OutsideError:
         raise
     except DataError as error:
