@@ -96,19 +96,20 @@ def refuse_other(out: Path, converter: Converter, limit: int | None) -> None:
 
 
 def _stated(out: Path) -> dict[str, Any]:
-    """Dataset and split of a file whose request is not known, by the report beside it or its passport."""
+    """Dataset and split of a file whose request is not known, by its passport; of a damaged one by the report beside
+    it."""
     from ehps.humandata import HumanData
 
+    try:
+        passport = HumanData.open(out).passport
+        return {"dataset": passport.dataset, "split": passport.split}
+    except EhpsError:
+        pass
     try:
         report = json.loads(report_path(out).read_text(encoding="utf-8"))
         return {name: str(report[name]) for name in ("dataset", "split")}
     except (OSError, ValueError, KeyError, TypeError):
-        pass
-    try:
-        passport = HumanData.open(out).passport
-    except EhpsError:
         return {}
-    return {"dataset": passport.dataset, "split": passport.split}
 
 
 def _noted(out: Path) -> dict[str, Any] | None:
