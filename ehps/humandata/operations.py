@@ -179,10 +179,14 @@ def merge(
     repeated = _repeated(paths)
     by_row = merging.need_gender_rows([file.passport for file in files])
 
-    def opened() -> Iterator[HumanData]:
-        return map(merging.with_gender_rows, tables()) if by_row else tables()
+    kids = next((name for file in files for name in file.columns if name.endswith(merging.KID)), None)
 
-    if by_row:
+    def opened() -> Iterator[HumanData]:
+        for table in tables():
+            table = merging.with_gender_rows(table) if by_row else table
+            yield table if kids is None else merging.with_kid_weights(table, kids)
+
+    if by_row or kids:
         files = _filled([merging.Outline.of(table) for table in opened()])
     columns = merging.common_columns([file.columns for file in files])
     left_out = {
