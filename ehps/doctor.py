@@ -37,16 +37,35 @@ def examine(body_models: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "state", "detail", "to do"])
 
 
-def datasets(disk: Path) -> pd.DataFrame:
+def datasets(disk: Path, body_models: Path | None = None, *, progress: bool = False) -> pd.DataFrame:
     """One row a dataset, as below; ``lacks`` is the note and what is missing, in a line for people.
+
+    ``commands`` are those that will succeed: of the splits that the benchmark uses, whose images are there.
+    ``obstacles`` say of the other splits why they would fail, ``notes`` what is to be known of each.
+
+    Parameters
+    ----------
+    body_models : folder of body models; the environment's EHPS_BODY_MODELS when None.
+    progress : print how far this is.
 
     Raises
     ------
     DataError : there is no such folder.
+    BodyModelError : a folder of body models was named but does not exist.
     """
     import pandas as pd
 
+    from ehps.body.model_folder import body_models_folder
     from ehps.converters.disk_survey import only_by_name, survey
+    from ehps.converters.pipeline.whole_disk import plan
+
+    models = body_models_folder(body_models)
+    findings = survey(disk)
+    planned = plan(findings, models, progress=progress)
+
+    def said(dataset: str, name: str) -> list[str]:
+        texts = {p.split: getattr(p, name) for p in planned if p.card.id == dataset}
+        return [f"{split}: {text}" for split, text in texts.items() if text]
 
     return pd.DataFrame(
         [
@@ -63,9 +82,11 @@ def datasets(disk: Path) -> pd.DataFrame:
                 "register": finding.card.homepage,
                 "get": finding.card.get,
                 "expect": finding.expected,
-                "command": finding.command,
+                "commands": [p.command for p in planned if p.card.id == finding.card.id and p.command],
+                "obstacles": said(finding.card.id, "obstacle"),
+                "notes": said(finding.card.id, "note"),
             }
-            for finding in survey(disk)
+            for finding in findings
         ]
     )
 

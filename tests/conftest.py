@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
 IMPORT = re.compile(r"^ *from (ehps[\w.]*) import", re.MULTILINE)
 KEPT = 2  # builds of the stand-in from different versions of its code; each takes 0.6 GB
-HEAVY = ("ehps.body.standin", "ehps.body.variants")  # modules that remember whole body models
+HEAVY = ("ehps.body.standin", "ehps.body.variants", "ehps.body.common_form")  # modules that remember whole body models
 
 
 def with_imports(package: Path) -> list[Path]:

@@ -87,14 +87,14 @@ def converted(walks: Path, tmp_path_factory: pytest.TempPathFactory, body_models
     ids=["absent", "too low", "too high", "a file"],
 )
 def test_a_wrong_folder(walks: Path, out: Path, change: Any, says: tuple[str, ...]) -> None:
-    refused("convert", "pw3d", change(walks), "--out", out, says=says)
+    refused("convert", "pw3d", change(walks), "--out", out, "--overwrite", says=says)
     assert out.read_bytes() == EARLIER
 
 
 def test_a_missing_annotation_file(raw: Path, out: Path) -> None:
     shutil.rmtree(raw / "sequenceFiles/train")
     says = (f"{raw}: 3DPW (train) is not complete here", "missing: sequenceFiles/train/*.pkl", "unpack imageFiles.zip")
-    refused("convert", "pw3d", raw, "--out", out, says=says)
+    refused("convert", "pw3d", raw, "--out", out, "--overwrite", says=says)
     assert out.read_bytes() == EARLIER
 
 
@@ -104,7 +104,7 @@ def test_a_missing_annotation_file(raw: Path, out: Path) -> None:
 def test_a_truncated_pickle(raw: Path, out: Path) -> None:
     truncate(sequence(raw))
     says = ("1 of 2 units could not be read", "sequenceFiles/train/downtown_00.pkl", "--skip-bad")
-    refused("convert", "pw3d", raw, "--out", out, says=says)
+    refused("convert", "pw3d", raw, "--out", out, "--overwrite", says=says)
     assert out.read_bytes() == EARLIER
 
 
@@ -112,7 +112,7 @@ def test_a_truncated_json(tmp_path: Path, out: Path, body_models: Path) -> None:
     raw = mscoco.write_fixture(tmp_path / "mscoco", body_models, np.random.default_rng(5)).root
     truncate(raw / "annotations/coco_wholebody_train_v1.0.json")
     says = ("coco_wholebody_train_v1.0.json", "is not complete JSON", "ownload or unpack it again")
-    refused("convert", "mscoco", raw, "--out", out, says=says)
+    refused("convert", "mscoco", raw, "--out", out, "--overwrite", says=says)
     assert out.read_bytes() == EARLIER
 
 
@@ -120,13 +120,21 @@ def test_a_truncated_npz(tmp_path: Path, out: Path, body_models: Path) -> None:
     bedlam.write(tmp_path / "B", body_models, np.random.default_rng(0), look=Look(), images=1, painted=False)
     (labels,) = (tmp_path / "B").rglob("*.npz")
     truncate(labels)
-    refused("convert", "bedlam", tmp_path / "B", "--out", out, says=(labels.name, "only part of one", "--skip-bad"))
+    refused(
+        "convert",
+        "bedlam",
+        tmp_path / "B",
+        "--out",
+        out,
+        "--overwrite",
+        says=(labels.name, "only part of one", "--skip-bad"),
+    )
     assert out.read_bytes() == EARLIER
 
 
 def test_bad_units_are_left_out_on_request(raw: Path, out: Path) -> None:
     truncate(sequence(raw))
-    result = call("convert", "pw3d", raw, "--out", out, "--skip-bad")
+    result = call("convert", "pw3d", raw, "--out", out, "--overwrite", "--skip-bad")
     assert result.exit_code == 0, result.output
     assert "not read downtown_00" in result.stdout
     assert set(HumanData.open(out)["meta/sequence_name"].tolist()) == {"courtyard_00"}
@@ -154,7 +162,7 @@ def test_a_pickle_that_tries_to_run_code(raw: Path, out: Path, tmp_path: Path) -
     with edited_sequence(raw) as content:
         content["extra"] = Intruder(tmp_path / "marker")
     says = ("sequenceFiles/train/downtown_00.pkl", "system", "--skip-bad")
-    refused("convert", "pw3d", raw, "--out", out, says=says)
+    refused("convert", "pw3d", raw, "--out", out, "--overwrite", says=says)
     assert not (tmp_path / "marker").exists()
     assert out.read_bytes() == EARLIER
 
@@ -175,9 +183,18 @@ def test_a_humandata_file_that_tries_to_run_code(tmp_path: Path, command: str) -
 def test_an_absent_image_costs_its_rows_and_is_listed(raw: Path, out: Path, body_models: Path) -> None:
     gone = "imageFiles/downtown_00/image_00001.jpg"
     (raw / gone).unlink()
-    refused("convert", "pw3d", raw, "--out", out, "--strict-images", says=("image_00001.jpg", "--strict-images"))
+    refused(
+        "convert",
+        "pw3d",
+        raw,
+        "--out",
+        out,
+        "--overwrite",
+        "--strict-images",
+        says=("image_00001.jpg", "--strict-images"),
+    )
     assert out.read_bytes() == EARLIER
-    result = call("convert", "pw3d", raw, "--out", out, "--body-models", body_models)
+    result = call("convert", "pw3d", raw, "--out", out, "--overwrite", "--body-models", body_models)
     assert result.exit_code == 0, result.output
     assert "dropped: image missing" in result.stdout
     assert gone not in HumanData.open(out)["image_path"].tolist()
@@ -190,7 +207,7 @@ def test_fits_that_are_no_numbers_cost_their_rows(raw: Path, out: Path, body_mod
     with edited_sequence(raw) as content:
         content["trans"][0][1, 2] = np.nan
         content["betas"][1][3] = np.inf
-    result = call("convert", "pw3d", raw, "--out", out, "--body-models", body_models, "--json")
+    result = call("convert", "pw3d", raw, "--out", out, "--overwrite", "--body-models", body_models, "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["dropped"]["body parameters not finite"]["count"] == 3
@@ -203,14 +220,14 @@ def test_fits_that_are_no_numbers_cost_their_rows(raw: Path, out: Path, body_mod
 def test_nobody_in_a_sequence_is_no_error_nobody_in_a_dataset_is_one(raw: Path, out: Path) -> None:
     with edited_sequence(raw, SEQUENCES[0]) as content:
         content["campose_valid"] = [np.zeros_like(valid) for valid in content["campose_valid"]]
-    result = call("convert", "pw3d", raw, "--out", out)
+    result = call("convert", "pw3d", raw, "--out", out, "--overwrite")
     assert result.exit_code == 0, result.output
     assert "4  dropped: camera not aligned" in result.stdout
     before = out.read_bytes()
     with edited_sequence(raw, SEQUENCES[1]) as content:
         content["campose_valid"] = [np.zeros_like(valid) for valid in content["campose_valid"]]
     says = (str(raw), f"no instance is left of {ROWS}", f"{ROWS} camera not aligned", "another split")
-    refused("convert", "pw3d", raw, "--out", out, says=says)
+    refused("convert", "pw3d", raw, "--out", out, "--overwrite", says=says)
     assert out.read_bytes() == before
 
 
@@ -254,7 +271,7 @@ def test_an_output_that_cannot_be_written(
     words: dict[str, tuple[str | Path, ...]] = {
         "convert": ("convert", "pw3d", walks),
         "export": ("humandata", "export", converted),
-        "merge": ("humandata", "merge", converted, converted),
+        "merge": ("humandata", "merge", converted),
         "sample": ("humandata", "sample", converted, "--interval", "2"),
     }
 
@@ -262,7 +279,7 @@ def test_an_output_that_cannot_be_written(
         raise OSError(fault, os.strerror(fault), source, None, target)
 
     monkeypatch.setattr(atomic.os, "replace", replace)
-    refused(*words[command], "--out", out, says=says)
+    refused(*words[command], "--out", out, "--overwrite", says=says)
     assert out.read_bytes() == EARLIER
     assert [p.name for p in out.parent.iterdir() if p.suffix == ".tmp"] == []
 
@@ -281,7 +298,7 @@ def test_body_models_without_the_gender_that_is_needed(
     (tmp_path / "models/smpl").mkdir(parents=True)
     (tmp_path / "models/smpl/SMPL_MALE.pkl").symlink_to(body_models / "smpl/SMPL_MALE.pkl")
     says = (str(tmp_path / "models"), "no female SMPL model", "smpl.is.tue.mpg.de", "SMPL_FEMALE")
-    refused("convert", "pw3d", walks, "--out", out, "--body-models", tmp_path / "models", says=says)
+    refused("convert", "pw3d", walks, "--out", out, "--overwrite", "--body-models", tmp_path / "models", says=says)
     assert out.read_bytes() == EARLIER
 
 
@@ -295,14 +312,14 @@ def test_body_models_without_the_gender_that_is_needed(
         ("benchmark evaluate RUN FILE --protocol ehv", ("there is no protocol 'ehv'", "Did you mean ehf?")),
         ("humandata keypoints smplxx", ("'smplxx'", "Did you mean smplx")),
         ("convert pw3d RAW --out OUT.txt", ("the output is an .h5 or .npz file",)),
-        ("convert pw3d RAW --out OUT --split night", ("no split 'night'", "train, validation, test")),
-        ("convert pw3d RAW --out OUT --option colour=red", ("no option colour",)),
-        ("convert pw3d RAW --out OUT --option colour", ("'colour' is not NAME=VALUE",)),
-        ("convert pw3d RAW --out OUT --jobs 0", ("--jobs 0", "-1 for one per core")),
-        ("convert pw3d RAW --out OUT --limit 0", ("--limit 0",)),
+        ("convert pw3d RAW --overwrite --out OUT --split night", ("no split 'night'", "train, validation, test")),
+        ("convert pw3d RAW --overwrite --out OUT --option colour=red", ("no option colour",)),
+        ("convert pw3d RAW --overwrite --out OUT --option colour", ("'colour' is not NAME=VALUE",)),
+        ("convert pw3d RAW --overwrite --out OUT --jobs 0", ("--jobs 0", "-1 for one per core")),
+        ("convert pw3d RAW --overwrite --out OUT --limit 0", ("--limit 0",)),
         ("humandata info RAW", ("ends in .h5 or .npz",)),
         ("humandata sample FILE --out OUT", ("no rows are chosen", "--interval, --limit or --exclude")),
-        ("humandata sample FILE --limit 99 --out OUT", ("99 rows wanted of 8",)),
+        ("humandata sample FILE --limit 99 --out OUT --overwrite", ("99 rows wanted of 8",)),
         ("humandata export FILE --out OUT.txt", ("ends in .txt, not in .h5 or .npz",)),
         ("humandata audit FILE --threshold nose=3", ("unknown limit nose", "height_max_m")),
         ("humandata audit FILE --threshold depth_max_m=far", ("'far' is not a number",)),

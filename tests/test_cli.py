@@ -26,7 +26,7 @@ from ehps.body import rigid_motion, rotations
 from ehps.body.models import BodyModels
 from ehps.body.variants import params_of
 from ehps.cli import main
-from ehps.demo.raw import ehf
+from ehps.demo.raw import agora, bedlam, ehf
 from ehps.demo.raw.stage import Look
 from ehps.humandata import HumanData, Passport
 from tests.raw import mscoco
@@ -282,8 +282,15 @@ def test_export_converts_the_hands_when_it_has_body_models(tmp_path: Path, body_
 
 def test_merge_and_sample(walks: Path, tmp_path: Path) -> None:
     both, half, some = tmp_path / "both.h5", tmp_path / "half.h5", tmp_path / "some.npz"
-    assert f"both.h5: {2 * ROWS} instances" in call("humandata", "merge", walks, walks, "--out", both).stdout
-    assert f"half.h5: {ROWS} instances" in call("humandata", "sample", both, "--interval", "2", "--out", half).stdout
+    for copy in (walks, Path(shutil.copy(walks, tmp_path / "copy.h5"))):
+        assert "holds the same rows" in call("humandata", "merge", walks, copy, "--out", both, code=2).stderr
+    assert (
+        f"half.h5: {ROWS // 2} instances" in call("humandata", "sample", walks, "--interval", "2", "--out", half).stdout
+    )
+    done = call("humandata", "merge", walks, half, "--out", both)
+    assert f"both.h5: {ROWS + ROWS // 2} instances" in done.stdout
+    assert f"{ROWS // 2} rows of {half} are in {walks} too" in done.stderr
+    call("humandata", "sample", both, "--interval", "2", "--out", half, "--overwrite")
     call("humandata", "sample", both, "--limit", "3", "--seed", "1", "--out", some)
     hd = HumanData.open(both)
     assert HumanData.open(half)["image_path"].tolist() == hd["image_path"].tolist()[::2]
@@ -325,7 +332,9 @@ def test_files_of_others_are_brought_to_the_camera(walks: Path, tmp_path: Path, 
     assert data("humandata", "validate", out) == []
     fields = ("--declare", f"body_model_version={own.passport.body_model_version}")
     call("humandata", "convert", out, *fields, "--out", tmp_path / "known.h5")
-    call("humandata", "merge", tmp_path / "known.h5", walks, "--out", tmp_path / "both.h5")
+    known = HumanData.open(tmp_path / "known.h5")
+    known[: ROWS // 2].save(tmp_path / "some.h5")
+    call("humandata", "merge", tmp_path / "some.h5", walks, "--out", tmp_path / "both.h5")
 
 
 def test_a_frame_is_declared_in_one_step(walks: Path, tmp_path: Path, body_models: Path) -> None:
@@ -343,7 +352,7 @@ def test_a_frame_is_declared_in_one_step(walks: Path, tmp_path: Path, body_model
         (("--declare", "units=inch"), "units cannot be declared"),
         (("--declare", "gender"), "is not NAME=VALUE"),
     ):
-        assert what in call("humandata", "convert", path, *words, "--out", out, code=2).stderr
+        assert what in call("humandata", "convert", path, *words, "--out", tmp_path / "new.h5", code=2).stderr
 
 
 def test_an_audit_of_a_file_without_measures_says_so(tmp_path: Path) -> None:
@@ -354,7 +363,7 @@ def test_an_audit_of_a_file_without_measures_says_so(tmp_path: Path) -> None:
 
 
 def test_merging_names_the_columns_that_are_left_out(walks: Path, tmp_path: Path) -> None:
-    less = HumanData.open(walks).without(["meta/track_id"]).save(tmp_path / "less.h5")
+    less = HumanData.open(walks)[1:].without(["meta/track_id"]).save(tmp_path / "less.h5")
     result = call("humandata", "merge", walks, less, "--out", tmp_path / "both.h5")
     assert "left out: meta/track_id" in result.stderr
     assert "less.h5" in result.stderr
@@ -483,6 +492,35 @@ def test_one_model_is_trained_on_one_file(suite: Path, tmp_path: Path, body_mode
     assert Path(printed.strip().splitlines()[-1]).is_file()
     other = call(*line, "--steps", "1", "--batch-size", "3", code=2)
     assert "holds another run: batch_size is 2, not 3" in other.stderr
+
+
+def test_two_datasets_are_brought_to_one_form_merged_and_trained_on(tmp_path: Path, body_models: Path) -> None:
+    rng, look = np.random.default_rng(3), Look("standing", "studio")
+    for name, module in (("bedlam", bedlam), ("agora", agora)):
+        raw = tmp_path / "raw" / name
+        module.write(raw, body_models, rng, look=look, images=1)
+        call("convert", name, raw, "--out", tmp_path / f"{name}.h5", "--body-models", body_models)
+    made, models = tmp_path / "made", ("--body-models", body_models)
+    words = ("--num-betas", "10", "--flat-hand-mean", "no", *models)
+    call("humandata", "convert", tmp_path / "bedlam.h5", made / "bedlam.h5", *words)
+    refused = call("humandata", "merge", tmp_path / "bedlam.h5", tmp_path / "agora.h5", "--out", made / "x.h5", code=1)
+    assert "--num-betas N" in refused.stderr
+    done = call("humandata", "convert", tmp_path / "agora.h5", made / "agora.h5", "--gender", "neutral", *models)
+    assert "fitted with 10 betas of the neutral model" in done.stderr
+    both = made / "both.h5"
+    call("humandata", "merge", made / "bedlam.h5", made / "agora.h5", "--out", both)
+    hd = HumanData.open(both)
+    assert {path.split("/")[0] for path in hd["image_path"]} == {"bedlam", "agora"}
+    assert "agora: " in str(hd.passport.changes)
+    assert hd.passport.gender == "neutral"
+    line = ("benchmark", "train", both, *models, "--workers", "0", "--batch-size", "2", "--steps")
+    call(*line, "2", "--out", tmp_path / "named")  # the folders that the file names
+    (tmp_path / "raw/agora").rename(tmp_path / "moved")
+    assert "no such image" in call(*line, "1", "--out", tmp_path / "gone", code=1).stderr
+    call(*line, "1", "--out", tmp_path / "given", "--images", f"agora={tmp_path / 'moved'}")
+    weights = [(tmp_path / run / "checkpoints/final.pt").stat().st_size for run in ("named", "given")]
+    assert weights[0] == weights[1] > 0
+    assert "It has agora, bedlam" in call(*line, "1", "--out", tmp_path / "x", "--images", "ubody=x", code=2).stderr
 
 
 def test_a_suite_with_a_failing_cell_goes_on_and_says_so(suite: Path, tmp_path: Path, body_models: Path) -> None:

@@ -77,9 +77,9 @@ def test_verify_lists_what_cannot_be_used_for_merge_and_sample(broken: Path, tmp
         assert line in result.stdout
     assert np.flatnonzero(listed_rows(HumanData.open(broken), listed)).tolist() == [0, 1, 2, 3, 4]
     for command in ("merge", "sample"):
-        made = call("humandata", command, broken, "--exclude", listed, "--out", tmp_path / "left.h5")
+        made = call("humandata", command, broken, "--exclude", listed, "--out", tmp_path / f"{command}.h5")
         assert f"left out: 5 rows, which {listed} names" in made.stderr
-        assert HumanData.open(tmp_path / "left.h5")["image_path"].tolist() == ["b/4.jpg"]
+        assert HumanData.open(tmp_path / f"{command}.h5")["image_path"].tolist() == ["b/4.jpg"]
     listed.write_text("other.jpg\n")
     for command in ("merge", "sample"):
         refused = call("humandata", command, broken, "--exclude", listed, "--out", tmp_path / "none.h5", code=1)

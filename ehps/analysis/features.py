@@ -17,7 +17,7 @@ from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
 from ehps.humandata import frames
 from ehps.humandata.core import HumanData
-from ehps.humandata.image_files import ImageFolder, read_pixels
+from ehps.humandata.image_files import images_of, read_pixels
 
 ImageFeatures = Callable[[Array], Array]
 
@@ -106,7 +106,7 @@ def crops(hd: HumanData, images: Path, size: tuple[int, int] = CROP) -> tuple[Ar
     paths = hd["image_path"].tolist()
     boxes = np.asarray(hd["bbox_xywh"], float)
     found = np.zeros(len(hd), bool)
-    folder = ImageFolder(images)
+    folder = images_of(hd, images)
     rows: dict[str, list[int]] = {}
     for row, path in enumerate(paths):
         rows.setdefault(path, []).append(row)

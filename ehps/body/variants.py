@@ -13,8 +13,8 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.folding import fitting_columns
-from ehps.body.hands import mean_hands
-from ehps.body.model_file import BodyModel
+from ehps.body.hands import COEFFICIENTS, expand, mean_hands
+from ehps.body.model_file import BodyModel, without_hands
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, genders
 from ehps.body.topology import NAMES, POSE_PARTS, TOPOLOGY
@@ -137,14 +137,10 @@ def with_hand_mean(hd: HumanData, flat_hand_mean: bool, models: BodyModels) -> H
         raise DataError(f"has {NAMES[model_type]} parameters, which have no hand poses", path=hd.source)
     now = hd.passport.flat_hand_mean
     if now is None:
-        raise PassportError(
-            "does not say whether its hand poses are relative to the mean hand",
-            path=hd.source,
-            fix="say so: `ehps humandata convert FILE --declare flat_hand_mean=false --out NEW` if zeros are a relaxed "
-            "hand, true if a flat one",
-        )
+        raise hands_not_stated(hd)
     if now == flat_hand_mean:
         return hd
+    hd = with_full_hands(hd, models)
     sign = 1.0 if flat_hand_mean else -1.0
     own = genders_of(hd)
     columns = {}
@@ -162,6 +158,43 @@ def with_hand_mean(hd: HumanData, flat_hand_mean: bool, models: BodyModels) -> H
     out.passport = hd.passport.with_(flat_hand_mean=flat_hand_mean)
     out.misc = {**hd.misc, "flat_hand_mean": flat_hand_mean}
     return out
+
+
+def hands_not_stated(hd: HumanData) -> PassportError:
+    """The error of a file whose hand poses may be absolute or relative."""
+    return PassportError(
+        "does not say whether its hand poses are relative to the mean hand",
+        path=hd.source,
+        fix="say so: `ehps humandata convert FILE --declare flat_hand_mean=false --out NEW` if zeros are a relaxed "
+        "hand, true if a flat one",
+    )
+
+
+def with_full_hands(hd: HumanData, models: BodyModels) -> HumanData:
+    """The file with hand poses as (N, 15, 3) rotations where it has coefficients of the hand components. Exact.
+
+    Raises
+    ------
+    BodyModelError : a model, or its hand components, are missing.
+    """
+    model_type = _model_type_of(hd, None)
+    columns = {}
+    for side in ("left", "right"):
+        name = f"{model_type}/{side}_hand_pose"
+        if name not in hd or np.prod(hd[name].shape[1:]) == 45:
+            continue
+        coefficients = np.asarray(hd[name], np.float64).reshape(len(hd), -1)
+        full, own = np.zeros((len(hd), 15, 3)), genders_of(hd)
+        for gender in np.unique(own):
+            model = models.get(model_type, str(gender))
+            components = model.hands_components_left if side == "left" else model.hands_components_right
+            if components is None:
+                raise without_hands(model_type, COEFFICIENTS, model.path)
+            if coefficients.shape[1] > len(components):
+                raise DataError(f"{name} has rows of {coefficients.shape[1]} numbers", path=hd.source)
+            full[own == gender] = expand(coefficients[own == gender], components)
+        columns[name] = full.astype(np.float32)
+    return hd.with_columns(columns) if columns else hd
 
 
 def neutral_betas(

@@ -6,6 +6,7 @@ the file, the fault and the remedy; a traceback only with ``--debug``.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,9 @@ def datasets_command(dataset: str | None, as_json: bool) -> None:
 
 
 @main.command("convert")
-@click.argument("dataset")
-@click.argument("raw", type=FILE)
+@click.argument("dataset", required=False)
+@click.argument("raw", type=FILE, required=False)
+@click.option("--all", "disk", type=FILE, metavar="DISK", help="Instead of DATASET RAW: all that lies on this disk.")
 @click.option("--split", help="One of the dataset's splits; its first by default.")
 @click.option("--out", type=FILE, required=True, help="The file to write: .h5 (native) or .npz (exchange).")
 @body_models
@@ -81,10 +83,12 @@ def datasets_command(dataset: str | None, as_json: bool) -> None:
 @click.option("--frames", type=FILE, help="Extract frames of video datasets into this folder.")
 @click.option("--discard", is_flag=True, help="Remove finished units of other requests for the same output.")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Options of the dataset, see its card.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT whatever it holds, and convert again what is done.")
 @as_json
 def convert_command(
-    dataset: str,
-    raw: Path,
+    dataset: str | None,
+    raw: Path | None,
+    disk: Path | None,
     images: Path | None,
     skeleton: str | None,
     as_json: bool,
@@ -94,13 +98,19 @@ def convert_command(
     """Convert a raw dataset into one HumanData file.
 
     DATASET is its id (`ehps datasets` lists them), RAW the folder that holds it as unpacked. For one's own images:
-    `ehps convert coco FILE.json --images DIR --skeleton NAMES`, where FILE.json is COCO-style.
+    `ehps convert coco FILE.json --images DIR --skeleton NAMES`, where FILE.json is COCO-style. With --all DISK all that
+    `ehps doctor DISK` finds is converted into the folder --out; the exit code is 1 when one of them failed.
     """
     need("extracting frames", *(["av"] if kwargs["frames"] is not None else []))
     need(f"--backend {kwargs['backend']}", *BACKEND_MODULES.get(kwargs["backend"], ()))
     from ehps.converters.own import LABELS, convert_labels
     from ehps.converters.pipeline import convert
 
+    if disk is not None:
+        convert_disk(disk, [dataset, raw, images, skeleton, *options], as_json, **kwargs)
+        return
+    if dataset is None or raw is None:
+        raise UsageError("no dataset, or no folder of it, is given", fix="ehps convert DATASET RAW --out FILE")
     if dataset.lower() == LABELS:
         report = convert_labels(raw, images, skeleton, options=pairs(options), **kwargs)
     elif images is not None or skeleton is not None:
@@ -111,6 +121,35 @@ def convert_command(
         say_json(report.to_json())
     else:
         report.print(tracebacks=click.get_current_context().find_root().params["debug"])
+
+
+def convert_disk(disk: Path, odd: list[Any], as_json: bool, **options: Any) -> None:
+    """Convert all that lies on a disk, with a table at the end."""
+    import pandas as pd
+
+    from ehps.body.model_folder import body_models_folder
+    from ehps.converters.pipeline.whole_disk import convert_all
+    from ehps.terminal import show
+
+    taken = {name: options.pop(name) for name in ("out", "jobs", "limit", "overwrite")}
+    models = body_models_folder(options.pop("body_models"))
+    if any(odd) or any(value for name, value in options.items() if (name, value) != ("backend", "loky")):
+        allowed = "--out, --body-models, --jobs, --limit, --overwrite and --json"
+        raise UsageError("an option or argument is for one dataset, not for a disk", fix=f"--all takes {allowed}")
+    if taken["out"].is_file() or taken["out"].suffix.lower() in (".h5", ".npz"):
+        raise UsageError("is no folder", path=taken["out"], fix="give --out a folder, for one file a dataset and split")
+    results = []
+    for result in convert_all(disk, body_models=models, **taken):
+        results.append(result)
+        say(f"{result.dataset} {result.split}: {result.state}", err=True)
+    if as_json:
+        say_json([result.to_json() for result in results])
+    elif results:
+        show(pd.DataFrame([result.to_json() for result in results]).astype({"rows": "Int64"}))
+    else:
+        say(f"nothing on {disk} can be converted; `ehps doctor` says what lies there")
+    if any(result.state == "failed" for result in results):
+        raise click.exceptions.Exit(1)
 
 
 @main.command("doctor")
@@ -128,14 +167,19 @@ def doctor_command(disk: Path | None, body_models: Path | None, as_json: bool) -
     if disk is None:
         show(doctor.examine(body_models), json=as_json)
         return
-    found = doctor.datasets(disk)
+    found = doctor.datasets(disk, body_models, progress=True)
     if as_json:
         show(found, json=True)
         return
     there = found[found["state"] != "absent"]
     show(there[["dataset", "state", "folder", "splits", "lacks", "expect"]])
-    for command in there["command"][there["command"] != ""]:
+    for _, row in there.iterrows():
+        for sentence in (*row["obstacles"], *row["notes"]):
+            say(f"{row['dataset']} {sentence}", fg="yellow")
+    for command in there["commands"].explode().dropna():
         say(command)
+    if there["commands"].map(len).sum() > 1:
+        say(f"or all of them: {shlex.join(['ehps', 'convert', '--all', str(disk), '--out', 'converted'])}")
     for _, row in there[there["state"] != "found"].iterrows():
         say(f"{row['dataset']}: {row['get']} ({row['licence']}; {row['register']})")
     absent = found[found["state"] == "absent"]

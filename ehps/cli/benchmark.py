@@ -11,6 +11,12 @@ from ehps.cli.common import FILE, as_json, body_models, say, say_json
 from ehps.errors import SettingsError, UsageError
 from ehps.extras import need
 
+images = click.option(
+    "--images",
+    multiple=True,
+    metavar="DIR",
+    help="Folder of the images; that of DATA by default. Of a merged DATA: LABEL=DIR, else those that it names.",
+)
 exclude = click.option("--exclude", type=FILE, help="Leave out the rows that this exclusion list names.")
 
 
@@ -24,7 +30,7 @@ def benchmark() -> None:
 
 @benchmark.command("train")
 @click.argument("data", type=FILE)
-@click.option("--images", type=FILE, help="Folder of the images; that of DATA by default.")
+@images
 @click.option("--out", type=FILE, required=True, help="The run folder.")
 @click.option("--name", help="What the training set is called in results.")
 @click.option("--model", default="tiny", show_default=True)
@@ -39,7 +45,7 @@ def benchmark() -> None:
 @body_models
 def train_command(
     data: Path,
-    images: Path | None,
+    images: tuple[str, ...],
     out: Path,
     name: str | None,
     exclude: Path | None,
@@ -55,9 +61,10 @@ def train_command(
     values = read_options(settings)
     need("training", "accelerate")
     from ehps.benchmark.suites.evaluation import train_cell
-    from ehps.benchmark.training.specs import SetSpec, TrainConfig
+    from ehps.benchmark.training.specs import SetSpec, TrainConfig, image_folders
 
-    spec = SetSpec(data, images or data.parent, values.pop("interval"), exclude=exclude)
+    folder, folders = image_folders(images, data)
+    spec = SetSpec(data, folder, values.pop("interval"), exclude=exclude, folders=folders)
     config = TrainConfig.from_dict(values)
     say_excluded(spec)
     run = train_cell(out, name or data.stem, spec, config, bodies(body_models))
@@ -69,7 +76,7 @@ def train_command(
 @benchmark.command("evaluate")
 @click.argument("run", type=FILE)
 @click.argument("data", type=FILE)
-@click.option("--images", type=FILE, help="Folder of the images; that of DATA by default.")
+@images
 @click.option("--protocol", required=True, help="How to score: agora-val, ubody-intra[step=1], ...")
 @click.option("--name", help="What the test set is called in results.")
 @click.option("--checkpoint", type=FILE, help="Test these weights; RUN gets the results.")
@@ -79,7 +86,7 @@ def train_command(
 def evaluate_command(
     run: Path,
     data: Path,
-    images: Path | None,
+    images: tuple[str, ...],
     protocol: str,
     name: str | None,
     checkpoint: Path | None,
@@ -94,9 +101,10 @@ def evaluate_command(
     need("evaluation", "pyarrow")
     from ehps.benchmark.protocols import catalogue
     from ehps.benchmark.suites.evaluation import evaluate
-    from ehps.benchmark.training.specs import SetSpec
+    from ehps.benchmark.training.specs import SetSpec, image_folders
 
-    spec = SetSpec(data, images or data.parent, protocol=catalogue.get(protocol).id, exclude=exclude)
+    folder, folders = image_folders(images, data)
+    spec = SetSpec(data, folder, protocol=catalogue.get(protocol).id, exclude=exclude, folders=folders)
     say_excluded(spec)
     score = evaluate(run, name or data.stem, spec, bodies(body_models), checkpoint=checkpoint, progress=True)
     show_score(score, as_json)

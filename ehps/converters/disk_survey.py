@@ -8,7 +8,6 @@ A folder is listed once, and not to its end when it holds more than a dataset's 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,15 +41,6 @@ class Finding:
     missing: list[str] = field(default_factory=list)
     split: str = ""
     note: str = ""
-
-    @property
-    def command(self) -> str:
-        """What converts it, where it can be converted."""
-        if self.state != "found" or not registry.available(self.card.id):
-            return ""
-        split = self.splits[0]
-        folder = shlex.quote(str(self.folder))
-        return f"ehps convert {self.card.id} {folder} --split {split} --out {self.card.id}_{split}.h5"
 
     @property
     def expected(self) -> str:
@@ -152,10 +142,10 @@ class _Search:
             return mistaken
         if best is not None:
             also = [f"{mistaken.note} ({mistaken.folder})"] if mistaken is not None else []
-            return replace(best, note="; ".join(filter(None, [best.note, *_still_packed(best.folder), *also])))
+            return replace(best, note="; ".join(filter(None, [best.note, *still_packed(best.folder), *also])))
         if self.named is not None:
             readable = layout.listing(self.named).readable
-            note = "; ".join(_still_packed(self.named)) if readable else "this folder cannot be read"
+            note = "; ".join(still_packed(self.named)) if readable else "this folder cannot be read"
             return self._nothing("partial", self.named, note)
         if self.packed is not None:
             own = [name for name in _packed(self.packed) if _plain(layout.unpacked(name)) in self.names]
@@ -240,7 +230,7 @@ def _one_in_the_other(first: Path | None, second: Path | None) -> bool:
     return first.is_relative_to(second) or second.is_relative_to(first)
 
 
-def _still_packed(folder: Path | None) -> list[str]:
+def still_packed(folder: Path | None) -> list[str]:
     """What to say of archives that nothing beside them is named after."""
     packed = [] if folder is None else _packed(folder)
     more = f" and {len(packed) - 3} more" if len(packed) > 3 else ""

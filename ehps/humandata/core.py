@@ -62,6 +62,8 @@ class HumanData(Table):
         passport = merging.joint_passport([merging.Outline.of(part) for part in parts])
         if merging.need_gender_rows([part.passport for part in parts]):
             parts = [merging.with_gender_rows(part) for part in parts]
+        if kids := next((name for part in parts for name in part.columns if name.endswith(merging.KID)), None):
+            parts = [merging.with_kid_weights(part, kids) for part in parts]
         points: dict[str, tuple[str, ...]] = {}
         columns: dict[str, Column] = {}
         for name in merging.common_columns([part.columns for part in parts]):

@@ -17,6 +17,7 @@ from ehps.atomic import write_text
 from ehps.errors import DataError
 from ehps.foreign_files import regular
 from ehps.humandata.core import HumanData
+from ehps.humandata.image_files import FOLDERS
 from ehps.humandata.instance_ids import rows_with_ids
 from ehps.json_files import read_json
 
@@ -58,7 +59,8 @@ def excluded_rows(hd: HumanData, entries: Iterable[Mapping[str, str]], dataset: 
     stated = dataset or hd.passport.dataset
     own = {stated, *stated.split("+")}
     for name, ids in by_dataset.items():
-        rows = rows_with_ids(hd, ids)
+        labels = [label for label in hd.misc.get(FOLDERS, {}) if name is None or label.startswith(name)]
+        rows = rows_with_ids(hd, [*ids, *(f"{label}/{word}" for label in labels for word in ids)])
         if name is not None and dataset is None and "meta/dataset" in hd:
             rows = rows[hd["meta/dataset"][rows].equals(name)]
         elif name is not None and name not in own:

@@ -16,7 +16,14 @@ import numpy as np
 
 from ehps.arrays import Array, Mask
 from ehps.errors import DataError
-from ehps.humandata.image_files import ImageFolder, MissingImageError, OutsideError, decoded_size, stored_size
+from ehps.humandata.image_files import (
+    ImageFolder,
+    MissingImageError,
+    OutsideError,
+    decoded_size,
+    images_of,
+    stored_size,
+)
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Table
 
@@ -94,7 +101,7 @@ class ImageCheck:
 
 def check_images(
     hd: Table,
-    images: str | Path,
+    images: str | Path | ImageFolder,
     *,
     rows: Array | None = None,
     decode: bool = False,
@@ -106,7 +113,7 @@ def check_images(
 
     Parameters
     ----------
-    images : folder that ``image_path`` is relative to.
+    images : folder that ``image_path`` is relative to, or all folders of a merged file.
     rows : the rows whose images are looked at, all by default.
     decode : decode all pixels, strictly, instead of reading headers alone.
     jobs : threads; by default one a core for decoding, more for headers. Each holds one image at a time.
@@ -123,7 +130,7 @@ def check_images(
     used, first, place = np.unique(codes, return_index=True, return_inverse=True)  # (U,), (U,), (len(rows),)
     first_row = first if rows is None else np.asarray(rows)[first]
     names = _Names(column, used)
-    folder = ImageFolder(images)
+    folder = images if isinstance(images, ImageFolder) else images_of(hd, images)
     found: dict[int, tuple[str, str]] = {}
     there = _present(folder, names, first_row, found, list_outside)
     if advance:
@@ -146,7 +153,9 @@ def check_images(
     return ImageCheck(len(used), faults, wrong)
 
 
-def require_images(hd: Table, images: str | Path, *, rows: Array | None = None, advance: Advance | None = None) -> None:
+def require_images(
+    hd: Table, images: str | Path | ImageFolder, *, rows: Array | None = None, advance: Advance | None = None
+) -> None:
     """See that every image is there, has a sound header, and has the size that its rows say.
 
     Raises
@@ -157,7 +166,7 @@ def require_images(hd: Table, images: str | Path, *, rows: Array | None = None, 
     if check.faults:
         raise DataError(
             check.summary(),
-            path=images,
+            path=images.root if isinstance(images, ImageFolder) else images,
             fix="check the image folder that was given, or list such images with "
             "`ehps humandata verify FILE --images DIR --exclude-to LIST` and leave them out with --exclude LIST",
         )
@@ -231,11 +240,9 @@ def _looked_at(
     """Place, height and width, and what is wrong, of every image that is there."""
     look = decoded_size if decode else stored_size
 
-    base = f"{folder.root}/"
-
     def one(at: int) -> Look:
         try:
-            return at, look(Path(base + names[at])), None
+            return at, look(folder.place(names[at])), None
         except MissingImageError:
             return at, (0, 0), (MISSING, "link to a file that is not there")
         except DataError as error:

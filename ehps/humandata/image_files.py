@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.errors import DataError
+from ehps.errors import DataError, UsageError
 from ehps.humandata.image_headers import PILLOW_ERRORS, PIXELS, most_pixels, pillow, read_header
+
+if TYPE_CHECKING:
+    from ehps.humandata.table import Table
 
 LINKED = "EHPS_LINKED_FOLDERS"
 """Environment variable: folders that links in an image folder may lead to, separated as in PATH."""
+
+FOLDERS = "image_folders"
+"""In ``misc``: label that paths begin with -> the folder that the rest of the path is relative to; the empty label is
+for paths that begin with none."""
 
 SHOWN = 120
 AGAIN = "copy or unpack this image again"
@@ -45,12 +53,14 @@ class ImageFolder:
     Parameters
     ----------
     root : the folder, or a link to it.
+    labelled : label -> folder of the images whose paths begin with it.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path, labelled: Mapping[str, Path] | None = None) -> None:
+        self.root, self.labelled = Path(root), dict(labelled or {})
         trusted = [folder for folder in os.environ.get(LINKED, "").split(os.pathsep) if folder]
-        self._inside = [os.path.realpath(folder) for folder in (str(self.root), *trusted)]
+        own = (self.root, *self.labelled.values())
+        self._inside = [os.path.realpath(folder) for folder in (*map(str, own), *trusted)]
         self._folders: set[str] = set()
 
     def locate(self, name: str, row: int | None = None, column: str = "image_path") -> Path:
@@ -70,15 +80,20 @@ class ImageFolder:
             raise self._outside(name, row, column, "is not a path below the folder of the images")
         folder = name.rpartition("/")[0]
         if folder not in self._folders:
-            place = self.root / folder
+            place = self.place(folder)
             if not self._holds(place):
                 raise self._outside(name, row, column, "leads out of the folder of the images by a link")
             if place.is_dir():
                 self._folders.add(folder)
-        path = self.root / name
+        path = self.place(name)
         if path.is_symlink() and not self._holds(path):
             raise self._outside(name, row, column, "leads out of the folder of the images by a link")
         return path
+
+    def place(self, name: str) -> Path:
+        """Where a path of the file, or a folder in it, leads to; that it stays inside is not looked at."""
+        label, _, rest = name.partition("/")
+        return self.labelled[label] / rest if label in self.labelled else self.root / name
 
     def _holds(self, path: Path) -> bool:
         real = os.path.realpath(path)
@@ -94,6 +109,37 @@ class ImageFolder:
             if linked
             else "correct the path, or leave the row out",
         )
+
+
+def images_of(table: Table, root: str | Path, given: Mapping[str, Path] | None = None) -> ImageFolder:
+    """Where the images of a file are: the one place that decides it, for merged files too.
+
+    A label's images are in the folder ``given`` for it, else in that of its name below ``root``, else in the one that
+    the file names.
+
+    Parameters
+    ----------
+    root : folder that paths without a label are relative to.
+    given : label -> folder.
+
+    Raises
+    ------
+    UsageError : a folder is given for a label that the file does not have.
+    """
+    stated = {label: folder for label, folder in stated_folders(table.misc, table.source).items() if label}
+    for label in given or {}:
+        if label not in stated:
+            known = f"it has {', '.join(stated)}" if stated else "it is not merged: give one folder"
+            raise UsageError(f"has no images labelled {label!r}", path=table.source, fix=known)
+    below = {label: Path(root) / label for label in stated if (Path(root) / label).is_dir()}
+    return ImageFolder(root, {**stated, **below, **(given or {})})
+
+
+def stated_folders(misc: Mapping[str, Any], source: Path | None) -> dict[str, Path]:
+    """Label -> folder, as a merged file names them; relative ones are relative to the file's folder."""
+    named = misc.get(FOLDERS)
+    base = Path() if source is None else source.parent
+    return {str(label): base / str(folder) for label, folder in named.items()} if isinstance(named, Mapping) else {}
 
 
 def stored_size(path: Path) -> tuple[int, int]:

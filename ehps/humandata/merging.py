@@ -18,6 +18,7 @@ from ehps.humandata.table import Table
 
 GENDER = "meta/gender"  # of the body model
 SUBJECT = "meta/subject_gender"  # of the person
+KID = "/betas_extra"  # weights of the kid template; a file without them has adults only
 ROOT_ALIGNED = "kps3d_root_aligned"
 
 AnyTable = TypeVar("AnyTable", bound=Table)
@@ -136,3 +137,10 @@ def with_gender_rows(table: AnyTable) -> AnyTable:
     if GENDER in table and not table[GENDER].equals(gender).all():
         columns[SUBJECT] = table[GENDER]
     return table.with_columns(columns)
+
+
+def with_kid_weights(table: AnyTable, name: str) -> AnyTable:
+    """``table`` with the column ``name`` of kid template weights: 0, an adult, where it has none."""
+    if name in table or f"{name.removesuffix(KID)}/betas" not in table:
+        return table
+    return table.with_columns({name: np.zeros((len(table), 1), np.float32)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from ehps.errors import UsageError
 from ehps.humandata import merging, quality, schema
 from ehps.humandata.core import HumanData
 from ehps.humandata.exclusions import exclude, excluded_rows, names_nobody, read_exclusions
+from ehps.humandata.image_files import FOLDERS
+from ehps.humandata.merged_images import labels_of, row_hashes
 from ehps.humandata.passport import CAMERA
 from ehps.humandata.storage import h5, npz
 from ehps.humandata.strings import Strings
@@ -84,6 +86,26 @@ def sample(hd: HumanData, *, interval: int | None = None, limit: int | None = No
     return out
 
 
+def check_output(out: Path, inputs: Iterable[Path | None], *, overwrite: bool = False) -> Path:
+    """``out``, where it may be written.
+
+    Parameters
+    ----------
+    inputs : files that are read, which are never replaced.
+    overwrite : whether another file may be replaced.
+
+    Raises
+    ------
+    UsageError : ``out`` is one of the inputs, or is there and is not to be replaced.
+    """
+    for path in inputs:
+        if path is not None and out.exists() and path.exists() and out.samefile(path):
+            raise UsageError("is the file that is read", path=out, fix="write to another one")
+    if out.exists() and not overwrite:
+        raise UsageError("is there already", path=out, fix="write to another file, or pass --overwrite to replace it")
+    return out
+
+
 @dataclass(frozen=True)
 class Merged:
     """What a merge wrote.
@@ -94,23 +116,36 @@ class Merged:
     instances : its rows.
     left_out : columns that are not in it, with the files that lack them.
     excluded : rows that were left out because an exclusion list names them.
+    image_folders : label that image paths begin with -> folder; empty where paths are as they were.
+    unknown_folders : files whose image folder is not known: their paths are as they were.
+    repeated : (file, other file, rows that both have) where there are any.
     """
 
     out: Path
     instances: int
     left_out: dict[str, list[str]] = field(default_factory=dict)
     excluded: int = 0
+    image_folders: dict[str, str] = field(default_factory=dict)
+    unknown_folders: list[Path] = field(default_factory=list)
+    repeated: list[tuple[Path, Path, int]] = field(default_factory=list)
 
 
-def merge(paths: Sequence[Path], out: Path, *, without: Path | None = None) -> Merged:
+def merge(
+    paths: Sequence[Path], out: Path, *, without: Path | None = None, images: Mapping[str, Path] | None = None
+) -> Merged:
     """All rows of the files, in order, in one; the columns and constants that all with rows have. Bounded memory.
+
+    Where the files' images are in different folders, each folder gets a label, which its image paths begin with, and
+    the merged file says which folder a label stands for.
 
     Parameters
     ----------
     without : an exclusion list; rows that it names are left out.
+    images : file, or its name -> its image folder; by default the one that its conversion's report names.
 
     Raises
     ------
+    UsageError : ``out`` is one of the files, two of them hold the same rows, or a folder is given that is none.
     PassportError : the files give their numbers different meanings; the message names the field. Or the genders of
         their body models differ, and a file does not say which it has. Or what is needed to move bodies of an unknown
         frame to the camera would be lost.
@@ -119,28 +154,39 @@ def merge(paths: Sequence[Path], out: Path, *, without: Path | None = None) -> M
     """
     if not paths:
         raise UsageError("nothing to merge")
-    out = Path(out)
+    out, paths = Path(out), [Path(path) for path in paths]
     if out.suffix.lower() not in (".h5", ".npz"):
         raise UsageError("a HumanData file ends in .h5 or .npz", path=out)
+    check_output(out, paths, overwrite=True)
     for path in paths:
-        if Path(path).suffix.lower() == ".h5":
+        if path.suffix.lower() == ".h5":
             h5.check_bytes(path)
     entries = [] if without is None else read_exclusions(without)
     excluded = sum(int(excluded_rows(HumanData.open(path), entries).sum()) for path in paths) if entries else 0
     if without is not None and entries and not excluded:
         raise names_nobody(without, entries, paths)
 
+    heads = [(path, head.passport, head.misc) for path in paths for head in [HumanData.open(path)]]
+    labels, folders, unknown = labels_of(heads, images or {}, out)
+
     def tables() -> Iterator[HumanData]:
-        return (exclude(HumanData.open(path), entries) if entries else HumanData.open(path) for path in paths)
+        for path, label in zip(paths, labels, strict=True):
+            table = HumanData.open(path)
+            yield label.apply(exclude(table, entries) if entries else table)
 
     files = _filled([merging.Outline.of(table) for table in tables()])
     passport = merging.joint_passport(files)
+    repeated = _repeated(paths)
     by_row = merging.need_gender_rows([file.passport for file in files])
 
-    def opened() -> Iterator[HumanData]:
-        return map(merging.with_gender_rows, tables()) if by_row else tables()
+    kids = next((name for file in files for name in file.columns if name.endswith(merging.KID)), None)
 
-    if by_row:
+    def opened() -> Iterator[HumanData]:
+        for table in tables():
+            table = merging.with_gender_rows(table) if by_row else table
+            yield table if kids is None else merging.with_kid_weights(table, kids)
+
+    if by_row or kids:
         files = _filled([merging.Outline.of(table) for table in opened()])
     columns = merging.common_columns([file.columns for file in files])
     left_out = {
@@ -150,7 +196,11 @@ def merge(paths: Sequence[Path], out: Path, *, without: Path | None = None) -> M
     }
     whole: dict[str, Any] = {
         "passport": passport,
-        "misc": merging.common_misc([file.misc for file in files]) | ({"excluded": excluded} if excluded else {}),
+        "misc": {
+            **{key: value for key, value in merging.common_misc([f.misc for f in files]).items() if key != FOLDERS},
+            **({"excluded": excluded} if excluded else {}),
+            **({FOLDERS: folders} if folders else {}),
+        },
         "quality": quality.of_rows(opened()),
         "columns": columns,
     }
@@ -160,7 +210,28 @@ def merge(paths: Sequence[Path], out: Path, *, without: Path | None = None) -> M
         with scratch(out) as folder:
             h5.join(opened, folder / out.with_suffix(".h5").name, **whole)
             npz.write(h5.read(folder / out.with_suffix(".h5").name), out)
-    return Merged(out, sum(file.rows for file in files), left_out, excluded)
+    return Merged(out, sum(file.rows for file in files), left_out, excluded, folders, unknown, repeated)
+
+
+def _repeated(paths: Sequence[Path]) -> list[tuple[Path, Path, int]]:
+    """Pairs of files of one dataset that have rows in common, and how many.
+
+    Raises
+    ------
+    UsageError : all rows of two files are the same.
+    """
+    found = []
+    heads = [HumanData.open(path) for path in paths]
+    for j, other in enumerate(heads):
+        for i, one in enumerate(heads[:j]):
+            if not set(one.passport.dataset.split("+")) & set(other.passport.dataset.split("+")):
+                continue
+            a, b = row_hashes(one), row_hashes(other)
+            if len(a) and np.array_equal(np.sort(a), np.sort(b)):
+                raise UsageError(f"holds the same rows as {paths[i]}", path=paths[j], fix="merge it once")
+            if common := int(np.isin(b, a).sum()):
+                found.append((paths[i], paths[j], common))
+    return found
 
 
 def _filled(files: Sequence[merging.Outline]) -> list[merging.Outline]:

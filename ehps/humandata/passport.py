@@ -17,9 +17,6 @@ UNITS = "metre, radian, pixel"
 KINDS: dict[str, type] = {"num_betas": int, "sampling": int, "format": int, "flat_hand_mean": bool}  # others: str
 
 
-UNKNOWN = "unknown"
-
-
 @dataclass(frozen=True)
 class Passport:
     """Meaning and origin of the columns of one file. ``None`` means not applicable, ``"unknown"`` not stated.
@@ -39,6 +36,7 @@ class Passport:
     split : likewise.
     sampling : every N-th frame of the source was kept: N; 0 where that is unknown or differs between rows.
     converter : name and version of what wrote the file.
+    changes : what was changed in the parameters since, and what that lost, in words; None where nothing was.
     """
 
     body_model: str | None = None
@@ -54,9 +52,11 @@ class Passport:
     sampling: int = 1
     converter: str = UNKNOWN
     format: int = FORMAT
+    changes: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """JSON-able; without ``changes`` where there are none, as in files of earlier versions."""
+        return {name: value for name, value in asdict(self).items() if name != "changes" or value is not None}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Passport:
@@ -94,6 +94,12 @@ FRAME_FIX = (
 )
 UNKNOWN_FIX = "if they are the same, say so: `ehps humandata convert FILE --declare {}=VALUE --out NEW`"
 
+CONVERT_FIX = {
+    "num_betas": "bring one to the other's form: `ehps humandata convert FILE --num-betas N --out NEW`",
+    "flat_hand_mean": "bring one to the other's form: `ehps humandata convert FILE --flat-hand-mean yes|no "
+    "--body-models DIR --out NEW`",
+}
+
 
 def merged_passport(passports: Sequence[Passport], files: Sequence[Path | None] = ()) -> Passport:
     """The passport of a concatenation.
@@ -120,7 +126,7 @@ def merged_passport(passports: Sequence[Passport], files: Sequence[Path | None] 
                     if name == "frame"
                     else UNKNOWN_FIX.format(name)
                     if UNKNOWN in (a, b)
-                    else f"convert one of them first (ehps.body.variants), or leave the {name} columns out",
+                    else CONVERT_FIX.get(name, f"convert one of them again, or leave the {name} columns out"),
                 )
 
     def joined(name: str) -> str:
@@ -137,4 +143,11 @@ def merged_passport(passports: Sequence[Passport], files: Sequence[Path | None] 
         split=joined("split"),
         sampling=same_or("sampling", 0),
         converter=joined("converter"),
+        changes="; ".join(dict.fromkeys(_of_dataset(p) for p in passports if p.changes)) or None,
     )
+
+
+def _of_dataset(passport: Passport) -> str:
+    """The changes of a passport, with the dataset that they were made to."""
+    said = str(passport.changes)
+    return said if "+" in passport.dataset or said.startswith(passport.dataset) else f"{passport.dataset}: {said}"

@@ -193,7 +193,7 @@ def test_merging_does_not_lose_what_the_frame_depends_on(tmp_path: Path) -> None
     with pytest.raises(PassportError, match="different cam_param/T for all their rows"):
         merge(two, tmp_path / "out.h5")
     assert not (tmp_path / "out.h5").exists()
-    alike = foreign(tmp_path / "c.npz", **EXTRINSICS["one a row"])
+    alike = foreign(tmp_path / "c.npz", **EXTRINSICS["one a row"], image_path=np.array([f"c{i}.jpg" for i in range(N)]))
     both = HumanData.open(merge([world, alike], tmp_path / "out.h5").out)
     assert (len(both), both.passport.frame) == (2 * N, "unknown")
     assert frames.extrinsics(both).names == ("cam_params/R", "cam_params/T")

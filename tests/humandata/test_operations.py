@@ -88,6 +88,14 @@ def test_npz_files_merge_as_their_h5_copies_do(people, same, tmp_path):
     np.testing.assert_allclose(again["smplx/body_pose"], out["smplx/body_pose"])
 
 
+def test_children_stay_children_beside_a_file_of_adults(people, same, tmp_path):
+    made = [people(2, smplx__betas_extra=np.float32([[0.5], [0]])), people(3, seed=1, dataset="other")]
+    paths = [hd.save(tmp_path / f"{i}.h5") for i, hd in enumerate(made)]
+    out = HumanData.open(merge(paths, tmp_path / "out.h5").out)
+    assert out["smplx/betas_extra"].ravel().tolist() == [0.5, 0, 0, 0, 0]
+    same(out, HumanData.concat(made))
+
+
 def neutral(people, n, **columns):
     hd = people(n, seed=9, dataset="other", **columns)
     hd.passport = hd.passport.with_(gender="neutral")

@@ -20,7 +20,7 @@ from ehps.body.variants import genders_of, neutral_betas, params_of
 from ehps.errors import DataError, UsageError
 from ehps.humandata import frames
 from ehps.humandata.core import HumanData
-from ehps.humandata.image_files import ImageFolder
+from ehps.humandata.image_files import images_of
 from ehps.humandata.instance_ids import place_in_image
 from ehps.humandata.passport import UNKNOWN
 from ehps.humandata.pickles import load_npy
@@ -122,7 +122,7 @@ def given(hd: HumanData, rows: Array, images: Path | None, rotation: tuple[float
         )
     if images is None:
         raise UsageError("the image folder is needed: the true meshes lie beside the images")
-    folder, meshes = ImageFolder(images), []
+    folder, meshes = images_of(hd, images), []
     for row, name in zip(np.asarray(rows).tolist(), hd["vertices3d_path"][rows], strict=True):
         path = folder.locate(name, row, "vertices3d_path")
         meshes.append(_array(path) if path.suffix == ".npy" else read_vertices(path, SMPLX_VERTICES))

@@ -28,6 +28,7 @@ from ehps.body.topology import NAMES, SITES
 from ehps.body.variants import genders_of
 from ehps.errors import EhpsError
 from ehps.humandata.core import HumanData
+from ehps.humandata.image_files import images_of
 
 LOOKED_AT = 200
 """Images of a set whose presence is looked at; a run looks at all of them."""
@@ -103,7 +104,7 @@ def plan(suite: Suite, out: Path, body_models: Path | None) -> Plan:
 
 
 def _always() -> _Needs:
-    return {("smplx", "neutral"), *(("helper", name) for name in ("mano_ids", "flame_ids", "j14"))}
+    return {("smplx", "neutral")}
 
 
 def _looked_at(suite: Suite, needs: _Needs, sets: list[dict[str, Any]]) -> Iterable[str]:
@@ -125,7 +126,7 @@ def _looked_at(suite: Suite, needs: _Needs, sets: list[dict[str, Any]]) -> Itera
                 yield f"{place}: {error}"
                 continue
             total += len(rows)
-            yield from _missing_images(hd, rows, spec.images, place)
+            yield from _missing_images(hd, rows, spec, place)
         if whole:
             sets.append(_entry(name, role, [spec.data for spec in specs], total))
 
@@ -150,8 +151,7 @@ def _rows_to_test(hd: HumanData, spec: SetSpec, needs: _Needs) -> Array:
     if (excluded := spec.excluded(hd)) is not None:
         hd = hd.with_columns({EXCLUDED: excluded})
     rows = rows_to_test(protocol, hd, all_persons=protocol.matching != "by-row")
-    model_type = "smpl" if protocol.truth == "gendered-smpl" else "smplx"
-    gendered = protocol.truth in ("gendered-smpl", "gendered-parameters")
+    model_type, gendered = protocol.body, protocol.truth == "gendered-parameters"
     if gendered or (protocol.truth == "neutral-parameters" and "smplx/betas_neutral" not in hd):
         needs |= {(model_type, str(gender)) for gender in np.unique(genders_of(hd)[rows])}
     extra = f"{model_type}/betas_extra"
@@ -160,15 +160,16 @@ def _rows_to_test(hd: HumanData, spec: SetSpec, needs: _Needs) -> Array:
     return rows
 
 
-def _missing_images(hd: HumanData, rows: Array, folder: Path, place: str) -> list[str]:
-    if not len(rows) or not folder.is_dir():
+def _missing_images(hd: HumanData, rows: Array, spec: SetSpec, place: str) -> list[str]:
+    if not len(rows) or not (spec.folders or spec.images.is_dir()):
         return []
+    folder = images_of(hd, spec.images, spec.folders)
     some = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), LOOKED_AT)).astype(int))]
     names = hd["image_path"][some].unique()
-    absent = [name for name in names if not (folder / name).is_file()]
+    absent = [name for name in names if not folder.place(name).is_file()]
     if not absent:
         return []
-    return [f"{place}.images: {len(absent)} of {len(names)} images looked at are not below {folder}: {absent[0]}"]
+    return [f"{place}.images: {len(absent)} of {len(names)} images looked at are not below {spec.images}: {absent[0]}"]
 
 
 def _missing_bodies(folder: Path | None, needs: _Needs) -> list[str]:

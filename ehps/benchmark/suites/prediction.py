@@ -64,7 +64,7 @@ def predict(
         ratio=content["box_ratio"] if box_ratio is None else box_ratio,
         antialias=bool(getattr(net, "antialias", False)),
     )
-    dataset = HumanDataset(test.data, test.images, view, rows=rows, with_targets=False)
+    dataset = HumanDataset(test.data, test.images, view, rows=rows, with_targets=False, folders=test.folders)
     if not len(dataset):
         raise DataError("has no row to test with a box inside its image", path=test.data)
     dataset.require_images(show=progress)

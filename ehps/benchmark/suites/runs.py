@@ -220,6 +220,7 @@ class Run:
         listed = [
             {"data": str(s.data), "images": str(s.images), "interval": s.interval}
             | ({"exclude": str(s.exclude)} if s.exclude else {})
+            | ({"folders": {label: str(folder) for label, folder in s.folders.items()}} if s.folders else {})
             for s in sets
         ]
         write_json(self.folder / CONFIG, {"train_set": train_set, "sets": listed, **config.to_dict()})

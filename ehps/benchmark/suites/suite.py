@@ -67,7 +67,8 @@ class Suite:
         def plain(spec: SetSpec) -> dict[str, Any]:
             return {
                 "data": str(spec.data.resolve()),
-                "images": str(spec.images.resolve()),
+                "images": {label: str(folder.resolve()) for label, folder in spec.folders.items()}
+                or str(spec.images.resolve()),
                 "interval": spec.interval,
                 "protocol": spec.protocol,
                 **({"exclude": str(spec.exclude.resolve())} if spec.exclude else {}),

@@ -8,7 +8,7 @@ shape, SMPL and SMPL-H rows used for their first 21 body joints.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from ehps.errors import DataError, UsageError
 from ehps.humandata import frames, keypoints
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_checks import require_images
-from ehps.humandata.image_files import ImageFolder, OutsideError, stored_size
+from ehps.humandata.image_files import OutsideError, images_of, stored_size
 from ehps.humandata.validation import require_columns
 from ehps.progress import counting
 
@@ -67,6 +67,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
     rows : which rows, all by default; every ``interval``-th of them is taken.
     with_targets : False for prediction: only the image is read.
     seed : of the augmentation; the draw depends on seed, row and draw number alone.
+    folders : image folders of a merged file by their labels, where they are not those that it names.
 
     An item is ``{"image": (3, h, w) uint8, "target": (WIDTH,) float32, "box": (4,), "row": int}``. An image
     that cannot be read gives ``{"error": DataError}``, which :func:`collate` passes on, so that worker
@@ -85,10 +86,12 @@ class HumanDataset(Dataset[dict[str, Any]]):
         with_targets: bool = True,
         seed: int = 0,
         keep_mb: float = 0,
+        folders: Mapping[str, Path] | None = None,
     ) -> None:
         self._path = None if isinstance(source, HumanData) else Path(source)
         self._hd = source if isinstance(source, HumanData) else None
-        self.folder, self.view, self.seed, self.with_targets = ImageFolder(images), view, seed, with_targets
+        self.folder, self.view = images_of(self.hd, images, folders), view
+        self.seed, self.with_targets = seed, with_targets
         self.kept = crops.Kept(keep_mb) if keep_mb else None
         hd = self.hd
         for name in ("image_path", "bbox_xywh"):
@@ -162,7 +165,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
         """
         images = len(np.unique(self.hd["image_path"].codes[self.rows]))
         with counting("checking images", images, show=show) as advance:
-            require_images(self.hd, self.folder.root, rows=self.rows, advance=advance)
+            require_images(self.hd, self.folder, rows=self.rows, advance=advance)
 
     def _widened(self, rows: Array) -> tuple[Array, Array]:
         hd = self.hd

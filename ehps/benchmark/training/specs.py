@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ehps.benchmark.training.settings import LOSS, SET, SETTINGS, read_settings
 from ehps.errors import SettingsError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.exclusions import listed_rows
+from ehps.humandata.merged_images import default_folder
 
 TRAINED_ON = {"dataset": str, "split": str, "interval": int, "instances": int}
 """What a checkpoint and a run folder say of each set that was trained on."""
@@ -34,6 +35,7 @@ class SetSpec:
     interval : every N-th row is used for training.
     protocol : test sets: name of the protocol, changes in brackets (``ubody-intra[step=1]``).
     exclude : an exclusion list, whose rows are left out.
+    folders : image folders of a merged file by their labels, where they are not those that it names.
     """
 
     data: Path
@@ -41,6 +43,7 @@ class SetSpec:
     interval: int = 1
     protocol: str = ""
     exclude: Path | None = None
+    folders: Mapping[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         try:
@@ -52,7 +55,7 @@ class SetSpec:
     def from_dict(cls, values: Mapping[str, Any] | str | Path, base: Path = Path()) -> SetSpec:
         """From ``{"data": ..., "images": ...}`` or a bare file name; relative paths are taken from ``base``.
 
-        Without ``images`` they are beside the file.
+        Without ``images`` they are where the file or its conversion's report says, else beside the file.
 
         Raises
         ------
@@ -72,15 +75,20 @@ class SetSpec:
             values = {"data": str(values)}
         elif isinstance(values, Mapping) and values.get("protocol") == "":  # as it is stored for training sets
             values = {name: value for name, value in values.items() if name != "protocol"}
+        given = values.get("images") if isinstance(values, Mapping) else None
+        if isinstance(given, Mapping):  # of a merged file
+            odd = [label for label, folder in given.items() if not isinstance(folder, str)]
+            faults += [f"{place}images.{label} is no folder's name" for label in odd]
+            values = {name: value for name, value in values.items() if name != "images"}
         read = read_settings(values, SET, faults, place=place)
         if isinstance(values, Mapping) and "data" not in values:
             faults.append(f"{place.rstrip('.') or 'a set'} has no data, which is its HumanData file")
         if len(faults) > before:
             return None
         data = base / read["data"]
-        images = base / read["images"] if "images" in read else data.parent
+        images, folders = image_folders(given, data, base)
         exclude = base / read["exclude"] if read.get("exclude") else None
-        return cls(data, images, read.get("interval", 1), read.get("protocol", ""), exclude)
+        return cls(data, images, read.get("interval", 1), read.get("protocol", ""), exclude, folders)
 
     def excluded(self, hd: HumanData) -> Mask | None:
         """(N,) rows of the opened file that the exclusion list names, None without a list.
@@ -90,6 +98,32 @@ class SetSpec:
         DataError : the list cannot be read, or names no row of the file.
         """
         return None if self.exclude is None else listed_rows(hd, self.exclude)
+
+
+def image_folders(
+    given: str | Path | Sequence[str] | Mapping[str, str] | None, data: Path, base: Path = Path()
+) -> tuple[Path, dict[str, Path]]:
+    """The folder that image paths of a file are relative to, and those of the labels of a merged one.
+
+    Parameters
+    ----------
+    given : a folder, several of ``DIR`` and ``LABEL=DIR``, or label -> folder; when None the folder that the file
+        or its conversion's report names, else the file's own.
+    data : the file.
+    base : what relative folders are relative to.
+
+    Raises
+    ------
+    UsageError : two folders without a label.
+    """
+    if isinstance(given, Mapping):
+        return default_folder(data), {label: base / folder for label, folder in given.items()}
+    words = [str(given)] if isinstance(given, str | Path) else list(given or ())
+    labelled = [word.partition("=") for word in words if "=" in word and not (base / word).is_dir()]
+    plain = [word for word in words if "=" not in word or (base / word).is_dir()]
+    if len(plain) > 1:
+        raise UsageError(f"two image folders for {data}", fix="of a merged file, give LABEL=DIR for each")
+    return base / plain[0] if plain else default_folder(data), {label: base / folder for label, _, folder in labelled}
 
 
 @dataclass(frozen=True)

@@ -209,6 +209,7 @@ def open_sets(
             interval=s.interval,
             seed=config.seed,
             keep_mb=config.keep_mb / len(sets),
+            folders=s.folders,
         )
         for s in sets
     ]

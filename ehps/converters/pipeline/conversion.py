@@ -17,10 +17,11 @@ from pathlib import Path
 from ehps.converters import layout, registry
 from ehps.converters.base import Converter, Unit
 from ehps.converters.pipeline.conversion_request import key_of, request_of
+from ehps.converters.pipeline.finished import current_report, refuse_other, save_sources
 from ehps.converters.pipeline.joining import join_parts
 from ehps.converters.pipeline.other_requests import keep_or_discard
 from ehps.converters.pipeline.parts import BadUnit, Part, PartsFolder, locked
-from ehps.converters.pipeline.report import Report
+from ehps.converters.pipeline.report import Report, report_path
 from ehps.converters.pipeline.workers import Job, run_jobs, unexpected, without_threads
 from ehps.converters.readers import opened
 from ehps.converters.readers.images import ImageIndex
@@ -48,8 +49,11 @@ def convert(
     backend: str = "loky",
     progress: bool = True,
     discard: bool = False,
+    overwrite: bool = False,
 ) -> Report:
     """Convert one split of one raw dataset into a HumanData file.
+
+    An output that was made of the same raw data with the same options, code and body models is left as it is.
 
     Parameters
     ----------
@@ -69,14 +73,16 @@ def convert(
     progress : show on the standard error stream what is being done.
     discard : remove finished units of other requests for ``out`` (another split, other options, other code), which
         are kept otherwise.
+    overwrite : replace ``out`` whatever it holds, and convert again what has been converted.
 
     Returns
     -------
-    The report, which is also saved as ``OUT.report.json``.
+    The report, which is also saved as ``OUT.report.json``; ``OUT.sources.gz`` says what the output was made of.
 
     Raises
     ------
-    UsageError : unknown dataset, split, option or backend, or ``out`` has another suffix.
+    UsageError : unknown dataset, split, option or backend; ``out`` has another suffix, or is there already and was not
+        meant to have these rows.
     DataError : the raw data are not complete, units cannot be read, nothing is left, or ``out`` cannot be written.
         ``out`` is untouched then; finished units are kept for the next run.
     BodyModelError : body models were given but one that is needed is not among them.
@@ -86,6 +92,8 @@ def convert(
     out = _checked_output(out)
     converter = _converter(cls, Path(raw), split, options or {})
     _check_numbers(jobs, limit)
+    if not overwrite:
+        refuse_other(out, converter, limit)
     layout.check(cls.card, converter.root, converter.split)
     job = Job(
         converter,
@@ -98,6 +106,9 @@ def convert(
     units = _units(converter, progress)
     with locked(out):
         request = request_of(job, units)
+        if not overwrite and (earlier := current_report(out, request, job)) is not None:
+            PartsFolder(out, key_of(request)).remove()
+            return earlier
         others = keep_or_discard(out, request, discard)
         _say(others, progress)
         run = Run(job, units, PartsFolder(out, key_of(request)), jobs, backend, progress)
@@ -106,6 +117,8 @@ def convert(
         report = _report(run, done)
         report.other_requests = others
         _finish(run, done, report, skip_bad, started)
+        save_sources(out, request, done.parts.values(), whole=not done.bad)
+        run.parts.remove()
     return report
 
 
@@ -285,7 +298,7 @@ class _Progress:
 
 
 def _finish(run: Run, done: Done, report: Report, skip_bad: bool, started: float) -> None:
-    """Join the parts, save the report and remove the parts.
+    """Join the parts and save the report.
 
     Raises
     ------
@@ -300,8 +313,7 @@ def _finish(run: Run, done: Done, report: Report, skip_bad: bool, started: float
     with without_threads():
         join_parts(run.parts, done.parts, run.units, report, run.job.converter.card)
     report.seconds = time.perf_counter() - started
-    report.save(report.out.with_name(report.out.name + ".report.json"))
-    run.parts.remove()
+    report.save(report_path(report.out))
 
 
 def _report(run: Run, done: Done) -> Report:
@@ -310,6 +322,7 @@ def _report(run: Run, done: Done) -> Report:
     units = len(done.parts) + len(done.bad)
     counts = Counter[str]()
     report = Report(card.id, split, run.parts.out, units=units, bad=done.bad, finished_before=done.before)
+    report.image_folder = job.frames or job.converter.root
     if not job.converter.options:  # published numbers are those of the default options
         report.published, report.uncertain = card.splits.get(split), split in card.uncertain
     for _, part in sorted(done.parts.items()):

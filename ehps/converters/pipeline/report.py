@@ -41,6 +41,8 @@ class Report:
     problems : sentences about what looks wrong in it.
     finished_before : units that an earlier, interrupted run had finished.
     other_requests : sentences about finished units of other requests for the same output.
+    image_folder : that the image paths are relative to.
+    earlier : what was saved by the run that wrote the output, where this one had nothing to do.
     """
 
     dataset: str
@@ -61,9 +63,23 @@ class Report:
     seconds: float = 0.0
     finished_before: int = 0
     other_requests: list[str] = field(default_factory=list)
+    image_folder: Path | None = None
+    earlier: dict[str, Any] | None = None
+
+    @classmethod
+    def of_current(cls, out: Path) -> Report | None:
+        """That of an output that is as it should be already, by what was saved beside it; None where nothing was."""
+        try:
+            saved = dict(json.loads(report_path(out).read_text(encoding="utf-8")))
+            units, found, written = (int(saved[name]) for name in ("units", "found", "written"))
+            return cls(str(saved["dataset"]), str(saved["split"]), out, units, found, written, earlier=saved)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able: counts, and of each reason the first names."""
+        if self.earlier is not None:
+            return {**self.earlier, "current": True}
         return {
             "dataset": self.dataset,
             "split": self.split,
@@ -82,6 +98,7 @@ class Report:
             "quality": self.quality,
             "problems": self.problems,
             "other_requests": self.other_requests,
+            "image_folder": None if self.image_folder is None else str(self.image_folder.absolute()),
             "seconds": round(self.seconds, 3),
         }
 
@@ -120,6 +137,10 @@ class Report:
         from rich.console import Group
         from rich.table import Table
 
+        title = f"[bold]{escaped(self.dataset)} {escaped(self.split)}[/bold]"
+        if self.earlier is not None:
+            done = f"{self.written:,} instances are in {escaped(self.out)} already: raw data, options, code and body "
+            return Group(title, f"{done}models are those that it was made with; --overwrite converts again")
         counts = Table(show_header=False, box=None, pad_edge=False)
         counts.add_column(justify="right")
         counts.add_column(overflow="fold")
@@ -132,7 +153,7 @@ class Report:
         for reason, names in self.left_out.items():
             units = "unit" if len(names) == 1 else "units"
             counts.add_row(f"{len(names):,}", f"{units} left out: {escaped(reason)} ({escaped(_some(names))})")
-        rows: list[RenderableType] = [f"[bold]{escaped(self.dataset)} {escaped(self.split)}[/bold]", counts]
+        rows: list[RenderableType] = [title, counts]
         for unit in self.bad:
             rows.append(f"[red]not read[/red] {escaped(unit)}")
         for column, why in self.absent.items():
@@ -159,6 +180,11 @@ class Report:
             if values and measure.digits is not None:
                 table.add_row(measure.label, *(f"{values[key]:.{measure.digits}f}" for key in ("p50", "p99", "max")))
         return table
+
+
+def report_path(out: Path) -> Path:
+    """Where the report of a conversion is saved."""
+    return out.with_name(f"{out.name}.report.json")
 
 
 def _counts(names_of: Mapping[str, Sequence[str]]) -> dict[str, Any]:

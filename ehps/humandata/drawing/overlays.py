@@ -19,7 +19,7 @@ from ehps.humandata.core import HumanData
 from ehps.humandata.drawing.legend import MODEL_JOINTS, Entry, entries_of, legend, points_in_words
 from ehps.humandata.drawing.pages import grid, remove_other_pages, resized, write_png
 from ehps.humandata.drawing.persons import BOX_LABELS, Colour, Image, draw_boxes, draw_keypoints, person_colour, text
-from ehps.humandata.image_files import ImageFolder, MissingImageError, OutsideError, read_pixels
+from ehps.humandata.image_files import MissingImageError, OutsideError, images_of, read_pixels
 from ehps.humandata.keypoints import Convention
 from ehps.humandata.validation import require_columns
 
@@ -128,7 +128,7 @@ def draw_instances(
         extents.append(np.concatenate([surfaces.pixels, np.isfinite(surfaces.pixels[..., :1])], axis=-1))
     fault = ""
     try:
-        image = read_pixels(ImageFolder(images).locate(path, index[0]))
+        image = read_pixels(images_of(hd, images).locate(path, index[0]))
     except OutsideError:
         raise
     except DataError as error:

@@ -43,7 +43,8 @@ def test_units_are_joined_in_order_with_a_report(hall: Path, tmp_path: Path, bod
     assert hd.misc["fps"] == 30
     assert "unit" not in hd.misc  # differs between units
     assert hd.passport.dataset == "hall"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["hall.h5", "hall.h5.report.json"]
+    files = ["hall.h5", "hall.h5.report.json", "hall.h5.sources.gz"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == files
     saved = json.loads((tmp_path / "hall.h5.report.json").read_text())
     assert saved["dropped"]["crowd"]["count"] == 3
     assert saved["quality"] == hd.quality
@@ -112,7 +113,7 @@ def test_a_damaged_unit_is_named_and_the_others_are_kept(
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError) as caught:
-        run(own_hall, out, body_models, jobs=jobs)
+        run(own_hall, out, body_models, jobs=jobs, overwrite=True)
     assert "1 of 3 units could not be read: walk_1" in str(caught.value)
     assert "sequences/walk_1.npz" in str(caught.value)
     assert "--skip-bad" in str(caught.value)
@@ -120,7 +121,7 @@ def test_a_damaged_unit_is_named_and_the_others_are_kept(
     kept = {p.stem: p.stat().st_mtime_ns for p in (tmp_path / "hall.h5.parts").glob("*/*.h5")}
     assert sorted(kept) == ["00000-walk_0", "00002-walk_2"]
     damaged.write_bytes(whole)
-    report = run(own_hall, out, body_models, jobs=jobs)
+    report = run(own_hall, out, body_models, jobs=jobs, overwrite=True)
     assert report.finished_before == 2
     assert len(HumanData.open(out)) == 12
 

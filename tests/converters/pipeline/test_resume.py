@@ -27,7 +27,7 @@ from fake_dataset import Hall
 from ehps.converters.pipeline import convert
 
 raw, out, models = sys.argv[1:]
-convert(Hall, raw, out=out, body_models=models, jobs=2, options={"sleep": "0.2"}, progress=False)
+convert(Hall, raw, out=out, body_models=models, jobs=2, options={"sleep": "0.2"}, progress=False, overwrite=True)
 """
 
 
@@ -46,7 +46,8 @@ def start_two_jobs(raw: Path, out: Path, models: Path) -> subprocess.Popen[bytes
 
 def start_one_job(raw: Path, out: Path, models: Path) -> Any:
     fork = multiprocessing.get_context("fork")  # a new interpreter would import everything again
-    process = fork.Process(target=run, args=(raw, out, models), kwargs={"options": {"sleep": "0.2"}})
+    options = {"options": {"sleep": "0.2"}, "overwrite": True}
+    process = fork.Process(target=run, args=(raw, out, models), kwargs=options)
     process.start()
     return process
 
@@ -89,7 +90,8 @@ def test_a_killed_run_ends_in_the_same_bytes(
         group.wait()
     assert out.read_bytes() == b"earlier result"
     done = len(list((tmp_path / "out.h5.parts").glob("*/0*.json")))
-    report = run(hall, out, body_models, options={"sleep": "0.2"}, jobs=jobs, backend="threading")
+    options: dict[str, Any] = {"options": {"sleep": "0.2"}, "overwrite": True}
+    report = run(hall, out, body_models, **options, jobs=jobs, backend="threading")
     assert report.finished_before == done
     assert out.read_bytes() == whole
     assert not (tmp_path / "out.h5.parts").exists()
@@ -217,7 +219,7 @@ def test_parts_of_another_request_are_named_and_kept(
     assert capsys.readouterr().err.count(said) == 1
     assert json.loads((out.with_name("out.h5.report.json")).read_text())["other_requests"] == [said]
     assert {path.name: path.read_bytes() for path in parts.iterdir()} == kept
-    again = run(raw, out, body_models)
+    again = run(raw, out, body_models, overwrite=True)
     assert (again.finished_before, again.other_requests) == (2, [])
     assert not parts.parent.exists()
 
@@ -228,7 +230,7 @@ def test_each_request_finds_its_own_parts(own_hall: Path, tmp_path: Path, body_m
     assert train != test
     assert json.loads((test / "request.json").read_text())["split"] == "test"
     assert run(own_hall, out, body_models, split="train").finished_before == 2
-    assert run(own_hall, out, body_models, split="test").finished_before == 2
+    assert run(own_hall, out, body_models, split="test", overwrite=True).finished_before == 2
     assert not train.parent.exists()
 
 

@@ -1,0 +1,254 @@
+"""All that lies on a disk: which conversions of it will succeed, and all of these, one after another.
+
+The layout is what :mod:`ehps.converters.disk_survey` finds. Beyond that some units are read, and their images looked
+for: labels without images are the usual state of a disk, and a conversion that finds none fails at its end.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ehps.body.models import BodyModels
+from ehps.converters import registry
+from ehps.converters.base import Converter, DatasetCard, Unit
+from ehps.converters.disk_survey import Finding, still_packed, survey
+from ehps.converters.pipeline.conversion import convert
+from ehps.converters.pipeline.rows import below_root
+from ehps.converters.readers.images import ImageIndex
+from ehps.errors import EhpsError
+from ehps.progress import counting
+
+TESTED = {
+    "agora": "validation",
+    "arctic": "val",
+    "egobody_ego": "test",
+    "ehf": "val",
+    "h36m": "test",
+    "pw3d": "test",
+    "renbody_hires": "test",
+    "ubody": "test",
+}
+"""Splits that published evaluations test on; of all others the benchmark uses what they train on."""
+TRAINED = ("train", "trainval")
+LOOKED_AT = 3  # units of a split: the first, one in the middle, the last
+LARGE = 100_000_000  # bytes of a file that is not read only to look for its images
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One conversion of what lies on a disk.
+
+    Attributes
+    ----------
+    obstacle : why it would fail; nothing where it will succeed.
+    note : what is to be known of it: images that are not there, archives beside.
+    damaged : whether that is because its files cannot be read.
+    frames : whether its images have to be made out of the raw files.
+    body_models : folder that it takes body models from, None without.
+    """
+
+    card: DatasetCard
+    folder: Path
+    split: str
+    obstacle: str = ""
+    note: str = ""
+    damaged: bool = False
+    frames: bool = False
+    body_models: Path | None = None
+
+    @property
+    def file(self) -> str:
+        """Name of the output."""
+        return f"{self.card.id}_{self.split}.h5"
+
+    @property
+    def frames_folder(self) -> str | None:
+        """Name of the folder for images that are made."""
+        return f"{self.card.id}_frames" if self.frames else None
+
+    @property
+    def command(self) -> str:
+        """What converts it; nothing where that would fail."""
+        if self.obstacle:
+            return ""
+        words = ["ehps", "convert", self.card.id, str(self.folder), "--split", self.split, "--out", self.file]
+        words += ["--frames", self.frames_folder] if self.frames_folder else []
+        words += ["--body-models", str(self.body_models)] if self.body_models else []
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one conversion.
+
+    Attributes
+    ----------
+    state : ``converted``, ``current`` (was there already), ``failed``, or ``left out`` for the want of images or body
+        models.
+    rows : in the output.
+    note : why, or what is to be known of it.
+    """
+
+    dataset: str
+    split: str
+    file: str
+    state: str
+    rows: int | None = None
+    seconds: float = 0.0
+    note: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def plan(findings: Sequence[Finding], body_models: Path | None, *, progress: bool = False) -> list[Planned]:
+    """The conversions of what was found, those that would fail with the reason; a few units of each are read.
+
+    Parameters
+    ----------
+    body_models : folder of body models, None where there is none.
+    progress : print how far this is.
+    """
+    wanted = [
+        (finding, split)
+        for finding in findings
+        if finding.state == "found" and registry.available(finding.card.id)
+        for split in splits_of(finding)
+    ]
+    planned = []
+    with counting("looking at images, dataset by dataset,", len(wanted), show=progress) as advance:
+        for finding, split in wanted:
+            planned.append(_planned(finding, split, body_models))
+            advance(1)
+    return planned
+
+
+def splits_of(finding: Finding) -> list[str]:
+    """Those of the complete splits that the benchmark trains on and tests on, else the first."""
+    trained = next((split for split in finding.card.splits if split in TRAINED and split in finding.splits), None)
+    used = [split for split in finding.splits if split in (trained, TESTED.get(finding.card.id))]
+    return used or finding.splits[:1]
+
+
+def convert_all(
+    disk: Path,
+    out: Path,
+    *,
+    body_models: Path | None = None,
+    jobs: int = 1,
+    limit: int | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Iterator[Result]:
+    """Convert all that is found on a disk, dataset by dataset; what is current is left as it is, and one that fails
+    stops no other.
+
+    Parameters
+    ----------
+    out : folder of the outputs; made where it is not there.
+    body_models, jobs, limit, overwrite, progress : as of :func:`ehps.converters.pipeline.convert`.
+
+    Raises
+    ------
+    DataError : there is no such disk.
+    """
+    for planned in plan(survey(disk), body_models, progress=progress):
+        started = time.perf_counter()
+        state = "failed" if planned.damaged else "left out"
+        result = Result(planned.card.id, planned.split, planned.file, state, note=planned.obstacle)
+        if not planned.obstacle:
+            try:
+                report = convert(
+                    planned.card.id,
+                    planned.folder,
+                    planned.split,
+                    out / planned.file,
+                    body_models=planned.body_models,
+                    jobs=jobs,
+                    limit=limit,
+                    frames=out / planned.frames_folder if planned.frames_folder else None,
+                    progress=progress,
+                    overwrite=overwrite,
+                )
+                state = "converted" if report.earlier is None else "current"
+                notes = [planned.note, *report.problems]
+                result = _with(result, started, state, "; ".join(filter(None, notes)), report.written)
+            except EhpsError as error:
+                result = _with(result, started, "failed", str(error))
+            except Exception as error:  # of one dataset's files, that nobody has thought of
+                result = _with(result, started, "failed", f"{type(error).__name__}: {error}")
+        yield result
+
+
+def _with(result: Result, started: float, state: str, note: str, rows: int | None = None) -> Result:
+    seconds = round(time.perf_counter() - started, 3)
+    return Result(result.dataset, result.split, result.file, state, rows, seconds, note)
+
+
+def _planned(finding: Finding, split: str, body_models: Path | None) -> Planned:
+    card, folder = finding.card, finding.folder
+    assert folder is not None
+    cls = registry.converter(card.id)
+    makes_images = hasattr(cls, "extract_frames")
+    obstacle, note, frames = "", "", False
+    try:
+        look = _Look.at(cls(folder, split, {}))
+    except EhpsError as error:
+        return Planned(card, folder, split, str(error), damaged=True)
+    except Exception as error:  # of a damaged file, that no reader has thought of
+        return Planned(card, folder, split, f"cannot be read ({type(error).__name__}: {error})", damaged=True)
+    if look.missing:
+        packed = "; ".join(still_packed(folder))
+        where = f"; {packed}" if packed else ""
+        note = f"{look.missing:,} of {look.images:,} images that were looked for are not there, {look.first} for one"
+        if makes_images:
+            frames, note = True, "its images are made out of its raw files"
+        elif look.missing == look.images:
+            obstacle, note = f"no image is there, {look.first} for one{where}", ""
+        else:
+            note += where
+    elif look.unread:
+        note = look.unread
+    model = cls(folder, split, {}).body_model
+    if not obstacle and model is not None:
+        if body_models is None:
+            note = "; ".join(filter(None, [note, f"without {model} models: no joints, no boxes made of them"]))
+        else:
+            try:
+                BodyModels(body_models).require(model)
+            except EhpsError as error:
+                obstacle = str(error)
+    models = None if model is None else body_models
+    return Planned(card, folder, split, obstacle, note, frames=frames, body_models=models)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How many images of some units there are, and are not; why none was looked for."""
+
+    images: int
+    missing: int
+    first: str = ""
+    unread: str = ""
+
+    @classmethod
+    def at(cls, converter: Converter) -> _Look:
+        """Read some units and look for their images."""
+        units = converter.units()
+        index, names, absent = ImageIndex(converter.root), dict[str, None](), list[str]()
+        large = [unit for unit in _some(units) if unit.path.is_file() and unit.path.stat().st_size > LARGE]
+        for unit in _some(units):
+            if unit not in large:
+                names |= dict.fromkeys(map(below_root, converter.read(unit).image_path))
+        absent = index.missing(names)
+        unread = f"images were not looked for: {large[0].path.name} is large" if large and not names else ""
+        return cls(len(names), len(absent), absent[0] if absent else "", unread)
+
+
+def _some(units: Sequence[Unit]) -> list[Unit]:
+    chosen = sorted({0, len(units) // 2, len(units) - 1} if units else ())
+    return [units[i] for i in chosen[:LOOKED_AT]]
