@@ -75,6 +75,33 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
     assert "..." not in listed  # a sentence that does not fit into the list of commands
 
 
+def options(command: click.Command = main) -> Iterator[tuple[str, set[str]]]:
+    """Of every command that is no group its name and its options."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            yield from options(inner)
+    else:
+        yield str(command.name), {word for param in command.params for word in param.opts}
+
+
+def test_every_command_gives_its_result_as_json() -> None:
+    assert [name for name, words in options() if "--json" not in words] == []
+
+
+def test_one_word_for_one_thing() -> None:
+    """Options that other commands call otherwise, or that mean something else there."""
+    words = set.union(*(found for _, found in options()))
+    assert not words & {"--root", "--n", "--every", "--stride", "--raw", "--image-folder", "--max"}
+    assert {"--images", "--interval", "--limit", "--json", "--out"} <= words
+
+
+def test_quiet_keeps_results_and_errors(tmp_path: Path) -> None:
+    assert call("--quiet", "analysis", "rank").stderr == ""
+    assert call("--quiet", "analysis", "rank").stdout == call("analysis", "rank").stdout
+    assert "error: " in call("--quiet", "humandata", "info", tmp_path / "no.h5", code=1).stderr
+    assert "contradict" in call("--quiet", "-v", "analysis", "rank", code=2).stderr
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -228,6 +255,22 @@ def test_viewing_draws_people_on_their_images(walks: Path, raw: Path, tmp_path: 
         "humandata", "view", walks, "--images", tmp_path / "one", "--out", tmp_path / "s", "--rows", f"0,{other}"
     )
     assert "1 images are not below" in some.stderr
+
+
+def test_what_writes_files_says_so_as_json(walks: Path, raw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.h5"
+    assert data("humandata", "sample", walks, "--interval", "2", "--out", out) == {
+        "out": str(out),
+        "instances": ROWS // 2,
+        "of": ROWS,
+    }
+    both = data("humandata", "merge", walks, out, "--out", tmp_path / "both.h5")
+    assert (both["instances"], both["left_out"]) == (ROWS + ROWS // 2, {})
+    assert data("humandata", "export", out, "--out", tmp_path / "out.npz")["files"] == [str(tmp_path / "out.npz")]
+    drawn = data("humandata", "view", walks, "--images", raw, "--out", tmp_path / "drawn", "--limit", "1")
+    assert [Path(page).exists() for page in drawn["pages"]] == [True]
+    stated = data("humandata", "convert", walks, "--declare", "split=train", "--out", tmp_path / "mine.h5")
+    assert stated["passport"]["split"] == "train"
 
 
 def test_export_to_npz_keeps_the_numbers(walks: Path, tmp_path: Path) -> None:
@@ -537,7 +580,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_published_ranking_is_short_on_screen_and_whole_in_files(tmp_path: Path) -> None:
     printed = call("analysis", "rank", "--out", tmp_path / "ranking.csv")
     text = printed.stdout
-    assert text.splitlines()[3].split()[3] == "mscoco"
+    assert text.splitlines()[1].split()[:2] == ["5", "mscoco"]
     assert "repository" not in text
     assert "16 ranks in between" in printed.stderr
     assert max(map(len, text.splitlines())) <= 80

@@ -17,6 +17,7 @@ from ehps.analysis import correlation
 from ehps.analysis.benchmarks import ERROR_COLUMNS, Benchmark, require
 from ehps.arrays import Array
 from ehps.errors import DataError
+from ehps.progress import over
 
 _BLOCK = 4_000_000
 
@@ -50,7 +51,7 @@ def add_intervals(
         errors = errors.assign(model=models[0])
     drawn = np.zeros((bootstrap, len(frame)))
     resampled = {}
-    for b in benchmarks:
+    for b in over(benchmarks, "drawing samples of benchmarks"):
         means, draws, resampled[b.id] = _resample(
             b, _under(b.rows(errors), protocols.get(b.id)), frame.index, bootstrap, seed
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ehps import __version__
+from ehps import __version__, progress
 from ehps.cli.analysis import analysis
 from ehps.cli.benchmark import benchmark
 from ehps.cli.common import FILE, Commands, as_json, body_models, pairs, say, say_json, seed
@@ -21,12 +21,18 @@ from ehps.errors import UsageError
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="ehps")
+@click.option("-v", "--verbose", is_flag=True, help="Say with the time when each part of the work is done.")
+@click.option("--quiet", is_flag=True, help="Print results and errors only.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-def main(debug: bool) -> None:
+@click.pass_context
+def main(ctx: click.Context, verbose: bool, quiet: bool, debug: bool) -> None:
     """Which expressive human pose and shape data is worth training on?
 
     Convert raw datasets into unified files, train and test a model on each, rank them, see why, select.
     """
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet contradict each other")
+    ctx.with_resource(progress.shown(verbose=verbose, quiet=quiet))
 
 
 main.add_command(humandata)
@@ -37,11 +43,16 @@ main.add_command(analysis)
 @main.command("demo")
 @click.option("--out", type=FILE, default=Path("demo-out"), show_default=True, help="Folder for everything it makes.")
 @seed
-def demo_command(out: Path, seed: int) -> None:
+@as_json
+def demo_command(out: Path, seed: int, as_json: bool) -> None:
     """Everything, end to end, on generated data."""
-    from ehps.demo.end_to_end import run
+    from ehps.demo import end_to_end
 
-    run(out, seed=seed)
+    outcome = end_to_end.run(out, seed=seed)
+    if as_json:
+        say_json({"report": str(outcome.page), "out": str(out), "seconds": round(outcome.seconds, 1)})
+    else:
+        end_to_end.say(out, outcome)
 
 
 @main.command("datasets")
@@ -53,8 +64,7 @@ def datasets_command(dataset: str | None, as_json: bool) -> None:
     from ehps.terminal import show
 
     if dataset is None:
-        table = cards.overview()
-        show(table if as_json else table.drop(columns=["splits", "bodies", "scene"]), json=as_json)
+        show(cards.overview(), json=as_json, least=["bodies", "scene", "splits", "data", "annotation"])
     elif as_json:
         say_json(cards.as_dict(dataset))
     else:
@@ -122,14 +132,14 @@ def doctor_command(disk: Path | None, body_models: Path | None, as_json: bool) -
     from ehps.terminal import show
 
     if disk is None:
-        show(doctor.examine(body_models), json=as_json)
+        show(doctor.examine(body_models), json=as_json, below=["to do"], keep=["state"])
         return
     found = doctor.datasets(disk)
     if as_json:
         show(found, json=True)
         return
     there = found[found["state"] != "absent"]
-    show(there[["dataset", "state", "folder", "splits", "lacks", "expect"]])
+    show(there[["dataset", "state", "folder", "splits", "lacks", "expect"]], below=["lacks", "expect"], keep=["state"])
     for command in there["command"][there["command"] != ""]:
         say(command)
     for _, row in there[there["state"] != "found"].iterrows():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, pairs, say
+from ehps.cli.common import FILE, as_json, pairs, say, say_json
 from ehps.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -78,13 +78,20 @@ def say_left_out(left_out: Mapping[str, str]) -> None:
         say(f"left out: {name}, {why}", fg="yellow", err=True)
 
 
-def save_and_print(frame: pd.DataFrame, out: Path | None, as_json: bool, digits: int = 1) -> None:
+def save_and_print(
+    frame: pd.DataFrame,
+    out: Path | None,
+    as_json: bool,
+    digits: int = 1,
+    least: Sequence[str] = (),
+    below: Sequence[str] = (),
+) -> None:
     from ehps.analysis import tables
     from ehps.terminal import show
 
     if out is not None:
         tables.write(frame, out)
-    show(frame, json=as_json, digits=digits)
+    show(frame, json=as_json, digits=digits, least=least, below=below)
 
 
 @analysis.command("rank")
@@ -104,7 +111,9 @@ def rank_command(runs: Path | None, model: str | None, benchmarks: str, out: Pat
         # Published rows keep their sources in any file; own results keep theirs in the run folders.
         read_by_people = runs is not None and out.suffix.lower() in (".md", ".tex")
         tables.write(shown if read_by_people else ranked, out)
-    show(ranked if as_json else ranking.presentable(ranked, ids=True), json=as_json)
+    screen = ranking.presentable(ranked, ids=True)
+    least = [*[name for name in map(str, screen) if "%" in name][::-1], "Instances", "Identification"]
+    show(ranked if as_json else screen, json=as_json, least=least)
     if why := without_ranks(ranked):
         say(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
     if unnamed := ranked.attrs.get("unnamed"):
@@ -185,7 +194,7 @@ def attributes_command(
     if not test and figure is None:
         raise UsageError("nothing to compare the files with", fix="name test sets with --test, or pass --figure")
     samples = samples_of(files, test, images, limit)
-    save_and_print(attributes.coverage_table(samples), out, as_json, digits=3)
+    save_and_print(attributes.coverage_table(samples), out, as_json, digits=3, least=["n_train", "n_test", "mmd"])
     for lack in samples.left_out.itertuples():
         say(f"not compared: {lack.attribute} of {lack.dataset}, {lack.reason}", fg="yellow", err=True)
     if figure is not None:
@@ -237,7 +246,7 @@ def select_command(
     distances = attributes.distance_matrix(samples, "body_pose")
     sizes = {name: len(hd) for name, hd in opened.items()}
     chosen = selection.select(ranked, sizes, budget, sets=sets, distances=distances, diversity=diversity)
-    save_and_print(chosen, out, as_json)
+    save_and_print(chosen, out, as_json, below=["reason"])
     say_left_out(unusable | chosen.attrs["left_out"])
 
 
@@ -250,6 +259,7 @@ def select_command(
 @click.option("--model", help="Rank the sets of this model only.")
 @which_benchmarks
 @click.option("--title", default="Which data is worth training on?", show_default=True)
+@as_json
 def report_command(
     runs: Path,
     out: Path,
@@ -259,6 +269,7 @@ def report_command(
     model: str | None,
     benchmarks: str,
     title: str,
+    as_json: bool,
 ) -> None:
     """One self-contained HTML page with all of it."""
     from ehps.analysis import attributes, published, rank_factors, ranking
@@ -283,4 +294,8 @@ def report_command(
         conversions=reports,
         training=read_curves(runs) if any(runs.rglob(LOG)) else None,
     )
-    say(report(inputs, out))
+    page = report(inputs, out)
+    if as_json:
+        say_json({"report": str(page), "training_sets": len(ranked), "conversions": [str(path) for path in reports]})
+    else:
+        say(page)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, body_models, say
+from ehps.cli.common import FILE, as_json, body_models, say, say_json
 from ehps.errors import UsageError
 
 exclude = click.option("--exclude", type=FILE, help="Leave out the rows that this exclusion list names.")
@@ -35,6 +35,7 @@ def benchmark() -> None:
 @click.option("--workers", default=2, show_default=True)
 @exclude
 @body_models
+@as_json
 def train_command(
     data: Path,
     images: Path | None,
@@ -43,6 +44,7 @@ def train_command(
     interval: int,
     exclude: Path | None,
     body_models: Path | None,
+    as_json: bool,
     **settings: Any,
 ) -> None:
     """Train one model on the HumanData file DATA.
@@ -55,7 +57,11 @@ def train_command(
     spec = SetSpec(data, images or data.parent, interval, exclude=exclude)
     say_excluded(spec)
     run = train_cell(out, name or data.stem, spec, TrainConfig(**settings), bodies(body_models))
-    say(run.checkpoint)
+    if as_json:
+        facts = {name: run.manifest.get(name) for name in ("train_set", "trained_on", "weights_sha256")}
+        say_json({"run": str(run.folder), "checkpoint": str(run.checkpoint), **facts})
+    else:
+        say(run.checkpoint)
 
 
 @benchmark.command("evaluate")
@@ -95,7 +101,7 @@ def evaluate_command(
     say_excluded(spec)
     score = evaluate(run, name or data.stem, spec, bodies(body_models), checkpoint=checkpoint, progress=True)
     order = ["part", "metric", "value", "unit", "n", "skipped"]  # stored ones come back in another
-    show(pd.DataFrame(score.metrics, columns=order), json=as_json)
+    show(pd.DataFrame(score.metrics, columns=order), json=as_json, least=["skipped"])
     if not as_json:
         for metric, value in printed(score.metrics).items():
             say(f"{metric}: {value:.2f}")
@@ -112,11 +118,10 @@ def run_command(suite: Path, out: Path, body_models: Path | None, as_json: bool)
     SUITE is a yaml file; see docs/benchmark.md. What is there already is not computed again.
     """
     from ehps.benchmark.suites import matrix
-    from ehps.terminal import show
 
     wanted = matrix.load_suite(suite)
     state = matrix.run_suite(wanted, out, body_models=bodies(body_models or wanted.body_models))
-    show(state, json=as_json)
+    show_cells(state, as_json)
     if (state["state"] == "failed").any():
         raise click.exceptions.Exit(1)
 
@@ -127,9 +132,14 @@ def run_command(suite: Path, out: Path, body_models: Path | None, as_json: bool)
 def status_command(folder: Path, as_json: bool) -> None:
     """What of a suite is done, failed, or missing."""
     from ehps.benchmark.suites import matrix
+
+    show_cells(matrix.status(folder), as_json)
+
+
+def show_cells(state: Any, as_json: bool) -> None:
     from ehps.terminal import show
 
-    show(matrix.status(folder), json=as_json)
+    show(state, json=as_json, below=["reason"], least=["step", "protocol"], keep=["state"])
 
 
 def say_excluded(spec: Any) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
+from ehps import progress, terminal
 from ehps.errors import EhpsError, UsageError
-from ehps.terminal import printable
 
 FILE = click.Path(path_type=Path)
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 body_models = click.option(
     "--body-models", type=FILE, envvar="EHPS_BODY_MODELS", help="Folder of SMPL-X, SMPL-H and SMPL files."
 )
@@ -56,8 +56,12 @@ class Commands(click.Group):
 
 
 def say(text: object, *, fg: str | None = None, err: bool = False) -> None:
-    """Print one line; whatever of it no terminal should see is escaped (:func:`ehps.terminal.printable`)."""
-    click.secho(printable(text), fg=fg, err=err)
+    """Print one line; whatever of it no terminal should see is escaped (:func:`ehps.terminal.printable`).
+
+    Remarks, which are what goes to the standard error stream and is no error, are left out with ``--quiet``.
+    """
+    if not (err and fg != "red" and progress.is_quiet()):
+        terminal.line(text, colour=fg, err=err)
 
 
 def say_json(value: Any) -> None:

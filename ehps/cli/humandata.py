@@ -74,7 +74,7 @@ def info_command(hd: HumanData, as_json: bool) -> None:
         say(f"the frame of its bodies is not known: {frames.way_out(hd)}", fg="yellow", err=True)
     columns = pd.DataFrame(facts["columns"])
     columns["shape"] = [" x ".join(map(str, shape)) for shape in columns["shape"]]
-    show(columns[["name", "shape", "dtype", "unit", "meaning"]])
+    show(columns[["name", "shape", "dtype", "unit", "meaning"]], least=["dtype", "unit"])
 
 
 @humandata.command("validate")
@@ -148,16 +148,12 @@ def verify_command(file: Path, images: Path | None, jobs: int | None, exclude_to
 
 def checked_images(hd: HumanData, images: Path, jobs: int | None, exclude_to: Path | None, as_json: bool) -> ImageCheck:
     """What decoding all images finds, told unless as JSON and written as an exclusion list."""
-    import numpy as np
-
     from ehps.humandata.exclusions import write_exclusions
     from ehps.humandata.image_checks import check_images
-    from ehps.progress import counting
 
     if not images.is_dir():
         raise DataError("there is no such folder", path=images, fix="give the folder that image paths are relative to")
-    with counting("decoding images", len(np.unique(hd["image_path"].codes))) as advance:
-        check = check_images(hd, images, decode=True, jobs=jobs, advance=advance)
+    check = check_images(hd, images, decode=True, jobs=jobs)
     if not as_json:
         rows = int((check.wrong > 0).sum())
         sound = f"all {check.images:,} images were decoded and have the size that it says"
@@ -196,7 +192,7 @@ def audit_command(
         return
     if found.percentiles:
         measures = pd.DataFrame(found.percentiles).T.rename_axis("measure").reset_index()
-        show(measures.astype({"n": int}), title="Percentiles", digits=3)
+        show(measures.astype({"n": int}), title="Percentiles", digits=3, least=["p1", "p5", "mean", "min", "n"])
     else:
         say("Nothing was measured: there are no model joints and no parameters.")
     counts = pd.DataFrame(list(found.counts.items()), columns=["check", "instances"])
@@ -218,9 +214,17 @@ def audit_command(
 @click.option("--rows", help="Show these rows instead: 3,17,40.")
 @seed
 @click.option("--columns", help="Keypoint and box columns to draw, separated by commas.")
+@as_json
 @opened
 def view_command(
-    hd: HumanData, images: Path, out: Path, limit: int, rows: str | None, seed: int, columns: str | None
+    hd: HumanData,
+    images: Path,
+    out: Path,
+    limit: int,
+    rows: str | None,
+    seed: int,
+    columns: str | None,
+    as_json: bool,
 ) -> None:
     """Draw instances of FILE on their images."""
     from ehps.humandata.drawing.overlays import view
@@ -229,7 +233,9 @@ def view_command(
     require_columns(hd)
     wanted = None if rows is None else [whole_number(row) for row in rows.split(",")]
     pages = view(hd, images, out, rows=wanted, limit=limit, seed=seed, columns=columns.split(",") if columns else None)
-    for page in pages:
+    if as_json:
+        say_json({"pages": list(map(str, pages)), "missing": pages.missing, "unreadable": pages.unreadable})
+    for page in pages if not as_json else ():
         say(page)
     absent = len(pages.missing) + len(pages.unreadable)
     if pages.missing and len(pages.missing) == pages.images:
@@ -250,8 +256,9 @@ def view_command(
 @click.option("--for", "target", type=click.Choice(["smpler-x", "smplest-x", "aios"]), help="A loader to write for.")
 @click.option("--out", type=FILE, required=True, help="An .npz or .h5 file; with --for, the loader's folder.")
 @body_models
+@as_json
 @opened
-def export_command(hd: HumanData, target: str | None, out: Path, body_models: Path | None) -> None:
+def export_command(hd: HumanData, target: str | None, out: Path, body_models: Path | None, as_json: bool) -> None:
     """Write FILE in another format, or where a loader looks for it.
 
     With --for and body models, hand poses are converted to what the loader takes.
@@ -263,7 +270,10 @@ def export_command(hd: HumanData, target: str | None, out: Path, body_models: Pa
     if target is not None:
         require_columns(hd)
         hd = with_hands_for(hd, target, body_models)
-    for path in export_for(hd, target, out) if target else [hd.save(out)]:
+    written = export_for(hd, target, out) if target else [hd.save(out)]
+    if as_json:
+        say_json({"files": list(map(str, written)), "instances": len(hd)})
+    for path in written if not as_json else ():
         say(path)
 
 
@@ -279,6 +289,7 @@ def export_command(hd: HumanData, target: str | None, out: Path, body_models: Pa
 )
 @click.option("--out", type=FILE, required=True, help="An .h5 or .npz file.")
 @body_models
+@as_json
 @opened
 def convert_command(
     hd: HumanData,
@@ -286,6 +297,7 @@ def convert_command(
     facts: tuple[str, ...],
     out: Path,
     body_models: Path | None,
+    as_json: bool,
 ) -> None:
     """Give the numbers of FILE the meaning that the format has.
 
@@ -306,7 +318,10 @@ def convert_command(
     if frame is not None:
         hd = moved(hd, body_models)
     hd.save(out)
-    say(f"{out}: {len(hd):,} instances, frame {hd.passport.frame}")
+    if as_json:
+        say_json({"out": str(out), "instances": len(hd), "passport": hd.passport.to_dict()})
+    else:
+        say(f"{out}: {len(hd):,} instances, frame {hd.passport.frame}")
 
 
 def moved(hd: HumanData, body_models: Path | None) -> HumanData:
@@ -356,8 +371,9 @@ def with_hands_for(hd: HumanData, target: str, body_models: Path | None) -> Huma
 @humandata.command("merge")
 @click.argument("files", type=FILE, nargs=-1, required=True)
 @click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
-@click.option("--out", type=FILE, required=True)
-def merge_command(files: tuple[Path, ...], exclude: Path | None, out: Path) -> None:
+@click.option("--out", type=FILE, required=True, help="An .h5 or .npz file.")
+@as_json
+def merge_command(files: tuple[Path, ...], exclude: Path | None, out: Path, as_json: bool) -> None:
     """Put all rows of FILES into one file.
 
     Files whose numbers mean different things are refused.
@@ -365,7 +381,10 @@ def merge_command(files: tuple[Path, ...], exclude: Path | None, out: Path) -> N
     from ehps.humandata.operations import merge
 
     merged = merge(files, out, without=exclude)
-    say(f"{merged.out}: {merged.instances:,} instances")
+    if as_json:
+        say_json(asdict(merged) | {"out": str(merged.out)})
+    else:
+        say(f"{merged.out}: {merged.instances:,} instances")
     if exclude is not None:
         say(f"left out: {merged.excluded:,} rows, which {exclude} names", err=True)
     for column, lacking in merged.left_out.items():
@@ -406,10 +425,17 @@ def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -
 @click.option("--limit", type=int, help="Keep so many rows, drawn at random.")
 @seed
 @click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
-@click.option("--out", type=FILE, required=True)
+@click.option("--out", type=FILE, required=True, help="An .h5 or .npz file.")
+@as_json
 @opened
 def sample_command(
-    hd: HumanData, interval: int | None, limit: int | None, seed: int, exclude: Path | None, out: Path
+    hd: HumanData,
+    interval: int | None,
+    limit: int | None,
+    seed: int,
+    exclude: Path | None,
+    out: Path,
+    as_json: bool,
 ) -> None:
     """Take fewer rows of FILE."""
     from ehps.humandata import exclusions, operations
@@ -417,6 +443,7 @@ def sample_command(
     if interval is None and limit is None and exclude is None:
         raise UsageError("no rows are chosen", fix="pass --interval, --limit or --exclude")
     hd = whole(hd)
+    before = len(hd)
     if exclude is not None:
         rows = exclusions.listed_rows(hd, exclude)
         hd = exclusions.exclude(hd, exclusions.read_exclusions(exclude))
@@ -424,4 +451,7 @@ def sample_command(
     if interval is not None or limit is not None:
         hd = operations.sample(hd, interval=interval, limit=limit, seed=seed)
     hd.save(out)
-    say(f"{out}: {len(hd):,} instances")
+    if as_json:
+        say_json({"out": str(out), "instances": len(hd), "of": before})
+    else:
+        say(f"{out}: {len(hd):,} instances")

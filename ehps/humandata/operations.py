@@ -17,6 +17,7 @@ from ehps.humandata.exclusions import exclude, excluded_rows, names_nobody, read
 from ehps.humandata.passport import CAMERA
 from ehps.humandata.storage import h5, npz
 from ehps.humandata.strings import Strings
+from ehps.progress import over
 
 
 def info(hd: HumanData) -> dict[str, Any]:
@@ -122,7 +123,7 @@ def merge(paths: Sequence[Path], out: Path, *, without: Path | None = None) -> M
     out = Path(out)
     if out.suffix.lower() not in (".h5", ".npz"):
         raise UsageError("a HumanData file ends in .h5 or .npz", path=out)
-    for path in paths:
+    for path in over(paths, "checking files"):
         if Path(path).suffix.lower() == ".h5":
             h5.check_bytes(path)
     entries = [] if without is None else read_exclusions(without)

@@ -21,6 +21,7 @@ from ehps.body.models import BodyModels
 from ehps.body.variants import genders_of
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData
+from ehps.progress import over
 
 MM = 1000.0
 
@@ -81,7 +82,7 @@ def score(
     rows, at = paired(predictions, truth, protocol)
     parts: list[Errors] = []
     notes: dict[str, int] = {}
-    for start in range(0, len(rows), batch_size):
+    for start in over(range(0, len(rows), batch_size), "comparing batches"):
         chunk = slice(start, start + batch_size)
         part, special = _batch(predictions, at[chunk], truth, rows[chunk], protocol, models, reg, images)
         parts.append(part)

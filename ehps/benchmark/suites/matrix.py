@@ -27,6 +27,7 @@ from ehps.body.models import BodyModels
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.foreign_files import regular
 from ehps.json_files import misfit, read_json
+from ehps.progress import stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -193,21 +194,25 @@ def run_suite(
         body_models = BodyModels(suite.body_models)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / SUITE, suite.to_dict())
-    for model in suite.models:
-        for train_set, sets in suite.train.items():
-            folder = suite.folder(out, train_set, model)
-            config = replace(suite.config, model=model)
-            run = Run(folder)
-            try:
+    trainings = [(model, *item) for model in suite.models for item in suite.train.items()]
+    tests = suite.test if is_main() else {}
+    cells = len(trainings) * len(tests)
+    for number, (model, train_set, sets) in enumerate(trainings):
+        folder = suite.folder(out, train_set, model)
+        config = replace(suite.config, model=model)
+        run = Run(folder)
+        try:
+            with stage(f"training {number + 1} of {len(trainings)}: {model} on {train_set}", show=progress):
                 run = train_cell(folder, train_set, sets, config, body_models, progress=progress)
+        except Exception as error:
+            _record(run, "training", error)
+            continue
+        for cell, (test_set, spec) in enumerate(tests.items(), number * len(tests) + 1):
+            try:
+                with stage(f"cell {cell} of {cells}: {model} of {train_set} on {test_set}", show=progress):
+                    evaluate(folder, test_set, spec, body_models, workers=config.workers, progress=progress)
             except Exception as error:
-                _record(run, "training", error)
-                continue
-            for test_set, spec in suite.test.items() if is_main() else ():
-                try:
-                    evaluate(folder, test_set, spec, body_models, workers=config.workers)
-                except Exception as error:
-                    _record(run, f"test_{test_set}", error)
+                _record(run, f"test_{test_set}", error)
     return status(out)
 
 

@@ -11,7 +11,6 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.json_files import read_json_lines
+from ehps.progress import counting
 
 FINAL, LAST, LOG = "final.pt", "last.pt", "train.jsonl"
 
@@ -94,7 +94,7 @@ def train(
         pin_memory=accelerator.device.type == "cuda",
     )
     log = _Log(folder / LOG, start, accelerator.is_main_process)
-    with _bar(steps, start, progress and accelerator.is_main_process) as advance:
+    with counting("training", steps, done=start, show=progress and accelerator.is_main_process) as advance:
         _loop(config, accelerator, net, optimizer, skeleton, loader, start, steps, log, folder, trained_on, advance)
     accelerator.wait_for_everyone()
     final = folder / "checkpoints" / FINAL
@@ -120,7 +120,7 @@ def _loop(
     advance: Any,
 ) -> None:
     net.train()
-    ready = time.perf_counter()
+    ready, shown = time.perf_counter(), start
     for step, batch in enumerate(loader, start):
         waited = time.perf_counter() - ready
         for group in optimizer.param_groups:
@@ -144,7 +144,8 @@ def _loop(
                     f"the loss is {loss} at step {done}", path=folder, fix="lower the learning rate, or audit the data"
                 )
             log.write(done, loss, values, learning_rate(config, step, steps))
-            advance(done, loss)
+            advance(done - shown, note=f"loss {loss:.3f}")
+            shown = done
         if done % config.checkpoint_every == 0 and done < steps and accelerator.is_main_process:
             _save(folder / "checkpoints" / LAST, config, accelerator.unwrap_model(net), optimizer, done, trained_on)
         ready = time.perf_counter()
@@ -309,26 +310,3 @@ class _Log:
                     file.write(json.dumps(line) + "\n")
             except OSError as error:
                 raise write_error(error, self.path) from error
-
-
-def _bar(steps: int, start: int, show: bool) -> Any:
-    if not show:
-        return nullcontext(lambda done, loss: None)
-    return _Progress(steps, start)
-
-
-class _Progress:
-    def __init__(self, steps: int, start: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, TextColumn("loss {task.fields[loss]:.3f}"), console=Console(stderr=True))
-        self.task = self.progress.add_task("training", total=steps, completed=start, loss=float("nan"))
-
-    def __enter__(self) -> Any:
-        self.progress.start()
-        return lambda done, loss: self.progress.update(self.task, completed=done, loss=loss)
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()

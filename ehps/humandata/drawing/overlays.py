@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from ehps.humandata.drawing.pages import grid, resized, write_png
 from ehps.humandata.drawing.persons import BOX_LABELS, Image, draw_boxes, draw_keypoints, person_colour, text
 from ehps.humandata.image_files import ImageFolder, MissingImageError, OutsideError, read_pixels
 from ehps.humandata.validation import require_columns
+from ehps.progress import over
 
 SKELETON_COLUMNS = (
     "keypoints2d_smplx",
@@ -174,9 +176,10 @@ def view(
     out.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     shown: list[tuple[str, str]] = []
-    for number, start in enumerate(range(0, len(groups), per_page), 1):
+    drawn = over(groups, "drawing images")
+    for number in range(1, -(-len(groups) // per_page) + 1):
         cells, lines = [], []
-        for group in groups[start : start + per_page]:
+        for group in islice(drawn, per_page):
             shot = draw_instances(hd, group, images, columns=columns, side=side, crop=crop)
             shown.append((shot.path, shot.fault))
             cells.append(shot.image)

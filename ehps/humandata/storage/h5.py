@@ -36,6 +36,7 @@ from ehps.humandata.storage.plan import Plan, Spec, combined, digest, plan_of, s
 from ehps.humandata.strings import Strings, Vocabulary
 from ehps.humandata.table import Column, Table
 from ehps.json_files import fault, misfit
+from ehps.progress import counting
 
 LAYOUT = 2  # of the file; 1 had other names for what is measured on conversion
 ALIGNMENT = 64  # bytes: a cache line, and more than any vector instruction needs
@@ -290,7 +291,8 @@ def join(
     DataError : a part is damaged or has other columns or shapes; ``out`` cannot be written.
     """
     plan = plan_of(parts(), columns)
-    _store(Path(out), (part for part in parts() if len(part)), plan, passport, misc, quality)
+    with counting("writing rows", plan.length) as advance:
+        _store(Path(out), (part for part in parts() if len(part)), plan, passport, misc, quality, advance)
 
 
 def _store(
@@ -300,6 +302,7 @@ def _store(
     passport: Passport,
     misc: Mapping[str, Any],
     quality: Mapping[str, Any],
+    advance: Callable[[int], None] | None = None,
 ) -> None:
     import h5py
 
@@ -323,7 +326,7 @@ def _store(
                 _write_rows(targets[name], values, start)
                 written.check()
 
-            digests, texts = stream(parts, plan, sink)
+            digests, texts = stream(parts, plan, sink, advance)
             for name, coder in texts.items():
                 blob, offsets = coder.vocabulary()
                 _write_rows(create(f"{name}/blob", blob.shape, blob.dtype), blob)
