@@ -15,12 +15,16 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 import ehps
+from ehps import doctor
 from ehps.analysis import attributes
 from ehps.benchmark.protocols import catalogue
+from ehps.benchmark.suites.matrix import Suite
 from ehps.benchmark.suites.runs import Run
+from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body import rigid_motion, rotations
 from ehps.body.models import BodyModels
 from ehps.body.variants import params_of
@@ -127,6 +131,42 @@ def test_the_package_runs_as_a_module(monkeypatch: pytest.MonkeyPatch, capsys: p
     with pytest.raises(SystemExit, match=r"^0$"):
         runpy.run_module("ehps", run_name="__main__")
     assert capsys.readouterr().out.split()[-1] == ehps.__version__
+
+
+def test_what_reads_tables_and_json_starts_without_torch(walks: Path, runs: Path, tmp_path: Path) -> None:
+    """All in one process: what one of them loads is loaded for good."""
+    sets = SetSpec(walks, tmp_path), SetSpec(walks, tmp_path, protocol="ehf")
+    suite = Suite(train={"pw3d": sets[:1]}, test={"ehf": sets[1]}, config=TrainConfig())
+    (tmp_path / "suite.json").write_text(json.dumps(suite.to_dict()))
+    lines = [
+        *("datasets", "datasets pw3d", "doctor", "analysis rank", f"analysis rank --results {runs}"),
+        *(f"humandata info {walks}", f"benchmark status {tmp_path}", "humandata keypoints"),
+        "convert pw4d x --out y.h5",
+    ]
+    code = (
+        "import sys; from click.testing import CliRunner; from ehps.cli import main;"
+        f"codes = [CliRunner().invoke(main, line.split()).exit_code for line in {lines}];"
+        "heavy = ('torch', 'matplotlib', 'umap', 'cv2', 'scipy.stats', 'scipy.spatial', 'scipy.io', 'smplx', 'numba');"
+        "print(codes, [name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[0, 0, 0, 0, 0, 0, 0, 0, 2] []"
+
+
+@pytest.mark.parametrize(
+    ("words", "incomplete", "completed"),
+    [
+        ([], "PW", ["pw3d"]),
+        (["convert"], "ren", ["renbody", "renbody_hires"]),
+        (["convert", "3DPW", "raw", "--split"], "t", ["train", "test"]),
+        (["benchmark", "evaluate", "run", "a.h5", "--protocol"], "ub", ["ubody-intra"]),
+        (["humandata", "keypoints"], "smplx_1", ["smplx_127", "smplx_137"]),
+    ],
+)
+def test_the_shell_completes_ids_splits_and_protocols(words: list[str], incomplete: str, completed: list[str]) -> None:
+    shell = ShellComplete(main, {}, "ehps", "_EHPS_COMPLETE")
+    found = shell.get_completions(words or ["datasets"], incomplete)
+    assert [item.value for item in found] == completed
 
 
 def test_looking_at_the_help_loads_nothing_heavy() -> None:
@@ -460,6 +500,7 @@ def test_the_doctor_finds_damaged_files(tmp_path: Path, body_models: Path) -> No
 
 def test_the_doctor_survives_a_torch_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(doctor, "DRIVERS", (Path("/dev/null"),))
     found = {row["what"]: row for row in data("doctor")}
     assert (found["gpu"]["state"], "does not start" in found["gpu"]["detail"]) == ("missing", True)
 

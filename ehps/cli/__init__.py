@@ -14,7 +14,19 @@ import click
 from ehps import __version__, progress
 from ehps.cli.analysis import analysis
 from ehps.cli.benchmark import benchmark
-from ehps.cli.common import FILE, Commands, as_json, body_models, pairs, say, say_json, seed
+from ehps.cli.common import (
+    FILE,
+    Commands,
+    Word,
+    as_json,
+    body_models,
+    datasets,
+    pairs,
+    say,
+    say_json,
+    seed,
+    splits,
+)
 from ehps.cli.humandata import humandata
 from ehps.errors import UsageError
 
@@ -56,7 +68,7 @@ def demo_command(out: Path, seed: int, as_json: bool) -> None:
 
 
 @main.command("datasets")
-@click.argument("dataset", required=False)
+@click.argument("dataset", type=Word(datasets), required=False)
 @as_json
 def datasets_command(dataset: str | None, as_json: bool) -> None:
     """The datasets, or one of them with its raw layout."""
@@ -73,9 +85,9 @@ def datasets_command(dataset: str | None, as_json: bool) -> None:
 
 
 @main.command("convert")
-@click.argument("dataset")
+@click.argument("dataset", type=Word(datasets))
 @click.argument("raw", type=FILE)
-@click.option("--split", help="One of the dataset's splits; its first by default.")
+@click.option("--split", type=Word(splits), help="One of the dataset's splits; its first by default.")
 @click.option("--out", type=FILE, required=True, help="The file to write: .h5 (native) or .npz (exchange).")
 @body_models
 @click.option("--jobs", default=1, show_default=True, help="Units read in parallel.")
@@ -104,6 +116,10 @@ def convert_command(
     DATASET is its id (`ehps datasets` lists them), RAW the folder that holds it as unpacked. For one's own images:
     `ehps convert coco FILE.json --images DIR --skeleton NAMES`, where FILE.json is COCO-style.
     """
+    from ehps.converters import registry
+
+    if dataset.lower() != "coco":
+        dataset = registry.card(dataset).id  # a wrong one is told before the pipeline is loaded
     from ehps.converters.own import LABELS, convert_labels
     from ehps.converters.pipeline import convert
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, body_models, say, say_json
+from ehps.cli.common import FILE, Word, as_json, body_models, protocols, say, say_json
 from ehps.errors import UsageError
 
 exclude = click.option("--exclude", type=FILE, help="Leave out the rows that this exclusion list names.")
@@ -68,7 +68,9 @@ def train_command(
 @click.argument("run", type=FILE)
 @click.argument("data", type=FILE)
 @click.option("--images", type=FILE, help="Folder of the images; that of DATA by default.")
-@click.option("--protocol", required=True, help="How to score: agora-val, ubody-intra[step=1], ...")
+@click.option(
+    "--protocol", type=Word(protocols), required=True, help="How to score: agora-val, ubody-intra[step=1], ..."
+)
 @click.option("--name", help="What the test set is called in results.")
 @click.option("--checkpoint", type=FILE, help="Test these weights; RUN gets the results.")
 @exclude

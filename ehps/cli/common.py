@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ehps import progress, terminal
 from ehps.errors import EhpsError, UsageError
@@ -18,6 +19,46 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the result
 body_models = click.option(
     "--body-models", type=FILE, envvar="EHPS_BODY_MODELS", help="Folder of SMPL-X, SMPL-H and SMPL files."
 )
+
+
+class Word(click.ParamType):
+    """Text of which the shell completes the words that ``words`` knows."""
+
+    name = "text"
+
+    def __init__(self, words: Callable[[click.Context], Iterable[str]]) -> None:
+        self.words = words
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        known = self.words(ctx)
+        return [CompletionItem(word) for word in known if word.lower().startswith(incomplete.lower())]
+
+
+def datasets(ctx: click.Context) -> list[str]:
+    from ehps.converters import registry
+
+    return [card.id for card in registry.cards()]
+
+
+def splits(ctx: click.Context) -> list[str]:
+    """Those of the dataset that is the first argument; click does not look at it when an option lacks its value."""
+    from ehps.converters import registry
+
+    dataset = ctx.params.get("dataset") or next(iter(ctx.args), None)
+    return list(registry.card(dataset).splits) if dataset else []
+
+
+def protocols(ctx: click.Context) -> tuple[str, ...]:
+    from ehps.benchmark.protocols import catalogue
+
+    return catalogue.names()
+
+
+def conventions(ctx: click.Context) -> list[str]:
+    from ehps.humandata.keypoints import CONVENTIONS
+
+    return sorted(CONVENTIONS)
+
 
 seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 

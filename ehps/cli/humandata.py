@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, body_models, number, pairs, say, say_json, seed, whole_number
+from ehps.cli.common import (
+    FILE,
+    Word,
+    as_json,
+    body_models,
+    conventions,
+    number,
+    pairs,
+    say,
+    say_json,
+    seed,
+    whole_number,
+)
 from ehps.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -392,7 +404,7 @@ def merge_command(files: tuple[Path, ...], exclude: Path | None, out: Path, as_j
 
 
 @humandata.command("keypoints")
-@click.argument("convention", required=False)
+@click.argument("convention", type=Word(conventions), required=False)
 @click.option("--out", type=FILE, help="Draw the points of CONVENTION on a figure: .png.")
 @as_json
 def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -> None:

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from ehps.benchmark import models
 from ehps.benchmark.protocols import catalogue
-from ehps.benchmark.suites.evaluation import evaluate, train_cell
 from ehps.benchmark.suites.runs import Run, check_name, is_main, write_json
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
-from ehps.benchmark.training.trainer import LOG, read_log
+from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.foreign_files import regular
@@ -187,6 +186,8 @@ def run_suite(
     A cell that fails is stored with its reason and the others go on; running again tries it again. Started by
     ``torchrun`` or ``accelerate launch``, every training uses all processes; the first one tests.
     """
+    from ehps.benchmark.suites.evaluation import evaluate, train_cell
+
     out = Path(out)
     if body_models is None:
         if suite.body_models is None:

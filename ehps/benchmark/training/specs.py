@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ehps.arrays import Mask
-from ehps.benchmark.training.loss_terms import LossWeights
+from ehps.benchmark.training.loss_weights import LossWeights
 from ehps.errors import UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.exclusions import listed_rows

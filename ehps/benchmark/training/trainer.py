@@ -30,13 +30,13 @@ from ehps.benchmark.training.sampling import StepSampler
 from ehps.benchmark.training.smplx_joints import Skeleton
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.targets import make
+from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
-from ehps.json_files import read_json_lines
 from ehps.progress import counting
 
-FINAL, LAST, LOG = "final.pt", "last.pt", "train.jsonl"
+FINAL, LAST = "final.pt", "last.pt"
 
 
 def train(
@@ -272,16 +272,6 @@ def _save(
     if optimizer is not None:
         content["optimizer"] = optimizer.state_dict()
     checkpoints.save(path, content)
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a ``train.jsonl``; one that was being written when its run was killed is left out.
-
-    Raises
-    ------
-    DataError : an earlier line is damaged.
-    """
-    return read_json_lines(path, {"step": int}, fix="remove it, or train again")
 
 
 class _Log:

@@ -10,18 +10,15 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
-from scipy.io import loadmat, whosmat
-from scipy.io.matlab import MatReadError
 
 from ehps.converters.readers import opened, raw_files
 from ehps.errors import DataError
 from ehps.foreign_files import check_unfolded, regular
 from ehps.humandata import hdf5_files
 
-BROKEN = (OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, MatReadError, zlib.error)
+BROKEN = (OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, zlib.error)
 
 
 def load_mat(path: Path, names: str, optional: str = "") -> dict[str, npt.NDArray[Any]]:
@@ -31,16 +28,21 @@ def load_mat(path: Path, names: str, optional: str = "") -> dict[str, npt.NDArra
     ------
     DataError : the file is missing or broken, or lacks one of ``names``.
     """
+    from scipy.io.matlab import MatReadError
+
     opened.note(path)
     try:
         data = _members(path, [*names.split(), *optional.split()])
-    except BROKEN:
+    except (*BROKEN, MatReadError):
         raise DataError("is no readable MATLAB file", path=path, fix=raw_files.AGAIN) from None
     raw_files.require(data, names, path)
     return data
 
 
 def _members(path: Path, wanted: list[str]) -> dict[str, npt.NDArray[Any]]:
+    import h5py
+    from scipy.io import loadmat, whosmat
+
     regular(path)
     if h5py.is_hdf5(path):
         with hdf5_files.opened(path) as file:

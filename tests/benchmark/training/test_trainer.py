@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from ehps.benchmark import models
-from ehps.benchmark.models import CAMERA, Prediction
+from ehps.benchmark.models.outputs import CAMERA, Prediction
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training import trainer as training
-from ehps.benchmark.training.loss_terms import LossWeights, losses
+from ehps.benchmark.training.loss_terms import losses
+from ehps.benchmark.training.loss_weights import LossWeights
 from ehps.benchmark.training.samples import CropView, HumanDataset, collate
 from ehps.benchmark.training.sampling import StepSampler, epoch_order
 from ehps.benchmark.training.smplx_joints import Skeleton
