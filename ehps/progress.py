@@ -204,8 +204,9 @@ class _Log:
         return min(EVERY, EVERY_VERBOSE) if _Wanted.verbose else EVERY
 
     def _far(self) -> str:
+        far = f": {self.done:,}" if self.total or self.done else ""
         of = "" if self.total is None else f" of {self.total:,}"
-        return f"{self.title}: {self.done:,}{of}{', ' * bool(self.note)}{self.note}"
+        return f"{self.title}{far}{of if far else ''}{', ' * bool(self.note)}{self.note}"
 
     def _left(self, now: float) -> str:
         new = self.done - self.first

@@ -140,7 +140,7 @@ def convert_command(
 @body_models
 @as_json
 def doctor_command(disk: Path | None, body_models: Path | None, as_json: bool) -> None:
-    """What this machine has, which body models are found or missing, and what to do about it.
+    """What this machine has and lacks, and what to do.
 
     With DISK: which raw datasets lie there, complete, in part or in a wrong variant, and how to convert them.
     """

@@ -10,6 +10,7 @@ import click
 
 from ehps.cli.common import FILE, as_json, pairs, say, say_json
 from ehps.errors import DataError, UsageError
+from ehps.progress import counting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -294,7 +295,8 @@ def report_command(
         conversions=reports,
         training=read_curves(runs) if any(runs.rglob(LOG)) else None,
     )
-    page = report(inputs, out)
+    with counting("writing the page", None):
+        page = report(inputs, out)
     if as_json:
         say_json({"report": str(page), "training_sets": len(ranked), "conversions": [str(path) for path in reports]})
     else:

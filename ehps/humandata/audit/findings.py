@@ -27,6 +27,7 @@ from ehps.humandata.image_checks import check_images
 from ehps.humandata.instance_ids import instance_ids
 from ehps.humandata.quality_table import LIMITS, MEASURES
 from ehps.humandata.validation import require_columns
+from ehps.progress import counting
 
 PERCENTILES = (1, 5, 50, 95, 99)
 FAULTS = [measure.name for measure in MEASURES if measure.dtype == "bool"]  # have no percentiles
@@ -151,8 +152,9 @@ def audit(
     limits = limits_with(limits)
     _require_columns(hd)
     check = None if images is None or not len(hd) else check_images(hd, images)
-    measures = measures_of(hd)
-    checks = checks_of(hd, measures, limits, check)
+    with counting("measuring", None):
+        measures = measures_of(hd)
+        checks = checks_of(hd, measures, limits, check)
     flagged = _flags(hd, checks)
     severity = np.max([check.severity for check in checks], axis=0, initial=0) if checks else np.zeros(len(hd))
     ranked = np.argsort(-np.broadcast_to(severity, (len(hd),)), kind="stable")[:worst].tolist()
