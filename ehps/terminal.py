@@ -12,9 +12,10 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from json import dumps
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def hanging(head: str, text: object) -> None:
 
 
 def show(
-    frame: pd.DataFrame,
+    frame: pd.DataFrame | Sequence[Mapping[str, Any]],
     *,
     json: bool = False,
     title: str | None = None,
@@ -94,7 +95,7 @@ def show(
     below: Sequence[str] = (),
     keep: Sequence[str] = (),
 ) -> None:
-    """Print a frame for people, or as JSON records.
+    """Print a frame, or rows with the same names, for people, or as JSON records.
 
     Columns that are the same in all rows are said in one line above.
 
@@ -109,9 +110,14 @@ def show(
     if json:
         print(_as_json(frame))
         return
+    if isinstance(frame, Sequence):
+        names = list(frame[0]) if frame else []
+        values = {name: [row[name] for row in frame] for name in names}
+    else:
+        values = {str(name): frame[name].tolist() for name in frame.columns}
     columns = [
-        Column(str(name), [_text(value, digits) for value in frame[name]], right=frame[name].dtype.kind in "fiu")
-        for name in frame.columns
+        Column(name, [_text(value, digits) for value in column], right=_are_numbers(column))
+        for name, column in values.items()
     ]
     table(columns, title=title, least=least, below=below, keep=keep)
 
@@ -245,17 +251,30 @@ def _print(columns: Sequence[Column], widths: Sequence[int], moved: Sequence[Col
         console.print(part)
 
 
-def _as_json(frame: pd.DataFrame) -> str:
-    text = frame.to_json(orient="records", indent=2, force_ascii=False)
+def _as_json(frame: pd.DataFrame | Sequence[Mapping[str, Any]]) -> str:
+    if isinstance(frame, Sequence):
+        text = dumps(list(frame), indent=2, ensure_ascii=False)
+    else:
+        text = frame.to_json(orient="records", indent=2, force_ascii=False)
     lines = text.split("\n")  # its own: those within a text are written \n
     return "\n".join(_HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in lines)
 
 
 def _text(value: Any, digits: int) -> str:
-    import pandas as pd
-
-    if pd.api.types.is_scalar(value) and pd.isna(value):
+    if _is_unknown(value):
         return "-"
-    if isinstance(value, float):
-        return f"{value:,.{digits}f}"
-    return f"{value:,}" if isinstance(value, Integral) and not isinstance(value, bool) else str(value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return str(value)
+    return f"{value:,}" if isinstance(value, Integral) else f"{value:,.{digits}f}"
+
+
+def _is_unknown(value: Any) -> bool:
+    """None, NaN, and what pandas has for either."""
+    return (
+        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+    )
+
+
+def _are_numbers(column: Sequence[Any]) -> bool:
+    known = [value for value in column if not _is_unknown(value)]
+    return bool(known) and all(isinstance(value, Real) and not isinstance(value, bool) for value in known)

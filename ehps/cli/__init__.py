@@ -76,7 +76,7 @@ def datasets_command(dataset: str | None, as_json: bool) -> None:
     from ehps.terminal import show
 
     if dataset is None:
-        show(cards.overview(), json=as_json, least=["bodies", "scene", "splits", "data", "annotation"])
+        show(cards.rows(), json=as_json, least=["bodies", "scene", "splits", "data", "annotation"])
     elif as_json:
         say_json(cards.as_dict(dataset))
     else:
