@@ -24,6 +24,7 @@ from ehps.analysis.benchmarks import MPE_BENCHMARKS, RESULT_COLUMNS, Benchmark, 
 from ehps.analysis.intervals import add_intervals
 from ehps.analysis.published import dataset_name
 from ehps.errors import DataError, UsageError
+from ehps.terminal import show
 
 
 def rank(
@@ -138,6 +139,13 @@ def presentable(ranked: pd.DataFrame, *, ids: bool = False) -> pd.DataFrame:
     if "identification" in ranked:
         out["Identification"] = ranked["identification"]
     return pd.DataFrame(out)
+
+
+def print_ranking(ranked: pd.DataFrame, title: str | None = None) -> None:
+    """Print a ranking in the terminal; intervals are left out first where it is narrow."""
+    shown = presentable(ranked, ids=True)
+    intervals = [str(name) for name in shown if "%" in str(name)]
+    show(shown, title=title, least=[*reversed(intervals), "Instances", "Identification"])
 
 
 @dataclass(frozen=True)

@@ -112,9 +112,10 @@ def rank_command(runs: Path | None, model: str | None, benchmarks: str, out: Pat
         # Published rows keep their sources in any file; own results keep theirs in the run folders.
         read_by_people = runs is not None and out.suffix.lower() in (".md", ".tex")
         tables.write(shown if read_by_people else ranked, out)
-    screen = ranking.presentable(ranked, ids=True)
-    least = [*[name for name in map(str, screen) if "%" in name][::-1], "Instances", "Identification"]
-    show(ranked if as_json else screen, json=as_json, least=least)
+    if as_json:
+        show(ranked, json=True)
+    else:
+        ranking.print_ranking(ranked)
     if why := without_ranks(ranked):
         say(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
     if unnamed := ranked.attrs.get("unnamed"):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ehps.demo.sets import TEST, TRAIN, DemoSet, write_raw
 from ehps.errors import DataError
 from ehps.progress import duration, is_quiet, over
-from ehps.terminal import line, show
+from ehps.terminal import line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,7 +219,7 @@ def say(out: Path, outcome: Outcome) -> None:
     """The ranking in the terminal, and where to look."""
     from ehps.analysis import ranking
 
-    show(ranking.presentable(outcome.ranked, ids=True), title="Training sets by mean primary error (mm)")
+    ranking.print_ranking(outcome.ranked, title="Training sets by mean primary error (mm)")
     line("")
     for what, where in (("report", outcome.page), ("converted", out / "humandata"), ("runs", out / "runs")):
         line(f"{what:<12}{where}")
