@@ -1,4 +1,5 @@
-"""What is checked of a file before it is read: that it is a regular file, and how much memory it may ask for.
+"""What is checked of a file before it is read: that it is a regular file, and how much memory it may ask for; and what
+a file is that could not be read.
 
 A pipe or a device with a data file's name would block its reader for ever, and a few megabytes of zeros, compressed,
 can unfold to more than a machine holds. Sizes stand in headers, so they are compared before anything is allocated.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from ehps.errors import DataError, UsageError
@@ -19,6 +21,29 @@ LIMIT = "EHPS_MEMORY_GB"
 MOST = 64 << 30
 UNFOLDED = 100  # times its size on disk: keypoints of mostly empty slots stay below 20
 ALWAYS = 1 << 30
+
+HEAD = 512  # bytes of a file that its format is told from
+
+FORMATS = {
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file",
+    b"MATLAB 5.0 MAT-file": "a MATLAB file",
+    b"MATLAB 7.3 MAT-file": "a MATLAB 7.3 file",
+    b"\x93NUMPY": "an .npy file",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!": "a rar archive",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"%PDF": "a PDF",
+    b"version https://git-lfs": "a pointer of Git LFS",
+    b"<!doctype html": "a web page",
+    b"<html": "a web page",
+    b"<?xml": "an XML file",
+}
+"""First bytes, or first words in lower case, of files that are found under another one's name."""
 
 
 def regular(path: str | Path) -> Path:
@@ -41,6 +66,42 @@ def regular(path: str | Path) -> Path:
     if not stat.S_ISREG(mode):
         raise DataError("is a pipe, a socket or a device, not a file", path=path, fix="remove it, or name a file")
     return Path(path)
+
+
+def format_of(path: str | Path) -> str:
+    """What a file is by its first bytes, ``a zip archive``; empty where they do not tell."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return ""
+    if head[257:262] == b"ustar":
+        return "a tar archive"
+    words = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next((name for start, name in FORMATS.items() if head.startswith(start) or words.startswith(start)), "")
+
+
+def unreadable(path: str | Path, wanted: str, again: str, other: str, formats: Sequence[str] = ()) -> DataError:
+    """What is said of a file that is there and could not be read.
+
+    Parameters
+    ----------
+    wanted : what it should be, ``a MATLAB file``.
+    again : what to do about one that is damaged.
+    other : what to do about one that is something else.
+    formats : those of :func:`format_of` that ``wanted`` may be.
+    """
+    found = format_of(path)
+    if not os.path.getsize(path):
+        return DataError(f"has 0 bytes, so it is not {wanted}", path=path, fix=again)
+    if found in formats:
+        return DataError(f"begins as {found}, and is cut short or damaged", path=path, fix=again)
+    if found in ("a web page", "a pointer of Git LFS"):
+        fix = "download the file itself: logged in, where its publisher asks for that, or with `git lfs pull`"
+        return DataError(f"is {found}, not {wanted}", path=path, fix=fix)
+    if found.endswith("archive"):
+        return DataError(f"is {found}, not {wanted}", path=path, fix=f"unpack it if {wanted} is inside, or {other}")
+    return DataError(f"is {found}, not {wanted}" if found else f"is not {wanted}", path=path, fix=other)
 
 
 def memory_limit() -> int:

@@ -429,7 +429,7 @@ def test_a_frame_is_declared_in_one_step(walks: Path, tmp_path: Path, body_model
 def test_an_audit_of_a_file_without_measures_says_so(tmp_path: Path) -> None:
     path = HumanData({"image_path": ["a.png", "b.png"]}).save(tmp_path / "bare.h5")
     text = call("humandata", "audit", path).stdout
-    assert "Nothing was measured" in text
+    assert "no body parameters: nothing was measured" in text
     assert "0 of 2" in " ".join(text.split())
 
 

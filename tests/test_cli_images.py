@@ -138,7 +138,6 @@ def test_no_command_opens_an_image_outside_the_folder(file: Path, tmp_path: Path
     led_out = people(["0.png", path, "1.png", "2.png"], tmp_path)
     for command in (
         ("humandata", "view", led_out, "--images", root, "--out", tmp_path / "pages", "--rows", "0,1"),
-        ("humandata", "audit", led_out, "--images", root, "--out", tmp_path / "audit"),
         ("humandata", "verify", led_out, "--images", root),
         ("analysis", "attributes", led_out, "--test", led_out, "--images", f"{led_out}={root}"),
     ):
@@ -146,6 +145,10 @@ def test_no_command_opens_an_image_outside_the_folder(file: Path, tmp_path: Path
         assert f"image_path {path!r} of row 1" in refused
         assert "it was not opened" in refused
     assert list(tmp_path.glob("pages/*")) == []
+    listed = call("humandata", "audit", led_out, "--images", root, "--out", tmp_path / "audit").stdout
+    assert "1 of 4 instances are doubtful" in " ".join(listed.split())
+    assert f"image_path {path!r} of row 1" in listed
+    assert "it was not opened" in listed
     assert "image_path" in call("humandata", "validate", led_out, "--images", root, code=1).stdout
 
 

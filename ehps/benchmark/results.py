@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from ehps.benchmark.protocols.catalogue import Protocol, same
+from ehps.benchmark.protocols import catalogue
+from ehps.benchmark.protocols.protocol import same
 from ehps.benchmark.suites.runs import METRICS, Run
 from ehps.errors import DataError, UsageError
 from ehps.humandata.passport import UNKNOWN
@@ -47,8 +48,8 @@ def load(folder: str | Path) -> pd.DataFrame:
     for place, run in runs.items():
         manifest = run.manifest
         for cell in run.cells:
-            protocol = Protocol.from_dict(cell["definition"])
-            same([Protocol.from_dict(definitions.setdefault(cell["protocol"], protocol.to_dict())), protocol])
+            protocol = catalogue.from_dict(cell["definition"])
+            same([catalogue.from_dict(definitions.setdefault(cell["protocol"], protocol.to_dict())), protocol])
             label = cell["test_set"]
             if (name := tested.get((place, label, cell["protocol"]))) is None:
                 continue
@@ -166,7 +167,7 @@ def table(frame: pd.DataFrame, part: str = "all", metric: str = "PVE") -> pd.Dat
         ids = list(group["protocol"].unique())
         if len(ids) > 1:
             if all(name in definitions for name in ids):
-                same([Protocol.from_dict(definitions[name]) for name in ids], what=f"{metric} {part} on {test_set}")
+                same([catalogue.from_dict(definitions[name]) for name in ids], what=f"{metric} {part} on {test_set}")
             raise UsageError(
                 f"{metric} {part} on {test_set} was made under different protocols: {', '.join(ids)}",
                 fix="choose the rows of one protocol",

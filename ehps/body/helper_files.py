@@ -28,6 +28,8 @@ class HelperFile:
     source: str
 
 
+_AGORA_TOOL = "the AGORA evaluation tool (github.com/pixelite1201/agora_evaluation)"
+
 HELPERS: Mapping[str, HelperFile] = {
     "mano_ids": HelperFile(
         ("MANO_SMPLX_vertex_ids.pkl",), "hand errors", f"{SITES['smplx']}, 'MANO and FLAME vertex indices'"
@@ -44,6 +46,27 @@ HELPERS: Mapping[str, HelperFile] = {
         ("smplx_kid_template.npy",), "children in AGORA", "the AGORA download, agora.is.tue.mpg.de"
     ),
     "kid_smpl": HelperFile(("smpl_kid_template.npy",), "children in AGORA", "the AGORA download, agora.is.tue.mpg.de"),
+    "agora_smplx": HelperFile(
+        ("body_verts_smplx.npy",), "body errors of AGORA's own evaluation", f"{_AGORA_TOOL}, folder utils"
+    ),
+    "agora_smpl": HelperFile(
+        ("body_verts_smpl.npy",), "SMPL errors of AGORA's own evaluation", f"{_AGORA_TOOL}, folder utils"
+    ),
+    "h36m_smpl": HelperFile(
+        ("J_regressor_h36m.npy", "J_regressor_h36m_correct.npy"),
+        "Human3.6M joints of SMPL",
+        "the data folder of SPIN (github.com/nkolot/SPIN, fetch_data.sh)",
+    ),
+    "h36m_smplx": HelperFile(
+        ("J_regressor_h36m_smplx.npy",),
+        "Human3.6M joints of SMPL-X",
+        "the human model files of OSX (github.com/IDEA-Research/OSX)",
+    ),
+    "smplx2smpl": HelperFile(
+        ("smplx2smpl.pkl", "smplx2smpl_deftrafo_setup.pkl"),
+        "SMPL-X predictions beside SMPL truths",
+        f"{SITES['smplx']}, 'Model transfer'",
+    ),
 }
 
 
@@ -86,6 +109,43 @@ def j14_regressor(folder: Path) -> Array:
             f"is {matrix.shape}, not a regressor from {vertices} vertices", path=_require(folder, "j14")
         )
     return matrix[:14]
+
+
+def h36m_regressor(folder: Path, model_type: str) -> Array:
+    """(17, V) float64: the Human3.6M joints, pelvis first, left leg before right, from vertices of ``model_type``."""
+    matrix, vertices = np.asarray(_load(folder, f"h36m_{model_type}"), np.float64), TOPOLOGY[model_type].vertices
+    if matrix.shape != (17, vertices):
+        raise BodyModelError(
+            f"is {matrix.shape}, not 17 joints from {vertices} vertices", path=_require(folder, f"h36m_{model_type}")
+        )
+    return matrix
+
+
+def official_body_vertices(folder: Path, model_type: str) -> Array:
+    """Vertex numbers by which AGORA's evaluation tool compares bodies, int64."""
+    key = f"agora_{model_type}"
+    ids = np.asarray(_load(folder, key))
+    if ids.ndim != 1 or ids.dtype.kind not in "iu" or not len(ids) or ids.max() >= TOPOLOGY[model_type].vertices:
+        raise BodyModelError(f"is not a list of vertex numbers of {model_type}", path=_require(folder, key))
+    return ids.astype(np.int64)
+
+
+def smplx_to_smpl(folder: Path) -> Any:
+    """(6890, 10475) matrix from SMPL-X vertices to SMPL's, sparse or dense.
+
+    The file is that of SMPLest-X (``matrix``) or the deformation transfer of the SMPL-X site (``mtx``, whose columns
+    beyond the vertices belong to normals and must be empty).
+    """
+    held, path = _load(folder, "smplx2smpl"), _require(folder, "smplx2smpl")
+    matrix = next((held[name] for name in ("matrix", "mtx") if name in held), None) if isinstance(held, dict) else None
+    rows, columns = TOPOLOGY["smpl"].vertices, TOPOLOGY["smplx"].vertices
+    if matrix is None or getattr(matrix, "shape", ()) not in ((rows, columns), (rows, 2 * columns)):
+        raise BodyModelError(f"has no matrix of {rows} x {columns}", path=path)
+    if matrix.shape[1] > columns:
+        if abs(matrix[:, columns:]).sum() > 0:
+            raise BodyModelError("moves vertices along normals, which is not supported", path=path)
+        matrix = matrix[:, :columns]
+    return matrix
 
 
 @lru_cache(maxsize=4)

@@ -144,14 +144,19 @@ class BodyModels:
 
         return _by_model(params, np.empty((len(params), 3)), evaluate)
 
-    def mesh(self, params: BodyParams, *, device: str = "cpu") -> Array:
-        """(N, V, 3) float32 vertices in the frame of the parameters; see :func:`ehps.body.meshes.vertices`."""
+    def mesh(self, params: BodyParams, *, ids: Array | None = None, device: str = "cpu") -> Array:
+        """(N, V, 3) float32 vertices in the frame of the parameters; see :func:`ehps.body.meshes.vertices`.
+
+        Parameters
+        ----------
+        ids : (M,) numbers of the vertices that are wanted, all by default.
+        """
 
         def evaluate(gender: str, kid: bool, rows: BodyParams) -> Array:
             template = self.kid_template(rows.model_type) if kid else None
-            return meshes.vertices(self.get(rows.model_type, gender), rows, template, device=device)
+            return meshes.vertices(self.get(rows.model_type, gender), rows, template, ids=ids, device=device)
 
-        vertices = TOPOLOGY[params.model_type].vertices
+        vertices = TOPOLOGY[params.model_type].vertices if ids is None else len(ids)
         return _by_model(params, np.empty((len(params), vertices, 3), np.float32), evaluate)
 
     def faces(self, model_type: str, gender: str = "neutral") -> Array:

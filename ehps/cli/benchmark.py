@@ -91,22 +91,14 @@ def evaluate_command(
 
     All images must be there, and of the size that DATA says.
     """
-    import pandas as pd
-
     from ehps.benchmark.protocols import catalogue
-    from ehps.benchmark.protocols.scoring import printed
     from ehps.benchmark.suites.evaluation import evaluate
     from ehps.benchmark.training.specs import SetSpec
-    from ehps.terminal import show
 
     spec = SetSpec(data, images or data.parent, protocol=catalogue.get(protocol).id, exclude=exclude)
     say_excluded(spec)
     score = evaluate(run, name or data.stem, spec, bodies(body_models), checkpoint=checkpoint, progress=True)
-    order = ["part", "metric", "value", "unit", "n", "skipped"]  # stored ones come back in another
-    show(pd.DataFrame(score.metrics, columns=order), json=as_json, least=["skipped"])
-    if not as_json:
-        for metric, value in printed(score.metrics).items():
-            say(f"{metric}: {value:.2f}")
+    show_score(score, as_json)
 
 
 @benchmark.command("run")
@@ -142,6 +134,110 @@ def show_cells(state: Any, as_json: bool) -> None:
     from ehps.terminal import show
 
     show(state, json=as_json, below=["reason"], least=["step", "protocol"], keep=["state"])
+
+
+@benchmark.command("protocols")
+@click.argument("protocol", type=Word(protocols), required=False)
+@as_json
+def protocols_command(protocol: str | None, as_json: bool) -> None:
+    """The protocols, or one of them with every field and its meaning.
+
+    PROTOCOL may be a changed one: `ubody-intra[step=1]`.
+    """
+    from ehps.benchmark.protocols import pages
+    from ehps.terminal import show
+
+    if protocol is None:
+        show(pages.overview(), json=as_json)
+    elif as_json:
+        say_json(pages.as_dict(protocol))
+    else:
+        for line in pages.page(protocol).splitlines():
+            say(line)
+
+
+@benchmark.command("score")
+@click.argument("predictions", type=FILE)
+@click.argument("truth", type=FILE)
+@click.option(
+    "--protocol", type=Word(protocols), required=True, help="How to score: agora-val, ubody-intra[step=1], ..."
+)
+@click.option("--images", type=FILE, help="Folder of TRUTH's images and true meshes; that of TRUTH by default.")
+@click.option("--device", default="cpu", show_default=True, help="Where meshes are made: cpu, cuda, ...")
+@click.option("--out", type=FILE, help="Write numbers (.json) and, beside, the errors of instances (.errors.parquet).")
+@body_models
+@as_json
+def score_command(
+    predictions: Path,
+    truth: Path,
+    protocol: str,
+    images: Path | None,
+    device: str,
+    out: Path | None,
+    body_models: Path | None,
+    as_json: bool,
+) -> None:
+    """Score PREDICTIONS of any origin against the test set TRUTH.
+
+    Both are HumanData files. No run folder and no model is needed.
+    """
+    from ehps.benchmark.suites import foreign
+
+    foreign.check_output(out)
+    score = foreign.score_files(
+        predictions, truth, protocol, bodies(body_models), images=images or truth.parent, device=device
+    )
+    if out is not None:
+        for path in foreign.save_score(score, out, truth):
+            say(path, err=True)
+    show_score(score, as_json)
+
+
+@benchmark.command("compare")
+@click.argument("a")
+@click.argument("b")
+@click.option("--test", "test_set", help="Which test of the run folders: its name or protocol.")
+@as_json
+def compare_command(a: str, b: str, test_set: str | None, as_json: bool) -> None:
+    """Which fields make two results differ, and by how much.
+
+    A and B are run folders, files of metrics, or protocols.
+    """
+    from ehps.benchmark.suites import comparison
+    from ehps.terminal import show
+
+    found = comparison.compare(*(comparison.read_result(one, test_set=test_set) for one in (a, b)))
+    tables = {name: getattr(found, name) for name in ("fields", "numbers", "instances", "worst")}
+    if as_json:
+        records = {name: frame.to_dict(orient="records") for name, frame in tables.items()}
+        say_json({**records, "remarks": found.remarks})
+        return
+    titles = ("Fields that differ", "Numbers", "Instance by instance (b - a)", "Instances that differ most")
+    for title, frame in zip(titles, tables.values(), strict=True):
+        if len(frame):
+            show(frame, title=title, digits=2)
+    if not len(found.fields):
+        say("The protocols are the same.")
+    for remark in found.remarks:
+        say(remark)
+
+
+def show_score(score: Any, as_json: bool) -> None:
+    """A score as a table, under the names that the originals print, and what is to be known of it."""
+    import pandas as pd
+
+    from ehps.benchmark.protocols.scoring import printed
+    from ehps.terminal import show
+
+    order = ["part", "metric", "value", "unit", "n", "skipped"]  # stored ones come back in another
+    show(pd.DataFrame(score.metrics, columns=order), json=as_json, least=["skipped"])
+    if not as_json:
+        for metric, value in printed(score.metrics).items():
+            say(f"{metric}: {value:.2f}")
+    for name, why in score.not_computed.items():
+        say(f"not computed: {name}; {why}", fg="yellow", err=True)
+    for remark in score.remarks:
+        say(remark, fg="yellow", err=True)
 
 
 def say_excluded(spec: Any) -> None:

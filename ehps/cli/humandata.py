@@ -205,8 +205,8 @@ def audit_command(
     if found.percentiles:
         measures = pd.DataFrame(found.percentiles).T.rename_axis("measure").reset_index()
         show(measures.astype({"n": int}), title="Percentiles", digits=3, least=["p1", "p5", "mean", "min", "n"])
-    else:
-        say("Nothing was measured: there are no model joints and no parameters.")
+    for note in found.notes:
+        say(note, fg="yellow")
     counts = pd.DataFrame(list(found.counts.items()), columns=["check", "instances"])
     show(counts, title=f"{len(found.flagged):,} of {len(hd):,} instances are doubtful")
     for flag in found.flagged[:SHOWN]:

@@ -217,6 +217,7 @@ class Instances:
     left_out : why the whole unit is left out, where its instances have not been counted.
     absent : True when that is for the want of files that the dataset has: an error with ``--strict``.
     notes : what the user should know about this unit (a fit file that was not there), shown once in the report.
+    counts : what holds for some instances of the unit -> how many; the report adds up those of all units.
     solve_translation : the dataset gives orientation but no place of a person in the camera frame: the pipeline solves
         ``transl`` from ``keypoints2d`` and the (undistorted) intrinsics. ``meta/transl_residual_px`` is the distance
         that is left, NaN where there is no solution; ``meta/transl_valid`` is False there and beyond 20 px. Own
@@ -253,6 +254,7 @@ class Instances:
     left_out: str = ""
     absent: bool = False
     notes: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
     solve_translation: bool = False
     min_joints_inside: int = 0
     least_size: Array | None = None
@@ -407,6 +409,8 @@ def concat(parts: Sequence[Instances]) -> Instances:
             for part in parts:
                 for reason, names in part.dropped.items():
                     drop(out.dropped, reason, names)
+        elif f.name == "counts":
+            out.counts = {what: sum(p.counts.get(what, 0) for p in parts) for p in parts for what in p.counts}
         elif f.name not in ("misc", "notes", "v_template", "frame_size"):
             setattr(out, f.name, joined([getattr(part, f.name) for part in filled]))
     return out

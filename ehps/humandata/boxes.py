@@ -2,21 +2,31 @@
 
 The extent of the visible points (max - min), scaled about its centre (1.2 for the body, 1.0 for hands and
 face) and clipped to the image. A box without a visible point inside the image, or with no area left, is all
-zeros with confidence 0. Everything is an array operation over the N instances.
+zeros with confidence 0. So is the box of a hand or face of which fewer than :data:`LEAST_PART_POINTS` points are
+visible. Everything is an array operation over the N instances.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from ehps.arrays import Array
 from ehps.errors import DataError
-from ehps.humandata.keypoints import Convention, part_indices
+from ehps.humandata.keypoints import Convention, part_indices, point_names
 
 TOLERANCE = 1.0  # pixels that a box may reach beyond its image, and a point beyond its box: what float32 rounds
 BODY_SCALE = 1.2
 PART_SCALE = 1.0
+LEAST_PART_POINTS = 6
+"""Visible points that a face or a hand needs for a box.
+
+Nose, eyes and ears, all that most body conventions have of a head, lie in one line, and two finger tips are no hand.
+Six are those five with the top or the base of the head, or the five finger tips of SMPL with its hand joint.
+"""
+TWIN = "_openpose"  # at the end of the name of a point that OpenPose found
 PART_COLUMNS = {
     "face_bbox_xywh": "head",
     "lhand_bbox_xywh": "left_hand",
@@ -43,9 +53,7 @@ def from_keypoints(points: Array, size: npt.ArrayLike, scale: float = BODY_SCALE
     if points.ndim != 3 or points.shape[-1] not in (2, 3):
         raise DataError(f"points of shape {points.shape}; boxes need (N, J, 3)")
     x, y = points[..., 0].astype(np.float64), points[..., 1].astype(np.float64)
-    visible = np.isfinite(x) & np.isfinite(y)
-    if points.shape[-1] == 3:
-        visible = visible & (points[..., 2] > 0)  # False for NaN too
+    visible = _visible(points)
     width, height = _width_height(size, len(points)).T[:, :, None]
     inside = visible & (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
     low = np.stack([np.where(visible, v, np.inf).min(axis=1, initial=np.inf) for v in (x, y)], 1)
@@ -62,14 +70,30 @@ def part_boxes(points: Array, names: Convention, size: npt.ArrayLike, scale: flo
     Parameters
     ----------
     points : (N, J, 3) pixels and confidence.
-    names : the J point names, or their convention. A part the convention does not have gets confidence 0.
+    names : the J point names, or their convention. Where fewer than :data:`LEAST_PART_POINTS` points of a part are
+        visible (or known to the convention) its box gets confidence 0.
     size : (N, 2) or (2,) height and width, pixels.
     """
-    points = np.asarray(points)
-    return {
-        column: from_keypoints(points[:, part_indices(names, part)], size, scale)
-        for column, part in PART_COLUMNS.items()
-    }
+    points, names = np.asarray(points), point_names(names)
+    made = {}
+    for column, part in PART_COLUMNS.items():
+        index = part_indices(names, part)
+        made[column] = from_keypoints(points[:, index], size, scale)
+        made[column][_count_visible(points[:, index], [names[i] for i in index]) < LEAST_PART_POINTS] = 0
+    return made
+
+
+def _visible(points: Array) -> Array:
+    """(N, J) points that are finite and, where they have a confidence, have one above 0."""
+    finite = np.isfinite(points[..., :2]).all(axis=2)
+    return np.asarray(finite & (points[..., 2] > 0) if points.shape[-1] == 3 else finite)  # False for NaN too
+
+
+def _count_visible(points: Array, names: Sequence[str]) -> Array:
+    """(N,) visible points; OpenPose's detection of a point that the convention also has is the same point."""
+    _, place = np.unique([name.removesuffix(TWIN) for name in names], return_inverse=True)
+    one_hot = np.eye(len(names))[place]
+    return np.asarray((_visible(points) @ one_hot > 0).sum(axis=1))
 
 
 def scale(boxes: Array, factor: float) -> Array:

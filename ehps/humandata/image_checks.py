@@ -16,14 +16,16 @@ import numpy as np
 
 from ehps.arrays import Array, Mask
 from ehps.errors import DataError
-from ehps.humandata.image_files import ImageFolder, MissingImageError, decoded_size, stored_size
+from ehps.humandata.image_files import ImageFolder, MissingImageError, OutsideError, decoded_size, stored_size
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Table
 from ehps.progress import counting
 
 SIZE = ("meta/height", "meta/width")
 MISSING, UNREADABLE, OTHER_SIZE = "no such image", "image cannot be read", "image of another size"
-KINDS = (MISSING, UNREADABLE, OTHER_SIZE)
+OUTSIDE = "image path leads out of the folder"
+KINDS = (MISSING, UNREADABLE, OTHER_SIZE, OUTSIDE)
+WRONG_FOLDER = 0.9  # share of absent images from which on it is the folder that is wrong, not the images
 HEADERS, DECODED = 256, 4  # images that a thread takes at a time
 THREADS = 16  # that read headers: on a network drive they wait most of the time
 
@@ -68,6 +70,12 @@ class ImageCheck:
         kinds = np.array([False, *(fault.kind == kind for fault in self.faults)])
         return np.asarray(kinds[self.wrong])
 
+    @property
+    def of_another_folder(self) -> bool:
+        """Whether all or nearly all images are absent, as where the folder is not the one they are below."""
+        absent = sum(fault.kind == MISSING for fault in self.faults)
+        return absent > 0 and absent >= WRONG_FOLDER * self.images
+
     def summary(self, shown: int = 3) -> str:
         """How many images have which fault, and the first of them."""
         counts = {kind: sum(fault.kind == kind for fault in self.faults) for kind in KINDS}
@@ -92,6 +100,7 @@ def check_images(
     decode: bool = False,
     jobs: int | None = None,
     show: bool | None = None,
+    list_outside: bool = False,
 ) -> ImageCheck:
     """Look at every image of a file once.
 
@@ -102,10 +111,11 @@ def check_images(
     decode : decode all pixels, strictly, instead of reading headers alone.
     jobs : threads; by default one a core for decoding, more for headers. Each holds one image at a time.
     show : print how far this is; as the program wants it by default.
+    list_outside : count an image path that leads out of ``images`` among the faults and go on; it is not opened.
 
     Raises
     ------
-    OutsideError : an image path leads out of ``images``.
+    OutsideError : an image path leads out of ``images``, without ``list_outside``.
     DataError : there are no image paths.
     """
     column = _paths(hd)
@@ -115,7 +125,7 @@ def check_images(
     names = _Names(column, used)
     folder = ImageFolder(images)
     found: dict[int, tuple[str, str]] = {}
-    there = _present(folder, names, first_row, found)
+    there = _present(folder, names, first_row, found, list_outside)
     sizes = np.zeros((len(used), 2), np.int64)
     threads = jobs or (os.cpu_count() or 1 if decode else THREADS)
     with counting(f"{'decoding' if decode else 'checking'} images", len(there), show=show) as advance:
@@ -173,7 +183,9 @@ def _paths(hd: Table) -> Strings:
     return column
 
 
-def _present(folder: ImageFolder, names: _Names, first_row: Array, found: dict[int, tuple[str, str]]) -> list[int]:
+def _present(
+    folder: ImageFolder, names: _Names, first_row: Array, found: dict[int, tuple[str, str]], list_outside: bool
+) -> list[int]:
     """Places of the images that are there; the others are put into ``found``.
 
     Every folder is listed once, as asking for each file is slow on network drives.
@@ -184,7 +196,13 @@ def _present(folder: ImageFolder, names: _Names, first_row: Array, found: dict[i
         name = names[at]
         below, _, last = name.rpartition("/")
         if below not in plain or last not in plain[below][0]:  # the path itself is sound where its folder has the file
-            path = folder.locate(name, int(first_row[at]))
+            try:
+                path = folder.locate(name, int(first_row[at]))
+            except OutsideError as error:
+                if not list_outside:
+                    raise
+                found[at] = (OUTSIDE, error.what)
+                continue
             if below not in plain:
                 plain[below] = _listed(path.parent)
         files, others = plain[below]

@@ -17,8 +17,7 @@ from ehps.arrays import Array
 from ehps.errors import DataError
 from ehps.genders import GENDERS
 from ehps.humandata import boxes, frames, merging, schema
-from ehps.humandata.image_checks import MISSING, OTHER_SIZE, UNREADABLE, check_images
-from ehps.humandata.image_files import OutsideError
+from ehps.humandata.image_checks import MISSING, OTHER_SIZE, OUTSIDE, UNREADABLE, check_images
 from ehps.humandata.passport import CAMERA, UNITS, UNKNOWN
 from ehps.humandata.storage.plan import blocks
 from ehps.humandata.strings import Strings
@@ -260,17 +259,15 @@ def _of_paths(column: Any) -> Iterator[Problem]:
 
 
 def _of_images(hd: Table, images: str | Path) -> Iterator[Problem]:
-    """Images that are not there, cannot be read, or have another size than their rows say."""
-    try:
-        check = check_images(hd, images)
-    except OutsideError as error:
-        yield Problem("image_path", error.what)
-        return
-    for kind, column in ((MISSING, "image_path"), (UNREADABLE, "image_path"), (OTHER_SIZE, "meta/width")):
+    """Images that are not there, cannot be read, have another size than their rows say, or are not below the folder."""
+    check = check_images(hd, images, list_outside=True)
+    said = {MISSING: "are not there", UNREADABLE: "cannot be read", OTHER_SIZE: "have another size"}
+    said[OUTSIDE] = "have paths that lead out of the folder and were not opened"
+    for kind, what in said.items():
         faults = [fault for fault in check.faults if fault.kind == kind]
         if faults:
             first = ", ".join(f"{fault.image_path} {fault.reason}" for fault in faults[:FEW])
             more = ", ..." if len(faults) > FEW else ""
-            what = {MISSING: "are not there", UNREADABLE: "cannot be read", OTHER_SIZE: "have another size"}[kind]
             named = ", ".join(fault.image_path for fault in faults[:FEW]) if kind == MISSING else first
+            column = "meta/width" if kind == OTHER_SIZE else "image_path"
             yield Problem(column, f"{len(faults):,} images {what}: {named}{more}", np.flatnonzero(check.rows(kind)))

@@ -8,6 +8,7 @@ parts that are no numbers may lose their confidence instead, and columns that we
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -23,10 +24,14 @@ import pytest
 
 from ehps.converters import registry
 from ehps.converters.base import Converter
+from ehps.converters.own.coco_labels import CocoLabels
 from ehps.converters.pipeline import workers
 from ehps.converters.pipeline.completion import complete
 from ehps.converters.readers.images import ImageIndex
+from ehps.demo.raw.stage import PaintedView
 from ehps.errors import EhpsError
+from tests.raw import coco2014, h36m, mpi_inf_3dhp, mpii, neural_annot
+from tests.raw.checks import blank
 from tests.raw.fixtures import FIXTURES
 from tests.raw.mutations import Mutation, UnchangedError, files_of, mutate
 from tests.raw.trees import Raw
@@ -38,6 +43,7 @@ PYTHON = re.compile(
     r"<class|dtype|ndarray|must match|positional|unpack \(|not enough values|too many values|Traceback|argument|"
     r"array\(|float\(|\bdict\b|\bstr\b"
 )
+LIST = "annotations/mpii_train.json"
 AGAIN = "download or unpack it again"
 POINTS = ("keypoints2d_original", "keypoints3d_original")
 PART_BOXES = ("face_bbox_xywh", "lhand_bbox_xywh", "rhand_bbox_xywh")
@@ -230,3 +236,98 @@ def test_a_changed_file_is_told_or_changes_nothing(
     root = raw_trees(dataset).linked(tmp_path)
     faults = list(fuzz(converter_of(dataset, root), CASES, np.random.default_rng(len(dataset))))
     assert faults == []
+
+
+# -- other forms of the same data ------------------------------------------------------------------------------
+
+
+def hrnet_list(root: Path, models: Path) -> Converter:
+    names = [f"{k}.jpg" for k in range(4)]
+    blank(root, [f"images/{name}" for name in names], 720, 1280)
+    (root / "annotations").mkdir()
+    people = [person for name in names for person in mpii.hrnet(root, LIST, name)]
+    (root / LIST).write_text(json.dumps(people))
+    return converter_of("mpii", root)
+
+
+def annotations_of_mpii(root: Path, models: Path) -> Converter:
+    blank(root, [f"images/{name}" for name in mpii.NAMES], 720, 1280)
+    mpii.people_list(root, "mpii_annotations.json")
+    return converter_of("mpii", root, "trainval")
+
+
+def eft_of_coco(root: Path, models: Path) -> Converter:
+    coco2014.write_fixture(root, models, np.random.default_rng(3))
+    return converter_of("mscoco", root, options={"fits": "eft"})
+
+
+def cliff_of_coco(root: Path, models: Path) -> Converter:
+    coco2014.write_fixture(root, models, np.random.default_rng(3))
+    return converter_of("mscoco", root, options={"fits": "cliff"})
+
+
+def neuralannot_smpl(root: Path, models: Path) -> Converter:
+    view = PaintedView(480, 640, 600.0)
+    group = neural_annot.people(models, np.random.default_rng(5), "smpl", view, [4])
+    labels = [
+        {"id": k, "image_id": 5, "iscrowd": 0, "bbox": group.box(k), "keypoints": group.labelled(k, "mpii").ravel()}
+        for k in range(4)
+    ]
+    people = [label | {"keypoints": label["keypoints"].tolist()} for label in labels]
+    images = [{"id": 5, "file_name": "1.jpg", "height": view.height, "width": view.width}]
+    neural_annot.dump(root / "annotations/train.json", {"images": images, "annotations": people})
+    fits = {str(k): group.fit(k) for k in range(4)}
+    neural_annot.dump(root / "annotations/MPII_train_SMPL_NeuralAnnot.json", fits)
+    blank(root, ["images/1.jpg"], view.height, view.width)
+    return converter_of("mpii", root, options={"fits": "neuralannot-smpl"})
+
+
+def h36m_original(root: Path, models: Path) -> Converter:
+    pytest.importorskip("cdflib")
+    h36m.write_original(root, np.random.default_rng(5))
+    return converter_of("h36m", root)
+
+
+def mpi_inf_3dhp_original(root: Path, models: Path) -> Converter:
+    mpi_inf_3dhp.write_original(root, np.random.default_rng(6))
+    return converter_of("mpi_inf_3dhp", root)
+
+
+def own_labels(root: Path, models: Path) -> Converter:
+    names = ["nose", "left_knee", "right_knee", "tail"]
+    blank(root, ["a.jpg", "more/b.jpg"], 200, 320)
+    people = [
+        {
+            "id": k,
+            "image_id": 1 + k % 2,
+            "category_id": 1,
+            "keypoints": [100, 40 + k, 2, 140, 80, 1, 60, 80, 2, 9, 9, 2],
+        }
+        for k in range(5)
+    ]
+    people[3]["bbox"] = [40, 30, 120, 90]
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "more/b.jpg", "height": 200, "width": 320}]
+    skeleton = [{"id": 1, "name": "person", "keypoints": names}]
+    labels = root / "labels.json"
+    labels.write_text(json.dumps({"images": images, "annotations": people, "categories": skeleton}))
+    return CocoLabels(root, "train", {"labels": str(labels)})
+
+
+FORMS: list[Callable[[Path, Path], Converter]] = [
+    hrnet_list,
+    annotations_of_mpii,
+    eft_of_coco,
+    cliff_of_coco,
+    neuralannot_smpl,
+    h36m_original,
+    mpi_inf_3dhp_original,
+    own_labels,
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_so_is_that_of_another_form_of_the_data(
+    form: Callable[[Path, Path], Converter], tmp_path: Path, body_models: Path
+) -> None:
+    converter = form(tmp_path / "raw", body_models)
+    assert list(fuzz(converter, CASES, np.random.default_rng(len(form.__name__)))) == []

@@ -84,6 +84,33 @@ def test_part_boxes_use_the_head_and_the_hands_without_margin():
     assert parts["rhand_bbox_xywh"][0, 4] == 0
 
 
+def test_a_face_of_nose_eyes_and_ears_is_none_and_the_top_of_the_head_makes_it_one():
+    strip = np.array([[50, 20, 1], [48, 18, 1], [53, 18, 1], [44, 20, 1], [56, 20, 1]], float)
+    names = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
+    assert not boxes.part_boxes(strip[None], names, (100, 100))["face_bbox_xywh"].any()
+    whole = np.concatenate([strip, [[50, 5, 1]]])[None]
+    box = boxes.part_boxes(whole, (*names, "headtop"), (100, 100))["face_bbox_xywh"]
+    np.testing.assert_allclose(box, [[44, 5, 12, 15, 1]])
+    whole[0, -1, 2] = 0
+    assert not boxes.part_boxes(whole, (*names, "headtop"), (100, 100))["face_bbox_xywh"].any()
+
+
+def test_hands_of_which_two_finger_tips_are_seen_have_no_box():
+    names = point_names("coco_wholebody")
+    points = np.zeros((3, 133, 3))
+    hand = [i for i, name in enumerate(names) if name.startswith("left_") and name[-1].isdigit() and 91 < i < 112]
+    points[:, :, :2] = np.random.default_rng(2).uniform(20, 80, (133, 2))
+    for row, seen in enumerate((2, 5, 6)):
+        points[row, hand[:seen], 2] = 1
+    assert boxes.part_boxes(points, names, (100, 100))["lhand_bbox_xywh"][:, 4].tolist() == [0, 0, 1]
+
+
+def test_a_point_and_its_detection_are_one_point():
+    names = ("nose", "left_eye", "right_eye", "nose_openpose", "left_eye_openpose", "right_eye_openpose")
+    points = np.random.default_rng(3).uniform(20, 80, (1, 6, 3))
+    assert not boxes.part_boxes(points, names, (100, 100))["face_bbox_xywh"].any()
+
+
 def test_parts_a_convention_lacks_get_confidence_zero():
     parts = boxes.part_boxes(np.ones((3, 14, 3)), "lsp", (100, 100))
     assert {column: value.shape for column, value in parts.items()} == dict.fromkeys(boxes.PART_COLUMNS, (3, 5))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 import torch
 from torch import Tensor
 
+from ehps.benchmark.crop_boxes import FOCAL, FRAME
 from ehps.benchmark.training import rotations_6d
 
 
@@ -20,8 +21,8 @@ from ehps.benchmark.training import rotations_6d
 class VirtualCamera:
     """Pinhole of the crop. ``size`` is (height, width) of the frame in which ``focal`` is given, pixels."""
 
-    focal: float = 5000.0
-    size: tuple[int, int] = (256, 192)
+    focal: float = FOCAL
+    size: tuple[int, int] = FRAME
     body_size: float = 2.5  # metres
 
     @property

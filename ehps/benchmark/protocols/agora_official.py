@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,62 +11,69 @@ import pandas as pd
 
 from ehps.arrays import Array
 from ehps.benchmark.protocols import true_bodies
-from ehps.benchmark.protocols.catalogue import Protocol
 from ehps.benchmark.protocols.matching import Detection, Matches, match, summary
-from ehps.benchmark.protocols.metrics import official_errors
+from ehps.benchmark.protocols.measures import Measure
+from ehps.benchmark.protocols.metrics import instance_errors
 from ehps.benchmark.protocols.point_errors import project
-from ehps.benchmark.protocols.regressors import SmplxRegressors
-from ehps.body.models import BodyModels
+from ehps.benchmark.protocols.points import Plan, Tables
+from ehps.benchmark.protocols.protocol import Protocol
+from ehps.body.params import BodyParams
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData
 
-MODEL_JOINTS = 127
-PARTS = ("body", "left_hand", "right_hand", "face")
+PROJECTED = {"smplx": 127, "smpl": 24}
+"""Model joints whose pixels are matched."""
+
+
+@dataclass(frozen=True)
+class Official:
+    """``metrics`` lines, ``errors`` of matched persons (one row a person and metric, mm) and ``notes`` (counts)."""
+
+    metrics: list[dict[str, Any]]
+    errors: pd.DataFrame
+    notes: dict[str, int]
 
 
 def score_official(
     predictions: HumanData,
     truth: HumanData,
     protocol: Protocol,
-    models: BodyModels,
-    reg: SmplxRegressors,
+    wanted: Sequence[Measure],
+    tables: Tables,
     batch_size: int,
-) -> tuple[list[dict[str, Any]], pd.DataFrame, dict[str, int]]:
-    """Metrics, per-instance errors of matched persons (mm) and counts."""
+    device: str,
+) -> Official:
+    """AGORA's table. Images that the protocol does not look at, or the truth does not list, leave with everything."""
     rows = true_bodies.rows_to_test(protocol, truth, all_persons=True)
+    rows = rows[true_bodies.of_images(protocol, truth["image_path"][rows].tolist())]
     counted = true_bodies.counts(protocol, truth)[rows]
     if not counted.any():
         raise true_bodies.nobody(protocol, truth)
-    true_params, every = true_bodies.parameters(truth, rows), np.arange(len(predictions))
-    predicted_params = true_bodies.parameters(predictions, every)
-    true_joints = models.joints(true_params, "float64")[:, :MODEL_JOINTS]
-    predicted_joints = models.joints(predicted_params, "float64")[:, :MODEL_JOINTS]
-    images = [np.array(hd["image_path"][r].tolist()) for hd, r in ((predictions, every), (truth, rows))]
+    listed = np.array(truth["image_path"][rows].tolist())
+    made = np.array(predictions["image_path"].tolist())
+    every = np.flatnonzero(np.isin(made, listed))
+    made = made[every]
+    true_params, _ = true_bodies.true_parameters(protocol, truth, rows, tables.models)
+    predicted_params = true_bodies.parameters(predictions, every, model_type=protocol.body)
     found = match(
-        images[0],
-        _pixels(predictions, every, predicted_joints),
-        images[1],
-        _pixels(truth, rows, true_joints),
+        made,
+        _pixels(predictions, every, predicted_params, tables),
+        listed,
+        _pixels(truth, rows, true_params, tables),
         counted,
         protocol.min_iou,
     )
-    errors = {(part, metric): np.full(len(rows), np.nan) for part in PARTS for metric in ("MVE", "MPJPE")}
+    errors = {measure.key: np.full(len(rows), np.nan) for measure in wanted}
+    plan = Plan([key for measure in wanted for key in measure.keys], protocol, protocol.body, tables)
     hit = np.flatnonzero(found.prediction >= 0)
     for start in range(0, len(hit), batch_size):
         t = hit[start : start + batch_size]
-        p = found.prediction[t]
-        values = official_errors(
-            models.mesh(predicted_params[p]),
-            models.mesh(true_params[t]),
-            predicted_joints[p],
-            true_joints[t],
-            reg,
-        )
-        for key, value in values.items():
-            errors[key][t] = value * 1000
-    crowded = np.isin(images[1], images[0])
-    kids = _kids(truth, rows)
-    metrics = summaries(errors, counted, crowded, kids, found, protocol)
+        predicted = plan.bodies(predicted_params[found.prediction[t]], device=device)
+        values = instance_errors(wanted, predicted, plan.bodies(true_params[t], device=device))
+        for measure in wanted:
+            errors[measure.key][t] = values[measure.key] * 1000
+    crowded = np.isin(listed, made)
+    metrics = summaries(errors, counted, crowded, _kids(truth, rows, protocol.body), found, protocol)
     frames = [
         pd.DataFrame({"truth_row": rows[hit], "part": part, "metric": metric, "value": values[hit]})
         for (part, metric), values in errors.items()
@@ -75,7 +84,7 @@ def score_official(
         "false_positives": len(found.false_positives),
         "not_counted": int((~counted).sum()),
     }
-    return metrics, pd.concat(frames, ignore_index=True), notes
+    return Official(metrics, pd.concat(frames, ignore_index=True), notes)
 
 
 def summaries(
@@ -111,37 +120,40 @@ def summaries(
             ("recall", round(detection.recall, 2)),
         ):
             add("all", metric, value, "", count, of=count)
+        missed = found.prediction[chosen] < 0
         for metric, normalised in (("MVE", "NMVE"), ("MPJPE", "NMJE")):
-            means = summary(
-                errors["body", metric][chosen],
-                {part: errors[part, metric][chosen] for part in PARTS[1:]},
-                crowded[chosen],
-                missed_as_zero=protocol.missed_as_zero,
-            )
+            present = {part: errors[part, metric][chosen] for part, of in errors if of == metric}
+            means = summary(present, missed, crowded[chosen], missed_as_zero=protocol.missed_as_zero)
             for part, value in means.items():
                 add(part, metric, value, "mm", hits, of=count)
             for part, f1 in (("full_body", overall.f1), ("body", detection.f1)):
-                value = round(means[part] / f1, 1) if f1 else float("nan")
-                add(part, normalised, value, "mm", hits, of=count)
+                if part in means:
+                    value = round(means[part] / f1, 1) if f1 else float("nan")
+                    add(part, normalised, value, "mm", hits, of=count)
     return lines
 
 
-def _kids(hd: HumanData, rows: Array) -> Array:
+def _kids(hd: HumanData, rows: Array, model_type: str) -> Array:
     for name in ("meta/kid", "meta/is_kid"):
         if name in hd:
             values = np.asarray(hd[name][rows])
             if values.shape != (len(rows),) or values.dtype.kind not in "biuf":
                 raise DataError(f"{name} is not one number a row", path=hd.source)
             return values.astype(bool)
-    if "smplx/betas_extra" in hd:
-        return np.asarray(np.asarray(hd["smplx/betas_extra"][rows]).reshape(len(rows), -1).any(axis=1))
+    if f"{model_type}/betas_extra" in hd:
+        return np.asarray(np.asarray(hd[f"{model_type}/betas_extra"][rows]).reshape(len(rows), -1).any(axis=1))
     return np.zeros(len(rows), bool)
 
 
-def _pixels(hd: HumanData, rows: Array, joints: Array) -> Array:
-    """(N, 127, 2) pixels: the joints through each row's own camera."""
+def _pixels(hd: HumanData, rows: Array, params: BodyParams, tables: Tables) -> Array:
+    """(N, J, 2) pixels: the model joints through each row's own camera."""
     if "meta/focal_length" not in hd or "meta/principal_point" not in hd:
-        raise DataError("has no camera, which matching in the image needs", path=hd.source, fix="convert it again")
+        raise DataError(
+            "has no camera, which matching in the image needs",
+            path=hd.source,
+            fix="convert it again, or take agora-val, which compares row by row",
+        )
+    joints = tables.models.joints(params, "float64")[:, : PROJECTED[params.model_type]]
     focal = np.asarray(hd["meta/focal_length"][rows], np.float64)
     centre = np.asarray(hd["meta/principal_point"][rows], np.float64)
     return np.nan_to_num(project(joints, focal, centre), nan=-1e6)

@@ -43,8 +43,9 @@ def match_image(predictions: Array, truths: Array, valid: Array, threshold: floa
     ----------
     predictions : (P, J, 2) pixels; the first 24 joints give the distance, all of them the box.
     truths : (G, J, 2) pixels.
-    valid : (G,) bool; a prediction that falls on an invalid truth is used up and counts as a false positive.
-    threshold : least overlap of the boxes.
+    valid : (G,) bool; an invalid truth is used up by the pair that it is in first, whose prediction stays free.
+    threshold : least overlap of the boxes. A pair below it counts as a step towards the end: matching ends when the
+        used predictions and these steps reach the number of predictions.
     """
     P, G = len(predictions), len(truths)
     matched = np.full(G, -1)
@@ -59,9 +60,11 @@ def match_image(predictions: Array, truths: Array, valid: Array, threshold: floa
             p, g = divmod(int(flat), G)
             if iou(predictions[p], truths[g]) < threshold:
                 hopeless += 1
+                used_g[g] |= not valid[g]
             elif not used_p[p] and not used_g[g]:
-                used_p[p] = used_g[g] = True
+                used_g[g] = True
                 if valid[g]:
+                    used_p[p] = True
                     matched[g] = p
     hit = np.zeros(P, bool)
     hit[matched[matched >= 0]] = True
@@ -111,30 +114,30 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
-def summary(body: Array, parts: dict[str, Array], crowded: Array, *, missed_as_zero: bool) -> dict[str, float]:
+def summary(errors: dict[str, Array], missed: Array, crowded: Array, *, missed_as_zero: bool) -> dict[str, float]:
     """Rounded means of one quantity (MVE or MPJPE, mm) over the true persons of a subset.
 
     Parameters
     ----------
-    body : (G,) errors, NaN where the person was missed.
-    parts : ``left_hand``, ``right_hand``, ``face`` -> (G,) errors, NaN where missed.
+    errors : ``body``, ``left_hand``, ``right_hand``, ``face``, or those that there are -> (G,) errors, NaN where the
+        person was missed.
+    missed : (G,) bool.
     crowded : (G,) bool: the image has some prediction. A person missed there adds 0 to the means of hands and
         face when ``missed_as_zero`` (as with the public tool), nothing otherwise.
 
     Returns
     -------
-    dict : ``body``, the three parts, and ``full_body`` = body + (left + right + face) / 3, all to 0.1.
+    dict : the parts, and ``full_body`` = body + (left + right + face) / 3 where all are there, all to 0.1.
     """
 
     def mean(values: Array) -> float:
         return round(float(values.mean()), 1) if len(values) else float("nan")
 
-    missed = np.isnan(body)
-    out = {"body": mean(body[~missed])}
-    for name in PARTS:
-        values = parts[name]
-        if missed_as_zero:
+    out = {}
+    for name, values in errors.items():
+        if name != "body" and missed_as_zero:
             values = np.where(missed & crowded, 0.0, values)
         out[name] = mean(values[~np.isnan(values)])
-    out["full_body"] = round(out["body"] + sum(out[name] for name in PARTS) / 3, 1)
+    if {"body", *PARTS} <= out.keys():
+        out["full_body"] = round(out["body"] + sum(out[name] for name in PARTS) / 3, 1)
     return out

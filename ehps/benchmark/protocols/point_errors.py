@@ -7,16 +7,44 @@ where a sample has nothing to compare. Formulas as in the public SMPLer-X evalua
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ehps.arrays import Array
 
 
-def procrustes(points: Array, target: Array) -> Array:
-    """``points`` (N, V, 3) moved onto ``target`` by the best similarity: scale, proper rotation, translation.
+@dataclass(frozen=True)
+class Fit:
+    """A similarity of each of N point sets: ``scale * rotation @ point + translation``.
+
+    Attributes
+    ----------
+    scale : (N,).
+    rotation : (N, 3, 3), proper.
+    translation : (N, 3).
+    """
+
+    scale: Array
+    rotation: Array
+    translation: Array
+
+    def __call__(self, points: Array) -> Array:
+        """(N, V, 3) points moved."""
+        turned = np.matmul(np.asarray(points, np.float64), self.rotation.transpose(0, 2, 1))
+        out: Array = self.scale[:, None, None] * turned + self.translation[:, None]
+        return out
+
+
+def fit(points: Array, target: Array, kind: str = "with-scale") -> Fit:
+    """The best similarity from ``points`` (N, V, 3) to ``target``: proper rotation, translation, scale.
 
     The scale is the sum of the singular values of the cross covariance over the sum of the population
     variances of ``points``; a reflection is undone by the last singular direction (det +1 always).
+
+    Parameters
+    ----------
+    kind : ``with-scale``, or ``without-scale`` for a scale of 1.
     """
     points, target = np.asarray(points, np.float64), np.asarray(target, np.float64)
     mean_p, mean_t = points.mean(1, keepdims=True), target.mean(1, keepdims=True)
@@ -31,9 +59,14 @@ def procrustes(points: Array, target: Array) -> Array:
     s[mirrored, 2] *= -1
     R = np.matmul(V, U.transpose(0, 2, 1))
     variance = (p * p).sum((1, 2)) / count
-    scale = s.sum(1) / np.where(variance > 0, variance, 1.0)
-    moved: Array = scale[:, None, None] * np.matmul(p, R.transpose(0, 2, 1)) + mean_t
-    return moved
+    scale = s.sum(1) / np.where(variance > 0, variance, 1.0) if kind == "with-scale" else np.ones(len(points))
+    moved = scale[:, None] * np.einsum("nij,nj->ni", R, mean_p[:, 0])
+    return Fit(scale, R, mean_t[:, 0] - moved)
+
+
+def procrustes(points: Array, target: Array, kind: str = "with-scale") -> Array:
+    """``points`` (N, V, 3) moved onto ``target`` by :func:`fit`."""
+    return fit(points, target, kind)(points)
 
 
 def aligned(points: Array, target: Array, anchor_points: Array, anchor_target: Array) -> Array:
@@ -69,6 +102,31 @@ def mean_of_present(*values: Array) -> Array:
     return out
 
 
+def share_within(errors: Array, limit: float) -> Array:
+    """(N,) share of (N, P) distances that are below ``limit``."""
+    out: Array = (errors < limit).mean(axis=1)
+    return out
+
+
+def area_under_curve(errors: Array, limits: Array) -> Array:
+    """(N,) area under the curve of the share of (N, P) distances below each of ``limits`` (ascending from 0).
+
+    Thresholds are divided by the last one; the curve is linear between them, so that the area lies in 0..1.
+    """
+    shares = (errors[:, None] < limits[None, :, None]).mean(axis=2)  # N x L
+    x = limits / limits[-1]
+    out: Array = ((shares[:, 1:] + shares[:, :-1]) / 2 * np.diff(x)).sum(axis=1)
+    return out
+
+
+def angles(a: Array, b: Array) -> Array:
+    """(...) degrees of the rotation between (..., 3, 3) rotations."""
+    cosine = (np.einsum("...ij,...ij->...", a, b) - 1) / 2
+    sine = np.linalg.norm(np.asarray(a) - np.asarray(b), axis=(-2, -1)) / np.sqrt(8)  # of half the angle
+    out: Array = np.degrees(np.where(cosine > 0.9, 2 * np.arcsin(np.clip(sine, 0, 1)), np.arccos(cosine.clip(-1, 1))))
+    return out
+
+
 def inside(points: Array, sizes: Array) -> Array:
     """(N, V) bool: pixels (N, V, 2) strictly inside images of ``sizes`` (N, 2) height, width."""
     height, width = sizes[:, :1], sizes[:, 1:]
@@ -77,9 +135,14 @@ def inside(points: Array, sizes: Array) -> Array:
     return out
 
 
-def project(points: Array, focal: Array, principal_point: Array) -> Array:
-    """(N, V, 3) metres -> (N, V, 2) pixels; points behind the camera become NaN."""
-    z = points[..., 2:]
+def project(points: Array, focal: Array, principal_point: Array, *, offset: float = 0.0) -> Array:
+    """(N, V, 3) metres -> (N, V, 2) pixels; points behind the camera become NaN.
+
+    Parameters
+    ----------
+    offset : added to depths, metres; the public code of SMPLer-X adds 1e-4.
+    """
+    z = points[..., 2:] + offset
     with np.errstate(divide="ignore", invalid="ignore"):
         uv = points[..., :2] / np.where(z > 0, z, np.nan)
     out: Array = uv * focal[:, None] + principal_point[:, None]

@@ -4,6 +4,7 @@ second.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,26 @@ import numpy as np
 import pandas as pd
 
 from ehps.arrays import Array
+from ehps.benchmark.crop_boxes import virtual_camera, widen
 from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.protocols.agora_official import score_official
-from ehps.benchmark.protocols.catalogue import Protocol
-from ehps.benchmark.protocols.metrics import Errors, Visibility, mesh_errors, only_valid_hands, smpl14_errors
-from ehps.benchmark.protocols.regressors import SmplxRegressors, apply
+from ehps.benchmark.protocols.measures import HANDS, Measure, measures
+from ehps.benchmark.protocols.metrics import (
+    Errors,
+    Visibility,
+    instance_errors,
+    only_valid_hands,
+    without_far_hands,
+)
+from ehps.benchmark.protocols.points import Bodies, Plan, Tables, recipe, tables_of
+from ehps.benchmark.protocols.protocol import UNITS, Protocol
 from ehps.body.models import BodyModels
-from ehps.body.variants import genders_of
-from ehps.errors import DataError
+from ehps.body.topology import NAMES
+from ehps.errors import BodyModelError, DataError
 from ehps.humandata.core import HumanData
 from ehps.progress import over
 
-MM = 1000.0
+FACTORS = {"mm": 1000.0, "%": 100.0}
 
 
 @dataclass
@@ -34,15 +43,19 @@ class Score:
     ----------
     protocol : under which the numbers were made.
     errors : one row an instance and metric: ``truth_row``, ``image_path``, ``sequence``, ``part``,
-        ``metric``, ``value`` (mm).
+        ``metric``, ``value`` (mm where the metric's unit is mm).
     metrics : dicts ``part``, ``metric``, ``value``, ``unit``, ``n``, ``skipped``.
     notes : counts of what was treated specially.
+    not_computed : what the protocol asks for and could not be had, ``"PA-MPJPE body"`` -> which file would allow it.
+    remarks : what else is to be said of the numbers, a sentence each.
     """
 
     protocol: Protocol
     errors: pd.DataFrame
     metrics: list[dict[str, Any]]
     notes: dict[str, int] = field(default_factory=dict)
+    not_computed: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def value(self, part: str, metric: str) -> float:
         """One number; KeyError when the protocol does not make it."""
@@ -64,35 +77,98 @@ def score(
     *,
     images: Path | None = None,
     batch_size: int = 64,
+    device: str = "cpu",
 ) -> Score:
     """Compare predictions with the truth, row by row (``meta/truth_row``).
 
     Parameters
     ----------
     images : folder of the images, for protocols whose true meshes are files beside them.
+    device : where meshes are made.
 
     Raises
     ------
     DataError : a row that the protocol tests has no prediction, or the truth lacks what the protocol needs.
+    BodyModelError : none of the protocol's numbers can be had, because helper files are missing.
     """
-    reg = SmplxRegressors.load(models)
+    tables = tables_of(models)
+    model_type = predicted_type(predictions, protocol)
+    wanted, missing = computable(protocol, model_type, tables)
     if protocol.matching != "by-row":
-        metrics, errors, found = score_official(predictions, truth, protocol, models, reg, batch_size)
-        return Score(protocol, frame(errors, truth), metrics, found)
+        official = score_official(predictions, truth, protocol, wanted, tables, batch_size, device)
+        return Score(protocol, frame(official.errors, truth), official.metrics, official.notes, missing)
     rows, at = paired(predictions, truth, protocol)
+    keys = list(dict.fromkeys(key for measure in wanted for key in measure.keys))
+    plans = Plan(keys, protocol, model_type, tables), Plan(keys, protocol, protocol.body, tables)
     parts: list[Errors] = []
     notes: dict[str, int] = {}
     for start in over(range(0, len(rows), batch_size), "comparing batches"):
         chunk = slice(start, start + batch_size)
-        part, special = _batch(predictions, at[chunk], truth, rows[chunk], protocol, models, reg, images)
-        parts.append(part)
+        params = true_bodies.parameters(predictions, at[chunk], model_type=model_type)
+        true, special = _true(protocol, truth, rows[chunk], plans[1], images, device)
+        visible = _visibility(protocol, truth, rows[chunk], true) if protocol.visibility == "inside-image" else None
+        errors = instance_errors(wanted, plans[0].bodies(params, device=device), true, visible)
+        if protocol.hands == "flagged-valid":
+            flags = [_flag(truth, rows[chunk], f"{side}hand_valid") for side in ("left", "right")]
+            only_valid_hands(errors, *flags)
+        if protocol.hand_limit and all((hand, "PA-MPJPE") in errors for hand in HANDS):
+            special["far_hands"] = without_far_hands(errors, protocol.hand_limit / 1000)
+        parts.append(errors)
         for name, count in special.items():
             notes[name] = notes.get(name, 0) + count
-    every = {key: np.concatenate([p[key] for p in parts]) * MM for key in parts[0]}
-    wanted = {key: value for key, value in every.items() if key[1] in protocol.metrics}
-    if all(np.isnan(values).all() for values in wanted.values()):
+    every = {key: np.concatenate([p[key] for p in parts]) * FACTORS.get(unit(key[1]), 1.0) for key in parts[0]}
+    if all(np.isnan(values).all() for values in every.values()):
         raise true_bodies.nobody(protocol, truth, f"none of the {len(rows)} rows has an error that counts")
-    return Score(protocol, frame(tidy(wanted, rows), truth), summarise(wanted), notes)
+    remarks = _remarks(protocol, truth)
+    return Score(protocol, frame(tidy(every, rows), truth), summarise(every), notes, missing, remarks)
+
+
+def unit(metric: str) -> str:
+    """Of a metric's values in results."""
+    return UNITS.get(metric, "mm")
+
+
+def predicted_type(predictions: HumanData, protocol: Protocol) -> str:
+    """Model type of the predicted bodies that are compared.
+
+    Raises
+    ------
+    DataError : the predictions hold none that the protocol compares with its truth.
+    """
+    for model_type in (protocol.body, "smplx"):
+        if f"{model_type}/betas" in predictions and (model_type == protocol.body or protocol.prediction != "same"):
+            return model_type
+    held = next((name for key, name in NAMES.items() if f"{key}/betas" in predictions), "no body parameters")
+    raise DataError(
+        f"holds {held}; {protocol.id} compares {NAMES[protocol.body]} bodies (prediction={protocol.prediction})",
+        path=predictions.source,
+        fix="convert the predictions, or take a protocol for them (`ehps benchmark protocols`)",
+    )
+
+
+def computable(protocol: Protocol, model_type: str, tables: Tables) -> tuple[list[Measure], dict[str, str]]:
+    """The measures of a protocol for which all files are there, and for the others which file would allow them.
+
+    Raises
+    ------
+    BodyModelError : there are none.
+    """
+    wanted: list[Measure] = []
+    missing: dict[str, str] = {}
+    first: BodyModelError | None = None
+    for measure in measures(protocol):
+        try:
+            for key in measure.keys:
+                if not key.startswith("orientations"):
+                    for of in {model_type, protocol.body}:
+                        recipe(key, protocol, of, tables)
+            wanted.append(measure)
+        except BodyModelError as error:
+            first = first or error
+            missing[f"{measure.metric} {measure.part}"] = str(error)
+    if not wanted and first is not None:
+        raise first
+    return wanted, missing
 
 
 def paired(predictions: HumanData, truth: HumanData, protocol: Protocol) -> tuple[Array, Array]:
@@ -118,33 +194,19 @@ def paired(predictions: HumanData, truth: HumanData, protocol: Protocol) -> tupl
     return rows, at
 
 
-def _batch(
-    predictions: HumanData,
-    at: Array,
-    truth: HumanData,
-    rows: Array,
-    protocol: Protocol,
-    models: BodyModels,
-    reg: SmplxRegressors,
-    images: Path | None,
-) -> tuple[Errors, dict[str, int]]:
-    params = true_bodies.parameters(predictions, at)
-    predicted = models.mesh(params)
-    true, special = true_bodies.mesh(protocol, truth, rows, models, images)
-    if protocol.truth == "gendered-smpl":
-        return smpl14_errors(predicted, smpl_joints(true, truth, rows, models), reg), special
-    visible = None
-    if protocol.visibility == "inside-image":
-        transl = np.asarray(truth["smplx/transl"][rows], np.float64) if "smplx/transl" in truth else 0.0
-        sizes = np.stack((truth["meta/height"][rows], truth["meta/width"][rows]), axis=1)
-        focal, centre = predictions["meta/focal_length"][at], predictions["meta/principal_point"][at]
-        origin = true - (transl[:, None] if isinstance(transl, np.ndarray) else transl)
-        visible = Visibility(origin, params.transl, focal, centre, sizes, reg)
-    errors = mesh_errors(predicted, true, reg, visible)
-    if protocol.hands == "flagged-valid":
-        left, right = (_flag(truth, rows, f"{side}hand_valid") for side in ("left", "right"))
-        only_valid_hands(errors, left, right)
-    return errors, special
+def _true(
+    protocol: Protocol, truth: HumanData, rows: Array, plan: Plan, images: Path | None, device: str
+) -> tuple[Bodies, dict[str, int]]:
+    if protocol.truth == "given-vertices":
+        return plan.meshes(true_bodies.given(truth, rows, images, protocol.truth_rotation)), {}
+    params, special = true_bodies.true_parameters(protocol, truth, rows, plan.models)
+    return plan.bodies(params, device=device), special
+
+
+def _visibility(protocol: Protocol, truth: HumanData, rows: Array, true: Bodies) -> Visibility:
+    sizes = np.stack((truth["meta/height"][rows], truth["meta/width"][rows]), axis=1)
+    boxes, _ = widen(truth["bbox_xywh"][rows], sizes, protocol.box_ratio)
+    return Visibility(true, *virtual_camera(boxes), sizes)
 
 
 def _flag(hd: HumanData, rows: Array, name: str) -> Array:
@@ -153,14 +215,13 @@ def _flag(hd: HumanData, rows: Array, name: str) -> Array:
     return np.asarray(hd[f"meta/{name}"][rows], bool)
 
 
-def smpl_joints(meshes: Array, hd: HumanData, rows: Array, models: BodyModels) -> Array:
-    """(N, 24, 3) from (N, 6890, 3) SMPL meshes with the regressor of each row's own gender."""
-    genders = genders_of(hd)[rows]
-    out = np.empty((len(rows), 24, 3))
-    for gender in np.unique(genders):
-        mine = genders == gender
-        out[mine] = apply(np.asarray(models.get("smpl", str(gender)).J_regressor, np.float64), meshes[mine])
-    return out
+def _remarks(protocol: Protocol, truth: HumanData) -> list[str]:
+    if protocol.step == 1 or not protocol.count_by or true_bodies.counts_annotations(protocol, truth):
+        return []
+    return [
+        f"every {protocol.step}th is counted over the rows of the file, which has no meta/{protocol.count_by}; the "
+        "original counts over all annotations (convert the dataset again for that)"
+    ]
 
 
 def summarise(errors: Errors) -> list[dict[str, Any]]:
@@ -173,7 +234,7 @@ def summarise(errors: Errors) -> list[dict[str, Any]]:
                 "part": part,
                 "metric": metric,
                 "value": float(there.mean()) if len(there) else float("nan"),
-                "unit": "mm",
+                "unit": unit(metric),
                 "n": len(there),
                 "skipped": int(len(values) - len(there)),
             }
@@ -210,7 +271,7 @@ _PRINTED_PARTS = {
 _PRINTED_METRICS = {"PVE": "MPVPE", "PA-PVE": "PA MPVPE", "MPJPE": "MPJPE", "PA-MPJPE": "PA MPJPE"}
 
 
-def printed(metrics: list[dict[str, Any]]) -> dict[str, float]:
+def printed(metrics: Sequence[dict[str, Any]]) -> dict[str, float]:
     """The numbers under the names that SMPLer-X prints: ``PA MPVPE (All)``, ``MPVPE (Hands)``, ``PA MPJPE
     (Body)``.
     """

@@ -5,13 +5,14 @@ Parameters of any HumanData rows, predictions included, are read here as :class:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ehps.arrays import Array
-from ehps.benchmark.protocols.catalogue import Protocol, registered
+from ehps.benchmark.protocols.protocol import Protocol
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smplx_params
 from ehps.body.topology import TOPOLOGY
@@ -21,6 +22,7 @@ from ehps.humandata import frames
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_files import ImageFolder
 from ehps.humandata.instance_ids import place_in_image
+from ehps.humandata.passport import UNKNOWN
 from ehps.humandata.pickles import load_npy
 
 EXTREME = 3.0  # |beta| beyond which a shape is not trusted
@@ -81,33 +83,30 @@ def neutral_shapes(betas: Array, gender: Array, models: BodyModels) -> Array:
     return neutral_betas(params, models)[0]
 
 
-def mesh(
-    protocol: Protocol, hd: HumanData, rows: Array, models: BodyModels, images: Path | None
-) -> tuple[Array, dict[str, int]]:
-    """True meshes of some rows.
+def true_parameters(
+    protocol: Protocol, hd: HumanData, rows: Array, models: BodyModels
+) -> tuple[BodyParams, dict[str, int]]:
+    """Parameters of the true bodies of some rows, as the protocol wants them.
 
     Returns
     -------
-    (N, V, 3) metres, and counts of what was treated specially (``extreme_betas``: compared with the mean shape).
+    Parameters, and counts of what was treated specially (``extreme_betas``: compared with the mean shape).
 
     Raises
     ------
-    DataError : the file lacks what the protocol needs (given vertices, parameters).
+    DataError : the file has no parameters of the protocol's model type.
     """
-    if protocol.truth == "given-vertices":
-        return given(hd, rows, images, protocol.truth_rotation), {}
-    if protocol.truth == "gendered-smpl":
-        return models.mesh(parameters(hd, rows, model_type="smpl")), {}
-    if protocol.truth == "gendered-parameters":
-        return models.mesh(parameters(hd, rows)), {}
-    if protocol.truth != "neutral-parameters":
-        raise UsageError(f"protocol {protocol.id} wants an unknown truth {protocol.truth!r}")
-    params = neutral(hd, rows, models)
+    if protocol.truth == "neutral-parameters" and protocol.body == "smplx":
+        params = neutral(hd, rows, models)
+    else:
+        params = parameters(hd, rows, model_type=protocol.body)
+        if protocol.truth != "gendered-parameters":
+            params = params.with_(gender=np.full(len(params), "neutral"), betas_extra=None)
+    if protocol.extreme_betas != "mean-shape":
+        return params, {}
     extreme = np.abs(params.betas).max(1) > EXTREME
-    if protocol.extreme_betas == "mean-shape":
-        params = params.with_(betas=np.where(extreme[:, None], 0.0, params.betas))
-        return models.mesh(params), {"extreme_betas": int(extreme.sum())}
-    return models.mesh(params), {}
+    params = params.with_(betas=np.where(extreme[:, None], 0.0, params.betas))
+    return params, {"extreme_betas": int(extreme.sum())}
 
 
 def given(hd: HumanData, rows: Array, images: Path | None, rotation: tuple[float, float, float] | None) -> Array:
@@ -115,8 +114,11 @@ def given(hd: HumanData, rows: Array, images: Path | None, rotation: tuple[float
     from ehps.body.ply import read_vertices
 
     if "vertices3d_path" not in hd:
+        what = "" if hd.passport.dataset == UNKNOWN else f"is {hd.passport.dataset}, "
         raise DataError(
-            "has no vertices3d_path column, which this protocol needs", path=hd.source, fix="convert it again"
+            f"{what}has no vertices3d_path: the protocol compares with given meshes",
+            path=hd.source,
+            fix="take a protocol that makes the true bodies from parameters (`ehps benchmark protocols`)",
         )
     if images is None:
         raise UsageError("the image folder is needed: the true meshes lie beside the images")
@@ -154,24 +156,46 @@ def rows_to_test(protocol: Protocol, hd: HumanData, *, all_persons: bool = False
     if protocol.truth != "given-vertices" and hd.body_model is not None:
         frames.required(hd, "evaluation")
         genders_of(hd[:0])
-    rows = np.arange(len(hd))
-    step = protocol.step
-    if hd.passport.sampling > 1 and step > 1:
-        if hd.passport.sampling != step:
-            raise UsageError(
-                f"{hd.source} keeps every {hd.passport.sampling}th row, {protocol.id} tests every {step}th",
-                fix=f"use {protocol.name}[step={hd.passport.sampling}] or convert without sampling",
-            )
-        step = 1
-    if step > 1:
-        if protocol.step_per not in ("", registered(protocol).step_per) and f"meta/{protocol.step_per}" not in hd:
-            raise _lacks(hd, f"meta/{protocol.step_per}", protocol)
-        rows = rows[_index_in_group(hd, protocol.step_per) % step == 0]
+    rows = _every_step(protocol, hd)
     if EXCLUDED in hd:
         rows = rows[~np.asarray(hd[EXCLUDED])[rows]]
     if all_persons:
         return rows
     return rows[counts(protocol, hd)[rows]]
+
+
+def _every_step(protocol: Protocol, hd: HumanData) -> Array:
+    """Rows of a test set that the protocol's ``step`` leaves."""
+    step = protocol.step
+    if step == 1:
+        return np.arange(len(hd))
+    if hd.passport.sampling > 1:
+        if hd.passport.sampling != step:
+            raise UsageError(
+                f"{hd.source} keeps every {hd.passport.sampling}th row, {protocol.id} tests every {step}th",
+                fix=f"use {protocol.name}[step={hd.passport.sampling}] or convert without sampling",
+            )
+        return np.arange(len(hd))
+    if counts_annotations(protocol, hd):
+        number = np.asarray(hd[f"meta/{protocol.count_by}"])  # from 1
+        return np.flatnonzero((number - 1) % step == protocol.first % step)
+    declared = "" if protocol.base is None else protocol.base.step_per
+    if protocol.step_per not in ("", declared) and f"meta/{protocol.step_per}" not in hd:
+        raise _lacks(hd, f"meta/{protocol.step_per}", protocol)
+    return np.flatnonzero(_index_in_group(hd, protocol.step_per) % step == protocol.first % step)
+
+
+def counts_annotations(protocol: Protocol, hd: HumanData) -> bool:
+    """Whether the file has the numbers of annotations by which the protocol counts; rows are counted otherwise.
+
+    Raises
+    ------
+    DataError : a change of the protocol asks for a column that the file lacks.
+    """
+    column, declared = f"meta/{protocol.count_by}", "" if protocol.base is None else protocol.base.count_by
+    if protocol.step > 1 and protocol.count_by not in ("", declared) and column not in hd:
+        raise _lacks(hd, column, protocol)
+    return protocol.step > 1 and protocol.count_by != "" and column in hd
 
 
 def nobody(protocol: Protocol, hd: HumanData, why: str = "no row is left to test") -> DataError:
@@ -192,7 +216,7 @@ def counts(protocol: Protocol, hd: HumanData) -> Array:
     for condition in protocol.valid:
         column = f"meta/{condition.split()[0]}"
         if column not in hd:
-            if condition not in registered(protocol).valid:
+            if condition not in (protocol.base or protocol).valid:
                 raise _lacks(hd, column, protocol)
             continue
         values = np.asarray(hd[column])
@@ -203,10 +227,18 @@ def counts(protocol: Protocol, hd: HumanData) -> Array:
             ok &= (values >= low) & (values <= high)
         else:
             ok &= values.astype(bool)
-    if protocol.only_images:
-        names = hd["image_path"].tolist()
-        ok &= np.array([any(part in name for part in protocol.only_images) for name in names], bool)
-    return ok
+    if protocol.extreme_betas == "drop" and f"{protocol.body}/betas" in hd:
+        own = f"{protocol.body}/betas_neutral" if protocol.truth == "neutral-parameters" else ""
+        betas = np.asarray(hd[own if own in hd else f"{protocol.body}/betas"])
+        ok &= ~(np.abs(betas).max(axis=1) > EXTREME)
+    return ok & of_images(protocol, hd["image_path"].tolist())
+
+
+def of_images(protocol: Protocol, names: Sequence[str]) -> Array:
+    """(N,) bool: images that the protocol looks at."""
+    if not protocol.only_images:
+        return np.ones(len(names), bool)
+    return np.array([any(part in name for part in protocol.only_images) for name in names], bool)
 
 
 def _lacks(hd: HumanData, column: str, protocol: Protocol) -> DataError:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ehps.benchmark.protocols import catalogue
-from ehps.benchmark.protocols.catalogue import Protocol
+from ehps.benchmark.protocols.protocol import Protocol
 from ehps.benchmark.protocols.scoring import Score, printed, score
 from ehps.benchmark.protocols.true_bodies import EXCLUDED, counts, nobody, rows_to_test
 from ehps.benchmark.suites.prediction import predict
@@ -21,6 +21,7 @@ from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.samples import check_meaning
 from ehps.benchmark.training.specs import SetSpec, TrainConfig, key
 from ehps.benchmark.training.trainer import train
+from ehps.body.helper_files import HELPERS, find_helper
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
@@ -128,7 +129,7 @@ def evaluate(
         }
         run.note(tests={name: place})
         run.completed(f"predictions_{name}", wanted)
-    return _scored(run, name, truth, data, test.images, chosen, body_models)
+    return _scored(run, name, truth, data, test.images, chosen, body_models, device or "cpu")
 
 
 def _note_weights(run: Run, content: Mapping[str, Any]) -> None:
@@ -144,6 +145,7 @@ def rescore(
     test_set: str | None = None,
     data: Path | None = None,
     images: Path | None = None,
+    device: str = "cpu",
 ) -> Score:
     """Score stored predictions under another protocol. No model is run.
 
@@ -152,6 +154,7 @@ def rescore(
     test_set : needed when the run has predictions of several.
     data : the test file, where it is no longer where the run found it.
     images : the folder of its images, likewise.
+    device : where meshes are made.
 
     Raises
     ------
@@ -183,7 +186,7 @@ def rescore(
     truth = HumanData.open(path)
     if place.get("excluded"):
         truth = truth.with_columns({EXCLUDED: np.isin(np.arange(len(truth)), place["excluded"])})
-    return _scored(run, test_set, truth, content, images or Path(place["images"]), chosen, body_models)
+    return _scored(run, test_set, truth, content, images or Path(place["images"]), chosen, body_models, device)
 
 
 def _scored(
@@ -194,6 +197,7 @@ def _scored(
     images: Path,
     protocol: Protocol,
     body_models: BodyModels,
+    device: str,
 ) -> Score:
     predictions = run.predictions(test_set)
     models = {
@@ -201,7 +205,8 @@ def _scored(
         for model_type, gender in _needed(protocol, body_models)
     }
     excluded = np.flatnonzero(truth[EXCLUDED]).tolist() if EXCLUDED in truth else []
-    wanted = key(content_hash(predictions), data, protocol.to_json(), models, *([excluded] if excluded else []))
+    helpers = [name for name in HELPERS if find_helper(body_models.folder, name) is not None]
+    wanted = key(content_hash(predictions), data, protocol.to_json(), models, helpers, excluded)
     cell = next(
         (c for c in run.cells if c["test_set"] == test_set and c["protocol"] == protocol.id and c["key"] == wanted),
         None,
@@ -210,8 +215,9 @@ def _scored(
         errors = run.errors()
         mine = (errors["test_set"] == test_set) & (errors["protocol"] == protocol.id)
         kept = errors[mine].drop(columns=["test_set", "protocol"]).reset_index(drop=True)
-        return Score(protocol, kept, cell["metrics"], cell.get("notes", {}))
-    result = score(HumanData.open(predictions), truth, protocol, body_models, images=images)
+        said = cell.get("not_computed", {}), cell.get("remarks", [])
+        return Score(protocol, kept, cell["metrics"], cell.get("notes", {}), *said)
+    result = score(HumanData.open(predictions), truth, protocol, body_models, images=images, device=device)
     if excluded:
         result.notes["excluded"] = len(excluded)
     run.store(
@@ -225,6 +231,8 @@ def _scored(
             "key": wanted,
             "metrics": result.metrics,
             "notes": result.notes,
+            "not_computed": result.not_computed,
+            "remarks": result.remarks,
             "printed": printed(result.metrics),
             "body_models": models,
         },
@@ -241,13 +249,9 @@ def _content(spec: SetSpec) -> str:
 
 
 def _needed(protocol: Protocol, body_models: BodyModels) -> list[tuple[str, str]]:
-    needed = [("smplx", "neutral")]
-    model_type = {"gendered-smpl": "smpl", "gendered-parameters": "smplx", "neutral-parameters": "smplx"}
-    if protocol.truth in model_type:
-        for gender in ("male", "female"):
-            if body_models.has(model_type[protocol.truth], gender):
-                needed.append((model_type[protocol.truth], gender))
-    return needed
+    needed = [("smplx", "neutral"), (protocol.body, "neutral")]
+    needed += [(protocol.body, gender) for gender in ("male", "female")] * (protocol.truth != "given-vertices")
+    return [one for one in dict.fromkeys(needed) if body_models.has(*one)]
 
 
 def _protocol(test: SetSpec, given: str | Protocol | None) -> Protocol:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 import ehps
 from ehps.arrays import Array
-from ehps.benchmark.models.outputs import CAMERA
+from ehps.benchmark.crop_boxes import virtual_camera
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.samples import CropView, HumanDataset, collate, to_device
 from ehps.benchmark.training.specs import SetSpec
@@ -97,17 +97,6 @@ def run(
             for name, value in out.float().axis_angle().items():
                 parts.setdefault(name, []).append(value.cpu().numpy())
     return {name: np.concatenate(values) for name, values in parts.items()}
-
-
-def virtual_camera(boxes: Array) -> tuple[Array, Array]:
-    """Focal lengths (N, 2) and principal points (N, 2), full-image pixels, of the crops' virtual cameras.
-
-    ``boxes`` (N, 4) x, y, w, h, widened.
-    """
-    height, width = CAMERA.size
-    focal = CAMERA.focal * boxes[:, 2:4] / np.array((width, height))
-    centre = boxes[:, :2] + boxes[:, 2:4] / 2
-    return focal.astype(np.float32), centre.astype(np.float32)
 
 
 def as_humandata(parameters: dict[str, Array], dataset: HumanDataset, body_models: BodyModels) -> HumanData:

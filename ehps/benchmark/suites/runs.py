@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import ehps
 from ehps.atomic import replacing
-from ehps.benchmark.protocols.catalogue import Protocol
+from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.training.specs import TRAINED_ON, SetSpec, TrainConfig, key
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.foreign_files import check_unfolded, regular
@@ -87,6 +87,8 @@ _CELL_FORM = {
     "key": str,
     "metrics": [_LINE_FORM],
     "notes?": {str: float},
+    "not_computed?": {str: str},
+    "remarks?": [str],
 }
 _ERRORS = {"truth_row": "iu", "image_path": "OUS", "part": "OUS", "metric": "OUS", "value": "f", "test_set": "OUS"}
 _ERRORS |= {"protocol": "OUS", "sequence": "OUS"}
@@ -182,15 +184,7 @@ class Run:
         path = self.folder / METRICS
         if not path.exists():
             return []
-        cells = read_json(path, {"cells": [_CELL_FORM]}, fix=_EVALUATE)["cells"]
-        for cell in cells:
-            try:
-                Protocol.from_dict(cell["definition"])
-            except DataError as error:
-                raise DataError(f"{cell['protocol']}: {error.what}", path=path, fix=_EVALUATE) from None
-            for line in cell["metrics"]:
-                line["value"] = math.nan if line["value"] is None else float(line["value"])
-        return list(cells)
+        return read_cells(path)
 
     def store(self, cell: dict[str, Any], errors: pd.DataFrame) -> None:
         """Add one test's numbers, replacing those of the same test set and protocol."""
@@ -217,16 +211,44 @@ class Run:
         path = self.folder / ERRORS
         if not path.exists():
             raise DataError("has no errors.parquet yet", path=self.folder, fix="evaluate the run first")
-        import pandas as pd
+        return read_errors(path)
 
-        errors = _parquet(path)
-        for name, kinds in _ERRORS.items():
-            if name not in errors:
-                raise DataError(f"has no column {name}", path=path, fix=_EVALUATE)
-            held = "O" if isinstance(errors[name].dtype, pd.StringDtype) else errors[name].dtype.kind
-            if held not in kinds or (held == "O" and not all(isinstance(text, str) for text in errors[name])):
-                raise DataError(f"column {name} holds {errors[name].dtype}", path=path, fix=_EVALUATE)
-        return errors
+
+def read_cells(path: Path) -> list[dict[str, Any]]:
+    """The tests that a file of metrics holds.
+
+    Raises
+    ------
+    DataError : it is damaged, or of another kind.
+    """
+    cells = read_json(path, {"cells": [_CELL_FORM]}, fix=_EVALUATE)["cells"]
+    for cell in cells:
+        try:
+            catalogue.from_dict(cell["definition"])
+        except DataError as error:
+            raise DataError(f"{cell['protocol']}: {error.what}", path=path, fix=_EVALUATE) from None
+        for line in cell["metrics"]:
+            line["value"] = math.nan if line["value"] is None else float(line["value"])
+    return list(cells)
+
+
+def read_errors(path: Path) -> pd.DataFrame:
+    """Errors of instances, one row a metric.
+
+    Raises
+    ------
+    DataError : the file is damaged, or of another kind.
+    """
+    import pandas as pd
+
+    errors = _parquet(path)
+    for name, kinds in _ERRORS.items():
+        if name not in errors:
+            raise DataError(f"has no column {name}", path=path, fix=_EVALUATE)
+        held = "O" if isinstance(errors[name].dtype, pd.StringDtype) else errors[name].dtype.kind
+        if held not in kinds or (held == "O" and not all(isinstance(text, str) for text in errors[name])):
+            raise DataError(f"column {name} holds {errors[name].dtype}", path=path, fix=_EVALUATE)
+    return errors
 
 
 def _parquet(path: Path) -> pd.DataFrame:

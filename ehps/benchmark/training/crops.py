@@ -1,7 +1,7 @@
 """From a box in an image to the pixels a network sees.
 
-Facts: the public SMPLer-X preprocessing. The box is cleaned, widened to 3:4 about its centre and scaled; an
-affine map without half-pixel shift takes it to the crop (box centre to the crop's middle, bilinear, black
+Facts: the public SMPLer-X preprocessing. An affine map without half-pixel shift takes the widened box
+(:mod:`ehps.benchmark.crop_boxes`) to the crop (box centre to the crop's middle, bilinear, black
 outside). The released networks see every second pixel of a 512 x 384 crop, which is this map straight at 256
 x 192.
 """
@@ -16,35 +16,6 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.humandata import image_files
-
-ASPECT = 384 / 512
-
-
-def widen(boxes: Array, sizes: Array, ratio: float = 1.25, aspect: float = ASPECT) -> tuple[Array, Array]:
-    """Boxes as the network wants them.
-
-    Parameters
-    ----------
-    boxes : (N, 4+) x, y, w, h pixels.
-    sizes : (N, 2) height, width of the images.
-    ratio : scale about the centre, after widening to ``aspect`` (width / height).
-
-    Returns
-    -------
-    (N, 4) float32 x, y, w, h, which may leave the image, and (N,) bool: False where clipping left no area.
-    """
-    boxes = np.asarray(boxes, np.float64)[:, :4]
-    x, y, w, h = np.where(np.isfinite(boxes).all(axis=1), boxes.T, 0)  # each (N,)
-    height, width = np.asarray(sizes, np.float64).T  # each (N,)
-    x1, y1 = np.maximum(x, 0), np.maximum(y, 0)
-    x2 = np.minimum(width - 1, x1 + np.maximum(0, w - 1))
-    y2 = np.minimum(height - 1, y1 + np.maximum(0, h - 1))
-    valid = (w * h > 0) & (x2 > x1) & (y2 > y1)
-    w, h = x2 - x1, y2 - y1
-    cx, cy = x1 + w / 2, y1 + h / 2
-    wide = w > aspect * h
-    w, h = np.where(wide, w, h * aspect) * ratio, np.where(wide, w / aspect, h) * ratio
-    return np.stack((cx - w / 2, cy - h / 2, w, h), axis=1).astype(np.float32), valid
 
 
 @dataclass(frozen=True)

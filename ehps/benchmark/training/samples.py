@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ehps.arrays import Array
+from ehps.benchmark import crop_boxes
 from ehps.benchmark.models.outputs import CAMERA
 from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.training import crops
@@ -169,7 +170,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
             paths = hd["image_path"][rows]
             known = {path: stored_size(self.folder.locate(path)) for path in paths.unique()}
             sizes = np.array([known[path] for path in paths]).reshape(-1, 2)
-        return crops.widen(boxes, sizes, self.view.ratio)
+        return crop_boxes.widen(boxes, sizes, self.view.ratio)
 
     def _prepare(self, models: BodyModels | None) -> None:
         hd = self.hd

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import sparse
+from scipy.spatial import cKDTree
 
 from ehps.arrays import Array
 from ehps.body.standin.anatomy import NEUTRAL, Anatomy
@@ -32,9 +34,16 @@ def write_helpers(folder: Path, models: Sequence[str]) -> None:
         with (folder / "SMPLX_to_J14.pkl").open("wb") as out:
             pickle.dump(points_regressor(mesh, lsp_points).astype(np.float32), out, protocol=2)
         np.save(folder / "smplx_kid_template.npy", kid(mesh, child))
+        np.save(folder / "J_regressor_h36m_smplx.npy", points_regressor(mesh, h36m_points))
+        np.save(folder / "body_verts_smplx.npy", official_body(mesh))
     if "smpl" in models or "smplh" in models:
         mesh = make_mesh("smpl")
         np.save(folder / "smpl_kid_template.npy", kid(mesh, child))
+        np.save(folder / "J_regressor_h36m.npy", points_regressor(mesh, h36m_points))
+        np.save(folder / "body_verts_smpl.npy", np.arange(len(mesh.positions(NEUTRAL)), dtype=np.uint32))
+    if "smplx" in models and "smpl" in models:
+        with (folder / "smplx2smpl.pkl").open("wb") as out:
+            pickle.dump({"matrix": between(make_mesh("smplx"), make_mesh("smpl"))}, out, protocol=2)
 
 
 def kid(mesh: Mesh, child: Anatomy) -> Array:
@@ -63,3 +72,35 @@ def lsp_points(build: Anatomy) -> Array:
     right_hip, left_hip = j[2] + hip * (-1, 1, 1), j[1] + hip
     neck, top = j[12] + (0, 0.02 * s, 0.015 * s), j[15] + (0, 0.18 * h, 0.0)
     return np.stack([j[8], j[5], right_hip, left_hip, j[4], j[7], j[21], j[19], j[17], j[16], j[18], j[20], neck, top])
+
+
+def h36m_points(build: Anatomy) -> Array:
+    """(17, 3) in the order of Human3.6M's regressor: pelvis, left leg, right leg, spine to head top, left arm, right
+    arm.
+    """
+    j, s, h = build.joints(), build.stature, build.head_scale()
+    spine, neck = (j[3] + j[6]) / 2, j[12] + (0, 0.01 * s, 0.01 * s)
+    nose, top = j[15] + (0, 0.05 * h, 0.09 * h), j[15] + (0, 0.18 * h, 0.0)
+    hips = (j[1] + j[2]) / 2
+    limbs = [j[1], j[4], j[7], j[2], j[5], j[8]]
+    return np.stack([hips, *limbs, spine, neck, nose, top, j[16], j[18], j[20], j[17], j[19], j[21]])
+
+
+def official_body(mesh: Mesh, more: int = 114) -> Array:
+    """Vertices outside hands and head, and the ``more`` of these that are nearest to them, uint32: as AGORA's list."""
+    vertices = mesh.positions(NEUTRAL)
+    elsewhere = np.unique(np.concatenate([mesh.left_hand, mesh.right_hand, mesh.head]))
+    body = np.setdiff1d(np.arange(len(vertices)), elsewhere)
+    distance = cKDTree(vertices[body]).query(vertices[elsewhere])[0]
+    nearest = elsewhere[np.argsort(distance, kind="stable")[:more]]
+    return np.sort(np.concatenate([body, nearest])).astype(np.uint32)
+
+
+def between(source: Mesh, target: Mesh, near: int = 3) -> Any:
+    """Sparse (V', V) shares summing to 1 by which the vertices of ``target`` follow the nearest ones of ``source``."""
+    distance, ids = cKDTree(source.positions(NEUTRAL)).query(target.positions(NEUTRAL), k=near)
+    weights = 1 / np.maximum(distance, 1e-4)
+    weights /= weights.sum(axis=1, keepdims=True)
+    rows = np.repeat(np.arange(len(ids)), near)
+    shape = (len(ids), len(source.positions(NEUTRAL)))
+    return sparse.csc_matrix((weights.ravel(), (rows, ids.ravel())), shape=shape)

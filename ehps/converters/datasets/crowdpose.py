@@ -107,7 +107,7 @@ class CrowdPose(Converter):
             notes=notes + exchanged,
         )
         if records:
-            rows.body, rows.camera = neural_annot.smpl(records)
+            neural_annot.add_fits(rows, records, neural_annot.SMPL)
             rows.misc |= {"smpl_source": "neural_annot", "cam_param_type": "perspective"}
             rows.meta["fit_err"] = raw_files.column(records, "fit_err", np.nan).astype(float)
         return rows

@@ -19,6 +19,7 @@ from ehps.converters.readers import AGAIN, OTHER, fields, raw_files
 from ehps.converters.readers.opened import note
 from ehps.converters.readers.views import CalibratedView
 from ehps.errors import DataError
+from ehps.foreign_files import unreadable
 from ehps.humandata import hdf5_files
 from ehps.humandata.image_headers import header_size
 from ehps.humandata.keypoints import point_names
@@ -52,7 +53,7 @@ def opened(path: Path) -> Iterator[Any]:
         with hdf5_files.opened(path) as file:
             yield file
     except OSError:
-        raise DataError("is no complete .smc file", path=path, fix=AGAIN) from None
+        raise unreadable(path, "an .smc file", AGAIN, OTHER, ["an HDF5 file"]) from None
 
 
 def gender_of(file: Any) -> str:

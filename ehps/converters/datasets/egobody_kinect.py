@@ -70,6 +70,7 @@ EgoBody/
 )
 ROLES = ("interactee", "camera_wearer")
 LENS = {"f": numbers(2), "c": numbers(2), "k": numbers("coefficients")}
+AZURE = 8  # lens coefficients k1 k2 p1 p2 k3 k4 k5 k6
 SIZE = (1080, 1920)
 
 
@@ -149,7 +150,7 @@ class EgoBodyKinect(Converter):
                 notes.append(f"{unit.name}: {name} has images, but no calibration, and is left out")
                 continue
             move = np.eye(4) if name == "master" else egobody_recordings.inverse(to_master)
-            focal, centre, distortion = read_lens(intrinsics)
+            focal, centre, distortion = read_lens(intrinsics, notes)
             found.append(CalibratedView(name, SIZE, focal, centre, *rigid_motion.split(move), distortion))
         if not found:
             notes.append(f"{unit.name} has none of the cameras")
@@ -172,8 +173,9 @@ class EgoBodyKinect(Converter):
         return sorted(int(name[6:]) for name in both & usable)
 
 
-def read_lens(path: Path) -> tuple[Array, Array, Array]:
-    """Focal length (2,), principal point (2,) and eight coefficients in OpenCV's order of a ``Color.json``.
+def read_lens(path: Path, notes: list[str]) -> tuple[Array, Array, Array]:
+    """Focal length (2,), principal point (2,) and eight coefficients in OpenCV's order of a ``Color.json``; a note
+    where it has fewer, as a shorter model of OpenCV has.
 
     Raises
     ------
@@ -183,4 +185,9 @@ def read_lens(path: Path) -> tuple[Array, Array, Array]:
     focal, centre, k = (lens[key].astype(float) for key in LENS)
     if len(k) not in (4, 5, 8):
         raise DataError(f"k is {len(k)} numbers, expected 4, 5 or 8", path=path, fix=OTHER)
-    return focal, centre, np.pad(k, (0, 8 - len(k)))
+    if len(k) < AZURE:
+        notes.append(
+            f"{path.parent.name}/{path.name} has {len(k)} lens coefficients, an Azure Kinect's has {AZURE}: the others "
+            "are taken for 0"
+        )
+    return focal, centre, np.pad(k, (0, AZURE - len(k)))

@@ -21,6 +21,7 @@ from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, U
 from ehps.converters.readers import AGAIN, OTHER, fields, neural_annot, opened, raw_files
 from ehps.converters.readers.fields import Field, integers, numbers
 from ehps.errors import DataError
+from ehps.foreign_files import unreadable
 from ehps.humandata import boxes, hdf5_files
 
 DUMP = "annotations/insta_train_db.pt"
@@ -122,7 +123,7 @@ class InstaVariety(Converter):
         )
         _points_and_boxes(rows, part)
         if isinstance(fits, raw_files.KeyedJson):
-            rows.body, rows.camera = neural_annot.smpl(records)
+            neural_annot.add_fits(rows, records, neural_annot.SMPL)
             rows.misc |= {"smpl_source": "neural_annot", "cam_param_type": "perspective"}
         return rows
 
@@ -201,5 +202,5 @@ def _length(path: Path) -> int:
             if "joints2D" in file and file["joints2D"].shape:
                 return len(file["joints2D"])
     except OSError:
-        raise DataError("is not VIBE's file, or only part of it", path=path, fix=AGAIN) from None
+        raise unreadable(path, "VIBE's file", AGAIN, OTHER, ["an HDF5 file"]) from None
     raise DataError("is not VIBE's file: it has no joints2D", path=path, fix=OTHER)

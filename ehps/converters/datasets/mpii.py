@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.converters import ranges
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import coco, eft, fields, neural_annot, raw_files
@@ -166,7 +167,7 @@ class MPII(Converter):
         if all(a.get("keypoints") for a in people):  # those of the official test set are withheld
             rows.keypoints2d = Keypoints(raw_files.labelled(people, 16), "mpii")
         if records:
-            rows.body, rows.camera = neural_annot.bodies(records, choice)
+            neural_annot.add_fits(rows, records, choice)
             rows.misc |= {f"{self.body_model}_source": "neural_annot", "cam_param_type": "perspective"}
         return rows
 
@@ -232,7 +233,7 @@ def listed(path: Path, split: str) -> tuple[list[Person], dict[str, list[str]]]:
     for number, record in records:
         try:
             people.append(_annotated(record) if "joint_self" in record else _hrnet(record))
-        except (KeyError, TypeError, ValueError, IndexError):
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError):
             drop(dropped, "no image, centre, scale or 16 joints", [f"{path.name} {number}"])
     if len(people) < len(records) / 2:
         what = f"{len(records) - len(people)} of {len(records)} people have no image, centre, scale or 16 joints"
@@ -252,7 +253,7 @@ def _is_of(record: dict[str, Any], split: str) -> bool:
 def _hrnet(record: dict[str, Any]) -> Person:
     points = None
     if "joints" in record:
-        seen = _numbers(record["joints_vis"], 16)[:, None] > 0
+        seen = ranges.labelled(_numbers(record["joints_vis"], 16))[:, None]
         points = np.hstack([_numbers(record["joints"], 16, 2) - 1, seen]) * seen
     return _checked(Person(record["image"], _numbers(record["center"], 2) - 1, float(record["scale"]), points))
 
@@ -260,9 +261,12 @@ def _hrnet(record: dict[str, Any]) -> Person:
 def _annotated(record: dict[str, Any]) -> Person:
     """Of ``mpii_annotations.json``: joints that are not labelled are zeros, or have a 2 (left out) beside them."""
     joints = _numbers(record["joint_self"], 16, 3)
-    seen = (joints[:, :2] > 0).any(axis=1, keepdims=True) & (joints[:, 2:] != 2)
+    seen = (joints[:, :2] > 0).any(axis=1, keepdims=True) & np.isin(joints[:, 2:], (0, 1))
     points = np.hstack([joints[:, :2] - 1, seen]) * seen
-    size = (int(record["img_height"]), int(record["img_width"]))
+    height, width = _numbers([record["img_height"], record["img_width"]], 2)
+    if not 0 < min(height, width) <= max(height, width) <= ranges.PIXELS:
+        raise ValueError(f"{height} x {width} is no size of an image")
+    size = (int(height), int(width))
     centre, scale = _numbers(record["objpos"], 2) - 1, float(record["scale_provided"])
     return _checked(Person(record["img_paths"], centre, scale, points, size))
 

@@ -152,7 +152,7 @@ class MSCOCO(Converter):
         return rows
 
     def _add_fits(self, rows: Instances, people: Sequence[Any], fits: Sequence[Any]) -> None:
-        rows.body, rows.camera = neural_annot.bodies(fits, self.option("fits"))
+        neural_annot.add_fits(rows, fits, self.option("fits"))
         rows.misc |= {f"{self.body_model}_source": "neural_annot", "cam_param_type": "perspective"}
         if self.body_model == "smpl":
             return

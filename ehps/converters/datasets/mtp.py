@@ -1,7 +1,8 @@
 """MTP: crowd workers mimicking a shown pose with self-contact, SMPL-X fitted with SMPLify-XMC.
 
 The fit saw the image at height 500; its camera is scaled back. Hands are 12 PCA numbers relative to the mean hand,
-models gendered by ``subject_meta.json``. Of several OpenPose people the one nearest to the fit is taken.
+models gendered by ``subject_meta.json``. Of several OpenPose people the one nearest to the fit is taken; one that is
+farther than :data:`FAR` from it is somebody else.
 Source: Müller et al., "On Self-Contact and Human Pose", CVPR 2021; the TUCH and SMPLify-XMC code.
 """
 
@@ -101,6 +102,8 @@ SUBJECT = {
     "SubjectWeightKg": numbers(optional=True),
 }
 REST_PELVIS = np.array([0.0, -0.35, 0.01])  # of any body within centimetres, to tell people in an image apart
+FAR = 0.5  # metres, in the mean over the points of an OpenPose person, from those of the fit
+STRANGERS = f"fits with no OpenPose person within {FAR:g} m: without 2D points"
 NAMES_A_UNIT = 128
 
 
@@ -163,6 +166,8 @@ class MTP(Converter):
         meshes = rigid_motion.apply(meshes, move.rotation, move.translation)
         pelvis = rigid_motion.apply(values["transl"][:, None] + REST_PELVIS, move.rotation, move.translation)
         seen = expected(meshes, pelvis, camera)
+        reach = FAR * camera.focal.mean(axis=1) / pelvis[:, 0, 2].clip(0.01)
+        points, strangers = map(np.array, zip(*map(nearest, people, seen, reach), strict=True))
         parts = [name.rsplit("_", 2) for name in names]
         return Instances(
             image_path=paths,
@@ -171,7 +176,7 @@ class MTP(Converter):
             body=smplx_params(gender=[str(o.get("SubjectGender", "")) or "neutral" for o in own], **values),
             world_to_camera=move,
             vertices=meshes,
-            keypoints2d=Keypoints(np.stack(list(map(nearest, people, seen))), raw_files.OPENPOSE_137),
+            keypoints2d=Keypoints(points, raw_files.OPENPOSE_137),
             meta={
                 "subject_id": [part[-1] for part in parts],
                 "pose_id": [part[-2] if len(part) > 1 else "" for part in parts],
@@ -183,6 +188,7 @@ class MTP(Converter):
             misc={"smplx_source": "original (SMPLify-XMC)", "cam_param_source": "estimated"},
             dropped=dropped,
             notes=notes,
+            counts={STRANGERS: int(strangers.sum())} if strangers.any() else {},
         )
 
     def _beside(self, image: str, tree: str, suffix: str) -> Path:
@@ -201,14 +207,18 @@ class MTP(Converter):
         return read_each(files, read, openpose.UNREADABLE, dropped, self.root)
 
 
-def nearest(people: Array, points: Array) -> Array:
-    """(137, 3) of the person of (P, 137, 3) nearest to ``points`` (137, 3); zeros where there is nobody."""
+def nearest(people: Array, points: Array, reach: float) -> tuple[Array, bool]:
+    """(137, 3) of the person of (P, 137, 3) nearest to ``points`` (137, 3), and whether all are somebody else, their
+    points farther than ``reach`` pixels in the mean. Zeros then, and where there is nobody."""
     if not len(people):
-        return np.zeros((137, 3))
+        return np.zeros((137, 3)), False
     places = ranges.within(people[..., :2], ranges.PIXELS)
     both = (people[..., 2] > 0) & (points[:, 2] > 0) & np.isfinite(places).all(2)
     away = np.where(both, np.linalg.norm(places - points[:, :2], axis=2), 0).sum(1)
-    return np.asarray(people[np.where(both.any(1), away / np.maximum(both.sum(1), 1), np.inf).argmin()])
+    away = np.where(both.any(1), away / np.maximum(both.sum(1), 1), np.inf)
+    if reach < away.min() < np.inf:
+        return np.zeros((137, 3)), True
+    return np.asarray(people[away.argmin()]), False
 
 
 def load_fit(path: Path) -> dict[str, Any]:

@@ -90,13 +90,10 @@ class UBody(Converter):
         people, records = neural_annot.with_fit(people, fits, dropped, "no SMPL-X fit")
         if not people:
             return no_instances(dropped)
-        body, camera = neural_annot.smplx(records)
         paths = [names[a["image_id"]] for a in people]
-        return Instances(
+        rows = Instances(
             image_path=[f"images/{scene}/{path}" for path in paths],
             size=np.array([[images[a["image_id"]]["height"], images[a["image_id"]]["width"]] for a in people]),
-            camera=camera,
-            body=body,
             keypoints2d=coco_wholebody.keypoints(people, valid_parts_only=False),
             bbox=raw_files.column(people, "bbox").astype(float),
             bbox_padded=True,
@@ -114,6 +111,8 @@ class UBody(Converter):
             misc={"bbox_source": "provided_by_dataset", "smplx_source": "original"},
             dropped=dropped,
         )
+        neural_annot.add_fits(rows, records)
+        return rows
 
     def _listed(self) -> frozenset[str]:
         """Names of the videos of the test set.

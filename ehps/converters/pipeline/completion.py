@@ -73,7 +73,9 @@ def complete(rows: Instances, context: Context, images: ImageIndex, limit: int |
         missing or cannot be read with ``strict_images``.
     BodyModelError : a body model that rows need is not in the folder.
     """
-    account = Account({reason: list(names) for reason, names in rows.dropped.items()}, {}, list(rows.notes))
+    account = Account(
+        {reason: list(names) for reason, names in rows.dropped.items()}, {}, list(rows.notes), dict(rows.counts)
+    )
     out = Completed(None, len(rows) + sum(map(len, rows.dropped.values())), account)
     if not len(rows):
         return out

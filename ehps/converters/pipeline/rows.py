@@ -121,7 +121,7 @@ def take(rows: Instances, index: Array | slice) -> Instances:
         chosen = np.arange(len(value))[index].tolist()
         return [value[i] for i in chosen]
 
-    whole = ("misc", "dropped", "notes", "v_template", "frame_size")
+    whole = ("misc", "dropped", "notes", "counts", "v_template", "frame_size")
     changed = {f.name: picked(getattr(rows, f.name)) for f in fields(rows) if f.name not in whole}
     return replace(rows, **changed)
 

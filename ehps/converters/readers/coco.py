@@ -24,6 +24,7 @@ from ehps.errors import DataError
 Spans = tuple[tuple[int, int], ...]
 
 ROWS = 10_000
+ID = re.compile(rb'"id"\s*:\s*(-?\d{1,18})(?![\d.eE])')
 PERSON = {"id": IDENTIFIER, "image_id": IDENTIFIER}
 IMAGE = {"id": IDENTIFIER, "file_name": PATH}
 SIZE = {"height": integers(), "width": integers()}
@@ -40,6 +41,7 @@ class Block:
     count : how many objects there are.
     annotations : their first byte, and the byte behind the last one, with what else stands between them.
     images : the same for every :data:`ROWS` of all images.
+    earlier : ids of its annotations that earlier units have as well, where ids are integers.
     more : what else the converter wants to know about the unit.
     """
 
@@ -47,6 +49,7 @@ class Block:
     count: int
     annotations: tuple[int, int]
     images: Spans
+    earlier: frozenset[int] = frozenset()
     more: Any = None
 
 
@@ -65,11 +68,43 @@ def units(path: Path, name: str) -> list[Unit]:
         return [Unit(name, path)]
     people, images = (_blocks(lists[key]) for key in ("annotations", "images"))
     count = len(lists["annotations"].objects)
+    repeated = _repeated(path, lists["annotations"].objects) if len(people) > 1 else {}
     found = []
     for number, span in enumerate(people):
         first = number * ROWS
+        earlier = frozenset(repeated.get(number, ()))
         called = name if len(people) == 1 else f"{name} {first}"
-        found.append(Unit(called, path, Block(first, min(ROWS, count - first), span, images)))
+        found.append(Unit(called, path, Block(first, min(ROWS, count - first), span, images, earlier)))
+    return found
+
+
+def _repeated(path: Path, objects: Array) -> dict[int, list[int]]:
+    """Unit -> ids of its annotations, whose (N, 2) places are given, that stand in an earlier unit as well.
+
+    Ids are looked for without parsing, so an annotation that has several ``"id"``, or a text for one, is passed over.
+    """
+    ids, places = [], []
+    with open(path, "rb") as file:
+        offset, rest = int(objects[0, 0]), b""
+        file.seek(offset)
+        while block := file.read(min(json_stream.BLOCK, int(objects[-1, 1]) - offset - len(rest))):
+            text = rest + block
+            kept = max(len(text) - json_stream.LONGEST, 0)
+            for match in ID.finditer(text):
+                if match.end() < len(text):  # else the number may go on
+                    kept = max(kept, match.end())
+                    ids.append(int(match[1]))
+                    places.append(offset + match.start())
+            offset, rest = offset + kept, text[kept:]
+    owner = np.searchsorted(objects[:, 0], np.array(places, np.int64), side="right") - 1
+    once = np.bincount(owner, minlength=len(objects))[owner] == 1
+    keys, unit = np.array(ids, np.int64)[once], owner[once] // ROWS
+    order = np.lexsort((unit, keys))
+    keys, unit = keys[order], unit[order]
+    again = np.flatnonzero((keys[1:] == keys[:-1]) & (unit[1:] != unit[:-1])) + 1
+    found: dict[int, list[int]] = {}
+    for key, number in zip(keys[again].tolist(), unit[again].tolist(), strict=True):
+        found.setdefault(number, []).append(key)
     return found
 
 
@@ -119,7 +154,8 @@ def read(
     for a in unlisted:
         reason, said = odd.get(a["image_id"], ("image not listed", ""))
         drop(dropped, reason, [f"{unit.path.name} {a['id']}: image {a['image_id']} {said}".rstrip()])
-    return fields.once([a for a in chosen if a["image_id"] in own], "id", dropped, unit.path), own
+    earlier = frozenset[int]() if unit.data is None else unit.data.earlier
+    return fields.once([a for a in chosen if a["image_id"] in own], "id", dropped, unit.path, earlier), own
 
 
 def records(unit: Unit) -> Any:

@@ -238,9 +238,11 @@ def drop_odd(
     return keep
 
 
-def once(people: Sequence[Record], key: str, dropped: dict[str, list[str]], path: Path) -> list[Record]:
-    """Records of which none has the ``key`` of an earlier one; the others are counted."""
-    seen: set[Any] = set()
+def once(
+    people: Sequence[Record], key: str, dropped: dict[str, list[str]], path: Path, earlier: Iterable[Any] = ()
+) -> list[Record]:
+    """Records of which none has the ``key`` of an earlier one, or one of ``earlier``; the others are counted."""
+    seen = set(earlier)
     kept = []
     for record in people:
         if record[key] in seen:

@@ -6,19 +6,18 @@ Files from version 7.3 on are HDF5, older ones have a format of their own. Neith
 from __future__ import annotations
 
 import math
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ehps.converters.readers import opened, raw_files
-from ehps.errors import DataError
-from ehps.foreign_files import check_unfolded, regular
+from ehps.converters.readers import AGAIN, OTHER, opened, raw_files
+from ehps.errors import EhpsError
+from ehps.foreign_files import check_unfolded, regular, unreadable
 from ehps.humandata import hdf5_files
 
-BROKEN = (OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, zlib.error)
+FORMATS = ("a MATLAB file", "a MATLAB 7.3 file", "an HDF5 file")
 
 
 def load_mat(path: Path, names: str, optional: str = "") -> dict[str, npt.NDArray[Any]]:
@@ -26,15 +25,16 @@ def load_mat(path: Path, names: str, optional: str = "") -> dict[str, npt.NDArra
 
     Raises
     ------
-    DataError : the file is missing or broken, or lacks one of ``names``.
+    DataError : the file is missing, cut short or another kind of file, which is named, or lacks one of ``names``.
     """
-    from scipy.io.matlab import MatReadError
 
     opened.note(path)
     try:
         data = _members(path, [*names.split(), *optional.split()])
-    except (*BROKEN, MatReadError):
-        raise DataError("is no readable MATLAB file", path=path, fix=raw_files.AGAIN) from None
+    except EhpsError:
+        raise
+    except Exception:  # a damaged file can make scipy raise nearly anything
+        raise unreadable(path, "a MATLAB file", AGAIN, OTHER, FORMATS) from None
     raw_files.require(data, names, path)
     return data
 

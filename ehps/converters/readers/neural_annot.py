@@ -1,7 +1,7 @@
 """Fits published with NeuralAnnot, and in its form by others: one record a person, keyed by annotation id.
 
 A record is ``{smplx_param | smpl_param, cam_param}``: the neutral model in the frame of a virtual camera per person,
-hands relative to the mean hand, no eye poses. Parts that were not estimated are absent.
+hands relative to the mean hand, no eye poses. Parts that were not estimated are absent, null or empty.
 Source: Moon et al., "NeuralAnnot", CVPRW 2022, and its release.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.params import BodyParams, smpl_params, smplx_params
-from ehps.converters.base import Camera, drop
+from ehps.converters.base import Camera, Instances, drop
 from ehps.converters.options import Option
 from ehps.converters.readers import fields, opened, raw_files
 from ehps.converters.readers.fields import FLAG, OBJECT, Field, numbers, optional
@@ -38,8 +38,15 @@ NEEDED: dict[str, dict[str, Field]] = {
     "smpl_param": {"pose": numbers(72), "shape": numbers(10), "trans": numbers(3)},
     "cam_param": {"focal": numbers(2), "princpt": numbers(2)},
 }
+UNFITTED = {
+    "lhand_pose": "fits without a left hand: zeros (the mean hand)",
+    "rhand_pose": "fits without a right hand: zeros (the mean hand)",
+    "jaw_pose": "fits without a jaw: zeros (closed)",
+    "expr": "fits without an expression: zeros (neutral)",
+}
+"""Parts of a SMPL-X fit that may not have been estimated -> what the report says of such fits."""
 PARTS = optional(
-    {name: numbers(SMPLX[name]) for name in ("lhand_pose", "rhand_pose", "jaw_pose", "expr")}
+    {name: numbers(SMPLX[name]) for name in UNFITTED}
     | dict.fromkeys(("face_valid", "lhand_valid", "rhand_valid"), FLAG)
 )
 
@@ -134,9 +141,18 @@ def smplx(records: Records) -> tuple[BodyParams, Camera]:
     return body, camera(records)
 
 
-def bodies(records: Records, fits: str) -> tuple[BodyParams, Camera]:
-    """Bodies and cameras of the choice ``fits``: :func:`smpl` or :func:`smplx`."""
-    return smpl(records) if fits == SMPL else smplx(records)
+def add_fits(rows: Instances, records: Records, fits: str = "") -> None:
+    """Give each person the body and camera of the choice ``fits``, :func:`smpl` or :func:`smplx`, and count the parts
+    that were not fitted."""
+    rows.body, rows.camera = smpl(records) if fits == SMPL else smplx(records)
+    if fits != SMPL:
+        rows.counts |= unfitted(records)
+
+
+def unfitted(records: Records) -> dict[str, int]:
+    """What the report says of fits that lack a part -> how many there are."""
+    lacking = {what: sum(_is_absent(r["smplx_param"].get(key)) for r in records) for key, what in UNFITTED.items()}
+    return {what: number for what, number in lacking.items() if number}
 
 
 def world_smpl(values: Mapping[str, Array]) -> BodyParams:
@@ -177,6 +193,8 @@ def camera(records: Records) -> Camera:
 def _values(records: Records, kind: str, key: str, size: int) -> Array:
     absent = np.zeros(size)
     parts = [r[kind].get(key) for r in records]
-    return np.array(
-        [np.ravel(part) if np.size(part if part is not None else ()) else absent for part in parts], float
-    ).reshape(-1, size)
+    return np.array([absent if _is_absent(part) else np.ravel(part) for part in parts], float).reshape(-1, size)
+
+
+def _is_absent(part: Any) -> bool:
+    return part is None or not np.size(part)

@@ -17,6 +17,7 @@ from ehps.converters.readers.json_entries import KeyedJson, keyed_json
 from ehps.converters.readers.json_stream import parse, why_not
 from ehps.converters.readers.opened import is_file, is_folder, note
 from ehps.errors import DataError
+from ehps.foreign_files import format_of, unreadable
 from ehps.humandata.keypoints import point_names
 from ehps.humandata.pickles import CHUMPY, PANDAS, SCIPY_SPARSE, TORCH, Allow, joblib_dumps, loading
 
@@ -65,6 +66,8 @@ def read_json(path: Path | str) -> Any:
     try:
         return parse(_bytes(path).removeprefix(BOM_UTF8))
     except (ValueError, RecursionError) as error:
+        if format_of(path):
+            raise unreadable(path, "JSON", AGAIN, OTHER) from None
         raise DataError(f"is not complete JSON ({why_not(error)})", path=path, fix=AGAIN) from None
 
 
@@ -78,6 +81,8 @@ def read_lines(path: Path | str) -> list[str]:
     try:
         lines = _bytes(path).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
+        if format_of(path):
+            raise unreadable(path, "text", AGAIN, OTHER) from None
         raise DataError(f"is not text: byte {error.start} is no UTF-8", path=path, fix=AGAIN) from None
     lines = [line for line in lines if line.strip()]
     if not lines:

@@ -11,8 +11,15 @@ import numpy.typing as npt
 from ehps.arrays import Array
 from ehps.humandata.audit.duplicates import repeats
 from ehps.humandata.core import HumanData
-from ehps.humandata.image_checks import MISSING, OTHER_SIZE, UNREADABLE, ImageCheck
+from ehps.humandata.image_checks import MISSING, OTHER_SIZE, OUTSIDE, UNREADABLE, ImageCheck
 from ehps.humandata.quality_table import MEASURES, Limit
+
+IMAGE_CHECKS = {
+    "image_missing": MISSING,
+    "image_unreadable": UNREADABLE,
+    "image_size": OTHER_SIZE,
+    "image_outside": OUTSIDE,
+}
 
 
 @dataclass(frozen=True)
@@ -88,8 +95,7 @@ def _images(images: ImageCheck | None) -> list[Check]:
     def sentence(row: int) -> str:
         return images.faults[images.wrong[row] - 1].reason
 
-    names = {"image_missing": MISSING, "image_unreadable": UNREADABLE, "image_size": OTHER_SIZE}
-    return [_fault(name, images.rows(kind), sentence) for name, kind in names.items()]
+    return [_fault(name, images.rows(kind), sentence) for name, kind in IMAGE_CHECKS.items()]
 
 
 def _duplicates(hd: HumanData, limits: Mapping[str, float]) -> Check:

@@ -20,10 +20,10 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.atomic import write_text
 from ehps.errors import UsageError
-from ehps.humandata.audit.checks import Check, checks_of
+from ehps.humandata.audit.checks import IMAGE_CHECKS, Check, checks_of
 from ehps.humandata.audit.measures import measures_of
 from ehps.humandata.core import HumanData
-from ehps.humandata.image_checks import check_images
+from ehps.humandata.image_checks import MISSING, OTHER_SIZE, ImageCheck, check_images
 from ehps.humandata.instance_ids import instance_ids
 from ehps.humandata.quality_table import LIMITS, MEASURES
 from ehps.humandata.validation import require_columns
@@ -71,9 +71,12 @@ class Audit:
     percentiles : measure -> n, mean, p1 .. p99, min, max over the rows where it could be measured.
     counts : check -> number of rows beyond it; every check that could be made is named.
     flagged : rows beyond a limit, with reasons, in file order.
-    worst : rows in order of how far beyond (or how near to) the limits they are, worst first.
+    worst : rows in order of how far beyond (or how near to) the limits they are, worst first. Rows without a usable
+        image are not among them where a folder of images was given, and of a file without body parameters only
+        doubtful rows are.
+    notes : what could not be looked at, and why.
     pages : images of the worst, where a folder of images was given.
-    images_missing : images of the worst rows that are not there or could not be read.
+    images_missing : images that are not there or could not be read, the first of them.
     """
 
     file: str | None
@@ -84,6 +87,7 @@ class Audit:
     counts: dict[str, int]
     flagged: list[Flag]
     worst: list[int]
+    notes: list[str] = field(default_factory=list)
     pages: list[Path] = field(default_factory=list)
     images_missing: list[str] = field(default_factory=list)
 
@@ -102,6 +106,7 @@ class Audit:
             "percentiles": self.percentiles,
             "limits": self.limits,
             "worst": self.worst,
+            "notes": self.notes,
             "pages": [str(page) for page in self.pages],
             "images_missing": self.images_missing,
         }
@@ -136,8 +141,9 @@ def audit(
 
     Parameters
     ----------
-    images : their folder: rows whose image is not there, has no sound header or another size than the row says
-        are flagged, and with ``out`` the worst instances are drawn.
+    images : folder of the images: rows whose image is not there, has no sound header, another size than the row says or
+        a path out of the folder are flagged, and with ``out`` the worst instances are drawn. Where all or nearly all
+        images are absent it is the folder that is wrong: a note says so, nothing is drawn and no row is flagged for it.
     out : folder for ``audit.json``, ``percentiles.csv``, ``exclude.json`` and ``worst/*.png``; nothing is written
         without it.
     limits : the ones that shall differ from the defaults, by name.
@@ -146,18 +152,18 @@ def audit(
     Raises
     ------
     UsageError : an unknown limit.
-    OutsideError : an image path leads out of ``images``.
     DataError : a column that is measured does not hold what the format says.
     """
     limits = limits_with(limits)
     _require_columns(hd)
-    check = None if images is None or not len(hd) else check_images(hd, images)
+    check = None if images is None or not len(hd) else check_images(hd, images, list_outside=True)
+    elsewhere = check is not None and check.of_another_folder
     with counting("measuring", None):
         measures = measures_of(hd)
-        checks = checks_of(hd, measures, limits, check)
-    flagged = _flags(hd, checks)
-    severity = np.max([check.severity for check in checks], axis=0, initial=0) if checks else np.zeros(len(hd))
-    ranked = np.argsort(-np.broadcast_to(severity, (len(hd),)), kind="stable")[:worst].tolist()
+        checks = checks_of(hd, measures, limits, None if elsewhere else check)
+    counts = {one.name: int(one.bad.sum()) for one in checks}
+    if check is not None and elsewhere:
+        counts |= {name: int(check.rows(kind).sum()) for name, kind in IMAGE_CHECKS.items()}
     found = Audit(
         file=str(hd.source) if hd.source else None,
         dataset=hd.passport.dataset,
@@ -166,16 +172,49 @@ def audit(
         percentiles={
             name: row for name, values in measures.items() if name not in FAULTS and (row := percentiles(values))
         },
-        counts={check.name: int(check.bad.sum()) for check in checks},
-        flagged=flagged,
-        worst=ranked,
+        counts=counts,
+        flagged=_flags(hd, checks),
+        worst=[] if elsewhere else _worst(hd, checks, check, worst),
+        notes=_notes(hd, measures, check, images),
+        images_missing=[] if check is None else [fault.image_path for fault in check.faults[:WORST]],
     )
     if out is None:
         return found
-    if images is not None and ranked:
+    for page in (Path(out) / "worst").glob("view_*.png"):  # of an earlier run
+        page.unlink()
+    if images is not None and found.worst:
         found = _drawn(found, hd, Path(images), Path(out) / "worst", checks)
     found.write(out)
     return found
+
+
+def _worst(hd: HumanData, checks: list[Check], images: ImageCheck | None, count: int) -> list[int]:
+    """Rows of which something can be seen, those farthest beyond a limit first."""
+    severity = np.max([check.severity for check in checks], axis=0, initial=0) if checks else np.zeros(len(hd))
+    order = np.argsort(-np.broadcast_to(severity, (len(hd),)), kind="stable")
+    if hd.body_model is None:
+        order = order[np.any([check.bad for check in checks], axis=0)[order]] if checks else order[:0]
+    if images is not None:
+        order = order[(images.wrong[order] == 0) | images.rows(OTHER_SIZE)[order]]
+    return [int(row) for row in order[:count]]
+
+
+def _notes(
+    hd: HumanData, measures: Mapping[str, Array], images: ImageCheck | None, root: Path | str | None
+) -> list[str]:
+    notes = []
+    if hd.body_model is None and len(hd):
+        measured = any(percentiles(values) for values in measures.values())
+        what = "only its points and boxes could be looked at" if measured else "nothing was measured"
+        notes.append(f"The file has no body parameters: {what}.")
+    if images is not None and images.of_another_folder:
+        absent = [fault.image_path for fault in images.faults if fault.kind == MISSING]
+        notes.append(
+            f"{len(absent):,} of {images.images:,} images are not below {root}, {absent[0]} for one: this is not the "
+            "folder that the image paths are relative to, or the images are not unpacked. Nobody was drawn, and no row "
+            "is listed for its image."
+        )
+    return notes
 
 
 def _require_columns(hd: HumanData) -> None:
@@ -220,4 +259,5 @@ def _drawn(found: Audit, hd: HumanData, images: Path, out: Path, checks: list[Ch
     columns = [name for name in SKELETON_COLUMNS if name in hd and name in hd.keypoint_names]
     columns += [name for name in BOX_LABELS if name in hd]
     pages = view(hd, images, out, rows=found.worst, columns=columns, captions=captions, together=False)
-    return replace(found, pages=list(pages), images_missing=[*pages.missing, *pages.unreadable])
+    unseen = dict.fromkeys([*found.images_missing, *pages.missing, *pages.unreadable])
+    return replace(found, pages=list(pages), images_missing=list(unseen))

@@ -1,6 +1,7 @@
 """Protocols are values: stored, compared, changed by name, never mixed; each field that can be set acts."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,20 +12,23 @@ import torch
 
 from ehps.benchmark import models as networks
 from ehps.benchmark.protocols import catalogue
-from ehps.benchmark.protocols.catalogue import Protocol
+from ehps.benchmark.protocols.protocol import CHOICES, IDENTITY, choices, same
+from ehps.benchmark.protocols.scoring import score
 from ehps.benchmark.suites.evaluation import evaluate, rescore
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.specs import SetSpec
 from ehps.body.models import BodyModels
+from ehps.body.params import smpl_params
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
+from ehps.humandata.passport import Passport
 from tests.drawn_people import Style, people, write_set
 
 
 @pytest.mark.parametrize("name", catalogue.names())
 def test_a_protocol_survives_being_stored(name: str) -> None:
     one = catalogue.get(name)
-    again = Protocol.from_dict(json.loads(one.to_json()))
+    again = catalogue.from_dict(json.loads(one.to_json()))
     assert again == one
     assert again.to_json() == one.to_json()
     assert (again.id, again.primary, again.description) == (name, one.primary, one.description)
@@ -43,7 +47,7 @@ def test_a_protocol_survives_being_stored(name: str) -> None:
 def test_changes_are_part_of_the_name(spec: str) -> None:
     changed = catalogue.get(spec)
     assert catalogue.get(changed.id) == changed
-    assert changed != catalogue.registered(changed)
+    assert changed != changed.base
 
 
 @pytest.mark.parametrize(
@@ -62,6 +66,18 @@ def test_changes_are_part_of_the_name(spec: str) -> None:
         "pw3d-smplerx[truth=neutral-parameters]",
         'ehf[valid=["occlusion in some..90"]]',
         "agora-official[min_iou=2]",
+        "agora-official[truth=given-vertices]",
+        "agora-official-smpl[body_vertices=outside-hands-and-head]",
+        "egobody-ego[prediction=smplx2smpl]",
+        "egobody-ego[joints=smpl24]",
+        "pw3d-smplerx[joints=j14]",
+        "pw3d-smplerx[body=smplx]",
+        'pw3d-smplerx[metrics=["PVE"]]',
+        "ehf[mesh_alignment=model-pelvis]",
+        "ehf[hand_alignment=model-wrist]",
+        'ehf[metrics=["MPJAE"]]',
+        "egobody-ego[hands=flaged-valid]",
+        "egobody-ego[procrustes=none]",
         "agora-official[missed_as_zero=1]",
         "ehf[truth_rotation=[1, 2]]",
     ],
@@ -84,23 +100,26 @@ def test_what_is_not_a_protocol_is_refused(spec: str) -> None:
         "ehf[step_per=scene]",
         "ehf[min_iou=0.5]",
         "egobody-ego[truth_rotation=[1, 0, 0]]",
-        "agora-official[truth=given-vertices]",
         'agora-official[metrics=["MVE"]]',
-        "pw3d-smplerx[visibility=inside-image]",
+        "pw3d-smplerx[hands=flagged-valid]",
+        "ubody-intra[step=1,first=3]",
     ],
 )
 def test_what_would_not_act_cannot_be_set_and_what_would_is_listed(spec: str) -> None:
-    name, _, change = spec.partition("[")
+    _, _, change = spec.partition("[")
     with pytest.raises(UsageError) as caught:
         catalogue.get(spec)
-    assert change.partition("=")[0] in str(caught.value)
-    assert ", ".join(catalogue.get(name).settable) in str(caught.value)
+    name = re.findall(r"(\w+)=", change)[-1]
+    said, listed = str(caught.value).split("These can be: ")
+    assert f"no field {name!r} that can be changed" in said
+    assert name not in listed.split(", ")
+    assert set(listed.split(", ")) <= IDENTITY_FIELDS
 
 
 def test_mixing_names_the_field_that_differs() -> None:
     with pytest.raises(UsageError, match="step: 100 and 1"):
-        catalogue.same([catalogue.get("ubody-intra"), catalogue.get("ubody-intra[step=1]")])
-    assert catalogue.same([catalogue.get("ehf"), catalogue.get("ehf")]) == catalogue.get("ehf")
+        same([catalogue.get("ubody-intra"), catalogue.get("ubody-intra[step=1]")])
+    assert same([catalogue.get("ehf"), catalogue.get("ehf")]) == catalogue.get("ehf")
 
 
 def test_protocols_stored_with_their_descriptions_are_still_read() -> None:
@@ -108,27 +127,28 @@ def test_protocols_stored_with_their_descriptions_are_still_read() -> None:
     former |= {"gender_policy": "neutral", "boxes": "of the file", "primary": ["full_body", "NMVE"]}
     stored = catalogue.get("agora-official").to_dict() | former | {"quirks": ["missed persons add 0"]}
     del stored["missed_as_zero"]
-    assert Protocol.from_dict(stored) == catalogue.get("agora-official")
-    assert Protocol.from_dict({**stored, "quirks": []}).id == "agora-official[missed_as_zero=false]"
+    assert catalogue.from_dict(stored) == catalogue.get("agora-official")
+    assert catalogue.from_dict({**stored, "quirks": []}).id == "agora-official[missed_as_zero=false]"
     with pytest.raises(DataError, match="colour"):
-        Protocol.from_dict({**stored, "colour": "red"})
+        catalogue.from_dict({**stored, "colour": "red"})
 
 
 # -- every field that can be set changes what is scored -----------------------------------------------------------
 
+IDENTITY_FIELDS = set(IDENTITY)
+_OFFICIAL = 'agora-official[only_images=["take"]]'
 CASES = {
-    "truth": ("egobody-ego", "egobody-ego[truth=gendered-parameters]"),
     "metrics": ("egobody-ego", 'egobody-ego[metrics=["PVE"]]'),
-    "extreme_betas": ("egobody-ego", "egobody-ego[extreme_betas=keep]"),
     "box_ratio": ("egobody-ego", "egobody-ego[box_ratio=0.5]"),
     "step": ("egobody-ego", "egobody-ego[step=2]"),
+    "first": ("ubody-intra[step=2]", "ubody-intra[step=2,first=0]"),
     "step_per": ("ubody-intra[step=2]", "ubody-intra[step=2,step_per=]"),
+    "count_by": ("ubody-intra[step=2]", "ubody-intra[step=2,count_by=number]"),
     "valid": ("agora-val", "agora-val[valid=[]]"),
     "only_images": ("egobody-ego", 'egobody-ego[only_images=["take1"]]'),
-    "visibility": ("ubody-intra[step=1]", "ubody-intra[step=1,visibility=all]"),
-    "hands": ("egobody-ego", "egobody-ego[hands=flagged-valid]"),
-    "min_iou": ("agora-official", "agora-official[min_iou=0.6]"),
-    "missed_as_zero": ("agora-official[min_iou=0.6]", "agora-official[min_iou=0.6,missed_as_zero=false]"),
+    "hand_limit": ("egobody-ego", "egobody-ego[hand_limit=5.0]"),
+    "min_iou": (_OFFICIAL, f"{_OFFICIAL[:-1]},min_iou=0.6]"),
+    "missed_as_zero": (f"{_OFFICIAL[:-1]},min_iou=0.6]", f"{_OFFICIAL[:-1]},min_iou=0.6,missed_as_zero=false]"),
     "truth_rotation": ("ehf", "ehf[truth_rotation=[0.1, 0.2, 0.3]]"),
 }
 
@@ -176,6 +196,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> Trial
             "vertices3d_path": [f"{i}.npy" for i in range(n)],
             "meta/width": np.full(n, 50, np.int32),  # narrower than the arms
             "meta/scene": ["x", "x", "x", "y", "y", "y"],
+            "meta/number": np.array([2, 3, 5, 7, 11, 13]),
             "meta/annot_valid": np.array([1, 0, 1, 1, 1, 1]),
             "meta/lefthand_valid": np.array([1, 1, 0, 0, 1, 1]),
             "meta/righthand_valid": np.array([0, 1, 1, 0, 1, 1]),
@@ -203,7 +224,119 @@ def test_a_field_that_can_be_set_changes_what_is_scored(field: str, trial: Trial
 
 def test_there_is_a_case_for_every_field_that_can_be_set() -> None:
     protocols = [catalogue.get(spec) for name in catalogue.names() for spec in (name, f"{name}[step=2]")]
-    assert {field for protocol in protocols for field in protocol.settable} == set(CASES)
+    words = {field for field in IDENTITY if choices(field)}
+    assert {field for protocol in protocols for field in protocol.settable} == set(CASES) | (words - {"matching"})
+
+
+# -- every word of every field changes the numbers, or is refused ---------------------------------------------------
+
+WORDED = (
+    'egobody-ego[metrics=["PVE", "PA-PVE", "MPJPE", "PA-MPJPE", "PCK@50", "AUC", "MPJAE", "PA-MPJAE"]]',
+    "ubody-intra-smplestx[step=1,hand_limit=0]",
+    "agora-official",
+    "agora-official-smpl",
+    "pw3d-smplestx",
+    "pw3d-challenge",
+    "pw3d-h36m14-midhip",
+    "ehf",
+)
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """People of both model types and both genders, and what a network may have made of them."""
+
+    truth: HumanData
+    predictions: HumanData
+    models: BodyModels
+    root: Path
+    done: dict[str, tuple[list[float], list[int]]] = field(default_factory=dict)
+
+    def scored(self, spec: str, of: str = "") -> tuple[list[float], list[int]]:
+        """Numbers and how many instances each is of; with ``of``, of that model type's predictions only."""
+        key = f"{spec} {of}"
+        if key not in self.done:
+            made = self.predictions
+            if of:
+                made = made.without(
+                    [name for name in made.columns if name.startswith(("smpl/", "smplx/")[of == "smpl"])]
+                )
+            result = score(made, self.truth, catalogue.get(spec), self.models, images=self.root)
+            assert not result.not_computed
+            lines = {(m["part"], m["metric"]): m for m in result.metrics}
+            self.done[key] = [round(m["value"], 3) for m in lines.values()], [m["n"] for m in lines.values()]
+        return self.done[key]
+
+
+@pytest.fixture(scope="module")
+def bodies(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> Bodies:
+    root, rng, n = tmp_path_factory.mktemp("bodies"), np.random.default_rng(8), 6
+    gender = np.array(["male", "female"] * (n // 2))
+    params = people(n, rng, Style(0.4, 0.4)).with_(gender=gender)
+    params = params.with_(betas=params.betas + np.eye(n, 10) * np.array([5.0, 1, 1, 1, 1, 1])[:, None])
+    for i, mesh in enumerate(models.mesh(params)):
+        np.save(root / f"{i}.npy", mesh)
+    pose = np.concatenate([params.global_orient[:, None], params.body_pose, rng.normal(0, 0.1, (n, 2, 3))], axis=1)
+    smpl = smpl_params(gender=gender, betas=params.betas * 0.9, pose=pose, transl=params.transl)
+    columns = {f"smplx/{name}": value for name, value in params.arrays().items()}
+    columns |= {f"smpl/{name}": value for name, value in smpl.arrays().items()}
+    common = {
+        "image_path": [f"ag_bfh_{i}.jpg" for i in range(n)],
+        "bbox_xywh": np.tile([20.0, 30.0, 60.0, 80.0, 1.0], (n, 1)),
+        "meta/height": np.full(n, 160),
+        "meta/width": np.full(n, 120),
+        "meta/focal_length": np.full((n, 2), 400.0),
+        "meta/principal_point": np.tile([60.0, 80.0], (n, 1)),
+    }
+    truth = HumanData(
+        {
+            **common,
+            **columns,
+            "smplx/transl": params.transl * [1, 1, 10] - [1.5, 0, 0],
+            "smplx/betas_neutral": params.betas[:, ::-1].copy(),
+            "meta/gender": gender.tolist(),
+            "vertices3d_path": [f"{i}.npy" for i in range(n)],
+            "meta/lefthand_valid": np.array([1, 1, 0, 0, 1, 1]),
+            "meta/righthand_valid": np.array([0, 1, 1, 0, 1, 1]),
+        },
+        passport=Passport(body_model="smplx", gender="per row", flat_hand_mean=False, num_betas=10),
+    )
+
+    def guessed(name: str, value: np.ndarray) -> np.ndarray:
+        by = 0.02 if name.endswith("transl") else 0.25
+        return value + rng.normal(0, by, value.shape)
+
+    made = {name: guessed(name, value) for name, value in columns.items()}
+    made |= {"meta/truth_row": np.arange(n), "meta/gender": ["neutral"] * n}
+    passport = Passport(body_model="smplx", gender="neutral", flat_hand_mean=False, num_betas=10)
+    return Bodies(truth, HumanData({**common, **made}, passport=passport), models, root)
+
+
+def changes() -> list[tuple[str, str, str]]:
+    """(protocol, field, word) for every other word of every field that is one."""
+    found = []
+    for spec in WORDED:
+        protocol = catalogue.get(spec)
+        fields = [name for name in CHOICES if name != "matching"]
+        found += [(spec, name, word) for name in fields for word in choices(name) if word != getattr(protocol, name)]
+    return found
+
+
+@pytest.mark.parametrize(("spec", "name", "word"), changes())
+def test_every_word_of_a_field_changes_the_numbers_or_is_refused(
+    spec: str, name: str, word: str, bodies: Bodies
+) -> None:
+    changed = f"{spec[:-1]},{name}={word}]" if spec.endswith("]") else f"{spec}[{name}={word}]"
+    of = "smplx" if name == "prediction" else ""
+    try:
+        assert getattr(catalogue.get(changed), name) == word
+        after = bodies.scored(changed, of)
+    except (UsageError, DataError) as error:
+        after, refusal = None, str(error)
+    if after is None:
+        assert any(said in refusal for said in (name, word, "makes no sense", "compares"))
+        return
+    assert after != bodies.scored(spec, of)
 
 
 @pytest.mark.parametrize(

@@ -30,11 +30,22 @@ def test_the_nearest_pair_wins_and_far_predictions_are_false_positives() -> None
     assert found.false_positives.tolist() == [2]
 
 
-def test_a_prediction_on_an_invalid_person_is_used_up_and_counts_as_false() -> None:
+def test_a_prediction_on_an_invalid_person_stays_free_for_a_valid_one() -> None:
     truths = np.stack([person(200, 200), person(230, 200)])
-    predictions = truths[:1]
+    found = match_image(truths[:1], truths, np.array([False, True]))
+    assert found.prediction.tolist() == [-1, 0]
+    assert found.false_positives.tolist() == []
+    alone = match_image(truths[:1], truths[:1], np.array([False]))
+    assert alone.prediction.tolist() == [-1]
+    assert alone.false_positives.tolist() == [0]
+
+
+def test_an_invalid_person_is_used_up_by_a_pair_that_hardly_overlaps() -> None:
+    """Two predictions, the nearer one of an invalid truth below the overlap: the loop goes on with the other."""
+    truths = np.stack([person(200, 200), person(600, 200)])
+    predictions = np.stack([person(296, 200), person(610, 200)])
     found = match_image(predictions, truths, np.array([False, True]))
-    assert found.prediction.tolist() == [-1, -1]
+    assert found.prediction.tolist() == [-1, 1]
     assert found.false_positives.tolist() == [0]
 
 
@@ -60,11 +71,12 @@ def test_images_are_matched_apart() -> None:
 
 
 def test_missed_persons_lower_hand_and_face_means_only_with_the_quirk() -> None:
-    body = np.array([80.0, np.nan, np.nan])
     parts = {name: np.array([30.0, np.nan, np.nan]) for name in ("left_hand", "right_hand", "face")}
+    errors = {"body": np.array([80.0, np.nan, np.nan]), **parts}
+    missed = np.isnan(errors["body"])
     crowded = np.array([True, True, False])  # the second was missed beside others, the third in an empty image
-    with_quirk = summary(body, parts, crowded, missed_as_zero=True)
-    without = summary(body, parts, crowded, missed_as_zero=False)
+    with_quirk = summary(errors, missed, crowded, missed_as_zero=True)
+    without = summary(errors, missed, crowded, missed_as_zero=False)
     assert without == {"body": 80, "left_hand": 30, "right_hand": 30, "face": 30, "full_body": 110}
     assert with_quirk == {"body": 80, "left_hand": 15, "right_hand": 15, "face": 15, "full_body": 95}
 
@@ -78,8 +90,8 @@ def test_the_printed_leaderboard_follows_from_its_own_parts() -> None:
             names = [f"{metric}_{part}" for part in ("fb", "b", "lh", "rh", "f")]
             if all(row[name] for name in names):
                 whole, body, left, right, face = (np.array([float(row[name])]) for name in names)
-                parts = {"left_hand": left, "right_hand": right, "face": face}
-                made = summary(body, parts, np.array([True]), missed_as_zero=True)
+                errors = {"body": body, "left_hand": left, "right_hand": right, "face": face}
+                made = summary(errors, np.array([False]), np.array([True]), missed_as_zero=True)
                 full.append(abs(made["full_body"] - whole[0]))
             if row["f1"] and row[f"{metric}_fb"] and row[f"{norm}_fb"]:
                 normalised.append(abs(float(row[f"{metric}_fb"]) / float(row["f1"]) - float(row[f"{norm}_fb"])))

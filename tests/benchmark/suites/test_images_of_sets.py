@@ -12,7 +12,7 @@ import pytest
 
 from ehps.benchmark import models as networks
 from ehps.benchmark.protocols import true_bodies
-from ehps.benchmark.protocols.catalogue import Protocol
+from ehps.benchmark.protocols.protocol import Protocol
 from ehps.benchmark.protocols.scoring import Score
 from ehps.benchmark.suites import evaluation
 from ehps.benchmark.suites.evaluation import evaluate, rescore, train_cell

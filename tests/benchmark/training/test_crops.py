@@ -6,13 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
+from ehps.benchmark import crop_boxes
 from ehps.benchmark.training import crops
 from ehps.benchmark.training.crops import Augmentation
 from ehps.errors import DataError
 
 
 def test_a_box_is_clipped_then_widened_then_scaled() -> None:
-    boxes, valid = crops.widen(np.array([[-10, 20, 60, 100, 1.0]]), np.array([[90, 200]]), 1.25)
+    boxes, valid = crop_boxes.widen(np.array([[-10, 20, 60, 100, 1.0]]), np.array([[90, 200]]), 1.25)
     # x1 = 0, y1 = 20, x2 = 0 + 59, y2 = min(89, 20 + 99): 59 x 69, widened to 3:4 by the height
     w, h = 59, 59 / 0.75
     np.testing.assert_allclose(boxes[0], [29.5 - w * 1.25 / 2, 54.5 - h * 1.25 / 2, w * 1.25, h * 1.25], rtol=1e-6)
@@ -21,7 +22,7 @@ def test_a_box_is_clipped_then_widened_then_scaled() -> None:
 
 def test_a_box_outside_its_image_is_not_valid() -> None:
     outside = np.array([[300, 10, 20, 20], [10, 10, 0, 20], [10, 10, 30, 30]], float)
-    assert crops.widen(outside, np.full((3, 2), 100), 1.0)[1].tolist() == [False, False, True]
+    assert crop_boxes.widen(outside, np.full((3, 2), 100), 1.0)[1].tolist() == [False, False, True]
 
 
 def test_the_map_is_that_of_three_points() -> None:

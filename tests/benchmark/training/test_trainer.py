@@ -68,7 +68,7 @@ def test_tiny_returns_proper_bodies_in_front_of_the_camera() -> None:
 
 
 def test_unknown_models_and_arguments_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"there are: .*tiny"):
+    with pytest.raises(UsageError, match=r"There are: .*tiny"):
         models.build("huge")
     with pytest.raises(UsageError, match="depht"):
         models.build("tiny", depht=3)

@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
+from ehps.benchmark.protocols import catalogue
 from ehps.body.helper_files import kid_template
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters.base import Instances
 from ehps.converters.datasets import agora_tables
-from ehps.converters.datasets.agora import AGORA
+from ehps.converters.datasets.agora import AGORA, COUNTED
 from ehps.converters.pipeline.report import Report
 from ehps.converters.readers import raw_files
 from ehps.demo.raw import stage
@@ -575,3 +576,21 @@ def test_children_taken_for_adults_show_in_their_own_rows(tree: Tree, tmp_path: 
     off = HumanData.open(tmp_path / "x.h5")["quality/reprojection_px"]
     assert off[tree.kids].min() > 2
     assert off[tree.adults].max() < 0.1
+
+
+def test_a_validation_table_of_which_the_official_evaluation_counts_nobody_says_so(own: Path) -> None:
+    def notes_of(split: str) -> list[str]:
+        converter = AGORA(own, split)
+        return [note for unit in converter.units() for note in converter.read(unit).notes]
+
+    def hide(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(occlusion=[[100.0] * len(people) for people in table["occlusion"]])
+
+    edit(own, 0, hide)
+    assert notes_of("train") == []
+    for number in (0, 2):
+        table_path(own, number).rename(own / f"SMPLX/validation_{number}_withjv.pkl")
+    (note,) = notes_of("validation")
+    assert "(agora-official) counts nobody of validation_0_withjv.pkl" in note
+    low, high = COUNTED
+    assert f"occlusion in {low}..{high}" in catalogue.AGORA_OFFICIAL.valid

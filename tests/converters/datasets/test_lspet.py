@@ -191,7 +191,7 @@ def test_points_that_cannot_be_matched_are_refused(tree: Tree, own: Path, tmp_pa
     savemat(own / "joints.mat", {"joints": tree.joints[..., :2]})
     refused("has 2 entries, but there are 3 png files")
     truncate(own / "joints.mat")
-    refused("no readable MATLAB file")
+    refused("begins as a MATLAB file, and is cut short or damaged")
     savemat(own / "joints.mat", {"joints": tree.joints})
     (own / "hr-lspet").mkdir()
     for image in own.glob("im*.png"):

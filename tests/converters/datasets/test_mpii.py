@@ -10,6 +10,7 @@ import pytest
 from ehps.converters.base import Instances
 from ehps.converters.datasets.mpii import MPII
 from ehps.converters.pipeline.report import Report
+from ehps.converters.readers import neural_annot
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.drawing.overlays import view
@@ -122,7 +123,7 @@ def test_what_is_left_out_is_counted_by_reason(tree: Trees, converted: Pair) -> 
     assert report.dropped["no SMPL-X fit"] == ["3"]
     assert (report.found, report.written) == (7, 3)
     assert report.problems == []
-    assert report.notes == []
+    assert report.notes == [f"6 {part}" for part in neural_annot.UNFITTED.values()]
 
 
 # -- splits and releases --------------------------------------------------------------------------------------

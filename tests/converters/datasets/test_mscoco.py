@@ -10,6 +10,7 @@ from ehps.converters.base import Instances
 from ehps.converters.datasets.mscoco import MSCOCO
 from ehps.converters.pipeline import convert
 from ehps.converters.pipeline.report import Report
+from ehps.converters.readers import neural_annot
 from ehps.errors import DataError
 from ehps.humandata import HumanData
 from ehps.humandata.drawing.overlays import view
@@ -159,7 +160,7 @@ def test_what_is_left_out_is_counted_by_reason(tree: Tree, converted: Pair) -> N
     assert {reason: len(names) for reason, names in report.dropped.items()} == tree.dropped
     assert (report.found, report.written) == (12, 5)
     assert report.problems == []
-    assert report.notes == []
+    assert report.notes == [f"1 {neural_annot.UNFITTED['lhand_pose']}"]
 
 
 # -- splits and releases --------------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ def test_the_official_keypoints_do_when_the_wholebody_file_is_absent(
     np.testing.assert_allclose(hd["keypoints2d_original"][..., :2], tree.points("keypoints")[..., :2], rtol=1e-6)
     np.testing.assert_allclose(hd["smplx/body_pose"].reshape(5, -1), tree.parameter("body_pose", 63), rtol=1e-5)
     assert hd["meta/righthand_valid"].tolist() == [False, False, True, False, False]  # the fit's own flag
-    assert "17 points only" in report.notes[0]
+    assert "17 points only" in report.notes[1]
     assert report.problems == []
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ehps.converters.base import Instances
-from ehps.converters.datasets.mtp import MTP
+from ehps.converters.datasets.mtp import MTP, STRANGERS
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError, UnsafeFileError
 from ehps.humandata import HumanData
@@ -21,7 +21,7 @@ from tests.raw.checks import (
     nearest,
 )
 from tests.raw.mtp import PEOPLE, Tree, fit_path, rewrite
-from tests.raw.trees import Raw, runner
+from tests.raw.trees import Raw, read, runner
 
 ROWS = [1, 0, 2]  # of the train list, among PEOPLE
 Pair = tuple[HumanData, Report]
@@ -76,6 +76,17 @@ def test_detections_are_of_the_person_that_was_fitted(tree: Tree, converted: Pai
     assert not own[2].any()
     assert report.quality["reprojection_px"]["max"] < 0.1
     assert report.quality["reprojection_hands_px"]["max"] < 0.1
+
+
+def test_somebody_else_is_not_taken_for_the_person_that_was_fitted(own: Path) -> None:
+    with edited(own / "keypoints/openpose/park/b2_park_p4_s08.json") as found:
+        stranger, _ = found["people"]
+        found["people"] = [stranger]
+    (unit,) = read(DATASET, own)
+    assert unit.keypoints2d is not None
+    row = list(unit.image_path).index("images/park/b2_park_p4_s08.png")
+    assert not unit.keypoints2d.points[row].any()
+    assert unit.counts == {STRANGERS: 1}
 
 
 def test_meshes_of_the_fits_confirm_gender_shape_and_hands(converted: Pair) -> None:

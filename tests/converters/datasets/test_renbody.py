@@ -390,6 +390,17 @@ def test_frames_without_an_expression_keep_their_bodies(own: Path, converted: Pa
     assert hd["meta/face_valid"].all()
 
 
+@pytest.mark.parametrize("short", ["fullpose", "transl"])
+def test_frames_with_half_a_fit_are_told_and_count_as_none(own: Path, short: str) -> None:
+    with h5py.File(fits_file(own, MAN), "r+") as file:
+        values = file[f"SMPLx/{short}"][()]
+        del file[f"SMPLx/{short}"]
+        file[f"SMPLx/{short}"] = values[:9]
+    (rows,) = (rows for rows in read(DATASET, own) if len(rows) and rows.meta["sequence_name"][0] == MAN)
+    assert rows.notes == [f"{MAN}: the fits of 2 frames beyond the first 9 lack fullpose or transl, and count as none"]
+    assert rows.meta["frame_id"].max() <= 8
+
+
 def test_sequences_without_fits_or_gender_are_counted(own: Path, tmp_path: Path) -> None:
     with h5py.File(fits_file(own, MAN), "r+") as file:
         del file["SMPLx"]

@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from ehps.converters.datasets import rich_files
 from ehps.converters.datasets.rich import GENDER as SHIPPED
 from ehps.converters.datasets.rich import RICH
 from ehps.converters.datasets.rich_files import read_view
@@ -272,6 +274,31 @@ def test_without_body_models_there_are_no_rows_to_place(tree: Tree, raw: Raw) ->
     assert "rest pelvis" in report.absent["smplx/*"]
     assert not [name for name in hd.columns if name.startswith("smplx/")]
     assert {"meta/focal_length", "meta/RT"} <= set(hd.columns)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "numbers", "right"),
+    [
+        ("3", "3", 9, True),
+        ("", "", 9, True),
+        ("3", "3", 8, False),
+        ("3", "4", 9, False),
+        ("3", "", 9, False),
+        ("-3", "-3", 9, False),
+        ("three", "3", 9, False),
+    ],
+)
+def test_a_matrix_has_as_many_numbers_as_its_rows_and_columns_say(
+    rows: str, columns: str, numbers: int, right: bool
+) -> None:
+    data = " ".join(map(str, range(numbers)))
+    xml = f"<opencv_storage><K><rows>{rows}</rows><cols>{columns}</cols><data>\n{data}</data></K></opencv_storage>"
+    tree = ElementTree.fromstring(xml)
+    if right:
+        assert rich_files._matrix(tree, "K", Path("000.xml")).tolist() == list(range(numbers))
+    else:
+        with pytest.raises(DataError, match=f"K has {numbers} numbers, but its rows and cols are {rows!r} and"):
+            rich_files._matrix(tree, "K", Path("000.xml"))
 
 
 def test_broken_files_are_named_and_their_sequences_can_be_left_out(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ehps.converters.base import Unit
-from ehps.converters.datasets.talkshow import MOVING, TalkSHOW
+from ehps.converters.datasets.talkshow import LIST, MOVING, TalkSHOW
 from ehps.converters.pipeline.report import Report
 from ehps.converters.readers import videos
 from ehps.errors import DataError
@@ -259,6 +259,18 @@ def test_without_body_models_it_is_said_what_is_absent(tree: Tree, tmp_path: Pat
     hd = HumanData.open(tmp_path / "x.h5")
     assert not [name for name in hd.columns if name.startswith("smplx/")]
     assert len(hd) == 7
+
+
+def test_sequences_that_are_left_out_whole_are_named_with_the_reason(tmp_path: Path) -> None:
+    name = ("seth", "a video", "1-00_00_00-00_00_09")
+    path = tmp_path / "fit.pkl"
+    path.write_bytes(pickle.dumps({"transl": np.zeros((3, 3))}))
+    converter = TalkSHOW(tmp_path, "train")
+    unlisted, other = (converter.read(Unit("/".join(name), path, data)) for data in (None, name))
+    assert unlisted.left_out == f"sequence that {LIST} does not have"
+    assert other.left_out.startswith("pickle that cannot be read (has no ")
+    assert [len(rows) for rows in (unlisted, other)] == [0, 0]
+    assert [rows.dropped for rows in (unlisted, other)] == [{}, {}]
 
 
 def test_a_truncated_pickle_costs_its_sequence(own: Path, tmp_path: Path, body_models: Path) -> None:

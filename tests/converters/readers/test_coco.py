@@ -49,6 +49,25 @@ def test_units_have_all_annotations_in_order_with_their_images(
     assert found == [(a, by_id[a["image_id"]]) for a in ANNOTATIONS]
 
 
+@pytest.mark.parametrize("block", [60, 1 << 22])
+def test_an_id_of_an_earlier_unit_is_dropped_and_counted(
+    tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coco, "ROWS", 2)
+    path = tmp_path / "people.json"
+    people = [{"id": k, "image_id": 7, "caption": '"id": 4, "', "n": 10**9 + i} for i, k in enumerate((4, 12, 3, 4, 5))]
+    people += [{"image_id": 7, "id": 6}, {"part": {"id": 12}, "image_id": 7, "id": 8}, {"id": 12, "image_id": 7}]
+    path.write_text(json.dumps({"annotations": people, "images": IMAGES}, indent=1))
+    monkeypatch.setattr(coco.json_stream, "BLOCK", block)
+    monkeypatch.setattr(coco.json_stream, "LONGEST", 40)
+    units = coco.units(path, "people")
+    dropped: dict[str, list[str]] = {}
+    kept = [a["id"] for unit in units for a in coco.read(unit, dropped)[0]]
+    assert [sorted(unit.data.earlier) for unit in units] == [[], [4], [], [12]]
+    assert kept == [4, 12, 3, 5, 6, 8]
+    assert dropped["id of an earlier record"] == ["people.json 4", "people.json 12"]
+
+
 def test_only_images_that_are_needed_are_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coco, "ROWS", 2)
     assert set(coco.read(coco.units(path, "people")[0], {})[1]) == {5, 7}

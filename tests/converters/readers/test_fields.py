@@ -87,3 +87,15 @@ def test_odd_records_are_counted_by_reason_unless_most_are() -> None:
         fields.records([people[0], *odd], {"bbox": numbers(4)}, PATH_OF_FILE, {}, "people")
     with pytest.raises(DataError, match="people is null, expected a list of records"):
         fields.records(None, {"bbox": numbers(4)}, PATH_OF_FILE, {}, "people")
+
+
+def test_ids_of_another_kind_than_most_are_odd() -> None:
+    def odd_of(*ids: Any) -> dict[int, str]:
+        people: list[Any] = [{"id": key, "image_id": 5} for key in ids]
+        found = fields.odd_ones(people, {"id": IDENTIFIER, "image_id": IDENTIFIER}, "annotations")
+        return {row: said for row, (reason, said) in found.items() if reason == "id is not of the kind of most others"}
+
+    assert odd_of(1, 2, "3", 4) == {2: "id is the text '3', an integer in most others"}
+    assert odd_of("a", "b", 3) == {2: "id is 3, a text in most others"}
+    assert odd_of(1, "2") == {1: "id is the text '2', an integer in most others"}
+    assert odd_of(1, 2) == odd_of("1", "2") == {}

@@ -202,12 +202,56 @@ def test_the_worst_are_drawn_and_missing_images_named(tmp_path):
         if i != 3:
             cv2.imwrite(str(tmp_path / f"train/{i}.png"), np.full((120, 90, 3), 128, np.uint8))
     found = audit(with_value("betas_norm", 4, 50.0), images=tmp_path, out=tmp_path / "out", worst=4)
-    assert set(found.worst[:3]) == {4, 6, 7}
+    assert found.worst[0] == 4
+    assert not {6, 7} & set(found.worst)  # there is nothing to see of them
     assert found.counts["image_missing"] == 2
     assert [flag.reasons for flag in found.flagged if flag.row == 6] == [("no such image",)]
     assert found.images_missing == ["train/3.png"]
     assert all(cv2.imread(str(page)) is not None for page in found.pages)
     assert found.pages[0].parent == tmp_path / "out" / "worst"
+
+
+def test_absent_images_of_a_wrong_folder_flag_nobody(tmp_path):
+    (tmp_path / "worst").mkdir()
+    (tmp_path / "worst/view_001.png").write_bytes(b"of an earlier run")
+    found = audit(with_value("betas_norm", 4, 50.0), images=tmp_path / "elsewhere", out=tmp_path)
+    assert found.counts["image_missing"] == 20
+    assert found.notes[0].startswith(f"10 of 10 images are not below {tmp_path / 'elsewhere'}, train/0.png for one")
+    assert (found.worst, found.pages, list((tmp_path / "worst").iterdir())) == ([], [], [])
+    (only,) = json.loads((tmp_path / "exclude.json").read_text())
+    assert only["reason"] == "norm of betas 50.0"
+
+
+def test_a_path_out_of_the_folder_is_listed_and_the_rest_is_looked_at(tmp_path):
+    (tmp_path / "train").mkdir()
+    for i in range(10):
+        cv2.imwrite(str(tmp_path / f"train/{i}.png"), np.full((120, 90, 3), 128, np.uint8))
+    hd = people()
+    paths = ["../secret.png" if path == "train/3.png" else path for path in hd["image_path"]]
+    hd = HumanData({name: hd[name] for name in hd.columns} | {"image_path": paths})
+    found = audit(hd, images=tmp_path, out=tmp_path / "out")
+    assert found.counts["image_outside"] == 2
+    assert [flag.row for flag in found.flagged] == [6, 7]
+    assert all("'../secret.png' of row 6 is not a path below" in flag.reasons[0] for flag in found.flagged)
+    assert found.pages
+
+
+def test_people_without_parameters_are_not_called_the_worst(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((120, 90, 3), 128, np.uint8))
+    points = np.tile([[[30, 40, 1], [50, 60, 1], [40, 90, 1.0]]], (3, 1, 1))
+    columns = {
+        "image_path": ["a.png"] * 3,
+        "bbox_xywh": np.array([[5 + 25 * i, 5, 20, 100, 1] for i in range(3)]),
+        "keypoints2d_original": points + np.arange(3)[:, None, None] * (25, 0, 0) - (25, 0, 0),
+        "meta/height": np.full(3, 120),
+        "meta/width": np.full(3, 90),
+    }
+    names = {"keypoints2d_original": ("nose", "left_knee", "right_knee")}
+    sound = audit(HumanData(columns, keypoint_names=names), images=tmp_path, out=tmp_path / "out")
+    assert sound.notes == ["The file has no body parameters: only its points and boxes could be looked at."]
+    assert (sound.flagged, sound.worst, sound.pages) == ([], [], [])
+    columns["bbox_xywh"][1, 0] = 70
+    assert audit(HumanData(columns, keypoint_names=names), images=tmp_path).worst == [1]
 
 
 def test_nothing_is_written_without_a_folder(tmp_path):

@@ -1,0 +1,54 @@
+"""The box that a network sees, and the virtual camera that belongs to it.
+
+Facts: the public SMPLer-X preprocessing. A box is cleaned, widened to 3:4 about its centre and scaled; the camera is
+a pinhole of focal length 5000 with principal point (96, 128) in the 256 x 192 frame of that box, whatever the image's
+real camera.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ehps.arrays import Array
+
+ASPECT = 384 / 512
+FOCAL = 5000.0
+FRAME = (256, 192)  # height, width
+
+
+def widen(boxes: Array, sizes: Array, ratio: float = 1.25, aspect: float = ASPECT) -> tuple[Array, Array]:
+    """Boxes as the network wants them.
+
+    Parameters
+    ----------
+    boxes : (N, 4+) x, y, w, h pixels.
+    sizes : (N, 2) height, width of the images.
+    ratio : scale about the centre, after widening to ``aspect`` (width / height).
+
+    Returns
+    -------
+    (N, 4) float32 x, y, w, h, which may leave the image, and (N,) bool: False where clipping left no area.
+    """
+    boxes = np.asarray(boxes, np.float64)[:, :4]
+    x, y, w, h = np.where(np.isfinite(boxes).all(axis=1), boxes.T, 0)  # each (N,)
+    height, width = np.asarray(sizes, np.float64).T  # each (N,)
+    x1, y1 = np.maximum(x, 0), np.maximum(y, 0)
+    x2 = np.minimum(width - 1, x1 + np.maximum(0, w - 1))
+    y2 = np.minimum(height - 1, y1 + np.maximum(0, h - 1))
+    valid = (w * h > 0) & (x2 > x1) & (y2 > y1)
+    w, h = x2 - x1, y2 - y1
+    cx, cy = x1 + w / 2, y1 + h / 2
+    wide = w > aspect * h
+    w, h = np.where(wide, w, h * aspect) * ratio, np.where(wide, w / aspect, h) * ratio
+    return np.stack((cx - w / 2, cy - h / 2, w, h), axis=1).astype(np.float32), valid
+
+
+def virtual_camera(boxes: Array) -> tuple[Array, Array]:
+    """Focal lengths (N, 2) and principal points (N, 2), full-image pixels, of the virtual cameras of boxes.
+
+    ``boxes`` (N, 4) x, y, w, h, widened.
+    """
+    height, width = FRAME
+    focal = FOCAL * boxes[:, 2:4] / np.array((width, height))
+    centre = boxes[:, :2] + boxes[:, 2:4] / 2
+    return focal.astype(np.float32), centre.astype(np.float32)

@@ -1,0 +1,358 @@
+"""Points of bodies, by name: vertices of parts, joints, the points at which bodies are laid on each other.
+
+Points come from vertices (some of them, or rows of a regressor on the posed mesh, as the public evaluation code of
+SMPLer-X, OSX, PyMAF and SMPLer does) or from the body model's own joints; the two differ by millimetres, so that a
+protocol says which. Only the vertices that some wanted point depends on are made: 3DPW's 14 joints need a tenth of a
+mesh.
+
+Keys are ``vertices/<part>``, ``joints/<part>``, ``joints/limbs``, ``anchor/<part>``, ``anchor/joints`` and
+``orientations``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+from scipy import sparse
+
+from ehps.arrays import Array
+from ehps.benchmark.protocols.protocol import Protocol
+from ehps.body import rotations
+from ehps.body.helper_files import h36m_regressor, j14_regressor, official_body_vertices, smplx_to_smpl, vertex_ids
+from ehps.body.models import BodyModels
+from ehps.body.params import BodyParams
+from ehps.body.topology import TOPOLOGY
+
+PELVIS, NECK, LEFT_WRIST, RIGHT_WRIST = 0, 12, 20, 21
+# thumb, index, middle, ring, pinky: three knuckles (rows of J_regressor) and the tip (a vertex)
+LEFT_FINGERS = (
+    ((37, 38, 39), 5361),
+    ((25, 26, 27), 4933),
+    ((28, 29, 30), 5058),
+    ((34, 35, 36), 5169),
+    ((31, 32, 33), 5286),
+)
+RIGHT_FINGERS = (
+    ((52, 53, 54), 8079),
+    ((40, 41, 42), 7669),
+    ((43, 44, 45), 7794),
+    ((49, 50, 51), 7905),
+    ((46, 47, 48), 8022),
+)
+SKELETON14 = (1, 2, 4, 5, 7, 8, 12, 15, 16, 17, 18, 19, 20, 21)
+H36M14 = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
+H36M_HIPS = (1, 4)
+LIMBS = (1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21)
+ORIENTED = (0, 1, 2, 4, 5, 16, 17, 18, 19)
+"""Joints whose orientations the 3DPW challenge compares."""
+MODEL_JOINTS = {
+    "body": tuple(range(22)),
+    "left_hand": (LEFT_WRIST, *range(25, 40)),
+    "right_hand": (RIGHT_WRIST, *range(40, 55)),
+    "face": (NECK, *range(76, 127)),
+}
+"""AGORA's: 22 of the body, wrist and 15 of each hand, neck and 51 landmarks."""
+
+
+def as_columns(vertices: Array) -> Array:
+    """(V, 3N) float64 of (N, V, 3): what regressors are multiplied with."""
+    n, count, _ = vertices.shape
+    return np.asarray(vertices, np.float64).transpose(1, 0, 2).reshape(count, 3 * n)
+
+
+def from_columns(columns: Array) -> Array:
+    """(N, J, 3) of (J, 3N)."""
+    out: Array = np.asarray(columns).reshape(len(columns), -1, 3).transpose(1, 0, 2)
+    return out
+
+
+def apply(regressor: Any, vertices: Array) -> Array:
+    """(J, V) sparse matrix on (N, V, 3) vertices -> (N, J, 3) float64."""
+    return from_columns(regressor @ as_columns(vertices))
+
+
+class Tables:
+    """Regressors and vertex lists beside the body models, each read when it is first asked for; see :func:`tables_of`.
+
+    Parameters
+    ----------
+    models : the body models, in whose folder the helper files are.
+    """
+
+    def __init__(self, models: BodyModels) -> None:
+        self._models = ref(models)  # tables are kept as long as their models, and must not keep these
+        self._kept: dict[tuple[str, str], Any] = {}
+
+    @property
+    def models(self) -> BodyModels:
+        models = self._models()
+        assert models is not None
+        return models
+
+    def regressor(self, model_type: str, name: str) -> Any:
+        """Sparse (J, V) regressor ``skeleton``, ``j14``, ``h36m``, ``left_hand`` or ``right_hand`` (21 joints).
+
+        Raises
+        ------
+        BodyModelError : the file that it comes from is missing.
+        """
+        return self._once((model_type, name), self._regressor)
+
+    def vertices(self, model_type: str, part: str) -> Array:
+        """Numbers of the vertices of ``left_hand``, ``right_hand``, ``face``, ``agora`` or
+        ``outside-hands-and-head``.
+
+        Raises
+        ------
+        BodyModelError : the file that lists them is missing.
+        """
+        return self._once((model_type, f"vertices {part}"), lambda *_: self._vertices(model_type, part))
+
+    def conversion(self) -> Any:
+        """Sparse (6890, 10475): SMPL vertices from those of SMPL-X."""
+        return self._once(("smplx", "conversion"), lambda *_: sparse.csr_matrix(smplx_to_smpl(self.models.folder)))
+
+    def _once(self, key: tuple[str, str], make: Any) -> Any:
+        if key not in self._kept:
+            self._kept[key] = make(*key)
+        return self._kept[key]
+
+    def _regressor(self, model_type: str, name: str) -> Any:
+        if name == "j14":
+            return sparse.csr_matrix(j14_regressor(self.models.folder))
+        if name == "h36m":
+            return sparse.csr_matrix(h36m_regressor(self.models.folder, model_type))
+        neutral = np.asarray(self.models.get(model_type, "neutral").J_regressor, np.float64)
+        if name == "skeleton":
+            return sparse.csr_matrix(neutral)
+        wrist, fingers = (LEFT_WRIST, LEFT_FINGERS) if name == "left_hand" else (RIGHT_WRIST, RIGHT_FINGERS)
+        rows = [neutral[wrist]]
+        for knuckles, tip in fingers:
+            rows += [*neutral[list(knuckles)], np.eye(1, neutral.shape[1], tip)[0]]
+        return sparse.csr_matrix(np.stack(rows))
+
+    def _vertices(self, model_type: str, part: str) -> Array:
+        if part == "agora":
+            return official_body_vertices(self.models.folder, model_type)
+        ids = vertex_ids(self.models.folder)
+        if part != "outside-hands-and-head":
+            return ids[part]
+        elsewhere = np.unique(np.concatenate([ids["left_hand"], ids["right_hand"], ids["face"]]))
+        return np.setdiff1d(np.arange(TOPOLOGY[model_type].vertices), elsewhere)
+
+
+_tables: WeakKeyDictionary[BodyModels, Tables] = WeakKeyDictionary()
+
+
+def tables_of(models: BodyModels) -> Tables:
+    """The tables beside these body models, kept as long as they are."""
+    return _tables.setdefault(models, Tables(models))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How points follow from a body: one of the three.
+
+    Attributes
+    ----------
+    vertices : numbers of the vertices that they are.
+    matrix : sparse (P, V) rows on the vertices.
+    joints : for each point the model joints of which it is the mean.
+    """
+
+    vertices: Array | None = None
+    matrix: Any = None
+    joints: tuple[tuple[int, ...], ...] | None = None
+
+
+def recipe(key: str, protocol: Protocol, model_type: str, tables: Tables) -> Recipe:
+    """How the points ``key`` of a protocol follow from bodies of a model type.
+
+    Parameters
+    ----------
+    model_type : of the bodies: the protocol's, or smplx beside a SMPL truth.
+
+    Raises
+    ------
+    BodyModelError : a helper file is missing that they need; the message says where to get it.
+    """
+    kind, _, part = key.partition("/")
+    if kind == "vertices":
+        return _vertices(part, protocol, model_type, tables)
+    if kind == "joints":
+        return _joints(part, protocol, model_type, tables)
+    if part in ("left_hand", "right_hand", "face"):
+        where = protocol.face_alignment if part == "face" else protocol.hand_alignment
+        joint = {"face": NECK, "left_hand": LEFT_WRIST, "right_hand": RIGHT_WRIST}[part]
+        if where.startswith("model-"):
+            return Recipe(joints=((joint,),))
+        if where.startswith("regressed-"):
+            return Recipe(matrix=tables.regressor("smplx", "skeleton")[[joint]])
+        part = "all"
+    where = protocol.joint_alignment if part == "joints" else protocol.mesh_alignment
+    if where.startswith("model-"):
+        return _model_joints([(PELVIS,) if where == "model-pelvis" else (1, 2)], protocol, model_type, tables)
+    by_h36m = protocol.joints.startswith("h36m")
+    regressor = _regressor("h36m" if by_h36m else "skeleton", protocol, model_type, tables, anchor=True)
+    if where == "regressed-pelvis":
+        return Recipe(matrix=regressor[[PELVIS]])
+    hips = H36M_HIPS if by_h36m else (1, 2)
+    return Recipe(matrix=sparse.csr_matrix(regressor[list(hips)].mean(axis=0)))
+
+
+def _vertices(part: str, protocol: Protocol, model_type: str, tables: Tables) -> Recipe:
+    if part == "body":
+        return Recipe(vertices=tables.vertices(protocol.body, protocol.body_vertices))
+    if part != "all":
+        return Recipe(vertices=tables.vertices("smplx", part))
+    if model_type != protocol.body:
+        return Recipe(matrix=tables.conversion())
+    return Recipe(vertices=np.arange(TOPOLOGY[model_type].vertices))
+
+
+def _joints(part: str, protocol: Protocol, model_type: str, tables: Tables) -> Recipe:
+    official = protocol.matching == "greedy-2d"
+    if part == "limbs":
+        if protocol.joints in ("smpl24", "model22"):
+            return _model_joints([(joint,) for joint in LIMBS], protocol, model_type, tables)
+        return Recipe(matrix=_regressor("skeleton", protocol, model_type, tables)[list(LIMBS)])
+    if part in ("left_hand", "right_hand", "face"):
+        if official or protocol.hand_joints == "model16":
+            return Recipe(joints=tuple((joint,) for joint in MODEL_JOINTS[part]))
+        matrix = tables.regressor("smplx", part)
+        return Recipe(matrix=matrix[1:] if protocol.hand_joints == "regressed20" else matrix)
+    if protocol.joints == "model22":
+        return Recipe(joints=tuple((joint,) for joint in MODEL_JOINTS["body"]))
+    if protocol.joints == "smpl24":
+        return _model_joints([(joint,) for joint in range(24)], protocol, model_type, tables)
+    if protocol.joints == "j14":
+        return Recipe(matrix=tables.regressor("smplx", "j14"))
+    if protocol.joints == "skeleton14":
+        return Recipe(matrix=_regressor("skeleton", protocol, model_type, tables)[list(SKELETON14)])
+    matrix = _regressor("h36m", protocol, model_type, tables)
+    return Recipe(matrix=matrix if protocol.joints == "h36m17" else matrix[list(H36M14)])
+
+
+def _model_joints(of: Sequence[tuple[int, ...]], protocol: Protocol, model_type: str, tables: Tables) -> Recipe:
+    """Means of some model joints; of a SMPL-X mesh that is taken to SMPL's, those that SMPL's J_regressor gives."""
+    if model_type == protocol.body:
+        return Recipe(joints=tuple(of))
+    matrix = _regressor("skeleton", protocol, model_type, tables)
+    return Recipe(matrix=sparse.csr_matrix(np.stack([matrix[list(rows)].toarray().mean(axis=0) for rows in of])))
+
+
+def _regressor(name: str, protocol: Protocol, model_type: str, tables: Tables, *, anchor: bool = False) -> Any:
+    """A regressor on the vertices of ``model_type``, through SMPL's where a SMPL-X mesh is taken to it.
+
+    The pelvis of such a mesh is that of SMPL-X, as in the public code of SMPLest-X, unless it is Human3.6M's.
+    """
+    if model_type == protocol.body or protocol.prediction == "regressors" or (anchor and name == "skeleton"):
+        return tables.regressor(model_type, name)
+    return sparse.csr_matrix(tables.regressor(protocol.body, name) @ tables.conversion())
+
+
+class Plan:
+    """The points that some keys name, on bodies of one model type: recipes, and the vertices that they need.
+
+    Parameters
+    ----------
+    keys : of the points wanted.
+    model_type : of the bodies.
+    """
+
+    def __init__(self, keys: Collection[str], protocol: Protocol, model_type: str, tables: Tables) -> None:
+        self.protocol, self.model_type, self.models = protocol, model_type, tables.models
+        self.recipes = {
+            key: recipe(key, protocol, model_type, tables)
+            for key in keys
+            if key != "orientations" and not self._at_origin(key)
+        }
+        needed = [r.vertices for r in self.recipes.values() if r.vertices is not None]
+        needed += [np.unique(r.matrix.indices) for r in self.recipes.values() if r.matrix is not None]
+        self.ids = np.unique(np.concatenate(needed)).astype(np.int64) if needed else np.zeros(0, np.int64)
+        whole = len(self.ids) == TOPOLOGY[model_type].vertices
+        for key, one in self.recipes.items():
+            if whole or one.joints is not None:
+                continue
+            if one.vertices is not None:
+                self.recipes[key] = Recipe(vertices=np.searchsorted(self.ids, one.vertices))
+            else:
+                self.recipes[key] = Recipe(matrix=one.matrix[:, self.ids])
+
+    def _at_origin(self, key: str) -> bool:
+        alignment = self.protocol.joint_alignment if key == "anchor/joints" else self.protocol.mesh_alignment
+        return key in ("anchor/joints", "anchor/all") and alignment == "model-origin"
+
+    def bodies(self, params: BodyParams, *, device: str = "cpu") -> Bodies:
+        """Bodies of parameters of the plan's model type."""
+        whole = len(self.ids) == TOPOLOGY[self.model_type].vertices
+        made = self.models.mesh(params, ids=None if whole else self.ids, device=device) if len(self.ids) else None
+        joints = None
+        if any(one.joints is not None for one in self.recipes.values()):
+            joints = self.models.joints(params, "float64")
+        return Bodies(self, made, joints, params)
+
+    def meshes(self, vertices: Array) -> Bodies:
+        """Bodies of whole meshes (N, V, 3)."""
+        return Bodies(self, vertices[:, self.ids], None, None)
+
+
+class Bodies:
+    """N bodies, and whatever a plan wants of them, each made once.
+
+    Parameters
+    ----------
+    plan : which points there are.
+    vertices : (N, M, 3) those that the plan needs, None when it needs none.
+    joints : (N, J, 3) of the body model, None when none is needed.
+    params : their parameters, None for given meshes.
+    """
+
+    def __init__(self, plan: Plan, vertices: Array | None, joints: Array | None, params: BodyParams | None) -> None:
+        self.plan, self.joints, self.params = plan, joints, params
+        self._vertices = None if vertices is None else np.asarray(vertices, np.float64)
+        self._made: dict[str, Array] = {}
+
+    def points(self, key: str) -> Array:
+        """(N, P, 3) metres; for ``orientations`` (N, P, 3, 3) rotations of joints in the frame of the parameters."""
+        if key not in self._made:
+            self._made[key] = self._make(key)
+        return self._made[key]
+
+    def _make(self, key: str) -> Array:
+        if key == "orientations":
+            assert self.params is not None
+            return orientations(self.params)
+        one = self.plan.recipes.get(key)
+        if one is None:  # laid on each other at the body model's origin
+            assert self.params is not None
+            return np.asarray(self.params.transl, np.float64)[:, None]
+        if one.joints is not None:
+            assert self.joints is not None
+            return np.stack([self.joints[:, list(of)].mean(axis=1) for of in one.joints], axis=1)
+        assert self._vertices is not None
+        if one.vertices is None:
+            return from_columns(one.matrix @ self._columns)
+        whole = len(one.vertices) == self._vertices.shape[1]
+        return self._vertices if whole else self._vertices[:, one.vertices]
+
+    @cached_property
+    def _columns(self) -> Array:
+        assert self._vertices is not None
+        return as_columns(self._vertices)
+
+
+def orientations(params: BodyParams) -> Array:
+    """(N, 9, 3, 3) rotations of the joints :data:`ORIENTED` from the rest pose, in the frame of the parameters."""
+    parents = TOPOLOGY[params.model_type].parents
+    pose = np.concatenate([params.global_orient[:, None], params.body_pose[:, :21]], axis=1)  # N x 22 x 3
+    local = rotations.to_matrix(pose.reshape(-1, 3)).reshape(*pose.shape[:2], 3, 3)
+    turned = [local[:, 0]]
+    for joint in range(1, 22):
+        turned.append(turned[parents[joint]] @ local[:, joint])
+    return np.stack([turned[joint] for joint in ORIENTED], axis=1)

@@ -1,0 +1,385 @@
+"""What a test protocol is: a value whose fields say how a number was made, each one read by what makes the number.
+
+Two numbers may stand in one column only when their protocols are equal; :func:`same` says which field differs. What
+else is to be said of a protocol is its description, which is text and takes no part in any comparison.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from ehps.errors import UsageError
+
+CHOICES: Mapping[str, Mapping[str, str]] = {
+    "truth": {
+        "neutral-parameters": "the neutral body of the file's pose, betas_neutral where present, and expression",
+        "gendered-parameters": "the body of meta/gender, with the kid template for children",
+        "as-neutral": "the neutral body with the file's betas as they are, whichever gender they belong to",
+        "given-vertices": "the meshes that vertices3d_path names",
+    },
+    "body": {
+        "smplx": "10475 vertices: body, hands and face",
+        "smpl": "6890 vertices: the body",
+    },
+    "prediction": {
+        "same": "bodies of the truth's model type",
+        "regressors": "or SMPL-X beside a SMPL truth: rows of the same numbers of SMPL-X's own regressors",
+        "smplx2smpl": "or SMPL-X beside a SMPL truth: its mesh taken to SMPL's vertices by the smplx2smpl matrix",
+    },
+    "joints": {
+        "j14": "14 LSP joints of SMPL-X meshes (SMPLX_to_J14)",
+        "skeleton14": "rows 1, 2, 4, 5, 7, 8, 12, 15..21 of the neutral model's J_regressor on the posed mesh",
+        "h36m14": "14 LSP joints of the Human3.6M regressor (rows 6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)",
+        "h36m17": "all 17 rows of the Human3.6M regressor",
+        "model22": "the body model's own joints 0..21",
+        "smpl24": "the 24 joints of SMPL itself",
+    },
+    "mesh_alignment": {
+        "regressed-pelvis": "row 0 of the regressor that the joints come from (J_regressor beside j14)",
+        "regressed-mid-hip": "the middle of that regressor's hips",
+        "model-pelvis": "joint 0 of the body model",
+        "model-mid-hip": "the middle of joints 1 and 2 of the body model",
+        "model-origin": "the origin of the body model: translations are left off, nothing else is moved",
+    },
+    "joint_alignment": {},
+    "hand_alignment": {
+        "regressed-wrist": "each hand at its wrist in J_regressor on the posed mesh",
+        "model-wrist": "each hand at its wrist in the body model",
+        "as-mesh": "as the whole mesh",
+    },
+    "face_alignment": {
+        "regressed-neck": "at the neck in J_regressor on the posed mesh",
+        "model-neck": "at the neck of the body model",
+        "as-mesh": "as the whole mesh",
+    },
+    "hand_joints": {
+        "regressed21": "wrist, 15 knuckles and 5 tips, regressed from the mesh",
+        "regressed20": "the same without the wrist",
+        "model16": "wrist and 15 joints of the body model",
+    },
+    "procrustes": {
+        "with-scale": "PA errors follow a similarity: rotation, translation and scale",
+        "without-scale": "PA errors follow a rotation and a translation",
+    },
+    "body_vertices": {
+        "agora": "AGORA's own list (body_verts_smplx.npy or body_verts_smpl.npy)",
+        "outside-hands-and-head": "the 3896 vertices of SMPL-X in none of the hand and head lists",
+    },
+    "visibility": {
+        "all": "every point counts",
+        "inside-image": "points strictly inside the image: the true body at its own translation, in the virtual camera "
+        "of the test box",
+    },
+    "hands": {
+        "all": "both hands count",
+        "flagged-valid": "hands that meta/lefthand_valid and meta/righthand_valid call valid",
+    },
+    "extreme_betas": {
+        "keep": "shapes are compared as they are",
+        "mean-shape": "truths with any |beta| > 3 are compared with the mean shape",
+        "drop": "truths with any |beta| > 3 are not tested",
+    },
+    "matching": {
+        "by-row": "a prediction for each given box",
+        "greedy-2d": "AGORA's: by the distance of 24 joints in the image, in the order of that distance",
+    },
+}
+"""Fields that are one of several words, and what each word means. ``joint_alignment`` has those of
+``mesh_alignment``."""
+_ALIGNMENTS = CHOICES["mesh_alignment"]
+
+MESH_METRICS = ("PVE", "PA-PVE")
+JOINT_METRICS = ("MPJPE", "PA-MPJPE", "PCK@50", "AUC")
+ANGLE_METRICS = ("MPJAE", "PA-MPJAE")
+OFFICIAL_METRICS = ("MVE", "MPJPE", "NMVE", "NMJE", "F1", "precision", "recall")
+UNITS = {"PCK@50": "%", "AUC": "", "MPJAE": "deg", "PA-MPJAE": "deg", "F1": "", "precision": "", "recall": ""}
+"""Of what is not in mm."""
+
+_NUMBER = r"-?\d+(?:\.\d+)?"
+_CONDITION = re.compile(rf"\w+(?: in {_NUMBER}\.\.{_NUMBER})?")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How predictions are compared with the truth. Fields that are words have those of :data:`CHOICES`.
+
+    Attributes
+    ----------
+    name : what it is called in results.
+    metrics : the measures that are computed.
+    version : goes up when the same name would give other numbers.
+    truth : where the true bodies come from.
+    body : model type of the truth, whose points are compared.
+    prediction : which predictions can be compared with it.
+    joints : of MPJPE and its kin.
+    mesh_alignment : the point at which meshes are laid on each other for PVE.
+    joint_alignment : the point at which joints are, for MPJPE; choices of ``mesh_alignment``.
+    hand_alignment : the point at which hands are.
+    face_alignment : the point at which faces are.
+    hand_joints : of PA-MPJPE of hands.
+    hand_limit : PA-MPJPE of a hand above which it is left out, and the right hand with the left one, mm; none for 0.
+    procrustes : what PA means.
+    body_vertices : of AGORA's MVE of the body.
+    extreme_betas : what becomes of shapes that are not trusted.
+    box_ratio : by how much the file's boxes are scaled before they are given to the model.
+    step : every ``step``-th row is tested.
+    first : number of the first tested row, from 0.
+    step_per : rows are counted within each value of ``meta/<step_per>``, through the whole file where empty.
+    count_by : column with the number of each row, from 1, among the annotations of the dataset before any filter, by
+        which rows are counted where the file has it; rows themselves are counted otherwise, and the result says so.
+    valid : conditions on ``meta`` columns for a truth to count, ``name`` or ``name in low..high``; a column that the
+        file lacks excludes nothing.
+    only_images : parts of image paths, one of which a tested image has; () for all.
+    visibility : which points count.
+    hands : which hands count.
+    matching : how predictions find their truths.
+    min_iou : least overlap of two boxes that are matched.
+    missed_as_zero : persons missed in an image that has predictions add 0 to the means of hands and face.
+    truth_rotation : axis-angle applied to given vertices.
+    primary : (part, metric) shown for the whole; no part of the identity.
+    description : what else there is to know, in words; no part of the identity.
+    base : the registered protocol that this one is a change of; no part of the identity.
+    """
+
+    name: str
+    metrics: tuple[str, ...]
+    version: int = 1
+    truth: str = "neutral-parameters"
+    body: str = "smplx"
+    prediction: str = "same"
+    joints: str = "j14"
+    mesh_alignment: str = "regressed-pelvis"
+    joint_alignment: str = "regressed-pelvis"
+    hand_alignment: str = "regressed-wrist"
+    face_alignment: str = "regressed-neck"
+    hand_joints: str = "regressed21"
+    hand_limit: float = 0.0
+    procrustes: str = "with-scale"
+    body_vertices: str = "agora"
+    extreme_betas: str = "keep"
+    box_ratio: float = 1.2 * 0.833
+    step: int = 1
+    first: int = 0
+    step_per: str = ""
+    count_by: str = ""
+    valid: tuple[str, ...] = ()
+    only_images: tuple[str, ...] = ()
+    visibility: str = "all"
+    hands: str = "all"
+    matching: str = "by-row"
+    min_iou: float = 0.0
+    missed_as_zero: bool = False
+    truth_rotation: tuple[float, float, float] | None = None
+    primary: tuple[str, str] = dataclasses.field(default=("all", "PVE"), compare=False)
+    description: str = dataclasses.field(default="", compare=False)
+    base: Protocol | None = dataclasses.field(default=None, compare=False, repr=False)
+
+    def to_json(self) -> str:
+        """Canonical text; equal protocols give equal texts."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields that make its identity."""
+        return json.loads(json.dumps({name: getattr(self, name) for name in IDENTITY}))
+
+    @property
+    def id(self) -> str:
+        """Name with whatever differs from the registered protocol, e.g. ``ubody-intra[step=1]``."""
+        if self.base is None:
+            return self.name
+        changed = [f"{name}={_written(b)}" for name, (_, b) in differences(self.base, self).items()]
+        return f"{self.name}[{','.join(changed)}]" if changed else self.name
+
+    @property
+    def conditions(self) -> str:
+        """Which rows and points it counts, in words: ``every 100th of each scene, occlusion in 0..90``."""
+        said = [f"every {self.step}th" + (f" of each {self.step_per}" if self.step_per else "")] * (self.step > 1)
+        said += self.valid
+        if self.only_images:
+            said.append(f"images called like {' or '.join(self.only_images)}")
+        if self.visibility == "inside-image":
+            said.append("points inside the image under the virtual camera of the box")
+        if self.extreme_betas == "drop":
+            said.append("no |beta| above 3")
+        return ", ".join(said) or "every row"
+
+    def has(self, *metrics: str) -> bool:
+        """Whether one of these is among its metrics."""
+        return bool(set(metrics) & set(self.metrics))
+
+    @property
+    def settable(self) -> tuple[str, ...]:
+        """Fields whose change changes the rows or the numbers, the other fields being as they are."""
+        official, mesh = self.matching == "greedy-2d", self.has("PVE", "PA-PVE", "MVE")
+        whole, parts = self.body == "smplx", mesh and self.body == "smplx"
+        acts = {
+            "metrics": not official,
+            "truth": True,
+            "body": True,
+            "prediction": self.body == "smpl" and not official,
+            "joints": self.has(*JOINT_METRICS) and not official,
+            "mesh_alignment": self.has("PVE", "MVE"),
+            "joint_alignment": self.has("MPJPE", "PCK@50", "AUC"),
+            "hand_alignment": parts and self.has("PVE", "MVE"),
+            "face_alignment": parts and self.has("PVE", "MVE"),
+            "hand_joints": whole and self.has("PA-MPJPE"),
+            "hand_limit": whole and self.has("PA-MPJPE"),
+            "procrustes": any(metric.startswith("PA-") for metric in self.metrics),
+            "body_vertices": official,
+            "extreme_betas": self.truth != "given-vertices",
+            "box_ratio": not official,
+            "step": True,
+            "first": self.step > 1,
+            "step_per": self.step > 1,
+            "count_by": self.step > 1,
+            "valid": True,
+            "only_images": True,
+            "visibility": not official and not self.has(*ANGLE_METRICS, "PCK@50", "AUC"),
+            "hands": whole and not official,
+            "min_iou": official,
+            "missed_as_zero": official and whole,
+            "truth_rotation": self.truth == "given-vertices",
+        }
+        return tuple(name for name, does in acts.items() if does)
+
+    def fault(self) -> str:
+        """Why its fields do not go together; empty when they do."""
+        if self.matching == "greedy-2d":
+            if self.truth == "given-vertices":
+                return "given vertices have no joints to match in the image"
+            if self.body == "smpl" and self.body_vertices != "agora":
+                return "hands and head are lists of SMPL-X (body_vertices=agora)"
+            return ""
+        known = (*MESH_METRICS, *JOINT_METRICS, *ANGLE_METRICS)
+        if not self.metrics or set(self.metrics) - set(known):
+            return f"metrics can be: {', '.join(known)}"
+        if self.body == "smplx":
+            if self.prediction != "same":
+                return "a SMPL-X truth is compared with SMPL-X predictions (prediction=same)"
+            if self.joints == "smpl24":
+                return "joints=smpl24 are SMPL's; SMPL-X has model22"
+        else:
+            if self.joints in ("j14", "model22"):
+                return f"joints={self.joints} are of SMPL-X; SMPL has skeleton14, h36m14, h36m17 and smpl24"
+            if self.truth == "given-vertices":
+                return "given vertices are SMPL-X meshes"
+            if self.truth == "neutral-parameters":
+                return "shapes of SMPL are not refitted to the neutral model (truth=as-neutral or gendered-parameters)"
+            if self.prediction == "regressors" and self.has(*MESH_METRICS):
+                return "meshes of two model types have no common vertices (prediction=smplx2smpl or same)"
+        for name in ("mesh_alignment", "joint_alignment", "hand_alignment", "face_alignment"):
+            if getattr(self, name).startswith("model-") and self.truth == "given-vertices" and name in self.settable:
+                return f"{name}={getattr(self, name)} asks for a body model's joint, which given vertices do not have"
+        by_model = self.joints in ("model22", "smpl24") and self.has(*JOINT_METRICS)
+        by_model |= self.hand_joints == "model16" and self.has("PA-MPJPE")
+        if self.truth == "given-vertices" and (by_model or self.has(*ANGLE_METRICS)):
+            return "given vertices have no body model's joints or orientations"
+        if self.joint_alignment == "regressed-mid-hip" and self.joints in ("model22", "smpl24"):
+            return f"joints={self.joints} are not regressed (joint_alignment=model-mid-hip)"
+        if self.has(*ANGLE_METRICS) and self.visibility != "all":
+            return "angles of joints are not seen in the image (visibility=all)"
+        return ""
+
+
+IDENTITY = tuple(f.name for f in dataclasses.fields(Protocol) if f.compare)
+CHANGEABLE = frozenset(IDENTITY) - {"name", "version", "matching"}
+
+
+def choices(name: str) -> Mapping[str, str]:
+    """The words that a field can be, with their meanings; empty for fields that are no words."""
+    return _ALIGNMENTS if name == "joint_alignment" else CHOICES.get(name, {})
+
+
+def differences(a: Protocol, b: Protocol) -> dict[str, tuple[Any, Any]]:
+    """Fields in which two protocols differ, with both values as JSON has them."""
+    one, other = a.to_dict(), b.to_dict()
+    return {name: (one[name], other[name]) for name in one if one[name] != other[name]}
+
+
+def parse_value(name: str, text: str) -> Any:
+    """What stands after ``name=``, as the field's type.
+
+    Raises
+    ------
+    UsageError : it does not fit the field; the message lists what does.
+    """
+    text = text.strip()
+    if words := choices(name):
+        if text not in words:
+            raise UsageError(f"{text!r} is not a value for the protocol's {name}", fix=f"one of: {', '.join(words)}")
+        return text
+    hint = get_type_hints(Protocol)[name]
+    if hint is str:
+        if text and not re.fullmatch(r"\w+", text):
+            raise _unfit(name, text)
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise _unfit(name, text) from None
+    words_only = isinstance(value, list) and all(isinstance(word, str) and word for word in value)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    fits = {
+        "metrics": words_only,
+        "only_images": words_only,
+        "valid": words_only and all(_CONDITION.fullmatch(word) for word in value),
+        "step": number and isinstance(value, int) and value >= 1,
+        "first": number and isinstance(value, int) and value >= 0,
+        "box_ratio": number and value > 0,
+        "hand_limit": number and value >= 0,
+        "min_iou": number and 0 <= value <= 1,
+        "missed_as_zero": isinstance(value, bool),
+        "truth_rotation": value is None
+        or (isinstance(value, list) and len(value) == 3 and all(isinstance(v, int | float) for v in value)),
+    }
+    if not fits[name]:
+        raise _unfit(name, text)
+    if isinstance(value, list):
+        return tuple(float(v) for v in value) if name == "truth_rotation" else tuple(value)
+    return float(value) if hint is float else value
+
+
+def _unfit(name: str, text: str) -> UsageError:
+    wanted = {
+        "metrics": 'a list such as ["PVE", "PA-PVE"]',
+        "only_images": 'a list of parts of names such as ["bfh", "smplx"]',
+        "valid": 'a list such as ["annot_valid", "occlusion in 0..90"]',
+        "step": "a whole number from 1 on",
+        "first": "a whole number from 0 on",
+        "box_ratio": "a number above 0",
+        "hand_limit": "a number of mm, 0 for none",
+        "min_iou": "a number from 0 to 1",
+        "missed_as_zero": "true or false",
+        "truth_rotation": "three numbers in brackets, or null",
+    }
+    return UsageError(
+        f"{text!r} is not a value for the protocol's {name}", fix=f"{wanted.get(name, 'a column of meta')} is needed"
+    )
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def same(protocols: list[Protocol], *, what: str = "these numbers") -> Protocol:
+    """The one protocol of numbers that are about to stand in one column.
+
+    Raises
+    ------
+    UsageError : they differ; the message names the fields.
+    """
+    first = protocols[0]
+    for other in protocols[1:]:
+        if fields := differences(first, other):
+            listed = "; ".join(f"{name}: {a!r} and {b!r}" for name, (a, b) in fields.items())
+            raise UsageError(
+                f"{what} were made under different protocols ({first.id} and {other.id}): {listed}",
+                fix="score the stored predictions again under one of them",
+            )
+    return first

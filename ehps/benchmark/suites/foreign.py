@@ -1,0 +1,138 @@
+"""Scoring predictions of any origin: a HumanData file beside a test set, without a run folder or a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ehps.arrays import Array
+from ehps.benchmark.protocols.catalogue import get
+from ehps.benchmark.protocols.protocol import Protocol
+from ehps.benchmark.protocols.scoring import Score, printed, score
+from ehps.benchmark.suites.runs import content_hash, write_json
+from ehps.body.models import BodyModels
+from ehps.errors import DataError, UsageError
+from ehps.humandata.core import HumanData
+from ehps.humandata.instance_ids import place_in_image
+
+TRUTH_ROW = "meta/truth_row"
+ERRORS_SUFFIX = ".errors.parquet"
+
+
+def score_files(
+    predictions: str | Path,
+    truth: str | Path,
+    protocol: str | Protocol,
+    body_models: BodyModels,
+    *,
+    images: Path | None = None,
+    device: str = "cpu",
+    batch_size: int = 64,
+) -> Score:
+    """Compare a file of predictions with a test set.
+
+    Parameters
+    ----------
+    predictions : HumanData. Its rows belong to the truth's by ``meta/truth_row`` where it has that, otherwise by image,
+        and within an image in the order of rows.
+    images : folder of the truth's files, for protocols whose true meshes are among them.
+    device : where meshes are made.
+
+    Raises
+    ------
+    DataError : an image has other numbers of people in the two files, or what :func:`score` raises.
+    """
+    chosen = get(protocol)
+    made, true = HumanData.open(predictions), HumanData.open(truth)
+    by_image = chosen.matching == "by-row" and TRUTH_ROW not in made
+    if by_image:
+        made = made.with_columns({TRUTH_ROW: rows_by_image(made, true)})
+    result = score(made, true, chosen, body_models, images=images, batch_size=batch_size, device=device)
+    if by_image:
+        result.remarks.append("predictions are paired with the truth by image and the order of people in it")
+    return result
+
+
+def rows_by_image(predictions: HumanData, truth: HumanData) -> Array:
+    """(N,) the truth's row of each prediction, by image and place within the image.
+
+    Raises
+    ------
+    DataError : the truth does not list an image, or an image has other numbers of people in the two.
+    """
+    names = np.array(truth["image_path"].tolist(), object)
+    made = np.array(predictions["image_path"].tolist(), object)
+    known, code = np.unique(names, return_inverse=True)
+    at = np.minimum(np.searchsorted(known, made), len(known) - 1)
+    strange = known[at] != made
+    if strange.any():
+        raise DataError(
+            f"{int(strange.sum())} predictions are of images that {truth.source} does not list "
+            f"(first: {made[strange][0]})",
+            path=predictions.source,
+            fix="write image_path as the truth does, or meta/truth_row",
+        )
+    people, guesses = np.bincount(code, minlength=len(known)), np.bincount(at, minlength=len(known))
+    other = (guesses != people) & (guesses > 0)
+    if other.any():
+        first = int(np.flatnonzero(other)[0])
+        raise DataError(
+            f"{known[first]} has {guesses[first]} predictions and {people[first]} people "
+            f"({int(other.sum())} such images)",
+            path=predictions.source,
+            fix="add meta/truth_row, the row of the truth that each prediction is of",
+        )
+    order = np.argsort(code, kind="stable")
+    start = np.concatenate([[0], np.cumsum(people)[:-1]])
+    return np.asarray(order[start[at] + place_in_image(at)])
+
+
+def check_output(out: Path | None) -> None:
+    """
+    Raises
+    ------
+    UsageError : ``out`` is not called ``.json``.
+    """
+    if out is not None and out.suffix != ".json":
+        raise UsageError("a score is written as .json", path=out, fix=f"--out {out.with_suffix('.json')}")
+
+
+def save_score(result: Score, out: Path, truth: str | Path) -> list[Path]:
+    """Write a score as JSON, and errors of instances beside it (``NAME.errors.parquet``).
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    UsageError : as :func:`check_output`.
+    """
+    check_output(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    cell = as_cell(result, truth)
+    errors = out.with_name(out.stem + ERRORS_SUFFIX)
+    result.errors.assign(test_set=cell["test_set"], protocol=cell["protocol"]).to_parquet(errors, index=False)
+    write_json(out, {"cells": [cell]})
+    return [out, errors]
+
+
+def as_cell(result: Score, truth: str | Path) -> dict[str, Any]:
+    """A score as ``metrics.json`` of run folders has it."""
+    hd = HumanData.open(truth)
+    return {
+        "test_set": Path(truth).stem,
+        "dataset": hd.passport.dataset,
+        "split": hd.passport.split,
+        "content": content_hash(Path(truth)),
+        "protocol": result.protocol.id,
+        "definition": result.protocol.to_dict(),
+        "key": "",
+        "metrics": result.metrics,
+        "notes": result.notes,
+        "not_computed": result.not_computed,
+        "remarks": result.remarks,
+        "printed": printed(result.metrics),
+    }
