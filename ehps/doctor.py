@@ -22,6 +22,8 @@ Row = tuple[str, str, str, str]
 
 BASE = ("numpy", "scipy", "h5py", "pandas", "torch", "smplx", "opencv-python-headless", "matplotlib")
 OFTEN = ("train", "analysis", "video", "cdf")  # extras that doctor speaks of
+DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/nvidia0"), Path("/dev/dxg"), Path("/dev/kfd"))
+"""Of graphics cards, under Linux."""
 
 
 def examine(body_models: Path | None = None) -> pd.DataFrame:
@@ -102,6 +104,10 @@ def _machine() -> list[Row]:
 
 
 def _gpu() -> Row:
+    """Torch is asked only where a driver or another accelerator may be: it takes seconds to start."""
+    none = "gpu", "missing", "training runs on the processor", "convert, inspect and the demo need none"
+    if platform.system() == "Linux" and not any(driver.exists() for driver in DRIVERS):
+        return none
     try:
         import torch
 
@@ -110,7 +116,7 @@ def _gpu() -> Row:
         return "gpu", "missing", f"torch does not start ({error})", "install torch again, see pytorch.org"
     if devices:
         return "gpu", "ok", ", ".join(devices), ""
-    return "gpu", "missing", "training runs on the processor", "convert, inspect and the demo need none"
+    return none
 
 
 def _packages() -> list[Row]:

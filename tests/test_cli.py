@@ -16,12 +16,16 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 import ehps
+from ehps import doctor
 from ehps.analysis import attributes
 from ehps.benchmark.protocols import catalogue
+from ehps.benchmark.suites.matrix import Suite
 from ehps.benchmark.suites.runs import Run
+from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body import rigid_motion, rotations
 from ehps.body.models import BodyModels
 from ehps.body.variants import params_of
@@ -76,6 +80,33 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
     assert "..." not in listed  # a sentence that does not fit into the list of commands
 
 
+def options(command: click.Command = main) -> Iterator[tuple[str, set[str]]]:
+    """Of every command that is no group its name and its options."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            yield from options(inner)
+    else:
+        yield str(command.name), {word for param in command.params for word in param.opts}
+
+
+def test_every_command_gives_its_result_as_json() -> None:
+    assert [name for name, words in options() if "--json" not in words] == []
+
+
+def test_one_word_for_one_thing() -> None:
+    """Options that other commands call otherwise, or that mean something else there."""
+    words = set.union(*(found for _, found in options()))
+    assert not words & {"--root", "--n", "--every", "--stride", "--raw", "--image-folder", "--max"}
+    assert {"--images", "--interval", "--limit", "--json", "--out"} <= words
+
+
+def test_quiet_keeps_results_and_errors(tmp_path: Path) -> None:
+    assert call("--quiet", "analysis", "rank").stderr == ""
+    assert call("--quiet", "analysis", "rank").stdout == call("analysis", "rank").stdout
+    assert "error: " in call("--quiet", "humandata", "info", tmp_path / "no.h5", code=1).stderr
+    assert "contradict" in call("--quiet", "-v", "analysis", "rank", code=2).stderr
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -103,6 +134,42 @@ def test_the_package_runs_as_a_module(monkeypatch: pytest.MonkeyPatch, capsys: p
     with pytest.raises(SystemExit, match=r"^0$"):
         runpy.run_module("ehps", run_name="__main__")
     assert capsys.readouterr().out.split()[-1] == ehps.__version__
+
+
+def test_what_reads_tables_and_json_starts_without_torch(walks: Path, runs: Path, tmp_path: Path) -> None:
+    """All in one process: what one of them loads is loaded for good."""
+    sets = SetSpec(walks, tmp_path), SetSpec(walks, tmp_path, protocol="ehf")
+    suite = Suite(train={"pw3d": sets[:1]}, test={"ehf": sets[1]}, config=TrainConfig())
+    (tmp_path / "suite.json").write_text(json.dumps(suite.to_dict()))
+    lines = [
+        *("datasets", "datasets pw3d", "doctor", "analysis rank", f"analysis rank --results {runs}"),
+        *(f"humandata info {walks}", f"benchmark status {tmp_path}", "humandata keypoints"),
+        "convert pw4d x --out y.h5",
+    ]
+    code = (
+        "import sys; from click.testing import CliRunner; from ehps.cli import main;"
+        f"codes = [CliRunner().invoke(main, line.split()).exit_code for line in {lines}];"
+        "heavy = ('torch', 'matplotlib', 'umap', 'cv2', 'scipy.stats', 'scipy.spatial', 'scipy.io', 'smplx', 'numba');"
+        "print(codes, [name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[0, 0, 0, 0, 0, 0, 0, 0, 2] []"
+
+
+@pytest.mark.parametrize(
+    ("words", "incomplete", "completed"),
+    [
+        ([], "PW", ["pw3d"]),
+        (["convert"], "ren", ["renbody", "renbody_hires"]),
+        (["convert", "3DPW", "raw", "--split"], "t", ["train", "test"]),
+        (["benchmark", "evaluate", "run", "a.h5", "--protocol"], "ub", ["ubody-intra"]),
+        (["humandata", "keypoints"], "smplx_1", ["smplx_127", "smplx_137"]),
+    ],
+)
+def test_the_shell_completes_ids_splits_and_protocols(words: list[str], incomplete: str, completed: list[str]) -> None:
+    shell = ShellComplete(main, {}, "ehps", "_EHPS_COMPLETE")
+    found = shell.get_completions(words or ["datasets"], incomplete)
+    assert [item.value for item in found] == completed
 
 
 def test_looking_at_the_help_loads_nothing_heavy() -> None:
@@ -231,6 +298,22 @@ def test_viewing_draws_people_on_their_images(walks: Path, raw: Path, tmp_path: 
         "humandata", "view", walks, "--images", tmp_path / "one", "--out", tmp_path / "s", "--rows", f"0,{other}"
     )
     assert "1 images are not below" in some.stderr
+
+
+def test_what_writes_files_says_so_as_json(walks: Path, raw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.h5"
+    assert data("humandata", "sample", walks, "--interval", "2", "--out", out) == {
+        "out": str(out),
+        "instances": ROWS // 2,
+        "of": ROWS,
+    }
+    both = data("humandata", "merge", walks, out, "--out", tmp_path / "both.h5")
+    assert (both["instances"], both["left_out"]) == (ROWS + ROWS // 2, {})
+    assert data("humandata", "export", out, "--out", tmp_path / "out.npz")["files"] == [str(tmp_path / "out.npz")]
+    drawn = data("humandata", "view", walks, "--images", raw, "--out", tmp_path / "drawn", "--limit", "1")
+    assert [Path(page).exists() for page in drawn["pages"]] == [True]
+    stated = data("humandata", "convert", walks, "--declare", "split=train", "--out", tmp_path / "mine.h5")
+    assert stated["passport"]["split"] == "train"
 
 
 def test_export_to_npz_keeps_the_numbers(walks: Path, tmp_path: Path) -> None:
@@ -429,6 +512,7 @@ def test_the_doctor_finds_damaged_files(tmp_path: Path, body_models: Path) -> No
 
 def test_the_doctor_survives_a_torch_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(doctor, "DRIVERS", (Path("/dev/null"),))
     found = {row["what"]: row for row in data("doctor")}
     assert (found["gpu"]["state"], "does not start" in found["gpu"]["detail"]) == ("missing", True)
 

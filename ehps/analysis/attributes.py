@@ -27,6 +27,7 @@ from ehps.extras import need
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_files import ImageFolder
 from ehps.humandata.validation import require_columns
+from ehps.progress import counting, over
 
 __all__ = [
     "ATTRIBUTES",
@@ -126,7 +127,7 @@ def collect(
     values: dict[str, dict[str, Array]] = {name: {} for name in attributes}
     left_out: list[tuple[str, str, str]] = []
     spaces: dict[str, str] = {}
-    for source in (s if isinstance(s, Source) else Source(s) for s in sources):
+    for source in over([s if isinstance(s, Source) else Source(s) for s in sources], "describing datasets"):
         hd = source.data if isinstance(source.data, HumanData) else HumanData.open(source.data)
         require_columns(hd, ("image_path", "bbox_xywh"))
         bodies = [name for name in hd.columns if name.startswith(("smplx/", "smplh/", "smpl/"))]
@@ -178,7 +179,8 @@ def embed(
     if len(pooled) < 4:
         raise UsageError(f"{len(pooled)} samples are too few to embed")
     if method == "umap":
-        flat = _umap(pooled, seed, neighbours, min_dist)
+        with counting(f"UMAP of {attribute}", None):
+            flat = _umap(pooled, seed, neighbours, min_dist)
     elif method == "pca":
         u, s, _ = np.linalg.svd(pooled - pooled.mean(axis=0), full_matrices=False)
         flat = np.pad(u * s, ((0, 0), (0, max(0, 2 - u.shape[1]))))[:, :2]

@@ -23,6 +23,7 @@ from ehps.analysis import correlation
 from ehps.analysis.benchmarks import ERROR_COLUMNS, Benchmark, require
 from ehps.arrays import Array
 from ehps.errors import DataError
+from ehps.progress import over
 
 FEW = 10
 """Fewer clusters than this make an interval too narrow to be taken at its word."""
@@ -73,7 +74,7 @@ def add_intervals(
         errors = errors.assign(model=models[0])
     drawn = np.zeros((bootstrap, len(frame)))
     made = Drawn({}, {})
-    for b in benchmarks:
+    for b in over(benchmarks, "drawing samples of benchmarks"):
         rows = _under(b.rows(errors), protocols.get(b.id)).dropna(subset=["value"])
         rows = rows[frame.index.get_indexer(pd.MultiIndex.from_frame(rows[["train_set", "model"]])) >= 0]
         clusters, made.resampled_by[b.id] = _clusters(rows)

@@ -24,6 +24,7 @@ from ehps.analysis.intervals import FEW, Drawn, add_intervals
 from ehps.analysis.published import dataset_name
 from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
+from ehps.terminal import show
 
 
 def rank(
@@ -242,6 +243,13 @@ def interval_note(ranked: pd.DataFrame) -> str:
         which = "of sets trained once" if most > 1 else "with one training a set"
         said.append(f"How much another training would differ is not in them, {which}.")
     return " ".join(said)
+
+
+def print_ranking(ranked: pd.DataFrame, title: str | None = None) -> None:
+    """Print a ranking in the terminal; intervals are left out first where it is narrow."""
+    shown = presentable(ranked, ids=True)
+    intervals = [str(name) for name in shown if "%" in str(name)]
+    show(shown, title=title, least=[*reversed(intervals), "Instances", "Identification"])
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,22 @@ from typing import Any
 
 import click
 
-from ehps import __version__
+from ehps import __version__, progress
 from ehps.cli.analysis import analysis
 from ehps.cli.benchmark import benchmark
-from ehps.cli.common import FILE, Commands, as_json, body_models, pairs, say, say_json, seed
+from ehps.cli.common import (
+    FILE,
+    Commands,
+    Word,
+    as_json,
+    body_models,
+    datasets,
+    pairs,
+    say,
+    say_json,
+    seed,
+    splits,
+)
 from ehps.cli.humandata import humandata
 from ehps.errors import UsageError
 from ehps.extras import BACKEND_MODULES, need
@@ -23,12 +35,18 @@ from ehps.extras import BACKEND_MODULES, need
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="ehps")
+@click.option("-v", "--verbose", is_flag=True, help="Say with the time when each part of the work is done.")
+@click.option("--quiet", is_flag=True, help="Print results and errors only.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-def main(debug: bool) -> None:
+@click.pass_context
+def main(ctx: click.Context, verbose: bool, quiet: bool, debug: bool) -> None:
     """Which expressive human pose and shape data is worth training on?
 
     Convert raw datasets into unified files, train and test a model on each, rank them, see why, select.
     """
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet contradict each other")
+    ctx.with_resource(progress.shown(verbose=verbose, quiet=quiet))
 
 
 main.add_command(humandata)
@@ -39,16 +57,21 @@ main.add_command(analysis)
 @main.command("demo")
 @click.option("--out", type=FILE, default=Path("demo-out"), show_default=True, help="Folder for everything it makes.")
 @seed
-def demo_command(out: Path, seed: int) -> None:
+@as_json
+def demo_command(out: Path, seed: int, as_json: bool) -> None:
     """Everything, end to end, on generated data."""
     need("the demo", "accelerate", "pyarrow", "umap", "jinja2")
-    from ehps.demo.end_to_end import run
+    from ehps.demo import end_to_end
 
-    run(out, seed=seed)
+    outcome = end_to_end.run(out, seed=seed)
+    if as_json:
+        say_json({"report": str(outcome.page), "out": str(out), "seconds": round(outcome.seconds, 1)})
+    else:
+        end_to_end.say(out, outcome)
 
 
 @main.command("datasets")
-@click.argument("dataset", required=False)
+@click.argument("dataset", type=Word(datasets), required=False)
 @as_json
 def datasets_command(dataset: str | None, as_json: bool) -> None:
     """The datasets, or one of them with its raw layout."""
@@ -56,8 +79,7 @@ def datasets_command(dataset: str | None, as_json: bool) -> None:
     from ehps.terminal import show
 
     if dataset is None:
-        table = cards.overview()
-        show(table if as_json else table.drop(columns=["splits", "bodies", "scene"]), json=as_json)
+        show(cards.rows(), json=as_json, least=["bodies", "scene", "splits", "data", "annotation"])
     elif as_json:
         say_json(cards.as_dict(dataset))
     else:
@@ -66,10 +88,10 @@ def datasets_command(dataset: str | None, as_json: bool) -> None:
 
 
 @main.command("convert")
-@click.argument("dataset", required=False)
+@click.argument("dataset", type=Word(datasets), required=False)
 @click.argument("raw", type=FILE, required=False)
 @click.option("--all", "disk", type=FILE, metavar="DISK", help="Instead of DATASET RAW: all that lies on this disk.")
-@click.option("--split", help="One of the dataset's splits; its first by default.")
+@click.option("--split", type=Word(splits), help="One of the dataset's splits; its first by default.")
 @click.option("--out", type=FILE, required=True, help="The file to write: .h5 (native) or .npz (exchange).")
 @body_models
 @click.option("--jobs", default=1, show_default=True, help="Units read in parallel.")
@@ -103,6 +125,10 @@ def convert_command(
     """
     need("extracting frames", *(["av"] if kwargs["frames"] is not None else []))
     need(f"--backend {kwargs['backend']}", *BACKEND_MODULES.get(kwargs["backend"], ()))
+    from ehps.converters import registry
+
+    if dataset is not None and dataset.lower() != "coco":
+        dataset = registry.card(dataset).id  # a wrong one is told before the pipeline is loaded
     from ehps.converters.own import LABELS, convert_labels
     from ehps.converters.pipeline import convert
 
@@ -157,7 +183,7 @@ def convert_disk(disk: Path, odd: list[Any], as_json: bool, **options: Any) -> N
 @body_models
 @as_json
 def doctor_command(disk: Path | None, body_models: Path | None, as_json: bool) -> None:
-    """What this machine has, which body models are found or missing, and what to do about it.
+    """What this machine has and lacks, and what to do.
 
     With DISK: which raw datasets lie there, complete, in part or in a wrong variant, and how to convert them.
     """
@@ -165,14 +191,14 @@ def doctor_command(disk: Path | None, body_models: Path | None, as_json: bool) -
     from ehps.terminal import show
 
     if disk is None:
-        show(doctor.examine(body_models), json=as_json)
+        show(doctor.examine(body_models), json=as_json, below=["to do"], keep=["state"])
         return
     found = doctor.datasets(disk, body_models, progress=True)
     if as_json:
         show(found, json=True)
         return
     there = found[found["state"] != "absent"]
-    show(there[["dataset", "state", "folder", "splits", "lacks", "expect"]])
+    show(there[["dataset", "state", "folder", "splits", "lacks", "expect"]], below=["lacks", "expect"], keep=["state"])
     for _, row in there.iterrows():
         for sentence in (*row["obstacles"], *row["notes"]):
             say(f"{row['dataset']} {sentence}", fg="yellow")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, Output, as_json, body_models, pairs, say
+from ehps.cli.common import FILE, Output, as_json, body_models, pairs, say, say_json
 from ehps.errors import DataError, UsageError
 from ehps.extras import need
+from ehps.progress import begun, counting
 from ehps.suffixes import FIGURE, PAGE, TABLE
 
 if TYPE_CHECKING:
@@ -66,13 +67,20 @@ def say_left_out(left_out: Mapping[str, str]) -> None:
         say(f"left out: {name}, {why}", fg="yellow", err=True)
 
 
-def save_and_print(frame: pd.DataFrame, out: Path | None, as_json: bool, digits: int = 1) -> None:
+def save_and_print(
+    frame: pd.DataFrame,
+    out: Path | None,
+    as_json: bool,
+    digits: int = 1,
+    least: Sequence[str] = (),
+    below: Sequence[str] = (),
+) -> None:
     from ehps.analysis import tables
     from ehps.terminal import show
 
     if out is not None:
         tables.write(frame, out)
-    show(frame, json=as_json, digits=digits)
+    show(frame, json=as_json, digits=digits, least=least, below=below)
 
 
 @analysis.command("rank")
@@ -98,7 +106,10 @@ def rank_command(
         # Published rows keep their sources in any file; own results keep theirs in the run folders.
         read_by_people = runs is not None and out.suffix.lower() in (".md", ".tex")
         tables.write(shown if read_by_people else ranked, out)
-    show(ranked if as_json else ranking.presentable(ranked, ids=True), json=as_json)
+    if as_json:
+        show(ranked, json=True)
+    else:
+        ranking.print_ranking(ranked)
     if why := without_ranks(ranked):
         say(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
     say_left_out(ranked.attrs.get("left_out", {}))
@@ -182,7 +193,7 @@ def attributes_command(
     from ehps.analysis import attributes, figures
 
     samples = findings.samples_of(files, test, folders_of(images, (*files, *test)), limit)
-    save_and_print(attributes.coverage_table(samples), out, as_json, digits=3)
+    save_and_print(attributes.coverage_table(samples), out, as_json, digits=3, least=["n_train", "n_test", "mmd"])
     for lack in samples.left_out.itertuples():
         say(f"not compared: {lack.attribute} of {lack.dataset}, {lack.reason}", fg="yellow", err=True)
     if figure is not None:
@@ -220,7 +231,7 @@ def select_command(
 
     ranked = with_ranks(findings.ranking_of(runs, model, benchmarks), runs)
     chosen = findings.selection_of(files, ranked, budget, sets=sets, diversity=diversity)
-    save_and_print(chosen, out, as_json)
+    save_and_print(chosen, out, as_json, below=["reason"])
     say_left_out(ranked.attrs.get("left_out", {}) | chosen.attrs["left_out"])
 
 
@@ -235,6 +246,7 @@ def select_command(
 @click.option("--budget", type=int, help="Most instances of the selection; half of what --data has without it.")
 @body_models
 @click.option("--title", default="Which data is worth training on?", show_default=True)
+@as_json
 def report_command(
     runs: Path,
     out: Path,
@@ -246,6 +258,7 @@ def report_command(
     budget: int | None,
     body_models: Path | None,
     title: str,
+    as_json: bool,
 ) -> None:
     """One self-contained HTML page with all of it."""
     need("the report", "jinja2", "pyarrow", *(["umap"] if files else []))
@@ -265,7 +278,11 @@ def report_command(
         budget=budget,
         body_models=None if bodies is None else BodyModels(bodies),
         title=title,
-        stage=lambda what: say(what, err=True),
+        stage=begun,
     )
-    say("page", err=True)
-    say(report(inputs, out))
+    with counting("writing the page", None):
+        page = report(inputs, out)
+    if as_json:
+        say_json({"report": str(page), "training_sets": 0 if inputs.ranked is None else len(inputs.ranked)})
+    else:
+        say(page)

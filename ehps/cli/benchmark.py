@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, body_models, say, say_json
+from ehps.cli.common import FILE, Word, as_json, body_models, protocols, say, say_json
 from ehps.errors import SettingsError, UsageError
 from ehps.extras import need
 
@@ -43,6 +43,7 @@ def benchmark() -> None:
 @click.option("--workers", default="2", metavar="N", show_default=True)
 @exclude
 @body_models
+@as_json
 def train_command(
     data: Path,
     images: tuple[str, ...],
@@ -50,6 +51,7 @@ def train_command(
     name: str | None,
     exclude: Path | None,
     body_models: Path | None,
+    as_json: bool,
     **settings: str,
 ) -> None:
     """Train one model on the HumanData file DATA.
@@ -70,14 +72,20 @@ def train_command(
     run = train_cell(out, name or data.stem, spec, config, bodies(body_models))
     if went_on := run.went_on:
         say(went_on, fg="yellow", err=True)
-    say(run.checkpoint)
+    if as_json:
+        facts = {name: run.manifest.get(name) for name in ("train_set", "trained_on", "weights_sha256")}
+        say_json({"run": str(run.folder), "checkpoint": str(run.checkpoint), **facts})
+    else:
+        say(run.checkpoint)
 
 
 @benchmark.command("evaluate")
 @click.argument("run", type=FILE)
 @click.argument("data", type=FILE)
 @images
-@click.option("--protocol", required=True, help="How to score: agora-val, ubody-intra[step=1], ...")
+@click.option(
+    "--protocol", type=Word(protocols), required=True, help="How to score: agora-val, ubody-intra[step=1], ..."
+)
 @click.option("--name", help="What the test set is called in results.")
 @click.option("--checkpoint", type=FILE, help="Test these weights; RUN gets the results.")
 @exclude
@@ -124,7 +132,6 @@ def run_command(suite: Path, out: Path, dry_run: bool, body_models: Path | None,
     need("running a suite", "yaml", *(() if dry_run else ("accelerate", "pyarrow")))
     from ehps.benchmark.suites import matrix
     from ehps.benchmark.suites.plan import faults
-    from ehps.terminal import show
 
     wanted = matrix.load_suite(suite, files=not dry_run)
     if dry_run:
@@ -134,7 +141,7 @@ def run_command(suite: Path, out: Path, dry_run: bool, body_models: Path | None,
     if wrong := faults(wanted, models.folder):
         raise SettingsError(wrong, path=suite)
     state = matrix.run_suite(wanted, out, body_models=models)
-    show(state, json=as_json)
+    show_cells(state, as_json)
     if (state["state"] == "failed").any():
         raise click.exceptions.Exit(1)
 
@@ -167,13 +174,18 @@ def show_plan(suite: Any, out: Path, body_models: Path | None, as_json: bool) ->
 def status_command(folder: Path, as_json: bool) -> None:
     """What of a suite is done, failed, or missing."""
     from ehps.benchmark.suites import matrix
+
+    show_cells(matrix.status(folder), as_json)
+
+
+def show_cells(state: Any, as_json: bool) -> None:
     from ehps.terminal import show
 
-    show(matrix.status(folder), json=as_json)
+    show(state, json=as_json, below=["reason"], least=["step", "protocol"], keep=["state"])
 
 
 @benchmark.command("protocols")
-@click.argument("protocol", required=False)
+@click.argument("protocol", type=Word(protocols), required=False)
 @as_json
 def protocols_command(protocol: str | None, as_json: bool) -> None:
     """The protocols, or one of them with every field and its meaning.
@@ -184,7 +196,7 @@ def protocols_command(protocol: str | None, as_json: bool) -> None:
     from ehps.terminal import show
 
     if protocol is None:
-        show(pages.overview(), json=as_json)
+        show(pages.overview(), json=as_json, below=["metrics", "rows"])
     elif as_json:
         say_json(pages.as_dict(protocol))
     else:
@@ -195,8 +207,10 @@ def protocols_command(protocol: str | None, as_json: bool) -> None:
 @benchmark.command("score")
 @click.argument("predictions", type=FILE)
 @click.argument("truth", type=FILE)
-@click.option("--protocol", required=True, help="How to score: agora-val, ubody-intra[step=1], ...")
-@click.option("--root", type=FILE, help="Folder of TRUTH's files, for true meshes; that of TRUTH by default.")
+@click.option(
+    "--protocol", type=Word(protocols), required=True, help="How to score: agora-val, ubody-intra[step=1], ..."
+)
+@click.option("--images", type=FILE, help="Folder of TRUTH's images and true meshes; that of TRUTH by default.")
 @click.option("--device", default="cpu", show_default=True, help="Where meshes are made: cpu, cuda, ...")
 @click.option("--out", type=FILE, help="Write numbers (.json) and, beside, the errors of instances (.errors.parquet).")
 @body_models
@@ -205,7 +219,7 @@ def score_command(
     predictions: Path,
     truth: Path,
     protocol: str,
-    root: Path | None,
+    images: Path | None,
     device: str,
     out: Path | None,
     body_models: Path | None,
@@ -219,7 +233,7 @@ def score_command(
 
     foreign.check_output(out)
     score = foreign.score_files(
-        predictions, truth, protocol, bodies(body_models), images=root or truth.parent, device=device
+        predictions, truth, protocol, bodies(body_models), images=images or truth.parent, device=device
     )
     if out is not None:
         for path in foreign.save_score(score, out, truth):
@@ -249,7 +263,7 @@ def compare_command(a: str, b: str, test_set: str | None, as_json: bool) -> None
     titles = ("Fields that differ", "Numbers", "Instance by instance (b - a)", "Instances that differ most")
     for title, frame in zip(titles, tables.values(), strict=True):
         if len(frame):
-            show(frame, title=title, digits=2)
+            show(frame, title=title, digits=2, below=["meaning_a", "meaning_b"])
     if not len(found.fields):
         say("The protocols are the same.")
     for remark in found.remarks:
@@ -264,7 +278,7 @@ def show_score(score: Any, as_json: bool) -> None:
     from ehps.terminal import show
 
     order = ["part", "metric", "value", "unit", "n", "skipped"]  # stored ones come back in another
-    show(pd.DataFrame(score.metrics, columns=order), json=as_json)
+    show(pd.DataFrame(score.metrics, columns=order), json=as_json, least=["skipped"])
     if not as_json:
         for metric, value in printed(score.metrics).items():
             say(f"{metric}: {value:.2f}")

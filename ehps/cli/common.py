@@ -5,18 +5,19 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from ehps import progress, terminal
 from ehps.errors import EhpsError, UsageError
 from ehps.suffixes import check_suffix
-from ehps.terminal import printable
 
 FILE = click.Path(path_type=Path)
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 body_models = click.option(
     "--body-models", type=FILE, envvar="EHPS_BODY_MODELS", help="Folder of SMPL-X, SMPL-H and SMPL files."
 )
@@ -31,6 +32,45 @@ class Output(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return check_suffix(Path(os.fsdecode(super().convert(value, param, ctx))), self.suffixes)
+
+
+class Word(click.ParamType):
+    """Text of which the shell completes the words that ``words`` knows."""
+
+    name = "text"
+
+    def __init__(self, words: Callable[[click.Context], Iterable[str]]) -> None:
+        self.words = words
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        known = self.words(ctx)
+        return [CompletionItem(word) for word in known if word.lower().startswith(incomplete.lower())]
+
+
+def datasets(ctx: click.Context) -> list[str]:
+    from ehps.converters import registry
+
+    return [card.id for card in registry.cards()]
+
+
+def splits(ctx: click.Context) -> list[str]:
+    """Those of the dataset that is the first argument; click does not look at it when an option lacks its value."""
+    from ehps.converters import registry
+
+    dataset = ctx.params.get("dataset") or next(iter(ctx.args), None)
+    return list(registry.card(dataset).splits) if dataset else []
+
+
+def protocols(ctx: click.Context) -> tuple[str, ...]:
+    from ehps.benchmark.protocols import catalogue
+
+    return catalogue.names()
+
+
+def conventions(ctx: click.Context) -> list[str]:
+    from ehps.humandata.keypoints import CONVENTIONS
+
+    return sorted(CONVENTIONS)
 
 
 seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -75,8 +115,12 @@ class Commands(click.Group):
 
 
 def say(text: object, *, fg: str | None = None, err: bool = False) -> None:
-    """Print one line; whatever of it no terminal should see is escaped (:func:`ehps.terminal.printable`)."""
-    click.secho(printable(text), fg=fg, err=err)
+    """Print one line; whatever of it no terminal should see is escaped (:func:`ehps.terminal.printable`).
+
+    Remarks, which are what goes to the standard error stream and is no error, are left out with ``--quiet``.
+    """
+    if not (err and fg != "red" and progress.is_quiet()):
+        terminal.line(text, colour=fg, err=err)
 
 
 def say_json(value: Any) -> None:

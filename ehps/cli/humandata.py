@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, Output, as_json, body_models, number, pairs, say, say_json, seed
+from ehps.cli.common import (
+    FILE,
+    Output,
+    Word,
+    as_json,
+    body_models,
+    conventions,
+    number,
+    pairs,
+    say,
+    say_json,
+    seed,
+)
 from ehps.errors import DataError, UsageError
 from ehps.suffixes import HUMANDATA, IMAGE, check_suffix
 
@@ -88,7 +100,7 @@ def info_command(hd: HumanData, as_json: bool) -> None:
         say(f"the frame of its bodies is not known: {frames.way_out(hd)}", fg="yellow", err=True)
     columns = pd.DataFrame(facts["columns"])
     columns["shape"] = [" x ".join(map(str, shape)) for shape in columns["shape"]]
-    show(columns[["name", "shape", "dtype", "unit", "meaning"]])
+    show(columns[["name", "shape", "dtype", "unit", "meaning"]], least=["dtype", "unit"])
 
 
 @humandata.command("validate")
@@ -141,7 +153,7 @@ def verify_command(file: Path, images: Path | None, jobs: int | None, exclude_to
         )
     if images is None and (jobs or exclude_to):
         raise UsageError("--jobs and --exclude-to are for images", fix="give their folder with --images")
-    damaged = h5.damaged_columns(file) if hashed else []
+    damaged = h5.damaged_columns(file, show=None) if hashed else []
     facts: dict[str, Any] = {"file": str(file)}
     if hashed:
         facts |= {"content_sha256": h5.content_hash(file), "damaged": damaged}
@@ -162,16 +174,12 @@ def verify_command(file: Path, images: Path | None, jobs: int | None, exclude_to
 
 def checked_images(hd: HumanData, images: Path, jobs: int | None, exclude_to: Path | None, as_json: bool) -> ImageCheck:
     """What decoding all images finds, told unless as JSON and written as an exclusion list."""
-    import numpy as np
-
     from ehps.humandata.exclusions import write_exclusions
     from ehps.humandata.image_checks import check_images
-    from ehps.progress import counting
 
     if not images.is_dir():
         raise DataError("there is no such folder", path=images, fix="give the folder that image paths are relative to")
-    with counting("decoding images", len(np.unique(hd["image_path"].codes))) as advance:
-        check = check_images(hd, images, decode=True, jobs=jobs, advance=advance)
+    check = check_images(hd, images, decode=True, jobs=jobs)
     if not as_json:
         rows = int((check.wrong > 0).sum())
         sound = f"all {check.images:,} images were decoded and have the size that it says"
@@ -210,7 +218,7 @@ def audit_command(
         return
     if found.percentiles:
         measures = pd.DataFrame(found.percentiles).T.rename_axis("measure").reset_index()
-        show(measures.astype({"n": int}), title="Percentiles", digits=3)
+        show(measures.astype({"n": int}), title="Percentiles", digits=3, least=["p1", "p5", "mean", "min", "n"])
     for note in found.notes:
         say(note, fg="yellow")
     counts = pd.DataFrame(list(found.counts.items()), columns=["check", "instances"])
@@ -234,6 +242,7 @@ def audit_command(
 @click.option("--columns", help="Keypoint and box columns to draw, separated by commas.")
 @click.option("--mesh", is_flag=True, help="Draw the surfaces of the bodies, and the bodies from the side.")
 @body_models
+@as_json
 @opened
 def view_command(
     hd: HumanData,
@@ -245,6 +254,7 @@ def view_command(
     columns: str | None,
     mesh: bool,
     body_models: Path | None,
+    as_json: bool,
 ) -> None:
     """Draw instances of FILE on their images.
 
@@ -260,7 +270,9 @@ def view_command(
     wanted = None if rows is None else row_numbers(rows, len(hd))
     names = columns.split(",") if columns else None
     pages = view(hd, images, out, rows=wanted, limit=limit, seed=seed, columns=names, bodies=bodies, mesh=mesh)
-    for page in pages:
+    if as_json:
+        say_json({"pages": list(map(str, pages)), "missing": pages.missing, "unreadable": pages.unreadable})
+    for page in pages if not as_json else ():
         say(page)
     absent = len(pages.missing) + len(pages.unreadable)
     if pages.missing and len(pages.missing) == pages.images:
@@ -313,8 +325,11 @@ def bodies_to_draw(hd: HumanData, mesh: bool, body_models: Path | None) -> Proje
 @click.option("--out", type=FILE, required=True, help="An .npz or .h5 file; with --for, the loader's folder.")
 @overwrite
 @body_models
+@as_json
 @opened
-def export_command(hd: HumanData, target: str | None, out: Path, overwrite: bool, body_models: Path | None) -> None:
+def export_command(
+    hd: HumanData, target: str | None, out: Path, overwrite: bool, body_models: Path | None, as_json: bool
+) -> None:
     """Write FILE in another format, or where a loader looks for it.
 
     With --for and body models, hand poses are converted to what the loader takes.
@@ -332,7 +347,10 @@ def export_command(hd: HumanData, target: str | None, out: Path, overwrite: bool
     if target is not None:
         require_columns(hd)
         hd = with_hands_for(hd, target, body_models)
-    for path in export_for(hd, target, out) if target else [with_folders(hd, out).save(out)]:
+    written = export_for(hd, target, out) if target else [with_folders(hd, out).save(out)]
+    if as_json:
+        say_json({"files": list(map(str, written)), "instances": len(hd)})
+    for path in written if not as_json else ():
         say(path)
 
 
@@ -352,6 +370,7 @@ def export_command(hd: HumanData, target: str | None, out: Path, overwrite: bool
 @click.option("--out", type=Output(HUMANDATA), help="An .h5 or .npz file; NEW is the same.")
 @overwrite
 @body_models
+@as_json
 @opened
 @click.argument("new", type=FILE, required=False)
 def convert_command(
@@ -365,6 +384,7 @@ def convert_command(
     out: Path | None,
     overwrite: bool,
     body_models: Path | None,
+    as_json: bool,
 ) -> None:
     """Give the numbers of FILE the meaning that the format has.
 
@@ -404,7 +424,10 @@ def convert_command(
         for sentence in done.said or ("parameters have that form already",):
             say(sentence, err=True)
     with_folders(hd, out).save(out)
-    say(f"{out}: {len(hd):,} instances, frame {hd.passport.frame}")
+    if as_json:
+        say_json({"out": str(out), "instances": len(hd), "passport": hd.passport.to_dict()})
+    else:
+        say(f"{out}: {len(hd):,} instances, frame {hd.passport.frame}")
 
 
 def moved(hd: HumanData, body_models: Path | None) -> HumanData:
@@ -496,7 +519,7 @@ def _texts(merged: Merged) -> dict[str, Any]:
 
 
 @humandata.command("keypoints")
-@click.argument("convention", required=False)
+@click.argument("convention", type=Word(conventions), required=False)
 @click.option("--figure", type=Output(IMAGE), help="Draw the points of CONVENTION on a body: .png.")
 @as_json
 def keypoints_command(convention: str | None, figure: Path | None, as_json: bool) -> None:
@@ -528,9 +551,17 @@ def keypoints_command(convention: str | None, figure: Path | None, as_json: bool
 @click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
 @click.option("--out", type=Output(HUMANDATA), required=True, help="An .h5 or .npz file.")
 @overwrite
+@as_json
 @opened
 def sample_command(
-    hd: HumanData, interval: int | None, limit: int | None, seed: int, exclude: Path | None, out: Path, overwrite: bool
+    hd: HumanData,
+    interval: int | None,
+    limit: int | None,
+    seed: int,
+    exclude: Path | None,
+    out: Path,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Take fewer rows of FILE."""
     from ehps.humandata import exclusions, operations
@@ -540,6 +571,7 @@ def sample_command(
         raise UsageError("no rows are chosen", fix="pass --interval, --limit or --exclude")
     out = new_file(out, overwrite, hd.source)
     hd = whole(hd)
+    before = len(hd)
     if exclude is not None:
         rows = exclusions.listed_rows(hd, exclude)
         hd = exclusions.exclude(hd, exclusions.read_exclusions(exclude))
@@ -547,4 +579,7 @@ def sample_command(
     if interval is not None or limit is not None:
         hd = operations.sample(hd, interval=interval, limit=limit, seed=seed)
     with_folders(hd, out).save(out)
-    say(f"{out}: {len(hd):,} instances")
+    if as_json:
+        say_json({"out": str(out), "instances": len(hd), "of": before})
+    else:
+        say(f"{out}: {len(hd):,} instances")

@@ -26,32 +26,34 @@ UNCERTAIN = "Uncertain: no document that could be read states this number under 
 MISTAKEN = "These do not convert; `ehps doctor DISK` tells them apart by what they hold:"
 
 
-def overview() -> pd.DataFrame:
-    """One row a dataset.
+def rows() -> list[dict[str, Any]]:
+    """One a dataset.
 
     Its id, name, published instances of the first split, whether they are certain, splits, how it is annotated, in
     which bodies (in words), appearance, scene, and whether it can be converted.
     """
+    return [
+        {
+            "id": card.id,
+            "name": card.name,
+            "instances": card.splits[card.default_split],
+            "count": _sureness(card),
+            "splits": " ".join(card.splits),
+            "annotation": card.annotation,
+            "bodies": card.annotation_note,
+            "data": card.appearance,
+            "scene": card.scene,
+            "converts": "yes" if registry.available(card.id) else "not yet",
+        }
+        for card in registry.cards()
+    ]
+
+
+def overview() -> pd.DataFrame:
+    """:func:`rows` as a frame."""
     import pandas as pd
 
-    table = pd.DataFrame(
-        [
-            {
-                "id": card.id,
-                "name": card.name,
-                "instances": card.splits[card.default_split],
-                "count": _sureness(card),
-                "splits": " ".join(card.splits),
-                "annotation": card.annotation,
-                "bodies": card.annotation_note,
-                "data": card.appearance,
-                "scene": card.scene,
-                "converts": "yes" if registry.available(card.id) else "not yet",
-            }
-            for card in registry.cards()
-        ]
-    )
-    return table.astype({"instances": "Int64"})  # unknown where not published
+    return pd.DataFrame(rows()).astype({"instances": "Int64"})
 
 
 def _sureness(card: DatasetCard) -> str:
@@ -162,11 +164,11 @@ def write_pages(folder: Path) -> None:
     for card in registry.cards():
         (folder / f"{card.id}.md").write_text(page(card.id))
     columns = ("splits", "annotation", "bodies", "data", "scene", "converts")
-    rows = [
+    lines = [
         f"| [{row['name']}]({row['id']}.md) | `{row['id']}` | {' | '.join(row[name] for name in columns)} |"
-        for row in overview().to_dict("records")
+        for row in rows()
     ]
-    (folder / "README.md").write_text(INDEX + "\n".join(rows) + "\n")
+    (folder / "README.md").write_text(INDEX + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

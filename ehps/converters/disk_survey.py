@@ -15,6 +15,7 @@ from pathlib import Path
 from ehps.converters import layout, registry
 from ehps.converters.base import DatasetCard
 from ehps.errors import DataError
+from ehps.progress import over
 
 COMMON = ("images", "annotations", "data", "videos", "sequences", "test", "train", "trainval", "valid", "validation")
 # From the benchmark of converters: one core, SMPL-X with all derived columns.
@@ -86,11 +87,11 @@ def survey(disk: Path, depth: int = 3) -> list[Finding]:
     if not layout.listing(disk).readable:
         raise DataError("cannot be read", path=disk, fix="ask its owner for the right to list it")
     searches = [_Search(card) for card in registry.cards()]
-    for folder in layout.folders(disk, depth):
+    for folder in over(layout.folders(disk, depth), "looking through folders"):
         archives = {_plain(layout.unpacked(name)) for name in _packed(folder)}
         for search in searches:
             search.look(folder, archives)
-    return [search.finding(depth) for search in searches]
+    return [search.finding(depth) for search in over(searches, "comparing with datasets")]
 
 
 def only_by_name(card: DatasetCard) -> bool:

@@ -7,17 +7,19 @@ ranked, drawn and reported by the same functions that the other commands call.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ehps.demo.sets import TEST, TRAIN, DemoSet, write_raw
 from ehps.errors import DataError
+from ehps.progress import begun, duration, is_quiet, over
+from ehps.terminal import line
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import Console
 
     from ehps.body.models import BodyModels
 
@@ -25,39 +27,46 @@ STEPS = 200
 BATCH = 16
 
 
-def run(out: Path, *, seed: int = 0, steps: int = STEPS) -> Path:
-    """Run the demo in folder ``out`` and return the path of its report.
+@dataclass(frozen=True)
+class Outcome:
+    """The demo's report page, its ranking, and how long it took."""
+
+    page: Path
+    ranked: pd.DataFrame
+    seconds: float
+
+
+def run(out: Path, *, seed: int = 0, steps: int = STEPS) -> Outcome:
+    """Run the demo in folder ``out``.
 
     Steps that are finished are kept: an interrupted demo goes on where it stopped.
     """
-    from rich.console import Console
-
     from ehps.body.models import BodyModels
 
-    console = Console(stderr=True)
     started = time.perf_counter()
     models = out / "body_models"
-    with _step(console, "1/5 stand-in body models"):
+    with _step("1/6 stand-in body models"):
         _write_models(models)
-    with _step(console, f"2/5 raw datasets: {', '.join(dict.fromkeys(s.dataset for s in TRAIN + TEST))}"):
+    with _step(f"2/6 raw datasets: {', '.join(dict.fromkeys(s.dataset for s in TRAIN + TEST))}"):
         _write_all_raw(out / "raw", models, seed)
-    with _step(console, "3/5 conversion to HumanData"):
+    with _step("3/6 conversion to HumanData"):
         _convert_all(out, models)
     bodies = BodyModels(models)
-    with _step(console, f"4/5 training {len(TRAIN)} models, testing each on {len(TEST)} benchmarks"):
+    with _step(f"4/6 training {len(TRAIN)} models, testing each on {len(TEST)} benchmarks"):
         _benchmark(out, bodies, seed, steps)
-    with _step(console, "5/5 ranking, factors, attributes, selection"):
-        ranked, page = _analyse(out, lambda what: console.print(f"      {what}", style="dim"))
-    _say(Console(), out, ranked, page, time.perf_counter() - started)
-    return page
+    with _step("5/6 ranking, factors, attributes, selection"):
+        ranked, page = _analyse(out)
+    return Outcome(page, ranked, time.perf_counter() - started)
 
 
 @contextmanager
-def _step(console: Console, what: str) -> Iterator[None]:
-    console.print(f"[bold]{what}[/bold]")
+def _step(what: str) -> Iterator[None]:
+    if not is_quiet():
+        line(what, bold=True, err=True)
     started = time.perf_counter()
     yield
-    console.print(f"      {time.perf_counter() - started:.0f} s", style="dim")
+    if not is_quiet():
+        line(f"     {duration(time.perf_counter() - started)}", err=True)
 
 
 def _write_models(folder: Path) -> None:
@@ -71,7 +80,6 @@ def _write_models(folder: Path) -> None:
 def _write_all_raw(root: Path, models: Path, seed: int) -> None:
     """Raw trees, one dataset a process: two splits of one dataset share its lists."""
     from joblib import Parallel, delayed
-    from rich.progress import track
 
     datasets = list(dict.fromkeys(entry.dataset for entry in TRAIN + TEST))
     missing = [name for name in datasets if not (root / name / ".complete").exists()]
@@ -79,7 +87,7 @@ def _write_all_raw(root: Path, models: Path, seed: int) -> None:
         delayed(_write_dataset)([e for e in TRAIN + TEST if e.dataset == name], root / name, models, seed)
         for name in missing
     )
-    for _ in track(jobs, "      rendering", total=len(missing), transient=True):
+    for _ in over(jobs, "rendering datasets", total=len(missing)):
         pass
 
 
@@ -98,11 +106,9 @@ def _data(out: Path, entry: DemoSet) -> Path:
 
 def _convert_all(out: Path, models: Path) -> None:
     """Convert every set that is not converted yet."""
-    from rich.progress import track
-
     from ehps.converters.pipeline import convert
 
-    for entry in track(TRAIN + TEST, "      converting", transient=True):
+    for entry in over(TRAIN + TEST, "converting datasets"):
         target = _data(out, entry)
         report = target.with_name(target.name + ".report.json")
         if not (target.exists() and report.exists()):
@@ -133,7 +139,7 @@ def _benchmark(out: Path, bodies: BodyModels, seed: int, steps: int) -> None:
         raise DataError(f"{first.train_set} on {first.test_set} failed: {first.reason}", path=folder)
 
 
-def _analyse(out: Path, stage: Callable[[str], None]) -> tuple[pd.DataFrame, Path]:
+def _analyse(out: Path) -> tuple[pd.DataFrame, Path]:
     """Tables and figures below ``analysis/``, and the report page."""
     from ehps import findings
     from ehps.analysis import attributes, figures, ranking, tables
@@ -150,7 +156,7 @@ def _analyse(out: Path, stage: Callable[[str], None]) -> tuple[pd.DataFrame, Pat
         benchmarks="present",
         body_models=BodyModels(out / "body_models"),
         title="ehps demo: which data is worth training on?",
-        stage=stage,
+        stage=begun,
     )
     assert inputs.ranked is not None
     shown = ranking.presentable(inputs.ranked)
@@ -165,12 +171,14 @@ def _analyse(out: Path, stage: Callable[[str], None]) -> tuple[pd.DataFrame, Pat
     return inputs.ranked, report(inputs, out / "report.html")
 
 
-def _say(console: Console, out: Path, ranked: pd.DataFrame, page: Path, seconds: float) -> None:
+def say(out: Path, outcome: Outcome) -> None:
     """The ranking in the terminal, and where to look."""
     from ehps.analysis import ranking
-    from ehps.terminal import show
 
-    show(ranking.presentable(ranked, ids=True), title="Training sets by mean primary error (mm)")
-    console.print(f"\nreport      {page}\nconverted   {out / 'humandata'}\nruns        {out / 'runs'}")
+    ranking.print_ranking(outcome.ranked, title="Training sets by mean primary error (mm)")
+    line("")
+    for what, where in (("report", outcome.page), ("converted", out / "humandata"), ("runs", out / "runs")):
+        line(f"{what:<12}{where}")
     view = f"ehps humandata view {out / 'humandata/bedlam_train.h5'} --images {out / 'raw/bedlam'} --out {out / 'view'}"
-    console.print(f"next        {view}\ndone in {seconds / 60:.1f} minutes", soft_wrap=True)  # to be copied whole
+    line(f"next        {view}")
+    line(f"done in {duration(outcome.seconds)}")

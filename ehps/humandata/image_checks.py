@@ -7,7 +7,7 @@ its pixels by decoding it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from ehps.humandata.image_files import (
 )
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Table
+from ehps.progress import counting
 
 SIZE = ("meta/height", "meta/width")
 MISSING, UNREADABLE, OTHER_SIZE = "no such image", "image cannot be read", "image of another size"
@@ -35,7 +36,6 @@ WRONG_FOLDER = 0.9  # share of absent images from which on it is the folder that
 HEADERS, DECODED = 256, 4  # images that a thread takes at a time
 THREADS = 16  # that read headers: on a network drive they wait most of the time
 
-Advance = Callable[[int], None]
 Look = tuple[int, tuple[int, int], tuple[str, str] | None]  # place, height and width, kind and reason of a fault
 
 
@@ -106,7 +106,7 @@ def check_images(
     rows: Array | None = None,
     decode: bool = False,
     jobs: int | None = None,
-    advance: Advance | None = None,
+    show: bool | None = None,
     list_outside: bool = False,
 ) -> ImageCheck:
     """Look at every image of a file once.
@@ -117,7 +117,7 @@ def check_images(
     rows : the rows whose images are looked at, all by default.
     decode : decode all pixels, strictly, instead of reading headers alone.
     jobs : threads; by default one a core for decoding, more for headers. Each holds one image at a time.
-    advance : told how many further images have been looked at, now and then.
+    show : print how far this is; as the program wants it by default.
     list_outside : count an image path that leads out of ``images`` among the faults and go on; it is not opened.
 
     Raises
@@ -133,14 +133,14 @@ def check_images(
     folder = images if isinstance(images, ImageFolder) else images_of(hd, images)
     found: dict[int, tuple[str, str]] = {}
     there = _present(folder, names, first_row, found, list_outside)
-    if advance:
-        advance(len(used) - len(there))
     sizes = np.zeros((len(used), 2), np.int64)
     threads = jobs or (os.cpu_count() or 1 if decode else THREADS)
-    for at, size, fault in _looked_at(folder, names, there, decode, threads, advance):
-        sizes[at] = size
-        if fault:
-            found[at] = fault
+    with counting(f"{'decoding' if decode else 'checking'} images", len(there), show=show) as advance:
+        for at, size, fault in _looked_at(folder, names, there, decode, threads):
+            sizes[at] = size
+            if fault:
+                found[at] = fault
+            advance(1)
     if all(name in hd and np.ndim(hd[name]) == 1 and not isinstance(hd[name], Strings) for name in SIZE):
         stated = np.stack([np.asarray(hd[name]) for name in SIZE], axis=1)
         _compare(stated if rows is None else stated[rows], sizes, place, found)
@@ -154,7 +154,7 @@ def check_images(
 
 
 def require_images(
-    hd: Table, images: str | Path | ImageFolder, *, rows: Array | None = None, advance: Advance | None = None
+    hd: Table, images: str | Path | ImageFolder, *, rows: Array | None = None, show: bool | None = None
 ) -> None:
     """See that every image is there, has a sound header, and has the size that its rows say.
 
@@ -162,7 +162,7 @@ def require_images(
     ------
     DataError : some are not; it names their number and the first.
     """
-    check = check_images(hd, images, rows=rows, advance=advance)
+    check = check_images(hd, images, rows=rows, show=show)
     if check.faults:
         raise DataError(
             check.summary(),
@@ -234,9 +234,7 @@ def _listed(folder: Path) -> tuple[set[str], set[str]]:
     return files, others
 
 
-def _looked_at(
-    folder: ImageFolder, names: _Names, there: list[int], decode: bool, threads: int, advance: Advance | None
-) -> Iterator[Look]:
+def _looked_at(folder: ImageFolder, names: _Names, there: list[int], decode: bool, threads: int) -> Iterator[Look]:
     """Place, height and width, and what is wrong, of every image that is there."""
     look = decoded_size if decode else stored_size
 
@@ -254,8 +252,6 @@ def _looked_at(
     try:
         for results in pool.map(lambda chunk: [one(at) for at in chunk], chunks):
             yield from results
-            if advance:
-                advance(len(results))
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -19,6 +19,7 @@ from ehps.humandata.merged_images import labels_of, row_hashes
 from ehps.humandata.passport import CAMERA
 from ehps.humandata.storage import h5, npz
 from ehps.humandata.strings import Strings
+from ehps.progress import over
 
 
 def info(hd: HumanData) -> dict[str, Any]:
@@ -158,7 +159,7 @@ def merge(
     if out.suffix.lower() not in (".h5", ".npz"):
         raise UsageError("a HumanData file ends in .h5 or .npz", path=out)
     check_output(out, paths, overwrite=True)
-    for path in paths:
+    for path in over(paths, "checking files"):
         if path.suffix.lower() == ".h5":
             h5.check_bytes(path)
     entries = [] if without is None else read_exclusions(without)

@@ -8,15 +8,14 @@ A model is an ``nn.Module`` that takes (N, 3, h, w) RGB in [0, 1] and returns a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
-from ehps.benchmark.models.outputs import CAMERA, Prediction, VirtualCamera
 from ehps.errors import UsageError, did_you_mean
 
-__all__ = ["CAMERA", "Prediction", "VirtualCamera", "build", "names", "register"]
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["build", "check", "names", "register"]
 
 _MODELS: dict[str, Callable[..., nn.Module]] = {}
 
@@ -60,6 +59,8 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
     ------
     UsageError : as :func:`build`.
     """
+    import torch
+
     with torch.device("meta"):
         build(name, **arguments)
 

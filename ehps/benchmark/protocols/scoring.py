@@ -30,6 +30,7 @@ from ehps.body.models import BodyModels
 from ehps.body.topology import NAMES
 from ehps.errors import BodyModelError, DataError
 from ehps.humandata.core import HumanData
+from ehps.progress import over
 
 FACTORS = {"mm": 1000.0, "%": 100.0}
 
@@ -101,7 +102,7 @@ def score(
     plans = Plan(keys, protocol, model_type, tables), Plan(keys, protocol, protocol.body, tables)
     parts: list[Errors] = []
     notes: dict[str, int] = {}
-    for start in range(0, len(rows), batch_size):
+    for start in over(range(0, len(rows), batch_size), "comparing batches"):
         chunk = slice(start, start + batch_size)
         params = true_bodies.parameters(predictions, at[chunk], model_type=model_type)
         true, special = _true(protocol, truth, rows[chunk], plans[1], images, device)

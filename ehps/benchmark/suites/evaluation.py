@@ -82,7 +82,7 @@ def evaluate(
     batch_size: int = 32,
     workers: int = 0,
     device: str | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Score:
     """Predict a test set with a run's checkpoint and score it; stored predictions and scores are used where
     they are.
@@ -93,7 +93,7 @@ def evaluate(
     test_set : what the test set is called in results.
     test : its file and images, and the exclusion list of rows that are not tested.
     protocol : overrides ``test.protocol``.
-    progress : print how far the check of the images is.
+    progress : print how far this is; as the program wants it by default.
 
     Raises
     ------

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ehps.benchmark.protocols import catalogue
-from ehps.benchmark.suites.evaluation import evaluate, train_cell
 from ehps.benchmark.suites.runs import MANIFEST, SUITE, Run, is_main, write_json
 from ehps.benchmark.suites.suite import Suite, load_suite
 from ehps.benchmark.training.specs import SetSpec
@@ -20,6 +19,7 @@ from ehps.errors import DataError, EhpsError, UsageError
 from ehps.extras import need
 from ehps.interrupts import caught
 from ehps.json_files import read_json
+from ehps.progress import stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,26 +51,39 @@ def run_suite(
         body_models = BodyModels(suite.body_models)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / SUITE, suite.to_dict())
+    trainings = [(model, train_set) for model in suite.models for train_set in suite.train]
     with caught():
-        for model in suite.models:
-            for train_set in suite.train:
-                _run_cell(suite, out, train_set, model, body_models, progress)
+        for number, (model, train_set) in enumerate(trainings):
+            _run_cell(suite, out, train_set, model, body_models, progress, (number, len(trainings)))
     return status(out)
 
 
-def _run_cell(suite: Suite, out: Path, train_set: str, model: str, body_models: BodyModels, progress: bool) -> None:
-    """Train one model and test it on all test sets; what fails is recorded."""
+def _run_cell(
+    suite: Suite, out: Path, train_set: str, model: str, body_models: BodyModels, progress: bool, place: tuple[int, int]
+) -> None:
+    """Train one model and test it on all test sets; what fails is recorded.
+
+    Parameters
+    ----------
+    place : number of the training, from 0, and of how many.
+    """
+    from ehps.benchmark.suites.evaluation import evaluate, train_cell
+
     folder = suite.folder(out, train_set, model)
     config = replace(suite.config, model=model)
     run = Run(folder)
     try:
-        run = train_cell(folder, train_set, suite.train[train_set], config, body_models, progress=progress)
+        with stage(f"training {place[0] + 1} of {place[1]}: {model} on {train_set}", show=progress):
+            run = train_cell(folder, train_set, suite.train[train_set], config, body_models, progress=progress)
     except Exception as error:
         _record(run, "training", error)
         return
-    for test_set, spec in suite.test.items() if is_main() else ():
+    tests = suite.test if is_main() else {}
+    cells = place[1] * len(tests)
+    for cell, (test_set, spec) in enumerate(tests.items(), place[0] * len(tests) + 1):
         try:
-            evaluate(folder, test_set, spec, body_models, workers=config.workers)
+            with stage(f"cell {cell} of {cells}: {model} of {train_set} on {test_set}", show=progress):
+                evaluate(folder, test_set, spec, body_models, workers=config.workers, progress=progress)
         except Exception as error:
             _record(run, f"test_{test_set}", error)
 

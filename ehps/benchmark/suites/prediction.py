@@ -25,6 +25,7 @@ from ehps.body.models import BodyModels
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
+from ehps.progress import over
 
 
 def predict(
@@ -38,7 +39,7 @@ def predict(
     workers: int = 0,
     device: str | None = None,
     box_ratio: float | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> HumanData:
     """Predict the rows of a test set and write them to ``out`` (``.h5``).
 
@@ -46,7 +47,7 @@ def predict(
     ----------
     rows : rows of the test set, all by default. Rows whose box has no area in its image are left out.
     box_ratio : scale of the stored boxes; the checkpoint's training value by default.
-    progress : print how far the check of the images is.
+    progress : print how far this is; as the program wants it by default.
 
     Returns
     -------
@@ -68,7 +69,7 @@ def predict(
     if not len(dataset):
         raise DataError("has no row to test with a box inside its image", path=test.data)
     dataset.require_images(show=progress)
-    columns = run(net, dataset, batch_size=batch_size, workers=workers, device=device)
+    columns = run(net, dataset, batch_size=batch_size, workers=workers, device=device, progress=progress)
     hd = as_humandata(columns, dataset, body_models)
     hd.misc["checkpoint_sha256"] = content["weights_sha256"]
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +84,7 @@ def run(
     batch_size: int = 32,
     workers: int = 0,
     device: str | None = None,
+    progress: bool | None = None,
 ) -> dict[str, Array]:
     """Axis-angle parameters of every row of ``dataset``, in its order, float32."""
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -90,7 +92,7 @@ def run(
     loader = DataLoader(dataset, batch_size=batch_size, num_workers=workers, collate_fn=collate)
     parts: dict[str, list[Array]] = {}
     with torch.inference_mode():
-        for batch in loader:
+        for batch in over(loader, "predicting batches", show=progress):
             out = net(to_device(batch, where)["image"])
             for name, value in out.float().axis_angle().items():
                 parts.setdefault(name, []).append(value.cpu().numpy())

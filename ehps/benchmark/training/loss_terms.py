@@ -8,13 +8,12 @@ turns, where people who face the camera are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from ehps.benchmark.models.outputs import CAMERA, Prediction
 from ehps.benchmark.training import rotations_6d
+from ehps.benchmark.training.loss_weights import LossWeights
 from ehps.benchmark.training.targets import (
     FACE,
     JOINTS,
@@ -28,31 +27,6 @@ from ehps.benchmark.training.targets import (
     Targets,
 )
 from ehps.errors import UsageError
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weights of the terms; 0 switches one off.
-
-    Attributes
-    ----------
-    pose : of the rotations.
-    shape : of the betas.
-    expression : of the expression coefficients.
-    joints : of the joints relative to the pelvis.
-    part_joints : of the joints relative to the wrists and the neck.
-    projection : of the joints in the crop.
-    rotation_form : ``matrix`` or ``axis-angle`` (as the original).
-    """
-
-    pose: float = 10.0
-    shape: float = 1.0
-    expression: float = 1.0
-    joints: float = 100.0
-    part_joints: float = 100.0
-    projection: float = 1.0
-    rotation_form: str = "matrix"
-
 
 CELL = 16  # pixels of the 256 x 192 frame in a cell of the 16 x 12 grid, the unit of 2D losses
 

@@ -33,7 +33,6 @@ from ehps.humandata.core import HumanData
 from ehps.humandata.image_checks import require_images
 from ehps.humandata.image_files import OutsideError, images_of, stored_size
 from ehps.humandata.validation import require_columns
-from ehps.progress import counting
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
             item["target"] = torch.from_numpy(self._target(row, matrix * frame[::-1, None], drawn))
         return item
 
-    def require_images(self, *, show: bool = False) -> None:
+    def require_images(self, *, show: bool | None = False) -> None:
         """See that the image of every row is there, has a sound header and the size that the row says.
 
         Parameters
@@ -163,9 +162,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
         ------
         DataError : some are not; it names their number and the first.
         """
-        images = len(np.unique(self.hd["image_path"].codes[self.rows]))
-        with counting("checking images", images, show=show) as advance:
-            require_images(self.hd, self.folder, rows=self.rows, advance=advance)
+        require_images(self.hd, self.folder, rows=self.rows, show=show)
 
     def _widened(self, rows: Array) -> tuple[Array, Array]:
         hd = self.hd

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ehps.arrays import Mask
-from ehps.benchmark.training.loss_terms import LossWeights
+from ehps.benchmark.training.loss_weights import LossWeights
 from ehps.benchmark.training.settings import LOSS, SET, SETTINGS, read_settings
 from ehps.errors import SettingsError, UsageError
 from ehps.humandata.core import HumanData

@@ -13,7 +13,6 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from ehps.errors import DataError, UsageError
 from ehps.extras import need
 from ehps.humandata.core import HumanData
 from ehps.interrupts import Interrupted, Signals, caught, ignore_in_worker
+from ehps.progress import counting
 
 
 def train(
@@ -115,7 +115,8 @@ def _train(
     )
     log = _Log(folder / LOG, start, accelerator.is_main_process)
     saved = Saved(folder / "checkpoints", config, facts, accelerator)
-    with _bar(steps, start, progress and accelerator.is_main_process) as advance, signals.deferred():
+    visible = progress and accelerator.is_main_process
+    with counting("training", steps, done=start, show=visible) as advance, signals.deferred():
         stop = Agreement(signals)
         _loop(config, accelerator, net, optimizer, skeleton, loader, start, steps, log, saved, stop, advance)
         saved.write(LAST, net, optimizer, steps)
@@ -141,7 +142,7 @@ def _loop(
     advance: Any,
 ) -> None:
     net.train()
-    ready = time.perf_counter()
+    ready, shown = time.perf_counter(), start
     for step, batch in enumerate(loader, start):
         waited = time.perf_counter() - ready
         for group in optimizer.param_groups:
@@ -167,7 +168,8 @@ def _loop(
                     fix="lower the learning rate, or audit the data",
                 )
             log.write(done, loss, values, learning_rate(config, step, steps))
-            advance(done, loss)
+            advance(done - shown, note=f"loss {loss:.3f}")
+            shown = done
         number = stop.reached()
         if done < steps and (number or done % config.checkpoint_every == 0):
             saved.write(LAST, net, optimizer, done)
@@ -289,26 +291,3 @@ class _Log:
                     file.write(json.dumps(line) + "\n")
             except OSError as error:
                 raise write_error(error, self.path) from error
-
-
-def _bar(steps: int, start: int, show: bool) -> Any:
-    if not show:
-        return nullcontext(lambda done, loss: None)
-    return _Progress(steps, start)
-
-
-class _Progress:
-    def __init__(self, steps: int, start: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, TextColumn("loss {task.fields[loss]:.3f}"), console=Console(stderr=True))
-        self.task = self.progress.add_task("training", total=steps, completed=start, loss=float("nan"))
-
-    def __enter__(self) -> Any:
-        self.progress.start()
-        return lambda done, loss: self.progress.update(self.task, completed=done, loss=loss)
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()

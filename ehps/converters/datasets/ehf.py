@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from ehps.body.params import BodyParams, smplx_params
 from ehps.body.ply import read_vertices
+from ehps.body.rotations import to_matrix
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
 from ehps.converters.readers import coco, fields, raw_files
 from ehps.converters.readers.fields import numbers
@@ -57,10 +57,8 @@ EHF/
     ),
 )
 CAMERA = Camera(np.array([1498.22426237, 1498.22426237]), np.array([790.263706, 578.90334]))
-SCANNER_TO_CAMERA = Rigid(
-    Rotation.from_rotvec([-2.98747896, 0.01172457, -0.05704687]).as_matrix(),
-    np.array([-0.03609917, 0.43416458, 2.37101226]),
-)
+SCANNER_TURN = np.array([-2.98747896, 0.01172457, -0.05704687])  # axis-angle
+SCANNER_SHIFT = np.array([-0.03609917, 0.43416458, 2.37101226])  # metres
 SIZE = (1200, 1600)  # height, width
 VERTICES = 10475
 FIT = {
@@ -76,6 +74,10 @@ FIT = {
     "expression": numbers("expressions", optional=True),
 }
 BOXES = {"bbox": "body_bbox", "face_bbox": "face_bbox", "lhand_bbox": "lefthand_bbox", "rhand_bbox": "righthand_bbox"}
+
+
+def scanner_to_camera() -> Rigid:
+    return Rigid(to_matrix(SCANNER_TURN), SCANNER_SHIFT)
 
 
 class EHF(Converter):
@@ -99,13 +101,14 @@ class EHF(Converter):
         fitted = raw_files.is_folder(self.root / "fitted_params")
         if not fitted:
             notes.append("the release holds meshes, no parameters: smplx/* columns are absent")
+        moved = scanner_to_camera()
         return Instances(
             image_path=[f"{frame}_img{suffix}" for frame in frames],
             size=SIZE,
             camera=CAMERA,
             body=self._fitted(frames) if fitted else None,
-            world_to_camera=SCANNER_TO_CAMERA if fitted else None,
-            vertices=meshes @ SCANNER_TO_CAMERA.rotation.T + SCANNER_TO_CAMERA.translation,
+            world_to_camera=moved if fitted else None,
+            vertices=meshes @ moved.rotation.T + moved.translation,
             keypoints2d=Keypoints(np.stack([self._detections(f, notes) for f in frames]), raw_files.OPENPOSE_137),
             columns={"vertices3d_path": [self._mesh(frame).name for frame in frames]},
             meta={"gender": ["neutral"] * len(frames), "frame_id": np.array([int(f) for f in frames])},

@@ -12,10 +12,10 @@ from itertools import compress
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from ehps.arrays import Array
 from ehps.body.params import smpl_params
+from ehps.body.rotations import to_matrix
 from ehps.converters import ranges
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
 from ehps.converters.options import Option
@@ -123,7 +123,7 @@ class UP3D(Converter):
                 pose=np.array([np.ravel(fit["pose"]) for fit in fits], float),
                 transl=trans if placed else trans + shift,
             ),
-            world_to_camera=Rigid(Rotation.from_rotvec(turn).as_matrix(), shift) if placed else None,
+            world_to_camera=Rigid(to_matrix(turn), shift) if placed else None,
             keypoints2d=Keypoints(np.stack(joints), "lsp"),
             bbox=np.array([self._drawn(i) for i in ids]) if drawn else None,
             meta={

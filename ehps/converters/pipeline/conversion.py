@@ -26,7 +26,8 @@ from ehps.converters.pipeline.workers import Job, run_jobs, unexpected, without_
 from ehps.converters.readers import opened
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError, EhpsError, UsageError
-from ehps.terminal import escaped
+from ehps.progress import counting
+from ehps.terminal import line
 
 SUFFIXES = (".h5", ".npz")
 LISTED_BAD = 5
@@ -110,7 +111,8 @@ def convert(
             PartsFolder(out, key_of(request)).remove()
             return earlier
         others = keep_or_discard(out, request, discard)
-        _say(others, progress)
+        for sentence in others if progress else ():
+            line(sentence, err=True)
         run = Run(job, units, PartsFolder(out, key_of(request)), jobs, backend, progress)
         run.parts.prepare(request)
         done = _read_all(run)
@@ -189,21 +191,12 @@ def _body_folder(given: Path | str | None, model_type: str | None) -> Path | Non
     return folder
 
 
-def _say(sentences: Sequence[str], visible: bool) -> None:
-    from rich.console import Console
-
-    for sentence in sentences if visible else ():
-        Console(stderr=True, soft_wrap=True).print(escaped(sentence), highlight=False)
-
-
 # -- units -------------------------------------------------------------------------------------------------
 
 
 def _units(converter: Converter, visible: bool) -> list[Unit]:
     """What there is to read; large annotation files are looked through for it, which takes a while."""
-    from rich.console import Console
-
-    with Console(stderr=True, quiet=not visible).status(f"{converter.card.id} {converter.split}: looking for units"):
+    with counting(f"{converter.card.id} {converter.split}: looking for units", None, show=visible):
         units = _listed(converter)
     if not units:
         what = f"nothing to read for split {converter.split}"
@@ -228,7 +221,9 @@ def _read_all(run: Run) -> Done:
     pending = [i for i in range(len(run.units)) if i not in parts]
     limit = run.job.limit
     at_once = len(pending) if limit is None else run.jobs if run.jobs > 0 else os.cpu_count() or 1
-    with _Progress(run, parts) as shown:
+    title = f"{run.job.converter.card.id} {run.job.converter.split}: units"
+    rows = sum(part.rows for part in parts.values())
+    with counting(title, len(run.units), done=len(parts), show=run.progress) as advance:
         while pending and (limit is None or _rows_before(parts, pending[0]) < limit):
             now, pending = pending[:at_once], pending[at_once:]
             for outcome in run_jobs(run.job, run.parts, [(i, run.units[i]) for i in now], run.jobs, run.backend):
@@ -236,7 +231,8 @@ def _read_all(run: Run) -> Done:
                     parts[outcome.index] = _just_written(run, outcome.index)
                 else:
                     bad.append(outcome.bad)
-                shown.step(parts.get(outcome.index))
+                rows += parts[outcome.index].rows if outcome.index in parts else 0
+                advance(1, note=f"{rows:,} instances")
     if limit is not None:
         parts = {i: parts[i] for i in sorted(parts) if _rows_before(parts, i) < limit}
     return Done(parts, bad, before=len(earlier & set(parts)))
@@ -259,39 +255,6 @@ def _just_written(run: Run, index: int) -> Part:
     if part is None:
         raise DataError("a part file that was just written is gone", path=run.parts.folder, fix="run again")
     return part
-
-
-class _Progress:
-    """A progress bar on the standard error stream."""
-
-    def __init__(self, run: Run, finished: Mapping[int, Part]) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("units, {task.fields[rows]:,} instances"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not run.progress,
-            transient=True,
-        )
-        title = f"{run.job.converter.card.id} {run.job.converter.split}"
-        self.rows = sum(part.rows for part in finished.values())
-        self.task = self.bar.add_task(title, total=len(run.units), completed=len(finished), rows=self.rows)
-
-    def __enter__(self) -> _Progress:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def step(self, part: Part | None) -> None:
-        self.rows += part.rows if part else 0
-        self.bar.update(self.task, advance=1, rows=self.rows)
 
 
 # -- after -------------------------------------------------------------------------------------------------

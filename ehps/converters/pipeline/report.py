@@ -6,20 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ehps.atomic import replacing
 from ehps.converters.pipeline.parts import BadUnit
 from ehps.humandata.quality_table import MEASURES
-from ehps.terminal import escaped
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.table import Table
+from ehps.terminal import Column, hanging, line, table
 
 SAVED_NAMES = 1000
 SHOWN_NAMES = 3
-WIDTH = 1000
 
 
 @dataclass
@@ -115,55 +110,50 @@ class Report:
                 said.append(f"{title}: " + ", ".join(f"{len(names)} {reason}" for reason, names in names_of.items()))
         return "; ".join(said) or f"{self.units} units hold no instances"
 
-    def print(self, console: Console | None = None, *, tracebacks: bool = False) -> None:
-        """Print to the terminal, or to another ``console``.
+    def print(self, *, tracebacks: bool = False) -> None:
+        """Print to the terminal.
 
         Parameters
         ----------
         tracebacks : show where in the code unexpected errors came from.
         """
-        from rich.console import Console
-
-        console = console or Console()
-        if not console.is_terminal:  # names in a file or pipe are not cut into lines
-            console.width = WIDTH
-        console.print(self)
-        for unit in self.bad if tracebacks else ():
-            if unit.traceback:
-                lines = [f"{unit.unit}:", *unit.traceback.splitlines()]
-                console.print("\n".join(map(escaped, lines)), highlight=False)
-
-    def __rich__(self) -> RenderableType:
-        from rich.console import Group
-        from rich.table import Table
-
-        title = f"[bold]{escaped(self.dataset)} {escaped(self.split)}[/bold]"
+        line(f"{self.dataset} {self.split}", bold=True)
         if self.earlier is not None:
-            done = f"{self.written:,} instances are in {escaped(self.out)} already: raw data, options, code and body "
-            return Group(title, f"{done}models are those that it was made with; --overwrite converts again")
-        counts = Table(show_header=False, box=None, pad_edge=False)
-        counts.add_column(justify="right")
-        counts.add_column(overflow="fold")
-        counts.add_row(f"{self.written:,}", f"instances written to {escaped(self.out)}")
+            done = f"{self.written:,} instances are in {self.out} already: raw data, options, code and body models"
+            line(f"{done} are those that it was made with; --overwrite converts again")
+            return
+        counts = self._counts()
+        digits = max(len(f"{count:,}") for count, _ in counts)
+        for count, what in counts:
+            hanging(f"{count:>{digits},}  ", what)
+        for unit in self.bad:
+            line(unit, label="not read", colour="red")
+        for column, why in self.absent.items():
+            line(f"{column}: {why}", label="absent", colour="yellow")
+        for note in self.notes:
+            line(note, label="note", colour="yellow")
+        if measures := self._measures():
+            names = ("measured", "median", "99 %", "largest")
+            cells = zip(*measures, strict=True)
+            table([Column(name, list(c), right=name != "measured") for name, c in zip(names, cells, strict=True)])
+        for problem in self.problems:
+            line(problem, label="suspicious", colour="red")
+        for unit in self.bad if tracebacks else ():
+            for text in (f"{unit.unit}:", *unit.traceback.splitlines()) if unit.traceback else ():
+                line(text)
+
+    def _counts(self) -> list[tuple[int, str]]:
+        """What was written, found and left out, in words."""
+        counts = [(self.written, f"instances written to {self.out}")]
         if self.published is not None:
-            counts.add_row(f"{self.published:,}", "published for this split" + self.uncertain * " (uncertain)")
-        counts.add_row(f"{self.found:,}", f"found in {self._units_read()}")
+            counts.append((self.published, "published for this split" + self.uncertain * " (uncertain)"))
+        counts.append((self.found, f"found in {self._units_read()}"))
         for reason, names in self.dropped.items():
-            counts.add_row(f"{len(names):,}", f"dropped: {escaped(reason)} ({escaped(_some(names))})")
+            counts.append((len(names), f"dropped: {reason} ({_some(names)})"))
         for reason, names in self.left_out.items():
             units = "unit" if len(names) == 1 else "units"
-            counts.add_row(f"{len(names):,}", f"{units} left out: {escaped(reason)} ({escaped(_some(names))})")
-        rows: list[RenderableType] = [title, counts]
-        for unit in self.bad:
-            rows.append(f"[red]not read[/red] {escaped(unit)}")
-        for column, why in self.absent.items():
-            rows.append(f"[yellow]absent[/yellow] {escaped(column)}: {escaped(why)}")
-        rows += [f"[yellow]note[/yellow] {escaped(note)}" for note in self.notes]
-        measures = self._measures()
-        if measures.row_count:
-            rows.append(measures)
-        rows += [f"[red]suspicious[/red] {escaped(problem)}" for problem in self.problems]
-        return Group(*rows)
+            counts.append((len(names), f"{units} left out: {reason} ({_some(names)})"))
+        return counts
 
     def _units_read(self) -> str:
         """``3 units``, less those that ``found`` does not count."""
@@ -171,15 +161,13 @@ class Report:
         before = self.finished_before
         return f"{read} unit{'s' * (read != 1)}" + (f" ({before} finished by an earlier run)" if before else "")
 
-    def _measures(self) -> Table:
-        from rich.table import Table
-
-        table = Table("measured", "median", "99 %", "largest", box=None, pad_edge=False)
-        for measure in MEASURES:
-            values = self.quality.get(measure.name)
-            if values and measure.digits is not None:
-                table.add_row(measure.label, *(f"{values[key]:.{measure.digits}f}" for key in ("p50", "p99", "max")))
-        return table
+    def _measures(self) -> list[tuple[str, ...]]:
+        """Of each measure its name, median, 99th percentile and largest value."""
+        return [
+            (measure.label, *(f"{values[key]:.{measure.digits}f}" for key in ("p50", "p99", "max")))
+            for measure in MEASURES
+            if (values := self.quality.get(measure.name)) and measure.digits is not None
+        ]
 
 
 def report_path(out: Path) -> Path:

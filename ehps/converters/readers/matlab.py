@@ -9,10 +9,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
-from scipy.io import loadmat, whosmat
 
 from ehps.converters.readers import AGAIN, OTHER, opened, raw_files
 from ehps.errors import EhpsError
@@ -29,6 +27,7 @@ def load_mat(path: Path, names: str, optional: str = "") -> dict[str, npt.NDArra
     ------
     DataError : the file is missing, cut short or another kind of file, which is named, or lacks one of ``names``.
     """
+
     opened.note(path)
     try:
         data = _members(path, [*names.split(), *optional.split()])
@@ -41,6 +40,9 @@ def load_mat(path: Path, names: str, optional: str = "") -> dict[str, npt.NDArra
 
 
 def _members(path: Path, wanted: list[str]) -> dict[str, npt.NDArray[Any]]:
+    import h5py
+    from scipy.io import loadmat, whosmat
+
     regular(path)
     if h5py.is_hdf5(path):
         with hdf5_files.opened(path) as file:

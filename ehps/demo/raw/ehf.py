@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ehps.converters.datasets.ehf import CAMERA, SCANNER_TO_CAMERA
+from ehps.converters.datasets.ehf import CAMERA, scanner_to_camera
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
 from ehps.demo.raw.stage import Look, PaintedView, Truth
@@ -34,12 +34,13 @@ def write(
     still = np.zeros((images, 3))  # fits to the meshes have no eyes
     params = params.with_(betas=np.repeat(params.betas[:1], images, axis=0), leye_pose=still, reye_pose=still)
     facing = stage.orientations(rng, images, yaw=look.yaw, spread=look.spread, tilt=look.tilt)
-    cast = stage.cast(models, params, SCANNER_TO_CAMERA, image, pelvis, facing)
+    move = scanner_to_camera()
+    cast = stage.cast(models, params, move, image, pelvis, facing)
     names = [f"{i + 1:02d}" for i in range(images)]
     if images > 2:
         names[-1] = "100"
     root.mkdir(parents=True, exist_ok=True)
-    scanner = (cast.vertices - SCANNER_TO_CAMERA.translation) @ SCANNER_TO_CAMERA.rotation
+    scanner = (cast.vertices - move.translation) @ move.rotation
     triangles = stage.faces(models, "smplx")
     points = cast.points(VIEW)
     detected, found = keypoints.convert(

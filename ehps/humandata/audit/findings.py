@@ -27,6 +27,7 @@ from ehps.humandata.image_checks import MISSING, OTHER_SIZE, ImageCheck, check_i
 from ehps.humandata.instance_ids import instance_ids
 from ehps.humandata.quality_table import LIMITS, MEASURES
 from ehps.humandata.validation import require_columns
+from ehps.progress import counting
 
 PERCENTILES = (1, 5, 50, 95, 99)
 FAULTS = [measure.name for measure in MEASURES if measure.dtype == "bool"]  # have no percentiles
@@ -157,8 +158,9 @@ def audit(
     _require_columns(hd)
     check = None if images is None or not len(hd) else check_images(hd, images, list_outside=True)
     elsewhere = check is not None and check.of_another_folder
-    measures = measures_of(hd)
-    checks = checks_of(hd, measures, limits, None if elsewhere else check)
+    with counting("measuring", None):
+        measures = measures_of(hd)
+        checks = checks_of(hd, measures, limits, None if elsewhere else check)
     counts = {one.name: int(one.bad.sum()) for one in checks}
     if check is not None and elsewhere:
         counts |= {name: int(check.rows(kind).sum()) for name, kind in IMAGE_CHECKS.items()}

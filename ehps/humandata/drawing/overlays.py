@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from ehps.humandata.drawing.persons import BOX_LABELS, Colour, Image, draw_boxes
 from ehps.humandata.image_files import MissingImageError, OutsideError, images_of, read_pixels
 from ehps.humandata.keypoints import Convention
 from ehps.humandata.validation import require_columns
+from ehps.progress import over
 
 OWN_COLUMNS = ("keypoints2d", "keypoints2d_original")
 SKELETON_COLUMNS = (*MODEL_JOINTS, *OWN_COLUMNS)
@@ -246,9 +248,10 @@ def view(
     out.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     shown: list[tuple[str, str]] = []
-    for number, start in enumerate(range(0, len(groups), per_page), 1):
+    drawn = over(groups, "drawing images")
+    for number in range(1, -(-len(groups) // per_page) + 1):
         cells, lines, entries = [], [], dict[Entry, None]()
-        for group in groups[start : start + per_page]:
+        for group in islice(drawn, per_page):
             shot = draw_instances(hd, group, images, columns=columns, side=side, crop=crop, bodies=bodies, mesh=mesh)
             shown.append((shot.path, shot.fault))
             cells.append(shot.image)

@@ -36,6 +36,7 @@ from ehps.humandata.storage.plan import Plan, Spec, combined, digest, plan_of, s
 from ehps.humandata.strings import Strings, Vocabulary
 from ehps.humandata.table import Column, Table
 from ehps.json_files import fault, misfit
+from ehps.progress import counting, over
 
 LAYOUT = 2  # of the file; 1 had other names for what is measured on conversion
 ALIGNMENT = 64  # bytes: a cache line, and more than any vector instruction needs
@@ -182,11 +183,15 @@ def content_hash(path: Path, *, recompute: bool = False) -> str:
         return str(_header(file)["content_sha256"])
 
 
-def damaged_columns(path: Path) -> list[str]:
+def damaged_columns(path: Path, *, show: bool | None = False) -> list[str]:
     """What of a file is not as it was written, by comparison with the hashes stored in it; empty when all is.
 
     Names of columns; ``passport`` stands for the passport, the list of columns and the names of keypoints, ``misc`` for
     misc and quality. Reads the whole file, several columns at a time.
+
+    Parameters
+    ----------
+    show : print how far this is; None as the program wants it.
 
     Raises
     ------
@@ -195,7 +200,7 @@ def damaged_columns(path: Path) -> list[str]:
     path = Path(path)
     with _opened(path) as (file, _):
         header, mapped = _header(file), map_file(path)
-        damaged = _damaged(file.id, header, mapped)
+        damaged = _damaged(file.id, header, mapped, show)
         specs = {}
         for name, holds, _ in header["columns"]:
             values = _array(file.id, name if holds == "numbers" else f"{name}/codes", mapped)
@@ -228,7 +233,7 @@ def check_bytes(path: str | Path) -> None:
         raise DataError(f"is damaged: {'; '.join(problems)}", path=path, fix=_AGAIN)
 
 
-def _damaged(file: Any, header: Mapping[str, Any], mapped: MappedFile) -> list[str]:
+def _damaged(file: Any, header: Mapping[str, Any], mapped: MappedFile, show: bool | None) -> list[str]:
     def intact(entry: Sequence[str]) -> bool:
         name, holds, sha = entry
         digest = hashlib.sha256()
@@ -237,11 +242,8 @@ def _damaged(file: Any, header: Mapping[str, Any], mapped: MappedFile) -> list[s
         return digest.hexdigest() == sha
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # hashing lets other threads run
-        return [
-            current(entry[0])
-            for entry, whole in zip(header["columns"], pool.map(intact, header["columns"]), strict=True)
-            if not whole
-        ]
+        found = over(pool.map(intact, header["columns"]), "checking columns", len(header["columns"]), show=show)
+        return [current(entry[0]) for entry, whole in zip(header["columns"], found, strict=True) if not whole]
 
 
 def _hash_of(*facts: Any) -> str:
@@ -290,7 +292,8 @@ def join(
     DataError : a part is damaged or has other columns or shapes; ``out`` cannot be written.
     """
     plan = plan_of(parts(), columns)
-    _store(Path(out), (part for part in parts() if len(part)), plan, passport, misc, quality)
+    with counting("writing rows", plan.length) as advance:
+        _store(Path(out), (part for part in parts() if len(part)), plan, passport, misc, quality, advance)
 
 
 def _store(
@@ -300,6 +303,7 @@ def _store(
     passport: Passport,
     misc: Mapping[str, Any],
     quality: Mapping[str, Any],
+    advance: Callable[[int], None] | None = None,
 ) -> None:
     import h5py
 
@@ -323,7 +327,7 @@ def _store(
                 _write_rows(targets[name], values, start)
                 written.check()
 
-            digests, texts = stream(parts, plan, sink)
+            digests, texts = stream(parts, plan, sink, advance)
             for name, coder in texts.items():
                 blob, offsets = coder.vocabulary()
                 _write_rows(create(f"{name}/blob", blob.shape, blob.dtype), blob)

@@ -24,6 +24,7 @@ from ehps.humandata.storage.former_names import former, former_summary
 from ehps.humandata.storage.npz_pickle import AsList, blocks, stored_dtype
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Table
+from ehps.progress import over
 
 Write = Callable[[IO[bytes]], None]
 
@@ -79,7 +80,7 @@ def members(hd: Table, compressed: bool, frame_range: Array | None = None) -> li
 def write_members(path: Path, content: list[tuple[str, int, Write]]) -> None:
     """A deflated ``.npz`` whose bytes depend on nothing but its content."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, size, write in content:
+        for name, size, write in over(content, "writing columns"):
             info = zipfile.ZipInfo(f"{name}.npy", DATE)
             info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o600 << 16
             with archive.open(info, "w", force_zip64=size > ZIP64_FROM) as file:

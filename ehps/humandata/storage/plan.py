@@ -164,8 +164,10 @@ class Texts:
 Sink = Callable[[str, Array, int], None]
 
 
-def stream(parts: Iterable[Table], plan: Plan, sink: Sink | None = None) -> tuple[dict[str, str], dict[str, Texts]]:
-    """Pass all rows, block by block, to ``sink(column, values, first row)``.
+def stream(
+    parts: Iterable[Table], plan: Plan, sink: Sink | None = None, advance: Callable[[int], None] | None = None
+) -> tuple[dict[str, str], dict[str, Texts]]:
+    """Pass all rows, block by block, to ``sink(column, values, first row)``; ``advance`` is told the rows of each.
 
     Returns
     -------
@@ -184,6 +186,8 @@ def stream(parts: Iterable[Table], plan: Plan, sink: Sink | None = None) -> tupl
                 if sink is not None:
                     sink(name, values, start)
             start += len(block)
+            if advance is not None:
+                advance(len(block))
     for name, coder in texts.items():
         for values in coder.vocabulary():
             hashes[name].update(values.tobytes())

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ehps.benchmark import results
-from ehps.benchmark.suites import evaluation, matrix
+from ehps.benchmark.suites import evaluation
 from ehps.benchmark.suites.evaluation import evaluate, rescore, train_cell
 from ehps.benchmark.suites.matrix import Suite, load_suite, run_suite, status
 from ehps.benchmark.suites.runs import Run
@@ -221,7 +221,7 @@ def test_a_repaired_cell_is_made_and_its_failure_forgotten(
 def test_programming_errors_keep_their_traceback(
     sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matrix, "evaluate", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *a, **k: 1 / 0)
     small = Suite(train={"one": (sets["one"],)}, test={"ego": sets["test"]}, config=CONFIG)
     table = run_suite(small, tmp_path, body_models=models, progress=False)
     assert table["reason"][0] == "ZeroDivisionError: division by zero"

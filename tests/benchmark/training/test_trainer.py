@@ -15,10 +15,11 @@ import pytest
 import torch
 
 from ehps.benchmark import models
-from ehps.benchmark.models import CAMERA, Prediction
+from ehps.benchmark.models.outputs import CAMERA, Prediction
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training import trainer as training
-from ehps.benchmark.training.loss_terms import LossWeights, losses
+from ehps.benchmark.training.loss_terms import losses
+from ehps.benchmark.training.loss_weights import LossWeights
 from ehps.benchmark.training.samples import CropView, HumanDataset, collate
 from ehps.benchmark.training.sampling import StepSampler, epoch_order
 from ehps.benchmark.training.smplx_joints import Skeleton
@@ -69,7 +70,7 @@ def test_tiny_returns_proper_bodies_in_front_of_the_camera() -> None:
 
 
 def test_unknown_models_and_arguments_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"there are: .*tiny"):
+    with pytest.raises(UsageError, match=r"There are: .*tiny"):
         models.build("huge")
     with pytest.raises(UsageError, match="depht"):
         models.build("tiny", depht=3)

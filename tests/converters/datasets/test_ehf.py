@@ -8,7 +8,7 @@ import pytest
 
 from ehps.body.ply import read_vertices
 from ehps.converters.base import Instances
-from ehps.converters.datasets.ehf import EHF, SCANNER_TO_CAMERA
+from ehps.converters.datasets.ehf import EHF, scanner_to_camera
 from ehps.converters.pipeline.report import Report
 from ehps.demo.raw.ehf import write_ply
 from ehps.demo.raw.stage import Truth
@@ -113,7 +113,7 @@ def test_the_mesh_of_every_row_is_named(meshes: Pair, release: Made) -> None:
     hd, _ = meshes
     assert hd["vertices3d_path"].tolist() == [f"{frame}_align.ply" for frame in FRAMES]
     for row, name in enumerate(hd["vertices3d_path"]):
-        moved = read_vertices(release[0] / name, 10475) @ np.array(ROTATION).T + SCANNER_TO_CAMERA.translation
+        moved = read_vertices(release[0] / name, 10475) @ np.array(ROTATION).T + scanner_to_camera().translation
         np.testing.assert_allclose(hd["keypoints3d_smplx"][row, 55, :3], moved[9120], atol=1e-5)  # nose
 
 
@@ -208,7 +208,7 @@ def test_facts_of_the_rows_and_of_the_file(fits: Pair) -> None:
     }
     assert {key: hd.misc[key] for key in expected} == expected
     np.testing.assert_allclose(hd.misc["focal_length"], [1498.22426237] * 2)
-    np.testing.assert_allclose(SCANNER_TO_CAMERA.rotation, ROTATION, atol=1e-6)
+    np.testing.assert_allclose(scanner_to_camera().rotation, ROTATION, atol=1e-6)
 
 
 # -- releases -----------------------------------------------------------------------------------------------------
@@ -340,7 +340,7 @@ def meshes_mirrored(rows: Instances) -> None:
 
 def meshes_only_rotated(rows: Instances) -> None:
     assert rows.vertices is not None
-    rows.vertices = rows.vertices - SCANNER_TO_CAMERA.translation + [0, 0, 2.371]
+    rows.vertices = rows.vertices - scanner_to_camera().translation + [0, 0, 2.371]
 
 
 @pytest.mark.parametrize("fault", [meshes_of_the_neighbours, meshes_mirrored, meshes_only_rotated])

@@ -17,7 +17,6 @@ import pytest
 from click.testing import CliRunner
 from fake_dataset import CARD, HEIGHT, WIDTH, Hall
 from PIL import Image
-from rich.console import Console
 
 from ehps.cli import main
 from ehps.converters import registry
@@ -51,17 +50,18 @@ def test_units_are_joined_in_order_with_a_report(hall: Path, tmp_path: Path, bod
     assert hd.validate() == []
 
 
-def test_the_report_can_be_printed(hall: Path, tmp_path: Path, body_models: Path) -> None:
+def test_the_report_can_be_printed(
+    hall: Path, tmp_path: Path, body_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     report = run(hall, tmp_path / "x.h5", body_models)
-    console = Console(width=200, record=True, file=(tmp_path / "log").open("w"))
-    report.print(console)
-    text = console.export_text()
+    report.print()
+    text = capsys.readouterr().out
     assert "12  instances written" in text
     assert "3  dropped: crowd (walk_0 crowd" in text
     assert "reprojection, px" in text
     report.quality = {"reprojection": "exact", "rows": 12}  # nothing could be measured
-    report.print(console)
-    assert "measured" not in console.export_text()
+    report.print()
+    assert "measured" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
@@ -392,14 +392,15 @@ class Incomplete(Hall):
         return no_instances(left_out="no fits") if unit.name == "walk_1" else super().read(unit)
 
 
-def test_a_unit_that_is_left_out_is_not_counted_as_an_instance(hall: Path, tmp_path: Path) -> None:
+def test_a_unit_that_is_left_out_is_not_counted_as_an_instance(
+    hall: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     report = run(hall, tmp_path / "x.h5", dataset=Incomplete)
     assert (report.units, report.found, report.written) == (3, 10, 8)
     assert report.left_out == {"no fits": ["walk_1"]}
     assert set(report.dropped) == {"crowd"}
-    console = Console(width=200, record=True, file=(tmp_path / "log").open("w"))
-    report.print(console)
-    printed = [line.strip() for line in console.export_text().splitlines()]
+    report.print()
+    printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert "10  found in 2 units" in printed
     assert "1  unit left out: no fits (walk_1)" in printed
     assert json.loads((tmp_path / "x.h5.report.json").read_text())["units_left_out"]["no fits"]["count"] == 1
