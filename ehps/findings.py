@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ehps.analysis.attributes import Samples
     from ehps.analysis.benchmarks import Part
     from ehps.analysis.report_inputs import ReportInputs
+    from ehps.body.models import BodyModels
     from ehps.humandata import HumanData
 
 Benchmarks = Literal["five", "present"]
@@ -125,6 +126,7 @@ def report_inputs(
     model: str | None = None,
     benchmarks: Benchmarks = "five",
     budget: int | None = None,
+    body_models: BodyModels | None = None,
     title: str = TITLE,
     stage: Callable[[str], None] = lambda _: None,
 ) -> ReportInputs:
@@ -135,9 +137,10 @@ def report_inputs(
     data, test : HumanData files of training and test sets; their conversion reports are looked for beside them.
     images : file -> folder of its images, for examples and image features.
     budget : of the selection; half of the training files' rows when None.
+    body_models : to draw predictions beside the truth.
     stage : told what is begun.
     """
-    from ehps.analysis import attributes, published, rank_factors, ranking
+    from ehps.analysis import attributes, published, rank_factors, ranking, worst_cases
     from ehps.analysis.benchmarks import MPE_BENCHMARKS
     from ehps.analysis.curves import LOG, read_curves
     from ehps.analysis.report_inputs import ReportInputs
@@ -181,6 +184,7 @@ def report_inputs(
         conversions=reports,
         training=read_curves(runs) if any(runs.rglob(LOG)) else None,
         overlays=overlays,
+        cases=worst_cases.drawn(worst_cases.find(results.load_errors(runs), ranked), numbers, runs, body_models),
         manifests=results.manifests(runs),
         notes=notes + faults,
     )

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.spatial.distance import pdist
 
 from ehps.analysis import distances, features, figures
 from ehps.analysis.distances import coverage
@@ -38,6 +40,8 @@ __all__ = [
 ]
 
 TITLES = {"image": "image", "global_orient": "global orientation", "body_pose": "body pose", "betas": "body shape"}
+FEW = len(figures.PALETTE)
+"""Most datasets that can be told apart in one panel."""
 _BODY: dict[str, Callable[[HumanData], Array]] = {
     "global_orient": features.global_orient,
     "body_pose": features.body_pose,
@@ -186,33 +190,82 @@ def embed(
 
 
 def figure(embeddings: Mapping[str, pd.DataFrame]) -> Figure:
-    """One panel an attribute: training samples in their dataset's colour, test samples outlined in front of them."""
+    """Where samples lie: one panel an attribute, with a colour and a shape for each dataset.
+
+    Test samples are outlined, in front. With more than :data:`FEW` training sets, which no eye tells apart, one panel
+    an attribute and dataset, in front of all samples in grey.
+    """
+    names = {
+        str(name): str(role)
+        for frame in embeddings.values()
+        for name, role in zip(frame["dataset"], frame["role"], strict=True)
+    }
+    train = sum(role == "train" for role in names.values())
+    said = f"Samples of {train} training sets and {len(names) - train} test sets by "
+    said += " and ".join(", ".join(TITLES.get(name, name) for name in embeddings).rsplit(", ", 1))
+    note = "Each point is one person instance. Near points are alike; distances between far groups mean little."
     with figures.styled():
-        columns = 3 if len(embeddings) == 3 else min(2, max(1, len(embeddings)))
-        drawing, axes = figures.panels(len(embeddings), width=10, height=10 / columns * 0.75, columns=columns)
-        for panel, (attribute, frame) in zip(axes, embeddings.items(), strict=True):
-            for role in ("train", "test"):
-                for name, part in frame[frame["role"] == role].groupby("dataset", sort=False):
-                    look = figures.style(str(name))
-                    edge = {"edgecolors": figures.INK, "linewidths": 0.6} if role == "test" else {"linewidths": 0}
-                    size, alpha = (11, 0.9) if role == "test" else (7, 0.55)
-                    panel.scatter(
-                        part["x"],
-                        part["y"],
-                        s=size,
-                        c=look.colour,
-                        marker=look.marker,
-                        alpha=alpha,
-                        rasterized=True,
-                        label=_shown(str(name)),
-                        **edge,
-                    )
-            panel.set_title(f"{TITLES.get(attribute, attribute)} ({frame.attrs.get('method', 'embedding').upper()})")
-            panel.set_xticks([])
-            panel.set_yticks([])
-            panel.spines[:].set_visible(False)
-        figures.legend(drawing, axes, markers=1.8)
+        if train > FEW:
+            drawing = _panel_a_dataset(embeddings, list(names))
+            note += " Grey: samples of all sets."
+        else:
+            drawing = _panel_an_attribute(embeddings)
+        figures.entitle(drawing, said, note + (" Outlined: test sets." if train < len(names) else ""))
     return drawing
+
+
+def _panel_an_attribute(embeddings: Mapping[str, pd.DataFrame]) -> Figure:
+    columns = 3 if len(embeddings) == 3 else min(2, max(1, len(embeddings)))
+    drawing, axes = figures.panels(len(embeddings), width=10, height=10 / columns * 0.85, columns=columns)
+    for panel, (attribute, frame) in zip(axes, embeddings.items(), strict=True):
+        for role in ("train", "test"):
+            for name, part in frame[frame["role"] == role].groupby("dataset", sort=False):
+                _scatter(panel, part, str(name), role, label=_shown(str(name)))
+        panel.set_title(f"{TITLES.get(attribute, attribute)} ({frame.attrs.get('method', 'embedding').upper()})")
+        _bare(panel)
+    figures.legend(drawing, axes, markers=1.8)
+    return drawing
+
+
+def _panel_a_dataset(embeddings: Mapping[str, pd.DataFrame], names: Sequence[str]) -> Figure:
+    columns = 8
+    each = -(-len(names) // columns) * columns
+    drawing, axes = figures.panels(each * len(embeddings), width=11, height=1.45, columns=columns)
+    for number, (attribute, frame) in enumerate(embeddings.items()):
+        block = axes[number * each : (number + 1) * each]
+        for panel, name in zip(block, names, strict=False):
+            own = frame[frame["dataset"] == name]
+            panel.scatter(frame["x"], frame["y"], s=0.6, c=figures.GREY, alpha=0.25, linewidths=0, rasterized=True)
+            _scatter(panel, own, name, "test" if name.endswith(" (test)") else "train")
+            panel.set_title(_shown(name), fontsize=7.5, fontweight="normal")
+            _bare(panel)
+        for spare in block[len(names) :]:
+            spare.remove()
+        block[0].set_ylabel(TITLES.get(attribute, attribute), fontweight="bold")
+    return drawing
+
+
+def _scatter(panel: Axes, part: pd.DataFrame, name: str, role: str, label: str | None = None) -> None:
+    look = figures.style(name)
+    test = role == "test"
+    panel.scatter(
+        part["x"],
+        part["y"],
+        s=11 if test else 7,
+        c=look.colour,
+        marker=look.marker,
+        alpha=0.9 if test else 0.55,
+        edgecolors=figures.INK if test else "none",
+        linewidths=0.6 if test else 0,
+        rasterized=True,
+        label=label,
+    )
+
+
+def _bare(panel: Axes) -> None:
+    panel.set_xticks([])
+    panel.set_yticks([])
+    panel.spines[:].set_visible(False)
 
 
 def coverage_table(samples: Samples, k: int = 5) -> pd.DataFrame:
@@ -226,12 +279,13 @@ def coverage_table(samples: Samples, k: int = 5) -> pd.DataFrame:
     rows = []
     for attribute in samples.values:
         values = samples.comparable(attribute)
+        within = {name: pdist(found) for name, found in values.items()}
         for test in (name for name in values if samples.roles[name] == "test" and len(values[name]) > 1):
             for train in (name for name in values if samples.roles[name] == "train"):
                 a, b = values[train], values[test]
-                measured = {name: measure(a, b) for name, measure in distances.MEASURES.items()}
+                measured = distances.all_measures(a, b, k, within_a=within[train], within_b=within[test])
                 row = {"attribute": attribute, "train_set": train, "test_set": test.removesuffix(" (test)")}
-                rows.append(row | {"coverage": coverage(a, b, k), **measured, "n_train": len(a), "n_test": len(b)})
+                rows.append(row | measured | {"n_train": len(a), "n_test": len(b)})
     columns = ["attribute", "train_set", "test_set", "coverage", *distances.MEASURES, "n_train", "n_test"]
     return pd.DataFrame(rows, columns=columns)
 

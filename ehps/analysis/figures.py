@@ -1,9 +1,9 @@
 """How all figures look, and how they are written.
 
-A dataset has the same colour and marker in every figure: eight colours that colour-blind readers can tell
-apart (after Okabe and Ito), combined with five markers and four line styles. Figures are made without
-pyplot, so nothing global changes and nothing has to be closed. ``INK`` is the colour of text and lines;
-:func:`inline_svg` turns it into ``currentColor``, so that a figure in a page follows its light or dark theme.
+Figures are made without pyplot, so nothing global changes and nothing has to be closed. Each has a title that says
+what it shows and a line about units and direction (:func:`entitle`): a figure that is saved alone carries both, in a
+page they are its caption and its description. ``INK`` is the colour of text and lines; :func:`inline_svg` turns it
+into ``currentColor``, so that a figure in a page follows its light or dark theme.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 import base64
 import io
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +22,40 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ehps.analysis.colours import FRAME, GREY, INK, LINES, MARKERS, PALETTE, Style, readable_on, shades, style
+from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of, interval_axis, labels
 from ehps.atomic import replacing
 from ehps.errors import DataError, UsageError
 
-INK = "#2b3137"
-GREY = "#8a929a"
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#999933")
-MARKERS = ("o", "s", "^", "D", "v")
-LINES = ("-", "--", "-.", ":")
-
-SCALE = LinearSegmentedColormap.from_list("ehps", ["#084a80", "#5d9ac6", "#eef4f9"])  # low to high error
-
-# The order gives sets that are often shown together different colours.
-_ORDER = [
-    *("agora", "bedlam", "ubody", "mscoco", "egobody_ego", "pw3d", "ehf", "h36m"),
-    *("synbody", "arctic", "gta_human2", "egobody_kinect", "mpi_inf_3dhp", "spec", "posetrack", "prox"),
-    *("crowdpose", "rich", "muco", "insta_variety", "behave", "up3d", "mpii", "ssp3d"),
-    *("ochuman", "chi3d", "renbody_hires", "mtp", "humansc3d", "renbody", "fit3d", "talkshow"),
-    *("lspet",),
+__all__ = [
+    "GREY",
+    "INK",
+    "LINES",
+    "MARKERS",
+    "PALETTE",
+    "SCALE",
+    "Style",
+    "data_uri",
+    "entitle",
+    "heat_map",
+    "inline_svg",
+    "intervals",
+    "legend",
+    "panels",
+    "save",
+    "style",
+    "styled",
 ]
+
+SCALE = LinearSegmentedColormap.from_list("ehps", [ground for ground, _ in reversed(shades("light"))])
+"""From low error (dark) to high (faint)."""
+
+JPEG_QUALITY = 82
 
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -62,6 +71,9 @@ _RC: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.facecolor": "none",
+    "figure.titlesize": 11,
+    "figure.titleweight": "bold",
+    "figure.labelsize": 8.5,
     "xtick.color": GREY,
     "ytick.color": GREY,
     "xtick.labelcolor": INK,
@@ -73,23 +85,6 @@ _RC: dict[Any, Any] = {
     "figure.facecolor": "none",
     "pdf.fonttype": 42,
 }
-
-
-@dataclass(frozen=True)
-class Style:
-    """Colour (hex), matplotlib marker and line style of a dataset."""
-
-    colour: str
-    marker: str
-    line: str
-
-
-def style(dataset: str) -> Style:
-    """How a dataset is drawn; the same everywhere, also for ids that are not among the known ones."""
-    name = dataset.removesuffix(" (test)")
-    number = _ORDER.index(name) if name in _ORDER else zlib.crc32(name.encode())
-    round_ = number // len(PALETTE)
-    return Style(PALETTE[number % len(PALETTE)], MARKERS[round_ % len(MARKERS)], LINES[round_ % len(LINES)])
 
 
 @contextmanager
@@ -109,6 +104,18 @@ def panels(count: int, *, width: float = 7.2, height: float = 4.5, columns: int 
     return figure, axes[:count]
 
 
+def entitle(figure: Figure, title: str, note: str) -> None:
+    """Say what a figure shows: ``title`` above it, ``note`` (units, direction, marks) below it.
+
+    Both are broken into lines of the figure's width.
+    """
+    import textwrap
+
+    width = float(figure.get_size_inches()[0])
+    figure.suptitle("\n".join(textwrap.wrap(title, round(11.5 * width))), x=0.01, ha="left")
+    figure.supxlabel("\n".join(textwrap.wrap(note, round(15 * width))), x=0.01, ha="left")
+
+
 def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> Path:
     """Write a figure as ``.png``, ``.pdf`` or ``.svg``; the same figure gives the same bytes.
 
@@ -120,7 +127,8 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> Path:
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in ("png", "pdf", "svg"):
         raise UsageError("a figure is written as .png, .pdf or .svg", path=path)
-    metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix, {})
+    metadata: dict[str, Any] = {"Title": _words(figure.get_suptitle())}
+    metadata |= {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix, {})
     drawn = io.BytesIO()  # matplotlib does not survive a disk that is full
     with styled():
         figure.savefig(drawn, format=suffix, dpi=dpi, facecolor="white", metadata=metadata)
@@ -129,13 +137,19 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> Path:
     return path
 
 
-def inline_svg(figure: Figure, prefix: str) -> str:
-    """An ``<svg>`` element to stand in an HTML page: transparent, in the page's font and text colour.
+def inline_svg(figure: Figure, prefix: str) -> tuple[str, str, str]:
+    """An ``<svg>`` element to stand in an HTML page, and the figure's title and note, which the page shows beside it.
 
+    Transparent, in the page's font and text colour; an image with its title and description to screen readers.
     ``prefix`` keeps its element ids apart from those of other figures of the page.
     """
-    stream = io.StringIO()
+    title, note = _words(figure.get_suptitle()), _words(figure.get_supxlabel())
     with styled():
+        for shown in (figure._suptitle, figure._supxlabel):  # type: ignore[attr-defined]
+            if shown is not None:
+                shown.set_visible(False)
+                shown.set_in_layout(False)
+        stream = io.StringIO()
         figure.savefig(stream, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
@@ -145,11 +159,14 @@ def inline_svg(figure: Figure, prefix: str) -> str:
     text = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r"font: (\S+) [^;\"]*", r"font: \1 inherit; font-family: inherit; font-size: \1", text)
-    return text.replace(INK, "currentColor")
+    said = f'<title id="{prefix}-title">{escape(title)}</title><desc id="{prefix}-desc">{escape(note)}</desc>'
+    head = f'<svg role="img" aria-labelledby="{prefix}-title {prefix}-desc"'
+    text = re.sub(r"<svg\b([^>]*)>", lambda match: f"{head}{match.group(1)}>{said}", text, count=1)
+    return text.replace(INK, "currentColor"), title, note
 
 
 def data_uri(image: npt.NDArray[np.uint8] | Path, *, width: int | None = None) -> str:
-    """An image as a ``data:`` address: RGB array (H, W, 3), or an image file; scaled down to ``width`` pixels.
+    """An image as a ``data:`` address: RGB array (H, W, 3), or an image file; scaled down to ``width`` pixels, JPEG.
 
     Raises
     ------
@@ -164,8 +181,8 @@ def data_uri(image: npt.NDArray[np.uint8] | Path, *, width: int | None = None) -
     if width is not None and shown.width > width:
         shown = shown.resize((width, round(shown.height * width / shown.width)), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    shown.save(stream, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    shown.save(stream, format="JPEG", quality=JPEG_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 def heat_map(ranked: pd.DataFrame) -> Figure:
@@ -180,20 +197,26 @@ def heat_map(ranked: pd.DataFrame) -> Figure:
     high = np.where(finite, values, -np.inf).max(axis=0, initial=-np.inf)
     shade = np.where(finite, (values - low) / np.where(high > low, high - low, 1), np.nan)
     with styled():
-        figure, (axes,) = panels(1, width=1.4 + 1.05 * len(benchmarks), height=0.6 + 0.24 * len(ranked))
+        height = 1.2 + 0.24 * len(ranked)
+        figure, (axes,) = panels(1, width=max(5.6, 1.8 + 1.05 * len(benchmarks)), height=height)
         axes.imshow(np.ma.masked_invalid(shade), cmap=SCALE, vmin=0, vmax=1, aspect="auto")
+        framed = False
         for (row, column), value in np.ndenumerate(values):
             text = f"{value:.1f}" if np.isfinite(value) else "–"
-            colour = INK if not np.isfinite(value) else "#ffffff" if shade[row, column] < 0.5 else "#1a1a1a"
+            colour = readable_on(to_hex(SCALE(float(shade[row, column])))) if np.isfinite(value) else INK
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
             if ranked["train_set"].iloc[row] in (benchmarks[column].id, *benchmarks[column].test_sets):
                 box = (column - 0.47, row - 0.44)
-                axes.add_patch(Rectangle(box, 0.94, 0.88, fill=False, ec=PALETTE[1], lw=1.6))
+                axes.add_patch(Rectangle(box, 0.94, 0.88, fill=False, ec=FRAME, lw=1.6))
+                framed = True
         axes.set_xticks(range(len(benchmarks)), [b.label for b in benchmarks])
         axes.set_yticks(range(len(ranked)), labels(ranked))
         axes.tick_params(length=0)
         axes.xaxis.tick_top()
         axes.spines[:].set_visible(False)
+        note = "Errors in mm, lower is better. Each column has its own scale: the darkest cell is its lowest error."
+        note += " Framed: tested on the dataset it was trained on." if framed else ""
+        entitle(figure, _benchmarks_title(ranked), note)
     return figure
 
 
@@ -201,7 +224,7 @@ def intervals(ranked: pd.DataFrame) -> Figure:
     """Mean primary error of each training set with its bootstrap interval, best on top."""
     shown = ranked.dropna(subset=["mpe"])
     with styled():
-        figure, (axes,) = panels(1, height=0.7 + 0.22 * max(len(shown), 3))
+        figure, (axes,) = panels(1, height=1.3 + 0.22 * max(len(shown), 3))
         spans = shown[["mpe_low", "mpe_high"]].to_numpy(float) if "mpe_low" in shown else None
         for row, (train_set, mpe) in enumerate(zip(shown["train_set"], shown["mpe"].astype(float), strict=True)):
             look = style(str(train_set))
@@ -209,9 +232,15 @@ def intervals(ranked: pd.DataFrame) -> Figure:
                 axes.plot(spans[row], [row, row], color=look.colour, lw=2, alpha=0.5)
             axes.plot([mpe], [row], look.marker, color=look.colour, ms=5)
         axes.set_yticks(range(len(shown)), labels(shown))
-        axes.invert_yaxis()
+        axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.grid(axis="x")
-        axes.set_xlabel(f"mean primary error, mm{interval_axis(ranked)}")
+        axes.set_xlabel("mean primary error, mm (lower is better)")
+        names = ", ".join(b.label for b in benchmarks_of(ranked))
+        note = (f"Mean of {names}" if names else "Mean primary error") + f"{interval_axis(ranked)}."
+        title = "No training set has a rank"
+        if len(shown):
+            title = f"{labels(shown)[0]} has the lowest mean primary error, {float(shown['mpe'].iloc[0]):.1f} mm"
+        entitle(figure, title, note)
     return figure
 
 
@@ -230,3 +259,18 @@ def legend(figure: Figure, axes: Sequence[Axes], columns: int = 6, markers: floa
         for handle in drawn.legend_handles:
             if handle is not None:
                 handle.set_alpha(1)
+
+
+def _benchmarks_title(ranked: pd.DataFrame) -> str:
+    """Who has the lowest errors: ``BEDLAM has the lowest error on 4 of 5 benchmarks``."""
+    benchmarks = benchmarks_of(ranked)
+    values = ranked[[b.id for b in benchmarks]].astype(float)
+    winners = values.loc[:, values.notna().any()].idxmin().map(ranked["train_set"])
+    if winners.empty:
+        return "No training set has an error on a benchmark"
+    best, count = winners.value_counts().index[0], int(winners.value_counts().iloc[0])
+    return f"{dataset_name(str(best))} has the lowest error on {count} of {len(benchmarks)} benchmarks"
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())

@@ -6,6 +6,8 @@ frames as they are; nothing is filled in.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from ehps.analysis import curves, figures, report_sections
+from ehps.analysis import colours, report_conversions, report_samples, report_sections
 from ehps.analysis.benchmarks import MPE_BENCHMARKS
 from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of
@@ -32,28 +34,40 @@ def report(inputs: ReportInputs, out: Path) -> Path:
     DataError : a conversion report or image that was given cannot be read.
     """
     try:
-        from jinja2 import Environment, StrictUndefined
+        from jinja2 import DictLoader, Environment, StrictUndefined
     except ImportError as error:
         raise EhpsError("jinja2 is not installed", fix="pip install 'ehps[analysis]'") from error
-    template = (files("ehps.analysis") / "templates" / "report.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return write_text(Path(out), environment.from_string(template).render(content(inputs)))
+    texts = {p.name: p.read_text(encoding="utf-8") for p in (files("ehps.analysis") / "templates").iterdir()}
+    environment = Environment(
+        loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    script = texts["report.js"]
+    page = environment.get_template("report.html").render(
+        **content(inputs),
+        light=colours.LIGHT,
+        dark=colours.DARK,
+        shades={theme: colours.shades(theme) for theme in ("light", "dark")},
+        titled=report_sections.shown_name,
+        script=script,
+        # The page runs this script and no other, whatever a name in the data holds.
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+    return write_text(Path(out), page)
 
 
 def content(inputs: ReportInputs) -> dict[str, Any]:
     """What the template is filled with: one entry a section, None for those without inputs."""
     parts = {
-        "ranking": report_sections.ranking(inputs),
-        "benchmarks": report_sections.benchmarks(inputs),
+        "ranking": report_sections.ranking_table(inputs),
+        "parts": report_sections.parts(inputs),
+        "cases": report_sections.cases(inputs),
         "factors": report_sections.factors(inputs),
-        "embedding": report_sections.embedding(inputs),
-        "coverage": report_sections.coverage(inputs),
+        "embedding": report_samples.embedding(inputs),
+        "coverage": report_samples.coverage(inputs),
         "selection": report_sections.selection(inputs),
-        "conversions": report_sections.conversions(inputs),
-        "training": None
-        if inputs.training is None
-        else report_sections.svg(curves.figure(inputs.training), "training"),
-        "overlays": [(text, figures.data_uri(image, width=1000)) for text, image in inputs.overlays] or None,
+        "conversions": report_conversions.conversions(inputs),
+        "training": report_samples.training(inputs),
+        "overlays": report_sections.overlays(inputs),
         "protocols": report_sections.protocols(inputs),
         "manifests": {
             name: json.dumps(m, indent=1, sort_keys=True, default=str) for name, m in inputs.manifests.items()

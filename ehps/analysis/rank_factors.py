@@ -205,6 +205,7 @@ def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "app
         axes.set_yticks([1, *range(5, last + 1, 5)] if last > 8 else range(1, last + 1))
         axes.grid(axis="both")
         axes.set_xlabel("training instances")
+        figures.entitle(drawing, _title(frame), "Rank 1, on top, is the lowest mean primary error.")
         axes.set_ylabel("rank by mean primary error")
         if len(frame):
             inferred = SURENESS in frame and bool((frame[SURENESS] == "inferred").any())
@@ -219,6 +220,16 @@ def _legend(axes: Axes, title: str, levels: list[tuple[str, str, str]], inferred
         if shown:
             handles.append(Line2D([], [], ls="", marker="o", mfc="none", mec=edge, label=said))
     axes.legend(handles=handles, title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def _title(shown: pd.DataFrame) -> str:
+    """How rank goes with size among the sets that are shown."""
+    found = correlation.spearman(shown["instances"].to_numpy(float), shown["rank"].to_numpy(float))
+    if np.isnan(found.value):
+        return f"Rank and number of training instances of {len(shown)} sets"
+    better = "better" if found.value < 0 else "worse"
+    said = f"Larger training sets rank {better}" if found.p < 0.05 else "Rank does not follow the size of training sets"
+    return f"{said} (Spearman {found.value:.2f}, p = {found.p:.2g}, {len(shown)} sets)"
 
 
 def _means(part: pd.DataFrame) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ehps.analysis.attributes import Samples
 from ehps.analysis.ranking import Comparison
+from ehps.analysis.worst_cases import Case
 
 Image = Path | npt.NDArray[np.uint8]
 
@@ -33,6 +34,7 @@ class ReportInputs:
     conversions : conversion reports, as JSON files or their content.
     training : ``run, step, name, value``, of ``curves.read_curves``.
     overlays : (caption, image): RGB array or image file.
+    cases : of ``worst_cases.drawn``: truth beside prediction.
     manifests : run -> manifest content.
     notes : sentences shown under the summary (what data this is, what it is not).
     date : shown under the title when given; without it the same inputs give the same bytes.
@@ -50,6 +52,7 @@ class ReportInputs:
     conversions: Sequence[Mapping[str, Any] | Path] = ()
     training: pd.DataFrame | None = None
     overlays: Sequence[tuple[str, Image]] = ()
+    cases: Sequence[Case] = ()
     manifests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: Sequence[str] = ()
     date: str | None = None

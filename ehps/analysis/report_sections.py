@@ -4,38 +4,30 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 import ehps
-from ehps.analysis import attributes, figures, rank_factors, tables
+from ehps.analysis import figures, rank_factors, ranking
+from ehps.analysis.benchmarks import Benchmark
 from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of, interval_note, labels
+from ehps.analysis.report_conversions import entry
 from ehps.analysis.report_inputs import ReportInputs
-from ehps.humandata.quality_table import MEASURES
-from ehps.humandata.storage.former_names import current_summary
-from ehps.json_files import read_json
+from ehps.analysis.report_tables import Look, Strip, page_table
 
-_NAMES = (int, None, [object], {"count": int})
-_CONVERSION = {
-    "dataset?": (str, None),
-    "split?": (str, None),
-    "found?": (int, None),
-    "written?": (int, None),
-    "published?": (int, None),
-    "dropped?": (None, {str: _NAMES}),
-    "units_left_out?": (None, {str: _NAMES}),
-    "quality?": (None, {str: (float, str, None, {str: (float, None)})}),
-    "certificate?": (None, {str: (float, str, None, {str: (float, None)})}),
-    "problems?": (None, [object]),
-    "bad_units?": (None, [object]),
+PARTS = {
+    "Hands": (("hand", "PVE"), ("hand", "PA-PVE")),
+    "Face": (("face", "PVE"), ("face", "PA-PVE")),
 }
+"""What the ranking by hands and face is made of: the mean of each over the benchmarks that have it."""
+
+WIDEST = 720
+"""Pixels of an example's width."""
+
 _PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "torch", "smplx", "umap-learn")
 
 
@@ -52,69 +44,137 @@ def tiles(inputs: ReportInputs) -> list[tuple[str, str]]:
         if "mpe" in inputs.ranked and inputs.ranked["mpe"].notna().any():
             tiles.append((f"{inputs.ranked['mpe'].min():.1f} mm", "lowest mean primary error"))
     if inputs.conversions:
-        written = sum(int(_read(c).get("written") or 0) for c in inputs.conversions)
+        written = sum(int(entry(c).get("written") or 0) for c in inputs.conversions)
         tiles.append((f"{written:,}", "instances converted"))
     return tiles
 
 
-def ranking(inputs: ReportInputs) -> dict[str, Any] | None:
-    """Rows with their bars; positions are percentages of the bar column."""
+def ranking_table(inputs: ReportInputs) -> dict[str, Any] | None:
+    """The ranking: place, name and mean first, then how sure they are, then each benchmark."""
     ranked = inputs.ranked
     if ranked is None:
         return None
     used = benchmarks_of(ranked)
-    best = {b.id: "min" for b in used} | ({"mpe": "min"} if "mpe" in ranked else {})
-    sizes = [] if "instances" not in ranked else ["instances"]
-    shown = ranked[["rank", *best, *sizes]]
-    spans = {c: ranked[c].astype(float) for c in ("mpe", "mpe_low", "mpe_high") if c in ranked}
-    finite = np.concatenate([s.dropna().to_numpy() for s in spans.values()]) if spans else np.zeros(0)
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    pad = 0.06 * (high - low) or 1.0
-    low, high = low - pad, high + pad
-
-    def at(name: str, row: int) -> float | None:
-        value = float(spans[name].iloc[row]) if name in spans else float("nan")
-        return round(100 * (value - low) / (high - low), 2) if np.isfinite(value) else None
-
-    rows = []
-    for row, cells in enumerate(tables.cells(shown, best=best)):
-        entry = ranked.iloc[row]
-        rows.append(
-            {
-                "name": labels(ranked)[row],
-                "colour": figures.style(str(entry["train_set"])).colour,
-                "cells": cells,
-                "own": [entry["train_set"] in (b.id, *b.test_sets) for b in used],
-                "dot": at("mpe", row),
-                "left": at("mpe_low", row),
-                "right": at("mpe_high", row),
-                "ranks": span(entry.get("rank_low"), entry.get("rank_high")),
-                "missing": entry.get("missing", ""),
-                "identification": entry.get("identification", ""),
-            }
-        )
+    columns: dict[str, Any] = {"Rank": ranked["rank"].astype("Int64"), "Training set": labels(ranked)}
+    strips, shaded = {}, {b.label: "min" for b in used}
+    if "mpe" in ranked:
+        columns["MPE, mm"] = ranked["mpe"].astype(float)
+        if "mpe_low" in ranked:
+            level = f"{100 * ranked.attrs.get('level', 0.95):.0f} %"
+            name = f"MPE {level}"
+            columns[name] = _spans(ranked["mpe_low"], ranked["mpe_high"], 1)
+            columns[f"Rank {level}"] = _spans(ranked["rank_low"], ranked["rank_high"], 0)
+            strips[name] = _strips(ranked)
+    columns |= {b.label: ranked[b.id].astype(float) for b in used}
+    if "instances" in ranked:
+        columns["Instances"] = ranked["instances"]
+    if "identification" in ranked:
+        columns["Identification"] = ranked["identification"]
+    if "missing" in ranked and ranked["missing"].astype(bool).any():
+        columns["Missing"] = ranked["missing"]
+    own = {b.label: [t in (b.id, *b.test_sets) for t in ranked["train_set"]] for b in used}
+    look = Look(
+        best={name: "min" for name in ("MPE, mm", *shaded) if name in columns},
+        shaded=shaded,
+        own=own,
+        marks={"Training set": [str(t) for t in ranked["train_set"]]},
+        strips=strips,
+    )
+    fixed = 3 if "mpe" in ranked else 2
+    frame = pd.DataFrame(columns)
+    order = list(frame).index("MPE, mm") if "mpe" in ranked and ranked["model"].nunique() == 1 else None
+    table = page_table(
+        frame, "ranking-table", "Training sets by mean primary error", look=look, header=1, fixed=fixed, sorted=order
+    )
     return {
-        "heads": [b.label for b in used],
-        "rows": rows,
-        "low": f"{low:.0f}",
-        "high": f"{high:.0f}",
-        "own": any(any(row["own"]) for row in rows),
-        "mpe": "mpe" in ranked,
-        "sizes": bool(sizes),
+        "table": table,
+        "errors": bool(used),
+        "own": any(any(flags) for flags in own.values()),
         "published": "identification" in ranked,
-        "intervals": "mpe_low" in ranked,
-        "level": f"{100 * ranked.attrs.get('level', 0.95):.0f} %",
         "note": interval_note(ranked),
         "comparison": inputs.comparison.sentence() if inputs.comparison else None,
-        "compared": _table(_named(inputs.comparison.frame), digits=0) if inputs.comparison else None,
+        "compared": page_table(_named(inputs.comparison.frame), "published-table", "Rank here and published", digits=0)
+        if inputs.comparison
+        else None,
     }
 
 
-def benchmarks(inputs: ReportInputs) -> Any:
-    """The heat map of training sets and benchmarks."""
-    if inputs.ranked is None or not benchmarks_of(inputs.ranked):
+def parts(inputs: ReportInputs) -> dict[str, Any] | None:
+    """The ranking by hands and by face, beside that by the whole body."""
+    ranked, results = inputs.ranked, inputs.results
+    if ranked is None or results is None or "mpe" not in ranked:
         return None
-    return svg(figures.heat_map(inputs.ranked), "benchmarks")
+    keys = [(str(t), str(m)) for t, m in zip(ranked["train_set"], ranked["model"], strict=True)]
+    columns: dict[str, Any] = {
+        "Training set": labels(ranked),
+        "Rank": ranked["rank"].astype("Int64"),
+        "MPE, mm": ranked["mpe"].astype(float),
+    }
+    shaded: dict[str, str] = {}
+    said: list[str] = []
+    tested: dict[str, None] = {}
+    of_parts = results[results["part"].str.lower().isin({part for found in PARTS.values() for part, _ in found})]
+    for name, measures in PARTS.items():
+        for part, metric in measures:
+            have = [_part_of(b, part, metric) for b in benchmarks_of(ranked)]
+            have = [b for b in have if len(b.rows(of_parts))]
+            if not have:
+                continue
+            by_part = ranking.rank(of_parts, benchmarks=have).set_index(["train_set", "model"]).reindex(keys)
+            head = f"{name} {metric}"
+            if metric == "PVE":
+                columns[f"{name} rank"] = by_part["rank"].to_numpy()
+            columns[f"{head}, mm"] = by_part["mpe"].to_numpy(float)
+            shaded[f"{head}, mm"] = "min"
+            tested[", ".join(b.name for b in have)] = None
+            if metric == "PVE" and by_part["rank"].notna().any():
+                first = int(np.nanargmin(by_part["mpe"].to_numpy(float)))
+                place = ranked["rank"].iloc[first]
+                whole = "the best of the whole body too" if place == 1 else f"rank {place} by the whole body"
+                said.append(f"By {name.lower()}, {labels(ranked)[first]} is best ({whole}).")
+    if not shaded:
+        return None
+    frame = pd.DataFrame(columns)
+    look = Look(
+        best=dict.fromkeys([*shaded, "MPE, mm"], "min"),
+        shaded=shaded,
+        marks={"Training set": [str(t) for t in ranked["train_set"]]},
+    )
+    table = page_table(frame, "parts-table", "Training sets by errors of hands and face", look=look, fixed=1)
+    return {"table": table, "said": said, "tested": list(tested)}
+
+
+def cases(inputs: ReportInputs) -> dict[str, Any] | None:
+    """Truth beside prediction, by benchmark."""
+    if not inputs.cases:
+        return None
+    groups: dict[str, list[dict[str, Any]]] = {}
+    absent: dict[str, int] = {}
+    for case in inputs.cases:
+        if case.fault:
+            absent[case.fault] = absent.get(case.fault, 0) + 1
+        shown = {
+            "place": case.place,
+            "value": f"{case.value:.0f}",
+            "path": case.image_path,
+            "name": case.image_path.rpartition("/")[2],
+            "row": case.row,
+            "fault": case.fault,
+            "truth": figures.data_uri(case.truth) if case.truth is not None else None,
+            "prediction": figures.data_uri(case.prediction) if case.prediction is not None else None,
+        }
+        groups.setdefault(case.benchmark, []).append(shown)
+    first = inputs.cases[0]
+    name = dataset_name(first.train_set) + (f", {first.model}" if first.model else "")
+    worst = max(inputs.cases, key=lambda case: case.value)
+    said = f"Of {name}. The largest error is {worst.value:.0f} mm, on {worst.benchmark}."
+    return {"said": said, "groups": groups, "absent": [f"{n} not drawn: {why}" for why, n in absent.items()]}
+
+
+def overlays(inputs: ReportInputs) -> list[tuple[str, str]] | None:
+    """Captions and images."""
+    shown = [(text, figures.data_uri(image, width=WIDEST)) for text, image in inputs.overlays]
+    return [(shown_name(text), address) for text, address in shown] or None
 
 
 def factors(inputs: ReportInputs) -> dict[str, Any] | None:
@@ -126,58 +186,23 @@ def factors(inputs: ReportInputs) -> dict[str, Any] | None:
     frame = rank_factors.joined(inputs.ranked, inputs.attributes)
     drawn = [name for name in inputs.colour_by if name in frame and "instances" in frame]
     table = rank_factors.factors(inputs.ranked, inputs.attributes)
-    shown = table.rename(
-        columns={
-            "factor": "Factor",
-            "level": "Level",
-            "n": "Datasets",
-            "mean_rank": "Mean rank",
-            "mean_mpe": "Mean MPE",
-        }
-    ).rename(columns={"spearman": "Spearman", "p": "p", "p_holm": "p, corrected"})
+    heads = {
+        "factor": "Factor",
+        "level": "Level",
+        "n": "Datasets",
+        "mean_rank": "Mean rank",
+        "mean_mpe": "Mean MPE, mm",
+    }
+    heads |= {"spearman": "Spearman", "p_holm": "p, corrected"}
     digits = {"Spearman": 2, "p": 3, "p, corrected": 3}
+    shown = table.assign(factor=table["factor"].str.replace("_", " ")).rename(columns=heads)
     return {
-        "figures": [svg(rank_factors.figure(inputs.ranked, inputs.attributes, n), f"factors-{n}") for n in drawn],
-        "table": _table(shown, digits=digits) if len(shown) else None,
+        "figures": [figure(rank_factors.figure(inputs.ranked, inputs.attributes, n), f"factors-{n}") for n in drawn],
+        "table": page_table(shown, "factors-table", "Tests of each attribute", digits=digits) if len(shown) else None,
         "datasets": len(frame),
         "caution": table.attrs["caution"],
         "target": {"mpe": "mean primary error", "rank": "rank"}[table.attrs["target"]],
     }
-
-
-def embedding(inputs: ReportInputs) -> dict[str, Any] | None:
-    """The embeddings, and what could not be embedded."""
-    if not inputs.embeddings:
-        return None
-    left = inputs.samples.left_out if inputs.samples is not None else pd.DataFrame()
-    return {
-        "figure": svg(attributes.figure(inputs.embeddings), "embedding"),
-        "left_out": [f"{_shown(str(r.dataset))}, {r.attribute}: {r.reason}" for r in left.itertuples()],
-    }
-
-
-def coverage(inputs: ReportInputs) -> dict[str, Any] | None:
-    """Training sets against test sets."""
-    if inputs.samples is None:
-        return None
-    frame = attributes.coverage_table(inputs.samples)
-    if not len(frame):
-        return None
-    grids = []
-    for attribute, part in frame.groupby("attribute", sort=False):
-        wide = part.pivot(index="train_set", columns="test_set", values="coverage")
-        wide = wide.reindex(index=part["train_set"].unique(), columns=part["test_set"].unique())
-        rows = [
-            (_shown(str(name)), [None if np.isnan(v) else float(v) for v in row.tolist()])
-            for name, row in wide.iterrows()
-        ]
-        heads = [_shown(str(name)) for name in wide.columns]
-        grids.append({"title": attributes.TITLES.get(str(attribute), str(attribute)), "heads": heads, "rows": rows})
-    names = {"attribute": "Attribute", "train_set": "Training set", "test_set": "Test set", "coverage": "Coverage"}
-    names |= {"energy": "Energy distance", "mmd": "MMD", "nearest": "Nearest sample"}
-    names |= {"n_train": "Training samples", "n_test": "Test samples"}
-    shown = frame.assign(train_set=frame["train_set"].map(_shown), test_set=frame["test_set"].map(_shown))
-    return {"grids": grids, "table": _table(shown.rename(columns=names), digits=2)}
 
 
 def selection(inputs: ReportInputs) -> dict[str, Any] | None:
@@ -185,42 +210,12 @@ def selection(inputs: ReportInputs) -> dict[str, Any] | None:
     if inputs.selection is None:
         return None
     chosen = inputs.selection
-    shown = chosen.assign(dataset=chosen["dataset"].map(_shown)).rename(columns=lambda name: str(name).capitalize())
+    shown = chosen.assign(dataset=chosen["dataset"].map(shown_name)).rename(columns=lambda name: str(name).capitalize())
     total, budget = int(chosen["instances"].sum()), chosen.attrs.get("budget")
     said = f"{total:,} instances" + (f" of a budget of {budget:,}" if budget else "") + f" from {len(chosen)} datasets."
-    left = [f"{_shown(name)}: {why}" for name, why in chosen.attrs.get("left_out", {}).items()]
-    return {"table": _table(shown), "sentence": said, "left_out": left}
-
-
-def conversions(inputs: ReportInputs) -> list[dict[str, Any]] | None:
-    """Counts, quality percentiles and problems of each conversion."""
-    out = []
-    for entry in map(_read, inputs.conversions):
-        dropped = {}
-        whole = {f"{reason} (whole units)": units for reason, units in (entry.get("units_left_out") or {}).items()}
-        for reason, names in {**(entry.get("dropped") or {}), **whole}.items():
-            dropped[reason] = (
-                names["count"] if isinstance(names, Mapping) else names if isinstance(names, int) else len(names)
-            )
-        measured = []
-        quality = current_summary(entry.get("quality") or entry.get("certificate") or {})  # as older reports have it
-        for measure in MEASURES:
-            values = quality.get(measure.name)
-            if isinstance(values, Mapping) and measure.digits is not None:
-                cuts = [values.get(key) for key in ("p50", "p99", "max")]
-                title = measure.label[0].upper() + measure.label[1:]
-                measured.append((title, ["–" if v is None else f"{v:.{measure.digits}f}" for v in cuts]))
-        counts = [(k, entry.get(k)) for k in ("found", "written", "published")]
-        out.append(
-            {
-                "name": f"{_shown(str(entry.get('dataset', 'unknown')))}, {entry.get('split', '')}".rstrip(", "),
-                "counts": [(k, "–" if v is None else f"{v:,}") for k, v in counts],
-                "dropped": [(reason, f"{count:,}") for reason, count in dropped.items() if count],
-                "measured": measured,
-                "problems": [*(entry.get("problems") or []), *(_bad(u) for u in entry.get("bad_units") or [])],
-            }
-        )
-    return out or None
+    left = [f"{shown_name(name)}: {why}" for name, why in chosen.attrs.get("left_out", {}).items()]
+    look = Look(marks={"Dataset": [str(name) for name in chosen["dataset"]]})
+    return {"table": page_table(shown, "selection-table", said, look=look), "sentence": said, "left_out": left}
 
 
 def protocols(inputs: ReportInputs) -> dict[str, Any] | None:
@@ -239,50 +234,36 @@ def protocols(inputs: ReportInputs) -> dict[str, Any] | None:
     full = None
     if inputs.results is not None:
         names = ["train_set", "test_set", "model", "protocol", "part", "metric", "value", "n"]
-        full = _table(inputs.results[[n for n in names if n in inputs.results]], digits=2)
+        numbers = inputs.results[[n for n in names if n in inputs.results]]
+        full = page_table(numbers, "results-table", "All numbers", digits=2)
     written = {name: json.dumps(text, indent=1, default=str) for name, text in definitions.items()}
-    return {"table": _table(shown), "definitions": written, "results": full}
+    return {
+        "table": page_table(shown, "protocols-table", "Protocol of each benchmark"),
+        "definitions": written,
+        "results": full,
+    }
 
 
-def _table(frame: pd.DataFrame, *, digits: tables.Digits = 1, best: tables.Best | None = None) -> dict[str, Any]:
-    rows = tables.cells(frame, digits=digits, best=best)
-    numeric = [cell.numeric for cell in rows[0]] if rows else [False] * len(frame.columns)
-    return {"heads": list(zip(map(str, frame.columns), numeric, strict=True)), "rows": rows}
-
-
-def _named(compared: pd.DataFrame) -> pd.DataFrame:
-    shown = compared.assign(train_set=compared["train_set"].map(_shown))
-    names = {"train_set": "Training set", "rank_shared": "Rank here", "published_rank_shared": "Rank published"}
-    if "identification" in shown:
-        names["identification"] = "Identification in the published figure"
-    return shown[list(names)].rename(columns=names)
-
-
-def svg(figure: Figure, prefix: str) -> Any:
+def figure(drawing: Any, prefix: str) -> dict[str, Any]:
+    """A drawing for the template: its SVG, its title and what is to be known about it."""
     from markupsafe import Markup
 
-    return Markup(figures.inline_svg(figure, prefix))
+    svg, title, note = figures.inline_svg(drawing, prefix)
+    return {"svg": Markup(svg), "title": title, "note": note}
 
 
-def span(low: Any, high: Any) -> str:
+def span(low: Any, high: Any, digits: int = 0) -> str:
+    """``1 – 3``, or one number where both are the same; empty where there is none."""
     if low is None or pd.isna(low):
         return ""
-    return str(int(low)) if low == high else f"{int(low)} – {int(high)}"
+    a, b = f"{float(low):.{digits}f}", f"{float(high):.{digits}f}"
+    return a if a == b else f"{a} – {b}"
 
 
-def _shown(label: str) -> str:
+def shown_name(label: str) -> str:
+    """A dataset's name for people, with `` (test)`` where the label has it."""
     name = label.removesuffix(" (test)")
     return dataset_name(name) + label[len(name) :]
-
-
-def _read(conversion: Mapping[str, Any] | Path) -> Mapping[str, Any]:
-    if isinstance(conversion, Mapping):
-        return conversion
-    return read_json(conversion, _CONVERSION, fix="convert it again, or move the report away")
-
-
-def _bad(unit: Any) -> str:
-    return f"{unit.get('unit')}: {unit.get('why')}" if isinstance(unit, Mapping) else str(unit)
 
 
 def versions() -> list[tuple[str, str]]:
@@ -294,3 +275,30 @@ def versions() -> list[tuple[str, str]]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _part_of(benchmark: Benchmark, part: str, metric: str) -> Benchmark:
+    return Benchmark(benchmark.id, benchmark.name, metric, part, benchmark.protocols, benchmark.test_sets)
+
+
+def _strips(ranked: pd.DataFrame) -> tuple[list[Strip], tuple[str, str]]:
+    """Mean and interval of each row on one scale, and the ends of the scale."""
+    values = ranked[["mpe", "mpe_low", "mpe_high"]].to_numpy(float)
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    pad = 0.06 * (high - low) or 1.0
+    low, high = low - pad, high + pad
+    places = [[round(100 * (v - low) / (high - low), 2) if np.isfinite(v) else None for v in row] for row in values]
+    return [Strip(*row) for row in places], (f"{low:.0f}", f"{high:.0f}")
+
+
+def _spans(low: pd.Series[Any], high: pd.Series[Any], digits: int) -> list[str]:
+    return [span(a, b, digits) for a, b in zip(low, high, strict=True)]
+
+
+def _named(compared: pd.DataFrame) -> pd.DataFrame:
+    shown = compared.assign(train_set=compared["train_set"].map(shown_name))
+    names = {"train_set": "Training set", "rank_shared": "Rank here", "published_rank_shared": "Rank published"}
+    if "identification" in shown:
+        names["identification"] = "Identification in the published figure"
+    return shown[list(names)].rename(columns=names)

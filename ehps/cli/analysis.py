@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, as_json, pairs, say
+from ehps.cli.common import FILE, as_json, body_models, pairs, say
 from ehps.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -222,6 +222,7 @@ def select_command(
 @click.option("--model", help="Rank the sets of this model only.")
 @which_benchmarks
 @click.option("--budget", type=int, help="Most instances of the selection; half of what --data has without it.")
+@body_models
 @click.option("--title", default="Which data is worth training on?", show_default=True)
 def report_command(
     runs: Path,
@@ -232,12 +233,16 @@ def report_command(
     model: str | None,
     benchmarks: Any,
     budget: int | None,
+    body_models: Path | None,
     title: str,
 ) -> None:
     """One self-contained HTML page with all of it."""
     from ehps import findings
     from ehps.analysis.html_report import report
+    from ehps.body.model_folder import body_models_folder
+    from ehps.body.models import BodyModels
 
+    bodies = body_models_folder(body_models)
     inputs = findings.report_inputs(
         runs,
         data=files,
@@ -246,6 +251,7 @@ def report_command(
         model=model,
         benchmarks=benchmarks,
         budget=budget,
+        body_models=None if bodies is None else BodyModels(bodies),
         title=title,
         stage=lambda what: say(what, err=True),
     )

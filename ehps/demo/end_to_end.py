@@ -138,6 +138,7 @@ def _analyse(out: Path, stage: Callable[[str], None]) -> tuple[pd.DataFrame, Pat
     from ehps import findings
     from ehps.analysis import attributes, figures, ranking, tables
     from ehps.analysis.html_report import report
+    from ehps.body.models import BodyModels
 
     folder = out / "analysis"
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,6 +148,7 @@ def _analyse(out: Path, stage: Callable[[str], None]) -> tuple[pd.DataFrame, Pat
         test=[_data(out, entry) for entry in TEST],
         images={_data(out, entry): out / "raw" / entry.dataset for entry in TRAIN + TEST},
         benchmarks="present",
+        body_models=BodyModels(out / "body_models"),
         title="ehps demo: which data is worth training on?",
         stage=stage,
     )

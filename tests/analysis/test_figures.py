@@ -1,12 +1,15 @@
 import json
+import re
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 from PIL import Image
 
-from ehps.analysis import curves, figures, published
+from ehps.analysis import curves, figures, published, rank_factors
+from ehps.analysis.colours import TEXT_CONTRAST, contrast
 from ehps.analysis.ranking import rank
 from ehps.errors import DataError, UsageError
 
@@ -41,6 +44,48 @@ def test_the_heat_map_shows_each_number_and_frames_own_test_sets():
     assert sorted((round(p.get_x() + 0.47), round(p.get_y() + 0.44)) for p in axes.patches) == [(0, 0), (4, 1)]
 
 
+def test_numbers_on_shaded_cells_can_be_read():
+    (axes,) = figures.heat_map(ranked()).axes
+    colours_of = axes.images[0].cmap(axes.images[0].get_array().filled(np.nan).ravel())
+    for text, cell in zip(axes.texts, colours_of, strict=True):
+        if text.get_text() != "–":
+            assert contrast(text.get_color(), to_hex(cell)) >= TEXT_CONTRAST
+
+
+def test_figures_that_are_saved_alone_say_what_they_show(tmp_path):
+    frame = ranked().assign(mpe_low=2.0, mpe_high=4.0, instances=[20, 3000])
+    looks = pd.DataFrame({"appearance": ["real", "synthetic"]}, index=["agora", "ehf"])
+    training = pd.DataFrame(
+        [(run, step, "loss", 5.0 - step) for run in ("agora", "ehf") for step in (1, 2)],
+        columns=["run", "step", "name", "value"],
+    )
+    shown = {
+        "heat": (figures.heat_map(frame), "AGORA has the lowest error on 5 of 5 benchmarks", "mm, lower is better"),
+        "intervals": (figures.intervals(frame), "AGORA has the lowest mean primary error, 3.0 mm", "Mean of AGORA PVE"),
+        "factors": (rank_factors.figure(frame, looks), "Rank and number of training instances", "lowest mean"),
+        "curves": (curves.figure(training), "the loss fell in all 2 runs", "lower is better"),
+    }
+    for name, (drawn, title, note) in shown.items():
+        text = figures.save(drawn, tmp_path / f"{name}.svg").read_text()
+        words = " ".join(re.sub("<[^>]*>", " ", text).split())
+        assert title in words, name
+        assert note in words, name
+    (axes,) = shown["intervals"][0].axes
+    assert axes.get_xlabel() == "mean primary error, mm (lower is better)"
+
+
+def test_thirty_curves_are_grey_behind_the_few_that_are_named():
+    training = pd.DataFrame(
+        [(f"set{i}", step, "loss", 5.0 - step) for i in range(30) for step in (1, 2)],
+        columns=["run", "step", "name", "value"],
+    )
+    drawn = curves.figure(training, highlight=["set7", "set9"])
+    (axes,) = drawn.axes
+    assert [line.get_color() for line in axes.lines].count(figures.GREY) == 28
+    assert sorted(text.get_text() for text in drawn.legends[0].get_texts()) == ["set7", "set9"]
+    assert "the other 28 runs" in drawn.get_supxlabel()
+
+
 def test_intervals_show_ranked_sets_only():
     frame = ranked().assign(mpe_low=2.0, mpe_high=4.0)
     (axes,) = figures.intervals(frame).axes
@@ -70,8 +115,12 @@ def test_figures_leave_matplotlib_as_it_was():
 
 
 def test_inline_figures_follow_the_page():
-    text = figures.inline_svg(figures.heat_map(ranked()), "here")
-    assert text.startswith("<svg")
+    text, title, note = figures.inline_svg(figures.heat_map(ranked()), "here")
+    assert text.startswith('<svg role="img" aria-labelledby="here-title here-desc"')
+    assert title == "AGORA has the lowest error on 5 of 5 benchmarks"
+    assert "mm, lower is better" in note
+    assert f'<title id="here-title">{title}</title><desc id="here-desc">{note}</desc>' in text
+    assert text.count(title) == 1  # the page shows it above the figure
     assert figures.INK not in text
     assert "currentColor" in text
     assert ' width="' not in text[: text.index(">")]
@@ -82,7 +131,7 @@ def test_inline_figures_follow_the_page():
 
 def test_images_become_addresses(tmp_path):
     wide = np.zeros((10, 400, 3), np.uint8)
-    assert figures.data_uri(wide, width=100).startswith("data:image/png;base64,")
+    assert figures.data_uri(wide, width=100).startswith("data:image/jpeg;base64,")
     (tmp_path / "no.png").write_bytes(b"no")
     with pytest.raises(DataError, match=r"no\.png"):
         figures.data_uri(tmp_path / "no.png")
