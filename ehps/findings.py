@@ -171,6 +171,8 @@ def report_inputs(
             notes.append(f"Nothing is selected: {error.what}.")
     stage("examples")
     overlays, faults = _examples([file for file in data if file in images], images)
+    stage("truth and prediction")
+    cases = worst_cases.drawn(worst_cases.find(results.load_errors(runs), ranked), numbers, runs, body_models)
     reports = [path for file in (*data, *test) if (path := file.with_name(file.name + ".report.json")).exists()]
     return ReportInputs(
         title=title,
@@ -184,7 +186,7 @@ def report_inputs(
         conversions=reports,
         training=read_curves(runs) if any(runs.rglob(LOG)) else None,
         overlays=overlays,
-        cases=worst_cases.drawn(worst_cases.find(results.load_errors(runs), ranked), numbers, runs, body_models),
+        cases=cases,
         manifests=results.manifests(runs),
         notes=notes + faults,
     )

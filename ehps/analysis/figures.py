@@ -71,7 +71,7 @@ _RC: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.facecolor": "none",
-    "figure.titlesize": 11,
+    "figure.titlesize": 10.5,
     "figure.titleweight": "bold",
     "figure.labelsize": 8.5,
     "xtick.color": GREY,
@@ -112,7 +112,7 @@ def entitle(figure: Figure, title: str, note: str) -> None:
     import textwrap
 
     width = float(figure.get_size_inches()[0])
-    figure.suptitle("\n".join(textwrap.wrap(title, round(11.5 * width))), x=0.01, ha="left")
+    figure.suptitle("\n".join(textwrap.wrap(title, round(10 * width))), x=0.01, ha="left")
     figure.supxlabel("\n".join(textwrap.wrap(note, round(15 * width))), x=0.01, ha="left")
 
 
@@ -244,15 +244,14 @@ def intervals(ranked: pd.DataFrame) -> Figure:
     return figure
 
 
-def legend(figure: Figure, axes: Sequence[Axes], columns: int = 6, markers: float = 1.0) -> None:
-    """One legend for all panels, below them; ``markers``: how much larger than in the panels."""
+def legend(figure: Figure, axes: Sequence[Axes], markers: float = 1.0) -> None:
+    """One legend for all panels, to their right; ``markers``: how much larger than in the panels."""
     found = {name: handle for panel in axes for handle, name in zip(*panel.get_legend_handles_labels(), strict=True)}
     if found:
         drawn = figure.legend(
             list(found.values()),
             list(found),
-            loc="outside lower center",
-            ncols=min(columns, len(found)),
+            loc="outside right upper",
             markerscale=markers,
             handletextpad=0.4,
         )

@@ -174,7 +174,7 @@ def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "app
     sizes = np.concatenate([frame["instances"].to_numpy(float), unnamed[:, 1]])
     levels = frame[colour_by].astype(object).where(frame[colour_by].notna(), "not stated").astype(str)
     with figures.styled():
-        drawing, (axes,) = figures.panels(1, height=1.2 + 0.19 * max(len(frame), 6))
+        drawing, (axes,) = figures.panels(1, height=1.8 + 0.19 * max(len(frame), 6))
         looks: list[tuple[str, str, str]] = []
         for number, (level, part) in enumerate(frame.groupby(levels)):
             colour = figures.PALETTE[number % len(figures.PALETTE)]
@@ -206,7 +206,7 @@ def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "app
         axes.grid(axis="both")
         axes.set_xlabel("training instances")
         figures.entitle(drawing, _title(frame), "Rank 1, on top, is the lowest mean primary error.")
-        axes.set_ylabel("rank by mean primary error")
+        axes.set_ylabel("rank")
         if len(frame):
             inferred = SURENESS in frame and bool((frame[SURENESS] == "inferred").any())
             _legend(axes, _NAMES.get(colour_by, colour_by), looks, inferred, len(unnamed) > 0)
