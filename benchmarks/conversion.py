@@ -84,7 +84,7 @@ def measure(root: Path, models: Path) -> dict[str, float]:
     """Seconds, processor seconds and memory of a conversion; the output is removed."""
     before = peak_rss_mb()
     wall, cpu = time.perf_counter(), time.process_time()
-    report = convert("bedlam", root, out=root / "out.h5", body_models=models, jobs=1, progress=False)
+    report = convert("bedlam", root, out=root / "out.h5", body_models=models, progress=False, overwrite=True)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     if report.problems or report.dropped:
         dropped = {reason: len(names) for reason, names in report.dropped.items()}

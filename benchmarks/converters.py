@@ -36,7 +36,7 @@ REPEATS = 2
 def measure(dataset: str, root: Path, models: Path) -> dict[str, float | str]:
     """Rows, seconds and memory of a conversion."""
     wall, cpu = time.perf_counter(), time.process_time()
-    report = convert(dataset, root, out=root / "out.h5", body_models=models, jobs=1, progress=False)
+    report = convert(dataset, root, out=root / "out.h5", body_models=models, progress=False, overwrite=True)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     report.out.unlink()
     odd = [*report.problems, *(f"{len(names)} {reason}" for reason, names in report.dropped.items())]

@@ -58,11 +58,11 @@ def datasets(disk: Path, body_models: Path | None = None, *, progress: bool = Fa
     import pandas as pd
 
     from ehps.body.model_folder import body_models_folder
-    from ehps.converters.disk_survey import only_by_name, survey
-    from ehps.converters.pipeline.whole_disk import plan
+    from ehps.converters.disk_survey import only_by_name
+    from ehps.converters.pipeline.whole_disk import findings_on, plan
 
     models = body_models_folder(body_models)
-    findings = survey(disk)
+    findings = findings_on(disk)
     planned = plan(findings, models, progress=progress)
 
     def said(dataset: str, name: str) -> list[str]:

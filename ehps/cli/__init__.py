@@ -205,7 +205,9 @@ def doctor_command(disk: Path | None, body_models: Path | None, as_json: bool) -
     for command in there["commands"].explode().dropna():
         say(command)
     if there["commands"].map(len).sum() > 1:
-        say(f"or all of them: {shlex.join(['ehps', 'convert', '--all', str(disk), '--out', 'converted'])}")
+        words = ["ehps", "convert", "--all", str(disk), "--out", "converted"]
+        words += ["--body-models", str(body_models)] if body_models else []
+        say(f"or all of them: {shlex.join(words)}")
     for _, row in there[there["state"] != "found"].iterrows():
         say(f"{row['dataset']}: {row['get']} ({row['licence']}; {row['register']})")
     absent = found[found["state"] == "absent"]

@@ -33,6 +33,7 @@ class Finding:
     splits : those that are complete.
     missing : what ``split`` lacks, which is another one.
     note : what the folder holds instead, what is still packed, what it is taken for.
+    otherwise : what it is if the images that seem to be one folder too deep are where the labels say.
     """
 
     card: DatasetCard
@@ -42,6 +43,7 @@ class Finding:
     missing: list[str] = field(default_factory=list)
     split: str = ""
     note: str = ""
+    otherwise: Finding | None = None
 
     @property
     def expected(self) -> str:
@@ -134,7 +136,7 @@ class _Search:
         if best is not None and best.folder is not None and best.state == "found":
             if inner := layout.images_too_deep(best.folder):
                 note = layout.told(best.folder, inner.parent.relative_to(best.folder).as_posix(), inner)
-                return replace(best, state="partial", splits=[], note=note)
+                return replace(best, state="partial", splits=[], note=note, otherwise=best)
             if self.twins and not _is_called(self.names, best.folder):
                 others = " or ".join(twin.name for twin in self.twins)
                 return replace(best, note=f"or is it {others}? They look alike: name the folder after the dataset")

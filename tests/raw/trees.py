@@ -170,7 +170,7 @@ def _seen(event: str, arguments: tuple[Any, ...]) -> None:
 
 def run(dataset: str | type[Converter], root: Path, out: Path, models: Path | None, **options: Any) -> Report:
     """Convert in silence."""
-    return convert(dataset, root, out=out, body_models=models, progress=False, **options)
+    return convert(dataset, root, out=out, body_models=models, progress=False, **{"overwrite": True} | options)
 
 
 def read(dataset: str, root: Path, **options: str) -> list[Instances]:

@@ -105,6 +105,28 @@ class Result:
         return asdict(self)
 
 
+def findings_on(disk: Path) -> list[Finding]:
+    """What :func:`~ehps.converters.disk_survey.survey` finds; folders within one of their name, which look as if
+    unpacked too deep, are taken as they are where the labels have them so (UBody's clips).
+
+    Raises
+    ------
+    DataError : there is no such folder, or it cannot be read.
+    """
+    return [_as_labelled(finding) for finding in survey(disk)]
+
+
+def _as_labelled(finding: Finding) -> Finding:
+    other = finding.otherwise
+    if other is None or other.folder is None or not registry.available(other.card.id):
+        return finding
+    try:
+        look = _Look.at(registry.converter(other.card.id)(other.folder, other.splits[0], {}))
+    except Exception:  # of damaged files, which nobody has thought of: the doubt stays
+        return finding
+    return other if look.images > look.missing else finding
+
+
 def plan(findings: Sequence[Finding], body_models: Path | None, *, progress: bool = False) -> list[Planned]:
     """The conversions of what was found, those that would fail with the reason; a few units of each are read.
 
@@ -156,7 +178,7 @@ def convert_all(
     ------
     DataError : there is no such disk.
     """
-    for planned in plan(survey(disk), body_models, progress=progress):
+    for planned in plan(findings_on(disk), body_models, progress=progress):
         started = time.perf_counter()
         state = "failed" if planned.damaged else "left out"
         result = Result(planned.card.id, planned.split, planned.file, state, note=planned.obstacle)

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from ehps.cli import main
 from ehps.converters.disk_survey import Finding, survey
-from ehps.converters.pipeline.whole_disk import plan, splits_of
+from ehps.converters.pipeline.whole_disk import findings_on, plan, splits_of
 from ehps.converters.registry import card
 from ehps.humandata import HumanData
 from tests.raw.trees import Raw
@@ -81,6 +81,21 @@ def test_images_that_are_not_there_are_said_and_their_archive_named(disk: Path, 
     text = call("doctor", disk).stdout
     assert "ehps convert" not in text
     assert "no image is there" in text
+
+
+def test_clips_in_folders_of_their_own_name_are_no_mistake_where_labels_have_them_so(
+    raw_trees: Callable[[str], Raw], tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(raw_trees("ubody").root, tmp_path / "disk/UBody"))
+    images = {path for path in (root / "images").rglob("*") if path.is_file()}
+    assert images
+    (found,) = [finding for finding in findings_on(tmp_path / "disk") if finding.card.id == "ubody"]
+    assert found.state == "found"
+    (root / "images").rename(root / "inner")
+    (root / "images").mkdir()
+    (root / "inner").rename(root / "images/images")
+    (found,) = [finding for finding in findings_on(tmp_path / "disk") if finding.card.id == "ubody"]
+    assert (found.state, "one folder too deep" in found.note) == ("partial", True)
 
 
 def test_body_models_that_are_needed_and_absent_are_said(disk: Path, tmp_path: Path) -> None:
