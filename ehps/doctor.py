@@ -21,7 +21,7 @@ Row = tuple[str, str, str, str]
 
 BASE = ("numpy", "scipy", "h5py", "pandas", "torch", "smplx", "opencv-python-headless", "matplotlib")
 EXTRAS = {
-    "train": ("accelerate", "pyarrow", "simplejpeg", "tensorboard"),
+    "train": ("accelerate", "pyarrow", "simplejpeg", "pyyaml"),
     "analysis": ("umap-learn", "pyarrow", "jinja2"),
     "video": ("av",),
     "cdf": ("cdflib",),
