@@ -6,6 +6,7 @@ fact is known and caught once, in :mod:`ehps.cli`, which prints them without a t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -32,6 +33,15 @@ class EhpsError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.what, self.path, self.fix))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """What to do about an unknown name: try one that is like it, or see which there are."""
+    from difflib import get_close_matches
+
+    names = {name.lower(): name for name in known}
+    near = [names[name] for name in get_close_matches(word.lower(), names, n=3)]
+    return f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names.values())}"
 
 
 def _rebuild(kind: type[EhpsError], what: str, path: str | Path | None, fix: str | None) -> EhpsError:

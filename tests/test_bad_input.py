@@ -255,7 +255,7 @@ def test_an_output_that_cannot_be_written(
         "convert": ("convert", "pw3d", walks),
         "export": ("humandata", "export", converted),
         "merge": ("humandata", "merge", converted, converted),
-        "sample": ("humandata", "sample", converted, "--every", "2"),
+        "sample": ("humandata", "sample", converted, "--interval", "2"),
     }
 
     def replace(source: Any, target: Any) -> None:
@@ -291,7 +291,9 @@ def test_body_models_without_the_gender_that_is_needed(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("convert pw4d RAW --out OUT", ("unknown dataset 'pw4d'", "Did you mean pw3d")),
+        ("convert pw4d RAW --out OUT", ("unknown dataset 'pw4d'", "Did you mean pw3d or up3d?")),
+        ("benchmark evaluate RUN FILE --protocol ehv", ("there is no protocol 'ehv'", "Did you mean ehf?")),
+        ("humandata keypoints smplxx", ("'smplxx'", "Did you mean smplx")),
         ("convert pw3d RAW --out OUT.txt", ("the output is an .h5 or .npz file",)),
         ("convert pw3d RAW --out OUT --split night", ("no split 'night'", "train, validation, test")),
         ("convert pw3d RAW --out OUT --option colour=red", ("no option colour",)),
@@ -299,20 +301,20 @@ def test_body_models_without_the_gender_that_is_needed(
         ("convert pw3d RAW --out OUT --jobs 0", ("--jobs 0", "-1 for one per core")),
         ("convert pw3d RAW --out OUT --limit 0", ("--limit 0",)),
         ("humandata info RAW", ("ends in .h5 or .npz",)),
-        ("humandata sample FILE --out OUT", ("no rows are chosen", "--every, --n or --exclude")),
-        ("humandata sample FILE --n 99 --out OUT", ("99 rows wanted of 8",)),
+        ("humandata sample FILE --out OUT", ("no rows are chosen", "--interval, --limit or --exclude")),
+        ("humandata sample FILE --limit 99 --out OUT", ("99 rows wanted of 8",)),
         ("humandata export FILE --out OUT.txt", ("ends in .h5 or .npz",)),
-        ("humandata audit FILE --limit nose=3", ("unknown limit nose", "height_max_m")),
-        ("humandata audit FILE --limit depth_max_m=far", ("'far' is not a number",)),
-        ("humandata view FILE --root RAW --out images --rows 99", ("row 99 of a file of 8",)),
-        ("humandata view FILE --root RAW --out images --columns nose", ("no column 'nose'",)),
+        ("humandata audit FILE --threshold nose=3", ("unknown limit nose", "height_max_m")),
+        ("humandata audit FILE --threshold depth_max_m=far", ("'far' is not a number",)),
+        ("humandata view FILE --images RAW --out images --rows 99", ("row 99 of a file of 8",)),
+        ("humandata view FILE --images RAW --out images --columns nose", ("no column 'nose'",)),
         ("benchmark train FILE --out run", ("needs body models", "--body-models DIR or set EHPS_BODY_MODELS")),
         ("benchmark run absent.yaml --out runs", ("absent.yaml",)),
         ("analysis rank --model hmr", ("no published ranks for 'hmr'", "smpler_x_s")),
         ("analysis rank --out ranking.doc", ("ranking.doc",)),
         ("analysis factors --figure x.png --by colour", ("no attribute 'colour'",)),
         ("analysis attributes FILE", ("nothing to compare", "--test")),
-        ("analysis attributes FILE --test FILE --root other.h5=RAW", ("--root names other.h5",)),
+        ("analysis attributes FILE --test FILE --images other.h5=RAW", ("--images names other.h5",)),
         ("analysis select FILE FILE --budget 9", ("second file of pw3d",)),
     ],
 )

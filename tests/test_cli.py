@@ -78,12 +78,12 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "humandata sample FILE --n 2 --seed -1 --out OUT.h5",
-        "humandata view FILE --root . --out OUT --n -1",
-        "humandata view FILE --root . --out OUT --rows nan",
-        "humandata view FILE --root . --out OUT --rows 1.5",
+        "humandata sample FILE --limit 2 --seed -1 --out OUT.h5",
+        "humandata view FILE --images . --out OUT --limit -1",
+        "humandata view FILE --images . --out OUT --rows nan",
+        "humandata view FILE --images . --out OUT --rows 1.5",
         "humandata audit FILE --worst -1",
-        "analysis attributes FILE --test FILE --n 0",
+        "analysis attributes FILE --test FILE --limit 0",
     ],
 )
 def test_numbers_that_count_nothing_are_refused(words: str, walks: Path, tmp_path: Path) -> None:
@@ -192,12 +192,14 @@ def test_verify_finds_a_changed_byte_and_names_the_column(walks: Path, tmp_path:
 
 
 def test_doubtful_rows_of_an_audit_can_be_left_out(walks: Path, raw: Path, tmp_path: Path) -> None:
-    found = data("humandata", "audit", walks, "--limit", "height_max_m=0.5")
+    found = data("humandata", "audit", walks, "--threshold", "height_max_m=0.5")
     assert found["counts"]["height_m"] == ROWS
     heights = np.sort(HumanData.open(walks)["quality/height_m"])
     limit = f"height_max_m={(heights[0] + heights[-1]) / 2}"
     folder = tmp_path / "audit"
-    text = call("humandata", "audit", walks, "--root", raw, "--out", folder, "--limit", limit, "--worst", "2").stdout
+    text = call(
+        "humandata", "audit", walks, "--images", raw, "--out", folder, "--threshold", limit, "--worst", "2"
+    ).stdout
     tall = int((heights > (heights[0] + heights[-1]) / 2).sum())
     assert 0 < tall < ROWS
     assert f"{tall} of {ROWS} instances are doubtful" in text
@@ -210,11 +212,11 @@ def test_doubtful_rows_of_an_audit_can_be_left_out(walks: Path, raw: Path, tmp_p
 
 
 def test_viewing_draws_people_on_their_images(walks: Path, raw: Path, tmp_path: Path) -> None:
-    result = call("humandata", "view", walks, "--root", raw, "--out", tmp_path / "drawn", "--rows", "0,1")
+    result = call("humandata", "view", walks, "--images", raw, "--out", tmp_path / "drawn", "--rows", "0,1")
     (page,) = [Path(line) for line in result.stdout.splitlines()]
     assert len(np.unique(cv2.imread(str(page)).reshape(-1, 3), axis=0)) > 10
     assert result.stderr == ""
-    missing = call("humandata", "view", walks, "--root", tmp_path, "--out", tmp_path / "grey", "--n", "2", code=1)
+    missing = call("humandata", "view", walks, "--images", tmp_path, "--out", tmp_path / "grey", "--limit", "2", code=1)
     assert "no image is there" in missing.stderr
     assert (tmp_path / "grey/view_001.png").is_file()
     paths = HumanData.open(walks)["image_path"].tolist()
@@ -222,7 +224,9 @@ def test_viewing_draws_people_on_their_images(walks: Path, raw: Path, tmp_path: 
     only.parent.mkdir(parents=True)
     only.write_bytes((raw / paths[0]).read_bytes())
     other = next(row for row, path in enumerate(paths) if path != paths[0])
-    some = call("humandata", "view", walks, "--root", tmp_path / "one", "--out", tmp_path / "s", "--rows", f"0,{other}")
+    some = call(
+        "humandata", "view", walks, "--images", tmp_path / "one", "--out", tmp_path / "s", "--rows", f"0,{other}"
+    )
     assert "1 images are not below" in some.stderr
 
 
@@ -276,8 +280,8 @@ def test_export_converts_the_hands_when_it_has_body_models(tmp_path: Path, body_
 def test_merge_and_sample(walks: Path, tmp_path: Path) -> None:
     both, half, some = tmp_path / "both.h5", tmp_path / "half.h5", tmp_path / "some.npz"
     assert f"both.h5: {2 * ROWS} instances" in call("humandata", "merge", walks, walks, "--out", both).stdout
-    assert f"half.h5: {ROWS} instances" in call("humandata", "sample", both, "--every", "2", "--out", half).stdout
-    call("humandata", "sample", both, "--n", "3", "--seed", "1", "--out", some)
+    assert f"half.h5: {ROWS} instances" in call("humandata", "sample", both, "--interval", "2", "--out", half).stdout
+    call("humandata", "sample", both, "--limit", "3", "--seed", "1", "--out", some)
     hd = HumanData.open(both)
     assert HumanData.open(half)["image_path"].tolist() == hd["image_path"].tolist()[::2]
     assert len(HumanData.open(some)) == 3
@@ -533,7 +537,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_published_ranking_is_short_on_screen_and_whole_in_files(tmp_path: Path) -> None:
     printed = call("analysis", "rank", "--out", tmp_path / "ranking.csv")
     text = printed.stdout
-    assert text.splitlines()[3].split()[3] == "MSCOCO"
+    assert text.splitlines()[3].split()[3] == "mscoco"
     assert "repository" not in text
     assert "16 ranks in between" in printed.stderr
     assert max(map(len, text.splitlines())) <= 80
@@ -553,7 +557,7 @@ def test_a_ranking_of_runs(runs: Path, tmp_path: Path) -> None:
     assert first["mpe_low"] < first["mpe"] < first["mpe_high"]
     assert pd.read_csv(tmp_path / "ranking.csv")["mpe_low"][0] == pytest.approx(first["mpe_low"], abs=1e-3)
     text = call("analysis", "rank", "--results", runs, "--out", tmp_path / "ranking.md").stdout
-    assert "Human3.6M" in text
+    assert "h36m" in text
     assert "| Rank | Training set |" in (tmp_path / "ranking.md").read_text()
 
 
@@ -608,5 +612,5 @@ def test_the_report_is_one_page(runs: Path, walks: Path, tmp_path: Path) -> None
     assert result.stdout.strip() == str(page)
     text = page.read_text()
     assert "Which?" in text
-    assert "Human3.6M" in text
+    assert "h36m" in text
     assert 'src="http' not in text

@@ -54,7 +54,7 @@ def broken(file: Path) -> Path:
 
 
 def test_sound_images_are_counted(file: Path) -> None:
-    root = ("--root", file.parent)
+    root = ("--images", file.parent)
     text = call("humandata", "verify", file, *root).stdout
     assert "all columns are as they were written" in text
     assert "all 5 images were decoded" in text
@@ -66,7 +66,7 @@ def test_sound_images_are_counted(file: Path) -> None:
 
 def test_verify_lists_what_cannot_be_used_for_merge_and_sample(broken: Path, tmp_path: Path) -> None:
     listed = tmp_path / "broken.txt"
-    result = call("humandata", "verify", broken, "--root", tmp_path, "--jobs", "2", "--exclude-to", listed, code=1)
+    result = call("humandata", "verify", broken, "--images", tmp_path, "--jobs", "2", "--exclude-to", listed, code=1)
     assert "4 of 5 images cannot be used, 5 rows" in result.stdout
     for line in (
         "a/0.png (row 0): no such image",
@@ -90,30 +90,32 @@ def test_verify_of_an_npz_looks_at_its_images(broken: Path, tmp_path: Path) -> N
     call("humandata", "export", broken, "--out", tmp_path / "toy.npz")
     listed = tmp_path / "list.json"
     result = call(
-        "humandata", "verify", tmp_path / "toy.npz", "--root", tmp_path, "--exclude-to", listed, "--json", code=1
+        "humandata", "verify", tmp_path / "toy.npz", "--images", tmp_path, "--exclude-to", listed, "--json", code=1
     )
     assert [fault["row"] for fault in json.loads(result.stdout)["broken"]] == [0, 1, 2, 3]
     assert [entry["dataset"] for entry in json.loads(listed.read_text())] == ["toy"] * 4
-    assert "give --root" in call("humandata", "verify", tmp_path / "toy.npz", code=2).stderr.replace("\n", " ").lower()
+    assert (
+        "give --images" in call("humandata", "verify", tmp_path / "toy.npz", code=2).stderr.replace("\n", " ").lower()
+    )
 
 
 def test_verify_without_a_folder_takes_no_options_of_images(file: Path, tmp_path: Path) -> None:
-    assert "--root" in call("humandata", "verify", file, "--jobs", "2", code=2).stderr
-    assert "no such folder" in call("humandata", "verify", file, "--root", tmp_path / "no", code=1).stderr
+    assert "--images" in call("humandata", "verify", file, "--jobs", "2", code=2).stderr
+    assert "no such folder" in call("humandata", "verify", file, "--images", tmp_path / "no", code=1).stderr
 
 
 def test_validate_and_audit_count_images_that_differ(broken: Path) -> None:
-    rows = json.loads(call("humandata", "validate", broken, "--root", broken.parent, "--json", code=1).stdout)
+    rows = json.loads(call("humandata", "validate", broken, "--images", broken.parent, "--json", code=1).stdout)
     assert [(row["column"], row["rows"]) for row in rows] == [("image_path", 1), ("image_path", 2), ("meta/width", 2)]
     assert rows[2]["problem"] == "1 images have another size: b/3.jpg has 20 x 30 pixels, its rows say 40 x 60"
-    text = call("humandata", "audit", broken, "--root", broken.parent).stdout
+    text = call("humandata", "audit", broken, "--images", broken.parent).stdout
     assert "row 3, b/3.jpg#0: has 20 x 30 pixels, its rows say 40 x 60" in text
-    counts = data("humandata", "audit", broken, "--root", broken.parent)["counts"]
+    counts = data("humandata", "audit", broken, "--images", broken.parent)["counts"]
     assert [counts[name] for name in ("image_missing", "image_unreadable", "image_size")] == [1, 2, 2]
 
 
 def test_view_tells_broken_images_from_absent_ones(broken: Path, tmp_path: Path) -> None:
-    out = ("--root", tmp_path, "--out", tmp_path / "pages")
+    out = ("--images", tmp_path, "--out", tmp_path / "pages")
     some = call("humandata", "view", broken, *out, "--rows", "0,1,2,5").stderr
     assert "1 images are not below" in some
     assert "a/1.png cannot be read: has 0 bytes" in some
@@ -135,23 +137,23 @@ def test_no_command_opens_an_image_outside_the_folder(file: Path, tmp_path: Path
     path = str(tmp_path / "secret.png") if name == "ABSOLUTE" else name
     led_out = people(["0.png", path, "1.png", "2.png"], tmp_path)
     for command in (
-        ("humandata", "view", led_out, "--root", root, "--out", tmp_path / "pages", "--rows", "0,1"),
-        ("humandata", "audit", led_out, "--root", root, "--out", tmp_path / "audit"),
-        ("humandata", "verify", led_out, "--root", root),
-        ("analysis", "attributes", led_out, "--test", led_out, "--root", f"{led_out}={root}"),
+        ("humandata", "view", led_out, "--images", root, "--out", tmp_path / "pages", "--rows", "0,1"),
+        ("humandata", "audit", led_out, "--images", root, "--out", tmp_path / "audit"),
+        ("humandata", "verify", led_out, "--images", root),
+        ("analysis", "attributes", led_out, "--test", led_out, "--images", f"{led_out}={root}"),
     ):
         refused = call(*command, code=1).stderr
         assert f"image_path {path!r} of row 1" in refused
         assert "it was not opened" in refused
     assert list(tmp_path.glob("pages/*")) == []
-    assert "image_path" in call("humandata", "validate", led_out, "--root", root, code=1).stdout
+    assert "image_path" in call("humandata", "validate", led_out, "--images", root, code=1).stdout
 
 
 def test_a_pipe_with_the_name_of_an_image_is_not_waited_for(file: Path, tmp_path: Path) -> None:
     (tmp_path / "a/0.png").unlink()
     os.mkfifo(tmp_path / "a/0.png")
-    text = call("humandata", "verify", file, "--root", tmp_path, code=1).stdout
+    text = call("humandata", "verify", file, "--images", tmp_path, code=1).stdout
     assert "a/0.png (row 0): is a pipe, socket or device, not an image" in text
     assert (
-        "pipe" in call("humandata", "view", file, "--root", tmp_path, "--out", tmp_path / "p", "--rows", "0,1").stderr
+        "pipe" in call("humandata", "view", file, "--images", tmp_path, "--out", tmp_path / "p", "--rows", "0,1").stderr
     )

@@ -199,7 +199,7 @@ def test_one_changed_bit_is_found_by_all_that_write_files_anew(tmp_path: Path, n
         ["verify", path],
         ["merge", path, "--out", tmp_path / "out.h5"],
         ["export", path, "--out", tmp_path / "out.npz"],
-        ["sample", path, "--every", "2", "--out", tmp_path / "out.h5"],
+        ["sample", path, "--interval", "2", "--out", tmp_path / "out.h5"],
     ):
         result = CliRunner().invoke(main, ["humandata", *map(str, words)])
         assert result.exit_code == 1, (words, result.output)

@@ -133,7 +133,7 @@ def use(path: Path) -> None:
     json.dumps(info(hd))
     hd.validate()
     hd.to_frame()
-    thinner = sample(hd, every=2) if len(hd) else hd
+    thinner = sample(hd, interval=2) if len(hd) else hd
     thinner.save(path.with_name("thinner.h5"))
     thinner.save(path.with_name("thinner.npz"))
     for name in hd.columns:

@@ -50,13 +50,13 @@ class Source:
     """A dataset to look at.
 
     ``data``: HumanData or the path of its file; ``role``: ``train`` or ``test``; ``name``: by default the dataset in
-    the file's passport; ``root``: folder of its images, without which there are no image features.
+    the file's passport; ``images``: their folder, without which there are no image features.
     """
 
     data: HumanData | Path
     role: str = "train"
     name: str | None = None
-    root: Path | None = None
+    images: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -94,16 +94,17 @@ class Samples:
 
 def collect(
     sources: Sequence[Source | HumanData | Path],
-    n: int = 500,
+    limit: int = 500,
     seed: int = 0,
     *,
     attributes: Sequence[str] = ATTRIBUTES,
     image_features: ImageFeatures | None = None,
 ) -> Samples:
-    """Draw ``n`` instances of each dataset and describe them.
+    """Draw instances of each dataset and describe them.
 
     Parameters
     ----------
+    limit : most instances of a dataset, drawn at random.
     image_features : (M, 256, 192, 3) uint8 RGB person crops -> (M, D), e.g. a trained backbone; by default
         a descriptor of colours and gradients.
 
@@ -131,14 +132,14 @@ def collect(
         roles[label] = source.role
         # Each dataset has its own stream: a further dataset does not change the samples of the others.
         rng = np.random.default_rng([seed, zlib.crc32(label.encode())])
-        rows = np.sort(rng.choice(len(hd), min(n, len(hd)), replace=False))
+        rows = np.sort(rng.choice(len(hd), min(limit, len(hd)), replace=False))
         part = hd[rows]
-        if source.root is not None and "image" in attributes:
-            folder = ImageFolder(source.root)
+        if source.images is not None and "image" in attributes:
+            folder = ImageFolder(source.images)
             for row, name in zip(rows.tolist(), part["image_path"], strict=True):
                 folder.locate(name, row)
         for attribute in attributes:
-            found, reason = _describe(part, attribute, source.root, image_features)
+            found, reason = _describe(part, attribute, source.images, image_features)
             if reason:
                 left_out.append((label, attribute, reason))
             if len(found):
@@ -265,16 +266,16 @@ def _shown(label: str) -> str:
 
 
 def _describe(
-    part: HumanData, attribute: str, root: Path | None, image_features: ImageFeatures | None
+    part: HumanData, attribute: str, images: Path | None, image_features: ImageFeatures | None
 ) -> tuple[Array, str | None]:
     """Features of the rows that have them, and what to say about the others."""
     nothing = np.zeros((0, 0))
     if attribute == "image":
-        if root is None:
+        if images is None:
             return nothing, "no image folder given"
-        values, found = features.image(part, root, image_features)
+        values, found = features.image(part, images, image_features)
         if not found.any():
-            return nothing, f"no image could be read in {root}"
+            return nothing, f"no image could be read in {images}"
     else:
         if part.body_model is None:
             return nothing, "no body parameters"

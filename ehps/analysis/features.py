@@ -70,43 +70,43 @@ def shape_space(hd: HumanData) -> str:
     return f"{model_type} {hd.passport.body_model_version or 'unknown'}, {'neutral' if neutral else 'as annotated'}"
 
 
-def image(hd: HumanData, root: Path, features: ImageFeatures | None = None) -> tuple[Array, Array]:
+def image(hd: HumanData, images: Path, features: ImageFeatures | None = None) -> tuple[Array, Array]:
     """Features of the person crops.
 
     Parameters
     ----------
-    root : folder that ``image_path`` is relative to.
+    images : folder that ``image_path`` is relative to.
     features : (M, 256, 192, 3) uint8 RGB crops -> (M, D); by default :func:`crop_descriptor`.
 
     Returns
     -------
     (M, D) features and (N,) bool, which rows they are of: those whose image could be read.
     """
-    images, found = crops(hd, root)
-    if not len(images):
+    people, found = crops(hd, images)
+    if not len(people):
         return np.zeros((0, 0)), found
-    values = np.asarray((features or crop_descriptor)(images), float)
-    if values.ndim != 2 or len(values) != len(images):
+    values = np.asarray((features or crop_descriptor)(people), float)
+    if values.ndim != 2 or len(values) != len(people):
         raise UsageError(
-            f"the image features have shape {values.shape} for {len(images)} crops",
+            f"the image features have shape {values.shape} for {len(people)} crops",
             fix="return one row of numbers a crop",
         )
     return values, found
 
 
-def crops(hd: HumanData, root: Path, size: tuple[int, int] = CROP) -> tuple[Array, Array]:
+def crops(hd: HumanData, images: Path, size: tuple[int, int] = CROP) -> tuple[Array, Array]:
     """Person crops (M, height, width, 3) uint8 RGB, and (N,) bool: which rows had a readable image and a box.
 
     The box is widened to the shape of the crop, so that its aspect ratio is kept; outside the image is black.
 
     Raises
     ------
-    OutsideError : an image path leads out of ``root``.
+    OutsideError : an image path leads out of ``images``.
     """
     paths = hd["image_path"].tolist()
     boxes = np.asarray(hd["bbox_xywh"], float)
     found = np.zeros(len(hd), bool)
-    folder = ImageFolder(root)
+    folder = ImageFolder(images)
     rows: dict[str, list[int]] = {}
     for row, path in enumerate(paths):
         rows.setdefault(path, []).append(row)

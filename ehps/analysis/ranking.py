@@ -113,11 +113,16 @@ def labels(ranked: pd.DataFrame) -> list[str]:
     return names
 
 
-def presentable(ranked: pd.DataFrame) -> pd.DataFrame:
-    """The ranking under headings for people, ready for :mod:`ehps.analysis.tables`; intervals as one text."""
+def presentable(ranked: pd.DataFrame, *, ids: bool = False) -> pd.DataFrame:
+    """The ranking under headings for people, ready for :mod:`ehps.analysis.tables`; intervals as one text.
+
+    Parameters
+    ----------
+    ids : call datasets as commands do (``pw3d``), not as papers do (``3DPW``).
+    """
     out: dict[str, Any] = {
         "Rank": ranked["rank"],
-        "Training set": [dataset_name(t) for t in ranked["train_set"]],
+        "Training set": [t if ids else dataset_name(t) for t in ranked["train_set"]],
     }
     if "model" in ranked and ranked["model"].nunique() > 1:
         out["Model"] = ranked["model"]

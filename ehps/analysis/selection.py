@@ -26,7 +26,7 @@ def select(
     distances: pd.DataFrame | None = None,
     diversity: float = 0.3,
 ) -> pd.DataFrame:
-    """Choose datasets and sampling steps.
+    """Choose datasets and the interval of each.
 
     Parameters
     ----------
@@ -40,8 +40,9 @@ def select(
 
     Returns
     -------
-    frame ``dataset, rank, available, step, instances, reason`` in the order chosen: every ``step``-th of ``available``
-    makes ``instances``; their sum is at most ``budget``. ``attrs["left_out"]``: dataset -> why it was not considered.
+    frame ``dataset, rank, available, interval, instances, reason`` in the order chosen: every ``interval``-th of
+    ``available`` makes ``instances``; their sum is at most ``budget``. ``attrs["left_out"]``: dataset -> why it was not
+    considered.
 
     Raises
     ------
@@ -66,10 +67,14 @@ def select(
     shares = _share([have[name] for name, _ in chosen], budget)
     rows = []
     for (name, why), share in zip(chosen, shares, strict=True):
-        step = -(-have[name] // share)
-        amount = "all instances" if step == 1 else f"every {step}{_ordinal(step)} instance, to fit a share of {share:,}"
-        rows.append((name, ranks[name], have[name], step, -(-have[name] // step), f"{why}; {amount}"))
-    out = pd.DataFrame(rows, columns=["dataset", "rank", "available", "step", "instances", "reason"])
+        interval = -(-have[name] // share)
+        amount = (
+            "all instances"
+            if interval == 1
+            else f"every {interval}{_ordinal(interval)} instance, to fit a share of {share:,}"
+        )
+        rows.append((name, ranks[name], have[name], interval, -(-have[name] // interval), f"{why}; {amount}"))
+    out = pd.DataFrame(rows, columns=["dataset", "rank", "available", "interval", "instances", "reason"])
     out.attrs = {"budget": budget, "diversity": diversity if distances is not None else 0.0, "left_out": left_out}
     return out
 

@@ -97,7 +97,7 @@ def convert_command(
     from ehps.converters.own import LABELS, convert_labels
     from ehps.converters.pipeline import convert
 
-    if dataset == LABELS:
+    if dataset.lower() == LABELS:
         report = convert_labels(raw, images, skeleton, options=pairs(options), **kwargs)
     elif images is not None or skeleton is not None:
         raise UsageError("--images and --skeleton are for `ehps convert coco FILE.json`")

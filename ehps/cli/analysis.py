@@ -104,7 +104,7 @@ def rank_command(runs: Path | None, model: str | None, benchmarks: str, out: Pat
         # Published rows keep their sources in any file; own results keep theirs in the run folders.
         read_by_people = runs is not None and out.suffix.lower() in (".md", ".tex")
         tables.write(shown if read_by_people else ranked, out)
-    show(ranked if as_json else shown, json=as_json)
+    show(ranked if as_json else ranking.presentable(ranked, ids=True), json=as_json)
     if why := without_ranks(ranked):
         say(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
     if unnamed := ranked.attrs.get("unnamed"):
@@ -142,34 +142,36 @@ def factors_command(
 
 
 data_files = click.argument("files", type=FILE, nargs=-1, required=True)
-image_roots = click.option("--root", "roots", multiple=True, metavar="FILE=DIR", help="Image folder of one FILE.")
+image_folders = click.option("--images", multiple=True, metavar="FILE=DIR", help="Image folder of one FILE.")
 
 
-def samples_of(files: Sequence[Path], test: Sequence[Path], roots: Sequence[str], n: int) -> Any:
+def samples_of(files: Sequence[Path], test: Sequence[Path], images: Sequence[str], limit: int) -> Any:
     from ehps.analysis import attributes
 
-    where = {Path(file): Path(folder) for file, folder in pairs(roots).items()}
+    where = {Path(file): Path(folder) for file, folder in pairs(images).items()}
     roles = [(file, "train") for file in files] + [(file, "test") for file in test]
     if odd := [str(file) for file in where if file not in (*files, *test)]:
-        raise UsageError(f"--root names {', '.join(odd)}, which is none of the files", fix="repeat the name as given")
-    sources = [attributes.Source(file, role, root=where.get(file)) for file, role in roles]
+        raise UsageError(f"--images names {', '.join(odd)}, which is none of the files", fix="repeat the name as given")
+    sources = [attributes.Source(file, role, images=where.get(file)) for file, role in roles]
     chosen = attributes.ATTRIBUTES if where else [a for a in attributes.ATTRIBUTES if a != "image"]
-    return attributes.collect(sources, n=n, attributes=chosen)
+    return attributes.collect(sources, limit=limit, attributes=chosen)
 
 
 @analysis.command("attributes")
 @data_files
 @click.option("--test", type=FILE, multiple=True, help="A test set's file, marked in the figure.")
-@image_roots
-@click.option("--n", type=click.IntRange(min=1), default=500, show_default=True, help="Instances drawn of each file.")
+@image_folders
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=500, show_default=True, help="Instances drawn of each file."
+)
 @click.option("--figure", type=FILE, help="Draw the UMAP of every attribute: .png, .pdf or .svg.")
 @save_to
 @as_json
 def attributes_command(
     files: tuple[Path, ...],
     test: tuple[Path, ...],
-    roots: tuple[str, ...],
-    n: int,
+    images: tuple[str, ...],
+    limit: int,
     figure: Path | None,
     out: Path | None,
     as_json: bool,
@@ -182,7 +184,7 @@ def attributes_command(
 
     if not test and figure is None:
         raise UsageError("nothing to compare the files with", fix="name test sets with --test, or pass --figure")
-    samples = samples_of(files, test, roots, n)
+    samples = samples_of(files, test, images, limit)
     save_and_print(attributes.coverage_table(samples), out, as_json, digits=3)
     for lack in samples.left_out.itertuples():
         say(f"not compared: {lack.attribute} of {lack.dataset}, {lack.reason}", fg="yellow", err=True)
@@ -244,7 +246,7 @@ def select_command(
 @click.option("--out", type=FILE, required=True, help="The page to write, .html.")
 @click.option("--data", "files", type=FILE, multiple=True, help="HumanData files of training sets, for attributes.")
 @click.option("--test", type=FILE, multiple=True, help="HumanData files of test sets.")
-@image_roots
+@image_folders
 @click.option("--model", help="Rank the sets of this model only.")
 @which_benchmarks
 @click.option("--title", default="Which data is worth training on?", show_default=True)
@@ -253,7 +255,7 @@ def report_command(
     out: Path,
     files: tuple[Path, ...],
     test: tuple[Path, ...],
-    roots: tuple[str, ...],
+    images: tuple[str, ...],
     model: str | None,
     benchmarks: str,
     title: str,
@@ -267,7 +269,7 @@ def report_command(
 
     ranked = ranking_of(runs, model, benchmarks)
     comparable = benchmarks == "five" and ranked["model"].nunique() == 1
-    samples: Any = samples_of(files, test, roots, 500) if files else None
+    samples: Any = samples_of(files, test, images, 500) if files else None
     present = [name for name, values in samples.values.items() if values] if samples else []
     reports = [path for file in (*files, *test) if (path := file.with_name(file.name + ".report.json")).exists()]
     inputs = ReportInputs(

@@ -85,12 +85,13 @@ def evaluate_command(
     """
     import pandas as pd
 
+    from ehps.benchmark.protocols import catalogue
     from ehps.benchmark.protocols.scoring import printed
     from ehps.benchmark.suites.evaluation import evaluate
     from ehps.benchmark.training.specs import SetSpec
     from ehps.terminal import show
 
-    spec = SetSpec(data, images or data.parent, protocol=protocol, exclude=exclude)
+    spec = SetSpec(data, images or data.parent, protocol=catalogue.get(protocol).id, exclude=exclude)
     say_excluded(spec)
     score = evaluate(run, name or data.stem, spec, bodies(body_models), checkpoint=checkpoint, progress=True)
     order = ["part", "metric", "value", "unit", "n", "skipped"]  # stored ones come back in another

@@ -48,7 +48,7 @@ def whole(hd: HumanData) -> HumanData:
     return hd
 
 
-root = click.option("--root", type=FILE, help="Folder that image paths are relative to.")
+images = click.option("--images", type=FILE, help="Folder that image paths are relative to.")
 
 
 @humandata.command("info")
@@ -78,13 +78,13 @@ def info_command(hd: HumanData, as_json: bool) -> None:
 
 
 @humandata.command("validate")
-@root
+@images
 @as_json
 @opened
-def validate_command(hd: HumanData, root: Path | None, as_json: bool) -> None:
+def validate_command(hd: HumanData, images: Path | None, as_json: bool) -> None:
     """Check FILE against the schema.
 
-    The bytes of an .h5 are compared with the hashes stored in it; with --root also that its images are there and have
+    The bytes of an .h5 are compared with the hashes stored in it; with --images also that its images are there and have
     the size that FILE says, by their headers. The exit code is 1 when something contradicts it.
     """
     import pandas as pd
@@ -93,7 +93,7 @@ def validate_command(hd: HumanData, root: Path | None, as_json: bool) -> None:
     from ehps.terminal import show
 
     damage = h5.verify(hd.source) if hd.source is not None and hd.source.suffix.lower() == ".h5" else []
-    problems = hd.validate(root)
+    problems = hd.validate(images)
     if as_json or problems or damage:
         rows = [{"column": "", "problem": what, "rows": 0} for what in damage]
         rows += [{"column": p.column, "problem": p.what, "rows": p.count} for p in problems]
@@ -105,15 +105,15 @@ def validate_command(hd: HumanData, root: Path | None, as_json: bool) -> None:
 
 
 @humandata.command("verify")
-@click.option("--root", type=FILE, help="Folder of the images: decode every one, once.")
+@click.option("--images", type=FILE, help="Folder of the images: decode every one, once.")
 @click.option("--jobs", type=click.IntRange(min=1), help="How many images at a time; one a core by default.")
 @click.option("--exclude-to", type=FILE, help="Write an exclusion list of images that cannot be used: .txt or .json.")
 @click.argument("file", type=FILE)
 @as_json
-def verify_command(file: Path, root: Path | None, jobs: int | None, exclude_to: Path | None, as_json: bool) -> None:
+def verify_command(file: Path, images: Path | None, jobs: int | None, exclude_to: Path | None, as_json: bool) -> None:
     """Check the bytes of FILE, and of its images.
 
-    Those of an .h5 must be the ones that were written; with --root every image is decoded. The exit code is 1 when a
+    Those of an .h5 must be the ones that were written; with --images every image is decoded. The exit code is 1 when a
     column was damaged on the disk or by a copy, or an image is missing, cannot be decoded wholly, or has another size
     than FILE says.
     """
@@ -121,19 +121,21 @@ def verify_command(file: Path, root: Path | None, jobs: int | None, exclude_to: 
     from ehps.humandata.storage import h5
 
     hashed = file.suffix.lower() == ".h5"
-    if root is None and not hashed:
+    if images is None and not hashed:
         raise UsageError(
-            "only .h5 files hold the hashes of their columns", path=file, fix="give --root to check images"
+            "only .h5 files hold the hashes of their columns", path=file, fix="give --images to check images"
         )
-    if root is None and (jobs or exclude_to):
-        raise UsageError("--jobs and --exclude-to are for images", fix="give their folder with --root")
+    if images is None and (jobs or exclude_to):
+        raise UsageError("--jobs and --exclude-to are for images", fix="give their folder with --images")
     damaged = h5.damaged_columns(file) if hashed else []
     facts: dict[str, Any] = {"file": str(file)}
     if hashed:
         facts |= {"content_sha256": h5.content_hash(file), "damaged": damaged}
         if not damaged and not as_json:
             say(f"{file}: all columns are as they were written, content {h5.content_hash(file)}")
-    check = None if root is None or damaged else checked_images(HumanData.open(file), root, jobs, exclude_to, as_json)
+    check = (
+        None if images is None or damaged else checked_images(HumanData.open(file), images, jobs, exclude_to, as_json)
+    )
     if check is not None:
         facts |= {"images": check.images, "broken": [asdict(fault) for fault in check.faults]}
     if as_json:
@@ -144,7 +146,7 @@ def verify_command(file: Path, root: Path | None, jobs: int | None, exclude_to: 
         raise click.exceptions.Exit(1)
 
 
-def checked_images(hd: HumanData, root: Path, jobs: int | None, exclude_to: Path | None, as_json: bool) -> ImageCheck:
+def checked_images(hd: HumanData, images: Path, jobs: int | None, exclude_to: Path | None, as_json: bool) -> ImageCheck:
     """What decoding all images finds, told unless as JSON and written as an exclusion list."""
     import numpy as np
 
@@ -152,10 +154,10 @@ def checked_images(hd: HumanData, root: Path, jobs: int | None, exclude_to: Path
     from ehps.humandata.image_checks import check_images
     from ehps.progress import counting
 
-    if not root.is_dir():
-        raise DataError("there is no such folder", path=root, fix="give the folder that image paths are relative to")
+    if not images.is_dir():
+        raise DataError("there is no such folder", path=images, fix="give the folder that image paths are relative to")
     with counting("decoding images", len(np.unique(hd["image_path"].codes))) as advance:
-        check = check_images(hd, root, decode=True, jobs=jobs, advance=advance)
+        check = check_images(hd, images, decode=True, jobs=jobs, advance=advance)
     if not as_json:
         rows = int((check.wrong > 0).sum())
         sound = f"all {check.images:,} images were decoded and have the size that it says"
@@ -171,14 +173,14 @@ def checked_images(hd: HumanData, root: Path, jobs: int | None, exclude_to: Path
 
 
 @humandata.command("audit")
-@root
+@images
 @click.option("--out", type=FILE, help="Folder for percentiles, the exclusion list and drawings of the worst.")
-@click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE", help="Change a limit.")
+@click.option("--threshold", "thresholds", multiple=True, metavar="NAME=VALUE", help="Change a threshold.")
 @click.option("--worst", type=click.IntRange(min=0), default=12, show_default=True, help="How many instances to draw.")
 @as_json
 @opened
 def audit_command(
-    hd: HumanData, root: Path | None, out: Path | None, limits: tuple[str, ...], worst: int, as_json: bool
+    hd: HumanData, images: Path | None, out: Path | None, thresholds: tuple[str, ...], worst: int, as_json: bool
 ) -> None:
     """What was measured on FILE, and what is doubtful."""
     import pandas as pd
@@ -188,7 +190,7 @@ def audit_command(
     from ehps.terminal import show
 
     require_columns(hd)
-    found = audit(hd, root, out, {k: number(v) for k, v in pairs(limits).items()}, worst=worst)
+    found = audit(hd, images, out, {k: number(v) for k, v in pairs(thresholds).items()}, worst=worst)
     if as_json:
         say_json(found.to_dict())
         return
@@ -208,17 +210,17 @@ def audit_command(
 
 
 @humandata.command("view")
-@click.option("--root", type=FILE, required=True, help="Folder that image paths are relative to.")
-@click.option("--out", type=FILE, required=True, help="Folder for the images.")
+@click.option("--images", type=FILE, required=True, help="Folder that image paths are relative to.")
+@click.option("--out", type=FILE, required=True, help="Folder for the pages.")
 @click.option(
-    "--n", type=click.IntRange(min=1), default=12, show_default=True, help="How many instances, drawn at random."
+    "--limit", type=click.IntRange(min=1), default=12, show_default=True, help="How many instances, drawn at random."
 )
 @click.option("--rows", help="Show these rows instead: 3,17,40.")
 @seed
 @click.option("--columns", help="Keypoint and box columns to draw, separated by commas.")
 @opened
 def view_command(
-    hd: HumanData, root: Path, out: Path, n: int, rows: str | None, seed: int, columns: str | None
+    hd: HumanData, images: Path, out: Path, limit: int, rows: str | None, seed: int, columns: str | None
 ) -> None:
     """Draw instances of FILE on their images."""
     from ehps.humandata.drawing.overlays import view
@@ -226,22 +228,22 @@ def view_command(
 
     require_columns(hd)
     wanted = None if rows is None else [whole_number(row) for row in rows.split(",")]
-    pages = view(hd, root, out, rows=wanted, n=n, seed=seed, columns=columns.split(",") if columns else None)
+    pages = view(hd, images, out, rows=wanted, limit=limit, seed=seed, columns=columns.split(",") if columns else None)
     for page in pages:
         say(page)
     absent = len(pages.missing) + len(pages.unreadable)
     if pages.missing and len(pages.missing) == pages.images:
         raise DataError(
             f"no image is there, {pages.missing[0]} for one",
-            path=root,
+            path=images,
             fix="give the folder that they are below, with --frames that one",
         )
     if pages.missing:
-        say(f"{len(pages.missing)} images are not below {root}, {pages.missing[0]} for one", fg="yellow", err=True)
+        say(f"{len(pages.missing)} images are not below {images}, {pages.missing[0]} for one", fg="yellow", err=True)
     for path, fault in pages.unreadable.items():
         say(f"{path} cannot be read: {fault}", fg="yellow", err=True)
     if pages.images and absent >= pages.images:
-        raise DataError("no image could be read", path=root, fix="copy or unpack the images again")
+        raise DataError("no image could be read", path=images, fix="copy or unpack the images again")
 
 
 @humandata.command("export")
@@ -400,24 +402,26 @@ def keypoints_command(convention: str | None, out: Path | None, as_json: bool) -
 
 
 @humandata.command("sample")
-@click.option("--every", type=int, help="Every N-th row.")
-@click.option("--n", type=int, help="So many random rows.")
+@click.option("--interval", type=int, help="Keep every N-th row.")
+@click.option("--limit", type=int, help="Keep so many rows, drawn at random.")
 @seed
 @click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
 @click.option("--out", type=FILE, required=True)
 @opened
-def sample_command(hd: HumanData, every: int | None, n: int | None, seed: int, exclude: Path | None, out: Path) -> None:
+def sample_command(
+    hd: HumanData, interval: int | None, limit: int | None, seed: int, exclude: Path | None, out: Path
+) -> None:
     """Take fewer rows of FILE."""
     from ehps.humandata import exclusions, operations
 
-    if every is None and n is None and exclude is None:
-        raise UsageError("no rows are chosen", fix="pass --every, --n or --exclude")
+    if interval is None and limit is None and exclude is None:
+        raise UsageError("no rows are chosen", fix="pass --interval, --limit or --exclude")
     hd = whole(hd)
     if exclude is not None:
         rows = exclusions.listed_rows(hd, exclude)
         hd = exclusions.exclude(hd, exclusions.read_exclusions(exclude))
         say(f"left out: {int(rows.sum()):,} rows, which {exclude} names", err=True)
-    if every is not None or n is not None:
-        hd = operations.sample(hd, every=every, n=n, seed=seed)
+    if interval is not None or limit is not None:
+        hd = operations.sample(hd, interval=interval, limit=limit, seed=seed)
     hd.save(out)
     say(f"{out}: {len(hd):,} instances")

@@ -95,6 +95,8 @@ def check(card: DatasetCard, root: Path, split: str) -> None:
     if archives:
         more = f" and {len(archives) - 5} more" if len(archives) > 5 else ""
         what += f"; there are packed files: {', '.join(archives[:5])}{more}"
+    if others := [name for name in card.splits if name != split and not missing(card, root, name, quick=True)]:
+        what += f"; complete here: --split {' or '.join(others)}"
     source = card.get or f"see {card.homepage}"
     raise DataError(what, path=root, fix=f"to get it: {source} ({card.homepage})")
 

@@ -87,9 +87,9 @@ class Option:
         return tuple(word for word in known if word in wanted)
 
 
-def stride(meaning: str, default: str | Mapping[str, str] = "1") -> Option:
-    """The option ``stride=N`` of videos; ``meaning`` says which frames it keeps."""
-    return Option("stride", meaning, default, "number")
+def interval(meaning: str, default: str | Mapping[str, str] = "1") -> Option:
+    """The option ``interval=N`` of videos; ``meaning`` says which frames it keeps."""
+    return Option("interval", meaning, default, "number")
 
 
 def cameras(choices: Sequence[str], meaning: str, default: str | Mapping[str, str] = ALL) -> Option:

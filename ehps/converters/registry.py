@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import warnings
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -29,7 +30,7 @@ def cards() -> list[DatasetCard]:
 
 
 def card(dataset_id: str) -> DatasetCard:
-    """The card of one dataset.
+    """The card of one dataset, by its id or its name, upper or lower case.
 
     Raises
     ------
@@ -59,14 +60,21 @@ def converter(dataset_id: str) -> type[Converter]:
 
 def _find(dataset_id: str) -> tuple[DatasetCard, type[Converter] | None]:
     known = _all()
-    if dataset_id not in known:
-        names = {c.name.lower(): name for name, (c, _) in known.items()}
-        key = dataset_id.lower()
-        near = get_close_matches(key, [*known, *names], n=3, cutoff=0.5)
-        suggestions = list(dict.fromkeys(names.get(word, word) for word in near))
-        fix = f"did you mean {' or '.join(suggestions)}" if suggestions else "`ehps datasets` lists them all"
-        raise UsageError(f"unknown dataset {dataset_id!r}", fix=fix)
-    return known[dataset_id]
+    if dataset_id in known:
+        return known[dataset_id]
+    words = {_letters(word): name for name, (c, _) in known.items() for word in (c.name, name)}
+    key = _letters(dataset_id)
+    if key in words:
+        return known[words[key]]
+    near = get_close_matches(key, words, n=3, cutoff=0.5)
+    suggestions = list(dict.fromkeys(words[word] for word in near))
+    fix = f"did you mean {' or '.join(suggestions)}?" if suggestions else "`ehps datasets` lists them all"
+    raise UsageError(f"unknown dataset {dataset_id!r}", fix=fix)
+
+
+def _letters(word: str) -> str:
+    """What of an id or a name tells it from others: ``gtahumanii`` of ``GTA-Human II``."""
+    return re.sub(r"[\W_]", "", word.lower())
 
 
 @cache

@@ -158,9 +158,9 @@ def _analyse(
         tables.write(shown, folder / f"ranking.{suffix}")
     cards = rank_factors.card_attributes(registry.cards())
     sources = [
-        attributes.Source(_data(out, e), e.role, name=e.dataset, root=out / "raw" / e.dataset) for e in TRAIN + TEST
+        attributes.Source(_data(out, e), e.role, name=e.dataset, images=out / "raw" / e.dataset) for e in TRAIN + TEST
     ]
-    samples = attributes.collect(sources, n=100)
+    samples = attributes.collect(sources, limit=100)
     embeddings = {name: attributes.embed(samples, name) for name in ("image", "global_orient", "body_pose")}
     figures.save(attributes.figure(embeddings), folder / "attributes.png")
     figures.save(figures.heat_map(ranked), folder / "benchmarks.png")
@@ -214,7 +214,7 @@ def _say(console: Console, out: Path, ranked: pd.DataFrame, page: Path, seconds:
     from ehps.analysis import ranking
     from ehps.terminal import show
 
-    show(ranking.presentable(ranked), title="Training sets by mean primary error (mm)")
+    show(ranking.presentable(ranked, ids=True), title="Training sets by mean primary error (mm)")
     console.print(f"\nreport      {page}\nconverted   {out / 'humandata'}\nruns        {out / 'runs'}")
-    view = f"ehps humandata view {out / 'humandata/bedlam_train.h5'} --root {out / 'raw/bedlam'} --out {out / 'view'}"
+    view = f"ehps humandata view {out / 'humandata/bedlam_train.h5'} --images {out / 'raw/bedlam'} --out {out / 'view'}"
     console.print(f"next        {view}\ndone in {seconds / 60:.1f} minutes", soft_wrap=True)  # to be copied whole

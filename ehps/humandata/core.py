@@ -112,17 +112,17 @@ class HumanData(Table):
         storage.write(hd, Path(path))
         return Path(path)
 
-    def validate(self, root: str | Path | None = None) -> list[Problem]:
+    def validate(self, images: str | Path | None = None) -> list[Problem]:
         """Everything that contradicts the schema; empty when there is nothing.
 
         Parameters
         ----------
-        root : folder that ``image_path`` is relative to; images that are not there, cannot be read, or have another
+        images : folder that ``image_path`` is relative to; images that are not there, cannot be read, or have another
             size than their rows say are named too.
         """
         from ehps.humandata.validation import problems
 
-        return problems(self, root)
+        return problems(self, images)
 
     def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A pandas frame, one row an instance; an array becomes columns ``name.0``, ``name.1`` ....

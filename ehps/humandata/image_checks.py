@@ -86,7 +86,7 @@ class ImageCheck:
 
 def check_images(
     hd: Table,
-    root: str | Path,
+    images: str | Path,
     *,
     rows: Array | None = None,
     decode: bool = False,
@@ -97,7 +97,7 @@ def check_images(
 
     Parameters
     ----------
-    root : folder that ``image_path`` is relative to.
+    images : folder that ``image_path`` is relative to.
     rows : the rows whose images are looked at, all by default.
     decode : decode all pixels, strictly, instead of reading headers alone.
     jobs : threads; by default one a core for decoding, more for headers. Each holds one image at a time.
@@ -105,7 +105,7 @@ def check_images(
 
     Raises
     ------
-    OutsideError : an image path leads out of ``root``.
+    OutsideError : an image path leads out of ``images``.
     DataError : there are no image paths.
     """
     column = _paths(hd)
@@ -113,7 +113,7 @@ def check_images(
     used, first, place = np.unique(codes, return_index=True, return_inverse=True)  # (U,), (U,), (len(rows),)
     first_row = first if rows is None else np.asarray(rows)[first]
     names = _Names(column, used)
-    folder = ImageFolder(root)
+    folder = ImageFolder(images)
     found: dict[int, tuple[str, str]] = {}
     there = _present(folder, names, first_row, found)
     if advance:
@@ -136,20 +136,20 @@ def check_images(
     return ImageCheck(len(used), faults, wrong)
 
 
-def require_images(hd: Table, root: str | Path, *, rows: Array | None = None, advance: Advance | None = None) -> None:
+def require_images(hd: Table, images: str | Path, *, rows: Array | None = None, advance: Advance | None = None) -> None:
     """See that every image is there, has a sound header, and has the size that its rows say.
 
     Raises
     ------
     DataError : some are not; it names their number and the first.
     """
-    check = check_images(hd, root, rows=rows, advance=advance)
+    check = check_images(hd, images, rows=rows, advance=advance)
     if check.faults:
         raise DataError(
             check.summary(),
-            path=root,
+            path=images,
             fix="check the image folder that was given, or list such images with "
-            "`ehps humandata verify FILE --root DIR --exclude-to LIST` and leave them out with --exclude LIST",
+            "`ehps humandata verify FILE --images DIR --exclude-to LIST` and leave them out with --exclude LIST",
         )
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TypeAlias
@@ -23,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.arrays import Array
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError, UsageError, did_you_mean
 
 Indices: TypeAlias = npt.NDArray[np.intp]
 Convention: TypeAlias = str | Sequence[str]
@@ -110,8 +109,7 @@ def point_names(convention: Convention, *, fixed: bool = False) -> tuple[str, ..
     elif convention.lower() in CONVENTIONS:
         points = CONVENTIONS[convention.lower()]
     else:
-        near = get_close_matches(convention.lower(), CONVENTIONS, n=3)
-        fix = f"did you mean {' or '.join(near)}" if near else f"known: {', '.join(sorted(CONVENTIONS))}"
+        fix = did_you_mean(convention, sorted(CONVENTIONS))
         raise UsageError(f"unknown keypoint convention {convention!r}", fix=fix)
     return tuple(p.replace("_eye_brow_", "_eyebrow_") for p in points) if fixed else points
 

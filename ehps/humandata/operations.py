@@ -57,30 +57,30 @@ def _meaning(item: schema.Field, hd: HumanData) -> str:
     return item.meaning if frame == CAMERA else item.meaning.replace("in the camera frame", f"in frame {frame}")
 
 
-def sample(hd: HumanData, *, every: int | None = None, n: int | None = None, seed: int = 0) -> HumanData:
-    """Fewer rows: each ``every``-th, or ``n`` random ones in file order (the same ones for the same ``seed``).
+def sample(hd: HumanData, *, interval: int | None = None, limit: int | None = None, seed: int = 0) -> HumanData:
+    """Fewer rows: every ``interval``-th, or ``limit`` random ones in file order (the same ones for the same ``seed``).
 
-    ``every`` multiplies the passport's ``sampling``; both leave a note in ``misc['sampled']``.
+    ``interval`` multiplies the passport's ``sampling``; both leave a note in ``misc['sampled']``.
 
     Raises
     ------
     UsageError : neither or both given, below 1, or more rows wanted than there are.
     """
-    if (every is None) == (n is None):
-        raise UsageError("sample takes either every or n")
-    if every is not None:
-        if every < 1:
-            raise UsageError(f"every {every} is below 1")
-        out = hd[::every]
-        out.passport = hd.passport.with_(sampling=hd.passport.sampling * every)
-        out.misc = {**hd.misc, "sampled": {"every": every, "of": len(hd)}}
+    if (interval is None) == (limit is None):
+        raise UsageError("sample takes either interval or limit")
+    if interval is not None:
+        if interval < 1:
+            raise UsageError(f"interval {interval} is below 1")
+        out = hd[::interval]
+        out.passport = hd.passport.with_(sampling=hd.passport.sampling * interval)
+        out.misc = {**hd.misc, "sampled": {"interval": interval, "of": len(hd)}}
         return out
-    assert n is not None
-    if not 0 < n <= len(hd):
-        raise UsageError(f"{n} rows wanted of {len(hd)}", path=hd.source)
-    rows = np.sort(np.random.default_rng(seed).choice(len(hd), n, replace=False))
+    assert limit is not None
+    if not 0 < limit <= len(hd):
+        raise UsageError(f"{limit} rows wanted of {len(hd)}", path=hd.source)
+    rows = np.sort(np.random.default_rng(seed).choice(len(hd), limit, replace=False))
     out = hd[rows]
-    out.misc = {**hd.misc, "sampled": {"n": n, "seed": seed, "of": len(hd)}}
+    out.misc = {**hd.misc, "sampled": {"limit": limit, "seed": seed, "of": len(hd)}}
     return out
 
 

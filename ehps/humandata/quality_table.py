@@ -14,7 +14,7 @@ class Limit:
 
     Attributes
     ----------
-    name : as ``ehps humandata audit --limit NAME=VALUE`` takes it.
+    name : as ``ehps humandata audit --threshold NAME=VALUE`` takes it.
     value : in the unit of the measure.
     sentence : what is wrong with a row, with a field for its value.
     least : whether values below are doubtful, not those above.

@@ -131,7 +131,7 @@ _META = (
 )
 
 FIELDS: tuple[Field, ...] = (
-    Field("image_path", ("N",), TEXT, "", "image relative to the dataset's root, / separated", required=True),
+    Field("image_path", ("N",), TEXT, "", "image relative to the image folder, / separated", required=True),
     Field("image_id", ("N", "..."), ANY, "", "id of the image in the dataset's own annotation"),
     Field("bbox_xywh", ("N", 5), _F, "pixel", f"body box with margin: {_BOX}"),
     Field("face_bbox_xywh", ("N", 5), _F, "pixel", f"face box: {_BOX}"),
@@ -145,7 +145,7 @@ FIELDS: tuple[Field, ...] = (
     *_body("smplx", "SMPL-X", 21),
     *_body("smplh", "SMPL-H", 21),
     *_body("smpl", "SMPL", 23),
-    Field("vertices3d_path", ("N",), TEXT, "", "file with the vertices of the row, relative to the dataset's root"),
+    Field("vertices3d_path", ("N",), TEXT, "", "file with the vertices of the row, relative to the image folder"),
     *(replace(field, name=f"meta/{field.name}") for field in _META),
     *(
         Field(measure.column, ("N",), measure.dtype, measure.unit, measure.meaning)

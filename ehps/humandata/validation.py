@@ -60,12 +60,12 @@ class Problem:
         return f"{self.column}: {self.what} ({self.count} row{'s' if self.count > 1 else ''}: {shown})"
 
 
-def problems(hd: Table, root: str | Path | None = None) -> list[Problem]:
+def problems(hd: Table, images: str | Path | None = None) -> list[Problem]:
     """Everything that contradicts the schema, columns in stored order; empty when there is nothing.
 
     Parameters
     ----------
-    root : folder of the images, each of which is compared with what its rows say, by its header.
+    images : their folder; each is compared with what its rows say, by its header.
     """
     wrong = list(_of_columns(hd))
     misshapen = {problem.column for problem in wrong}
@@ -82,8 +82,8 @@ def problems(hd: Table, root: str | Path | None = None) -> list[Problem]:
     if "image_path" in hd:
         outside = list(_of_paths(hd["image_path"]))
         wrong += outside
-        if root is not None and not outside and len(hd):
-            wrong += _of_images(hd, root)
+        if images is not None and not outside and len(hd):
+            wrong += _of_images(hd, images)
     order = {name: place for place, name in enumerate(hd.columns)}
     return sorted(wrong, key=lambda problem: order.get(problem.column, -1))
 
@@ -256,13 +256,13 @@ def _of_paths(column: Any) -> Iterator[Problem]:
             wrong.append(code)
     if wrong:
         rows = np.flatnonzero(np.isin(column.codes, wrong))
-        yield Problem("image_path", "is empty, absolute, or not / separated below the root", rows)
+        yield Problem("image_path", "is empty, absolute, or not / separated below the image folder", rows)
 
 
-def _of_images(hd: Table, root: str | Path) -> Iterator[Problem]:
+def _of_images(hd: Table, images: str | Path) -> Iterator[Problem]:
     """Images that are not there, cannot be read, or have another size than their rows say."""
     try:
-        check = check_images(hd, root)
+        check = check_images(hd, images)
     except OutsideError as error:
         yield Problem("image_path", error.what)
         return

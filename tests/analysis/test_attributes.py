@@ -79,8 +79,8 @@ def test_distances_agree_with_plain_loops():
 
 
 def test_samples_are_drawn_alike_whatever_else_is_there():
-    alone = collect([people("a", 200)], n=50, attributes=["betas"])
-    with_b = collect([people("b", 200, seed=9), people("a", 200)], n=50, attributes=["betas"])
+    alone = collect([people("a", 200)], limit=50, attributes=["betas"])
+    with_b = collect([people("b", 200, seed=9), people("a", 200)], limit=50, attributes=["betas"])
     assert len(alone.values["betas"]["a"]) == 50
     np.testing.assert_array_equal(alone.values["betas"]["a"], with_b.values["betas"]["a"])
 
@@ -122,7 +122,7 @@ def images(tmp_path):
 def test_image_features_tell_blue_from_red(images):
     blue = people("blue", 6, paths=[f"{i}.png" for i in range(6)])
     red = people("red", 7, paths=[f"{i}.png" for i in range(6, 12)] + ["absent.png"])
-    samples = collect([Source(blue, root=images), Source(red, root=images)], attributes=["image"])
+    samples = collect([Source(blue, images=images), Source(red, images=images)], attributes=["image"])
     assert {name: len(rows) for name, rows in samples.values["image"].items()} == {"blue": 6, "red": 6}
     values = samples.comparable("image")
     within = distances.nearest(values["blue"][:3], values["blue"][3:])
@@ -150,7 +150,7 @@ def test_a_given_function_makes_the_image_features(images):
         seen.append((crops.shape, crops.dtype))
         return crops.reshape(len(crops), -1)[:, :8].astype(float)
 
-    source = Source(people("a", 12), root=images)
+    source = Source(people("a", 12), images=images)
     samples = collect([source], attributes=["image"], image_features=backbone)
     assert samples.values["image"]["a"].shape == (12, 8)
     assert seen == [((12, 256, 192, 3), np.uint8)]
@@ -198,7 +198,10 @@ def test_the_figure_has_a_panel_an_attribute_and_marks_test_sets():
 def test_no_image_outside_the_folder_is_read(images, tmp_path):
     cv2.imwrite(str(images.parent / "secret.png"), np.zeros((80, 60, 3), np.uint8))
     hd = people("red", 3, paths=["7.png", "7.png", "../secret.png"])
-    for read in (lambda: features.crops(hd, images), lambda: collect([Source(hd, root=images)], attributes=["image"])):
+    for read in (
+        lambda: features.crops(hd, images),
+        lambda: collect([Source(hd, images=images)], attributes=["image"]),
+    ):
         with pytest.raises(OutsideError, match=r"'\.\./secret\.png'"):
             read()
 

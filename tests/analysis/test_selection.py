@@ -14,7 +14,7 @@ def test_rank_alone_decides_without_distances():
     assert chosen["dataset"].tolist() == ["a", "b", "c"]
     # c is smaller than a third: whole; the rest, 500, is shared: every 4th of 1000.
     assert chosen["instances"].tolist() == [250, 250, 100]
-    assert chosen["step"].tolist() == [4, 4, 1]
+    assert chosen["interval"].tolist() == [4, 4, 1]
     assert "every 4th" in chosen["reason"][0]
     assert "all instances" in chosen["reason"][2]
 
@@ -36,7 +36,7 @@ def test_the_budget_is_kept_and_mostly_used(budget):
     chosen = select(RANKED, SIZES, budget, sets=4)
     total = chosen["instances"].sum()
     assert total <= budget
-    assert (chosen["instances"] == -(-chosen["available"] // chosen["step"])).all()
+    assert (chosen["instances"] == -(-chosen["available"] // chosen["interval"])).all()
     assert total >= min(budget, 7100) * 0.5
     if budget == 10**6:
         assert total == 7100

@@ -13,6 +13,17 @@ from ehps.errors import UsageError
 
 PAGES = Path(__file__).parents[2] / "docs" / "datasets"
 
+
+@pytest.mark.parametrize("word", ["pw3d", "PW3D", "3DPW", "3dpw"])
+def test_a_dataset_is_found_by_id_or_name_in_any_case(word: str) -> None:
+    assert registry.card(word).id == "pw3d"
+
+
+def test_words_of_names_tell_datasets_apart() -> None:
+    assert registry.card("DNA-Rendering HiRes").id == "renbody_hires"
+    assert all(registry.card(card.name.upper()) is card for card in registry.cards())
+
+
 SPLITS = {
     "agora": "train validation",
     "arctic": "train val test",

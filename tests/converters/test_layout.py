@@ -55,6 +55,12 @@ def test_needs_of_other_splits_are_not_asked_for(tmp_path: Path) -> None:
         layout.check(card, tmp_path, "test")
 
 
+def test_a_split_that_is_complete_is_named_for_one_that_is_not(tmp_path: Path) -> None:
+    card = replace(CARD, splits={"train": 1, "test": 1}, split_needs={"test": ("secret.json",)})
+    with pytest.raises(DataError, match="complete here: --split train"):
+        layout.check(card, make(tmp_path, *WHOLE), "test")
+
+
 @pytest.mark.parametrize(
     ("given", "right"), [(".", "data/HALL"), ("data", "data/HALL"), ("data/HALL/sequences", "data/HALL")]
 )
@@ -165,7 +171,7 @@ def test_converters_are_found_by_id() -> None:
     assert cls.card.id == "bedlam"
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("bedlm", "bedlam"), ("AGORA", "agora"), ("3dpw", "pw3d")])
+@pytest.mark.parametrize(("typed", "meant"), [("bedlm", "bedlam"), ("AGOR", "agora"), ("3dpv", "pw3d")])
 def test_a_mistyped_id_is_corrected(typed: str, meant: str) -> None:
     with pytest.raises(UsageError, match=meant):
         registry.converter(typed)

@@ -21,7 +21,7 @@ FITS = Option(
 OPTIONS = (
     FITS,
     options.cameras(("left", "right", "top"), "cameras to take"),
-    options.stride("keeps every N-th frame", {"train": "5", "test": "64"}),
+    options.interval("keeps every N-th frame", {"train": "5", "test": "64"}),
     Option("exclude", "recordings to leave out", "", "names"),
     Option("list", "a text file", "", "text"),
 )
@@ -43,7 +43,7 @@ def option(name: str, split: str = "train", there: tuple[str, ...] = (), **given
 
 def test_an_option_that_is_not_given_has_the_default_of_the_split() -> None:
     assert [option("fits"), option("fits", "test")] == ["eft", "none"]
-    assert [option("stride"), option("stride", "test")] == [5, 64]
+    assert [option("interval"), option("interval", "test")] == [5, 64]
     assert option("cameras") == ("left", "right", "top")
     assert [option("exclude"), option("list")] == [(), ""]
 
@@ -61,9 +61,9 @@ def test_names_come_in_the_order_of_what_there_is() -> None:
         ({"fits": "eft"}, "test", r"fits=eft: Hall \(test\) has none"),
         ({"cameras": "left,down"}, "train", r"cameras=left,down: Hall \(train\) has no 'down', but left, right, top"),
         ({"cameras": ""}, "train", "cameras=: names are needed"),
-        ({"stride": "0"}, "train", "stride=0: a whole number from 1 on"),
-        ({"stride": "1.5"}, "train", "stride=1.5"),
-        ({"colour": "red"}, "train", "Hall has no option colour. It has fits, cameras, stride, exclude, list"),
+        ({"interval": "0"}, "train", "interval=0: a whole number from 1 on"),
+        ({"interval": "1.5"}, "train", "interval=1.5"),
+        ({"colour": "red"}, "train", "Hall has no option colour. It has fits, cameras, interval, exclude, list"),
     ],
 )
 def test_a_wrong_option_is_refused_before_anything_is_read(
@@ -86,7 +86,7 @@ def test_a_default_that_the_option_does_not_have_is_no_card() -> None:
 def test_the_page_shows_values_defaults_and_meaning() -> None:
     page = cards.page("h36m")
     assert "| cameras | all, or some of 1, 2, 3, 4 | train: all; test: 4 | " in page
-    assert "| stride | a whole number from 1 on | train: 5; test: 64 | takes every N-th frame " in page
+    assert "| interval | a whole number from 1 on | train: 5; test: 64 | takes every N-th frame " in page
     assert "| cameras | all, or some of 0 to 47 | all | " in cards.page("renbody")
     assert "| fits | train: eft; test: eft, none; val: none | " in cards.page("ochuman")
     assert "--option" not in cards.page("bedlam")

@@ -33,26 +33,26 @@ def test_info_of_an_unknown_column_has_no_meaning(people):
 
 
 def test_every_third_row_is_noted_in_the_passport(people, same):
-    thin = sample(people(10), every=3)
+    thin = sample(people(10), interval=3)
     np.testing.assert_array_equal(thin["smplx/betas"], people(10)["smplx/betas"][[0, 3, 6, 9]])
-    assert (thin.passport.sampling, thin.misc["sampled"]) == (3, {"every": 3, "of": 10})
-    assert sample(thin, every=2).passport.sampling == 6
+    assert (thin.passport.sampling, thin.misc["sampled"]) == (3, {"interval": 3, "of": 10})
+    assert sample(thin, interval=2).passport.sampling == 6
 
 
 def test_random_rows_are_distinct_in_order_and_the_same_for_a_seed(people, tmp_path):
     hd = people(1000)
     row = np.arange(1000)
     for whole in (hd.with_columns({"row": row}), HumanData.open(hd.with_columns({"row": row}).save(tmp_path / "a.h5"))):
-        a, b, c = sample(whole, n=300, seed=5), sample(whole, n=300, seed=5), sample(whole, n=300, seed=6)
+        a, b, c = sample(whole, limit=300, seed=5), sample(whole, limit=300, seed=5), sample(whole, limit=300, seed=6)
         assert (np.diff(a["row"]) > 0).all()
         np.testing.assert_array_equal(a["row"], b["row"])
         assert (a["row"] != c["row"]).any()
         assert abs(a["row"].mean() - 500) < 60
-        assert a.misc["sampled"] == {"n": 300, "seed": 5, "of": 1000}
+        assert a.misc["sampled"] == {"limit": 300, "seed": 5, "of": 1000}
     assert hd.misc == {"bbox_source": "keypoints2d_smplx"}
 
 
-@pytest.mark.parametrize("wanted", [{}, {"n": 1, "every": 1}, {"n": 0}, {"n": 8}, {"every": 0}])
+@pytest.mark.parametrize("wanted", [{}, {"limit": 1, "interval": 1}, {"limit": 0}, {"limit": 8}, {"interval": 0}])
 def test_impossible_samples_are_usage_errors(people, wanted):
     with pytest.raises(UsageError):
         sample(people(7), **wanted)

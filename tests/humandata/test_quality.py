@@ -37,7 +37,7 @@ def test_residuals_of_what_was_solved_for_are_summarised_with_it(tmp_path: Path)
 def test_fewer_rows_are_summarised_anew_when_saved(ending: str, tmp_path: Path) -> None:
     hd = HumanData.open(measured(10).save(tmp_path / f"all.{ending}"))
     assert (hd.quality["rows"], hd.quality["reprojection_px"]["max"]) == (10, 10.0)
-    for few in (hd[:4], sample(hd, every=3), exclude(hd, [{"id": "9.jpg#0"}])):
+    for few in (hd[:4], sample(hd, interval=3), exclude(hd, [{"id": "9.jpg#0"}])):
         back = HumanData.open(few.save(tmp_path / f"few.{ending}"))
         pixels = few["quality/reprojection_px"]
         assert back.quality["rows"] == len(few)

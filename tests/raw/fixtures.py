@@ -124,7 +124,7 @@ FIXTURES: Mapping[str, Fixture] = {
         written=23,
         broken=("raw_seqs/*/*.smplx.npy", "meta/subject_vtemplates/s01.obj", "meta/misc.json"),
         faults=((y_up, HEADS),),
-        options={"cameras": "1", "stride": "2"},
+        options={"cameras": "1", "interval": "2"},
     ),
     "bedlam": Fixture(
         bedlam.write_fixture,
@@ -149,7 +149,7 @@ FIXTURES: Mapping[str, Fixture] = {
             "calibs/*/config/2/config.json",
         ),
         faults=((sides_swapped, POINTS_2D), (left_in_the_world, POINTS_2D), (other_gender, POINTS_2D)),
-        options={"fits": None, "cameras": "1", "stride": "2"},
+        options={"fits": None, "cameras": "1", "interval": "2"},
     ),
     "chi3d": Fixture(
         imar.write_chi3d,
@@ -168,7 +168,7 @@ FIXTURES: Mapping[str, Fixture] = {
             (neighbours, POINTS_2D),
             (left_in_the_world, POINTS_3D),
         ),
-        options={"cameras": "50591643", "stride": "2", "frames": "contact"},
+        options={"cameras": "50591643", "interval": "2", "frames": "contact"},
     ),
     "crowdpose": Fixture(
         crowdpose.write_fixture,
@@ -212,7 +212,7 @@ FIXTURES: Mapping[str, Fixture] = {
             "smplx_camera_wearer_train/*/*/results/frame_00021/000.pkl",
         ),
         faults=((y_up, HEADS),),
-        options={"cameras": "master", "stride": "2"},
+        options={"cameras": "master", "interval": "2"},
     ),
     "ehf": Fixture(
         ehf.write_fixture,
@@ -231,7 +231,7 @@ FIXTURES: Mapping[str, Fixture] = {
         written=12,
         broken=("train/*/smplx/squat.json", "train/*/joints3d_25/squat.json"),
         faults=((sides_swapped, POINTS_2D), (pelvis_forgotten, POINTS_3D)),
-        options={"cameras": "50591643", "stride": "2"},
+        options={"cameras": "50591643", "interval": "2"},
     ),
     "gta_human2": Fixture(
         gta_human2.write_fixture,
@@ -256,7 +256,7 @@ FIXTURES: Mapping[str, Fixture] = {
             "annotations/Human36M_subject1_SMPLX_NeuralAnnot.json",
         ),
         faults=((sides_swapped, POINTS_3D), (pelvis_forgotten, POINTS_3D)),
-        options={"cameras": "1", "stride": "10", "fits": "none"},
+        options={"cameras": "1", "interval": "10", "fits": "none"},
     ),
     "humansc3d": Fixture(
         imar.write_humansc3d,
@@ -266,7 +266,7 @@ FIXTURES: Mapping[str, Fixture] = {
         written=12,
         broken=("train/*/smplx/120.json", "train/*/joints3d_25/120.json"),
         faults=((sides_swapped, POINTS_2D), (pelvis_forgotten, POINTS_3D)),
-        options={"cameras": "50591643", "stride": "2"},
+        options={"cameras": "50591643", "interval": "2"},
     ),
     "insta_variety": Fixture(
         insta_variety.write_fixture,
@@ -301,7 +301,7 @@ FIXTURES: Mapping[str, Fixture] = {
             "data/MPI-INF-3DHP_SMPLX_NeuralAnnot.json",
         ),
         faults=((neighbours, POINTS_3D), (left_in_the_world, POINTS_3D), (pelvis_forgotten, POINTS_3D)),
-        options={"cameras": "0", "stride": "2", "fits": "none"},
+        options={"cameras": "0", "interval": "2", "fits": "none"},
     ),
     "mpii": Fixture(
         mpii.write_fixture,
@@ -405,7 +405,7 @@ FIXTURES: Mapping[str, Fixture] = {
         written=43,
         broken=("*/0012_11.smc", "*/0012_11_annots.smc"),
         faults=((sides_swapped, POINTS_2D), (neighbours, POINTS_2D), (y_up, POINTS_2D), (left_in_the_world, POINTS_2D)),
-        options={"cameras": "3", "stride": "2", "sequences": None},
+        options={"cameras": "3", "interval": "2", "sequences": None},
         free=("sequences",),
     ),
     "renbody_hires": Fixture(
@@ -415,7 +415,7 @@ FIXTURES: Mapping[str, Fixture] = {
         found=22,
         written=16,
         faults=((sides_swapped, POINTS_2D), (y_up, POINTS_2D)),
-        options={"cameras": "48", "stride": "2", "sequences": None},
+        options={"cameras": "48", "interval": "2", "sequences": None},
         free=("sequences",),
     ),
     "rich": Fixture(
@@ -426,7 +426,7 @@ FIXTURES: Mapping[str, Fixture] = {
         written=9,
         broken=("bodies/train/ParkingLot1_005_pushup2/00001/005.pkl",),
         faults=((y_up, HEADS),),
-        options={"cameras": "0", "stride": "2", "views": None, "contact": "smpl"},
+        options={"cameras": "0", "interval": "2", "views": None, "contact": "smpl"},
     ),
     "spec": Fixture(
         spec.write_fixture,
@@ -455,7 +455,7 @@ FIXTURES: Mapping[str, Fixture] = {
         written=12,
         broken=("*/*/*/*/*/anna.npz",),
         faults=((y_up, HEADS),),
-        options={"cameras": "CAM002", "stride": "2"},
+        options={"cameras": "CAM002", "interval": "2"},
         free=("cameras",),
         by_image=True,
     ),
@@ -466,7 +466,7 @@ FIXTURES: Mapping[str, Fixture] = {
         found=13,
         written=7,
         faults=((y_up, HEADS),),
-        options={"speaker": "conan", "lower_body": "original", "stride": "2"},
+        options={"speaker": "conan", "lower_body": "original", "interval": "2"},
         by_image=True,
     ),
     "ubody": Fixture(

@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from ehps.benchmark.models.outputs import CAMERA, Prediction, VirtualCamera
-from ehps.errors import UsageError
+from ehps.errors import UsageError, did_you_mean
 
 __all__ = ["CAMERA", "Prediction", "VirtualCamera", "build", "names", "register"]
 
@@ -60,5 +60,5 @@ def check(name: str) -> str:
     UsageError : unknown name.
     """
     if name not in _MODELS:
-        raise UsageError(f"no model {name!r}; there are: {', '.join(names())}")
+        raise UsageError(f"there is no model {name!r}", fix=did_you_mean(name, names()))
     return name

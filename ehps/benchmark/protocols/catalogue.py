@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError, UsageError, did_you_mean
 
 Truth = Literal["neutral-parameters", "gendered-parameters", "given-vertices", "gendered-smpl"]
 ExtremeBetas = Literal["keep", "mean-shape"]
@@ -257,7 +257,7 @@ def table_markdown() -> str:
 
 
 def get(spec: str | Protocol) -> Protocol:
-    """A protocol by name, with changes in brackets: ``ubody-intra``, ``ubody-intra[step=1]``.
+    """A protocol by name (upper or lower case), with changes in brackets: ``ubody-intra``, ``ubody-intra[step=1]``.
 
     Raises
     ------
@@ -266,9 +266,10 @@ def get(spec: str | Protocol) -> Protocol:
     if isinstance(spec, Protocol):
         return spec
     found = re.fullmatch(r"([\w-]+)(?:\[(.*)\])?", spec.strip())
-    if found is None or found[1] not in _REGISTRY:
-        raise UsageError(f"no protocol {spec!r}; there are: {', '.join(_REGISTRY)}")
-    base = _REGISTRY[found[1]]
+    base = _REGISTRY.get(found[1].lower()) if found else None
+    if found is None or base is None:
+        fix = did_you_mean(spec.partition("[")[0].strip(), _REGISTRY)
+        raise UsageError(f"there is no protocol {spec!r}", fix=fix)
     parts = [part.partition("=") for part in re.split(r",(?=\s*\w+=)", found[2] or "") if part]
     for key, _, _ in parts:
         if key.strip() not in _SETTABLE:

@@ -61,14 +61,14 @@ def score(
     protocol: Protocol,
     models: BodyModels,
     *,
-    root: Path | None = None,
+    images: Path | None = None,
     batch_size: int = 64,
 ) -> Score:
     """Compare predictions with the truth, row by row (``meta/truth_row``).
 
     Parameters
     ----------
-    root : raw-data folder, for protocols whose true meshes are files.
+    images : folder of the images, for protocols whose true meshes are files beside them.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def score(
     notes: dict[str, int] = {}
     for start in range(0, len(rows), batch_size):
         chunk = slice(start, start + batch_size)
-        part, special = _batch(predictions, at[chunk], truth, rows[chunk], protocol, models, reg, root)
+        part, special = _batch(predictions, at[chunk], truth, rows[chunk], protocol, models, reg, images)
         parts.append(part)
         for name, count in special.items():
             notes[name] = notes.get(name, 0) + count
@@ -125,11 +125,11 @@ def _batch(
     protocol: Protocol,
     models: BodyModels,
     reg: SmplxRegressors,
-    root: Path | None,
+    images: Path | None,
 ) -> tuple[Errors, dict[str, int]]:
     params = true_bodies.parameters(predictions, at)
     predicted = models.mesh(params)
-    true, special = true_bodies.mesh(protocol, truth, rows, models, root)
+    true, special = true_bodies.mesh(protocol, truth, rows, models, images)
     if protocol.truth == "gendered-smpl":
         return smpl14_errors(predicted, smpl_joints(true, truth, rows, models), reg), special
     visible = None

@@ -82,7 +82,7 @@ def neutral_shapes(betas: Array, gender: Array, models: BodyModels) -> Array:
 
 
 def mesh(
-    protocol: Protocol, hd: HumanData, rows: Array, models: BodyModels, root: Path | None
+    protocol: Protocol, hd: HumanData, rows: Array, models: BodyModels, images: Path | None
 ) -> tuple[Array, dict[str, int]]:
     """True meshes of some rows.
 
@@ -95,7 +95,7 @@ def mesh(
     DataError : the file lacks what the protocol needs (given vertices, parameters).
     """
     if protocol.truth == "given-vertices":
-        return given(hd, rows, root, protocol.truth_rotation), {}
+        return given(hd, rows, images, protocol.truth_rotation), {}
     if protocol.truth == "gendered-smpl":
         return models.mesh(parameters(hd, rows, model_type="smpl")), {}
     if protocol.truth == "gendered-parameters":
@@ -110,7 +110,7 @@ def mesh(
     return models.mesh(params), {}
 
 
-def given(hd: HumanData, rows: Array, root: Path | None, rotation: tuple[float, float, float] | None) -> Array:
+def given(hd: HumanData, rows: Array, images: Path | None, rotation: tuple[float, float, float] | None) -> Array:
     """Vertices of the files named in ``vertices3d_path`` (``.ply``, ``.npy``), rotated: (N, 10475, 3) float64."""
     from ehps.body.ply import read_vertices
 
@@ -118,9 +118,9 @@ def given(hd: HumanData, rows: Array, root: Path | None, rotation: tuple[float, 
         raise DataError(
             "has no vertices3d_path column, which this protocol needs", path=hd.source, fix="convert it again"
         )
-    if root is None:
-        raise UsageError("the folder of the raw data is needed to find the true meshes")
-    folder, meshes = ImageFolder(root), []
+    if images is None:
+        raise UsageError("the image folder is needed: the true meshes lie beside the images")
+    folder, meshes = ImageFolder(images), []
     for row, name in zip(np.asarray(rows).tolist(), hd["vertices3d_path"][rows], strict=True):
         path = folder.locate(name, row, "vertices3d_path")
         meshes.append(_array(path) if path.suffix == ".npy" else read_vertices(path, SMPLX_VERTICES))

@@ -143,7 +143,7 @@ def rescore(
     *,
     test_set: str | None = None,
     data: Path | None = None,
-    root: Path | None = None,
+    images: Path | None = None,
 ) -> Score:
     """Score stored predictions under another protocol. No model is run.
 
@@ -151,7 +151,7 @@ def rescore(
     ----------
     test_set : needed when the run has predictions of several.
     data : the test file, where it is no longer where the run found it.
-    root : the folder of its images, likewise.
+    images : the folder of its images, likewise.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def rescore(
     truth = HumanData.open(path)
     if place.get("excluded"):
         truth = truth.with_columns({EXCLUDED: np.isin(np.arange(len(truth)), place["excluded"])})
-    return _scored(run, test_set, truth, content, root or Path(place["images"]), chosen, body_models)
+    return _scored(run, test_set, truth, content, images or Path(place["images"]), chosen, body_models)
 
 
 def _scored(
@@ -191,7 +191,7 @@ def _scored(
     test_set: str,
     truth: HumanData,
     data: str,
-    root: Path,
+    images: Path,
     protocol: Protocol,
     body_models: BodyModels,
 ) -> Score:
@@ -211,7 +211,7 @@ def _scored(
         mine = (errors["test_set"] == test_set) & (errors["protocol"] == protocol.id)
         kept = errors[mine].drop(columns=["test_set", "protocol"]).reset_index(drop=True)
         return Score(protocol, kept, cell["metrics"], cell.get("notes", {}))
-    result = score(HumanData.open(predictions), truth, protocol, body_models, root=root)
+    result = score(HumanData.open(predictions), truth, protocol, body_models, images=images)
     if excluded:
         result.notes["excluded"] = len(excluded)
     run.store(

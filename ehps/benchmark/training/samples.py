@@ -59,7 +59,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
     Parameters
     ----------
     source : path of the file (reopened in every worker) or an opened HumanData.
-    root : folder that ``image_path`` is relative to.
+    images : folder that ``image_path`` is relative to.
     view : how to crop.
     models : needed when hands are stored absolute (the mean hand is subtracted) and when shapes are gendered
         without ``betas_neutral`` (they are refitted to the neutral model).
@@ -75,7 +75,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
     def __init__(
         self,
         source: str | Path | HumanData,
-        root: str | Path,
+        images: str | Path,
         view: CropView,
         *,
         models: BodyModels | None = None,
@@ -87,7 +87,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self._path = None if isinstance(source, HumanData) else Path(source)
         self._hd = source if isinstance(source, HumanData) else None
-        self.folder, self.view, self.seed, self.with_targets = ImageFolder(root), view, seed, with_targets
+        self.folder, self.view, self.seed, self.with_targets = ImageFolder(images), view, seed, with_targets
         self.kept = crops.Kept(keep_mb) if keep_mb else None
         hd = self.hd
         for name in ("image_path", "bbox_xywh"):

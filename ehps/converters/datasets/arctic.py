@@ -58,7 +58,7 @@ ARCTIC/
     ),
     options=(
         options.cameras(VIEWS, "numbers of the views, with commas between them"),
-        options.stride(
+        options.interval(
             "takes every N-th frame; 1 takes all, as SMPLer-X's files have them (its loader takes every 10th row)"
         ),
     ),
@@ -127,7 +127,7 @@ class ARCTIC(Converter):
         gender, offset, views = self._subject(subject)
         body = read_bodies(unit.path, gender)
         count = len(body)
-        number = np.arange(EDGE, count - EDGE, self.option("stride"))
+        number = np.arange(EDGE, count - EDGE, self.option("interval"))
         number = number[(number >= offset) & (number - offset < count)]
         for name in chosen:
             folder = f"images/{unit.name}/{name}"

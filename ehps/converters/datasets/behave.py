@@ -63,7 +63,7 @@ BEHAVE/
             choices=("1fps", "30fps"),
         ),
         options.cameras("0123", "numbers of the Kinects, with commas between them"),
-        options.stride("keeps every N-th of the time steps of a sequence that have a fit"),
+        options.interval("keeps every N-th of the time steps of a sequence that have a fit"),
     ),
     reprojection="fitted",
     fps=1,
@@ -113,7 +113,7 @@ class Behave(Converter):
         path = unit.path / "info.json"
         info = fields.values(raw_files.read_json(path), INFO, path) if raw_files.is_file(path) else {}
         gender = str(info.get("gender", "")) or ("male" if unit.name[7:12] in MEN else "female")
-        step, stills = self.option("stride"), self.option("fits") == "1fps"
+        step, stills = self.option("interval"), self.option("fits") == "1fps"
         times, body = (
             behave_files.read_stills(unit, gender, step, dropped)
             if stills

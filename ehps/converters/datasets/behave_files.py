@@ -80,8 +80,8 @@ def read_view(intrinsics: Path, config: Path, kinect: str) -> CalibratedView:
     return CalibratedView(kinect, SIZE, lens[:2], lens[2:4], rotation, translation, lens[4:])
 
 
-def read_stills(unit: Unit, gender: str, stride: int, dropped: dict[str, list[str]]) -> tuple[list[str], BodyParams]:
-    """Names and bodies of the time steps with a fit, every ``stride``-th; the others are counted."""
+def read_stills(unit: Unit, gender: str, interval: int, dropped: dict[str, list[str]]) -> tuple[list[str], BodyParams]:
+    """Names and bodies of the time steps with a fit, every ``interval``-th; the others are counted."""
     times = [
         name for name in raw_files.listing(unit.path) if name.startswith("t") and raw_files.is_folder(unit.path / name)
     ]
@@ -89,7 +89,7 @@ def read_stills(unit: Unit, gender: str, stride: int, dropped: dict[str, list[st
     drop(
         dropped, "no SMPL-H fit", (f"{unit.name}/{time}" for time, path in paths.items() if not raw_files.is_file(path))
     )
-    paths = dict([item for item in paths.items() if raw_files.is_file(item[1])][::stride])
+    paths = dict([item for item in paths.items() if raw_files.is_file(item[1])][::interval])
     root = unit.path.parents[1]
     fits, readable = read_each(list(paths.values()), _read_fit, "SMPL-H fit cannot be read", dropped, root)
     pose, betas, transl = (np.reshape([fit[key] for fit in fits], (-1, size)) for key, size in FIT.items())
@@ -102,7 +102,9 @@ def _read_fit(path: Path) -> dict[str, Array]:
     return {key: numbers(fit, key, size, path) for key, size in FIT.items()}
 
 
-def read_sequence(unit: Unit, gender: str, stride: int, dropped: dict[str, list[str]]) -> tuple[list[str], BodyParams]:
+def read_sequence(
+    unit: Unit, gender: str, interval: int, dropped: dict[str, list[str]]
+) -> tuple[list[str], BodyParams]:
     """The same of a sequence at 30 fps; where its lists differ in length, what one of them lacks is counted.
 
     Raises
@@ -116,7 +118,7 @@ def read_sequence(unit: Unit, gender: str, stride: int, dropped: dict[str, list[
     fitted = min(map(len, values.values()))
     drop(dropped, "no SMPL-H fit", (f"{unit.name}/{time}" for time in times[fitted:]))
     drop(dropped, "no time of the fit", (f"{unit.name} frame {k}" for k in range(len(times), fitted)))
-    taken = slice(0, min(fitted, len(times)), stride)
+    taken = slice(0, min(fitted, len(times)), interval)
     pose, betas, transl = (value[taken] for value in values.values())
     return times[taken], smplh_params(gender=gender, betas=betas, pose=pose, transl=transl, flat_hand_mean=True)
 

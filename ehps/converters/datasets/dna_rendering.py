@@ -66,7 +66,7 @@ DNA-Rendering/
         },
         options=(
             options.cameras(cameras, "numbers of cameras, with commas between them"),
-            options.stride("keeps the frames whose number is a multiple of N"),
+            options.interval("keeps the frames whose number is a multiple of N"),
             Option(
                 "sequences",
                 "a text file with one `<actor>_<performance>` a line, to read instead of the split's part",
@@ -197,10 +197,10 @@ class DNARendering(Converter):
         dropped: dict[str, list[str]] = {}
         views: list[CalibratedView] = []
         frames: list[Array] = []
-        stride = self.option("stride")
+        interval = self.option("interval")
         for number, shot in taken.items():
-            camera, there = f"{number:0>2}", shot.frames[shot.frames % stride == 0]
-            lost = np.setdiff1d(np.arange(0, count, stride), there)
+            camera, there = f"{number:0>2}", shot.frames[shot.frames % interval == 0]
+            lost = np.setdiff1d(np.arange(0, count, interval), there)
             drop(dropped, "no image of a fitted frame", image_paths(name, camera, lost))
             drop(dropped, "no SMPL-X fit of the frame", image_paths(name, camera, there[there >= count]))
             there = there[there < count]

@@ -57,13 +57,13 @@ EgoBody/
     "smplx_camera_wearer_* side by side, with the two csv files",
     options=(
         options.cameras(tuple(LABELS), "Kinects to take, with commas between them"),
-        options.stride("keeps every N-th of the time steps of a recording that can be used"),
+        options.interval("keeps every N-th of the time steps of a recording that can be used"),
     ),
     reprojection="none",
     fps=30,
     notes=(
         "A row for each person in each view: two people, three views in recordings of 2021, five in those of 2022.",
-        "SMPLer-X trains on every 10th row of a file with all frames (stride=10 is like it).",
+        "SMPLer-X trains on every 10th row of a file with all frames (interval=10 is like it).",
         "Images are distorted (meta/dist_coeffs), and points are projected with the distortion.",
         "The dataset has no 2D points of its own; people hide each other.",
     ),
@@ -85,7 +85,7 @@ class EgoBodyKinect(Converter):
         notes: list[str] = []
         views = self._views(unit, notes)
         dropped: dict[str, list[str]] = {}
-        frames = self._frames(unit, recording, dropped)[:: self.option("stride")]
+        frames = self._frames(unit, recording, dropped)[:: self.option("interval")]
         if not len(frames) or not views:
             unfitted = not len(frames) and not dropped
             return no_instances(dropped, notes, left_out="recording without SMPL-X fits" if unfitted else "")

@@ -21,7 +21,7 @@ CARD = DatasetCard(
     options=imar.OPTIONS,
     notes=(
         *imar.NOTES,
-        "SMPLer-X trains on every 10th row of files with all frames (stride=10 is like it).",
+        "SMPLer-X trains on every 10th row of files with all frames (interval=10 is like it).",
     ),
     **imar.SHARED,
 )

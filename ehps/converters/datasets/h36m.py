@@ -72,7 +72,7 @@ or the original release, which has key points only,
     ),
     options=(
         options.cameras("1234", "numbers of the cameras, with commas between them", {"train": "all", "test": "4"}),
-        options.stride("takes every N-th frame of the 50 fps video", {"train": "5", "test": "64"}),
+        options.interval("takes every N-th frame of the 50 fps video", {"train": "5", "test": "64"}),
         neural_annot.option("neuralannot: SMPL-X; neuralannot-smpl: SMPL; none: the joints from markers alone", FITS),
     ),
     reprojection="fitted",
@@ -134,7 +134,7 @@ class H36M(Converter):
             return no_instances(left_out="its video cannot be decoded, as released")
         lens = h36m_files.read_lenses(self.root)[camera]
         points, joints = h36m_files.read_joints(unit.path)
-        frame = np.arange(0, len(points), self.option("stride"))
+        frame = np.arange(0, len(points), self.option("interval"))
         n, number = len(frame), h36m_files.CAMERAS[camera]
         return Instances(
             image_path=h36m_files.image_paths(subject, action, camera, frame),
@@ -156,7 +156,7 @@ class H36M(Converter):
     def _read_parsed(self, unit: Unit) -> Instances:
         """Rows of one subject."""
         subject = int(unit.name.split()[1])
-        numbers, stride = self.option("cameras"), self.option("stride")
+        numbers, interval = self.option("cameras"), self.option("interval")
         fits, notes = neural_annot.chosen_file(
             self.root / "annotations", [self._file(subject, self._fits).name], self.option("fits")
         )
@@ -165,7 +165,7 @@ class H36M(Converter):
             self._file(subject, "joint_3d"),
             fits,
             self.option("fits"),
-            wanted=lambda row: str(row["cam_idx"]) in numbers and row["frame_idx"] % stride == 0,
+            wanted=lambda row: str(row["cam_idx"]) in numbers and row["frame_idx"] % interval == 0,
             frame_of=lambda row: (str(row["action_idx"]), str(row["subaction_idx"]), str(row["frame_idx"])),
             path_of=lambda row: f"images/{row['file_name']}",
             numbered=dict.fromkeys(("action_idx", "subaction_idx", "frame_idx"), integers())

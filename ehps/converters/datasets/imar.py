@@ -63,7 +63,7 @@ SHARED: dict[str, Any] = {
 }
 OPTIONS = (
     options.cameras(CAMERAS, "cameras to take, with commas between them"),
-    options.stride("takes every N-th frame; 1 takes all, as SMPLer-X's files have them"),
+    options.interval("takes every N-th frame; 1 takes all, as SMPLer-X's files have them"),
 )
 NOTES = (
     "The test split has videos and cameras only and cannot be converted.",
@@ -196,7 +196,7 @@ class Studio(Converter):
             videos.extract(video, wanted, folder, fps=FPS)
 
     def _frames(self, folder: Path, action: str, length: int) -> Array:
-        """Numbers of the frames to take: all, or those of the contact, every ``stride``-th of them."""
+        """Numbers of the frames to take: all, or those of the contact, every ``interval``-th of them."""
         which = self.option("frames") if self.contacts else "all"
         start, stop = 0, length
         if which != "all":
@@ -208,7 +208,7 @@ class Studio(Converter):
             contact = fields.values(listed, dict.fromkeys(names, fields.integers()), path, action)
             first, last = ("fr_id", "fr_id") if which == "contact" else ("start_fr", "end_fr")
             start, stop = max(int(contact[first]), 0), min(int(contact[last]) + 1, length)
-        return np.arange(start, stop, self.option("stride"))
+        return np.arange(start, stop, self.option("interval"))
 
     def _views(self, folder: Path, action: str, notes: list[str]) -> list[StudioView]:
         """Those that there are."""

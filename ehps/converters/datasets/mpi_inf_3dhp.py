@@ -63,7 +63,7 @@ or, of train, the original release, which has key points only,
     },
     options=(
         options.cameras(tuple(map(str, range(14))), "train: numbers of the cameras, with commas between them"),
-        options.stride(
+        options.interval(
             "train: keeps the frames whose number N divides; loaders of Hand4Whole and OSX keep every 3rd, SMPLer-X "
             "trained on every 5th"
         ),
@@ -153,7 +153,7 @@ class MPIINF3DHP(Converter):
         sequence = folder.relative_to(self.root).as_posix()
         points, joints = mpi_inf_3dhp_files.read_joints(unit.path, camera)
         lens = mpi_inf_3dhp_files.read_lens(folder / "camera.calibration", camera)
-        frame = np.arange(0, len(points), self.option("stride"))
+        frame = np.arange(0, len(points), self.option("interval"))
         return Instances(
             image_path=mpi_inf_3dhp_files.image_paths(self.root, sequence, camera, frame),
             size=lens.size,
@@ -172,7 +172,7 @@ class MPIINF3DHP(Converter):
 
     def _train(self, unit: Unit) -> Instances:
         folder = unit.path.parent
-        numbers, step = self.option("cameras"), self.option("stride")
+        numbers, step = self.option("cameras"), self.option("interval")
         base = "" if folder == self.root else f"{folder.name}/"
         fits, notes = neural_annot.chosen_file(folder, [self._fits], self.option("fits"))
         found = studio.captured(

@@ -59,7 +59,7 @@ RICH/
     variants={"ps/project/multi-ioi/rich_release": "bodies in the folders they were packed in; move them to the root"},
     options=(
         options.cameras(CAMERAS, "numbers of cameras, with commas between them"),
-        options.stride("keeps the frames whose number is a multiple of N"),
+        options.interval("keeps the frames whose number is a multiple of N"),
         Option(
             "views",
             "all: every calibrated camera; listed: those that the toolkit's lists name for each person",
@@ -152,8 +152,8 @@ class RICH(Converter):
         paths = raw_files.matching(folder, "*/*.pkl")
         numbered = [path for path in paths if path.parent.name.isdecimal() and path.stem.isdecimal()]
         found = {(int(path.parent.name), path.stem): path for path in numbered}
-        stride = self.option("stride")
-        return {key: found[key] for key in sorted(found) if key[0] % stride == 0}
+        interval = self.option("interval")
+        return {key: found[key] for key in sorted(found) if key[0] % interval == 0}
 
     def _views(
         self, sequence: str, fitted: set[int], dropped: dict[str, list[str]]
@@ -161,7 +161,7 @@ class RICH(Converter):
         """Calibrated cameras of a sequence, and the images by frame that each took, or should have taken."""
         views: list[CalibratedView] = []
         images: list[dict[int, str]] = []
-        above, stride = self._folder("images", "") / sequence, self.option("stride")
+        above, interval = self._folder("images", "") / sequence, self.option("interval")
         for number in self.option("cameras"):
             folder = (above / f"cam_{number:0>2}").relative_to(self.root).as_posix()
             if not raw_files.is_folder(self.root / folder):
@@ -176,7 +176,7 @@ class RICH(Converter):
             if not raw_files.is_file(calibration):
                 drop(dropped, "camera without calibration", taken.values())
                 continue
-            drop(dropped, "no SMPL-X fit", (taken[n] for n in sorted(taken.keys() - fitted) if n % stride == 0))
+            drop(dropped, "no SMPL-X fit", (taken[n] for n in sorted(taken.keys() - fitted) if n % interval == 0))
             views.append(rich_files.read_view(calibration, folder))
             images.append({n: f"{folder}/{n:05d}_{number:0>2}.jpeg" for n in fitted} | taken)
         return views, images

@@ -55,7 +55,7 @@ synbody_v1_0/                                           (this folder, or the one
     },
     options=(
         options.cameras((), "last words of the names of sequences, as CAM002, with commas between them"),
-        options.stride("keeps images 1, N + 1, ...; SMPLer-X took all, SMPLest-X every 10th row"),
+        options.interval("keeps images 1, N + 1, ...; SMPLer-X took all, SMPLest-X every 10th row"),
     ),
     reprojection="none",
     fps=30,
@@ -137,7 +137,7 @@ class SynBody(Converter):
         notes = []
         if count - skipped != last:
             notes.append(f"{unit.name}: {path.name} has {count} entries for {last} images, taken from the first on")
-        wanted = set(range(1, max(last, count - skipped) + 1, self.option("stride")))
+        wanted = set(range(1, max(last, count - skipped) + 1, self.option("interval")))
         label = f"{unit.name}/rgb/{{}} {path.stem}".format
         dropped: dict[str, list[str]] = {}
         fitted = set(range(1, count - skipped + 1))

@@ -62,7 +62,9 @@ frames/<speaker>/<video>/<sequence>/000001.jpg          (cut from the videos at 
             "reference",
             choices=("reference", "original"),
         ),
-        options.stride("takes every N-th frame of a sequence; SMPLer-X's files hold all, its loader takes every 10th"),
+        options.interval(
+            "takes every N-th frame of a sequence; SMPLer-X's files hold all, its loader takes every 10th"
+        ),
     ),
     reprojection="none",
     fps=30,
@@ -151,7 +153,7 @@ class TalkSHOW(Converter):
         except DataError as error:
             return no_instances(left_out=f"pickle that cannot be read ({error.what})")
         n = len(fit["transl"])
-        taken = np.arange(0, n, self.option("stride"))
+        taken = np.arange(0, n, self.option("interval"))
         rows = [f"{unit.name} frame {k}" for k in taken]
         if not all(np.isfinite(value).all() for value in fit.values()):
             return no_instances({"body parameters or camera of the sequence not finite": rows})

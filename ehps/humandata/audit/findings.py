@@ -125,7 +125,7 @@ class Audit:
 
 def audit(
     hd: HumanData,
-    root: Path | str | None = None,
+    images: Path | str | None = None,
     out: Path | str | None = None,
     limits: Mapping[str, float] | None = None,
     *,
@@ -135,7 +135,7 @@ def audit(
 
     Parameters
     ----------
-    root : folder of the images: rows whose image is not there, has no sound header or another size than the row says
+    images : their folder: rows whose image is not there, has no sound header or another size than the row says
         are flagged, and with ``out`` the worst instances are drawn.
     out : folder for ``audit.json``, ``percentiles.csv``, ``exclude.json`` and ``worst/*.png``; nothing is written
         without it.
@@ -145,14 +145,14 @@ def audit(
     Raises
     ------
     UsageError : an unknown limit.
-    OutsideError : an image path leads out of ``root``.
+    OutsideError : an image path leads out of ``images``.
     DataError : a column that is measured does not hold what the format says.
     """
     limits = limits_with(limits)
     _require_columns(hd)
-    images = None if root is None or not len(hd) else check_images(hd, root)
+    check = None if images is None or not len(hd) else check_images(hd, images)
     measures = measures_of(hd)
-    checks = checks_of(hd, measures, limits, images)
+    checks = checks_of(hd, measures, limits, check)
     flagged = _flags(hd, checks)
     severity = np.max([check.severity for check in checks], axis=0, initial=0) if checks else np.zeros(len(hd))
     ranked = np.argsort(-np.broadcast_to(severity, (len(hd),)), kind="stable")[:worst].tolist()
@@ -170,8 +170,8 @@ def audit(
     )
     if out is None:
         return found
-    if root is not None and ranked:
-        found = _drawn(found, hd, Path(root), Path(out) / "worst", checks)
+    if images is not None and ranked:
+        found = _drawn(found, hd, Path(images), Path(out) / "worst", checks)
     found.write(out)
     return found
 
@@ -206,7 +206,7 @@ def _flags(hd: HumanData, checks: list[Check]) -> list[Flag]:
     return flags
 
 
-def _drawn(found: Audit, hd: HumanData, root: Path, out: Path, checks: list[Check]) -> Audit:
+def _drawn(found: Audit, hd: HumanData, images: Path, out: Path, checks: list[Check]) -> Audit:
     """The audit with images, one for each row: model joints as skeletons, the dataset's own points as rings."""
     from ehps.humandata.drawing.overlays import SKELETON_COLUMNS, view
     from ehps.humandata.drawing.persons import BOX_LABELS
@@ -217,5 +217,5 @@ def _drawn(found: Audit, hd: HumanData, root: Path, out: Path, checks: list[Chec
         captions[row] = f"{row}: {'; '.join(check.sentence(row) for check in ranked[:2])}"
     columns = [name for name in SKELETON_COLUMNS if name in hd and name in hd.keypoint_names]
     columns += [name for name in BOX_LABELS if name in hd]
-    pages = view(hd, root, out, rows=found.worst, columns=columns, captions=captions, together=False)
+    pages = view(hd, images, out, rows=found.worst, columns=columns, captions=captions, together=False)
     return replace(found, pages=list(pages), images_missing=[*pages.missing, *pages.unreadable])

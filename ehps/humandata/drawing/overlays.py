@@ -64,7 +64,7 @@ class Pages(list[Path]):
 def draw_instances(
     hd: HumanData,
     rows: Sequence[int] | Array,
-    root: Path | str,
+    images: Path | str,
     *,
     columns: Sequence[str] | None = None,
     side: int = SIDE,
@@ -75,7 +75,7 @@ def draw_instances(
     Parameters
     ----------
     rows : of one and the same ``image_path``.
-    root : folder that ``image_path`` is relative to.
+    images : folder that ``image_path`` is relative to.
     columns : keypoint and box columns to draw; by default the model's projected joints (or the dataset's own
         points where there are none) and all boxes. Of several keypoint columns the first is drawn as a
         skeleton, the others as rings.
@@ -85,7 +85,7 @@ def draw_instances(
     Raises
     ------
     UsageError : the rows are of several images, or a column does not exist.
-    OutsideError : the image path leads out of ``root``.
+    OutsideError : the image path leads out of ``images``.
     DataError : a column that is drawn does not hold what the format says.
     """
     index = [int(row) for row in rows]
@@ -98,7 +98,7 @@ def draw_instances(
     require_columns(hd, ["image_path", *points, *boxes, "meta/height", "meta/width"])
     fault = ""
     try:
-        image = read_pixels(ImageFolder(root).locate(path, index[0]))
+        image = read_pixels(ImageFolder(images).locate(path, index[0]))
     except OutsideError:
         raise
     except DataError as error:
@@ -124,10 +124,10 @@ def draw_instances(
 
 def view(
     hd: HumanData,
-    root: Path | str,
+    images: Path | str,
     out: Path | str,
     rows: Sequence[int] | Array | None = None,
-    n: int = 12,
+    limit: int = 12,
     seed: int = 0,
     columns: Sequence[str] | None = None,
     *,
@@ -141,10 +141,10 @@ def view(
 
     Parameters
     ----------
-    root : folder that ``image_path`` is relative to.
+    images : folder that ``image_path`` is relative to.
     out : folder for ``view_001.png``, ``view_002.png`` ...
     rows : which to show; rows at random when None.
-    n : number of rows at random.
+    limit : number of rows at random.
     seed : of these.
     columns : see :func:`draw_instances`.
     side : see :func:`draw_instances`.
@@ -160,11 +160,11 @@ def view(
     Raises
     ------
     UsageError : there is no such row or column.
-    OutsideError : an image path leads out of ``root``.
+    OutsideError : an image path leads out of ``images``.
     """
     if rows is None:
         rng = np.random.default_rng(seed)
-        rows = np.sort(rng.choice(len(hd), min(n, len(hd)), replace=False))
+        rows = np.sort(rng.choice(len(hd), min(limit, len(hd)), replace=False))
     wanted = np.asarray(rows, np.intp).reshape(-1)
     wanted = np.where(wanted < 0, wanted + len(hd), wanted)
     if len(wanted) and (wanted.min() < 0 or wanted.max() >= len(hd)):
@@ -177,7 +177,7 @@ def view(
     for number, start in enumerate(range(0, len(groups), per_page), 1):
         cells, lines = [], []
         for group in groups[start : start + per_page]:
-            shot = draw_instances(hd, group, root, columns=columns, side=side, crop=crop)
+            shot = draw_instances(hd, group, images, columns=columns, side=side, crop=crop)
             shown.append((shot.path, shot.fault))
             cells.append(shot.image)
             lines.append([shot.path, *_row_lines(group, wanted, captions or {})])

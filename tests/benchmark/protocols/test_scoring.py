@@ -188,10 +188,10 @@ def test_given_meshes_are_rotated_but_not_moved(
     for i, mesh in enumerate(meshes):
         np.save(tmp_path / f"{i}.npy", mesh)
     hd = true.with_columns({"vertices3d_path": [f"{i}.npy" for i in range(N)]})
-    result = score(predictions(params, true), hd, catalogue.get("ehf"), models, root=tmp_path)
+    result = score(predictions(params, true), hd, catalogue.get("ehf"), models, images=tmp_path)
     assert max(line["value"] for line in result.metrics) < 0.01
     with pytest.raises(DataError, match="vertices3d_path"):
-        score(predictions(params, true), true, catalogue.get("ehf"), models, root=tmp_path)
+        score(predictions(params, true), true, catalogue.get("ehf"), models, images=tmp_path)
 
 
 def test_3dpw_compares_skeleton_rows_of_each_gender(

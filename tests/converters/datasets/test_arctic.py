@@ -126,11 +126,11 @@ def test_training_leaves_out_what_other_splits_list(own: Path, tree: Room, tmp_p
 
 
 def test_cameras_and_frames_can_be_chosen(tree: Room, tmp_path: Path, body_models: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", body_models, options={"cameras": "8,1", "stride": "2"})
+    report = run(tree.root, tmp_path / "x.h5", body_models, options={"cameras": "8,1", "interval": "2"})
     chosen = Truth.concat([tree.truth(s, ("1", "8"), (10, 12)) for s in (SECOND, FIRST)])
     assert_scans_are_the_truth(HumanData.open(tmp_path / "x.h5"), chosen)
     assert "image missing" not in report.dropped
-    for options in ({"cameras": "0"}, {"stride": "0"}):
+    for options in ({"cameras": "0"}, {"interval": "0"}):
         with pytest.raises(UsageError):
             run(tree.root, tmp_path / "y.h5", body_models, options=options)
 

@@ -219,7 +219,7 @@ def test_test_is_a_list_of_its_own(tree: Sequences, tmp_path: Path, body_models:
 
 
 def test_cameras_and_strides_can_be_chosen(tree: Sequences, converted: Pair, tmp_path: Path, body_models: Path) -> None:
-    run(tree.root, tmp_path / "x.h5", body_models, options={"cameras": "3,1", "stride": "2"})
+    run(tree.root, tmp_path / "x.h5", body_models, options={"cameras": "3,1", "interval": "2"})
     hd = HumanData.open(tmp_path / "x.h5")
     first = [(MAN, "t0003.000", 1), (MAN, "t0003.000", 3), (WOMAN, "t0005.000", 1)]
     wanted = [tree.rows.index(row) for row in first]

@@ -148,10 +148,10 @@ def test_of_a_file_with_one_of_the_two_people_the_other_is_counted(converted: Pa
     ("options", "cams", "frames"),
     [
         ({"cameras": "65906101"}, CAMERAS[1:], ([0, 1], [0, 1, 2], [0, 1])),
-        ({"stride": "2"}, CAMERAS, ([0], [0, 2], [0])),
+        ({"interval": "2"}, CAMERAS, ([0], [0, 2], [0])),
         ({"frames": "contact"}, CAMERAS, ([1], [2], [])),
         ({"frames": "interval"}, CAMERAS, ([0, 1], [1, 2], [])),
-        ({"frames": "interval", "stride": "5"}, CAMERAS, ([0], [1], [])),
+        ({"frames": "interval", "interval": "5"}, CAMERAS, ([0], [1], [])),
     ],
 )
 def test_fewer_views_and_frames_on_request(

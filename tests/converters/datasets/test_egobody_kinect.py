@@ -204,7 +204,7 @@ def test_the_split_is_a_column_of_the_list(own: Path, tree: Kinects, tmp_path: P
 
 
 def test_cameras_and_strides_can_be_chosen(tree: Kinects, converted: Pair, tmp_path: Path, body_models: Path) -> None:
-    run(tree.root, tmp_path / "x.h5", body_models, options={"cameras": "sub_4,sub_1", "stride": "2"})
+    run(tree.root, tmp_path / "x.h5", body_models, options={"cameras": "sub_4,sub_1", "interval": "2"})
     hd = HumanData.open(tmp_path / "x.h5")
     wanted = [
         k for k, (_, view, frame, _) in enumerate(tree.rows) if view in ("sub_1", "sub_4") and frame in (12, 20, 22)

@@ -178,13 +178,13 @@ def test_subjects_that_are_not_there_are_named_and_an_error_only_when_strict(
 
 
 def test_cameras_and_stride_can_be_chosen(actors: Actors, root: Path, tmp_path: Path, body_models: Path) -> None:
-    run(root, tmp_path / "x.h5", body_models, split="test", options={"cameras": "3,1", "stride": "1"})
+    run(root, tmp_path / "x.h5", body_models, split="test", options={"cameras": "3,1", "interval": "1"})
     wanted = keys(actors, (9,), (0, 3, 5, 10, 64, 128), (1, 3))
     assert rows_of(HumanData.open(tmp_path / "x.h5")) == wanted
     with pytest.raises(UsageError, match="no '5'"):
         run(root, tmp_path / "y.h5", None, options={"cameras": "5"})
-    with pytest.raises(UsageError, match="stride=0"):
-        run(root, tmp_path / "y.h5", None, options={"stride": "0"})
+    with pytest.raises(UsageError, match="interval=0"):
+        run(root, tmp_path / "y.h5", None, options={"interval": "0"})
 
 
 def test_centres_of_cameras_are_noticed(own: Path, actors: Actors, tmp_path: Path, body_models: Path) -> None:

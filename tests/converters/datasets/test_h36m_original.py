@@ -55,7 +55,7 @@ def test_joints_and_cameras_of_the_subjects_that_are_there(tree: Tree, tmp_path:
 
 def test_cameras_and_stride_hold_for_the_original_release_too(tree: Tree) -> None:
     root, made = tree
-    units = [rows for rows in read(DATASET, root, cameras="2", stride="3") if len(rows)]
+    units = [rows for rows in read(DATASET, root, cameras="2", interval="3") if len(rows)]
     assert [rows.meta["frame_id"].tolist() for rows in units] == [[0, 3, 6]] * 2
     assert units[0].keypoints3d is not None
     np.testing.assert_allclose(units[0].keypoints3d.points, made[FILES[1]].joints[::3, TAKEN] / 1000)

@@ -79,7 +79,7 @@ def test_only_the_chosen_frames_are_cut(own: Path, raw: Raw, tree: Singles, tmp_
     for action in tree.actions:
         video = own / "train" / action.subject / "videos" / CAMERAS[1] / f"{action.name}.mp4"
         write_video(video, 4, 50, size=(900, 900))
-    options = {"cameras": CAMERAS[1], "stride": "2"}
+    options = {"cameras": CAMERAS[1], "interval": "2"}
     report = run(raw.dataset, own, tmp_path / "x.h5", body_models, frames=tmp_path / "frames", options=options)
     cut = sorted(path.relative_to(tmp_path / "frames").as_posix() for path in (tmp_path / "frames").rglob("*.jpg"))
     chosen = Truth.concat([action.truth(CAMERAS[1:], list(range(0, action.frames, 2))) for action in tree.actions])

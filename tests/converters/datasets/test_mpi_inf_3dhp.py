@@ -107,8 +107,8 @@ def test_what_is_left_out_is_counted(converted: Pair) -> None:
     ("options", "kept"),
     [
         ({"cameras": "0"}, lambda row: row.camera == 0),
-        ({"stride": "3"}, lambda row: row.frame[2] % 3 == 0),
-        ({"cameras": "8", "stride": "2"}, lambda row: row.camera == 8 and row.frame[2] in (0, 4)),
+        ({"interval": "3"}, lambda row: row.frame[2] % 3 == 0),
+        ({"cameras": "8", "interval": "2"}, lambda row: row.camera == 8 and row.frame[2] in (0, 4)),
     ],
 )
 def test_cameras_and_frames_may_be_chosen(tree: Tree, tmp_path: Path, options: dict[str, str], kept: Any) -> None:

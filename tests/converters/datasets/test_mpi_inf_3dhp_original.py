@@ -29,7 +29,7 @@ def tree(tmp_path: Path) -> Tree:
 
 def test_joints_and_cameras_of_every_camera(tree: Tree, tmp_path: Path) -> None:
     root, made = tree
-    report = run(root, tmp_path / "x.h5", None, options={"cameras": "0,8", "stride": "2"})
+    report = run(root, tmp_path / "x.h5", None, options={"cameras": "0,8", "interval": "2"})
     hd = HumanData.open(tmp_path / "x.h5")
     assert hd["meta/camera"].tolist() == [0] * 3 + [8] * 3
     assert hd["meta/frame"].tolist() == [0, 2, 4] * 2
@@ -60,7 +60,7 @@ def test_frames_are_looked_for_where_others_cut_them_to(tree: Tree) -> None:
 def test_frames_are_cut_out_of_the_videos_whatever_their_rate(tree: Tree, tmp_path: Path, fps: int) -> None:
     root, _ = tree
     write_video(root / "S1/Seq1/imageSequence/video_2.avi", 6, fps)
-    converter = MPIINF3DHP(root, "train", {"cameras": "2", "stride": "4"})
+    converter = MPIINF3DHP(root, "train", {"cameras": "2", "interval": "4"})
     (unit,) = converter.units()
     converter.extract_frames(unit, converter.read(unit).image_path, tmp_path / "frames")
     found = {path.name: number_at(path) for path in (tmp_path / "frames/S1/Seq1/video_2").iterdir()}

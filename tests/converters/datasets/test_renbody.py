@@ -252,13 +252,13 @@ def test_files_of_no_known_part_need_a_list(own: Path, tmp_path: Path) -> None:
 
 
 def test_cameras_and_frames_can_be_chosen(tree: Studio, converted: Pair, tmp_path: Path) -> None:
-    run(tree.root, tmp_path / "x.h5", None, options={"cameras": "25, 7", "stride": "5"})
+    run(tree.root, tmp_path / "x.h5", None, options={"cameras": "25, 7", "interval": "5"})
     assert ids(HumanData.open(tmp_path / "x.h5")) == [row for row in ROWS if row[1] == 25 and row[2] % 5 == 0]
 
 
-@pytest.mark.parametrize("wrong", [{"cameras": "48"}, {"cameras": "a"}, {"stride": "0"}, {"stride": "x"}])
+@pytest.mark.parametrize("wrong", [{"cameras": "48"}, {"cameras": "a"}, {"interval": "0"}, {"interval": "x"}])
 def test_a_wrong_choice_is_said_before_anything_is_read(tree: Studio, tmp_path: Path, wrong: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match=r"cameras=|stride="):
+    with pytest.raises(UsageError, match=r"cameras=|interval="):
         run(tree.root, tmp_path / "x.h5", None, options=wrong)
 
 
@@ -287,7 +287,7 @@ def test_only_images_that_are_used_and_not_there_are_written(tree: Studio, tmp_p
     there = frames / image_path(WOMAN, 48, 0)
     there.parent.mkdir(parents=True)
     there.write_bytes(b"mine")
-    run(tree.root, tmp_path / "x.h5", None, dataset="renbody_hires", frames=frames, options={"stride": "4"})
+    run(tree.root, tmp_path / "x.h5", None, dataset="renbody_hires", frames=frames, options={"interval": "4"})
     found = sorted(path.relative_to(frames).as_posix() for path in frames.rglob("*.jpg"))
     assert found == [image_path(WOMAN, camera, frame) for camera in (48, 59) for frame in (0, 4)]
     assert there.read_bytes() == b"mine"

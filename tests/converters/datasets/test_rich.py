@@ -205,7 +205,7 @@ def test_contact_is_an_option(tree: Tree, tmp_path: Path, body_models: Path) -> 
 
 
 def test_some_cameras_and_frames_can_be_chosen(tree: Tree, tmp_path: Path, body_models: Path) -> None:
-    report = run(tree.root, tmp_path / "x.h5", body_models, options={"cameras": "2, 3", "stride": "2"})
+    report = run(tree.root, tmp_path / "x.h5", body_models, options={"cameras": "2, 3", "interval": "2"})
     hd = HumanData.open(tmp_path / "x.h5")
     rows = [row for row in ROWS if row[1] in (2, 3) and row[2] % 2 == 0]
     assert_joints_are_the_truth(hd, truth_of(tree, rows), body_models)

@@ -193,12 +193,12 @@ def test_a_file_without_gender_is_taken_for_neutral_and_said(own: Path, tmp_path
 
 
 def test_some_cameras_and_images_can_be_chosen(tree: Tree, tmp_path: Path, body_models: Path) -> None:
-    run(tree.root, tmp_path / "x.h5", body_models, options={"cameras": "CAM002", "stride": "2"})
+    run(tree.root, tmp_path / "x.h5", body_models, options={"cameras": "CAM002", "interval": "2"})
     hd = HumanData.open(tmp_path / "x.h5")
     kept = [k for k, row in enumerate(ROWS) if row[0] == PAIR and row[2] in (1, 3)]
     assert_joints_are_the_truth(hd, tree.truth[kept], body_models)
-    with pytest.raises(UsageError, match="stride"):
-        run(tree.root, tmp_path / "y.h5", body_models, options={"stride": "-1"})
+    with pytest.raises(UsageError, match="interval"):
+        run(tree.root, tmp_path / "y.h5", body_models, options={"interval": "-1"})
 
 
 # -- without everything, and bad input ------------------------------------------------------------------------

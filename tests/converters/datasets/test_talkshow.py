@@ -159,7 +159,7 @@ def test_an_image_that_is_being_written_does_not_count(own: Path, tmp_path: Path
 
 
 def test_one_speaker_and_a_stride(tree: Tree, tmp_path: Path, body_models: Path) -> None:
-    run(tree.root, tmp_path / "x.h5", body_models, options={"speaker": "conan", "stride": "3"})
+    run(tree.root, tmp_path / "x.h5", body_models, options={"speaker": "conan", "interval": "3"})
     hd = HumanData.open(tmp_path / "x.h5")
     assert_joints_are_the_truth(hd, tree.truth["train"][[0, 3]], body_models)
     assert hd["meta/frame_id"].tolist() == [0, 3]

@@ -201,7 +201,7 @@ def test_the_worst_are_drawn_and_missing_images_named(tmp_path):
     for i in range(10):
         if i != 3:
             cv2.imwrite(str(tmp_path / f"train/{i}.png"), np.full((120, 90, 3), 128, np.uint8))
-    found = audit(with_value("betas_norm", 4, 50.0), root=tmp_path, out=tmp_path / "out", worst=4)
+    found = audit(with_value("betas_norm", 4, 50.0), images=tmp_path, out=tmp_path / "out", worst=4)
     assert set(found.worst[:3]) == {4, 6, 7}
     assert found.counts["image_missing"] == 2
     assert [flag.reasons for flag in found.flagged if flag.row == 6] == [("no such image",)]
@@ -211,7 +211,7 @@ def test_the_worst_are_drawn_and_missing_images_named(tmp_path):
 
 
 def test_nothing_is_written_without_a_folder(tmp_path):
-    assert audit(people(), root=tmp_path).counts["image_missing"] == 20
+    assert audit(people(), images=tmp_path).counts["image_missing"] == 20
     assert list(tmp_path.iterdir()) == []
 
 

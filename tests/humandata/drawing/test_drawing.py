@@ -167,14 +167,14 @@ def test_rows_can_be_shown_one_by_one(images, tmp_path):
 
 def test_pages_are_bounded_and_as_many_as_needed(images, tmp_path):
     hd, root = images
-    pages = view(hd, root, tmp_path / "out", n=4, per_page=2, side=3000)
+    pages = view(hd, root, tmp_path / "out", limit=4, per_page=2, side=3000)
     assert len(pages) == 2
     assert max(max(read_pixels(page).shape) for page in pages) <= 4096
 
 
 def test_random_rows_depend_on_the_seed_only(images, tmp_path):
     hd, root = images
-    first, again = (view(hd, root, tmp_path / name, n=2, seed=3) for name in ("x", "y"))
+    first, again = (view(hd, root, tmp_path / name, limit=2, seed=3) for name in ("x", "y"))
     assert first[0].read_bytes() == again[0].read_bytes()
 
 
