@@ -52,24 +52,32 @@ napoleon_use_rtype = False
 napoleon_use_ivar = True
 napoleon_custom_sections = ["Returns"]  # ours are prose, without a type on the first line
 
-SECTION = re.compile(r"^(Parameters|Attributes|Raises)$")
+SECTION = re.compile(r"^(Parameters|Attributes|Raises|Returns)$")
 ENTRY = re.compile(r"^(\*{0,2}[\w.`/<>]+(?:, \*{0,2}[\w.`/<>]+)*) : (.+)$")
 
 
-def entries_on_two_lines(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Our docstrings have one entry a line, ``name : meaning``, where numpydoc takes what follows for a type."""
-    section = False
+def sections_as_napoleon_reads_them(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Our docstrings have one entry a line, ``name : meaning``, where numpydoc takes what follows for a type.
+
+    What is returned is told in prose, or entry by entry likewise.
+    """
+    section = ""
     told: list[str] = []
     for number, line in enumerate(lines):
         if SECTION.match(line) and number + 1 < len(lines) and lines[number + 1].startswith("---"):
-            section = True
-        elif not line.startswith((" ", "-")) and line and not ENTRY.match(line):
-            section = False
+            section = line
+        elif section not in ("", "Returns") and line and not line.startswith((" ", "-")) and not ENTRY.match(line):
+            section = ""
+        elif section == "Returns" and number + 1 < len(lines) and lines[number + 1].startswith("---"):
+            section = ""  # another section begins
         found = ENTRY.match(line) if section else None
-        told += [found[1], f"    {found[2]}"] if found else [line]
+        if section == "Returns":
+            told += ["", f"{found[1]}: {found[2]}"] if found else [line.strip()]
+        else:
+            told += [found[1], f"    {found[2]}"] if found else [line]
     lines[:] = told
 
 
 def setup(app: Any) -> None:
     generated.write(HERE / "reference" / "generated")
-    app.connect("autodoc-process-docstring", entries_on_two_lines, priority=400)
+    app.connect("autodoc-process-docstring", sections_as_napoleon_reads_them, priority=400)

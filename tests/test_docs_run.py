@@ -25,7 +25,7 @@ from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
 from ehps.cli import main
 from ehps.converters.pipeline import convert
-from ehps.demo.raw import agora, bedlam, ehf, mscoco, pw3d
+from ehps.demo.raw import agora, bedlam, ehf, pw3d
 from ehps.demo.raw.stage import Look
 from ehps.humandata import HumanData
 from tests.docs_blocks import PAGES, ROOT, Block, blocks_of, commands_of
@@ -36,14 +36,12 @@ NOT_RUN = (
     # page, what the line has, why
     ("", r"^ehps demo", "takes minutes; tests/demo runs its path on less"),
     ("docs/own_data.md", r"labels\.json --images DIR", "a pattern: the page's example is run"),
-    ("docs/converting.md", r"^ehps convert (lspet|mscoco) /data", "datasets of the reader"),
     ("docs/converting.md", r"^ehps convert bedlam .* models$", "the page shows what a damaged file does"),
     ("docs/humandata.md", r"humandata convert (bedlam_train|humman)\.npz", "files of other programs"),
     ("docs/humandata.md", r"info x\.npz", "a hostile file; it is to be refused"),
     ("docs/benchmark.md", r"benchmark train bedlam", "the suite of the page has filled this folder already"),
     ("docs/analysis.md", r"analysis select", "takes ranks, and so results on all five benchmarks"),
     ("docs/howto/slurm.md", r"", "takes Slurm, GPUs or several processes"),
-    ("docs/adding_a_dataset.md", r"^ehps", "takes the reader's own package"),
 )
 CODES = ((r"humandata verify .*--exclude-to", 1),)  # an image of that page is broken
 PYTHON_NOT_RUN = {"docs/adding_a_dataset.md": "describes a dataset that there is not"}
@@ -70,24 +68,23 @@ class Sets:
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Sets:
     folder = tmp_path_factory.mktemp("sets")
-    for name, writer, split, size in (
-        ("bedlam", bedlam, "train", (720, 1280)),
-        ("agora", agora, "train", (720, 1280)),
-        ("mscoco", mscoco, "train", None),
-        ("pw3d", pw3d, "train", None),
-        ("ehf", ehf, "val", (1200, 1600)),
+    for name, writer, split, height, width in (
+        ("bedlam", bedlam, "train", 720, 1280),
+        ("agora", agora, "train", 720, 1280),
+        ("pw3d", pw3d, "train", 960, 540),
+        ("ehf", ehf, "val", 1200, 1600),
     ):
         raw = folder / name.upper()
-        truth = writer.write(raw, body_models, np.random.default_rng(1), look=Look(), images=2, painted=size is None)
-        if size is not None:
-            blank(raw, truth.image_path, *size)
+        truth = writer.write(raw, body_models, np.random.default_rng(1), look=Look(), images=2, painted=False)
+        blank(raw, truth.image_path, height, width)
         convert(name, raw, split, folder / f"{name}.h5", body_models=body_models, progress=False)
     hd = HumanData.open(folder / "bedlam.h5")
     hd[np.resize(np.arange(len(hd)), 45)].save(folder / "bedlam.h5")
     (folder / "suite.yaml").write_text(SUITE)
     models = BodyModels(body_models)
     spec = SetSpec(folder / "bedlam.h5", folder / "BEDLAM")
-    run = train_cell(folder / "trained/bedlam/tiny", "bedlam", spec, TrainConfig(steps=1, batch_size=2, workers=0), models)
+    config = TrainConfig(steps=1, batch_size=2, workers=0)
+    run = train_cell(folder / "trained/bedlam/tiny", "bedlam", spec, config, models, progress=False)
     evaluate(run.folder, "ehf", SetSpec(folder / "ehf.h5", folder / "EHF", protocol="ehf"), models)
     shutil.copy(run.checkpoint, folder / "final.pt")
     return Sets(folder, body_models)
@@ -122,7 +119,7 @@ def reason_not_to_run(page: str, line: str) -> str | None:
 def runnable(line: str) -> list[str]:
     """The words after ``ehps``, with the reader's own folders and the number of steps replaced."""
     words = shlex.split(line, comments=True)[1:]
-    words = ["models" if before == "--body-models" else word for before, word in zip(["", *words], words, strict=False)]
+    words = [re.sub(r"^DIR$", "models", word) for word in words]
     words = [re.sub(r"^/data(?:/|$)", "./", word) for word in words]
     if words[:2] == ["benchmark", "train"]:
         kept = iter(words)
