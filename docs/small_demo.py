@@ -1,4 +1,4 @@
-"""The demo with a third of its images and a tenth of its steps, for building the tutorials: ``python docs/small_demo.py OUT``."""
+"""The demo with fewer images and steps, for building the tutorials: ``python docs/small_demo.py OUT``."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def workplace(sets: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
             (tmp_path / path.name).symlink_to(path)
     (tmp_path / "models").symlink_to(sets.models)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(attributes, "_umap", lambda pooled, *_: pooled[:, :2])  # compiling it takes longer than all else
+    monkeypatch.setattr(attributes, "_umap", lambda pooled, *_: pooled[:, :2])  # which takes long to compile
     return tmp_path
 
 
