@@ -25,7 +25,7 @@ format: $(VENV)/.installed
 
 # The documentation as a site, build/docs/index.html; a warning is an error.
 docs: $(VENV)/.docs-installed
-	test -e $(DEMO)/report.html || $(BIN)/python docs/small_demo.py build/small-demo
+	test -e $(DEMO)/report.html -o -e $(DEMO)/.complete || $(BIN)/python docs/small_demo.py build/small-demo
 	EHPS_DEMO=$(abspath $(DEMO)) $(BIN)/sphinx-build -q -W --keep-going -j 2 -b html docs build/docs
 
 # The images of the README, from the demo's output.

@@ -65,7 +65,7 @@ def base(command: str) -> None:
 def everything(command: str) -> None:
     """With all extras: the demo, on fewer images and for fewer steps."""
     small = Path(__file__).parent.parent / "docs/small_demo.py"
-    step("demo", str(Path(command).with_name("python")), str(small), "demo")
+    step("demo", str(Path(command).with_name("python")), str(small), "demo", "--whole")
     page = Path("demo/report.html").read_text(encoding="utf-8")
     if "EgoBody" not in page:
         sys.exit("the demo's report does not show its sets")

@@ -141,14 +141,20 @@ def run_shell(page: str, block: Block) -> Iterator[str]:
             yield f"{page}: {line}\nexit code {result.exit_code}, not {wanted}: {result.output}{result.exception!r}"
 
 
-@pytest.mark.parametrize("page", EXAMPLES)
+def runs(page: str, block: Block) -> bool:
+    if block.language == "python":
+        return page not in PYTHON_NOT_RUN
+    return block.is_shell and any(reason_not_to_run(page, line) is None for line in commands_of(block))
+
+
+RUN = [page for page in EXAMPLES if any(runs(page, block) for block in blocks_of(ROOT / page))]
+
+
+@pytest.mark.parametrize("page", RUN)
 def test_a_page_does_what_it_says(page: str, sets: Sets, workplace: Path) -> None:
-    blocks = blocks_of(ROOT / page)
-    if not any(runs(page, block) for block in blocks):
-        pytest.skip("nothing to run")
     prepare(page, workplace, sets)
     names: dict[str, Any] = {"__name__": "page", "weights": np.ones(45, np.float32)}
-    for block in blocks:
+    for block in blocks_of(ROOT / page):
         if block.language == "python" and page not in PYTHON_NOT_RUN:
             exec(compile(block.text, f"{page}, line {block.line}", "exec"), names)
         elif block.language == "yaml" and "suite.yaml" in block.text:
@@ -159,13 +165,11 @@ def test_a_page_does_what_it_says(page: str, sets: Sets, workplace: Path) -> Non
             assert list(run_shell(page, block)) == []
 
 
-def runs(page: str, block: Block) -> bool:
-    if block.language == "python":
-        return page not in PYTHON_NOT_RUN
-    return block.is_shell and any(reason_not_to_run(page, line) is None for line in commands_of(block))
-
-
 def test_every_reason_not_to_run_is_still_needed() -> None:
     lines = [(page, line) for page in EXAMPLES for block in blocks_of(ROOT / page) for line in commands_of(block)]
     for where, what, _ in NOT_RUN:
         assert any(where in ("", page) and re.search(what, line) for page, line in lines), (where, what)
+
+
+def test_pages_are_run() -> None:
+    assert len(RUN) > 9
