@@ -95,8 +95,8 @@ def names_nobody(path: Path, entries: Sequence[Mapping[str, str]], files: Sequen
 def read_exclusions(path: Path) -> list[dict[str, str]]:
     """The entries of an exclusion list file.
 
-    A file that ends in ``.json`` or begins with ``[`` is JSON, any other is text; its lines that begin with ``# `` are
-    passed over.
+    A file that ends in ``.json`` or begins with ``[`` is JSON, any other is text; its lines that begin with ``#`` and a
+    space are passed over.
 
     Raises
     ------

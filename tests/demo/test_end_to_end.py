@@ -19,7 +19,7 @@ from ehps.demo import end_to_end as demo
 from ehps.demo.sets import TEST, TRAIN
 from ehps.humandata import HumanData
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = Path(__file__).parents[2] / "docs" / "tutorials"
 NAMES = ("attributes", "conversion", "ranking", "selection")
 
 
