@@ -62,6 +62,7 @@ def refusal(wanted: str, content: bytes, folder: Path) -> DataError:
         (gzip.compress(b"{}"), "is a gzip archive", "unpack it"),
         (b"\x93NUMPY\x01\x00v\x00", "is an .npy file", OTHER),
     ],
+    ids=["page", "lfs", "zip", "gzip", "npy"],
 )
 def test_another_kind_of_file_is_named(wanted: str, content: bytes, found: str, fix: str, tmp_path: Path) -> None:
     error = refusal(wanted, content, tmp_path)
