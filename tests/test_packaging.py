@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 
 import ehps
-from ehps import doctor
 
 ROOT = Path(__file__).parents[1]
 IMPORTED_AS = {
@@ -68,11 +67,6 @@ def test_nothing_is_imported_that_is_not_declared_and_nothing_declared_that_is_n
     everything = modules(names_in(declared("options", "install_requires")).union(*extras.values()))
     assert everything == imported()
     assert {extra: names for extra, names in declared_extras().items() if extra in RUN} == RUN
-
-
-def test_the_doctor_looks_for_what_the_extras_install() -> None:
-    for extra, names in doctor.EXTRAS.items():
-        assert set(names) <= declared_extras()[extra], extra
 
 
 def test_every_data_file_of_the_package_is_declared() -> None:
