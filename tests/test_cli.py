@@ -162,7 +162,7 @@ def test_what_reads_tables_and_json_starts_without_torch(walks: Path, runs: Path
         ([], "PW", ["pw3d"]),
         (["convert"], "ren", ["renbody", "renbody_hires"]),
         (["convert", "3DPW", "raw", "--split"], "t", ["train", "test"]),
-        (["benchmark", "evaluate", "run", "a.h5", "--protocol"], "ub", ["ubody-intra"]),
+        (["benchmark", "evaluate", "run", "a.h5", "--protocol"], "ub", ["ubody-intra", "ubody-intra-smplestx"]),
         (["humandata", "keypoints"], "smplx_1", ["smplx_127", "smplx_137"]),
     ],
 )
@@ -228,7 +228,7 @@ def test_info_names_columns_with_units_and_the_passport(walks: Path) -> None:
     assert f"{ROWS} instances" in text
     assert "body_model smpl," in text
     assert "smpl/body_pose" in text
-    assert "translation in the camera frame" in text
+    assert "translation in the camera frame" in " ".join(text.split())
     facts = data("humandata", "info", walks)
     assert facts["instances"] == ROWS
     assert facts["passport"]["dataset"] == "pw3d"

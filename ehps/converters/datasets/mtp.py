@@ -168,7 +168,7 @@ class MTP(Converter):
         pelvis = rigid_motion.apply(values["transl"][:, None] + REST_PELVIS, move.rotation, move.translation)
         seen = expected(meshes, pelvis, camera)
         reach = FAR * camera.focal.mean(axis=1) / pelvis[:, 0, 2].clip(0.01)
-        points, strangers = map(np.array, zip(*map(nearest, people, seen, reach), strict=True))
+        points, strangers = map(np.array, zip(*map(nearest, people, seen, reach, size), strict=True))
         parts = [name.rsplit("_", 2) for name in names]
         return Instances(
             image_path=paths,
@@ -208,18 +208,24 @@ class MTP(Converter):
         return read_each(files, read, openpose.UNREADABLE, dropped, self.root)
 
 
-def nearest(people: Array, points: Array, reach: float) -> tuple[Array, bool]:
+def nearest(people: Array, points: Array, reach: float, size: Array) -> tuple[Array, bool]:
     """(137, 3) of the person of (P, 137, 3) nearest to ``points`` (137, 3), and whether all are somebody else, their
-    points farther than ``reach`` pixels in the mean. Zeros then, and where there is nobody."""
+    points farther than ``reach`` pixels in the mean. Zeros then, and where there is nobody.
+
+    A person that reaches out of the image, of ``size`` (height, width), is kept: it was found in a larger one, which is
+    for the pipeline to say.
+    """
     if not len(people):
         return np.zeros((137, 3)), False
     places = ranges.within(people[..., :2], ranges.PIXELS)
     both = (people[..., 2] > 0) & (points[:, 2] > 0) & np.isfinite(places).all(2)
     away = np.where(both, np.linalg.norm(places - points[:, :2], axis=2), 0).sum(1)
     away = np.where(both.any(1), away / np.maximum(both.sum(1), 1), np.inf)
-    if reach < away.min() < np.inf:
+    person = int(away.argmin())
+    inside = (places[person][both[person]] <= size[::-1]).all()
+    if reach < away[person] < np.inf and inside:
         return np.zeros((137, 3)), True
-    return np.asarray(people[away.argmin()]), False
+    return np.asarray(people[person]), False
 
 
 def load_fit(path: Path) -> dict[str, Any]:

@@ -72,7 +72,7 @@ body_models: none
         "train.b[2].protocol is 'ehf'; only test sets have a protocol",
         "test.f.interval is 3; tests take every N-th row by their protocol: NAME[step=N]",
         "models names 'tiny' 2 times",
-        "models: no model 'hug'; there are: tiny",
+        "models: there is no model 'hug'; there are: tiny",
         "test.e.protocol: no protocol 'efh'; there are: agora-val, ",
         "test.f.protocol: ehf has no field 'stp' that can be changed; these can be: box_ratio, ",
         "test.g has no protocol; there are: agora-val, ",
