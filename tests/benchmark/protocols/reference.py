@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,7 +48,7 @@ EHF_ROTATION = (-2.98747896, 0.01172457, -0.05704687)
 
 def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(P,) mm between corresponding points in metres."""
-    return np.array([1000 * np.sqrt(((p - q) ** 2).sum()) for p, q in zip(a, b, strict=True)])
+    return np.asarray(1000 * np.sqrt(((a - b) ** 2).sum(axis=1)))
 
 
 def similarity(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -101,12 +103,33 @@ class Body:
     transl: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bodies:
     """Makes bodies and holds the tables of the comparison."""
 
     models: BodyModels
     kept: dict[tuple[str, str], dict[str, torch.Tensor]] = field(default_factory=dict)
+    made: dict[tuple[str, str, bytes], Body] = field(default_factory=dict)
+
+    @cached_property
+    def ids(self) -> dict[str, np.ndarray]:
+        """Vertices of hands and face."""
+        return helper_files.vertex_ids(self.models.folder)
+
+    @cached_property
+    def j14(self) -> np.ndarray:
+        """(14, 10475)."""
+        return helper_files.j14_regressor(self.models.folder)
+
+    @cached_property
+    def h36m(self) -> np.ndarray:
+        """(17, 6890)."""
+        return helper_files.h36m_regressor(self.models.folder, "smpl")
+
+    @cached_property
+    def smplx2smpl(self) -> Any:
+        """(6890, 10475)."""
+        return helper_files.smplx_to_smpl(self.models.folder)
 
     def of(
         self, hd: HumanData, row: int, model_type: str, *, gender: str, betas: np.ndarray, kid: float = 0.0
@@ -127,15 +150,18 @@ class Bodies:
             template = np.load(self.models.folder / f"{model_type}_kid_template.npy")
             towards = template - template.mean(0) - model.v_template
             shapes, directions = np.append(shapes, kid), np.concatenate([directions, towards[..., None]], axis=2)
+        transl = np.asarray(hd[f"{model_type}/transl"][row], float)
+        key = (model_type, gender, np.concatenate([shapes, pose.ravel(), transl]).tobytes())
+        if key in self.made:
+            return self.made[key]
         fixed = self._fixed(model_type, gender)
         mesh, joints = lbs(
-            torch.tensor(shapes[None], dtype=torch.float64),
-            torch.tensor(pose.reshape(1, -1)),
-            shapedirs=torch.tensor(directions, dtype=torch.float64),
+            torch.tensor(shapes[None], dtype=torch.float32),
+            torch.tensor(pose.reshape(1, -1), dtype=torch.float32),
+            shapedirs=torch.tensor(directions, dtype=torch.float32),
             **fixed,
         )
-        transl = np.asarray(hd[f"{model_type}/transl"][row], float)
-        vertices = mesh[0].numpy() + transl
+        vertices = mesh[0].numpy().astype(float) + transl
         corners = model.faces[model.lmk_faces_idx] if model_type == "smplx" else np.zeros((0, 3), int)
         weights = model.lmk_bary_coords if model_type == "smplx" else np.zeros((0, 3))
         landmarks = [w @ vertices[c] for c, w in zip(corners, weights, strict=True)]
@@ -143,18 +169,19 @@ class Bodies:
         for parent, angles in zip(model.parents, pose, strict=True):
             own = Rotation.from_rotvec(angles).as_matrix()
             turns.append(own if parent < 0 else turns[parent] @ own)
-        return Body(vertices, joints[0].numpy() + transl, np.reshape(landmarks, (-1, 3)), np.stack(turns), transl)
+        body = Body(vertices, joints[0].numpy() + transl, np.reshape(landmarks, (-1, 3)), np.stack(turns), transl)
+        return self.made.setdefault(key, body)
 
     def _fixed(self, model_type: str, gender: str) -> dict[str, torch.Tensor]:
         key = (model_type, gender)
         if key not in self.kept:
             model = self.models.get(*key)
             self.kept[key] = {
-                "v_template": torch.tensor(model.v_template, dtype=torch.float64),
-                "posedirs": torch.tensor(model.posedirs.reshape(-1, model.posedirs.shape[-1]).T, dtype=torch.float64),
-                "J_regressor": torch.tensor(np.asarray(model.J_regressor), dtype=torch.float64),
+                "v_template": torch.tensor(model.v_template, dtype=torch.float32),
+                "posedirs": torch.tensor(model.posedirs.reshape(-1, model.posedirs.shape[-1])).T,
+                "J_regressor": torch.tensor(np.asarray(model.J_regressor), dtype=torch.float32),
                 "parents": torch.tensor(model.parents),
-                "lbs_weights": torch.tensor(model.weights, dtype=torch.float64),
+                "lbs_weights": torch.tensor(model.weights, dtype=torch.float32),
             }
         return self.kept[key]
 
@@ -166,18 +193,6 @@ class Bodies:
         """(21, 3) wrist, knuckles and tips."""
         J = self.regressor("smplx")
         return np.stack([mesh[int(p[1:])] if p[0] == "v" else J[int(p)] @ mesh for p in HAND_POINTS[hand]])
-
-    def j14(self, mesh: np.ndarray) -> np.ndarray:
-        return helper_files.j14_regressor(self.models.folder) @ mesh
-
-    def h36m(self, mesh: np.ndarray) -> np.ndarray:
-        return helper_files.h36m_regressor(self.models.folder, "smpl") @ mesh
-
-    def to_smpl(self, mesh: np.ndarray) -> np.ndarray:
-        return np.asarray(helper_files.smplx_to_smpl(self.models.folder) @ mesh)
-
-    def ids(self) -> dict[str, np.ndarray]:
-        return helper_files.vertex_ids(self.models.folder)
 
     def prediction(self, made: HumanData, row: int, model_type: str) -> Body:
         return self.of(made, row, model_type, gender="neutral", betas=made[f"{model_type}/betas"][row])
@@ -227,7 +242,7 @@ def whole_body(
     flags: dict[str, bool] | None = None,
 ) -> Numbers:
     """The errors of one person by two meshes; empty when no vertex is seen."""
-    J, ids, out = bodies.regressor("smplx"), bodies.ids(), {}
+    J, ids, out = bodies.regressor("smplx"), bodies.ids, {}
     flags = flags if flags is not None and rules.smplest_x else dict.fromkeys(HANDS, True)
 
     def seen(points: np.ndarray) -> np.ndarray:
@@ -251,9 +266,9 @@ def whole_body(
         moved = made - wrist @ made + wrist @ true
         add(hand, "PVE", moved[own], true[own], vertices[own])
         add(hand, "PA-PVE", fitted(made[own], true[own]), true[own], vertices[own])
-    joints, others = bodies.j14(true), bodies.j14(made)
+    joints, others = bodies.j14 @ true, bodies.j14 @ made
     if rules.smplest_x:
-        add("body", "MPJPE", bodies.j14(pelvis), joints, seen(joints))
+        add("body", "MPJPE", bodies.j14 @ pelvis, joints, seen(joints))
     add("body", "PA-MPJPE", fitted(others, joints), joints, seen(joints))
     for hand in (hand for hand in HANDS if flags[hand]):
         first = 1 if rules.smplest_x else 0
@@ -365,7 +380,7 @@ def _pw3d_smplestx(bodies: Bodies, made: Body, true: Body, model_type: str) -> N
     J = bodies.regressor("smpl")
     moved = made.mesh - bodies.regressor(model_type)[0] @ made.mesh + J[0] @ true.mesh
     if model_type == "smplx":
-        moved = bodies.to_smpl(moved)
+        moved = bodies.smplx2smpl @ moved
     a, b = (J @ moved)[SKELETON14], (J @ true.mesh)[SKELETON14]
     return {
         ("all", "PVE"): _mean(moved, true.mesh),
@@ -376,7 +391,7 @@ def _pw3d_smplestx(bodies: Bodies, made: Body, true: Body, model_type: str) -> N
 
 
 def _pw3d_challenge(bodies: Bodies, made: Body, true: Body, model_type: str) -> Numbers:
-    a = made.joints if model_type == "smpl" else bodies.regressor("smpl") @ bodies.to_smpl(made.mesh)
+    a = made.joints if model_type == "smpl" else bodies.regressor("smpl") @ (bodies.smplx2smpl @ made.mesh)
     a, b = a - a[0], true.joints - true.joints[0]
     limbs = distances(a, b)[LIMBS]
     shares = [mean_of([float(d <= threshold) for d in limbs]) for threshold in range(200)]
@@ -399,12 +414,12 @@ def _pw3d_challenge(bodies: Bodies, made: Body, true: Body, model_type: str) -> 
 def _on_smpl(bodies: Bodies, made: Body, model_type: str) -> np.ndarray:
     """The mesh without its translation, on SMPL's vertices."""
     mesh = made.mesh - made.transl
-    return bodies.to_smpl(mesh) if model_type == "smplx" else mesh
+    return bodies.smplx2smpl @ mesh if model_type == "smplx" else mesh
 
 
 def _pw3d_pymaf(bodies: Bodies, made: Body, true: Body, model_type: str) -> Numbers:
     mesh, other = _on_smpl(bodies, made, model_type), true.mesh - true.transl
-    a, b = (bodies.h36m(m)[LSP14] - bodies.h36m(m)[0] for m in (mesh, other))
+    a, b = ((bodies.h36m @ m)[LSP14] - bodies.h36m[0] @ m for m in (mesh, other))
     return {
         ("all", "PVE"): _mean(mesh, other),
         ("body", "MPJPE"): _mean(a, b),
@@ -414,8 +429,8 @@ def _pw3d_pymaf(bodies: Bodies, made: Body, true: Body, model_type: str) -> Numb
 
 def _pw3d_smpler(bodies: Bodies, made: Body, true: Body, model_type: str) -> Numbers:
     mesh, other = _on_smpl(bodies, made, model_type), true.mesh - true.transl
-    mesh, other = (m - bodies.h36m(m)[0] for m in (mesh, other))
-    a, b = (bodies.h36m(m)[LSP14] for m in (mesh, other))
+    mesh, other = (m - bodies.h36m[0] @ m for m in (mesh, other))
+    a, b = ((bodies.h36m @ m)[LSP14] for m in (mesh, other))
     a, b = (joints - (joints[2] + joints[3]) / 2 for joints in (a, b))
     return {
         ("all", "PVE"): _mean(mesh, other),
@@ -519,7 +534,7 @@ def _official_errors(bodies: Bodies, made: Body, true: Body, model_type: str) ->
     }
     if model_type == "smpl":
         return out
-    ids = bodies.ids()
+    ids = bodies.ids
     for part, anchor, first in (("left_hand", 20, 25), ("right_hand", 21, 40), ("face", 12, None)):
         sets = []
         for one in (made, true):
