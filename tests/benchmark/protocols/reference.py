@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 from scipy.spatial.transform import Rotation
 from smplx.lbs import lbs
 
@@ -129,7 +130,7 @@ class Bodies:
     @cached_property
     def smplx2smpl(self) -> Any:
         """(6890, 10475)."""
-        return helper_files.smplx_to_smpl(self.models.folder)
+        return csr_matrix(helper_files.smplx_to_smpl(self.models.folder))
 
     def of(
         self, hd: HumanData, row: int, model_type: str, *, gender: str, betas: np.ndarray, kid: float = 0.0
@@ -137,29 +138,29 @@ class Bodies:
         """The body of a row, of that gender's model and with those betas."""
         pose = np.concatenate([np.reshape(hd[f"{model_type}/{name}"][row], (-1, 3)) for name in PARTS[model_type]])
         pose = pose.astype(np.float64)
-        model = self.models.get(model_type, gender)
-        shapes, directions = betas, model.shapedirs[..., : len(betas)]
+        model, shapes = self.models.get(model_type, gender), [np.asarray(betas, float)]
         if model_type == "smplx":
             if not hd.passport.flat_hand_mean:
                 pose[25:40] += model.hands_mean_left
                 pose[40:55] += model.hands_mean_right
-            expression = hd["smplx/expression"][row]
-            shapes = np.concatenate([betas, expression])
-            directions = np.concatenate([directions, model.exprdirs[..., : len(expression)]], axis=2)
+            shapes.append(np.asarray(hd["smplx/expression"][row], float))
         if kid:
-            template = np.load(self.models.folder / f"{model_type}_kid_template.npy")
-            towards = template - template.mean(0) - model.v_template
-            shapes, directions = np.append(shapes, kid), np.concatenate([directions, towards[..., None]], axis=2)
+            shapes.append(np.array([kid]))
         transl = np.asarray(hd[f"{model_type}/transl"][row], float)
-        key = (model_type, gender, np.concatenate([shapes, pose.ravel(), transl]).tobytes())
+        key = (model_type, gender, np.concatenate([*shapes, pose.ravel(), transl]).tobytes())
         if key in self.made:
             return self.made[key]
-        fixed = self._fixed(model_type, gender)
+        directions = [model.shapedirs[..., : len(betas)]]
+        if model_type == "smplx":
+            directions.append(model.exprdirs[..., : len(shapes[1])])
+        if kid:
+            template = np.load(self.models.folder / f"{model_type}_kid_template.npy")
+            directions.append((template - template.mean(0) - model.v_template)[..., None])
         mesh, joints = lbs(
-            torch.tensor(shapes[None], dtype=torch.float32),
+            torch.tensor(np.concatenate(shapes)[None], dtype=torch.float32),
             torch.tensor(pose.reshape(1, -1), dtype=torch.float32),
-            shapedirs=torch.tensor(directions, dtype=torch.float32),
-            **fixed,
+            shapedirs=torch.tensor(np.concatenate(directions, axis=2), dtype=torch.float32),
+            **self._fixed(model_type, gender),
         )
         vertices = mesh[0].numpy().astype(float) + transl
         corners = model.faces[model.lmk_faces_idx] if model_type == "smplx" else np.zeros((0, 3), int)
