@@ -41,6 +41,8 @@ SKELETON14 = [1, 2, 4, 5, 7, 8, 12, 15, 16, 17, 18, 19, 20, 21]
 LSP14 = [6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10]
 LIMBS = [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]
 ORIENTED = [0, 1, 2, 4, 5, 16, 17, 18, 19]
+PICKED = [9120, 9929, 9448, 616, 6, 5770, 5780, 8846, 8463, 8474, 8635]  # ears, eyes, nose, feet
+PICKED += [5361, 4933, 5058, 5169, 5286, 8079, 7669, 7794, 7905, 8022]  # and finger tips: joints 55..75
 EHF_ROTATION = (-2.98747896, 0.01172457, -0.05704687)
 
 
@@ -133,11 +135,21 @@ class Bodies:
         return csr_matrix(helper_files.smplx_to_smpl(self.models.folder))
 
     def of(
-        self, hd: HumanData, row: int, model_type: str, *, gender: str, betas: np.ndarray, kid: float = 0.0
+        self,
+        hd: HumanData,
+        row: int,
+        model_type: str,
+        *,
+        gender: str,
+        betas: np.ndarray,
+        kid: float = 0.0,
+        eyes: bool = True,
     ) -> Body:
-        """The body of a row, of that gender's model and with those betas."""
+        """The body of a row, of that gender's model and with those betas; eyes straight ahead without ``eyes``."""
         pose = np.concatenate([np.reshape(hd[f"{model_type}/{name}"][row], (-1, 3)) for name in PARTS[model_type]])
         pose = pose.astype(np.float64)
+        if not eyes:
+            pose[23:25] = 0
         model, shapes = self.models.get(model_type, gender), [np.asarray(betas, float)]
         if model_type == "smplx":
             if not hd.passport.flat_hand_mean:
@@ -210,11 +222,10 @@ class Bodies:
         )
 
     def neutral(self, hd: HumanData, row: int) -> Body:
-        """The truth of the HumanData readers: neutral, of the mean shape where a coefficient is beyond 3."""
+        """The truth of the HumanData readers: neutral, eyes ahead, the mean shape where a coefficient is beyond 3."""
         betas = np.asarray(hd["smplx/betas_neutral"][row], float)
-        return self.of(
-            hd, row, "smplx", gender="neutral", betas=np.zeros_like(betas) if np.abs(betas).max() > 3 else betas
-        )
+        betas = np.zeros_like(betas) if np.abs(betas).max() > 3 else betas
+        return self.of(hd, row, "smplx", gender="neutral", betas=betas, eyes=False)
 
 
 # -- SMPL-X sets ----------------------------------------------------------------------------------------------------
@@ -227,7 +238,7 @@ class Rules:
     Attributes
     ----------
     smplest_x : hands flagged valid, without their wrists, and MPJPE.
-    hand_limit : mm of PA-MPJPE beyond which a hand and what comes after it are left out.
+    hand_limit : mm of PA-MPJPE beyond which a hand and what comes after it, the mean too, are left out.
     """
 
     smplest_x: bool = False
@@ -271,14 +282,16 @@ def whole_body(
     if rules.smplest_x:
         add("body", "MPJPE", bodies.j14 @ pelvis, joints, seen(joints))
     add("body", "PA-MPJPE", fitted(others, joints), joints, seen(joints))
+    far = False
     for hand in (hand for hand in HANDS if flags[hand]):
         first = 1 if rules.smplest_x else 0
         a, b = (bodies.hand_points(mesh, hand)[first:] for mesh in (made, true))
         add(hand, "PA-MPJPE", fitted(a, b), b, seen(b))
         if rules.smplest_x and out.get((hand, "PA-MPJPE"), 0.0) > rules.hand_limit:
             del out[hand, "PA-MPJPE"]
+            far = True
             break
-    for metric in ("PVE", "PA-PVE", "PA-MPJPE"):
+    for metric in ("PVE", "PA-PVE") if far else ("PVE", "PA-PVE", "PA-MPJPE"):
         if there := [out[hand, metric] for hand in HANDS if (hand, metric) in out]:
             out["hand", metric] = mean_of(there)
     return out
@@ -313,9 +326,11 @@ class Camera:
         return bool(0 < x < self.size[0] and 0 < y < self.size[1])
 
 
-def smplx_sets(name: str, truth: HumanData, made: HumanData, bodies: Bodies, images: Path | None) -> dict[int, Numbers]:
+def smplx_sets(
+    name: str, truth: HumanData, made: HumanData, bodies: Bodies, images: Path | None, hand_limit: float = 100.0
+) -> dict[int, Numbers]:
     """Numbers of each tested row under a protocol of SMPL-X bodies that are paired by row."""
-    rules = Rules(smplest_x=name.endswith("-smplestx"))
+    rules = Rules(name.endswith("-smplestx"), hand_limit)
     rows, ubody = list(range(len(truth))), name.startswith("ubody")
     if name.startswith(("arctic", "dna")):
         rows = rows[::10]
@@ -478,16 +493,14 @@ def match_one_image(
     for _, i, j in sorted(pairs):
         if len(gone) == len(true) or len(partner) + poor >= len(made):
             break
-        if i in partner or j in gone:
-            continue
-        near = overlap(made[i], true[j]) >= 0.1
-        if not near:
+        if overlap(made[i], true[j]) < 0.1:
             poor += 1
-        if not valid[j]:
+            if not valid[j]:
+                gone.add(j)
+        elif i not in partner and j not in gone:
             gone.add(j)
-        elif near:
-            partner[i] = j
-            gone.add(j)
+            if valid[j]:
+                partner[i] = j
     found.pairs |= {j: i for i, j in partner.items()}
     missed = [j for j in true if valid[j] and j not in partner.values()]
     found.missed += missed
@@ -503,7 +516,8 @@ def official(
     guess = {row: bodies.prediction(made, row, model_type) for row in range(len(made))}
 
     def pixels(hd: HumanData, row: int, body: Body) -> np.ndarray:
-        points = np.concatenate([body.joints, body.landmarks])
+        picked = body.mesh[PICKED] if model_type == "smplx" else body.joints[:0]
+        points = np.concatenate([body.joints, picked, body.landmarks])
         return points[:, :2] / points[:, 2:] * hd["meta/focal_length"][row] + hd["meta/principal_point"][row]
 
     found, names, others = Official(), truth["image_path"].tolist(), made["image_path"].tolist()
@@ -511,9 +525,7 @@ def official(
         if model_type == "smplx" and "bfh" not in image and "smplx" not in image:
             continue
         here = {row: pixels(truth, row, true[row]) for row, name in enumerate(names) if name == image}
-        valid = {
-            row: bool(truth["meta/annot_valid"][row]) and 0 <= truth["meta/occlusion"][row] <= 90 for row in here
-        }
+        valid = {row: bool(truth["meta/annot_valid"][row]) and 0 <= truth["meta/occlusion"][row] <= 90 for row in here}
         mine = {row: pixels(made, row, guess[row]) for row, name in enumerate(others) if name == image}
         match_one_image(mine, here, valid, found)
     errors = {row: _official_errors(bodies, guess[i], true[row], model_type) for row, i in found.pairs.items()}

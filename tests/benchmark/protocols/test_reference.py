@@ -288,7 +288,7 @@ def test_protocols_of_other_sets_have_the_same_rules() -> None:
     for name, others in LIKE.items():
         fields = catalogue.get(name).to_dict()
         for other in others:
-            assert catalogue.get(other).to_dict() == {**fields, "name": other}
+            assert {**catalogue.get(other).to_dict(), "version": 1} == {**fields, "name": other, "version": 1}
 
 
 ALIKE = {other for others in LIKE.values() for other in others}
@@ -298,6 +298,8 @@ BY_ROW = [name for name in catalogue.names() if not name.startswith(("agora-offi
 @pytest.mark.parametrize("name", [name for name in BY_ROW if name not in ALIKE])
 def test_smplx_sets(name: str, world: World) -> None:
     truth, made = world.truth, world.predictions("smplx")
+    if name == "ehf-smplestx":  # a file that flags no hands: all count
+        truth = truth.without(["meta/lefthand_valid", "meta/righthand_valid"])
     if catalogue.get(name).step > 1:
         at = np.argsort(np.asarray(made["meta/truth_row"]))
         number = 100 * np.repeat(np.arange(1, N + 1), 10) + np.tile(np.arange(10), N)
@@ -305,6 +307,19 @@ def test_smplx_sets(name: str, world: World) -> None:
         made = made[at[SPACED]].with_columns({"meta/truth_row": np.arange(len(SPACED))})
     result = score(made, truth, catalogue.get(name), world.models, images=world.root)
     compare(result, reference.smplx_sets(name, truth, made, world.bodies, world.root))
+
+
+def test_a_hand_beyond_the_limit_takes_what_comes_after_it(world: World) -> None:
+    made, limit = world.predictions("smplx"), 9.5
+    rows = reference.smplx_sets("egobody-smplestx", world.truth, made, world.bodies, world.root, limit)
+    first = [("left_hand", "PA-MPJPE") in numbers for numbers in rows.values()]
+    second = [("right_hand", "PA-MPJPE") in numbers for numbers in rows.values()]
+    both = [("hand", "PA-MPJPE") in numbers for numbers in rows.values()]
+    assert {(True, True, True), (True, False, False), (False, False, False)} <= set(
+        zip(first, second, both, strict=True)
+    )
+    protocol = catalogue.get(f"egobody-smplestx[hand_limit={limit}]")
+    compare(score(made, world.truth, protocol, world.models), rows)
 
 
 @pytest.mark.parametrize("model_type", ["smplx", "smpl"])
@@ -323,3 +338,56 @@ def test_crowds_as_agora_evaluates_them(name: str, model_type: str, world: World
     rows, table, found = reference.official(world.crowd, made, world.bodies, model_type)
     assert (len(found.missed), found.invented) == (result.notes["missed"], result.notes["false_positives"])
     compare(result, rows, table)
+
+
+class TestKnownValues:
+    """Errors that follow from how a body was moved, without any evaluation code."""
+
+    def test_copies_of_one_mesh(self, world: World, tmp_path: Path) -> None:
+        """Its own place, moved, turned about an axis through the pelvis, grown, mirrored."""
+        made = world.predictions("smplx")[np.zeros(5, int)].with_columns({"meta/truth_row": np.arange(5)})
+        mesh = world.bodies.prediction(made, 0, "smplx").mesh
+        pelvis = world.bodies.regressor("smplx")[0] @ mesh
+        local, axis, angle = mesh - pelvis, np.array([0.6, 0, 0.8]), 0.5
+        turned_about_it = local @ Rotation.from_rotvec(angle * axis).as_matrix().T
+        copies = [mesh, mesh + (1, -2, 3), turned_about_it, 1.3 * local, local * (-1, 1, 1)]
+        back = Rotation.from_rotvec(reference.EHF_ROTATION).as_matrix()
+        for i, copy in enumerate(copies):
+            np.save(tmp_path / f"{i}.npy", copy @ back)
+        truth = world.truth[:5]
+        result = score(made, truth, catalogue.get("ehf"), world.models, images=tmp_path)
+        values = result.errors.pivot_table(index="truth_row", columns=["part", "metric"], values="value")
+        from_axis = np.linalg.norm(np.cross(local, axis), axis=1)
+        expected = [0, 0, 2 * np.sin(angle / 2) * from_axis.mean(), 0.3 * np.linalg.norm(local, axis=1).mean()]
+        np.testing.assert_allclose(values["all", "PVE"][:4], np.array(expected) * 1000, atol=0.01)
+        np.testing.assert_allclose(values["all", "PVE"][4], 2000 * np.abs(local[:, 0]).mean(), atol=0.01)
+        fits = values[[key for key in values if key[1].startswith("PA-")]]
+        assert fits.iloc[:4].to_numpy().max() < 0.01
+        assert fits.iloc[4].min() > 0.5  # no reflection
+        for metric in ("PVE", "PA-PVE", "PA-MPJPE"):
+            sides = values["left_hand", metric] + values["right_hand", metric]
+            np.testing.assert_allclose(values["hand", metric], sides / 2, atol=1e-9)
+
+    def test_two_persons_and_one_prediction(self, world: World) -> None:
+        """F1 0.67; the person that is missed lowers hands and faces, unless a change of the protocol says no."""
+        truth, made = world.crowd[:2], world.predictions("smplx", world.found)[[1]]
+        results = {
+            quirk: score(made, truth, catalogue.get(f"agora-official{quirk}"), world.models)
+            for quirk in ("", "[missed_as_zero=false]")
+        }
+        with_it, without = results.values()
+        assert with_it.value("all", "F1") == without.value("all", "F1") == 0.67
+        for metric, normed in (("MVE", "NMVE"), ("MPJPE", "NMJE")):
+            error = {
+                part: value
+                for part, m, value in with_it.errors[["part", "metric", "value"]].itertuples(index=False)
+                if m == metric
+            }
+            body = round(error["body"], 1)
+            parts = [error[part] for part in ("left_hand", "right_hand", "face")]
+            for result, share in ((with_it, 0.5), (without, 1)):
+                assert result.value("left_hand", metric) == round(share * error["left_hand"], 1)
+                full = round(body + sum(round(share * value, 1) for value in parts) / 3, 1)
+                assert result.value("full_body", metric) == full
+                assert result.value("full_body", normed) == round(full / 0.67, 1)
+                assert result.value("body", normed) == round(body / 0.67, 1)
