@@ -101,6 +101,7 @@ UBODY_INTRA = Protocol(
 
 EGOBODY_EGO = Protocol(
     name="egobody-ego",
+    version=2,
     truth="neutral-parameters",
     metrics=_SMPLER_X,
     extreme_betas="mean-shape",
@@ -111,7 +112,7 @@ EGOBODY_EGO = Protocol(
 
 
 def _like_egobody(name: str, what: str, **changes: Any) -> Protocol:
-    return dataclasses.replace(EGOBODY_EGO, name=name, description=f"{what} {_ALIGNED}", **changes)
+    return dataclasses.replace(EGOBODY_EGO, name=name, version=1, description=f"{what} {_ALIGNED}", **changes)
 
 
 def _smplest(base: Protocol) -> Protocol:
