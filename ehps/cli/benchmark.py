@@ -171,7 +171,7 @@ def score_command(
 
     foreign.check_output(out)
     score = foreign.score_files(
-        predictions, truth, protocol, bodies(body_models), images=root or truth.parent, device=device
+        predictions, truth, protocol, bodies(body_models), images=root or truth.parent, device=device, progress=True
     )
     if out is not None:
         for path in foreign.save_score(score, out, truth):

@@ -105,9 +105,9 @@ EGOBODY_EGO = Protocol(
     truth="neutral-parameters",
     metrics=_SMPLER_X,
     extreme_betas="mean-shape",
-    description="EgoBody egocentric test set: the truth is the neutral body from the annotated pose and "
-    "`betas_neutral`; shapes with any |beta| > 3 are compared with the mean shape, as the original's processing does "
-    f"(counted). {_ALIGNED}",
+    description="EgoBody egocentric test set: the truth is the neutral body from the annotated pose, eyes straight "
+    "ahead, and `betas_neutral`; shapes with any |beta| > 3 are compared with the mean shape, as the original's "
+    f"processing does (counted). {_ALIGNED}",
 )
 
 

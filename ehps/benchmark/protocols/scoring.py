@@ -30,6 +30,7 @@ from ehps.body.models import BodyModels
 from ehps.body.topology import NAMES
 from ehps.errors import BodyModelError, DataError
 from ehps.humandata.core import HumanData
+from ehps.progress import counting
 
 FACTORS = {"mm": 1000.0, "%": 100.0}
 FLAGS = ("meta/lefthand_valid", "meta/righthand_valid")
@@ -78,6 +79,7 @@ def score(
     images: Path | None = None,
     batch_size: int = 64,
     device: str = "cpu",
+    progress: bool = False,
 ) -> Score:
     """Compare predictions with the truth, row by row (``meta/truth_row``).
 
@@ -85,6 +87,7 @@ def score(
     ----------
     images : folder of the images, for protocols whose true meshes are files beside them.
     device : where meshes are made.
+    progress : print how far it is.
 
     Raises
     ------
@@ -107,20 +110,22 @@ def score(
     plans = Plan(keys, protocol, model_type, tables), Plan(keys, protocol, protocol.body, tables)
     parts: list[Errors] = []
     notes: dict[str, int] = {}
-    for start in range(0, len(rows), batch_size):
-        chunk = slice(start, start + batch_size)
-        params = true_bodies.parameters(predictions, at[chunk], model_type=model_type)
-        true, special = _true(protocol, truth, rows[chunk], plans[1], images, device)
-        visible = _visibility(protocol, truth, rows[chunk], true) if protocol.visibility == "inside-image" else None
-        errors = instance_errors(wanted, plans[0].bodies(params, device=device), true, visible)
-        if protocol.hands == "flagged-valid":
-            flags = [_flag(protocol, truth, rows[chunk], name) for name in FLAGS]
-            only_valid_hands(errors, *flags)
-        if protocol.hand_limit and all((hand, "PA-MPJPE") in errors for hand in HANDS):
-            special["far_hands"] = without_far_hands(errors, protocol.hand_limit / 1000)
-        parts.append(errors)
-        for name, count in special.items():
-            notes[name] = notes.get(name, 0) + count
+    with counting("scoring", len(rows), show=progress) as advance:
+        for start in range(0, len(rows), batch_size):
+            chunk = slice(start, start + batch_size)
+            params = true_bodies.parameters(predictions, at[chunk], model_type=model_type)
+            true, special = _true(protocol, truth, rows[chunk], plans[1], images, device)
+            visible = _visibility(protocol, truth, rows[chunk], true) if protocol.visibility == "inside-image" else None
+            errors = instance_errors(wanted, plans[0].bodies(params, device=device), true, visible)
+            if protocol.hands == "flagged-valid":
+                flags = [_flag(protocol, truth, rows[chunk], name) for name in FLAGS]
+                only_valid_hands(errors, *flags)
+            if protocol.hand_limit and all((hand, "PA-MPJPE") in errors for hand in HANDS):
+                special["far_hands"] = without_far_hands(errors, protocol.hand_limit / 1000)
+            parts.append(errors)
+            for name, count in special.items():
+                notes[name] = notes.get(name, 0) + count
+            advance(len(rows[chunk]))
     every = {key: np.concatenate([p[key] for p in parts]) * FACTORS.get(unit(key[1]), 1.0) for key in parts[0]}
     if all(np.isnan(values).all() for values in every.values()):
         raise true_bodies.nobody(protocol, truth, f"none of the {len(rows)} rows has an error that counts")

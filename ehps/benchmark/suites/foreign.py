@@ -30,6 +30,7 @@ def score_files(
     images: Path | None = None,
     device: str = "cpu",
     batch_size: int = 64,
+    progress: bool = False,
 ) -> Score:
     """Compare a file of predictions with a test set.
 
@@ -39,6 +40,7 @@ def score_files(
         and within an image in the order of rows.
     images : folder of the truth's files, for protocols whose true meshes are among them.
     device : where meshes are made.
+    progress : print how far it is.
 
     Raises
     ------
@@ -57,7 +59,9 @@ def score_files(
         made = made.with_columns({TRUTH_ROW: rows_by_image(made, true)})
     elif by_row:
         check_truth_rows(made, true)
-    result = score(made, true, chosen, body_models, images=images, batch_size=batch_size, device=device)
+    result = score(
+        made, true, chosen, body_models, images=images, batch_size=batch_size, device=device, progress=progress
+    )
     if by_image:
         result.remarks.append("predictions are paired with the truth by image and the order of people in it")
     return result

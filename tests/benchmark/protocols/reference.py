@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,59 @@ Numbers = dict[tuple[str, str], float]
 """By part and metric; what has no value is absent."""
 
 PARTS = {
-    "smplx": "global_orient body_pose jaw_pose leye_pose reye_pose left_hand_pose right_hand_pose".split(),
+    "smplx": ["global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose", "right_hand_pose"],
     "smpl": ["global_orient", "body_pose"],
 }
 ZERO = (0.0, 0.0, 0.0)
 HANDS = ("left_hand", "right_hand")
 WRIST = {"left_hand": 20, "right_hand": 21}
 HAND_POINTS = {  # rows of the joint regressor, and vertices
-    "left_hand": "20 37 38 39 v5361 25 26 27 v4933 28 29 30 v5058 34 35 36 v5169 31 32 33 v5286".split(),
-    "right_hand": "21 52 53 54 v8079 40 41 42 v7669 43 44 45 v7794 49 50 51 v7905 46 47 48 v8022".split(),
+    "left_hand": [
+        "20",
+        "37",
+        "38",
+        "39",
+        "v5361",
+        "25",
+        "26",
+        "27",
+        "v4933",
+        "28",
+        "29",
+        "30",
+        "v5058",
+        "34",
+        "35",
+        "36",
+        "v5169",
+        "31",
+        "32",
+        "33",
+        "v5286",
+    ],
+    "right_hand": [
+        "21",
+        "52",
+        "53",
+        "54",
+        "v8079",
+        "40",
+        "41",
+        "42",
+        "v7669",
+        "43",
+        "44",
+        "45",
+        "v7794",
+        "49",
+        "50",
+        "51",
+        "v7905",
+        "46",
+        "47",
+        "48",
+        "v8022",
+    ],
 }
 SKELETON14 = [1, 2, 4, 5, 7, 8, 12, 15, 16, 17, 18, 19, 20, 21]
 LSP14 = [6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10]
@@ -411,7 +456,7 @@ def _pw3d_challenge(bodies: Bodies, made: Body, true: Body, model_type: str) -> 
     a, b = a - a[0], true.joints - true.joints[0]
     limbs = distances(a, b)[LIMBS]
     shares = [mean_of([float(d <= threshold) for d in limbs]) for threshold in range(200)]
-    area = sum((one + other) / 2 / 199 for one, other in zip(shares[:-1], shares[1:], strict=True))
+    area = sum((one + other) / 2 / 199 for one, other in pairwise(shares))
     fit = similarity(a, b)[1]
 
     def angle(i: int, turn: np.ndarray) -> float:

@@ -350,7 +350,7 @@ class TestKnownValues:
         pelvis = world.bodies.regressor("smplx")[0] @ mesh
         local, axis, angle = mesh - pelvis, np.array([0.6, 0, 0.8]), 0.5
         turned_about_it = local @ Rotation.from_rotvec(angle * axis).as_matrix().T
-        copies = [mesh, mesh + (1, -2, 3), turned_about_it, 1.3 * local, local * (-1, 1, 1)]
+        copies = [mesh, mesh + np.array([1, -2, 3]), turned_about_it, 1.3 * local, local * (-1, 1, 1)]
         back = Rotation.from_rotvec(reference.EHF_ROTATION).as_matrix()
         for i, copy in enumerate(copies):
             np.save(tmp_path / f"{i}.npy", copy @ back)
