@@ -210,7 +210,11 @@ def protocols_command(protocol: str | None, as_json: bool) -> None:
 @click.option(
     "--protocol", type=Word(protocols), required=True, help="How to score: agora-val, ubody-intra[step=1], ..."
 )
-@click.option("--images", type=FILE, help="Folder of TRUTH's images and true meshes; that of TRUTH by default.")
+@click.option(
+    *("--images", "--root", "images"),
+    type=FILE,
+    help="Folder of TRUTH's images and true meshes; that of TRUTH by default.",
+)
 @click.option("--device", default="cpu", show_default=True, help="Where meshes are made: cpu, cuda, ...")
 @click.option("--out", type=FILE, help="Write numbers (.json) and, beside, the errors of instances (.errors.parquet).")
 @body_models

@@ -101,17 +101,18 @@ UBODY_INTRA = Protocol(
 
 EGOBODY_EGO = Protocol(
     name="egobody-ego",
+    version=2,
     truth="neutral-parameters",
     metrics=_SMPLER_X,
     extreme_betas="mean-shape",
-    description="EgoBody egocentric test set: the truth is the neutral body from the annotated pose and "
-    "`betas_neutral`; shapes with any |beta| > 3 are compared with the mean shape, as the original's processing does "
-    f"(counted). {_ALIGNED}",
+    description="EgoBody egocentric test set: the truth is the neutral body from the annotated pose, eyes straight "
+    "ahead, and `betas_neutral`; shapes with any |beta| > 3 are compared with the mean shape, as the original's "
+    f"processing does (counted). {_ALIGNED}",
 )
 
 
 def _like_egobody(name: str, what: str, **changes: Any) -> Protocol:
-    return dataclasses.replace(EGOBODY_EGO, name=name, description=f"{what} {_ALIGNED}", **changes)
+    return dataclasses.replace(EGOBODY_EGO, name=name, version=1, description=f"{what} {_ALIGNED}", **changes)
 
 
 def _smplest(base: Protocol) -> Protocol:

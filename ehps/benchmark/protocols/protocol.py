@@ -18,7 +18,8 @@ from ehps.errors import UsageError
 
 CHOICES: Mapping[str, Mapping[str, str]] = {
     "truth": {
-        "neutral-parameters": "the neutral body of the file's pose, betas_neutral where present, and expression",
+        "neutral-parameters": "the neutral body of the file's pose with the eyes straight ahead, betas_neutral where "
+        "present, and expression",
         "gendered-parameters": "the body of meta/gender, with the kid template for children",
         "as-neutral": "the neutral body with the file's betas as they are, whichever gender they belong to",
         "given-vertices": "the meshes that vertices3d_path names",
@@ -78,7 +79,8 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
     },
     "hands": {
         "all": "both hands count",
-        "flagged-valid": "hands that meta/lefthand_valid and meta/righthand_valid call valid",
+        "flagged-valid": "hands that meta/lefthand_valid and meta/righthand_valid call valid; all where a registered "
+        "protocol asks for them and the file lacks them",
     },
     "extreme_betas": {
         "keep": "shapes are compared as they are",

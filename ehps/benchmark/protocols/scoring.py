@@ -30,9 +30,10 @@ from ehps.body.models import BodyModels
 from ehps.body.topology import NAMES
 from ehps.errors import BodyModelError, DataError
 from ehps.humandata.core import HumanData
-from ehps.progress import over
+from ehps.progress import counting
 
 FACTORS = {"mm": 1000.0, "%": 100.0}
+FLAGS = ("meta/lefthand_valid", "meta/righthand_valid")
 
 
 @dataclass
@@ -94,28 +95,35 @@ def score(
     tables = tables_of(models)
     model_type = predicted_type(predictions, protocol)
     wanted, missing = computable(protocol, model_type, tables)
-    if protocol.matching != "by-row":
+    by_row, given = protocol.matching == "by-row", protocol.truth == "given-vertices"
+    rows, at = paired(predictions, truth, protocol) if by_row else (np.arange(len(truth)), np.arange(len(predictions)))
+    true_bodies.check_bodies(predictions, at, model_type, placed=not by_row)
+    if not given:
+        placed = not by_row or protocol.visibility == "inside-image"
+        true_bodies.check_bodies(truth, rows, protocol.body, placed=placed)
+    if not by_row:
         official = score_official(predictions, truth, protocol, wanted, tables, batch_size, device)
         return Score(protocol, frame(official.errors, truth), official.metrics, official.notes, missing)
-    rows, at = paired(predictions, truth, protocol)
     keys = list(dict.fromkeys(key for measure in wanted for key in measure.keys))
     plans = Plan(keys, protocol, model_type, tables), Plan(keys, protocol, protocol.body, tables)
     parts: list[Errors] = []
     notes: dict[str, int] = {}
-    for start in over(range(0, len(rows), batch_size), "comparing batches"):
-        chunk = slice(start, start + batch_size)
-        params = true_bodies.parameters(predictions, at[chunk], model_type=model_type)
-        true, special = _true(protocol, truth, rows[chunk], plans[1], images, device)
-        visible = _visibility(protocol, truth, rows[chunk], true) if protocol.visibility == "inside-image" else None
-        errors = instance_errors(wanted, plans[0].bodies(params, device=device), true, visible)
-        if protocol.hands == "flagged-valid":
-            flags = [_flag(truth, rows[chunk], f"{side}hand_valid") for side in ("left", "right")]
-            only_valid_hands(errors, *flags)
-        if protocol.hand_limit and all((hand, "PA-MPJPE") in errors for hand in HANDS):
-            special["far_hands"] = without_far_hands(errors, protocol.hand_limit / 1000)
-        parts.append(errors)
-        for name, count in special.items():
-            notes[name] = notes.get(name, 0) + count
+    with counting("scoring", len(rows)) as advance:
+        for start in range(0, len(rows), batch_size):
+            chunk = slice(start, start + batch_size)
+            params = true_bodies.parameters(predictions, at[chunk], model_type=model_type)
+            true, special = _true(protocol, truth, rows[chunk], plans[1], images, device)
+            visible = _visibility(protocol, truth, rows[chunk], true) if protocol.visibility == "inside-image" else None
+            errors = instance_errors(wanted, plans[0].bodies(params, device=device), true, visible)
+            if protocol.hands == "flagged-valid":
+                flags = [_flag(protocol, truth, rows[chunk], name) for name in FLAGS]
+                only_valid_hands(errors, *flags)
+            if protocol.hand_limit and all((hand, "PA-MPJPE") in errors for hand in HANDS):
+                special["far_hands"] = without_far_hands(errors, protocol.hand_limit / 1000)
+            parts.append(errors)
+            for name, count in special.items():
+                notes[name] = notes.get(name, 0) + count
+            advance(len(rows[chunk]))
     every = {key: np.concatenate([p[key] for p in parts]) * FACTORS.get(unit(key[1]), 1.0) for key in parts[0]}
     if all(np.isnan(values).all() for values in every.values()):
         raise true_bodies.nobody(protocol, truth, f"none of the {len(rows)} rows has an error that counts")
@@ -209,19 +217,24 @@ def _visibility(protocol: Protocol, truth: HumanData, rows: Array, true: Bodies)
     return Visibility(true, *virtual_camera(boxes), sizes)
 
 
-def _flag(hd: HumanData, rows: Array, name: str) -> Array:
-    if f"meta/{name}" not in hd:
-        raise DataError(f"has no meta/{name}, by which the protocol chooses hands", path=hd.source)
-    return np.asarray(hd[f"meta/{name}"][rows], bool)
+def _flag(protocol: Protocol, hd: HumanData, rows: Array, name: str) -> Array:
+    if name in hd:
+        return np.asarray(hd[name][rows], bool)
+    if (protocol.base or protocol).hands != "flagged-valid":
+        raise DataError(f"has no {name}, by which {protocol.id} chooses hands", path=hd.source)
+    return np.ones(len(rows), bool)
 
 
 def _remarks(protocol: Protocol, truth: HumanData) -> list[str]:
-    if protocol.step == 1 or not protocol.count_by or true_bodies.counts_annotations(protocol, truth):
-        return []
-    return [
-        f"every {protocol.step}th is counted over the rows of the file, which has no meta/{protocol.count_by}; the "
-        "original counts over all annotations (convert the dataset again for that)"
-    ]
+    said = []
+    if protocol.step > 1 and protocol.count_by and not true_bodies.counts_annotations(protocol, truth):
+        said.append(
+            f"every {protocol.step}th is counted over the rows of the file, which has no meta/{protocol.count_by}; the "
+            "original counts over all annotations (convert the dataset again for that)"
+        )
+    if protocol.hands == "flagged-valid" and (absent := [name for name in FLAGS if name not in truth]):
+        said.append(f"all hands of that side count: the file has no {' and no '.join(absent)}")
+    return said
 
 
 def summarise(errors: Errors) -> list[dict[str, Any]]:

@@ -44,6 +44,35 @@ def parameters(hd: HumanData, rows: Array, *, model_type: str = "smplx") -> Body
     return params_of(hd.without(other)[rows], model_type)
 
 
+def check_bodies(hd: HumanData, rows: Array, model_type: str, *, placed: bool = False) -> None:
+    """Refuse bodies without a pose, which would be taken for unposed ones, and numbers that are none.
+
+    Parameters
+    ----------
+    placed : they need a place in front of the camera too.
+
+    Raises
+    ------
+    DataError : a column is missing, or a value of these rows is not finite.
+    """
+    names = [name for name in hd.columns if name.startswith(f"{model_type}/")]
+    for name in ("global_orient", "body_pose", *(("transl",) if placed else ())):
+        if names and f"{model_type}/{name}" not in names:
+            raise DataError(f"has no {model_type}/{name}", path=hd.source, fix="write that of every row")
+    for name in names:
+        values = hd[name][rows]
+        if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
+            continue
+        bad = ~np.isfinite(values.reshape(len(rows), -1)).all(axis=1)
+        if bad.any():
+            count, first = int(bad.sum()), int(np.asarray(rows)[bad][0])
+            raise DataError(
+                f"{name} is not finite in {count} of {len(rows)} rows (first: row {first})",
+                path=hd.source,
+                fix="write numbers there, or leave those rows out of the test set",
+            )
+
+
 def neutral(hd: HumanData, rows: Array, models: BodyModels) -> BodyParams:
     """Parameters of some rows for the neutral SMPL-X.
 
@@ -98,6 +127,8 @@ def true_parameters(
     """
     if protocol.truth == "neutral-parameters" and protocol.body == "smplx":
         params = neutral(hd, rows, models)
+        looking_ahead = np.zeros((len(params), 3))
+        params = params.with_(leye_pose=looking_ahead, reye_pose=looking_ahead)
     else:
         params = parameters(hd, rows, model_type=protocol.body)
         if protocol.truth != "gendered-parameters":
@@ -126,6 +157,8 @@ def given(hd: HumanData, rows: Array, images: Path | None, rotation: tuple[float
     for row, name in zip(np.asarray(rows).tolist(), hd["vertices3d_path"][rows], strict=True):
         path = folder.locate(name, row, "vertices3d_path")
         meshes.append(_array(path) if path.suffix == ".npy" else read_vertices(path, SMPLX_VERTICES))
+        if not np.isfinite(meshes[-1]).all():
+            raise DataError("holds vertices that are not finite", path=path)
     out = np.stack(meshes).astype(np.float64)
     return out if rotation is None else out @ Rotation.from_rotvec(rotation).as_matrix().T
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -42,13 +42,21 @@ def score_files(
 
     Raises
     ------
-    DataError : an image has other numbers of people in the two files, or what :func:`score` raises.
+    DataError : the predictions are of another file, or what :func:`score` raises.
+    UsageError : there is no such device here.
     """
     chosen = get(protocol)
+    check_device(device)
     made, true = HumanData.open(predictions), HumanData.open(truth)
-    by_image = chosen.matching == "by-row" and TRUTH_ROW not in made
+    for hd in (made, true):
+        if not len(hd):
+            raise DataError("has no rows", path=hd.source)
+    by_row = chosen.matching == "by-row"
+    by_image = by_row and TRUTH_ROW not in made
     if by_image:
         made = made.with_columns({TRUTH_ROW: rows_by_image(made, true)})
+    elif by_row:
+        check_truth_rows(made, true)
     result = score(made, true, chosen, body_models, images=images, batch_size=batch_size, device=device)
     if by_image:
         result.remarks.append("predictions are paired with the truth by image and the order of people in it")
@@ -89,14 +97,63 @@ def rows_by_image(predictions: HumanData, truth: HumanData) -> Array:
     return np.asarray(order[start[at] + place_in_image(at)])
 
 
+def check_truth_rows(predictions: HumanData, truth: HumanData) -> None:
+    """
+    Raises
+    ------
+    DataError : ``meta/truth_row`` holds no rows of this truth, one row twice, or rows of other images.
+    """
+    said, fix = f"{TRUTH_ROW} ", f"write the row of {truth.source} that each prediction is of, from 0"
+    rows = predictions[TRUTH_ROW]
+    if not isinstance(rows, np.ndarray) or rows.ndim != 1 or rows.dtype.kind not in "iu":
+        raise DataError(f"{said}does not hold whole numbers", path=predictions.source, fix=fix)
+    if rows.min() < 0 or rows.max() >= len(truth):
+        said += f"goes from {rows.min()} to {rows.max()}, and {truth.source} has {len(truth)} rows"
+        raise DataError(said, path=predictions.source, fix="score them beside the file that they are predictions of")
+    values, count = np.unique(rows, return_counts=True)
+    if (count > 1).any():
+        said += f"holds row {values[count > 1][0]} {count.max()} times ({int((count > 1).sum())} such rows)"
+        raise DataError(said, path=predictions.source, fix="keep one prediction of each row")
+    if "image_path" in predictions and "image_path" in truth:
+        pairs = zip(predictions["image_path"].tolist(), truth["image_path"][rows].tolist(), strict=True)
+        for i, (mine, true) in enumerate(pairs):
+            if PurePosixPath(mine).name != PurePosixPath(true).name:
+                said = f"row {i} is of {mine}, and row {rows[i]} of {truth.source} is {true}"
+                raise DataError(said, path=predictions.source, fix=fix)
+
+
+def check_device(device: str) -> None:
+    """
+    Raises
+    ------
+    UsageError : tensors cannot be made there.
+    """
+    if device == "cpu":
+        return
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"{device!r} is no device that can be used here ({reason})", fix="--device cpu") from None
+
+
 def check_output(out: Path | None) -> None:
     """
     Raises
     ------
-    UsageError : ``out`` is not called ``.json``.
+    UsageError : ``out`` is not called ``.json``, or a file or folder is in its way.
     """
-    if out is not None and out.suffix != ".json":
+    if out is None:
+        return
+    if out.suffix != ".json":
         raise UsageError("a score is written as .json", path=out, fix=f"--out {out.with_suffix('.json')}")
+    if out.is_dir():
+        raise UsageError("this is a folder", path=out, fix="give the name of a file")
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise UsageError(f"{above} is a file, not a folder", path=out, fix="choose another folder")
 
 
 def save_score(result: Score, out: Path, truth: str | Path) -> list[Path]:
