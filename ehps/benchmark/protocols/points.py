@@ -297,9 +297,9 @@ class Plan:
             joints = self.models.joints(params, "float64")
         return Bodies(self, made, joints, params)
 
-    def meshes(self, vertices: Array) -> Bodies:
-        """Bodies of whole meshes (N, V, 3)."""
-        return Bodies(self, vertices[:, self.ids], None, None)
+    def meshes(self, vertices: Array, joints: Array | None = None) -> Bodies:
+        """Bodies of whole meshes (N, V, 3), with the body model's joints (N, J, 3) where they are given."""
+        return Bodies(self, vertices[:, self.ids], joints, None)
 
 
 class Bodies:
