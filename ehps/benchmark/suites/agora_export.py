@@ -182,7 +182,7 @@ def _parameters(params: BodyParams, points: Array, kids: Array) -> Iterator[dict
 
 
 def _meshes(params: BodyParams, points: Array, models: BodyModels) -> Iterator[dict[str, Any]]:
-    vertices = models.mesh(params)
+    vertices = np.ascontiguousarray(models.mesh(params))
     joints = models.joints(params, "float64")[:, : JOINTS_3D[params.model_type]]
     for i in range(len(params)):
         yield {"joints": _present(points[i]), "verts": vertices[i], "allSmplJoints3d": joints[i]}
