@@ -111,15 +111,19 @@ def _posed(
     _, motion = batch_rigid_transform(rotations, rest.view(n, joints, 3), skin.parents)  # n x J x 4 x 4
     motion = motion[:, :, :3].permute(0, 2, 3, 1).contiguous()  # n x 3 x 4 x J
     bent = bent.view(n, 1, 3, -1)
-    step = SKINNED if pose.device.type == "cpu" else n
+    on_cpu = pose.device.type == "cpu"
+    moved = torch.from_numpy(out) if on_cpu else torch.empty_like(bent[:, 0])
+    step = SKINNED if on_cpu else n
+    buffer = torch.empty((12 * step, moved.shape[2]), device=pose.device)
     for start in range(0, n, step):
         part = slice(start, start + step)
-        own = motion[part]
-        blended = (own.view(-1, joints) @ skin.weights).view(len(own), 3, 4, -1)  # s x 3 x 4 x M
-        moved = blended[:, :, 3] + transl[part, :, None]  # s x 3 x M
+        own = motion[part].view(-1, joints)
+        blended = torch.mm(own, skin.weights, out=buffer[: len(own)]).view(-1, 3, 4, moved.shape[2])  # s x 3 x 4 x M
+        torch.add(blended[:, :, 3], transl[part, :, None], out=moved[part])  # s x 3 x M
         for k in range(3):
-            moved.addcmul_(blended[:, :, k], bent[part, :, k])
-        out[part] = moved.cpu().numpy()
+            moved[part].addcmul_(blended[:, :, k], bent[part, :, k])
+    if not on_cpu:
+        out[:] = moved.cpu().numpy()
 
 
 def regressed_joints(model: BodyModel, vertices: Array) -> tuple[Array, Array]:

@@ -13,7 +13,6 @@ import numpy as np
 
 from ehps.arrays import Array
 
-
 RESOLVED = 1e-13  # share of the mean square of coordinates that a variance must have to be more than rounding
 
 

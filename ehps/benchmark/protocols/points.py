@@ -326,10 +326,8 @@ class Bodies:
 
     def part(self, rows: slice) -> Bodies:
         """Some of the bodies."""
-        vertices, joints, params = (
-            None if one is None else one[rows] for one in (self._vertices, self.joints, self.params)
-        )
-        return Bodies(self.plan, vertices, joints, params)
+        vertices, joints = (None if one is None else one[rows] for one in (self._vertices, self.joints))
+        return Bodies(self.plan, vertices, joints, None if self.params is None else self.params[rows])
 
     def points(self, key: str) -> Array:
         """(N, P, 3) metres; for ``orientations`` (N, P, 3, 3) rotations of joints in the frame of the parameters."""
