@@ -9,6 +9,7 @@ rest joints from the regressor's products, which are made once a model.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 
 KEPT = 4  # selections of vertices that are remembered of each model
-BATCH = 64  # bodies at a time: a whole mesh of SMPL-X needs 1.5 MB of work space
+BATCH = {"cpu": 64, "cuda": 512}
+"""Bodies at a time, by kind of device: enough for matrix products to be quick."""
+SKINNED = 4  # bodies at a time on a processor, so that what is made of a whole mesh stays in its cache
 
 
 def vertices(
@@ -35,15 +38,18 @@ def vertices(
     kid: Array | None = None,
     *,
     ids: Array | None = None,
-    batch: int = BATCH,
+    batch: int | None = None,
     device: str = "cpu",
 ) -> Array:
     """Vertices (N, V, 3) float32 of rows that all belong to one model, metres, in the frame of the parameters.
+
+    They lie in memory coordinate by coordinate, as what is computed along vertices wants them.
 
     Parameters
     ----------
     kid : (V, 3) child template, for parameters with ``betas_extra``.
     ids : (M,) numbers of the vertices that are wanted; (N, M, 3) is returned, for M / V of the work.
+    batch : bodies at a time; :data:`BATCH` by default.
 
     Raises
     ------
@@ -58,41 +64,66 @@ def vertices(
         return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(place)
 
     betas = fitting_columns(np.asarray(params.betas), model.shapedirs.shape[2], "betas")
-    columns = [skin.shape[:, :, : betas.shape[1]]]
-    coefficients = [betas]
+    blends = [(tensor(betas), skin.shape.first(betas.shape[1]))]
     if kid is not None:
-        columns.append(_directions(model, np.asarray(kid - model.v_template)[:, :, None], ids).to(place))
-        coefficients.append(np.asarray(params.betas_extra).reshape(len(params), 1))
+        directions = _directions(model, np.asarray(kid - model.v_template)[:, :, None], ids)
+        blends.append((tensor(np.asarray(params.betas_extra).reshape(len(params), 1)), directions.to(place)))
     if params.expression is not None and model.exprdirs is not None:
         expression = fitting_columns(np.asarray(params.expression), model.exprdirs.shape[2], "expression coefficients")
-        columns.append(skin.expression[:, :, : expression.shape[1]])
-        coefficients.append(expression)
-    directions = torch.cat(columns, dim=2)  # (J + M) x 3 x K, K = B + kid + E
-    shape = tensor(np.concatenate(coefficients, axis=1))  # N x K
+        blends.append((tensor(expression), skin.expression.first(expression.shape[1])))
     transl = tensor(params.transl)  # N x 3
     pose = tensor(full_pose(model, params).reshape(len(params), -1))  # N x J x 3 -> N x 3J
-    out = np.empty((len(params), len(skin.weights), 3), np.float32)
+    out = np.empty((len(params), 3, skin.weights.shape[1]), np.float32)
+    step = BATCH.get(place.type, BATCH["cuda"]) if batch is None else batch
     with torch.no_grad():
-        for start in range(0, len(params), batch):
-            part = slice(start, start + batch)
-            posed = _posed(skin, directions, shape[part], pose[part])  # n x M x 3
-            out[part] = (posed + transl[part, None]).cpu().numpy()
-    return out
+        for start in range(0, len(params), step):
+            part = slice(start, start + step)
+            own = [(coefficients[part], directions) for coefficients, directions in blends]
+            _posed(skin, own, pose[part], transl[part], out[part])
+    return out.transpose(0, 2, 1)
 
 
-def _posed(skin: _Skin, directions: torch.Tensor, shape: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
-    """(n, M, 3) vertices of ``shape`` (n, K) and axis-angle ``pose`` (n, 3J), around the model's origin."""
+def _posed(
+    skin: _Skin,
+    blends: Sequence[tuple[torch.Tensor, _Directions]],
+    pose: torch.Tensor,
+    transl: torch.Tensor,
+    out: Array,
+) -> None:
+    """Fill ``out`` (n, 3, M) with vertices of axis-angle ``pose`` (n, 3J).
+
+    Parameters
+    ----------
+    blends : coefficients (n, K), and what each moves.
+    transl : (n, 3).
+    """
     import torch
     from smplx.lbs import batch_rigid_transform, batch_rodrigues
 
-    n, joints = len(shape), len(skin.parents)
+    n, joints = len(pose), len(skin.parents)
     rotations = batch_rodrigues(pose.reshape(-1, 3)).view(n, joints, 3, 3)
-    rest = skin.template + (shape @ directions.flatten(0, 1).T).view(n, -1, 3)  # n x (J + M) x 3
     turned = rotations[:, 1:] - torch.eye(3, dtype=rotations.dtype, device=rotations.device)
-    bent = rest[:, joints:] + (turned.reshape(n, -1) @ skin.pose).view(n, -1, 3)  # n x M x 3
-    _, motion = batch_rigid_transform(rotations, rest[:, :joints], skin.parents)  # n x J x 4 x 4
-    blended = (skin.weights @ motion[:, :, :3].reshape(n, joints, 12)).view(n, -1, 3, 4)  # n x M x 3 x 4
-    return torch.matmul(blended[..., :3], bent[..., None])[..., 0] + blended[..., 3]
+    bent = torch.addmm(skin.template, turned.reshape(n, -1), skin.pose)  # n x 3M
+    rest = skin.joints.expand(n, -1)  # n x 3J
+    for coefficients, directions in blends:
+        bent.addmm_(coefficients, directions.vertices)
+        rest = torch.addmm(rest, coefficients, directions.joints)
+    _, motion = batch_rigid_transform(rotations, rest.view(n, joints, 3), skin.parents)  # n x J x 4 x 4
+    motion = motion[:, :, :3].permute(0, 2, 3, 1).contiguous()  # n x 3 x 4 x J
+    bent = bent.view(n, 1, 3, -1)
+    on_cpu = pose.device.type == "cpu"
+    moved = torch.from_numpy(out) if on_cpu else torch.empty_like(bent[:, 0])
+    step = SKINNED if on_cpu else n
+    buffer = torch.empty((12 * step, moved.shape[2]), device=pose.device)
+    for start in range(0, n, step):
+        part = slice(start, start + step)
+        own = motion[part].view(-1, joints)
+        blended = torch.mm(own, skin.weights, out=buffer[: len(own)]).view(-1, 3, 4, moved.shape[2])  # s x 3 x 4 x M
+        torch.add(blended[:, :, 3], transl[part, :, None], out=moved[part])  # s x 3 x M
+        for k in range(3):
+            moved[part].addcmul_(blended[:, :, k], bent[part, :, k])
+    if not on_cpu:
+        out[:] = moved.cpu().numpy()
 
 
 def regressed_joints(model: BodyModel, vertices: Array) -> tuple[Array, Array]:
@@ -123,15 +154,31 @@ def picked_joints(vertices: Array) -> tuple[Array, Array]:
     return out, known
 
 
-@dataclass
-class _Skin:
-    """The arrays of a model as tensors on one device: of its J chain joints, then of the M vertices wanted."""
+@dataclass(frozen=True)
+class _Directions:
+    """What K coefficients move: rest joints (K, 3J), joint by joint, and vertices (K, 3M), coordinate by coordinate."""
 
-    template: torch.Tensor  # (J + M) x 3
-    shape: torch.Tensor  # (J + M) x 3 x S
-    expression: torch.Tensor  # (J + M) x 3 x E
+    joints: torch.Tensor
+    vertices: torch.Tensor
+
+    def first(self, count: int) -> _Directions:
+        """Those of the first coefficients."""
+        return _Directions(self.joints[:count], self.vertices[:count])
+
+    def to(self, device: str | torch.device) -> _Directions:
+        return _Directions(self.joints.to(device), self.vertices.to(device))
+
+
+@dataclass(frozen=True)
+class _Skin:
+    """The arrays of a model as tensors on one device, of J chain joints and the M vertices wanted."""
+
+    template: torch.Tensor  # 3M, coordinate by coordinate
+    joints: torch.Tensor  # 3J, joint by joint
+    shape: _Directions
+    expression: _Directions
     pose: torch.Tensor  # 9 (J - 1) x 3M
-    weights: torch.Tensor  # M x J
+    weights: torch.Tensor  # J x M
     parents: torch.Tensor  # J
 
 
@@ -148,25 +195,33 @@ def _skin(model: BodyModel, device: str, ids: Array | None) -> _Skin:
             known.pop(next(iter(known)))
         chosen = slice(None) if ids is None else np.asarray(ids)
         expression = model.exprdirs if model.exprdirs is not None else np.zeros((len(model.v_template), 3, 0))
-        posedirs = model.posedirs[chosen]
+        template = _directions(model, model.v_template[:, :, None], ids).to(device)
         known[key] = _Skin(
-            template=_directions(model, model.v_template[:, :, None], ids)[:, :, 0].to(device),
+            template=template.vertices[0],
+            joints=template.joints[0],
             shape=_directions(model, model.shapedirs, ids).to(device),
             expression=_directions(model, expression, ids).to(device),
-            pose=torch.from_numpy(np.ascontiguousarray(posedirs.reshape(3 * len(posedirs), -1).T, np.float32)).to(
-                device
-            ),
-            weights=torch.from_numpy(np.ascontiguousarray(model.weights[chosen], np.float32)).to(device),
+            pose=_along_vertices(model.posedirs[chosen]).to(device),
+            weights=torch.from_numpy(np.ascontiguousarray(model.weights[chosen].T, np.float32)).to(device),
             parents=torch.from_numpy(model.parents).to(device),
         )
     return known[key]
 
 
-def _directions(model: BodyModel, moved: Array, ids: Array | None) -> torch.Tensor:
-    """(J + M, 3, K) what moves rest joints and the vertices wanted, of ``moved`` (V, 3, K) for every vertex."""
+def _directions(model: BodyModel, moved: Array, ids: Array | None) -> _Directions:
+    """Of ``moved`` (V, 3, K) for every vertex, for rest joints and the vertices wanted."""
     import torch
 
     vertices, _, columns = moved.shape
-    joints = (model.J_regressor @ moved.reshape(vertices, 3 * columns)).reshape(len(model.J_regressor), 3, columns)
-    both = np.concatenate([joints, moved if ids is None else moved[ids]])
-    return torch.from_numpy(np.ascontiguousarray(both, np.float32))
+    joints = (model.J_regressor @ moved.reshape(vertices, 3 * columns)).reshape(3 * len(model.J_regressor), columns)
+    return _Directions(
+        torch.from_numpy(np.ascontiguousarray(joints.T, np.float32)),
+        _along_vertices(moved if ids is None else moved[ids]),
+    )
+
+
+def _along_vertices(moved: Array) -> torch.Tensor:
+    """(K, 3M) float32 of (M, 3, K), coordinate by coordinate."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(moved.transpose(2, 1, 0), np.float32)).flatten(1)

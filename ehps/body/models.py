@@ -157,7 +157,8 @@ class BodyModels:
             return meshes.vertices(self.get(rows.model_type, gender), rows, template, ids=ids, device=device)
 
         vertices = TOPOLOGY[params.model_type].vertices if ids is None else len(ids)
-        return _by_model(params, np.empty((len(params), vertices, 3), np.float32), evaluate)
+        out = np.empty((len(params), 3, vertices), np.float32).transpose(0, 2, 1)  # in the order of the parts
+        return _by_model(params, out, evaluate)
 
     def faces(self, model_type: str, gender: str = "neutral") -> Array:
         """(F, 3) int64 triangles of the mesh."""

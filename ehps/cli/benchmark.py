@@ -231,7 +231,8 @@ def score_command(
 ) -> None:
     """Score PREDICTIONS of any origin against the test set TRUTH.
 
-    Both are HumanData files. No run folder and no model is needed.
+    Both are HumanData files; PREDICTIONS may be a folder of AGORA's prediction files. No run folder and no model is
+    needed.
     """
     from ehps.benchmark.suites import foreign
 
@@ -272,6 +273,25 @@ def compare_command(a: str, b: str, test_set: str | None, as_json: bool) -> None
         say("The protocols are the same.")
     for remark in found.remarks:
         say(remark)
+
+
+@benchmark.command("export")
+@click.argument("predictions", type=FILE)
+@click.option("--for", "server", type=click.Choice(["agora"]), required=True, help="Whose evaluation server.")
+@click.option("--out", type=FILE, required=True, help="Folder of the files.")
+@click.option("--vertices", is_flag=True, help="Write meshes and joints instead of body parameters.")
+@body_models
+def export_command(predictions: Path, server: str, out: Path, vertices: bool, body_models: Path | None) -> None:
+    """Write PREDICTIONS as the files that an evaluation server takes.
+
+    AGORA: one pickle a person, IMAGE_personId_K.pkl. `ehps benchmark score DIR TRUTH` reads them back.
+    """
+    from ehps.benchmark.suites import agora_export
+    from ehps.humandata import HumanData
+
+    count = agora_export.export(HumanData.open(predictions), out, bodies(body_models), vertices=vertices)
+    say(f"{count:,} files in {out}; {server} wants them in a folder called predictions, as a zip", err=True)
+    say(out)
 
 
 def show_score(score: Any, as_json: bool) -> None:

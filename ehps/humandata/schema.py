@@ -108,6 +108,13 @@ _META = (
     Field("track_id", ("N",), ANY, "", "the same person has the same id in all images of a sequence"),
     Field("person_id", ("N",), ANY, "", "number of the person within the image or sequence"),
     Field("annotation_id", ("N",), ANY, "", "id of the row in the dataset's own annotation"),
+    Field(
+        "annotation_index",
+        ("N",),
+        "int32",
+        "",
+        "number of the row among all of the dataset's annotations of the scene or file, from 1, before any filter",
+    ),
     Field("image_id", ("N",), ANY, "", "id of the image in the dataset's own annotation"),
     Field("image_index", ("N",), "int32", "", "number of the image, where rows of one image share a number"),
     Field("frame_id", ("N",), ANY, "", "number of the frame in its sequence"),

@@ -1,9 +1,12 @@
-"""AGORA's own evaluation: matching, F1, normalised errors. Facts: the public AGORA evaluation tool."""
+"""AGORA's own evaluation: matching, F1, normalised errors. Facts: the public AGORA evaluation tool.
+
+People are matched in the pixels of its large images, 3840 x 2160, whichever size the truth's images have.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,21 +20,33 @@ from ehps.benchmark.protocols.metrics import instance_errors
 from ehps.benchmark.protocols.point_errors import project
 from ehps.benchmark.protocols.points import Plan, Tables
 from ehps.benchmark.protocols.protocol import Protocol
+from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData
 
 PROJECTED = {"smplx": 127, "smpl": 24}
 """Model joints whose pixels are matched."""
+TABLED = {"smplx": 127, "smpl": 45}
+"""Model joints whose pixels the tool's tables hold of true people; boxes are those of all."""
+GIVEN = "keypoints2d_agora"
+"""Pixels of joints that predictions bring themselves (N, J, 3), the first 24 of the model first; 0 confidence where a
+person has fewer."""
+LARGE = (2160, 3840)  # height, width
+Meshes = Callable[[Array], tuple[Array, Array]]
+"""Given bodies of some rows of the predictions: vertices (N, V, 3) and model joints (N, J, 3), camera, metres."""
 
 
 @dataclass(frozen=True)
 class Official:
-    """``metrics`` lines, ``errors`` of matched persons (one row a person and metric, mm) and ``notes`` (counts)."""
+    """``metrics`` lines, ``errors`` of matched persons (one row a person and metric, mm), ``notes`` (counts) and
+    ``remarks`` (in which way the numbers may not be the tool's).
+    """
 
     metrics: list[dict[str, Any]]
     errors: pd.DataFrame
     notes: dict[str, int]
+    remarks: list[str] = field(default_factory=list)
 
 
 def score_official(
@@ -42,8 +57,14 @@ def score_official(
     tables: Tables,
     batch_size: int,
     device: str,
+    given: Meshes | None = None,
 ) -> Official:
-    """AGORA's table. Images that the protocol does not look at, or the truth does not list, leave with everything."""
+    """AGORA's table. Images that the protocol does not look at, or the truth does not list, leave with everything.
+
+    Parameters
+    ----------
+    given : bodies of predictions that are meshes; they are made from the parameters otherwise.
+    """
     rows = true_bodies.rows_to_test(protocol, truth, all_persons=True)
     rows = rows[true_bodies.of_images(protocol, truth["image_path"][rows].tolist())]
     counted = true_bodies.counts(protocol, truth)[rows]
@@ -54,12 +75,15 @@ def score_official(
     every = np.flatnonzero(np.isin(made, listed))
     made = made[every]
     true_params, _ = true_bodies.true_parameters(protocol, truth, rows, tables.models)
-    predicted_params = true_bodies.parameters(predictions, every, model_type=protocol.body)
+    predicted_params = None
+    if given is None:
+        predicted_params = true_bodies.parameters(predictions, every, model_type=protocol.body)
+    sizes = sizes_of(truth, rows)
     found = match(
         made,
-        _pixels(predictions, every, predicted_params, tables),
+        _predicted_pixels(predictions, every, predicted_params, tables, _by_image(made, listed, sizes)),
         listed,
-        _pixels(truth, rows, true_params, tables),
+        resized(pixels(truth, rows, true_params, tables.models, TABLED), sizes, compared_size(sizes)),
         counted,
         protocol.min_iou,
     )
@@ -68,7 +92,11 @@ def score_official(
     hit = np.flatnonzero(found.prediction >= 0)
     for start in range(0, len(hit), batch_size):
         t = hit[start : start + batch_size]
-        predicted = plan.bodies(predicted_params[found.prediction[t]], device=device)
+        if predicted_params is None:
+            assert given is not None
+            predicted = plan.meshes(*given(every[found.prediction[t]]))
+        else:
+            predicted = plan.bodies(predicted_params[found.prediction[t]], device=device)
         values = instance_errors(wanted, predicted, plan.bodies(true_params[t], device=device))
         for measure in wanted:
             errors[measure.key][t] = values[measure.key] * 1000
@@ -84,7 +112,7 @@ def score_official(
         "false_positives": len(found.false_positives),
         "not_counted": int((~counted).sum()),
     }
-    return Official(metrics, pd.concat(frames, ignore_index=True), notes)
+    return Official(metrics, pd.concat(frames, ignore_index=True), notes, _remarks(truth, rows, counted))
 
 
 def summaries(
@@ -145,15 +173,81 @@ def _kids(hd: HumanData, rows: Array, model_type: str) -> Array:
     return np.zeros(len(rows), bool)
 
 
-def _pixels(hd: HumanData, rows: Array, params: BodyParams, tables: Tables) -> Array:
-    """(N, J, 2) pixels: the model joints through each row's own camera."""
+def _remarks(truth: HumanData, rows: Array, counted: Array) -> list[str]:
+    """In which way the numbers may not be the tool's, as far as the file shows."""
+    remarks = []
+    if counted.all():
+        remarks.append(
+            "every person of the file counts: if those that are not valid were left out of it, images that show "
+            "nobody else are not looked at (the tool counts predictions there as false positives), and matching in "
+            "crowds may end later than the tool's (AGORA keeps them with `ehps convert agora --option persons=all`)"
+        )
+    if "meta/annot_valid" in truth and "meta/occlusion" in truth:
+        hidden = np.asarray(truth["meta/annot_valid"])[rows].astype(bool) & ~counted
+        if hidden.any():
+            remarks.append(
+                f"{int(hidden.sum())} people are called valid (meta/annot_valid) but do not count under the protocol; "
+                "the tool, whose tables call them not valid, would count them as missed"
+            )
+    return remarks
+
+
+def _predicted_pixels(
+    hd: HumanData, rows: Array, params: BodyParams | None, tables: Tables, true_sizes: Array
+) -> Array:
+    """(N, J, 2) pixels of predictions, NaN where a person has fewer joints: given ones, otherwise projected."""
+    if GIVEN in hd:
+        points = np.asarray(hd[GIVEN][rows], np.float64)
+        own = np.where(points[..., 2:3] > 0, points[..., :2], np.nan)
+    elif params is None:
+        raise DataError(f"has no {GIVEN}: meshes without pixels cannot be matched", path=hd.source)
+    else:
+        own = pixels(hd, rows, params, tables.models, PROJECTED)
+    sizes = sizes_of(hd, rows)
+    sizes = np.where(sizes > 0, sizes, true_sizes)
+    return resized(own, sizes, compared_size(true_sizes))
+
+
+def pixels(hd: HumanData, rows: Array, params: BodyParams, models: BodyModels, count: Mapping[str, int]) -> Array:
+    """(N, J, 2) pixels of the first ``count`` model joints through each row's own camera, far away behind it.
+
+    Raises
+    ------
+    DataError : the file has no camera.
+    """
     if "meta/focal_length" not in hd or "meta/principal_point" not in hd:
         raise DataError(
             "has no camera, which matching in the image needs",
             path=hd.source,
             fix="convert it again, or take agora-val, which compares row by row",
         )
-    joints = tables.models.joints(params, "float64")[:, : PROJECTED[params.model_type]]
+    joints = models.joints(params, "float64")[:, : count[params.model_type]]
     focal = np.asarray(hd["meta/focal_length"][rows], np.float64)
     centre = np.asarray(hd["meta/principal_point"][rows], np.float64)
     return np.nan_to_num(project(joints, focal, centre), nan=-1e6)
+
+
+def sizes_of(hd: HumanData, rows: Array) -> Array:
+    """(N, 2) height and width of images, zeros where the file does not say."""
+    if "meta/height" not in hd or "meta/width" not in hd:
+        return np.zeros((len(rows), 2))
+    return np.stack((hd["meta/height"][rows], hd["meta/width"][rows]), axis=1).astype(float)
+
+
+def compared_size(sizes: Array) -> Array:
+    """(N, 2) size of image in whose pixels people are matched: AGORA's large one for images of its shape."""
+    height, width = sizes[:, 0], sizes[:, 1]
+    return np.where((height * LARGE[1] == width * LARGE[0])[:, None] & (sizes > 0), LARGE, sizes)
+
+
+def resized(points: Array, sizes: Array, wanted: Array) -> Array:
+    """(N, J, 2) pixels of images of ``sizes`` in images of the sizes ``wanted`` (N, 2); as they are where one is 0."""
+    known = (sizes > 0) & (wanted > 0)
+    scale = np.where(known, wanted, 1.0) / np.where(known, sizes, 1.0)
+    return np.asarray(points * scale[:, None, ::-1])
+
+
+def _by_image(made: Array, listed: Array, sizes: Array) -> Array:
+    """(P, 2) sizes of the images ``made`` (P,), each of which is ``listed`` (G,) with ``sizes`` (G, 2)."""
+    known, first = np.unique(listed, return_index=True)
+    return np.asarray(sizes[first[np.searchsorted(known, made)]])

@@ -28,7 +28,11 @@ class Matches:
 
 
 def iou(a: Array, b: Array) -> float:
-    """Overlap of two joint sets' bounding boxes, pixels counted inclusively (width = max - min + 1)."""
+    """Overlap of two joint sets' bounding boxes, pixels counted inclusively (width = max - min + 1).
+
+    Joints that are NaN are left out.
+    """
+    a, b = (points[~np.isnan(points).any(axis=1)] for points in (a, b))
     low = np.maximum(a.min(0), b.min(0))
     high = np.minimum(a.max(0), b.max(0))
     both = np.prod(np.maximum(high - low + 1, 0))

@@ -49,6 +49,14 @@ class Visibility:
             self._seen[key] = inside(project(self._true.points(key), *self._camera, offset=1e-4), self._sizes)
         return self._seen[key]
 
+    def part(self, rows: slice, true: Bodies) -> Visibility:
+        """Of some of the bodies, which are ``true``."""
+        focal, centre = self._camera
+        return Visibility(true, focal[rows], centre[rows], self._sizes[rows])
+
+
+TOGETHER = 8  # instances whose whole meshes, and what is made of them, stay in a processor's cache
+
 
 def instance_errors(
     wanted: Sequence[Measure], predicted: Bodies, true: Bodies, visible: Visibility | None = None
@@ -59,6 +67,16 @@ def instance_errors(
     ----------
     visible : points that count; laying bodies on each other uses all of them.
     """
+    parts: list[Errors] = []
+    for start in range(0, max(len(true), 1), TOGETHER):
+        rows = slice(start, start + TOGETHER)
+        own = true.part(rows)
+        seen = None if visible is None else visible.part(rows, own)
+        parts.append(_errors(wanted, predicted.part(rows), own, seen))
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def _errors(wanted: Sequence[Measure], predicted: Bodies, true: Bodies, visible: Visibility | None) -> Errors:
     out: Errors = {measure.key: _error(measure, predicted, true, visible) for measure in wanted}
     for metric in dict.fromkeys(measure.metric for measure in wanted if measure.part in HANDS):
         if all((hand, metric) in out for hand in HANDS):

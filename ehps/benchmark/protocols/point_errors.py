@@ -13,6 +13,8 @@ import numpy as np
 
 from ehps.arrays import Array
 
+RESOLVED = 1e-13  # share of the mean square of coordinates that a variance must have to be more than rounding
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -31,9 +33,10 @@ class Fit:
 
     def __call__(self, points: Array) -> Array:
         """(N, V, 3) points moved."""
-        turned = np.matmul(np.asarray(points, np.float64), self.rotation.transpose(0, 2, 1))
-        out: Array = self.scale[:, None, None] * turned + self.translation[:, None]
-        return out
+        turn = self.scale[:, None, None] * self.rotation
+        moved = np.matmul(turn, np.asarray(points, np.float64).transpose(0, 2, 1))  # along points: N x 3 x V
+        moved += self.translation[:, :, None]
+        return moved.transpose(0, 2, 1)
 
 
 def fit(points: Array, target: Array, kind: str = "with-scale") -> Fit:
@@ -47,10 +50,9 @@ def fit(points: Array, target: Array, kind: str = "with-scale") -> Fit:
     kind : ``with-scale``, or ``without-scale`` for a scale of 1.
     """
     points, target = np.asarray(points, np.float64), np.asarray(target, np.float64)
-    mean_p, mean_t = points.mean(1, keepdims=True), target.mean(1, keepdims=True)
-    p, t = points - mean_p, target - mean_t
     count = points.shape[1]
-    H = np.matmul(p.transpose(0, 2, 1), t) / count
+    mean_p, mean_t = (np.matmul(np.full((1, count), 1 / count), one) for one in (points, target))  # N x 1 x 3
+    H = np.matmul(points.transpose(0, 2, 1), target) / count - mean_p.transpose(0, 2, 1) * mean_t
     U, s, Vt = np.linalg.svd(H)
     V = Vt.transpose(0, 2, 1).copy()
     mirrored = np.linalg.det(np.matmul(V, U.transpose(0, 2, 1))) < 0
@@ -58,7 +60,9 @@ def fit(points: Array, target: Array, kind: str = "with-scale") -> Fit:
     s = s.copy()
     s[mirrored, 2] *= -1
     R = np.matmul(V, U.transpose(0, 2, 1))
-    variance = (p * p).sum((1, 2)) / count
+    square = np.einsum("nvc,nvc->n", points, points) / count
+    variance = square - (mean_p**2).sum((1, 2))
+    variance = np.where(variance > RESOLVED * square, variance, 0.0)
     scale = s.sum(1) / np.where(variance > 0, variance, 1.0) if kind == "with-scale" else np.ones(len(points))
     moved = scale[:, None] * np.einsum("nij,nj->ni", R, mean_p[:, 0])
     return Fit(scale, R, mean_t[:, 0] - moved)
@@ -77,8 +81,8 @@ def aligned(points: Array, target: Array, anchor_points: Array, anchor_target: A
 def distances(a: Array, b: Array) -> Array:
     """(N, V) Euclidean distances of (N, V, 3) points."""
     difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
-    out: Array = np.sqrt(np.einsum("nvc,nvc->nv", difference, difference))
-    return out
+    out: Array = np.einsum("nvc,nvc->nv", difference, difference)
+    return np.sqrt(out, out=out)
 
 
 def mean_error(a: Array, b: Array, mask: Array | None = None) -> Array:

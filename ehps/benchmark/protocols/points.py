@@ -276,13 +276,15 @@ class Plan:
         needed += [np.unique(r.matrix.indices) for r in self.recipes.values() if r.matrix is not None]
         self.ids = np.unique(np.concatenate(needed)).astype(np.int64) if needed else np.zeros(0, np.int64)
         whole = len(self.ids) == TOPOLOGY[model_type].vertices
+        matrices = [r.matrix.indices for r in self.recipes.values() if r.matrix is not None]
+        columns = np.unique(np.concatenate(matrices)) if matrices else self.ids[:0]
+        self.regressed = np.searchsorted(self.ids, columns)
+        """Which of the vertices that are made regressors use."""
         for key, one in self.recipes.items():
-            if whole or one.joints is not None:
-                continue
-            if one.vertices is not None:
+            if one.matrix is not None:
+                self.recipes[key] = Recipe(matrix=one.matrix[:, columns])
+            elif one.vertices is not None and not whole:
                 self.recipes[key] = Recipe(vertices=np.searchsorted(self.ids, one.vertices))
-            else:
-                self.recipes[key] = Recipe(matrix=one.matrix[:, self.ids])
 
     def _at_origin(self, key: str) -> bool:
         alignment = self.protocol.joint_alignment if key == "anchor/joints" else self.protocol.mesh_alignment
@@ -297,9 +299,9 @@ class Plan:
             joints = self.models.joints(params, "float64")
         return Bodies(self, made, joints, params)
 
-    def meshes(self, vertices: Array) -> Bodies:
-        """Bodies of whole meshes (N, V, 3)."""
-        return Bodies(self, vertices[:, self.ids], None, None)
+    def meshes(self, vertices: Array, joints: Array | None = None) -> Bodies:
+        """Bodies of whole meshes (N, V, 3), with the body model's joints (N, J, 3) where they are given."""
+        return Bodies(self, vertices[:, self.ids], joints, None)
 
 
 class Bodies:
@@ -315,8 +317,17 @@ class Bodies:
 
     def __init__(self, plan: Plan, vertices: Array | None, joints: Array | None, params: BodyParams | None) -> None:
         self.plan, self.joints, self.params = plan, joints, params
-        self._vertices = None if vertices is None else np.asarray(vertices, np.float64)
+        self._vertices = vertices
         self._made: dict[str, Array] = {}
+
+    def __len__(self) -> int:
+        held = next(one for one in (self._vertices, self.joints, self.params) if one is not None)
+        return len(held)
+
+    def part(self, rows: slice) -> Bodies:
+        """Some of the bodies."""
+        vertices, joints = (None if one is None else one[rows] for one in (self._vertices, self.joints))
+        return Bodies(self.plan, vertices, joints, None if self.params is None else self.params[rows])
 
     def points(self, key: str) -> Array:
         """(N, P, 3) metres; for ``orientations`` (N, P, 3, 3) rotations of joints in the frame of the parameters."""
@@ -335,16 +346,22 @@ class Bodies:
         if one.joints is not None:
             assert self.joints is not None
             return np.stack([self.joints[:, list(of)].mean(axis=1) for of in one.joints], axis=1)
-        assert self._vertices is not None
         if one.vertices is None:
             return from_columns(one.matrix @ self._columns)
-        whole = len(one.vertices) == self._vertices.shape[1]
-        return self._vertices if whole else self._vertices[:, one.vertices]
+        whole = len(one.vertices) == self._precise.shape[1]
+        return self._precise if whole else self._precise[:, one.vertices]
+
+    @cached_property
+    def _precise(self) -> Array:
+        """(N, M, 3) float64."""
+        assert self._vertices is not None
+        return np.asarray(self._vertices, np.float64)
 
     @cached_property
     def _columns(self) -> Array:
+        """(M, 3N) float64 of the vertices that regressors use."""
         assert self._vertices is not None
-        return as_columns(self._vertices)
+        return as_columns(self._vertices[:, self.plan.regressed])
 
 
 def orientations(params: BodyParams) -> Array:

@@ -15,7 +15,7 @@ import pandas as pd
 from ehps.arrays import Array
 from ehps.benchmark.crop_boxes import virtual_camera, widen
 from ehps.benchmark.protocols import true_bodies
-from ehps.benchmark.protocols.agora_official import score_official
+from ehps.benchmark.protocols.agora_official import Meshes, score_official
 from ehps.benchmark.protocols.measures import HANDS, Measure, measures
 from ehps.benchmark.protocols.metrics import (
     Errors,
@@ -79,6 +79,7 @@ def score(
     images: Path | None = None,
     batch_size: int = 64,
     device: str = "cpu",
+    given: Meshes | None = None,
 ) -> Score:
     """Compare predictions with the truth, row by row (``meta/truth_row``).
 
@@ -86,6 +87,7 @@ def score(
     ----------
     images : folder of the images, for protocols whose true meshes are files beside them.
     device : where meshes are made.
+    given : the predicted bodies, where predictions are meshes (AGORA's own evaluation only).
 
     Raises
     ------
@@ -93,17 +95,21 @@ def score(
     BodyModelError : none of the protocol's numbers can be had, because helper files are missing.
     """
     tables = tables_of(models)
-    model_type = predicted_type(predictions, protocol)
+    if given is not None and protocol.matching == "by-row":
+        raise DataError(f"holds meshes; {protocol.id} compares body parameters", path=predictions.source)
+    model_type = predicted_type(predictions, protocol) if given is None else protocol.body
     wanted, missing = computable(protocol, model_type, tables)
-    by_row, given = protocol.matching == "by-row", protocol.truth == "given-vertices"
+    by_row, meshes_given = protocol.matching == "by-row", protocol.truth == "given-vertices"
     rows, at = paired(predictions, truth, protocol) if by_row else (np.arange(len(truth)), np.arange(len(predictions)))
-    true_bodies.check_bodies(predictions, at, model_type, placed=not by_row)
-    if not given:
+    if given is None:
+        true_bodies.check_bodies(predictions, at, model_type, placed=not by_row)
+    if not meshes_given:
         placed = not by_row or protocol.visibility == "inside-image"
         true_bodies.check_bodies(truth, rows, protocol.body, placed=placed)
     if not by_row:
-        official = score_official(predictions, truth, protocol, wanted, tables, batch_size, device)
-        return Score(protocol, frame(official.errors, truth), official.metrics, official.notes, missing)
+        official = score_official(predictions, truth, protocol, wanted, tables, batch_size, device, given)
+        found = frame(official.errors, truth)
+        return Score(protocol, found, official.metrics, official.notes, missing, official.remarks)
     keys = list(dict.fromkeys(key for measure in wanted for key in measure.keys))
     plans = Plan(keys, protocol, model_type, tables), Plan(keys, protocol, protocol.body, tables)
     parts: list[Errors] = []

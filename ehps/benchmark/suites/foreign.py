@@ -11,6 +11,7 @@ from ehps.arrays import Array
 from ehps.benchmark.protocols.catalogue import get
 from ehps.benchmark.protocols.protocol import Protocol
 from ehps.benchmark.protocols.scoring import Score, printed, score
+from ehps.benchmark.suites import agora_files
 from ehps.benchmark.suites.runs import content_hash, write_json
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
@@ -35,8 +36,8 @@ def score_files(
 
     Parameters
     ----------
-    predictions : HumanData. Its rows belong to the truth's by ``meta/truth_row`` where it has that, otherwise by image,
-        and within an image in the order of rows.
+    predictions : HumanData, or a folder of AGORA's prediction files. Its rows belong to the truth's by
+        ``meta/truth_row`` where it has that, otherwise by image, and within an image in the order of rows.
     images : folder of the truth's files, for protocols whose true meshes are among them.
     device : where meshes are made.
 
@@ -47,7 +48,11 @@ def score_files(
     """
     chosen = get(protocol)
     check_device(device)
-    made, true = HumanData.open(predictions), HumanData.open(truth)
+    true, given = HumanData.open(truth), None
+    if agora_files.is_folder_of_predictions(Path(predictions)):
+        made, given = agora_files.read(Path(predictions), list(dict.fromkeys(true["image_path"].tolist())))
+    else:
+        made = HumanData.open(predictions)
     for hd in (made, true):
         if not len(hd):
             raise DataError("has no rows", path=hd.source)
@@ -57,7 +62,7 @@ def score_files(
         made = made.with_columns({TRUTH_ROW: rows_by_image(made, true)})
     elif by_row:
         check_truth_rows(made, true)
-    result = score(made, true, chosen, body_models, images=images, batch_size=batch_size, device=device)
+    result = score(made, true, chosen, body_models, images=images, batch_size=batch_size, device=device, given=given)
     if by_image:
         result.remarks.append("predictions are paired with the truth by image and the order of people in it")
     return result

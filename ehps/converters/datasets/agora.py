@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 
 SMALL, LARGE = "1280x720", "3840x2160"
+VALID = "valid"
 CARD = DatasetCard(
     id="agora",
     config="agora_{split}",
@@ -63,7 +64,16 @@ AGORA/
         for split in ("train", "validation")
     },
     get="register on the homepage; {train,validation}_SMPLX.zip, smplx_gt.zip and the images (1280x720 is enough)",
-    options=(Option("resolution", "size of the images, where both are on the disk", SMALL, choices=(SMALL, LARGE)),),
+    options=(
+        Option("resolution", "size of the images, where both are on the disk", SMALL, choices=(SMALL, LARGE)),
+        Option(
+            "persons",
+            "people to keep: those that the tables call valid (occluded by at most 90 %), or all, as AGORA's own "
+            "evaluation (agora-official) needs them; meta/annot_valid tells them apart",
+            VALID,
+            choices=(VALID, "all"),
+        ),
+    ),
     variants={
         "SMPL/*_withjv.pkl": "the SMPL tables only; take train_SMPLX.zip and smplx_gt.zip",
         "Cam/train_?.pkl": "the tables without joints; take train_SMPLX.zip and smplx_gt.zip",
@@ -113,9 +123,10 @@ class AGORA(Converter):
         valid = people["isValid"].astype(bool)
         there = {path: raw_files.is_file(self._fit(path)) for path in people["gt_path_smplx"].unique()}
         fitted = people["gt_path_smplx"].map(there).astype(bool)
-        drop(dropped, "occluded beyond use (isValid)", label[~valid])
-        drop(dropped, "SMPL-X fit missing", (label + ": " + people["gt_path_smplx"])[valid & ~fitted])
-        people = people[valid & fitted]
+        wanted = valid if self.option("persons") == VALID else valid | True
+        drop(dropped, "occluded beyond use (isValid)", label[~wanted])
+        drop(dropped, "SMPL-X fit missing", (label + ": " + people["gt_path_smplx"])[wanted & ~fitted])
+        people = people[wanted & fitted]
         if people.empty:
             return no_instances(dropped)
         files, notes = self._neutral_files(people["gt_path_smplx"].unique().tolist())
@@ -156,7 +167,7 @@ class AGORA(Converter):
                 "age": [str(age) for age in people["age"]],
                 "ethnicity": [str(word) for word in people["ethnicity"]],
                 "person_id": people["person"].to_numpy(int),
-                "annot_valid": np.ones(len(people), bool),
+                "annot_valid": people["isValid"].to_numpy(bool),
             },
             misc={"smplx_source": "original", "cam_param_source": "original", "has_betas_extra": True},
             dropped=dropped,

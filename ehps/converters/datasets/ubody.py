@@ -78,7 +78,7 @@ class UBody(Converter):
 
     def read(self, unit: Unit) -> Instances:
         dropped: dict[str, list[str]] = {}
-        annotations, images = coco.read(unit, dropped, PERSON, coco.SIZE)
+        annotations, images = coco.read(unit, dropped, PERSON, coco.SIZE, found=coco.numbered(unit))
         fits = raw_files.keyed_json(unit.path.with_name(FITS))
         scene = unit.path.parent.name
         names = {key: image["file_name"].lstrip("/") for key, image in images.items()}
@@ -101,6 +101,7 @@ class UBody(Converter):
             **coco_wholebody.part_boxes(people),
             meta={
                 "annotation_id": raw_files.column(people, "id"),
+                "annotation_index": raw_files.column(people, coco.INDEX).astype(np.int32),
                 "image_id": raw_files.column(people, "image_id"),
                 "iscrowd": raw_files.column(people, "iscrowd").astype(int),
                 "num_keypoints": raw_files.column(people, "num_keypoints"),

@@ -25,6 +25,8 @@ Spans = tuple[tuple[int, int], ...]
 
 ROWS = 10_000
 ID = re.compile(rb'"id"\s*:\s*(-?\d{1,18})(?![\d.eE])')
+INDEX = "annotation_index"
+"""Number of an annotation among all of its file, from 1, before anything is left out."""
 PERSON = {"id": IDENTIFIER, "image_id": IDENTIFIER}
 IMAGE = {"id": IDENTIFIER, "file_name": PATH}
 SIZE = {"height": integers(), "width": integers()}
@@ -134,7 +136,7 @@ def read(
     ----------
     people : what annotations have besides :data:`PERSON`.
     images : what images have besides :data:`IMAGE`.
-    found : what :func:`records` gives, where it was called before.
+    found : what :func:`records` or :func:`numbered` gives, where it was called before.
 
     Raises
     ------
@@ -170,6 +172,15 @@ def records(unit: Unit) -> Any:
         raw_files.require(content, "images annotations", unit.path)
         return content["annotations"]
     return _parsed(unit.path, unit.data.annotations, "annotations")
+
+
+def numbered(unit: Unit) -> Any:
+    """What :func:`records` gives, each annotation with its number as :data:`INDEX`."""
+    found, first = records(unit), 0 if unit.data is None else unit.data.first
+    for number, record in enumerate(found if isinstance(found, list) else (), first + 1):
+        if isinstance(record, dict):
+            record[INDEX] = number
+    return found
 
 
 def listed(path: Path, key: str) -> list[Any]:

@@ -99,3 +99,60 @@ def test_the_printed_leaderboard_follows_from_its_own_parts() -> None:
     assert sorted(full)[-2] < 0.15
     assert len(normalised) > 20
     assert max(normalised) < 0.06
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Of the boxes of two people, pixels counted inclusively."""
+    sides, areas = [], [1.0, 1.0]
+    for axis in (0, 1):
+        ends = [(min(one[:, axis]), max(one[:, axis])) for one in (a, b)]
+        sides.append(max(0.0, min(ends[0][1], ends[1][1]) - max(ends[0][0], ends[1][0]) + 1))
+        areas = [area * (high - low + 1) for area, (low, high) in zip(areas, ends, strict=True)]
+    common = sides[0] * sides[1]
+    return common / (sum(areas) - common)
+
+
+def matched_step_by_step(predictions: np.ndarray, truths: np.ndarray, valid: np.ndarray) -> dict[int, int]:
+    """Truth -> prediction, by the rules of the public tool, one pair after the other."""
+    left = {
+        (p, g): float(np.linalg.norm(one[:24] - other[:24]))
+        for p, one in enumerate(predictions)
+        for g, other in enumerate(truths)
+    }
+    taken_predictions: set[int] = set()
+    taken_truths: set[int] = set()
+    steps, found = 0, {}
+    while len(taken_truths) < len(truths) and len(taken_predictions) + steps < len(predictions):
+        p, g = min(left, key=lambda pair: left[pair])
+        del left[p, g]
+        if overlap(predictions[p], truths[g]) < 0.1:
+            steps += 1
+            if not valid[g]:
+                taken_truths.add(g)
+        elif p not in taken_predictions and g not in taken_truths:
+            taken_truths.add(g)
+            if valid[g]:
+                taken_predictions.add(p)
+                found[g] = p
+    return found
+
+
+def test_random_crowds_are_matched_as_step_by_step() -> None:
+    """Invalid people in front, doubled predictions, nobody predicted, hardly overlapping, too many predictions."""
+    rng = np.random.default_rng(0)
+    differ = 0
+    for number in range(400):
+        truths = np.stack(
+            [person(*rng.uniform(0, 400, 2), rng.uniform(40, 160), seed) for seed in range(rng.integers(1, 7))]
+        )
+        valid = rng.random(len(truths)) < 0.6
+        near = truths[rng.integers(0, len(truths), rng.integers(0, 8))]  # with doubles
+        predictions = near + rng.normal(0, rng.choice([3, 30, 90]), (len(near), 1, 2))
+        predictions = predictions.reshape(-1, 30, 2) + rng.normal(0, 2, (len(near), 30, 2))
+        expected = matched_step_by_step(predictions, truths, valid)
+        found = match_image(predictions, truths, valid)
+        assert {g: p for g, p in enumerate(found.prediction.tolist()) if p >= 0} == expected, number
+        assert found.false_positives.tolist() == [p for p in range(len(near)) if p not in expected.values()]
+        without = matched_step_by_step(predictions, truths[valid], np.ones(valid.sum(), bool))
+        differ += len(without) != len(expected)
+    assert differ < 60  # people who are not valid end the matching early now and then

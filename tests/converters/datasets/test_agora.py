@@ -398,6 +398,25 @@ def test_a_scan_in_many_images_is_read_once(own: Path, monkeypatch: pytest.Monke
     assert len(read) == len(set(read)) == 5
 
 
+def test_hidden_people_and_images_of_nobody_else_are_kept_on_request(
+    own: Path, converted: Pair, tmp_path: Path, body_models: Path
+) -> None:
+    edit(own, 0, lambda table: table.replace({"imgPath": {"ag_x_hdri_1.png": "ag_x_cam02_1.png"}}))
+    blank(own, ["train_0/ag_x_cam02_1_1280x720.png"], 720, 1280)
+    hd, report = converted_of(own, tmp_path / "x.h5", body_models, options={"persons": "all"})
+    assert "occluded beyond use (isValid)" not in report.dropped
+    valid = hd["meta/annot_valid"]
+    assert len(hd) == 9 + 3
+    assert not valid[[path == "train_0/ag_x_cam02_1_1280x720.png" for path in hd["image_path"].tolist()]].any()
+    for name in ("image_path", "smplx/transl", "smplx/body_pose", "keypoints3d_smplx"):
+        if name == "image_path":
+            assert hd[valid][name].tolist() == converted[0][name].tolist()
+        else:
+            np.testing.assert_allclose(hd[valid][name], converted[0][name], atol=1e-5)
+    assert not valid[np.asarray(hd["meta/occlusion"]) > 90].any()
+    assert not hd[~valid]["keypoints2d_original"][..., 2].any()
+
+
 # -- neutral fits ---------------------------------------------------------------------------------------------
 
 

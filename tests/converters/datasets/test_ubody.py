@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from ehps.converters.base import Instances
 from ehps.converters.datasets.ubody import UBody
 from ehps.converters.pipeline.report import Report
+from ehps.converters.readers import coco
 from ehps.errors import DataError
 from ehps.humandata import HumanData
 from ehps.humandata.keypoints import flip_order, point_names
@@ -62,6 +64,28 @@ def test_every_row_is_its_own_person_by_scene_and_in_the_order_of_the_annotation
     assert nearest(hd, tree.truth) == list(range(6))
     assert hd["image_path"][2] == "images/Speech/Speech_S1_Trim1/Speech_S1_Trim1/000001.png"
     assert hd["meta/sequence_name"].tolist() == ["Interview_S4"] * 2 + ["Speech_S1"] * 4
+
+
+@pytest.mark.parametrize("rows", [3, 10_000])
+def test_annotations_are_numbered_within_their_scene_before_any_is_left_out(
+    tree: Tree, converted: Pair, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coco, "ROWS", rows)
+    converter = UBody(tree.root, "train")
+    found: list[tuple[str, int, int]] = []
+    for unit in converter.units():
+        meta = converter.read(unit).meta
+        names = ("scene", "annotation_id", "annotation_index")
+        found += zip(*(np.asarray(meta[name]).tolist() for name in names if name in meta), strict=True)
+    for scene, annotation, number in found:
+        raw = json.loads((tree.root / f"annotations/{scene}/{POINTS}").read_text())["annotations"]
+        assert raw[number - 1]["id"] == annotation
+    hd, _ = converted
+    assert {(s, i) for s, _, i in found} >= set(
+        zip(hd["meta/scene"].tolist(), hd["meta/annotation_index"].tolist(), strict=True)
+    )
+    assert hd["meta/annotation_index"].tolist()[:2] == [1, 2]
+    assert hd["meta/annotation_index"].tolist()[2:] != [1, 2, 3, 4]
 
 
 def test_projected_joints_land_on_the_annotated_points(converted: Pair) -> None:
