@@ -27,60 +27,16 @@ from ehps.humandata.core import HumanData
 Numbers = dict[tuple[str, str], float]
 """By part and metric; what has no value is absent."""
 
+ROOT = ["global_orient", "body_pose"]
 PARTS = {
-    "smplx": ["global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose", "right_hand_pose"],
-    "smpl": ["global_orient", "body_pose"],
+    "smplx": [*ROOT, "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose", "right_hand_pose"],
+    "smpl": ROOT,
 }
-ZERO = (0.0, 0.0, 0.0)
 HANDS = ("left_hand", "right_hand")
 WRIST = {"left_hand": 20, "right_hand": 21}
-HAND_POINTS = {  # rows of the joint regressor, and vertices
-    "left_hand": [
-        "20",
-        "37",
-        "38",
-        "39",
-        "v5361",
-        "25",
-        "26",
-        "27",
-        "v4933",
-        "28",
-        "29",
-        "30",
-        "v5058",
-        "34",
-        "35",
-        "36",
-        "v5169",
-        "31",
-        "32",
-        "33",
-        "v5286",
-    ],
-    "right_hand": [
-        "21",
-        "52",
-        "53",
-        "54",
-        "v8079",
-        "40",
-        "41",
-        "42",
-        "v7669",
-        "43",
-        "44",
-        "45",
-        "v7794",
-        "49",
-        "50",
-        "51",
-        "v7905",
-        "46",
-        "47",
-        "48",
-        "v8022",
-    ],
+HAND_POINTS = {  # rows of the joint regressor below 55, vertices above
+    "left_hand": [20, 37, 38, 39, 5361, 25, 26, 27, 4933, 28, 29, 30, 5058, 34, 35, 36, 5169, 31, 32, 33, 5286],
+    "right_hand": [21, 52, 53, 54, 8079, 40, 41, 42, 7669, 43, 44, 45, 7794, 49, 50, 51, 7905, 46, 47, 48, 8022],
 }
 SKELETON14 = [1, 2, 4, 5, 7, 8, 12, 15, 16, 17, 18, 19, 20, 21]
 LSP14 = [6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10]
@@ -250,7 +206,7 @@ class Bodies:
     def hand_points(self, mesh: np.ndarray, hand: str) -> np.ndarray:
         """(21, 3) wrist, knuckles and tips."""
         J = self.regressor("smplx")
-        return np.stack([mesh[int(p[1:])] if p[0] == "v" else J[int(p)] @ mesh for p in HAND_POINTS[hand]])
+        return np.stack([J[p] @ mesh if p < 55 else mesh[p] for p in HAND_POINTS[hand]])
 
     def prediction(self, made: HumanData, row: int, model_type: str) -> Body:
         return self.of(made, row, model_type, gender="neutral", betas=made[f"{model_type}/betas"][row])
