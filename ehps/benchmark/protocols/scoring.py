@@ -219,8 +219,9 @@ def _true(
 
 def _visibility(protocol: Protocol, truth: HumanData, rows: Array, true: Bodies) -> Visibility:
     sizes = np.stack((truth["meta/height"][rows], truth["meta/width"][rows]), axis=1)
-    boxes, _ = widen(truth["bbox_xywh"][rows], sizes, protocol.box_ratio)
-    return Visibility(true, *virtual_camera(boxes), sizes)
+    boxes, valid = widen(truth["bbox_xywh"][rows], sizes, protocol.box_ratio)
+    seen = np.where(valid[:, None], sizes, 0)  # nothing of a person whose box has no area in the image
+    return Visibility(true, *virtual_camera(boxes), seen)
 
 
 def _flag(protocol: Protocol, hd: HumanData, rows: Array, name: str) -> Array:
