@@ -23,6 +23,7 @@ from ehps.benchmark import crop_boxes
 from ehps.benchmark.models.outputs import CAMERA
 from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.training import crops
+from ehps.benchmark.training.packs import Pack, check_alone, content_of, is_pack, require_sizes
 from ehps.benchmark.training.targets import SLICES, WIDTH
 from ehps.body.hands import mean_hands
 from ehps.body.models import BodyModels
@@ -59,7 +60,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
     Parameters
     ----------
     source : path of the file (reopened in every worker) or an opened HumanData.
-    images : folder that ``image_path`` is relative to.
+    images : folder that ``image_path`` is relative to, or a file of packed crops.
     view : how to crop.
     models : needed when hands are stored absolute (the mean hand is subtracted) and when shapes are gendered
         without ``betas_neutral`` (they are refitted to the neutral model).
@@ -89,7 +90,10 @@ class HumanDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self._path = None if isinstance(source, HumanData) else Path(source)
         self._hd = source if isinstance(source, HumanData) else None
-        self.folder, self.view = images_of(self.hd, images, folders), view
+        self.view = view
+        check_alone(Path(images), folders or {})
+        self.pack = Pack(Path(images)) if is_pack(Path(images)) else None
+        self.folder = images_of(self.hd, images, folders)
         self.seed, self.with_targets = seed, with_targets
         self.kept = crops.Kept(keep_mb) if keep_mb else None
         hd = self.hd
@@ -97,11 +101,14 @@ class HumanDataset(Dataset[dict[str, Any]]):
             if name not in hd:
                 raise DataError(f"has no {name} column", path=self._path or hd.source, fix="convert it again")
         require_columns(hd, ("image_path", "bbox_xywh", "meta/height", "meta/width"))
+        if self.pack is not None:
+            require_sizes(hd)
         chosen = np.arange(len(hd)) if rows is None else np.asarray(rows)
         self.boxes, valid = self._widened(chosen[::interval])
         self.rows = chosen[::interval][valid]
         self.boxes = self.boxes[valid]
         self.left_out = int((~valid).sum())
+        self._places = None if self.pack is None else self._packed(self.pack)
         self.hands_mean: tuple[Array, Array] | None = None
         self._neutral: Array | None = None
         if with_targets:
@@ -133,10 +140,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
             drawn = crops.draw(np.random.default_rng((self.seed, row, number)))
         box = self.boxes[position]
         try:
-            path = self.folder.locate(self.hd["image_path"][row], row)
-            pixels, matrix, _ = crops.crop(
-                path, box, self.view.size, drawn, antialias=self.view.antialias, kept=self.kept
-            )
+            pixels, matrix = self._crop(position, row, drawn)
         except OutsideError as error:
             return {"error": error}
         except DataError as error:
@@ -151,8 +155,30 @@ class HumanDataset(Dataset[dict[str, Any]]):
             item["target"] = torch.from_numpy(self._target(row, matrix * frame[::-1, None], drawn))
         return item
 
+    def _crop(self, position: int, row: int, drawn: crops.Augmentation) -> tuple[Array, Array]:
+        """(h, w, 3) pixels and the (2, 3) map from the full image."""
+        box, size, antialias = self.boxes[position], self.view.size, self.view.antialias
+        if self.pack is not None and self._places is not None:
+            return self.pack.crop(int(self._places[position]), box, size, drawn, antialias=antialias)
+        path = self.folder.locate(self.hd["image_path"][row], row)
+        return crops.crop(path, box, size, drawn, antialias=antialias, kept=self.kept)[:2]
+
+    def _packed(self, pack: Pack) -> Array:
+        """Where the rows are in the pack, which has all of them as the view wants them."""
+        view = self.view
+        return pack.require(
+            content_of(self._path or self.hd),
+            self.rows,
+            self.boxes,
+            size=view.size,
+            ratio=view.ratio,
+            antialias=view.antialias,
+            augment=view.augment,
+        )
+
     def require_images(self, *, show: bool | None = False) -> None:
-        """See that the image of every row is there, has a sound header and the size that the row says.
+        """See that the image of every row is there, has a sound header and the size that the row says; of packed crops
+        that was seen when they were packed.
 
         Parameters
         ----------
@@ -162,7 +188,8 @@ class HumanDataset(Dataset[dict[str, Any]]):
         ------
         DataError : some are not; it names their number and the first.
         """
-        require_images(self.hd, self.folder, rows=self.rows, show=show)
+        if self.pack is None:
+            require_images(self.hd, self.folder, rows=self.rows, show=show)
 
     def _widened(self, rows: Array) -> tuple[Array, Array]:
         hd = self.hd
