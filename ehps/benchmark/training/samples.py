@@ -3,7 +3,8 @@
 Rows are read from memory-mapped columns, one at a time: nothing is kept per row, workers share the file. No
 body model is evaluated here (see :mod:`ehps.benchmark.training.targets`). What SMPL-X a row gives follows the SMPLer-X
 data rules: first ten betas, ``betas_neutral`` preferred, shapes with any |beta| > 3 replaced by the mean
-shape, SMPL and SMPL-H rows used for their first 21 body joints.
+shape, which teaches nothing of shapes, SMPL and SMPL-H rows used for their first 21 body joints. Hands, face and shape
+that a row lacks (no column, flagged invalid, not numbers; hands and shapes also where all are zero) are not compared.
 """
 
 from __future__ import annotations
@@ -253,7 +254,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
             if f"{self.model_type}/{pose}" not in self.hd:
                 continue
             value = np.asarray(self.hd[f"{self.model_type}/{pose}"][row], np.float64).reshape(-1)
-            if value.any() and self._flag(row, flag):  # all zeros: the set has no hands
+            if value.any() and np.isfinite(value).all() and self._flag(row, flag):  # all zeros: the set has no hands
                 put(pose, value - self.hands_mean[side] if self.hands_mean else value)
                 put(f"has_{pose[:-5]}", 1)
 
@@ -261,10 +262,11 @@ class HumanDataset(Dataset[dict[str, Any]]):
         hd = self.hd
         if "smplx/expression" in hd and self._flag(row, "face_valid"):
             expression = np.asarray(hd["smplx/expression"][row])[:10]
-            put("expression", np.pad(expression, (0, 10 - len(expression))))
-            if "smplx/jaw_pose" in hd:
-                put("jaw_pose", hd["smplx/jaw_pose"][row])
-            put("has_face", 1)
+            jaw = np.asarray(hd["smplx/jaw_pose"][row]) if "smplx/jaw_pose" in hd else np.zeros(3)
+            if np.isfinite(expression).all() and np.isfinite(jaw).all():
+                put("expression", np.pad(expression, (0, 10 - len(expression))))
+                put("jaw_pose", jaw)
+                put("has_face", 1)
         betas = self._neutral[row] if self._neutral is not None else shape10(hd, row)
         if np.abs(betas).max() <= true_bodies.EXTREME:
             put("betas", betas)
@@ -273,7 +275,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
     def _put_camera(self, row: int, put: Any) -> None:
         hd = self.hd
         transl = hd["smplx/transl"][row] if "smplx/transl" in hd else np.zeros(3)
-        if "meta/focal_length" in hd and "meta/principal_point" in hd and transl[2] > 0:
+        if "meta/focal_length" in hd and "meta/principal_point" in hd and np.isfinite(transl).all() and transl[2] > 0:
             put("transl", transl)
             put("focal", np.broadcast_to(hd["meta/focal_length"][row], 2))
             put("principal_point", hd["meta/principal_point"][row])

@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
+from ehps.benchmark.suites.evaluation import content_of
 from ehps.benchmark.training import crops, packing
 from ehps.benchmark.training.packing import pack
 from ehps.benchmark.training.packs import AUGMENTED, Pack
 from ehps.benchmark.training.samples import CropView, HumanDataset
+from ehps.benchmark.training.specs import SetSpec
 from ehps.body.models import BodyModels
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.humandata.core import HumanData
@@ -179,6 +181,20 @@ def test_another_file_another_box_and_rows_that_are_not_packed_are_refused(
 def jpeg_of(path: Path, row: int) -> bytes:
     own = Pack(path)
     return own.jpeg(int(own.places(np.array([row]))[0]))
+
+
+def test_a_training_is_known_by_how_its_rows_were_chosen_and_packed(few: Path, packed: Path) -> None:
+    known = {
+        content_of(spec)
+        for spec in (
+            SetSpec(few, few.parent),
+            SetSpec(few, packed),
+            SetSpec(few, few.parent, interval=2),
+            SetSpec(few, few.parent, weight=2),
+        )
+    }
+    assert len(known) == 4
+    assert content_of(SetSpec(few, few.parent)) == Pack(packed).facts.content  # as in earlier versions
 
 
 def test_packing_otherwise_into_the_same_file_is_refused(few: Path, packed: Path, tmp_path: Path) -> None:
