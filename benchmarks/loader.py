@@ -73,7 +73,7 @@ def columns(paths: list[str], height: int, width: int, seed: int = 0) -> dict[st
 
 
 def write(out: Path, given: dict[str, Any]) -> Path:
-    passport = Passport(body_model="smplx", num_betas=10, gender="neutral", flat_hand_mean=False, frame="camera")
+    passport = Passport(body_model="smplx", num_betas=10, gender="neutral", flat_hand_mean=False, frame="opencv-camera")
     return HumanData(given, passport=passport).save(out)
 
 

@@ -37,6 +37,7 @@ class Augmentation:
 
 
 NONE = Augmentation()
+LEVELS = np.arange(256, dtype=np.float32)[:, None]
 
 
 def draw(rng: np.random.Generator) -> Augmentation:
@@ -139,7 +140,7 @@ def coloured(pixels: Array, augmentation: Augmentation) -> Array:
     if augmentation.colour == NONE.colour:
         return pixels
     factors = np.asarray(augmentation.colour, np.float32)
-    table = np.clip(np.arange(256, dtype=np.float32)[:, None] * factors, 0, 255).astype(np.uint8)  # (256, 3)
+    table = np.minimum(LEVELS * factors, 255).astype(np.uint8)  # (256, 3)
     out: Array = cv2.LUT(pixels, table[None])
     return out
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -147,7 +148,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
         except DataError as error:
             return {"error": DataError(f"{error.what} (row {row})", path=error.path, fix=error.fix)}
         item: dict[str, Any] = {
-            "image": torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
+            "image": torch.from_numpy(np.stack(cv2.split(pixels))),
             "box": torch.from_numpy(box),
             "row": row,
         }
@@ -261,10 +262,10 @@ class HumanDataset(Dataset[dict[str, Any]]):
     def _put_face_and_shape(self, row: int, put: Any) -> None:
         hd = self.hd
         if "smplx/expression" in hd and self._flag(row, "face_valid"):
-            expression = np.asarray(hd["smplx/expression"][row])[:10]
+            expression = np.asarray(hd["smplx/expression"][row])
             jaw = np.asarray(hd["smplx/jaw_pose"][row]) if "smplx/jaw_pose" in hd else np.zeros(3)
             if np.isfinite(expression).all() and np.isfinite(jaw).all():
-                put("expression", np.pad(expression, (0, 10 - len(expression))))
+                put("expression", _ten(expression))
                 put("jaw_pose", jaw)
                 put("has_face", 1)
         betas = self._neutral[row] if self._neutral is not None else shape10(hd, row)
@@ -337,8 +338,14 @@ def shape10(hd: HumanData, row: int) -> Array:
     ten.
     """
     name = "smplx/betas_neutral" if "smplx/betas_neutral" in hd else "smplx/betas"
-    betas = np.asarray(hd[name][row], np.float64)[:10]
-    return np.pad(betas, (0, 10 - len(betas)))
+    return _ten(hd[name][row])
+
+
+def _ten(values: Array) -> Array:
+    """(10,) the first ten, or zeros after fewer."""
+    out = np.zeros(10)
+    out[: len(values)] = values[:10]
+    return out
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
