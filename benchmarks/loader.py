@@ -6,12 +6,13 @@ memory the processes of a loader hold.
 
 The first writes noisy images of 1280x720, 1920x1080 and 3840x2160 pixels with two people each, and prints instances a
 second at 256 x 192 with augmentation: from the image files (averaged down, as ``tiny`` sees them, and sampled from the
-full image as the released weights do), packed, and the plain way: cv2 decodes, the whole image is copied as float32, the
-flipped image is copied again, the annotation of the sample holds the dictionaries of its whole file and is deep-copied,
-and the ``smplx`` package is called with one sample.
+full image as the released weights do), packed, and the plain way: cv2 decodes, the whole image is copied as float32,
+the flipped image is copied again, the annotation of the sample holds the dictionaries of its whole file and is
+deep-copied, and the ``smplx`` package is called with one sample.
 
 The second writes a file of many rows and starts loader processes over it, forked and spawned, and prints the time to
-the first step and the memory of all processes (PSS: shared pages count once), beside a list of dictionaries in each.
+the first step and the memory of all processes (shared pages count once; pages of the mapped file, which the system
+may drop at any time, do not), beside a list of dictionaries in each.
 A machine that does other work gives lower numbers; their ratios stay.
 """
 
@@ -188,14 +189,13 @@ class Dictionaries(Dataset[int]):
 
 
 def memory(processes: list[int]) -> list[float]:
-    """MB that each process holds: private pages, and its part of shared ones."""
-    return [sum(fields(pid).get(name, 0) for name in ("Pss",)) / 1024 for pid in processes]
+    """MB that each process holds beside mapped files: its own pages, and its part of shared ones."""
+    return [fields(pid)["Pss_Anon"] / 1024 for pid in processes]
 
 
 def private(pid: int) -> float:
     """MB of pages that only this process has."""
-    found = fields(pid)
-    return (found["Private_Clean"] + found["Private_Dirty"]) / 1024
+    return fields(pid)["Private_Dirty"] / 1024
 
 
 def fields(pid: int) -> dict[str, int]:
@@ -243,12 +243,13 @@ def memories(folder: Path, rows: int, workers: int, plain_rows: int) -> None:
     listed = Dictionaries(few)
     shuffled = torch.utils.data.RandomSampler(listed, generator=torch.Generator().manual_seed(0))
     loader = DataLoader(listed, BATCH, sampler=shuffled, num_workers=1, multiprocessing_context="fork")
-    before = memory([os.getpid()])[0]
-    first, found, _ = held(loader, plain_rows // BATCH)
-    del before
-    each = (sum(found)) / plain_rows * rows
-    note = f"from {plain_rows:,} rows and 1 worker"
-    print(f"| list of dictionaries, a process, {note} | {first:.2f} | {each:,.0f} | | |")
+    first, found, largest = held(loader, plain_rows // BATCH)
+    times = rows / plain_rows
+    note = f"scaled from {plain_rows:,} rows in one worker"
+    every = (found[0] + largest * workers) * times
+    print(
+        f"| list of dictionaries, {note} | {first:.2f} | {every:,.0f} | {found[0] * times:,.0f} | {largest * times:,.0f} |"
+    )
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ehps.arrays import Array, Mask
 from ehps.benchmark.training import crops
-from ehps.benchmark.training.pack_file import AGAIN, AVERAGED, BILINEAR, read_head, read_index
+from ehps.benchmark.training.pack_file import AGAIN, AVERAGED, BILINEAR, MAGIC, read_head, read_index
 from ehps.errors import DataError, UsageError
 from ehps.foreign_files import regular
 from ehps.humandata import image_files
@@ -212,8 +212,13 @@ def _words(sampling: str) -> str:
 
 
 def is_pack(images: Path) -> bool:
-    """Whether images are given as a packed file and not as a folder."""
-    return images.suffix in PACK or images.is_file()
+    """Whether images are given as a packed file, by its name or its first bytes."""
+    if images.suffix in PACK:
+        return not images.is_dir()
+    if not images.is_file():
+        return False
+    with open(images, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def content_of(source: Path | HumanData) -> str:
