@@ -247,9 +247,8 @@ def memories(folder: Path, rows: int, workers: int, plain_rows: int) -> None:
     times = rows / plain_rows
     note = f"scaled from {plain_rows:,} rows in one worker"
     every = (found[0] + largest * workers) * times
-    print(
-        f"| list of dictionaries, {note} | {first:.2f} | {every:,.0f} | {found[0] * times:,.0f} | {largest * times:,.0f} |"
-    )
+    sizes = f"{every:,.0f} | {found[0] * times:,.0f} | {largest * times:,.0f}"
+    print(f"| list of dictionaries, {note} | {first:.2f} | {sizes} |")
 
 
 def main() -> None:
