@@ -10,6 +10,7 @@ HUMANDATA = (".h5", ".npz")
 TABLE = (".md", ".csv", ".tex", ".json")
 FIGURE = (".png", ".pdf", ".svg")
 IMAGE = (".png",)
+PACK = (".pack",)
 PAGE = (".html",)
 
 

@@ -569,6 +569,35 @@ def test_a_suite_is_run_once_and_its_state_is_known(suite: Path, tmp_path: Path,
     assert "--benchmarks present" in refused.stderr
 
 
+def test_packed_crops_take_the_place_of_images(suite: Path, tmp_path: Path, body_models: Path) -> None:
+    packs = {name: tmp_path / f"{name}.pack" for name in ("mscoco", "ehf")}
+    for name, path in packs.items():
+        line = ("benchmark", "pack", suite.parent / f"{name}.h5", "--images", suite.parent / f"raw/{name}")
+        made = data(*line, "--out", path, "--scale", "256x192", *(("--exact",) if name == "ehf" else ()))
+    facts = data("humandata", "info", packs["ehf"])
+    assert facts == made
+    assert (facts["rows"], facts["instances"], facts["scale"], facts["quality"]) == (2, 2, [256, 192], 92)
+    assert facts["content"] == data("humandata", "verify", suite.parent / "ehf.h5")["content_sha256"]
+    assert data("humandata", "verify", packs["ehf"])["faults"] == []
+    assert "2 of 2 rows of ehf.h5" in call("humandata", "info", packs["ehf"]).stdout
+    text = suite.read_text().replace("raw/mscoco", str(packs["mscoco"])).replace("raw/ehf", str(packs["ehf"]))
+    packed = suite.with_name("packed.yaml")
+    packed.write_text(text)
+    models = ("--body-models", body_models)
+    shown = data("benchmark", "run", packed, "--out", tmp_path / "runs", "--dry-run", *models)
+    assert shown["missing"] == []
+    (cell,) = data("benchmark", "run", packed, "--out", tmp_path / "runs", *models)
+    assert cell["state"] == "done"
+    line = ("benchmark", "train", suite.parent / "mscoco.h5", "--out", tmp_path / "x", "--steps", "1", *models)
+    assert "holds the crops of ehf.h5" in call(*line, "--images", packs["ehf"], code=1).stderr
+    whole = packs["ehf"].read_bytes()
+    packs["ehf"].write_bytes(whole[:-100])
+    for command in ("info", "verify"):
+        assert "is cut short" in call("humandata", command, packs["ehf"], code=1).stderr
+    packs["ehf"].write_bytes(whole[:2000] + bytes([whole[2000] ^ 1]) + whole[2001:])
+    assert "is damaged: 1 of 2 crops" in call("humandata", "verify", packs["ehf"], code=1).stderr
+
+
 def test_one_model_is_trained_on_one_file(suite: Path, tmp_path: Path, body_models: Path) -> None:
     words = ("--images", suite.parent / "raw/mscoco", "--body-models", body_models, "--workers", "0")
     line = ("benchmark", "train", suite.parent / "mscoco.h5", "--out", tmp_path / "run", *words)

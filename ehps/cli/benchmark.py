@@ -7,15 +7,17 @@ from typing import Any
 
 import click
 
-from ehps.cli.common import FILE, Word, as_json, body_models, protocols, say, say_json
+from ehps.cli.common import FILE, Output, Word, as_json, body_models, protocols, say, say_json
 from ehps.errors import SettingsError, UsageError
 from ehps.extras import need
+from ehps.suffixes import PACK
 
 images = click.option(
     "--images",
     multiple=True,
     metavar="DIR",
-    help="Folder of the images; that of DATA by default. Of a merged DATA: LABEL=DIR, else those that it names.",
+    help="Folder of the images, or packed crops; that of DATA by default. Of a merged DATA: LABEL=DIR, else those that "
+    "it names.",
 )
 exclude = click.option("--exclude", type=FILE, help="Leave out the rows that this exclusion list names.")
 
@@ -77,6 +79,82 @@ def train_command(
         say_json({"run": str(run.folder), "checkpoint": str(run.checkpoint), **facts})
     else:
         say(run.checkpoint)
+
+
+@benchmark.command("pack")
+@click.argument("data", type=FILE)
+@click.option("--images", multiple=True, metavar="DIR", help="Folder of the images, as for train.")
+@click.option("--out", type=Output(PACK), required=True, help="The file; one that is there is gone on with.")
+@click.option("--scale", type=click.Choice(["256x192", "512x384"]), default="256x192", show_default=True)
+@click.option(
+    "--for-training/--exact",
+    "for_training",
+    default=True,
+    show_default=True,
+    help="As wide as the largest augmentation asks, or as the box.",
+)
+@click.option("--quality", type=click.IntRange(1, 100), default=92, show_default=True, help="Of the JPEG crops.")
+@click.option(
+    "--sampling",
+    type=click.Choice(["averaged", "bilinear"]),
+    default="averaged",
+    show_default=True,
+    help="Of large images: averaged down first, as tiny sees them, or as the released SMPLer-X weights do.",
+)
+@click.option("--box-ratio", default="0.9996", metavar="N", show_default=True, help="Scale of the stored boxes.")
+@click.option("--interval", default="1", metavar="N", show_default=True, help="Pack every N-th row.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Threads; one a core by default.")
+@exclude
+@as_json
+def pack_command(
+    data: Path,
+    images: tuple[str, ...],
+    out: Path,
+    scale: str,
+    for_training: bool,
+    quality: int,
+    sampling: str,
+    jobs: int | None,
+    exclude: Path | None,
+    as_json: bool,
+    **settings: str,
+) -> None:
+    """Write the people of DATA as small JPEG crops into one file.
+
+    Give it to train and evaluate as --images instead of the folder, which they need no more. After a kill the same
+    command goes on; with other rows it adds them.
+    """
+    import numpy as np
+
+    from ehps.benchmark.training.packing import pack
+    from ehps.benchmark.training.settings import read_options
+    from ehps.benchmark.training.specs import SetSpec, image_folders
+    from ehps.humandata import HumanData
+
+    values = read_options(settings)
+    folder, folders = image_folders(images, data)
+    spec = SetSpec(data, folder, exclude=exclude, folders=folders)
+    hd = HumanData.open(data)
+    excluded = spec.excluded(hd)
+    say_excluded(spec)
+    rows = (np.arange(len(hd)) if excluded is None else np.flatnonzero(~excluded))[:: values["interval"]]
+    made = pack(
+        data,
+        folder,
+        out,
+        folders=folders,
+        scale=scale,
+        exact=not for_training,
+        quality=quality,
+        sampling=sampling,
+        box_ratio=values["box_ratio"],
+        rows=rows,
+        jobs=jobs,
+    )
+    if as_json:
+        say_json(made.to_dict())
+    else:
+        say(made)
 
 
 @benchmark.command("evaluate")

@@ -24,7 +24,7 @@ from ehps.cli.common import (
     seed,
 )
 from ehps.errors import DataError, UsageError
-from ehps.suffixes import HUMANDATA, IMAGE, check_suffix
+from ehps.suffixes import HUMANDATA, IMAGE, PACK, check_suffix
 
 if TYPE_CHECKING:
     from ehps.body.projected import ProjectedBodies
@@ -54,6 +54,24 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
+def show_pack(file: Path, *, verify: bool, as_json: bool) -> None:
+    """What packed crops are of; with ``verify`` each is decoded, and the exit code is 1 when one cannot be."""
+    from ehps.benchmark.training.packs import Pack
+
+    pack = Pack(file)
+    faults = pack.faults() if verify else []
+    if as_json:
+        say_json(pack.to_dict() | ({"faults": faults} if verify else {}))
+    else:
+        say(pack)
+        for fault in faults[:SHOWN]:
+            say(fault)
+        if verify and not faults:
+            say("all crops are as they were written and were decoded")
+    if faults:
+        raise DataError(f"is damaged: {len(faults):,} of {len(pack):,} crops", path=file, fix="pack it again")
+
+
 def whole(hd: HumanData) -> HumanData:
     """``hd`` as it was opened, whose bytes are those that were written; of an ``.npz``, opening has checked them."""
     from ehps.humandata.storage import h5
@@ -78,17 +96,21 @@ images = click.option("--images", type=FILE, help="Folder that image paths are r
 
 
 @humandata.command("info")
+@click.argument("file", type=FILE)
 @as_json
-@opened
-def info_command(hd: HumanData, as_json: bool) -> None:
-    """What is in FILE: columns, units, meanings, passport."""
+def info_command(file: Path, as_json: bool) -> None:
+    """What is in FILE: columns, units, meanings, passport; of packed crops whose they are."""
     import pandas as pd
 
-    from ehps.humandata import frames
+    from ehps.humandata import HumanData, frames
     from ehps.humandata.operations import info
     from ehps.humandata.passport import CAMERA
     from ehps.terminal import show
 
+    if file.suffix in PACK:
+        show_pack(file, verify=False, as_json=as_json)
+        return
+    hd = HumanData.open(file)
     facts = info(hd)
     if as_json:
         say_json(facts)
@@ -137,7 +159,7 @@ def validate_command(hd: HumanData, images: Path | None, as_json: bool) -> None:
 @click.argument("file", type=FILE)
 @as_json
 def verify_command(file: Path, images: Path | None, jobs: int | None, exclude_to: Path | None, as_json: bool) -> None:
-    """Check the bytes of FILE, and of its images.
+    """Check the bytes of FILE, and of its images; of packed crops all are decoded.
 
     Those of an .h5 must be the ones that were written; with --images every image is decoded. The exit code is 1 when a
     column was damaged on the disk or by a copy, or an image is missing, cannot be decoded wholly, or has another size
@@ -146,6 +168,11 @@ def verify_command(file: Path, images: Path | None, jobs: int | None, exclude_to
     from ehps.humandata import HumanData
     from ehps.humandata.storage import h5
 
+    if file.suffix in PACK:
+        if images or jobs or exclude_to:
+            raise UsageError("packed crops are checked without images", path=file, fix="leave out the other options")
+        show_pack(file, verify=True, as_json=as_json)
+        return
     hashed = file.suffix.lower() == ".h5"
     if images is None and not hashed:
         raise UsageError(

@@ -20,7 +20,7 @@ from ehps.benchmark.protocols.scoring import Score, printed, score
 from ehps.benchmark.protocols.true_bodies import EXCLUDED, counts, nobody, rows_to_test
 from ehps.benchmark.suites.prediction import predict
 from ehps.benchmark.suites.runs import Run, check_name, content_hash, is_main
-from ehps.benchmark.training import checkpoints
+from ehps.benchmark.training import checkpoints, packs
 from ehps.benchmark.training.samples import check_meaning
 from ehps.benchmark.training.specs import SetSpec, TrainConfig, key
 from ehps.benchmark.training.trainer import train
@@ -29,6 +29,7 @@ from ehps.body.models import BodyModels
 from ehps.errors import DataError, UsageError
 from ehps.extras import need
 from ehps.humandata.core import HumanData
+from ehps.humandata.merged_images import default_folder
 from ehps.humandata.validation import require_columns
 
 
@@ -123,7 +124,8 @@ def evaluate(
     rows = rows_to_test(chosen, truth, all_persons=chosen.matching != "by-row")
     if not len(rows) or not counts(chosen, truth)[rows].any():
         raise nobody(chosen, truth)
-    wanted = key(content["weights_sha256"], data, chosen.box_ratio, key(rows.tolist()))
+    packed = packs.described(test.images)
+    wanted = key(content["weights_sha256"], data, chosen.box_ratio, key(rows.tolist()), *([packed] if packed else []))
     path = run.predictions(name)
     started, made = time.perf_counter(), run.done(f"predictions_{name}", wanted, path)
     if not made:
@@ -148,7 +150,7 @@ def evaluate(
         }
         run.note(tests={name: place})
         run.completed(f"predictions_{name}", wanted)
-    result = _scored(run, name, truth, data, test.images, chosen, body_models, device or "cpu")
+    result = _scored(run, name, truth, data, _meshes(test.images, test.data), chosen, body_models, device or "cpu")
     if not made:
         run.note(timings={name: {"rows": len(rows), "seconds": round(time.perf_counter() - started, 2)}})
     return result
@@ -209,7 +211,13 @@ def rescore(
     require_fit(chosen, truth)
     if place.get("excluded"):
         truth = truth.with_columns({EXCLUDED: np.isin(np.arange(len(truth)), place["excluded"])})
-    return _scored(run, test_set, truth, content, images or Path(place["images"]), chosen, body_models, device)
+    folder = _meshes(images or Path(place["images"]), path)
+    return _scored(run, test_set, truth, content, folder, chosen, body_models, device)
+
+
+def _meshes(images: Path, data: Path) -> Path:
+    """The folder that true meshes are below: that of the images; the file's where these are packed crops."""
+    return default_folder(data) if packs.is_pack(images) else images
 
 
 def _scored(
@@ -267,9 +275,12 @@ def _scored(
 
 
 def content_of(spec: SetSpec) -> str:
-    """What the rows of a training set come from: its file, and its exclusion list where it has one."""
-    content = content_hash(spec.data)
-    return content if spec.exclude is None else f"{content} without {content_hash(spec.exclude)}"
+    """What the rows of a training set come from: its file, and how they are chosen and packed where they are."""
+    words = [content_hash(spec.data), packs.described(spec.images)]
+    words += [f"without {content_hash(spec.exclude)}"] if spec.exclude is not None else []
+    words += [f"interval {spec.interval}"] if spec.interval != 1 else []
+    words += [f"weight {spec.weight:g}"] if spec.weight != 1 else []
+    return " ".join(filter(None, words))
 
 
 def _needed(protocol: Protocol, body_models: BodyModels) -> list[tuple[str, str]]:

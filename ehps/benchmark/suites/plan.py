@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.benchmark.crop_boxes import widen
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.fitting import require_fit
 from ehps.benchmark.protocols.true_bodies import EXCLUDED, rows_to_test
 from ehps.benchmark.suites.evaluation import content_of
 from ehps.benchmark.suites.runs import Run, content_hash
 from ehps.benchmark.suites.suite import Suite
+from ehps.benchmark.training import packs
 from ehps.benchmark.training.continuation import LAST
 from ehps.benchmark.training.samples import check_meaning, training_model_type
 from ehps.benchmark.training.specs import SetSpec
@@ -161,6 +163,8 @@ def _rows_to_test(hd: HumanData, spec: SetSpec, needs: _Needs) -> Array:
 
 
 def _missing_images(hd: HumanData, rows: Array, spec: SetSpec, place: str) -> list[str]:
+    if packs.is_pack(spec.images):
+        return _missing_crops(hd, rows, spec, place)
     if not len(rows) or not (spec.folders or spec.images.is_dir()):
         return []
     folder = images_of(hd, spec.images, spec.folders)
@@ -170,6 +174,19 @@ def _missing_images(hd: HumanData, rows: Array, spec: SetSpec, place: str) -> li
     if not absent:
         return []
     return [f"{place}.images: {len(absent)} of {len(names)} images looked at are not below {spec.images}: {absent[0]}"]
+
+
+def _missing_crops(hd: HumanData, rows: Array, spec: SetSpec, place: str) -> list[str]:
+    """What of the rows a pack lacks; whether it is as wide as a training or test asks is seen when it begins."""
+    if not spec.images.is_file():
+        return []  # named with the other files
+    try:
+        packs.require_sizes(hd)
+        sizes = np.stack((hd["meta/height"][rows], hd["meta/width"][rows]), axis=1)
+        packs.Pack(spec.images).require_rows(packs.content_of(spec.data), rows[widen(hd["bbox_xywh"][rows], sizes)[1]])
+    except EhpsError as error:
+        return [f"{place}.images: {error}"]
+    return []
 
 
 def _missing_bodies(folder: Path | None, needs: _Needs) -> list[str]:

@@ -219,6 +219,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         listed = [
             {"data": str(s.data), "images": str(s.images), "interval": s.interval}
+            | ({"weight": s.weight} if s.weight != 1 else {})
             | ({"exclude": str(s.exclude)} if s.exclude else {})
             | ({"folders": {label: str(folder) for label, folder in s.folders.items()}} if s.folders else {})
             for s in sets

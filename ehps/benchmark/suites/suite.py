@@ -20,6 +20,7 @@ from ehps.benchmark import models
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.runs import check_name
 from ehps.benchmark.suites.yaml_files import read_yaml
+from ehps.benchmark.training.packs import is_pack
 from ehps.benchmark.training.settings import described
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.errors import SettingsError, UsageError
@@ -48,7 +49,8 @@ class Suite:
 
     def __post_init__(self) -> None:
         empty = [f"the suite has no {what} set" for what in ("train", "test") if not getattr(self, what)]
-        if faults := [*empty, *_faults(self.train, self.test, self.models)]:
+        weights = [fault for sets in self.train.values() for fault in self.config.weight_faults(sets)]
+        if faults := [*empty, *weights, *_faults(self.train, self.test, self.models)]:
             raise SettingsError(faults)
 
     @classmethod
@@ -70,6 +72,7 @@ class Suite:
                 "images": {label: str(folder.resolve()) for label, folder in spec.folders.items()}
                 or str(spec.images.resolve()),
                 "interval": spec.interval,
+                **({"weight": spec.weight} if spec.weight != 1 else {}),
                 "protocol": spec.protocol,
                 **({"exclude": str(spec.exclude.resolve())} if spec.exclude else {}),
             }
@@ -242,6 +245,8 @@ def _test_set(value: Any, base: Path, faults: list[str], place: str) -> SetSpec 
     spec = SetSpec.read(value, base, faults, place)
     if spec is not None and spec.interval != 1:
         faults.append(f"{place}interval is {spec.interval}; tests take every N-th row by their protocol: NAME[step=N]")
+    if spec is not None and spec.weight != 1:
+        faults.append(f"{place}weight is {spec.weight:g}; only training sets have a weight")
     return spec
 
 
@@ -276,7 +281,7 @@ def _note(faults: list[str], place: str, check: Any, *arguments: Any) -> bool:
 def _files(spec: SetSpec | None, place: str) -> list[tuple[str, Path, bool]]:
     if spec is None:
         return []
-    listed = [(f"{place}.data", spec.data, False), (f"{place}.images", spec.images, True)]
+    listed = [(f"{place}.data", spec.data, False), (f"{place}.images", spec.images, not is_pack(spec.images))]
     return [*listed, (f"{place}.exclude", spec.exclude, False)] if spec.exclude else listed
 
 

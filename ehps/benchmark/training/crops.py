@@ -37,6 +37,7 @@ class Augmentation:
 
 
 NONE = Augmentation()
+LEVELS = np.arange(256, dtype=np.float32)[:, None]
 
 
 def draw(rng: np.random.Generator) -> Augmentation:
@@ -103,10 +104,7 @@ def crop(
     ------
     DataError : the file is absent or not an image.
     """
-    shrink = 1
-    if antialias:
-        sampling = float(box[2]) * augmentation.scale / size[1]
-        shrink = next((k for k in (8, 4, 2) if sampling >= k), 1)
+    shrink = shrinking(float(box[2]) * augmentation.scale / size[1]) if antialias else 1
     found = kept.get(path, shrink) if kept is not None else None
     if found is None:
         pixels_read, factor, (height, width) = image_files.decode(image_files.read(path), path, shrink)
@@ -115,14 +113,36 @@ def crop(
     else:
         pixels_read, factor, (height, width) = found
     matrix = affine(box, size, width, augmentation)
+    return coloured(sampled(pixels_read, factor, matrix, size, shrink), augmentation), matrix, (height, width)
+
+
+def shrinking(sampling: float) -> int:
+    """How many times a large image is averaged down before a crop that takes every ``sampling``-th of its pixels."""
+    return next((k for k in (8, 4, 2) if sampling >= k), 1)
+
+
+def sampled(pixels_read: Array, factor: int, matrix: Array, size: tuple[int, int], shrink: int = 1) -> Array:
+    """(h, w, 3) crop of ``size`` from an image.
+
+    Parameters
+    ----------
+    pixels_read : (H, W, 3) uint8, the image ``factor`` times smaller than it is.
+    matrix : (2, 3) map from pixels of the full image to the crop.
+    shrink : how many times the image is averaged down before, ``factor`` included.
+    """
     if factor < shrink:
-        pixels = _warp_area(pixels_read, matrix, size, shrink)
-    else:
-        pixels = _warp(pixels_read, matrix @ _grow(factor), size)
-    if augmentation.colour != NONE.colour:
-        factors = np.asarray(augmentation.colour, np.float32)
-        pixels = np.clip(pixels.astype(np.float32) * factors, 0, 255).astype(np.uint8)
-    return pixels, matrix, (height, width)
+        return _warp_area(pixels_read, matrix, size, shrink)
+    return _warp(pixels_read, matrix @ _grow(factor), size)
+
+
+def coloured(pixels: Array, augmentation: Augmentation) -> Array:
+    """(h, w, 3) uint8 with the draw's factors of red, green and blue."""
+    if augmentation.colour == NONE.colour:
+        return pixels
+    factors = np.asarray(augmentation.colour, np.float32)
+    table = np.minimum(LEVELS * factors, 255).astype(np.uint8)  # (256, 3)
+    out: Array = cv2.LUT(pixels, table[None])
+    return out
 
 
 class Kept:

@@ -3,7 +3,8 @@
 Rows are read from memory-mapped columns, one at a time: nothing is kept per row, workers share the file. No
 body model is evaluated here (see :mod:`ehps.benchmark.training.targets`). What SMPL-X a row gives follows the SMPLer-X
 data rules: first ten betas, ``betas_neutral`` preferred, shapes with any |beta| > 3 replaced by the mean
-shape, SMPL and SMPL-H rows used for their first 21 body joints.
+shape, which teaches nothing of shapes, SMPL and SMPL-H rows used for their first 21 body joints. Hands, face and shape
+that a row lacks (no column, flagged invalid, not numbers; hands and shapes also where all are zero) are not compared.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,6 +25,7 @@ from ehps.benchmark import crop_boxes
 from ehps.benchmark.models.outputs import CAMERA
 from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.training import crops
+from ehps.benchmark.training.packs import Pack, check_alone, content_of, is_pack, require_sizes
 from ehps.benchmark.training.targets import SLICES, WIDTH
 from ehps.body.hands import mean_hands
 from ehps.body.models import BodyModels
@@ -59,7 +62,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
     Parameters
     ----------
     source : path of the file (reopened in every worker) or an opened HumanData.
-    images : folder that ``image_path`` is relative to.
+    images : folder that ``image_path`` is relative to, or a file of packed crops.
     view : how to crop.
     models : needed when hands are stored absolute (the mean hand is subtracted) and when shapes are gendered
         without ``betas_neutral`` (they are refitted to the neutral model).
@@ -89,7 +92,10 @@ class HumanDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self._path = None if isinstance(source, HumanData) else Path(source)
         self._hd = source if isinstance(source, HumanData) else None
-        self.folder, self.view = images_of(self.hd, images, folders), view
+        self.view = view
+        check_alone(Path(images), folders or {})
+        self.pack = Pack(Path(images)) if is_pack(Path(images)) else None
+        self.folder = images_of(self.hd, images, folders)
         self.seed, self.with_targets = seed, with_targets
         self.kept = crops.Kept(keep_mb) if keep_mb else None
         hd = self.hd
@@ -97,11 +103,14 @@ class HumanDataset(Dataset[dict[str, Any]]):
             if name not in hd:
                 raise DataError(f"has no {name} column", path=self._path or hd.source, fix="convert it again")
         require_columns(hd, ("image_path", "bbox_xywh", "meta/height", "meta/width"))
+        if self.pack is not None:
+            require_sizes(hd)
         chosen = np.arange(len(hd)) if rows is None else np.asarray(rows)
         self.boxes, valid = self._widened(chosen[::interval])
         self.rows = chosen[::interval][valid]
         self.boxes = self.boxes[valid]
         self.left_out = int((~valid).sum())
+        self._places = None if self.pack is None else self._packed(self.pack)
         self.hands_mean: tuple[Array, Array] | None = None
         self._neutral: Array | None = None
         if with_targets:
@@ -133,16 +142,13 @@ class HumanDataset(Dataset[dict[str, Any]]):
             drawn = crops.draw(np.random.default_rng((self.seed, row, number)))
         box = self.boxes[position]
         try:
-            path = self.folder.locate(self.hd["image_path"][row], row)
-            pixels, matrix, _ = crops.crop(
-                path, box, self.view.size, drawn, antialias=self.view.antialias, kept=self.kept
-            )
+            pixels, matrix = self._crop(position, row, drawn)
         except OutsideError as error:
             return {"error": error}
         except DataError as error:
             return {"error": DataError(f"{error.what} (row {row})", path=error.path, fix=error.fix)}
         item: dict[str, Any] = {
-            "image": torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
+            "image": torch.from_numpy(np.stack(cv2.split(pixels))),
             "box": torch.from_numpy(box),
             "row": row,
         }
@@ -151,8 +157,30 @@ class HumanDataset(Dataset[dict[str, Any]]):
             item["target"] = torch.from_numpy(self._target(row, matrix * frame[::-1, None], drawn))
         return item
 
+    def _crop(self, position: int, row: int, drawn: crops.Augmentation) -> tuple[Array, Array]:
+        """(h, w, 3) pixels and the (2, 3) map from the full image."""
+        box, size, antialias = self.boxes[position], self.view.size, self.view.antialias
+        if self.pack is not None and self._places is not None:
+            return self.pack.crop(int(self._places[position]), box, size, drawn, antialias=antialias)
+        path = self.folder.locate(self.hd["image_path"][row], row)
+        return crops.crop(path, box, size, drawn, antialias=antialias, kept=self.kept)[:2]
+
+    def _packed(self, pack: Pack) -> Array:
+        """Where the rows are in the pack, which has all of them as the view wants them."""
+        view = self.view
+        return pack.require(
+            content_of(self._path or self.hd),
+            self.rows,
+            self.boxes,
+            size=view.size,
+            ratio=view.ratio,
+            antialias=view.antialias,
+            augment=view.augment,
+        )
+
     def require_images(self, *, show: bool | None = False) -> None:
-        """See that the image of every row is there, has a sound header and the size that the row says.
+        """See that the image of every row is there, has a sound header and the size that the row says; of packed crops
+        that was seen when they were packed.
 
         Parameters
         ----------
@@ -162,7 +190,8 @@ class HumanDataset(Dataset[dict[str, Any]]):
         ------
         DataError : some are not; it names their number and the first.
         """
-        require_images(self.hd, self.folder, rows=self.rows, show=show)
+        if self.pack is None:
+            require_images(self.hd, self.folder, rows=self.rows, show=show)
 
     def _widened(self, rows: Array) -> tuple[Array, Array]:
         hd = self.hd
@@ -226,18 +255,19 @@ class HumanDataset(Dataset[dict[str, Any]]):
             if f"{self.model_type}/{pose}" not in self.hd:
                 continue
             value = np.asarray(self.hd[f"{self.model_type}/{pose}"][row], np.float64).reshape(-1)
-            if value.any() and self._flag(row, flag):  # all zeros: the set has no hands
+            if value.any() and np.isfinite(value).all() and self._flag(row, flag):  # all zeros: the set has no hands
                 put(pose, value - self.hands_mean[side] if self.hands_mean else value)
                 put(f"has_{pose[:-5]}", 1)
 
     def _put_face_and_shape(self, row: int, put: Any) -> None:
         hd = self.hd
         if "smplx/expression" in hd and self._flag(row, "face_valid"):
-            expression = np.asarray(hd["smplx/expression"][row])[:10]
-            put("expression", np.pad(expression, (0, 10 - len(expression))))
-            if "smplx/jaw_pose" in hd:
-                put("jaw_pose", hd["smplx/jaw_pose"][row])
-            put("has_face", 1)
+            expression = np.asarray(hd["smplx/expression"][row])
+            jaw = np.asarray(hd["smplx/jaw_pose"][row]) if "smplx/jaw_pose" in hd else np.zeros(3)
+            if np.isfinite(expression).all() and np.isfinite(jaw).all():
+                put("expression", _ten(expression))
+                put("jaw_pose", jaw)
+                put("has_face", 1)
         betas = self._neutral[row] if self._neutral is not None else shape10(hd, row)
         if np.abs(betas).max() <= true_bodies.EXTREME:
             put("betas", betas)
@@ -246,7 +276,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
     def _put_camera(self, row: int, put: Any) -> None:
         hd = self.hd
         transl = hd["smplx/transl"][row] if "smplx/transl" in hd else np.zeros(3)
-        if "meta/focal_length" in hd and "meta/principal_point" in hd and transl[2] > 0:
+        if "meta/focal_length" in hd and "meta/principal_point" in hd and np.isfinite(transl).all() and transl[2] > 0:
             put("transl", transl)
             put("focal", np.broadcast_to(hd["meta/focal_length"][row], 2))
             put("principal_point", hd["meta/principal_point"][row])
@@ -308,8 +338,14 @@ def shape10(hd: HumanData, row: int) -> Array:
     ten.
     """
     name = "smplx/betas_neutral" if "smplx/betas_neutral" in hd else "smplx/betas"
-    betas = np.asarray(hd[name][row], np.float64)[:10]
-    return np.pad(betas, (0, 10 - len(betas)))
+    return _ten(hd[name][row])
+
+
+def _ten(values: Array) -> Array:
+    """(10,) the first ten, or zeros after fewer."""
+    out = np.zeros(10)
+    out[: len(values)] = values[:10]
+    return out
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Which rows each step sees: decided by seed and step alone, so that a resumed run continues exactly.
 
-Strategies as in the SMPLer-X training code: ``concat`` (every row once an epoch) and ``balance`` (every set
-gives the same number of rows; large sets are cut, small ones repeated). Unlike there, a cut set gives other
-rows every epoch.
+Strategies as in the SMPLer-X training code: ``concat`` (every row once an epoch) and ``balance`` (an epoch has
+``total_length`` rows, to which every set gives its share; large sets are cut, small ones repeated). Unlike there, a
+cut set gives other rows every epoch, what is drawn beyond whole passes is drawn without repetition, and rows that
+cannot be shared out evenly are left off.
 """
 
 from __future__ import annotations
@@ -18,20 +19,44 @@ from ehps.errors import UsageError
 STRATEGIES = ("concat", "balance")
 
 
-def epoch_order(lengths: Sequence[int], strategy: str, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+def quotas(
+    lengths: Sequence[int], total_length: int | None = None, weights: Sequence[float] | None = None
+) -> list[int]:
+    """How many rows each set gives to a balanced epoch, at least one.
+
+    Parameters
+    ----------
+    lengths : rows of the sets.
+    total_length : rows of the epoch, as many as the sets have by default.
+    weights : shares of the sets, equal by default.
+    """
+    total = sum(lengths) if total_length is None else total_length
+    shares = np.ones(len(lengths)) if weights is None else np.asarray(weights, float)
+    exact = total * (shares / shares.sum())
+    return [max(1, int(np.floor(share * (1 + 1e-12)))) for share in exact]
+
+
+def epoch_order(
+    lengths: Sequence[int],
+    strategy: str,
+    seed: int,
+    epoch: int,
+    *,
+    total_length: int | None = None,
+    weights: Sequence[float] | None = None,
+) -> npt.NDArray[np.int64]:
     """Shuffled rows of one epoch, numbered through all sets.
 
-    ``balance`` gives every set ``sum(lengths) // len(lengths)`` rows: as many whole passes as fit, the rest
-    drawn without repetition.
+    ``balance`` gives every set its quota (see :func:`quotas`): as many whole passes as fit, the rest drawn without
+    repetition.
     """
     rng = np.random.default_rng((seed, epoch))
     if strategy == "concat":
         return rng.permutation(sum(lengths))
     if strategy != "balance":
         raise UsageError(f"no sampling strategy {strategy!r}; there are: {', '.join(STRATEGIES)}")
-    quota = max(1, sum(lengths) // len(lengths))
     start, rows = 0, []
-    for length in lengths:
+    for length, quota in zip(lengths, quotas(lengths, total_length, weights), strict=True):
         whole, rest = divmod(quota, length)
         drawn = [np.arange(length)] * whole + [rng.permutation(length)[:rest]]
         rows.append(start + np.concatenate(drawn))
@@ -39,10 +64,21 @@ def epoch_order(lengths: Sequence[int], strategy: str, seed: int, epoch: int) ->
     return rng.permutation(np.concatenate(rows))
 
 
+def occurrences(order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(N,) how often each row has been there before in the order, so that it is augmented otherwise each time."""
+    by_row = np.argsort(order, kind="stable")
+    first = np.flatnonzero(np.diff(order[by_row], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
+    out = np.empty_like(order)
+    out[by_row] = rank
+    return out
+
+
 class StepSampler(Sampler[list[tuple[int, int]]]):
     """Batches of (row, draw) for steps ``start`` .. ``steps``; ``draw`` seeds the row's augmentation.
 
-    With several processes each takes every ``processes``-th batch.
+    With several processes each takes every ``processes``-th batch. The other parameters are those of
+    :func:`epoch_order`.
     """
 
     def __init__(
@@ -54,24 +90,34 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         seed: int = 0,
         start: int = 0,
         strategy: str = "concat",
+        total_length: int | None = None,
+        weights: Sequence[float] | None = None,
         process: int = 0,
         processes: int = 1,
     ) -> None:
         self.lengths, self.batch_size, self.steps, self.start = list(lengths), batch_size, steps, start
         self.seed, self.strategy, self.process, self.processes = seed, strategy, process, processes
+        self.total_length, self.weights = total_length, weights
 
     def __len__(self) -> int:
         return max(0, self.steps - self.start)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch, order = -1, np.zeros(0, np.int64)
-        size = len(epoch_order(self.lengths, self.strategy, self.seed, 0))
+        size = sum(self.lengths)
+        if self.strategy == "balance":
+            size = sum(quotas(self.lengths, self.total_length, self.weights))
+        epoch, order, again = -1, np.zeros(0, np.int64), np.zeros(0, np.int64)
         for step in range(self.start, self.steps):
             first = (step * self.processes + self.process) * self.batch_size
             batch = []
             for position in range(first, first + self.batch_size):
                 if position // size != epoch:
                     epoch = position // size
-                    order = epoch_order(self.lengths, self.strategy, self.seed, epoch)
-                batch.append((int(order[position % size]), epoch))
+                    order = self._order(epoch)
+                    again = np.zeros(size, np.int64) if self.strategy == "concat" else occurrences(order)
+                batch.append((int(order[position % size]), epoch + (int(again[position % size]) << 32)))
             yield batch
+
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        shares = {"total_length": self.total_length, "weights": self.weights}
+        return epoch_order(self.lengths, self.strategy, self.seed, epoch, **shares)  # type: ignore[arg-type]

@@ -108,6 +108,7 @@ SETTINGS: Mapping[str, Setting] = {
     "warmup": Setting(int, 0, 1e9),
     "seed": Setting(int, 0, 2**32 - 1),
     "strategy": Setting(str, words=("concat", "balance")),
+    "total_length": Setting(int, 1, 1e12, optional=True),
     "augment": Setting(bool),
     "box_ratio": Setting(float, 0, 100, above_low=True),
     "loss": Setting(dict),
@@ -131,6 +132,7 @@ SET: Mapping[str, Setting] = {
     "data": Setting(str),
     "images": Setting(str),
     "interval": Setting(int, 1, 1e9),
+    "weight": Setting(float, 0, 1e9, above_low=True),
     "protocol": Setting(str),
     "exclude": Setting(str, optional=True),
 }

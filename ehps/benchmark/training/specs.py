@@ -31,8 +31,9 @@ class SetSpec:
     Attributes
     ----------
     data : the ``.h5`` (or ``.npz``) file.
-    images : folder that ``image_path`` is relative to.
+    images : folder that ``image_path`` is relative to, or a file of packed crops.
     interval : every N-th row is used for training.
+    weight : of a training set: its share of a balanced epoch, compared with the other sets'.
     protocol : test sets: name of the protocol, changes in brackets (``ubody-intra[step=1]``).
     exclude : an exclusion list, whose rows are left out.
     folders : image folders of a merged file by their labels, where they are not those that it names.
@@ -44,12 +45,14 @@ class SetSpec:
     protocol: str = ""
     exclude: Path | None = None
     folders: Mapping[str, Path] = field(default_factory=dict)
+    weight: float = 1
 
     def __post_init__(self) -> None:
-        try:
-            SET["interval"].read(self.interval)
-        except ValueError as error:
-            raise UsageError(f"interval {error}") from None
+        for name in ("interval", "weight"):
+            try:
+                SET[name].read(getattr(self, name))
+            except ValueError as error:
+                raise UsageError(f"{name} {error}") from None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | str | Path, base: Path = Path()) -> SetSpec:
@@ -88,7 +91,8 @@ class SetSpec:
         data = base / read["data"]
         images, folders = image_folders(given, data, base)
         exclude = base / read["exclude"] if read.get("exclude") else None
-        return cls(data, images, read.get("interval", 1), read.get("protocol", ""), exclude, folders)
+        others = (read.get("interval", 1), read.get("protocol", ""), exclude, folders, read.get("weight", 1))
+        return cls(data, images, *others)
 
     def excluded(self, hd: HumanData) -> Mask | None:
         """(N,) rows of the opened file that the exclusion list names, None without a list.
@@ -137,13 +141,14 @@ class TrainConfig:
     model : name for :func:`ehps.benchmark.models.build`.
     model_args : its arguments.
     steps : optimiser steps.
-    epochs : replaces ``steps`` when given (1 epoch = as many images as the sets have rows).
+    epochs : replaces ``steps`` when given (1 epoch = ``total_length`` images, else as many as the sets have rows).
     batch_size : images a step and process.
     lr : Adam's rate.
     lr_min : what it falls to along a cosine over all steps.
     warmup : steps over which it rises linearly at first.
     seed : of the first weights, the order of the rows and the augmentation.
-    strategy : ``concat`` or ``balance``, for several sets.
+    strategy : ``concat`` or ``balance``, see :mod:`ehps.benchmark.training.sampling`.
+    total_length : rows of a balanced epoch; as many as the sets have by default.
     augment : whether crops are augmented, see :mod:`ehps.benchmark.training.crops`.
     box_ratio : scale of the stored boxes, which have their 20 % margin already.
     loss : weights of the loss terms.
@@ -165,6 +170,7 @@ class TrainConfig:
     warmup: int = 0
     seed: int = 2023
     strategy: str = "concat"
+    total_length: int | None = None
     augment: bool = True
     box_ratio: float = 1.2 * 0.833
     loss: LossWeights = field(default_factory=LossWeights)
@@ -183,11 +189,20 @@ class TrainConfig:
         read_settings(dataclasses.asdict(self.loss), LOSS, faults, place="loss.")
         if not faults and self.lr_min > self.lr:
             faults.append(f"lr_min is {self.lr_min:g}, more than lr, which is {self.lr:g}")
+        if not faults and self.total_length is not None and self.strategy != "balance":
+            faults.append(f"total_length is {self.total_length:,}, which only strategy balance has")
         if faults:
             raise SettingsError(faults)
 
     def to_dict(self) -> dict[str, Any]:
         return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    def weight_faults(self, sets: Iterable[SetSpec]) -> list[str]:
+        """What is wrong with the weights of sets that are trained on together."""
+        weighted = [spec for spec in sets if spec.weight != 1]
+        if not weighted or self.strategy == "balance":
+            return []
+        return [f"weight of {weighted[0].data} is {weighted[0].weight:g}, which only strategy balance looks at"]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
@@ -220,7 +235,10 @@ class TrainConfig:
     def decisive(self) -> dict[str, Any]:
         """What changes the result: everything but loader processes and how often is logged or saved."""
         skip = {"checkpoint_every", "log_every", "keep_mb", "workers"}
-        return {key: value for key, value in self.to_dict().items() if key not in skip}
+        values = {key: value for key, value in self.to_dict().items() if key not in skip}
+        if values["total_length"] is None:
+            del values["total_length"]  # earlier versions had none
+        return values
 
 
 def settings_markdown() -> str:

@@ -82,7 +82,8 @@ class Targets:
     joints : (N, 144, 3) relative to the pelvis, metres.
     joints_mask : (N, 144).
     points : (N, 144, 2) pixels of the 256 x 192 frame.
-    points_mask : (N, 144): known and inside the crop.
+    points_mask : (N, 144): known, inside the crop, and neither left of nor above the image (whatever lies on its
+        other sides counts as seen where the crop shows its place, as in the original).
     """
 
     rotations: Tensor
@@ -133,6 +134,7 @@ def make(packed: Tensor, joints: Joints, frame: tuple[int, int] = (256, 192)) ->
         use_model = from_model & (t["has_camera"] > 0)
         full = torch.where(use_model[..., None], projected, own2d[..., :2])
         mask2d = torch.where(use_model, _model_mask(t), (own2d[..., 2] > 0).float())
+        mask2d = mask2d * (full > 0).all(dim=-1)  # left of or above the image: unseen in the original too
         matrix = t["affine"].reshape(n, 2, 3)
         points = full @ matrix[:, :, :2].transpose(1, 2) + matrix[:, None, :, 2]  # (N, 144, 2) in the crop
         flip, turn = t["flip"][:, 0] > 0, rotations_6d.about_z(-t["rotation"][:, 0])  # (N,), (N, 3, 3)

@@ -34,7 +34,7 @@ from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.targets import make
 from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.body.models import BodyModels
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError, SettingsError, UsageError
 from ehps.extras import need
 from ehps.humandata.core import HumanData
 from ehps.interrupts import Interrupted, Signals, caught, ignore_in_worker
@@ -102,6 +102,8 @@ def _train(
         seed=config.seed,
         start=start,
         strategy=config.strategy,
+        total_length=config.total_length,
+        weights=[spec.weight for spec in sets],
         process=accelerator.process_index,
         processes=accelerator.num_processes,
     )
@@ -195,6 +197,8 @@ def open_sets(
     """The training sets, cropped as ``net`` wants."""
     if not sets:
         raise UsageError("nothing to train on")
+    if faults := config.weight_faults(sets):
+        raise SettingsError(faults)
     view = CropView(
         size=net.input_size,  # type: ignore[arg-type]
         ratio=config.box_ratio,
@@ -242,7 +246,8 @@ def total_steps(config: TrainConfig, lengths: Sequence[int], processes: int = 1)
     """Optimiser steps of the run."""
     if config.epochs is None:
         return config.steps
-    return max(1, math.ceil(config.epochs * sum(lengths) / (config.batch_size * processes)))
+    epoch = config.total_length or sum(lengths)
+    return max(1, math.ceil(config.epochs * epoch / (config.batch_size * processes)))
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
