@@ -270,7 +270,7 @@ def one_of_two(rank: int, port: int, few: SetSpec, models: BodyModels, out: Path
     if rank == stopped:
         rate = training.learning_rate
         training.learning_rate = lambda *values: (os.kill(os.getpid(), signal.SIGTERM), rate(*values))[1]
-    config = TrainConfig(model_args=SMALL, steps=2, batch_size=2, workers=0, lr=1e-3)
+    config = TrainConfig(model_args=SMALL, steps=2, batch_size=4, workers=0, lr=1e-3)
     try:
         training.train(config, [few], out, models, progress=False)
     except Interrupted as error:
