@@ -185,21 +185,6 @@ def read_settings(
     return read
 
 
-def read_options(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of the command line by the names of their settings, as the kinds of these.
-
-    Raises
-    ------
-    SettingsError : values of another kind or out of range, all of them.
-    """
-    faults: list[str] = []
-    table = {**SETTINGS, "interval": SET["interval"]}
-    read = read_settings(values, table, faults, label=lambda name: f"--{name.replace('_', '-')}")
-    if faults:
-        raise SettingsError(faults)
-    return read
-
-
 def nearest(name: object, known: Iterable[str]) -> str:
     """``did you mean steps?``, or all names where none is near."""
     listed = list(dict.fromkeys(known))
