@@ -100,7 +100,9 @@ def folders_of_each(images: Sequence[str], count: int) -> list[Sequence[str]]:
         what = f"--images LABEL=DIR is of one merged file, and there are {count} files"
         raise UsageError(what, fix="give one DIR for each file, or write the sets into a suite")
     if len(images) not in (1, count):
-        raise UsageError(f"--images is given {len(images)} times for {count} files", fix="give one for all, or one each")
+        raise UsageError(
+            f"--images is given {len(images)} times for {count} files", fix="give one for all, or one each"
+        )
     return [[word] for word in images] if len(images) == count else [images] * count
 
 

@@ -195,7 +195,9 @@ def test_a_loss_that_is_no_number_stops_the_run(
     few: SetSpec, models_: BodyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "learning_rate", lambda *_: 1e30)
-    with pytest.raises(DataError, match=r"the loss is nan: its first term that is no number is \w+, nan, at step 2 \(rows"):
+    with pytest.raises(
+        DataError, match=r"the loss is nan: its first term that is no number is \w+, nan, at step 2 \(rows"
+    ):
         training.train(CONFIG, [few], tmp_path, models_, progress=False)
 
 
