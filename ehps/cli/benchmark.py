@@ -79,6 +79,7 @@ def train_command(
     values = read_given(options, assigned, config)
     need("training", "accelerate")
     from ehps.benchmark.suites.evaluation import train_cell
+    from ehps.benchmark.suites.runs import is_main
     from ehps.benchmark.training.specs import SetSpec, TrainConfig, image_folders
 
     if exclude is not None and len(data) > 1:
@@ -90,6 +91,8 @@ def train_command(
         specs.append(SetSpec(file, folder, interval, exclude=exclude, folders=folders))
         say_excluded(specs[-1])
     run = train_cell(out, name or joint_name(data), specs, wanted, bodies(body_models))
+    if not is_main():
+        return
     if went_on := run.went_on:
         say(went_on, fg="yellow", err=True)
     if as_json:

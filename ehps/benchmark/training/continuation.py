@@ -1,7 +1,7 @@
 """How a training goes on where it, or a shorter one, stopped: what is saved and read again.
 
-A checkpoint to go on from has the state of the optimiser beside the weights, and the averages of the weights where there
-are some. Random numbers follow from seed and step, so the step is their state. The learning rate falls over all steps,
+A checkpoint to go on from has the state of the optimiser beside the weights, and the averages of these where there are
+some. Random numbers follow from seed and step, so the step is their state. The learning rate falls over all steps,
 so each says over how many it was to fall, and from which step on. The two last ones are kept.
 """
 

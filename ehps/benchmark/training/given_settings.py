@@ -1,4 +1,4 @@
-"""The settings of one training as a command line gives them: a file, options, and ``--set KEY=VALUE``, in this order."""
+"""The settings of one training as a command line gives them: a file, options and ``--set KEY=VALUE``, in this order."""
 
 from __future__ import annotations
 

@@ -30,12 +30,17 @@ class Outlook:
         self._from = 0.0
 
     def plan(
-        self, config: TrainConfig, lengths: Sequence[int], files: Sequence[str], net: nn.Module, processes: int
+        self, config: TrainConfig, lengths: Sequence[int], files: Sequence[str], net: nn.Module, parts: tuple[int, int]
     ) -> list[str]:
-        """Lines to print before the first step."""
+        """Lines to print before the first step.
+
+        Parameters
+        ----------
+        parts : processes, and in how many parts each takes its images.
+        """
         lines = [f"{file}: {length:,} instances" for file, length in zip(files, lengths, strict=True)]
-        parts = [f"{processes} processes"] * (processes > 1) + [f"{config.accumulate} parts"] * (config.accumulate > 1)
-        by = f" by {' x '.join(parts)}" if parts else ""
+        words = [f"{parts[0]} processes"] * (parts[0] > 1) + [f"{parts[1]} parts"] * (parts[1] > 1)
+        by = f" by {' x '.join(words)}" if words else ""
         epochs = self.steps * config.batch_size / sum(lengths)
         lines.append(f"{self.steps:,} steps of {config.batch_size} images{by}, {epochs:,.2f} epochs")
         weights = sum(weight.numel() for weight in net.parameters())

@@ -5,6 +5,9 @@ parts; every term of the loss is a mean over rows, so that the mean over the par
 number of the forward pass is depends on the step and on the place of its row in the batch. Batch normalisation, which
 sees the rows beside its own, is over all processes at once; in parts (``accumulate``) it cannot be, and such a model is
 another one.
+
+Equal losses are equal but for rounding, and many steps of Adam make something of that. Where weights are to be the same
+to the last digit, ``parts`` fixes into how many parts a batch is cut, whoever computes them.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ehps.benchmark import models
 from ehps.benchmark.training.specs import TrainConfig
 from ehps.errors import UsageError
 from ehps.extras import need
@@ -42,6 +46,24 @@ def accelerator_for(config: TrainConfig) -> Any:
     return Accelerator(cpu=several_cpus or None, mixed_precision=config.precision, kwargs_handlers=[patience])
 
 
+def parts_of_process(config: TrainConfig, processes: int) -> int:
+    """In how many parts a process takes its images of a step.
+
+    Raises
+    ------
+    UsageError : the processes cannot share ``parts``.
+    """
+    if config.parts is None:
+        return config.accumulate
+    if config.parts % processes:
+        what = f"parts is {config.parts}, which {processes} processes do not divide"
+        raise UsageError(what, fix="use another number of processes")
+    if models.sees_batch(config.model, config.model_args):
+        what = f"{config.model} normalises over the batch, which cannot be computed in parts to the last digit"
+        raise UsageError(what, fix="leave parts out")
+    return config.parts // processes
+
+
 def part_size(config: TrainConfig, processes: int) -> int:
     """Images that a process takes at once.
 
@@ -49,7 +71,7 @@ def part_size(config: TrainConfig, processes: int) -> int:
     ------
     UsageError : the batch cannot be cut into equal parts.
     """
-    parts = processes * config.accumulate
+    parts = config.parts or processes * config.accumulate
     if config.batch_size % parts:
         which = f"{processes} processes" if processes > 1 else "one process"
         raise UsageError(
@@ -80,13 +102,13 @@ def _sees_batch(net: nn.Module) -> bool:
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules())
 
 
-def world(accelerator: Any, config: TrainConfig, start: int) -> dict[str, Any]:
+def world(accelerator: Any, accumulate: int, start: int) -> dict[str, Any]:
     """Who makes the steps from ``start`` on: ``from_step, processes, accumulate, device, driver``."""
     device = accelerator.device
     return {
         "from_step": start,
         "processes": accelerator.num_processes,
-        "accumulate": config.accumulate,
+        "accumulate": accumulate,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "driver": _driver() if device.type == "cuda" else "",
     }
@@ -142,6 +164,37 @@ class Agreement:
         return {key: value for part in reversed(parts) for key, value in part.items()}
 
 
+class ExactSum:
+    """The mean of the gradients of ``count`` parts, whoever computed them and in whatever order.
+
+    Sums of float32 numbers are made in float64, where a few of them lose nothing. Adam makes whole steps of rounding
+    where a gradient is zero, so that without this the order of a sum decides about weights.
+    """
+
+    def __init__(self, net: nn.Module, count: int) -> None:
+        self.weights = [weight for weight in net.parameters() if weight.requires_grad]
+        self.count = count
+        self.sums = [torch.zeros_like(weight, dtype=torch.float64) for weight in self.weights]
+
+    def add(self) -> None:
+        """Take over the gradient of one part."""
+        for weight, total in zip(self.weights, self.sums, strict=True):
+            if weight.grad is not None:
+                total += weight.grad
+                weight.grad = None
+
+    def put(self) -> None:
+        """Give all processes the mean as their gradient."""
+        flat = torch.cat([total.reshape(-1) for total in self.sums])
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(flat)
+        flat /= self.count
+        sizes = [total.numel() for total in self.sums]
+        for weight, total, mean in zip(self.weights, self.sums, flat.split(sizes), strict=True):
+            weight.grad = mean.reshape(weight.shape).to(weight.dtype)
+            total.zero_()
+
+
 class Part:
     """Which part of a batch the forward pass that runs now is of: number ``index``, from 0, of ``count``."""
 
@@ -169,10 +222,10 @@ class RowDropout(nn.Module):
 
 
 def drop_by_row(net: nn.Module, part: Part) -> None:
-    """Put :class:`RowDropout` in the place of every dropout and of every stochastic depth (``drop_prob``) of ``net``."""
+    """Put :class:`RowDropout` in the place of every dropout and every stochastic depth (``drop_prob``) of ``net``."""
     for module in list(net.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Dropout):
                 setattr(module, name, RowDropout(child.p, part))
-            elif isinstance(getattr(child, "drop_prob", None), float) and not list(child.children()):
-                setattr(module, name, RowDropout(child.drop_prob, part, whole_rows=True))
+            elif isinstance(p := getattr(child, "drop_prob", None), float) and not list(child.children()):
+                setattr(module, name, RowDropout(p, part, whole_rows=True))

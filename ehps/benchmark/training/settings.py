@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from ehps.errors import SettingsError
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -111,6 +109,7 @@ SETTINGS: Mapping[str, Setting] = {
     "epochs": Setting(float, 0, 1e6, above_low=True, optional=True),
     "batch_size": Setting(int, 1, 65_536),
     "accumulate": Setting(int, 1, 65_536),
+    "parts": Setting(int, 1, 65_536, optional=True),
     "lr": Setting(float, 0, 10, above_low=True),
     "lr_min": Setting(float, 0, 10),
     "warmup": Setting(int, 0, 1e9),

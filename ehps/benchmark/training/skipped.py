@@ -90,7 +90,7 @@ class Skipped:
         self.watched.append(_Watched(step, terms, places, finite, event))
 
     def anything(self, names: Sequence[str], *, wait: bool) -> bool:
-        """Whether this process has something to tell; the newest step is looked at too when it is known, or to ``wait``."""
+        """Whether this process has something to tell; of the newest step too where that is known, or to ``wait``."""
         while self.watched and (wait or len(self.watched) > 1 or self.watched[0].event is None):
             seen = self.watched.pop(0)
             if seen.event is not None:
@@ -115,7 +115,7 @@ class Skipped:
         for step, what in steps.items():
             self.batches += 1
             if self.batches > self.config.skip_bad_batches:
-                fix = "lower the learning rate, or audit the data"
+                fix = "lower the learning rate, audit the data, or tolerate some with --skip-bad-batches N"
                 more = f"; {self.batches - 1:,} before it were left out" if self.batches > 1 else ""
                 raise DataError(f"{what}{more}", path=self.path.parent, fix=fix)
             self._note({"step": step, "kind": BATCH, "reason": what})

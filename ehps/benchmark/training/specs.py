@@ -145,6 +145,8 @@ class TrainConfig:
     epochs : replaces ``steps`` when given (1 epoch = as many images as the sets have rows).
     batch_size : images a step, of all processes together.
     accumulate : in how many parts a process takes its images of a step, one after another, to save memory.
+    parts : into how many parts a batch is cut, whatever the number of processes: any that divides it gives the same
+        weights to the last digit on one kind of device. In place of ``accumulate``.
     lr : Adam's rate.
     lr_min : what it falls to along a cosine over all steps.
     warmup : steps over which it rises linearly at first.
@@ -175,6 +177,7 @@ class TrainConfig:
     epochs: float | None = None
     batch_size: int = 32
     accumulate: int = 1
+    parts: int | None = None
     lr: float = 5e-4
     lr_min: float = 1e-6
     warmup: int = 0
@@ -206,6 +209,10 @@ class TrainConfig:
         read_settings(dataclasses.asdict(self.loss), LOSS, faults, place="loss.")
         if not faults and self.lr_min > self.lr:
             faults.append(f"lr_min is {self.lr_min:g}, more than lr, which is {self.lr:g}")
+        if not faults and self.parts and self.accumulate > 1:
+            faults.append("parts and accumulate are both given; parts says how often each process takes images")
+        if not faults and self.parts and self.batch_size % self.parts:
+            faults.append(f"batch_size is {self.batch_size}, which parts, {self.parts}, does not divide")
         if not faults and self.batch_size % self.accumulate:
             faults.append(f"batch_size is {self.batch_size}, which accumulate, {self.accumulate}, does not divide")
         if faults:
@@ -243,7 +250,7 @@ class TrainConfig:
             return None
 
     def decisive(self) -> dict[str, Any]:
-        """What changes the result; settings that earlier versions did not have only where they are not as these were."""
+        """What changes the result; settings that earlier versions did not have only where they change it."""
         without = self._harmless()
         default = TrainConfig.__dataclass_fields__
         absent = {name for name in _LATER if getattr(self, name) == default[name].default}
@@ -257,7 +264,7 @@ class TrainConfig:
 
 _WORKINGS = {"checkpoint_every", "log_every", "keep_mb", "workers", "compile", "skip_bad_batches", "skip_bad_images"}
 _WORKINGS |= {"tensorboard", "sheet_every", "accumulate"}
-_LATER = ("clip", "ema", "freeze")
+_LATER = ("parts", "clip", "ema", "freeze")
 
 
 def settings_markdown() -> str:

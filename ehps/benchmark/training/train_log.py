@@ -14,7 +14,6 @@ from torch import Tensor
 from ehps.arrays import Array
 from ehps.atomic import write_error, write_text
 from ehps.benchmark.models.outputs import CAMERA
-from ehps.extras import need
 from ehps.json_files import read_json_lines
 
 LOG = "train.jsonl"
@@ -51,7 +50,6 @@ class TrainLog:
             lines = read_log(self.path) if self.path.exists() else []
             write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in lines if line["step"] <= start))
         if write and events:
-            need("writing events", "tensorboard")
             from torch.utils.tensorboard import SummaryWriter
 
             self.events = SummaryWriter(str(folder / EVENTS), purge_step=start + 1)

@@ -30,11 +30,13 @@ from ehps.benchmark.training.loss_terms import losses, parameters
 from ehps.benchmark.training.outlook import Outlook
 from ehps.benchmark.training.processes import (
     Agreement,
+    ExactSum,
     Part,
     accelerator_for,
     drop_by_row,
     norms_over_processes,
     part_size,
+    parts_of_process,
     world,
 )
 from ehps.benchmark.training.run_lock import locked
@@ -48,6 +50,7 @@ from ehps.benchmark.training.train_log import TrainLog
 from ehps.benchmark.training.training_sets import JoinedSets, open_sets, trained, without_bad_images
 from ehps.body.models import BodyModels
 from ehps.errors import UsageError
+from ehps.extras import need
 from ehps.interrupts import Interrupted, Signals, caught, ignore_in_worker
 from ehps.progress import begun, counting
 
@@ -73,6 +76,8 @@ def train(
     DataError : a file cannot be read, an image is missing, damaged or of another size than its rows say, the loss is
         no longer a number, or another process trains in the folder.
     """
+    if config.tensorboard:
+        need("writing events", "tensorboard")
     with caught() as signals:
         accelerator = accelerator_for(config)
         with locked(Path(folder)) if accelerator.is_main_process else nullcontext():
@@ -90,6 +95,8 @@ class _Training:
     optimizer: Any
     skeleton: Skeleton
     part: Part
+    accumulate: int
+    exact: ExactSum | None
     average: Average | None
     log: TrainLog
     saved: Saved
@@ -107,7 +114,10 @@ def _train(
     accelerator: Any,
     progress: bool,
 ) -> Path:
-    images = part_size(config, accelerator.num_processes)
+    accumulate, images = (
+        parts_of_process(config, accelerator.num_processes),
+        part_size(config, accelerator.num_processes),
+    )
     main, visible = accelerator.is_main_process, progress and accelerator.is_main_process
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
@@ -135,7 +145,7 @@ def _train(
     facts = {
         "trained_on": [trained(spec, data) for spec, data in zip(sets, datasets, strict=True)],
         "schedule": followed(before["schedule"], start, steps),
-        "world": worlds(before["world"], world(accelerator, config, start)),
+        "world": worlds(before["world"], world(accelerator, accumulate, start)),
     }
     if config.compile:
         net.compile()
@@ -144,9 +154,9 @@ def _train(
     sampler = StepSampler(  # the parts of a step follow each other
         lengths,
         images,
-        steps * config.accumulate,
+        steps * accumulate,
         seed=config.seed,
-        start=start * config.accumulate,
+        start=start * accumulate,
         strategy=config.strategy,
         process=accelerator.process_index,
         processes=accelerator.num_processes,
@@ -169,6 +179,8 @@ def _train(
         optimizer=optimizer,
         skeleton=Skeleton(body_models).to(accelerator.device),
         part=part,
+        accumulate=accumulate,
+        exact=ExactSum(net, config.parts) if config.parts else None,
         average=average,
         log=TrainLog(folder, start, write=main, events=config.tensorboard),
         saved=Saved(folder / "checkpoints", config, facts, accelerator, start),
@@ -177,7 +189,7 @@ def _train(
         outlook=Outlook(start, steps, accelerator.device, visible),
     )
     if visible and start < steps:
-        for line in training.outlook.plan(config, lengths, joined.files, net, accelerator.num_processes):
+        for line in training.outlook.plan(config, lengths, joined.files, net, (accelerator.num_processes, accumulate)):
             begun(line)
     with counting("training", steps, done=start, show=visible) as advance, signals.deferred():
         _loop(training, loader, start, advance)
@@ -228,8 +240,9 @@ def _step(training: _Training, batches: Any, step: int) -> tuple[Tensor, list[st
     """One step of the optimiser: (parts, terms) of the loss, their names, and how long it waited for images."""
     config, accelerator, net = training.config, training.accelerator, training.net
     waited, parts, names, places = 0.0, list[Tensor](), list[str](), list[tuple[int, int]]()
-    training.part.count = config.accumulate * accelerator.num_processes
-    for number in range(config.accumulate):
+    accumulate, exact = training.accumulate, training.exact
+    training.part.count = accumulate * accelerator.num_processes
+    for number in range(accumulate):
         asked = time.perf_counter()
         batch = next(batches)
         waited += time.perf_counter() - asked
@@ -239,22 +252,29 @@ def _step(training: _Training, batches: Any, step: int) -> tuple[Tensor, list[st
         batch = to_device(batch, accelerator.device)
         training.part.index = number * accelerator.num_processes + accelerator.process_index
         torch.manual_seed(config.seed * 1_000_003 + step)  # dropout and drop-path repeat after a resume
-        together = nullcontext() if number + 1 == config.accumulate else accelerator.no_sync(net)
+        alone = exact is not None or number + 1 < accumulate
+        together = accelerator.no_sync(net) if alone else nullcontext()
         with together:
             with accelerator.autocast():
                 out = net(batch["image"])
             out = out.float()
             terms = losses(out, make(batch["target"], training.skeleton), training.skeleton, config.loss)
-            total = torch.stack(list(terms.values())).sum() / config.accumulate
+            total = torch.stack(list(terms.values())).sum()
+            if exact is None:
+                total = total / accumulate
             # A loss that is no number makes the gradient none, in all processes: no weight is changed by it.
             sound = torch.where(torch.isfinite(total), 1.0, math.nan).to(total.dtype)
             accelerator.backward(total, gradient=sound)
+        if exact is not None:
+            exact.add()
         parts.append(torch.stack([value.detach() for value in terms.values()]))
         names = list(terms)
     if config.tensorboard and (step + 1) % config.sheet_every == 0 and training.log.events is not None:
         with torch.no_grad():
             joints = training.skeleton(parameters(out)) + out.cam_trans[:, None]
         training.log.sheet(step + 1, batch["image"], joints)
+    if exact is not None:
+        exact.put()
     stacked = torch.stack(parts)
     finite = _update(training, stacked)
     if training.average is not None:

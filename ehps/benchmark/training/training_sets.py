@@ -19,7 +19,7 @@ from ehps.humandata.core import HumanData
 from ehps.humandata.image_checks import check_images
 
 FIX = "check the image folder that was given, or list such images with `ehps humandata verify FILE --images DIR "
-FIX += "--exclude-to LIST` and leave them out with --exclude LIST"
+FIX += "--exclude-to LIST` and leave them out with --exclude LIST, or tolerate some with --skip-bad N"
 
 
 class JoinedSets(ConcatDataset[dict[str, Any]]):

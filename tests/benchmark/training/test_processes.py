@@ -52,7 +52,9 @@ def logged(folder: Path, name: str = "loss") -> list[float]:
     return [json.loads(line)[name] for line in (folder / "train.jsonl").read_text().splitlines()]
 
 
-def one_of_two(rank: int, port: int, few: SetSpec, models: BodyModels, out: Path, stopped: int | None) -> None:
+def one_of_two(
+    rank: int, port: int, few: SetSpec, models: BodyModels, out: Path, stopped: int | None, parts: int | None
+) -> None:
     """Train as a process that torchrun has started; process ``stopped`` is asked to end in its first step."""
     from accelerate.state import AcceleratorState
 
@@ -63,18 +65,24 @@ def one_of_two(rank: int, port: int, few: SetSpec, models: BodyModels, out: Path
         rate = training.learning_rate
         training.learning_rate = lambda *values: (os.kill(os.getpid(), signal.SIGTERM), rate(*values))[1]
     try:
-        training.train(replace(CONFIG, model="dropping", model_args={}), [few], out, models, progress=False)
+        training.train(
+            replace(CONFIG, model="dropping", model_args={}, parts=parts), [few], out, models, progress=False
+        )
     except Interrupted as error:
         os._exit(error.exit_code)
 
 
-def two_processes(few: SetSpec, models: BodyModels, out: Path, stopped: int | None) -> list[int | None]:
+def two_processes(
+    few: SetSpec, models: BodyModels, out: Path, stopped: int | None = None, parts: int | None = None
+) -> list[int | None]:
     """Exit codes of two processes that train together."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     fork = multiprocessing.get_context("fork")  # a new interpreter would import torch again
-    started = [fork.Process(target=one_of_two, args=(rank, port, few, models, out, stopped)) for rank in range(2)]
+    started = [
+        fork.Process(target=one_of_two, args=(rank, port, few, models, out, stopped, parts)) for rank in range(2)
+    ]
     for process in started:
         process.start()
     for process in started:
@@ -91,7 +99,7 @@ def test_two_processes_and_two_parts_have_the_losses_of_one_and_stop_together(
     training.train(replace(config, accumulate=2), [few], tmp_path / "parts", models_, progress=False)
     assert two_processes(few, models_, tmp_path / "two", stopped=1) == [143, 143]
     assert checkpoints.load(tmp_path / "two/checkpoints/last.pt")["step"] == 1
-    assert two_processes(few, models_, tmp_path / "two", stopped=None) == [0, 0]
+    assert two_processes(few, models_, tmp_path / "two") == [0, 0]
     for other in ("parts", "two"):
         for term in ("loss", "pose", "joints", "projection"):
             assert logged(tmp_path / other, term) == pytest.approx(logged(tmp_path / "one", term), abs=1e-5), other
@@ -103,6 +111,24 @@ def test_two_processes_and_two_parts_have_the_losses_of_one_and_stop_together(
     assert 0 < apart < 0.02 * moved  # Adam turns rounding into steps where gradients are zero
     assert [(part["from_step"], part["processes"]) for part in b["world"]] == [(0, 2)]
     assert a["world"][0]["device"].startswith("cpu")
+
+
+def test_a_fixed_number_of_parts_gives_the_same_weights_by_any_number_of_processes(
+    few: SetSpec, models_: BodyModels, tmp_path: Path, dropping: None
+) -> None:
+    config = replace(CONFIG, model="dropping", model_args={}, parts=2)
+    alone = training.train(config, [few], tmp_path / "one", models_, progress=False)
+    assert two_processes(few, models_, tmp_path / "two", parts=2) == [0, 0]
+    two = checkpoints.load(tmp_path / "two/checkpoints/final.pt")
+    assert checkpoints.load(alone)["weights_sha256"] == two["weights_sha256"]
+    for wrong, what in (
+        ({"parts": 2, "accumulate": 2}, "both given"),
+        ({"parts": 3}, "batch_size is 4, which parts, 3"),
+    ):
+        with pytest.raises(UsageError, match=what):
+            replace(CONFIG, **wrong)
+    with pytest.raises(UsageError, match="parts is 2, which 3 processes do not divide"):
+        processes.parts_of_process(config, 3)
 
 
 def test_a_batch_that_cannot_be_cut_into_equal_parts_is_refused(few: SetSpec, models_: BodyModels) -> None:
