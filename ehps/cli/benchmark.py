@@ -74,9 +74,10 @@ def train_command(
     Several are mixed by the setting strategy. All images must be there, and of the size that DATA says. With more
     --steps, a run that is there goes on.
     """
+    from ehps.benchmark.suites.yaml_files import read_yaml
     from ehps.benchmark.training.given_settings import folders_of_each, joint_name, read_given
 
-    values = read_given(options, assigned, config)
+    values = read_given(options, assigned, None if config is None else (config, read_yaml(config)))
     need("training", "accelerate")
     from ehps.benchmark.suites.evaluation import train_cell
     from ehps.benchmark.suites.runs import is_main

@@ -9,28 +9,27 @@ from typing import Any
 
 from ehps.benchmark.training.settings import LOSS, SET, SETTINGS, read_settings
 from ehps.errors import SettingsError, UsageError
-from ehps.json_files import read_json
 
 OF_A_RUN = ("train_set", "sets")  # in the config.yaml of a run folder, which may be given: its sets are not taken
 _TABLE = {**SETTINGS, "interval": SET["interval"]}
 _GROUPS = ("loss", "model_args")
 
 
-def read_given(options: Mapping[str, Any], assigned: Sequence[str], config: Path | None) -> dict[str, Any]:
+def read_given(options: Mapping[str, Any], assigned: Sequence[str], config: tuple[Path, Any] | None) -> dict[str, Any]:
     """Settings by name; those that nobody gave are absent.
 
     Parameters
     ----------
     options : by the names of their settings, None where one was not given.
     assigned : ``KEY=VALUE``; ``loss.KEY`` and ``model_args.KEY`` are settings of these groups.
-    config : a file of settings as they stand in a suite, or the ``config.yaml`` of a run folder.
+    config : a file of settings as they stand in a suite, or the ``config.yaml`` of a run folder, and its content.
 
     Raises
     ------
     SettingsError : settings that do not exist, values of another kind or out of range: all of them.
     """
     faults: list[str] = []
-    values = {} if config is None else _of_file(config, faults)
+    values = {} if config is None else _of_file(*config, faults)
     given = {name: value for name, value in options.items() if value is not None}
     values |= read_settings(given, _TABLE, faults, label=lambda name: f"--{name.replace('_', '-')}")
     for text in assigned:
@@ -40,22 +39,13 @@ def read_given(options: Mapping[str, Any], assigned: Sequence[str], config: Path
     return values
 
 
-def _of_file(path: Path, faults: list[str]) -> dict[str, Any]:
-    content = _content(path)
+def _of_file(path: Path, content: Any, faults: list[str]) -> dict[str, Any]:
     values = read_settings(content, _TABLE, faults, place=f"{path}: ", others=OF_A_RUN)
     if "loss" in values:
         values["loss"] = read_settings(values["loss"], LOSS, faults, place=f"{path}: loss.")
     if values.get("init") is not None:
         values["init"] = str(path.parent / values["init"])
     return values
-
-
-def _content(path: Path) -> Any:
-    if path.suffix == ".json":
-        return read_json(path)
-    from ehps.benchmark.suites.yaml_files import read_yaml
-
-    return read_yaml(path)
 
 
 def _assign(values: dict[str, Any], text: str, faults: list[str]) -> None:
