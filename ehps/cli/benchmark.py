@@ -31,51 +31,75 @@ def benchmark() -> None:
 
 
 @benchmark.command("train")
-@click.argument("data", type=FILE)
-@images
+@click.argument("data", type=FILE, nargs=-1, required=True)
+@click.option(
+    "--images",
+    multiple=True,
+    metavar="DIR",
+    help="Folder of the images; that of DATA by default. Of several DATA one for all, or one each. "
+    "Of a merged DATA: LABEL=DIR, else those that it names.",
+)
 @click.option("--out", type=FILE, required=True, help="The run folder.")
 @click.option("--name", help="What the training set is called in results.")
-@click.option("--model", default="tiny", show_default=True)
-@click.option("--steps", default="1000", metavar="N", show_default=True)
-@click.option("--batch-size", default="32", metavar="N", show_default=True)
-@click.option("--lr", default="5e-4", metavar="N", show_default=True)
-@click.option("--lr-min", default="1e-6", metavar="N", show_default=True, help="What --lr falls to over all steps.")
-@click.option("--seed", default="2023", metavar="N", show_default=True)
-@click.option("--interval", default="1", metavar="N", show_default=True, help="Train on every N-th row.")
-@click.option("--workers", default="2", metavar="N", show_default=True)
+@click.option("--config", type=FILE, help="Settings in YAML or JSON, as in a suite; those given here go before.")
+@click.option("--set", "assigned", multiple=True, metavar="KEY=VALUE", help="Any setting: clip=1, loss.shape=2, ...")
+@click.option("--model", show_default="tiny")
+@click.option("--steps", metavar="N", show_default="1000")
+@click.option("--epochs", metavar="N", help="Instead of --steps.")
+@click.option("--batch-size", metavar="N", show_default="32", help="Images a step, of all processes together.")
+@click.option("--accumulate", metavar="N", show_default="1", help="Parts that a process takes its images in.")
+@click.option("--lr", metavar="N", show_default="5e-4")
+@click.option("--lr-min", metavar="N", show_default="1e-6", help="What --lr falls to over all steps.")
+@click.option("--seed", metavar="N", show_default="2023")
+@click.option("--strategy", metavar="WORD", show_default="concat", help="How several DATA are mixed; or balance.")
+@click.option("--interval", metavar="N", show_default="1", help="Train on every N-th row.")
+@click.option("--workers", metavar="N", show_default="2")
+@click.option("--skip-bad-batches", metavar="N", show_default="0", help="Steps without a finite loss to tolerate.")
+@click.option("--skip-bad", "skip_bad_images", metavar="N", show_default="0", help="Unusable images to tolerate.")
 @exclude
 @body_models
 @as_json
 def train_command(
-    data: Path,
+    data: tuple[Path, ...],
     images: tuple[str, ...],
     out: Path,
     name: str | None,
+    config: Path | None,
+    assigned: tuple[str, ...],
     exclude: Path | None,
     body_models: Path | None,
     as_json: bool,
-    **settings: str,
+    **options: str | None,
 ) -> None:
-    """Train one model on the HumanData file DATA.
+    """Train one model on the HumanData files DATA.
 
-    All images must be there, and of the size that DATA says. With more --steps, a run that is there goes on.
+    Several are mixed by the setting strategy. All images must be there, and of the size that DATA says. With more
+    --steps, a run that is there goes on.
     """
-    from ehps.benchmark.training.settings import read_options
+    from ehps.benchmark.suites.yaml_files import read_yaml
+    from ehps.benchmark.training.given_settings import folders_of_each, joint_name, read_given
 
-    values = read_options(settings)
+    values = read_given(options, assigned, None if config is None else (config, read_yaml(config)))
     need("training", "accelerate")
     from ehps.benchmark.suites.evaluation import train_cell
+    from ehps.benchmark.suites.runs import is_main
     from ehps.benchmark.training.specs import SetSpec, TrainConfig, image_folders
 
-    folder, folders = image_folders(images, data)
-    spec = SetSpec(data, folder, values.pop("interval"), exclude=exclude, folders=folders)
-    config = TrainConfig.from_dict(values)
-    say_excluded(spec)
-    run = train_cell(out, name or data.stem, spec, config, bodies(body_models))
+    if exclude is not None and len(data) > 1:
+        raise UsageError("--exclude is of one file", fix="write the sets into a suite, each with its own list")
+    interval, wanted = values.pop("interval", 1), TrainConfig.from_dict(values)
+    specs = []
+    for file, words in zip(data, folders_of_each(images, len(data)), strict=True):
+        folder, folders = image_folders(words, file)
+        specs.append(SetSpec(file, folder, interval, exclude=exclude, folders=folders))
+        say_excluded(specs[-1])
+    run = train_cell(out, name or joint_name(data), specs, wanted, bodies(body_models))
+    if not is_main():
+        return
     if went_on := run.went_on:
         say(went_on, fg="yellow", err=True)
     if as_json:
-        facts = {name: run.manifest.get(name) for name in ("train_set", "trained_on", "weights_sha256")}
+        facts = {name: run.manifest.get(name) for name in ("train_set", "trained_on", "weights_sha256", "world")}
         say_json({"run": str(run.folder), "checkpoint": str(run.checkpoint), **facts})
     else:
         say(run.checkpoint)
@@ -126,12 +150,12 @@ def pack_command(
     """
     import numpy as np
 
+    from ehps.benchmark.training.given_settings import read_given
     from ehps.benchmark.training.packing import pack
-    from ehps.benchmark.training.settings import read_options
     from ehps.benchmark.training.specs import SetSpec, image_folders
     from ehps.humandata import HumanData
 
-    values = read_options(settings)
+    values = read_given(settings, (), None)
     folder, folders = image_folders(images, data)
     spec = SetSpec(data, folder, exclude=exclude, folders=folders)
     hd = HumanData.open(data)

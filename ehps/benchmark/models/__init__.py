@@ -15,7 +15,7 @@ from ehps.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["build", "check", "names", "register"]
+__all__ = ["build", "check", "names", "register", "sees_batch"]
 
 _MODELS: dict[str, Callable[..., nn.Module]] = {}
 
@@ -63,6 +63,20 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
 
     with torch.device("meta"):
         build(name, **arguments)
+
+
+def sees_batch(name: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether the model normalises over its batch, so that it is another one in smaller batches.
+
+    Raises
+    ------
+    UsageError : as :func:`build`.
+    """
+    import torch
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    with torch.device("meta"):
+        return any(isinstance(module, _BatchNorm) for module in build(name, **arguments).modules())
 
 
 def check(name: str) -> str:

@@ -157,7 +157,9 @@ def evaluate(
 
 
 def _note_weights(run: Run, content: Mapping[str, Any]) -> None:
-    facts = {name: content.get(name, []) for name in ("trained_on", "schedule")}  # absent in those of earlier versions
+    facts = {
+        name: content.get(name, []) for name in ("trained_on", "schedule", "world")
+    }  # absent in those of earlier versions
     run.note(weights_sha256=content["weights_sha256"], **facts)
 
 

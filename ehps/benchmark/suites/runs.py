@@ -26,7 +26,7 @@ import ehps
 from ehps.atomic import replacing
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.run_identity import difference, environment, goes_on
-from ehps.benchmark.training.specs import SCHEDULE, TRAINED_ON, SetSpec, TrainConfig, key
+from ehps.benchmark.training.specs import SCHEDULE, TRAINED_ON, WORLD, SetSpec, TrainConfig, key
 from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.extras import need
@@ -82,6 +82,7 @@ _MANIFEST_FORM = {
     "tests?": {str: {"data": str, "images": str, "content": str, "box_ratio?": float}},
     "trained_on?": [TRAINED_ON],
     "schedule?": [SCHEDULE],
+    "world?": [WORLD],
 }
 _LINE_FORM = {"part": str, "metric": str, "value": (float, None), "unit": str, "n": int, "skipped": int}
 _CELL_FORM = {

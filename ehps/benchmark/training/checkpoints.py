@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ehps.atomic import noting, replacing
 from ehps.benchmark import models
-from ehps.benchmark.training.specs import SCHEDULE, TRAINED_ON
+from ehps.benchmark.training.specs import SCHEDULE, TRAINED_ON, WORLD
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.foreign_files import check_unfolded, regular
 from ehps.json_files import misfit
@@ -48,7 +48,7 @@ def load(path: Path) -> dict[str, Any]:
             f"not a readable checkpoint ({first})", path=path, fix="train again, or copy it again"
         ) from None
     form = {"format": int, "model": {"name": str, "args": {str: object}}, "state": object, "weights_sha256": str}
-    more = {"box_ratio": float, "trained_on?": [TRAINED_ON], "schedule?": [SCHEDULE]}
+    more = {"box_ratio": float, "trained_on?": [TRAINED_ON], "schedule?": [SCHEDULE], "world?": [WORLD]}
     if wrong := misfit(content, form | more):
         raise DataError(f"not a checkpoint written by ehps: {wrong}", path=path)
     if content["format"] != FORMAT:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from ehps.errors import SettingsError
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -23,7 +21,7 @@ class Setting:
 
     Attributes
     ----------
-    kind : int, float, bool, str or dict.
+    kind : int, float, bool, str, dict, or tuple for several texts.
     low, high : the least and the greatest number.
     above_low : whether the least number itself is too small.
     words : the texts that are taken, any where empty.
@@ -43,7 +41,7 @@ class Setting:
         if self.words:
             return f"one of: {', '.join(self.words)}"
         if self.kind not in (int, float):
-            return {bool: "true or false", str: "a text", dict: "a mapping of names to values"}[self.kind]
+            return _KINDS[self.kind]
         name = "a whole number" if self.kind is int else "a number"
         high = "" if math.isinf(self.high) else f"{self.high:,.0f}" if self.high >= 1000 else f"{self.high:g}"
         if math.isinf(self.low):
@@ -73,12 +71,19 @@ class Setting:
             return number if number is not None and self._in_range(number) else None
         if self.words and value not in self.words:
             return None
+        if self.kind is tuple:
+            listed = value.split(",") if isinstance(value, str) else value
+            sound = isinstance(listed, list | tuple) and all(isinstance(one, str) and one.strip() for one in listed)
+            return tuple(one.strip() for one in listed) if sound else None
         if self.kind is dict:
             return value if isinstance(value, Mapping) and all(isinstance(name, str) for name in value) else None
         return value if isinstance(value, self.kind) and value != "" else None
 
     def _in_range(self, number: float) -> bool:
         return self.low <= number <= self.high and math.isfinite(number) and not (self.above_low and number == self.low)
+
+
+_KINDS = {bool: "true or false", str: "a text", dict: "a mapping of names to values", tuple: "a list of names"}
 
 
 def _number(value: Any, *, whole: bool) -> int | float | None:
@@ -103,6 +108,8 @@ SETTINGS: Mapping[str, Setting] = {
     "steps": Setting(int, 1, 1e9),
     "epochs": Setting(float, 0, 1e6, above_low=True, optional=True),
     "batch_size": Setting(int, 1, 65_536),
+    "accumulate": Setting(int, 1, 65_536),
+    "parts": Setting(int, 1, 65_536, optional=True),
     "lr": Setting(float, 0, 10, above_low=True),
     "lr_min": Setting(float, 0, 10),
     "warmup": Setting(int, 0, 1e9),
@@ -113,11 +120,19 @@ SETTINGS: Mapping[str, Setting] = {
     "box_ratio": Setting(float, 0, 100, above_low=True),
     "loss": Setting(dict),
     "precision": Setting(str, words=("no", "bf16", "fp16")),
+    "clip": Setting(float, 0, 1e9, above_low=True, optional=True),
+    "ema": Setting(float, 0, 0.999999, above_low=True, optional=True),
+    "freeze": Setting(tuple),
+    "compile": Setting(bool),
     "init": Setting(str, optional=True),
     "checkpoint_every": Setting(int, 1, 1e9),
     "log_every": Setting(int, 1, 1e9),
     "keep_mb": Setting(float, 0, 1e9),
     "workers": Setting(int, 0, 1024),
+    "skip_bad_batches": Setting(int, 0, 1e9),
+    "skip_bad_images": Setting(int, 0, 1e9),
+    "tensorboard": Setting(bool),
+    "sheet_every": Setting(int, 1, 1e9),
 }
 """Of a training, see :class:`ehps.benchmark.training.specs.TrainConfig`."""
 
@@ -168,21 +183,6 @@ def read_settings(
                 faults.append(f"{place}{label(name)} {error}")
         elif name not in known:
             faults.append(f"{place}{name} is no setting; {nearest(name, known)}")
-    return read
-
-
-def read_options(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of the command line by the names of their settings, as the kinds of these.
-
-    Raises
-    ------
-    SettingsError : values of another kind or out of range, all of them.
-    """
-    faults: list[str] = []
-    table = {**SETTINGS, "interval": SET["interval"]}
-    read = read_settings(values, table, faults, label=lambda name: f"--{name.replace('_', '-')}")
-    if faults:
-        raise SettingsError(faults)
     return read
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ehps.arrays import Mask
+from ehps.benchmark import models
 from ehps.benchmark.training.loss_weights import LossWeights
 from ehps.benchmark.training.settings import LOSS, SET, SETTINGS, read_settings
 from ehps.errors import SettingsError, UsageError
@@ -22,6 +23,9 @@ TRAINED_ON = {"dataset": str, "split": str, "interval": int, "instances": int}
 """What a checkpoint and a run folder say of each set that was trained on."""
 SCHEDULE = {"from_step": int, "steps": int}
 """What they say of the learning rate: over how many steps it was to fall, from a step (the first is 0) on."""
+
+WORLD = {"from_step": int, "processes": int, "accumulate": int, "device": str, "driver": str}
+"""What they say of who made the steps, from a step on."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,8 @@ def image_folders(
 class TrainConfig:
     """What determines a training run, apart from the data.
 
-    ``checkpoint_every``, ``log_every``, ``keep_mb`` and ``workers`` have no influence on the result.
+    What is after ``init`` has no influence on the result, nor have ``accumulate`` (but see
+    :mod:`ehps.benchmark.training.processes`), ``compile`` and the number of processes, beyond rounding.
 
     Attributes
     ----------
@@ -142,7 +147,10 @@ class TrainConfig:
     model_args : its arguments.
     steps : optimiser steps.
     epochs : replaces ``steps`` when given (1 epoch = ``total_length`` images, else as many as the sets have rows).
-    batch_size : images a step and process.
+    batch_size : images a step, of all processes together.
+    accumulate : in how many parts a process takes its images of a step, one after another, to save memory.
+    parts : into how many parts a batch is cut, whatever the number of processes: any that divides it gives the same
+        weights to the last digit on one kind of device. In place of ``accumulate``.
     lr : Adam's rate.
     lr_min : what it falls to along a cosine over all steps.
     warmup : steps over which it rises linearly at first.
@@ -153,11 +161,19 @@ class TrainConfig:
     box_ratio : scale of the stored boxes, which have their 20 % margin already.
     loss : weights of the loss terms.
     precision : ``no`` (float32), ``bf16`` or ``fp16``.
+    clip : greatest norm of the gradient, to which larger ones are scaled down.
+    ema : share of the average of the weights that a step keeps; the average is tested in place of the weights.
+    freeze : names of parts of the model, or of weights, that are left as they are.
+    compile : translate the model with ``torch.compile`` before training.
     init : checkpoint whose weights to start from.
     checkpoint_every : steps between checkpoints.
     log_every : steps between lines of the log.
     keep_mb : decoded images kept in memory by each loader process: for small sets, which are read many times.
     workers : loader processes.
+    skip_bad_batches : steps whose loss or gradient is no number that are left out before the training gives up.
+    skip_bad_images : images that cannot be used that are left out before the training gives up.
+    tensorboard : write events for TensorBoard too.
+    sheet_every : steps between sheets of images with predicted joints in these.
     """
 
     model: str = "tiny"
@@ -165,6 +181,8 @@ class TrainConfig:
     steps: int = 1000
     epochs: float | None = None
     batch_size: int = 32
+    accumulate: int = 1
+    parts: int | None = None
     lr: float = 5e-4
     lr_min: float = 1e-6
     warmup: int = 0
@@ -175,11 +193,19 @@ class TrainConfig:
     box_ratio: float = 1.2 * 0.833
     loss: LossWeights = field(default_factory=LossWeights)
     precision: str = "no"
+    clip: float | None = None
+    ema: float | None = None
+    freeze: tuple[str, ...] = ()
+    compile: bool = False
     init: str | None = None
     checkpoint_every: int = 1000
     log_every: int = 20
     keep_mb: float = 0
     workers: int = 2
+    skip_bad_batches: int = 0
+    skip_bad_images: int = 0
+    tensorboard: bool = False
+    sheet_every: int = 1000
 
     def __post_init__(self) -> None:
         faults: list[str] = []
@@ -191,6 +217,12 @@ class TrainConfig:
             faults.append(f"lr_min is {self.lr_min:g}, more than lr, which is {self.lr:g}")
         if not faults and self.total_length is not None and self.strategy != "balance":
             faults.append(f"total_length is {self.total_length:,}, which only strategy balance has")
+        if not faults and self.parts and self.accumulate > 1:
+            faults.append("parts and accumulate are both given; parts says how often each process takes images")
+        if not faults and self.parts and self.batch_size % self.parts:
+            faults.append(f"batch_size is {self.batch_size}, which parts, {self.parts}, does not divide")
+        if not faults and self.batch_size % self.accumulate:
+            faults.append(f"batch_size is {self.batch_size}, which accumulate, {self.accumulate}, does not divide")
         if faults:
             raise SettingsError(faults)
 
@@ -233,19 +265,28 @@ class TrainConfig:
             return None
 
     def decisive(self) -> dict[str, Any]:
-        """What changes the result: everything but loader processes and how often is logged or saved."""
-        skip = {"checkpoint_every", "log_every", "keep_mb", "workers"}
-        values = {key: value for key, value in self.to_dict().items() if key not in skip}
-        if values["total_length"] is None:
-            del values["total_length"]  # earlier versions had none
-        return values
+        """What changes the result; settings that earlier versions did not have only where they change it."""
+        without = self._harmless()
+        default = TrainConfig.__dataclass_fields__
+        absent = {name for name in _LATER if getattr(self, name) == default[name].default}
+        return {key: value for key, value in self.to_dict().items() if key not in without | absent}
+
+    def _harmless(self) -> set[str]:
+        """Settings that change nothing, or the last digit."""
+        one_by_one = self.accumulate > 1 and models.sees_batch(self.model, self.model_args)
+        return _WORKINGS - {"accumulate"} if one_by_one else _WORKINGS
+
+
+_WORKINGS = {"checkpoint_every", "log_every", "keep_mb", "workers", "compile", "skip_bad_batches", "skip_bad_images"}
+_WORKINGS |= {"tensorboard", "sheet_every", "accumulate"}
+_LATER = ("parts", "clip", "ema", "freeze", "total_length")
 
 
 def settings_markdown() -> str:
     """The settings of a training as a Markdown table: what each takes, and its default."""
     default, lines = TrainConfig().to_dict(), ["| setting | takes | default |", "| --- " * 3 + "|"]
     for name, setting in SETTINGS.items():
-        plain = default[name] not in (None, {}) and name != "loss"
+        plain = default[name] not in (None, {}, []) and name != "loss"
         lines.append(f"| `{name}` | {setting.expected} | {f'`{json.dumps(default[name])}`' if plain else ''} |")
     weights = dataclasses.asdict(LossWeights())
     lines += [f"| `loss: {name}` | {LOSS[name].expected} | `{json.dumps(weights[name])}` |" for name in LOSS]

@@ -1,44 +1,58 @@
 """Training one model on one or several HumanData files, one process per device through ``accelerate``.
 
 Facts: the public SMPLer-X training code (Adam, cosine per iteration, no warm-up, fp32). What a step sees
-depends on seed and step alone, so a run that was killed continues with exactly the steps it would have made. The rate
+depends on seed and step alone, so a run that was killed continues with exactly the steps it would have made, and any
+number of processes makes the same ones (:mod:`ehps.benchmark.training.processes`). The rate
 falls along a cosine over all steps: a run that goes on beyond the number it was begun with has made its first steps at
 other rates than a run of the larger number. Its checkpoints say so, in ``schedule``.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
-from torch.utils.data import ConcatDataset, DataLoader
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from ehps.arrays import Array
-from ehps.atomic import write_error, write_text
 from ehps.benchmark import models
 from ehps.benchmark.training import checkpoints
-from ehps.benchmark.training.continuation import FINAL, LAST, PATIENCE, Agreement, Saved, followed, resumed
-from ehps.benchmark.training.loss_terms import losses
-from ehps.benchmark.training.samples import CropView, HumanDataset, collate, to_device
+from ehps.benchmark.training.averages import Average
+from ehps.benchmark.training.continuation import FINAL, LAST, Saved, followed, resumed, worlds
+from ehps.benchmark.training.freezing import freeze, trained_mode
+from ehps.benchmark.training.loss_terms import losses, parameters
+from ehps.benchmark.training.outlook import Outlook
+from ehps.benchmark.training.processes import (
+    Agreement,
+    ExactSum,
+    Part,
+    accelerator_for,
+    drop_by_row,
+    norms_over_processes,
+    part_size,
+    parts_of_process,
+    world,
+)
+from ehps.benchmark.training.run_lock import locked
+from ehps.benchmark.training.samples import collate, to_device
 from ehps.benchmark.training.sampling import StepSampler
+from ehps.benchmark.training.skipped import Skipped
 from ehps.benchmark.training.smplx_joints import Skeleton
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.targets import make
-from ehps.benchmark.training.train_log import LOG, read_log
+from ehps.benchmark.training.train_log import TrainLog
+from ehps.benchmark.training.training_sets import JoinedSets, open_sets, trained, without_bad_images
 from ehps.body.models import BodyModels
-from ehps.errors import DataError, SettingsError, UsageError
+from ehps.errors import UsageError
 from ehps.extras import need
-from ehps.humandata.core import HumanData
 from ehps.interrupts import Interrupted, Signals, caught, ignore_in_worker
-from ehps.progress import counting
+from ehps.progress import begun, counting
 
 
 def train(
@@ -53,16 +67,42 @@ def train(
 
     Continues from ``checkpoints/last.pt`` where there is one, which stays beside the final one: with more steps, the
     training goes on from it. Losses are appended to ``train.jsonl``, one line every ``log_every`` steps, with the rate,
-    images a second and the share of time spent waiting for images.
+    images a second and the share of time spent waiting for images; what had to be left out to ``skipped.jsonl``.
 
     Raises
     ------
     Interrupted : a signal came; during the steps, the checkpoint of the last one was written.
-    DataError : a file cannot be read, an image is missing, damaged or of another size than its rows say, or the loss is
-        no longer a number.
+    UsageError : the batch cannot be cut into equal parts for the processes; ``freeze`` names nothing.
+    DataError : a file cannot be read, an image is missing, damaged or of another size than its rows say, the loss is
+        no longer a number, or another process trains in the folder.
     """
+    if config.tensorboard:
+        need("writing events", "tensorboard")
     with caught() as signals:
-        return _train(config, sets, Path(folder), body_models, signals, progress)
+        accelerator = accelerator_for(config)
+        with locked(Path(folder)) if accelerator.is_main_process else nullcontext():
+            return _train(config, sets, Path(folder), body_models, signals, accelerator, progress)
+
+
+@dataclass
+class _Training:
+    """What the steps work with."""
+
+    config: TrainConfig
+    steps: int
+    accelerator: Any
+    net: nn.Module
+    optimizer: Any
+    skeleton: Skeleton
+    part: Part
+    accumulate: int
+    exact: ExactSum | None
+    average: Average | None
+    log: TrainLog
+    saved: Saved
+    skipped: Skipped
+    stop: Agreement
+    outlook: Outlook
 
 
 def _train(
@@ -71,36 +111,52 @@ def _train(
     folder: Path,
     body_models: BodyModels,
     signals: Signals,
+    accelerator: Any,
     progress: bool,
 ) -> Path:
-    accelerator = _accelerator(config)
+    accumulate, images = (
+        parts_of_process(config, accelerator.num_processes),
+        part_size(config, accelerator.num_processes),
+    )
+    main, visible = accelerator.is_main_process, progress and accelerator.is_main_process
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     net = models.build(config.model, **config.model_args)
     if config.init:
         checkpoints.put(net, checkpoints.load(Path(config.init)), Path(config.init))
+    freeze(net, config.freeze)
     datasets = open_sets(config, sets, body_models, net)
-    if accelerator.is_main_process:
+    unusable = []
+    if config.skip_bad_images:  # every process, as it must know which rows are left
+        unusable = without_bad_images(datasets, sets, config.skip_bad_images, show=visible)
+    elif main:
         for dataset in datasets:
             dataset.require_images(show=progress)
     lengths = [len(d) for d in datasets]
-    steps = total_steps(config, lengths, accelerator.num_processes)
-    optimizer = torch.optim.Adam(net.parameters(), lr=config.lr)
-    start, schedule = resumed(folder / "checkpoints" / LAST, net, optimizer, accelerator.scaler)
+    steps = total_steps(config, lengths)
+    part = Part()
+    drop_by_row(net, part)
+    net = norms_over_processes(net, accelerator.num_processes, accelerator.device, config.model).to(accelerator.device)
+    optimizer = _optimizer(config, net, accelerator)
+    average = Average(net, config.ema) if config.ema else None
+    start, before = resumed(folder / "checkpoints" / LAST, net, optimizer, accelerator.scaler, average)
     if start > steps:
         raise UsageError(f"{start:,} steps have been made already, more than {steps:,}", path=folder)
     facts = {
         "trained_on": [trained(spec, data) for spec, data in zip(sets, datasets, strict=True)],
-        "schedule": followed(schedule, start, steps),
+        "schedule": followed(before["schedule"], start, steps),
+        "world": worlds(before["world"], world(accelerator, accumulate, start)),
     }
+    if config.compile:
+        net.compile()
     net, optimizer = accelerator.prepare(net, optimizer)
-    skeleton = Skeleton(body_models).to(accelerator.device)
-    sampler = StepSampler(
+    joined = JoinedSets(datasets, [str(spec.data) for spec in sets], config.skip_bad_images)
+    sampler = StepSampler(  # the parts of a step follow each other
         lengths,
-        config.batch_size,
-        steps,
+        images,
+        steps * accumulate,
         seed=config.seed,
-        start=start,
+        start=start * accumulate,
         strategy=config.strategy,
         total_length=config.total_length,
         weights=[spec.weight for spec in sets],
@@ -108,146 +164,161 @@ def _train(
         processes=accelerator.num_processes,
     )
     loader = DataLoader(
-        ConcatNumbered(datasets),
+        joined,
         batch_sampler=sampler,
         num_workers=config.workers,
         collate_fn=collate,
         pin_memory=accelerator.device.type == "cuda",
         worker_init_fn=ignore_in_worker,
     )
-    log = _Log(folder / LOG, start, accelerator.is_main_process)
-    saved = Saved(folder / "checkpoints", config, facts, accelerator)
-    visible = progress and accelerator.is_main_process
+    skipped = Skipped(folder, config, joined, start, main)
+    skipped.left_out(unusable)
+    training = _Training(
+        config=config,
+        steps=steps,
+        accelerator=accelerator,
+        net=net,
+        optimizer=optimizer,
+        skeleton=Skeleton(body_models).to(accelerator.device),
+        part=part,
+        accumulate=accumulate,
+        exact=ExactSum(net, config.parts) if config.parts else None,
+        average=average,
+        log=TrainLog(folder, start, write=main, events=config.tensorboard),
+        saved=Saved(folder / "checkpoints", config, facts, accelerator, start),
+        skipped=skipped,
+        stop=Agreement(signals),
+        outlook=Outlook(start, steps, accelerator.device, visible),
+    )
+    if visible and start < steps:
+        for line in training.outlook.plan(config, lengths, joined.files, net, (accelerator.num_processes, accumulate)):
+            begun(line)
     with counting("training", steps, done=start, show=visible) as advance, signals.deferred():
-        stop = Agreement(signals)
-        _loop(config, accelerator, net, optimizer, skeleton, loader, start, steps, log, saved, stop, advance)
-        saved.write(LAST, net, optimizer, steps)
-        saved.write(FINAL, net, None, steps)
-        number = stop.reached()
+        _loop(training, loader, start, advance)
+        training.saved.last(net, optimizer, average, steps)
+        training.saved.final(net, average, steps)
+        training.log.close()
+        number, _ = training.stop.reached()
     if number:
         raise Interrupted(number)
+    if visible and skipped.summary:
+        begun(skipped.summary)
     return folder / "checkpoints" / FINAL
 
 
-def _loop(
-    config: TrainConfig,
-    accelerator: Any,
-    net: nn.Module,
-    optimizer: Any,
-    skeleton: Skeleton,
-    loader: DataLoader[Any],
-    start: int,
-    steps: int,
-    log: _Log,
-    saved: Saved,
-    stop: Agreement,
-    advance: Any,
-) -> None:
-    net.train()
-    ready, shown = time.perf_counter(), start
-    for step, batch in enumerate(loader, start):
-        waited = time.perf_counter() - ready
-        for group in optimizer.param_groups:
+def _loop(training: _Training, loader: DataLoader[Any], start: int, advance: Any) -> None:
+    config, steps, log, skipped = training.config, training.steps, training.log, training.skipped
+    trained_mode(training.net)
+    batches, shown = iter(loader), start
+    for step in range(start, steps):
+        began = time.perf_counter()
+        for group in training.optimizer.param_groups:
             group["lr"] = learning_rate(config, step, steps)
-        torch.manual_seed(config.seed * 1_000_003 + step)  # dropout and drop-path repeat after a resume
-        batch = to_device(batch, accelerator.device)
-        with accelerator.autocast():
-            out = net(batch["image"])
-        terms = losses(out.float(), make(batch["target"], skeleton), skeleton, config.loss)
-        total = torch.stack(list(terms.values())).sum()
-        accelerator.backward(total)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        terms, names, waited = _step(training, batches, step)
         done = step + 1
-        log.add(len(batch["image"]) * accelerator.num_processes, waited, time.perf_counter() - ready)
-        if done % config.log_every == 0 or done == steps:
-            values = {name: float(value.detach()) for name, value in terms.items()}
+        logged = done % config.log_every == 0 or done == steps
+        saving = done < steps and done % config.checkpoint_every == 0
+        log.add(config.batch_size, waited, time.perf_counter() - began)
+        number, odd = training.stop.reached(skipped.anything(names, wait=logged or saving or done == steps))
+        if odd:
+            skipped.settle(training.stop.told(skipped.told), done)
+        if logged:
+            values = dict(zip(names, training.stop.mean(terms.mean(0)).tolist(), strict=True))
             loss = sum(values.values())
-            if not math.isfinite(loss):
-                raise DataError(
-                    f"the loss is {loss} at step {done}",
-                    path=log.path.parent,
-                    fix="lower the learning rate, or audit the data",
-                )
-            log.write(done, loss, values, learning_rate(config, step, steps))
+            if math.isfinite(loss):
+                log.write(done, loss, values, learning_rate(config, step, steps))
             advance(done - shown, note=f"loss {loss:.3f}")
             shown = done
-        number = stop.reached()
-        if done < steps and (number or done % config.checkpoint_every == 0):
-            saved.write(LAST, net, optimizer, done)
+        if estimate := training.outlook.timed(done):
+            begun(estimate)
+        if saving or (number and done < steps):
+            training.saved.last(training.net, training.optimizer, training.average, done)
         if number and done < steps:
             what = f"interrupted after step {done:,} of {steps:,}, which is saved; the same command goes on from here"
             raise Interrupted(number, what)
-        ready = time.perf_counter()
 
 
-class ConcatNumbered(ConcatDataset[dict[str, Any]]):
-    """Concatenation whose keys are (row, draw): the draw goes on to the set that holds the row."""
-
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
-        index, number = key
-        which = next(i for i, end in enumerate(self.cumulative_sizes) if index < end)
-        first = self.cumulative_sizes[which - 1] if which else 0
-        return self.datasets[which][index - first, number]
-
-
-def open_sets(
-    config: TrainConfig, sets: Sequence[SetSpec], body_models: BodyModels, net: nn.Module
-) -> list[HumanDataset]:
-    """The training sets, cropped as ``net`` wants."""
-    if not sets:
-        raise UsageError("nothing to train on")
-    if faults := config.weight_faults(sets):
-        raise SettingsError(faults)
-    view = CropView(
-        size=net.input_size,  # type: ignore[arg-type]
-        ratio=config.box_ratio,
-        antialias=bool(getattr(net, "antialias", False)),
-        augment=config.augment,
-    )
-    opened = [
-        HumanDataset(
-            s.data,
-            s.images,
-            view,
-            models=body_models,
-            rows=_kept(s),
-            interval=s.interval,
-            seed=config.seed,
-            keep_mb=config.keep_mb / len(sets),
-            folders=s.folders,
-        )
-        for s in sets
-    ]
-    for spec, dataset in zip(sets, opened, strict=True):
-        if not len(dataset):
-            raise DataError("has no row with a box inside its image", path=spec.data)
-    return opened
-
-
-def _kept(spec: SetSpec) -> Array | None:
-    """Rows that the exclusion list leaves, None for all."""
-    excluded = None if spec.exclude is None else spec.excluded(HumanData.open(spec.data))
-    return None if excluded is None else np.flatnonzero(~excluded)
+def _step(training: _Training, batches: Any, step: int) -> tuple[Tensor, list[str], float]:
+    """One step of the optimiser: (parts, terms) of the loss, their names, and how long it waited for images."""
+    config, accelerator, net = training.config, training.accelerator, training.net
+    waited, parts, names, places = 0.0, list[Tensor](), list[str](), list[tuple[int, int]]()
+    accumulate, exact = training.accumulate, training.exact
+    training.part.count = accumulate * accelerator.num_processes
+    for number in range(accumulate):
+        asked = time.perf_counter()
+        batch = next(batches)
+        waited += time.perf_counter() - asked
+        if "error" not in batch:
+            places += zip(batch.pop("set").tolist(), batch["row"].tolist(), strict=True)
+            training.skipped.replaced(batch)
+        batch = to_device(batch, accelerator.device)
+        training.part.index = number * accelerator.num_processes + accelerator.process_index
+        torch.manual_seed(config.seed * 1_000_003 + step)  # dropout and drop-path repeat after a resume
+        alone = exact is not None or number + 1 < accumulate
+        together = accelerator.no_sync(net) if alone else nullcontext()
+        with together:
+            with accelerator.autocast():
+                out = net(batch["image"])
+            out = out.float()
+            terms = losses(out, make(batch["target"], training.skeleton), training.skeleton, config.loss)
+            total = torch.stack(list(terms.values())).sum()
+            if exact is None:
+                total = total / accumulate
+            # A loss that is no number makes the gradient none, in all processes: no weight is changed by it.
+            sound = torch.where(torch.isfinite(total), 1.0, math.nan).to(total.dtype)
+            accelerator.backward(total, gradient=sound)
+        if exact is not None:
+            exact.add()
+        parts.append(torch.stack([value.detach() for value in terms.values()]))
+        names = list(terms)
+    if config.tensorboard and (step + 1) % config.sheet_every == 0 and training.log.events is not None:
+        with torch.no_grad():
+            joints = training.skeleton(parameters(out)) + out.cam_trans[:, None]
+        training.log.sheet(step + 1, batch["image"], joints)
+    if exact is not None:
+        exact.put()
+    stacked = torch.stack(parts)
+    finite = _update(training, stacked)
+    if training.average is not None:
+        training.average.update(accelerator.unwrap_model(net), step, finite)
+    training.skipped.watch(step + 1, stacked, places, finite)
+    return stacked, names, waited
 
 
-def trained(spec: SetSpec, data: HumanDataset) -> dict[str, Any]:
-    """What a set is, and how many of its rows are trained on: ``dataset``, ``split``, ``interval``, ``instances``."""
-    passport = data.hd.passport
-    return {
-        "dataset": passport.dataset,
-        "split": passport.split,
-        "interval": spec.interval,
-        "instances": len(data),
-    }
+def _update(training: _Training, terms: Tensor) -> Tensor:
+    """Step the optimiser, unless loss or gradient are no numbers; whether it was stepped, on the device."""
+    config, accelerator, optimizer = training.config, training.accelerator, training.optimizer
+    weights = [weight for weight in training.net.parameters() if weight.grad is not None]
+    finite = torch.isfinite(terms).all()
+    if accelerator.scaler is not None:  # it does not step where the gradient overflows, and tries a smaller scale
+        if config.clip:
+            accelerator.clip_grad_norm_(weights, config.clip)
+        optimizer.step()
+    else:
+        norm = nn.utils.clip_grad_norm_(weights, config.clip or math.inf)
+        finite = finite & torch.isfinite(norm)
+        if finite.is_cuda:
+            optimizer.optimizer.found_inf = (~finite).float()  # a fused Adam does nothing then, and nothing waits
+            optimizer.step()
+        elif finite:
+            optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return finite
 
 
-def total_steps(config: TrainConfig, lengths: Sequence[int], processes: int = 1) -> int:
+def _optimizer(config: TrainConfig, net: nn.Module, accelerator: Any) -> torch.optim.Optimizer:
+    weights = [weight for weight in net.parameters() if weight.requires_grad]
+    # Only the fused one can be told on the device to leave a step out.
+    fused = accelerator.device.type == "cuda" and accelerator.scaler is None
+    return torch.optim.Adam(weights, lr=config.lr, fused=fused or None)
+
+
+def total_steps(config: TrainConfig, lengths: Sequence[int]) -> int:
     """Optimiser steps of the run."""
     if config.epochs is None:
         return config.steps
     epoch = config.total_length or sum(lengths)
-    return max(1, math.ceil(config.epochs * epoch / (config.batch_size * processes)))
+    return max(1, math.ceil(config.epochs * epoch / config.batch_size))
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
@@ -256,43 +327,3 @@ def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
         return config.lr * (step + 1) / config.warmup
     done = (step - config.warmup) / max(1, steps - config.warmup)
     return config.lr_min + (config.lr - config.lr_min) * (1 + math.cos(math.pi * done)) / 2
-
-
-def _accelerator(config: TrainConfig) -> Any:
-    need("training", "accelerate")
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-    from accelerate.utils import InitProcessGroupKwargs
-
-    AcceleratorState._reset_state()  # the precision of an earlier training in this process does not bind this one
-    patience = InitProcessGroupKwargs(timeout=PATIENCE)
-    several_cpus = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
-    return Accelerator(cpu=several_cpus or None, mixed_precision=config.precision, kwargs_handlers=[patience])
-
-
-class _Log:
-    """``train.jsonl``; lines of steps that a resumed run will make again are dropped."""
-
-    def __init__(self, path: Path, start: int, write: bool) -> None:
-        self.path, self.on = path, write
-        self.images, self.waited, self.spent = 0, 0.0, 0.0
-        if write:
-            lines = read_log(path) if path.exists() else []
-            write_text(path, "".join(f"{json.dumps(line)}\n" for line in lines if line["step"] <= start))
-
-    def add(self, images: int, waited: float, spent: float) -> None:
-        self.images += images
-        self.waited += waited
-        self.spent += spent
-
-    def write(self, step: int, loss: float, terms: dict[str, float], rate: float) -> None:
-        line = {"step": step, "loss": loss, **terms, "lr": rate}
-        line["images_per_second"] = round(self.images / max(self.spent, 1e-9), 1)
-        line["waiting_for_images"] = round(self.waited / max(self.spent, 1e-9), 3)
-        self.images, self.waited, self.spent = 0, 0.0, 0.0
-        if self.on:
-            try:
-                with self.path.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
-            except OSError as error:
-                raise write_error(error, self.path) from error
