@@ -19,6 +19,7 @@ EXTRAS: Mapping[str, tuple[str, str]] = {
     "cdflib": ("cdflib", "cdf"),
     "distributed": ("dask[distributed]", "dask"),
     "ray": ("ray", "ray"),
+    "submitit": ("submitit", "slurm"),
 }
 """Module -> package that has it, and an extra with that package."""
 

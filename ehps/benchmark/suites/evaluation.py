@@ -1,6 +1,7 @@
 """One cell of the benchmark: train a model, predict a test set, score the predictions.
 
-Each step is done only when its result is not there.
+Each step is done only when its result is not there. Scores depend on the code of the metrics too: where that has changed,
+the stored predictions are scored again.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from ehps.errors import DataError, UsageError
 from ehps.extras import need
 from ehps.humandata.core import HumanData
 from ehps.humandata.validation import require_columns
+from ehps.imported_code import code_of
 
 
 def train_cell(
@@ -229,7 +231,8 @@ def _scored(
     }
     excluded = np.flatnonzero(truth[EXCLUDED]).tolist() if EXCLUDED in truth else []
     helpers = [name for name in HELPERS if find_helper(body_models.folder, name) is not None]
-    wanted = key(content_hash(predictions), data, protocol.to_json(), hashes, helpers, excluded)
+    code = code_of("ehps.benchmark.protocols.scoring")
+    wanted = key(content_hash(predictions), data, protocol.to_json(), hashes, helpers, excluded, code)
     cell = next(
         (c for c in run.cells if c["test_set"] == test_set and c["protocol"] == protocol.id and c["key"] == wanted),
         None,

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -279,6 +279,14 @@ class Run:
             labelled.to_parquet(temporary, index=False)
         kept = [c for c in self.cells if (c["test_set"], c["protocol"]) != (cell["test_set"], cell["protocol"])]
         write_json(self.folder / METRICS, {"cells": [*kept, cell]})
+
+    def arrange(self, tests: Sequence[str]) -> None:
+        """Put the entries of ``metrics.json`` in the order of ``tests``, others after them, whichever was made first."""
+        cells = self.cells
+        places = {name: i for i, name in enumerate(tests)}
+        arranged = sorted(cells, key=lambda cell: places.get(cell["test_set"], len(places)))
+        if arranged != cells:
+            write_json(self.folder / METRICS, {"cells": arranged})
 
     def errors(self) -> pd.DataFrame:
         """``errors.parquet``: truth_row, image_path, sequence, part, metric, value (mm), test_set,
