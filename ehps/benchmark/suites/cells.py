@@ -35,7 +35,7 @@ class Work:
     suite : as :meth:`Suite.to_dict` has it.
     out : folder of all run folders.
     body_models : folder.
-    launch : what tells this ``ehps benchmark run`` from others. What it has made or seen fail it does not look at again.
+    launch : tells this ``ehps benchmark run`` from others; what it has made or seen fail it does not look at again.
     """
 
     suite: dict[str, Any]
@@ -45,7 +45,9 @@ class Work:
 
     def __call__(self) -> None:
         """Do it."""
-        make(Suite.from_dict(self.suite), Path(self.out), BodyModels(Path(self.body_models)), self.launch, progress=True)
+        make(
+            Suite.from_dict(self.suite), Path(self.out), BodyModels(Path(self.body_models)), self.launch, progress=True
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -101,9 +101,7 @@ class Job:
         return DelayedSubmission(self)
 
 
-def on_slurm(
-    work: Work, jobs: int, settings: Mapping[str, Any], *, progress: bool, cluster: str | None = None
-) -> None:
+def on_slurm(work: Work, jobs: int, settings: Mapping[str, Any], *, progress: bool, cluster: str | None = None) -> None:
     """Submit jobs of one GPU each, and wait for them; their logs are in ``slurm/`` in the output folder.
 
     Parameters

@@ -43,7 +43,7 @@ class Plan:
     Attributes
     ----------
     sets : one a training or test set: ``set, role, file, rows, MB``.
-    cells : one a training: ``train_set, model, seed, training, tests, left`` (what is done, and which tests are to be made).
+    cells : one a training: ``train_set, model, seed, training, tests, left`` (what is done, and tests to be made).
     missing : what the run cannot do without, in words.
     seconds : of what is to be made, None where nothing like it was timed.
     """

@@ -32,6 +32,7 @@ from ehps.errors import DataError, EhpsError, UsageError
 from ehps.extras import need
 from ehps.foreign_files import check_unfolded, regular
 from ehps.json_files import read_json
+from ehps.moved_files import noted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,7 +219,7 @@ class Run:
         training = self._training(train_set, config, hashes)
         self.folder.mkdir(parents=True, exist_ok=True)
         listed = [
-            {"data": str(s.data), "images": str(s.images), "interval": s.interval}
+            {**noted("data", s.data, self.folder), **noted("images", s.images, self.folder), "interval": s.interval}
             | ({"exclude": str(s.exclude)} if s.exclude else {})
             | ({"folders": {label: str(folder) for label, folder in s.folders.items()}} if s.folders else {})
             for s in sets
@@ -281,7 +282,7 @@ class Run:
         write_json(self.folder / METRICS, {"cells": [*kept, cell]})
 
     def arrange(self, tests: Sequence[str]) -> None:
-        """Put the entries of ``metrics.json`` in the order of ``tests``, others after them, whichever was made first."""
+        """Put the entries of ``metrics.json`` in the order of ``tests``, whichever was made first; others come last."""
         cells = self.cells
         places = {name: i for i, name in enumerate(tests)}
         arranged = sorted(cells, key=lambda cell: places.get(cell["test_set"], len(places)))

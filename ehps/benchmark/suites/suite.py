@@ -118,7 +118,7 @@ class Suite:
         folder = out / training.train_set / training.model
         return folder if training.seed == self.config.seed else folder / f"seed_{training.seed}"
 
-    def with_budget(self, instances: int) -> Suite:
+    def with_budget(self, instances: int | str) -> Suite:
         """With as many steps as make a training see so many instances, the last batch being whole.
 
         Raises
@@ -377,7 +377,9 @@ def _budgeted(values: Mapping[str, Any], config: TrainConfig | None, faults: lis
     if "budget" not in values:
         return config
     faults += [
-        f"budget and {name} are both given; each says how long is trained" for name in ("steps", "epochs") if values.get(name)
+        f"budget and {name} are both given; each says how long is trained"
+        for name in ("steps", "epochs")
+        if values.get(name)
     ]
     try:
         instances = _BUDGET.read(values["budget"])
