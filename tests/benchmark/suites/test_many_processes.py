@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -222,7 +222,7 @@ def test_status_shows_what_runs_and_what_is_stale(
 class Executor:
     """As submitit's: its jobs run here, one after another."""
 
-    made: list[Executor] = []
+    made: ClassVar[list[Executor]] = []
 
     def __init__(self, folder: Path, cluster: str) -> None:
         self.folder, self.cluster, self.settings = folder, cluster, dict[str, Any]()
