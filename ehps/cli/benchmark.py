@@ -259,7 +259,7 @@ def show_plan(suite: Any, out: Path, body_models: Path | None, as_json: bool) ->
 @click.argument("folder", type=FILE)
 @as_json
 def status_command(folder: Path, as_json: bool) -> None:
-    """What of a suite is done, failed, running (where, how fast), stale, or missing.
+    """What of a suite is done, failed, running, stale or missing.
 
     Stale is what a process that is gone has left: the next run goes on with it.
     """
@@ -298,9 +298,9 @@ def rescore_command(
     body_models: Path | None,
     as_json: bool,
 ) -> None:
-    """Score the predictions that run folder RUN keeps, under another protocol or with changed metrics.
+    """Score the predictions of run folder RUN again.
 
-    No model is run. The test file is looked for where the run found it, and where it lies as seen from RUN.
+    Under another protocol, or with changed metrics; no model is run. The test file is looked for where the run found it, and where it lies as seen from RUN.
     """
     need("evaluation", "pyarrow")
     from ehps.benchmark.suites.evaluation import rescore

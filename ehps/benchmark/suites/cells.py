@@ -17,7 +17,6 @@ from typing import Any
 from ehps.benchmark.suites import claims
 from ehps.benchmark.suites.runs import Run, is_main
 from ehps.benchmark.suites.suite import Suite, Training
-from ehps.benchmark.training.continuation import PATIENCE
 from ehps.body.models import BodyModels
 from ehps.errors import EhpsError
 from ehps.progress import stage
@@ -101,6 +100,8 @@ def _agreed(decision: tuple[bool, bool]) -> tuple[bool, bool]:
     import torch
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
+
+    from ehps.benchmark.training.continuation import PATIENCE
 
     PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
     listed = [decision]

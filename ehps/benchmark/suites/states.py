@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.claims import Claim, claimed
-from ehps.benchmark.suites.plan import rows_to_train
 from ehps.benchmark.suites.runs import SUITE, Run
 from ehps.benchmark.suites.suite import Suite, Training
 from ehps.benchmark.training.specs import SetSpec
 from ehps.benchmark.training.train_log import LOG, read_log
-from ehps.benchmark.training.trainer import total_steps
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.json_files import read_json
@@ -106,6 +104,8 @@ def _speed(suite: Suite, run: Run, training: Training) -> dict[str, Any]:
     rate = lines[-1].get("images_per_second") if lines else None
     if not rate:
         return {}
+    from ehps.benchmark.training.trainer import total_steps
+
     config = suite.settings(training)
     try:
         steps = total_steps(config, _lengths(suite.train[training.train_set]) if config.epochs else [0])
@@ -116,4 +116,6 @@ def _speed(suite: Suite, run: Run, training: Training) -> dict[str, Any]:
 
 
 def _lengths(specs: tuple[SetSpec, ...]) -> list[int]:
+    from ehps.benchmark.suites.plan import rows_to_train
+
     return [len(rows_to_train(HumanData.open(spec.data), spec, set())) for spec in specs]
