@@ -300,7 +300,8 @@ def rescore_command(
 ) -> None:
     """Score the predictions of run folder RUN again.
 
-    Under another protocol, or with changed metrics; no model is run. The test file is looked for where the run found it, and where it lies as seen from RUN.
+    Under another protocol, or with changed metrics; no model is run. The test file is looked for where the run found
+    it, and where it lies as seen from RUN.
     """
     need("evaluation", "pyarrow")
     from ehps.benchmark.suites.evaluation import rescore
