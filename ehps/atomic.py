@@ -191,7 +191,7 @@ _UNFINISHED = re.compile(r"\..+\.(?P<machine>[0-9a-f]{6})-(?P<pid>\d+)-(?P<start
 
 
 def _temporary(path: Path) -> Path:
-    process = f"{_machine()}-{os.getpid()}-{_started(os.getpid())}"
+    process = f"{machine()}-{os.getpid()}-{started_at(os.getpid())}"
     return path.with_name(f".{path.name}.{process}-{secrets.token_hex(4)}.tmp")
 
 
@@ -205,16 +205,16 @@ def _remove_unfinished(folder: str) -> None:
     """Looks once in each folder, which may hold millions of files."""
     for name in os.listdir(folder):
         found = _UNFINISHED.fullmatch(name)
-        if found is None or found["machine"] != _machine():
+        if found is None or found["machine"] != machine():
             continue
-        if not _lives(int(found["pid"]), int(found["started"])):
+        if not lives(int(found["pid"]), int(found["started"])):
             left = Path(folder, name)
             with suppress(OSError):
                 shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
 
 
 @lru_cache(maxsize=1)
-def _machine() -> str:
+def machine() -> str:
     """What tells machines, and containers on one machine, apart: where a number means the same process."""
     try:
         space = os.stat("/proc/self/ns/pid").st_ino
@@ -223,7 +223,7 @@ def _machine() -> str:
     return hashlib.sha256(f"{socket.gethostname()} {space}".encode()).hexdigest()[:6]
 
 
-def _lives(pid: int, started: int) -> bool:
+def lives(pid: int, started: int) -> bool:
     if os.name != "posix":
         return True
     try:
@@ -232,10 +232,10 @@ def _lives(pid: int, started: int) -> bool:
         return False
     except OSError:  # somebody else's
         return True
-    return _started(pid) in (0, started) or not started
+    return started_at(pid) in (0, started) or not started
 
 
-def _started(pid: int) -> int:
+def started_at(pid: int) -> int:
     """When a process started, in ticks since the machine did: tells it from a later one of its number; 0 if unknown."""
     try:
         with open(f"/proc/{pid}/stat", encoding="latin1") as file:

@@ -20,6 +20,7 @@ EXTRAS: Mapping[str, tuple[str, str]] = {
     "distributed": ("dask[distributed]", "dask"),
     "ray": ("ray", "ray"),
     "tensorboard": ("tensorboard", "tensorboard"),
+    "submitit": ("submitit", "slurm"),
 }
 """Module -> package that has it, and an extra with that package."""
 

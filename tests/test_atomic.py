@@ -67,7 +67,7 @@ def test_a_full_disk_is_said_and_the_earlier_file_is_whole(tmp_path: Path, name:
 
 
 def unfinished(path: Path, pid: int, machine: str = "", started: int = 1) -> Path:
-    left = path.with_name(f".{path.name}.{machine or atomic._machine()}-{pid}-{started}-0123abcd.tmp")
+    left = path.with_name(f".{path.name}.{machine or atomic.machine()}-{pid}-{started}-0123abcd.tmp")
     left.write_bytes(b"half")
     return left
 
@@ -75,7 +75,7 @@ def unfinished(path: Path, pid: int, machine: str = "", started: int = 1) -> Pat
 def test_what_a_killed_process_was_writing_is_removed_by_the_next(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-S", "-c", ""])
     gone.wait()
-    own = unfinished(tmp_path / "a.h5", os.getpid(), started=atomic._started(os.getpid()))
+    own = unfinished(tmp_path / "a.h5", os.getpid(), started=atomic.started_at(os.getpid()))
     elsewhere = unfinished(tmp_path / "a.h5", gone.pid, machine="ffffff")
     unfinished(tmp_path / "a.h5", gone.pid)
     unfinished(tmp_path / "a.h5", os.getpid(), started=1)  # of an earlier process with the same number

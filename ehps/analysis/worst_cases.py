@@ -20,6 +20,7 @@ from ehps.arrays import Array
 from ehps.errors import DataError, EhpsError
 from ehps.humandata.core import HumanData
 from ehps.json_files import read_json
+from ehps.moved_files import place_of
 
 if TYPE_CHECKING:
     from ehps.body.models import BodyModels
@@ -150,14 +151,14 @@ def _pair(run: Path, label: str, row: int, body_models: BodyModels) -> tuple[Ima
     tests = read_json(run / "manifest.json", _TESTS).get("tests", {})
     if label not in tests:
         raise DataError(f"does not say where the test set {label} is", path=run / "manifest.json")
-    truth = HumanData.open(tests[label]["data"])
+    truth = HumanData.open(place_of("data", tests[label], run))
     predictions = HumanData.open(run / f"predictions_{label}.h5")
     if row >= len(truth):
         raise DataError(f"has no row {row}; it is not the file that was tested", path=Path(tests[label]["data"]))
     own = np.flatnonzero(predictions["meta/truth_row"] == row)
     if not len(own):
         raise DataError(f"has no prediction of row {row}", path=run / f"predictions_{label}.h5")
-    image = read_pixels(ImageFolder(tests[label]["images"]).locate(truth["image_path"][row], row))
+    image = read_pixels(ImageFolder(place_of("images", tests[label], run)).locate(truth["image_path"][row], row))
     column = next((name for name in SKELETON_COLUMNS if name in truth), None)
     true = np.zeros((0, 3)) if column is None else np.array(truth[column][row], np.float64)
     guessed, names = _projected(predictions[own[:1]], body_models)

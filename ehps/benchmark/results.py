@@ -190,6 +190,19 @@ def _content(cell: Mapping[str, Any]) -> str:
     return str(cell.get("content", cell["test_set"]))
 
 
+def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
+    """Numbers of trainings that differ in their seed only, one row together.
+
+    Returns
+    -------
+    DataFrame with ``train_set, test_set, model, protocol, part, metric``, the mean ``value``, its ``sd`` over trainings
+    (of a sample; not a number for one) and ``seeds``, how many there are.
+    """
+    names = ["train_set", "test_set", "model", "protocol", "part", "metric"]
+    grouped = frame.groupby(names, sort=False)["value"]
+    return grouped.agg(value="mean", sd="std", seeds="size").reset_index()
+
+
 def table(frame: pd.DataFrame, part: str = "all", metric: str = "PVE") -> pd.DataFrame:
     """One number a train set and model (rows) and test set (columns).
 

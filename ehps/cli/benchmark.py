@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ehps.cli.common import FILE, Output, Word, as_json, body_models, protocols, say, say_json
+from ehps.cli.common import FILE, Output, Word, as_json, body_models, pairs, protocols, say, say_json
 from ehps.errors import SettingsError, UsageError
 from ehps.extras import need
 from ehps.suffixes import PACK
@@ -223,29 +223,116 @@ def evaluate_command(
 @benchmark.command("run")
 @click.argument("suite", type=FILE)
 @click.option("--out", type=FILE, required=True, help="Folder of all run folders.")
+@click.option("--data", type=FILE, help="Folder to look for files in that are not where SUITE says.")
+@click.option("--only", multiple=True, metavar="NAME", help="Sets and models to run, as bedlam, test.*, models.tiny.")
+@click.option("--seeds", metavar="N,N,...", help="Make each training once with each of these.")
+@click.option("--budget", metavar="INSTANCES", help="How many instances each training sees, in place of steps.")
+@click.option("--launcher", default="local", show_default=True, help="local: processes here; slurm: jobs of a cluster.")
+@click.option("--devices", default="", metavar="0,1,...", help="GPUs of this machine; one training at a time on each.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Trainings at once; as many as devices by default.")
+@click.option(
+    "--slurm", multiple=True, metavar="KEY=VALUE", help="Of the jobs, as submitit has it: slurm_partition=..."
+)
 @click.option("--dry-run", is_flag=True, help="Only show what would be run, what is missing, and how long it takes.")
 @body_models
 @as_json
-def run_command(suite: Path, out: Path, dry_run: bool, body_models: Path | None, as_json: bool) -> None:
+def run_command(
+    suite: Path,
+    out: Path,
+    data: Path | None,
+    only: tuple[str, ...],
+    seeds: str | None,
+    budget: str | None,
+    launcher: str,
+    devices: str,
+    jobs: int | None,
+    slurm: tuple[str, ...],
+    dry_run: bool,
+    body_models: Path | None,
+    as_json: bool,
+) -> None:
     """Run a matrix of training and test sets.
 
-    SUITE is a yaml file; see docs/benchmark.md. What is there already is not computed again.
+    SUITE is a yaml file, see docs/benchmark.md, or the name of a shipped one, see `ehps benchmark suites`. What is
+    there already is not computed again. Several runs of one suite into one folder share the work.
     """
     need("running a suite", "yaml", *(() if dry_run else ("accelerate", "pyarrow")))
     from ehps.benchmark.suites import matrix
     from ehps.benchmark.suites.plan import faults
 
-    wanted = matrix.load_suite(suite, files=not dry_run)
+    wanted = suite_of(suite, data, seeds, budget, files=not dry_run)
+    part = wanted.only(only) if only else wanted
+    if not dry_run and (missing := part.missing_files()):
+        raise SettingsError(missing, path=suite)
     if dry_run:
-        show_plan(wanted, out, body_models, as_json)
+        show_plan(part, out, body_models, as_json)
         return
     models = bodies(body_models or wanted.body_models)
-    if wrong := faults(wanted, models.folder):
+    if wrong := faults(part, models.folder):
         raise SettingsError(wrong, path=suite)
-    state = matrix.run_suite(wanted, out, body_models=models)
+    listed = [device.strip() for device in devices.split(",") if device.strip()]
+    state = matrix.run_suite(
+        wanted,
+        out,
+        body_models=models,
+        part=part,
+        launcher=launcher,
+        devices=listed,
+        jobs=jobs,
+        slurm={name: typed(value) for name, value in pairs(slurm).items()},
+    )
     show_cells(state, as_json)
     if (state["state"] == "failed").any():
         raise click.exceptions.Exit(1)
+
+
+def suite_of(path: Path, data: Path | None, seeds: str | None, budget: str | None, *, files: bool) -> Any:
+    """The suite of a file, or a shipped one, as the options change it; with ``files`` what it names must be there."""
+    from ehps.benchmark.suites import matrix, shipped_suites
+
+    shipped = not path.exists() and path.name == str(path) and str(path) in shipped_suites.names()
+    elsewhere = shipped or data is not None
+    loaded = matrix.load_suite(shipped_suites.path_of(str(path)) if shipped else path, files=files and not elsewhere)
+    if elsewhere:
+        loaded = shipped_suites.found_in(loaded, data or Path())
+    if seeds is not None:
+        loaded = loaded.with_seeds(seeds.split(","))
+    return loaded if budget is None else loaded.with_budget(budget.replace("_", "").replace(",", ""))
+
+
+def typed(value: str) -> int | str:
+    return int(value) if value.isdecimal() else value
+
+
+@benchmark.command("suites")
+@click.argument("name", required=False)
+@click.option("--data", type=FILE, help="Folder of converted files: they are filled in, and missing ones are named.")
+@as_json
+def suites_command(name: str | None, data: Path | None, as_json: bool) -> None:
+    """The suites that come with ehps, or the text of one.
+
+    `ehps benchmark suites single_dataset --data DIR > suite.yaml` makes one for the files of a folder.
+    """
+    need("reading a suite", "yaml")
+    from ehps.benchmark.suites import shipped_suites
+    from ehps.terminal import show
+
+    if name is None:
+        import pandas as pd
+
+        show(pd.DataFrame(shipped_suites.overview(data)), json=as_json, below=["about"])
+        return
+    if data is None:
+        text, missing = shipped_suites.path_of(name).read_text(encoding="utf-8"), list[str]()
+    else:
+        text, missing = shipped_suites.filled(name, data)
+    if as_json:
+        say_json({"suite": name, "text": text, "missing": missing})
+        return
+    for line in text.splitlines():
+        say(line)
+    for file in missing:
+        say(f"not in {data}: {file}", fg="yellow", err=True)
 
 
 def show_plan(suite: Any, out: Path, body_models: Path | None, as_json: bool) -> None:
@@ -274,16 +361,55 @@ def show_plan(suite: Any, out: Path, body_models: Path | None, as_json: bool) ->
 @click.argument("folder", type=FILE)
 @as_json
 def status_command(folder: Path, as_json: bool) -> None:
-    """What of a suite is done, failed, or missing."""
+    """What of a suite is done, failed, running, stale or missing.
+
+    Stale is what a process that is gone has left: the next run goes on with it.
+    """
     from ehps.benchmark.suites import matrix
 
     show_cells(matrix.status(folder), as_json)
 
 
 def show_cells(state: Any, as_json: bool) -> None:
+    """Cells as a table; for people without the columns that say nothing of any."""
+    from ehps.benchmark.suites.states import BESIDE
     from ehps.terminal import show
 
+    if not as_json:
+        idle = [] if state["state"].isin(["running"]).any() else list(BESIDE)
+        state = state.drop(columns=idle + ["seed"] * (state["seed"].nunique() < 2))
     show(state, json=as_json, below=["reason"], least=["step", "protocol"], keep=["state"])
+
+
+@benchmark.command("rescore")
+@click.argument("run", type=FILE)
+@click.option(
+    "--protocol", type=Word(protocols), required=True, help="How to score: agora-val, ubody-intra[step=1], ..."
+)
+@click.option("--name", help="Which test set, where RUN has predictions of several.")
+@click.option("--data", type=FILE, help="The test file, or a folder to look for it in, where it has moved.")
+@click.option("--images", type=FILE, help="Folder of its images, where it has moved.")
+@body_models
+@as_json
+def rescore_command(
+    run: Path,
+    protocol: str,
+    name: str | None,
+    data: Path | None,
+    images: Path | None,
+    body_models: Path | None,
+    as_json: bool,
+) -> None:
+    """Score the predictions of run folder RUN again.
+
+    Under another protocol, or with changed metrics; no model is run. The test file is looked for where the run found
+    it, and where it lies as seen from RUN.
+    """
+    need("evaluation", "pyarrow")
+    from ehps.benchmark.suites.evaluation import rescore
+
+    score = rescore(run, protocol, bodies(body_models), test_set=name, data=data, images=images)
+    show_score(score, as_json)
 
 
 @benchmark.command("protocols")

@@ -1,6 +1,7 @@
 """One cell of the benchmark: train a model, predict a test set, score the predictions.
 
-Each step is done only when its result is not there.
+Each step is done only when its result is not there. Scores depend on the code of the metrics too: where that has
+changed, the stored predictions are scored again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ehps.benchmark.protocols.fitting import require_fit
 from ehps.benchmark.protocols.protocol import Protocol
 from ehps.benchmark.protocols.scoring import Score, printed, score
 from ehps.benchmark.protocols.true_bodies import EXCLUDED, counts, nobody, rows_to_test
+from ehps.benchmark.suites import places
 from ehps.benchmark.suites.prediction import predict
 from ehps.benchmark.suites.runs import Run, check_name, content_hash, is_main
 from ehps.benchmark.training import checkpoints, packs
@@ -31,6 +33,8 @@ from ehps.extras import need
 from ehps.humandata.core import HumanData
 from ehps.humandata.merged_images import default_folder
 from ehps.humandata.validation import require_columns
+from ehps.imported_code import code_of
+from ehps.moved_files import noted
 
 
 def train_cell(
@@ -142,8 +146,8 @@ def evaluate(
             progress=progress,
         )
         place = {
-            "data": str(test.data),
-            "images": str(test.images),
+            **noted("data", test.data, run.folder),
+            **noted("images", test.images, run.folder),
             "content": data,
             "box_ratio": chosen.box_ratio,
             "excluded": [] if excluded is None else np.flatnonzero(excluded).tolist(),
@@ -178,7 +182,7 @@ def rescore(
     Parameters
     ----------
     test_set : needed when the run has predictions of several.
-    data : the test file, where it is no longer where the run found it.
+    data : the test file, or a folder to look for it in by name and content, where it has moved.
     images : the folder of its images, likewise.
     device : where meshes are made.
 
@@ -198,10 +202,7 @@ def rescore(
     if test_set not in tests:
         raise UsageError(f"no predictions of {test_set!r}; there are: {', '.join(sorted(tests))}")
     place = tests[test_set]
-    path = Path(data or place["data"])
-    content = content_hash(path)
-    if content != place["content"]:
-        raise DataError("has changed since the predictions were made", path=path, fix="evaluate again")
+    path = places.test_file(run, place, data)
     chosen = catalogue.get(protocol)
     made_with = place.get("box_ratio", Protocol.box_ratio)  # absent in folders of earlier versions
     if chosen.box_ratio != made_with:
@@ -213,8 +214,8 @@ def rescore(
     require_fit(chosen, truth)
     if place.get("excluded"):
         truth = truth.with_columns({EXCLUDED: np.isin(np.arange(len(truth)), place["excluded"])})
-    folder = _meshes(images or Path(place["images"]), path)
-    return _scored(run, test_set, truth, content, folder, chosen, body_models, device)
+    folder = _meshes(images or places.test_images(run, place, path), path)
+    return _scored(run, test_set, truth, place["content"], folder, chosen, body_models, device)
 
 
 def _meshes(images: Path, data: Path) -> Path:
@@ -239,7 +240,8 @@ def _scored(
     }
     excluded = np.flatnonzero(truth[EXCLUDED]).tolist() if EXCLUDED in truth else []
     helpers = [name for name in HELPERS if find_helper(body_models.folder, name) is not None]
-    wanted = key(content_hash(predictions), data, protocol.to_json(), hashes, helpers, excluded)
+    code = code_of("ehps.benchmark.protocols.scoring")
+    wanted = key(content_hash(predictions), data, protocol.to_json(), hashes, helpers, excluded, code)
     cell = next(
         (c for c in run.cells if c["test_set"] == test_set and c["protocol"] == protocol.id and c["key"] == wanted),
         None,

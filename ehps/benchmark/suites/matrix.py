@@ -1,30 +1,32 @@
-"""Running a suite: train sets x test sets x models, one after another, resumed where it stopped.
+"""Running a suite: train sets x test sets x models x seeds, in this process or in many, resumed where it stopped.
 
-A run folder is ``<out>/<train set>/<model>``.
+A run folder is ``<out>/<train set>/<model>``, and ``<out>/<train set>/<model>/seed_<N>`` for the seeds of a suite.
 """
 
 from __future__ import annotations
 
-import traceback
-from dataclasses import replace
+import os
+import secrets
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ehps.benchmark.protocols import catalogue
-from ehps.benchmark.suites.runs import MANIFEST, SUITE, Run, is_main, write_json
+from ehps.benchmark.suites import launchers
+from ehps.benchmark.suites.cells import Work, make
+from ehps.benchmark.suites.runs import MANIFEST, SUITE, write_json
+from ehps.benchmark.suites.states import status
 from ehps.benchmark.suites.suite import Suite, load_suite
-from ehps.benchmark.training.specs import SetSpec
 from ehps.body.models import BodyModels
-from ehps.errors import DataError, EhpsError, UsageError
+from ehps.errors import UsageError
 from ehps.extras import need
 from ehps.interrupts import caught
-from ehps.json_files import read_json
-from ehps.progress import stage
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Suite", "load_suite", "run_suite", "status"]
+__all__ = ["LAUNCHERS", "Suite", "load_suite", "run_suite", "status"]
+
+LAUNCHERS = ("local", "slurm")
 
 
 def run_suite(
@@ -33,15 +35,31 @@ def run_suite(
     *,
     body_models: BodyModels | None = None,
     progress: bool = True,
+    part: Suite | None = None,
+    launcher: str = "local",
+    devices: Sequence[str] = (),
+    jobs: int | None = None,
+    slurm: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """Run what is missing and return :func:`status`.
+    """Run what is missing and return :func:`status` of what was to be run.
 
     A cell that fails is stored with its reason and the others go on; running again tries it again. A signal ends the
-    run (:class:`~ehps.interrupts.Interrupted`): its cell is unfinished, not failed, and the same call goes on. Started
-    by ``torchrun`` or ``accelerate launch``, every training uses all processes; the first one tests.
+    run (:class:`~ehps.interrupts.Interrupted`): its cell is unfinished, not failed, and the same call goes on. Several
+    calls at once, on one machine or many that share ``out``, share the work: each training is made by one of them.
+    Started by ``torchrun`` or ``accelerate launch``, every training uses all processes; the first one tests.
+
+    Parameters
+    ----------
+    part : what of the suite is to be run, all by default.
+    launcher : ``local``, processes of this machine, or ``slurm``, jobs of a cluster, through submitit.
+    devices : one process each, as ``CUDA_VISIBLE_DEVICES`` names them (``0``, ``1``).
+    jobs : processes at once; one a device by default, and this one alone where there are no devices.
+    slurm : settings of the jobs, as ``submitit.AutoExecutor.update_parameters`` takes them.
     """
-    out = Path(out)
+    out, part = Path(out), part or suite
     need("running a suite", "accelerate", "pyarrow")
+    if launcher not in LAUNCHERS:
+        raise UsageError(f"there is no launcher {launcher!r}", fix=f"one of: {', '.join(LAUNCHERS)}")
     if (out / MANIFEST).exists():
         what = "is the run folder of one training, not of a suite"
         raise UsageError(what, path=out, fix="name another folder, below which run folders are made")
@@ -49,99 +67,21 @@ def run_suite(
         if suite.body_models is None:
             raise UsageError("no body models were given", fix="pass --body-models DIR or set EHPS_BODY_MODELS")
         body_models = BodyModels(suite.body_models)
+    count = max(1, len(devices)) if jobs is None else jobs
+    apart = launcher == "slurm" or count > 1 or bool(devices)
+    if apart and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("torchrun gives every training all devices, and --jobs each its own", fix="use one of them")
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / SUITE, suite.to_dict())
-    trainings = [(model, train_set) for model in suite.models for train_set in suite.train]
+    launch = secrets.token_hex(8)
     with caught():
-        for number, (model, train_set) in enumerate(trainings):
-            _run_cell(suite, out, train_set, model, body_models, progress, (number, len(trainings)))
-    return status(out)
-
-
-def _run_cell(
-    suite: Suite, out: Path, train_set: str, model: str, body_models: BodyModels, progress: bool, place: tuple[int, int]
-) -> None:
-    """Train one model and test it on all test sets; what fails is recorded.
-
-    Parameters
-    ----------
-    place : number of the training, from 0, and of how many.
-    """
-    from ehps.benchmark.suites.evaluation import evaluate, train_cell
-
-    folder = suite.folder(out, train_set, model)
-    config = replace(suite.config, model=model)
-    run = Run(folder)
-    try:
-        with stage(f"training {place[0] + 1} of {place[1]}: {model} on {train_set}", show=progress):
-            run = train_cell(folder, train_set, suite.train[train_set], config, body_models, progress=progress)
-    except Exception as error:
-        _record(run, "training", error)
-        return
-    tests = suite.test if is_main() else {}
-    cells = place[1] * len(tests)
-    for cell, (test_set, spec) in enumerate(tests.items(), place[0] * len(tests) + 1):
-        try:
-            with stage(f"cell {cell} of {cells}: {model} of {train_set} on {test_set}", show=progress):
-                evaluate(folder, test_set, spec, body_models, workers=config.workers, progress=progress)
-        except Exception as error:
-            _record(run, f"test_{test_set}", error)
-
-
-def _record(run: Run, what: str, error: Exception) -> None:
-    """Store a failure; a programming error keeps its traceback, a message for the user does not need one."""
-    known = isinstance(error, EhpsError)
-    reason = str(error) if known else f"{type(error).__name__}: {error}"
-    run.failed(what, reason, "" if known else traceback.format_exc())
-
-
-def status(out: str | Path) -> pd.DataFrame:
-    """One row a cell: train_set, test_set, model, protocol, state (done, failed, training, missing), step,
-    reason, value.
-
-    ``value`` is the protocol's primary metric where the cell is done.
-
-    Raises
-    ------
-    DataError : the folder holds no suite.
-    """
-    import pandas as pd
-
-    out = Path(out)
-    if not (out / SUITE).exists():
-        raise DataError("holds no suite", path=out, fix="run one with this folder as output")
-    again = "remove it, and run the suite again"
-    try:
-        suite = Suite.from_dict(read_json(out / SUITE, fix=again))
-    except UsageError as error:
-        raise DataError(f"is damaged: {error.what}", path=out / SUITE, fix=again) from None
-    rows = []
-    for model in suite.models:
-        for train_set in suite.train:
-            run = Run(suite.folder(out, train_set, model))
-            for test_set, spec in suite.test.items():
-                rows.append(
-                    {"train_set": train_set, "test_set": test_set, "model": model, **_state(run, test_set, spec)}
-                )
-    return pd.DataFrame(rows)
-
-
-def _state(run: Run, test_set: str, spec: SetSpec) -> dict[str, Any]:
-    protocol = catalogue.get(spec.protocol)
-    row: dict[str, Any] = {
-        "protocol": protocol.id,
-        "state": "missing",
-        "step": run.step,
-        "reason": "",
-        "value": float("nan"),
-    }
-    for what in ("training", f"test_{test_set}"):
-        if what in run.failures:
-            return {**row, "state": "failed", "reason": run.failures[what]["reason"]}
-    if run.unfinished:
-        return {**row, "state": "training" if row["step"] else "missing"}
-    for cell in run.cells:
-        if cell["test_set"] == test_set and cell["protocol"] == protocol.id:
-            values = {(m["part"], m["metric"]): m["value"] for m in cell["metrics"]}
-            return {**row, "state": "done", "value": values.get(protocol.primary, float("nan"))}
-    return row
+        if not apart:
+            make(part, out, body_models, launch, progress=progress)
+        else:
+            work = Work(part.to_dict(), str(out.resolve()), str(body_models.folder.resolve()), launch)
+            trainings = len(part.trainings)
+            if launcher == "slurm":
+                launchers.on_slurm(work, min(count, trainings), slurm or {}, progress=progress)
+            else:
+                launchers.on_this_machine(work, min(count, trainings), devices, progress=progress)
+    return status(out, part)

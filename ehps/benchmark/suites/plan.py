@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,7 +17,7 @@ from ehps.benchmark.protocols.fitting import require_fit
 from ehps.benchmark.protocols.true_bodies import EXCLUDED, rows_to_test
 from ehps.benchmark.suites.evaluation import content_of
 from ehps.benchmark.suites.runs import Run, content_hash
-from ehps.benchmark.suites.suite import Suite
+from ehps.benchmark.suites.suite import Suite, Training
 from ehps.benchmark.training import packs
 from ehps.benchmark.training.continuation import LAST
 from ehps.benchmark.training.samples import check_meaning, training_model_type
@@ -45,7 +45,7 @@ class Plan:
     Attributes
     ----------
     sets : one a training or test set: ``set, role, file, rows, MB``.
-    cells : one a training: ``train_set, model, training, tests, left`` (what is done, and which tests are to be made).
+    cells : one a training: ``train_set, model, seed, training, tests, left`` (what is done, and tests to be made).
     missing : what the run cannot do without, in words.
     seconds : of what is to be made, None where nothing like it was timed.
     """
@@ -91,16 +91,15 @@ def plan(suite: Suite, out: Path, body_models: Path | None) -> Plan:
     cells: list[dict[str, Any]] = []
     timings = _Timings(out)
     seconds: list[float | None] = []
-    for model in suite.models:
-        for train_set in suite.train:
-            try:
-                cell, steps = _cell(suite, out, train_set, model, rows.get(("train", train_set)))
-            except EhpsError as error:
-                missing.append(str(error))
-                continue
-            cells.append(cell)
-            seconds.append(timings.training(model, steps * suite.config.batch_size))
-            seconds += [timings.test(model, rows.get(("test", name))) for name in cell["left"]]
+    for training in suite.trainings:
+        try:
+            cell, steps = _cell(suite, out, training, rows.get(("train", training.train_set)))
+        except EhpsError as error:
+            missing.append(str(error))
+            continue
+        cells.append(cell)
+        seconds.append(timings.training(training.model, steps * suite.config.batch_size))
+        seconds += [timings.test(training.model, rows.get(("test", name))) for name in cell["left"]]
     known = [value for value in seconds if value is not None]
     return Plan(sets, cells, missing, sum(known) if len(known) == len(seconds) else None)
 
@@ -122,7 +121,7 @@ def _looked_at(suite: Suite, needs: _Needs, sets: list[dict[str, Any]]) -> Itera
                 continue
             try:
                 hd = HumanData.open(spec.data)
-                rows = _rows_to_train(hd, spec, needs) if role == "train" else _rows_to_test(hd, spec, needs)
+                rows = rows_to_train(hd, spec, needs) if role == "train" else _rows_to_test(hd, spec, needs)
             except EhpsError as error:
                 whole = False
                 yield f"{place}: {error}"
@@ -138,7 +137,8 @@ def _entry(name: str, role: str, files: list[Path], rows: int) -> dict[str, Any]
     return {"set": name, "role": role, "file": ", ".join(map(str, files)), "rows": rows, "MB": size}
 
 
-def _rows_to_train(hd: HumanData, spec: SetSpec, needs: _Needs) -> Array:
+def rows_to_train(hd: HumanData, spec: SetSpec, needs: _Needs) -> Array:
+    """(N,) rows of a training set; the body models that they need are added to ``needs``."""
     check_meaning(hd)
     if training_model_type(hd) == "smplx" and "smplx/betas_neutral" not in hd:
         needs |= {("smplx", str(gender)) for gender in np.unique(genders_of(hd))}
@@ -203,17 +203,17 @@ def _missing_bodies(folder: Path | None, needs: _Needs) -> list[str]:
     return lines
 
 
-def _cell(suite: Suite, out: Path, train_set: str, model: str, rows: int | None) -> tuple[dict[str, Any], int]:
+def _cell(suite: Suite, out: Path, training: Training, rows: int | None) -> tuple[dict[str, Any], int]:
     """A training with its tests, and the steps that are left of it.
 
     Raises
     ------
     UsageError : the run folder holds another run.
     """
-    run = Run(suite.folder(out, train_set, model))
-    config = replace(suite.config, model=model)
-    specs = suite.train[train_set]
-    wanted = run.wanted(train_set, config, [content_of(spec) if spec.data.is_file() else "" for spec in specs])
+    run = Run(suite.folder(out, training))
+    config = suite.settings(training)
+    specs = suite.train[training.train_set]
+    wanted = run.wanted(training.train_set, config, [content_of(spec) if spec.data.is_file() else "" for spec in specs])
     done = run.done("training", wanted, run.checkpoint)
     steps = total_steps(config, [rows or 0])
     made = run.step if (run.folder / "checkpoints" / LAST).is_file() else 0
@@ -223,8 +223,9 @@ def _cell(suite: Suite, out: Path, train_set: str, model: str, rows: int | None)
     failed = run.failures.get("training")
     state = "done" if done else f"{made:,} of {steps:,} steps" if made else "failed" if failed else f"{steps:,} steps"
     cell = {
-        "train_set": train_set,
-        "model": model,
+        "train_set": training.train_set,
+        "model": training.model,
+        "seed": training.seed,
         "training": state,
         "tests": f"{len(suite.test) - len(left)} of {len(suite.test)}",
         "left": left,

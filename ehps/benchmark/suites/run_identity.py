@@ -5,7 +5,14 @@ A training is ``{"train_set": name, "config": what changes its result, "data": h
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
+import subprocess
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
+
+import ehps
 
 
 def goes_on(old: dict[str, Any], new: dict[str, Any]) -> bool:
@@ -29,10 +36,46 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Versions that a run was made with."""
+    """What a run was made with: versions, the commit of ehps, the device and its driver."""
     import platform
 
     import numpy
     import torch
 
-    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
+    gpu = torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if gpu else f"{platform.machine()} processor"
+    return {**versions, "commit": commit(), "device": device, "driver": _driver() if gpu else ""}
+
+
+@lru_cache(maxsize=1)
+def commit() -> str:
+    """The commit that ehps is of, with ``+`` where its files differ from it; empty where it is not known."""
+    folder = Path(ehps.__file__).parent
+    if _git(folder, "ls-files", "--error-unmatch", "__init__.py"):
+        return (_git(folder, "rev-parse", "HEAD") or "") + "+" * bool(_git(folder, "status", "--porcelain", "--", "."))
+    try:
+        origin = json.loads(importlib.metadata.distribution("ehps").read_text("direct_url.json") or "{}")
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return ""
+    return str(origin.get("vcs_info", {}).get("commit_id", ""))
+
+
+def _git(folder: Path, *words: str) -> str:
+    """What git says of the folder; empty where it is none of a checkout, or there is no git."""
+    try:
+        said = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return said.stdout.strip()
+
+
+def _driver() -> str:
+    """Version of the driver of NVIDIA cards; empty where there is none."""
+    try:
+        words = Path("/proc/driver/nvidia/version").read_text().split()
+    except OSError:
+        return ""
+    return next((word for word in words if word.count(".") >= 1 and word.replace(".", "").isdigit()), "")

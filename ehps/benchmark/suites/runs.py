@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from ehps.errors import DataError, EhpsError, UsageError
 from ehps.extras import need
 from ehps.foreign_files import check_unfolded, regular
 from ehps.json_files import read_json
+from ehps.moved_files import noted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,7 +220,7 @@ class Run:
         training = self._training(train_set, config, hashes)
         self.folder.mkdir(parents=True, exist_ok=True)
         listed = [
-            {"data": str(s.data), "images": str(s.images), "interval": s.interval}
+            {**noted("data", s.data, self.folder), **noted("images", s.images, self.folder), "interval": s.interval}
             | ({"weight": s.weight} if s.weight != 1 else {})
             | ({"exclude": str(s.exclude)} if s.exclude else {})
             | ({"folders": {label: str(folder) for label, folder in s.folders.items()}} if s.folders else {})
@@ -281,6 +282,14 @@ class Run:
             labelled.to_parquet(temporary, index=False)
         kept = [c for c in self.cells if (c["test_set"], c["protocol"]) != (cell["test_set"], cell["protocol"])]
         write_json(self.folder / METRICS, {"cells": [*kept, cell]})
+
+    def arrange(self, tests: Sequence[str]) -> None:
+        """Put the entries of ``metrics.json`` in the order of ``tests``, whichever was made first; others come last."""
+        cells = self.cells
+        places = {name: i for i, name in enumerate(tests)}
+        arranged = sorted(cells, key=lambda cell: places.get(cell["test_set"], len(places)))
+        if arranged != cells:
+            write_json(self.folder / METRICS, {"cells": arranged})
 
     def errors(self) -> pd.DataFrame:
         """``errors.parquet``: truth_row, image_path, sequence, part, metric, value (mm), test_set,

@@ -3,7 +3,8 @@
     suite.yaml:   models: [tiny]
                   train: {bedlam: {data: bedlam_train.h5, images: raw/bedlam}, mix: [{...}, {...}]}
                   test:  {ehf: {data: ehf.h5, images: raw/ehf, protocol: ehf}}
-                  steps: 300        # and any other setting of training
+                  steps: 300        # and any other setting of training; or budget: 4800, instances seen
+                  seeds: [0, 1, 2]  # optional: every training once with each
                   body_models: /path/to/models   # optional
 
 Paths are relative to the file.
@@ -11,8 +12,10 @@ Paths are relative to the file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +24,24 @@ from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.runs import check_name
 from ehps.benchmark.suites.yaml_files import read_yaml
 from ehps.benchmark.training.packs import is_pack
-from ehps.benchmark.training.settings import described
+from ehps.benchmark.training.settings import SETTINGS, Setting, described
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.errors import SettingsError, UsageError
 
-_OTHERS = ("train", "test", "models", "body_models")
+_OTHERS = ("train", "test", "models", "body_models", "seeds", "budget")
+_BUDGET = Setting(int, 1, 1e12)
+
+
+@dataclass(frozen=True)
+class Training:
+    """One of a suite: a set, a model, a seed."""
+
+    train_set: str
+    model: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.model} on {self.train_set}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,7 @@ class Suite:
     config : settings of all trainings; ``config.model`` is replaced by each of ``models``.
     models : names of models.
     body_models : folder, or None to use the caller's.
+    seeds : each training is made with each of them; with that of ``config`` alone where there are none.
     """
 
     train: Mapping[str, tuple[SetSpec, ...]]
@@ -46,6 +63,7 @@ class Suite:
     config: TrainConfig = field(default_factory=TrainConfig)
     models: tuple[str, ...] = ("tiny",)
     body_models: Path | None = None
+    seeds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         empty = [f"the suite has no {what} set" for what in ("train", "test") if not getattr(self, what)]
@@ -84,11 +102,84 @@ class Suite:
             "test": {name: plain(spec) for name, spec in self.test.items()},
             "models": list(self.models),
             "body_models": None if self.body_models is None else str(self.body_models.resolve()),
+            **({"seeds": list(self.seeds)} if self.seeds else {}),
             **config,
         }
 
-    def folder(self, out: Path, train_set: str, model: str) -> Path:
-        return out / train_set / model
+    @property
+    def trainings(self) -> list[Training]:
+        """All of them, a model after the other."""
+        seeds = self.seeds or (self.config.seed,)
+        return [Training(name, model, seed) for model in self.models for name in self.train for seed in seeds]
+
+    def settings(self, training: Training) -> TrainConfig:
+        """Of one training."""
+        return replace(self.config, model=training.model, seed=training.seed)
+
+    def folder(self, out: Path, training: Training) -> Path:
+        """The run folder; a seed other than that of ``config`` has its own below the model's."""
+        folder = out / training.train_set / training.model
+        return folder if training.seed == self.config.seed else folder / f"seed_{training.seed}"
+
+    def with_budget(self, instances: int | str) -> Suite:
+        """With as many steps as make a training see so many instances, the last batch being whole.
+
+        Raises
+        ------
+        UsageError : less than one.
+        """
+        try:
+            return replace(self, config=_with_budget(self.config, _BUDGET.read(instances)))
+        except ValueError as error:
+            raise UsageError(f"the budget {error}") from None
+
+    def with_seeds(self, seeds: Sequence[Any]) -> Suite:
+        """With each training made once with each seed.
+
+        Raises
+        ------
+        SettingsError : no whole numbers, or one that stands twice.
+        """
+        faults: list[str] = []
+        read = _seeds(list(seeds), faults)
+        if faults:
+            raise SettingsError(faults)
+        return replace(self, seeds=read)
+
+    def only(self, patterns: Sequence[str]) -> Suite:
+        """The part whose train sets, test sets and models have one of some names.
+
+        Parameters
+        ----------
+        patterns : names, ``*`` for any text: ``bedlam``, ``test.*``, ``train.agora`` where a test set is called so too.
+            Where no pattern names a test set all are kept; train sets and models likewise.
+
+        Raises
+        ------
+        UsageError : a pattern that fits nothing, or sets of two kinds.
+        """
+        kinds: dict[str, list[str]] = {"train": list(self.train), "test": list(self.test), "models": list(self.models)}
+        chosen: dict[str, list[str]] = {kind: [] for kind in kinds}
+        for pattern in patterns:
+            named = {
+                kind: [name for name in names if fnmatchcase(name, pattern) or fnmatchcase(f"{kind}.{name}", pattern)]
+                for kind, names in kinds.items()
+            }
+            fitting = [kind for kind, names in named.items() if names]
+            if not fitting:
+                known = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items())
+                raise UsageError(f"the suite has no {pattern!r}", fix=f"there are {known}")
+            if len(fitting) > 1:
+                words = " or ".join(f"{kind}.{pattern}" for kind in fitting)
+                raise UsageError(f"{pattern!r} fits names of {' and '.join(fitting)}", fix=f"write {words}")
+            chosen[fitting[0]] += named[fitting[0]]
+        kept = {kind: [name for name in names if name in (chosen[kind] or names)] for kind, names in kinds.items()}
+        return replace(
+            self,
+            train={name: self.train[name] for name in kept["train"]},
+            test={name: self.test[name] for name in kept["test"]},
+            models=tuple(kept["models"]),
+        )
 
     def missing_files(self) -> list[str]:
         """Files and folders that it names and that are not there, each with its place in the suite."""
@@ -131,6 +222,7 @@ class _Draft:
     model_args: Mapping[str, Any]
     models: tuple[str, ...]
     body_models: Path | None
+    seeds: tuple[int, ...]
     faults: list[str]
 
     def suite(self) -> Suite:
@@ -142,6 +234,7 @@ class _Draft:
             config=self.config,
             models=self.models,
             body_models=self.body_models,
+            seeds=self.seeds,
         )
 
 
@@ -153,6 +246,7 @@ def _read(values: Any, base: Path) -> _Draft:
     config = TrainConfig.read(settings, faults, others=_OTHERS)
     if config is not None and config.init is not None:
         config = replace(config, init=str(base / config.init))
+    config = _budgeted(values, config, faults)
     body_models = values.get("body_models")
     if not isinstance(body_models, str | None):
         faults.append(f"body_models is {described(body_models)}, not the name of a folder")
@@ -165,6 +259,7 @@ def _read(values: Any, base: Path) -> _Draft:
         model_args=_arguments(values),
         models=_models(values, faults),
         body_models=base / body_models if body_models else None,
+        seeds=_seeds(values.get("seeds", []), faults),
         faults=faults,
     )
     faults += _faults(draft.train, draft.test, draft.models)
@@ -266,6 +361,41 @@ def _models(values: Mapping[str, Any], faults: list[str]) -> tuple[str, ...]:
         return tuple(named)
     faults.append(f"models is {described(named)}, not names of models; there are: {', '.join(models.names())}")
     return ("tiny",)
+
+
+def _seeds(values: Any, faults: list[str]) -> tuple[int, ...]:
+    if not isinstance(values, list | tuple):
+        faults.append(f"seeds is {described(values)}, not a list of whole numbers")
+        return ()
+    read: list[int] = []
+    for i, value in enumerate(values):
+        try:
+            read.append(SETTINGS["seed"].read(value))
+        except ValueError as error:
+            faults.append(f"seeds[{i}] {error}")
+    faults += [f"seeds has {seed} {read.count(seed)} times" for seed in dict.fromkeys(read) if read.count(seed) > 1]
+    return tuple(read)
+
+
+def _budgeted(values: Mapping[str, Any], config: TrainConfig | None, faults: list[str]) -> TrainConfig | None:
+    """The settings with as many steps as ``budget`` stands for, where it is given."""
+    if "budget" not in values:
+        return config
+    faults += [
+        f"budget and {name} are both given; each says how long is trained"
+        for name in ("steps", "epochs")
+        if values.get(name)
+    ]
+    try:
+        instances = _BUDGET.read(values["budget"])
+    except ValueError as error:
+        faults.append(f"budget {error}")
+        return config
+    return None if config is None else _with_budget(config, instances)
+
+
+def _with_budget(config: TrainConfig, instances: int) -> TrainConfig:
+    return replace(config, steps=math.ceil(instances / config.batch_size), epochs=None)
 
 
 def _note(faults: list[str], place: str, check: Any, *arguments: Any) -> bool:

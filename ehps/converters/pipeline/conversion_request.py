@@ -11,11 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import ehps
+from ehps import imported_code
 from ehps.converters.base import Unit
-from ehps.converters.pipeline.imported_code import code_of
 from ehps.converters.pipeline.workers import Job
 
+PIPELINE = "ehps.converters.pipeline.workers"  # from raw unit to part; joining and reporting change no part
 LISTED = 3
+
+
+def code_of(converter: type) -> dict[str, str]:
+    """Module -> hash of its code, for every module that the converter's parts depend on."""
+    return imported_code.code_of(converter.__module__, PIPELINE)
 
 
 def request_of(job: Job, units: Sequence[Unit]) -> dict[str, Any]:

@@ -317,9 +317,6 @@ def test_a_dry_run_names_all_that_is_missing(sets: dict[str, SetSpec], models: B
         "train.one.data is ",
         "train.two.images: 5 of 5 images looked at are not below",
         "test.ego: ",
-        "SMPL-X__FLAME_vertex_ids.npy in ",
-        "SMPLX_to_J14.pkl in ",
-        "MANO_SMPLX_vertex_ids.pkl in ",
         "neutral SMPL-X model in ",
     )
     assert sorted(line[: len(start)] for line, start in zip(sorted(missing), sorted(expected), strict=True)) == sorted(
@@ -343,3 +340,82 @@ def test_a_run_is_refused_before_it_begins_when_a_test_would_fail(
     assert "is test; protocol ehf wants the vertices of its meshes (vertices3d_path)" in refused.stderr
     assert "Protocols that it fits: agora-val, agora-official, ubody-intra, egobody-ego" in refused.stderr
     assert not (tmp_path / "runs").exists()
+
+
+# -- predictions are kept, folders move, seeds -----------------------------------------------------------------------
+
+
+def test_changed_code_of_a_metric_scores_stored_predictions_again(
+    run: Run, sets: dict[str, SetSpec], models: BodyModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, scored = evaluation.code_of("ehps.benchmark.protocols.scoring"), []
+    assert {"ehps.benchmark.protocols.metrics", "ehps.benchmark.protocols.points", "ehps.body.meshes"} <= set(code)
+    real = evaluation.score
+    monkeypatch.setattr(evaluation, "predict", _never)
+    monkeypatch.setattr(evaluation, "score", lambda *a, **k: scored.append(a) or real(*a, **k))
+    evaluate(run.folder, "ego", sets["test"], models)
+    assert scored == []
+    monkeypatch.setattr(evaluation, "code_of", lambda _: code | {"ehps.benchmark.protocols.metrics": "other"})
+    evaluate(run.folder, "ego", sets["test"], models)
+    assert len(scored) == 1
+    assert len(run.cells) == 1
+
+
+@pytest.fixture
+def moved(
+    run: Run, sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Run:
+    """A run that was tested on a relative path, moved together with its data."""
+    old = tmp_path / "old"
+    shutil.copytree(sets["test"].images, old / "data")
+    shutil.move(run.folder, old / "run")
+    monkeypatch.chdir(old / "data")
+    evaluate(old / "run", "near", replace(sets["test"], data=Path("test.h5"), images=Path()), models)
+    monkeypatch.chdir(tmp_path)
+    old.rename(tmp_path / "new")
+    return Run(tmp_path / "new/run")
+
+
+def test_the_test_file_of_a_moved_run_is_found_from_the_run(moved: Run, models: BodyModels) -> None:
+    place = moved.manifest["tests"]["near"]
+    assert Path(place["data"]).is_absolute()
+    assert place["data_from_here"] == "../data/test.h5"
+    assert rescore(moved.folder, "ubody-intra[step=1]", models, test_set="near").primary > 0
+
+
+def test_the_test_file_of_a_moved_run_is_found_by_its_content(moved: Run, models: BodyModels, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "new/data/test.h5").rename(tmp_path / "store/other_name.h5")
+    words = ["benchmark", "rescore", moved.folder, "--protocol", "agora-val", "--name", "near"]
+    words += ["--body-models", models.folder, "--json"]
+    gone = CliRunner().invoke(main, [str(word) for word in words])
+    assert gone.exit_code == 1
+    assert "is not there any more. Name its folder or the file with --data" in gone.stderr
+    found = CliRunner().invoke(main, [str(word) for word in [*words, "--data", tmp_path / "store"]])
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)
+    (tmp_path / "store/other_name.h5").unlink()
+    nothing = CliRunner().invoke(main, [str(word) for word in [*words, "--data", tmp_path / "store"]])
+    assert "has none of its 0 files the content of test.h5" in nothing.stderr
+
+
+def test_the_manifest_says_what_a_run_was_made_with(made: Path) -> None:
+    said = Run(made).manifest["environment"]
+    assert {"commit", "device", "driver", "torch"} <= set(said)
+    assert said["device"]
+
+
+def test_seeds_are_trainings_apart_and_their_mean_and_spread_one_row(
+    made: Path, sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path
+) -> None:
+    small = Suite(train={"one": (sets["one"],)}, test={"ego": sets["test"]}, config=CONFIG, seeds=(2023, 5))
+    shutil.copytree(made, tmp_path / "one/tiny")
+    table = run_suite(small, tmp_path, body_models=models, progress=False)
+    assert table["seed"].tolist() == [2023, 5]
+    assert table["state"].tolist() == ["done", "done"]
+    frame = results.load(tmp_path)
+    assert set(frame["train_set"]) == {"one"}
+    together = results.over_seeds(frame)
+    line = together[(together["part"] == "all") & (together["metric"] == "PVE")].iloc[0]
+    assert line["value"] == pytest.approx(table["value"].mean())
+    assert (line["seeds"], line["sd"]) == (2, pytest.approx(table["value"].std()))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from fake_dataset import Hall
 
+from ehps import imported_code
 from ehps.converters import registry
-from ehps.converters.pipeline import imported_code
-from ehps.converters.pipeline.imported_code import code_of
+from ehps.converters.pipeline.conversion_request import code_of
 
 FILES = {
     "__init__.py": "",

@@ -1,7 +1,7 @@
-"""The code that the numbers of a conversion depend on: the converter, the pipeline, and all modules that they import.
+"""The code that numbers depend on: some modules, such as a converter and the pipeline, and all that they import.
 
-Imports are read from the sources, wherever in a file they stand, and followed inside ehps and inside the converter's
-own package. Docstrings and comments are no code: mending one does not change a hash. Modules that are imported by
+Imports are read from the sources, wherever in a file they stand, and followed inside ehps and inside the modules'
+own packages. Docstrings and comments are no code: mending one does not change a hash. Modules that are imported by
 computed names are not seen, so that the registry, which loads every dataset, brings no other dataset in.
 """
 
@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-PIPELINE = "ehps.converters.pipeline.workers"  # from raw unit to part; joining and reporting change no part
 FILE_NAME = re.compile(r"[\w-]{1,80}\.\w{1,10}")
 
 
-def code_of(converter: type) -> dict[str, str]:
-    """Module -> hash of its code, for every module that the converter's parts depend on."""
-    packages = {"ehps", converter.__module__.partition(".")[0]}
+def code_of(*modules: str) -> dict[str, str]:
+    """Module -> hash of its code, of the named modules and of every one that they depend on."""
+    packages = {"ehps", *(module.partition(".")[0] for module in modules)}
     found: dict[str, str] = {}
-    pending = [converter.__module__, PIPELINE]
+    pending = list(modules)
     while pending:
         module = pending.pop()
         path = None if module in found else _source(module)
