@@ -40,6 +40,11 @@ NOT_RUN = (
     ("docs/humandata.md", r"humandata convert (bedlam_train|humman)\.npz", "files of other programs"),
     ("docs/humandata.md", r"info x\.npz", "a hostile file; it is to be refused"),
     ("docs/benchmark.md", r"benchmark train bedlam", "the suite of the page has filled this folder already"),
+    ("docs/benchmark.md", r"--devices|--launcher|--jobs", "starts processes on devices or jobs of a cluster"),
+    ("docs/benchmark.md", r"benchmark (rescore|suites|pack|train|evaluate)", "names files of the reader's own"),
+    ("docs/benchmark.md", r"run single_dataset", "takes 37 converted files"),
+    ("docs/analysis.md", r"seed\d\.yaml|runs/seed", "takes one training a seed"),
+    ("docs/terminal.md", r"benchmark status", "takes a folder of a suite"),
     ("docs/analysis.md", r"analysis select", "takes ranks, and so results on all five benchmarks"),
     ("docs/howto/slurm.md", r"", "takes Slurm, GPUs or several processes"),
 )
@@ -119,7 +124,7 @@ def reason_not_to_run(page: str, line: str) -> str | None:
 def runnable(line: str) -> list[str]:
     """The words after ``ehps``, with the reader's own folders and the number of steps replaced."""
     words = shlex.split(line, comments=True)[1:]
-    words = [re.sub(r"^DIR$", "models", word) for word in words]
+    words = [re.sub(r"^(DIR|MODELS)$", "models", word) for word in words]
     words = [re.sub(r"^/data(?:/|$)", "./", word) for word in words]
     if words[:2] == ["benchmark", "train"]:
         kept = iter(words)

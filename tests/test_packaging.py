@@ -20,6 +20,7 @@ IMPORTED_AS = {
 }
 RUN = {  # not imported by the package: run by name, or needed by what runs it
     "dev": {"pytest", "pytest-xdist", "pytest-timeout", "filelock", "ruff", "mypy", "pandas-stubs", "types-PyYAML"},
+    "tensorboard": {"tensorboard"},  # through torch.utils.tensorboard
     "docs": {"sphinx", "furo", "myst-nb", "sphinx-click", "ipykernel"},
 }
 

@@ -103,8 +103,8 @@ def test_files_are_called_as_doctor_calls_them(disk: Path) -> None:
     rows = {row["dataset"]: row for row in data("doctor", disk)}
     ours = {entry.name for entry in (*TRAINED, *TESTED)}
     named = set()
-    for row in (row for row in rows.values() if row["command"]):
-        words = shlex.split(row["command"])
+    for command in (command for row in rows.values() for command in row["commands"]):
+        words = shlex.split(command)
         named.add(words[words.index("--out") + 1].removesuffix(".h5"))
     assert {"agora_train", "mscoco_train", "ehf_val"} <= named & ours
 

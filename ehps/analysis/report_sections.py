@@ -130,7 +130,9 @@ def parts(inputs: ReportInputs) -> dict[str, Any] | None:
             if metric == "PVE" and by_part["rank"].notna().any():
                 first = int(np.nanargmin(by_part["mpe"].to_numpy(float)))
                 place = ranked["rank"].iloc[first]
-                whole = "the best of the whole body too" if place == 1 else f"rank {place} by the whole body"
+                whole = "without a rank by the whole body"
+                if pd.notna(place):
+                    whole = "the best of the whole body too" if place == 1 else f"rank {place} by the whole body"
                 said.append(f"By {name.lower()}, {labels(ranked)[first]} is best ({whole}).")
     if not shaded:
         return None

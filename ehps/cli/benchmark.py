@@ -438,11 +438,7 @@ def protocols_command(protocol: str | None, as_json: bool) -> None:
 @click.option(
     "--protocol", type=Word(protocols), required=True, help="How to score: agora-val, ubody-intra[step=1], ..."
 )
-@click.option(
-    *("--images", "--root", "images"),
-    type=FILE,
-    help="Folder of TRUTH's images and true meshes; that of TRUTH by default.",
-)
+@click.option("--images", type=FILE, help="Folder of TRUTH's images and true meshes; that of TRUTH by default.")
 @click.option("--device", default="cpu", show_default=True, help="Where meshes are made: cpu, cuda, ...")
 @click.option("--out", type=FILE, help="Write numbers (.json) and, beside, the errors of instances (.errors.parquet).")
 @body_models
@@ -509,7 +505,10 @@ def compare_command(a: str, b: str, test_set: str | None, as_json: bool) -> None
 @click.option("--out", type=FILE, required=True, help="Folder of the files.")
 @click.option("--vertices", is_flag=True, help="Write meshes and joints instead of body parameters.")
 @body_models
-def export_command(predictions: Path, server: str, out: Path, vertices: bool, body_models: Path | None) -> None:
+@as_json
+def export_command(
+    predictions: Path, server: str, out: Path, vertices: bool, body_models: Path | None, as_json: bool
+) -> None:
     """Write PREDICTIONS as the files that an evaluation server takes.
 
     AGORA: one pickle a person, IMAGE_personId_K.pkl. `ehps benchmark score DIR TRUTH` reads them back.
@@ -519,7 +518,10 @@ def export_command(predictions: Path, server: str, out: Path, vertices: bool, bo
 
     count = agora_export.export(HumanData.open(predictions), out, bodies(body_models), vertices=vertices)
     say(f"{count:,} files in {out}; {server} wants them in a folder called predictions, as a zip", err=True)
-    say(out)
+    if as_json:
+        say_json({"out": str(out), "files": count})
+    else:
+        say(out)
 
 
 def show_score(score: Any, as_json: bool) -> None:

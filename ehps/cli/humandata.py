@@ -99,7 +99,10 @@ images = click.option("--images", type=FILE, help="Folder that image paths are r
 @click.argument("file", type=FILE)
 @as_json
 def info_command(file: Path, as_json: bool) -> None:
-    """What is in FILE: columns, units, meanings, passport; of packed crops whose they are."""
+    """What is in FILE: columns, units, meanings, passport.
+
+    Of packed crops: of which file they are.
+    """
     import pandas as pd
 
     from ehps.humandata import HumanData, frames
@@ -159,11 +162,11 @@ def validate_command(hd: HumanData, images: Path | None, as_json: bool) -> None:
 @click.argument("file", type=FILE)
 @as_json
 def verify_command(file: Path, images: Path | None, jobs: int | None, exclude_to: Path | None, as_json: bool) -> None:
-    """Check the bytes of FILE, and of its images; of packed crops all are decoded.
+    """Check the bytes of FILE, and of its images.
 
     Those of an .h5 must be the ones that were written; with --images every image is decoded. The exit code is 1 when a
     column was damaged on the disk or by a copy, or an image is missing, cannot be decoded wholly, or has another size
-    than FILE says.
+    than FILE says. Packed crops are all decoded.
     """
     from ehps.humandata import HumanData
     from ehps.humandata.storage import h5

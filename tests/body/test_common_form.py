@@ -161,7 +161,7 @@ def test_what_cannot_be_changed_is_refused(models: BodyModels) -> None:
 def test_the_file_that_is_read_is_never_written(tmp_path: Path) -> None:
     path = stored(random_params("smplx", 1, np.random.default_rng(9))).save(tmp_path / "in.h5")
     content = path.read_bytes()
-    for command in ("convert --num-betas 11", "sample --n 1", "export"):
+    for command in ("convert --num-betas 11", "sample --limit 1", "export"):
         name, *words = command.split()
         for extra in ((), ("--overwrite",)):
             result = call("humandata", name, path, "--out", path, *words, *extra)

@@ -114,7 +114,7 @@ FIXTURES: Mapping[str, Fixture] = {
             (left_in_the_world, POINTS_2D),
             (neighbours, POINTS_2D),
         ),
-        options={"resolution": None},
+        options={"resolution": None, "persons": "all"},
     ),
     "arctic": Fixture(
         arctic.write_fixture,

@@ -22,7 +22,7 @@ from ehps.benchmark.protocols.true_bodies import EXCLUDED, counts, nobody, rows_
 from ehps.benchmark.suites import places
 from ehps.benchmark.suites.prediction import predict
 from ehps.benchmark.suites.runs import Run, check_name, content_hash, is_main
-from ehps.benchmark.training import checkpoints, packs
+from ehps.benchmark.training import checkpoints, pack_file, packs
 from ehps.benchmark.training.samples import check_meaning
 from ehps.benchmark.training.specs import SetSpec, TrainConfig, key
 from ehps.benchmark.training.trainer import train
@@ -220,7 +220,7 @@ def rescore(
 
 def _meshes(images: Path, data: Path) -> Path:
     """The folder that true meshes are below: that of the images; the file's where these are packed crops."""
-    return default_folder(data) if packs.is_pack(images) else images
+    return default_folder(data) if pack_file.is_pack(images) else images
 
 
 def _scored(

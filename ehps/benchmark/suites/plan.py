@@ -18,7 +18,7 @@ from ehps.benchmark.protocols.true_bodies import EXCLUDED, rows_to_test
 from ehps.benchmark.suites.evaluation import content_of
 from ehps.benchmark.suites.runs import Run, content_hash
 from ehps.benchmark.suites.suite import Suite, Training
-from ehps.benchmark.training import packs
+from ehps.benchmark.training import pack_file, packs
 from ehps.benchmark.training.continuation import LAST
 from ehps.benchmark.training.samples import check_meaning, training_model_type
 from ehps.benchmark.training.specs import SetSpec
@@ -163,7 +163,7 @@ def _rows_to_test(hd: HumanData, spec: SetSpec, needs: _Needs) -> Array:
 
 
 def _missing_images(hd: HumanData, rows: Array, spec: SetSpec, place: str) -> list[str]:
-    if packs.is_pack(spec.images):
+    if pack_file.is_pack(spec.images):
         return _missing_crops(hd, rows, spec, place)
     if not len(rows) or not (spec.folders or spec.images.is_dir()):
         return []

@@ -23,7 +23,7 @@ from ehps.benchmark import models
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.runs import check_name
 from ehps.benchmark.suites.yaml_files import read_yaml
-from ehps.benchmark.training.packs import is_pack
+from ehps.benchmark.training.pack_file import is_pack
 from ehps.benchmark.training.settings import SETTINGS, Setting, described
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.errors import SettingsError, UsageError

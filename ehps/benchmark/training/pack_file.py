@@ -24,6 +24,7 @@ from ehps.arrays import Array
 from ehps.errors import DataError
 from ehps.humandata.memory_map import map_file
 from ehps.json_files import misfit
+from ehps.suffixes import PACK
 
 MAGIC, SEGMENT_MAGIC = b"ehpspack", b"ehpssegm"
 LAYOUT = 1
@@ -203,3 +204,13 @@ def joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     columns = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
     order = np.argsort(columns["row"], kind="stable")
     return {name: value[order] for name, value in columns.items()}
+
+
+def is_pack(images: Path) -> bool:
+    """Whether images are given as a packed file, by its name or its first bytes."""
+    if images.suffix in PACK:
+        return not images.is_dir()
+    if not images.is_file():
+        return False
+    with open(images, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC

@@ -17,7 +17,7 @@ import numpy as np
 
 from ehps.arrays import Array, Mask
 from ehps.benchmark.training import crops
-from ehps.benchmark.training.pack_file import AGAIN, AVERAGED, BILINEAR, MAGIC, read_head, read_index
+from ehps.benchmark.training.pack_file import AGAIN, AVERAGED, BILINEAR, is_pack, read_head, read_index
 from ehps.errors import DataError, UsageError
 from ehps.foreign_files import regular
 from ehps.humandata import image_files
@@ -25,7 +25,6 @@ from ehps.humandata.core import HumanData
 from ehps.humandata.storage import h5
 from ehps.humandata.storage.plan import digest
 from ehps.progress import over
-from ehps.suffixes import PACK
 
 AUGMENTED = (25 / 12, 25 / 16)
 """Widths and heights of a 3:4 box that its crop can show at most: 1.25 times, turned by up to 60 degrees."""
@@ -209,16 +208,6 @@ class Pack:
 
 def _words(sampling: str) -> str:
     return "averaged down" if sampling == AVERAGED else "sampled bilinearly"
-
-
-def is_pack(images: Path) -> bool:
-    """Whether images are given as a packed file, by its name or its first bytes."""
-    if images.suffix in PACK:
-        return not images.is_dir()
-    if not images.is_file():
-        return False
-    with open(images, "rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
 
 
 def content_of(source: Path | HumanData) -> str:

@@ -25,7 +25,8 @@ from ehps.benchmark import crop_boxes
 from ehps.benchmark.models.outputs import CAMERA
 from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.training import crops
-from ehps.benchmark.training.packs import Pack, check_alone, content_of, is_pack, require_sizes
+from ehps.benchmark.training.pack_file import is_pack
+from ehps.benchmark.training.packs import Pack, check_alone, content_of, require_sizes
 from ehps.benchmark.training.targets import SLICES, WIDTH
 from ehps.body.hands import mean_hands
 from ehps.body.models import BodyModels

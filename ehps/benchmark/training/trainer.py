@@ -26,6 +26,7 @@ from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.averages import Average
 from ehps.benchmark.training.continuation import FINAL, LAST, Saved, followed, resumed, worlds
 from ehps.benchmark.training.freezing import freeze, trained_mode
+from ehps.benchmark.training.log_writer import TrainLog
 from ehps.benchmark.training.loss_terms import losses, parameters
 from ehps.benchmark.training.outlook import Outlook
 from ehps.benchmark.training.processes import (
@@ -46,7 +47,6 @@ from ehps.benchmark.training.skipped import Skipped
 from ehps.benchmark.training.smplx_joints import Skeleton
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.targets import make
-from ehps.benchmark.training.train_log import TrainLog
 from ehps.benchmark.training.training_sets import JoinedSets, open_sets, trained, without_bad_images
 from ehps.body.models import BodyModels
 from ehps.errors import UsageError

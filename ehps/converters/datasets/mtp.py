@@ -105,6 +105,7 @@ SUBJECT = {
 REST_PELVIS = np.array([0.0, -0.35, 0.01])  # of any body within centimetres, to tell people in an image apart
 FAR = 0.5  # metres, in the mean over the points of an OpenPose person, from those of the fit
 STRANGERS = f"fits with no OpenPose person within {FAR:g} m: without 2D points"
+LARGER = 0.8  # scale from the image that OpenPose saw, at and below which that was a larger one
 NAMES_A_UNIT = 128
 
 
@@ -168,7 +169,7 @@ class MTP(Converter):
         pelvis = rigid_motion.apply(values["transl"][:, None] + REST_PELVIS, move.rotation, move.translation)
         seen = expected(meshes, pelvis, camera)
         reach = FAR * camera.focal.mean(axis=1) / pelvis[:, 0, 2].clip(0.01)
-        points, strangers = map(np.array, zip(*map(nearest, people, seen, reach, size), strict=True))
+        points, strangers = map(np.array, zip(*map(nearest, people, seen, reach), strict=True))
         parts = [name.rsplit("_", 2) for name in names]
         return Instances(
             image_path=paths,
@@ -208,12 +209,11 @@ class MTP(Converter):
         return read_each(files, read, openpose.UNREADABLE, dropped, self.root)
 
 
-def nearest(people: Array, points: Array, reach: float, size: Array) -> tuple[Array, bool]:
+def nearest(people: Array, points: Array, reach: float) -> tuple[Array, bool]:
     """(137, 3) of the person of (P, 137, 3) nearest to ``points`` (137, 3), and whether all are somebody else, their
     points farther than ``reach`` pixels in the mean. Zeros then, and where there is nobody.
 
-    A person that reaches out of the image, of ``size`` (height, width), is kept: it was found in a larger one, which is
-    for the pipeline to say.
+    A person that would be near in a smaller image is kept: it was found in a larger one, which the pipeline says.
     """
     if not len(people):
         return np.zeros((137, 3)), False
@@ -222,9 +222,11 @@ def nearest(people: Array, points: Array, reach: float, size: Array) -> tuple[Ar
     away = np.where(both, np.linalg.norm(places - points[:, :2], axis=2), 0).sum(1)
     away = np.where(both.any(1), away / np.maximum(both.sum(1), 1), np.inf)
     person = int(away.argmin())
-    inside = (places[person][both[person]] <= size[::-1]).all()
-    if reach < away[person] < np.inf and inside:
-        return np.zeros((137, 3)), True
+    if reach < away[person] < np.inf:
+        own, fitted = places[person][both[person]], points[both[person], :2]
+        scale = float((own * fitted).sum() / (own * own).sum())
+        if scale > LARGER or np.linalg.norm(scale * own - fitted, axis=1).mean() > reach:
+            return np.zeros((137, 3)), True
     return np.asarray(people[person]), False
 
 

@@ -181,7 +181,7 @@ def test_meshes_that_are_not_there_or_none(files: Files, tmp_path: Path) -> None
     names = [f"{i}.npy" for i in range(N)]
     true = changed(files.truth, tmp_path, lambda hd: hd.with_columns({"vertices3d_path": names}))
     root = tmp_path / "elsewhere"
-    assert f"{root}/0.npy: there is no such file" in files.refused("ehf", "--root", str(root), truth=true)
+    assert f"{root}/0.npy: there is no such file" in files.refused("ehf", "--images", str(root), truth=true)
     np.save(tmp_path / names[0], np.full((10475, 3), np.nan))
     assert f"{names[0]}: holds vertices that are not finite" in files.refused("ehf", truth=true)
     np.save(tmp_path / names[0], np.zeros((5, 3)))
