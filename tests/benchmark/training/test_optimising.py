@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ehps.benchmark import models
-from ehps.benchmark.training import averages, checkpoints, freezing, train_log
+from ehps.benchmark.training import averages, checkpoints, freezing, log_writer
 from ehps.benchmark.training import trainer as training
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
@@ -100,7 +100,7 @@ def test_events_for_tensorboard_hold_scalars_and_sheets(few: SetSpec, models_: B
 
 def test_a_sheet_has_a_dot_at_each_point() -> None:
     points = torch.tensor([[[96.0, 128.0]], [[-5.0, 3.0]], [[0.0, 0.0]], [[0.0, 0.0]], [[188.0, 250.0]]])
-    pixels = train_log.sheet(torch.zeros(5, 3, 64, 48), points)
+    pixels = log_writer.sheet(torch.zeros(5, 3, 64, 48), points)
     assert pixels.shape == (128, 192, 3)
     green = np.argwhere(pixels[..., 1] == 255)
     assert [32, 24] in green.tolist()  # the middle of the first
