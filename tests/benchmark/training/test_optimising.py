@@ -91,7 +91,7 @@ def test_events_for_tensorboard_hold_scalars_and_sheets(few: SetSpec, models_: B
 
     config = replace(CONFIG, tensorboard=True, sheet_every=2, log_every=1)
     training.train(config, [few], tmp_path, models_, progress=False)
-    events: Any = EventAccumulator(str(tmp_path / train_log.EVENTS))
+    events: Any = EventAccumulator(str(tmp_path / log_writer.EVENTS))
     events.Reload()
     assert {"loss", "loss/pose", "lr", "images_per_second"} <= set(events.Tags()["scalars"])
     assert [event.step for event in events.Scalars("loss")] == [1, 2]
