@@ -79,7 +79,7 @@ def converted(walks: Path, tmp_path_factory: pytest.TempPathFactory, body_models
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda raw: raw / "nothing", ("nothing: no such folder", "Give the folder that holds 3DPW")),
+        (lambda raw: raw / "nothing", ("nothing: there is no such file or folder", "Give what holds the dataset")),
         (lambda raw: raw / "imageFiles", ("missing: imageFiles, sequenceFiles/train/*.pkl", "It is complete in")),
         (lambda raw: raw.parent, ("3DPW (train) is not complete here", "It is complete in")),
         (lambda raw: sequence(raw), ("is a file; 3DPW is a folder", "Unpack it")),
@@ -250,6 +250,8 @@ def test_a_file_of_another_kind(tmp_path: Path, name: str, content: bytes) -> No
 
 
 def test_an_absent_file(tmp_path: Path) -> None:
+    says = ("absent.yaml: there is no such suite file",)
+    refused("benchmark", "run", tmp_path / "absent.yaml", "--out", tmp_path, says=says)
     refused("humandata", "info", tmp_path / "x.h5", says=("x.h5: there is no such file", "Check the path"))
     refused("humandata", "info", tmp_path / "x.npz", says=("x.npz: there is no such file", "Check the path"))
 
@@ -309,7 +311,7 @@ def test_body_models_without_the_gender_that_is_needed(
     ("words", "says"),
     [
         ("convert pw4d RAW --out OUT", ("unknown dataset 'pw4d'", "Did you mean pw3d or up3d?")),
-        ("benchmark evaluate RUN FILE --protocol ehv", ("there is no protocol 'ehv'", "Did you mean ehf?")),
+        ("benchmark evaluate RAW FILE --protocol ehv", ("there is no protocol 'ehv'", "Did you mean ehf?")),
         ("humandata keypoints smplxx", ("'smplxx'", "Did you mean smplx")),
         ("convert pw3d RAW --out OUT.txt", ("the output is an .h5 or .npz file",)),
         ("convert pw3d RAW --overwrite --out OUT --split night", ("no split 'night'", "train, validation, test")),
@@ -326,7 +328,6 @@ def test_body_models_without_the_gender_that_is_needed(
         ("humandata view FILE --images RAW --out images --rows 99", ("row 99 of a file of 8",)),
         ("humandata view FILE --images RAW --out images --columns nose", ("no column 'nose'",)),
         ("benchmark train FILE --out run", ("needs body models", "--body-models DIR or set EHPS_BODY_MODELS")),
-        ("benchmark run absent.yaml --out runs", ("absent.yaml: there is no such suite file",)),
         ("analysis rank --model hmr", ("no published ranks for 'hmr'", "smpler_x_s")),
         ("analysis rank --out ranking.doc", ("ranking.doc: ends in .doc, not in .md, .csv, .tex or .json",)),
         ("analysis factors --figure x.gif", ("x.gif: ends in .gif, not in .png, .pdf or .svg",)),

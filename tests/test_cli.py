@@ -144,7 +144,7 @@ def test_what_reads_tables_and_json_starts_without_torch(walks: Path, runs: Path
     lines = [
         *("datasets", "datasets pw3d", "doctor", "analysis rank", f"analysis rank --results {runs}"),
         *(f"humandata info {walks}", f"benchmark status {tmp_path}", "humandata keypoints"),
-        "convert pw4d x --out y.h5",
+        f"convert pw4d {tmp_path} --out y.h5",
     ]
     code = (
         "import sys; from click.testing import CliRunner; from ehps.cli import main;"
@@ -258,7 +258,9 @@ def test_verify_finds_a_changed_byte_and_names_the_column(walks: Path, tmp_path:
     copy.write_bytes(content)
     assert "was damaged: smpl/transl" in call("humandata", "verify", copy, code=1).stderr
     assert data("humandata", "verify", copy, code=1)["damaged"] == ["smpl/transl"]
-    assert "hashes" in call("humandata", "verify", tmp_path / "a.npz", code=2).stderr
+    npz = tmp_path / "a.npz"
+    npz.touch()
+    assert "hashes" in call("humandata", "verify", npz, code=2).stderr
 
 
 def test_doubtful_rows_of_an_audit_can_be_left_out(walks: Path, raw: Path, tmp_path: Path) -> None:

@@ -16,8 +16,11 @@ from ehps import __version__, progress
 from ehps.cli.analysis import analysis
 from ehps.cli.benchmark import benchmark
 from ehps.cli.common import (
+    DISK,
     FILE,
+    FOLDER,
     Commands,
+    Input,
     Word,
     as_json,
     body_models,
@@ -75,6 +78,10 @@ def demo_command(out: Path, seed: int, as_json: bool) -> None:
 @as_json
 def datasets_command(dataset: str | None, as_json: bool) -> None:
     """The datasets, or one of them with its raw layout."""
+    from ehps.converters import registry
+
+    if dataset is not None:
+        dataset = registry.find(dataset)  # a wrong one is told before anything large is loaded
     from ehps.converters import cards
     from ehps.terminal import show
 
@@ -89,8 +96,8 @@ def datasets_command(dataset: str | None, as_json: bool) -> None:
 
 @main.command("convert")
 @click.argument("dataset", type=Word(datasets), required=False)
-@click.argument("raw", type=FILE, required=False)
-@click.option("--all", "disk", type=FILE, metavar="DISK", help="Instead of DATASET RAW: all that lies on this disk.")
+@click.argument("raw", type=Input("file or folder", fix="give what holds the dataset"), required=False)
+@click.option("--all", "disk", type=DISK, metavar="DISK", help="Instead of DATASET RAW: all that lies on this disk.")
 @click.option("--split", type=Word(splits), help="One of the dataset's splits; its first by default.")
 @click.option("--out", type=FILE, required=True, help="The file to write: .h5 (native) or .npz (exchange).")
 @body_models
@@ -100,7 +107,7 @@ def datasets_command(dataset: str | None, as_json: bool) -> None:
 @click.option("--skip-bad", is_flag=True, help="Finish without units that cannot be read.")
 @click.option("--strict", is_flag=True, help="What the dataset has but is not there (images, subjects) is an error.")
 @click.option("--strict-images", is_flag=True, help="An image that is absent or cannot be read is an error.")
-@click.option("--images", type=FILE, help="Folder of the images, for `convert coco FILE.json`.")
+@click.option("--images", type=FOLDER, help="Folder of the images, for `convert coco FILE.json`.")
 @click.option("--skeleton", help="Names of the points, a convention, or a file of names, for `convert coco FILE.json`.")
 @click.option("--frames", type=FILE, help="Extract frames of video datasets into this folder.")
 @click.option("--discard", is_flag=True, help="Remove finished units of other requests for the same output.")
@@ -128,7 +135,7 @@ def convert_command(
     from ehps.converters import registry
 
     if dataset is not None and dataset.lower() != "coco":
-        dataset = registry.card(dataset).id  # a wrong one is told before the pipeline is loaded
+        dataset = registry.find(dataset)  # a wrong one is told before the pipeline is loaded
     from ehps.converters.own import LABELS, convert_labels
     from ehps.converters.pipeline import convert
 
@@ -179,7 +186,7 @@ def convert_disk(disk: Path, odd: list[Any], as_json: bool, **options: Any) -> N
 
 
 @main.command("doctor")
-@click.argument("disk", type=FILE, required=False)
+@click.argument("disk", type=DISK, required=False)
 @body_models
 @as_json
 def doctor_command(disk: Path | None, body_models: Path | None, as_json: bool) -> None:

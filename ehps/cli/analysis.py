@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, Output, as_json, body_models, pairs, say, say_json
+from ehps.cli.common import FOLDER, INPUT, Output, as_json, body_models, pairs, say, say_json
 from ehps.errors import DataError, UsageError
 from ehps.extras import need
 from ehps.progress import begun, counting
@@ -33,7 +33,7 @@ def readable(_: click.Context, __: click.Parameter, runs: Path | None) -> Path |
 
 
 results_folder = click.option(
-    "--results", "runs", type=FILE, callback=readable, help="Folder of run folders; published numbers without it."
+    "--results", "runs", type=FOLDER, callback=readable, help="Folder of run folders; published numbers without it."
 )
 save_to = click.option("--out", type=Output(TABLE), help="Also write the table: .md, .csv, .tex or .json.")
 
@@ -151,7 +151,7 @@ def factors_command(
         say(figures.save(rank_factors.figure(ranked, cards, by), figure), err=as_json)
 
 
-data_files = click.argument("files", type=FILE, nargs=-1, required=True)
+data_files = click.argument("files", type=INPUT, nargs=-1, required=True)
 image_folders = click.option("--images", multiple=True, metavar="FILE=DIR", help="Image folder of one FILE.")
 
 
@@ -165,7 +165,7 @@ def folders_of(images: Sequence[str], files: Sequence[Path]) -> dict[Path, Path]
 
 @analysis.command("attributes")
 @data_files
-@click.option("--test", type=FILE, multiple=True, help="A test set's file, marked in the figure.")
+@click.option("--test", type=INPUT, multiple=True, help="A test set's file, marked in the figure.")
 @image_folders
 @click.option(
     "--limit", type=click.IntRange(min=1), default=500, show_default=True, help="Instances drawn of each file."
@@ -236,10 +236,10 @@ def select_command(
 
 
 @analysis.command("report")
-@click.option("--results", "runs", type=FILE, required=True, help="Folder of run folders.")
+@click.option("--results", "runs", type=FOLDER, required=True, help="Folder of run folders.")
 @click.option("--out", type=Output(PAGE), required=True, help="The page to write, .html.")
-@click.option("--data", "files", type=FILE, multiple=True, help="HumanData files of training sets, for attributes.")
-@click.option("--test", type=FILE, multiple=True, help="HumanData files of test sets.")
+@click.option("--data", "files", type=INPUT, multiple=True, help="HumanData files of training sets, for attributes.")
+@click.option("--test", type=INPUT, multiple=True, help="HumanData files of test sets.")
 @image_folders
 @click.option("--model", help="Rank the sets of this model only.")
 @which_benchmarks

@@ -7,7 +7,22 @@ from typing import Any
 
 import click
 
-from ehps.cli.common import FILE, Output, Word, as_json, body_models, pairs, protocols, say, say_json
+from ehps.cli.common import (
+    FILE,
+    FOLDER,
+    IMAGES,
+    INPUT,
+    Input,
+    Output,
+    Word,
+    as_json,
+    body_models,
+    pairs,
+    protocol_id,
+    protocols,
+    say,
+    say_json,
+)
 from ehps.errors import SettingsError, UsageError
 from ehps.extras import need
 from ehps.suffixes import PACK
@@ -19,7 +34,13 @@ images = click.option(
     help="Folder of the images, or packed crops; that of DATA by default. Of a merged DATA: LABEL=DIR, else those that "
     "it names.",
 )
-exclude = click.option("--exclude", type=FILE, help="Leave out the rows that this exclusion list names.")
+scored_by = click.option(
+    "--protocol",
+    type=Word(protocols, protocol_id),
+    required=True,
+    help="How to score: agora-val, ubody-intra[step=1], ...",
+)
+exclude = click.option("--exclude", type=INPUT, help="Leave out the rows that this exclusion list names.")
 
 
 @click.group()
@@ -31,7 +52,7 @@ def benchmark() -> None:
 
 
 @benchmark.command("train")
-@click.argument("data", type=FILE, nargs=-1, required=True)
+@click.argument("data", type=INPUT, nargs=-1, required=True)
 @click.option(
     "--images",
     multiple=True,
@@ -41,7 +62,7 @@ def benchmark() -> None:
 )
 @click.option("--out", type=FILE, required=True, help="The run folder.")
 @click.option("--name", help="What the training set is called in results.")
-@click.option("--config", type=FILE, help="Settings in YAML or JSON, as in a suite; those given here go before.")
+@click.option("--config", type=INPUT, help="Settings in YAML or JSON, as in a suite; those given here go before.")
 @click.option("--set", "assigned", multiple=True, metavar="KEY=VALUE", help="Any setting: clip=1, loss.shape=2, ...")
 @click.option("--model", show_default="tiny")
 @click.option("--steps", metavar="N", show_default="1000")
@@ -106,7 +127,7 @@ def train_command(
 
 
 @benchmark.command("pack")
-@click.argument("data", type=FILE)
+@click.argument("data", type=INPUT)
 @click.option("--images", multiple=True, metavar="DIR", help="Folder of the images, as for train.")
 @click.option("--out", type=Output(PACK), required=True, help="The file; one that is there is gone on with.")
 @click.option("--scale", type=click.Choice(["256x192", "512x384"]), default="256x192", show_default=True)
@@ -182,14 +203,12 @@ def pack_command(
 
 
 @benchmark.command("evaluate")
-@click.argument("run", type=FILE)
-@click.argument("data", type=FILE)
+@click.argument("run", type=FOLDER)
+@click.argument("data", type=INPUT)
 @images
-@click.option(
-    "--protocol", type=Word(protocols), required=True, help="How to score: agora-val, ubody-intra[step=1], ..."
-)
+@scored_by
 @click.option("--name", help="What the test set is called in results.")
-@click.option("--checkpoint", type=FILE, help="Test these weights; RUN gets the results.")
+@click.option("--checkpoint", type=INPUT, help="Test these weights; RUN gets the results.")
 @exclude
 @body_models
 @as_json
@@ -209,21 +228,20 @@ def evaluate_command(
     All images must be there, and of the size that DATA says.
     """
     need("evaluation", "pyarrow")
-    from ehps.benchmark.protocols import catalogue
     from ehps.benchmark.suites.evaluation import evaluate
     from ehps.benchmark.training.specs import SetSpec, image_folders
 
     folder, folders = image_folders(images, data)
-    spec = SetSpec(data, folder, protocol=catalogue.get(protocol).id, exclude=exclude, folders=folders)
+    spec = SetSpec(data, folder, protocol=protocol, exclude=exclude, folders=folders)
     say_excluded(spec)
     score = evaluate(run, name or data.stem, spec, bodies(body_models), checkpoint=checkpoint, progress=True)
     show_score(score, as_json)
 
 
 @benchmark.command("run")
-@click.argument("suite", type=FILE)
+@click.argument("suite", type=Input("suite file"))
 @click.option("--out", type=FILE, required=True, help="Folder of all run folders.")
-@click.option("--data", type=FILE, help="Folder to look for files in that are not where SUITE says.")
+@click.option("--data", type=FOLDER, help="Folder to look for files in that are not where SUITE says.")
 @click.option("--only", multiple=True, metavar="NAME", help="Sets and models to run, as bedlam, test.*, models.tiny.")
 @click.option("--seeds", metavar="N,N,...", help="Make each training once with each of these.")
 @click.option("--budget", metavar="INSTANCES", help="How many instances each training sees, in place of steps.")
@@ -306,7 +324,7 @@ def typed(value: str) -> int | str:
 
 @benchmark.command("suites")
 @click.argument("name", required=False)
-@click.option("--data", type=FILE, help="Folder of converted files: they are filled in, and missing ones are named.")
+@click.option("--data", type=FOLDER, help="Folder of converted files: they are filled in, and missing ones are named.")
 @as_json
 def suites_command(name: str | None, data: Path | None, as_json: bool) -> None:
     """The suites that come with ehps, or the text of one.
@@ -358,7 +376,7 @@ def show_plan(suite: Any, out: Path, body_models: Path | None, as_json: bool) ->
 
 
 @benchmark.command("status")
-@click.argument("folder", type=FILE)
+@click.argument("folder", type=FOLDER)
 @as_json
 def status_command(folder: Path, as_json: bool) -> None:
     """What of a suite is done, failed, running, stale or missing.
@@ -382,13 +400,11 @@ def show_cells(state: Any, as_json: bool) -> None:
 
 
 @benchmark.command("rescore")
-@click.argument("run", type=FILE)
-@click.option(
-    "--protocol", type=Word(protocols), required=True, help="How to score: agora-val, ubody-intra[step=1], ..."
-)
+@click.argument("run", type=FOLDER)
+@scored_by
 @click.option("--name", help="Which test set, where RUN has predictions of several.")
-@click.option("--data", type=FILE, help="The test file, or a folder to look for it in, where it has moved.")
-@click.option("--images", type=FILE, help="Folder of its images, where it has moved.")
+@click.option("--data", type=INPUT, help="The test file, or a folder to look for it in, where it has moved.")
+@click.option("--images", type=IMAGES, help="Folder of its images, where it has moved.")
 @body_models
 @as_json
 def rescore_command(
@@ -433,12 +449,10 @@ def protocols_command(protocol: str | None, as_json: bool) -> None:
 
 
 @benchmark.command("score")
-@click.argument("predictions", type=FILE)
-@click.argument("truth", type=FILE)
-@click.option(
-    "--protocol", type=Word(protocols), required=True, help="How to score: agora-val, ubody-intra[step=1], ..."
-)
-@click.option("--images", type=FILE, help="Folder of TRUTH's images and true meshes; that of TRUTH by default.")
+@click.argument("predictions", type=INPUT)
+@click.argument("truth", type=INPUT)
+@scored_by
+@click.option("--images", type=IMAGES, help="Folder of TRUTH's images and true meshes; that of TRUTH by default.")
 @click.option("--device", default="cpu", show_default=True, help="Where meshes are made: cpu, cuda, ...")
 @click.option("--out", type=FILE, help="Write numbers (.json) and, beside, the errors of instances (.errors.parquet).")
 @body_models
@@ -500,7 +514,7 @@ def compare_command(a: str, b: str, test_set: str | None, as_json: bool) -> None
 
 
 @benchmark.command("export")
-@click.argument("predictions", type=FILE)
+@click.argument("predictions", type=INPUT)
 @click.option("--for", "server", type=click.Choice(["agora"]), required=True, help="Whose evaluation server.")
 @click.option("--out", type=FILE, required=True, help="Folder of the files.")
 @click.option("--vertices", is_flag=True, help="Write meshes and joints instead of body parameters.")

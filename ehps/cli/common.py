@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ehps import progress, terminal
-from ehps.errors import EhpsError, UsageError
+from ehps.errors import DataError, EhpsError, UsageError
 from ehps.suffixes import check_suffix
 
 FILE = click.Path(path_type=Path)
@@ -21,6 +21,27 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the result
 body_models = click.option(
     "--body-models", type=FILE, envvar="EHPS_BODY_MODELS", help="Folder of SMPL-X, SMPL-H and SMPL files."
 )
+
+
+class Input(click.Path):
+    """A file or folder to be read: one that is not there is told before anything large is loaded."""
+
+    def __init__(self, what: str, fix: str = "check the path") -> None:
+        super().__init__(path_type=Path)
+        self.what = what
+        self.fix = fix
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not (path.is_dir() if self.what == "folder" else path.exists()):
+            raise DataError(f"there is no such {self.what}", path=path, fix=self.fix)
+        return path
+
+
+INPUT = Input("file")
+FOLDER = Input("folder")
+DISK = Input("folder", fix="give the folder that holds your raw datasets")
+IMAGES = Input("folder", fix="give the folder that image paths are relative to")
 
 
 class Output(click.Path):
@@ -35,12 +56,18 @@ class Output(click.Path):
 
 
 class Word(click.ParamType):
-    """Text of which the shell completes the words that ``words`` knows."""
+    """Text of which the shell completes the words that ``words`` knows; ``check`` gives its full form or refuses it."""
 
     name = "text"
 
-    def __init__(self, words: Callable[[click.Context], Iterable[str]]) -> None:
+    def __init__(
+        self, words: Callable[[click.Context], Iterable[str]], check: Callable[[str], str] | None = None
+    ) -> None:
         self.words = words
+        self.check = check
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self.check(value) if self.check is not None else value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         known = self.words(ctx)
@@ -50,7 +77,7 @@ class Word(click.ParamType):
 def datasets(ctx: click.Context) -> list[str]:
     from ehps.converters import registry
 
-    return [card.id for card in registry.cards()]
+    return registry.ids()
 
 
 def splits(ctx: click.Context) -> list[str]:
@@ -65,6 +92,13 @@ def protocols(ctx: click.Context) -> tuple[str, ...]:
     from ehps.benchmark.protocols import catalogue
 
     return catalogue.names()
+
+
+def protocol_id(word: str) -> str:
+    """The id of a protocol with its settings: ``ubody-intra[step=1]``."""
+    from ehps.benchmark.protocols import catalogue
+
+    return catalogue.get(word).id
 
 
 def conventions(ctx: click.Context) -> list[str]:

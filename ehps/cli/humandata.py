@@ -12,6 +12,8 @@ import click
 
 from ehps.cli.common import (
     FILE,
+    IMAGES,
+    INPUT,
     Output,
     Word,
     as_json,
@@ -44,7 +46,7 @@ def humandata() -> None:
 def opened(command: Callable[..., None]) -> Callable[..., None]:
     """Hand the command the file of its FILE argument as ``hd``."""
 
-    @click.argument("file", type=FILE)
+    @click.argument("file", type=INPUT)
     @functools.wraps(command)
     def wrapper(file: Path, **kwargs: Any) -> None:
         from ehps.humandata import HumanData
@@ -92,11 +94,11 @@ def new_file(out: Path | None, overwrite: bool, *inputs: Path | None) -> Path:
     return check_output(out, inputs, overwrite=overwrite)
 
 
-images = click.option("--images", type=FILE, help="Folder that image paths are relative to.")
+images = click.option("--images", type=IMAGES, help="Folder that image paths are relative to.")
 
 
 @humandata.command("info")
-@click.argument("file", type=FILE)
+@click.argument("file", type=INPUT)
 @as_json
 def info_command(file: Path, as_json: bool) -> None:
     """What is in FILE: columns, units, meanings, passport.
@@ -156,10 +158,10 @@ def validate_command(hd: HumanData, images: Path | None, as_json: bool) -> None:
 
 
 @humandata.command("verify")
-@click.option("--images", type=FILE, help="Folder of the images: decode every one, once.")
+@click.option("--images", type=IMAGES, help="Folder of the images: decode every one, once.")
 @click.option("--jobs", type=click.IntRange(min=1), help="How many images at a time; one a core by default.")
 @click.option("--exclude-to", type=FILE, help="Write an exclusion list of images that cannot be used: .txt or .json.")
-@click.argument("file", type=FILE)
+@click.argument("file", type=INPUT)
 @as_json
 def verify_command(file: Path, images: Path | None, jobs: int | None, exclude_to: Path | None, as_json: bool) -> None:
     """Check the bytes of FILE, and of its images.
@@ -207,8 +209,6 @@ def checked_images(hd: HumanData, images: Path, jobs: int | None, exclude_to: Pa
     from ehps.humandata.exclusions import write_exclusions
     from ehps.humandata.image_checks import check_images
 
-    if not images.is_dir():
-        raise DataError("there is no such folder", path=images, fix="give the folder that image paths are relative to")
     check = check_images(hd, images, decode=True, jobs=jobs)
     if not as_json:
         rows = int((check.wrong > 0).sum())
@@ -262,7 +262,7 @@ def audit_command(
 
 
 @humandata.command("view")
-@click.option("--images", type=FILE, required=True, help="Folder that image paths are relative to.")
+@click.option("--images", type=IMAGES, required=True, help="Folder that image paths are relative to.")
 @click.option("--out", type=FILE, required=True, help="Folder for the pages.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=12, show_default=True, help="How many instances, drawn at random."
@@ -505,8 +505,8 @@ def with_hands_for(hd: HumanData, target: str, body_models: Path | None) -> Huma
 
 
 @humandata.command("merge")
-@click.argument("files", type=FILE, nargs=-1, required=True)
-@click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
+@click.argument("files", type=INPUT, nargs=-1, required=True)
+@click.option("--exclude", type=INPUT, help="Leave out what this exclusion list names.")
 @click.option("--images", multiple=True, metavar="FILE=DIR", help="Image folder of one of FILES.")
 @click.option("--out", type=Output(HUMANDATA), required=True, help="An .h5 or .npz file.")
 @overwrite
@@ -578,7 +578,7 @@ def keypoints_command(convention: str | None, figure: Path | None, as_json: bool
 @click.option("--interval", type=int, help="Keep every N-th row.")
 @click.option("--limit", type=int, help="Keep so many rows, drawn at random.")
 @seed
-@click.option("--exclude", type=FILE, help="Leave out what this exclusion list names.")
+@click.option("--exclude", type=INPUT, help="Leave out what this exclusion list names.")
 @click.option("--out", type=Output(HUMANDATA), required=True, help="An .h5 or .npz file.")
 @overwrite
 @as_json

@@ -1,32 +1,37 @@
 """Which converters there are: one module a dataset in this package, and those of other installed packages.
 
-A module here defines ``CARD`` and, once the dataset can be converted, a :class:`~ehps.converters.base.Converter`
-with that card. Other packages register converter classes under the entry point group ``ehps.converters``.
+``datasets.NAMES`` lists them. A module defines ``CARD`` and, once the dataset can be converted, a
+:class:`~ehps.converters.base.Converter` with that card. Other packages register converter classes under the entry point
+group ``ehps.converters``. A dataset's module is loaded when it is asked for, so that a wrong id is told at once.
 """
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import re
 import warnings
-from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ehps.converters import datasets
-from ehps.converters.base import Converter, DatasetCard
 from ehps.errors import UsageError
+
+if TYPE_CHECKING:
+    from ehps.converters.base import Converter, DatasetCard
 
 GROUP = "ehps.converters"
 
 
+def ids() -> list[str]:
+    """Ids of all datasets, sorted."""
+    return sorted({**datasets.NAMES, **_plugins()})
+
+
 def cards() -> list[DatasetCard]:
     """All dataset cards, sorted by id."""
-    return [found[0] for _, found in sorted(_all().items())]
+    return [_find(name)[0] for name in ids()]
 
 
 def card(dataset_id: str) -> DatasetCard:
@@ -53,23 +58,34 @@ def converter(dataset_id: str) -> type[Converter]:
     """
     found, cls = _find(dataset_id)
     if cls is None:
-        ready = ", ".join(sorted(name for name, (_, c) in _all().items() if c is not None))
+        ready = ", ".join(filter(available, ids()))
         raise UsageError(f"{found.name} cannot be converted yet", fix=f"these can: {ready}")
     return cls
 
 
-def _find(dataset_id: str) -> tuple[DatasetCard, type[Converter] | None]:
-    known = _all()
+def find(dataset_id: str) -> str:
+    """The id of a dataset that is given by its id or its name, upper or lower case.
+
+    Raises
+    ------
+    UsageError : no such dataset.
+    """
+    known = datasets.NAMES | {name: card.name for name, (card, _) in _plugins().items()}
     if dataset_id in known:
-        return known[dataset_id]
-    words = {_letters(word): name for name, (c, _) in known.items() for word in (c.name, name)}
+        return dataset_id
+    words = {_letters(word): name for name, title in known.items() for word in (title, name)}
     key = _letters(dataset_id)
     if key in words:
-        return known[words[key]]
+        return words[key]
     near = get_close_matches(key, words, n=3, cutoff=0.5)
     suggestions = list(dict.fromkeys(words[word] for word in near))
     fix = f"did you mean {' or '.join(suggestions)}?" if suggestions else "`ehps datasets` lists them all"
     raise UsageError(f"unknown dataset {dataset_id!r}", fix=fix)
+
+
+def _find(dataset_id: str) -> tuple[DatasetCard, type[Converter] | None]:
+    name = find(dataset_id)
+    return _own(name) if name in datasets.NAMES else _plugins()[name]
 
 
 def _letters(word: str) -> str:
@@ -78,44 +94,33 @@ def _letters(word: str) -> str:
 
 
 @cache
-def _all() -> dict[str, tuple[DatasetCard, type[Converter] | None]]:
-    found: dict[str, tuple[DatasetCard, type[Converter] | None]] = {}
-    for module in _modules():
-        classes = [
-            value
-            for value in vars(module).values()
-            if isinstance(value, type)
-            and issubclass(value, Converter)
-            and value.__module__ == module.__name__
-            and hasattr(value, "card")
-        ]
-        for cls in classes:
-            found[cls.card.id] = (cls.card, cls)
-        described = vars(module).get("CARD")
-        if isinstance(described, DatasetCard):
-            found.setdefault(described.id, (described, None))
-    for name, cls in _plugins():
-        if cls.card.id in found:
-            warnings.warn(f"{name} registers the dataset {cls.card.id} a second time; ignored", stacklevel=2)
-        else:
-            found[cls.card.id] = (cls.card, cls)
-    return found
+def _own(name: str) -> tuple[DatasetCard, type[Converter] | None]:
+    """Card and converter of one module of :mod:`ehps.converters.datasets`."""
+    from ehps.converters.base import Converter
+
+    module = importlib.import_module(f"{datasets.__name__}.{name}")
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, Converter) and value.__module__ == module.__name__:
+            return value.card, value
+    return module.CARD, None
 
 
-def _modules() -> Iterator[ModuleType]:
-    for info in pkgutil.iter_modules(datasets.__path__):
-        yield importlib.import_module(f"{datasets.__name__}.{info.name}")
-
-
-def _plugins() -> Iterator[tuple[str, type[Converter]]]:
+@cache
+def _plugins() -> dict[str, tuple[DatasetCard, type[Converter] | None]]:
     """Converters of other packages; one that cannot be loaded must not take the others down."""
+    found: dict[str, tuple[DatasetCard, type[Converter] | None]] = {}
     for point in entry_points(group=GROUP):
+        from ehps.converters.base import Converter
+
         try:
             loaded: Any = point.load()
         except Exception as error:
             warnings.warn(f"converter {point.name} of {point.value} cannot be loaded: {error}", stacklevel=2)
             continue
-        if isinstance(loaded, type) and issubclass(loaded, Converter) and hasattr(loaded, "card"):
-            yield point.name, loaded
-        else:
+        if not (isinstance(loaded, type) and issubclass(loaded, Converter) and hasattr(loaded, "card")):
             warnings.warn(f"{point.value} is registered as a converter but is none", stacklevel=2)
+        elif loaded.card.id in datasets.NAMES or loaded.card.id in found:
+            warnings.warn(f"{point.name} registers the dataset {loaded.card.id} a second time; ignored", stacklevel=2)
+        else:
+            found[loaded.card.id] = (loaded.card, loaded)
+    return found

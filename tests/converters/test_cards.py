@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ehps.converters import cards, registry
+from ehps.converters import cards, datasets, registry
 from ehps.converters.base import VOCABULARIES, DatasetCard
 from ehps.errors import UsageError
 
@@ -22,6 +23,13 @@ def test_a_dataset_is_found_by_id_or_name_in_any_case(word: str) -> None:
 def test_words_of_names_tell_datasets_apart() -> None:
     assert registry.card("DNA-Rendering HiRes").id == "renbody_hires"
     assert all(registry.card(card.name.upper()) is card for card in registry.cards())
+
+
+def test_the_names_that_are_known_without_loading_a_dataset_are_those_of_the_modules() -> None:
+    folder = Path(str(datasets.__file__)).parent
+    modules = [path.stem for path in folder.glob("*.py") if re.search("^CARD = ", path.read_text(), re.MULTILINE)]
+    assert sorted(modules) == list(datasets.NAMES)
+    assert datasets.NAMES == {card.id: card.name for card in registry.cards()}
 
 
 SPLITS = {

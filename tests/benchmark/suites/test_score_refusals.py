@@ -105,7 +105,7 @@ def test_options_that_cannot_work_are_refused_before_anything_is_read(
     folder = tmp_path / "folder.json"
     folder.mkdir()
     (folder / "file").touch()
-    nowhere = {"predictions": tmp_path / "none.h5"}
+    nowhere = {"predictions": folder / "file"}
     assert said in files.refused("egobody-ego", *(word.format(folder) for word in options), code=2, **nowhere)
 
 
@@ -181,6 +181,7 @@ def test_meshes_that_are_not_there_or_none(files: Files, tmp_path: Path) -> None
     names = [f"{i}.npy" for i in range(N)]
     true = changed(files.truth, tmp_path, lambda hd: hd.with_columns({"vertices3d_path": names}))
     root = tmp_path / "elsewhere"
+    root.mkdir()
     assert f"{root}/0.npy: there is no such file" in files.refused("ehf", "--images", str(root), truth=true)
     np.save(tmp_path / names[0], np.full((10475, 3), np.nan))
     assert f"{names[0]}: holds vertices that are not finite" in files.refused("ehf", truth=true)
