@@ -17,6 +17,7 @@ from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.matrix import Suite
 from ehps.benchmark.training.specs import settings_markdown
 from ehps.cli import main
+from ehps.errors import DataError
 from ehps.humandata import schema
 from ehps.humandata.passport import Passport
 from tests.docs_blocks import PAGES, ROOT, blocks_of, commands_of, lines_of
@@ -85,7 +86,7 @@ def unknown(line: str) -> str:
         command = command.commands[words.pop(0)]
     try:
         command.make_context("ehps", words)
-    except click.MissingParameter:
+    except (click.MissingParameter, DataError):  # options are known before paths are looked for
         return ""
     except click.ClickException as error:
         return error.format_message()

@@ -29,7 +29,7 @@ def test_the_names_that_are_known_without_loading_a_dataset_are_those_of_the_mod
     folder = Path(str(datasets.__file__)).parent
     modules = [path.stem for path in folder.glob("*.py") if re.search("^CARD = ", path.read_text(), re.MULTILINE)]
     assert sorted(modules) == list(datasets.NAMES)
-    assert datasets.NAMES == {card.id: card.name for card in registry.cards()}
+    assert {card.id: card.name for card in registry.cards()} == datasets.NAMES
 
 
 SPLITS = {
