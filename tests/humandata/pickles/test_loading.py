@@ -258,7 +258,7 @@ def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["csc", "csr", "coo"])
 def test_sparse_matrices_become_dense(layout: str) -> None:
-    matrix = scipy.sparse.random(7, 5, 0.4, format=layout, rng=np.random.default_rng(0))
+    matrix = scipy.sparse.random(7, 5, 0.4, format=layout, random_state=0)
     read = load_pickle(pickle.dumps({"J_regressor": matrix}), allow=[SCIPY_SPARSE])
     np.testing.assert_array_equal(read["J_regressor"], matrix.toarray())
 

@@ -234,7 +234,7 @@ def test_the_content_hash_covers_values_types_names_and_passport_only(people, fi
     hd.misc["note"] = "other"
     assert h5.digest(hd) == known
     value = np.array(hd["smplx/betas"])
-    value[3, 4] = np.nextafter(value[3, 4], 9)
+    value[3, 4] = np.nextafter(value[3, 4], value.dtype.type(9))
     others = [
         hd.with_columns({"smplx/betas": value}),
         hd.with_columns({"quality/height_m": np.asarray(hd["quality/height_m"], np.float32)}),
