@@ -203,8 +203,14 @@ def factors(inputs: ReportInputs) -> dict[str, Any] | None:
         "table": page_table(shown, "factors-table", "Tests of each attribute", digits=digits) if len(shown) else None,
         "datasets": len(frame),
         "caution": table.attrs["caution"],
+        "left_out": _left_out(table),
         "target": {"mpe": "mean primary error", "rank": "rank"}[table.attrs["target"]],
     }
+
+
+def _left_out(table: pd.DataFrame) -> list[str]:
+    """Sets that the table leaves out, each with the reason."""
+    return [f"{shown_name(name)}: {why}" for name, why in table.attrs.get("left_out", {}).items()]
 
 
 def selection(inputs: ReportInputs) -> dict[str, Any] | None:
@@ -215,9 +221,12 @@ def selection(inputs: ReportInputs) -> dict[str, Any] | None:
     shown = chosen.assign(dataset=chosen["dataset"].map(shown_name)).rename(columns=lambda name: str(name).capitalize())
     total, budget = int(chosen["instances"].sum()), chosen.attrs.get("budget")
     said = f"{total:,} instances" + (f" of a budget of {budget:,}" if budget else "") + f" from {len(chosen)} datasets."
-    left = [f"{shown_name(name)}: {why}" for name, why in chosen.attrs.get("left_out", {}).items()]
     look = Look(marks={"Dataset": [str(name) for name in chosen["dataset"]]})
-    return {"table": page_table(shown, "selection-table", said, look=look), "sentence": said, "left_out": left}
+    return {
+        "table": page_table(shown, "selection-table", said, look=look),
+        "sentence": said,
+        "left_out": _left_out(chosen),
+    }
 
 
 def protocols(inputs: ReportInputs) -> dict[str, Any] | None:

@@ -229,6 +229,7 @@ def test_a_published_ranking_alone_makes_a_page(tmp_path):
     assert "25 DNA-Rendering 3,999,600 inferred" in page.text
     assert "16 ranks in between" in page.text
     assert "factors" in page.ids
+    assert re.search(r"Left out: .*MSCOCO: nothing is known about it", page.text)
     assert "benchmarks" not in page.ids
 
 
