@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ehps.cli.common import FILE, Output, Word, as_json, body_models, pairs, protocols, say, say_json
+from ehps.cli.models import models_command
 from ehps.errors import SettingsError, UsageError
 from ehps.extras import need
 from ehps.suffixes import PACK
@@ -28,6 +29,9 @@ def benchmark() -> None:
 
     Every result is kept in a run folder and not computed twice.
     """
+
+
+benchmark.add_command(models_command)
 
 
 @benchmark.command("train")
