@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from joints import folder_of_models
 
-from ehps.benchmark import models
 from ehps.benchmark.training.specs import SetSpec, TrainConfig, image_folders
 from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.benchmark.training.trainer import train
@@ -36,7 +35,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", help="a HumanData file; drawn people when not given")
     parser.add_argument("--images", nargs="*", help="its images")
     parser.add_argument("--body-models", type=Path, help="folder of body models; the stand-in when not given")
-    parser.add_argument("--models", nargs="+", default=list(models.names()))
+    parser.add_argument("--models", nargs="+", default=["tiny"])
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 4])

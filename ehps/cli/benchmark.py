@@ -23,6 +23,7 @@ from ehps.cli.common import (
     say,
     say_json,
 )
+from ehps.cli.models import models_command
 from ehps.errors import SettingsError, UsageError
 from ehps.extras import need
 from ehps.suffixes import PACK
@@ -49,6 +50,9 @@ def benchmark() -> None:
 
     Every result is kept in a run folder and not computed twice.
     """
+
+
+benchmark.add_command(models_command)
 
 
 @benchmark.command("train")

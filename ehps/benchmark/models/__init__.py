@@ -1,42 +1,49 @@
-"""The models: name -> plain PyTorch module.
+"""The models: name -> plain PyTorch module, and what is declared of it.
 
 A model is an ``nn.Module`` that takes (N, 3, h, w) RGB in [0, 1] and returns a
 :class:`~ehps.benchmark.models.outputs.Prediction`. It says what it wants to see: ``input_size`` (h, w) and
-``antialias`` (whether large images are averaged down instead of sampled).
+``antialias`` (whether large images are averaged down instead of sampled). Other packages register a
+:class:`~ehps.benchmark.models.cards.ModelCard` under the entry point group ``ehps.models``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
+from ehps.benchmark.models import known
+from ehps.benchmark.models.cards import ModelCard
 from ehps.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["build", "check", "names", "register", "sees_batch"]
+__all__ = ["ModelCard", "build", "card", "check", "check_arguments", "names", "register", "sees_batch"]
 
-_MODELS: dict[str, Callable[..., nn.Module]] = {}
+GROUP = "ehps.models"
 
 
 def register(name: str, make: Callable[..., nn.Module]) -> None:
     """Make ``build(name, **arguments)`` call ``make(**arguments)``."""
-    _MODELS[name] = make
-
-
-def _tiny(**arguments: Any) -> nn.Module:
-    from ehps.benchmark.models.tiny import TinyViT
-
-    return TinyViT(**arguments)
-
-
-register("tiny", _tiny)
+    _all()[name] = ModelCard(name=name, network=make)
 
 
 def names() -> tuple[str, ...]:
     """Names that :func:`build` takes."""
-    return tuple(sorted(_MODELS))
+    return tuple(sorted(_all()))
+
+
+def card(name: str) -> ModelCard:
+    """What is declared of a model.
+
+    Raises
+    ------
+    UsageError : unknown name.
+    """
+    return _all()[check(name)]
 
 
 def build(name: str, **arguments: Any) -> nn.Module:
@@ -47,7 +54,7 @@ def build(name: str, **arguments: Any) -> nn.Module:
     UsageError : unknown name, or arguments that the model does not have.
     """
     try:
-        return _MODELS[check(name)](**arguments)
+        return card(name).make(**arguments)
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise UsageError(f"model {name!r} cannot be built: {error}") from error
 
@@ -86,6 +93,31 @@ def check(name: str) -> str:
     ------
     UsageError : unknown name.
     """
-    if name not in _MODELS:
+    if name not in _all():
         raise UsageError(f"there is no model {name!r}", fix=did_you_mean(name, names()))
     return name
+
+
+@cache
+def _all() -> dict[str, ModelCard]:
+    found = {one.name: one for one in known.cards()}
+    for point, one in _plugins():
+        if one.name in found:
+            warnings.warn(f"{point} registers the model {one.name} a second time; ignored", stacklevel=2)
+        else:
+            found[one.name] = one
+    return found
+
+
+def _plugins() -> Iterator[tuple[str, ModelCard]]:
+    """Models of other packages; one that cannot be loaded must not take the others down."""
+    for point in entry_points(group=GROUP):
+        try:
+            loaded: Any = point.load()
+        except Exception as error:
+            warnings.warn(f"model {point.name} of {point.value} cannot be loaded: {error}", stacklevel=2)
+            continue
+        if isinstance(loaded, ModelCard):
+            yield point.name, loaded
+        else:
+            warnings.warn(f"{point.value} is registered as a model but is no ModelCard", stacklevel=2)

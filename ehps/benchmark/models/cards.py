@@ -1,0 +1,153 @@
+"""What is declared of a model: the network, what it wants to see, how it is trained, and how its public files are read.
+
+Nothing here needs torch: the names of models are wanted by every command.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+AUTHORS = "see the authors' page"
+
+
+@dataclass(frozen=True)
+class View:
+    """The crop that a network wants to see.
+
+    Attributes
+    ----------
+    size : height, width that the network reads, pixels.
+    box : 3:4 (width to height) or square about the person's box.
+    ratio : scale of a stored box, which has its 20 % margin, after it was made ``box``.
+    sampling : ``bilinear`` (large images alias) or ``averaged`` (they are averaged down).
+    window : ``affine``, or ``whole pixels``: the box is cut out at whole pixels of the image, then resized.
+    mean, std : of the channels, red first, which the network itself subtracts and divides by; None where it does not.
+    note : what else there is to know.
+    """
+
+    size: tuple[int, int]
+    box: Literal["3:4", "square"]
+    ratio: float
+    sampling: Literal["bilinear", "averaged"]
+    window: Literal["affine", "whole pixels"] = "affine"
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How the authors trained a model: settings of :class:`~ehps.benchmark.training.specs.TrainConfig`.
+
+    Attributes
+    ----------
+    settings : those that differ from the defaults of ehps.
+    starts_from : what weights it begins with, in words.
+    note : what no setting says: sets, devices.
+    """
+
+    settings: Mapping[str, Any]
+    starts_from: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class FileRules:
+    """How the names in a public file become those of the network; ``module.`` before all of them is always removed.
+
+    Attributes
+    ----------
+    renamed : first part of a name -> what it is called today.
+    dropped : regular expressions of names that are no weights of the network: arrays of the body model.
+    """
+
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights of another network that a training may begin with.
+
+    Attributes
+    ----------
+    origin : what the file must be (:data:`ehps.benchmark.models.origins.ORIGINS`), as ``vitpose_s``.
+    prefix : before the names in the file.
+    part : before the names in the model; all of this part must be filled.
+    dropped : regular expressions of names in the file that the model has no place for.
+    may_miss : regular expressions of names of the part that the file does not have.
+    """
+
+    origin: str
+    part: str
+    prefix: str = ""
+    dropped: tuple[str, ...] = ()
+    may_miss: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NeededFile:
+    """A file that ehps does not bring, what for, and where it is got."""
+
+    name: str
+    use: str
+    source: str
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """One model.
+
+    Attributes
+    ----------
+    name : for :func:`ehps.benchmark.models.build`.
+    network : what makes it, called with ``fixed`` and the arguments of the user; ``module:Name`` is imported when it
+        is wanted.
+    title : as its authors call it.
+    body : the body model whose parameters it predicts.
+    view : what it wants to see; None for that of the network's own attributes alone.
+    parameters : that are trained, of the network as it is without arguments.
+    gflop : work an image, two for a multiplication with an addition.
+    losses : term -> weight, as published.
+    stages : name -> how it was trained.
+    rules : how its public files are read.
+    start : what a training may begin with.
+    files : that it needs.
+    licence : of the public weights.
+    paper, homepage : of its authors.
+    notes : what is to be known.
+    """
+
+    name: str
+    network: str | Callable[..., nn.Module]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+    body: Literal["smplx", "smpl"] = "smplx"
+    view: View | None = None
+    parameters: int | None = None
+    gflop: float | None = None
+    losses: Mapping[str, float] = field(default_factory=dict)
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    rules: FileRules = FileRules()
+    start: Start | None = None
+    files: tuple[NeededFile, ...] = ()
+    licence: str = AUTHORS
+    paper: str = ""
+    homepage: str = ""
+    notes: tuple[str, ...] = ()
+
+    def make(self, **arguments: Any) -> nn.Module:
+        """The network with fresh weights."""
+        make: Callable[..., nn.Module]
+        if isinstance(self.network, str):
+            module, _, name = self.network.partition(":")
+            make = getattr(importlib.import_module(module), name)
+        else:
+            make = self.network
+        return make(**self.fixed, **arguments)
