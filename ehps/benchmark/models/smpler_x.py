@@ -164,7 +164,8 @@ class BoxNet(nn.Module):
         -------
         (N, 3, 2) centres and (N, 3, 2) sizes: x, y in patches.
         """
-        x = self.deconv(torch.cat((features, heat.flatten(1, 2)), dim=1))  # (N, 256, 128, 96)
+        x = torch.cat((features, heat.flatten(1, 2)), dim=1)  # (N, width + 400, 16, 12)
+        x = self.deconv(x.contiguous(memory_format=torch.channels_last))  # (N, 256, 128, 96); twice as fast on CPUs
         _, centers = soft_argmax(self.bbox_center(x)[:, :, None])
         centers = centers[..., :2]  # (N, 3, 2)
         at = sample(x, centers.detach())  # (N, 3, 256)
@@ -285,7 +286,7 @@ class SmplerX(nn.Module):
 
         hands = self.hand_roi_net(features, hand_boxes)  # (2 N, width, 16, 16)
         _, points = self.hand_position_net(hands)  # (2 N, 20, 3)
-        left, right = rotations(self.hand_regressor(hands, points.detach())).split(n)
+        left, right = rotations_6d.from_rows(self.hand_regressor(hands, points.detach())).split(n)
         points = torch.stack((unmirrored(points[:n]), points[n:]), dim=1)  # (N, 2, 20, 3)
 
         expression, jaw = self.face_regressor(tokens)
@@ -299,21 +300,16 @@ class SmplerX(nn.Module):
             extras[f"{name}_bbox_center"] = centers[:, i]
             extras[f"{name}_bbox_size"] = sizes[:, i]
         return Prediction(
-            global_orient=rotations(root)[:, 0],
-            body_pose=rotations(body),
+            global_orient=rotations_6d.from_rows(root)[:, 0],
+            body_pose=rotations_6d.from_rows(body),
             left_hand_pose=rotations_6d.mirror(left),
             right_hand_pose=right,
-            jaw_pose=rotations(jaw)[:, 0],
+            jaw_pose=rotations_6d.from_rows(jaw)[:, 0],
             betas=betas,
             expression=expression,
             cam_trans=CAMERA.translation(camera),
             extras=extras,
         )
-
-
-def rotations(values: Tensor) -> Tensor:
-    """(N, 6 K) -> (N, K, 3, 3)."""
-    return rotations_6d.from_6d(values.unflatten(1, (-1, 6)))
 
 
 def unmirrored(points: Tensor) -> Tensor:

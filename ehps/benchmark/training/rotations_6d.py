@@ -24,6 +24,11 @@ def from_6d(values: Tensor) -> Tensor:
     return torch.stack((first, second, third), dim=-1)
 
 
+def from_rows(values: Tensor) -> Tensor:
+    """(N, 6 K), as a linear layer gives them -> (N, K, 3, 3)."""
+    return from_6d(values.unflatten(1, (-1, 6)))
+
+
 def to_quaternion(matrices: Tensor) -> Tensor:
     """(..., 3, 3) -> (..., 4) unit quaternions, real part first and not negative.
 
