@@ -24,6 +24,11 @@ def from_6d(values: Tensor) -> Tensor:
     return torch.stack((first, second, third), dim=-1)
 
 
+def from_rows(values: Tensor) -> Tensor:
+    """(N, 6 K), as a linear layer gives them -> (N, K, 3, 3)."""
+    return from_6d(values.unflatten(1, (-1, 6)))
+
+
 def to_quaternion(matrices: Tensor) -> Tensor:
     """(..., 3, 3) -> (..., 4) unit quaternions, real part first and not negative.
 
@@ -71,13 +76,11 @@ def to_axis_angle(matrices: Tensor) -> Tensor:
     return imaginary * scale
 
 
-# x mirrored: R -> M R M with M = diag(-1, 1, 1), which negates these four entries.
-_MIRROR = ((1.0, -1.0, -1.0), (-1.0, 1.0, 1.0), (-1.0, 1.0, 1.0))
-
-
 def mirror(matrices: Tensor) -> Tensor:
     """The rotations (..., 3, 3) of the scene mirrored in x (axis-angle y and z negated)."""
-    return matrices * torch.tensor(_MIRROR, dtype=matrices.dtype, device=matrices.device)
+    sign = torch.ones_like(matrices[..., 0])  # (..., 3)
+    sign[..., 0] = -1
+    return sign[..., :, None] * matrices * sign[..., None, :]  # M R M with M = diag(-1, 1, 1)
 
 
 def about_z(angle: Tensor) -> Tensor:
