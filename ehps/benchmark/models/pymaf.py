@@ -35,6 +35,7 @@ CHANNELS = 256  # of every level of the pyramid
 GRID = 21  # points along a side
 VERTICES, POINTS = 6890, 431
 READ = 5  # numbers read at a point
+FEW_PIXELS = 64
 
 
 class PointReader(nn.Module):
@@ -251,11 +252,27 @@ class PyMAF(nn.Module):
         return out
 
 
+class Doubling(nn.ConvTranspose2d):
+    """Transposed 4 x 4 convolution to 256 channels and twice the size."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__(inputs, CHANNELS, 4, stride=2, padding=1, bias=False)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(N, inputs, h, w) -> (N, 256, 2 h, 2 w)."""
+        n, _, height, width = x.shape
+        if x.device.type == "cpu" and n * height * width < FEW_PIXELS:
+            # the weights are a matrix as they lie; the library would reorder all 33 MB of them for one image
+            columns = self.weight.flatten(1).t() @ x.flatten(2)  # N x (256 * 16) x h w
+            return functional.fold(columns, (2 * height, 2 * width), 4, padding=1, stride=2)
+        return super().forward(x, output_size)
+
+
 def doublings() -> nn.Sequential:
     """Three times: transposed convolution to twice the size, normalisation, ReLU."""
     layers: list[nn.Module] = []
     for inputs in (2048, CHANNELS, CHANNELS):
-        up = nn.ConvTranspose2d(inputs, CHANNELS, 4, 2, 1, bias=False)
+        up = Doubling(inputs)
         nn.init.normal_(up.weight, std=0.001)
         layers += [up, nn.BatchNorm2d(CHANNELS), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
