@@ -1,7 +1,7 @@
 """The joints of SMPL, SMPL-H and SMPL-X without their meshes, in PyTorch: for losses, metrics and fitting.
 
 The same folded maps as :mod:`ehps.body.joints`, differentiable, on any device. Every step is a batched matrix
-product over the whole batch; the only loop runs over the ten levels of the joint tree.
+product over the whole batch; the only loop runs over the four doublings of the joint tree's depth.
 """
 
 from __future__ import annotations
@@ -9,15 +9,55 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from ehps.arrays import Array
 from ehps.body.folding import YAW_LIMIT, fold
 from ehps.body.hands import mean_hands
-from ehps.body.joints import tree_levels
 from ehps.body.model_file import BodyModel
 from ehps.body.topology import NECK_CHAIN, POSE_PARTS, TOPOLOGY
 from ehps.errors import BodyModelError
+
+
+class Chain(nn.Module):
+    """Global rotations and places of the joints of a tree, in as many steps as its depth has binary digits.
+
+    After step k every joint's transform reaches 2^k joints up the tree; the next step multiplies it by that of the joint
+    there. Above the root stands one more joint that does nothing.
+
+    Parameters
+    ----------
+    parents : (J,), -1 for the root, which comes first.
+    """
+
+    def __init__(self, parents: Array) -> None:
+        super().__init__()
+        count = len(parents)
+        above = np.append(np.where(np.asarray(parents) < 0, count, parents), count)  # J + 1
+        steps = []
+        while (above[:count] < count).any():
+            steps.append(above)
+            above = above[above]
+        self.register_buffer("above", torch.as_tensor(np.stack(steps)).long(), persistent=False)  # steps x (J + 1)
+        self.register_buffer("identity", torch.eye(4), persistent=False)
+
+    above: Tensor
+    identity: Tensor
+
+    def forward(self, rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+        """Local rotations (N, J, 3, 3) and rest places (N, J, 3) -> global rotations and places, of the same shapes."""
+        n, count = rest.shape[:2]
+        identity = self.identity.to(rest.dtype)
+        start = functional.pad(rest, (0, 0, 0, 1))  # N x (J + 1) x 3
+        steps = (rest - start[:, self.above[0, :count]])[..., None]  # N x J x 3 x 1
+        local = torch.cat((torch.cat((rotations, steps), -1), identity[3:].expand(n, count, 1, 4)), -2)  # N x J x 4 x 4
+        motion = torch.cat((local, identity.expand(n, 1, 4, 4)), 1)  # N x (J + 1) x 4 x 4
+        for above in self.above:
+            motion = motion[:, above] @ motion
+        return motion[:, :count, :3, :3], motion[:, :count, :3, 3]
 
 
 class TorchJoints(nn.Module):
@@ -63,7 +103,7 @@ class TorchJoints(nn.Module):
         self.num_expression = num_expression if model.model_type == "smplx" else 0
         self.contour = contour and folded.contour_vertices is not None
         self.static = folded.static
-        self._levels = [(c.tolist(), p.tolist()) for c, p in tree_levels(model.parents)]
+        self.chain = Chain(model.parents)
         last = len(folded.template) if self.contour else folded.static
 
         def keep(name: str, array: Any, to: torch.dtype = dtype) -> None:
@@ -132,7 +172,7 @@ class TorchJoints(nn.Module):
         coefficients = self._coefficients(betas, expression)  # N x (B + E)
         n, chain = rotations.shape[:2]
         rest = self.joints_template + (coefficients @ self.joints_map).view(n, chain, 3)  # N x J x 3
-        turns, places = self._chain(rotations, rest)  # N x J x 3 x 3, N x J x 3
+        turns, places = self.chain(rotations, rest)  # N x J x 3 x 3, N x J x 3
         offsets = places - (turns @ rest[..., None]).squeeze(-1)  # N x J x 3
         motion = torch.cat([turns, offsets[..., None]], dim=-1).view(n, chain, 12)  # N x J x 3 x 4, flat
         identity = torch.eye(3, dtype=rest.dtype, device=rest.device)
@@ -176,20 +216,6 @@ class TorchJoints(nn.Module):
                 vectors = vectors + means[name]
             matrices.append(axis_angle_to_matrix(vectors))
         return torch.cat(matrices, dim=1)
-
-    def _chain(self, rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
-        """Global rotations (N, J, 3, 3) and positions (N, J, 3) of the chain joints."""
-        turns: dict[int, Tensor] = {0: rotations[:, 0]}
-        places: dict[int, Tensor] = {0: rest[:, 0]}
-        for children, parents in self._levels:
-            above = torch.stack([turns[p] for p in parents], dim=1)  # N x level x 3 x 3
-            below = above @ rotations[:, children]  # N x level x 3 x 3
-            step = above @ (rest[:, children] - rest[:, parents])[..., None]  # N x level x 3 x 1
-            spot = torch.stack([places[p] for p in parents], dim=1) + step.squeeze(-1)  # N x level x 3
-            for i, child in enumerate(children):
-                turns[child], places[child] = below[:, i], spot[:, i]
-        order = range(rotations.shape[1])
-        return torch.stack([turns[j] for j in order], dim=1), torch.stack([places[j] for j in order], dim=1)
 
     def _contour(self, rotations: Tensor, motion: Tensor, vertices: Tensor) -> Tensor:
         """(N, 17, 3): each instance's own contour triangles."""
