@@ -119,9 +119,7 @@ def averaged(feature: Tensor, side: int) -> Tensor:
     return feature.reshape(channels, height // side, side, width // side, side).mean(dim=(2, 4))
 
 
-def transformer_unit(
-    state: State, name: str, x: Tensor, keys: list[Tensor], feature: Tensor, points: Tensor
-) -> Tensor:
+def transformer_unit(state: State, name: str, x: Tensor, keys: list[Tensor], feature: Tensor, points: Tensor) -> Tensor:
     """Global and local attention from the same (26, 128), then among the 26."""
     scales = [
         attended(state, f"{name}.global_unit.trans_layer_list.{s}.transformer_layer", x, keys[s]) for s in range(4)

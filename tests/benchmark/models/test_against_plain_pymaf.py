@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
@@ -51,7 +53,7 @@ def test_a_new_network_samples_the_grid_with_x_slowest() -> None:
 
 def test_the_numbers_would_show_a_fault(expected: list[Stage]) -> None:
     """Every step turns every person, and looks beyond the edge of the map."""
-    for before, after in zip(expected, expected[1:], strict=False):
+    for before, after in pairwise(expected):
         assert (stage_agreement.angles(before.rotmats, after.rotmats).mean(1) > 1).all()
     for looked in expected[1:3]:
         outside = (looked.points.abs() > 1).any(-1).float().mean()

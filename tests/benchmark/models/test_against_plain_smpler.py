@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
@@ -47,7 +49,7 @@ def test_all_stages_are_those_of_the_plain_implementation(prediction: SmplPredic
 def test_the_numbers_would_show_a_fault(expected: list[Stage]) -> None:
     """Every block turns every person and has windows cut by the border; no joint is so near a whole pixel that rounding
     moves its window."""
-    for before, after in zip(expected, expected[1:], strict=False):
+    for before, after in pairwise(expected):
         assert (stage_agreement.angles(before.rotmats, after.rotmats).mean(1) > 1).all()
     for looked in expected[:-1]:
         pixels = (looked.points + 1) / 2 * 55

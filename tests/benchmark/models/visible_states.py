@@ -52,8 +52,9 @@ def settle(state: dict[str, Tensor], run: Callable[[Tensor], object]) -> None:
         return normalise(state, name, factor * x)
 
     normalise = plain_backbones.batch_normalised
-    with mock.patch.object(plain_backbones, "batch_normalised", measured), mock.patch.object(
-        plain_pymaf, "batch_normalised", measured
+    with (
+        mock.patch.object(plain_backbones, "batch_normalised", measured),
+        mock.patch.object(plain_pymaf, "batch_normalised", measured),
     ):
         run(plain_backbones.normalised(images(2, side=128)))
 
