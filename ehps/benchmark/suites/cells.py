@@ -14,14 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ehps.benchmark.suites import claims
+from ehps import claims
 from ehps.benchmark.suites.runs import Run, is_main
 from ehps.benchmark.suites.suite import Suite, Training
 from ehps.body.models import BodyModels
 from ehps.errors import EhpsError
 from ehps.progress import stage
 
-MOST_ATTEMPTS = 3  # processes that may die of one cell in one launch
 POLL = 1.0  # seconds between looks at what others have claimed
 
 
@@ -85,8 +84,8 @@ def _decision(folder: Path, claim: claims.Claim | None, launch: str) -> tuple[bo
     run = Run(folder)
     if run.manifest.get("launch") == launch:
         return False, True
-    if claim.attempt > MOST_ATTEMPTS:
-        died = f"{MOST_ATTEMPTS} processes died in it without a word; it may need more memory than there is"
+    if claim.attempt > claims.MOST_ATTEMPTS:
+        died = f"{claims.MOST_ATTEMPTS} processes died in it without a word; it may need more memory than there is"
         run.failed("training" if run.unfinished or not run.checkpoint.is_file() else "tests", died)
         run.note(launch=launch)
         return False, True

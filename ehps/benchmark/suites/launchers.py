@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ehps.benchmark.suites.cells import MOST_ATTEMPTS, Work
+from ehps.benchmark.suites.cells import Work
 from ehps.benchmark.suites.runs import Run
 from ehps.benchmark.suites.suite import Suite
+from ehps.claims import MOST_ATTEMPTS
 from ehps.errors import DataError, UsageError
 from ehps.extras import need
 from ehps.interrupts import Interrupted

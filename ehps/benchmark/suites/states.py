@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ehps.benchmark.protocols import catalogue
-from ehps.benchmark.suites.claims import Claim, claimed
 from ehps.benchmark.suites.runs import SUITE, Run
 from ehps.benchmark.suites.suite import Suite, Training
 from ehps.benchmark.training.specs import SetSpec
 from ehps.benchmark.training.train_log import LOG, read_log
+from ehps.claims import Claim, claimed
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.json_files import read_json

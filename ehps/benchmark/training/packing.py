@@ -34,6 +34,7 @@ from ehps.benchmark.training.pack_file import (
 )
 from ehps.benchmark.training.packs import AUGMENTED, Pack, content_of, require_sizes
 from ehps.errors import DataError, EhpsError, UsageError
+from ehps.file_locks import lock
 from ehps.humandata import image_files
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_checks import require_images
@@ -130,23 +131,11 @@ def _opened(out: Path) -> Iterator[BinaryIO]:
     """The file, which no other process writes meanwhile."""
     try:
         with open(out, "r+b") as file:
-            _lock(file.fileno(), out)
+            if not lock(file):
+                raise DataError("another process is writing this file", path=out, fix="wait for it to end")
             yield file
     except OSError as error:
         raise write_error(error, out) from error
-
-
-def _lock(handle: int, out: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise DataError("another process is writing this file", path=out, fix="wait for it to end") from None
-    except OSError:  # a file system without locks
-        return
 
 
 def _same(old: Facts, new: Facts, out: Path) -> None:

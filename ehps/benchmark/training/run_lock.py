@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ehps.atomic import write_error
 from ehps.errors import DataError
+from ehps.file_locks import lock
 
 LOCK = "train.lock"
 
@@ -28,24 +29,12 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("a+") as file:
-            _take(file, path)
+            if not lock(file, of_process=True):
+                who = path.read_text(errors="replace").strip() or "another process"
+                raise DataError(f"{who} is training in this folder", path=folder, fix="wait for it to end")
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
             yield
     except OSError as error:
         raise write_error(error, path) from error
-
-
-def _take(file: object, path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system
-        return
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # type: ignore[arg-type]
-    except (BlockingIOError, PermissionError):
-        who = path.read_text(errors="replace").strip() or "another process"
-        raise DataError(f"{who} is training in this folder", path=path.parent, fix="wait for it to end") from None
-    except OSError:  # a file system without locks
-        return

@@ -20,7 +20,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from ehps.benchmark.suites import cells, claims, launchers, matrix, worker
+from ehps import claims
+from ehps.benchmark.suites import cells, launchers, matrix, worker
 from ehps.benchmark.suites.matrix import Suite, run_suite, status
 from ehps.benchmark.suites.runs import Run
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
@@ -191,7 +192,7 @@ def test_a_training_of_which_processes_die_again_and_again_is_named(
     suite: Suite, models: BodyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(matrix.secrets, "token_hex", lambda _: "launch")
-    left_behind(tmp_path / "one/tiny", "launch", cells.MOST_ATTEMPTS)
+    left_behind(tmp_path / "one/tiny", "launch", claims.MOST_ATTEMPTS)
     table = run_suite(suite.only(["one"]), tmp_path, body_models=models, progress=False)
     assert table["state"].tolist() == ["failed"]
     assert table["reason"][0].startswith("3 processes died in it without a word")

@@ -1,4 +1,4 @@
-"""One process makes a cell, whatever becomes of others."""
+"""One process does a piece of work, whatever becomes of others."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ehps.benchmark.suites import claims
-from ehps.benchmark.suites.claims import claimed, taken
+from ehps import claims
+from ehps.claims import claimed, taken
 
 
 @pytest.fixture
@@ -101,15 +101,15 @@ def test_who_saw_a_stale_claim_long_ago_does_not_take_what_was_made_meanwhile(
     """A claim is created after another process has taken the stale one over, and is done with it."""
     numbers, calls = claims._numbers, []
 
-    def late(folder: Path) -> list[int]:
-        seen = numbers(folder)
+    def late(folder: Path, name: str) -> list[int]:
+        seen = numbers(folder, name)
         calls.append(seen)
         if len(calls) == 1:
             with taken(left, "launch") as other:
                 assert other is not None
         return seen
 
-    stale = claims._read(left, 1)
+    stale = claims._read(left, "claim", 1)
     monkeypatch.setattr(claims, "_numbers", late)
     monkeypatch.setattr(claims, "_read", lambda *_: stale)
     with taken(left, "launch") as mine:

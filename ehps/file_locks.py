@@ -1,0 +1,52 @@
+"""Locks on open files, which the system gives free when their process ends, however that happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from ehps.atomic import write_error
+
+
+def lock(file: IO[Any], *, wait: bool = False, of_process: bool = False) -> bool:
+    """Lock an open file until it is closed; False where another has it.
+
+    True also where the system, or the file system, has no locks: nothing is kept apart there.
+
+    Parameters
+    ----------
+    wait : for whoever has it, instead of returning False.
+    of_process : the lock belongs to this process and not to those that it forks; threads of one process share it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    how = fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
+    try:
+        (fcntl.lockf if of_process else fcntl.flock)(file, how)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+@contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Processes and threads that come here at once with one ``path`` go on one after another.
+
+    Raises
+    ------
+    DataError : the file cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise write_error(error, path) from error
+    with file:
+        lock(file, wait=True)
+        yield
