@@ -114,6 +114,7 @@ class ModelCard:
     view : what it wants to see; None for that of the network's own attributes alone.
     parameters : that are trained, of the network as it is without arguments.
     gflop : work an image, two for a multiplication with an addition.
+    objective : what it is trained for, ``module:Name`` of an :class:`~ehps.benchmark.training.objectives.Objective`.
     losses : term -> weight, as published.
     stages : name -> how it was trained.
     rules : how its public files are read.
@@ -132,6 +133,7 @@ class ModelCard:
     view: View | None = None
     parameters: int | None = None
     gflop: float | None = None
+    objective: str = "ehps.benchmark.training.objectives:WholeBody"
     losses: Mapping[str, float] = field(default_factory=dict)
     stages: Mapping[str, Stage] = field(default_factory=dict)
     rules: FileRules = FileRules()

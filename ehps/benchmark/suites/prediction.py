@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 import ehps
 from ehps.arrays import Array
+from ehps.benchmark import models
 from ehps.benchmark.crop_boxes import virtual_camera
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.samples import CropView, HumanDataset, collate, to_device
@@ -60,11 +61,8 @@ def predict(
     DataError : an image is missing, damaged or of another size than its rows say.
     """
     net, content = checkpoints.load_model(checkpoint)
-    view = CropView(
-        size=net.input_size,  # type: ignore[arg-type]
-        ratio=content["box_ratio"] if box_ratio is None else box_ratio,
-        antialias=bool(getattr(net, "antialias", False)),
-    )
+    ratio = content["box_ratio"] if box_ratio is None else box_ratio
+    view = CropView.of(net, models.card(content["model"]["name"]).body, ratio=ratio)
     dataset = HumanDataset(test.data, test.images, view, rows=rows, with_targets=False, folders=test.folders)
     if not len(dataset):
         raise DataError("has no row to test with a box inside its image", path=test.data)

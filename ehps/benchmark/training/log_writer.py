@@ -13,7 +13,6 @@ from torch import Tensor
 
 from ehps.arrays import Array
 from ehps.atomic import write_error, write_text
-from ehps.benchmark.models.outputs import CAMERA
 from ehps.benchmark.training.train_log import LOG, read_log
 
 EVENTS = "tensorboard"
@@ -69,16 +68,16 @@ class TrainLog:
             if torch.cuda.is_available():
                 self.events.add_scalar("gpu_memory_mb", torch.cuda.max_memory_allocated() / 1e6, step)
 
-    def sheet(self, step: int, image: Tensor, joints: Tensor) -> None:
+    def sheet(self, step: int, image: Tensor, points: Tensor) -> None:
         """Images with joints, as an event.
 
         Parameters
         ----------
         image : (N, 3, h, w) in [0, 1].
-        joints : (N, J, 3) metres in the crop's camera.
+        points : (N, J, 2) joints, x and y as shares of width and height.
         """
         if self.events is not None:
-            pixels = sheet(image[:SHEET].detach().cpu(), CAMERA.project(joints[:SHEET].detach().float()).cpu())
+            pixels = sheet(image[:SHEET].detach().cpu(), points[:SHEET].detach().float().cpu())
             self.events.add_image("predicted joints", pixels, step, dataformats="HWC")
 
     def close(self) -> None:
@@ -92,7 +91,7 @@ def sheet(image: Tensor, points: Tensor) -> Array:
     Parameters
     ----------
     image : (N, 3, h, w) in [0, 1].
-    points : (N, J, 2) pixels of the virtual camera's frame.
+    points : (N, J, 2), x and y as shares of width and height.
 
     Returns
     -------
@@ -101,10 +100,9 @@ def sheet(image: Tensor, points: Tensor) -> Array:
     n, _, height, width = image.shape
     columns = min(4, n)
     out = np.zeros((-(-n // columns) * height, columns * width, 3), np.uint8)
-    scale = np.array((width, height)) / np.array(CAMERA.size[::-1])
     for number in range(n):
         one = np.ascontiguousarray((image[number].numpy().transpose(1, 2, 0) * 255).round().astype(np.uint8))
-        for x, y in np.nan_to_num(points[number].numpy() * scale, nan=-1e3):
+        for x, y in np.nan_to_num(points[number].numpy() * (width, height), nan=-1e3):
             if 0 <= x < width and 0 <= y < height:
                 cv2.circle(one, (int(x), int(y)), max(1, height // 128), (0, 255, 0), -1)
         row, column = divmod(number, columns)

@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ehps.arrays import Array
@@ -46,15 +46,34 @@ class CropView:
     Attributes
     ----------
     size : (height, width) pixels.
-    ratio : scale of the stored box.
+    ratio : scale of the box, after it was widened to ``aspect``.
     antialias : whether large images are averaged down instead of sampled.
     augment : whether crops are augmented.
+    aspect : width to height of the box, about the centre of the stored one.
     """
 
     size: tuple[int, int]
     ratio: float = 1.2 * 0.833
     antialias: bool = False
     augment: bool = False
+    aspect: float = crop_boxes.ASPECT
+
+    @classmethod
+    def of(cls, net: nn.Module, body: str, *, ratio: float, augment: bool = False) -> CropView:
+        """What a network wants to see, which predicts parameters of ``body``: smplx or smpl."""
+        height, width = net.input_size  # type: ignore[misc]
+        return cls(
+            size=(height, width),
+            ratio=ratio,
+            antialias=bool(getattr(net, "antialias", False)),
+            augment=augment,
+            aspect=crop_boxes.ASPECT if body == "smplx" else width / height,
+        )
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """(height, width) of the frame that targets are in: the virtual camera's, where the box has its aspect."""
+        return CAMERA.size if self.aspect == crop_boxes.ASPECT else self.size
 
 
 class HumanDataset(Dataset[dict[str, Any]]):
@@ -154,7 +173,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
             "row": row,
         }
         if self.with_targets:
-            frame = np.array(CAMERA.size, float) / np.array(self.view.size)
+            frame = np.array(self.view.frame, float) / np.array(self.view.size)
             item["target"] = torch.from_numpy(self._target(row, matrix * frame[::-1, None], drawn))
         return item
 
@@ -169,6 +188,9 @@ class HumanDataset(Dataset[dict[str, Any]]):
     def _packed(self, pack: Pack) -> Array:
         """Where the rows are in the pack, which has all of them as the view wants them."""
         view = self.view
+        if view.aspect != crop_boxes.ASPECT:
+            what = f"holds crops of boxes that are {crop_boxes.ASPECT:g} times as wide as high, the model sees others"
+            raise UsageError(what, path=pack.path, fix="give the image folder")
         return pack.require(
             content_of(self._path or self.hd),
             self.rows,
@@ -203,7 +225,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
             paths = hd["image_path"][rows]
             known = {path: stored_size(self.folder.locate(path)) for path in paths.unique()}
             sizes = np.array([known[path] for path in paths]).reshape(-1, 2)
-        return crop_boxes.widen(boxes, sizes, self.view.ratio)
+        return crop_boxes.widen(boxes, sizes, self.view.ratio, self.view.aspect)
 
     def _prepare(self, models: BodyModels | None) -> None:
         hd = self.hd

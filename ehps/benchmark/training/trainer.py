@@ -27,7 +27,7 @@ from ehps.benchmark.training.averages import Average
 from ehps.benchmark.training.continuation import FINAL, LAST, Saved, followed, resumed, worlds
 from ehps.benchmark.training.freezing import freeze, trained_mode
 from ehps.benchmark.training.log_writer import TrainLog
-from ehps.benchmark.training.loss_terms import losses, parameters
+from ehps.benchmark.training.objectives import objective
 from ehps.benchmark.training.outlook import Outlook
 from ehps.benchmark.training.processes import (
     Agreement,
@@ -44,9 +44,7 @@ from ehps.benchmark.training.run_lock import locked
 from ehps.benchmark.training.samples import collate, to_device
 from ehps.benchmark.training.sampling import StepSampler
 from ehps.benchmark.training.skipped import Skipped
-from ehps.benchmark.training.smplx_joints import Skeleton
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
-from ehps.benchmark.training.targets import make
 from ehps.benchmark.training.training_sets import JoinedSets, open_sets, trained, without_bad_images
 from ehps.body.models import BodyModels
 from ehps.errors import UsageError
@@ -93,7 +91,7 @@ class _Training:
     accelerator: Any
     net: nn.Module
     optimizer: Any
-    skeleton: Skeleton
+    objective: Any
     part: Part
     accumulate: int
     exact: ExactSum | None
@@ -179,7 +177,7 @@ def _train(
         accelerator=accelerator,
         net=net,
         optimizer=optimizer,
-        skeleton=Skeleton(body_models).to(accelerator.device),
+        objective=objective(config, body_models).to(accelerator.device),
         part=part,
         accumulate=accumulate,
         exact=ExactSum(net, config.parts) if config.parts else None,
@@ -260,7 +258,7 @@ def _step(training: _Training, batches: Any, step: int) -> tuple[Tensor, list[st
             with accelerator.autocast():
                 out = net(batch["image"])
             out = out.float()
-            terms = losses(out, make(batch["target"], training.skeleton), training.skeleton, config.loss)
+            terms = training.objective.terms(out, batch["target"])
             total = torch.stack(list(terms.values())).sum()
             if exact is None:
                 total = total / accumulate
@@ -273,8 +271,7 @@ def _step(training: _Training, batches: Any, step: int) -> tuple[Tensor, list[st
         names = list(terms)
     if config.tensorboard and (step + 1) % config.sheet_every == 0 and training.log.events is not None:
         with torch.no_grad():
-            joints = training.skeleton(parameters(out)) + out.cam_trans[:, None]
-        training.log.sheet(step + 1, batch["image"], joints)
+            training.log.sheet(step + 1, batch["image"], training.objective.points(out))
     if exact is not None:
         exact.put()
     stacked = torch.stack(parts)

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import ConcatDataset
 
 from ehps.arrays import Array
+from ehps.benchmark import models
 from ehps.benchmark.training.samples import CropView, HumanDataset
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
@@ -69,12 +70,7 @@ def open_sets(
         raise UsageError("nothing to train on")
     if faults := config.weight_faults(sets):
         raise SettingsError(faults)
-    view = CropView(
-        size=net.input_size,  # type: ignore[arg-type]
-        ratio=config.box_ratio,
-        antialias=bool(getattr(net, "antialias", False)),
-        augment=config.augment,
-    )
+    view = CropView.of(net, models.card(config.model).body, ratio=config.box_ratio, augment=config.augment)
     opened = [
         HumanDataset(
             s.data,

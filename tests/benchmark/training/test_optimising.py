@@ -99,7 +99,7 @@ def test_events_for_tensorboard_hold_scalars_and_sheets(few: SetSpec, models_: B
 
 
 def test_a_sheet_has_a_dot_at_each_point() -> None:
-    points = torch.tensor([[[96.0, 128.0]], [[-5.0, 3.0]], [[0.0, 0.0]], [[0.0, 0.0]], [[188.0, 250.0]]])
+    points = torch.tensor([[[0.5, 0.5]], [[-0.03, 0.01]], [[0.0, 0.0]], [[0.0, 0.0]], [[0.98, 0.98]]])
     pixels = log_writer.sheet(torch.zeros(5, 3, 64, 48), points)
     assert pixels.shape == (128, 192, 3)
     green = np.argwhere(pixels[..., 1] == 255)
