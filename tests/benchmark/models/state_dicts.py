@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -33,14 +34,16 @@ def listed(name: str) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
     return found
 
 
-def random_state(name: str, scale: float = 1.0, seed: int = 0) -> dict[str, Tensor]:
+def random_state(name: str, scale: float = 1.0, seed: int = 0, keys: Iterable[str] | None = None) -> dict[str, Tensor]:
     """Numbers for every tensor of one model, the same on every machine and for every order of names.
 
     Weights keep the size of activations (He scaling times ``scale``), so that differences between two
-    implementations show; variances are positive. ``seed`` gives other numbers.
+    implementations show; variances are positive. ``seed`` gives other numbers, ``keys`` only these tensors.
     """
     state = {}
-    for key, (shape, dtype) in listed(name).items():
+    tensors = listed(name)
+    for key in tensors if keys is None else keys:
+        shape, dtype = tensors[key]
         generator = torch.Generator().manual_seed(zlib.crc32(key.encode()) + seed)
         last = key.rsplit(".", 1)[-1]
         if dtype == torch.int64:
