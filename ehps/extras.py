@@ -19,6 +19,7 @@ EXTRAS: Mapping[str, tuple[str, str]] = {
     "cdflib": ("cdflib", "cdf"),
     "distributed": ("dask[distributed]", "dask"),
     "ray": ("ray", "ray"),
+    "pycocotools": ("pycocotools", "coco"),
     "tensorboard": ("tensorboard", "tensorboard"),
     "submitit": ("submitit", "slurm"),
 }

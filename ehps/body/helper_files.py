@@ -62,6 +62,11 @@ HELPERS: Mapping[str, HelperFile] = {
         "Human3.6M joints of SMPL-X",
         "the human model files of OSX (github.com/IDEA-Research/OSX)",
     ),
+    "extra_smpl": HelperFile(
+        ("J_regressor_extra.npy",),
+        "COCO keypoints of SMPL (hips as people mark them)",
+        "the data folder of SPIN (github.com/nkolot/SPIN, fetch_data.sh)",
+    ),
     "smplx2smpl": HelperFile(
         ("smplx2smpl.pkl", "smplx2smpl_deftrafo_setup.pkl"),
         "SMPL-X predictions beside SMPL truths",
@@ -112,11 +117,24 @@ def j14_regressor(folder: Path) -> Array:
 
 
 def h36m_regressor(folder: Path, model_type: str) -> Array:
-    """(17, V) float64: the Human3.6M joints, pelvis first, left leg before right, from vertices of ``model_type``."""
+    """(17, V) float64: the Human3.6M joints, pelvis first, from vertices of ``model_type``.
+
+    SMPL's file has the left leg before the right one, OSX's file for SMPL-X the right one before the left.
+    """
     matrix, vertices = np.asarray(_load(folder, f"h36m_{model_type}"), np.float64), TOPOLOGY[model_type].vertices
     if matrix.shape != (17, vertices):
         raise BodyModelError(
             f"is {matrix.shape}, not 17 joints from {vertices} vertices", path=_require(folder, f"h36m_{model_type}")
+        )
+    return matrix
+
+
+def extra_regressor(folder: Path) -> Array:
+    """(9, 6890) float64: right hip, left hip, neck, head top, pelvis, thorax, spine, jaw, head, from SMPL vertices."""
+    matrix, vertices = np.asarray(_load(folder, "extra_smpl"), np.float64), TOPOLOGY["smpl"].vertices
+    if matrix.shape != (9, vertices):
+        raise BodyModelError(
+            f"is {matrix.shape}, not 9 joints from {vertices} vertices", path=_require(folder, "extra_smpl")
         )
     return matrix
 

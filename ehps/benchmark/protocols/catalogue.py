@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from ehps.benchmark.protocols.protocol import (
+    AVERAGE_PRECISION,
     CHANGEABLE,
     IDENTITY,
     OFFICIAL_METRICS,
@@ -205,6 +206,76 @@ EHF = Protocol(
     f"frame, no translation. {_ALIGNED}",
 )
 
+H36M_P1 = Protocol(
+    name="h36m-p1",
+    truth="given-joints",
+    body="smpl",
+    prediction="regressors",
+    joints="h36m14",
+    metrics=("MPJPE", "PA-MPJPE"),
+    primary=("body", "MPJPE"),
+    description="Human3.6M, protocol 1: subjects 9 and 11 before all four cameras. The truth is the motion capture "
+    "(`keypoints3d_original`), not a body; 14 LSP joints of the Human3.6M regressor on the predicted mesh (SMPL's, or "
+    "that of SMPL-X), both minus joint 0, means over all rows of the file. SPIN and PyMAF test frames at 10 fps "
+    "(`ehps convert h36m --split test --option cameras=1234 --option interval=5`); the readers of OSX and SMPLer-X "
+    "every 64th frame of camera 4.",
+)
+
+H36M_P2 = dataclasses.replace(
+    H36M_P1,
+    name="h36m-p2",
+    valid=("camera_id in 4..4",),
+    group_by="action",
+    description="Human3.6M, protocol 2: as h36m-p1, of the frontal camera (60457274, the 4th) alone, with the numbers "
+    "of each action after those of all. SPIN, PyMAF and SMPLer report the mean over all frames; tables of the original "
+    "benchmark average the means of actions (`h36m-p2[mean=groups]`). SMPLer's MPJPE is aligned at the middle of the "
+    "hips (`h36m-p2[joint_alignment=regressed-mid-hip]`), PA-MPJPE is the same.",
+)
+
+SSP3D = Protocol(
+    name="ssp3d",
+    truth="gendered-parameters",
+    body="smpl",
+    prediction="smplx2smpl",
+    metrics=("mIoU", "PVE-T-SC"),
+    primary=("silhouette", "mIoU"),
+    description="SSP-3D, 311 images: intersection over union of the given silhouette (`segmentation`: masks, not black "
+    "where the person is) and the predicted body's, mean over images; PVE-T-SC, the error of the "
+    "vertices of both shapes in the rest pose, in SMPL of the true gender, both about their mean and the predicted one scaled to the "
+    "true one's root mean square size.",
+)
+
+LSP_SEGMENTATION = Protocol(
+    name="lsp-segmentation",
+    truth="image-labels",
+    body="smpl",
+    prediction="smplx2smpl",
+    metrics=("accuracy", "F1"),
+    primary=("silhouette", "accuracy"),
+    description="The LSP test set (1000 images) with the segmentations of UP-3D, as SPIN and PyMAF: of person and "
+    "background (`segmentation`) and of six parts and background (`part_segmentation`: 1 head, 2 torso, 3 right arm, "
+    "4 left arm, 5 right leg, 6 left leg, 255 for none in particular). Pixels of all images are counted together; "
+    "accuracy takes 255 for background, F1 is the mean over the classes and leaves 255 out. Bodies are drawn at the "
+    "size of the image (the originals draw them at 224 pixels and enlarge them), and a face is of the part of the "
+    "joint that moves it most (the originals look it up in a texture that is not part of this package).",
+)
+
+COCO_PROJECTION = Protocol(
+    name="coco-projection",
+    truth="image-labels",
+    body="smpl",
+    prediction="smplx2smpl",
+    joints="coco17",
+    metrics=("OKS", *AVERAGE_PRECISION),
+    box_ratio=1.25 / 1.2,
+    primary=("body", "AP"),
+    description="COCO 2014 validation as PyMAF: 17 joints of the predicted body in the image, in given boxes (1.25 "
+    "times, of which the file's have 1.2), each with score 1, by COCO's evaluation (pycocotools). The truth is "
+    "`keypoints2d_original`, and `meta/area`, the area of each person's mask in square pixels. OKS is the mean "
+    "similarity of each prediction and its own person. Crowds and people without a labelled point are not in converted "
+    "files; COCO's evaluation would ignore what is found there.",
+)
+
 _REGISTRY = {
     p.name: p
     for p in (
@@ -212,6 +283,7 @@ _REGISTRY = {
         *(ARCTIC, RICH, DNA, DNA_HIRES),
         *(_smplest(p) for p in (EGOBODY_EGO, EGOBODY_MVSET, UBODY_INTRA, ARCTIC, RICH, DNA, DNA_HIRES)),
         *(PW3D, PW3D_SMPLEST, PW3D_CHALLENGE, PW3D_H36M, PW3D_MIDHIP, EHF, _smplest(EHF)),
+        *(H36M_P1, H36M_P2, SSP3D, LSP_SEGMENTATION, COCO_PROJECTION),
     )
 }
 

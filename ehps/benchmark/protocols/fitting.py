@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from ehps.benchmark.protocols import catalogue
+from ehps.benchmark.protocols.given_joints import COLUMN as GIVEN_JOINTS
+from ehps.benchmark.protocols.image_labels import needed_columns
+from ehps.benchmark.protocols.measures import measures
 from ehps.benchmark.protocols.protocol import Protocol
 from ehps.body.topology import NAMES
 from ehps.errors import UsageError
@@ -10,16 +13,21 @@ from ehps.humandata.core import HumanData
 from ehps.humandata.passport import UNKNOWN
 
 
-def wanted(protocol: Protocol) -> tuple[str, str]:
-    """The truth that a protocol compares with, in words, and a column of it."""
+def wanted(protocol: Protocol) -> dict[str, str]:
+    """Columns of the truth that a protocol compares with, and what they are in words."""
+    found = {name: name for name in needed_columns(measures(protocol))}
     if protocol.truth == "given-vertices":
-        return "the vertices of its meshes (vertices3d_path)", "vertices3d_path"
-    return f"{NAMES[protocol.body]} parameters", f"{protocol.body}/betas"
+        return {"vertices3d_path": "the vertices of its meshes (vertices3d_path)"} | found
+    if protocol.truth == "given-joints":
+        return {GIVEN_JOINTS: f"the dataset's own joints ({GIVEN_JOINTS})"}
+    if protocol.with_betas:
+        return {f"{protocol.body}/betas": f"{NAMES[protocol.body]} parameters"} | found
+    return found
 
 
 def fits(protocol: Protocol, hd: HumanData) -> bool:
     """Whether the file has the truth that the protocol compares with."""
-    return wanted(protocol)[1] in hd
+    return all(name in hd for name in wanted(protocol))
 
 
 def fitting(hd: HumanData) -> list[str]:
@@ -37,7 +45,8 @@ def require_fit(protocol: Protocol, hd: HumanData) -> None:
     """
     if fits(protocol, hd):
         return
-    dataset, what = hd.passport.dataset, wanted(protocol)[0]
+    dataset = hd.passport.dataset
+    what = " and ".join(said for name, said in wanted(protocol).items() if name not in hd)
     known = "" if dataset == UNKNOWN else f"is {dataset}; "
     names = fitting(hd)
     raise UsageError(

@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ehps.benchmark.protocols.protocol import Protocol
+from ehps.benchmark.protocols.protocol import AVERAGE_PRECISION, Protocol
 
-Form = Literal["mean", "pck", "auc", "angle"]
+Form = Literal["mean", "pck", "auc", "angle", "mask", "parts", "keypoints"]
+IN_IMAGE = ("mask", "parts", "keypoints")
+"""Forms that compare with what is marked in images (:mod:`ehps.benchmark.protocols.image_labels`)."""
 HANDS = ("left_hand", "right_hand")
 PCK_LIMIT = 0.05  # metres
 AUC_LIMITS = 200  # thresholds of 0, 1, ... mm
@@ -22,12 +24,14 @@ class Measure:
 
     Attributes
     ----------
-    part : all, left_hand, right_hand, face or body.
+    part : all, left_hand, right_hand, face, body, silhouette or parts.
     metric : its name in results.
     points : key of the points compared (:mod:`ehps.benchmark.protocols.points`).
     anchor : key of the point that is laid on the truth's, "" where a fit does it or nothing is moved.
-    fit : "", or the kind of Procrustes fit of exactly these points.
-    form : mean distance, share within 50 mm, area under the curve of shares, or mean angle between orientations.
+    fit : "", or the kind of fit of exactly these points: a Procrustes one, or ``size`` (the mean and the root mean
+        square distance from it become those of the truth).
+    form : mean distance, share within 50 mm, area under the curve of shares, mean angle between orientations; in the
+        image the pixels of the person, those of its parts, or keypoints.
     """
 
     part: str
@@ -64,6 +68,10 @@ def measures(protocol: Protocol) -> tuple[Measure, ...]:
     found.append(Measure("body", "AUC", "joints/limbs", "anchor/joints", form="auc"))
     found.append(Measure("body", "MPJAE", "orientations", form="angle"))
     found.append(Measure("body", "PA-MPJAE", "orientations", "joints/body", fit=fit, form="angle"))
+    found.append(Measure("all", "PVE-T-SC", "rest/all", fit="size"))
+    found += [Measure("silhouette", metric, "vertices/all", form="mask") for metric in ("mIoU", "accuracy", "F1")]
+    found += [Measure("parts", metric, "vertices/all", form="parts") for metric in ("accuracy", "F1")]
+    found += [Measure("body", metric, "joints/body", form="keypoints") for metric in ("OKS", *AVERAGE_PRECISION)]
     return tuple(measure for measure in found if measure.metric in protocol.metrics)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.benchmark.protocols.given_joints import GivenJoints
 from ehps.benchmark.protocols.measures import AUC_LIMITS, HANDS, PCK_LIMIT, Measure
 from ehps.benchmark.protocols.point_errors import (
     aligned,
@@ -21,11 +22,13 @@ from ehps.benchmark.protocols.point_errors import (
     mean_error,
     mean_of_present,
     project,
+    same_size,
     share_within,
 )
 from ehps.benchmark.protocols.points import Bodies
 
 Errors = dict[tuple[str, str], Array]
+Truth = Bodies | GivenJoints
 
 
 class Visibility:
@@ -59,7 +62,7 @@ TOGETHER = 8  # instances whose whole meshes, and what is made of them, stay in 
 
 
 def instance_errors(
-    wanted: Sequence[Measure], predicted: Bodies, true: Bodies, visible: Visibility | None = None
+    wanted: Sequence[Measure], predicted: Bodies, true: Truth, visible: Visibility | None = None
 ) -> Errors:
     """All measures of N instances, with the mean of both hands after those of each.
 
@@ -71,12 +74,15 @@ def instance_errors(
     for start in range(0, max(len(true), 1), TOGETHER):
         rows = slice(start, start + TOGETHER)
         own = true.part(rows)
-        seen = None if visible is None else visible.part(rows, own)
+        seen = None if visible is None or isinstance(own, GivenJoints) else visible.part(rows, own)
         parts.append(_errors(wanted, predicted.part(rows), own, seen))
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    errors = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    if isinstance(true, GivenJoints):
+        errors = {key: np.where(true.whole, values, np.nan) for key, values in errors.items()}
+    return errors
 
 
-def _errors(wanted: Sequence[Measure], predicted: Bodies, true: Bodies, visible: Visibility | None) -> Errors:
+def _errors(wanted: Sequence[Measure], predicted: Bodies, true: Truth, visible: Visibility | None) -> Errors:
     out: Errors = {measure.key: _error(measure, predicted, true, visible) for measure in wanted}
     for metric in dict.fromkeys(measure.metric for measure in wanted if measure.part in HANDS):
         if all((hand, metric) in out for hand in HANDS):
@@ -84,14 +90,16 @@ def _errors(wanted: Sequence[Measure], predicted: Bodies, true: Bodies, visible:
     return out
 
 
-def _error(measure: Measure, predicted: Bodies, true: Bodies, visible: Visibility | None) -> Array:
+def _error(measure: Measure, predicted: Bodies, true: Truth, visible: Visibility | None) -> Array:
     p, t = predicted.points(measure.points), true.points(measure.points)
     if measure.form == "angle":
         if measure.fit:
             turn = fit(predicted.points(measure.anchor), true.points(measure.anchor), measure.fit).rotation
             p = turn[:, None] @ p
         return angles(p, t).mean(axis=1)
-    if measure.fit:
+    if measure.fit == "size":
+        p = same_size(p, t)
+    elif measure.fit:
         p = fit(p, t, measure.fit)(p)
     elif measure.anchor:
         p = aligned(p, t, predicted.points(measure.anchor)[:, 0], true.points(measure.anchor)[:, 0])

@@ -73,6 +73,14 @@ def procrustes(points: Array, target: Array, kind: str = "with-scale") -> Array:
     return fit(points, target, kind)(points)
 
 
+def same_size(points: Array, target: Array) -> Array:
+    """``points`` (N, V, 3) with the mean, and the root mean square distance from it, that ``target`` has."""
+    centred, wanted = (one - one.mean(axis=1, keepdims=True) for one in (points, target))
+    size, right = (np.sqrt((one**2).sum(axis=(1, 2))) for one in (centred, wanted))
+    scale = right / np.where(size > 0, size, 1.0)
+    return np.asarray(centred * scale[:, None, None] + target.mean(axis=1, keepdims=True))
+
+
 def aligned(points: Array, target: Array, anchor_points: Array, anchor_target: Array) -> Array:
     """``points`` (N, V, 3) translated so that ``anchor_points`` (N, 3) fall on ``anchor_target`` (N, 3)."""
     return points + (anchor_target - anchor_points)[:, None]

@@ -5,14 +5,14 @@ SMPLer-X, OSX, PyMAF and SMPLer does) or from the body model's own joints; the t
 protocol says which. Only the vertices that some wanted point depends on are made: 3DPW's 14 joints need a tenth of a
 mesh.
 
-Keys are ``vertices/<part>``, ``joints/<part>``, ``joints/limbs``, ``anchor/<part>``, ``anchor/joints`` and
-``orientations``.
+Keys are ``vertices/<part>``, ``joints/<part>``, ``joints/limbs``, ``anchor/<part>``, ``anchor/joints``,
+``orientations``, and ``rest/all``: the vertices of the unposed body.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -23,11 +23,20 @@ from scipy import sparse
 from ehps.arrays import Array
 from ehps.benchmark.protocols.protocol import Protocol
 from ehps.body import rotations
-from ehps.body.helper_files import h36m_regressor, j14_regressor, official_body_vertices, smplx_to_smpl, vertex_ids
+from ehps.body.helper_files import (
+    extra_regressor,
+    h36m_regressor,
+    j14_regressor,
+    official_body_vertices,
+    smplx_to_smpl,
+    vertex_ids,
+)
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
 from ehps.body.topology import TOPOLOGY
+from ehps.humandata.keypoints import point_names
 
+REST = "rest/all"
 PELVIS, NECK, LEFT_WRIST, RIGHT_WRIST = 0, 12, 20, 21
 # thumb, index, middle, ring, pinky: three knuckles (rows of J_regressor) and the tip (a vertex)
 LEFT_FINGERS = (
@@ -47,6 +56,11 @@ RIGHT_FINGERS = (
 SKELETON14 = (1, 2, 4, 5, 7, 8, 12, 15, 16, 17, 18, 19, 20, 21)
 H36M14 = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
 H36M_HIPS = (1, 4)
+H36M_LEGS = [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]
+"""Rows of the Human3.6M regressor with the other leg first."""
+COCO_HIPS = (11, 12)
+EXTRA_HIPS = (1, 0)
+"""Left and right among the rows of J_regressor_extra."""
 LIMBS = (1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21)
 ORIENTED = (0, 1, 2, 4, 5, 16, 17, 18, 19)
 """Joints whose orientations the 3DPW challenge compares."""
@@ -95,7 +109,8 @@ class Tables:
         return models
 
     def regressor(self, model_type: str, name: str) -> Any:
-        """Sparse (J, V) regressor ``skeleton``, ``j14``, ``h36m``, ``left_hand`` or ``right_hand`` (21 joints).
+        """Sparse (J, V) regressor ``skeleton``, ``j14``, ``h36m``, ``hips`` (left, right: those of
+        J_regressor_extra), ``left_hand`` or ``right_hand`` (21 joints).
 
         Raises
         ------
@@ -117,6 +132,13 @@ class Tables:
         """Sparse (6890, 10475): SMPL vertices from those of SMPL-X."""
         return self._once(("smplx", "conversion"), lambda *_: sparse.csr_matrix(smplx_to_smpl(self.models.folder)))
 
+    def face_parts(self, model_type: str, parts: Sequence[Sequence[int]]) -> Array:
+        """(F,) for each face the number, from 1, of the one of ``parts`` (joints) to which most of its corners belong.
+
+        A vertex belongs to the joint that moves it most; other joints than those listed are of their parents' part.
+        """
+        return self._once((model_type, f"face parts {parts}"), lambda *_: self._face_parts(model_type, parts))
+
     def _once(self, key: tuple[str, str], make: Any) -> Any:
         if key not in self._kept:
             self._kept[key] = make(*key)
@@ -126,7 +148,9 @@ class Tables:
         if name == "j14":
             return sparse.csr_matrix(j14_regressor(self.models.folder))
         if name == "h36m":
-            return sparse.csr_matrix(h36m_regressor(self.models.folder, model_type))
+            return sparse.csr_matrix(self._left_leg_first(h36m_regressor(self.models.folder, model_type), model_type))
+        if name == "hips":
+            return sparse.csr_matrix(extra_regressor(self.models.folder)[list(EXTRA_HIPS)])
         neutral = np.asarray(self.models.get(model_type, "neutral").J_regressor, np.float64)
         if name == "skeleton":
             return sparse.csr_matrix(neutral)
@@ -135,6 +159,24 @@ class Tables:
         for knuckles, tip in fingers:
             rows += [*neutral[list(knuckles)], np.eye(1, neutral.shape[1], tip)[0]]
         return sparse.csr_matrix(np.stack(rows))
+
+    def _left_leg_first(self, regressor: Array, model_type: str) -> Array:
+        """The Human3.6M regressor with its rows in the order of SMPL's; OSX's for SMPL-X has the right leg first."""
+        template = np.asarray(self.models.get(model_type, "neutral").v_template, np.float64)
+        left, right = regressor[list(H36M_HIPS)] @ template[:, 0]
+        return regressor if left > right else regressor[H36M_LEGS]
+
+    def _face_parts(self, model_type: str, parts: Sequence[Sequence[int]]) -> Array:
+        known = {joint: number for number, joints in enumerate(parts, start=1) for joint in joints}
+        model = self.models.get(model_type, "neutral")
+        of: list[int] = []
+        for joint, parent in enumerate(TOPOLOGY[model_type].parents):
+            listed = joint in known and (
+                joint <= RIGHT_WRIST or model_type == "smpl"
+            )  # then SMPL has hands, others eyes
+            of.append(known[joint] if listed else of[parent])
+        a, b, c = np.array(of)[np.asarray(model.weights).argmax(axis=1)][model.faces].T
+        return np.where(b == c, b, a)
 
     def _vertices(self, model_type: str, part: str) -> Array:
         if part == "agora":
@@ -156,18 +198,20 @@ def tables_of(models: BodyModels) -> Tables:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How points follow from a body: one of the three.
+    """How points follow from a body: one of the three, or joints and rows on the vertices after them.
 
     Attributes
     ----------
     vertices : numbers of the vertices that they are.
     matrix : sparse (P, V) rows on the vertices.
     joints : for each point the model joints of which it is the mean.
+    order : of joints and rows together, where there are both.
     """
 
     vertices: Array | None = None
     matrix: Any = None
     joints: tuple[tuple[int, ...], ...] | None = None
+    order: tuple[int, ...] = ()
 
 
 def recipe(key: str, protocol: Protocol, model_type: str, tables: Tables) -> Recipe:
@@ -182,7 +226,7 @@ def recipe(key: str, protocol: Protocol, model_type: str, tables: Tables) -> Rec
     BodyModelError : a helper file is missing that they need; the message says where to get it.
     """
     kind, _, part = key.partition("/")
-    if kind == "vertices":
+    if kind in ("vertices", "rest"):
         return _vertices(part, protocol, model_type, tables)
     if kind == "joints":
         return _joints(part, protocol, model_type, tables)
@@ -226,6 +270,8 @@ def _joints(part: str, protocol: Protocol, model_type: str, tables: Tables) -> R
             return Recipe(joints=tuple((joint,) for joint in MODEL_JOINTS[part]))
         matrix = tables.regressor("smplx", part)
         return Recipe(matrix=matrix[1:] if protocol.hand_joints == "regressed20" else matrix)
+    if protocol.joints.startswith("coco17"):
+        return _coco(protocol, model_type, tables)
     if protocol.joints == "model22":
         return Recipe(joints=tuple((joint,) for joint in MODEL_JOINTS["body"]))
     if protocol.joints == "smpl24":
@@ -236,6 +282,34 @@ def _joints(part: str, protocol: Protocol, model_type: str, tables: Tables) -> R
         return Recipe(matrix=_regressor("skeleton", protocol, model_type, tables)[list(SKELETON14)])
     matrix = _regressor("h36m", protocol, model_type, tables)
     return Recipe(matrix=matrix if protocol.joints == "h36m17" else matrix[list(H36M14)])
+
+
+def _coco(protocol: Protocol, model_type: str, tables: Tables) -> Recipe:
+    """COCO's 17 points: joints of the model and face vertices, which follow its own joints; hips as the protocol says.
+
+    Of a SMPL-X mesh that is taken to SMPL's, rows of SMPL's J_regressor, its vertices and its hips.
+    """
+    names = point_names("coco")
+    as_smpl = model_type != protocol.body and protocol.prediction == "smplx2smpl"
+    held = TOPOLOGY[protocol.body if as_smpl else model_type]
+    known = {name: number for number, name in enumerate(point_names(held.convention))}
+    of = tuple(known[name.removesuffix("_extra")] for name in names)
+    extra = protocol.joints == "coco17"
+    if not as_smpl and not extra:
+        return Recipe(joints=tuple((joint,) for joint in of))
+    if not as_smpl:
+        rest = [number for number in range(len(of)) if number not in COCO_HIPS]
+        order = np.argsort([*rest, *COCO_HIPS])
+        matrix = tables.regressor(model_type, "hips")
+        return Recipe(matrix=matrix, joints=tuple((of[number],) for number in rest), order=tuple(order.tolist()))
+    skeleton = tables.regressor("smpl", "skeleton").toarray()
+    rows = [
+        skeleton[joint] if joint < held.joints else np.eye(1, held.vertices, held.picked[joint - held.joints])[0]
+        for joint in of
+    ]
+    if extra:
+        rows[COCO_HIPS[0] : COCO_HIPS[1] + 1] = list(tables.regressor("smpl", "hips").toarray())
+    return Recipe(matrix=sparse.csr_matrix(sparse.csr_matrix(np.stack(rows)) @ tables.conversion()))
 
 
 def _model_joints(of: Sequence[tuple[int, ...]], protocol: Protocol, model_type: str, tables: Tables) -> Recipe:
@@ -270,8 +344,9 @@ class Plan:
         self.recipes = {
             key: recipe(key, protocol, model_type, tables)
             for key in keys
-            if key != "orientations" and not self._at_origin(key)
+            if key not in ("orientations", REST) and not self._at_origin(key)
         }
+        self.rest = Plan(["vertices/all"], protocol, model_type, tables) if REST in keys else None
         needed = [r.vertices for r in self.recipes.values() if r.vertices is not None]
         needed += [np.unique(r.matrix.indices) for r in self.recipes.values() if r.matrix is not None]
         self.ids = np.unique(np.concatenate(needed)).astype(np.int64) if needed else np.zeros(0, np.int64)
@@ -282,7 +357,7 @@ class Plan:
         """Which of the vertices that are made regressors use."""
         for key, one in self.recipes.items():
             if one.matrix is not None:
-                self.recipes[key] = Recipe(matrix=one.matrix[:, columns])
+                self.recipes[key] = replace(one, matrix=one.matrix[:, columns])
             elif one.vertices is not None and not whole:
                 self.recipes[key] = Recipe(vertices=np.searchsorted(self.ids, one.vertices))
 
@@ -290,14 +365,23 @@ class Plan:
         alignment = self.protocol.joint_alignment if key == "anchor/joints" else self.protocol.mesh_alignment
         return key in ("anchor/joints", "anchor/all") and alignment == "model-origin"
 
-    def bodies(self, params: BodyParams, *, device: str = "cpu") -> Bodies:
-        """Bodies of parameters of the plan's model type."""
+    def bodies(self, params: BodyParams, *, device: str = "cpu", rest_gender: Array | None = None) -> Bodies:
+        """Bodies of parameters of the plan's model type.
+
+        Parameters
+        ----------
+        rest_gender : (N,) of the models of the unposed bodies, their own by default.
+        """
         whole = len(self.ids) == TOPOLOGY[self.model_type].vertices
         made = self.models.mesh(params, ids=None if whole else self.ids, device=device) if len(self.ids) else None
         joints = None
         if any(one.joints is not None for one in self.recipes.values()):
             joints = self.models.joints(params, "float64")
-        return Bodies(self, made, joints, params)
+        rest = None
+        if self.rest is not None:
+            gender = params.gender if rest_gender is None else rest_gender
+            rest = self.rest.bodies(unposed(params).with_(gender=gender), device=device)
+        return Bodies(self, made, joints, params, rest)
 
     def meshes(self, vertices: Array, joints: Array | None = None) -> Bodies:
         """Bodies of whole meshes (N, V, 3), with the body model's joints (N, J, 3) where they are given."""
@@ -313,10 +397,18 @@ class Bodies:
     vertices : (N, M, 3) those that the plan needs, None when it needs none.
     joints : (N, J, 3) of the body model, None when none is needed.
     params : their parameters, None for given meshes.
+    rest : the same bodies unposed, where the plan wants them.
     """
 
-    def __init__(self, plan: Plan, vertices: Array | None, joints: Array | None, params: BodyParams | None) -> None:
-        self.plan, self.joints, self.params = plan, joints, params
+    def __init__(
+        self,
+        plan: Plan,
+        vertices: Array | None,
+        joints: Array | None,
+        params: BodyParams | None,
+        rest: Bodies | None = None,
+    ) -> None:
+        self.plan, self.joints, self.params, self.rest = plan, joints, params, rest
         self._vertices = vertices
         self._made: dict[str, Array] = {}
 
@@ -327,7 +419,8 @@ class Bodies:
     def part(self, rows: slice) -> Bodies:
         """Some of the bodies."""
         vertices, joints = (None if one is None else one[rows] for one in (self._vertices, self.joints))
-        return Bodies(self.plan, vertices, joints, None if self.params is None else self.params[rows])
+        params, rest = None if self.params is None else self.params[rows], self.rest and self.rest.part(rows)
+        return Bodies(self.plan, vertices, joints, params, rest)
 
     def points(self, key: str) -> Array:
         """(N, P, 3) metres; for ``orientations`` (N, P, 3, 3) rotations of joints in the frame of the parameters."""
@@ -339,17 +432,26 @@ class Bodies:
         if key == "orientations":
             assert self.params is not None
             return orientations(self.params)
+        if key == REST:
+            assert self.rest is not None
+            return self.rest.points("vertices/all")
         one = self.plan.recipes.get(key)
         if one is None:  # laid on each other at the body model's origin
             assert self.params is not None
             return np.asarray(self.params.transl, np.float64)[:, None]
         if one.joints is not None:
             assert self.joints is not None
-            return np.stack([self.joints[:, list(of)].mean(axis=1) for of in one.joints], axis=1)
+            joints = np.stack([self.joints[:, list(of)].mean(axis=1) for of in one.joints], axis=1)
+            if one.matrix is None:
+                return joints
+            return np.concatenate([joints, self._regressed(one)], axis=1)[:, list(one.order)]
         if one.vertices is None:
-            return from_columns(one.matrix @ self._columns)
+            return self._regressed(one)
         whole = len(one.vertices) == self._precise.shape[1]
         return self._precise if whole else self._precise[:, one.vertices]
+
+    def _regressed(self, one: Recipe) -> Array:
+        return from_columns(one.matrix @ self._columns)
 
     @cached_property
     def _precise(self) -> Array:
@@ -362,6 +464,12 @@ class Bodies:
         """(M, 3N) float64 of the vertices that regressors use."""
         assert self._vertices is not None
         return as_columns(self._vertices[:, self.plan.regressed])
+
+
+def unposed(params: BodyParams) -> BodyParams:
+    """The same shapes in the rest pose at the origin."""
+    keep = ("betas", "betas_extra", "betas_neutral")
+    return params.with_(**{name: np.zeros_like(one) for name, one in params.arrays().items() if name not in keep})
 
 
 def orientations(params: BodyParams) -> Array:

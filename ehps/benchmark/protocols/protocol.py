@@ -23,6 +23,9 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "gendered-parameters": "the body of meta/gender, with the kid template for children",
         "as-neutral": "the neutral body with the file's betas as they are, whichever gender they belong to",
         "given-vertices": "the meshes that vertices3d_path names",
+        "given-joints": "the dataset's own 3D joints (keypoints3d_original), no bodies",
+        "image-labels": "what is marked in the images (keypoints2d_original, segmentation, part_segmentation), no "
+        "bodies",
     },
     "body": {
         "smplx": "10475 vertices: body, hands and face",
@@ -40,6 +43,8 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "h36m17": "all 17 rows of the Human3.6M regressor",
         "model22": "the body model's own joints 0..21",
         "smpl24": "the 24 joints of SMPL itself",
+        "coco17": "the 17 of COCO: the model's own joints and face points, hips of J_regressor_extra",
+        "coco17-model-hips": "the same with the model's own hips",
     },
     "mesh_alignment": {
         "regressed-pelvis": "row 0 of the regressor that the joints come from (J_regressor beside j14)",
@@ -91,6 +96,10 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "by-row": "a prediction for each given box",
         "greedy-2d": "AGORA's: by the distance of 24 joints in the image, in the order of that distance",
     },
+    "mean": {
+        "instances": "the mean over all instances",
+        "groups": "the mean of the groups' means, each group counting once",
+    },
 }
 """Fields that are one of several words, and what each word means. ``joint_alignment`` has those of
 ``mesh_alignment``."""
@@ -99,8 +108,19 @@ _ALIGNMENTS = CHOICES["mesh_alignment"]
 MESH_METRICS = ("PVE", "PA-PVE")
 JOINT_METRICS = ("MPJPE", "PA-MPJPE", "PCK@50", "AUC")
 ANGLE_METRICS = ("MPJAE", "PA-MPJAE")
+SHAPE_METRICS = ("PVE-T-SC",)
+MASK_METRICS = ("mIoU", "accuracy", "F1")
+AVERAGE_PRECISION = ("AP", "AP50", "AP75", "AP-M", "AP-L", "AR", "AR50", "AR75", "AR-M", "AR-L")
+"""In the order in which pycocotools gives them."""
+KEYPOINT_METRICS = ("OKS", *AVERAGE_PRECISION)
+OF_THE_SET = ("accuracy", "F1", *AVERAGE_PRECISION)
+"""Made of all instances together; their values are no means of what single instances have."""
 OFFICIAL_METRICS = ("MVE", "MPJPE", "NMVE", "NMJE", "F1", "precision", "recall")
-UNITS = {"PCK@50": "%", "AUC": "", "MPJAE": "deg", "PA-MPJAE": "deg", "F1": "", "precision": "", "recall": ""}
+UNITS = {
+    **{"PCK@50": "%", "AUC": "", "MPJAE": "deg", "PA-MPJAE": "deg", "F1": "", "precision": "", "recall": ""},
+    **{"mIoU": "%", "accuracy": "%", "OKS": ""},
+    **dict.fromkeys(AVERAGE_PRECISION, "%"),
+}
 """Of what is not in mm."""
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
@@ -144,6 +164,8 @@ class Protocol:
     min_iou : least overlap of two boxes that are matched.
     missed_as_zero : persons missed in an image that has predictions add 0 to the means of hands and face.
     truth_rotation : axis-angle applied to given vertices.
+    group_by : column of ``meta`` for each value of which the numbers are given too, on its own; none where empty.
+    mean : of what the numbers of the whole set are the mean.
     primary : (part, metric) shown for the whole; no part of the identity.
     description : what else there is to know, in words; no part of the identity.
     base : the registered protocol that this one is a change of; no part of the identity.
@@ -178,6 +200,8 @@ class Protocol:
     min_iou: float = 0.0
     missed_as_zero: bool = False
     truth_rotation: tuple[float, float, float] | None = None
+    group_by: str = ""
+    mean: str = "instances"
     primary: tuple[str, str] = dataclasses.field(default=("all", "PVE"), compare=False)
     description: str = dataclasses.field(default="", compare=False)
     base: Protocol | None = dataclasses.field(default=None, compare=False, repr=False)
@@ -216,25 +240,36 @@ class Protocol:
         return bool(set(metrics) & set(self.metrics))
 
     @property
+    def of_bodies(self) -> bool:
+        """Whether a number compares with true bodies or joints, not only with what is marked in images."""
+        return bool(set(self.metrics) - {*MASK_METRICS, *KEYPOINT_METRICS}) or self.matching == "greedy-2d"
+
+    @property
+    def with_betas(self) -> bool:
+        """Whether the true bodies are made of the file's parameters."""
+        return self.truth not in ("given-vertices", "given-joints", "image-labels")
+
+    @property
     def settable(self) -> tuple[str, ...]:
         """Fields whose change changes the rows or the numbers, the other fields being as they are."""
         official, mesh = self.matching == "greedy-2d", self.has("PVE", "PA-PVE", "MVE")
         whole, parts = self.body == "smplx", mesh and self.body == "smplx"
+        in_image = self.has(*MASK_METRICS, *KEYPOINT_METRICS) and not official
         acts = {
             "metrics": not official,
-            "truth": True,
+            "truth": self.of_bodies,
             "body": True,
             "prediction": self.body == "smpl" and not official,
-            "joints": self.has(*JOINT_METRICS) and not official,
+            "joints": self.has(*JOINT_METRICS, *KEYPOINT_METRICS) and not official,
             "mesh_alignment": self.has("PVE", "MVE"),
             "joint_alignment": self.has("MPJPE", "PCK@50", "AUC"),
             "hand_alignment": parts and self.has("PVE", "MVE"),
             "face_alignment": parts and self.has("PVE", "MVE"),
-            "hand_joints": whole and self.has("PA-MPJPE"),
-            "hand_limit": whole and self.has("PA-MPJPE"),
+            "hand_joints": whole and self.has("PA-MPJPE") and self.truth != "given-joints",
+            "hand_limit": whole and self.has("PA-MPJPE") and self.truth != "given-joints",
             "procrustes": any(metric.startswith("PA-") for metric in self.metrics),
             "body_vertices": official,
-            "extreme_betas": self.truth != "given-vertices",
+            "extreme_betas": self.with_betas,
             "box_ratio": not official,
             "step": True,
             "first": self.step > 1,
@@ -242,11 +277,14 @@ class Protocol:
             "count_by": self.step > 1,
             "valid": True,
             "only_images": True,
-            "visibility": not official and not self.has(*ANGLE_METRICS, "PCK@50", "AUC"),
-            "hands": whole and not official,
+            "visibility": not (official or in_image or self.truth == "given-joints")
+            and not self.has(*ANGLE_METRICS, *SHAPE_METRICS, "PCK@50", "AUC"),
+            "hands": whole and not official and self.of_bodies and self.truth != "given-joints",
             "min_iou": official,
             "missed_as_zero": official and whole,
             "truth_rotation": self.truth == "given-vertices",
+            "group_by": not official and not self.has(*OF_THE_SET),
+            "mean": self.group_by != "",
         }
         return tuple(name for name, does in acts.items() if does)
 
@@ -255,33 +293,66 @@ class Protocol:
         if self.matching == "greedy-2d":
             if self.truth == "given-vertices":
                 return "given vertices have no joints to match in the image"
+            if not self.with_betas:
+                return "people are matched by the joints of true bodies (truth=gendered-parameters or as-neutral)"
+            if self.joints.startswith("coco"):
+                return "AGORA compares joints of the body model"
             if self.body == "smpl" and self.body_vertices != "agora":
                 return "hands and head are lists of SMPL-X (body_vertices=agora)"
             return ""
-        known = (*MESH_METRICS, *JOINT_METRICS, *ANGLE_METRICS)
+        known = (*MESH_METRICS, *JOINT_METRICS, *ANGLE_METRICS, *SHAPE_METRICS, *MASK_METRICS, *KEYPOINT_METRICS)
         if not self.metrics or set(self.metrics) - set(known):
             return f"metrics can be: {', '.join(known)}"
+        return self._fault_of_labels() or self._fault_of_bodies()
+
+    def _fault_of_labels(self) -> str:
+        """What does not go together where the truth is no body."""
+        if self.has(*OF_THE_SET) and self.group_by:
+            return "accuracy, F1 and average precision are of the whole set (group_by= with nothing after it)"
+        if (self.truth == "image-labels") == self.of_bodies:
+            if self.of_bodies:
+                return f"labels of images have no bodies; these have metrics {', '.join(self.metrics)} (see truth)"
+            return f"{', '.join(self.metrics)} compare with what is marked in images (truth=image-labels)"
+        marked = self.has(*MASK_METRICS, *KEYPOINT_METRICS)
+        if (marked or self.truth == "given-joints" or self.has(*SHAPE_METRICS)) and self.visibility != "all":
+            return "what is visible is known of the vertices and joints of true bodies alone (visibility=all)"
+        if self.has(*KEYPOINT_METRICS) != self.joints.startswith("coco"):
+            return "OKS, AP and AR are of COCO's joints, and the other metrics of others (see joints)"
+        if self.joints.startswith("coco") and self.has(*JOINT_METRICS, *ANGLE_METRICS):
+            return "errors in space are of other joints than COCO's"
+        if self.joints == "coco17" and (self.body != "smpl" or self.prediction == "regressors"):
+            return "J_regressor_extra is SMPL's (joints=coco17-model-hips, or prediction=smplx2smpl)"
+        if self.truth == "given-joints":
+            if set(self.metrics) - {"MPJPE", "PA-MPJPE"}:
+                return "given joints allow MPJPE and PA-MPJPE"
+            if self.joints not in ("h36m14", "h36m17"):
+                return f"joints={self.joints} are not among given joints, which are Human3.6M's (h36m14 or h36m17)"
+            if not self.joint_alignment.startswith("regressed-"):
+                return f"joint_alignment={self.joint_alignment} asks for a body model's joint, which nobody gives"
+        return ""
+
+    def _fault_of_bodies(self) -> str:
         if self.body == "smplx":
             if self.prediction != "same":
                 return "a SMPL-X truth is compared with SMPL-X predictions (prediction=same)"
             if self.joints == "smpl24":
                 return "joints=smpl24 are SMPL's; SMPL-X has model22"
         else:
-            if self.joints in ("j14", "model22"):
+            if self.joints in ("j14", "model22") and self.has(*JOINT_METRICS, *ANGLE_METRICS):
                 return f"joints={self.joints} are of SMPL-X; SMPL has skeleton14, h36m14, h36m17 and smpl24"
             if self.truth == "given-vertices":
                 return "given vertices are SMPL-X meshes"
             if self.truth == "neutral-parameters":
                 return "shapes of SMPL are not refitted to the neutral model (truth=as-neutral or gendered-parameters)"
-            if self.prediction == "regressors" and self.has(*MESH_METRICS):
+            if self.prediction == "regressors" and self.has(*MESH_METRICS, *SHAPE_METRICS, *MASK_METRICS):
                 return "meshes of two model types have no common vertices (prediction=smplx2smpl or same)"
         for name in ("mesh_alignment", "joint_alignment", "hand_alignment", "face_alignment"):
             if getattr(self, name).startswith("model-") and self.truth == "given-vertices" and name in self.settable:
                 return f"{name}={getattr(self, name)} asks for a body model's joint, which given vertices do not have"
         by_model = self.joints in ("model22", "smpl24") and self.has(*JOINT_METRICS)
         by_model |= self.hand_joints == "model16" and self.has("PA-MPJPE")
-        if self.truth == "given-vertices" and (by_model or self.has(*ANGLE_METRICS)):
-            return "given vertices have no body model's joints or orientations"
+        if self.truth == "given-vertices" and (by_model or self.has(*ANGLE_METRICS, *SHAPE_METRICS)):
+            return "given vertices have no body model's joints, orientations or shape"
         if self.joint_alignment == "regressed-mid-hip" and self.joints in ("model22", "smpl24"):
             return f"joints={self.joints} are not regressed (joint_alignment=model-mid-hip)"
         if self.has(*ANGLE_METRICS) and self.visibility != "all":

@@ -16,9 +16,12 @@ from ehps.arrays import Array
 from ehps.benchmark.crop_boxes import virtual_camera, widen
 from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.protocols.agora_official import Meshes, score_official
-from ehps.benchmark.protocols.measures import HANDS, Measure, measures
+from ehps.benchmark.protocols.given_joints import given_joints
+from ehps.benchmark.protocols.image_labels import ImageLabels
+from ehps.benchmark.protocols.measures import HANDS, IN_IMAGE, Measure, measures
 from ehps.benchmark.protocols.metrics import (
     Errors,
+    Truth,
     Visibility,
     instance_errors,
     only_valid_hands,
@@ -99,28 +102,43 @@ def score(
         raise DataError(f"holds meshes; {protocol.id} compares body parameters", path=predictions.source)
     model_type = predicted_type(predictions, protocol) if given is None else protocol.body
     wanted, missing = computable(protocol, model_type, tables)
-    by_row, meshes_given = protocol.matching == "by-row", protocol.truth == "given-vertices"
+    by_row = protocol.matching == "by-row"
     rows, at = paired(predictions, truth, protocol) if by_row else (np.arange(len(truth)), np.arange(len(predictions)))
     if given is None:
-        true_bodies.check_bodies(predictions, at, model_type, placed=not by_row)
-    if not meshes_given:
+        seen = any(measure.form in IN_IMAGE for measure in wanted)
+        true_bodies.check_bodies(predictions, at, model_type, placed=seen or not by_row)
+    if protocol.with_betas:
         placed = not by_row or protocol.visibility == "inside-image"
         true_bodies.check_bodies(truth, rows, protocol.body, placed=placed)
     if not by_row:
         official = score_official(predictions, truth, protocol, wanted, tables, batch_size, device, given)
         found = frame(official.errors, truth)
         return Score(protocol, found, official.metrics, official.notes, missing, official.remarks)
+    labels = ImageLabels(wanted, predictions, truth, protocol, tables, images)
+    in_space = [measure for measure in wanted if measure.form not in IN_IMAGE]
     keys = list(dict.fromkeys(key for measure in wanted for key in measure.keys))
-    plans = Plan(keys, protocol, model_type, tables), Plan(keys, protocol, protocol.body, tables)
+    true_keys = list(dict.fromkeys(key for measure in in_space for key in measure.keys))
+    plan = Plan(keys, protocol, model_type, tables)
+    true_plan = Plan([] if protocol.truth == "given-joints" else true_keys, protocol, protocol.body, tables)
     parts: list[Errors] = []
     notes: dict[str, int] = {}
     with counting("scoring", len(rows)) as advance:
         for start in range(0, len(rows), batch_size):
             chunk = slice(start, start + batch_size)
             params = true_bodies.parameters(predictions, at[chunk], model_type=model_type)
-            true, special = _true(protocol, truth, rows[chunk], plans[1], images, device)
-            visible = _visibility(protocol, truth, rows[chunk], true) if protocol.visibility == "inside-image" else None
-            errors = instance_errors(wanted, plans[0].bodies(params, device=device), true, visible)
+            errors: Errors = {}
+            special: dict[str, int] = {}
+            if in_space:
+                true, special = _true(protocol, truth, rows[chunk], true_plan, images, device)
+                rest_gender = true.params.gender if isinstance(true, Bodies) and true.params is not None else None
+                predicted = plan.bodies(params, device=device, rest_gender=rest_gender)
+                visible = None
+                if protocol.visibility == "inside-image" and isinstance(true, Bodies):
+                    visible = _visibility(protocol, truth, rows[chunk], true)
+                errors = instance_errors(in_space, predicted, true, visible)
+            else:
+                predicted = plan.bodies(params, device=device)
+            errors |= labels.errors(rows[chunk], at[chunk], predicted)
             if protocol.hands == "flagged-valid":
                 flags = [_flag(protocol, truth, rows[chunk], name) for name in FLAGS]
                 only_valid_hands(errors, *flags)
@@ -131,10 +149,11 @@ def score(
                 notes[name] = notes.get(name, 0) + count
             advance(len(rows[chunk]))
     every = {key: np.concatenate([p[key] for p in parts]) * FACTORS.get(unit(key[1]), 1.0) for key in parts[0]}
-    if all(np.isnan(values).all() for values in every.values()):
+    if every and all(np.isnan(values).all() for values in every.values()):
         raise true_bodies.nobody(protocol, truth, f"none of the {len(rows)} rows has an error that counts")
-    remarks = _remarks(protocol, truth)
-    return Score(protocol, frame(tidy(every, rows), truth), summarise(every), notes, missing, remarks)
+    lines = summarise(every, groups_of(protocol, truth, rows), protocol.mean)
+    lines = with_values_of_the_set(lines, labels.of_the_set(), len(rows))
+    return Score(protocol, frame(tidy(every, rows), truth), lines, notes, missing, _remarks(protocol, truth))
 
 
 def unit(metric: str) -> str:
@@ -210,9 +229,13 @@ def paired(predictions: HumanData, truth: HumanData, protocol: Protocol) -> tupl
 
 def _true(
     protocol: Protocol, truth: HumanData, rows: Array, plan: Plan, images: Path | None, device: str
-) -> tuple[Bodies, dict[str, int]]:
+) -> tuple[Truth, dict[str, int]]:
     if protocol.truth == "given-vertices":
         return plan.meshes(true_bodies.given(truth, rows, images, protocol.truth_rotation)), {}
+    if protocol.truth == "given-joints":
+        found = given_joints(truth, rows, protocol)
+        lacking = int((~found.whole).sum())
+        return found, {"joints_missing": lacking} if lacking else {}
     params, special = true_bodies.true_parameters(protocol, truth, rows, plan.models)
     return plan.bodies(params, device=device), special
 
@@ -244,22 +267,63 @@ def _remarks(protocol: Protocol, truth: HumanData) -> list[str]:
     return said
 
 
-def summarise(errors: Errors) -> list[dict[str, Any]]:
-    """Means over the samples that have a value, with their number and how many had none."""
+def summarise(errors: Errors, groups: Array | None = None, mean: str = "instances") -> list[dict[str, Any]]:
+    """Means over the samples that have a value, with their number and how many had none.
+
+    Parameters
+    ----------
+    groups : (N,) texts, what each sample is of; the means of each come after those of all, as ``body Walking``.
+    mean : ``groups`` for means of the groups' means.
+    """
     lines = []
+    names = [] if groups is None else sorted(set(groups.tolist()))
+    of_groups = []
     for (part, metric), values in errors.items():
-        there = values[~np.isnan(values)]
-        lines.append(
-            {
-                "part": part,
-                "metric": metric,
-                "value": float(there.mean()) if len(there) else float("nan"),
-                "unit": unit(metric),
-                "n": len(there),
-                "skipped": int(len(values) - len(there)),
-            }
+        whole = _line(part, metric, values)
+        own = [_line(f"{part} {name}", metric, values[groups == name]) for name in names]
+        if mean == "groups":
+            whole["value"] = float(np.mean([line["value"] for line in own if line["n"]])) if whole["n"] else np.nan
+        lines.append(whole)
+        of_groups += own
+    return lines + of_groups
+
+
+def _line(part: str, metric: str, values: Array) -> dict[str, Any]:
+    there = values[~np.isnan(values)]
+    value = float(there.mean()) if len(there) else float("nan")
+    counted = {"n": len(there), "skipped": int(len(values) - len(there))}
+    return {"part": part, "metric": metric, "value": value, "unit": unit(metric), **counted}
+
+
+def groups_of(protocol: Protocol, hd: HumanData, rows: Array) -> Array | None:
+    """(N,) the group of each row as text, None where the protocol has no groups.
+
+    Raises
+    ------
+    DataError : the file lacks the column.
+    """
+    if not protocol.group_by:
+        return None
+    column = f"meta/{protocol.group_by}"
+    if column not in hd:
+        raise DataError(
+            f"has no {column}, by which {protocol.id} groups people",
+            path=hd.source,
+            fix=f"convert the dataset again, or take {protocol.name}[group_by=]",
         )
-    return lines
+    return np.array([str(value) for value in hd[column][rows].tolist()])
+
+
+def with_values_of_the_set(
+    lines: list[dict[str, Any]], values: dict[tuple[str, str], float], count: int
+) -> list[dict[str, Any]]:
+    """Lines of means, with the values of metrics that are made of all ``count`` instances together."""
+    known = {(line["part"], line["metric"]): line for line in lines}
+    for (part, metric), value in values.items():
+        base = known.get((part, metric), {"part": part, "metric": metric, "unit": unit(metric), "n": count})
+        value *= FACTORS.get(unit(metric), 1.0)
+        known[part, metric] = {"skipped": 0, **base, "value": value}
+    return list(known.values())
 
 
 def tidy(errors: Errors, rows: Array) -> pd.DataFrame:
@@ -268,6 +332,8 @@ def tidy(errors: Errors, rows: Array) -> pd.DataFrame:
     for (part, metric), values in errors.items():
         there = ~np.isnan(values)
         frames.append(pd.DataFrame({"truth_row": rows[there], "part": part, "metric": metric, "value": values[there]}))
+    if not frames:
+        return pd.DataFrame({"truth_row": rows[:0], "part": [], "metric": [], "value": []})
     return pd.concat(frames, ignore_index=True)
 
 

@@ -186,8 +186,9 @@ def rows_to_test(protocol: Protocol, hd: HumanData, *, all_persons: bool = False
     PassportError : the protocol compares the file's parameters, and it is not known in which frame they are, or whose
         body model they belong to.
     """
-    if protocol.truth != "given-vertices" and hd.body_model is not None:
+    if protocol.truth not in ("given-vertices", "image-labels") and hd.body_model is not None:
         frames.required(hd, "evaluation")
+    if protocol.with_betas and hd.body_model is not None:
         genders_of(hd[:0])
     rows = _every_step(protocol, hd)
     if EXCLUDED in hd:

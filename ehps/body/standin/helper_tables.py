@@ -20,6 +20,8 @@ CHILD = {
     **{"stature": -0.30, "head": 0.22, "legs": -0.04, "hips": -0.012, "shoulders": -0.012, "muscle": -0.08},
     **{"neck": -0.1, "hands": -0.03, "belly": 0.01},
 }
+RIGHT_LEG_FIRST = [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]
+"""Rows of Human3.6M's regressor as OSX's file for SMPL-X has them."""
 
 
 def write_helpers(folder: Path, models: Sequence[str]) -> None:
@@ -34,12 +36,13 @@ def write_helpers(folder: Path, models: Sequence[str]) -> None:
         with (folder / "SMPLX_to_J14.pkl").open("wb") as out:
             pickle.dump(points_regressor(mesh, lsp_points).astype(np.float32), out, protocol=2)
         np.save(folder / "smplx_kid_template.npy", kid(mesh, child))
-        np.save(folder / "J_regressor_h36m_smplx.npy", points_regressor(mesh, h36m_points))
+        np.save(folder / "J_regressor_h36m_smplx.npy", points_regressor(mesh, h36m_points)[RIGHT_LEG_FIRST])
         np.save(folder / "body_verts_smplx.npy", official_body(mesh))
     if "smpl" in models or "smplh" in models:
         mesh = make_mesh("smpl")
         np.save(folder / "smpl_kid_template.npy", kid(mesh, child))
         np.save(folder / "J_regressor_h36m.npy", points_regressor(mesh, h36m_points))
+        np.save(folder / "J_regressor_extra.npy", points_regressor(mesh, extra_points))
         np.save(folder / "body_verts_smpl.npy", np.arange(len(mesh.positions(NEUTRAL)), dtype=np.uint32))
     if "smplx" in models and "smpl" in models:
         with (folder / "smplx2smpl.pkl").open("wb") as out:
@@ -84,6 +87,15 @@ def h36m_points(build: Anatomy) -> Array:
     hips = (j[1] + j[2]) / 2
     limbs = [j[1], j[4], j[7], j[2], j[5], j[8]]
     return np.stack([hips, *limbs, spine, neck, nose, top, j[16], j[18], j[20], j[17], j[19], j[21]])
+
+
+def extra_points(build: Anatomy) -> Array:
+    """(9, 3) in the order of J_regressor_extra: right hip, left hip, neck, head top, pelvis, thorax, spine, jaw and
+    head.
+    """
+    lsp, h36m = lsp_points(build), h36m_points(build)
+    hips = lsp[[2, 3]]
+    return np.stack([*hips, lsp[12], lsp[13], hips.mean(axis=0), h36m[8], h36m[7], h36m[9], h36m[10]])
 
 
 def official_body(mesh: Mesh, more: int = 114) -> Array:

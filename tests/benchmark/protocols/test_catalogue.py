@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from ehps.benchmark.training.specs import SetSpec
 from ehps.body.models import BodyModels
 from ehps.body.params import smpl_params
 from ehps.errors import DataError, UsageError
+from ehps.humandata import keypoints
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
 from tests.drawn_people import Style, people, write_set
@@ -149,6 +151,7 @@ CASES = {
     "hand_limit": ("egobody-ego", "egobody-ego[hand_limit=5.0]"),
     "min_iou": (_OFFICIAL, f"{_OFFICIAL[:-1]},min_iou=0.6]"),
     "missed_as_zero": (f"{_OFFICIAL[:-1]},min_iou=0.6]", f"{_OFFICIAL[:-1]},min_iou=0.6,missed_as_zero=false]"),
+    "group_by": ("egobody-ego", "egobody-ego[group_by=scene]"),
     "truth_rotation": ("ehf", "ehf[truth_rotation=[0.1, 0.2, 0.3]]"),
 }
 
@@ -239,6 +242,10 @@ WORDED = (
     "pw3d-challenge",
     "pw3d-h36m14-midhip",
     "ehf",
+    "h36m-p2",
+    "ssp3d",
+    "lsp-segmentation",
+    'coco-projection[metrics=["OKS"]]',
 )
 
 
@@ -298,6 +305,11 @@ def bodies(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> Bodi
             "vertices3d_path": [f"{i}.npy" for i in range(n)],
             "meta/lefthand_valid": np.array([1, 1, 0, 0, 1, 1]),
             "meta/righthand_valid": np.array([0, 1, 1, 0, 1, 1]),
+            **labels(root, n, rng),
+        },
+        keypoint_names={
+            "keypoints3d_original": keypoints.point_names("h36m_mmpose"),
+            "keypoints2d_original": keypoints.point_names("coco"),
         },
         passport=Passport(body_model="smplx", gender="per row", flat_hand_mean=False, num_betas=10),
     )
@@ -310,6 +322,27 @@ def bodies(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> Bodi
     made |= {"meta/truth_row": np.arange(n), "meta/gender": ["neutral"] * n}
     passport = Passport(body_model="smplx", gender="neutral", flat_hand_mean=False, num_betas=10)
     return Bodies(truth, HumanData({**common, **made}, passport=passport), models, root)
+
+
+def labels(root: Path, n: int, rng: np.random.Generator) -> dict[str, Any]:
+    """What a truth may have beside bodies: joints, keypoints, masks."""
+    masks, parts = np.zeros((n, 160, 120), np.uint8), np.zeros((n, 160, 120), np.uint8)
+    masks[:, 50:120, 40:75] = 255
+    parts[:, 50:120, 40:75] = rng.integers(0, 7, (n, 70, 35))
+    for i in range(n):
+        cv2.imwrite(str(root / f"mask{i}.png"), masks[i])
+        cv2.imwrite(str(root / f"parts{i}.png"), parts[i])
+    given, marked = rng.normal(0, 0.5, (n, 17, 4)), rng.normal(70, 10, (n, 17, 3))
+    given[..., 3] = marked[..., 2] = 1
+    return {
+        "keypoints3d_original": given,
+        "keypoints2d_original": marked,
+        "segmentation": [f"mask{i}.png" for i in range(n)],
+        "part_segmentation": [f"parts{i}.png" for i in range(n)],
+        "meta/area": np.full(n, 4000.0),
+        "meta/action": ["Walking"] * 4 + ["Eating"] * 2,
+        "meta/camera_id": np.full(n, 4),
+    }
 
 
 def changes() -> list[tuple[str, str, str]]:

@@ -1,0 +1,86 @@
+"""True joints that a dataset gives itself (``keypoints3d_original``), as points that predictions are compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ehps.arrays import Array
+from ehps.benchmark.protocols.points import H36M14, H36M_HIPS, PELVIS
+from ehps.benchmark.protocols.protocol import Protocol
+from ehps.errors import DataError
+from ehps.humandata import keypoints
+from ehps.humandata.core import HumanData
+
+COLUMN = "keypoints3d_original"
+CONVENTION = "h36m"
+
+
+@dataclass(frozen=True, eq=False)
+class GivenJoints:
+    """Joints of N people, asked for by the keys of :mod:`ehps.benchmark.protocols.points`.
+
+    Attributes
+    ----------
+    joints : (N, P, 3) those that are compared, camera frame, metres.
+    anchor : (N, 3) the point at which people are laid on each other.
+    whole : (N,) bool, whether a row has all of these.
+    """
+
+    joints: Array
+    anchor: Array
+    whole: Array
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def points(self, key: str) -> Array:
+        """(N, P, 3) of ``joints/body`` or ``anchor/joints``."""
+        return {"joints/body": self.joints, "anchor/joints": self.anchor[:, None]}[key]
+
+    def part(self, rows: slice) -> GivenJoints:
+        """Some of the people."""
+        return GivenJoints(self.joints[rows], self.anchor[rows], self.whole[rows])
+
+
+def given_joints(hd: HumanData, rows: Array, protocol: Protocol) -> GivenJoints:
+    """The joints of some rows.
+
+    Raises
+    ------
+    DataError : the file has no such column, or a joint that the protocol compares is in none of its rows.
+    """
+    if COLUMN not in hd:
+        raise DataError(
+            f"has no {COLUMN}: {protocol.id} compares with joints that the dataset gives",
+            path=hd.source,
+            fix="convert a dataset that has them, such as Human3.6M",
+        )
+    found = named_points(hd, COLUMN, rows, CONVENTION)
+    there = (found[..., 3] > 0) & np.isfinite(found[..., :3]).all(axis=-1)
+    compared = list(H36M14) if protocol.joints == "h36m14" else list(range(17))
+    at = [PELVIS] if protocol.joint_alignment == "regressed-pelvis" else list(H36M_HIPS)
+    needed = sorted({*compared, *at}) if protocol.has("MPJPE") else compared
+    absent = [joint for joint in needed if not there[:, joint].any()]
+    if absent:
+        names = keypoints.point_names(CONVENTION)
+        raise DataError(
+            f"{COLUMN} has no {', '.join(names[joint] for joint in absent)}, which {protocol.id} compares",
+            path=hd.source,
+            fix="convert a dataset that has the joints of Human3.6M",
+        )
+    points = np.where(there[..., None], found[..., :3], 0.0)
+    return GivenJoints(points[:, compared], points[:, at].mean(axis=1), np.asarray(there[:, needed].all(axis=1)))
+
+
+def named_points(hd: HumanData, column: str, rows: Array, convention: str) -> Array:
+    """(N, P, C) float64 points of some rows of a column, in the order of a convention; 0 where it has no such point.
+
+    Raises
+    ------
+    DataError : the file does not say which points the column holds.
+    """
+    if column not in hd.keypoint_names:
+        raise DataError(f"does not say which points {column} holds", path=hd.source, fix="convert it again")
+    return keypoints.convert(np.asarray(hd[column][rows], np.float64), hd.keypoint_names[column], convention)[0]
