@@ -26,7 +26,7 @@ def allowed(name: str) -> float:
         return CELLS
     if name.endswith("_bbox"):
         return PIXELS
-    return METRES if name.endswith(("_trans", "_cam")) else COEFFICIENTS
+    return METRES if name.endswith("_trans") else COEFFICIENTS
 
 
 def largest(found: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, float]:

@@ -48,12 +48,12 @@ def forward(state: State, image: Tensor, size: str = "h") -> dict[str, Tensor]:
         "right_hand_root": hand_roots[:, 1],
         "left_hand_pose": hands[:, :15],  # (N, 15, 3, 3)
         "right_hand_pose": hands[:, 15:],
-        "left_hand_cam": translation(hand_cameras[:, :3]),  # (N, 3) metres
-        "right_hand_cam": translation(hand_cameras[:, 3:]),
+        "left_hand_cam_trans": translation(hand_cameras[:, :3]),  # (N, 3) metres
+        "right_hand_cam_trans": translation(hand_cameras[:, 3:]),
         "face_root": rotation(read("face_root_pose", 67, 67)),  # (N, 3, 3)
         "expression": read("face_expression", 68, 77),  # (N, 10)
         "jaw_pose": rotation(read("face_jaw_pose", 78, 78)),  # (N, 3, 3)
-        "face_cam": translation(read("face_cam", 79, 79)),  # (N, 3) metres
+        "face_cam_trans": translation(read("face_cam", 79, 79)),  # (N, 3) metres
     }
 
 

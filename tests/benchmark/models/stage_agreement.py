@@ -15,7 +15,7 @@ from tests.benchmark.models.plain_smpl import Smpl, Stage
 # In SmplPrediction.extras: each (N, stages, ...), the first estimate first.
 ROTATIONS = "stage_rotations"
 BETAS = "stage_betas"
-CAMERA = "stage_camera"
+CAMERA = "stage_cameras"
 VERTICES = "stage_vertices"
 
 DEGREES = 0.01
