@@ -81,7 +81,9 @@ def format_of(path: str | Path) -> str:
     return next((name for start, name in FORMATS.items() if head.startswith(start) or words.startswith(start)), "")
 
 
-def unreadable(path: str | Path, wanted: str, again: str, other: str, formats: Sequence[str] = ()) -> DataError:
+def unreadable(
+    path: str | Path, wanted: str, again: str, other: str, formats: Sequence[str] = (), where: str = ""
+) -> DataError:
     """What is said of a file that is there and could not be read.
 
     Parameters
@@ -90,12 +92,14 @@ def unreadable(path: str | Path, wanted: str, again: str, other: str, formats: S
     again : what to do about one that is damaged.
     other : what to do about one that is something else.
     formats : those of :func:`format_of` that ``wanted`` may be.
+    where : what is wrong inside it, if that is known.
     """
     found = format_of(path)
     if not os.path.getsize(path):
         return DataError(f"has 0 bytes, so it is not {wanted}", path=path, fix=again)
     if found in formats:
-        return DataError(f"begins as {found}, and is cut short or damaged", path=path, fix=again)
+        what = f"begins as {found}, and is cut short or damaged{f': {where}' if where else ''}"
+        return DataError(what, path=path, fix=again)
     if found in ("a web page", "a pointer of Git LFS"):
         fix = "download the file itself: logged in, where its publisher asks for that, or with `git lfs pull`"
         return DataError(f"is {found}, not {wanted}", path=path, fix=fix)
