@@ -232,13 +232,23 @@ def lives(pid: int, started: int) -> bool:
         return False
     except OSError:  # somebody else's
         return True
+    if _status(pid)[:1] == ["Z"]:  # it has ended, and nobody has asked how
+        return False
     return started_at(pid) in (0, started) or not started
 
 
 def started_at(pid: int) -> int:
     """When a process started, in ticks since the machine did: tells it from a later one of its number; 0 if unknown."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="latin1") as file:
-            return int(file.read().rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
+        return int(_status(pid)[19])
+    except (ValueError, IndexError):
         return 0
+
+
+def _status(pid: int) -> list[str]:
+    """What the system says of a process, from its state on; empty where it says nothing."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin1") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,17 +37,28 @@ def lock(file: IO[Any], *, wait: bool = False, of_process: bool = False) -> bool
 
 @contextmanager
 def in_turn(path: Path) -> Iterator[None]:
-    """Processes and threads that come here at once with one ``path`` go on one after another.
+    """Processes and threads that come here at once with one ``path`` go on one after another; it may be removed within.
 
     Raises
     ------
     DataError : the file cannot be made.
     """
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a")
+        except OSError as error:
+            raise write_error(error, path.parent) from error
+        with file:
+            lock(file, wait=True)
+            if not _is_at(file, path):  # whoever had it has removed it: others lock a new one
+                continue
+            yield
+            return
+
+
+def _is_at(file: IO[Any], path: Path) -> bool:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
-    except OSError as error:
-        raise write_error(error, path) from error
-    with file:
-        lock(file, wait=True)
-        yield
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False

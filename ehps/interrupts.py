@@ -1,4 +1,4 @@
-"""Being asked to end: Ctrl-C, the SIGTERM of a cluster, the SIGUSR1 that one sends before the time is over.
+"""Being asked to end: Ctrl-C, the SIGTERM of a cluster, the SIGUSR1 or SIGUSR2 that one sends before the time is over.
 
 The first signal ends the work in order, the second at once. Work whose steps must not be cut asks between them.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name))
 ECHO = 1.0  # seconds in which a terminal, torchrun and a cluster may all pass on one and the same signal
 
 

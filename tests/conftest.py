@@ -21,6 +21,7 @@ from ehps.body import models as body_models_module
 from ehps.body.model_file import BodyModel
 from ehps.body.model_folder import ENVIRONMENT
 from ehps.body.models import BodyModels
+from tests.cluster import submitit as submitit
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"

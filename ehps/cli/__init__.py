@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -25,15 +24,13 @@ from ehps.cli.common import (
     as_json,
     body_models,
     datasets,
-    pairs,
     say,
     say_json,
     seed,
-    splits,
 )
+from ehps.cli.convert import convert_command
 from ehps.cli.humandata import humandata
-from ehps.errors import UsageError
-from ehps.extras import BACKEND_MODULES, need
+from ehps.extras import need
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -55,6 +52,7 @@ def main(ctx: click.Context, verbose: bool, quiet: bool, debug: bool) -> None:
 main.add_command(humandata)
 main.add_command(benchmark)
 main.add_command(analysis)
+main.add_command(convert_command)
 
 
 @main.command("demo")
@@ -92,97 +90,6 @@ def datasets_command(dataset: str | None, as_json: bool) -> None:
     else:
         for line in cards.page(dataset).splitlines():
             say(line)
-
-
-@main.command("convert")
-@click.argument("dataset", type=Word(datasets), required=False)
-@click.argument("raw", type=Input("file or folder", fix="give what holds the dataset"), required=False)
-@click.option("--all", "disk", type=DISK, metavar="DISK", help="Instead of DATASET RAW: all that lies on this disk.")
-@click.option("--split", type=Word(splits), help="One of the dataset's splits; its first by default.")
-@click.option("--out", type=FILE, required=True, help="The file to write: .h5 (native) or .npz (exchange).")
-@body_models
-@click.option("--jobs", default=1, show_default=True, help="Units read in parallel.")
-@click.option("--backend", type=click.Choice(["loky", "dask", "ray"]), default="loky", show_default=True)
-@click.option("--limit", type=int, help="Stop after this many instances.")
-@click.option("--skip-bad", is_flag=True, help="Finish without units that cannot be read.")
-@click.option("--strict", is_flag=True, help="What the dataset has but is not there (images, subjects) is an error.")
-@click.option("--strict-images", is_flag=True, help="An image that is absent or cannot be read is an error.")
-@click.option("--images", type=FOLDER, help="Folder of the images, for `convert coco FILE.json`.")
-@click.option("--skeleton", help="Names of the points, a convention, or a file of names, for `convert coco FILE.json`.")
-@click.option("--frames", type=FILE, help="Extract frames of video datasets into this folder.")
-@click.option("--discard", is_flag=True, help="Remove finished units of other requests for the same output.")
-@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Options of the dataset, see its card.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT whatever it holds, and convert again what is done.")
-@as_json
-def convert_command(
-    dataset: str | None,
-    raw: Path | None,
-    disk: Path | None,
-    images: Path | None,
-    skeleton: str | None,
-    as_json: bool,
-    options: tuple[str, ...],
-    **kwargs: Any,
-) -> None:
-    """Convert a raw dataset into one HumanData file.
-
-    DATASET is its id (`ehps datasets` lists them), RAW the folder that holds it as unpacked. For one's own images:
-    `ehps convert coco FILE.json --images DIR --skeleton NAMES`, where FILE.json is COCO-style. With --all DISK all that
-    `ehps doctor DISK` finds is converted into the folder --out; the exit code is 1 when one of them failed.
-    """
-    need("extracting frames", *(["av"] if kwargs["frames"] is not None else []))
-    need(f"--backend {kwargs['backend']}", *BACKEND_MODULES.get(kwargs["backend"], ()))
-    from ehps.converters import registry
-
-    if dataset is not None and dataset.lower() != "coco":
-        dataset = registry.find(dataset)  # a wrong one is told before the pipeline is loaded
-    from ehps.converters.own import LABELS, convert_labels
-    from ehps.converters.pipeline import convert
-
-    if disk is not None:
-        convert_disk(disk, [dataset, raw, images, skeleton, *options], as_json, **kwargs)
-        return
-    if dataset is None or raw is None:
-        raise UsageError("no dataset, or no folder of it, is given", fix="ehps convert DATASET RAW --out FILE")
-    if dataset.lower() == LABELS:
-        report = convert_labels(raw, images, skeleton, options=pairs(options), **kwargs)
-    elif images is not None or skeleton is not None:
-        raise UsageError("--images and --skeleton are for `ehps convert coco FILE.json`")
-    else:
-        report = convert(dataset, raw, options=pairs(options), **kwargs)
-    if as_json:
-        say_json(report.to_json())
-    else:
-        report.print(tracebacks=click.get_current_context().find_root().params["debug"])
-
-
-def convert_disk(disk: Path, odd: list[Any], as_json: bool, **options: Any) -> None:
-    """Convert all that lies on a disk, with a table at the end."""
-    import pandas as pd
-
-    from ehps.body.model_folder import body_models_folder
-    from ehps.converters.pipeline.whole_disk import convert_all
-    from ehps.terminal import show
-
-    taken = {name: options.pop(name) for name in ("out", "jobs", "limit", "overwrite")}
-    models = body_models_folder(options.pop("body_models"))
-    if any(odd) or any(value for name, value in options.items() if (name, value) != ("backend", "loky")):
-        allowed = "--out, --body-models, --jobs, --limit, --overwrite and --json"
-        raise UsageError("an option or argument is for one dataset, not for a disk", fix=f"--all takes {allowed}")
-    if taken["out"].is_file() or taken["out"].suffix.lower() in (".h5", ".npz"):
-        raise UsageError("is no folder", path=taken["out"], fix="give --out a folder, for one file a dataset and split")
-    results = []
-    for result in convert_all(disk, body_models=models, **taken):
-        results.append(result)
-        say(f"{result.dataset} {result.split}: {result.state}", err=True)
-    if as_json:
-        say_json([result.to_json() for result in results])
-    elif results:
-        show(pd.DataFrame([result.to_json() for result in results]).astype({"rows": "Int64"}))
-    else:
-        say(f"nothing on {disk} can be converted; `ehps doctor` says what lies there")
-    if any(result.state == "failed" for result in results):
-        raise click.exceptions.Exit(1)
 
 
 @main.command("doctor")

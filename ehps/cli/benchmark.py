@@ -17,11 +17,13 @@ from ehps.cli.common import (
     Word,
     as_json,
     body_models,
-    pairs,
     protocol_id,
     protocols,
+    requeue,
     say,
     say_json,
+    slurm,
+    slurm_settings,
 )
 from ehps.cli.models import models_command
 from ehps.errors import SettingsError, UsageError
@@ -101,8 +103,8 @@ def train_command(
     Several are mixed by the setting strategy. All images must be there, and of the size that DATA says. With more
     --steps, a run that is there goes on.
     """
-    from ehps.benchmark.suites.yaml_files import read_yaml
     from ehps.benchmark.training.given_settings import folders_of_each, joint_name, read_given
+    from ehps.yaml_files import read_yaml
 
     values = read_given(options, assigned, None if config is None else (config, read_yaml(config)))
     need("training", "accelerate")
@@ -252,9 +254,8 @@ def evaluate_command(
 @click.option("--launcher", default="local", show_default=True, help="local: processes here; slurm: jobs of a cluster.")
 @click.option("--devices", default="", metavar="0,1,...", help="GPUs of this machine; one training at a time on each.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Trainings at once; as many as devices by default.")
-@click.option(
-    "--slurm", multiple=True, metavar="KEY=VALUE", help="Of the jobs, as submitit has it: slurm_partition=..."
-)
+@slurm
+@requeue
 @click.option("--dry-run", is_flag=True, help="Only show what would be run, what is missing, and how long it takes.")
 @body_models
 @as_json
@@ -269,6 +270,7 @@ def run_command(
     devices: str,
     jobs: int | None,
     slurm: tuple[str, ...],
+    requeue: bool,
     dry_run: bool,
     body_models: Path | None,
     as_json: bool,
@@ -301,7 +303,8 @@ def run_command(
         launcher=launcher,
         devices=listed,
         jobs=jobs,
-        slurm={name: typed(value) for name, value in pairs(slurm).items()},
+        slurm=slurm_settings(slurm),
+        requeue=requeue,
     )
     show_cells(state, as_json)
     if (state["state"] == "failed").any():
@@ -320,10 +323,6 @@ def suite_of(path: Path, data: Path | None, seeds: str | None, budget: str | Non
     if seeds is not None:
         loaded = loaded.with_seeds(seeds.split(","))
     return loaded if budget is None else loaded.with_budget(budget.replace("_", "").replace(",", ""))
-
-
-def typed(value: str) -> int | str:
-    return int(value) if value.isdecimal() else value
 
 
 @benchmark.command("suites")

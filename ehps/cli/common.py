@@ -107,6 +107,15 @@ def conventions(ctx: click.Context) -> list[str]:
     return sorted(CONVENTIONS)
 
 
+slurm = click.option(
+    "--slurm", multiple=True, metavar="KEY=VALUE", help="Of the jobs, as submitit has it: slurm_partition=..."
+)
+requeue = click.option(
+    "--requeue/--no-requeue",
+    default=True,
+    show_default=True,
+    help="Jobs of Slurm save and go back into the queue when their time is over or their node is taken.",
+)
 seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 
 
@@ -168,6 +177,11 @@ def pairs(values: Sequence[str]) -> dict[str, str]:
         if "=" not in value:
             raise UsageError(f"{value!r} is not NAME=VALUE")
     return dict(value.split("=", 1) for value in values)
+
+
+def slurm_settings(values: Sequence[str]) -> dict[str, int | str]:
+    """Those of ``--slurm``, whole numbers as such."""
+    return {name: int(value) if value.isdecimal() else value for name, value in pairs(values).items()}
 
 
 def number(text: str) -> float:

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from ehps import cluster_jobs
 from ehps.benchmark.suites.cells import Work
 from ehps.benchmark.suites.runs import Run
 from ehps.benchmark.suites.suite import Suite
 from ehps.claims import MOST_ATTEMPTS
-from ehps.errors import DataError, UsageError
-from ehps.extras import need
+from ehps.errors import DataError
 from ehps.interrupts import Interrupted
 from ehps.progress import counting
 
@@ -86,28 +84,21 @@ def _process(work: Work, environment: Mapping[str, str], log: IO[str]) -> subpro
     return process
 
 
-@dataclass(frozen=True)
-class Job:
-    """A job of the cluster, which goes back into the queue when its time is over."""
-
-    work: Work
-
-    def __call__(self) -> None:
-        self.work()
-
-    def checkpoint(self) -> Any:
-        """What submitit is to submit in the place of this job when the cluster ends it early."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self)
-
-
-def on_slurm(work: Work, jobs: int, settings: Mapping[str, Any], *, progress: bool, cluster: str | None = None) -> None:
+def on_slurm(
+    work: Work,
+    jobs: int,
+    settings: Mapping[str, Any],
+    *,
+    progress: bool,
+    requeue: bool = True,
+    cluster: str | None = None,
+) -> None:
     """Submit jobs of one GPU each, and wait for them; their logs are in ``slurm/`` in the output folder.
 
     Parameters
     ----------
     settings : as ``submitit.AutoExecutor.update_parameters`` takes them: ``slurm_partition``, ``timeout_min``, ...
+    requeue : a job whose time is over, or whose node is taken, saves and goes back into the queue.
     cluster : submitit's name of it; ``local`` for processes of this machine.
 
     Raises
@@ -116,21 +107,11 @@ def on_slurm(work: Work, jobs: int, settings: Mapping[str, Any], *, progress: bo
     Interrupted : a signal came; the jobs go on.
     DataError : jobs ended with trainings left that they had not looked at.
     """
-    need("the launcher slurm", "submitit")
-    import submitit
-
-    if cluster is None and shutil.which("sbatch") is None:
-        raise UsageError("there is no sbatch on this machine", fix="run this where jobs are submitted")
     folder = Path(work.out) / "slurm"
-    executor = submitit.AutoExecutor(folder=folder, cluster=cluster or "slurm")
     workers = int(work.suite.get("workers", 0))
-    usual = {"name": "ehps", "timeout_min": 24 * 60, "gpus_per_node": 1, "cpus_per_task": workers + 1}
-    try:
-        executor.update_parameters(**{**usual, **settings})
-    except (NameError, TypeError, ValueError, AssertionError) as error:
-        raise UsageError(f"submitit takes no such settings: {error}") from None
-    with executor.batch():
-        submitted = [executor.submit(Job(work)) for _ in range(jobs)]
+    each = {"gpus_per_node": 1, "cpus_per_task": workers + 1}
+    executor = cluster_jobs.executor(folder, settings, cluster, requeue=requeue, **each)
+    submitted = cluster_jobs.submitted(executor, [work] * jobs, requeue=requeue)
     try:
         _wait(work, lambda: all(job.done() for job in submitted), COUNT, progress)
     except Interrupted as error:

@@ -40,6 +40,7 @@ def run_suite(
     devices: Sequence[str] = (),
     jobs: int | None = None,
     slurm: Mapping[str, Any] | None = None,
+    requeue: bool = True,
 ) -> pd.DataFrame:
     """Run what is missing and return :func:`status` of what was to be run.
 
@@ -55,6 +56,7 @@ def run_suite(
     devices : one process each, as ``CUDA_VISIBLE_DEVICES`` names them (``0``, ``1``).
     jobs : processes at once; one a device by default, and this one alone where there are no devices.
     slurm : settings of the jobs, as ``submitit.AutoExecutor.update_parameters`` takes them.
+    requeue : jobs of Slurm whose time is over, or whose node is taken, save and go back into the queue.
     """
     out, part = Path(out), part or suite
     need("running a suite", "accelerate", "pyarrow")
@@ -81,7 +83,7 @@ def run_suite(
             work = Work(part.to_dict(), str(out.resolve()), str(body_models.folder.resolve()), launch)
             trainings = len(part.trainings)
             if launcher == "slurm":
-                launchers.on_slurm(work, min(count, trainings), slurm or {}, progress=progress)
+                launchers.on_slurm(work, min(count, trainings), slurm or {}, progress=progress, requeue=requeue)
             else:
                 launchers.on_this_machine(work, min(count, trainings), devices, progress=progress)
     return status(out, part)

@@ -22,11 +22,11 @@ from typing import Any
 from ehps.benchmark import models
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.runs import check_name
-from ehps.benchmark.suites.yaml_files import read_yaml
 from ehps.benchmark.training.pack_file import is_pack
 from ehps.benchmark.training.settings import SETTINGS, Setting, described
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.errors import SettingsError, UsageError
+from ehps.yaml_files import read_yaml
 
 _OTHERS = ("train", "test", "models", "body_models", "seeds", "budget")
 _BUDGET = Setting(int, 1, 1e12)

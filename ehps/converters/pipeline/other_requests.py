@@ -11,7 +11,7 @@ from typing import Any
 
 from ehps.atomic import write_error
 from ehps.converters.pipeline.conversion_request import differences, key_of
-from ehps.converters.pipeline.parts import FINISHED, LOCK, parts_root
+from ehps.converters.pipeline.parts import FINISHED, OWN, REQUEST, parts_root
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def keep_or_discard(out: Path, request: Mapping[str, Any], discard: bool) -> lis
 
 def _others(out: Path, request: Mapping[str, Any]) -> list[OtherParts]:
     root = parts_root(out)
-    paths = sorted(path for path in root.iterdir() if path.name not in (LOCK, key_of(request)))
+    paths = sorted(path for path in root.iterdir() if path.name not in (*OWN, key_of(request)))
     found = [
-        OtherParts(path, [path], _finished(path), _differences(path / "request.json", request))
+        OtherParts(path, [path], _finished(path), _differences(path / REQUEST, request))
         for path in paths
         if path.is_dir()
     ]

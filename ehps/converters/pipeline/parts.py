@@ -3,17 +3,16 @@
 ``OUT.parts/`` holds a folder for each request, which is named by the hash of what was asked for. In it are
 ``request.json``, the same in words, and per unit ``<index>-<slug>.h5`` with its rows and ``.json`` with what was left
 out, written last: a part counts when its json is there, its rows are those that were written, and neither the raw files
-that the unit opened nor its images have changed since.
+that the unit opened nor its images have changed since. ``.bad`` says why a unit could not be read. In ``claims/`` are
+those of all processes that write there; see :mod:`ehps.converters.pipeline.sharing`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,11 @@ from ehps.errors import DataError
 from ehps.humandata.storage import h5
 
 FINISHED = "[0-9]*-*.json"
-LOCK = "lock"
+REQUEST = "request.json"
+LAUNCH = "launch"
+LOCK, CLAIMS = "lock", "claims"
+OWN = (LOCK, CLAIMS)
+"""What lies among the folders of the requests."""
 
 
 @dataclass
@@ -41,6 +44,7 @@ class Part:
     folders : image folders that were listed; see :attr:`ImageIndex.visited`.
     images : the images whose headers were read; see :attr:`ImageIndex.read`.
     size : bytes of the rows' file.
+    launch : of the processes that converted together when it was made.
     """
 
     unit: str
@@ -58,6 +62,7 @@ class Part:
     images: dict[str, dict[str, str]] = field(default_factory=dict)
     size: int = 0
     left_out: str = ""
+    launch: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,45 +88,31 @@ def parts_root(out: Path) -> Path:
     return out.with_name(out.name + ".parts")
 
 
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Keep other processes from the same output, whatever they were asked for; the lock dies with its process.
-
-    Raises
-    ------
-    DataError : another conversion is writing there.
-    """
-    root = parts_root(out)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(root / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise write_error(error, root) from error
-    try:
-        _lock(handle, out)
-        yield
-    finally:
-        os.close(handle)
-
-
 class PartsFolder:
     """The folder of part files of one request for one output.
 
     Parameters
     ----------
     key : hash of the request.
+    launch : tells the processes that convert together now from earlier ones.
     """
 
-    def __init__(self, out: Path, key: str) -> None:
-        self.out = out
+    def __init__(self, out: Path, key: str, launch: str = "") -> None:
+        self.out, self.key, self.launch = out, key, launch
         self.folder = parts_root(out) / key
+        self.claims = parts_root(out) / CLAIMS
 
     def rows_path(self, index: int, unit: Unit) -> Path:
         slug = re.sub(r"[^A-Za-z0-9_.-]+", "-", unit.name).strip("-.")[:60] or "unit"
         return self.folder / f"{index:05d}-{slug}.h5"
 
-    def prepare(self, request: Mapping[str, Any]) -> None:
-        """Make the folder, and clear what a killed run was writing.
+    def prepare(self, request: Mapping[str, Any], *, new: bool, launch: str | None) -> None:
+        """Make the folder.
+
+        Parameters
+        ----------
+        new : nobody else converts into it: what killed processes were writing, or could not read, is cleared.
+        launch : to be noted there, see :attr:`last_launch`.
 
         Raises
         ------
@@ -129,17 +120,58 @@ class PartsFolder:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for unfinished in self.folder.glob("*.tmp"):
-                unfinished.unlink()
-            _write_text(self.folder / "request.json", json.dumps(request, indent=1, sort_keys=True))
+            for pattern in ("*.tmp", "*.bad", LAUNCH) if new else ():
+                for left in self.folder.glob(pattern):
+                    left.unlink()
+            if launch is not None:
+                _write_text(self.folder / LAUNCH, launch)
+            if not self.there:
+                _write_text(self.folder / REQUEST, json.dumps(request, indent=1, sort_keys=True))
         except OSError as error:
             raise write_error(error, self.folder) from error
+
+    @property
+    def last_launch(self) -> str | None:
+        """What was noted of processes that are started one after another; None where there was nothing to note."""
+        try:
+            return (self.folder / LAUNCH).read_text(encoding="utf-8")
+        except OSError:
+            return None
+
+    @property
+    def there(self) -> bool:
+        """False once the output has been joined."""
+        return (self.folder / REQUEST).is_file()
 
     def save(self, index: int, unit: Unit, part: Part) -> None:
         """Note that the unit is finished."""
         path = self.rows_path(index, unit)
-        part.size = path.stat().st_size if part.rows else 0
+        part.size, part.launch = path.stat().st_size if part.rows else 0, self.launch
         _write_text(path.with_suffix(".json"), json.dumps(asdict(part), default=_plain))
+
+    def save_bad(self, index: int, unit: Unit, bad: BadUnit) -> None:
+        """Note that the unit cannot be read, for those that convert now."""
+        _write_text(self.rows_path(index, unit).with_suffix(".bad"), json.dumps(asdict(bad)))
+
+    def is_finished(self, index: int, unit: Unit) -> bool:
+        """Whether the unit is noted as finished."""
+        return self.rows_path(index, unit).with_suffix(".json").is_file()
+
+    def forget(self, index: int, unit: Unit) -> None:
+        """Note that the unit has to be done again."""
+        self.rows_path(index, unit).with_suffix(".json").unlink(missing_ok=True)
+
+    def noted(self, ending: str) -> set[int]:
+        """Indices of the units that are noted as finished (``json``) or as those that cannot be read (``bad``)."""
+        return {int(path.name.partition("-")[0]) for path in self.folder.glob(f"[0-9]*-*.{ending}")}
+
+    def load_bad(self, index: int, unit: Unit) -> BadUnit | None:
+        """Why a unit could not be read; None when that is not noted."""
+        try:
+            text = self.rows_path(index, unit).with_suffix(".bad").read_text(encoding="utf-8")
+            return BadUnit(**json.loads(text))
+        except (OSError, ValueError, TypeError):
+            return None
 
     def load(self, index: int, unit: Unit) -> Part | None:
         """What was noted about a finished unit; None when it has to be done (again)."""
@@ -168,11 +200,8 @@ class PartsFolder:
             return False
 
     def remove(self) -> None:
-        """Take the folder away once the output is there; that of all parts too when no other request has any."""
+        """Take the folder away once the output is there."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        root = parts_root(self.out)
-        if {path.name for path in root.iterdir()} <= {LOCK}:
-            shutil.rmtree(root, ignore_errors=True)
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -186,16 +215,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return value.as_posix()
     raise TypeError(f"{type(value).__name__} cannot be noted in a part's description")
-
-
-def _lock(handle: int, out: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system: two conversions to one output are then not kept apart
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise DataError("another conversion is writing this file", path=out, fix="wait for it to end") from None
-    except OSError:  # a file system without locks
-        return

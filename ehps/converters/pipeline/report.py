@@ -37,6 +37,7 @@ class Report:
     finished_before : units that an earlier, interrupted run had finished.
     other_requests : sentences about finished units of other requests for the same output.
     image_folder : that the image paths are relative to.
+    request : hash of what was asked for.
     earlier : what was saved by the run that wrote the output, where this one had nothing to do.
     """
 
@@ -59,6 +60,7 @@ class Report:
     finished_before: int = 0
     other_requests: list[str] = field(default_factory=list)
     image_folder: Path | None = None
+    request: str = ""
     earlier: dict[str, Any] | None = None
 
     @classmethod
@@ -79,6 +81,7 @@ class Report:
             "dataset": self.dataset,
             "split": self.split,
             "out": self.out.name,
+            "request": self.request,
             "units": self.units,
             "units_finished_before": self.finished_before,
             "found": self.found,

@@ -7,16 +7,16 @@ for: labels without images are the usual state of a disk, and a conversion that 
 from __future__ import annotations
 
 import shlex
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ehps.body.models import BodyModels
 from ehps.converters import registry
 from ehps.converters.base import Converter, DatasetCard, Unit
 from ehps.converters.disk_survey import Finding, still_packed, survey
-from ehps.converters.pipeline.conversion import convert
+from ehps.converters.pipeline.conversions import Result
 from ehps.converters.pipeline.rows import below_root
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import EhpsError
@@ -71,6 +71,23 @@ class Planned:
         return f"{self.card.id}_frames" if self.frames else None
 
     @property
+    def left_out(self) -> Result:
+        """What becomes of it where there is an obstacle."""
+        state = "failed" if self.damaged else "left out"
+        return Result(self.card.id, self.split, self.file, state, note=self.obstacle)
+
+    def arguments(self, out: Path) -> dict[str, Any]:
+        """Of :func:`ehps.converters.pipeline.convert`, for an output in a folder."""
+        return {
+            "dataset": self.card.id,
+            "raw": self.folder,
+            "split": self.split,
+            "out": out / self.file,
+            "body_models": self.body_models,
+            "frames": out / self.frames_folder if self.frames_folder else None,
+        }
+
+    @property
     def command(self) -> str:
         """What converts it; nothing where that would fail."""
         if self.obstacle:
@@ -79,30 +96,6 @@ class Planned:
         words += ["--frames", self.frames_folder] if self.frames_folder else []
         words += ["--body-models", str(self.body_models)] if self.body_models else []
         return shlex.join(words)
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one conversion.
-
-    Attributes
-    ----------
-    state : ``converted``, ``current`` (was there already), ``failed``, or ``left out`` for the want of images or body
-        models.
-    rows : in the output.
-    note : why, or what is to be known of it.
-    """
-
-    dataset: str
-    split: str
-    file: str
-    state: str
-    rows: int | None = None
-    seconds: float = 0.0
-    note: str = ""
-
-    def to_json(self) -> dict[str, object]:
-        return asdict(self)
 
 
 def findings_on(disk: Path) -> list[Finding]:
@@ -154,61 +147,6 @@ def splits_of(finding: Finding) -> list[str]:
     trained = next((split for split in finding.card.splits if split in TRAINED and split in finding.splits), None)
     used = [split for split in finding.splits if split in (trained, TESTED.get(finding.card.id))]
     return used or finding.splits[:1]
-
-
-def convert_all(
-    disk: Path,
-    out: Path,
-    *,
-    body_models: Path | None = None,
-    jobs: int = 1,
-    limit: int | None = None,
-    overwrite: bool = False,
-    progress: bool = True,
-) -> Iterator[Result]:
-    """Convert all that is found on a disk, dataset by dataset; what is current is left as it is, and one that fails
-    stops no other.
-
-    Parameters
-    ----------
-    out : folder of the outputs; made where it is not there.
-    body_models, jobs, limit, overwrite, progress : as of :func:`ehps.converters.pipeline.convert`.
-
-    Raises
-    ------
-    DataError : there is no such disk.
-    """
-    for planned in plan(findings_on(disk), body_models, progress=progress):
-        started = time.perf_counter()
-        state = "failed" if planned.damaged else "left out"
-        result = Result(planned.card.id, planned.split, planned.file, state, note=planned.obstacle)
-        if not planned.obstacle:
-            try:
-                report = convert(
-                    planned.card.id,
-                    planned.folder,
-                    planned.split,
-                    out / planned.file,
-                    body_models=planned.body_models,
-                    jobs=jobs,
-                    limit=limit,
-                    frames=out / planned.frames_folder if planned.frames_folder else None,
-                    progress=progress,
-                    overwrite=overwrite,
-                )
-                state = "converted" if report.earlier is None else "current"
-                notes = [planned.note, *report.problems]
-                result = _with(result, started, state, "; ".join(filter(None, notes)), report.written)
-            except EhpsError as error:
-                result = _with(result, started, "failed", str(error))
-            except Exception as error:  # of one dataset's files, that nobody has thought of
-                result = _with(result, started, "failed", f"{type(error).__name__}: {error}")
-        yield result
-
-
-def _with(result: Result, started: float, state: str, note: str, rows: int | None = None) -> Result:
-    seconds = round(time.perf_counter() - started, 3)
-    return Result(result.dataset, result.split, result.file, state, rows, seconds, note)
 
 
 def _planned(finding: Finding, split: str, body_models: Path | None) -> Planned:

@@ -1,10 +1,9 @@
-"""One unit from raw to part file, and many of them at once."""
+"""One unit from raw to part file."""
 
 from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -19,10 +18,7 @@ from ehps.converters.pipeline.parts import BadUnit, Part, PartsFolder
 from ehps.converters.pipeline.rows import below_root
 from ehps.converters.readers import opened
 from ehps.converters.readers.images import ImageIndex
-from ehps.errors import BodyModelError, DataError, EhpsError, UsageError
-from ehps.extras import BACKEND_MODULES, need
-
-BACKENDS = ("loky", "threading", "dask", "ray")
+from ehps.errors import BodyModelError, DataError, EhpsError
 
 
 class OutputError(DataError):
@@ -180,59 +176,3 @@ def unexpected(error: Exception, path: Path) -> DataError:
 def _relative(job: Job, path: Path) -> str:
     root = job.converter.root
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-# -- many --------------------------------------------------------------------------------------------------
-
-
-def run_jobs(
-    job: Job, parts: PartsFolder, units: Sequence[tuple[int, Unit]], jobs: int, backend: str
-) -> Iterator[Outcome]:
-    """Outcomes in the order of ``units``; in this process when there is only one job.
-
-    Raises
-    ------
-    UsageError : the backend is unknown or not installed.
-    DataError : a worker process died.
-    """
-    if backend not in BACKENDS:
-        raise UsageError(f"unknown backend {backend!r}", fix=f"there are {', '.join(BACKENDS)}")
-    if backend in ("loky", "threading") and (jobs == 1 or len(units) == 1):
-        for index, unit in units:
-            yield run_unit(job, parts, index, unit)
-        return
-    from joblib import Parallel, delayed, parallel_config
-
-    _require(backend, jobs)
-    with parallel_config(backend=backend, n_jobs=jobs):
-        stream = "list" if backend == "ray" else "generator"  # joblib cannot stream out of ray
-        parallel = Parallel(return_as=stream)
-        try:
-            yield from parallel(delayed(run_unit)(job, parts, index, unit) for index, unit in units)
-        except EhpsError:
-            raise
-        except Exception as error:
-            if "terminated" not in str(error) and "BrokenProcess" not in type(error).__name__:
-                raise
-            raise DataError(
-                "a worker process was ended by the system, most likely for want of memory",
-                path=parts.out,
-                fix="run the same command again with fewer --jobs; finished units are kept",
-            ) from error
-
-
-def _require(backend: str, jobs: int) -> None:
-    """Load what the backend needs, and start workers where none are there yet."""
-    need(f"--backend {backend}", *BACKEND_MODULES.get(backend, ()))
-    if backend == "dask":
-        from dask import distributed
-
-        try:
-            distributed.get_client()
-        except ValueError:
-            workers = None if jobs < 0 else jobs
-            distributed.Client(n_workers=workers, threads_per_worker=1)
-    elif backend == "ray":
-        from ray.util.joblib import register_ray
-
-        register_ray()

@@ -11,23 +11,26 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any, ClassVar
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from ehps import claims
+from ehps import claims, cluster_jobs
 from ehps.benchmark.suites import cells, launchers, matrix, worker
 from ehps.benchmark.suites.matrix import Suite, run_suite, status
 from ehps.benchmark.suites.runs import Run
+from ehps.benchmark.training import trainer
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
 from ehps.cli import main
 from ehps.errors import DataError, UsageError
+from tests.cluster import Executor
 from tests.drawn_people import Style, people, write_set
 
 CONFIG = TrainConfig(
@@ -220,42 +223,6 @@ def test_status_shows_what_runs_and_what_is_stale(
 # -- Slurm ----------------------------------------------------------------------------------------------------------
 
 
-class Executor:
-    """As submitit's: its jobs run here, one after another."""
-
-    made: ClassVar[list[Executor]] = []
-
-    def __init__(self, folder: Path, cluster: str) -> None:
-        self.folder, self.cluster, self.settings = folder, cluster, dict[str, Any]()
-        self.jobs: list[Any] = []
-        Executor.made.append(self)
-
-    def update_parameters(self, **settings: Any) -> None:
-        if "slurm_partitoin" in settings:
-            raise NameError("no parameter slurm_partitoin")
-        self.settings = settings
-
-    def batch(self) -> Any:
-        from contextlib import nullcontext
-
-        return nullcontext()
-
-    def submit(self, job: Any) -> Any:
-        self.jobs.append(job)
-        job()
-        return SimpleNamespace(done=lambda: True)
-
-
-@pytest.fixture
-def submitit(monkeypatch: pytest.MonkeyPatch) -> None:
-    module, helpers = ModuleType("submitit"), ModuleType("submitit.helpers")
-    module.AutoExecutor = Executor  # type: ignore[attr-defined]
-    helpers.DelayedSubmission = lambda job: ("again", job)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "submitit", module)
-    monkeypatch.setitem(sys.modules, "submitit.helpers", helpers)
-    monkeypatch.setattr(launchers.shutil, "which", lambda _: "/usr/bin/sbatch")
-
-
 def test_jobs_of_slurm_make_the_same_table(
     submitit: None, suite: Suite, alone: Path, models: BodyModels, tmp_path: Path
 ) -> None:
@@ -265,12 +232,51 @@ def test_jobs_of_slurm_make_the_same_table(
     assert same(alone, tmp_path)
     executor = Executor.made[-1]
     assert (executor.cluster, executor.folder) == ("slurm", tmp_path / "slurm")
-    assert executor.settings == {"name": "ehps", "gpus_per_node": 1, "cpus_per_task": 1, **words}
+    usual = {"name": "ehps", "gpus_per_node": 1, "cpus_per_task": 1, "slurm_signal_delay_s": 120}
+    assert executor.settings == {**usual, "slurm_additional_parameters": {"requeue": True}, **words}
+    assert executor.words["slurm_max_num_timeout"] > 100
     assert len(executor.jobs) == 2  # no more than trainings
     job = executor.jobs[0]
     assert job.checkpoint() == ("again", job)
+    run_suite(suite, tmp_path, body_models=models, progress=False, launcher="slurm", requeue=False)
+    assert Executor.made[-1].settings["slurm_additional_parameters"] == {"no-requeue": True}
+    assert not hasattr(Executor.made[-1].jobs[0], "checkpoint")
     with pytest.raises(UsageError, match="submitit takes no such settings: no parameter slurm_partitoin"):
         run_suite(suite, tmp_path, body_models=models, launcher="slurm", slurm={"slurm_partitoin": "gpu"})
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_job_that_is_asked_to_end_saves_before_it_goes_back(
+    suite: Suite, alone: Path, models: BodyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """The signal comes in a step; submitit's handler finds what was saved after it, and the next job goes on."""
+    found: list[int] = []
+
+    def of_submitit(*_: Any) -> None:
+        found.append(len(list(tmp_path.rglob("last.pt"))))
+        found.append(len(list(tmp_path.rglob("claim-*"))))
+        raise SystemExit(-1)
+
+    real, calls = trainer.learning_rate, list[int]()
+
+    def rate(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), number)
+        return real(*arguments)
+
+    monkeypatch.setattr(trainer, "learning_rate", rate)
+    rarely = replace(suite, config=replace(CONFIG, checkpoint_every=100))
+    work = cells.Work(rarely.to_dict(), str(tmp_path), str(models.folder), "x")
+    before = signal.signal(number, of_submitit)
+    try:
+        with pytest.raises(SystemExit):
+            cluster_jobs.Requeued(work)()
+    finally:
+        signal.signal(number, before)
+    assert found == [1, 0]
+    cluster_jobs.Requeued(work)()
+    assert same(alone, tmp_path)
 
 
 def test_jobs_that_end_without_a_word_are_an_error(
@@ -288,7 +294,7 @@ def test_slurm_needs_submitit_and_sbatch(
     with pytest.raises(UsageError, match=r"submitit, which is not installed.*ehps\[slurm\]"):
         run_suite(suite, tmp_path, body_models=models, launcher="slurm")
     monkeypatch.setitem(sys.modules, "submitit", ModuleType("submitit"))
-    monkeypatch.setattr(launchers.shutil, "which", lambda _: None)
+    monkeypatch.setattr(cluster_jobs.shutil, "which", lambda _: None)
     with pytest.raises(UsageError, match="no sbatch on this machine"):
         run_suite(suite, tmp_path, body_models=models, launcher="slurm")
     with pytest.raises(UsageError, match="no launcher 'pbs'"):

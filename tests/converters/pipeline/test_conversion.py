@@ -8,10 +8,8 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import joblib
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -22,7 +20,6 @@ from ehps.cli import main
 from ehps.converters import registry
 from ehps.converters.base import Converter, Instances, Unit, no_instances
 from ehps.converters.pipeline import convert, workers
-from ehps.converters.pipeline.parts import locked
 from ehps.converters.pipeline.report import Report
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
@@ -257,47 +254,6 @@ def test_an_uninstalled_backend_says_how_to_install_it(
         run(hall, tmp_path / "x.h5", jobs=2, backend=backend)
 
 
-@pytest.mark.parametrize("backend", ["dask", "ray"])
-def test_a_backend_is_set_up_and_used(
-    hall: Path, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch, backend: str
-) -> None:
-    """With threads in the place of a cluster, and a record of how it was asked for."""
-    asked: list[Any] = []
-    monkeypatch.setitem(joblib.parallel.BACKENDS, backend, joblib.parallel.BACKENDS["threading"])
-    _install_stub(monkeypatch, asked)
-    run(hall, tmp_path / "one.h5", body_models)
-    run(hall, tmp_path / "many.h5", body_models, jobs=2, backend=backend)
-    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "many.h5").read_bytes()
-    assert asked == [{"dask": {"n_workers": 2, "threads_per_worker": 1}, "ray": "registered"}[backend]]
-
-
-def _install_stub(monkeypatch: pytest.MonkeyPatch, asked: list[Any]) -> None:
-    def no_client() -> None:
-        raise ValueError("no global client found")
-
-    dask, ray = ModuleType("dask"), ModuleType("ray.util.joblib")
-    dask.distributed = SimpleNamespace(get_client=no_client, Client=lambda **words: asked.append(words))
-    ray.register_ray = lambda: asked.append("registered")
-    for name, module in (
-        ("dask", dask),
-        ("distributed", dask),
-        ("ray", ModuleType("ray")),
-        ("ray.util", ModuleType("ray.util")),
-    ):
-        monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setitem(sys.modules, "ray.util.joblib", ray)
-
-
-@pytest.mark.parametrize(("backend", "package"), [("dask", "distributed"), ("ray", "ray")])
-def test_an_installed_backend_gives_the_same_bytes(
-    hall: Path, tmp_path: Path, body_models: Path, backend: str, package: str
-) -> None:
-    pytest.importorskip(package)
-    run(hall, tmp_path / "one.h5", body_models)
-    run(hall, tmp_path / "many.h5", body_models, jobs=2, backend=backend)
-    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "many.h5").read_bytes()
-
-
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
 def test_a_read_only_folder_is_an_error_with_its_name(hall: Path, tmp_path: Path) -> None:
     locked = tmp_path / "locked"
@@ -327,11 +283,6 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_there(
         run(hall, tmp_path / "x.h5", body_models)
     monkeypatch.undo()
     assert run(hall, tmp_path / "x.h5", body_models).finished_before == 1
-
-
-def test_two_conversions_do_not_write_one_file(hall: Path, tmp_path: Path) -> None:
-    with locked(tmp_path / "x.h5"), pytest.raises(DataError, match="another conversion"):
-        run(hall, tmp_path / "x.h5")
 
 
 class Escaping(Hall):
@@ -441,21 +392,6 @@ def test_columns_that_only_some_units_have_are_left_out_and_said(hall: Path, tmp
     assert "keypoints3d_original" not in hd
     assert report.absent["keypoints3d_original"] == "only 1 of 2 units have it"
     assert report.dropped["crowd"][-1] == "everybody"
-
-
-class Deadly(Hall):
-    """The second sequence takes its process down, as the system does when memory runs out."""
-
-    def read(self, unit: Unit) -> Instances:
-        if unit.name == "walk_1":
-            os._exit(137)
-        return super().read(unit)
-
-
-def test_a_worker_that_dies_is_an_error_and_not_a_hang(hall: Path, tmp_path: Path, body_models: Path) -> None:
-    with pytest.raises(DataError, match="fewer --jobs"):
-        run(hall, tmp_path / "x.h5", body_models, dataset=Deadly, jobs=2)
-    assert not (tmp_path / "x.h5").exists()
 
 
 class Filmed(Hall):

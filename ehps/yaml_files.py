@@ -13,19 +13,24 @@ MOST_BYTES = 4 << 20
 MOST_VALUES = 100_000
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path, kind: str = "suite", page: str = "docs/benchmark.md") -> Any:
     """The content of a YAML (or JSON) file in UTF-8.
+
+    Parameters
+    ----------
+    kind : what the file is, in messages.
+    page : that has an example.
 
     Raises
     ------
     UsageError : absent, empty, too large, no UTF-8, no YAML, a name that stands twice, aliases that repeat themselves
         without end, or tags that ask for more than plain values.
     """
-    need("reading a suite", "yaml")
+    need(f"reading a {kind}", "yaml")
     import yaml
 
     if not path.exists():
-        raise UsageError("there is no such suite file", path=path, fix="check the path")
+        raise UsageError(f"there is no such {kind} file", path=path, fix="check the path")
     size = regular(path).stat().st_size
     if size > MOST_BYTES:
         raise UsageError(f"has {size / 2**20:.0f} MiB, which is no file of settings", path=path)
@@ -37,7 +42,7 @@ def read_yaml(path: Path) -> Any:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
-            raise UsageError("is empty", path=path, fix="an example is in docs/benchmark.md")
+            raise UsageError("is empty", path=path, fix=f"an example is in {page}")
         _check(node, path)
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
