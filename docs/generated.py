@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Any
 
-from ehps.benchmark.protocols import catalogue
-from ehps.benchmark.protocols.catalogue import Protocol
+from ehps.benchmark.protocols import catalogue, pages
+from ehps.benchmark.protocols.protocol import CHOICES
 from ehps.humandata.drawing.convention_figure import draw_convention
 from ehps.humandata.drawing.pages import write_png
 from ehps.humandata.keypoints import CONVENTIONS
@@ -21,30 +19,13 @@ def write(folder: Path) -> None:
 
 
 def protocols() -> str:
-    """One section a protocol: its description, and every field with its value."""
-    parts = []
-    for name in catalogue.names():
-        protocol = catalogue.get(name)
-        rows = [
-            f"| `{field.name}` | {_value(getattr(protocol, field.name))} | {_changeable(protocol, field.name)} |"
-            for field in dataclasses.fields(Protocol)
-            if field.name not in ("name", "description")
-        ]
-        table = ["| field | value | can be changed |", "| --- | --- | --- |", *rows]
-        parts.append("\n".join([f"## {name}", "", protocol.description, "", *table]))
-    return "\n\n".join(parts) + "\n"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, float):
-        return f"`{value:g}`"
-    if isinstance(value, tuple):
-        return ", ".join(f"`{item}`" for item in value) or "none"
-    return "none" if value in (None, "") else f"`{value}`"
-
-
-def _changeable(protocol: Protocol, field: str) -> str:
-    return "yes" if field in protocol.settable else ""
+    """One section a protocol, and what the fields can be."""
+    sections = [pages.markdown(name) for name in catalogue.names()]
+    choices = [
+        f"`{field}`:\n\n" + "\n".join(f"- `{word}`: {meaning}" for word, meaning in words.items())
+        for field, words in CHOICES.items()
+    ]
+    return "\n".join([*sections, "## Choices", "", "\n\n".join(choices)]) + "\n"
 
 
 def conventions(folder: Path) -> str:

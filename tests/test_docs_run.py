@@ -47,6 +47,7 @@ NOT_RUN = (
     ("docs/terminal.md", r"benchmark status", "takes a folder of a suite"),
     ("docs/analysis.md", r"analysis select", "takes ranks, and so results on all five benchmarks"),
     ("docs/howto/slurm.md", r"", "takes Slurm, GPUs or several processes"),
+    ("docs/howto/ranking_table.md", r"", "takes all datasets, and days"),
 )
 CODES = ((r"humandata verify .*--exclude-to", 1),)  # an image of that page is broken
 PYTHON_NOT_RUN = {"docs/adding_a_dataset.md": "describes a dataset that there is not"}

@@ -240,8 +240,8 @@ SSP3D = Protocol(
     metrics=("mIoU", "PVE-T-SC"),
     primary=("silhouette", "mIoU"),
     description="SSP-3D, 311 images: intersection over union of the given silhouette (`segmentation`: masks, not black "
-    "where the person is) and the predicted body's, mean over images; PVE-T-SC, the error of the "
-    "vertices of both shapes in the rest pose, in SMPL of the true gender, both about their mean and the predicted one scaled to the "
+    "where the person is) and the predicted body's, mean over images; PVE-T-SC, the error of the vertices of both "
+    "shapes in the rest pose, in SMPL of the true gender, both about their mean and the predicted one scaled to the "
     "true one's root mean square size.",
 )
 

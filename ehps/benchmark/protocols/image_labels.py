@@ -102,6 +102,8 @@ class ImageLabels:
     def errors(self, rows: Array, at: Array, bodies: Bodies) -> dict[tuple[str, str], Array]:
         """(part, metric) -> (N,) values of predictions ``at`` of ``rows``; average precision has none."""
         out: dict[tuple[str, str], Array] = {}
+        if not self.wanted:
+            return out
         camera = [np.asarray(self.predictions[name][at], np.float64) for name in CAMERA]
         for part in dict.fromkeys(measure.part for measure in self.of("mask", "parts")):
             metrics = [measure.metric for measure in self.wanted if measure.part == part]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from typing import TYPE_CHECKING, Any
 
 from ehps.benchmark.protocols import catalogue
-from ehps.benchmark.protocols.measures import measures
+from ehps.benchmark.protocols.fitting import wanted
+from ehps.benchmark.protocols.measures import Measure, measures
+from ehps.benchmark.protocols.origins import origin
 from ehps.benchmark.protocols.protocol import IDENTITY, Protocol, choices
 
 if TYPE_CHECKING:
@@ -41,23 +44,32 @@ def as_dict(spec: str | Protocol) -> dict[str, Any]:
             "value": value,
             "meaning": meanings[name],
             "acts": name in settable,
-            **({"choices": dict(choices(name))} if choices(name) else {}),
+            **({"choices": accepted(protocol, name)} if choices(name) else {}),
         }
         for name, value in protocol.to_dict().items()
         if name != "name"
     }
     numbers = [
-        {"part": m.part, "metric": m.metric, "points": m.points, "laid_at": m.anchor, "fit": m.fit}
+        {"part": m.part, "metric": m.metric, "points": m.points, "laid_at": m.anchor, "fit": m.fit, "how": how(m)}
         for m in measures(protocol)
     ]
-    return {"protocol": protocol.id, "description": protocol.description, "fields": fields, "numbers": numbers}
+    told = origin(protocol)
+    return {
+        "protocol": protocol.id,
+        "description": protocol.description,
+        "truth": wanted(protocol),
+        "fields": fields,
+        "numbers": numbers,
+        "sources": list(told.sources),
+        "disagreements": list(told.disagreements),
+    }
 
 
 def page(spec: str | Protocol) -> str:
     """:func:`as_dict` as text; fields that do not act on this protocol's numbers are left out."""
-    protocol = catalogue.get(spec)
-    whole = as_dict(protocol)
-    lines = [protocol.id, "", protocol.description, "", f"It tests: {protocol.conditions}.", ""]
+    whole = as_dict(spec)
+    lines = [whole["protocol"], "", whole["description"], "", f"It tests: {catalogue.get(spec).conditions}."]
+    lines += [f"The test file must have: {', '.join(whole['truth'].values())}.", ""]
     for name, one in whole["fields"].items():
         if not one["acts"]:
             continue
@@ -66,10 +78,63 @@ def page(spec: str | Protocol) -> str:
         for word, meaning in one.get("choices", {}).items():
             lines.append(f"    {'*' if word == one['value'] else '-'} {word}: {meaning}")
     lines += ["", "Numbers:"]
-    for number in whole["numbers"]:
-        how = f"after a fit {number['fit'].replace('-', ' ')}" if number["fit"] else f"laid at {number['laid_at']}"
-        lines.append(f"    {number['metric']} {number['part']}: {number['points']}, {how}")
+    lines += [f"    {number['metric']} {number['part']}: {number['how']}" for number in whole["numbers"]]
+    lines += ["", "From:", *(f"    {source}" for source in whole["sources"])]
+    if whole["disagreements"]:
+        lines += ["", "Sources differ:", *(f"    {said}" for said in whole["disagreements"])]
     return "\n".join(lines)
+
+
+def markdown(spec: str | Protocol) -> str:
+    """:func:`as_dict` as a section of a page."""
+    whole = as_dict(spec)
+    name = whole["protocol"]
+    lines = [f"## {name}", "", whole["description"], ""]
+    lines += [f"It tests {catalogue.get(spec).conditions}."]
+    lines += [f"The test file must have {' and '.join(whole['truth'].values())}.", ""]
+    lines += ["| field | value | what it is | other choices |", "| --- " * 4 + "|"]
+    for field, one in whole["fields"].items():
+        if one["acts"]:
+            words = one.get("choices", {})
+            value = f"`{_shown(one['value'])}`" + (f": {words[one['value']]}" if words else "")
+            others = ", ".join(f"`{word}`" for word in words if word != one["value"])
+            lines.append(f"| `{field}` | {_cell(value)} | {_cell(one['meaning'])} | {others} |")
+    lines += ["", "| number | part | how |", "| --- " * 3 + "|"]
+    lines += [f"| {number['metric']} | {number['part']} | {number['how']} |" for number in whole["numbers"]]
+    lines += ["", f"From {'; '.join(whole['sources'])}."]
+    if whole["disagreements"]:
+        lines += ["", "Where sources differ:", "", *(f"- {said}" for said in whole["disagreements"])]
+    return "\n".join(lines) + "\n"
+
+
+def how(measure: Measure) -> str:
+    """What a number is made of, in words."""
+    if measure.form in ("mask", "parts"):
+        return "pixels of the drawn body and of the mask"
+    if measure.form == "keypoints":
+        return "keypoints in the image"
+    if measure.fit == "size":
+        return f"{measure.points}, about their mean and scaled to the true size"
+    if measure.form == "angle":
+        return f"{measure.points}" + (f", after the rotation of a fit of {measure.anchor}" if measure.fit else "")
+    if measure.fit:
+        return f"{measure.points}, after a fit {measure.fit.replace('-', ' ')}"
+    return f"{measure.points}, laid at {measure.anchor}"
+
+
+def accepted(protocol: Protocol, field: str) -> dict[str, str]:
+    """The words that a field of this protocol can be, its own among them, with their meanings."""
+    found = {}
+    for word, meaning in choices(field).items():
+        change: dict[str, Any] = {field: word}
+        changed = dataclasses.replace(protocol, **change)
+        if word == getattr(protocol, field) or (field in changed.settable and not changed.fault()):
+            found[word] = meaning
+    return found
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def field_meanings() -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ehps.benchmark import models as networks
-from ehps.benchmark.protocols import catalogue
+from ehps.benchmark.protocols import catalogue, pages
 from ehps.benchmark.protocols.protocol import CHOICES, IDENTITY, choices, same
 from ehps.benchmark.protocols.scoring import score
 from ehps.benchmark.suites.evaluation import evaluate, rescore
@@ -386,3 +386,33 @@ def test_predictions_in_other_boxes_are_not_scored_as_if_they_were_in_these(tria
     evaluate(tmp_path, "test", trial.test, trial.models, protocol="egobody-ego", checkpoint=trial.weights)
     with pytest.raises(UsageError, match=r"scales boxes by 0\.5"):
         rescore(tmp_path, "egobody-ego[box_ratio=0.5]", trial.models)
+
+
+# -- what is told of protocols --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_a_page_tells_where_a_protocol_comes_from_and_what_is_accepted(name: str) -> None:
+    whole, text = pages.as_dict(name), pages.markdown(name)
+    assert whole["sources"]
+    assert text.startswith(f"## {name}\n")
+    for said in (whole["description"], *whole["sources"], *whole["disagreements"], *whole["truth"].values()):
+        assert said in text
+    assert all(f"| {number['metric']} | {number['part']} | " in text for number in whole["numbers"])
+    for name_of, one in whole["fields"].items():
+        for word in one.get("choices", {}):
+            if word != one["value"]:
+                assert getattr(catalogue.get(f"{name}[{name_of}={word}]"), name_of) == word
+        refused = set(choices(name_of)) - set(one.get("choices", {}))
+        for word in refused:
+            with pytest.raises(UsageError):
+                catalogue.get(f"{name}[{name_of}={word}]")
+    for changed in re.findall(r"`(?:[\w-]+)?(\[\w+=[\w-]+\])`", " ".join(whole["disagreements"])):
+        catalogue.get(f"{name}{changed}")
+
+
+def test_what_origins_name_are_protocols() -> None:
+    told = " ".join(said for name in catalogue.names() for said in pages.as_dict(name)["disagreements"])
+    named = set(re.findall(r"(?:pw3d|agora|h36m)-[\w-]*\w", told))
+    assert named
+    assert named <= set(catalogue.names())

@@ -292,7 +292,7 @@ def test_protocols_of_other_sets_have_the_same_rules() -> None:
 
 
 ALIKE = {other for others in LIKE.values() for other in others}
-BY_ROW = [name for name in catalogue.names() if not name.startswith(("agora-official", "pw3d"))]
+BY_ROW = [p.name for p in catalogue.all_protocols() if p.matching == "by-row" and p.body == "smplx"]
 
 
 @pytest.mark.parametrize("name", [name for name in BY_ROW if name not in ALIKE])
