@@ -21,6 +21,7 @@ EXTRAS: Mapping[str, tuple[str, str]] = {
     "ray": ("ray", "ray"),
     "tensorboard": ("tensorboard", "tensorboard"),
     "submitit": ("submitit", "slurm"),
+    "safetensors": ("safetensors", "safetensors"),
 }
 """Module -> package that has it, and an extra with that package."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ehps.cli.common import FILE, Output, Word, as_json, body_models, pairs, protocols, say, say_json
-from ehps.cli.models import models_command
+from ehps.cli.models import checkpoint_command, models_command
 from ehps.errors import SettingsError, UsageError
 from ehps.extras import need
 from ehps.suffixes import PACK
@@ -32,6 +32,7 @@ def benchmark() -> None:
 
 
 benchmark.add_command(models_command)
+benchmark.add_command(checkpoint_command)
 
 
 @benchmark.command("train")

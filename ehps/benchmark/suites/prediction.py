@@ -59,7 +59,7 @@ def predict(
     ------
     DataError : an image is missing, damaged or of another size than its rows say.
     """
-    net, content = checkpoints.load_model(checkpoint)
+    net, content = checkpoints.load_model(checkpoint, body_models)
     view = CropView(
         size=net.input_size,  # type: ignore[arg-type]
         ratio=content["box_ratio"] if box_ratio is None else box_ratio,
