@@ -22,6 +22,7 @@ EXTRAS: Mapping[str, tuple[str, str]] = {
     "pycocotools": ("pycocotools", "coco"),
     "tensorboard": ("tensorboard", "tensorboard"),
     "submitit": ("submitit", "slurm"),
+    "safetensors": ("safetensors", "safetensors"),
 }
 """Module -> package that has it, and an extra with that package."""
 

@@ -12,6 +12,7 @@ FIGURE = (".png", ".pdf", ".svg")
 IMAGE = (".png",)
 PACK = (".pack",)
 PAGE = (".html",)
+WEIGHTS = (".pt", ".safetensors")
 
 
 def check_suffix(path: Path, suffixes: tuple[str, ...]) -> Path:

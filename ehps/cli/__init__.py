@@ -17,9 +17,7 @@ from ehps.cli.benchmark import benchmark
 from ehps.cli.common import (
     DISK,
     FILE,
-    FOLDER,
     Commands,
-    Input,
     Word,
     as_json,
     body_models,

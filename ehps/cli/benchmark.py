@@ -25,7 +25,7 @@ from ehps.cli.common import (
     slurm,
     slurm_settings,
 )
-from ehps.cli.models import models_command
+from ehps.cli.models import checkpoint_command, models_command
 from ehps.errors import SettingsError, UsageError
 from ehps.extras import need
 from ehps.suffixes import PACK
@@ -55,6 +55,7 @@ def benchmark() -> None:
 
 
 benchmark.add_command(models_command)
+benchmark.add_command(checkpoint_command)
 
 
 @benchmark.command("train")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import click
 
-from ehps.cli.common import Word, as_json, say, say_json
+from ehps.cli.common import FILE, Output, Word, as_json, say, say_json
 from ehps.errors import UsageError
 from ehps.extras import need
+from ehps.suffixes import WEIGHTS
 
 
 def model_names(ctx: click.Context) -> Iterable[str]:
@@ -48,3 +50,32 @@ def models_command(name: str | None, stage: str | None, as_json: bool) -> None:
     else:
         for line in pages.page(name).splitlines():
             say(line)
+
+
+@click.command("checkpoint")
+@click.argument("file", type=FILE)
+@click.option("--model", type=Word(model_names), help="Compare it with this model; by default with what it is of.")
+@click.option("--out", type=Output(WEIGHTS), help="Write weights and declaration alone: .pt or .safetensors.")
+@as_json
+def checkpoint_command(file: Path, model: str | None, out: Path | None, as_json: bool) -> None:
+    """What a file of weights is: of which model, and whether all its weights are there.
+
+    Of any origin: SMPLer-X, SMPLest-X, PyMAF, SMPLer, ehps, and what they start from: ViTPose, ResNet, HRNet. Nothing
+    in it is run. With --out it becomes a checkpoint of ehps without the state of the optimiser, for
+    `ehps benchmark evaluate --checkpoint`. The exit code is 1 when weights of the model are missing, unexpected, or of
+    another shape.
+    """
+    from ehps.benchmark.models.file_reports import examine
+
+    found = examine(file, model)
+    if as_json:
+        say_json(found.to_dict())
+    else:
+        for line in found.lines():
+            say(line)
+    if out is not None:
+        from ehps.benchmark.training import checkpoints
+
+        say(checkpoints.slim(file, out, model=model), err=True)
+    if found.fit is not None and not found.fits:
+        raise click.exceptions.Exit(1)

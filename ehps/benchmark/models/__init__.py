@@ -68,7 +68,9 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
     """
     import torch
 
-    with torch.device("meta"):
+    from ehps.benchmark.models.unfilled import Unfilled
+
+    with torch.device("meta"), Unfilled():
         build(name, **arguments)
 
 
@@ -79,10 +81,11 @@ def sees_batch(name: str, arguments: Mapping[str, Any]) -> bool:
     ------
     UsageError : as :func:`build`.
     """
-    import torch
     from torch.nn.modules.batchnorm import _BatchNorm
 
-    with torch.device("meta"):
+    from ehps.benchmark.models.unfilled import without_weights
+
+    with without_weights():
         return any(isinstance(module, _BatchNorm) for module in build(name, **arguments).modules())
 
 

@@ -77,7 +77,8 @@ class Start:
 
     Attributes
     ----------
-    origin : what the file must be (:data:`ehps.benchmark.models.origins.ORIGINS`), as ``vitpose_s``.
+    origin : what the file must be, as :mod:`ehps.benchmark.models.origins` calls it: ``vitpose_s``.
+    title : the same in words.
     prefix : before the names in the file.
     part : before the names in the model; all of this part must be filled.
     dropped : regular expressions of names in the file that the model has no place for.
@@ -85,6 +86,7 @@ class Start:
     """
 
     origin: str
+    title: str
     part: str
     prefix: str = ""
     dropped: tuple[str, ...] = ()

@@ -30,6 +30,7 @@ SIZES = {
 def _vitpose(size: str, word: str) -> tuple[Start, NeededFile]:
     start = Start(
         origin=f"vitpose_{size}",
+        title=f"ViTPose-{size.upper()}",
         prefix="backbone.",
         part="encoder.",
         dropped=(r"keypoint_head\..*",),
@@ -207,7 +208,7 @@ def _pymaf() -> ModelCard:
             ),
         },
         rules=FileRules(dropped=(r"regressor\.\d+\.smpl\..*",)),
-        start=Start(origin="resnet50", part="feature_extractor.", dropped=(r"fc\..*",)),
+        start=Start(origin="resnet50", title="ResNet-50 of ImageNet", part="feature_extractor.", dropped=(r"fc\..*",)),
         files=(
             NeededFile("PyMAF_model_checkpoint.pt", "the public weights", "https://github.com/HongwenZhang/PyMAF"),
             NeededFile("resnet50-19c8e357.pth", "to start from", "https://download.pytorch.org/models"),
@@ -251,6 +252,7 @@ def _smpler(width: int) -> ModelCard:
         rules=FileRules(dropped=(r"smpl_handler\..*", r".*J_regressor_h36m_correct.*")),
         start=Start(
             origin=f"hrnet_w{width}",
+            title=f"pose HRNet-W{width}",
             part="backbone.",
             dropped=(r"final_layer\..*",),
             may_miss=(r"backbone\.stage4\.2\.fuse_layers\.[123]\..*",),

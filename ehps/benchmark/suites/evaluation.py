@@ -117,7 +117,7 @@ def evaluate(
         raise UsageError(
             "holds no trained model", path=folder, fix="train one in this folder, or give the weights with --checkpoint"
         )
-    content = checkpoints.load(weights)
+    content = checkpoints.load_any(weights)
     if checkpoint is not None and "train_set" not in run.manifest:
         run.note(train_set=weights.stem, model=content["model"]["name"])
         _note_weights(run, content)

@@ -60,7 +60,7 @@ def predict(
     ------
     DataError : an image is missing, damaged or of another size than its rows say.
     """
-    net, content = checkpoints.load_model(checkpoint)
+    net, content = checkpoints.load_model(checkpoint, body_models)
     ratio = content["box_ratio"] if box_ratio is None else box_ratio
     view = CropView.of(net, models.card(content["model"]["name"]).body, ratio=ratio)
     dataset = HumanDataset(test.data, test.images, view, rows=rows, with_targets=False, folders=test.folders)

@@ -1,9 +1,12 @@
-"""Checkpoint files: plain tensors and plain values, loadable with ``weights_only``; written atomically."""
+"""Checkpoint files: plain tensors and plain values, loadable with ``weights_only``; written atomically.
+
+Public files of the registered models are read as if ehps had written them.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import zipfile
+import json
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -12,12 +15,18 @@ from torch import Tensor, nn
 
 from ehps.atomic import noting, replacing
 from ehps.benchmark import models
+from ehps.benchmark.models import loading, weight_files
+from ehps.benchmark.models.weight_files import DECLARATION, WeightFile, plain
 from ehps.benchmark.training.specs import SCHEDULE, TRAINED_ON, WORLD
-from ehps.errors import DataError, EhpsError, UsageError
-from ehps.foreign_files import check_unfolded, regular
+from ehps.body.models import BodyModels
+from ehps.errors import DataError, UsageError
+from ehps.extras import need
 from ehps.json_files import misfit
+from ehps.suffixes import WEIGHTS, check_suffix
 
 FORMAT = 1
+STATES = ("optimizer", "scaler", "average")
+"""What of a checkpoint is only there to go on with its training."""
 
 
 def save(path: Path, content: dict[str, Any]) -> Path:
@@ -27,26 +36,23 @@ def save(path: Path, content: dict[str, Any]) -> Path:
     return path
 
 
-def load(path: Path) -> dict[str, Any]:
-    """What :func:`save` wrote, on the CPU.
+def load(path: Path, *, mapped: bool = False) -> dict[str, Any]:
+    """What :func:`save` or :func:`slim` wrote, on the CPU.
+
+    Parameters
+    ----------
+    mapped : read tensors when they are used; the file must stay as it is until then.
 
     Raises
     ------
     DataError : absent, damaged, or not a checkpoint of ehps. Nothing but tensors and plain values is ever
         unpickled.
     """
-    path = regular(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            check_unfolded(sum(info.file_size for info in archive.infolist()), path.stat().st_size, path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except EhpsError:
-        raise
-    except Exception as error:  # torch raises half a dozen types for damaged and for forbidden content
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(
-            f"not a readable checkpoint ({first})", path=path, fix="train again, or copy it again"
-        ) from None
+    content, _ = weight_files.load(path, mapped=mapped)
+    return _checked(content, path)
+
+
+def _checked(content: Any, path: Path) -> dict[str, Any]:
     form = {"format": int, "model": {"name": str, "args": {str: object}}, "state": object, "weights_sha256": str}
     more = {"box_ratio": float, "trained_on?": [TRAINED_ON], "schedule?": [SCHEDULE], "world?": [WORLD]}
     if wrong := misfit(content, form | more):
@@ -55,40 +61,106 @@ def load(path: Path) -> dict[str, Any]:
         what = f"has format {content['format']}, this version of ehps reads {FORMAT}"
         raise DataError(what, path=path, fix="train again, or update ehps")
     state = content["state"]
-    if not isinstance(state, dict) or not all(isinstance(name, str) and _plain(t) for name, t in state.items()):
+    if not isinstance(state, dict) or not all(isinstance(name, str) and plain(t) for name, t in state.items()):
         raise DataError("not a checkpoint written by ehps: its state holds more than plain tensors by name", path=path)
     if not (0 < content["box_ratio"] < 100):
         raise DataError(f"its box_ratio is {content['box_ratio']:g}, not a scale of boxes", path=path)
     return content
 
 
-def _plain(value: Any) -> bool:
-    """Whether ``value`` is a tensor whose every element is stored."""
-    return (
-        isinstance(value, Tensor)
-        and value.layout == torch.strided
-        and value.device.type == "cpu"
-        and not value.is_quantized
-        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
-    )
+def load_any(path: Path, *, model: str | None = None) -> dict[str, Any]:
+    """As :func:`load`, mapped, and also of public files: these get the declaration of the model that they are of.
 
-
-def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The network in evaluation mode, and what else the checkpoint holds.
+    Parameters
+    ----------
+    model : the model that a file is of which ehps has not written; what its names and shapes tell by default.
 
     Raises
     ------
-    DataError : as :func:`load`, or the weights do not fit the model they name.
+    DataError : as :func:`load`; the file is not recognised, or its weights are not all those of the model.
     """
-    content = load(path)
+    content, form = weight_files.load(path)
+    if isinstance(content, dict) and "weights_sha256" in content:
+        _checked(content, path)
+        _check_hash(content, path)
+        return content
+    file = weight_files.file_of(path, content, form)
+    name = model or loading.model_of(file)
+    state = loading.trained_weights(file, name, {})
+    return declared(file, name, state)
+
+
+def declared(file: WeightFile, name: str, state: dict[str, Tensor]) -> dict[str, Any]:
+    """What a checkpoint of ehps would say of the weights of a public file."""
+    view = models.card(name).view
+    return {
+        "format": FORMAT,
+        "model": {"name": name, "args": {}},
+        "state": state,
+        "box_ratio": 1.0 if view is None else view.ratio,
+        "weights_sha256": weights_hash(state),
+        "public_file": file.path.name,
+        **({} if file.epoch is None else {"epoch": file.epoch}),
+    }
+
+
+def slim(path: Path, out: Path, *, model: str | None = None) -> Path:
+    """Write the weights of any checkpoint, and what it declares, without the states of a training.
+
+    Parameters
+    ----------
+    out : ``.pt`` or ``.safetensors``.
+    model : as for :func:`load_any`.
+
+    Raises
+    ------
+    DataError, UsageError : as :func:`load_any`; ``out`` is the file itself, or ends in something else.
+    """
+    check_suffix(out, WEIGHTS)
+    if out.exists() and out.samefile(path):
+        raise UsageError("is the file that is read", path=out, fix="give --out another name")
+    content = {name: value for name, value in load_any(path, model=model).items() if name not in STATES}
+    if model is not None and model != content["model"]["name"]:
+        raise UsageError(f"is a checkpoint of {content['model']['name']}, not of {model}", path=path)
+    _check_fit(loading.own_state(content["model"]["name"], content["model"]["args"]), content["state"], path)
+    state = {name: _alone(value) for name, value in content["state"].items()}
+    if out.suffix.lower() == ".pt":
+        return save(out, {**content, "state": state})
+    need("writing a .safetensors file", "safetensors")
+    from safetensors.torch import save_file
+
+    said = json.dumps({name: value for name, value in content.items() if name != "state"}, sort_keys=True)
+    with replacing(out, sum(value.numel() * value.element_size() for value in state.values())) as temporary:
+        save_file(state, temporary, metadata={DECLARATION: said})
+    return out
+
+
+def _alone(value: Tensor) -> Tensor:
+    """A tensor whose storage holds nothing else."""
+    whole = value.is_contiguous() and value.numel() * value.element_size() == value.untyped_storage().nbytes()
+    return value if whole else value.clone(memory_format=torch.contiguous_format)
+
+
+def load_model(path: Path, body_models: BodyModels | None = None) -> tuple[nn.Module, dict[str, Any]]:
+    """The network in evaluation mode, and what else the checkpoint holds. Its weights are those of the mapped file.
+
+    Parameters
+    ----------
+    body_models : for networks that need the neutral SMPL model to run.
+
+    Raises
+    ------
+    DataError : as :func:`load_any`, or the weights do not fit the model they name.
+    """
+    content = load_any(path)
     name, arguments = content["model"]["name"], content["model"]["args"]
     try:
-        with torch.device("meta"):  # no memory is taken for what may not fit
-            _check_fit(models.build(name, **arguments), content["state"], path)
-        net = models.build(name, **arguments)
+        _check_fit(loading.own_state(name, arguments), content["state"], path)
+        if body_models is not None and models.card(name).body == "smpl":
+            arguments = {**arguments, "smpl": body_models.get("smpl", "neutral")}
+        net = loading.filled(name, arguments, content["state"])
     except UsageError as error:
         raise DataError(error.what, path=path) from None
-    put(net, content, path)
     return net.eval(), content
 
 
@@ -99,32 +171,35 @@ def put(net: nn.Module, content: dict[str, Any], path: Path) -> None:
     ------
     DataError : weights are missing, unexpected, of another shape or kind, or not those that were written.
     """
-    state = content["state"]
-    _check_fit(net, state, path)
-    if weights_hash(state) != content["weights_sha256"]:
+    _check_fit(net.state_dict(), content["state"], path)
+    _check_hash(content, path)
+    net.load_state_dict(content["state"])
+
+
+def begin(net: nn.Module, model: str, path: Path) -> None:
+    """Let a new network begin with the weights of a file: a checkpoint of it, a public file of its model, or of what
+    the model starts from, as ViTPose.
+
+    Raises
+    ------
+    DataError : as :func:`load` and :func:`put`; the file is of something else, or does not fill what it should.
+    """
+    content, form = weight_files.load(path)
+    if isinstance(content, dict) and "weights_sha256" in content:
+        put(net, _checked(content, path), path)
+    else:
+        loading.start(net, model, weight_files.file_of(path, content, form))
+
+
+def _check_hash(content: dict[str, Any], path: Path) -> None:
+    if weights_hash(content["state"]) != content["weights_sha256"]:
         raise DataError("is damaged: its weights are not as they were written", path=path, fix="copy it again")
-    net.load_state_dict(state)
 
 
-def _check_fit(net: nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    own = net.state_dict()
-    missing = sorted(set(own) - set(state))
-    unexpected = sorted(set(state) - set(own))
-    both = [name for name in own if name in state]
-    misshaped = [name for name in both if own[name].shape != state[name].shape]
-    other = [name for name in both if own[name].is_floating_point() != state[name].is_floating_point()]
-    problems = [
-        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for what, names in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("of another shape", misshaped),
-            ("of another kind of number", other),
-        )
-        if names
-    ]
-    if problems:
-        raise DataError(f"weights do not fit the model: {'; '.join(problems)}", path=path)
+def _check_fit(own: dict[str, Tensor], state: dict[str, Tensor], path: Path) -> None:
+    fit = loading.compared(state, own)
+    if not fit.ok:
+        raise DataError(f"weights do not fit the model: {fit}", path=path)
 
 
 def weights_hash(state: dict[str, Tensor]) -> str:
@@ -133,5 +208,5 @@ def weights_hash(state: dict[str, Tensor]) -> str:
     for name in sorted(state):
         value = state[name].detach().cpu().contiguous()
         digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()

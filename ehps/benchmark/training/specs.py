@@ -165,7 +165,7 @@ class TrainConfig:
     ema : share of the average of the weights that a step keeps; the average is tested in place of the weights.
     freeze : names of parts of the model, or of weights, that are left as they are.
     compile : translate the model with ``torch.compile`` before training.
-    init : checkpoint whose weights to start from.
+    init : file of weights to start from: of this model, or of what its card says that it starts from, as ViTPose.
     checkpoint_every : steps between checkpoints.
     log_every : steps between lines of the log.
     keep_mb : decoded images kept in memory by each loader process: for small sets, which are read many times.

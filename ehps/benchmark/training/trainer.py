@@ -121,7 +121,7 @@ def _train(
     torch.manual_seed(config.seed)
     net = models.build(config.model, **config.model_args)
     if config.init:
-        checkpoints.put(net, checkpoints.load(Path(config.init)), Path(config.init))
+        checkpoints.begin(net, config.model, Path(config.init))
     freeze(net, config.freeze)
     datasets = open_sets(config, sets, body_models, net)
     unusable = []

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
 from click.testing import CliRunner
 from state_dicts import NAMES
 from torch import nn
@@ -20,6 +19,7 @@ from torch import nn
 from ehps.benchmark import models
 from ehps.benchmark.models import pages
 from ehps.benchmark.models.cards import ModelCard
+from ehps.benchmark.models.unfilled import without_weights
 from ehps.benchmark.training.specs import TrainConfig
 from ehps.cli import main
 from ehps.errors import UsageError
@@ -55,7 +55,7 @@ def test_parameters_are_those_of_the_network(name: str) -> None:
     module = str(models.card(name).network).partition(":")[0]
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not there")
-    with torch.device("meta"):
+    with without_weights():
         net = models.build(name)
     assert sum(parameter.numel() for parameter in net.parameters()) == models.card(name).parameters
 
@@ -106,7 +106,7 @@ def test_a_broken_model_of_another_package_takes_no_other_down(monkeypatch: pyte
     theirs.CARD, theirs.NET = ModelCard(name="tiny", network=Linear), Linear  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "their_models", theirs)
     plugin(monkeypatch, gone="no_such_package:CARD", odd="their_models:NET", second="their_models:CARD")
-    with pytest.warns(UserWarning) as said:
+    with pytest.warns(UserWarning, match="model") as said:
         assert set(models.names()) == {"tiny", *NAMES}
     texts = [str(one.message) for one in said]
     assert ["gone" in texts[0], "is no ModelCard" in texts[1], "a second time" in texts[2]] == [True] * 3
