@@ -72,11 +72,11 @@ def pymaf_state() -> dict[str, Tensor]:
     state["points_grid"] = plain_pymaf.grid_points().T[None]
     for t in range(3):
         state[f"maf_extractor.{t}.Dmap"] = sparse_means(431, 6890, seed=t)
-        for head, scale in (("decpose", 0.04), ("decshape", 0.1), ("deccam", 0.1)):
+        for head, scale in (("decpose", 0.025), ("decshape", 0.06), ("deccam", 0.05)):
             state[f"regressor.{t}.{head}.weight"] *= scale
             state[f"regressor.{t}.{head}.bias"] *= 0.3
     state["regressor.0.init_pose"] = IDENTITY[None] + 0.3 * state["regressor.0.init_pose"]
-    state["regressor.0.init_cam"] = torch.tensor([[1.05, 0.1, 0.35]])
+    state["regressor.0.init_cam"] = torch.tensor([[1.35, 0.1, 0.35]])
     return state
 
 
