@@ -1,4 +1,4 @@
-"""ResNet-50 and HRNet written out over a state dict, to compare the networks with: no modules, one person's arithmetic.
+"""ResNet-50 and HRNet written out over a state dict, to compare the networks with.
 
 How many blocks, modules and branches there are is read from the names of the tensors.
 """

@@ -1,5 +1,4 @@
-"""What the stages of PyMAF and SMPLer are called where the networks return them, and how far they may be from the plain
-implementations."""
+"""Stages of PyMAF and SMPLer: what the networks call them, and how far they may be from the plain ones."""
 
 from __future__ import annotations
 
@@ -40,8 +39,8 @@ def angles(one: Tensor, other: Tensor) -> Tensor:
     return torch.rad2deg(2 * torch.asin((distance / 8**0.5).clamp(max=1)))
 
 
-def check_stages(prediction: SmplPrediction, expected: list[Stage]) -> None:
-    """Every stage of every person, and the last again as the answer."""
+def check_stages(prediction: SmplPrediction, expected: list[Stage], *, vertices: bool) -> None:
+    """Every stage of every person, with the mesh where the next stage looks at it, and the last again as the answer."""
     extras = prediction.extras
     assert extras[ROTATIONS].shape[1] == len(expected)
     for s, stage in enumerate(expected):
@@ -49,7 +48,7 @@ def check_stages(prediction: SmplPrediction, expected: list[Stage]) -> None:
         assert worst < DEGREES, f"stage {s}: {worst:.4f} degrees"
         close(extras[BETAS][:, s], stage.betas, f"stage {s}: betas")
         close(extras[CAMERA][:, s], stage.camera, f"stage {s}: camera")
-        if VERTICES in extras:
+        if vertices:
             close(extras[VERTICES][:, s], stage.vertices, f"stage {s}: vertices")
     last = expected[-1]
     assert angles(prediction.global_orient, last.rotmats[:, 0]).max() < DEGREES

@@ -72,11 +72,11 @@ def pymaf_state() -> dict[str, Tensor]:
     state["points_grid"] = plain_pymaf.grid_points().T[None]
     for t in range(3):
         state[f"maf_extractor.{t}.Dmap"] = sparse_means(431, 6890, seed=t)
-        for head, scale in (("decpose", 0.04), ("decshape", 0.1), ("deccam", 0.1)):
+        for head, scale in (("decpose", 0.025), ("decshape", 0.06), ("deccam", 0.05)):
             state[f"regressor.{t}.{head}.weight"] *= scale
             state[f"regressor.{t}.{head}.bias"] *= 0.3
     state["regressor.0.init_pose"] = IDENTITY[None] + 0.3 * state["regressor.0.init_pose"]
-    state["regressor.0.init_cam"] = torch.tensor([[1.05, 0.1, 0.35]])
+    state["regressor.0.init_cam"] = torch.tensor([[1.35, 0.1, 0.35]])
     return state
 
 
@@ -93,13 +93,35 @@ def smpler_state(name: str) -> dict[str, Tensor]:
     state = random_state(name)
     settle(state, lambda image: plain_backbones.hrnet(state, "backbone", image))
     state["SMPL_predictor.init_pose"] = IDENTITY[None] + 0.3 * state["SMPL_predictor.init_pose"]
-    state["SMPL_predictor.init_cam"] = torch.tensor([[1.0, 0.0, 0.3]])
+    state["SMPL_predictor.init_cam"] = torch.tensor([[1.4, -0.3, 0.4]])
     for head, scale in (("decpose", 0.05), ("decshape", 0.1), ("deccam", 0.02)):
         state[f"SMPL_predictor.{head}.weight"] *= scale
         state[f"SMPL_predictor.{head}.bias"] *= scale
-    for i, larger in enumerate((7, 11, 14)):  # the query grows from block to block
-        state[f"transformer.{i}.theta_predictor.weight"] *= 0.03 / larger
+    state["global_feat_projection.weight"] *= 0.1
+    for i in range(3):
+        state[f"transformer.{i}.theta_predictor.weight"] *= 0.01
         state[f"transformer.{i}.theta_predictor.bias"] = torch.tensor((0.1, 0.0, 0.0, 0.1, 0.0, 0.0))
-        state[f"transformer.{i}.beta_predictor.weight"] *= 0.3 / larger
-        state[f"transformer.{i}.cam_predictor.weight"] *= 0.07 / larger
+        state[f"transformer.{i}.beta_predictor.weight"] *= 0.1
+        state[f"transformer.{i}.cam_predictor.weight"] *= 0.03
+    sharpen(state)
     return state
+
+
+def sharpen(state: dict[str, Tensor]) -> None:
+    """Let the transformers look at few places, and all that they normalise be small."""
+    for key in state:
+        if not key.startswith("transformer"):
+            continue
+        name, _, last = key.rpartition(".")
+        if name.endswith("attention.query"):
+            state[key] *= 3
+        elif "relative_position" in key:
+            state[key] *= 4
+        elif name.endswith(("early_embedding", "position_embeddings", "linear_attn", "mlp.3")):
+            state[key] *= 0.01
+        elif "raw_feat_projection" in key and name.endswith("0"):
+            state[key] *= 0.001
+        elif name.endswith("trans_block.head") and last == "weight":
+            state[key] *= 50
+        elif name.endswith("trans_block.residual"):
+            state[key] *= 0.3
