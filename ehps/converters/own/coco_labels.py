@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.converters import ranges
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, filter_records, no_instances
 from ehps.converters.options import Option
 from ehps.converters.own import skeletons
@@ -91,7 +92,7 @@ class CocoLabels(Converter):
             return no_instances(dropped)
         own = [images[a["image_id"]] for a in people]
         points = np.array([triples(a["keypoints"], len(names)) for a in people])
-        points[..., 2] = np.clip(points[..., 2], 0, 1)
+        points[..., 2] = np.clip(points[..., 2], 0, 1) * ranges.labelled(points[..., 2])
         given = np.array([box_of(a.get("bbox")) for a in people])
         computed = given[:, 2] <= 0
         given[computed] = extents(points[computed])

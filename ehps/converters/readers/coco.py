@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.converters import ranges
 from ehps.converters.base import ODD_ROWS, Unit, drop
 from ehps.converters.readers import AGAIN, OTHER, fields, json_stream, opened, raw_files
 from ehps.converters.readers.fields import IDENTIFIER, PATH, Fields, Record, integers
@@ -200,7 +201,7 @@ def labelled(record: Record, first: int | None = None) -> int:
     ``num_keypoints`` says the same where it is right: some tools leave it out or write a constant.
     """
     confidence = (record.get("keypoints") or [])[2::3][:first]
-    return sum(value > 0 for value in confidence)
+    return int(ranges.labelled(confidence).sum())
 
 
 def points_of(annotations: Any, known: Sequence[int], path: Path) -> int:

@@ -33,7 +33,7 @@ def parted(record: dict[str, Any]) -> dict[str, Any]:
     for name, size in POINTS.items():
         lists[name], points = points[: 3 * size], points[3 * size :]
     flags = zip(FLAGS, ("face_kpts", "lefthand_kpts", "righthand_kpts"), strict=True)
-    return record | lists | {flag: any(v > 0 for v in lists[name][2::3]) for flag, name in flags}
+    return record | lists | {flag: bool(ranges.labelled(lists[name][2::3]).any()) for flag, name in flags}
 
 
 def keypoints(annotations: Sequence[dict[str, Any]], *, valid_parts_only: bool = True) -> Keypoints:

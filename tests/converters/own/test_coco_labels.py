@@ -63,6 +63,15 @@ def test_points_have_the_names_of_the_file_in_known_spelling(tmp_path: Path) -> 
     assert hd.validate() == []
 
 
+def test_points_of_an_absurd_visibility_have_no_confidence(tmp_path: Path) -> None:
+    points = np.array(POINTS, float)
+    points[0, 2] = 1e30
+    write(tmp_path, [person(7, keypoints=points.ravel().tolist())])
+    hd, _ = convert(tmp_path)
+    assert hd["keypoints2d_original"][0, :, 2].tolist() == [0, 1, 1, 1]
+    assert hd["meta/num_keypoints"].tolist() == [3]
+
+
 def test_boxes_are_computed_where_there_are_none(tmp_path: Path) -> None:
     boxes = [[10.0, 20, 100, 50], None, [], [0, 0, 0, 0], [5, 5, float("nan"), 9]]
     write(tmp_path, [person(k, bbox=box) for k, box in enumerate(boxes)])

@@ -235,3 +235,10 @@ def test_people_of_an_odd_image_are_counted_once_each(path: Path) -> None:
     }
     assert len(people) == len(content["annotations"]) - len(of_it)
     assert odd not in images
+
+
+def test_points_of_an_absurd_visibility_are_not_labelled() -> None:
+    points = [5, 5, 2, 6, 6, 0, 7, 7, 1e30, 8, 8, -1, 9, 9, 1]
+    assert coco.labelled({"keypoints": points}) == 2
+    assert coco.labelled({"keypoints": points}, first=4) == 1
+    assert coco.labelled({"keypoints": None}) == coco.labelled({}) == 0

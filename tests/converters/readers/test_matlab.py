@@ -217,7 +217,7 @@ def test_any_damage_ends_in_arrays_or_in_words(tmp_path: Path) -> None:
     for form in ({}, {"do_compression": True}, {"format": "4"}):
         savemat(path, CONTENT if not form.get("format") else {"numbers": np.eye(3), "text": "ab"}, **form)
         sound.append(path.read_bytes())
-    for case in range(300):
+    for case in range(120):
         data = bytearray(sound[case % 3])
         for at in rng.integers(len(data), size=3):
             data[at : at + 4] = pack("<I", rng.choice([0, 1, 5, 14, 15, 99, 2**31 - 1, 2**32 - 8]))
@@ -226,5 +226,5 @@ def test_any_damage_ends_in_arrays_or_in_words(tmp_path: Path) -> None:
             load_mat(path, "numbers text", " ".join(CONTENT))
         except DataError as error:
             said.append(str(error))
-    assert len(said) > 100
+    assert len(said) > 40
     assert all(words.startswith(f"{path}: ") for words in said)
