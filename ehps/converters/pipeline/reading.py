@@ -183,7 +183,7 @@ def _noting(run: Run, done: Done, advance: Advance) -> Callable[[Outcome], None]
 
 def _finished(run: Run) -> dict[int, Part]:
     """Parts of units that are finished, by index, as far as those of earlier runs still hold; others are forgotten."""
-    images = ImageIndex(run.job.converter.root, run.job.frames)
+    images = ImageIndex(run.job.converter.root, run.job.frames, run.parts.listings)
     state, found = cache(opened.state), {}
     for i in sorted(run.parts.noted("json")):
         part = run.parts.load(i, run.units[i]) if i < len(run.units) else None

@@ -68,7 +68,7 @@ def run_unit(job: Job, parts: PartsFolder, index: int, unit: Unit) -> Outcome:
     BodyModelError : a body model is missing; every unit would need it.
     """
     end_with_parent()
-    images = ImageIndex(job.converter.root, job.frames)
+    images = ImageIndex(job.converter.root, job.frames, parts.listings)
     with opened.recording() as record:
         opened.note(unit.path)
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.arrays import Array
-from ehps.converters.readers import opened
-from ehps.errors import DataError
+from ehps.converters.readers import listings, opened
 from ehps.humandata.image_headers import Header, read_header
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -27,6 +25,10 @@ class ImageIndex:
     that is not there under its own name is found under one that differs in letter case, or in its ending where no image
     of the folder has that which is asked for.
 
+    Parameters
+    ----------
+    shared : folder by which processes hand each other what they have listed, see :mod:`.listings`.
+
     Attributes
     ----------
     visited : folder (as given in image paths) -> its modification times below root and frames, 0 where absent;
@@ -35,8 +37,9 @@ class ImageIndex:
         they change when an image is replaced in its place.
     """
 
-    def __init__(self, root: Path, frames: Path | None = None) -> None:
+    def __init__(self, root: Path, frames: Path | None = None, shared: Path | None = None) -> None:
         self.bases = (root,) if frames is None else (root, frames)
+        self._shared = shared
         self._names: dict[str, tuple[frozenset[str], ...]] = {}
         self._alike: dict[str, tuple[_Spellings, ...]] = {}
         self._headers: dict[str, Header] = {}
@@ -118,7 +121,7 @@ class ImageIndex:
     def _listings(self, folder: str) -> tuple[frozenset[str], ...]:
         """Names of the files in a folder, below each base."""
         if folder not in self._names:
-            self._names[folder] = tuple(_files(base / folder) for base in self.bases)
+            self._names[folder] = tuple(listings.names_in(base / folder, self._shared) for base in self.bases)
             self.visited[folder] = [_changed(base / folder) for base in self.bases]
         return self._names[folder]
 
@@ -181,27 +184,7 @@ def scale_between(labelled: Array, stored: Array) -> Array:
 def image_names(folder: Path) -> list[str]:
     """Names of the images in a folder, sorted; without hidden files, as some are while they are written."""
     opened.note(folder)
-    return sorted(name for name in _files(folder) if is_image(name) and name[0] != ".")
-
-
-def _files(folder: Path) -> frozenset[str]:
-    """Names of regular files, and of links to such; no pipes or devices."""
-    try:
-        with os.scandir(folder) as entries:
-            return frozenset(entry.name for entry in entries if _is_file(entry))
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # a NUL byte in the name
-        return frozenset()
-    except OSError as error:
-        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
-            return frozenset()
-        raise DataError(f"cannot be listed: {error.strerror}", path=folder) from None
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:  # a link to itself
-        return False
+    return sorted(name for name in listings.files_in(folder) if is_image(name) and name[0] != ".")
 
 
 def _state(path: Path | None) -> str:
