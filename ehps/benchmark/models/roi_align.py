@@ -14,6 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ehps.benchmark.models import precision
+
 
 def roi_align(features: Tensor, boxes: Tensor, bins: int) -> Tensor:
     """The mean feature in each of ``bins`` x ``bins`` parts of every box.
@@ -68,5 +70,5 @@ def bin_weights(start: Tensor, end: Tensor, cells: int, bins: int) -> Tensor:
     near = (1 - (at[..., None] - torch.arange(cells, device=start.device)).abs()).clamp_min(0)  # (N, K, places, cells)
     member = in_bin[..., None, :] == torch.arange(bins, device=start.device)[:, None]  # (N, K, bins, places)
     share = torch.where(member & counts[..., None, :], 1 / samples[..., None], 0.0)  # (N, K, bins, places)
-    with torch.autocast(start.device.type, enabled=False):
+    with precision.full(start):
         return share @ near

@@ -22,6 +22,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ehps.benchmark.models import precision
 from ehps.benchmark.models.outputs import CAMERA, Prediction
 from ehps.benchmark.models.roi_align import roi_align
 from ehps.benchmark.models.vit import COLUMNS, PATCH, ROWS, SIZES, Size, ViT
@@ -84,7 +85,7 @@ class Head(nn.Sequential):
     """Layers that compute in float32 under autocast too: a rotation, a depth or a mean over 3072 cells needs it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
+        with precision.full(x):
             return super().forward(x.float())
 
 

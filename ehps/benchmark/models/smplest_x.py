@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ehps.benchmark.models import precision
 from ehps.benchmark.models.outputs import CAMERA, Prediction
 from ehps.benchmark.models.vit import COLUMNS, PATCH, ROWS, SIZES, Size, ViT
 from ehps.benchmark.training import rotations_6d
@@ -102,22 +103,30 @@ class PreNorm(nn.Module):
         return self.fn(self.norm(x), *context)
 
 
-class Layers(nn.Module):
-    """Six layers of self-attention, cross-attention and feed-forward, each with a residual; no norm at the end."""
+class Layer(nn.ModuleList):
+    """Self-attention, cross-attention and feed-forward, each with a residual."""
 
     def __init__(self, width: int) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(
-            nn.ModuleList(PreNorm(width, fn(width)) for fn in (SelfAttention, CrossAttention, FeedForward))
-            for _ in range(LAYERS)
-        )
+        super().__init__(PreNorm(width, fn(width)) for fn in (SelfAttention, CrossAttention, FeedForward))
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """(N, Q, width) and (N, K, width) -> (N, Q, width)."""
-        for among, across, feed_forward in self.layers:
-            x = x + among(x)
-            x = x + across(x, context)
-            x = x + feed_forward(x)
+        x = x + self[0](x)
+        x = x + self[1](x, context)
+        return x + self[2](x)
+
+
+class Layers(nn.Module):
+    """Six layers, and no norm at the end."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(width) for _ in range(LAYERS))
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """(N, Q, width) and (N, K, width) -> (N, Q, width)."""
+        for layer in self.layers:
+            x = layer(x, context)
         return x
 
 
@@ -167,7 +176,7 @@ class Decoder(nn.Module):
         name in ``READS`` -> (N, n) float32: rotations in 6D, coefficients, raw cameras; of hands first the left.
         """
         queries = self.transformer(torch.cat((tokens, patches), dim=1), patches)  # (N, 272, width)
-        with torch.autocast(queries.device.type, enabled=False):  # rotations and depths need float32
+        with precision.full(queries):  # rotations and depths need float32
             x = self.token_conv(queries[:, :TOKENS].float())  # (N, 80, 512)
             return {name: getattr(self, f"dec_{name}")(x[:, part].flatten(1)) for name, part in READS.items()}
 
