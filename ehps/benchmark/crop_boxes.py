@@ -2,7 +2,7 @@
 
 Facts: the public SMPLer-X preprocessing. A box is cleaned, widened to 3:4 about its centre and scaled; the camera is
 a pinhole of focal length 5000 with principal point (96, 128) in the 256 x 192 frame of that box, whatever the image's
-real camera.
+real camera. Models for SMPL see a square box and predict a weak-perspective camera of it (the public PyMAF source).
 """
 
 from __future__ import annotations
@@ -52,3 +52,33 @@ def virtual_camera(boxes: Array) -> tuple[Array, Array]:
     focal = FOCAL * boxes[:, 2:4] / np.array((width, height))
     centre = boxes[:, :2] + boxes[:, 2:4] / 2
     return focal.astype(np.float32), centre.astype(np.float32)
+
+
+def square(boxes: Array, ratio: float = 1.2) -> Array:
+    """(N, 4) x, y, w, h of the squares that models for SMPL see about tight person boxes (N, 4+) x, y, w, h.
+
+    The side is ``ratio`` times the longer side of the box; files of that family store it as ``scale``, side / 200.
+    PyMAF's evaluation on COCO takes 1.25.
+    """
+    boxes = np.asarray(boxes, np.float64)[:, :4]
+    side = ratio * boxes[:, 2:].max(axis=1, keepdims=True)  # N x 1
+    centre = boxes[:, :2] + boxes[:, 2:] / 2
+    return np.concatenate((centre - side / 2, side, side), axis=1)
+
+
+def full_image_camera(camera: Array, boxes: Array, sizes: Array) -> Array:
+    """(N, 4) sx, sy, tx, ty: the weak-perspective camera of the full image, from that of a square box.
+
+    With it, sx (X + tx) and sy (Y + ty) go from -1 to 1 across the image.
+
+    Parameters
+    ----------
+    camera : (N, 3) s, tx, ty of the box.
+    boxes : (N, 4) x, y, w, h, square.
+    sizes : (N, 2) height, width of the images.
+    """
+    camera, boxes = np.asarray(camera, np.float64), np.asarray(boxes, np.float64)
+    half = np.asarray(sizes, np.float64)[:, ::-1] / 2  # N x 2, x and y
+    scale = camera[:, :1] * boxes[:, 2:3] / (2 * half)
+    shift = camera[:, 1:] + (boxes[:, :2] + boxes[:, 2:4] / 2 - half) / half / scale
+    return np.concatenate((scale, shift), axis=1)

@@ -83,7 +83,7 @@ class TorchMesh(nn.Module):
             turned = (rotations[:, 1:] - self.identity).reshape(n, -1)  # N x 9 (J - 1)
             bent = self.template + (turned @ self.pose_map.flatten(1)).view(n, *self.template.shape)  # N x 3 x V
             bent = bent + (betas @ self.shape_map.flatten(1)).view_as(bent)
-            blended = (motion.permute(0, 2, 3, 1) @ self.weights)  # N x 3 x 4 x V
+            blended = motion.permute(0, 2, 3, 1) @ self.weights  # N x 3 x 4 x V
             moved = (blended[:, :, :3] * bent[:, None]).sum(dim=2) + blended[:, :, 3]  # N x 3 x V
             return moved.transpose(1, 2), joints
 

@@ -59,14 +59,8 @@ class PointReader(nn.Module):
         self.register_buffer("shares", self.Dmap[:, ids], persistent=False)  # 431 x K
 
     def mesh_points(self, pose: Tensor, betas: Tensor, camera: Tensor) -> Tensor:
-        """(N, 431, 2): where points of the mesh of (N, 144) 6-D, (N, 10), (N, 3) lie in the image, -1 to 1.
-
-        Raises
-        ------
-        BodyModelError : there is no body model.
-        """
-        if self.needed is None:
-            raise without_smpl("PyMAF")
+        """(N, 431, 2): where points of the mesh of (N, 144) 6-D, (N, 10), (N, 3) lie in the image, -1 to 1."""
+        assert self.needed is not None
         vertices, _ = self.needed(rotations_6d.from_6d(pose.view(-1, 24, 6)), betas)  # N x K x 3
         with torch.autocast(pose.device.type, enabled=False):
             return SQUARE_CAMERA.project(self.shares @ vertices, camera)
@@ -189,9 +183,7 @@ class PyMAF(nn.Module):
         self.places = [start if feedback == "mesh" and step == 0 else feedback for step in range(STEPS)]
         sizes = {"global": CHANNELS, "grid": READ * GRID**2, "mesh": READ * POINTS}
         levels = STEPS if pyramid else 1
-        side = torch.linspace(-1, 1, GRID)
-        # x varies slowest: the released regressors know the points by this order
-        self.register_buffer("points_grid", torch.stack(torch.meshgrid(side, side, indexing="ij")).reshape(1, 2, -1))
+        self.register_buffer("points_grid", grid())
         self.colours = ImageNetColours()
         self.feature_extractor = ResNet50()
         self.deconv_layers = doublings()
@@ -221,6 +213,8 @@ class PyMAF(nn.Module):
         ------
         BodyModelError : built without the SMPL model.
         """
+        if self.smpl is None:
+            raise without_smpl("PyMAF")
         features = self.feature_extractor(self.colours(image))  # N x 2048 x 7 x 7
         if not self.pyramid:
             features = self.deconv_layers(features)  # N x 256 x 56 x 56
@@ -250,6 +244,12 @@ class PyMAF(nn.Module):
             points = reader.mesh_points(*before)  # N x 431 x 2
         out: Tensor = reader(features, points)
         return out
+
+
+def grid() -> Tensor:
+    """(1, 2, 441) x and y of the grid's points. x varies slowest: the released regressors know them by this order."""
+    side = torch.linspace(-1, 1, GRID)
+    return torch.stack(torch.meshgrid(side, side, indexing="ij")).reshape(1, 2, -1)
 
 
 class Doubling(nn.ConvTranspose2d):

@@ -49,7 +49,9 @@ class FirstGuess(nn.Module):
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N, inputs) -> (N, 144) 6-D, (N, 10), (N, 3)."""
-        pose, betas, camera = (start.expand(len(feature), -1) for start in (self.init_pose, self.init_shape, self.init_cam))
+        pose, betas, camera = (
+            start.expand(len(feature), -1) for start in (self.init_pose, self.init_shape, self.init_cam)
+        )
         for _ in range(3):
             x = self.drop1(functional.relu(self.fc1(torch.cat((feature, pose, betas, camera), 1))))
             x = self.drop2(functional.relu(self.fc2(x)))
