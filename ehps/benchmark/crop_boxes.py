@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ehps.arrays import Array
+from ehps.arrays import Array, Mask
 
 ASPECT = 384 / 512
 FOCAL = 5000.0
@@ -43,12 +43,15 @@ def widen(boxes: Array, sizes: Array, ratio: float = 1.25, aspect: float = ASPEC
     return np.stack((cx - w / 2, cy - h / 2, w, h), axis=1).astype(np.float32), valid
 
 
-def virtual_camera(boxes: Array) -> tuple[Array, Array]:
+def virtual_camera(boxes: Array, frame: tuple[int, int] = FRAME) -> tuple[Array, Array]:
     """Focal lengths (N, 2) and principal points (N, 2), full-image pixels, of the virtual cameras of boxes.
 
-    ``boxes`` (N, 4) x, y, w, h, widened.
+    Parameters
+    ----------
+    boxes : (N, 4) x, y, w, h, as they were cropped.
+    frame : (height, width) of the frame of the box in which the focal length is 5000.
     """
-    height, width = FRAME
+    height, width = frame
     focal = FOCAL * boxes[:, 2:4] / np.array((width, height))
     centre = boxes[:, :2] + boxes[:, 2:4] / 2
     return focal.astype(np.float32), centre.astype(np.float32)
@@ -64,6 +67,12 @@ def square(boxes: Array, ratio: float = 1.2) -> Array:
     side = ratio * boxes[:, 2:].max(axis=1, keepdims=True)  # N x 1
     centre = boxes[:, :2] + boxes[:, 2:] / 2
     return np.concatenate((centre - side / 2, side, side), axis=1)
+
+
+def with_area(boxes: Array) -> Mask:
+    """(N,) whether boxes (N, 4+) x, y, w, h are finite and have an area."""
+    boxes = np.asarray(boxes, np.float64)[:, :4]
+    return np.asarray(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
 
 
 def full_image_camera(camera: Array, boxes: Array, sizes: Array) -> Array:

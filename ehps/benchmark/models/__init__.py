@@ -26,9 +26,9 @@ __all__ = ["ModelCard", "build", "card", "check", "check_arguments", "names", "r
 GROUP = "ehps.models"
 
 
-def register(name: str, make: Callable[..., nn.Module]) -> None:
-    """Make ``build(name, **arguments)`` call ``make(**arguments)``."""
-    _all()[name] = ModelCard(name=name, network=make)
+def register(name: str, make: Callable[..., nn.Module], **declared: Any) -> None:
+    """Make ``build(name, **arguments)`` call ``make(**arguments)``; ``declared``: fields of the model's card."""
+    _all()[name] = ModelCard(name=name, network=make, **declared)
 
 
 def names() -> tuple[str, ...]:

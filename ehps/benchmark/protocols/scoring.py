@@ -161,6 +161,11 @@ def unit(metric: str) -> str:
     return UNITS.get(metric, "mm")
 
 
+def compares(protocol: Protocol, model_type: str) -> bool:
+    """Whether predicted bodies of this model type can be compared with the protocol's truth."""
+    return model_type == protocol.body or (model_type == "smplx" and protocol.prediction != "same")
+
+
 def predicted_type(predictions: HumanData, protocol: Protocol) -> str:
     """Model type of the predicted bodies that are compared.
 
@@ -169,7 +174,7 @@ def predicted_type(predictions: HumanData, protocol: Protocol) -> str:
     DataError : the predictions hold none that the protocol compares with its truth.
     """
     for model_type in (protocol.body, "smplx"):
-        if f"{model_type}/betas" in predictions and (model_type == protocol.body or protocol.prediction != "same"):
+        if f"{model_type}/betas" in predictions and compares(protocol, model_type):
             return model_type
     held = next((name for key, name in NAMES.items() if f"{key}/betas" in predictions), "no body parameters")
     raise DataError(

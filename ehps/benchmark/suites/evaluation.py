@@ -17,7 +17,7 @@ from ehps.benchmark import models
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.fitting import require_fit
 from ehps.benchmark.protocols.protocol import Protocol
-from ehps.benchmark.protocols.scoring import Score, printed, score
+from ehps.benchmark.protocols.scoring import NAMES, Score, compares, printed, score
 from ehps.benchmark.protocols.true_bodies import EXCLUDED, counts, nobody, rows_to_test
 from ehps.benchmark.suites import places
 from ehps.benchmark.suites.prediction import predict
@@ -102,7 +102,8 @@ def evaluate(
 
     Raises
     ------
-    UsageError : the test set does not fit the protocol, or the folder has no model.
+    UsageError : the test set does not fit the protocol, the model predicts bodies that it does not compare, or the
+        folder has no model.
     DataError : an image is missing, damaged or of another size than its rows say; the exclusion list names no row; no
         row is left.
     """
@@ -118,6 +119,7 @@ def evaluate(
             "holds no trained model", path=folder, fix="train one in this folder, or give the weights with --checkpoint"
         )
     content = checkpoints.load_any(weights)
+    _require_body(content["model"]["name"], chosen, weights)
     if checkpoint is not None and "train_set" not in run.manifest:
         run.note(train_set=weights.stem, model=content["model"]["name"])
         _note_weights(run, content)
@@ -158,6 +160,14 @@ def evaluate(
     if not made:
         run.note(timings={name: {"rows": len(rows), "seconds": round(time.perf_counter() - started, 2)}})
     return result
+
+
+def _require_body(model: str, protocol: Protocol, weights: Path) -> None:
+    body = models.card(model).body
+    if not compares(protocol, body):
+        others = [one.id for one in catalogue.all_protocols() if compares(one, body)]
+        what = f"{model} predicts {NAMES[body]}, {protocol.id} compares {NAMES[protocol.body]} bodies"
+        raise UsageError(what, path=weights, fix=f"take one of {', '.join(others)}")
 
 
 def _note_weights(run: Run, content: Mapping[str, Any]) -> None:

@@ -1,8 +1,9 @@
 """Running a checkpoint over a test set. What comes out is HumanData, to be scored, drawn or exported like any
 other.
 
-Predictions live in the virtual camera of each person's box, written as a full-image camera (the SMPLer-X
-convention): focal 5000/192 w, 5000/256 h, principal point the box centre. Their depths are not metric.
+Predictions live in the virtual camera of each person's box, written as a full-image camera: focal 5000/192 w,
+5000/256 h for SMPL-X (the SMPLer-X convention), 5000/224 of the side of a square box for SMPL (SPIN's), principal point
+the box centre. Their depths are not metric.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def predict(
 
     Returns
     -------
-    HumanData, one row a person: ``smplx/*`` in the virtual camera, ``meta/truth_row`` (the row of the test
-    file), ``meta/score``, ``meta/focal_length``, ``meta/principal_point``, ``bbox_xywh`` (the box as
+    HumanData, one row a person: ``smplx/*`` or ``smpl/*`` in the virtual camera, ``meta/truth_row`` (the row of the
+    test file), ``meta/score``, ``meta/focal_length``, ``meta/principal_point``, ``bbox_xywh`` (the box as
     cropped).
 
     Raises
@@ -61,14 +62,15 @@ def predict(
     DataError : an image is missing, damaged or of another size than its rows say.
     """
     net, content = checkpoints.load_model(checkpoint, body_models)
+    card = models.card(content["model"]["name"])
     ratio = content["box_ratio"] if box_ratio is None else box_ratio
-    view = CropView.of(net, models.card(content["model"]["name"]).body, ratio=ratio)
+    view = CropView.of(net, card, ratio=ratio)
     dataset = HumanDataset(test.data, test.images, view, rows=rows, with_targets=False, folders=test.folders)
     if not len(dataset):
         raise DataError("has no row to test with a box inside its image", path=test.data)
     dataset.require_images(show=progress)
     columns = run(net, dataset, batch_size=batch_size, workers=workers, device=device, progress=progress)
-    hd = as_humandata(columns, dataset, body_models)
+    hd = as_humandata(columns, dataset, body_models, card.body)
     hd.misc["checkpoint_sha256"] = content["weights_sha256"]
     out.parent.mkdir(parents=True, exist_ok=True)
     hd.save(out)
@@ -91,25 +93,27 @@ def run(
     parts: dict[str, list[Array]] = {}
     with torch.inference_mode():
         for batch in over(loader, "predicting batches", show=progress):
-            out = net(to_device(batch, where)["image"])
-            for name, value in out.float().axis_angle().items():
+            out = net(to_device(batch, where)["image"]).float()
+            for name, value in (out.axis_angle() | {"cam_trans": out.cam_trans}).items():
                 parts.setdefault(name, []).append(value.cpu().numpy())
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def as_humandata(parameters: dict[str, Array], dataset: HumanDataset, body_models: BodyModels) -> HumanData:
-    """Predictions with what is needed to draw and score them."""
+def as_humandata(
+    parameters: dict[str, Array], dataset: HumanDataset, body_models: BodyModels, body: str = "smplx"
+) -> HumanData:
+    """Predictions of parameters of ``body`` (smplx or smpl) with what is needed to draw and score them."""
     truth, rows, boxes = dataset.hd, dataset.rows, dataset.boxes
     n = len(rows)
-    focal, centre = virtual_camera(boxes)
-    zeros = np.zeros((n, 3), np.float32)
+    focal, centre = virtual_camera(boxes, dataset.view.frame)
+    predicted = {f"{body}/{name}": value for name, value in parameters.items() if name not in ("cam_trans", "camera")}
+    if body == "smplx":
+        predicted |= {f"smplx/{eye}_pose": np.zeros((n, 3), np.float32) for eye in ("leye", "reye")}
     columns: dict[str, Any] = {
         "image_path": truth["image_path"][rows],
         "bbox_xywh": np.concatenate((boxes, np.ones((n, 1), np.float32)), axis=1),
-        **{f"smplx/{name}": value for name, value in parameters.items() if name != "cam_trans"},
-        "smplx/transl": parameters["cam_trans"],
-        "smplx/leye_pose": zeros,
-        "smplx/reye_pose": zeros,
+        **predicted,
+        f"{body}/transl": parameters["cam_trans"],
         "meta/focal_length": focal,
         "meta/principal_point": centre,
         "meta/truth_row": rows.astype(np.int64),
@@ -120,11 +124,11 @@ def as_humandata(parameters: dict[str, Array], dataset: HumanDataset, body_model
         if name in truth:
             columns[name] = truth[name][rows]
     passport = Passport(
-        body_model="smplx",
-        body_model_version=body_models.get("smplx", "neutral").version,
+        body_model=body,
+        body_model_version=body_models.get(body, "neutral").version,
         num_betas=parameters["betas"].shape[1],
         gender="neutral",
-        flat_hand_mean=False,
+        flat_hand_mean=False if body == "smplx" else None,
         focal="virtual",
         dataset=truth.passport.dataset,
         split=truth.passport.split,

@@ -22,12 +22,14 @@ from torch.utils.data import Dataset
 
 from ehps.arrays import Array
 from ehps.benchmark import crop_boxes
+from ehps.benchmark.models.cards import ModelCard
 from ehps.benchmark.models.outputs import CAMERA
 from ehps.benchmark.protocols import true_bodies
-from ehps.benchmark.training import crops
+from ehps.benchmark.training import crops, truncated_crops
 from ehps.benchmark.training.pack_file import is_pack
 from ehps.benchmark.training.packs import Pack, check_alone, content_of, require_sizes
 from ehps.benchmark.training.targets import SLICES, WIDTH
+from ehps.benchmark.training.truncated_crops import Resize
 from ehps.body.hands import mean_hands
 from ehps.body.models import BodyModels
 from ehps.body.variants import genders_of
@@ -37,6 +39,9 @@ from ehps.humandata.core import HumanData
 from ehps.humandata.image_checks import require_images
 from ehps.humandata.image_files import OutsideError, images_of, stored_size
 from ehps.humandata.validation import require_columns
+
+RESIZED: dict[str, Resize] = {"averaged": "bicubic", "bilinear": "bilinear"}
+"""Sampling of a card's view -> how a window of whole pixels is resized."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,10 @@ class CropView:
     ratio : scale of the box, after it was widened to ``aspect``.
     antialias : whether large images are averaged down instead of sampled.
     augment : whether crops are augmented.
-    aspect : width to height of the box, about the centre of the stored one.
+    aspect : width to height of the box, about the centre of the stored one: 3:4, for the virtual camera of SMPL-X, or
+        any other, of which boxes are not cut at the image's edges, as the models for SMPL have it.
+    resize : how a window of whole pixels becomes the crop, see :mod:`ehps.benchmark.training.truncated_crops`; None for
+        one affine map, which is what augmented crops have.
     """
 
     size: tuple[int, int]
@@ -57,17 +65,22 @@ class CropView:
     antialias: bool = False
     augment: bool = False
     aspect: float = crop_boxes.ASPECT
+    resize: Resize | None = None
 
     @classmethod
-    def of(cls, net: nn.Module, body: str, *, ratio: float, augment: bool = False) -> CropView:
-        """What a network wants to see, which predicts parameters of ``body``: smplx or smpl."""
+    def of(
+        cls, net: nn.Module, card: ModelCard, *, ratio: float, training: bool = False, augment: bool = False
+    ) -> CropView:
+        """What a network of this card wants to see, in training or tested."""
         height, width = net.input_size  # type: ignore[misc]
+        whole = card.view is not None and card.view.window == "whole pixels" and not training
         return cls(
             size=(height, width),
             ratio=ratio,
             antialias=bool(getattr(net, "antialias", False)),
             augment=augment,
-            aspect=crop_boxes.ASPECT if body == "smplx" else width / height,
+            aspect=crop_boxes.ASPECT if card.body == "smplx" else width / height,
+            resize=RESIZED[card.view.sampling] if whole and card.view is not None else None,
         )
 
     @property
@@ -183,6 +196,8 @@ class HumanDataset(Dataset[dict[str, Any]]):
         if self.pack is not None and self._places is not None:
             return self.pack.crop(int(self._places[position]), box, size, drawn, antialias=antialias)
         path = self.folder.locate(self.hd["image_path"][row], row)
+        if self.view.resize is not None:
+            return truncated_crops.crop(path, box, self.view.resize, size[0])
         return crops.crop(path, box, size, drawn, antialias=antialias, kept=self.kept)[:2]
 
     def _packed(self, pack: Pack) -> Array:
@@ -225,7 +240,9 @@ class HumanDataset(Dataset[dict[str, Any]]):
             paths = hd["image_path"][rows]
             known = {path: stored_size(self.folder.locate(path)) for path in paths.unique()}
             sizes = np.array([known[path] for path in paths]).reshape(-1, 2)
-        return crop_boxes.widen(boxes, sizes, self.view.ratio, self.view.aspect)
+        if self.view.aspect == crop_boxes.ASPECT:
+            return crop_boxes.widen(boxes, sizes, self.view.ratio)
+        return crop_boxes.square(boxes, self.view.ratio), crop_boxes.with_area(boxes)
 
     def _prepare(self, models: BodyModels | None) -> None:
         hd = self.hd

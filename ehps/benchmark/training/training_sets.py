@@ -70,7 +70,7 @@ def open_sets(
         raise UsageError("nothing to train on")
     if faults := config.weight_faults(sets):
         raise SettingsError(faults)
-    view = CropView.of(net, models.card(config.model).body, ratio=config.box_ratio, augment=config.augment)
+    view = CropView.of(net, models.card(config.model), ratio=config.box_ratio, training=True, augment=config.augment)
     opened = [
         HumanDataset(
             s.data,

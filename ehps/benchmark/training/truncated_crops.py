@@ -7,6 +7,7 @@ released weights; training takes the affine map.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -14,6 +15,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.errors import DataError
+from ehps.humandata import image_files
 
 Resize = Literal["bicubic", "bilinear"]
 """``bicubic`` averages what it shrinks (Pillow, PyMAF); ``bilinear`` does not (OpenCV, SMPLer)."""
@@ -33,6 +35,21 @@ def window(box: Array, size: int = 224) -> tuple[int, int, int, int]:
     left, top = (back @ (0.0, 0.0, 1.0))[:2].astype(int).tolist()  # towards zero, outside the image too
     right, bottom = (back @ (size, size, 1.0))[:2].astype(int).tolist()
     return left, top, right, bottom
+
+
+def crop(path: Path, box: Array, resize: Resize, size: int = 224) -> tuple[Array, Array]:
+    """(size, size, 3) uint8 RGB of the person in a square box of the image at ``path``, see :func:`truncated_crop`; and
+    the (2, 3) map from pixels of the image to the crop.
+
+    Raises
+    ------
+    DataError : the file is absent or not an image, or the box has no whole pixel.
+    """
+    pixels, _, _ = image_files.decode(image_files.read(path), path, 1)
+    left, top, right, bottom = window(box, size)
+    scale = size / np.array((right - left, bottom - top), float).clip(1)
+    matrix = np.concatenate((np.diag(scale), -(scale * (left, top))[:, None]), axis=1)
+    return truncated_crop(pixels, box, resize, size), matrix
 
 
 def truncated_crop(pixels: Array, box: Array, resize: Resize, size: int = 224) -> Array:
