@@ -57,7 +57,7 @@ def people(n: int, rng: np.random.Generator, style: Style) -> BodyParams:
 def draw(points: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A stick figure whose limbs are coloured by identity, so that front and back can be told apart."""
     image = np.full((*SIZE, 3), rng.integers(60, 200, 3), np.uint8)
-    limbs = [(a, b) for a, b in skeleton.limbs(keypoints.point_names("smplx")) if max(a, b) < 66]
+    limbs = [(a, b) for a, b in skeleton.limbs(keypoints.point_names("smplx")) if max(a, b) < min(66, len(points))]
     colours = np.random.default_rng(0).integers(0, 255, (144, 3))
     for a, b in sorted(limbs, key=lambda limb: -depth[list(limb)].mean()):
         ends = [tuple(round(float(v)) for v in points[i]) for i in (a, b)]
