@@ -30,16 +30,20 @@ def params_of(hd: HumanData, model_type: str | None = None, *, any_frame: bool =
     Parameters
     ----------
     model_type : smplx, smplh or smpl; the file's own when not given.
-    any_frame : take them in whatever frame they are.
+    any_frame : take them in whatever frame they are, and hands as relative to the mean hand where the file does not
+        say: for what neither frame nor hands matter to.
 
     Raises
     ------
     DataError : the file has no such parameters, or some of another shape.
-    PassportError : it does not say which gender's model they belong to, or that they are in the camera frame.
+    PassportError : it does not say which gender's model they belong to, that they are in the camera frame, or what its
+        hand poses are relative to.
     """
     model_type = _model_type_of(hd, model_type)
     if not any_frame:
         frames.required(hd)
+        if hd.passport.flat_hand_mean is None and f"{model_type}/left_hand_pose" in hd:
+            raise hands_not_stated(hd)
     n = len(hd)
     values: dict[str, Array] = {}
     for name, joints in POSE_PARTS[model_type].items():

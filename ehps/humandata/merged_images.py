@@ -25,7 +25,7 @@ from ehps.humandata.passport import Passport
 from ehps.humandata.strings import Strings, Vocabulary
 from ehps.humandata.table import Table
 
-PATHS = ("image_path", "vertices3d_path")
+PATHS = ("image_path", "vertices3d_path", "segmentation", "part_segmentation")
 PRIME = np.uint64(1099511628211)
 
 AnyTable = TypeVar("AnyTable", bound=Table)
@@ -46,7 +46,9 @@ class Labels:
         """``table`` with relabelled paths."""
         if all(old == new for old, new in self.new.items()):
             return table
-        return table.with_columns({name: self._relabelled(table[name]) for name in PATHS if name in table})
+        paths = {name: table[name] for name in PATHS if name in table}
+        held = {name: column for name, column in paths.items() if isinstance(column, Strings)}
+        return table.with_columns({name: self._relabelled(column) for name, column in held.items()})
 
     def _relabelled(self, column: Strings) -> Strings:
         used, codes = np.unique(column.codes, return_inverse=True)

@@ -128,6 +128,7 @@ _META = (
     Field("ethnicity", ("N",), TEXT, "", "ethnicity as the dataset gives it"),
     Field("subject_gender", ("N",), TEXT, "", "gender of the person where the body model is another"),
     Field("iscrowd", ("N",), "int32", "", "1: a group of people, not one person"),
+    Field("area", ("N",), _F, "square pixel", "area of the person's mask"),
     Field("num_keypoints", ("N",), "int32", "", "annotated keypoints; accompanies iscrowd"),
     Field("valid_label", ("N",), "int32", "", "COCO-like validity of the row"),
     Field("lefthand_valid", ("N",), "bool", "", "the left hand is annotated"),
@@ -153,6 +154,8 @@ FIELDS: tuple[Field, ...] = (
     *_body("smplh", "SMPL-H", 21),
     *_body("smpl", "SMPL", 23),
     Field("vertices3d_path", ("N",), TEXT, "", "file with the vertices of the row, relative to the image folder"),
+    Field("segmentation", ("N",), TEXT, "", "mask image, not black where the person is, relative to the image folder"),
+    Field("part_segmentation", ("N",), TEXT, "", "grey image of labels of its parts, relative to the image folder"),
     *(replace(field, name=f"meta/{field.name}") for field in _META),
     *(
         Field(measure.column, ("N",), measure.dtype, measure.unit, measure.meaning)

@@ -171,3 +171,22 @@ def test_hand_coefficients_expand_linearly() -> None:
     np.testing.assert_array_equal(expand(np.array([[0.0, 2.0]]), components)[0].ravel(), 2 * components[1])
     with pytest.raises(ValueError, match="46 coefficients"):
         expand(np.zeros((1, 46)), components)
+
+
+def test_parameters_with_hands_that_may_be_either_are_refused() -> None:
+    hd = HumanData(
+        {
+            "image_path": ["a"],
+            "smplx/betas": np.zeros((1, 10)),
+            "smplx/left_hand_pose": np.zeros((1, 15, 3)),
+            "smplx/right_hand_pose": np.zeros((1, 15, 3)),
+        },
+        passport=Passport(body_model="smplx", gender="neutral"),
+    )
+    with pytest.raises(PassportError, match="relative to the mean hand"):
+        params_of(hd)
+    assert not params_of(hd, any_frame=True).flat_hand_mean
+    assert len(params_of(hd.without(["smplx/left_hand_pose", "smplx/right_hand_pose"]))) == 1
+    for flat in (True, False):
+        hd.passport = hd.passport.with_(flat_hand_mean=flat)
+        assert params_of(hd).flat_hand_mean is flat

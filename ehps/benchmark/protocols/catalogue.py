@@ -47,7 +47,7 @@ AGORA_VAL = Protocol(
 
 AGORA_OFFICIAL = Protocol(
     name="agora-official",
-    version=2,
+    version=3,
     truth="gendered-parameters",
     metrics=OFFICIAL_METRICS,
     joints="model22",

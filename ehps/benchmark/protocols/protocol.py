@@ -157,7 +157,7 @@ class Protocol:
         which rows are counted where the file has it; rows themselves are counted otherwise, and the result says so.
     valid : conditions on ``meta`` columns for a truth to count, ``name`` or ``name in low..high``; a column that the
         file lacks excludes nothing.
-    only_images : parts of image paths, one of which a tested image has; () for all.
+    only_images : parts of the names of image files, one of which a tested image has; () for all.
     visibility : which points count.
     hands : which hands count.
     matching : how predictions find their truths.

@@ -269,10 +269,11 @@ def counts(protocol: Protocol, hd: HumanData) -> Array:
 
 
 def of_images(protocol: Protocol, names: Sequence[str]) -> Array:
-    """(N,) bool: images that the protocol looks at."""
+    """(N,) bool: images that the protocol looks at, by the names of their files."""
     if not protocol.only_images:
         return np.ones(len(names), bool)
-    return np.array([any(part in name for part in protocol.only_images) for name in names], bool)
+    files = [name.rpartition("/")[2] for name in names]
+    return np.array([any(part in file for part in protocol.only_images) for file in files], bool)
 
 
 def _lacks(hd: HumanData, column: str, protocol: Protocol) -> DataError:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ehps.benchmark.protocols import catalogue
+from ehps.benchmark.protocols import catalogue, true_bodies
 from ehps.benchmark.protocols.scoring import Score, score
 from ehps.body.helper_files import official_body_vertices, vertex_ids
 from ehps.body.models import BodyModels
@@ -222,3 +222,9 @@ def test_sizes_of_images_are_no_matter(models: BodyModels) -> None:
     }
     small |= {"meta/height": np.full(N, 720), "meta/width": np.full(N, 1280)}
     assert crowd.score(crowd.truth.with_columns(small)).metrics == crowd.score().metrics
+
+
+def test_an_image_is_looked_at_for_the_name_of_its_file_not_of_its_folder() -> None:
+    names = ["smplx_gt/ag_bfh_1.png", "bfh/ag_1.png", "ag_smplx_1.png", "data:bfh/x/ag.png"]
+    looked_at = true_bodies.of_images(catalogue.get("agora-official"), names)
+    assert looked_at.tolist() == [True, False, True, False]

@@ -138,7 +138,7 @@ def test_protocols_stored_with_their_descriptions_are_still_read() -> None:
 # -- every field that can be set changes what is scored -----------------------------------------------------------
 
 IDENTITY_FIELDS = set(IDENTITY)
-_OFFICIAL = 'agora-official[only_images=["take"]]'
+_OFFICIAL = 'agora-official[only_images=["00"]]'
 CASES = {
     "metrics": ("egobody-ego", 'egobody-ego[metrics=["PVE"]]'),
     "box_ratio": ("egobody-ego", "egobody-ego[box_ratio=0.5]"),
@@ -147,7 +147,7 @@ CASES = {
     "step_per": ("ubody-intra[step=2]", "ubody-intra[step=2,step_per=]"),
     "count_by": ("ubody-intra[step=2]", "ubody-intra[step=2,count_by=number]"),
     "valid": ("agora-val", "agora-val[valid=[]]"),
-    "only_images": ("egobody-ego", 'egobody-ego[only_images=["take1"]]'),
+    "only_images": ("egobody-ego", 'egobody-ego[only_images=["0001"]]'),
     "hand_limit": ("egobody-ego", "egobody-ego[hand_limit=5.0]"),
     "min_iou": (_OFFICIAL, f"{_OFFICIAL[:-1]},min_iou=0.6]"),
     "missed_as_zero": (f"{_OFFICIAL[:-1]},min_iou=0.6]", f"{_OFFICIAL[:-1]},min_iou=0.6,missed_as_zero=false]"),

@@ -15,7 +15,7 @@ from ehps.humandata.passport import Passport
 from tests.drawn_people import Style, people, write_set
 
 N = 3
-OFFICIAL = 'agora-official[only_images=["truth"]]'
+OFFICIAL = 'agora-official[only_images=["00"]]'
 Change = Callable[[HumanData], HumanData]
 
 
