@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ehps.benchmark.protocols import catalogue, pages
-from ehps.benchmark.protocols.protocol import CHOICES
+from ehps.benchmark.protocols.vocabulary import CHOICES
 from ehps.humandata.drawing.convention_figure import draw_convention
 from ehps.humandata.drawing.pages import write_png
 from ehps.humandata.keypoints import CONVENTIONS

@@ -9,15 +9,8 @@ import dataclasses
 import re
 from typing import Any
 
-from ehps.benchmark.protocols.protocol import (
-    AVERAGE_PRECISION,
-    CHANGEABLE,
-    IDENTITY,
-    OFFICIAL_METRICS,
-    Protocol,
-    choices,
-    parse_value,
-)
+from ehps.benchmark.protocols.protocol import CHANGEABLE, IDENTITY, Protocol, choices, parse_value
+from ehps.benchmark.protocols.vocabulary import AVERAGE_PRECISION, OFFICIAL_METRICS
 from ehps.errors import DataError, UsageError, did_you_mean
 
 _SMPLER_X = ("PVE", "PA-PVE", "PA-MPJPE")

@@ -20,7 +20,8 @@ from ehps.benchmark.protocols.given_joints import named_points
 from ehps.benchmark.protocols.measures import IN_IMAGE, Measure
 from ehps.benchmark.protocols.point_errors import project
 from ehps.benchmark.protocols.points import Bodies, Tables
-from ehps.benchmark.protocols.protocol import AVERAGE_PRECISION, Protocol
+from ehps.benchmark.protocols.protocol import Protocol
+from ehps.benchmark.protocols.vocabulary import AVERAGE_PRECISION
 from ehps.errors import DataError, UsageError
 from ehps.extras import need
 from ehps.humandata.core import HumanData

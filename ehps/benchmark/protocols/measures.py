@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ehps.benchmark.protocols.protocol import AVERAGE_PRECISION, Protocol
+from ehps.benchmark.protocols.protocol import Protocol
+from ehps.benchmark.protocols.vocabulary import AVERAGE_PRECISION
 
 Form = Literal["mean", "pck", "auc", "angle", "mask", "parts", "keypoints"]
 IN_IMAGE = ("mask", "parts", "keypoints")

@@ -14,114 +14,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+from ehps.benchmark.protocols.vocabulary import (
+    ANGLE_METRICS,
+    CHOICES,
+    JOINT_METRICS,
+    KEYPOINT_METRICS,
+    MASK_METRICS,
+    MESH_METRICS,
+    OF_THE_SET,
+    SHAPE_METRICS,
+)
 from ehps.errors import UsageError
-
-CHOICES: Mapping[str, Mapping[str, str]] = {
-    "truth": {
-        "neutral-parameters": "the neutral body of the file's pose with the eyes straight ahead, betas_neutral where "
-        "present, and expression",
-        "gendered-parameters": "the body of meta/gender, with the kid template for children",
-        "as-neutral": "the neutral body with the file's betas as they are, whichever gender they belong to",
-        "given-vertices": "the meshes that vertices3d_path names",
-        "given-joints": "the dataset's own 3D joints (keypoints3d_original), no bodies",
-        "image-labels": "what is marked in the images (keypoints2d_original, segmentation, part_segmentation), no "
-        "bodies",
-    },
-    "body": {
-        "smplx": "10475 vertices: body, hands and face",
-        "smpl": "6890 vertices: the body",
-    },
-    "prediction": {
-        "same": "bodies of the truth's model type",
-        "regressors": "or SMPL-X beside a SMPL truth: rows of the same numbers of SMPL-X's own regressors",
-        "smplx2smpl": "or SMPL-X beside a SMPL truth: its mesh taken to SMPL's vertices by the smplx2smpl matrix",
-    },
-    "joints": {
-        "j14": "14 LSP joints of SMPL-X meshes (SMPLX_to_J14)",
-        "skeleton14": "rows 1, 2, 4, 5, 7, 8, 12, 15..21 of the neutral model's J_regressor on the posed mesh",
-        "h36m14": "14 LSP joints of the Human3.6M regressor (rows 6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)",
-        "h36m17": "all 17 rows of the Human3.6M regressor",
-        "model22": "the body model's own joints 0..21",
-        "smpl24": "the 24 joints of SMPL itself",
-        "coco17": "the 17 of COCO: the model's own joints and face points, hips of J_regressor_extra",
-        "coco17-model-hips": "the same with the model's own hips",
-    },
-    "mesh_alignment": {
-        "regressed-pelvis": "row 0 of the regressor that the joints come from (J_regressor beside j14)",
-        "regressed-mid-hip": "the middle of that regressor's hips",
-        "model-pelvis": "joint 0 of the body model",
-        "model-mid-hip": "the middle of joints 1 and 2 of the body model",
-        "model-origin": "the origin of the body model: translations are left off, nothing else is moved",
-    },
-    "joint_alignment": {},
-    "hand_alignment": {
-        "regressed-wrist": "each hand at its wrist in J_regressor on the posed mesh",
-        "model-wrist": "each hand at its wrist in the body model",
-        "as-mesh": "as the whole mesh",
-    },
-    "face_alignment": {
-        "regressed-neck": "at the neck in J_regressor on the posed mesh",
-        "model-neck": "at the neck of the body model",
-        "as-mesh": "as the whole mesh",
-    },
-    "hand_joints": {
-        "regressed21": "wrist, 15 knuckles and 5 tips, regressed from the mesh",
-        "regressed20": "the same without the wrist",
-        "model16": "wrist and 15 joints of the body model",
-    },
-    "procrustes": {
-        "with-scale": "PA errors follow a similarity: rotation, translation and scale",
-        "without-scale": "PA errors follow a rotation and a translation",
-    },
-    "body_vertices": {
-        "agora": "AGORA's own list (body_verts_smplx.npy or body_verts_smpl.npy)",
-        "outside-hands-and-head": "the 3896 vertices of SMPL-X in none of the hand and head lists",
-    },
-    "visibility": {
-        "all": "every point counts",
-        "inside-image": "points strictly inside the image: the true body at its own translation, in the virtual camera "
-        "of the test box",
-    },
-    "hands": {
-        "all": "both hands count",
-        "flagged-valid": "hands that meta/lefthand_valid and meta/righthand_valid call valid; all where a registered "
-        "protocol asks for them and the file lacks them",
-    },
-    "extreme_betas": {
-        "keep": "shapes are compared as they are",
-        "mean-shape": "truths with any |beta| > 3 are compared with the mean shape",
-        "drop": "truths with any |beta| > 3 are not tested",
-    },
-    "matching": {
-        "by-row": "a prediction for each given box",
-        "greedy-2d": "AGORA's: by the distance of 24 joints in the image, in the order of that distance",
-    },
-    "mean": {
-        "instances": "the mean over all instances",
-        "groups": "the mean of the groups' means, each group counting once",
-    },
-}
-"""Fields that are one of several words, and what each word means. ``joint_alignment`` has those of
-``mesh_alignment``."""
-_ALIGNMENTS = CHOICES["mesh_alignment"]
-
-MESH_METRICS = ("PVE", "PA-PVE")
-JOINT_METRICS = ("MPJPE", "PA-MPJPE", "PCK@50", "AUC")
-ANGLE_METRICS = ("MPJAE", "PA-MPJAE")
-SHAPE_METRICS = ("PVE-T-SC",)
-MASK_METRICS = ("mIoU", "accuracy", "F1")
-AVERAGE_PRECISION = ("AP", "AP50", "AP75", "AP-M", "AP-L", "AR", "AR50", "AR75", "AR-M", "AR-L")
-"""In the order in which pycocotools gives them."""
-KEYPOINT_METRICS = ("OKS", *AVERAGE_PRECISION)
-OF_THE_SET = ("accuracy", "F1", *AVERAGE_PRECISION)
-"""Made of all instances together; their values are no means of what single instances have."""
-OFFICIAL_METRICS = ("MVE", "MPJPE", "NMVE", "NMJE", "F1", "precision", "recall")
-UNITS = {
-    **{"PCK@50": "%", "AUC": "", "MPJAE": "deg", "PA-MPJAE": "deg", "F1": "", "precision": "", "recall": ""},
-    **{"mIoU": "%", "accuracy": "%", "OKS": ""},
-    **dict.fromkeys(AVERAGE_PRECISION, "%"),
-}
-"""Of what is not in mm."""
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _CONDITION = re.compile(rf"\w+(?: in {_NUMBER}\.\.{_NUMBER})?")
@@ -366,7 +269,7 @@ CHANGEABLE = frozenset(IDENTITY) - {"name", "version", "matching"}
 
 def choices(name: str) -> Mapping[str, str]:
     """The words that a field can be, with their meanings; empty for fields that are no words."""
-    return _ALIGNMENTS if name == "joint_alignment" else CHOICES.get(name, {})
+    return CHOICES.get("mesh_alignment" if name == "joint_alignment" else name, {})
 
 
 def differences(a: Protocol, b: Protocol) -> dict[str, tuple[Any, Any]]:

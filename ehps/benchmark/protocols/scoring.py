@@ -28,7 +28,8 @@ from ehps.benchmark.protocols.metrics import (
     without_far_hands,
 )
 from ehps.benchmark.protocols.points import Bodies, Plan, Tables, recipe, tables_of
-from ehps.benchmark.protocols.protocol import UNITS, Protocol
+from ehps.benchmark.protocols.protocol import Protocol
+from ehps.benchmark.protocols.vocabulary import UNITS
 from ehps.body.models import BodyModels
 from ehps.body.topology import NAMES
 from ehps.errors import BodyModelError, DataError

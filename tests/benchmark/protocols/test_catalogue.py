@@ -13,8 +13,9 @@ import torch
 
 from ehps.benchmark import models as networks
 from ehps.benchmark.protocols import catalogue, pages
-from ehps.benchmark.protocols.protocol import CHOICES, IDENTITY, choices, same
+from ehps.benchmark.protocols.protocol import IDENTITY, choices, same
 from ehps.benchmark.protocols.scoring import score
+from ehps.benchmark.protocols.vocabulary import CHOICES
 from ehps.benchmark.suites.evaluation import evaluate, rescore
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.specs import SetSpec
