@@ -98,6 +98,16 @@ def upsampling(*widths: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def start_small(part: nn.Module) -> None:
+    """Small normal numbers for linear layers and smaller ones for convolutions; no biases."""
+    for module in part.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            if not module.weight.is_meta:  # normal_ would spend seconds on nothing
+                nn.init.normal_(module.weight, std=0.01 if isinstance(module, nn.Linear) else 0.001)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 class PositionNet(nn.Module):
     """Joints as the mean places of heat maps in three dimensions."""
 
@@ -264,13 +274,10 @@ class SmplerX(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Small normal numbers for all but the encoder, which has its own beginning."""
+        """All but the encoder, which has its own beginning."""
         for name, part in self.named_children():
-            for module in part.modules() if name != "encoder" else ():
-                if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-                    nn.init.normal_(module.weight, std=0.01 if isinstance(module, nn.Linear) else 0.001)
-                    if module.bias is not None:
-                        nn.init.zeros_(module.bias)
+            if name != "encoder":
+                start_small(part)
 
     def forward(self, image: Tensor) -> Prediction:
         """(N, 3, 512, 384) or (N, 3, 256, 192) RGB in [0, 1] -> Prediction; hands are relative to the mean hand."""

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from ehps.benchmark.models import precision
 from ehps.benchmark.models.outputs import CAMERA, Prediction
+from ehps.benchmark.models.smpler_x import start_small
 from ehps.benchmark.models.vit import COLUMNS, PATCH, ROWS, SIZES, Size, ViT
 from ehps.benchmark.training import rotations_6d
 
@@ -200,13 +201,9 @@ class SmplestX(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Small normal numbers for the decoder; the encoder has its own beginning."""
-        nn.init.normal_(self.decoder.transformer.pos_embedding)
-        for module in self.decoder.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=0.01)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        """The decoder; the encoder has its own beginning."""
+        nn.init.trunc_normal_(self.decoder.transformer.pos_embedding, std=0.02)
+        start_small(self.decoder)
 
     def forward(self, image: Tensor) -> Prediction:
         """(N, 3, 512, 384) or (N, 3, 256, 192) RGB in [0, 1] -> Prediction; hands are relative to the mean hand."""

@@ -27,10 +27,12 @@ def test_names_shapes_and_counts_are_those_of_the_public_file() -> None:
     assert state == listed("smplest_x_h")
     assert sum(p.numel() for p in model.encoder.parameters()) == 631_014_400
     assert sum(p.numel() for p in model.decoder.parameters()) == 56_208_752
-    assert (model.encoder.blocks[-1].drop_path.rate, SmplestX(0.2, SMALL).encoder.blocks[-1].drop_path.rate) == (
-        0.55,
-        0,
-    )
+    assert model.encoder.blocks[-1].drop_path.rate == 0.55
+
+
+def test_shapes_of_the_output_without_looking_at_a_number_or_leaving_the_device() -> None:
+    with torch.device("meta"):
+        model = SmplestX(size=SMALL)
     out = model.eval()(torch.empty(2, 3, 512, 384, device="meta"))
     assert {name: tuple(tensor.shape) for name, tensor in tensors(out).items()} == {
         "global_orient": (2, 3, 3),
