@@ -25,8 +25,8 @@ from ehps.errors import BodyModelError
 class Chain(nn.Module):
     """Global rotations and places of the joints of a tree, in as many steps as its depth has binary digits.
 
-    After step k every joint's transform reaches 2^k joints up the tree; the next step multiplies it by that of the joint
-    there. Above the root stands one more joint that does nothing.
+    After step k every joint's transform reaches 2^k joints up the tree; the next step multiplies it by that of the
+    joint there. Above the root stands one more joint that does nothing.
 
     Parameters
     ----------

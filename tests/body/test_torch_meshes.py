@@ -66,8 +66,9 @@ def test_lower_precision_around_it_does_not_reach_it(mesh: TorchMesh, pose: np.n
 def test_gradients_reach_pose_and_shape(mesh: TorchMesh, pose: np.ndarray, betas: np.ndarray) -> None:
     rotations, coefficients = (values.requires_grad_() for values in tensors(pose, betas))
     mesh.of(torch.arange(9))(rotations, coefficients)[0].sum().backward()
-    assert rotations.grad is not None and rotations.grad.abs().sum() > 0
-    assert coefficients.grad is not None and coefficients.grad.abs().sum() > 0
+    for values in (rotations, coefficients):
+        assert values.grad is not None
+        assert values.grad.abs().sum() > 0
 
 
 def test_nothing_of_it_is_stored(mesh: TorchMesh) -> None:

@@ -1,9 +1,9 @@
 """What every model of the benchmark returns, and the virtual camera that its translations refer to.
 
 Facts: the public SMPLer-X and PyMAF sources. SMPL-X: the camera is a pinhole of focal 5000 with principal point
-(96, 128) in the 256 x 192 (height x width) frame of the person's box, whatever the image's real camera; ``cam_trans`` is
-added to the body model's output, pelvis not subtracted. SMPL: weak perspective of the square 224-pixel box, read as a
-pinhole of focal 5000 with principal point (112, 112).
+(96, 128) in the 256 x 192 (height x width) frame of the person's box, whatever the image's real camera; ``cam_trans``
+is added to the body model's output, pelvis not subtracted. SMPL: weak perspective of the square 224-pixel box, read as
+a pinhole of focal 5000 with principal point (112, 112).
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Paper: Zhang et al., PyMAF, ICCV 2021; its weights are for research only. (N, 3,
 SMPL of four stages, the last of which is the answer; 45.17 M parameters, 12.6 GFLOP.
 
 A ResNet-50's features are doubled in size three times. After each doubling they are read at points on the image: first
-on a grid, then where the mesh of the stage before lies; a regressor corrects the parameters by what was read. Stage 0 is
-the mean parameters themselves. Gradients do not pass from one stage to the one before.
+on a grid, then where the mesh of the stage before lies; a regressor corrects the parameters by what was read. Stage 0
+is the mean parameters themselves. Gradients do not pass from one stage to the one before.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """ResNet-50 without its classifier: the trunk of PyMAF.
 
-Paper: He et al., Deep Residual Learning, CVPR 2016; the stride stands on the 3 x 3 convolution, as in torchvision, whose
-names the tensors bear. (N, 3, h, w) -> (N, 2048, h / 32, w / 32).
+Paper: He et al., Deep Residual Learning, CVPR 2016; the stride stands on the 3 x 3 convolution, as in torchvision,
+whose names the tensors bear. (N, 3, h, w) -> (N, 2048, h / 32, w / 32).
 """
 
 from __future__ import annotations

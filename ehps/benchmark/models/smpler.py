@@ -2,8 +2,8 @@
 
 Paper: Xu et al., SMPLer: Taming Transformers for Monocular 3D Human Shape and Pose Estimation, TPAMI 2024; its weights
 are for research only. (N, 3, 224, 224) RGB of a square crop -> SMPL of four stages, the last of which is the answer.
-Width 32 is SMPLer (37 355 950 parameters, 18.7 GFLOP), width 48 is SMPLer-L (73 615 150, 35.4 GFLOP); the published 35.6
-and 70.2 million count 2^20 as a million.
+Width 32 is SMPLer (37 355 950 parameters, 18.7 GFLOP), width 48 is SMPLer-L (73 615 150, 35.4 GFLOP); the published
+35.6 and 70.2 million count 2^20 as a million.
 
 A regressor on HRNet's smallest map makes a first answer. Its 24 rotations, shape and camera become 26 queries. Each of
 three blocks lets them look at all four maps and at the surroundings of their joints in the largest, and turns what they

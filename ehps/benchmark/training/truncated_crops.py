@@ -1,8 +1,8 @@
 """The crop that PyMAF and SMPLer were evaluated with: a window of whole pixels, resized.
 
 Facts: the public SPIN preprocessing, which both took over. The box's corners are mapped back from the crop and cut to
-whole pixels, so that the crop differs by up to a pixel from :func:`ehps.benchmark.training.crops.affine`. For numbers of
-released weights; training takes the affine map.
+whole pixels, so that the crop differs by up to a pixel from :func:`ehps.benchmark.training.crops.affine`. For numbers
+of released weights; training takes the affine map.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Resize = Literal["bicubic", "bilinear"]
 
 
 def window(box: Array, size: int = 224) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the whole pixels that a square box (4,) x, y, w, h means; the last two are outside.
+    """Left, top, right and bottom of the whole pixels of a square box (4,) x, y, w, h; the last two are outside.
 
     Computed as the original does, through the inverse of the map to the crop: another way of rounding would move sides
     that lie on whole pixels.

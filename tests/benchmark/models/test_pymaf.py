@@ -227,7 +227,7 @@ def test_maps_are_made_in_training_only(network: PyMAF, images: Tensor, predicti
     finally:
         network.training = False
     shapes = {name: tuple(value.shape[1:]) for name, value in extras.items() if name.startswith("iuv")}
-    assert shapes == {name: (25, 56, 56) for name in ("iuv_index", "iuv_u", "iuv_v")} | {"iuv_annotation": (15, 56, 56)}
+    assert shapes == dict.fromkeys(("iuv_index", "iuv_u", "iuv_v"), (25, 56, 56)) | {"iuv_annotation": (15, 56, 56)}
 
 
 def test_rows_do_not_depend_on_their_batch(network: PyMAF, images: Tensor, prediction: SmplPrediction) -> None:

@@ -23,7 +23,7 @@ def test_a_square_is_of_the_longer_side_about_the_same_centre() -> None:
 
 def test_the_window_is_cut_towards_zero_to_whole_pixels() -> None:
     centre, side = np.array([30.3, 80.6]), 77.7
-    low, high = centre - side / 2, centre + side / 2  # (-8.55, 41.75), (69.15, 119.45)
+    low = centre - side / 2  # (-8.55, 41.75), and (69.15, 119.45) at the other end
     assert window(np.array([*low, side, side])) == (-8, 41, 69, 119)
     assert np.floor(low[0]) == -9  # what another rounding would take
 
