@@ -94,12 +94,12 @@ def smpler_state(name: str) -> dict[str, Tensor]:
     settle(state, lambda image: plain_backbones.hrnet(state, "backbone", image))
     state["SMPL_predictor.init_pose"] = IDENTITY[None] + 0.3 * state["SMPL_predictor.init_pose"]
     state["SMPL_predictor.init_cam"] = torch.tensor([[1.4, -0.3, 0.4]])
-    for head, scale in (("decpose", 0.05), ("decshape", 0.1), ("deccam", 0.02)):
+    for head, scale in (("decpose", 0.03), ("decshape", 0.1), ("deccam", 0.02)):
         state[f"SMPL_predictor.{head}.weight"] *= scale
         state[f"SMPL_predictor.{head}.bias"] *= scale
     state["global_feat_projection.weight"] *= 0.1
     for i in range(3):
-        state[f"transformer.{i}.theta_predictor.weight"] *= 0.01
+        state[f"transformer.{i}.theta_predictor.weight"] *= 0.006
         state[f"transformer.{i}.theta_predictor.bias"] = torch.tensor((0.1, 0.0, 0.0, 0.1, 0.0, 0.0))
         state[f"transformer.{i}.beta_predictor.weight"] *= 0.1
         state[f"transformer.{i}.cam_predictor.weight"] *= 0.03
@@ -117,11 +117,13 @@ def sharpen(state: dict[str, Tensor]) -> None:
             state[key] *= 3
         elif "relative_position" in key:
             state[key] *= 4
-        elif name.endswith(("early_embedding", "position_embeddings", "linear_attn", "mlp.3")):
+        elif name.endswith(("early_embedding", "position_embeddings", "linear_attn")):
+            state[key] *= 0.004
+        elif name.endswith("mlp.3"):
             state[key] *= 0.01
         elif "raw_feat_projection" in key and name.endswith("0"):
             state[key] *= 0.001
         elif name.endswith("trans_block.head") and last == "weight":
-            state[key] *= 50
+            state[key] *= 100
         elif name.endswith("trans_block.residual"):
             state[key] *= 0.3
