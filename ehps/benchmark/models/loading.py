@@ -198,7 +198,7 @@ def model_of(file: WeightFile) -> str:
         raise DataError(what, path=file.path, fix="name its model")
     if found.model is None:
         starts = starting(found)
-        fix = f"{', '.join(starts)} can start from it, with the setting init" if starts else None
+        fix = f"train {' or '.join(starts)} with it as the setting init" if starts else None
         raise DataError(f"is a file of {found.title}, which is no model of ehps", path=file.path, fix=fix)
     return found.model
 

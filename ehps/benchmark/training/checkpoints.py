@@ -131,7 +131,10 @@ def slim(path: Path, out: Path, *, model: str | None = None) -> Path:
 
     said = json.dumps({name: value for name, value in content.items() if name != "state"}, sort_keys=True)
     with replacing(out, sum(value.numel() * value.element_size() for value in state.values())) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # safetensors would let nobody else read it
         save_file(state, temporary, metadata={DECLARATION: said})
+        temporary.chmod(mode)
     return out
 
 

@@ -384,6 +384,7 @@ def test_the_slim_form_holds_weights_and_declaration(suffix: str, ours: Path, tm
     assert {k: v for k, v in after.items() if k != "state"} == {k: before[k] for k in after if k != "state"}
     assert all(torch.equal(after["state"][key], value) for key, value in before["state"].items())
     assert out.stat().st_size < ours.stat().st_size / 2
+    assert out.stat().st_mode == ours.stat().st_mode
     net, content = checkpoints.load_model(out)
     assert (net.input_size, content["box_ratio"]) == ((128, 96), 1.25)
     assert examine(out).form == ("PyTorch" if suffix == ".pt" else "safetensors")
