@@ -73,9 +73,8 @@ def on_processor(name: str, net: nn.Module, options: argparse.Namespace) -> None
         seconds["whole"].append(timed(lambda: net(image)))
         seconds["encoder"].append(timed(lambda: encoder(image)))
     whole, alone = (1000 * median(values[2:]) for values in seconds.values())
-    print(
-        f"{name}, {options.threads} threads, 1 image: {whole:.0f} ms, {whole / alone:.2f} x its encoder ({alone:.0f} ms)"
-    )
+    said = f"{whole:.0f} ms, {whole / alone:.2f} x its encoder ({alone:.0f} ms)"
+    print(f"{name}, {options.threads} threads, 1 image: {said}")
     if models.card(name).body == "smpl":
         n = options.batch_size
         batch, repeat = images(net, n), max(2, options.repeat // 5)
@@ -93,9 +92,8 @@ def on_gpu(name: str, net: nn.Module, mesh: TorchMesh, repeat: int) -> None:
             call = with_vertices(net, mesh, batch, precision)
             rates[precision] = GPU_BATCH / median(on_device(call) for _ in range(repeat))
         plain, fast = rates.values()
-        print(
-            f"{name}, {device}, {GPU_BATCH} images with vertices: {fast:,.0f} a second in bf16, {fast / plain:.1f} x float32"
-        )
+        said = f"{fast:,.0f} a second in bf16, {fast / plain:.1f} x float32"
+        print(f"{name}, {device}, {GPU_BATCH} images with vertices: {said}")
         call = with_vertices(net, mesh, batch[:1], torch.bfloat16)
         eager = median(on_device(call) for _ in range(repeat))
         graph = recorded(call)
