@@ -137,9 +137,11 @@ SETTINGS: Mapping[str, Setting] = {
 """Of a training, see :class:`ehps.benchmark.training.specs.TrainConfig`."""
 
 _WEIGHT = Setting(float, 0, 1e6)
-_TERMS = ("pose", "shape", "expression", "joints", "part_joints", "projection")
-_TERMS += ("image_points", "model_image_points", "left_hand_box", "right_hand_box", "face_box")
-_TERMS += ("root", "hand_roots", "hand_chains")
+_TERMS = (
+    *("pose", "shape", "expression", "joints", "part_joints", "projection"),
+    *("image_points", "model_image_points", "left_hand_box", "right_hand_box", "face_box"),
+    *("root", "hand_roots", "hand_chains"),
+)
 LOSS: Mapping[str, Setting] = {
     **dict.fromkeys(_TERMS, _WEIGHT),
     "rotation_form": Setting(str, words=("matrix", "axis-angle")),

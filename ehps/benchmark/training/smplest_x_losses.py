@@ -2,8 +2,8 @@
 
 Facts: the public SMPLest-X code. Terms are mean absolute differences, what is masked counting as none
 (:mod:`ehps.benchmark.training.loss_terms`). A hand's orientation is the product of the rotations from the pelvis to the
-wrist. The network says it twice, as a root of the hand by itself and by the rotations of the body; each is compared with
-the truth, as a matrix. The projection has no boxes and no shifts.
+wrist. The network says it twice, as a root of the hand by itself and by the rotations of the body; each is compared
+with the truth, as a matrix. The projection has no boxes and no shifts.
 
 The published terms reach neither the root of the face nor the cameras of hands and face, so their layers stay as they
 are. The original takes the orientation of MANO for images of hands alone; a HumanData file has no such rows.
