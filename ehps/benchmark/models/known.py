@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ehps.benchmark.models.cards import FileRules, ModelCard, NeededFile, Stage, Start, View
+from ehps.benchmark.models.cards import BODY_TERMS, FileRules, ModelCard, NeededFile, Stage, Start, View
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
@@ -70,17 +70,16 @@ def _smpler_x(size: str) -> ModelCard:
         view=SMPLERX_VIEW,
         parameters=parameters,
         gflop=gflop,
+        objective="ehps.benchmark.training.smpler_x_losses:SmplerXLoss",
         losses={
-            "pose": 10,
-            "shape": 1,
-            "expression": 1,
-            "joints": 100,
-            "part_joints": 100,
-            "projection": 1,
-            "image points": 1,
-            "image points of the projected body": 1,
-            "part boxes": 1,
+            **BODY_TERMS,
+            "image_points": 1,
+            "model_image_points": 1,
+            "left_hand_box": 1,
+            "right_hand_box": 1,
+            "face_box": 1,
         },
+        loss_words=("rotation_form", "hand_depth"),
         stages={
             "single": Stage(
                 {**common, "total_length": 150_000, "loss": loss},
@@ -131,17 +130,14 @@ def _smplest_x() -> ModelCard:
         view=SMPLERX_VIEW,
         parameters=687_223_152,
         gflop=383.2,
-        losses={
-            "pose": 10,
-            "root orientation": 1,
-            "shape": 1,
-            "expression": 1,
-            "joints": 100,
-            "part_joints": 100,
-            "projection": 1,
-            "hand root orientation": 1,
-            "hand chain": 1,
-        },
+        objective="ehps.benchmark.training.smplest_x_losses:SmplestXLoss",
+        losses={**BODY_TERMS, "root": 1, "hand_roots": 1, "hand_chains": 1},
+        untrained=(
+            "decoder.transformer.to_token_embedding",
+            "decoder.dec_hand_cam",
+            "decoder.dec_face_root_pose",
+            "decoder.dec_face_cam",
+        ),
         stages={
             "foundation": Stage(
                 {
@@ -177,6 +173,7 @@ def _pymaf() -> ModelCard:
         network=f"{_PACKAGE}.pymaf:PyMAF",
         title="PyMAF",
         body="smpl",
+        loss_words=(),
         view=View(
             (224, 224),
             "square",
@@ -232,6 +229,7 @@ def _smpler(width: int) -> ModelCard:
         fixed={"width": width},
         title=title,
         body="smpl",
+        loss_words=(),
         view=View((224, 224), "square", 1.0, "bilinear", "whole pixels", MEAN, STD),
         parameters=37_355_950 if width == 32 else 73_615_150,
         gflop=18.7 if width == 32 else 35.4,
@@ -280,7 +278,6 @@ def cards() -> Iterator[ModelCard]:
         title="tiny",
         view=View((128, 96), "3:4", 1.2 * 0.833, "averaged"),
         parameters=1_009_005,
-        losses={"pose": 10, "shape": 1, "expression": 1, "joints": 100, "part_joints": 100, "projection": 1},
         files=(SMPLX,),
         licence="no public weights",
         notes=("for laptops and tests: it learns, and is not meant to be good",),

@@ -227,7 +227,8 @@ class TrainConfig:
             raise SettingsError(faults)
 
     def to_dict(self) -> dict[str, Any]:
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        """All settings, of ``loss`` those that the model reads."""
+        return json.loads(json.dumps({**dataclasses.asdict(self), "loss": self.loss.of(self.model)}))
 
     def weight_faults(self, sets: Iterable[SetSpec]) -> list[str]:
         """What is wrong with the weights of sets that are trained on together."""
@@ -246,7 +247,9 @@ class TrainConfig:
         """
         faults: list[str] = []
         config = cls.read(values, faults)
-        if config is None:
+        if config is not None:
+            faults += config.loss.faults(config.model, values.get("loss", {}))
+        if config is None or faults:
             raise SettingsError(faults)
         return config
 

@@ -122,7 +122,7 @@ def _train(
     net = models.build(config.model, **config.model_args)
     if config.init:
         checkpoints.begin(net, config.model, Path(config.init))
-    freeze(net, config.freeze)
+    freeze(net, (*models.card(config.model).untrained, *config.freeze))
     datasets = open_sets(config, sets, body_models, net)
     unusable = []
     if config.skip_bad_images:  # every process, as it must know which rows are left

@@ -68,7 +68,7 @@ def open_sets(
     """The training sets, cropped as ``net`` wants."""
     if not sets:
         raise UsageError("nothing to train on")
-    if faults := config.weight_faults(sets):
+    if faults := [*config.weight_faults(sets), *config.loss.faults(config.model)]:
         raise SettingsError(faults)
     view = CropView.of(net, models.card(config.model), ratio=config.box_ratio, training=True, augment=config.augment)
     opened = [
