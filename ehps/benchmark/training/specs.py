@@ -218,7 +218,7 @@ class TrainConfig:
         if not faults and self.lr_min > self.lr:
             faults.append(f"lr_min is {self.lr_min:g}, more than lr, which is {self.lr:g}")
         if not faults and self.total_length is not None and self.strategy == "concat":
-            faults.append(f"total_length is {self.total_length:,}, which strategy concat does not have")
+            faults.append(f"total_length is {self.total_length:,}, which only strategies balance and mixture have")
         if not faults and self.parts and self.accumulate > 1:
             faults.append("parts and accumulate are both given; parts says how often each process takes images")
         if not faults and self.parts and self.batch_size % self.parts:
@@ -236,7 +236,8 @@ class TrainConfig:
         weighted = [spec for spec in sets if spec.weight != 1]
         if not weighted or self.strategy != "concat":
             return []
-        return [f"weight of {weighted[0].data} is {weighted[0].weight:g}, which strategy concat does not look at"]
+        what = f"weight of {weighted[0].data} is {weighted[0].weight:g}"
+        return [f"{what}, which only strategies balance and mixture look at"]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:

@@ -194,8 +194,8 @@ def chart_file(body_models: BodyModels) -> Path:
 
 
 def read_chart(path: Path) -> dict[str, Array]:
-    """DensePose's chart: ``faces`` (F, 3), their ``parts`` (F,) 1 to 24, the ``vertices`` of SMPL (M,) that its own are,
-    and their ``uv`` (M, 2), 0 to 1.
+    """DensePose's chart: ``faces`` (F, 3), their ``parts`` (F,) 1 to 24, its ``vertices`` (M,) as those of SMPL, and
+    their ``uv`` (M, 2), 0 to 1.
 
     Raises
     ------
