@@ -30,6 +30,8 @@ class View:
     sampling : ``bilinear`` (large images alias) or ``averaged`` (they are averaged down).
     window : ``affine``, or ``whole pixels``: the box is cut out at whole pixels of the image, then resized.
     mean, std : of the channels, red first, which the network itself subtracts and divides by; None where it does not.
+    turned : share of the augmented crops that are turned.
+    colour : by how much their channels become darker or lighter at most.
     note : what else there is to know.
     """
 
@@ -40,6 +42,8 @@ class View:
     window: Literal["affine", "whole pixels"] = "affine"
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
+    turned: float = 0.6
+    colour: float = 0.2
     note: str = ""
 
 

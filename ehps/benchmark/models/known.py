@@ -17,6 +17,7 @@ SMPL = NeededFile(
 H36M_JOINTS = NeededFile("J_regressor_h36m.npy", "joints of the Human3.6M protocols", "the data of SPIN")
 
 _PACKAGE = "ehps.benchmark.models"
+_LOSSES = "ehps.benchmark.training.smpl_losses"
 
 # name -> size of SMPLer-X: parameters, GFLOP, images a GPU and step, ViTPose's name of the size
 SIZES = {
@@ -167,7 +168,7 @@ def _smplest_x() -> ModelCard:
 
 
 def _pymaf() -> ModelCard:
-    constant = {"lr": 5e-5, "lr_min": 5e-5, "epochs": 60, "batch_size": 64}
+    constant = {"lr": 5e-5, "lr_min": 5e-5, "epochs": 60, "batch_size": 64, "box_ratio": 1.0}
     return ModelCard(
         name="pymaf",
         network=f"{_PACKAGE}.pymaf:PyMAF",
@@ -182,10 +183,13 @@ def _pymaf() -> ModelCard:
             "whole pixels",
             MEAN,
             STD,
+            turned=0.4,
+            colour=0.4,
             note="bicubic; COCO: ratio 1.25 about tight boxes, one affine warp",
         ),
         parameters=45_168_512,
         gflop=12.6,
+        objective=f"{_LOSSES}:MeshFeedback",
         losses={
             "2D joints": 300,
             "3D joints": 300,
@@ -199,7 +203,7 @@ def _pymaf() -> ModelCard:
         stages={
             "human36m": Stage(constant, "ResNet-50 of ImageNet", "Human3.6M; one 2080 Ti"),
             "mixture": Stage(
-                constant,
+                {**constant, "strategy": "mixture"},
                 "the stage human36m",
                 "Human3.6M 0.5, LSP, MPII, LSPET and COCO 0.3 by size, MPI-INF-3DHP 0.2; fits of SPIN or EFT",
             ),
@@ -221,7 +225,7 @@ def _smpler(width: int) -> ModelCard:
     name, title = ("smpler", "SMPLer") if width == 32 else ("smpler_l", "SMPLer-L")
     crop = "256x256" if width == 32 else "256x192"
     published = "35.6" if width == 32 else "70.2"
-    constant = {"lr": 2e-4, "lr_min": 2e-4, "batch_size": 200}
+    constant = {"lr": 2e-4, "lr_min": 2e-4, "batch_size": 200, "box_ratio": 1.0}
     two_gpus = "2 GPUs with 100 images each, batch norms over both"
     return ModelCard(
         name=name,
@@ -230,9 +234,10 @@ def _smpler(width: int) -> ModelCard:
         title=title,
         body="smpl",
         loss_words=(),
-        view=View((224, 224), "square", 1.0, "bilinear", "whole pixels", MEAN, STD),
+        view=View((224, 224), "square", 1.0, "bilinear", "whole pixels", MEAN, STD, turned=0.4, colour=0.4),
         parameters=37_355_950 if width == 32 else 73_615_150,
         gflop=18.7 if width == 32 else 35.4,
+        objective=f"{_LOSSES}:SurfaceAndPoints",
         losses={"vertices": 100, "2D joints": 100, "3D joints": 1000, "pose": 50},
         stages={
             "backbone": Stage(
@@ -244,7 +249,9 @@ def _smpler(width: int) -> ModelCard:
                 f"Human3.6M, 40,000 of COCO, MuCo-3DHP, UP-3D and MPII; {two_gpus}",
             ),
             "3dpw": Stage(
-                {"lr": 1e-4, "lr_min": 1e-4, "epochs": 2, "batch_size": 32}, "the stage full", "3DPW; one GPU"
+                {"lr": 1e-4, "lr_min": 1e-4, "epochs": 2, "batch_size": 32, "box_ratio": 1.0},
+                "the stage full",
+                "3DPW; one GPU",
             ),
         },
         rules=FileRules(dropped=(r"smpl_handler\..*", r".*J_regressor_h36m_correct.*")),

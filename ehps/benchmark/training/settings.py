@@ -114,7 +114,7 @@ SETTINGS: Mapping[str, Setting] = {
     "lr_min": Setting(float, 0, 10),
     "warmup": Setting(int, 0, 1e9),
     "seed": Setting(int, 0, 2**32 - 1),
-    "strategy": Setting(str, words=("concat", "balance")),
+    "strategy": Setting(str, words=("concat", "balance", "mixture")),
     "total_length": Setting(int, 1, 1e12, optional=True),
     "augment": Setting(bool),
     "box_ratio": Setting(float, 0, 100, above_low=True),
