@@ -133,7 +133,7 @@ def test_the_command_shows_all_and_one() -> None:
 
 
 def test_the_settings_of_a_stage_are_a_configuration(tmp_path: Path) -> None:
-    from ehps.benchmark.suites.yaml_files import read_yaml
+    from ehps.yaml_files import read_yaml
 
     out = CliRunner().invoke(main, ["benchmark", "models", "smpler_x_s", "--stage", "single"])
     (tmp_path / "stage.yaml").write_text(out.stdout)
