@@ -331,9 +331,16 @@ def _line(row: Mapping[str, Any], scores: Mapping[Protocol, Score], missing: Map
     line = replace(line, ours=ours, n=sum(n for _, n in made))
     if abs(ours - row["value"]) <= LIMIT[row["unit"]]:
         return line
-    asked = [question for one in protocols for question in (*test_of(one).questions, *scores[one].remarks)]
+    asked = [question for one, (_, metric) in zip(protocols, keys, strict=True) for question in _asked(one, metric)]
+    asked += [remark for one in protocols for remark in scores[one].remarks]
     absent = [f"{what}: not computed, {why}" for one in protocols for what, why in scores[one].not_computed.items()]
     return replace(line, in_question=tuple(dict.fromkeys(asked + absent)))
+
+
+def _asked(protocol: Protocol, metric: str) -> list[str]:
+    """Questions about fields that this number depends on."""
+    acting = replace(protocol, metrics=(metric,)).settable
+    return [question for question in test_of(protocol).questions if question.partition(":")[0] in acting]
 
 
 def _entry(score: Score, part: str, metric: str) -> tuple[float, int] | None:
