@@ -30,9 +30,10 @@ import torch
 
 from ehps.arrays import Array
 from ehps.benchmark.protocols import catalogue
-from ehps.benchmark.protocols.points import SKELETON14, Plan, Tables
+from ehps.benchmark.protocols.points import SKELETON14, Plan
 from ehps.benchmark.protocols.protocol import Protocol
 from ehps.benchmark.protocols.scoring import score
+from ehps.benchmark.protocols.tables import Tables
 from ehps.body.model_folder import body_models_folder
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smpl_params, smplx_params

@@ -194,6 +194,7 @@ class PyMAF(nn.Module):
         if smpl is not None:
             dmap = torch.as_tensor(make_dmap(smpl.v_template))
             for reader in self.maf_extractor:
+                assert isinstance(reader, PointReader)
                 reader.Dmap.copy_(dmap)
         self.register_load_state_dict_post_hook(PyMAF._prepare)
         self._prepare()
@@ -204,7 +205,9 @@ class PyMAF(nn.Module):
         """Of the body model, what the present ``Dmap`` needs."""
         for step, place in enumerate(self.places if self.pyramid else self.places[:1]):
             if place == "mesh" and self.smpl is not None:
-                self.maf_extractor[step].prepare(self.smpl)
+                reader = self.maf_extractor[step]
+                assert isinstance(reader, PointReader)
+                reader.prepare(self.smpl)
 
     def forward(self, image: Tensor) -> SmplPrediction:
         """(N, 3, 224, 224) RGB in [0, 1] -> SmplPrediction; its extras hold all four stages, and maps in training.
@@ -219,6 +222,7 @@ class PyMAF(nn.Module):
         if not self.pyramid:
             features = self.deconv_layers(features)  # N x 256 x 56 x 56
         first, n = self.regressor[0], len(image)
+        assert isinstance(first, Regressor)
         stages = [tuple(mean.expand(n, -1) for mean in (first.init_pose, first.init_shape, first.init_cam))]
         for step, place in enumerate(self.places):
             which = step if self.pyramid else 0
@@ -238,6 +242,7 @@ class PyMAF(nn.Module):
         if place == "global":
             return features.mean((2, 3))
         reader = self.maf_extractor[which]
+        assert isinstance(reader, PointReader)
         if place == "grid":
             points = self.points_grid.transpose(1, 2).expand(len(features), -1, -1)  # N x 441 x 2
         else:

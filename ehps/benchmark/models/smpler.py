@@ -12,6 +12,8 @@ have become into a correction. Attention over a map has 26 rows, so that maps st
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -113,8 +115,8 @@ class GlobalUnit(nn.Module):
 
     def forward(self, query: Tensor, maps: list[Tensor]) -> Tensor:
         """(N, 26, 128) and four maps (N, pixels, 128) -> (N, 26, 128)."""
-        seen = [layer["transformer_layer"](query, x) for layer, x in zip(self.trans_layer_list, maps, strict=True)]
-        return torch.stack(seen).mean(0)
+        layers = (cast(nn.ModuleDict, layer)["transformer_layer"] for layer in self.trans_layer_list)
+        return torch.stack([layer(query, x) for layer, x in zip(layers, maps, strict=True)]).mean(0)
 
 
 class LocalUnit(nn.Module):
@@ -230,7 +232,8 @@ class Block(nn.Module):
         """
         projected = []
         for layer, raw in zip(self.raw_feat_projection_layer, maps, strict=True):
-            convolution, norm = layer  # type: ignore[misc]
+            assert isinstance(layer, nn.Sequential)
+            convolution, norm = layer[0], layer[1]
             projected.append(norm(convolution(raw).flatten(2).transpose(1, 2)))  # N x pixels x 128
         largest = projected[0]
         image = largest.transpose(1, 2).unflatten(2, (SIZE, SIZE))  # N x 128 x 56 x 56

@@ -18,8 +18,9 @@ from ehps.benchmark.protocols.matching import Detection, Matches, match, summary
 from ehps.benchmark.protocols.measures import Measure
 from ehps.benchmark.protocols.metrics import instance_errors
 from ehps.benchmark.protocols.point_errors import project
-from ehps.benchmark.protocols.points import Plan, Tables
+from ehps.benchmark.protocols.points import Plan
 from ehps.benchmark.protocols.protocol import Protocol
+from ehps.benchmark.protocols.tables import Tables
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
 from ehps.errors import DataError

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.benchmark.protocols.points import H36M14, H36M_HIPS, PELVIS
+from ehps.benchmark.protocols.points import H36M14
 from ehps.benchmark.protocols.protocol import Protocol
+from ehps.benchmark.protocols.tables import H36M_HIPS, PELVIS
 from ehps.errors import DataError
 from ehps.humandata import keypoints
 from ehps.humandata.core import HumanData

@@ -19,8 +19,9 @@ from ehps.arrays import Array
 from ehps.benchmark.protocols.given_joints import named_points
 from ehps.benchmark.protocols.measures import IN_IMAGE, Measure
 from ehps.benchmark.protocols.point_errors import project
-from ehps.benchmark.protocols.points import Bodies, Tables
+from ehps.benchmark.protocols.points import Bodies
 from ehps.benchmark.protocols.protocol import Protocol
+from ehps.benchmark.protocols.tables import Tables
 from ehps.benchmark.protocols.vocabulary import AVERAGE_PRECISION
 from ehps.errors import DataError, UsageError
 from ehps.extras import need

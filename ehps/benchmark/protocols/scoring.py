@@ -27,8 +27,9 @@ from ehps.benchmark.protocols.metrics import (
     only_valid_hands,
     without_far_hands,
 )
-from ehps.benchmark.protocols.points import Bodies, Plan, Tables, recipe, tables_of
+from ehps.benchmark.protocols.points import Bodies, Plan, recipe
 from ehps.benchmark.protocols.protocol import Protocol
+from ehps.benchmark.protocols.tables import Tables, tables_of
 from ehps.benchmark.protocols.vocabulary import UNITS
 from ehps.body.models import BodyModels
 from ehps.body.topology import NAMES

@@ -101,7 +101,7 @@ class PartsFolder:
         self.out, self.key, self.launch = out, key, launch
         self.folder = parts_root(out) / key
         self.claims = parts_root(out) / CLAIMS
-        self.listings = self.folder / "listings"
+        self.listings = self.claims / "listings"
 
     def rows_path(self, index: int, unit: Unit) -> Path:
         slug = re.sub(r"[^A-Za-z0-9_.-]+", "-", unit.name).strip("-.")[:60] or "unit"

@@ -43,7 +43,7 @@ def prediction(state: dict[str, Tensor], smpl: BodyModel) -> SmplPrediction:
 
 
 def test_all_stages_are_those_of_the_plain_implementation(prediction: SmplPrediction, expected: list[Stage]) -> None:
-    stage_agreement.check_stages(prediction, expected, vertices=True)
+    stage_agreement.check_stages(prediction, expected)
 
 
 def test_a_new_network_samples_the_grid_with_x_slowest() -> None:

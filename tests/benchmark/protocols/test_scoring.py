@@ -7,8 +7,9 @@ import pytest
 
 from ehps.benchmark.crop_boxes import virtual_camera, widen
 from ehps.benchmark.protocols import catalogue, true_bodies
-from ehps.benchmark.protocols.points import Tables, apply
+from ehps.benchmark.protocols.points import apply
 from ehps.benchmark.protocols.scoring import printed, score
+from ehps.benchmark.protocols.tables import Tables
 from ehps.body import rotations
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smpl_params
