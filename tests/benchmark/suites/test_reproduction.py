@@ -85,6 +85,8 @@ def test_numbers_stand_beside_the_published_ones(
     assert not mpjpe.in_question
     assert pve.difference > 0.5
     assert any(said.startswith("mesh_alignment: PyMAF does not align") for said in pve.in_question)
+    assert not any(said.startswith("joint_alignment") for said in pve.in_question)
+    assert [said.partition(":")[0] for said in fitted.in_question] == ["valid"]
     spec = SetSpec(folder / "set.h5", folder)
     other = evaluate(
         tmp_path / "out", "set", spec, models, protocol="pw3d-h36m14-midhip[box_ratio=1]", checkpoint=weights
