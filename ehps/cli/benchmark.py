@@ -16,6 +16,7 @@ from ehps.cli.common import (
     Output,
     Word,
     as_json,
+    bodies,
     body_models,
     protocol_id,
     protocols,
@@ -25,7 +26,7 @@ from ehps.cli.common import (
     slurm,
     slurm_settings,
 )
-from ehps.cli.models import checkpoint_command, models_command
+from ehps.cli.models import checkpoint_command, model_names, models_command, reproduce_command
 from ehps.errors import SettingsError, UsageError
 from ehps.extras import need
 from ehps.suffixes import PACK
@@ -56,6 +57,7 @@ def benchmark() -> None:
 
 benchmark.add_command(models_command)
 benchmark.add_command(checkpoint_command)
+benchmark.add_command(reproduce_command)
 
 
 @benchmark.command("train")
@@ -216,12 +218,20 @@ def pack_command(
 
 
 @benchmark.command("evaluate")
-@click.argument("run", type=FOLDER)
+@click.argument("run", type=FILE)
 @click.argument("data", type=INPUT)
 @images
 @scored_by
 @click.option("--name", help="What the test set is called in results.")
-@click.option("--checkpoint", type=INPUT, help="Test these weights; RUN gets the results.")
+@click.option("--checkpoint", type=INPUT, help="Test these weights; RUN, which may be a new folder, gets the results.")
+@click.option("--model", type=Word(model_names), help="The model of the weights, where it must be this one.")
+@click.option(
+    "--crop",
+    type=click.Choice(["exact", "warp"]),
+    default="exact",
+    show_default=True,
+    help="Of PyMAF, SMPLer: windows of whole pixels, as theirs, or one affine map, as in training.",
+)
 @exclude
 @body_models
 @as_json
@@ -232,13 +242,16 @@ def evaluate_command(
     protocol: str,
     name: str | None,
     checkpoint: Path | None,
+    model: str | None,
+    crop: Any,
     exclude: Path | None,
     body_models: Path | None,
     as_json: bool,
 ) -> None:
     """Test the model of run folder RUN on the HumanData file DATA.
 
-    All images must be there, and of the size that DATA says.
+    Or weights that were trained elsewhere: a checkpoint of ehps, or a public file of SMPLer-X, SMPLest-X, PyMAF or
+    SMPLer. All images must be there, and of the size that DATA says.
     """
     need("evaluation", "pyarrow")
     from ehps.benchmark.suites.evaluation import evaluate
@@ -247,7 +260,10 @@ def evaluate_command(
     folder, folders = image_folders(images, data)
     spec = SetSpec(data, folder, protocol=protocol, exclude=exclude, folders=folders)
     say_excluded(spec)
-    score = evaluate(run, name or data.stem, spec, bodies(body_models), checkpoint=checkpoint, progress=True)
+    score = evaluate(
+        *(run, name or data.stem, spec, bodies(body_models)),
+        **{"checkpoint": checkpoint, "model": model, "crop": crop, "progress": True},
+    )
     show_score(score, as_json)
 
 
@@ -574,14 +590,3 @@ def say_excluded(spec: Any) -> None:
         hd = HumanData.open(spec.data)
         count = int(spec.excluded(hd).sum())
         say(f"left out: {count:,} of {len(hd):,} rows of {spec.data}, which {spec.exclude} names", err=True)
-
-
-def bodies(folder: Path | None) -> Any:
-    """The body models in ``folder``, which must be given."""
-    from ehps.body.model_folder import body_models_folder
-    from ehps.body.models import BodyModels
-
-    found = body_models_folder(folder)
-    if found is None:
-        raise UsageError("this needs body models", fix="pass --body-models DIR or set EHPS_BODY_MODELS")
-    return BodyModels(found)

@@ -189,3 +189,14 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         raise UsageError(f"{text!r} is not a number") from None
+
+
+def bodies(folder: Path | None) -> Any:
+    """The body models in ``folder``, which must be given."""
+    from ehps.body.model_folder import body_models_folder
+    from ehps.body.models import BodyModels
+
+    found = body_models_folder(folder)
+    if found is None:
+        raise UsageError("this needs body models", fix="pass --body-models DIR or set EHPS_BODY_MODELS")
+    return BodyModels(found)

@@ -1,13 +1,15 @@
-"""``ehps benchmark models`` and ``checkpoint``: which models there are, and what a file of weights is."""
+"""``ehps benchmark models``, ``checkpoint`` and ``reproduce``: which models there are, what a file of weights is, and
+whether it gives its published numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ehps.cli.common import FILE, Output, Word, as_json, say, say_json
+from ehps.cli.common import FILE, FOLDER, INPUT, Output, Word, as_json, bodies, body_models, say, say_json
 from ehps.errors import UsageError
 from ehps.extras import need
 from ehps.suffixes import WEIGHTS
@@ -79,3 +81,68 @@ def checkpoint_command(file: Path, model: str | None, out: Path | None, as_json:
         say(checkpoints.slim(file, out, model=model), err=True)
     if found.fit is not None and not found.fits:
         raise click.exceptions.Exit(1)
+
+
+@click.command("reproduce")
+@click.argument("name", type=Word(model_names))
+@click.option("--checkpoint", type=INPUT, required=True, help="The public file of weights.")
+@click.option("--data", type=FOLDER, required=True, help="Folder of converted test sets; told by dataset and split.")
+@click.option("--out", type=FILE, help="Run folder of predictions and errors; by default named after the file.")
+@click.option("--weights", metavar="WEIGHTS", help="Which published weights these are; by default as the file's name.")
+@click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True)
+@body_models
+@as_json
+def reproduce_command(
+    name: str,
+    checkpoint: Path,
+    data: Path,
+    out: Path | None,
+    weights: str | None,
+    workers: int,
+    body_models: Path | None,
+    as_json: bool,
+) -> None:
+    """Test a public file of weights of the model NAME, and put our numbers beside the published ones.
+
+    Of every test whose numbers `ehps benchmark models NAME` lists with a protocol and whose set is in --data; sets that
+    are not there are named. Where a difference is above 0.5 mm (0.5 %), it says which fields of the protocol are in
+    question. The exit code is 1 when no number could be made.
+    """
+    need("evaluation", "pyarrow")
+    from ehps.benchmark.suites.reproduction import reproduce
+    from ehps.terminal import show
+
+    folder = out or Path(f"{checkpoint.name.split('.')[0]}_reproduced")
+    found = reproduce(
+        name, checkpoint, data, folder, bodies(body_models), weights=weights, workers=workers, progress=True
+    )
+    if as_json:
+        say_json(found.to_dict())
+    else:
+        rows = [
+            {key: value for key, value in line.to_dict().items() if key not in ("why", "in_question")}
+            for line in found.lines
+        ]
+        order = ["weights", "test", "metric", "ours", "theirs", "difference", "unit", "n", "protocol", "source"]
+        least = ["n", "weights"]
+        show([{key: row[key] for key in order} for row in rows], digits=2, least=least, below=["protocol", "source"])
+        say_differences(found)
+    if all(line.ours is None for line in found.lines):
+        raise click.exceptions.Exit(1)
+
+
+def say_differences(found: Any) -> None:
+    """What explains differences, what could not be made, and which numbers were not looked at."""
+    for line in found.lines:
+        if line.in_question:
+            say(f"{line.test}, {line.metric} differs by {line.difference:+.2f} {line.unit}; in question:")
+            for question in line.in_question:
+                say(f"  {question}")
+        elif line.why and line.why not in found.missing.values():
+            say(line.why, fg="yellow", err=True)
+    for protocol, why in found.missing.items():
+        say(f"not made: {protocol}; {why}", fg="yellow", err=True)
+    if found.elsewhere:
+        say(f"published, and not of a test here: {'; '.join(found.elsewhere)}", err=True)
+    if found.other_weights:
+        say(f"other weights with published numbers (--weights): {'; '.join(found.other_weights)}", err=True)

@@ -61,7 +61,8 @@ def _published() -> tuple[dict[str, str], ...]:
 
 
 def published(name: str) -> list[dict[str, Any]]:
-    """Numbers that were printed of a model's public weights: weights, test, metric, value, unit, source."""
+    """Numbers that were printed of a model's public weights: weights, test, protocol (that makes it here; empty
+    where none does), metric, value, unit, source."""
     kept = [row for row in _published() if row["model"] == name]
     return [{key: float(row[key]) if key == "value" else row[key] for key in row if key != "model"} for row in kept]
 
@@ -132,6 +133,6 @@ def _list(facts: dict[str, str]) -> str:
 
 
 def _table(numbers: list[dict[str, Any]]) -> str:
-    lines = ["| weights | test | metric | value | unit | source |", "|---|---|---|---|---|---|"]
+    lines = [f"| {' | '.join(numbers[0])} |", "|---" * len(numbers[0]) + "|"]
     lines += ["| " + " | ".join(f"{one[key]}" for key in one) + " |" for one in numbers]
     return "\n".join(lines)

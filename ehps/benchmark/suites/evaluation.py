@@ -20,7 +20,7 @@ from ehps.benchmark.protocols.protocol import Protocol
 from ehps.benchmark.protocols.scoring import NAMES, Score, compares, printed, score
 from ehps.benchmark.protocols.true_bodies import EXCLUDED, counts, nobody, rows_to_test
 from ehps.benchmark.suites import places
-from ehps.benchmark.suites.prediction import predict
+from ehps.benchmark.suites.prediction import Crop, predict
 from ehps.benchmark.suites.runs import Run, check_name, content_hash, is_main
 from ehps.benchmark.training import checkpoints, pack_file, packs
 from ehps.benchmark.training.samples import check_meaning
@@ -84,6 +84,8 @@ def evaluate(
     *,
     protocol: str | Protocol | None = None,
     checkpoint: Path | None = None,
+    model: str | None = None,
+    crop: Crop = "exact",
     batch_size: int = 32,
     workers: int = 0,
     device: str | None = None,
@@ -95,6 +97,10 @@ def evaluate(
     Parameters
     ----------
     folder : the run folder. With ``checkpoint`` it may be a new one: a model trained elsewhere is tested.
+    checkpoint : weights to test in place of the run's: of ehps, or a public file of a registered model.
+    model : the model that these must be of; what the file itself tells by default.
+    crop : ``exact``, as the model's card says, or ``warp``: in place of windows of whole pixels one affine map of each
+        box, as in training.
     test_set : what the test set is called in results.
     test : its file and images, and the exclusion list of rows that are not tested.
     protocol : overrides ``test.protocol``.
@@ -102,8 +108,8 @@ def evaluate(
 
     Raises
     ------
-    UsageError : the test set does not fit the protocol, the model predicts bodies that it does not compare, or the
-        folder has no model.
+    UsageError : the test set does not fit the protocol, the model predicts bodies that it does not compare, its crops
+        are affine maps anyway, or the folder has no model.
     DataError : an image is missing, damaged or of another size than its rows say; the exclusion list names no row; no
         row is left.
     """
@@ -118,8 +124,9 @@ def evaluate(
         raise UsageError(
             "holds no trained model", path=folder, fix="train one in this folder, or give the weights with --checkpoint"
         )
-    content = checkpoints.load_any(weights)
+    content = checkpoints.load_any(weights, model=model)
     _require_body(content["model"]["name"], chosen, weights)
+    _require_crop(content["model"]["name"], crop, weights)
     if checkpoint is not None and "train_set" not in run.manifest:
         run.note(train_set=weights.stem, model=content["model"]["name"])
         _note_weights(run, content)
@@ -131,7 +138,8 @@ def evaluate(
     if not len(rows) or not counts(chosen, truth)[rows].any():
         raise nobody(chosen, truth)
     packed = packs.described(test.images)
-    wanted = key(content["weights_sha256"], data, chosen.box_ratio, key(rows.tolist()), *([packed] if packed else []))
+    others = [packed] * bool(packed) + [crop] * (crop != "exact")
+    wanted = key(content["weights_sha256"], data, chosen.box_ratio, key(rows.tolist()), *others)
     path = run.predictions(name)
     started, made = time.perf_counter(), run.done(f"predictions_{name}", wanted, path)
     if not made:
@@ -145,6 +153,8 @@ def evaluate(
             workers=workers,
             device=device,
             box_ratio=chosen.box_ratio,
+            crop=crop,
+            model=model,
             progress=progress,
         )
         place = {
@@ -152,6 +162,7 @@ def evaluate(
             **noted("images", test.images, run.folder),
             "content": data,
             "box_ratio": chosen.box_ratio,
+            "crop": crop,
             "excluded": [] if excluded is None else np.flatnonzero(excluded).tolist(),
         }
         run.note(tests={name: place})
@@ -168,6 +179,12 @@ def _require_body(model: str, protocol: Protocol, weights: Path) -> None:
         others = [one.id for one in catalogue.all_protocols() if compares(one, body)]
         what = f"{model} predicts {NAMES[body]}, {protocol.id} compares {NAMES[protocol.body]} bodies"
         raise UsageError(what, path=weights, fix=f"take one of {', '.join(others)}")
+
+
+def _require_crop(model: str, crop: Crop, weights: Path) -> None:
+    view = models.card(model).view
+    if crop == "warp" and (view is None or view.window != "whole pixels"):
+        raise UsageError(f"{model} sees boxes by one affine map, with and without the crop {crop}", path=weights)
 
 
 def _note_weights(run: Run, content: Mapping[str, Any]) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.benchmark import models
 from ehps.benchmark.crop_boxes import widen
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.fitting import require_fit
+from ehps.benchmark.protocols.scoring import compares
 from ehps.benchmark.protocols.true_bodies import EXCLUDED, rows_to_test
 from ehps.benchmark.suites.evaluation import content_of
 from ehps.benchmark.suites.runs import Run, content_hash
@@ -78,14 +80,14 @@ class Plan:
 
 def faults(suite: Suite, body_models: Path) -> list[str]:
     """What a run would fail for later: files without bodies, protocols that do not fit, absent images and models."""
-    needs = _always()
-    return [*_looked_at(suite, needs, []), *_missing_bodies(body_models, needs)]
+    needs = _of_models(suite)
+    return [*_not_compared(suite), *_looked_at(suite, needs, []), *_missing_bodies(body_models, needs)]
 
 
 def plan(suite: Suite, out: Path, body_models: Path | None) -> Plan:
     """Look at everything a suite names, and at what is in ``out``; nothing is written, no image is opened."""
-    needs, sets = _always(), list[dict[str, Any]]()
-    missing = [*suite.missing_files(), *_looked_at(suite, needs, sets)]
+    needs, sets = _of_models(suite), list[dict[str, Any]]()
+    missing = [*suite.missing_files(), *_not_compared(suite), *_looked_at(suite, needs, sets)]
     missing += _missing_bodies(body_models, needs)
     rows = {(entry["role"], entry["set"]): entry["rows"] for entry in sets}
     cells: list[dict[str, Any]] = []
@@ -104,8 +106,18 @@ def plan(suite: Suite, out: Path, body_models: Path | None) -> Plan:
     return Plan(sets, cells, missing, sum(known) if len(known) == len(seconds) else None)
 
 
-def _always() -> _Needs:
-    return {("smplx", "neutral")}
+def _of_models(suite: Suite) -> _Needs:
+    return {(models.card(name).body, "neutral") for name in suite.models}
+
+
+def _not_compared(suite: Suite) -> Iterable[str]:
+    """Tests that do not compare what a model predicts."""
+    for name, spec in suite.test.items():
+        protocol = catalogue.get(spec.protocol)
+        for model in suite.models:
+            if not compares(protocol, body := models.card(model).body):
+                what = f"compares {NAMES[protocol.body]} bodies, {model} predicts {NAMES[body]}"
+                yield f"test.{name}.protocol: {protocol.id} {what}; put {model} into a suite of its own"
 
 
 def _looked_at(suite: Suite, needs: _Needs, sets: list[dict[str, Any]]) -> Iterable[str]:

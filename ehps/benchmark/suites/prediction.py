@@ -9,7 +9,7 @@ the box centre. Their depths are not metric.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
 from ehps.progress import over
 
+Crop = Literal["exact", "warp"]
+
 
 def predict(
     checkpoint: Path,
@@ -41,6 +43,8 @@ def predict(
     workers: int = 0,
     device: str | None = None,
     box_ratio: float | None = None,
+    crop: Crop = "exact",
+    model: str | None = None,
     progress: bool | None = None,
 ) -> HumanData:
     """Predict the rows of a test set and write them to ``out`` (``.h5``).
@@ -49,6 +53,8 @@ def predict(
     ----------
     rows : rows of the test set, all by default. Rows whose box has no area in its image are left out.
     box_ratio : scale of the stored boxes; the checkpoint's training value by default.
+    crop : ``exact`` as the model's card says, or ``warp``, one affine map of each box.
+    model : the model that the file must be of; what the file itself tells by default.
     progress : print how far this is; as the program wants it by default.
 
     Returns
@@ -61,10 +67,10 @@ def predict(
     ------
     DataError : an image is missing, damaged or of another size than its rows say.
     """
-    net, content = checkpoints.load_model(checkpoint, body_models)
+    net, content = checkpoints.load_model(checkpoint, body_models, model=model)
     card = models.card(content["model"]["name"])
     ratio = content["box_ratio"] if box_ratio is None else box_ratio
-    view = CropView.of(net, card, ratio=ratio)
+    view = CropView.of(net, card, ratio=ratio, training=crop == "warp")
     dataset = HumanDataset(test.data, test.images, view, rows=rows, with_targets=False, folders=test.folders)
     if not len(dataset):
         raise DataError("has no row to test with a box inside its image", path=test.data)
@@ -72,6 +78,7 @@ def predict(
     columns = run(net, dataset, batch_size=batch_size, workers=workers, device=device, progress=progress)
     hd = as_humandata(columns, dataset, body_models, card.body)
     hd.misc["checkpoint_sha256"] = content["weights_sha256"]
+    hd.misc["crop"] = crop
     out.parent.mkdir(parents=True, exist_ok=True)
     hd.save(out)
     return HumanData.open(out)

@@ -80,7 +80,7 @@ _MANIFEST_FORM = {
     "done?": {str: str},
     "failures?": {str: {"reason": str}},
     "timings?": {str: {"rows": int, "seconds": float}},
-    "tests?": {str: {"data": str, "images": str, "content": str, "box_ratio?": float}},
+    "tests?": {str: {"data": str, "images": str, "content": str, "box_ratio?": float, "crop?": str}},
     "trained_on?": [TRAINED_ON],
     "schedule?": [SCHEDULE],
     "world?": [WORLD],

@@ -74,15 +74,18 @@ def load_any(path: Path, *, model: str | None = None) -> dict[str, Any]:
 
     Parameters
     ----------
-    model : the model that a file is of which ehps has not written; what its names and shapes tell by default.
+    model : the model that the file must be of; what it declares, or its names and shapes tell, by default.
 
     Raises
     ------
     DataError : as :func:`load`; the file is not recognised, or its weights are not all those of the model.
+    UsageError : ehps wrote it, of another model.
     """
     content, form = weight_files.load(path)
     if isinstance(content, dict) and "weights_sha256" in content:
         _checked(content, path)
+        if model is not None and model != content["model"]["name"]:
+            raise UsageError(f"is a checkpoint of {content['model']['name']}, not of {model}", path=path)
         _check_hash(content, path)
         return content
     file = weight_files.file_of(path, content, form)
@@ -121,8 +124,6 @@ def slim(path: Path, out: Path, *, model: str | None = None) -> Path:
     if out.exists() and out.samefile(path):
         raise UsageError("is the file that is read", path=out, fix="give --out another name")
     content = {name: value for name, value in load_any(path, model=model).items() if name not in STATES}
-    if model is not None and model != content["model"]["name"]:
-        raise UsageError(f"is a checkpoint of {content['model']['name']}, not of {model}", path=path)
     _check_fit(loading.own_state(content["model"]["name"], content["model"]["args"]), content["state"], path)
     state = {name: _alone(value) for name, value in content["state"].items()}
     if out.suffix.lower() == ".pt":
@@ -145,18 +146,21 @@ def _alone(value: Tensor) -> Tensor:
     return value if whole else value.clone(memory_format=torch.contiguous_format)
 
 
-def load_model(path: Path, body_models: BodyModels | None = None) -> tuple[nn.Module, dict[str, Any]]:
+def load_model(
+    path: Path, body_models: BodyModels | None = None, *, model: str | None = None
+) -> tuple[nn.Module, dict[str, Any]]:
     """The network in evaluation mode, and what else the checkpoint holds. Its weights are those of the mapped file.
 
     Parameters
     ----------
     body_models : for networks that need the neutral SMPL model to run.
+    model : as for :func:`load_any`.
 
     Raises
     ------
     DataError : as :func:`load_any`, or the weights do not fit the model they name.
     """
-    content = load_any(path)
+    content = load_any(path, model=model)
     name, arguments = content["model"]["name"], content["model"]["args"]
     try:
         _check_fit(loading.own_state(name, arguments), content["state"], path)

@@ -40,6 +40,9 @@ mscoco/
   annotations/MSCOCO_train_SMPL_NeuralAnnot.json          (for fits=neuralannot-smpl)
   annotations/person_keypoints_{train,val}2017.json       (used when the WholeBody file is absent)
   images/{train,val}2017/000000000009.jpg                 (or {train,val}2017/ in the root)
+for images=2014:
+  annotations/person_keypoints_{train,val}2014.json
+  images/{train,val}2014/COCO_val2014_000000000042.jpg    (or {train,val}2014/ in the root)
 fits of EFT and CLIFF:
   eft_fit/COCO2014-{All,Part}-ver01.json, COCO2014-Val-ver10.json, cliffGT_v1/coco2014part_cliffGT.npz
   {train,val}2014/COCO_train2014_000000044474.jpg         (or below images/)
@@ -47,6 +50,7 @@ fits of EFT and CLIFF:
     split_needs={
         split: (
             f"annotations/coco_wholebody_{split}_v1.0.json | annotations/person_keypoints_{split}2017.json | "
+            f"annotations/person_keypoints_{split}2014.json | "
             + " | ".join(path for (_, own), path in eft.COCO.items() if own == split),
             f"images/{split}2017 | {split}2017 | {split}2014 | images/{split}2014",
         )
@@ -65,17 +69,27 @@ fits of EFT and CLIFF:
                 "val": ("neuralannot", "eft", "none"),
             },
         ),
+        Option(
+            "images",
+            "2017, with the WholeBody points, or 2014, with the 17 points alone, of which PyMAF's test is; fits of EFT "
+            "and CLIFF are for those of 2014",
+            "2017",
+            choices=("2017", "2014"),
+        ),
     ),
     reprojection="fitted",
     notes=(
         "Every person has a virtual camera: depths of two people in one image cannot be compared.",
         "There are no SMPL-X fits for val: it converts to keypoints and boxes.",
+        "COCO's own evaluation (`coco-projection`) is of `--split val --option images=2014`: 50,197 people; meta/area "
+        "is that of each person's mask.",
         "The published counts are people that are no crowd and have a labelled body joint.",
         "EFT published 79,051 (All), 28,344 (eft-part: all limbs labelled) and 10,510 (val); 74,834 and 28,062 of the "
         "first two were counted in the files. Translations of EFT are derived, not metric.",
     ),
 )
-PERSON = optional({"iscrowd": FLAG, "num_keypoints": integers()}) | {"bbox": numbers(4), "keypoints": numbers(51)}
+PERSON = optional({"iscrowd": FLAG, "num_keypoints": integers(), "area": numbers()})
+PERSON |= {"bbox": numbers(4), "keypoints": numbers(51)}
 FITS = {
     "neuralannot": ("MSCOCO_train_SMPLX_all_NeuralAnnot.json", "MSCOCO_train_SMPLX.json"),
     neural_annot.SMPL: ("MSCOCO_train_SMPL_NeuralAnnot.json",),
@@ -95,6 +109,10 @@ class MSCOCO(Converter):
         return "smpl" if self.fits_2014 or self.option("fits") == neural_annot.SMPL else "smplx"
 
     @property
+    def _images(self) -> str:
+        return f"{self.split}{self.option('images')}"
+
+    @property
     def _fit_files(self) -> tuple[str, ...]:
         return FITS.get(self.option("fits"), ()) if self.split == "train" else ()
 
@@ -102,7 +120,9 @@ class MSCOCO(Converter):
         if self.fits_2014:
             return [Unit(self.split, raw_files.first_existing(self.root, [self.fits_2014]))]
         folder = self.root / "annotations"
-        names = (f"coco_wholebody_{self.split}_v1.0.json", f"person_keypoints_{self.split}2017.json")
+        names = [f"person_keypoints_{self._images}.json"]
+        if self.option("images") == "2017":
+            names.insert(0, f"coco_wholebody_{self.split}_v1.0.json")
         path = raw_files.first_existing(folder, names)
         return coco.units(path, self.split)
 
@@ -123,9 +143,9 @@ class MSCOCO(Converter):
         people, records = neural_annot.with_fit(usable, fits, dropped, f"no {model_type} fit")
         if not people:
             return no_instances(dropped)
-        folder = "images/" if raw_files.is_folder(self.root / "images" / f"{self.split}2017") else ""
+        folder = "images/" if raw_files.is_folder(self.root / "images" / self._images) else ""
         rows = Instances(
-            image_path=[f"{folder}{self.split}2017/{images[a['image_id']]['file_name']}" for a in people],
+            image_path=[f"{folder}{self._images}/{images[a['image_id']]['file_name']}" for a in people],
             size=np.array([[images[a["image_id"]]["height"], images[a["image_id"]]["width"]] for a in people]),
             bbox=raw_files.column(people, "bbox").astype(float),
             meta={
@@ -138,6 +158,8 @@ class MSCOCO(Converter):
             dropped=dropped,
             notes=notes,
         )
+        if all("area" in a for a in people):
+            rows.meta["area"] = raw_files.column(people, "area").astype(float)
         if coco.has(people, "face_kpts"):
             rows.keypoints2d = coco_wholebody.keypoints(people)
             for name, box in coco_wholebody.part_boxes(people).items():

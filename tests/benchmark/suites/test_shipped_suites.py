@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from ehps.benchmark.suites import shipped_suites
+from ehps.benchmark.suites import plan, shipped_suites
 from ehps.benchmark.suites.suite import Suite, load_suite
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.cli import main
@@ -35,7 +36,7 @@ def called(*words: str | Path, code: int = 0) -> str:
 
 def test_all_are_there() -> None:
     expected = ["demo", *(f"finetune_{name}" for name in SPECIALISTS), *(f"foundation_{n}" for n in STAGES)]
-    assert shipped_suites.names() == sorted([*expected, "single_dataset"])
+    assert shipped_suites.names() == sorted([*expected, "single_dataset", "smpl_single"])
     with pytest.raises(UsageError, match="Did you mean foundation_5"):
         shipped_suites.path_of("foundation_6")
 
@@ -56,6 +57,23 @@ def test_single_sets_are_32_by_5() -> None:
     suite = shipped("single_dataset")
     assert (len(suite.trainings), len(suite.test)) == (32, 5)
     assert suite.config.steps * suite.config.batch_size == 1_500_000
+
+
+def test_single_sets_of_a_smpl_model_are_8_by_2() -> None:
+    suite = shipped("smpl_single")
+    assert (suite.models, len(suite.trainings), len(suite.test)) == (("pymaf",), 8, 2)
+    assert suite.config.steps * suite.config.batch_size == pytest.approx(1_500_000, abs=64)
+
+
+def test_models_predict_what_their_tests_compare() -> None:
+    for name in shipped_suites.names():
+        assert list(plan._not_compared(shipped(name))) == [], name
+    mixed = replace(shipped("single_dataset"), models=("smpler_x_s", "pymaf"))
+    said = list(plan._not_compared(mixed))
+    assert len(said) == 4  # 3DPW's compares SMPL
+    assert said[0] == (
+        "test.agora.protocol: agora-val compares SMPL-X bodies, pymaf predicts SMPL; put pymaf into a suite of its own"
+    )
 
 
 def test_each_foundation_has_the_sets_of_the_one_before() -> None:

@@ -3,81 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from click.testing import CliRunner, Result
 
 from ehps.benchmark import crop_boxes
 from ehps.benchmark import models as networks
-from ehps.benchmark.models.cards import View
-from ehps.benchmark.models.outputs import SQUARE_CAMERA, SmplPrediction
+from ehps.benchmark.models.outputs import SQUARE_CAMERA
 from ehps.benchmark.suites.evaluation import evaluate
 from ehps.benchmark.suites.runs import Run
-from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.samples import CropView, HumanDataset
 from ehps.benchmark.training.specs import SetSpec
 from ehps.benchmark.training.truncated_crops import truncated_crop
 from ehps.body.models import BodyModels
-from ehps.body.params import smpl_params
+from ehps.cli import main
 from ehps.errors import UsageError
 from ehps.humandata.core import HumanData
 from tests.drawn_people import Style, people, write_set
+from tests.upright import NAME, Upright, registered, standing, write_weights
 
 N = 6
-NAME = "upright"
-
-
-class Upright(nn.Module):
-    """A standing person, nearer where the crop is brighter."""
-
-    input_size = (224, 224)
-    antialias = True
-
-    def __init__(self, smpl: object = None) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.tensor(0.8))
-
-    def forward(self, image: Tensor) -> SmplPrediction:
-        n = len(image)
-        turned = torch.diag(torch.tensor((1.0, -1.0, -1.0))).expand(n, 3, 3)
-        camera = torch.stack((self.scale + image.mean((1, 2, 3)), torch.full((n,), 0.1), torch.full((n,), -0.2)), dim=1)
-        return SmplPrediction(turned, torch.eye(3).expand(n, 23, 3, 3), torch.zeros(n, 10), camera)
 
 
 @pytest.fixture
 def card() -> Iterator[networks.ModelCard]:
-    view = View((224, 224), "square", 1.0, "averaged", "whole pixels")
-    networks.register(NAME, Upright, body="smpl", view=view)
-    yield networks.card(NAME)
-    networks._all().pop(NAME)
+    with registered() as card:
+        yield card
 
 
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> SetSpec:
-    rng = np.random.default_rng(4)
-    pose = rng.normal(0, 0.2, (N, 24, 3))
-    pose[:, 0] = (np.pi, 0, 0)
-    transl = np.stack((rng.normal(0, 0.3, N), rng.normal(0, 0.2, N), rng.uniform(3, 5, N)), axis=1)
-    params = smpl_params(gender="neutral", betas=rng.normal(0, 1, (N, 10)), pose=pose, transl=transl)
     folder = tmp_path_factory.mktemp("smpl")
-    return SetSpec(write_set(folder, params, models), folder, protocol="pw3d-challenge")
+    return SetSpec(write_set(folder, standing(N), models), folder, protocol="pw3d-challenge")
 
 
 @pytest.fixture
 def weights(card: networks.ModelCard, tmp_path: Path) -> Path:
-    state = dict(Upright().state_dict())
-    content = {
-        "format": checkpoints.FORMAT,
-        "model": {"name": NAME, "args": {}},
-        "state": state,
-        "box_ratio": 1.0,
-        "weights_sha256": checkpoints.weights_hash(state),
-    }
-    return checkpoints.save(tmp_path / "upright.pt", content)
+    return write_weights(tmp_path / "upright.pt")
 
 
 def test_predictions_fall_in_the_image_where_they_fell_in_the_crop(
@@ -87,6 +54,7 @@ def test_predictions_fall_in_the_image_where_they_fell_in_the_crop(
     assert result.value("body", "MPJPE") > result.value("body", "PA-MPJPE") > 0
     hd = HumanData.open(Run(tmp_path / "run").predictions("smpl"))
     assert hd.passport.body_model == "smpl"
+    assert (hd.misc["crop"], Run(tmp_path / "run").manifest["tests"]["smpl"]["crop"]) == ("exact", "exact")
     assert hd["smpl/body_pose"].shape == (N, 23, 3)
     boxes, transl = np.asarray(hd["bbox_xywh"])[:, :4], np.asarray(hd["smpl/transl"], float)
     np.testing.assert_allclose(boxes[:, 2], boxes[:, 3])
@@ -128,3 +96,37 @@ def test_a_protocol_of_other_bodies_is_refused_with_the_ones_that_would_do(
     with pytest.raises(UsageError, match=r"upright predicts SMPL, egobody-ego compares SMPL-X bodies") as error:
         evaluate(tmp_path / "run", "ego", whole, models, checkpoint=weights)
     assert "pw3d-challenge" in error.value.fix
+
+
+def test_crops_of_a_test_may_be_affine_maps_and_are_said_to_be(
+    truth: SetSpec, weights: Path, models: BodyModels, tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run")
+    scales = []
+    for crop in ("exact", "warp"):
+        words = [run.folder, truth.data, "--checkpoint", weights, "--crop", crop, "--model", NAME]
+        said = called("evaluate", *words, "--protocol", "pw3d-challenge", "--body-models", models.folder)
+        assert said.exit_code == 0, said.output
+        hd = HumanData.open(run.predictions("set"))
+        assert (hd.misc["crop"], run.manifest["tests"]["set"]["crop"]) == (crop, crop)
+        scales.append(1 / np.asarray(hd["smpl/transl"])[:, 2])
+    assert 0 < np.abs(scales[0] - scales[1]).max() < 0.01 * scales[0].min()
+
+
+def test_weights_of_another_model_and_crops_that_change_nothing_are_refused(
+    truth: SetSpec, weights: Path, models: BodyModels, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="is a checkpoint of upright, not of pymaf"):
+        evaluate(tmp_path / "run", "smpl", truth, models, checkpoint=weights, model="pymaf")
+    networks._all()[NAME] = replace(networks.card(NAME), view=None)
+    with pytest.raises(UsageError, match="upright sees boxes by one affine map"):
+        evaluate(tmp_path / "run", "smpl", truth, models, checkpoint=weights, crop="warp")
+    words = [tmp_path / "none", truth.data, "--protocol", "pw3d-challenge", "--body-models", models.folder]
+    said = called("evaluate", *words)
+    assert said.exit_code == 2
+    assert "holds no trained model" in said.output
+    assert not (tmp_path / "none").exists()
+
+
+def called(*words: object) -> Result:
+    return CliRunner().invoke(main, ["benchmark", *map(str, words)])

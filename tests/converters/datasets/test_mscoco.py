@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ehps.benchmark.protocols import catalogue
+from ehps.benchmark.protocols.fitting import require_fit
 from ehps.converters.base import Instances
 from ehps.converters.datasets.mscoco import MSCOCO
 from ehps.converters.pipeline import convert
@@ -303,3 +306,30 @@ def test_hands_taken_as_absolute_show_in_the_fingers_alone(
     wrong = run(tree.root, tmp_path / "x.h5", body_models, dataset=faults.faulty(MSCOCO, faults.hands_absolute)).quality
     assert wrong["reprojection_hands_px"]["p50"] > 1
     assert wrong["reprojection_body_px"]["max"] < 0.1
+
+
+def test_images_of_2014_have_the_areas_that_cocos_evaluation_asks_for(tree: Tree, tmp_path: Path) -> None:
+    root = tmp_path / "mscoco"
+    (root / "annotations").mkdir(parents=True)
+    (root / "val2014").mkdir()
+    whole = json.loads((tree.root / "annotations" / WHOLE).read_text())
+    for image in whole["images"]:
+        old = tree.root / "images/train2017" / image["file_name"]
+        image["file_name"] = f"COCO_val2014_{image['file_name']}"
+        if old.is_file():
+            (root / "val2014" / image["file_name"]).symlink_to(old.resolve())
+    shown = {image["id"]: image["file_name"] for image in whole["images"]}
+    keys = ("id", "image_id", "bbox", "keypoints", "num_keypoints", "iscrowd", "area", "segmentation")
+    whole["annotations"] = [{k: a[k] for k in keys if k in a} for a in whole["annotations"]]
+    (root / "annotations/person_keypoints_val2014.json").write_text(json.dumps(whole))
+    chosen = {"images": "2014"}
+    report = convert(DATASET, root, split="val", out=tmp_path / "x.h5", options=chosen, progress=False)
+    hd = HumanData.open(tmp_path / "x.h5")
+    own = {a["id"]: a for a in whole["annotations"]}
+    ids = hd["meta/annotation_id"].tolist()
+    assert len(ids) >= 5
+    assert report.dropped["crowd region"] == ["3000000"]
+    np.testing.assert_allclose(hd["meta/area"], [own[i]["area"] for i in ids], rtol=1e-6)
+    assert hd["image_path"].tolist() == [f"val2014/{shown[own[i]['image_id']]}" for i in ids]
+    assert hd["keypoints2d_original"].shape[1] == 17
+    require_fit(catalogue.get("coco-projection"), hd)
