@@ -47,6 +47,9 @@ MEAN = "MPE"  # of the primary numbers of several protocols
 
 _SHAPES = "extreme_betas: the original tests shapes with any |beta| > 3 against the mean shape"
 _NEUTRAL = "truth: the neutral shape is betas_neutral where the file has it, a refit of ours where not"
+_BOXES = (
+    "box_ratio: of the file's boxes; the originals have theirs, 1.2 times as large as a person, in files of their own"
+)
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,14 @@ class Test:
     splits : that will do, the better one first.
     crop : of models that see windows of whole pixels.
     questions : fields that sources disagree on or leave open, each with what they say.
+    people : that the published test has, where that is known.
     """
 
     dataset: str
     splits: tuple[str, ...]
     crop: Crop = "exact"
     questions: tuple[str, ...] = ()
+    people: int | None = None
 
     @property
     def set(self) -> str:
@@ -84,7 +89,9 @@ TESTS: Mapping[str, Test] = {
     ),
     "egobody-ego": Test("egobody_ego", ("test",), questions=(_SHAPES, _NEUTRAL)),
     "arctic": Test("arctic", ("val",), questions=("step: every 10th row, from the first", _SHAPES, _NEUTRAL)),
-    "ehf": Test("ehf", ("val",), questions=("box_ratio: SMPLer-X enlarges tight boxes 1.2 times, OSX 1.25",)),
+    "ehf": Test(
+        "ehf", ("val",), questions=("box_ratio: SMPLer-X enlarges tight boxes 1.2 times, OSX 1.25",), people=100
+    ),
     "pw3d-smplerx": Test(
         "pw3d", ("test",), questions=("joints: other papers use the Human3.6M regressor (pw3d-h36m14)",)
     ),
@@ -94,8 +101,9 @@ TESTS: Mapping[str, Test] = {
         questions=(
             "joint_alignment: SMPLer aligns at the middle of the hips (pw3d-h36m14-midhip)",
             "mesh_alignment: PyMAF does not align meshes, SMPLer does at the regressed pelvis",
-            "valid: the usual preprocessed file has 35,515 people",
+            _BOXES,
         ),
+        people=35_515,
     ),
     "pw3d-h36m14-midhip": Test(
         "pw3d",
@@ -104,7 +112,9 @@ TESTS: Mapping[str, Test] = {
             "joints: the models trained on 3DPW have a regressor of their own (J_regressor_3dpw.npy), and the original "
             "compares with given joints",
             "truth: the original's mesh is the neutral SMPL with the annotation's betas",
+            _BOXES,
         ),
+        people=35_515,
     ),
     "h36m-p2": Test(
         "h36m",
@@ -113,9 +123,10 @@ TESTS: Mapping[str, Test] = {
             "joint_alignment: PyMAF aligns at the regressed pelvis, SMPLer at the middle of the hips",
             "step: tested at 10 fps (`ehps convert h36m --option interval=5`); other loaders take every 64th frame",
             "mean: of all frames, or of the means of actions (h36m-p2[mean=groups])",
+            _BOXES,
         ),
     ),
-    "ssp3d": Test("ssp3d", ("test", "train")),
+    "ssp3d": Test("ssp3d", ("test", "train"), people=311),
     "lsp-segmentation": Test(
         "lsp", ("test",), questions=("prediction: the originals draw bodies at 224 pixels, and enlarge",)
     ),
@@ -126,8 +137,9 @@ TESTS: Mapping[str, Test] = {
         questions=(
             "box_ratio: 1.25 about tight boxes, which is 1.25/1.2 about those of the file",
             "joints: hips of J_regressor_extra, or the model's own (coco17-model-hips)",
-            "valid: 50,197 instances of COCO 2014 (`ehps convert mscoco --split val --option images=2014`)",
+            "valid: people of COCO 2014 (`ehps convert mscoco --split val --option images=2014`)",
         ),
+        people=50_197,
     ),
 }
 
@@ -331,16 +343,23 @@ def _line(row: Mapping[str, Any], scores: Mapping[Protocol, Score], missing: Map
     line = replace(line, ours=ours, n=sum(n for _, n in made))
     if abs(ours - row["value"]) <= LIMIT[row["unit"]]:
         return line
-    asked = [question for one, (_, metric) in zip(protocols, keys, strict=True) for question in _asked(one, metric)]
+    asked = [
+        question
+        for one, (_, metric), (_, n) in zip(protocols, keys, made, strict=True)
+        for question in _asked(one, metric, n)
+    ]
     asked += [remark for one in protocols for remark in scores[one].remarks]
     absent = [f"{what}: not computed, {why}" for one in protocols for what, why in scores[one].not_computed.items()]
     return replace(line, in_question=tuple(dict.fromkeys(asked + absent)))
 
 
-def _asked(protocol: Protocol, metric: str) -> list[str]:
-    """Questions about fields that this number depends on."""
-    acting = replace(protocol, metrics=(metric,)).settable
-    return [question for question in test_of(protocol).questions if question.partition(":")[0] in acting]
+def _asked(protocol: Protocol, metric: str, n: int) -> list[str]:
+    """Questions about fields that this number, of ``n`` people, depends on."""
+    test, acting = test_of(protocol), replace(protocol, metrics=(metric,)).settable
+    asked = [question for question in test.questions if question.partition(":")[0] in acting]
+    if test.people is not None and n != test.people:
+        asked.append(f"valid: ours is of {n:,} people, the published test has {test.people:,}")
+    return asked
 
 
 def _entry(score: Score, part: str, metric: str) -> tuple[float, int] | None:

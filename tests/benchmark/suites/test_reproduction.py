@@ -86,7 +86,8 @@ def test_numbers_stand_beside_the_published_ones(
     assert pve.difference > 0.5
     assert any(said.startswith("mesh_alignment: PyMAF does not align") for said in pve.in_question)
     assert not any(said.startswith("joint_alignment") for said in pve.in_question)
-    assert [said.partition(":")[0] for said in fitted.in_question] == ["valid"]
+    assert [said.partition(":")[0] for said in fitted.in_question] == ["box_ratio", "valid"]
+    assert fitted.in_question[-1] == "valid: ours is of 4 people, the published test has 35,515"
     spec = SetSpec(folder / "set.h5", folder)
     other = evaluate(
         tmp_path / "out", "set", spec, models, protocol="pw3d-h36m14-midhip[box_ratio=1]", checkpoint=weights
