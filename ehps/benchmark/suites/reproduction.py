@@ -235,16 +235,16 @@ def reproduce(
     checkpoints.load_any(checkpoint, model=name)
     result = Reproduction(name, _each(chosen, "weights"), str(out), other_weights=others)
     result.elsewhere = _each([row for row in chosen if not row["protocol"]], "test")
-    rows = [row for row in chosen if row["protocol"]]
-    wanted = list(dict.fromkeys(protocol for row in rows for protocol in _protocols(row)))
-    files = sets_of(data)
+    rows, files = [row for row in chosen if row["protocol"]], sets_of(data)
+    paths = {one: path for row in rows for one in _protocols(row) if (path := _path_of(one, files))}
     scores: dict[Protocol, Score] = {}
-    for protocol in wanted:
-        test = test_of(protocol)
-        path = next((files[test.dataset, split] for split in test.splits if (test.dataset, split) in files), None)
-        if path is None:
-            result.missing[protocol.id] = f"no file of {test.set} in {data}"
+    for protocol in dict.fromkeys(one for row in rows for one in _protocols(row)):
+        if protocol not in paths:
+            result.missing[protocol.id] = f"no file of {test_of(protocol).set} in {data}"
             continue
+        if not any(protocol in asked and paths.keys() >= set(asked) for asked in map(_protocols, rows)):
+            continue  # of means only, of which other sets are not there
+        path, test = paths[protocol], test_of(protocol)
         images, folders = image_folders(None, path)
         try:
             scores[protocol] = evaluate(
@@ -285,6 +285,11 @@ def sets_of(folder: Path) -> dict[tuple[str, str], Path]:
         if own not in found or path.stem == "_".join(own):
             found[own] = path
     return found
+
+
+def _path_of(protocol: Protocol, files: Mapping[tuple[str, str], Path]) -> Path | None:
+    test = test_of(protocol)
+    return next((files[test.dataset, split] for split in test.splits if (test.dataset, split) in files), None)
 
 
 def test_of(protocol: Protocol) -> Test:
@@ -329,8 +334,8 @@ def _line(row: Mapping[str, Any], scores: Mapping[Protocol, Score], missing: Map
     protocols = _protocols(row)
     said = {key: row[key] for key in ("weights", "test", "metric", "unit", "source")}
     line = Line(**said, protocol=" + ".join(one.id for one in protocols), theirs=row["value"])
-    if absent := [one.id for one in protocols if one not in scores]:
-        return replace(line, why="; ".join(missing[one] for one in absent))
+    if any(one not in scores for one in protocols):
+        return replace(line, why="; ".join(missing[one.id] for one in protocols if one.id in missing))
     keys = [one.primary if row["metric"] == MEAN else MEASURES[row["metric"]] for one in protocols]
     made: list[tuple[float, int]] = []
     for one, (part, metric) in zip(protocols, keys, strict=True):
