@@ -74,6 +74,7 @@ benchmark.add_command(reproduce_command)
 @click.option("--config", type=INPUT, help="Settings in YAML or JSON, as in a suite; those given here go before.")
 @click.option("--set", "assigned", multiple=True, metavar="KEY=VALUE", help="Any setting: clip=1, loss.shape=2, ...")
 @click.option("--model", show_default="tiny")
+@click.option("--stage", metavar="STAGE", help="Settings of this stage of the model's training; all others go before.")
 @click.option("--steps", metavar="N", show_default="1000")
 @click.option("--epochs", metavar="N", help="Instead of --steps.")
 @click.option("--batch-size", metavar="N", show_default="32", help="Images a step, of all processes together.")
@@ -96,6 +97,7 @@ def train_command(
     name: str | None,
     config: Path | None,
     assigned: tuple[str, ...],
+    stage: str | None,
     exclude: Path | None,
     body_models: Path | None,
     as_json: bool,
@@ -114,10 +116,14 @@ def train_command(
     from ehps.benchmark.suites.evaluation import train_cell
     from ehps.benchmark.suites.runs import is_main
     from ehps.benchmark.training.specs import SetSpec, TrainConfig, image_folders
+    from ehps.benchmark.training.stages import lines, under
 
     if exclude is not None and len(data) > 1:
         raise UsageError("--exclude is of one file", fix="write the sets into a suite, each with its own list")
-    interval, wanted = values.pop("interval", 1), TrainConfig.from_dict(values)
+    interval = values.pop("interval", 1)
+    wanted = TrainConfig.from_dict(values if stage is None else under(stage, values))
+    for line in lines(stage, values) if stage is not None and is_main() else ():
+        say(line, err=True)
     specs = []
     for file, words in zip(data, folders_of_each(images, len(data)), strict=True):
         folder, folders = image_folders(words, file)

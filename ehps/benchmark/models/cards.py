@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 AUTHORS = "see the authors' page"
+BODY_TERMS = {"pose": 10, "shape": 1, "expression": 1, "joints": 100, "part_joints": 100, "projection": 1}
+"""Terms of the loss of a model that predicts SMPL-X and nothing beside it, and their weights."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class View:
     sampling : ``bilinear`` (large images alias) or ``averaged`` (they are averaged down).
     window : ``affine``, or ``whole pixels``: the box is cut out at whole pixels of the image, then resized.
     mean, std : of the channels, red first, which the network itself subtracts and divides by; None where it does not.
+    turned : share of the augmented crops that are turned.
+    colour : by how much their channels become darker or lighter at most.
     note : what else there is to know.
     """
 
@@ -38,6 +42,8 @@ class View:
     window: Literal["affine", "whole pixels"] = "affine"
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
+    turned: float = 0.6
+    colour: float = 0.2
     note: str = ""
 
 
@@ -118,6 +124,8 @@ class ModelCard:
     gflop : work an image, two for a multiplication with an addition.
     objective : what it is trained for, ``module:Name`` of an :class:`~ehps.benchmark.training.objectives.Objective`.
     losses : term -> weight, as published.
+    loss_words : settings of the loss beside the weights that the objective reads.
+    untrained : names of parts of the network, or of weights, that no term of the loss reaches.
     stages : name -> how it was trained.
     rules : how its public files are read.
     start : what a training may begin with.
@@ -136,7 +144,9 @@ class ModelCard:
     parameters: int | None = None
     gflop: float | None = None
     objective: str = "ehps.benchmark.training.objectives:WholeBody"
-    losses: Mapping[str, float] = field(default_factory=dict)
+    losses: Mapping[str, float] = field(default_factory=BODY_TERMS.copy)
+    loss_words: tuple[str, ...] = ("rotation_form",)
+    untrained: tuple[str, ...] = ()
     stages: Mapping[str, Stage] = field(default_factory=dict)
     rules: FileRules = FileRules()
     start: Start | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ehps.benchmark.models.cards import FileRules, ModelCard, NeededFile, Stage, Start, View
+from ehps.benchmark.models.cards import BODY_TERMS, FileRules, ModelCard, NeededFile, Stage, Start, View
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
@@ -17,6 +17,7 @@ SMPL = NeededFile(
 H36M_JOINTS = NeededFile("J_regressor_h36m.npy", "joints of the Human3.6M protocols", "the data of SPIN")
 
 _PACKAGE = "ehps.benchmark.models"
+_LOSSES = "ehps.benchmark.training.smpl_losses"
 
 # name -> size of SMPLer-X: parameters, GFLOP, images a GPU and step, ViTPose's name of the size
 SIZES = {
@@ -70,17 +71,16 @@ def _smpler_x(size: str) -> ModelCard:
         view=SMPLERX_VIEW,
         parameters=parameters,
         gflop=gflop,
+        objective="ehps.benchmark.training.smpler_x_losses:SmplerXLoss",
         losses={
-            "pose": 10,
-            "shape": 1,
-            "expression": 1,
-            "joints": 100,
-            "part_joints": 100,
-            "projection": 1,
-            "image points": 1,
-            "image points of the projected body": 1,
-            "part boxes": 1,
+            **BODY_TERMS,
+            "image_points": 1,
+            "model_image_points": 1,
+            "left_hand_box": 1,
+            "right_hand_box": 1,
+            "face_box": 1,
         },
+        loss_words=("rotation_form", "hand_depth"),
         stages={
             "single": Stage(
                 {**common, "total_length": 150_000, "loss": loss},
@@ -131,17 +131,14 @@ def _smplest_x() -> ModelCard:
         view=SMPLERX_VIEW,
         parameters=687_223_152,
         gflop=383.2,
-        losses={
-            "pose": 10,
-            "root orientation": 1,
-            "shape": 1,
-            "expression": 1,
-            "joints": 100,
-            "part_joints": 100,
-            "projection": 1,
-            "hand root orientation": 1,
-            "hand chain": 1,
-        },
+        objective="ehps.benchmark.training.smplest_x_losses:SmplestXLoss",
+        losses={**BODY_TERMS, "root": 1, "hand_roots": 1, "hand_chains": 1},
+        untrained=(
+            "decoder.transformer.to_token_embedding",
+            "decoder.dec_hand_cam",
+            "decoder.dec_face_root_pose",
+            "decoder.dec_face_cam",
+        ),
         stages={
             "foundation": Stage(
                 {
@@ -171,12 +168,13 @@ def _smplest_x() -> ModelCard:
 
 
 def _pymaf() -> ModelCard:
-    constant = {"lr": 5e-5, "lr_min": 5e-5, "epochs": 60, "batch_size": 64}
+    constant = {"lr": 5e-5, "lr_min": 5e-5, "epochs": 60, "batch_size": 64, "box_ratio": 1.0}
     return ModelCard(
         name="pymaf",
         network=f"{_PACKAGE}.pymaf:PyMAF",
         title="PyMAF",
         body="smpl",
+        loss_words=(),
         view=View(
             (224, 224),
             "square",
@@ -185,10 +183,13 @@ def _pymaf() -> ModelCard:
             "whole pixels",
             MEAN,
             STD,
+            turned=0.4,
+            colour=0.4,
             note="bicubic; COCO: ratio 1.25 about tight boxes, one affine warp",
         ),
         parameters=45_168_512,
         gflop=12.6,
+        objective=f"{_LOSSES}:MeshFeedback",
         losses={
             "2D joints": 300,
             "3D joints": 300,
@@ -202,7 +203,7 @@ def _pymaf() -> ModelCard:
         stages={
             "human36m": Stage(constant, "ResNet-50 of ImageNet", "Human3.6M; one 2080 Ti"),
             "mixture": Stage(
-                constant,
+                {**constant, "strategy": "mixture"},
                 "the stage human36m",
                 "Human3.6M 0.5, LSP, MPII, LSPET and COCO 0.3 by size, MPI-INF-3DHP 0.2; fits of SPIN or EFT",
             ),
@@ -224,7 +225,7 @@ def _smpler(width: int) -> ModelCard:
     name, title = ("smpler", "SMPLer") if width == 32 else ("smpler_l", "SMPLer-L")
     crop = "256x256" if width == 32 else "256x192"
     published = "35.6" if width == 32 else "70.2"
-    constant = {"lr": 2e-4, "lr_min": 2e-4, "batch_size": 200}
+    constant = {"lr": 2e-4, "lr_min": 2e-4, "batch_size": 200, "box_ratio": 1.0}
     two_gpus = "2 GPUs with 100 images each, batch norms over both"
     return ModelCard(
         name=name,
@@ -232,9 +233,11 @@ def _smpler(width: int) -> ModelCard:
         fixed={"width": width},
         title=title,
         body="smpl",
-        view=View((224, 224), "square", 1.0, "bilinear", "whole pixels", MEAN, STD),
+        loss_words=(),
+        view=View((224, 224), "square", 1.0, "bilinear", "whole pixels", MEAN, STD, turned=0.4, colour=0.4),
         parameters=37_355_950 if width == 32 else 73_615_150,
         gflop=18.7 if width == 32 else 35.4,
+        objective=f"{_LOSSES}:SurfaceAndPoints",
         losses={"vertices": 100, "2D joints": 100, "3D joints": 1000, "pose": 50},
         stages={
             "backbone": Stage(
@@ -246,7 +249,9 @@ def _smpler(width: int) -> ModelCard:
                 f"Human3.6M, 40,000 of COCO, MuCo-3DHP, UP-3D and MPII; {two_gpus}",
             ),
             "3dpw": Stage(
-                {"lr": 1e-4, "lr_min": 1e-4, "epochs": 2, "batch_size": 32}, "the stage full", "3DPW; one GPU"
+                {"lr": 1e-4, "lr_min": 1e-4, "epochs": 2, "batch_size": 32, "box_ratio": 1.0},
+                "the stage full",
+                "3DPW; one GPU",
             ),
         },
         rules=FileRules(dropped=(r"smpl_handler\..*", r".*J_regressor_h36m_correct.*")),
@@ -280,7 +285,6 @@ def cards() -> Iterator[ModelCard]:
         title="tiny",
         view=View((128, 96), "3:4", 1.2 * 0.833, "averaged"),
         parameters=1_009_005,
-        losses={"pose": 10, "shape": 1, "expression": 1, "joints": 100, "part_joints": 100, "projection": 1},
         files=(SMPLX,),
         licence="no public weights",
         notes=("for laptops and tests: it learns, and is not meant to be good",),

@@ -68,7 +68,8 @@ class Suite:
     def __post_init__(self) -> None:
         empty = [f"the suite has no {what} set" for what in ("train", "test") if not getattr(self, what)]
         weights = [fault for sets in self.train.values() for fault in self.config.weight_faults(sets)]
-        if faults := [*empty, *weights, *_faults(self.train, self.test, self.models)]:
+        terms = [fault for model in self.models for fault in self.config.loss.faults(model)]
+        if faults := [*empty, *weights, *terms, *_faults(self.train, self.test, self.models)]:
             raise SettingsError(faults)
 
     @classmethod

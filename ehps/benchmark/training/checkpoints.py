@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -163,12 +164,23 @@ def load_model(
     name, arguments = content["model"]["name"], content["model"]["args"]
     try:
         _check_fit(loading.own_state(name, arguments), content["state"], path)
-        if body_models is not None and models.card(name).body == "smpl":
-            arguments = {**arguments, "smpl": body_models.get("smpl", "neutral")}
+        if body_models is not None:
+            arguments = with_body(name, arguments, body_models)
         net = loading.filled(name, arguments, content["state"])
     except UsageError as error:
         raise DataError(error.what, path=path) from None
     return net.eval(), content
+
+
+def with_body(name: str, arguments: Mapping[str, Any], body_models: BodyModels) -> dict[str, Any]:
+    """Arguments of a model that is to be run: those of SMPL need the neutral one.
+
+    Raises
+    ------
+    BodyModelError : it is not there.
+    """
+    smpl = {"smpl": body_models.get("smpl", "neutral")} if models.card(name).body == "smpl" else {}
+    return {**arguments, **smpl}
 
 
 def put(net: nn.Module, content: dict[str, Any], path: Path) -> None:

@@ -40,14 +40,14 @@ NONE = Augmentation()
 LEVELS = np.arange(256, dtype=np.float32)[:, None]
 
 
-def draw(rng: np.random.Generator) -> Augmentation:
-    """Scale 1 +- 0.25 (clipped normal), rotation 30 degrees x normal clipped at 2 with probability 0.6,
-    colour 0.8..1.2 a channel, flip with probability 0.5."""
+def draw(rng: np.random.Generator, turned: float = 0.6, colour: float = 0.2) -> Augmentation:
+    """Scale 1 +- 0.25 (clipped normal), rotation 30 degrees x normal clipped at 2 with probability ``turned``,
+    1 +- ``colour`` a channel, flip with probability 0.5."""
     scale = 1 + 0.25 * float(np.clip(rng.standard_normal(), -1, 1))
     angle = np.deg2rad(30) * float(np.clip(rng.standard_normal(), -2, 2))
-    rotation = float(angle) if rng.random() < 0.6 else 0.0
+    rotation = float(angle) if rng.random() < turned else 0.0
     flip = bool(rng.random() < 0.5)
-    r, g, b = rng.uniform(0.8, 1.2, 3).tolist()
+    r, g, b = rng.uniform(1 - colour, 1 + colour, 3).tolist()
     return Augmentation(scale, rotation, flip, (r, g, b))
 
 

@@ -12,7 +12,8 @@ from ehps.errors import SettingsError, UsageError
 
 OF_A_RUN = ("train_set", "sets")  # in the config.yaml of a run folder, which may be given: its sets are not taken
 _TABLE = {**SETTINGS, "interval": SET["interval"]}
-_GROUPS = ("loss", "model_args")
+GROUPS = ("loss", "model_args")
+"""Settings that have settings of their own."""
 
 
 def read_given(options: Mapping[str, Any], assigned: Sequence[str], config: tuple[Path, Any] | None) -> dict[str, Any]:
@@ -56,8 +57,8 @@ def _assign(values: dict[str, Any], text: str, faults: list[str]) -> None:
     group, dot, inner = name.partition(".")
     if not dot:
         values |= read_settings({name: _value(name, value)}, _TABLE, faults, place="--set ")
-    elif group not in _GROUPS:
-        faults.append(f"--set {name}: only {' and '.join(_GROUPS)} have settings of their own")
+    elif group not in GROUPS:
+        faults.append(f"--set {name}: only {' and '.join(GROUPS)} have settings of their own")
     else:
         one = {inner: _parsed(value)}
         read = read_settings(one, LOSS, faults, place="--set loss.") if group == "loss" else one

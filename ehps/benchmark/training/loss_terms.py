@@ -1,4 +1,4 @@
-"""Training losses: the parameter, joint and projection terms of SMPLer-X.
+"""Training losses: terms that several models share, and those of the ones that predict SMPL-X alone.
 
 Facts: the public SMPLer-X training code. All are absolute differences times a validity mask, averaged over
 every element (masked ones included), then weighted and summed. Hands are also compared relative to their
@@ -38,25 +38,43 @@ _ROOT_OF[list(FACE)] = NECK
 
 def losses(out: Prediction, truth: Targets, joints: Joints, weights: LossWeights) -> dict[str, Tensor]:
     """Weighted terms by name; their sum is what is minimised."""
-    predicted = stack(out)  # (N, 53, 3, 3)
     model = joints(parameters(out))  # (N, 144, 3)
-    terms = {
-        "pose": weights.pose * _pose(predicted, truth, weights.rotation_form),
-        "shape": weights.shape * _masked(out.betas, truth.betas, truth.shape_mask),
-        "expression": weights.expression * _masked(out.expression, truth.expression, truth.face_mask),
-    }
-    mask = truth.joints_mask[..., None]  # (N, 144, 1)
-    terms["joints"] = weights.joints * _masked(model - model[:, PELVIS : PELVIS + 1], truth.joints, mask)
-    roots = _ROOT_OF.to(model.device)  # (144,)
-    both = mask * truth.joints_mask[:, roots][..., None]
-    terms["part_joints"] = weights.part_joints * _masked(
-        model - model[:, roots], truth.joints - truth.joints[:, roots], both
-    )
+    terms = parameter_terms(out, truth, weights)
+    terms |= joint_terms(model, truth.joints, truth.joints_mask, _ROOT_OF, weights)
     projected = CAMERA.project(model + out.cam_trans[:, None])  # (N, 144, 2)
-    terms["projection"] = weights.projection * _masked(
+    terms["projection"] = weights.projection * masked(
         projected / CELL, truth.points / CELL, truth.points_mask[..., None]
     )
     return terms
+
+
+def parameter_terms(out: Prediction, truth: Targets, weights: LossWeights) -> dict[str, Tensor]:
+    """Rotations, shape and expression."""
+    return {
+        "pose": weights.pose * _pose(stack(out), truth, weights.rotation_form),
+        "shape": weights.shape * masked(out.betas, truth.betas, truth.shape_mask),
+        "expression": weights.expression * masked(out.expression, truth.expression, truth.face_mask),
+    }
+
+
+def joint_terms(
+    predicted: Tensor, truth: Tensor, mask: Tensor, root_of: Tensor, weights: LossWeights
+) -> dict[str, Tensor]:
+    """Joints relative to the pelvis, which is the first, and to the root of their part.
+
+    Parameters
+    ----------
+    predicted, truth : (N, J, 3) metres.
+    mask : (N, J).
+    root_of : (J,) which joint is the root of each.
+    """
+    roots = root_of.to(predicted.device)
+    both = mask * mask[:, roots]
+    return {
+        "joints": weights.joints * masked(predicted - predicted[:, :1], truth, mask[..., None]),
+        "part_joints": weights.part_joints
+        * masked(predicted - predicted[:, roots], truth - truth[:, roots], both[..., None]),
+    }
 
 
 def parameters(out: Prediction) -> dict[str, Tensor]:
@@ -82,13 +100,14 @@ def stack(out: Prediction) -> Tensor:
 def _pose(predicted: Tensor, truth: Targets, form: str) -> Tensor:
     mask = truth.rotations_mask
     if form == "matrix":
-        return _masked(predicted, truth.rotations, mask[..., None, None])
+        return masked(predicted, truth.rotations, mask[..., None, None])
     if form == "axis-angle":
-        return _masked(
+        return masked(
             rotations_6d.to_axis_angle(predicted), rotations_6d.to_axis_angle(truth.rotations), mask[..., None]
         )
     raise UsageError(f"no rotation form {form!r}", fix="use matrix or axis-angle")
 
 
-def _masked(value: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+def masked(value: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Mean absolute difference; where ``mask``, which is broadcast, is 0 it counts as none."""
     return ((value - target).abs() * mask).mean()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.training import crops, truncated_crops
 from ehps.benchmark.training.pack_file import is_pack
 from ehps.benchmark.training.packs import Pack, check_alone, content_of, require_sizes
+from ehps.benchmark.training.smpl_targets import SmplRows
 from ehps.benchmark.training.targets import SLICES, WIDTH
 from ehps.benchmark.training.truncated_crops import Resize
 from ehps.body.hands import mean_hands
@@ -58,6 +60,7 @@ class CropView:
         any other, of which boxes are not cut at the image's edges, as the models for SMPL have it.
     resize : how a window of whole pixels becomes the crop, see :mod:`ehps.benchmark.training.truncated_crops`; None for
         one affine map, which is what augmented crops have.
+    turned, colour : of the augmentation, see :func:`ehps.benchmark.training.crops.draw`.
     """
 
     size: tuple[int, int]
@@ -66,6 +69,8 @@ class CropView:
     augment: bool = False
     aspect: float = crop_boxes.ASPECT
     resize: Resize | None = None
+    turned: float = 0.6
+    colour: float = 0.2
 
     @classmethod
     def of(
@@ -73,6 +78,7 @@ class CropView:
     ) -> CropView:
         """What a network of this card wants to see, in training or tested."""
         height, width = net.input_size  # type: ignore[misc]
+        drawn = {} if card.view is None else {"turned": card.view.turned, "colour": card.view.colour}
         whole = card.view is not None and card.view.window == "whole pixels" and not training
         return cls(
             size=(height, width),
@@ -81,6 +87,7 @@ class CropView:
             augment=augment,
             aspect=crop_boxes.ASPECT if card.body == "smplx" else width / height,
             resize=RESIZED[card.view.sampling] if whole and card.view is not None else None,
+            **drawn,
         )
 
     @property
@@ -103,6 +110,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
     with_targets : False for prediction: only the image is read.
     seed : of the augmentation; the draw depends on seed, row and draw number alone.
     folders : image folders of a merged file by their labels, where they are not those that it names.
+    body : whose parameters the targets are of, ``smplx`` or ``smpl``.
 
     An item is ``{"image": (3, h, w) uint8, "target": (WIDTH,) float32, "box": (4,), "row": int}``. An image
     that cannot be read gives ``{"error": DataError}``, which :func:`collate` passes on, so that worker
@@ -122,6 +130,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
         seed: int = 0,
         keep_mb: float = 0,
         folders: Mapping[str, Path] | None = None,
+        body: str = "smplx",
     ) -> None:
         self._path = None if isinstance(source, HumanData) else Path(source)
         self._hd = source if isinstance(source, HumanData) else None
@@ -146,7 +155,11 @@ class HumanDataset(Dataset[dict[str, Any]]):
         self._places = None if self.pack is None else self._packed(self.pack)
         self.hands_mean: tuple[Array, Array] | None = None
         self._neutral: Array | None = None
-        if with_targets:
+        self._smpl: SmplRows | None = None
+        if with_targets and body == "smpl":
+            frames.required(hd, "training")
+            self._smpl = SmplRows(hd, models)
+        elif with_targets:
             check_meaning(hd)
             self.model_type = training_model_type(hd)
             self._prepare(models)
@@ -172,7 +185,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
         row = int(self.rows[position])
         drawn = crops.NONE
         if self.view.augment:
-            drawn = crops.draw(np.random.default_rng((self.seed, row, number)))
+            drawn = crops.draw(np.random.default_rng((self.seed, row, number)), self.view.turned, self.view.colour)
         box = self.boxes[position]
         try:
             pixels, matrix = self._crop(position, row, drawn)
@@ -187,7 +200,8 @@ class HumanDataset(Dataset[dict[str, Any]]):
         }
         if self.with_targets:
             frame = np.array(self.view.frame, float) / np.array(self.view.size)
-            item["target"] = torch.from_numpy(self._target(row, matrix * frame[::-1, None], drawn))
+            packed = self._target if self._smpl is None else partial(self._smpl.packed, self.hd)
+            item["target"] = torch.from_numpy(packed(row, matrix * frame[::-1, None], drawn))
         return item
 
     def _crop(self, position: int, row: int, drawn: crops.Augmentation) -> tuple[Array, Array]:

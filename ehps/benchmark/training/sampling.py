@@ -3,7 +3,8 @@
 Strategies as in the SMPLer-X training code: ``concat`` (every row once an epoch) and ``balance`` (an epoch has
 ``total_length`` rows, to which every set gives its share; large sets are cut, small ones repeated). Unlike there, a
 cut set gives other rows every epoch, what is drawn beyond whole passes is drawn without repetition, and rows that
-cannot be shared out evenly are left off.
+cannot be shared out evenly are left off. ``mixture`` as in PyMAF's: each row is of a set that is drawn, with the sets'
+weights as probabilities; an epoch is as long as the longest set, whose places small sets count round.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch.utils.data import Sampler
 
 from ehps.errors import UsageError
 
-STRATEGIES = ("concat", "balance")
+STRATEGIES = ("concat", "balance", "mixture")
 
 
 def quotas(
@@ -36,6 +37,17 @@ def quotas(
     return [max(1, int(np.floor(share * (1 + 1e-12)))) for share in exact]
 
 
+def epoch_length(
+    strategy: str, lengths: Sequence[int], total_length: int | None, weights: Sequence[float] | None = None
+) -> int:
+    """Rows of an epoch; of a balanced one before rows that cannot be shared out are left off, without ``weights``."""
+    if strategy == "mixture":
+        return total_length or max(lengths)
+    if strategy == "balance" and weights is not None:
+        return sum(quotas(lengths, total_length, weights))
+    return total_length or sum(lengths)
+
+
 def epoch_order(
     lengths: Sequence[int],
     strategy: str,
@@ -48,11 +60,18 @@ def epoch_order(
     """Shuffled rows of one epoch, numbered through all sets.
 
     ``balance`` gives every set its quota (see :func:`quotas`): as many whole passes as fit, the rest drawn without
-    repetition.
+    repetition. ``mixture`` takes place p of an order of the longest set, draws a set, and takes row p of it, counted
+    round.
     """
     rng = np.random.default_rng((seed, epoch))
     if strategy == "concat":
         return rng.permutation(sum(lengths))
+    if strategy == "mixture":
+        count, shares = epoch_length(strategy, lengths, total_length), np.asarray(weights or [1] * len(lengths), float)
+        places = rng.permutation(max(count, *lengths))[:count]
+        drawn_sets = rng.choice(len(lengths), count, p=shares / shares.sum())
+        rows_of, first = np.asarray(lengths)[drawn_sets], np.append(0, np.cumsum(lengths))[drawn_sets]
+        return first + places % rows_of
     if strategy != "balance":
         raise UsageError(f"no sampling strategy {strategy!r}; there are: {', '.join(STRATEGIES)}")
     start, rows = 0, []
@@ -103,9 +122,8 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         return max(0, self.steps - self.start)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        size = sum(self.lengths)
-        if self.strategy == "balance":
-            size = sum(quotas(self.lengths, self.total_length, self.weights))
+        even = self.weights or [1.0] * len(self.lengths)
+        size = epoch_length(self.strategy, self.lengths, self.total_length, even)
         epoch, order, again = -1, np.zeros(0, np.int64), np.zeros(0, np.int64)
         for step in range(self.start, self.steps):
             first = (step * self.processes + self.process) * self.batch_size

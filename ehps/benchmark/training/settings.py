@@ -114,7 +114,7 @@ SETTINGS: Mapping[str, Setting] = {
     "lr_min": Setting(float, 0, 10),
     "warmup": Setting(int, 0, 1e9),
     "seed": Setting(int, 0, 2**32 - 1),
-    "strategy": Setting(str, words=("concat", "balance")),
+    "strategy": Setting(str, words=("concat", "balance", "mixture")),
     "total_length": Setting(int, 1, 1e12, optional=True),
     "augment": Setting(bool),
     "box_ratio": Setting(float, 0, 100, above_low=True),
@@ -137,9 +137,15 @@ SETTINGS: Mapping[str, Setting] = {
 """Of a training, see :class:`ehps.benchmark.training.specs.TrainConfig`."""
 
 _WEIGHT = Setting(float, 0, 1e6)
+_TERMS = (
+    *("pose", "shape", "expression", "joints", "part_joints", "projection"),
+    *("image_points", "model_image_points", "left_hand_box", "right_hand_box", "face_box"),
+    *("root", "hand_roots", "hand_chains"),
+)
 LOSS: Mapping[str, Setting] = {
-    **dict.fromkeys(("pose", "shape", "expression", "joints", "part_joints", "projection"), _WEIGHT),
+    **dict.fromkeys(_TERMS, _WEIGHT),
     "rotation_form": Setting(str, words=("matrix", "axis-angle")),
+    "hand_depth": Setting(str, words=("wrist", "pelvis")),
 }
 """Weights of the loss terms."""
 

@@ -37,7 +37,8 @@ class SetSpec:
     data : the ``.h5`` (or ``.npz``) file.
     images : folder that ``image_path`` is relative to, or a file of packed crops.
     interval : every N-th row is used for training.
-    weight : of a training set: its share of a balanced epoch, compared with the other sets'.
+    weight : of a training set: its share of a balanced epoch, or its probability in a mixture, compared with the other
+        sets'.
     protocol : test sets: name of the protocol, changes in brackets (``ubody-intra[step=1]``).
     exclude : an exclusion list, whose rows are left out.
     folders : image folders of a merged file by their labels, where they are not those that it names.
@@ -146,7 +147,7 @@ class TrainConfig:
     model : name for :func:`ehps.benchmark.models.build`.
     model_args : its arguments.
     steps : optimiser steps.
-    epochs : replaces ``steps`` when given (1 epoch = ``total_length`` images, else as many as the sets have rows).
+    epochs : replaces ``steps`` when given (1 epoch = ``total_length`` images, or what that is by default).
     batch_size : images a step, of all processes together.
     accumulate : in how many parts a process takes its images of a step, one after another, to save memory.
     parts : into how many parts a batch is cut, whatever the number of processes: any that divides it gives the same
@@ -155,8 +156,9 @@ class TrainConfig:
     lr_min : what it falls to along a cosine over all steps.
     warmup : steps over which it rises linearly at first.
     seed : of the first weights, the order of the rows and the augmentation.
-    strategy : ``concat`` or ``balance``, see :mod:`ehps.benchmark.training.sampling`.
-    total_length : rows of a balanced epoch; as many as the sets have by default.
+    strategy : ``concat``, ``balance`` or ``mixture``, see :mod:`ehps.benchmark.training.sampling`.
+    total_length : rows of an epoch that is no ``concat``; by default as many as the sets have, of a mixture as many as
+        its longest.
     augment : whether crops are augmented, see :mod:`ehps.benchmark.training.crops`.
     box_ratio : scale of the stored boxes, which have their 20 % margin already.
     loss : weights of the loss terms.
@@ -215,8 +217,8 @@ class TrainConfig:
         read_settings(dataclasses.asdict(self.loss), LOSS, faults, place="loss.")
         if not faults and self.lr_min > self.lr:
             faults.append(f"lr_min is {self.lr_min:g}, more than lr, which is {self.lr:g}")
-        if not faults and self.total_length is not None and self.strategy != "balance":
-            faults.append(f"total_length is {self.total_length:,}, which only strategy balance has")
+        if not faults and self.total_length is not None and self.strategy == "concat":
+            faults.append(f"total_length is {self.total_length:,}, which only strategies balance and mixture have")
         if not faults and self.parts and self.accumulate > 1:
             faults.append("parts and accumulate are both given; parts says how often each process takes images")
         if not faults and self.parts and self.batch_size % self.parts:
@@ -227,14 +229,16 @@ class TrainConfig:
             raise SettingsError(faults)
 
     def to_dict(self) -> dict[str, Any]:
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        """All settings, of ``loss`` those that the model reads."""
+        return json.loads(json.dumps({**dataclasses.asdict(self), "loss": self.loss.of(self.model)}))
 
     def weight_faults(self, sets: Iterable[SetSpec]) -> list[str]:
         """What is wrong with the weights of sets that are trained on together."""
         weighted = [spec for spec in sets if spec.weight != 1]
-        if not weighted or self.strategy == "balance":
+        if not weighted or self.strategy != "concat":
             return []
-        return [f"weight of {weighted[0].data} is {weighted[0].weight:g}, which only strategy balance looks at"]
+        what = f"weight of {weighted[0].data} is {weighted[0].weight:g}"
+        return [f"{what}, which only strategies balance and mixture look at"]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
@@ -246,7 +250,9 @@ class TrainConfig:
         """
         faults: list[str] = []
         config = cls.read(values, faults)
-        if config is None:
+        if config is not None:
+            faults += config.loss.faults(config.model, values.get("loss", {}))
+        if config is None or faults:
             raise SettingsError(faults)
         return config
 

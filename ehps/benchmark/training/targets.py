@@ -84,6 +84,8 @@ class Targets:
     points : (N, 144, 2) pixels of the 256 x 192 frame.
     points_mask : (N, 144): known, inside the crop, and neither left of nor above the image (whatever lies on its
         other sides counts as seen where the crop shows its place, as in the original).
+    known : (N, 144): their place is known, wherever it is.
+    from_model : (N, 1): they are joints of the row's SMPL-X, not stored points.
     """
 
     rotations: Tensor
@@ -96,6 +98,8 @@ class Targets:
     joints_mask: Tensor
     points: Tensor
     points_mask: Tensor
+    known: Tensor
+    from_model: Tensor
 
 
 def _flip_order(pairs: tuple[tuple[int, int], ...], count: int, first: int) -> list[int]:
@@ -133,15 +137,15 @@ def make(packed: Tensor, joints: Joints, frame: tuple[int, int] = (256, 192)) ->
         projected = _project(camera_points, t["focal"], t["principal_point"])  # (N, 144, 2)
         use_model = from_model & (t["has_camera"] > 0)
         full = torch.where(use_model[..., None], projected, own2d[..., :2])
-        mask2d = torch.where(use_model, _model_mask(t), (own2d[..., 2] > 0).float())
-        mask2d = mask2d * (full > 0).all(dim=-1)  # left of or above the image: unseen in the original too
+        known = torch.where(use_model, _model_mask(t), (own2d[..., 2] > 0).float())
+        mask2d = known * (full > 0).all(dim=-1)  # left of or above the image: unseen in the original too
         matrix = t["affine"].reshape(n, 2, 3)
         points = full @ matrix[:, :, :2].transpose(1, 2) + matrix[:, None, :, 2]  # (N, 144, 2) in the crop
         flip, turn = t["flip"][:, 0] > 0, rotations_6d.about_z(-t["rotation"][:, 0])  # (N,), (N, 3, 3)
         order = torch.as_tensor(np.array(keypoints.flip_order("smplx")), device=packed.device)
         relative, mask3d = _mirror_points(relative, flip, order), _mirror_rows(mask3d, flip, order)
         relative = relative @ turn.transpose(1, 2)
-        points, mask2d = _mirror_rows(points, flip, order), _mirror_rows(mask2d, flip, order)
+        points, mask2d, known = (_mirror_rows(values, flip, order) for values in (points, mask2d, known))
         height, width = frame
         x, y = points[..., 0], points[..., 1]
         seen = (x >= 0) & (x < width) & (y >= 0) & (y < height)
@@ -160,6 +164,8 @@ def make(packed: Tensor, joints: Joints, frame: tuple[int, int] = (256, 192)) ->
         joints_mask=mask3d,
         points=torch.nan_to_num(points),
         points_mask=mask2d * seen,
+        known=known,
+        from_model=use_model.float(),
     )
 
 

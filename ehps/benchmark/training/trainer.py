@@ -42,7 +42,7 @@ from ehps.benchmark.training.processes import (
 )
 from ehps.benchmark.training.run_lock import locked
 from ehps.benchmark.training.samples import collate, to_device
-from ehps.benchmark.training.sampling import StepSampler
+from ehps.benchmark.training.sampling import StepSampler, epoch_length
 from ehps.benchmark.training.skipped import Skipped
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.training_sets import JoinedSets, open_sets, trained, without_bad_images
@@ -119,10 +119,11 @@ def _train(
     main, visible = accelerator.is_main_process, progress and accelerator.is_main_process
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    net = models.build(config.model, **config.model_args)
+    net = models.build(config.model, **checkpoints.with_body(config.model, config.model_args, body_models))
+    goal = objective(config, body_models)
     if config.init:
         checkpoints.begin(net, config.model, Path(config.init))
-    freeze(net, config.freeze)
+    freeze(net, (*models.card(config.model).untrained, *config.freeze))
     datasets = open_sets(config, sets, body_models, net)
     unusable = []
     if config.skip_bad_images:  # every process, as it must know which rows are left
@@ -177,7 +178,7 @@ def _train(
         accelerator=accelerator,
         net=net,
         optimizer=optimizer,
-        objective=objective(config, body_models).to(accelerator.device),
+        objective=goal.to(accelerator.device),
         part=part,
         accumulate=accumulate,
         exact=ExactSum(net, config.parts) if config.parts else None,
@@ -191,6 +192,8 @@ def _train(
     if visible and start < steps:
         for line in training.outlook.plan(config, lengths, joined.files, net, (accelerator.num_processes, accumulate)):
             begun(line)
+        if note := getattr(goal, "note", ""):
+            begun(note)
     with counting("training", steps, done=start, show=visible) as advance, signals.deferred():
         _loop(training, loader, start, advance)
         training.saved.last(net, optimizer, average, steps)
@@ -314,7 +317,7 @@ def total_steps(config: TrainConfig, lengths: Sequence[int]) -> int:
     """Optimiser steps of the run."""
     if config.epochs is None:
         return config.steps
-    epoch = config.total_length or sum(lengths)
+    epoch = epoch_length(config.strategy, lengths, config.total_length)
     return max(1, math.ceil(config.epochs * epoch / config.batch_size))
 
 

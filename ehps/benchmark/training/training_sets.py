@@ -68,9 +68,10 @@ def open_sets(
     """The training sets, cropped as ``net`` wants."""
     if not sets:
         raise UsageError("nothing to train on")
-    if faults := config.weight_faults(sets):
+    if faults := [*config.weight_faults(sets), *config.loss.faults(config.model)]:
         raise SettingsError(faults)
-    view = CropView.of(net, models.card(config.model), ratio=config.box_ratio, training=True, augment=config.augment)
+    card = models.card(config.model)
+    view = CropView.of(net, card, ratio=config.box_ratio, training=True, augment=config.augment)
     opened = [
         HumanDataset(
             s.data,
@@ -82,6 +83,7 @@ def open_sets(
             seed=config.seed,
             keep_mb=config.keep_mb / len(sets),
             folders=s.folders,
+            body=card.body,
         )
         for s in sets
     ]

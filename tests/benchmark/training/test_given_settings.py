@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from ehps.benchmark.training.given_settings import folders_of_each, joint_name, read_given
+from ehps.benchmark.training.loss_weights import LossWeights
 from ehps.benchmark.training.settings import LOSS, SETTINGS
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
@@ -39,7 +40,7 @@ def test_every_setting_can_be_set() -> None:
             text = value if isinstance(value, str) else json.dumps(value)
             assert name in read_given({}, [f"{name}={text}"], None), name
     for name in LOSS:
-        assert name in read_given({}, [f"loss.{name}={default['loss'][name]}"], None)["loss"], name
+        assert name in read_given({}, [f"loss.{name}={getattr(LossWeights(), name)}"], None)["loss"], name
     run = TrainConfig(freeze=("norm",), parts=2).to_dict()
     assert TrainConfig.from_dict(json.loads(json.dumps(run))).to_dict() == run
 

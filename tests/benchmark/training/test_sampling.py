@@ -78,7 +78,7 @@ def test_an_epoch_has_total_length_images() -> None:
 
 
 def test_settings_without_effect_are_refused() -> None:
-    with pytest.raises(SettingsError, match="total_length is 50, which only strategy balance has"):
+    with pytest.raises(SettingsError, match="total_length is 50, which only strategies balance and mixture have"):
         TrainConfig(total_length=50)
     weighted = [SetSpec(Path("a.h5"), Path(), weight=2)]
     assert TrainConfig(strategy="balance").weight_faults(weighted) == []
@@ -90,3 +90,27 @@ def test_settings_without_effect_are_refused() -> None:
 def test_the_key_of_a_training_without_total_length_is_that_of_earlier_versions() -> None:
     assert "total_length" not in TrainConfig().decisive()
     assert TrainConfig(strategy="balance", total_length=9).decisive()["total_length"] == 9
+
+
+def test_a_mixture_draws_sets_by_their_weights_and_counts_small_ones_round() -> None:
+    order = epoch_order(LENGTHS, "mixture", 3, 0, weights=[5, 3, 2])
+    assert len(order) == 1000  # the longest set
+    large, middle, small = counted(order)
+    assert np.allclose([c.sum() for c in (large, middle, small)], (500, 300, 200), atol=50)
+    assert large.max() == 1
+    assert middle.min() > 0
+    assert small.min() > 15
+    assert len(epoch_order(LENGTHS, "mixture", 3, 0, total_length=60)) == 60
+    longer = counted(epoch_order(LENGTHS, "mixture", 3, 0, total_length=4000))
+    assert np.allclose([c.sum() for c in longer], 4000 / 3, atol=120)
+
+
+def test_a_mixture_goes_on_after_an_interruption_with_the_steps_it_would_have_made() -> None:
+    given = {"seed": 1, "strategy": "mixture", "weights": [0.5, 0.3, 0.2]}
+    whole = list(StepSampler(LENGTHS, 64, 40, **given))
+    assert list(StepSampler(LENGTHS, 64, 40, start=17, **given)) == whole[17:]
+    keys = [key for batch in whole for key in batch]
+    assert len(set(keys)) == len(keys)  # a row that is drawn again is augmented otherwise
+    assert total_steps(TrainConfig(strategy="mixture", epochs=2, batch_size=10), LENGTHS) == 200
+    assert not TrainConfig(strategy="mixture").weight_faults([SetSpec(Path("a.h5"), Path("a"), weight=0.3)])
+    assert TrainConfig(strategy="mixture", total_length=50).total_length == 50
