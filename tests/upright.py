@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,11 +45,14 @@ def registered() -> Iterator[networks.ModelCard]:
     networks._all().pop(NAME)
 
 
-def write_weights(path: Path) -> Path:
-    state = dict(Upright().state_dict())
+def write_weights(
+    path: Path, name: str = NAME, state: Mapping[str, Tensor] | None = None, arguments: Mapping[str, Any] | None = None
+) -> Path:
+    """A checkpoint of ehps; of fresh weights of :class:`Upright` by default."""
+    state = dict(Upright().state_dict() if state is None else state)
     content = {
         "format": checkpoints.FORMAT,
-        "model": {"name": NAME, "args": {}},
+        "model": {"name": name, "args": dict(arguments or {})},
         "state": state,
         "box_ratio": 1.0,
         "weights_sha256": checkpoints.weights_hash(state),

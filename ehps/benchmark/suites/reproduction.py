@@ -47,6 +47,9 @@ MEAN = "MPE"  # of the primary numbers of several protocols
 
 _SHAPES = "extreme_betas: the original tests shapes with any |beta| > 3 against the mean shape"
 _NEUTRAL = "truth: the neutral shape is betas_neutral where the file has it, a refit of ours where not"
+_BOXES = (
+    "box_ratio: of the file's boxes; the originals have theirs, 1.2 times as large as a person, in files of their own"
+)
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,14 @@ class Test:
     splits : that will do, the better one first.
     crop : of models that see windows of whole pixels.
     questions : fields that sources disagree on or leave open, each with what they say.
+    people : that the published test has, where that is known.
     """
 
     dataset: str
     splits: tuple[str, ...]
     crop: Crop = "exact"
     questions: tuple[str, ...] = ()
+    people: int | None = None
 
     @property
     def set(self) -> str:
@@ -84,7 +89,9 @@ TESTS: Mapping[str, Test] = {
     ),
     "egobody-ego": Test("egobody_ego", ("test",), questions=(_SHAPES, _NEUTRAL)),
     "arctic": Test("arctic", ("val",), questions=("step: every 10th row, from the first", _SHAPES, _NEUTRAL)),
-    "ehf": Test("ehf", ("val",), questions=("box_ratio: SMPLer-X enlarges tight boxes 1.2 times, OSX 1.25",)),
+    "ehf": Test(
+        "ehf", ("val",), questions=("box_ratio: SMPLer-X enlarges tight boxes 1.2 times, OSX 1.25",), people=100
+    ),
     "pw3d-smplerx": Test(
         "pw3d", ("test",), questions=("joints: other papers use the Human3.6M regressor (pw3d-h36m14)",)
     ),
@@ -94,8 +101,9 @@ TESTS: Mapping[str, Test] = {
         questions=(
             "joint_alignment: SMPLer aligns at the middle of the hips (pw3d-h36m14-midhip)",
             "mesh_alignment: PyMAF does not align meshes, SMPLer does at the regressed pelvis",
-            "valid: the usual preprocessed file has 35,515 people",
+            _BOXES,
         ),
+        people=35_515,
     ),
     "pw3d-h36m14-midhip": Test(
         "pw3d",
@@ -104,7 +112,9 @@ TESTS: Mapping[str, Test] = {
             "joints: the models trained on 3DPW have a regressor of their own (J_regressor_3dpw.npy), and the original "
             "compares with given joints",
             "truth: the original's mesh is the neutral SMPL with the annotation's betas",
+            _BOXES,
         ),
+        people=35_515,
     ),
     "h36m-p2": Test(
         "h36m",
@@ -113,9 +123,10 @@ TESTS: Mapping[str, Test] = {
             "joint_alignment: PyMAF aligns at the regressed pelvis, SMPLer at the middle of the hips",
             "step: tested at 10 fps (`ehps convert h36m --option interval=5`); other loaders take every 64th frame",
             "mean: of all frames, or of the means of actions (h36m-p2[mean=groups])",
+            _BOXES,
         ),
     ),
-    "ssp3d": Test("ssp3d", ("test", "train")),
+    "ssp3d": Test("ssp3d", ("test", "train"), people=311),
     "lsp-segmentation": Test(
         "lsp", ("test",), questions=("prediction: the originals draw bodies at 224 pixels, and enlarge",)
     ),
@@ -126,8 +137,9 @@ TESTS: Mapping[str, Test] = {
         questions=(
             "box_ratio: 1.25 about tight boxes, which is 1.25/1.2 about those of the file",
             "joints: hips of J_regressor_extra, or the model's own (coco17-model-hips)",
-            "valid: 50,197 instances of COCO 2014 (`ehps convert mscoco --split val --option images=2014`)",
+            "valid: people of COCO 2014 (`ehps convert mscoco --split val --option images=2014`)",
         ),
+        people=50_197,
     ),
 }
 
@@ -223,16 +235,16 @@ def reproduce(
     checkpoints.load_any(checkpoint, model=name)
     result = Reproduction(name, _each(chosen, "weights"), str(out), other_weights=others)
     result.elsewhere = _each([row for row in chosen if not row["protocol"]], "test")
-    rows = [row for row in chosen if row["protocol"]]
-    wanted = list(dict.fromkeys(protocol for row in rows for protocol in _protocols(row)))
-    files = sets_of(data)
+    rows, files = [row for row in chosen if row["protocol"]], sets_of(data)
+    paths = {one: path for row in rows for one in _protocols(row) if (path := _path_of(one, files))}
     scores: dict[Protocol, Score] = {}
-    for protocol in wanted:
-        test = test_of(protocol)
-        path = next((files[test.dataset, split] for split in test.splits if (test.dataset, split) in files), None)
-        if path is None:
-            result.missing[protocol.id] = f"no file of {test.set} in {data}"
+    for protocol in dict.fromkeys(one for row in rows for one in _protocols(row)):
+        if protocol not in paths:
+            result.missing[protocol.id] = f"no file of {test_of(protocol).set} in {data}"
             continue
+        if not any(protocol in asked and paths.keys() >= set(asked) for asked in map(_protocols, rows)):
+            continue  # of means only, of which other sets are not there
+        path, test = paths[protocol], test_of(protocol)
         images, folders = image_folders(None, path)
         try:
             scores[protocol] = evaluate(
@@ -273,6 +285,11 @@ def sets_of(folder: Path) -> dict[tuple[str, str], Path]:
         if own not in found or path.stem == "_".join(own):
             found[own] = path
     return found
+
+
+def _path_of(protocol: Protocol, files: Mapping[tuple[str, str], Path]) -> Path | None:
+    test = test_of(protocol)
+    return next((files[test.dataset, split] for split in test.splits if (test.dataset, split) in files), None)
 
 
 def test_of(protocol: Protocol) -> Test:
@@ -317,8 +334,8 @@ def _line(row: Mapping[str, Any], scores: Mapping[Protocol, Score], missing: Map
     protocols = _protocols(row)
     said = {key: row[key] for key in ("weights", "test", "metric", "unit", "source")}
     line = Line(**said, protocol=" + ".join(one.id for one in protocols), theirs=row["value"])
-    if absent := [one.id for one in protocols if one not in scores]:
-        return replace(line, why="; ".join(missing[one] for one in absent))
+    if any(one not in scores for one in protocols):
+        return replace(line, why="; ".join(missing[one.id] for one in protocols if one.id in missing))
     keys = [one.primary if row["metric"] == MEAN else MEASURES[row["metric"]] for one in protocols]
     made: list[tuple[float, int]] = []
     for one, (part, metric) in zip(protocols, keys, strict=True):
@@ -331,16 +348,23 @@ def _line(row: Mapping[str, Any], scores: Mapping[Protocol, Score], missing: Map
     line = replace(line, ours=ours, n=sum(n for _, n in made))
     if abs(ours - row["value"]) <= LIMIT[row["unit"]]:
         return line
-    asked = [question for one, (_, metric) in zip(protocols, keys, strict=True) for question in _asked(one, metric)]
+    asked = [
+        question
+        for one, (_, metric), (_, n) in zip(protocols, keys, made, strict=True)
+        for question in _asked(one, metric, n)
+    ]
     asked += [remark for one in protocols for remark in scores[one].remarks]
     absent = [f"{what}: not computed, {why}" for one in protocols for what, why in scores[one].not_computed.items()]
     return replace(line, in_question=tuple(dict.fromkeys(asked + absent)))
 
 
-def _asked(protocol: Protocol, metric: str) -> list[str]:
-    """Questions about fields that this number depends on."""
-    acting = replace(protocol, metrics=(metric,)).settable
-    return [question for question in test_of(protocol).questions if question.partition(":")[0] in acting]
+def _asked(protocol: Protocol, metric: str, n: int) -> list[str]:
+    """Questions about fields that this number, of ``n`` people, depends on."""
+    test, acting = test_of(protocol), replace(protocol, metrics=(metric,)).settable
+    asked = [question for question in test.questions if question.partition(":")[0] in acting]
+    if test.people is not None and n != test.people:
+        asked.append(f"valid: ours is of {n:,} people, the published test has {test.people:,}")
+    return asked
 
 
 def _entry(score: Score, part: str, metric: str) -> tuple[float, int] | None:

@@ -17,6 +17,7 @@ from ehps.benchmark.protocols.measures import measures
 from ehps.benchmark.suites import reproduction
 from ehps.benchmark.suites.evaluation import evaluate
 from ehps.benchmark.suites.reproduction import MEAN, MEASURES, reproduce
+from ehps.benchmark.suites.runs import Run
 from ehps.benchmark.training.specs import SetSpec
 from ehps.body.models import BodyModels
 from ehps.cli import main
@@ -33,6 +34,7 @@ ROWS = [
     ("Upright", "3DPW", PROTOCOL, "PVE", "1.0", "mm"),
     ("Upright", "3DPW", PROTOCOL, "PA-MPJPE", "1.0", "mm"),
     ("Upright", "two", "pw3d-h36m14[box_ratio=1] + pw3d-h36m14-midhip[box_ratio=1]", "MPE", "1.0", "mm"),
+    ("Upright", "both", "pw3d-smplerx + h36m-p2[box_ratio=1]", "MPE", "1.0", "mm"),
     ("Upright", "Human3.6M", "h36m-p2[box_ratio=1]", "MPJPE", "57.7", "mm"),
     ("Upright", "3DOH50K", "", "MPJPE", "96.2", "mm"),
     ("Upright, finetuned", "3DPW", PROTOCOL, "MPJPE", "1.0", "mm"),
@@ -79,20 +81,23 @@ def test_numbers_stand_beside_the_published_ones(
     assert found.weights == ["Upright"]
     assert found.other_weights == ["Upright, finetuned"]
     assert found.elsewhere == ["3DOH50K"]
-    mpjpe, pve, fitted, mean, h36m = found.lines
+    mpjpe, pve, fitted, mean, part, h36m = found.lines
     assert (mpjpe.ours, mpjpe.n) == (pytest.approx(published), N)
     assert mpjpe.difference == pytest.approx(-0.4)
     assert not mpjpe.in_question
     assert pve.difference > 0.5
     assert any(said.startswith("mesh_alignment: PyMAF does not align") for said in pve.in_question)
     assert not any(said.startswith("joint_alignment") for said in pve.in_question)
-    assert [said.partition(":")[0] for said in fitted.in_question] == ["valid"]
+    assert [said.partition(":")[0] for said in fitted.in_question] == ["box_ratio", "valid"]
+    assert fitted.in_question[-1] == "valid: ours is of 4 people, the published test has 35,515"
     spec = SetSpec(folder / "set.h5", folder)
     other = evaluate(
         tmp_path / "out", "set", spec, models, protocol="pw3d-h36m14-midhip[box_ratio=1]", checkpoint=weights
     ).primary
     assert mean.ours == pytest.approx((published + other) / 2)
     assert h36m.ours is None
+    assert not [cell for cell in Run(tmp_path / "out").cells if cell["protocol"] == "pw3d-smplerx"]
+    assert part.why == h36m.why
     assert h36m.why == f"no file of h36m test in {folder}"
 
 

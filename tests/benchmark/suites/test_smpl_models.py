@@ -98,6 +98,22 @@ def test_a_protocol_of_other_bodies_is_refused_with_the_ones_that_would_do(
     assert "pw3d-challenge" in error.value.fix
 
 
+def test_predictions_of_both_bodies_are_scored_beside_true_smpl_bodies(
+    truth: SetSpec, weights: Path, models: BodyModels, tmp_path: Path
+) -> None:
+    arguments = {"width": 32, "depth": 1, "heads": 2}
+    state = dict(networks.build("tiny", **arguments).state_dict())
+    whole = write_weights(tmp_path / "tiny.pt", "tiny", state, arguments)
+    for protocol in ("pw3d-smplerx", "pw3d-h36m14"):
+        found = [
+            evaluate(tmp_path / file.stem, "smpl", truth, models, checkpoint=file, protocol=protocol)
+            for file in (weights, whole)
+        ]
+        assert [score.value("body", "MPJPE") > 0 for score in found] == [True, True], protocol
+        assert {line["n"] for score in found for line in score.metrics} == {N}
+    assert HumanData.open(Run(tmp_path / "tiny").predictions("smpl")).passport.body_model == "smplx"
+
+
 def test_crops_of_a_test_may_be_affine_maps_and_are_said_to_be(
     truth: SetSpec, weights: Path, models: BodyModels, tmp_path: Path
 ) -> None:
