@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.benchmark import models
 from ehps.benchmark.crop_boxes import widen
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.fitting import require_fit
@@ -78,13 +79,13 @@ class Plan:
 
 def faults(suite: Suite, body_models: Path) -> list[str]:
     """What a run would fail for later: files without bodies, protocols that do not fit, absent images and models."""
-    needs = _always()
+    needs = _always(suite)
     return [*_looked_at(suite, needs, []), *_missing_bodies(body_models, needs)]
 
 
 def plan(suite: Suite, out: Path, body_models: Path | None) -> Plan:
     """Look at everything a suite names, and at what is in ``out``; nothing is written, no image is opened."""
-    needs, sets = _always(), list[dict[str, Any]]()
+    needs, sets = _always(suite), list[dict[str, Any]]()
     missing = [*suite.missing_files(), *_looked_at(suite, needs, sets)]
     missing += _missing_bodies(body_models, needs)
     rows = {(entry["role"], entry["set"]): entry["rows"] for entry in sets}
@@ -104,8 +105,9 @@ def plan(suite: Suite, out: Path, body_models: Path | None) -> Plan:
     return Plan(sets, cells, missing, sum(known) if len(known) == len(seconds) else None)
 
 
-def _always() -> _Needs:
-    return {("smplx", "neutral")}
+def _always(suite: Suite) -> _Needs:
+    smpl = any(models.card(training.model).body == "smpl" for training in suite.trainings)
+    return {("smplx", "neutral")} | ({("smpl", "neutral")} if smpl else set())
 
 
 def _looked_at(suite: Suite, needs: _Needs, sets: list[dict[str, Any]]) -> Iterable[str]:
@@ -145,6 +147,11 @@ def rows_to_train(hd: HumanData, spec: SetSpec, needs: _Needs) -> Array:
     excluded = spec.excluded(hd)
     rows = np.arange(len(hd)) if excluded is None else np.flatnonzero(~excluded)
     return rows[:: spec.interval]
+
+
+def rows_of_each(specs: Sequence[SetSpec]) -> list[int]:
+    """How many rows each of several training sets gives."""
+    return [len(rows_to_train(HumanData.open(spec.data), spec, set())) for spec in specs]
 
 
 def _rows_to_test(hd: HumanData, spec: SetSpec, needs: _Needs) -> Array:
@@ -215,7 +222,8 @@ def _cell(suite: Suite, out: Path, training: Training, rows: int | None) -> tupl
     specs = suite.train[training.train_set]
     wanted = run.wanted(training.train_set, config, [content_of(spec) if spec.data.is_file() else "" for spec in specs])
     done = run.done("training", wanted, run.checkpoint)
-    steps = total_steps(config, [rows or 0])
+    whole = config.strategy != "mixture" or not rows  # else the longest set counts
+    steps = total_steps(config, [rows or 0] if whole else rows_of_each(specs))
     made = run.step if (run.folder / "checkpoints" / LAST).is_file() else 0
     left = list(suite.test)
     if done:
