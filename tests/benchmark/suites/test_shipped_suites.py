@@ -68,7 +68,7 @@ def test_single_sets_of_a_smpl_model_are_8_by_2() -> None:
 def test_models_predict_what_their_tests_compare() -> None:
     for name in shipped_suites.names():
         assert list(plan._not_compared(shipped(name))) == [], name
-    mixed = replace(shipped("single_dataset"), models=("smpler_x_s", "pymaf"))
+    mixed = replace(shipped("single_dataset"), models=("smpler_x_s", "pymaf"), config=TrainConfig())
     said = list(plan._not_compared(mixed))
     assert len(said) == 4  # 3DPW's compares SMPL
     assert said[0] == (
