@@ -82,7 +82,9 @@ benchmark.add_command(reproduce_command)
 @click.option("--lr", metavar="N", show_default="5e-4")
 @click.option("--lr-min", metavar="N", show_default="1e-6", help="What --lr falls to over all steps.")
 @click.option("--seed", metavar="N", show_default="2023")
-@click.option("--strategy", metavar="WORD", show_default="concat", help="How several DATA are mixed; or balance.")
+@click.option(
+    "--strategy", metavar="WORD", show_default="concat", help="How several DATA are mixed; or balance, mixture."
+)
 @click.option("--interval", metavar="N", show_default="1", help="Train on every N-th row.")
 @click.option("--workers", metavar="N", show_default="2")
 @click.option("--skip-bad-batches", metavar="N", show_default="0", help="Steps without a finite loss to tolerate.")

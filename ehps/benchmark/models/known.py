@@ -80,7 +80,7 @@ def _smpler_x(size: str) -> ModelCard:
             "right_hand_box": 1,
             "face_box": 1,
         },
-        loss_words=("rotation_form", "hand_depth"),
+        loss_words=("rotation_form", "hand_depth", "projection_trains"),
         stages={
             "single": Stage(
                 {**common, "total_length": 150_000, "loss": loss},

@@ -148,4 +148,6 @@ def field_meanings() -> dict[str, str]:
 def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:g}"
     return "none" if value in ("", None) else str(value)

@@ -31,6 +31,7 @@ class LossWeights:
     rotation_form : ``matrix`` or ``axis-angle`` (as SMPLer-X).
     hand_depth : what the depth of a hand's image points is relative to: the ``wrist``, in a cube of 0.3 m, or the
         ``pelvis`` in one of 2 m, as for the body (the original does this for HumanData files and the other for AGORA).
+    projection_trains : ``everything``, or the ``camera`` alone, as the original where AGORA is its only set.
     """
 
     pose: float = 10.0
@@ -49,6 +50,7 @@ class LossWeights:
     hand_chains: float = 1.0
     rotation_form: str = "matrix"
     hand_depth: str = "wrist"
+    projection_trains: str = "everything"
 
     def of(self, model: str) -> dict[str, Any]:
         """Those that the model reads, and those that nobody reads but somebody changed."""

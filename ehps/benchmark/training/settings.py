@@ -146,6 +146,7 @@ LOSS: Mapping[str, Setting] = {
     **dict.fromkeys(_TERMS, _WEIGHT),
     "rotation_form": Setting(str, words=("matrix", "axis-angle")),
     "hand_depth": Setting(str, words=("wrist", "pelvis")),
+    "projection_trains": Setting(str, words=("everything", "camera")),
 }
 """Weights of the loss terms."""
 

@@ -67,7 +67,8 @@ def losses(out: Prediction, truth: Targets, joints: Joints, weights: LossWeights
     terms |= joint_terms(model, space, known3d, ROOT_OF, weights)
 
     flat, seen = truth.points[:, kept] / CELL, truth.points_mask[:, kept]  # (N, 137, 2) patches, (N, 137)
-    projected = CAMERA.project(model + out.cam_trans[:, None]) / CELL  # (N, 137, 2)
+    body = model.detach() if weights.projection_trains == "camera" else model
+    projected = CAMERA.project(body + out.cam_trans[:, None]) / CELL  # (N, 137, 2)
     for name in ("left_hand", "right_hand"):
         box, part = out.extras[f"{name}_bbox"] / (2 * CELL), PARTS[name]  # (N, 4) patches
         flat = _with(flat, part, in_grid(flat[:, part], box))

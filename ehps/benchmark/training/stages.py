@@ -32,11 +32,16 @@ def lines(stage: str, given: Mapping[str, Any]) -> list[str]:
     name = _model(given)
     declared, taken = _flat(pages.stage_settings(name, stage)), _flat(under(stage, given))
     own = [f"{key}={value}" for key, value in declared.items() if key != "model" and taken.get(key) == value]
-    instead = [f"{key}={value}" for key, value in taken.items() if declared.get(key) != value]
+    changed = [
+        f"{key}={value}, not {declared[key]}" for key, value in taken.items() if declared.get(key, value) != value
+    ]
+    beside = [f"{key}={value}" for key, value in taken.items() if key not in declared]
+    without = [f"no {key}" for key in declared if key not in taken]
     start = f"the authors start from {models.card(name).stages[stage].starts_from}"
     init = given.get("init")
     said = [f"stage {stage} of {name}: {', '.join(own) or 'nothing'}"]
-    said += [f"given beside it: {', '.join(instead)}"] * bool(instead)
+    if others := [*changed, *without, *beside]:
+        said.append(f"as given: {'; '.join(others)}")
     return [*said, f"{start}; here from {init}" if init else f"{start}; without init all weights start afresh"]
 
 

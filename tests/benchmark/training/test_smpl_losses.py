@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ehps.benchmark import models as networks
 from ehps.benchmark.models.outputs import SmplPrediction
 from ehps.benchmark.models.smpl_stages import IDENTITY, UPRIGHT, last_stage
-from ehps.benchmark.training import checkpoints, rotations_6d
+from ehps.benchmark.training import checkpoints, crops, rotations_6d
 from ehps.benchmark.training import trainer as training
 from ehps.benchmark.training.continuation import Saved
 from ehps.benchmark.training.loss_weights import LossWeights
@@ -55,7 +55,9 @@ def packed() -> Tensor:
     for name in ("has_body", "has_hands", "has_shape", "has_mesh", "has_camera"):
         put(name, 1, slice(2))
     put("has_body", 1, 2)
-    put("rotation", 0.3, 1)
+    drawn = crops.Augmentation(rotation=0.3, flip=True)
+    put("affine", crops.affine(np.array((0, 0, 224, 224)), (224, 224), 224, drawn).ravel(), 1)
+    put("rotation", drawn.rotation, 1)
     put("flip", 1, 1)
     out[3, SLICES["points3d"]] = 0
     return out
@@ -155,14 +157,11 @@ def test_the_drawn_map_lies_where_the_person_is(packed: Tensor, models: BodyMode
     out, kept = prediction(4), {}
     goal.maps.register_forward_hook(lambda _, given, made: kept.update(made))
     assert float(goal.terms(out, packed)["part index"]) > 0
-    for n in (0, 1):  # whole bodies; the second is mirrored and turned
-        shown = (kept["part_index"][n] > 0).nonzero().float().mean(0).flip(0)  # x, y
-        middle = (truth.points[n][truth.points_mask[n] > 0].mean(0) + 1) * 28 - 0.5
-        assert (shown - middle).norm() < 4
-        pelvis, head = (truth.points[n, [14]], truth.points[n, [13]])
-        for point in (pelvis, (pelvis + head) / 2):
-            x, y = ((point[0] + 1) * 28 - 0.5).round().long().tolist()
-            assert kept["part_index"][n, y, x] > 0
+    # grown by a pixel, it covers every point of the whole bodies, of which the second is mirrored and turned
+    shown = nn.functional.max_pool2d((kept["part_index"][:, None] > 0).float(), 3, stride=1, padding=1)
+    covered = nn.functional.grid_sample(shown, truth.points[:, None], mode="nearest", align_corners=False)[:2, 0, 0]
+    assert covered[truth.points_mask[:2] > 0].all()
+    assert 0.05 < shown[:2].mean() < 0.4
 
 
 def test_terms_of_smpler_are_those_of_a_plain_loop(packed: Tensor, models: BodyModels) -> None:
@@ -239,9 +238,9 @@ def spec(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> SetSpe
     return SetSpec(write_set(folder, params, models), folder)
 
 
-@pytest.mark.parametrize("model", ["pymaf", "smpler"])
+@pytest.mark.parametrize(("model", "size"), [("pymaf", 2), ("smpler", 1)])
 def test_every_term_is_finite_and_steps_on_one_batch_lower_the_loss(
-    model: str, spec: SetSpec, models: BodyModels
+    model: str, size: int, spec: SetSpec, models: BodyModels
 ) -> None:
     arguments = {"auxiliary": "parts"} if model == "pymaf" else {}
     torch.manual_seed(0)
@@ -249,20 +248,25 @@ def test_every_term_is_finite_and_steps_on_one_batch_lower_the_loss(
     goal = objective(TrainConfig(model=model, model_args=arguments), models)
     view = CropView.of(net, networks.card(model), ratio=1.0, training=True)
     data = HumanDataset(spec.data, spec.images, view, models=models, body="smpl")
-    batch = to_device(collate([data[0], data[1]]), "cpu")
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
-    seen: list[dict[str, float]] = []
-    for _ in range(3):
-        terms = goal.terms(net(batch["image"]).float(), batch["target"])
-        seen.append({name: float(value) for name, value in terms.items()})
+    batch = to_device(collate([data[row] for row in range(size)]), "cpu")
+    optimizer = torch.optim.Adam(net.parameters(), lr=2e-5)
+
+    def terms() -> dict[str, Tensor]:
+        torch.manual_seed(1)  # of dropout
+        return goal.terms(net(batch["image"]).float(), batch["target"])
+
+    seen = []
+    for _ in range(2):
+        seen.append(terms())
         optimizer.zero_grad()
-        torch.stack(list(terms.values())).sum().backward()
+        torch.stack(list(seen[-1].values())).sum().backward()
         optimizer.step()
+    assert all(weight.grad is not None for weight in net.parameters())
+    with torch.no_grad():
+        seen.append(terms())
     assert set(seen[0]) == set(networks.card(model).losses) - {"annotation index", "u, v"}
-    assert all(np.isfinite(value) for terms in seen for value in terms.values())
-    assert sum(seen[2].values()) < sum(seen[0].values())
-    still = [name for name, weight in net.named_parameters() if weight.grad is None]
-    assert not still
+    assert all(torch.isfinite(value) for values in seen for value in values.values())
+    assert sum(float(value) for value in seen[2].values()) < sum(float(value.detach()) for value in seen[0].values())
 
 
 class Small(nn.Module):
