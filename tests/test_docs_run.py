@@ -44,6 +44,11 @@ NOT_RUN = (
     ("docs/benchmark.md", r"benchmark (rescore|suites|pack|train|evaluate)", "names files of the reader's own"),
     ("docs/benchmark.md", r"run single_dataset", "takes 37 converted files"),
     ("docs/analysis.md", r"seed\d\.yaml|runs/seed", "takes one training a seed"),
+    (
+        "docs/models.md",
+        r"benchmark (train|checkpoint|evaluate|reproduce)",
+        "takes files of weights, which are not here",
+    ),
     ("docs/terminal.md", r"benchmark status", "takes a folder of a suite"),
     ("docs/analysis.md", r"analysis select", "takes ranks, and so results on all five benchmarks"),
     ("docs/howto/slurm.md", r"", "takes Slurm, GPUs or several processes"),

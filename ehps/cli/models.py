@@ -26,8 +26,9 @@ def model_names(ctx: click.Context) -> Iterable[str]:
 @click.option("--stage", metavar="STAGE", help="Print the settings of this stage of its training, as YAML.")
 @as_json
 def models_command(name: str | None, stage: str | None, as_json: bool) -> None:
-    """The models, or one of them with its input, training, files and published numbers.
+    """The models, or one of them with all that is known of it.
 
+    Its input, training, files and published numbers.
     `ehps benchmark models smpler_x_s --stage single > settings.yaml` makes a file for `ehps benchmark train --config`.
     """
     from ehps.benchmark.models import pages
@@ -60,7 +61,7 @@ def models_command(name: str | None, stage: str | None, as_json: bool) -> None:
 @click.option("--out", type=Output(WEIGHTS), help="Write weights and declaration alone: .pt or .safetensors.")
 @as_json
 def checkpoint_command(file: Path, model: str | None, out: Path | None, as_json: bool) -> None:
-    """What a file of weights is: of which model, and whether all its weights are there.
+    """What a file of weights is, and whether it is whole.
 
     Of any origin: SMPLer-X, SMPLest-X, PyMAF, SMPLer, ehps, and what they start from: ViTPose, ResNet, HRNet. Nothing
     in it is run. With --out it becomes a checkpoint of ehps without the state of the optimiser, for
@@ -102,7 +103,7 @@ def reproduce_command(
     body_models: Path | None,
     as_json: bool,
 ) -> None:
-    """Test a public file of weights of the model NAME, and put our numbers beside the published ones.
+    """Published numbers of the model NAME, and ours beside them.
 
     Of every test whose numbers `ehps benchmark models NAME` lists with a protocol and whose set is in --data; sets that
     are not there are named. Where a difference is above 0.5 mm (0.5 %), it says which fields of the protocol are in
