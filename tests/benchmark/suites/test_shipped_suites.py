@@ -69,14 +69,10 @@ def test_single_sets_of_a_smpl_model_are_8_by_2() -> None:
 def test_models_predict_what_their_tests_compare() -> None:
     for name in shipped_suites.names():
         assert list(plan._not_compared(shipped(name))) == [], name
-<<<<<<< HEAD
     single = shipped("single_dataset")
     with pytest.raises(SettingsError, match=r"loss\.rotation_form is nothing that pymaf reads"):
         replace(single, models=("smpler_x_s", "pymaf"))
     mixed = replace(single, models=("smpler_x_s", "pymaf"), config=replace(single.config, loss=LossWeights()))
-=======
-    mixed = replace(shipped("single_dataset"), models=("smpler_x_s", "pymaf"), config=TrainConfig())
->>>>>>> a65a0ccbc30c3c755d83f349ed590c4a4d0be2c0
     said = list(plan._not_compared(mixed))
     assert len(said) == 4  # 3DPW's compares SMPL
     assert said[0] == (
