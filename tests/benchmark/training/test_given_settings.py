@@ -80,5 +80,6 @@ def test_two_files_are_mixed_and_the_outlook_goes_to_stderr(few: SetSpec, models
     assert f"{few.data}: 10 instances" in result.stderr
     assert "2 steps of 2 images, 0.20 epochs" in result.stderr
     assert "M weights" in result.stderr
-    again = CliRunner().invoke(main, ["benchmark", "train", *words, "--exclude", "x.txt", *more])
+    (tmp_path / "x.txt").touch()
+    again = CliRunner().invoke(main, ["benchmark", "train", *words, "--exclude", str(tmp_path / "x.txt"), *more])
     assert "--exclude is of one file" in again.stderr
