@@ -259,6 +259,17 @@ def test_all_weights_learn_but_those_that_the_card_names(packed: torch.Tensor, m
     assert unreached == {path for path, _ in net.named_parameters() if path.startswith(declared or "none")}
 
 
+@pytest.mark.parametrize("name", ["smpler_x_s", "smplest_x_h"])
+def test_the_losses_stay_on_the_device(
+    packed: torch.Tensor, skeleton: Skeleton, models_: BodyModels, name: str
+) -> None:
+    out = near(make(packed, skeleton))
+    there = {f.name: getattr(out, f.name).to("meta") for f in fields(out) if f.name != "extras"}
+    out = Prediction(**there, extras={key: value.to("meta") for key, value in out.extras.items()})
+    terms = objective(TrainConfig(model=name), models_).to("meta").terms(out, packed.to("meta"))
+    assert {value.device.type for value in terms.values()} == {"meta"}  # which mixes with no other device
+
+
 @pytest.mark.parametrize("name", ["smpler_x_h_small", "smplest_x_h_small"])
 @pytest.mark.usefixtures("small")
 def test_small_ones_learn_a_batch_and_resume_to_the_same_weights(
