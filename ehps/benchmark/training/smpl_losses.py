@@ -22,6 +22,7 @@ from ehps.benchmark.training.smpl_targets import SmplTargets, make
 from ehps.benchmark.training.specs import TrainConfig
 from ehps.benchmark.training.surface_maps import PartMaps, SurfaceMaps, chart_file, fitted_camera
 from ehps.body.models import BodyModels
+from ehps.body.torch_meshes import TorchMesh
 from ehps.errors import UsageError
 
 
@@ -185,10 +186,10 @@ class SurfaceAndPoints(nn.Module):
         return in_crop(self.mesh, out)
 
 
-def in_crop(mesh: nn.Module, out: SmplPrediction) -> Tensor:
+def in_crop(mesh: TorchMesh, out: SmplPrediction) -> Tensor:
     """(N, 24, 2) joints as shares of the crop's width and height."""
     rotations = torch.cat((out.global_orient[:, None], out.body_pose), dim=1)
-    return (SQUARE_CAMERA.project(mesh.joints(rotations, out.betas), out.camera) + 1) / 2  # type: ignore[operator]
+    return (SQUARE_CAMERA.project(mesh.joints(rotations, out.betas), out.camera) + 1) / 2
 
 
 def rotation_errors(rotations: Tensor, truth: SmplTargets) -> Tensor:
