@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -200,8 +199,10 @@ class HumanDataset(Dataset[dict[str, Any]]):
         }
         if self.with_targets:
             frame = np.array(self.view.frame, float) / np.array(self.view.size)
-            packed = self._target if self._smpl is None else partial(self._smpl.packed, self.hd)
-            item["target"] = torch.from_numpy(packed(row, matrix * frame[::-1, None], drawn))
+            matrix = matrix * frame[::-1, None]
+            smpl = self._smpl
+            packed = smpl.packed(self.hd, row, matrix, drawn) if smpl else self._target(row, matrix, drawn)
+            item["target"] = torch.from_numpy(packed)
         return item
 
     def _crop(self, position: int, row: int, drawn: crops.Augmentation) -> tuple[Array, Array]:

@@ -16,26 +16,12 @@ from torch.nn import functional
 from ehps.benchmark import models
 from ehps.benchmark.models.outputs import SQUARE_CAMERA, SmplPrediction
 from ehps.benchmark.models.smpl_stages import neutral_smpl
-from ehps.benchmark.training.loss_weights import LossWeights
 from ehps.benchmark.training.smpl_points import BodyPoints, about_hips, marked_points, regressed_points
 from ehps.benchmark.training.smpl_targets import SmplTargets, make
 from ehps.benchmark.training.specs import TrainConfig
 from ehps.benchmark.training.surface_maps import PartMaps, SurfaceMaps, chart_file, fitted_camera
 from ehps.body.models import BodyModels
-from ehps.errors import UsageError
-
-
-def published_weights(config: TrainConfig) -> Mapping[str, float]:
-    """Weights of the terms.
-
-    Raises
-    ------
-    UsageError : others were given.
-    """
-    if config.loss != LossWeights():
-        what = f"loss is of the models for SMPL-X; {config.model} has the weights that were published"
-        raise UsageError(what, fix="leave loss out")
-    return models.card(config.model).losses
+from ehps.body.torch_meshes import TorchMesh
 
 
 @dataclass
@@ -68,7 +54,7 @@ class MeshFeedback(nn.Module):
 
     def __init__(self, config: TrainConfig, body_models: BodyModels) -> None:
         super().__init__()
-        self.weights = published_weights(config)
+        self.weights = models.card(config.model).losses
         model = body_models.get("smpl", "neutral")
         self.mesh = neutral_smpl(model)
         self.body, self.note = marked_points(body_models, self.mesh)
@@ -146,7 +132,7 @@ class SurfaceAndPoints(nn.Module):
 
     def __init__(self, config: TrainConfig, body_models: BodyModels) -> None:
         super().__init__()
-        self.weights = published_weights(config)
+        self.weights = models.card(config.model).losses
         self.mesh = neutral_smpl(body_models.get("smpl", "neutral"))
         self.body: BodyPoints
         self.body, pelvis, self.note = regressed_points(body_models, self.mesh)
@@ -185,10 +171,10 @@ class SurfaceAndPoints(nn.Module):
         return in_crop(self.mesh, out)
 
 
-def in_crop(mesh: nn.Module, out: SmplPrediction) -> Tensor:
+def in_crop(mesh: TorchMesh, out: SmplPrediction) -> Tensor:
     """(N, 24, 2) joints as shares of the crop's width and height."""
     rotations = torch.cat((out.global_orient[:, None], out.body_pose), dim=1)
-    return (SQUARE_CAMERA.project(mesh.joints(rotations, out.betas), out.camera) + 1) / 2  # type: ignore[operator]
+    return (SQUARE_CAMERA.project(mesh.joints(rotations, out.betas), out.camera) + 1) / 2
 
 
 def rotation_errors(rotations: Tensor, truth: SmplTargets) -> Tensor:
