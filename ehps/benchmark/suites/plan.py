@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -159,6 +159,11 @@ def rows_to_train(hd: HumanData, spec: SetSpec, needs: _Needs) -> Array:
     return rows[:: spec.interval]
 
 
+def rows_of_each(specs: Sequence[SetSpec]) -> list[int]:
+    """How many rows each of several training sets gives."""
+    return [len(rows_to_train(HumanData.open(spec.data), spec, set())) for spec in specs]
+
+
 def _rows_to_test(hd: HumanData, spec: SetSpec, needs: _Needs) -> Array:
     protocol = catalogue.get(spec.protocol)
     require_fit(protocol, hd)
@@ -227,7 +232,8 @@ def _cell(suite: Suite, out: Path, training: Training, rows: int | None) -> tupl
     specs = suite.train[training.train_set]
     wanted = run.wanted(training.train_set, config, [content_of(spec) if spec.data.is_file() else "" for spec in specs])
     done = run.done("training", wanted, run.checkpoint)
-    steps = total_steps(config, [rows or 0])
+    whole = config.strategy != "mixture" or not rows  # else the longest set counts
+    steps = total_steps(config, [rows or 0] if whole else rows_of_each(specs))
     made = run.step if (run.folder / "checkpoints" / LAST).is_file() else 0
     left = list(suite.test)
     if done:

@@ -12,7 +12,6 @@ from ehps.benchmark.training.specs import SetSpec
 from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.claims import Claim, claimed
 from ehps.errors import DataError, EhpsError, UsageError
-from ehps.humandata.core import HumanData
 from ehps.json_files import read_json
 from ehps.progress import duration
 
@@ -104,18 +103,13 @@ def _speed(suite: Suite, run: Run, training: Training) -> dict[str, Any]:
     rate = lines[-1].get("images_per_second") if lines else None
     if not rate:
         return {}
+    from ehps.benchmark.suites.plan import rows_of_each
     from ehps.benchmark.training.trainer import total_steps
 
     config = suite.settings(training)
     try:
-        steps = total_steps(config, _lengths(suite.train[training.train_set]) if config.epochs else [0])
+        steps = total_steps(config, rows_of_each(suite.train[training.train_set]) if config.epochs else [0])
     except EhpsError:
         return {"images_per_second": rate}
     left = max(0, steps - int(lines[-1]["step"])) * config.batch_size / rate
     return {"images_per_second": rate, "left": duration(left)}
-
-
-def _lengths(specs: tuple[SetSpec, ...]) -> list[int]:
-    from ehps.benchmark.suites.plan import rows_to_train
-
-    return [len(rows_to_train(HumanData.open(spec.data), spec, set())) for spec in specs]

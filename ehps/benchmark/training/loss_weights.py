@@ -63,15 +63,21 @@ class LossWeights:
         known = _read_by(model)
         unread = [name for name in self.of(model) if name not in known]
         unread += [name for name in given if name in _DEFAULTS and name not in known and name not in unread]
-        return [f"loss.{name} is nothing that {model} has; it has: {', '.join(sorted(known))}" for name in unread]
+        has = f"it has: {', '.join(sorted(known))}" if known else "its weights are the published ones"
+        return [f"loss.{name} is nothing that {model} reads; {has}" for name in unread]
 
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(LossWeights)}
 
 
 def _read_by(model: str) -> set[str]:
-    """Names that a model reads; all where it is not known here, as that of another package may be."""
+    """Names that a model reads; all where it is not known here, as that of another package may be.
+
+    Models for SMPL read none: they have the weights of their cards.
+    """
     if model not in models.names():
         return set(_DEFAULTS)
     card = models.card(model)
+    if card.body == "smpl":
+        return set()
     return _DEFAULTS.keys() & {*card.losses, *card.loss_words}

@@ -22,7 +22,10 @@ from ehps.body.models import BodyModels
 
 
 class Objective(Interface):
-    """An ``nn.Module`` with buffers only, on the device of the network."""
+    """An ``nn.Module`` with buffers only, on the device of the network.
+
+    What is to be said before the training may be in its ``note``.
+    """
 
     def terms(self, out: Any, packed: Tensor) -> dict[str, Tensor]:
         """Weighted terms of the loss by name.

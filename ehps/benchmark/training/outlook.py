@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from ehps.benchmark.training.sampling import epoch_length
 from ehps.benchmark.training.specs import TrainConfig
 from ehps.progress import duration
 
@@ -41,7 +42,7 @@ class Outlook:
         lines = [f"{file}: {length:,} instances" for file, length in zip(files, lengths, strict=True)]
         words = [f"{parts[0]} processes"] * (parts[0] > 1) + [f"{parts[1]} parts"] * (parts[1] > 1)
         by = f" by {' x '.join(words)}" if words else ""
-        epochs = self.steps * config.batch_size / sum(lengths)
+        epochs = self.steps * config.batch_size / epoch_length(config.strategy, lengths, config.total_length)
         lines.append(f"{self.steps:,} steps of {config.batch_size} images{by}, {epochs:,.2f} epochs")
         weights = sum(weight.numel() for weight in net.parameters())
         trained = sum(weight.numel() for weight in net.parameters() if weight.requires_grad)

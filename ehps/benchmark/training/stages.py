@@ -21,7 +21,7 @@ def under(stage: str, given: Mapping[str, Any]) -> dict[str, Any]:
     declared = pages.stage_settings(_model(given), stage)
     if "steps" in given:
         declared.pop("epochs", None)
-    if given.get("strategy", "balance") != "balance":
+    if given.get("strategy") == "concat":
         declared.pop("total_length", None)
     inner = {name: {**declared.get(name, {}), **given.get(name, {})} for name in GROUPS}
     return {**declared, **given, **{name: values for name, values in inner.items() if values}}

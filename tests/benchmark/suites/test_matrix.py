@@ -329,6 +329,25 @@ def test_a_dry_run_names_all_that_is_missing(sets: dict[str, SetSpec], models: B
     assert shown.exit_code == 1
 
 
+def test_a_dry_run_of_a_model_for_smpl_wants_its_neutral_model_and_a_mixture_is_as_long_as_its_longest_set(
+    sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path
+) -> None:
+    few = tmp_path / "models"
+    (few / "smplx").mkdir(parents=True)
+    (few / "smplx/SMPLX_NEUTRAL.npz").symlink_to(models.folder / "smplx/SMPLX_NEUTRAL.npz")
+    one, two = ({"data": str(sets[name].data), "images": str(sets[name].images)} for name in ("one", "two"))
+    content = {
+        "train": {"both": [one, {**two, "interval": 2, "weight": 0.3}]},
+        "test": {"ego": {**one, "protocol": "egobody-ego"}},
+        **{"models": ["smpler"], "strategy": "mixture", "epochs": 2, "batch_size": 2},
+    }
+    suite = tmp_path / "suite.json"
+    suite.write_text(json.dumps(content))
+    said = planned(suite, tmp_path / "runs", "--body-models", few, code=1)
+    assert [line.split(" in ")[0] for line in said["missing"] if "model in" in line] == ["neutral SMPL model"]
+    assert [cell["training"] for cell in said["cells"]] == ["5 steps"]
+
+
 def test_a_run_is_refused_before_it_begins_when_a_test_would_fail(
     sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path
 ) -> None:

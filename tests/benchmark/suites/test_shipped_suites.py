@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from ehps.benchmark.suites import plan, shipped_suites
 from ehps.benchmark.suites.suite import Suite, load_suite
+from ehps.benchmark.training.loss_weights import LossWeights
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.cli import main
 from ehps.converters import registry
@@ -68,7 +69,10 @@ def test_single_sets_of_a_smpl_model_are_8_by_2() -> None:
 def test_models_predict_what_their_tests_compare() -> None:
     for name in shipped_suites.names():
         assert list(plan._not_compared(shipped(name))) == [], name
-    mixed = replace(shipped("single_dataset"), models=("smpler_x_s", "pymaf"), config=TrainConfig())
+    single = shipped("single_dataset")
+    with pytest.raises(SettingsError, match=r"loss\.rotation_form is nothing that pymaf reads"):
+        replace(single, models=("smpler_x_s", "pymaf"))
+    mixed = replace(single, models=("smpler_x_s", "pymaf"), config=replace(single.config, loss=LossWeights()))
     said = list(plan._not_compared(mixed))
     assert len(said) == 4  # 3DPW's compares SMPL
     assert said[0] == (

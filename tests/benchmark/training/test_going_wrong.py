@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from ehps.benchmark.training import checkpoints, run_lock, skipped, training_sets
+from ehps.benchmark.training import checkpoints, objectives, run_lock, skipped, training_sets
 from ehps.benchmark.training import trainer as training
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
@@ -28,7 +28,7 @@ CONFIG = TrainConfig(
 def spoil(patch: pytest.MonkeyPatch, term: str, *steps: int) -> None:
     """Make a term of the loss nan in some steps, from 1."""
     made: list[int] = []
-    whole = training.losses
+    whole = objectives.losses
 
     def losses(*values: Any) -> dict[str, torch.Tensor]:
         made.append(1)
@@ -37,7 +37,7 @@ def spoil(patch: pytest.MonkeyPatch, term: str, *steps: int) -> None:
             terms[term] = terms[term] * torch.nan
         return terms
 
-    patch.setattr(training, "losses", losses)
+    patch.setattr(objectives, "losses", losses)
 
 
 def test_a_bad_step_is_named_at_once_and_changes_no_weight(

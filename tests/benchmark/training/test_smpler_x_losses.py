@@ -223,9 +223,9 @@ def test_a_part_with_few_points_or_outside_the_crop_has_no_box() -> None:
 
 
 def test_weights_of_terms_that_a_model_does_not_have_are_refused() -> None:
-    with pytest.raises(SettingsError, match=r"loss\.hand_roots is nothing that smpler_x_s has; it has: expression"):
+    with pytest.raises(SettingsError, match=r"loss\.hand_roots is nothing that smpler_x_s reads; it has: expression"):
         TrainConfig.from_dict({"model": "smpler_x_s", "loss": {"hand_roots": 1}})
-    with pytest.raises(SettingsError, match=r"loss\.face_box is nothing that tiny has"):
+    with pytest.raises(SettingsError, match=r"loss\.face_box is nothing that tiny reads"):
         TrainConfig.from_dict({"loss": {"face_box": 0}})
     config = TrainConfig.from_dict({"model": "smpler_x_s", "loss": {"face_box": 0, "hand_depth": "pelvis"}})
     assert TrainConfig.from_dict(config.to_dict()) == config
@@ -233,6 +233,9 @@ def test_weights_of_terms_that_a_model_does_not_have_are_refused() -> None:
     earlier = {"pose", "shape", "expression", "joints", "part_joints", "projection", "rotation_form"}
     assert TrainConfig().decisive()["loss"].keys() == earlier  # runs of earlier versions are still known
     assert replace(config, model="tiny").loss.faults("tiny")
+    with pytest.raises(SettingsError, match=r"loss\.pose is nothing that pymaf reads; its weights are the published"):
+        TrainConfig.from_dict({"model": "pymaf", "loss": {"pose": 60}})
+    assert TrainConfig(model="pymaf").to_dict()["loss"] == {}
 
 
 @pytest.fixture(scope="module")
