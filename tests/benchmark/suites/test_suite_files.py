@@ -162,9 +162,9 @@ def test_merge_keys_and_a_byte_order_mark_are_yaml(folder: Path) -> None:
     ],
 )
 def test_options_of_train_have_the_same_ranges(words: str, said: list[str], tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    (tmp_path / "x.h5").touch()
-    result = CliRunner().invoke(main, ["benchmark", "train", str(tmp_path / "x.h5"), "--out", str(out), *words.split()])
+    out, data = tmp_path / "run", tmp_path / "x.h5"
+    data.touch()
+    result = CliRunner().invoke(main, ["benchmark", "train", str(data), "--out", str(out), *words.split()])
     lines = [line.removeprefix("error: ") for line in result.stderr.splitlines()]
     assert (result.exit_code, result.stdout) == (2, "")
     assert sorted(line[: len(start)] for line, start in zip(sorted(lines), sorted(said), strict=True)) == sorted(said)
