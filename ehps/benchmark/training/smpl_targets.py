@@ -133,7 +133,7 @@ class SmplRows:
         for stem, column in self.points.items():
             if column:
                 points = keypoints.convert(np.asarray(hd[column][row]), hd.keypoint_names[column], POINTS)[0]
-                known = np.isfinite(points).all(axis=1)
+                known = np.asarray(np.isfinite(points).all(axis=1))
                 points = np.where(known[:, None], points, 0)
                 points[:, -1] = np.clip(points[:, -1], 0, 1)
                 put(stem.replace("keypoints", "points"), points)

@@ -211,7 +211,7 @@ def read_chart(path: Path) -> dict[str, Array]:
     if missing := [name for name in names if name not in held]:
         raise BodyModelError(f"has no {', '.join(missing)}", path=path, fix="take UV_Processed.mat of DensePose")
     faces, parts, vertices, u, v = (np.asarray(held[name]) for name in names)
-    chart = {
+    chart: dict[str, Array] = {
         "faces": faces.astype(np.int64).reshape(-1, 3) - 1,
         "parts": parts.astype(np.int64).ravel(),
         "vertices": vertices.astype(np.int64).ravel() - 1,
