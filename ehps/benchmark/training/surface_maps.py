@@ -18,6 +18,7 @@ from ehps.body.model_file import BodyModel
 from ehps.body.models import BodyModels
 from ehps.body.rasteriser import NEAR, SMALLEST
 from ehps.errors import BodyModelError
+from ehps.humandata import matlab
 
 MAP = 56  # pixels
 CHART = "UV_Processed.mat"
@@ -199,18 +200,14 @@ def read_chart(path: Path) -> dict[str, Array]:
 
     Raises
     ------
+    DataError : it cannot be read.
     BodyModelError : it is something else.
     """
-    from scipy.io import loadmat
-
     names = ("All_Faces", "All_FaceIndices", "All_vertices", "All_U_norm", "All_V_norm")
-    try:
-        held = loadmat(path, variable_names=names)
-    except Exception as error:  # the reader raises whatever it stumbles over
-        raise BodyModelError(f"cannot be read: {error}", path=path, fix="copy it again") from None
+    held = matlab.read(path, list(names), again="copy it again", other="take UV_Processed.mat of DensePose")
     if missing := [name for name in names if name not in held]:
         raise BodyModelError(f"has no {', '.join(missing)}", path=path, fix="take UV_Processed.mat of DensePose")
-    faces, parts, vertices, u, v = (np.asarray(held[name]) for name in names)
+    faces, parts, vertices, u, v = (np.asarray(held[name]).T for name in names)
     chart: dict[str, Array] = {
         "faces": faces.astype(np.int64).reshape(-1, 3) - 1,
         "parts": parts.astype(np.int64).ravel(),

@@ -25,7 +25,7 @@ from ehps.benchmark.training.surface_maps import (
 from ehps.body.models import BodyModels
 from ehps.body.rasteriser import rasterize
 from ehps.body.torch_meshes import TorchMesh
-from ehps.errors import BodyModelError
+from ehps.errors import BodyModelError, DataError
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_a_chart_that_is_none_is_refused(tmp_path: Path, models: BodyModels) -> 
         chart_file(BodyModels(tmp_path))
     path = tmp_path / "UV_Processed.mat"
     path.write_bytes(b"nothing")
-    with pytest.raises(BodyModelError, match="cannot be read"):
+    with pytest.raises(DataError, match="is not a MATLAB file"):
         read_chart(path)
     savemat(path, {"All_Faces": np.ones((2, 3))})
     with pytest.raises(BodyModelError, match="has no All_FaceIndices"):

@@ -13,9 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ehps.converters.readers import OTHER
-from ehps.converters.readers.matlab5 import DamagedError
 from ehps.errors import DataError
+from ehps.humandata.matlab.version5 import PLAIN, DamagedError
 
 NUMBERS = ("f8", "f4", "i4", "i2", "u2", "u1")
 FULL, TEXT, SPARSE = range(3)
@@ -53,7 +52,7 @@ def read(file: BinaryIO, path: Path, wanted: list[str]) -> dict[str, npt.NDArray
             raise DamagedError(f"the last {end - stored} bytes of {name} are not there")
         if name in wanted and name not in found:
             if kind == SPARSE:
-                raise DataError(f"{name} is a sparse array, which is not read", path=path, fix=OTHER)
+                raise DataError(f"{name} is a sparse array, which is not read", path=path, fix=PLAIN)
             data = file.read(end - at)
             parts = [np.ndarray((rows, columns), dtype, data, i * size, order="F") for i in range(1 + is_complex)]
             values = parts[0] + parts[1] * 1j if is_complex else parts[0].copy()

@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ehps.converters.readers import OTHER
 from ehps.errors import DataError
 from ehps.foreign_files import check_unfolded
 
@@ -48,6 +47,8 @@ MAX_AXES = 32
 MAX_FIELDS = 1 << 16
 MAX_DEPTH = 64  # of cells and structs within one another
 ITEM = 128  # bytes that the smallest array takes
+
+PLAIN = "take the original file; it has numbers, text, cells and structs"
 
 
 class DamagedError(Exception):
@@ -231,7 +232,7 @@ class _Elements:
         if header.kind not in NOT_READ:
             raise DamagedError(f"an array is of class {header.kind}")
         what = f"holds {NOT_READ[header.kind]}; what is read are numbers, text, and cells and structs of them"
-        raise DataError(what, path=self.limit.path, fix=OTHER)
+        raise DataError(what, path=self.limit.path, fix=PLAIN)
 
     def numbers(self, header: Header, end: int) -> Array:
         parts, at = [], header.at
