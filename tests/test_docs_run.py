@@ -44,6 +44,7 @@ NOT_RUN = (
     ("docs/benchmark.md", r"benchmark (rescore|suites|pack|train|evaluate)", "names files of the reader's own"),
     ("docs/benchmark.md", r"run single_dataset", "takes 37 converted files"),
     ("docs/analysis.md", r"seed\d\.yaml|runs/seed", "takes one training a seed"),
+    ("docs/converting.md", r"--launcher slurm", "submits jobs to a cluster"),
     (
         "docs/models.md",
         r"benchmark (train|checkpoint|evaluate|reproduce)",

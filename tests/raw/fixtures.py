@@ -321,7 +321,7 @@ FIXTURES: Mapping[str, Fixture] = {
         written=5,
         broken=("annotations/coco_wholebody_train_v1.0.json", "annotations/*NeuralAnnot*.json"),
         faults=((sides_swapped, POINTS_2D), (neighbours, POINTS_2D)),
-        options={"fits": "none"},
+        options={"fits": "none", "images": None},
     ),
     "mtp": Fixture(
         mtp.write_fixture,

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,11 +41,10 @@ class Dropping(nn.Module):
 
 
 @pytest.fixture
-def dropping(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    known: dict[str, Callable] = dict(models._MODELS)
-    monkeypatch.setattr(models, "_MODELS", known)
+def dropping() -> Iterator[None]:
     models.register("dropping", Dropping)
-    return
+    yield
+    models._all().pop("dropping")
 
 
 def logged(folder: Path, name: str = "loss") -> list[float]:

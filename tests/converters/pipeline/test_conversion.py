@@ -165,6 +165,7 @@ class Breaking(Hall):
 def test_tracebacks_are_printed_on_request(hall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "converter", lambda _: Breaking)
     monkeypatch.setattr(registry, "card", lambda _: Breaking.card)
+    monkeypatch.setattr(registry, "find", lambda word: word)
     words = ["convert", "hall", str(hall), "--out", str(tmp_path / "x.h5"), "--skip-bad"]
     plain, debugging = (CliRunner().invoke(main, [*flags, *words]) for flags in ([], ["--debug"]))
     for result in (plain, debugging):
