@@ -40,7 +40,7 @@ from ehps.benchmark.training import crops
 from ehps.benchmark.training.packing import pack
 from ehps.benchmark.training.samples import CropView, HumanDataset, collate
 from ehps.benchmark.training.sampling import StepSampler
-from ehps.benchmark.training.trainer import ConcatNumbered
+from ehps.benchmark.training.training_sets import JoinedSets
 from ehps.body.standin import write_standin
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
@@ -231,7 +231,7 @@ def memories(folder: Path, rows: int, workers: int, plain_rows: int) -> None:
     view = CropView(INPUT, antialias=True, augment=True)
     for method in ("fork", "spawn"):
         start = time.perf_counter()
-        sets = ConcatNumbered([HumanDataset(data, folder, view)])
+        sets = JoinedSets([HumanDataset(data, folder, view)], [str(data)])
         batches = StepSampler([len(sets)], BATCH, 4 * workers)
         loader = DataLoader(
             sets, batch_sampler=batches, num_workers=workers, collate_fn=collate, multiprocessing_context=method
