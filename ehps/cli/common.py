@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -15,6 +16,9 @@ from click.shell_completion import CompletionItem
 from ehps import progress, terminal
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.suffixes import check_suffix
+
+if TYPE_CHECKING:
+    from ehps.humandata import HumanData
 
 FILE = click.Path(path_type=Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -200,3 +204,36 @@ def bodies(folder: Path | None) -> Any:
     if found is None:
         raise UsageError("this needs body models", fix="pass --body-models DIR or set EHPS_BODY_MODELS")
     return BodyModels(found)
+
+
+def opened(command: Callable[..., None]) -> Callable[..., None]:
+    """Hand the command the file of its FILE argument as ``hd``."""
+
+    @click.argument("file", type=INPUT)
+    @functools.wraps(command)
+    def wrapper(file: Path, **kwargs: Any) -> None:
+        from ehps.humandata import HumanData
+
+        command(hd=HumanData.open(file), **kwargs)
+
+    return wrapper
+
+
+def whole(hd: HumanData) -> HumanData:
+    """``hd`` as it was opened, whose bytes are those that were written; of an ``.npz``, opening has checked them."""
+    from ehps.humandata.storage import h5
+
+    if hd.source is not None and hd.source.suffix.lower() == ".h5":
+        h5.check_bytes(hd.source)
+    return hd
+
+
+overwrite = click.option("--overwrite", is_flag=True, help="Replace the file to write where it is there already.")
+
+
+def new_file(out: Path | None, overwrite: bool, *inputs: Path | None) -> Path:
+    """``out``, which is none of the inputs, and is not there unless it is to be replaced."""
+    from ehps.humandata.operations import check_output
+
+    assert out is not None
+    return check_output(out, inputs, overwrite=overwrite)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ehps.cli.changes import convert_command, export_command, merge_command, sample_command
 from ehps.cli.common import (
     FILE,
     IMAGES,
@@ -20,19 +19,19 @@ from ehps.cli.common import (
     body_models,
     conventions,
     number,
+    opened,
     pairs,
     say,
     say_json,
     seed,
 )
 from ehps.errors import DataError, UsageError
-from ehps.suffixes import HUMANDATA, IMAGE, PACK, check_suffix
+from ehps.suffixes import IMAGE, PACK
 
 if TYPE_CHECKING:
     from ehps.body.projected import ProjectedBodies
     from ehps.humandata import HumanData
     from ehps.humandata.image_checks import ImageCheck
-    from ehps.humandata.operations import Merged
 
 
 SHOWN = 10
@@ -43,17 +42,8 @@ def humandata() -> None:
     """Look at, check, draw, change and export HumanData files."""
 
 
-def opened(command: Callable[..., None]) -> Callable[..., None]:
-    """Hand the command the file of its FILE argument as ``hd``."""
-
-    @click.argument("file", type=INPUT)
-    @functools.wraps(command)
-    def wrapper(file: Path, **kwargs: Any) -> None:
-        from ehps.humandata import HumanData
-
-        command(hd=HumanData.open(file), **kwargs)
-
-    return wrapper
+for command in (export_command, convert_command, merge_command, sample_command):
+    humandata.add_command(command)
 
 
 def show_pack(file: Path, *, verify: bool, as_json: bool) -> None:
@@ -72,26 +62,6 @@ def show_pack(file: Path, *, verify: bool, as_json: bool) -> None:
             say("all crops are as they were written and were decoded")
     if faults:
         raise DataError(f"is damaged: {len(faults):,} of {len(pack):,} crops", path=file, fix="pack it again")
-
-
-def whole(hd: HumanData) -> HumanData:
-    """``hd`` as it was opened, whose bytes are those that were written; of an ``.npz``, opening has checked them."""
-    from ehps.humandata.storage import h5
-
-    if hd.source is not None and hd.source.suffix.lower() == ".h5":
-        h5.check_bytes(hd.source)
-    return hd
-
-
-overwrite = click.option("--overwrite", is_flag=True, help="Replace the file to write where it is there already.")
-
-
-def new_file(out: Path | None, overwrite: bool, *inputs: Path | None) -> Path:
-    """``out``, which is none of the inputs, and is not there unless it is to be replaced."""
-    from ehps.humandata.operations import check_output
-
-    assert out is not None
-    return check_output(out, inputs, overwrite=overwrite)
 
 
 images = click.option("--images", type=IMAGES, help="Folder that image paths are relative to.")
@@ -350,204 +320,6 @@ def bodies_to_draw(hd: HumanData, mesh: bool, body_models: Path | None) -> Proje
     return ProjectedBodies(hd, BodyModels(folder))
 
 
-@humandata.command("export")
-@click.option("--for", "target", type=click.Choice(["smpler-x", "smplest-x", "aios"]), help="A loader to write for.")
-@click.option("--out", type=FILE, required=True, help="An .npz or .h5 file; with --for, the loader's folder.")
-@overwrite
-@body_models
-@as_json
-@opened
-def export_command(
-    hd: HumanData, target: str | None, out: Path, overwrite: bool, body_models: Path | None, as_json: bool
-) -> None:
-    """Write FILE in another format, or where a loader looks for it.
-
-    With --for and body models, hand poses are converted to what the loader takes.
-    """
-    from ehps.humandata.export import export_for, recipe_for
-    from ehps.humandata.merged_images import with_folders
-    from ehps.humandata.validation import require_columns
-
-    if target is None:
-        check_suffix(out, HUMANDATA)
-    written = [out] if target is None else [out / name for name in recipe_for(hd, target).files]
-    for path in written:
-        new_file(path, overwrite, hd.source)
-    hd = whole(hd)
-    if target is not None:
-        require_columns(hd)
-        hd = with_hands_for(hd, target, body_models)
-    written = export_for(hd, target, out) if target else [with_folders(hd, out).save(out)]
-    if as_json:
-        say_json({"files": list(map(str, written)), "instances": len(hd)})
-    for path in written if not as_json else ():
-        say(path)
-
-
-@humandata.command("convert")
-@click.option("--frame", type=click.Choice(["camera"]), help="Move bodies from the world by the extrinsics in FILE.")
-@click.option("--gender", type=click.Choice(["neutral"]), help="Fit the neutral model to the bodies of other genders.")
-@click.option("--num-betas", type=click.IntRange(min=1), help="Cut betas off, or fill them up with zeros.")
-@click.option("--flat-hand-mean", type=click.Choice(["yes", "no"]), help="Make hand poses absolute (yes), or relative.")
-@click.option(
-    "--declare",
-    "facts",
-    multiple=True,
-    metavar="FIELD=VALUE",
-    help="State what FILE does not: frame=opencv-camera, gender=neutral (or male, female), body_model_version=1.1, "
-    "flat_hand_mean=false, focal=image, dataset=NAME, split=NAME.",
-)
-@click.option("--out", type=Output(HUMANDATA), help="An .h5 or .npz file; NEW is the same.")
-@overwrite
-@body_models
-@as_json
-@opened
-@click.argument("new", type=FILE, required=False)
-def convert_command(
-    hd: HumanData,
-    new: Path | None,
-    frame: str | None,
-    gender: str | None,
-    num_betas: int | None,
-    flat_hand_mean: str | None,
-    facts: tuple[str, ...],
-    out: Path | None,
-    overwrite: bool,
-    body_models: Path | None,
-    as_json: bool,
-) -> None:
-    """Give the numbers of FILE the meaning that the format has.
-
-    A file of others does not say in which frame its bodies are. --frame camera moves those that are in the world by
-    the extrinsics beside them (meta/R and meta/T, meta/RT, cam_param, cam_params); that needs the body models, as a
-    body turns about its pelvis. --declare changes no number.
-
-    Files can be merged when they have as many betas and the same mean of the hands. What --num-betas and --gender cost
-    in millimetres is printed, and stated in the passport.
-    """
-    from ehps.body.common_form import changed
-    from ehps.body.model_folder import body_models_folder
-    from ehps.body.models import BodyModels
-    from ehps.humandata.frames import declared, extrinsic_names
-    from ehps.humandata.merged_images import with_folders
-
-    stated = pairs(facts)
-    form: dict[str, Any] = {"gender": gender, "num_betas": num_betas}
-    form["flat_hand_mean"] = None if flat_hand_mean is None else flat_hand_mean == "yes"
-    if frame is None and not stated and all(value is None for value in form.values()):
-        fix = "pass --frame, --gender, --num-betas, --flat-hand-mean or --declare"
-        raise UsageError("nothing is to be converted", fix=fix)
-    if frame is not None and "frame" in stated:
-        raise UsageError("--frame moves bodies, --declare frame= says that they need no move", fix="pass one of them")
-    if (out is None) == (new is None):
-        raise UsageError("give one file to write: NEW, or --out NEW")
-    out = new_file(out or new, overwrite, hd.source)
-    if "frame" in stated and (names := extrinsic_names(hd)):
-        say(f"{', '.join(names)} stay for reference only, as meta/RT", fg="yellow", err=True)
-    hd = declared(hd, stated)
-    if frame is not None:
-        hd = moved(hd, body_models)
-    if any(value is not None for value in form.values()):
-        folder = body_models_folder(body_models)
-        done = changed(hd, None if folder is None else BodyModels(folder), **form)
-        hd = done.data
-        for sentence in done.said or ("parameters have that form already",):
-            say(sentence, err=True)
-    with_folders(hd, out).save(out)
-    if as_json:
-        say_json({"out": str(out), "instances": len(hd), "passport": hd.passport.to_dict()})
-    else:
-        say(f"{out}: {len(hd):,} instances, frame {hd.passport.frame}")
-
-
-def moved(hd: HumanData, body_models: Path | None) -> HumanData:
-    """``hd`` in the camera frame; what was done, and how well the bodies fit there, is printed."""
-    from ehps.body.model_folder import body_models_folder
-    from ehps.body.models import BodyModels
-    from ehps.body.world_frame import moved_to_camera
-
-    folder = body_models_folder(body_models)
-    if folder is None:
-        raise UsageError(
-            "moving bodies needs the body models: they turn about their pelvis", fix="pass --body-models DIR"
-        )
-    done = moved_to_camera(hd, BodyModels(folder))
-    say(f"moved by {', '.join(done.extrinsics)}, which stay as meta/RT", err=True)
-    if done.pixels:
-        after, before = done.pixels["after"], done.pixels["before"]
-        say(f"joints are {after:.1f} px from the 2D points in the median, {before:.1f} px before", err=True)
-    else:
-        say("there are no 2D points and intrinsics to check it by: look at it with `view`", fg="yellow", err=True)
-    for name, what in done.points.items():
-        if what == "left out":
-            say(f"left out: {name}, which lies on the bodies in neither frame", fg="yellow", err=True)
-        else:
-            say(f"{name}: {'moved' if what == 'moved' else 'was in the camera frame already'}", err=True)
-    return done.data
-
-
-def with_hands_for(hd: HumanData, target: str, body_models: Path | None) -> HumanData:
-    """``hd`` with absolute or relative hand poses, as ``target`` takes them; unchanged without body models."""
-    from ehps.body.model_folder import body_models_folder
-    from ehps.body.models import BodyModels
-    from ehps.body.variants import with_hand_mean
-    from ehps.humandata.export import recipe_for
-
-    wanted = recipe_for(hd, target).flat_hand_mean
-    if hd.passport.flat_hand_mean in (None, wanted) or f"{hd.body_model}/left_hand_pose" not in hd:
-        return hd
-    folder = body_models_folder(body_models)
-    if folder is None:
-        return hd
-    form = "absolute, the mean hand added" if wanted else "relative, the mean hand subtracted"
-    say(f"hand poses were made {form}", err=True)
-    return with_hand_mean(hd, wanted, BodyModels(folder))
-
-
-@humandata.command("merge")
-@click.argument("files", type=INPUT, nargs=-1, required=True)
-@click.option("--exclude", type=INPUT, help="Leave out what this exclusion list names.")
-@click.option("--images", multiple=True, metavar="FILE=DIR", help="Image folder of one of FILES.")
-@click.option("--out", type=Output(HUMANDATA), required=True, help="An .h5 or .npz file.")
-@overwrite
-@as_json
-def merge_command(
-    files: tuple[Path, ...], exclude: Path | None, images: tuple[str, ...], out: Path, overwrite: bool, as_json: bool
-) -> None:
-    """Put all rows of FILES into one file.
-
-    Files whose numbers mean different things are refused. Where images are in different folders (those that the
-    reports of the conversions name, or --images), the merged file names them, so that it can be trained on.
-    """
-    from ehps.humandata.operations import merge
-
-    given = {name: Path(folder) for name, folder in pairs(images).items()}
-    merged = merge(files, new_file(out, overwrite, *files), without=exclude, images=given)
-    if as_json:
-        say_json({**asdict(merged), "out": str(merged.out), **_texts(merged)})
-    else:
-        say(f"{merged.out}: {merged.instances:,} instances")
-    if exclude is not None:
-        say(f"left out: {merged.excluded:,} rows, which {exclude} names", err=True)
-    for column, lacking in merged.left_out.items():
-        say(f"left out: {column}, which {', '.join(lacking)} lacks", fg="yellow", err=True)
-    for one, other, rows in merged.repeated:
-        say(f"{rows:,} rows of {other} are in {one} too: they are there twice", fg="yellow", err=True)
-    for label, folder in merged.image_folders.items():
-        say(f"images {label}/...: below {folder}" if label else f"images: below {folder}", err=True)
-    if merged.unknown_folders and len(files) > 1:
-        names = ", ".join(map(str, merged.unknown_folders))
-        what = "paths stay as they are, relative to one folder (--images FILE=DIR says which it is)"
-        say(f"not known: the image folder of {names}; {what}", fg="yellow", err=True)
-
-
-def _texts(merged: Merged) -> dict[str, Any]:
-    return {
-        "unknown_folders": [str(path) for path in merged.unknown_folders],
-        "repeated": [[str(one), str(other), rows] for one, other, rows in merged.repeated],
-    }
-
-
 @humandata.command("keypoints")
 @click.argument("convention", type=Word(conventions), required=False)
 @click.option("--figure", type=Output(IMAGE), help="Draw the points of CONVENTION on a body: .png.")
@@ -572,44 +344,3 @@ def keypoints_command(convention: str | None, figure: Path | None, as_json: bool
 
         write_figure(figure, draw_convention(convention.lower()))
         say(figure, err=as_json)
-
-
-@humandata.command("sample")
-@click.option("--interval", type=int, help="Keep every N-th row.")
-@click.option("--limit", type=int, help="Keep so many rows, drawn at random.")
-@seed
-@click.option("--exclude", type=INPUT, help="Leave out what this exclusion list names.")
-@click.option("--out", type=Output(HUMANDATA), required=True, help="An .h5 or .npz file.")
-@overwrite
-@as_json
-@opened
-def sample_command(
-    hd: HumanData,
-    interval: int | None,
-    limit: int | None,
-    seed: int,
-    exclude: Path | None,
-    out: Path,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
-    """Take fewer rows of FILE."""
-    from ehps.humandata import exclusions, operations
-    from ehps.humandata.merged_images import with_folders
-
-    if interval is None and limit is None and exclude is None:
-        raise UsageError("no rows are chosen", fix="pass --interval, --limit or --exclude")
-    out = new_file(out, overwrite, hd.source)
-    hd = whole(hd)
-    before = len(hd)
-    if exclude is not None:
-        rows = exclusions.listed_rows(hd, exclude)
-        hd = exclusions.exclude(hd, exclusions.read_exclusions(exclude))
-        say(f"left out: {int(rows.sum()):,} rows, which {exclude} names", err=True)
-    if interval is not None or limit is not None:
-        hd = operations.sample(hd, interval=interval, limit=limit, seed=seed)
-    with_folders(hd, out).save(out)
-    if as_json:
-        say_json({"out": str(out), "instances": len(hd), "of": before})
-    else:
-        say(f"{out}: {len(hd):,} instances")
