@@ -135,7 +135,7 @@ def _zipped(path: Path, mapped: bool) -> Any:
         members = archive.infolist()
     check_unfolded(sum(one.file_size for one in members), path.stat().st_size, path)
     whole = all(one.compress_type == zipfile.ZIP_STORED for one in members)
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and whole)
+    return torch.load(str(path), map_location="cpu", weights_only=True, mmap=mapped and whole)
 
 
 def _begins_safetensors(head: bytes, path: Path) -> bool:

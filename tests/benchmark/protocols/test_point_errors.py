@@ -13,7 +13,7 @@ def rng() -> np.random.Generator:
 
 
 def similarity(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    turns = Rotation.random(len(points), rng=rng).as_matrix()
+    turns = Rotation.random(len(points), random_state=rng).as_matrix()
     scale, shift = rng.uniform(0.5, 2, len(points)), rng.normal(size=(len(points), 1, 3))
     return scale[:, None, None] * np.einsum("nij,nvj->nvi", turns, points) + shift
 

@@ -9,7 +9,7 @@ from ehps.body.torch_joints import axis_angle_to_matrix
 
 
 def test_six_numbers_are_interleaved_columns() -> None:
-    R = torch.tensor(Rotation.random(50, rng=np.random.default_rng(0)).as_matrix())
+    R = torch.tensor(Rotation.random(50, random_state=np.random.default_rng(0)).as_matrix())
     six = torch.empty(50, 6, dtype=R.dtype)
     six[:, 0::2], six[:, 1::2] = R[:, :, 0], R[:, :, 1]
     np.testing.assert_allclose(rotations_6d.from_6d(six), R, atol=1e-12)
