@@ -154,8 +154,8 @@ def _safetensors(path: Path) -> dict[str, Any]:
 
 
 def _refused(path: Path, error: Exception) -> DataError:
-    text = str(error)
-    if asked := re.search(r"GLOBAL (\S+) (?:was not|whose)", text):
+    text = str(error).rpartition("WeightsUnpickler error: ")[2]  # PyTorch's advice before it is not ours
+    if asked := re.search(r"(?:GLOBAL|Unsupported class) (\S+)", text):
         what = f"not a readable checkpoint: it asks for code to be run ({asked[1]}), which is refused"
         return DataError(what, path=path, fix="ask its author for a file of plain tensors")
     first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
