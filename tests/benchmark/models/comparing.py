@@ -18,9 +18,13 @@ def degrees_between(found: Tensor, expected: Tensor) -> Tensor:
     return torch.rad2deg(2 * torch.asin(chord.clamp(max=1)))
 
 
+def is_rotation(name: str) -> bool:
+    return name.endswith(("_pose", "_orient", "_root"))
+
+
 def allowed(name: str) -> float:
     """Largest difference of an output: degrees, cells, pixels, metres or as the coefficients are."""
-    if name.endswith(("_pose", "_orient", "_root")):
+    if is_rotation(name):
         return ROTATION_DEGREES
     if name.endswith(("_img", "_center", "_size")):
         return CELLS
@@ -35,7 +39,7 @@ def largest(found: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, 
     for name, value in expected.items():
         if found[name].shape != value.shape:
             raise AssertionError(f"{name}: shape {tuple(found[name].shape)}, expected {tuple(value.shape)}")
-        if allowed(name) == ROTATION_DEGREES:
+        if is_rotation(name):
             difference = degrees_between(found[name], value)
         else:
             difference = (found[name].double() - value.double()).abs()
