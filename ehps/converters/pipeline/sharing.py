@@ -20,7 +20,7 @@ from ehps.atomic import write_error
 from ehps.converters.base import Unit
 from ehps.converters.pipeline.conversion_request import key_of
 from ehps.converters.pipeline.parts import CLAIMS, LAUNCH, LOCK, BadUnit, PartsFolder, parts_root
-from ehps.converters.pipeline.workers import Job, Outcome, run_unit
+from ehps.converters.pipeline.workers import Job, Outcome, OutputError, run_unit
 from ehps.errors import DataError
 from ehps.file_locks import in_turn
 
@@ -132,13 +132,20 @@ def convert_unit(job: Job, parts: PartsFolder, index: int, unit: Unit) -> Outcom
     with claims.taken(parts.claims, parts.launch, f"{parts.key}.unit.{index:05d}", ends=False) as claim:
         if claim is None:
             return None
+        if not parts.there:
+            return None
         if parts.is_finished(index, unit):
             return Outcome(index)
         if bad := parts.load_bad(index, unit):
             return Outcome(index, bad)
         if claim.attempt > claims.MOST_ATTEMPTS:
             return Outcome(index, killed(parts, index, unit, f"{claim.attempt - 1} times"))
-        outcome = run_unit(job, parts, index, unit)
+        try:
+            outcome = run_unit(job, parts, index, unit)
+        except OutputError:
+            if parts.there and not parts.is_finished(index, unit):
+                raise
+            return None  # the others were quicker: they have joined, and taken the folder away
         if outcome.bad is not None:
             parts.save_bad(index, unit, outcome.bad)
         return outcome
