@@ -219,8 +219,9 @@ def _joined(run: Run, done: Done, report: Report, request: Mapping[str, Any], sk
         with sharing.join_claim(run.parts) as mine:
             if mine is not None and run.parts.there:
                 _join(run, done, report, started)
-                save_sources(report.out, request, done.parts.values(), whole=not done.bad)
-                run.parts.remove()
+                with sharing.entrance(run.parts.out):  # who comes meanwhile finds the parts, or the finished output
+                    save_sources(report.out, request, done.parts.values(), whole=not done.bad)
+                    run.parts.remove()
                 return report
         time.sleep(POLL)
     run.parts.remove()  # what this process was still writing there
