@@ -16,14 +16,14 @@ FOCAL = 5000.0
 FRAME = (256, 192)  # height, width
 
 
-def widen(boxes: Array, sizes: Array, ratio: float = 1.25, aspect: float = ASPECT) -> tuple[Array, Array]:
+def widen(boxes: Array, sizes: Array, ratio: float = 1.25) -> tuple[Array, Array]:
     """Boxes as the network wants them.
 
     Parameters
     ----------
     boxes : (N, 4+) x, y, w, h pixels.
     sizes : (N, 2) height, width of the images.
-    ratio : scale about the centre, after widening to ``aspect`` (width / height).
+    ratio : scale about the centre, after widening to 3:4.
 
     Returns
     -------
@@ -38,8 +38,8 @@ def widen(boxes: Array, sizes: Array, ratio: float = 1.25, aspect: float = ASPEC
     valid = (w * h > 0) & (x2 > x1) & (y2 > y1)
     w, h = x2 - x1, y2 - y1
     cx, cy = x1 + w / 2, y1 + h / 2
-    wide = w > aspect * h
-    w, h = np.where(wide, w, h * aspect) * ratio, np.where(wide, w / aspect, h) * ratio
+    wide = w > ASPECT * h
+    w, h = np.where(wide, w, h * ASPECT) * ratio, np.where(wide, w / ASPECT, h) * ratio
     return np.stack((cx - w / 2, cy - h / 2, w, h), axis=1).astype(np.float32), valid
 
 
