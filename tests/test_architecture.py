@@ -18,6 +18,8 @@ ABOVE = {
     "demo": 5,
     "doctor": 5,
     "findings": 4,
+    "exchange": 4,
+    "inference": 4,
     "analysis": 3,
     "benchmark": 3,
     "converters": 3,

@@ -1,0 +1,69 @@
+"""What passes from an input to the network: frames, and who is in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ehps.arrays import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image of an input.
+
+    Attributes
+    ----------
+    index : place in the input, from 0.
+    image_path : of an image file, relative to the folder of the input, / separated; of a video its name and the number
+        of its frame, counted from 0 as they are shown (``clip.mp4/000012.jpg``).
+    pixels : (H, W, 3) uint8 RGB; empty where the image cannot be read.
+    time : seconds from the first frame of a video by its own clock, None for images.
+    fault : why it cannot be read, empty where it can.
+    """
+
+    index: int
+    image_path: str
+    pixels: Array
+    time: float | None = None
+    fault: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width), pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """The P people of a frame.
+
+    Attributes
+    ----------
+    boxes : (P, 4) float32 x, y, w, h, pixels of the frame, as found or given.
+    scores : (P,) float32, 1 where a box was given without one.
+    tracks : (P,) int64, the same number for the same person in all frames; -1 where that is not known.
+    rows : (P,) int64, row of the file that the box is of, for an input that is a HumanData file; -1 for others.
+    """
+
+    boxes: Array
+    scores: Array
+    tracks: Array
+    rows: Array
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @classmethod
+    def of(
+        cls, boxes: Array, scores: Array | None = None, tracks: Array | None = None, rows: Array | None = None
+    ) -> People:
+        """From what is known of them; ``boxes`` (P, 4)."""
+        n = len(boxes)
+        return cls(
+            np.asarray(boxes, np.float32).reshape(n, 4),
+            np.ones(n, np.float32) if scores is None else np.asarray(scores, np.float32),
+            np.full(n, -1) if tracks is None else np.asarray(tracks, np.int64),
+            np.full(n, -1) if rows is None else np.asarray(rows, np.int64),
+        )
