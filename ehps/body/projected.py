@@ -67,9 +67,7 @@ class ProjectedBodies:
         pixels = np.where(seen[..., 2:] > 0, seen[..., :2], np.nan).astype(np.float64)
         return Surfaces(vertices, pixels, before_one_camera(vertices, *_camera(part, CAMERA)))
 
-    def painted(
-        self, image: Array, found: Surfaces, colours: Sequence[Colour], origin: Array, factor: float
-    ) -> Array:
+    def painted(self, image: Array, found: Surfaces, colours: Sequence[Colour], origin: Array, factor: float) -> Array:
         """A copy of ``image`` with surfaces over it; see :func:`ehps.body.surfaces.painted`."""
         return painted(image, found, self.models.faces(self.model_type), colours, origin, factor)
 

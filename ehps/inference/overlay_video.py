@@ -18,13 +18,22 @@ from ehps.atomic import replacing
 from ehps.errors import DataError
 from ehps.extras import need
 
-CLOCK = 60_000  # ticks a second, of which frame rates and milliseconds are whole numbers; MPEG-4 knows no more than 65,535
+CLOCK = 60_000
+"""Ticks a second; usual frame rates and milliseconds are whole numbers of them. MPEG-4 knows no more than 65,535."""
+
 ENCODERS: tuple[tuple[str, dict[str, str]], ...] = (
     ("libx264", {"preset": "veryfast", "crf": "20", "bf": "0", "threads": "1"}),
     ("libopenh264", {"b": "8M", "threads": "1"}),
     ("mpeg4", {"flags": "+qscale", "global_quality": "354", "bf": "0", "threads": "1"}),
 )
-"""Of H.264 the first that PyAV has, else MPEG-4; pictures are stored in the order in which they are shown."""
+"""Of H.264 the first that PyAV has, else MPEG-4; frames are stored in the order in which they are shown."""
+
+_OPTIONS = {
+    "fflags": "+bitexact",
+    "movflags": "+faststart",
+    "video_track_timescale": str(CLOCK),
+    "movie_timescale": str(CLOCK),
+}
 
 
 def write_segment(path: Path, shots: Iterable[tuple[float, Array]], *, fps: float) -> Path:
@@ -89,9 +98,6 @@ def join_segments(paths: Sequence[Path], out: Path) -> Path:
             except av.FFmpegError as error:
                 raise DataError(f"damaged video ({error.strerror})", path=path, fix="begin anew") from None
     return out
-
-
-_OPTIONS = {"fflags": "+bitexact", "movflags": "+faststart", "video_track_timescale": str(CLOCK), "movie_timescale": str(CLOCK)}
 
 
 def _stream(container: Any, image: Array, fps: float) -> Any:
