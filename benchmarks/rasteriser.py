@@ -5,7 +5,7 @@
 SMPL-X meshes (10,475 vertices, 20,908 faces) stand in a 1920 x 1080 image, 900 pixels tall. One alternative goes over
 the faces in a loop with a depth buffer, each face as arrays over its rectangle, as renderers without OpenGL are usually
 written in Python; it has no smooth outlines. The other sorts the faces by depth and fills those that face the camera
-from back to front with OpenCV, one colour a face; it has no depth buffer, so that faces and people that cross are wrong.
+with OpenCV from back to front, one colour a face; it has no depth buffer, so that what crosses is wrong.
 Times are the processor's, the best and the median of the repeats; ratios are to the loop.
 """
 
@@ -120,7 +120,7 @@ def loop(
             (ax, ay), (bx, by), (cx, cy) = corners = xy[face]
             area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
             low = np.ceil(corners.min(axis=0)).astype(int).clip(0)
-            high = np.floor(corners.max(axis=0)).astype(int) + 1
+            high = np.floor(corners.max(axis=0)).astype(int).clip(None, (image.shape[1] - 1, image.shape[0] - 1)) + 1
             if area >= 0 or (high <= low).any():
                 continue
             part = slice(low[1], high[1]), slice(low[0], high[0])

@@ -28,6 +28,7 @@ ENCODERS: tuple[tuple[str, dict[str, str]], ...] = (
 )
 """Of H.264 the first that PyAV has, else MPEG-4; frames are stored in the order in which they are shown."""
 
+AGAIN = "remove it, so that it is drawn again"
 _OPTIONS = {
     "fflags": "+bitexact",
     "movflags": "+faststart",
@@ -86,18 +87,26 @@ def join_segments(paths: Sequence[Path], out: Path) -> Path:
         for path in paths:
             try:
                 with av.open(str(path)) as part:
-                    source = part.streams.video[0]
+                    source, packets = _encoded(part, path)
                     if stream is None:
                         stream, kind = container.add_stream_from_template(source), _kind(source)
                     if _kind(source) != kind:
-                        raise DataError(f"is encoded otherwise than {paths[0].name}", path=path, fix="begin anew")
-                    for packet in part.demux(source):
-                        if packet.dts is not None:
-                            packet.stream = stream
-                            container.mux(packet)
+                        raise DataError(f"is encoded otherwise than {paths[0].name}", path=path, fix=AGAIN)
+                    for packet in packets:
+                        packet.stream = stream
+                        container.mux(packet)
             except av.FFmpegError as error:
-                raise DataError(f"damaged video ({error.strerror})", path=path, fix="begin anew") from None
+                raise DataError(f"damaged video ({error.strerror})", path=path, fix=AGAIN) from None
     return out
+
+
+def _encoded(part: Any, path: Path) -> tuple[Any, list[Any]]:
+    """The stream of images of an opened video, and its packets."""
+    source = next(iter(part.streams.video), None)
+    packets = [packet for packet in part.demux(source) if packet.dts is not None] if source else []
+    if not packets or len(packets) < source.frames or any(packet.is_corrupt for packet in packets):
+        raise DataError("is cut off", path=path, fix=AGAIN)
+    return source, packets
 
 
 def _stream(container: Any, image: Array, fps: float) -> Any:
