@@ -102,11 +102,11 @@ def join_segments(paths: Sequence[Path], out: Path) -> Path:
 
 def _encoded(part: Any, path: Path) -> tuple[Any, list[Any]]:
     """The stream of images of an opened video, and its packets."""
-    source = next(iter(part.streams.video), None)
-    packets = [packet for packet in part.demux(source) if packet.dts is not None] if source else []
-    if not packets or len(packets) < source.frames or any(packet.is_corrupt for packet in packets):
+    streams = part.streams.video
+    packets = [packet for packet in part.demux(streams[0]) if packet.dts is not None] if streams else []
+    if not packets or len(packets) < streams[0].frames or any(packet.is_corrupt for packet in packets):
         raise DataError("is cut off", path=path, fix=AGAIN)
-    return source, packets
+    return streams[0], packets
 
 
 def _stream(container: Any, image: Array, fps: float) -> Any:
