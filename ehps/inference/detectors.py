@@ -156,7 +156,7 @@ class _Net:
     def run(self, image: Array, **others: Array) -> dict[str, Array]:
         """Outputs by name, of one image (3, H, W)."""
         assert self.image is not None
-        kind = np.uint8 if self.image.type == "tensor(uint8)" else np.float32
+        kind: Any = np.uint8 if self.image.type == "tensor(uint8)" else np.float32
         kind = np.float16 if self.image.type == "tensor(float16)" else kind
         feed = {self.image.name: np.ascontiguousarray(image[None].astype(kind)), **others}
         values = self.session.run(None, feed)
@@ -303,7 +303,7 @@ def _flat(values: Mapping[str, Array], name: str) -> Array:
 
 
 def _letterbox(image: Array, size: tuple[int, int], *, centred: bool) -> tuple[Array, float]:
-    """(H, W, 3) float: the image as large as it fits into ``size``, grey beside it; and by which factor it was scaled."""
+    """(H, W, 3) float: the image as large as it fits into ``size``, grey beside it; and the factor of its size."""
     factor = min(size[0] / image.shape[0], size[1] / image.shape[1])
     height, width = round(image.shape[0] * factor), round(image.shape[1] * factor)
     out = np.full((*size, 3), PAD, np.float64)
