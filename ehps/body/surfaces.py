@@ -15,7 +15,7 @@ from ehps.body.rendering import drawn, shaded
 Colour: TypeAlias = tuple[int, int, int]
 
 OPACITY = 0.9
-PALE = 0.55  # share of white in a person's colour: a surface shows its shape by its shades
+PALE = 0.3  # share of white in a person's colour: a surface shows its shape by its shades
 GAP = 1.0  # metres
 ACROSS = 1.0  # widest side view, image heights
 STEP = 0.5  # metres: what a side view of a given width shows is rounded up to this, so that it holds still in a video
