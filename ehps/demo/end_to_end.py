@@ -199,13 +199,10 @@ def say(out: Path, outcome: Outcome) -> None:
 
     ranking.print_ranking(outcome.ranked, title="Training sets by mean primary error (mm)")
     line("")
-    for what, where in (
-        ("report", outcome.page),
-        ("converted", out / "humandata"),
-        ("runs", out / "runs"),
-        ("video", out / "video"),
-    ):
-        line(f"{what:<12}{where}")
+    places = {"report": outcome.page, "converted": out / "humandata", "runs": out / "runs", "video": out / "video"}
+    for what, where in places.items():
+        if where.exists():
+            line(f"{what:<12}{where}")
     view = f"ehps humandata view {out / 'humandata/bedlam_train.h5'} --images {out / 'raw/bedlam'} --out {out / 'view'}"
     line(f"next        {view}")
     line(f"done in {duration(outcome.seconds)}")
