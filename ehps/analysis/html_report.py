@@ -84,6 +84,7 @@ def content(inputs: ReportInputs) -> dict[str, Any]:
         "notes": list(inputs.notes),
         "versions": report_sections.versions(),
         "absent": absent,
+        "video": report_sections.video(inputs),
         **parts,
     }
 

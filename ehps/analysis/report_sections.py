@@ -180,6 +180,14 @@ def overlays(inputs: ReportInputs) -> list[tuple[str, str]] | None:
     return [(shown_name(text), address) for text, address in shown] or None
 
 
+def video(inputs: ReportInputs) -> dict[str, Any] | None:
+    """Frames of the video on which a model was run, and where it is."""
+    if inputs.video is None:
+        return None
+    stills = [(f"{time:.1f} s", figures.data_uri(image, width=WIDEST)) for time, image in inputs.video.stills]
+    return {"said": inputs.video.said, "stills": stills, "link": inputs.video.link}
+
+
 def factors(inputs: ReportInputs) -> dict[str, Any] | None:
     """Rank against size and attributes."""
     if inputs.ranked is None or inputs.attributes is None or inputs.ranked["train_set"].duplicated().any():

@@ -13,6 +13,7 @@ from ehps.analysis import attributes, published, report_conversions
 from ehps.analysis.benchmarks import MPE_BENCHMARKS
 from ehps.analysis.html_report import ReportInputs, content, report, summary
 from ehps.analysis.ranking import compare, rank
+from ehps.analysis.report_inputs import Video
 from ehps.analysis.selection import select
 from ehps.analysis.worst_cases import Case
 from ehps.errors import DataError
@@ -271,3 +272,14 @@ def test_reports_of_conversions_from_before_quality_had_its_name_are_shown():
     (row,) = report_conversions.conversions(ReportInputs(conversions=[entry]))["measured"].rows
     texts = [cell.text for cell in row[2:]]
     assert texts == ["Moved parameters against moved joints, m", "0.000001", "0.000002", "0.000003"]
+
+
+def test_a_video_is_shown_by_some_of_its_frames_and_linked(tmp_path):
+    frame = np.full((9, 16, 3), 90, np.uint8)
+    seen = Video(["Two people <cross>."], [(0.0, frame), (1.25, frame)], "video/overlay.mp4")
+    text = report(ReportInputs(video=seen), tmp_path / "report.html").read_text()
+    page = Page(text)
+    assert "Two people <cross>. 0.0 s 1.2 s" in page.text
+    assert "video/overlay.mp4" in page.loaded
+    assert sum(address.startswith("data:image/jpeg") for address in page.loaded) == 2
+    assert "#video" not in Page(report(ReportInputs(), tmp_path / "without.html").read_text()).loaded
