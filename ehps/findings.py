@@ -140,7 +140,7 @@ def report_inputs(
     body_models : to draw predictions beside the truth.
     stage : told what is begun.
     """
-    from ehps.analysis import attributes, published, rank_factors, ranking, worst_cases
+    from ehps.analysis import attributes, comparison, published, rank_factors, ranking, worst_cases
     from ehps.analysis.benchmarks import MPE_BENCHMARKS
     from ehps.analysis.curves import LOG, read_curves
     from ehps.analysis.report_inputs import ReportInputs
@@ -177,7 +177,7 @@ def report_inputs(
     return ReportInputs(
         title=title,
         ranked=ranked,
-        comparison=ranking.compare(ranked, published.single_dataset_ranks()) if comparable else None,
+        comparison=comparison.compare(ranked, published.single_dataset_ranks()) if comparable else None,
         results=numbers,
         attributes=rank_factors.card_attributes(registry.cards()),
         samples=samples,

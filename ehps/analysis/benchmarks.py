@@ -12,6 +12,7 @@ from typing import Literal
 
 import pandas as pd
 
+from ehps.analysis.columns import matching
 from ehps.analysis.published import dataset_name, dataset_names
 from ehps.errors import DataError, UsageError
 
@@ -34,6 +35,7 @@ class Benchmark:
     metric, part : compared without regard to case; hyphens count as underscores.
     protocols : by one of which a test set that does not say what it is belongs here.
     test_sets : as results name it, which is by dataset and split.
+    stills : its images are single ones, each independent of the others; else they are frames of videos.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Benchmark:
     part: str
     protocols: tuple[str, ...] = ()
     test_sets: tuple[str, ...] = ()
+    stills: bool = False
 
     @property
     def label(self) -> str:
@@ -50,18 +53,17 @@ class Benchmark:
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of a results or errors frame that belong to it."""
         sets = {_plain(s) for s in (self.id, *self.test_sets)}
-        names = frame["test_set"].map(_plain)
-        keep = names.isin(sets)
+        keep = matching(frame["test_set"], lambda name: _plain(name) in sets)
         if "protocol" in frame:
-            by_protocol = frame["protocol"].map(lambda name: str(name).split("[")[0]).isin(self.protocols)
-            keep |= by_protocol & ~names.str.startswith(_DATASETS)
-        keep &= frame["metric"].map(_plain) == _plain(self.metric)
-        return frame[keep & (frame["part"].map(_plain) == _plain(self.part))]
+            by_protocol = matching(frame["protocol"], lambda name: str(name).split("[")[0] in self.protocols)
+            keep |= by_protocol & ~matching(frame["test_set"], lambda name: _plain(name).startswith(_DATASETS))
+        keep &= matching(frame["metric"], lambda name: _plain(name) == _plain(self.metric))
+        return frame[keep & matching(frame["part"], lambda name: _plain(name) == _plain(self.part))]
 
 
 _DATASETS = tuple(dataset_names())
 MPE_BENCHMARKS = (
-    Benchmark("agora", "AGORA", "PVE", "all", ("agora-val",), ("agora_validation", "agora_val")),
+    Benchmark("agora", "AGORA", "PVE", "all", ("agora-val",), ("agora_validation", "agora_val"), True),
     Benchmark("ubody", "UBody", "PVE", "all", ("ubody-intra",), ("ubody_test", "ubody_intra")),
     Benchmark(
         "egobody_ego", "EgoBody", "PVE", "all", ("egobody-ego",), ("egobody_ego_test", "egobody", "egobody_egoset")

@@ -173,9 +173,9 @@ def _analyse(out: Path) -> tuple[pd.DataFrame, Path]:
 
 def say(out: Path, outcome: Outcome) -> None:
     """The ranking in the terminal, and where to look."""
-    from ehps.analysis import ranking
+    from ehps.analysis import ranking_table
 
-    ranking.print_ranking(outcome.ranked, title="Training sets by mean primary error (mm)")
+    ranking_table.print_ranking(outcome.ranked, title="Training sets by mean primary error (mm)")
     line("")
     for what, where in (("report", outcome.page), ("converted", out / "humandata"), ("runs", out / "runs")):
         line(f"{what:<12}{where}")
