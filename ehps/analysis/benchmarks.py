@@ -62,6 +62,8 @@ class Benchmark:
 
 
 _DATASETS = tuple(dataset_names())
+_OF_STILLS = ("agora", "mscoco", "mpii", "lspet", "ochuman", "crowdpose", "ssp3d", "up3d", "mtp", "spec")
+"""Datasets of single images, no two of one video."""
 MPE_BENCHMARKS = (
     Benchmark("agora", "AGORA", "PVE", "all", ("agora-val",), ("agora_validation", "agora_val"), True),
     Benchmark("ubody", "UBody", "PVE", "all", ("ubody-intra",), ("ubody_test", "ubody_intra")),
@@ -94,7 +96,7 @@ def test_set_name(test_set: str) -> str:
 
 
 def benchmarks_in(results: pd.DataFrame) -> tuple[Benchmark, ...]:
-    """The main benchmarks that occur in ``results``, then every other test set by its PVE of the whole body.
+    """The main benchmarks in ``results``, then other test sets by PVE of the whole body, or else MPJPE of the body.
 
     For rankings on other data than the five: the MPE is then the mean over these, and not comparable with
     published ones.
@@ -103,10 +105,29 @@ def benchmarks_in(results: pd.DataFrame) -> tuple[Benchmark, ...]:
     found = [b for b in MPE_BENCHMARKS if len(b.rows(results))]
     taken = {name for b in found for name in b.rows(results)["test_set"]}
     for test_set in sorted(set(results["test_set"]) - taken):
-        other = Benchmark(test_set, test_set_name(test_set), "PVE", "all")
-        if len(other.rows(results)):
-            found.append(other)
+        name, stills = test_set_name(test_set), test_set.startswith(_OF_STILLS)
+        for metric, part in (("PVE", "all"), ("MPJPE", "body")):
+            other = Benchmark(test_set, name, metric, part, stills=stills)
+            if len(other.rows(results)):
+                found.append(other)
+                break
     return tuple(found)
+
+
+def measures(part: Part = "all") -> set[tuple[str, str]]:
+    """(metric, part) that :func:`benchmarks_in` and :data:`MPE_BENCHMARKS` read, for errors of ``part``."""
+    return {("PVE", PARTS[part])} if part != "all" else {("PVE", "all"), ("MPJPE", "body")}
+
+
+def check_direction(benchmark: Benchmark, rows: pd.DataFrame) -> None:
+    """Raise DataError where values are no errors in mm: a mean of them with errors means nothing, nor does their order."""
+    if "better" in rows and (rows["better"] == "higher").any():
+        raise DataError(f"{benchmark.label} is better where it is higher, and cannot be ranked or averaged as an error")
+    units = sorted(set(rows["unit"])) if "unit" in rows else ["mm"]
+    if any(unit != "mm" for unit in units):
+        raise DataError(
+            f"{benchmark.label} is in {', '.join(units) or 'no unit'}, and cannot be averaged with errors in mm"
+        )
 
 
 def require(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:

@@ -13,8 +13,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from ehps.analysis import colours, report_conversions, report_samples, report_sections
 from ehps.analysis.benchmarks import MPE_BENCHMARKS
 from ehps.analysis.published import dataset_name

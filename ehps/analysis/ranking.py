@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ehps.analysis import intervals, ties
-from ehps.analysis.benchmarks import MPE_BENCHMARKS, RESULT_COLUMNS, Benchmark, Part, of_part, require
+from ehps.analysis.benchmarks import MPE_BENCHMARKS, RESULT_COLUMNS, Benchmark, Part, check_direction, of_part, require
 from ehps.analysis.published import dataset_name
 from ehps.arrays import Array
 from ehps.errors import DataError
@@ -72,6 +72,8 @@ def rank(
     require(results, RESULT_COLUMNS, "results")
     benchmarks = of_part(benchmarks, part)
     picked = {b: b.rows(results) for b in benchmarks}
+    for b, rows in picked.items():
+        check_direction(b, rows)
     protocols = {b.id: _one_protocol(b, rows) for b, rows in picked.items() if len(rows)}
     known = [name for name in FACTS if name in results]
     keys = results[["train_set", "model"]].drop_duplicates().sort_values(["model", "train_set"])

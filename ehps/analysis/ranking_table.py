@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ehps.analysis import ties
+from ehps.analysis import tables, ties
 from ehps.analysis.intervals import FEWEST
 from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of, labels
@@ -218,6 +219,16 @@ def print_ranking(ranked: pd.DataFrame, title: str | None = None) -> None:
     intervals = [str(name) for name in shown if "%" in str(name)]
     least = ["Annotation", "Scene", "Real or synthetic", *reversed(intervals), "Instances"]
     show(shown, title=title, least=least)
+
+
+def write(ranked: pd.DataFrame, path: Path) -> Path:
+    """Write a ranking: all columns as ``.csv`` or ``.json``, the table for people as ``.md``, ``.tex`` or ``.html``."""
+    if path.suffix.lower() in (".csv", ".json"):
+        return tables.write(ranked, path)
+    shown = presentable(ranked)
+    lowest = {name: "min" for name in (*(b.label for b in benchmarks_of(ranked)), mpe_label(ranked)) if name in shown}
+    caption = {} if path.suffix.lower() == ".md" else {"caption": "Training sets by mean primary error, mm"}
+    return tables.write(shown, path, best=lowest, **caption)
 
 
 def spans(low: pd.Series[Any], high: pd.Series[Any], digits: int) -> list[str | None]:

@@ -69,7 +69,9 @@ def ranking_table(inputs: ReportInputs) -> dict[str, Any] | None:
             strips[name] = _strips(ranked)
             columns["Clusters"] = ranked["clusters"]
     columns |= {b.label: ranked[b.id].astype(float) for b in used}
-    columns |= {head: ranked[name] for name, head in FACT_HEADS.items() if name in ranked and ranked[name].notna().any()}
+    columns |= {
+        head: ranked[name] for name, head in FACT_HEADS.items() if name in ranked and ranked[name].notna().any()
+    }
     if "identification" in ranked:
         columns["Identification"] = ranked["identification"]
     if "missing" in ranked and ranked["missing"].astype(bool).any():

@@ -142,7 +142,7 @@ def _benchmark(out: Path, bodies: BodyModels, seed: int, steps: int) -> None:
 def _analyse(out: Path) -> tuple[pd.DataFrame, Path]:
     """Tables and figures below ``analysis/``, and the report page."""
     from ehps import findings
-    from ehps.analysis import attributes, figures, ranking, tables
+    from ehps.analysis import attributes, figures, tables
     from ehps.analysis.html_report import report
     from ehps.body.models import BodyModels
 
@@ -159,7 +159,7 @@ def _analyse(out: Path) -> tuple[pd.DataFrame, Path]:
         stage=begun,
     )
     assert inputs.ranked is not None
-    shown = ranking.presentable(inputs.ranked)
+    shown = ranking_table.presentable(inputs.ranked)
     for suffix in ("md", "csv", "tex"):
         tables.write(shown, folder / f"ranking.{suffix}")
     figures.save(figures.heat_map(inputs.ranked), folder / "benchmarks.png")

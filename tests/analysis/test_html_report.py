@@ -11,8 +11,8 @@ import pytest
 
 from ehps.analysis import attributes, published, report_conversions
 from ehps.analysis.benchmarks import MPE_BENCHMARKS
-from ehps.analysis.html_report import ReportInputs, content, report, summary
 from ehps.analysis.comparison import compare
+from ehps.analysis.html_report import ReportInputs, content, report, summary
 from ehps.analysis.ranking import rank
 from ehps.analysis.selection import select
 from ehps.analysis.worst_cases import Case
