@@ -59,8 +59,8 @@ def ranking_of(
     """Ranked training sets of a folder of runs, of a CSV file, or the published ranking.
 
     What the cards say of the datasets (scene, appearance, annotation) is filled in where it is not given.
-    ``attrs["broken"]``: runs that are left out, with the reason; ``attrs["not_ranked"]``: test sets that have no error in
-    mm.
+    ``attrs["broken"]``: runs that are left out, with the reason; ``attrs["not_ranked"]``: test sets that have no error
+    in mm.
 
     Parameters
     ----------
@@ -134,8 +134,8 @@ def _with_facts(ranked: pd.DataFrame) -> pd.DataFrame:
         found = [_fact(str(ids), name, cards) for ids in sets]
         values = [old if isinstance(old, str) else new for old, new in zip(given, found, strict=True)]
         if name not in out:
-            place = max(out.columns.get_loc(c) for c in ("train_set", "model", "instances", "datasets") if c in out)
-            out.insert(place + 1 + at, name, None)
+            before = max(list(out).index(c) for c in ("train_set", "model", "instances", "datasets") if c in out)
+            out.insert(before + 1 + at, name, None)
         out[name] = values
     out.attrs = ranked.attrs
     return out

@@ -120,7 +120,7 @@ def measures(part: Part = "all") -> set[tuple[str, str]]:
 
 
 def check_direction(benchmark: Benchmark, rows: pd.DataFrame) -> None:
-    """Raise DataError where values are no errors in mm: a mean of them with errors means nothing, nor does their order."""
+    """Raise DataError where values are no errors in mm: neither their mean nor their order is one of errors."""
     if "better" in rows and (rows["better"] == "higher").any():
         raise DataError(f"{benchmark.label} is better where it is higher, and cannot be ranked or averaged as an error")
     units = sorted(set(rows["unit"])) if "unit" in rows else ["mm"]

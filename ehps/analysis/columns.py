@@ -24,5 +24,8 @@ def coded(column: pd.Series[Any]) -> tuple[Array, list[Any]]:
 
 def matching(column: pd.Series[Any], wanted: Callable[[Any], bool]) -> Mask:
     """(N,) whether the text of a row is ``wanted``; False where there is none."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        flags = np.array([*(bool(wanted(value)) for value in column.cat.categories), False])
+        return flags[column.cat.codes.to_numpy()]
     codes, values = coded(column)
     return np.array([*(bool(wanted(value)) for value in values), False])[codes]

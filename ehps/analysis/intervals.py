@@ -1,9 +1,9 @@
 """How sure a ranking is: standard errors of its means, from clusters of test data and from repeated trainings.
 
-Test data. Instances of one sequence, and persons of one image, are not independent, so a mean is as sure as its clusters
-are many: sequences; images where a test set has single images (AGORA); blocks of consecutive images where all of it is
-one video (EHF). Its variance is that of the delete-one-cluster jackknife, which takes the mean as what it is, a ratio of
-two sums over clusters of unequal sizes. Its degrees of freedom are the effective number of clusters (Kish:
+Test data. Instances of one sequence, and persons of one image, are not independent, so a mean is as sure as its
+clusters are many: sequences; images where a test set has single images (AGORA); blocks of consecutive images where all
+of it is one video (EHF). Its variance is that of the delete-one-cluster jackknife, which takes the mean as what it is,
+a ratio of two sums over clusters of unequal sizes. Its degrees of freedom are the effective number of clusters (Kish:
 (sum n)^2 / sum n^2, their number where all are of one size) less one. With Student's t this holds its level from five
 clusters on, also with sizes that differ tenfold and with skewed errors, where the bootstrap of clusters is too narrow;
 ``tests/analysis/test_intervals.py`` simulates it. Below :data:`FEWEST` clusters there is no interval.
@@ -126,8 +126,7 @@ def spread(
     for b in over(benchmarks, "intervals of benchmarks"):
         rows = b.rows(errors)
         if "protocol" in rows and b.id in protocols:
-            wanted = protocols[b.id]
-            rows = rows[matching(rows["protocol"], lambda name, wanted=wanted: str(name) == wanted)]
+            rows = rows[matching(rows["protocol"], protocols[b.id].__eq__)]
         which = _places(rows, frame.index)
         kept = (which >= 0) & np.isfinite(rows["value"].to_numpy(float))
         rows, which = rows[kept], which[kept]
@@ -162,8 +161,8 @@ def of_clusters(sums: Array, counts: Array) -> tuple[Array, Array, Array]:
 
     Returns
     -------
-    means (K,), their covariance (K, K) by the delete-one-cluster jackknife, degrees of freedom (K,). NaN in the last two
-    for sets with fewer than :data:`FEWEST` clusters.
+    means (K,), their covariance (K, K) by the delete-one-cluster jackknife, degrees of freedom (K,). NaN in the last
+    two for sets with fewer than :data:`FEWEST` clusters.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         totals = counts.sum(axis=1, keepdims=True)
@@ -186,28 +185,31 @@ def cluster_codes(rows: pd.DataFrame, *, stills: bool = False) -> tuple[Array, s
     stills : the images of the test set are single ones, whatever folder they are in.
     """
     sequences, names = coded(rows["sequence"])
-    images, unit = _images(rows)
-    if len(names) > 1 and not (stills and unit == "image"):
+    if len(names) > 1 and not (stills and "image_path" in rows):
         return sequences, "sequence"
+    if stills and "image_path" in rows:
+        return coded(rows["image_path"])[0], "image"
+    images = _images(rows)
     if stills:
-        return images, unit
+        return images, "instance"
     count = int(images.max()) + 1 if len(images) else 0
     return images * max(1, min(BLOCKS, count // BLOCK_LENGTH)) // max(count, 1), "block"
 
 
-def _images(rows: pd.DataFrame) -> tuple[Array, str]:
+def _images(rows: pd.DataFrame) -> Array:
     """(N,) place of each row's image in the order of their names; of the instance, where images are not known."""
     if "image_path" in rows:
         codes, paths = coded(rows["image_path"])
         if len(paths) > 1:
             places = np.empty(len(paths), np.int64)
-            places[sorted(range(len(paths)), key=lambda at: _natural(str(paths[at])))] = np.arange(len(paths))
-            return places[codes], "image"
+            natural = [_natural(str(path)) for path in paths]
+            places[sorted(range(len(paths)), key=natural.__getitem__)] = np.arange(len(paths))
+            return places[codes]
     known = next((rows[name] for name in ("truth_row", "instance") if name in rows), None)
     if known is None:
         by = [name for name in ("train_set", "model", "seed") if name in rows]
         known = rows.groupby(by, observed=True, dropna=False).cumcount()
-    return np.asarray(pd.factorize(known, sort=True)[0], np.int64), "instance"
+    return np.asarray(pd.factorize(known, sort=True)[0], np.int64)
 
 
 def _natural(path: str) -> list[tuple[int, str]]:

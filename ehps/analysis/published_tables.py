@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,9 +89,9 @@ def read(name: str) -> pd.DataFrame:
 def checks(name: str) -> pd.DataFrame:
     """What can be computed of a table from its other cells: ``row, cell, printed, computed, formula, agrees``.
 
-    On the AGORA test server a full-body error is the body's plus a third of face and hands, and NMVE and NMJE are MVE and
-    MPJPE divided by the printed F1. A mean primary error is the mean of its five errors where all are there. A rank is of
-    one dataset.
+    On the AGORA test server a full-body error is the body's plus a third of face and hands, and NMVE and NMJE are MVE
+    and MPJPE divided by the printed F1. A mean primary error is the mean of its five errors where all are there. A rank
+    is of one dataset.
     """
     frame = read(name)
     rows: list[tuple[str, str, float, float, str]] = []
@@ -109,7 +110,7 @@ def checks(name: str) -> pd.DataFrame:
     return out
 
 
-def _agora(row: Mapping[str, object]) -> list[tuple[str, str, float, float, str]]:
+def _agora(row: Mapping[Any, Any]) -> list[tuple[str, str, float, float, str]]:
     """Of one method."""
     value = {name: float(str(cell)) for name, cell in row.items() if name not in ("method", "source")}
     found = []
@@ -136,9 +137,9 @@ def _means(frame: pd.DataFrame) -> list[tuple[str, str, float, float, str]]:
     rows = []
     for model, part in frame.groupby("model", sort=False):
         errors = {
-            names[r.benchmark]: float(str(r.value_mm))
-            for r in part.itertuples()
-            if r.benchmark in names and str(r.metric).removesuffix(" all") == primary[names[r.benchmark]]
+            names[benchmark]: float(value)
+            for benchmark, metric, value in part[["benchmark", "metric", "value_mm"]].to_numpy()
+            if benchmark in names and str(metric).removesuffix(" all") == primary[names[benchmark]]
         }
         if len(errors) == len(primary) and model in printed:
             mean = float(np.mean(list(errors.values())))

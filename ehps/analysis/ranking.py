@@ -70,6 +70,8 @@ def rank(
         or a benchmark's metric is better where it is higher.
     """
     require(results, RESULT_COLUMNS, "results")
+    results = results.copy()
+    results.attrs = {}  # pandas copies them with each selection
     benchmarks = of_part(benchmarks, part)
     picked = {b: b.rows(results) for b in benchmarks}
     for b, rows in picked.items():
@@ -92,7 +94,7 @@ def rank(
         found = intervals.spread(frame, errors, benchmarks, protocols, several)
         intervals.fill(frame, found, bootstrap, seed, level)
         counted = ", ".join(f"{b.name} {found.clusters[b.id]:,}" for b in benchmarks)
-        frame["clusters"] = np.where(found.known(), counted, None)
+        frame["clusters"] = [counted if sure else None for sure in found.known()]
         extra += ["group", "mpe_low", "mpe_high", "rank_low", "rank_high", "clusters"]
     differences = ties.mark(frame, found, level)
     frame = frame.reset_index().sort_values(["model", "mpe", "train_set"], na_position="last", kind="stable")
@@ -168,7 +170,7 @@ def _cell_values(benchmark: Benchmark, rows: pd.DataFrame) -> pd.Series[Any]:
     if not len(rows):
         return pd.Series(dtype=float, index=pd.MultiIndex.from_arrays([[], []], names=unit))
     # A failed seed makes the cell absent: the mean of the others would be a mean of the lucky ones.
-    return rows.groupby(unit)["value"].agg(lambda v: float(np.mean(np.asarray(v, float))))
+    return rows.assign(value=rows["value"].astype(float)).groupby(unit)["value"].mean(skipna=False)
 
 
 def _trainings(picked: Mapping[Benchmark, pd.DataFrame]) -> dict[tuple[str, str], Array]:

@@ -118,7 +118,7 @@ def interval_axis(ranked: pd.DataFrame) -> str:
 
 
 def headline(ranked: pd.DataFrame) -> list[str]:
-    """What a ranking by errors says, in sentences: who is best, of whom it cannot be told apart, and how sure that is."""
+    """What a ranking by errors says, in sentences: who is best, from whom it cannot be told apart, how sure that is."""
     said = []
     several = "model" in ranked and ranked["model"].nunique() > 1
     for model, part in ranked.groupby("model", sort=False):

@@ -126,7 +126,7 @@ def page_table(
     names = [str(name) for name in frame.columns]
     numeric = {name: _holds_numbers(frame[name]) for name in names}
     shades = {name: _shades(frame[name], which, look.scale) for name, which in look.shaded.items()}
-    keys = {name: [_key(value, numeric[name]) for value in frame[name].tolist()] for name in names} | look.keys
+    keys = {name: [_key(value, numeric[name]) for value in frame[name].tolist()] for name in names} | dict(look.keys)
     cells = [
         [
             PageCell(

@@ -1,9 +1,9 @@
 """Rankings from a CSV file of one's own: the columns that ``ehps analysis rank --out ranking.csv`` writes.
 
-``train_set`` and one error a test set (``agora, ubody, egobody_ego, pw3d, ehf``, or their headings such as ``AGORA PVE``;
-others as ``ARCTIC PVE``), in mm; or only ``mpe`` or ``rank``. ``model, instances, datasets, scene, appearance,
-annotation`` are taken as they are; ``mpe`` is compared with the errors. What follows from the errors (``rank``, intervals)
-is made again or left out. Training sets may be any.
+``train_set`` and one error a test set (``agora, ubody, egobody_ego, pw3d, ehf``, or their headings such as ``AGORA
+PVE``; others as ``ARCTIC PVE``), in mm; or only ``mpe`` or ``rank``. ``model, instances, datasets, scene, appearance,
+annotation`` are taken as they are; ``mpe`` is compared with the errors. What follows from the errors (``rank``,
+intervals) is made again or left out. Training sets may be any.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,8 +39,8 @@ def read_ranking(path: Path, *, present: bool = False) -> pd.DataFrame:
 
     Raises
     ------
-    DataError : a column is not known or is no error in mm, a value is no number, a training set is there twice, or an MPE
-        is not the mean of its errors; the message names column and row.
+    DataError : a column is not known or is no error in mm, a value is no number, a training set is there twice, or an
+        MPE is not the mean of its errors; the message names column and row.
     """
     frame = _text(path)
     tests = _columns(frame, path)
@@ -51,7 +52,7 @@ def read_ranking(path: Path, *, present: bool = False) -> pd.DataFrame:
         values = frame[b.id].dropna()
         if (values <= 0).any() or (len(values) and values.median() < 1):
             what = "is negative or zero" if (values <= 0).any() else "looks like metres"
-            row = int(values.index[values.argmin()])
+            row = int(np.nanargmin(frame[b.id]))
             raise DataError(
                 f"column {b.id}, row {row + 2}: {values.min():g} {what}", path=path, fix="errors are in millimetres"
             )
@@ -96,7 +97,7 @@ def _text(path: Path) -> pd.DataFrame:
     frame["train_set"] = [ids.get(name.lower(), name) for name in frame["train_set"]]
     if (frame["train_set"] == "").any():
         raise DataError(f"row {int(np.argmax(frame['train_set'] == '')) + 2} names no training set", path=path)
-    frame["model"] = frame["model"] if "model" in frame else "given"
+    frame["model"] = frame.get("model", "given")
     twice_named = frame[frame.duplicated(["train_set", "model"])]
     if len(twice_named):
         raise DataError(
@@ -126,8 +127,8 @@ def _columns(frame: pd.DataFrame, path: Path) -> list[Benchmark]:
             found.append(Benchmark(test_set, test_set_name(test_set), metric.upper(), part))
             continue
         raise DataError(
-            f"has a column {name!r}, which is no primary error (PVE or MPJPE, in mm, where lower is better) and nothing "
-            "that is known of training sets",
+            f"has a column {name!r}, which is no primary error (PVE or MPJPE, in mm, where lower is better) and "
+            "nothing that is known of training sets",
             path=path,
             fix=f"columns are {', '.join(['train_set', *main, 'mpe', 'rank', 'model', *FACTS])}, and others such as "
             "'ARCTIC PVE'; remove this one",
@@ -135,7 +136,7 @@ def _columns(frame: pd.DataFrame, path: Path) -> list[Benchmark]:
     return found
 
 
-def _numbers(frame: pd.DataFrame, name: str, path: Path) -> pd.Series[float]:
+def _numbers(frame: pd.DataFrame, name: str, path: Path) -> pd.Series[Any]:
     """A column as numbers; NaN where a cell is empty."""
     cells = frame[name].str.strip()
     absent = cells.isin(_ABSENT)

@@ -49,7 +49,8 @@ _LATEX = {
 
 
 _HTML_STYLE = (
-    ":root { color-scheme: light dark } body { font: 14px/1.5 system-ui, sans-serif; margin: 1.5rem; overflow-x: auto } "
+    ":root { color-scheme: light dark } body { font: 14px/1.5 system-ui, sans-serif; margin: 1.5rem; "
+    "overflow-x: auto } "
     "table { border-collapse: collapse } caption { text-align: left; font-weight: 600; padding: 0 0 .5rem } "
     "th, td { padding: .25rem .7rem; border-bottom: 1px solid #8886; text-align: left; white-space: nowrap } "
     ".n { text-align: right; font-variant-numeric: tabular-nums }"
@@ -188,7 +189,8 @@ def to_html(
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     above = f"<caption>{escape(caption)}</caption>\n" if caption else ""
     return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(caption or "Table")}</title>\n'
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f"<title>{escape(caption or 'Table')}</title>\n"
         f"<style>{_HTML_STYLE}</style>\n</head>\n<body>\n<table>\n{above}<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{body}\n</tbody>\n</table>\n</body>\n</html>\n"
     )

@@ -1,10 +1,10 @@
 """Which training sets can be told apart: paired differences, groups of sets that cannot be, ranks written as ties.
 
-Each two sets of a model are compared by the difference of their mean primary errors, on the same test data, by Student's
-t with the standard error of :mod:`ehps.analysis.intervals`. The p-values are corrected by Holm for the number of all
-pairs of the model, so that a letter can be read across the whole table: two sets share one exactly where they cannot be
-told apart at the level. A rank is written as the range from the best to the worst set that its own cannot be told apart
-from.
+Each two sets of a model are compared by the difference of their mean primary errors, on the same test data, by
+Student's t with the standard error of :mod:`ehps.analysis.intervals`. The p-values are corrected by Holm for the number
+of all pairs of the model, not of neighbours only, so that a letter can be read across the whole table: two sets share
+one exactly where they cannot be told apart at the level, and a chain of near neighbours is not one group. A rank is
+written as the range from the best to the worst set that its own cannot be told apart from.
 """
 
 from __future__ import annotations
@@ -72,9 +72,10 @@ def mark(frame: pd.DataFrame, found: Spread | None, level: float) -> list[Differ
             names = frame.index.get_level_values("train_set")[placed]
             for i, j in pairwise(np.flatnonzero(known).tolist()):
                 by = float(mpe[placed[j]] - mpe[placed[i]])
-                ends = (by - float(half[i, j]), by + float(half[i, j]))
-                tested = (float(p[i, j]), float(corrected[i, j]), bool(apart[i, j]))
-                neighbours.append(Difference(str(model), str(names[i]), str(names[j]), by, *ends, *tested))
+                span = float(half[i, j])
+                tested = (float(p[i, j]), float(corrected[i, j]))
+                pair = (str(model), str(names[i]), str(names[j]))
+                neighbours.append(Difference(*pair, by, by - span, by + span, *tested, apart=bool(apart[i, j])))
             groups[placed[known]] = letters(apart[np.ix_(known, known)])
         for at, row in zip(placed, ~apart, strict=True):
             texts[at] = _span(np.flatnonzero(row) + 1)
@@ -145,11 +146,12 @@ def leaders(ranked: pd.DataFrame) -> list[int]:
     first = int(np.flatnonzero(placed)[0])
     if "group" not in ranked or not ranked["group"].iloc[first]:
         return [at for at in np.flatnonzero(placed).tolist() if ranked["mpe"].iloc[at] == ranked["mpe"].iloc[first]]
-    own = set(_words(ranked["group"].iloc[first]))
-    return [first, *(at for at, text in enumerate(ranked["group"]) if at != first and own & set(_words(text)))]
+    own = set(words(ranked["group"].iloc[first]))
+    return [first, *(at for at, text in enumerate(ranked["group"]) if at != first and own & set(words(text)))]
 
 
-def _words(group: str) -> list[str]:
+def words(group: str) -> list[str]:
+    """The letters of a group: ``a'b`` has two."""
     return re.findall(r"[a-z]'*", group)
 
 

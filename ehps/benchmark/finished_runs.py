@@ -42,6 +42,7 @@ def finished_runs(
     measures : (metric, part) of the errors that are wanted; all of them when None.
     """
     runs: dict[str, FinishedRun] = {}
+    known: dict[str, pd.CategoricalDtype] = {}
     broken: dict[str, str] = {}
     for path in _folders(folder):
         run, place = Run(path), path.relative_to(folder).as_posix()
@@ -52,8 +53,9 @@ def finished_runs(
         except DataError as error:
             broken[place] = f"{Path(error.path).name} {error.what}" if error.path else error.what
             continue
-        if measures is not None:
-            errors = errors[_of(errors, measures)]
+        if measures is not None and not (kept := _of(errors, measures)).all():
+            errors = errors[kept]
+        errors = _with_shared_texts(errors, known)
         runs[place] = FinishedRun(path, manifest, cells, errors)
     return runs, broken
 
@@ -87,6 +89,17 @@ def _errors_file(run: Run) -> Path:
     if not path.exists():
         raise DataError("is not there: evaluate the run again", path=path)
     return path
+
+
+def _with_shared_texts(errors: pd.DataFrame, known: dict[str, pd.CategoricalDtype]) -> pd.DataFrame:
+    """``errors`` with the categories of earlier runs where they are the same: all are tested on the same images."""
+    shared = {}
+    for name in errors.select_dtypes("category"):
+        own = errors[name].dtype
+        if not known.setdefault(name, own).categories.equals(own.categories):
+            known[name] = own
+        shared[name] = pd.Categorical.from_codes(errors[name].cat.codes.to_numpy(), dtype=known[name])
+    return errors.assign(**shared)
 
 
 def _of(errors: pd.DataFrame, measures: Collection[tuple[str, str]]) -> Mask:

@@ -91,8 +91,8 @@ def load(folder: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame with ``train_set, test_set, model, protocol, part, metric, value, n`` and ``seed`` of the training,
-    ``unit, skipped``, ``better`` (``lower`` or ``higher`` values), ``instances`` (rows trained on), ``datasets`` (ids of
-    the training set, joined with ``+``), ``body_model_version`` of the true bodies (``stand-in`` in generated data),
+    ``unit, skipped``, ``better`` (``lower`` or ``higher`` values), ``instances`` (rows trained on), ``datasets`` (ids
+    of the training set, joined with ``+``), ``body_model_version`` of the true bodies (``stand-in`` in generated data),
     ``train_label``, ``test_label``, ``run``; ``frame.attrs["protocols"]`` maps each protocol id to its full definition,
     ``frame.attrs["left_out"]`` each run that is not in it to the reason. Empty when nothing is finished.
 
@@ -164,13 +164,15 @@ def _errors(
     """The errors of all runs below each other; texts stay categories, which takes their union."""
     frames = []
     for place, run in runs.items():
-        pairs = run.errors.groupby(["test_set", "protocol"], observed=True, sort=False).ngroup().to_numpy()
-        firsts = run.errors[["test_set", "protocol"]][~pd.Series(pairs).duplicated().to_numpy()]
-        names = [tested.get((place, label, protocol), "") for label, protocol in firsts.astype(str).to_numpy()]
+        labels, protocols = run.errors["test_set"].cat, run.errors["protocol"].cat
+        codes = labels.codes.to_numpy().astype(int) * max(len(protocols.categories), 1) + protocols.codes.to_numpy()
+        pairs, distinct_pairs = pd.factorize(codes)
+        firsts = [divmod(int(code), max(len(protocols.categories), 1)) for code in distinct_pairs]
+        names = [tested.get((place, labels.categories[i], protocols.categories[j]), "") for i, j in firsts]
         kept = np.array([bool(name) for name in names], bool)[pairs]
         numbers, distinct = pd.factorize(np.array(names, object))
         sets = pd.Categorical.from_codes(numbers[pairs[kept]], pd.Index(distinct))
-        errors = run.errors[kept].assign(test_set=sets)
+        errors = (run.errors if kept.all() else run.errors[kept]).assign(test_set=sets)
         for name, value in (("train_set", trained[place]), ("model", str(run.manifest.get("model", "")))):
             errors[name] = pd.Categorical.from_codes(np.zeros(len(errors), int), pd.Index([value]))
         seed = run.manifest.get("seed")

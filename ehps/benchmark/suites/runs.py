@@ -338,9 +338,10 @@ def read_errors(path: Path, *, categories: bool = False) -> pd.DataFrame:
             raise DataError(f"has no column {name}", path=path, fix=_EVALUATE)
         column = errors[name]
         held = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
-        kind = "O" if isinstance(held.dtype, pd.StringDtype) else held.dtype.kind
-        absent = held is not column and bool((column.cat.codes < 0).any())
-        if absent or kind not in kinds or (kind == "O" and not all(isinstance(text, str) for text in held)):
+        texts = isinstance(held.dtype, pd.StringDtype)
+        kind = "O" if texts else held.dtype.kind
+        absent = bool(column.isna().any()) if texts or held is not column else False
+        if absent or kind not in kinds or (not texts and kind == "O" and not all(isinstance(t, str) for t in held)):
             raise DataError(f"column {name} holds {errors[name].dtype}", path=path, fix=_EVALUATE)
     return errors
 
