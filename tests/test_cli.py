@@ -702,7 +702,7 @@ def test_the_published_ranking_is_short_on_screen_and_whole_in_files(tmp_path: P
     assert "* 8 names are inferred" in printed.stderr
     assert "? 16 ranks" in printed.stderr
     assert "no point of rank 4" in printed.stderr
-    assert max(map(len, text.splitlines())) <= 80
+    assert max(map(len, text.splitlines())) <= 100
     rows = data("analysis", "rank", "--model", "smpler_x_b")
     assert {"source", "basis", "identification", "train_set", "rank"} <= set(rows[0])
     assert [row["rank"] for row in rows] == sorted(row["rank"] for row in rows)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ehps.analysis.attributes import Samples
-from ehps.analysis.ranking import Comparison
+from ehps.analysis.comparison import Comparison
 from ehps.analysis.worst_cases import Case
 
 Image = Path | npt.NDArray[np.uint8]
@@ -40,7 +40,7 @@ class ReportInputs:
 
     Attributes
     ----------
-    ranked : of ``ranking.rank``; comparison : of ``ranking.compare``.
+    ranked : of ``ranking.rank``; comparison : of ``comparison.compare``.
     results : the tidy results frame, for the table of all numbers and of protocols.
     attributes : one row a dataset (``factors.card_attributes``): rank against size and attributes.
     colour_by : attributes that get a figure of rank against size.

@@ -164,7 +164,7 @@ def _infer(out: Path, bodies: BodyModels, seed: int) -> Video | None:
 def _analyse(out: Path, video: Video | None) -> tuple[pd.DataFrame, Path]:
     """Tables and figures below ``analysis/``, and the report page."""
     from ehps import findings
-    from ehps.analysis import attributes, figures, ranking, tables
+    from ehps.analysis import attributes, figures, ranking_table, tables
     from ehps.analysis.html_report import report
     from ehps.body.models import BodyModels
 
@@ -181,9 +181,8 @@ def _analyse(out: Path, video: Video | None) -> tuple[pd.DataFrame, Path]:
         stage=begun,
     )
     assert inputs.ranked is not None
-    shown = ranking.presentable(inputs.ranked)
     for suffix in ("md", "csv", "tex"):
-        tables.write(shown, folder / f"ranking.{suffix}")
+        ranking_table.write(inputs.ranked, folder / f"ranking.{suffix}")
     figures.save(figures.heat_map(inputs.ranked), folder / "benchmarks.png")
     if inputs.samples is not None:
         figures.save(attributes.figure(inputs.embeddings), folder / "attributes.png")
@@ -195,9 +194,11 @@ def _analyse(out: Path, video: Video | None) -> tuple[pd.DataFrame, Path]:
 
 def say(out: Path, outcome: Outcome) -> None:
     """The ranking in the terminal, and where to look."""
-    from ehps.analysis import ranking
+    from ehps.analysis import ranking_table
 
-    ranking.print_ranking(outcome.ranked, title="Training sets by mean primary error (mm)")
+    for sentence in ranking_table.headline(outcome.ranked):
+        line(sentence)
+    ranking_table.print_ranking(outcome.ranked, title="Training sets by mean primary error (mm)")
     line("")
     places = {"report": outcome.page, "converted": out / "humandata", "runs": out / "runs", "video": out / "video"}
     for what, where in places.items():
