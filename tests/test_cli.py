@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 import ehps
 from ehps import doctor
-from ehps.analysis import attributes
+from ehps.analysis import embedding
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.matrix import Suite
 from ehps.benchmark.suites.runs import Run
@@ -738,7 +738,7 @@ def test_factors_of_runs(runs: Path) -> None:
 @pytest.fixture
 def no_umap(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first two features instead: UMAP compiles itself for 15 seconds."""
-    monkeypatch.setattr(attributes, "_umap", lambda pooled, *_: pooled[:, :2])
+    monkeypatch.setattr(embedding, "_umap", lambda pooled, *_: pooled[:, :2])
 
 
 @pytest.mark.usefixtures("no_umap")

@@ -65,13 +65,14 @@ def distance_figure(matrices: Mapping[str, pd.DataFrame]) -> Figure:
             low, high = np.nanmin(values), np.nanmax(values)
             share = (values - low) / (high - low) if high > low else np.zeros_like(values)
             share = 1 - share if measure in _HIGH_IS_NEAR else share
+            digits = 2 if high <= 0 else max(2, 1 - int(np.floor(np.log10(high))))
             drawn = panel.imshow(np.ma.masked_invalid(share), cmap=figures.SCALE, vmin=0, vmax=1, aspect="auto")
             if most_columns <= _WITH_NUMBERS:
                 for (row, column), value in np.ndenumerate(values):
                     if np.isfinite(value):
                         ground = to_hex(figures.SCALE(float(share[row, column])))
                         panel.text(
-                            *(column, row, f"{value:.2f}"), ha="center", va="center", fontsize=7, color=readable_on(ground)
+                            *(column, row, f"{value:.{digits}f}"), ha="center", va="center", fontsize=7, color=readable_on(ground)
                         )
             panel.set_yticks(range(len(matrix)), [_shown(name) for name in matrix.index], fontsize=7)
             panel.set_xticks(range(matrix.shape[1]), [_shown(name) for name in matrix], rotation=90, fontsize=7)
@@ -81,7 +82,7 @@ def distance_figure(matrices: Mapping[str, pd.DataFrame]) -> Figure:
             panel.set_title(f"{TITLES.get(attribute, attribute)}{unit}")
             bar = drawing.colorbar(drawn, ax=panel, shrink=0.7, pad=0.02, ticks=[0, 1])
             ends = (high, low) if measure in _HIGH_IS_NEAR else (low, high)
-            bar.ax.set_yticklabels([f"{end:.2f}" for end in ends], fontsize=7)
+            bar.ax.set_yticklabels([f"{end:.{digits}f}" for end in ends], fontsize=7)
             bar.outline.set_visible(False)  # type: ignore[operator]
             bar.ax.tick_params(length=0)
         note = "Dark: near. Each panel has its own scale; sets are in the order of clusters of like ones."
