@@ -98,20 +98,20 @@ def samples_of(
         limit,
         seed,
         attributes=chosen,
-        image_features=None if features is None or "image" not in chosen else image_features_of(features),
+        image_features=None if features is None or "image" not in chosen else image_features_of(features, body_models),
         stored_images=stored,
         body_models=body_models,
     )
     return dataclasses.replace(found, labels=labels_of(found.roles))
 
 
-def image_features_of(checkpoint: Path) -> Callable[[Any], Any]:
+def image_features_of(checkpoint: Path, body_models: BodyModels | None = None) -> Callable[[Any], Any]:
     """(M, 256, 192, 3) uint8 crops -> (M, D): what the encoder of a trained network makes of them, see
     :func:`ehps.benchmark.training.encoder_features.of`.
     """
     from ehps.benchmark.training import encoder_features
 
-    return encoder_features.of(checkpoint)
+    return encoder_features.of(checkpoint, body_models)
 
 
 def labels_of(names: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from ehps.arrays import Array
 from ehps.benchmark.training.checkpoints import load_model
+from ehps.body.models import BodyModels
 from ehps.errors import DataError
 
 ENCODERS = ("encoder", "backbone", "feature_extractor", "norm")
@@ -24,16 +25,20 @@ class _Reached(Exception):
     """The encoder has been run; nothing after it is needed."""
 
 
-def of(checkpoint: Path) -> Callable[[Array], Array]:
+def of(checkpoint: Path, body_models: BodyModels | None = None) -> Callable[[Array], Array]:
     """(M, h, w, 3) uint8 RGB crops -> (M, D) float32: the encoder's output, its mean over places or tokens.
 
     Crops are padded with black to the shape that the network sees, then resized to its size.
+
+    Parameters
+    ----------
+    body_models : for networks that need the neutral SMPL model to run.
 
     Raises
     ------
     DataError : the file holds no network that ehps knows, or one without an encoder.
     """
-    net, _ = load_model(checkpoint)
+    net, _ = load_model(checkpoint, body_models)
     encoder = next((getattr(net, name) for name in ENCODERS if isinstance(getattr(net, name, None), nn.Module)), None)
     if encoder is None:
         raise DataError(f"its network has none of {', '.join(ENCODERS)}", path=checkpoint)
