@@ -3,10 +3,10 @@
     python benchmarks/attributes.py [--rows 200000] [--samples 500,2000,6000,20000] [--sets 5]
     python benchmarks/attributes.py --rows 10000,1000000 --samples 2000
 
-Files of generated people: joints of a random walk of poses, ten rows an image. Each measurement runs in a process of its
-own on one core: samples are drawn and described (body pose, global orientation), all pairs of sets compared (energy, MMD
-with p, Frechet, classifier), the last set covered by the others, distinct samples counted. Beside it, up to
-``--all-pairs`` samples, the way that holds all pairs in memory: energy, MMD and coverage of each pair from whole
+Files of generated people: joints about a skeleton, ten rows an image. Each measurement runs in a process of
+its own on one core: samples are drawn and described (body pose, global orientation), all pairs of sets compared
+(energy, MMD with p, Frechet, classifier), the last set covered by the others, distinct samples counted. Beside it, up
+to ``--all-pairs`` samples, the way that holds all pairs in memory: energy, MMD and coverage of each pair from whole
 matrices of distances; the ratio is to the same three of the same pairs.
 """
 

@@ -75,8 +75,8 @@ def samples_of(
 ) -> Samples:
     """Samples of training and test files, with what the cards say of their datasets.
 
-    Image features are those of the network in ``features``; without it, those stored beside the files where every file has
-    them, and otherwise a descriptor of the images of the files whose folder is in ``images``.
+    Image features are those of the network in ``features``; without it, those stored beside the files where every file
+    has them, and otherwise a descriptor of the images of the files whose folder is in ``images``.
 
     Parameters
     ----------

@@ -756,6 +756,26 @@ def test_attributes_of_sets(walks: Path, tmp_path: Path) -> None:
     assert len(pd.read_csv(tmp_path / "coverage.csv")) == len(rows)
 
 
+@pytest.mark.usefixtures("no_umap")
+def test_attributes_have_four_tables_a_heat_map_and_an_embedding_that_is_kept(walks: Path, tmp_path: Path) -> None:
+    hd = HumanData.open(walks)
+    other = hd[4:]
+    other.passport = hd.passport.with_(dataset="mine")
+    test = other.save(tmp_path / "mine.h5")
+    given = ["analysis", "attributes", walks, "--test", test, "--attribute", "body_pose", "--limit", "100"]
+    assert {"energy", "mmd_squared", "mmd_p", "frechet", "classifier", "at_zero"} <= set(data(*given)[0])
+    assert {row["set"] for row in data(*given, "--table", "between")} == {"pw3d"}
+    for table in ("diversity", "curve"):
+        data(*given, "--table", table)
+    kept, drawn, heat = tmp_path / "kept.npz", tmp_path / "placed.png", tmp_path / "heat.png"
+    result = call(*given, "--save-embedding", kept, "--heat-map", heat, "--measure", "frechet")
+    assert "root mean square over 21 joints" in result.stderr
+    assert kept.exists()
+    call("analysis", "attributes", test, "--place-in", kept, "--figure", drawn, "--colour-by", "scene")
+    assert cv2.imread(str(drawn)) is not None
+    assert cv2.imread(str(heat)) is not None
+
+
 def test_selection_under_a_budget(walks: Path, runs: Path, tmp_path: Path) -> None:
     hd = HumanData.open(walks)
     hd.passport = hd.passport.with_(dataset="mscoco")

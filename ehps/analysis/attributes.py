@@ -1,7 +1,7 @@
 """What datasets contain, next to each other: everything that ``ehps analysis attributes`` is made of.
 
-Samples are drawn and described (:mod:`~ehps.analysis.samples`), compared (:mod:`~ehps.analysis.set_distances`), embedded
-(:mod:`~ehps.analysis.embedding`) and drawn (:mod:`~ehps.analysis.embedding_figures`,
+Samples are drawn and described (:mod:`~ehps.analysis.samples`), compared (:mod:`~ehps.analysis.set_distances`),
+embedded (:mod:`~ehps.analysis.embedding`) and drawn (:mod:`~ehps.analysis.embedding_figures`,
 :mod:`~ehps.analysis.distance_figures`).
 """
 

@@ -1,8 +1,9 @@
 """What 3D and 2D joints say of a sample: body pose, hands, camera, and how the person lies in the image.
 
-Joints are those of the body model, as files store them (``keypoints3d_<model>``) or as given body models make them. Body
-poses are compared after position and orientation of the root are taken away, hands after those of the wrist. Each frame
-is that of joints which move rigidly with it, so files without parameters have one too, and whatever frame a file is in.
+Joints are those of the body model, as files store them (``keypoints3d_<model>``) or as given body models make them.
+Body poses are compared after position and orientation of the root are taken away, hands after those of the wrist. Each
+frame is that of joints which move rigidly with it, so files without parameters have one too, and whatever frame a file
+is in.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ CAMERA_COLUMNS = ("log2 focal / image height", "log2 distance / body height", "e
 FRAMING_COLUMNS = ("log2 box height", "truncation", "log2 people")
 
 
-class Absent(Exception):
+class AbsentError(Exception):
     """A file does not have what an attribute is made of; the message says what."""
 
 
@@ -37,16 +38,16 @@ def joints3d(hd: HumanData, names: Sequence[str], body_models: BodyModels | None
 
     Raises
     ------
-    Absent : the file has neither, or its model has no such joints.
+    AbsentError : the file has neither, or its model has no such joints.
     """
     for model_type in MODELS:
         column = f"keypoints3d_{model_type}"
         if column in hd and column in hd.keypoint_names:
             return _named(hd, column, names)
     if hd.body_model is None:
-        raise Absent("no 3D joints of a body model")
+        raise AbsentError("no 3D joints of a body model")
     if body_models is None or not body_models.files(hd.body_model):
-        raise Absent("no 3D joints in the file, and no body models to make them with")
+        raise AbsentError("no 3D joints in the file, and no body models to make them with")
     from ehps.body.variants import params_of
 
     params = params_of(hd, any_frame=True)
@@ -68,7 +69,7 @@ def _named(hd: HumanData, column: str, names: Sequence[str]) -> Array:
 
 def _all_there(own: Sequence[str], names: Sequence[str]) -> None:
     if lacking := [name for name in names if name not in own]:
-        raise Absent(f"its body model has no {lacking[0]}")
+        raise AbsentError(f"its body model has no {lacking[0]}")
 
 
 def frame_of(points: Array) -> Array:
@@ -133,17 +134,17 @@ def camera(hd: HumanData, body_models: BodyModels | None = None) -> Array:
     """(N, 5), see :data:`CAMERA_COLUMNS`: focal length, distance, and whence and how tilted the person is seen.
 
     Distance is that of the pelvis in lengths of the bones from ankle to head. Elevation, radians, is how far above the
-    hips the camera is as the trunk stands, 0 at their height; roll is that of the trunk in the image, 0 upright. Files do
-    not say where the ground is: someone who lies is seen from above the head or below the feet.
+    hips the camera is as the trunk stands, 0 at their height; roll is that of the trunk in the image, 0 upright. Files
+    do not say where the ground is: someone who lies is seen from above the head or below the feet.
 
     Raises
     ------
-    Absent : no camera, or one that was invented for each person.
+    AbsentError : no camera, or one that was invented for each person.
     """
     if hd.passport.focal == "virtual":
-        raise Absent("its cameras are virtual, one invented for each person")
+        raise AbsentError("its cameras are virtual, one invented for each person")
     if lacking := [name for name in ("meta/focal_length", "meta/height") if name not in hd]:
-        raise Absent(f"no {lacking[0]}")
+        raise AbsentError(f"no {lacking[0]}")
     sides = [f"{side}_{joint}" for side in ("left", "right") for joint in _LEG]
     points = joints3d(hd, (*_SPINE, *sides), body_models)
     pelvis, hips = points[:, 0], points[:, [len(_SPINE), len(_SPINE) + 3]]
@@ -172,13 +173,13 @@ def framing(hd: HumanData, people: Array) -> Array:
 
     Raises
     ------
-    Absent : no 2D joints of the body model, or no size of the images.
+    AbsentError : no 2D joints of the body model, or no size of the images.
     """
     column = next((f"keypoints2d_{name}" for name in MODELS if f"keypoints2d_{name}" in hd.keypoint_names), None)
     if column is None or column not in hd:
-        raise Absent("no 2D joints of a body model")
+        raise AbsentError("no 2D joints of a body model")
     if lacking := [name for name in ("meta/height", "meta/width") if name not in hd]:
-        raise Absent(f"no {lacking[0]}")
+        raise AbsentError(f"no {lacking[0]}")
     points = _named(hd, column, ("pelvis", *BODY))
     size = np.stack([np.asarray(hd["meta/width"], float), np.asarray(hd["meta/height"], float)], axis=1)[:, None]
     known = np.isfinite(points).all(axis=2)

@@ -80,7 +80,7 @@ def style(dataset: str) -> Style:
 
 
 def styles(datasets: Iterable[str]) -> dict[str, Style]:
-    """How datasets are drawn in one panel: each in its own colour, and no two in one shape while there are shapes left."""
+    """How datasets are drawn in one panel: each in its colour, no two in one shape while there are shapes left."""
     out: dict[str, Style] = {}
     taken: dict[str, str] = {}  # shape -> dataset
     for dataset in datasets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ SAID = {
     "own_scale": "share of test samples within the test set's own nearest distance of a training sample",
 }
 _HIGH_IS_NEAR = ("coverage", "own_scale")
+_IN_CELLS: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7}
 _WITH_NUMBERS = 14
 """Most columns whose cells have room for a number."""
 
@@ -53,6 +55,7 @@ def distance_figure(matrices: Mapping[str, pd.DataFrame]) -> Figure:
     most_columns = max(matrix.shape[1] for matrix in shown.values())
     cell = 0.42 if most_columns <= _WITH_NUMBERS else 0.21
     columns = max(1, min(len(shown), int(12 / (1.9 + cell * most_columns))))
+    colours = figures.SCALE.reversed() if measure in _HIGH_IS_NEAR else figures.SCALE
     with figures.styled():
         drawing, axes = figures.panels(
             len(shown),
@@ -64,28 +67,25 @@ def distance_figure(matrices: Mapping[str, pd.DataFrame]) -> Figure:
             values = matrix.to_numpy(float)
             low, high = np.nanmin(values), np.nanmax(values)
             share = (values - low) / (high - low) if high > low else np.zeros_like(values)
-            share = 1 - share if measure in _HIGH_IS_NEAR else share
             digits = 2 if high <= 0 else max(2, 1 - int(np.floor(np.log10(high))))
-            drawn = panel.imshow(np.ma.masked_invalid(share), cmap=figures.SCALE, vmin=0, vmax=1, aspect="auto")
+            drawn = panel.imshow(np.ma.masked_invalid(share), cmap=colours, vmin=0, vmax=1, aspect="auto")
             if most_columns <= _WITH_NUMBERS:
                 for (row, column), value in np.ndenumerate(values):
                     if np.isfinite(value):
-                        ground = to_hex(figures.SCALE(float(share[row, column])))
-                        panel.text(
-                            *(column, row, f"{value:.{digits}f}"), ha="center", va="center", fontsize=7, color=readable_on(ground)
-                        )
-            panel.set_yticks(range(len(matrix)), [_shown(name) for name in matrix.index], fontsize=7)
-            panel.set_xticks(range(matrix.shape[1]), [_shown(name) for name in matrix], rotation=90, fontsize=7)
+                        ground = to_hex(colours(float(share[row, column])))
+                        panel.text(column, row, f"{value:.{digits}f}", color=readable_on(ground), **_IN_CELLS)
+            panel.set_yticks(range(len(matrix)), [_shown(str(name)) for name in matrix.index], fontsize=7)
+            panel.set_xticks(range(matrix.shape[1]), [_shown(str(name)) for name in matrix], rotation=90, fontsize=7)
             panel.tick_params(length=0)
             panel.spines[:].set_visible(False)
             unit = f", {matrix.attrs['unit']}" if matrix.attrs.get("unit") else ""
             panel.set_title(f"{TITLES.get(attribute, attribute)}{unit}")
-            bar = drawing.colorbar(drawn, ax=panel, shrink=0.7, pad=0.02, ticks=[0, 1])
-            ends = (high, low) if measure in _HIGH_IS_NEAR else (low, high)
-            bar.ax.set_yticklabels([f"{end:.{digits}f}" for end in ends], fontsize=7)
-            bar.outline.set_visible(False)  # type: ignore[operator]
+            bar = drawing.colorbar(drawn, ax=panel, shrink=0.7, aspect=30, pad=0.02, ticks=[0, 1])
+            bar.ax.set_yticklabels([f"{end:.{digits}f}" for end in (low, high)], fontsize=7)
+            bar.outline.set_visible(False)
             bar.ax.tick_params(length=0)
-        note = "Dark: near. Each panel has its own scale; sets are in the order of clusters of like ones."
+        note = f"Dark: {'covered' if measure in _HIGH_IS_NEAR else 'near'}. Each panel has its own scale; "
+        note += "sets are in the order of clusters of like ones."
         said = SAID.get(measure, measure)
         figures.entitle(drawing, said[0].upper() + said[1:] + nearest_pair(next(iter(shown.values()))), note)
     return drawing
@@ -119,12 +119,14 @@ def nearest_pair(matrix: pd.DataFrame) -> str:
         if len(matrix) < 2:
             return ""
         np.fill_diagonal(values, np.nan)
-    best = np.nanargmax if matrix.attrs["measure"] in _HIGH_IS_NEAR else np.nanargmin
-    row, column = np.unravel_index(int(best(values)), values.shape)
+    covers = matrix.attrs["measure"] in _HIGH_IS_NEAR
+    best = np.nanargmax if covers else np.nanargmin
+    row, column = divmod(int(best(values)), values.shape[1])
     a, b = _shown(str(matrix.index[row])), _shown(str(matrix.columns[column]))
     attribute = matrix.attrs.get("attribute")
     where = f" by {TITLES[attribute]}" if attribute in TITLES else ""
-    return f": {a} and {b} are nearest{where} ({values[row, column]:.2f})"
+    said = f"{a} covers {b} best" if covers else f"{a} and {b} are nearest"
+    return f": {said}{where} ({values[row, column]:.2g})"
 
 
 def _shown(label: str) -> str:

@@ -1,8 +1,9 @@
 """How many distinct samples a set has in effect: the Vendi score (Friedman and Dieng 2023).
 
-exp of the entropy of the eigenvalues of K / n, where K is how alike samples are: a Gaussian of their distance whose width is
-stated. 1 when all are the same, n when none are alike; k equal clusters that are far apart come to k. It grows with the
-number of samples, so sets are compared at one number, and the curve against it tells whether more would add any.
+exp of the entropy of the eigenvalues of K / n, where K is how alike samples are: a Gaussian of their distance whose
+width is stated. 1 when all are the same, n when none are alike; k equal clusters that are far apart come to k. It grows
+with the number of samples, so sets are compared at one number, and the curve against it tells whether more would add
+any.
 """
 
 from __future__ import annotations

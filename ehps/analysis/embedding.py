@@ -1,8 +1,8 @@
 """Samples in two dimensions, and new samples placed among them.
 
 A stored embedding holds the features that it was made of, so that samples of later files can be placed into it without
-moving what is there: each at the mean position of its nearest stored samples, weighted by the inverse of their distance. It
-is an ``.npz`` of plain arrays; nothing in it is run.
+moving what is there: each at the mean position of its nearest stored samples, weighted by the inverse of their
+distance. It is an ``.npz`` of plain arrays; nothing in it is run.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def embed(
     """Two dimensions for each sample: ``dataset, role, x, y``; the same seed gives the same image.
 
     ``method`` is ``umap``, or ``pca`` for the two directions of largest variance. Of every dataset the same number is
-    drawn, all of those that have fewer, and at most ``most`` in all. ``attrs`` has the parameters, the numbers of samples,
-    and ``picked``: dataset -> rows of the samples.
+    drawn, all of those that have fewer, and at most ``most`` in all. ``attrs`` has the parameters, the numbers of
+    samples, and ``picked``: dataset -> rows of the samples.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Where samples lie: the embeddings of several attributes as one figure.
 
-Up to :data:`FEW` training sets share a panel, each with a colour, a shape and its name where most of it lies. More have a
-panel each, in front of all samples in grey. Coloured by what is known of the sets, all share a panel.
+Up to :data:`FEW` training sets share a panel, each with a colour, a shape and its name where most of it lies. More have
+a panel each, in front of all samples in grey. Coloured by what is known of the sets, all share a panel.
 """
 
 from __future__ import annotations
@@ -188,7 +188,9 @@ def _name_sets(panel: Axes, frame: pd.DataFrame, looks: Mapping[str, Style]) -> 
             score = score - ((offset[:, 0] < 0.22) & (offset[:, 1] < 0.05))
         where = shown[int(score.argmax())]
         taken.append(where)
-        text = panel.annotate(_shown(str(name)), where, ha="center", va="center", fontsize=7, color=figures.INK, zorder=5)
+        text = panel.annotate(
+            _shown(str(name)), where, ha="center", va="center", fontsize=7, color=figures.INK, zorder=5
+        )
         text.set_path_effects([patheffects.withStroke(linewidth=2.2, foreground="white", alpha=0.85)])
 
 

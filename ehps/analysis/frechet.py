@@ -1,7 +1,7 @@
 """Frechet distance of two samples as normal distributions, without the bias that few samples give it.
 
-Covariances are shrunk towards a multiple of the identity (Ledoit and Wolf 2004), with which they have full rank however few
-samples there are. What is left of the bias falls as 1 / n, so the squared distance at n and at n / 2 gives that of
+Covariances are shrunk towards a multiple of the identity (Ledoit and Wolf 2004), with which they have full rank however
+few samples there are. What is left of the bias falls as 1 / n, so the squared distance at n and at n / 2 gives that of
 infinitely many (Chong and Forsyth 2020).
 """
 

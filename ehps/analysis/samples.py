@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ehps.analysis import body_features, features
-from ehps.analysis.body_features import Absent
+from ehps.analysis.body_features import AbsentError
 from ehps.analysis.features import ImageFeatures
 from ehps.arrays import Array
 from ehps.body.models import BodyModels
@@ -39,9 +39,9 @@ class Attribute:
 CHORD = "rad"
 ATTRIBUTES: Mapping[str, Attribute] = {
     "image": Attribute("image", "", "1 is the standard deviation of all samples from their mean"),
-    "global_orient": Attribute("global orientation", CHORD, "twice the sine of half the angle between two orientations"),
+    "global_orient": Attribute("global orientation", CHORD, "twice the sine of half the angle between two"),
     "body_pose": Attribute("body pose", "m", "root mean square over 21 joints, as the pelvis stands"),
-    "body_rotations": Attribute("body rotations", CHORD, "root mean square over 21 joints of twice the sine of half"),
+    "body_rotations": Attribute("body rotations", CHORD, "the same of 21 joints, root mean square"),
     "hands": Attribute("hand pose", "m", "root mean square over 30 joints, as the palms lie"),
     "betas": Attribute("body shape", "", "coefficients, each of which has standard deviation 1 among people"),
     "camera": Attribute("camera", "", "1 is twice the focal length, twice the distance, or a turn of one radian"),
@@ -164,7 +164,7 @@ def collect(
         for attribute in attributes:
             try:
                 found = _describe(drawn, attribute, image_features, stored_images, body_models)
-            except Absent as absent:
+            except AbsentError as absent:
                 left_out.append((label, attribute, str(absent)))
                 continue
             finite = np.isfinite(found).all(axis=1)
@@ -208,7 +208,7 @@ def _describe(
     if attribute == "framing":
         return body_features.framing(part, body_features.people_in_images(drawn.hd, drawn.rows))
     if part.body_model is None:
-        raise Absent("no body parameters")
+        raise AbsentError("no body parameters")
     parameters = {
         "global_orient": features.global_orient,
         "body_rotations": features.body_rotations,
@@ -219,13 +219,13 @@ def _describe(
 
 def _images(drawn: Drawn, image_features: ImageFeatures | None) -> Array:
     if drawn.images is None:
-        raise Absent("no image folder given")
+        raise AbsentError("no image folder given")
     folder = ImageFolder(drawn.images)
     for row, name in zip(drawn.rows.tolist(), drawn.part["image_path"], strict=True):
         folder.locate(name, row)
     values, found = features.image(drawn.part, drawn.images, image_features)
     if not found.any():
-        raise Absent(f"no image could be read in {drawn.images}")
+        raise AbsentError(f"no image could be read in {drawn.images}")
     out = np.full((len(drawn.rows), values.shape[1]), np.nan)
     out[found] = values
     return out
@@ -238,7 +238,7 @@ def stored_features(file: Path) -> Path:
 
 def _stored(drawn: Drawn) -> Array:
     if drawn.hd.source is None or not (path := stored_features(drawn.hd.source)).exists():
-        raise Absent(f"no file ...{IMAGE_FEATURES} beside it")
+        raise AbsentError(f"no file ...{IMAGE_FEATURES} beside it")
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:

@@ -1,8 +1,8 @@
 """Sets against sets: coverage and distances as tables, for every attribute that samples are described by.
 
-All sets of a table are compared at one number of samples where the number matters (coverage, nearest samples, Vendi score),
-and with one bandwidth. ``at_zero`` names the distances whose estimate was below 0: they are shown as 0, which says that no
-difference can be seen, not that there is none.
+All sets of a table are compared at one number of samples where the number matters (coverage, nearest samples, Vendi
+score), and with one bandwidth. ``at_zero`` names the distances whose estimate was below 0: they are shown as 0, which
+says that no difference can be seen, not that there is none.
 """
 
 from __future__ import annotations
@@ -131,8 +131,9 @@ def coverage_table(
 
     Returns
     -------
-    frame with :data:`COVERAGE_COLUMNS`: how much of the test set the training set covers, each with its interval, and how
-    far apart the two are; lengths are in ``unit``. ``attrs["left_out"]``: ``dataset, attribute`` -> why it is not there.
+    frame with :data:`COVERAGE_COLUMNS`: how much of the test set the training set covers, each with its interval, and
+    how far apart the two are; lengths are in ``unit``. ``attrs["left_out"]``: ``dataset, attribute`` -> why it is not
+    there.
 
     Raises
     ------
@@ -225,9 +226,9 @@ def diversity_table(samples: Samples, *, seed: int = 0) -> pd.DataFrame:
 
     Returns
     -------
-    frame ``attribute, set, n, vendi, growth, width, unit``: ``growth`` is the power of ``n`` by which ``vendi`` grew since
-    the number before (0: more samples bring nothing new, 1: every one is new); ``width``: how near samples are alike, half
-    of the median distance of two samples of all sets.
+    frame ``attribute, set, n, vendi, growth, width, unit``: ``growth`` is the power of ``n`` by which ``vendi`` grew
+    since the number before (0: more samples bring nothing new, 1: every one is new); ``width``: how near samples are
+    alike, half of the median distance of two samples of all sets.
     """
     rows = []
     for attribute in over(list(samples.values), "counting distinct samples"):
@@ -282,7 +283,9 @@ def explained(table: pd.DataFrame) -> list[str]:
         if (table["at_zero"] != "").any():
             said.append("at_zero: estimated below 0 and shown as 0; no difference is seen, which is not to be equal")
     if "vendi" in table:
-        said.append("vendi: how many distinct samples there are in effect; growth: 0 when more bring nothing, 1 when all")
+        said.append(
+            "vendi: how many distinct samples there are in effect; growth: 0 when more samples bring nothing new"
+        )
     return said
 
 

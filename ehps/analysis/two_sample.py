@@ -1,9 +1,10 @@
 """How far apart two samples are: energy distance, maximum mean discrepancy, Frechet distance, nearest neighbours.
 
-- ``energy``: 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely and Rizzo 2013), a length in the unit of the features: features
-  ten times as large are ten times as far apart. ``energy_share`` is it as a share of 2 E|X - Y|, 0 to 1, without unit.
-- ``mmd_squared``: squared maximum mean discrepancy with a Gaussian kernel (Gretton et al. 2012), without unit, at most 2.
-  Its bandwidth is one for all sets that are compared (:func:`bandwidth`), so that it grows as sets move apart.
+- ``energy``: 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely and Rizzo 2013), a length in the unit of the features:
+  features ten times as large are ten times as far apart. ``energy_share`` is it as a share of 2 E|X - Y|, 0 to 1,
+  without unit.
+- ``mmd_squared``: squared maximum mean discrepancy with a Gaussian kernel (Gretton et al. 2012), without unit, at most
+  2. Its bandwidth is one for all sets that are compared (:func:`bandwidth`), so that it grows as sets move apart.
 - ``frechet``: |m - m'|^2 + tr(S + S' - 2 (S S')^1/2), its root: the distance of two normal distributions with the
   means and covariances of the samples, a length. Covariances are shrunk (Ledoit and Wolf 2004).
 - ``classifier``: share of samples that a vote of their neighbours gives to the right set, of as many samples of both;
@@ -182,8 +183,8 @@ def mmd(a: Array, b: Array, width: float | None = None, permutations: int = 0, *
 def classifier(a: Array, b: Array, permutations: int = PERMUTATIONS, *, seed: int = 0) -> tuple[float, float]:
     """Share of samples that their nearest neighbours, without themselves, give to the right set; and its p.
 
-    As many of both, at most :data:`VOTERS`; an odd number of neighbours, about the root of a set's samples. p: how often
-    sets of permuted members are told apart as well.
+    As many of both, at most :data:`VOTERS`; an odd number of neighbours, about the root of a set's samples. p: how
+    often sets of permuted members are told apart as well.
     """
     rng = np.random.default_rng(seed)
     n = min(len(a), len(b), VOTERS)

@@ -145,7 +145,7 @@ def _refuse(
     place_in: Path | None,
 ) -> None:
     """What cannot go together, before any file is read."""
-    if not test and which == "curve" or (not test and which == "coverage" and not drawn):
+    if (not test and which == "curve") or (not test and which == "coverage" and not drawn):
         raise UsageError("nothing to compare the files with", fix="name test sets with --test, or pass --figure")
     if save_embedding is not None and (len(names) != 1 or place_in is not None):
         raise UsageError("--save-embedding keeps a new UMAP of one attribute", fix="name one with --attribute")

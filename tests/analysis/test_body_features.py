@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from ehps.analysis import body_features
-from ehps.analysis.body_features import Absent
+from ehps.analysis.body_features import AbsentError
 from ehps.humandata.core import HumanData
 from ehps.humandata.keypoints import point_names
 from ehps.humandata.passport import Passport
@@ -65,7 +65,7 @@ def test_distances_of_poses_are_root_mean_squares_in_metres():
 
 
 def test_the_camera_of_a_person_who_stands():
-    points = standing() + [0, 0, 4]
+    points = standing() + np.array([0, 0, 4])
     focal, distance, elevation, sine, cosine = body_features.camera(people(points))[0]
     assert focal == pytest.approx(np.log2(1000 / 500))
     bones = 0.6 + np.hypot(0, 0.4) + 0.4  # spine to head, hip to knee to ankle
@@ -78,7 +78,7 @@ def test_the_camera_of_a_person_who_stands():
     assert body_features.camera(people(rolled))[0, 3:] == pytest.approx((np.sin(0.5), np.cos(0.5)))
     virtual = people(points)
     virtual.passport = Passport(focal="virtual")
-    with pytest.raises(Absent, match="virtual"):
+    with pytest.raises(AbsentError, match="virtual"):
         body_features.camera(virtual)
 
 
@@ -103,8 +103,8 @@ def test_what_a_file_lacks_is_said():
     hd = people(standing(2), **{"meta/lefthand_valid": np.array([True, False])})
     assert np.isfinite(body_features.hand_joints(hd)).all(axis=1).tolist() == [True, False]
     bare = HumanData({"image_path": ["a.png"], "smpl/betas": np.zeros((1, 10))}, passport=Passport(body_model="smpl"))
-    with pytest.raises(Absent, match="no body models to make them with"):
+    with pytest.raises(AbsentError, match="no body models to make them with"):
         body_features.body_joints(bare)
     for describe in (body_features.body_joints, body_features.camera, lambda hd: body_features.framing(hd, [1])):
-        with pytest.raises(Absent):
+        with pytest.raises(AbsentError):
             describe(HumanData({"image_path": ["a.png"]}))

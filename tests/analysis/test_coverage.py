@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -70,4 +72,4 @@ def test_the_curve_has_one_k_and_more_samples_cover_more_at_the_own_scale_of_few
     points = coverage.curve(train, test, coverage.grid(800))
     assert {point.k for point in points} == {2}
     assert [point.n for point in points] == coverage.grid(800)
-    assert all(a.radius > b.radius for a, b in zip(points, points[1:], strict=False))
+    assert all(a.radius > b.radius for a, b in pairwise(points))

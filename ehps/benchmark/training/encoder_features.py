@@ -21,7 +21,7 @@ ENCODERS = ("encoder", "backbone", "feature_extractor", "norm")
 BATCH = 32
 
 
-class _Reached(Exception):
+class _ReachedError(Exception):
     """The encoder has been run; nothing after it is needed."""
 
 
@@ -42,12 +42,12 @@ def of(checkpoint: Path, body_models: BodyModels | None = None) -> Callable[[Arr
     encoder = next((getattr(net, name) for name in ENCODERS if isinstance(getattr(net, name, None), nn.Module)), None)
     if encoder is None:
         raise DataError(f"its network has none of {', '.join(ENCODERS)}", path=checkpoint)
-    size: tuple[int, int] = tuple(net.input_size)  # type: ignore[assignment, arg-type]
+    size: tuple[int, int] = tuple(net.input_size)  # type: ignore[arg-type]
     found: list[Tensor] = []
 
     def keep(_: nn.Module, __: Any, output: Any) -> None:
         found.append(pooled(output))
-        raise _Reached
+        raise _ReachedError
 
     encoder.register_forward_hook(keep)
 
@@ -57,7 +57,7 @@ def of(checkpoint: Path, body_models: BodyModels | None = None) -> Callable[[Arr
         for start in range(0, len(crops), BATCH):
             try:
                 net(prepared(crops[start : start + BATCH], size))
-            except _Reached:
+            except _ReachedError:
                 out.append(found.pop().numpy())
         return np.concatenate(out)
 
