@@ -6,7 +6,7 @@ The command line and the demo call the same functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -158,14 +158,69 @@ def joint_model_of(ranked: pd.DataFrame, attributes: pd.DataFrame) -> tuple[Join
         return None, error.what
 
 
-def samples_of(files: Sequence[Path], test: Sequence[Path], images: Mapping[Path, Path], limit: int = 500) -> Samples:
-    """Samples of training and test files; image features of those whose folder of images is in ``images``."""
-    from ehps.analysis import attributes
+def samples_of(
+    files: Sequence[Path],
+    test: Sequence[Path],
+    images: Mapping[Path, Path],
+    limit: int = 500,
+    *,
+    attributes: Sequence[str] | None = None,
+    features: Path | None = None,
+    body_models: BodyModels | None = None,
+    seed: int = 0,
+) -> Samples:
+    """Samples of training and test files, with what the cards say of their datasets.
+
+    Image features are those of the network in ``features``; without it, those stored beside the files where every file
+    has them, and otherwise a descriptor of the images of the files whose folder is in ``images``.
+
+    Parameters
+    ----------
+    limit : most instances of a file.
+    attributes : by default the usual ones, images only where there are any.
+    body_models : make the joints of files that store none.
+    """
+    import dataclasses
+
+    from ehps.analysis import samples
 
     roles = [(file, "train") for file in files] + [(file, "test") for file in test]
-    sources = [attributes.Source(file, role, images=images.get(file)) for file, role in roles]
-    chosen = attributes.ATTRIBUTES if images else [a for a in attributes.ATTRIBUTES if a != "image"]
-    return attributes.collect(sources, limit=limit, attributes=chosen)
+    sources = [samples.Source(file, role, images=images.get(file)) for file, role in roles]
+    stored = features is None and all(samples.stored_features(file).exists() for file, _ in roles)
+    described = samples.USUAL if attributes is None else attributes
+    chosen = described if images or stored else [name for name in described if name != "image"]
+    found = samples.collect(
+        sources,
+        limit,
+        seed,
+        attributes=chosen,
+        image_features=None if features is None or "image" not in chosen else image_features_of(features, body_models),
+        stored_images=stored,
+        body_models=body_models,
+    )
+    return dataclasses.replace(found, labels=labels_of(found.roles))
+
+
+def image_features_of(checkpoint: Path, body_models: BodyModels | None = None) -> Callable[[Any], Any]:
+    """(M, 256, 192, 3) uint8 crops -> (M, D): what the encoder of a trained network makes of them, see
+    :func:`ehps.benchmark.training.encoder_features.of`.
+    """
+    from ehps.benchmark.training import encoder_features
+
+    return encoder_features.of(checkpoint, body_models)
+
+
+def labels_of(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What the cards know of datasets: ``scene``, ``real`` (or synthetic), ``annotation`` -> name -> word."""
+    from ehps.converters import registry
+
+    cards = {card.id: card for card in registry.cards()}
+    known = {name: cards[name.removesuffix(" (test)")] for name in names if name.removesuffix(" (test)") in cards}
+    return {
+        "scene": {name: card.scene for name, card in known.items()},
+        "real": {name: card.appearance for name, card in known.items()},
+        "annotation": {name: card.annotation for name, card in known.items()},
+    }
 
 
 def selection_of(

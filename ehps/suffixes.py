@@ -11,6 +11,7 @@ TABLE = (".md", ".csv", ".tex", ".json", ".html")
 FIGURE = (".png", ".pdf", ".svg")
 IMAGE = (".png",)
 PACK = (".pack",)
+EMBEDDING = (".npz",)
 PAGE = (".html",)
 WEIGHTS = (".pt", ".safetensors")
 

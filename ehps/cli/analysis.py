@@ -106,45 +106,6 @@ def folders_of(images: Sequence[str], files: Sequence[Path]) -> dict[Path, Path]
     return where
 
 
-@analysis.command("attributes")
-@data_files
-@click.option("--test", type=INPUT, multiple=True, help="A test set's file, marked in the figure.")
-@image_folders
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=500, show_default=True, help="Instances drawn of each file."
-)
-@click.option("--figure", type=Output(FIGURE), help="Draw the UMAP of every attribute: .png, .pdf or .svg.")
-@save_to
-@as_json
-def attributes_command(
-    files: tuple[Path, ...],
-    test: tuple[Path, ...],
-    images: tuple[str, ...],
-    limit: int,
-    figure: Path | None,
-    out: Path | None,
-    as_json: bool,
-) -> None:
-    """How FILES cover the test sets.
-
-    In images, orientation, pose and shape; with --figure, drawn as UMAP.
-    """
-    if not test and figure is None:
-        raise UsageError("nothing to compare the files with", fix="name test sets with --test, or pass --figure")
-    need("drawing attributes", *(["umap"] if figure is not None else []))
-    from ehps import findings
-    from ehps.analysis import attributes, figures
-
-    samples = findings.samples_of(files, test, folders_of(images, (*files, *test)), limit)
-    save_and_print(attributes.coverage_table(samples), out, as_json, digits=3, least=["n_train", "n_test", "mmd"])
-    for lack in samples.left_out.itertuples():
-        say(f"not compared: {lack.attribute} of {lack.dataset}, {lack.reason}", fg="yellow", err=True)
-    if figure is not None:
-        present = [name for name, values in samples.values.items() if values]
-        drawn = attributes.figure({name: attributes.embed(samples, name) for name in present})
-        say(figures.save(drawn, figure), err=as_json)
-
-
 @analysis.command("select")
 @data_files
 @results_source
