@@ -30,7 +30,8 @@ def test_a_folder_in_natural_order_without_other_files(tmp_path: Path) -> None:
     source = open_source(str(tmp_path))
     assert [frame.image_path for frame in source.frames(0)] == ["a2.png", "a10.png", "b/1.png"]
     assert [frame.index for frame in source.frames(2)] == [2]
-    assert source.count == 3 and "2 files" in source.notes[0]
+    assert source.count == 3
+    assert "2 files" in source.notes[0]
 
 
 def test_a_pattern(tmp_path: Path) -> None:
@@ -56,7 +57,9 @@ def test_grey_alpha_16_bit_palette_and_cmyk(tmp_path: Path) -> None:
         "deep.png": (200, 100, 50),
     }.items():
         frame = only(tmp_path / name)
-        assert not frame.fault and frame.pixels.dtype == np.uint8 and frame.pixels.shape == (4, 6, 3), name
+        assert not frame.fault, name
+        assert frame.pixels.dtype == np.uint8, name
+        assert frame.pixels.shape == (4, 6, 3), name
         assert np.abs(frame.pixels.astype(int) - colour).max() < 30, (name, frame.pixels[0, 0])
 
 
@@ -92,8 +95,11 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(tmp_path: Path, monke
     Image.fromarray(np.zeros((100, 100, 3), np.uint8)).save(tmp_path / "5.png")
     monkeypatch.setenv("EHPS_MAX_PIXELS", "5000")
     faults = [frame.fault for frame in open_source(str(tmp_path)).frames(0)]
-    assert faults[0] == "" and "cut short" in faults[1] and "0 bytes" in faults[2]
-    assert faults[3] and "more than 5,000" in faults[4]
+    assert faults[0] == ""
+    assert "cut short" in faults[1]
+    assert "0 bytes" in faults[2]
+    assert faults[3]
+    assert "more than 5,000" in faults[4]
 
 
 def test_no_link_leads_out_of_the_folder(tmp_path: Path) -> None:
@@ -122,7 +128,9 @@ def test_humandata_gives_distinct_images_rows_and_tracks(tmp_path: Path) -> None
     frames = list(source.frames(0))
     assert [frame.image_path for frame in frames] == ["b.png", "a.png"]
     first, second = finder(source)(frames)
-    assert first.rows.tolist() == [0, 2] and first.tracks.tolist() == [7, 9] and second.rows.tolist() == [1]
+    assert first.rows.tolist() == [0, 2]
+    assert first.tracks.tolist() == [7, 9]
+    assert second.rows.tolist() == [1]
 
 
 def test_nothing_and_other_files(tmp_path: Path) -> None:

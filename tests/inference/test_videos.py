@@ -50,7 +50,8 @@ def turned(path: Path, matrix: tuple[int, int, int, int]) -> Path:
 def test_rotation_is_applied(tmp_path: Path, matrix, shape, corner) -> None:
     frame = next(open_source(str(turned(write(tmp_path / "a.mp4", range(3)), matrix))).frames(0))
     corners = {(y, x): frame.pixels[y, x].mean() for y in (0, -1) for x in (0, -1)}
-    assert frame.size == shape and max(corners, key=corners.__getitem__) == corner
+    assert frame.size == shape
+    assert max(corners, key=corners.__getitem__) == corner
 
 
 def test_times_are_those_of_the_video(tmp_path: Path) -> None:
@@ -63,7 +64,9 @@ def test_another_rate_and_a_stretch(tmp_path: Path) -> None:
     path = str(write(tmp_path / "a.mp4", range(20)))
     frames = list(open_source(path, fps=5, begin=0.4, end=1.6).frames(0))
     assert [frame.time for frame in frames] == pytest.approx([0.4, 0.6, 0.8, 1.0, 1.2, 1.4])
-    assert frames[0].image_path == "a.mp4/000002.jpg" and frames[0].number == 2 and frames[0].index == 0
+    assert frames[0].image_path == "a.mp4/000002.jpg"
+    assert frames[0].number == 2
+    assert frames[0].index == 0
 
 
 def test_any_start_gives_the_same_frames(tmp_path: Path) -> None:
@@ -79,8 +82,10 @@ def test_what_is_cut_short_gives_its_frames_and_says_so(tmp_path: Path, fps: flo
     content = path.read_bytes()
     path.write_bytes(content[: content.index(b"mdat") + (len(content) - content.index(b"mdat")) // 2])
     frames = list(open_source(str(path), fps=fps).frames(0))
-    assert len(frames) > 3 and all(not frame.fault for frame in frames[:-1])
-    assert frames[-1].fault and not frames[-1].pixels.size
+    assert len(frames) > 3
+    assert all(not frame.fault for frame in frames[:-1])
+    assert frames[-1].fault
+    assert not frames[-1].pixels.size
 
 
 def test_damaged_videos_and_impossible_times_are_named(tmp_path: Path) -> None:
