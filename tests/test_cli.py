@@ -680,7 +680,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             errors = pd.DataFrame(
                 {
                     "truth_row": range(12),
-                    "image_path": "a.jpg",
+                    "image_path": [f"{i}.jpg" for i in range(12)],
                     "part": part,
                     "metric": metric,
                     "sequence": [f"s{i % 4}" for i in range(12)],
