@@ -8,7 +8,7 @@ says that no difference can be seen, not that there is none.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -44,6 +44,7 @@ class Compared:
     values: Mapping[str, Array]
     n: int
     seed: int
+    drawn: dict[tuple[str, int | None], list[coverage.Tested]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, samples: Samples, attribute: str, n: int | None = None, seed: int = 0) -> Compared:
@@ -94,8 +95,11 @@ class Compared:
         """None where a set has too few samples."""
         if not (self.enough(train) and self.enough(test)):
             return None
-        rng = np.random.default_rng(self.seed)
-        return coverage.measure(self.values[train], self.values[test], self.n, k, rng=rng)
+        if (test, k) not in self.drawn:
+            rng = np.random.default_rng([self.seed, self.names.index(test)])
+            self.drawn[test, k] = coverage.tested(self.values[test], self.n, k, rng=rng)
+        rng = np.random.default_rng([self.seed, self.names.index(test), self.names.index(train)])
+        return coverage.measure(self.values[train], self.drawn[test, k], rng=rng)
 
     def nearest(self, a: str, b: str) -> float:
         """Mean distance to the nearest sample of the other, both ways, of as many samples of every set."""
