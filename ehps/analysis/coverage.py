@@ -113,7 +113,9 @@ class Tested:
     k: int
 
 
-def tested(test: Array, n: int, k: int | None = None, *, draws: int = DRAWS, rng: np.random.Generator) -> list[Tested]:
+def draws_of(
+    test: Array, n: int, k: int | None = None, *, draws: int = DRAWS, rng: np.random.Generator
+) -> list[Tested]:
     """Draws of ``n`` test samples, which all training sets are compared with; one where there are no more than ``n``.
 
     Raises
@@ -189,5 +191,5 @@ def curve(train: Array, test: Array, sizes: Sequence[int], k: int | None = None,
     out = []
     for n in sizes:
         rng = np.random.default_rng([seed, n])
-        out.append(measure(train, tested(test, n, k, rng=rng), rng=rng))
+        out.append(measure(train, draws_of(test, n, k, rng=rng), rng=rng))
     return out

@@ -97,7 +97,7 @@ class Compared:
             return None
         if (test, k) not in self.drawn:
             rng = np.random.default_rng([self.seed, self.names.index(test)])
-            self.drawn[test, k] = coverage.tested(self.values[test], self.n, k, rng=rng)
+            self.drawn[test, k] = coverage.draws_of(self.values[test], self.n, k, rng=rng)
         rng = np.random.default_rng([self.seed, self.names.index(test), self.names.index(train)])
         return coverage.measure(self.values[train], self.drawn[test, k], rng=rng)
 

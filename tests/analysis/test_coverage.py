@@ -23,7 +23,7 @@ def test_coverage_counted_by_hand():
     found = [rows.tolist() for rows in coverage.cover_sets(train, test, 4.5)]
     assert found == [[0, 1, 2], [0, 1, 2, 3], [7]]
     rng = np.random.default_rng(0)
-    measured = coverage.measure(np.repeat(train, 4, axis=0)[:10], coverage.tested(test, 10, 1, rng=rng), rng=rng)
+    measured = coverage.measure(np.repeat(train, 4, axis=0)[:10], coverage.draws_of(test, 10, 1, rng=rng), rng=rng)
     assert (measured.value, measured.own_scale, measured.radius) == (0.6, 0.5, 4.5)
     assert measured.low < 0.6 < measured.high
     assert measured.nearest == pytest.approx(np.mean([0.5, 0.5, 1.5, 1.5, 5.5, 10.5, 9, 2, 6, 15]))
@@ -47,7 +47,7 @@ def test_coverage_is_of_the_distributions_at_one_number_of_samples():
     found = {}
     for n_train, n_test in ((100, 100), (3000, 100), (100, 1500), (3000, 1500)):
         train, test = rng.normal(0, 1, (n_train, 4)), rng.normal(0, 1, (n_test, 4))
-        found[n_train, n_test] = coverage.measure(train, coverage.tested(test, 100, rng=rng), rng=rng)
+        found[n_train, n_test] = coverage.measure(train, coverage.draws_of(test, 100, rng=rng), rng=rng)
     values = [one.value for one in found.values()]
     assert max(values) - min(values) < 0.06
     assert np.mean(values) == pytest.approx(1 - 2**-5, abs=0.03)
@@ -62,7 +62,7 @@ def test_too_many_neighbours_and_too_few_samples_are_refused():
     with pytest.raises(UsageError, match=r"9 samples are too few"):
         coverage.neighbours_for(9)
     with pytest.raises(UsageError, match=r"n = 41"):
-        coverage.tested(rows, 41, rng=np.random.default_rng(0))
+        coverage.draws_of(rows, 41, rng=np.random.default_rng(0))
     assert [coverage.neighbours_for(n) for n in (10, 49, 50, 5000)] == [1, 4, 5, 5]
 
 
