@@ -76,7 +76,8 @@ class Compared:
 
     @cached_property
     def normals(self) -> dict[str, frechet.Fitted]:
-        return {name: frechet.Fitted.of(rows, seed=self.seed) for name, rows in self.values.items()}
+        large = {name: rows for name, rows in self.values.items() if len(rows) >= frechet.LEAST}
+        return {name: frechet.Fitted.of(rows, seed=self.seed) for name, rows in large.items()}
 
     def energies(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, float]]:
         places = [(self.names.index(a), self.names.index(b)) for a, b in pairs]
@@ -86,7 +87,10 @@ class Compared:
         return self.kernel.mmd(self.featured[a], self.featured[b], permutations, seed=self.seed)
 
     def frechet(self, a: str, b: str) -> float:
-        return frechet.frechet(self.normals[a], self.normals[b])
+        """Squared; NaN where a set has too few samples for halves with a covariance."""
+        if a in self.normals and b in self.normals:
+            return frechet.frechet(self.normals[a], self.normals[b])
+        return np.nan
 
     def classifier(self, a: str, b: str, permutations: int) -> tuple[float, float]:
         return two_sample.classifier(self.values[a], self.values[b], permutations, seed=self.seed)
