@@ -307,7 +307,7 @@ def report_inputs(
     samples, embeddings = None, {}
     if data:
         stage(f"samples of {len(data) + len(test)} files")
-        samples = samples_of(data, test, images)
+        samples = samples_of(data, test, images, body_models=body_models)
         for name in (name for name, values in samples.values.items() if values):
             stage(f"embedding of {attributes.TITLES[name]}")
             embeddings[name] = attributes.embed(samples, name)

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ehps.analysis import attributes
+from ehps.analysis import embedding
 from ehps.benchmark.suites.evaluation import evaluate, train_cell
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
@@ -110,7 +110,7 @@ def workplace(sets: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
             (tmp_path / path.name).symlink_to(path)
     (tmp_path / "models").symlink_to(sets.models)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(attributes, "_umap", lambda pooled, *_: pooled[:, :2])  # which takes long to compile
+    monkeypatch.setattr(embedding, "_umap", lambda pooled, *_: pooled[:, :2])  # which takes long to compile
     return tmp_path
 
 

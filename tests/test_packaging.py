@@ -17,6 +17,7 @@ IMPORTED_AS = {
     "pillow": "PIL",
     "pyyaml": "yaml",
     "rerun-sdk": "rerun",
+    "scikit-learn": "sklearn",
     "umap-learn": "umap",
 }
 READERS = {"datasets", "mlcroissant", "onnx", "pygltflib"}  # of other people, with which tests read what is written

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ehps.analysis.nearest import blocks, nearest_distance, neighbour_distance, slack
+from ehps.analysis.nearest import blocks, nearest_distance, neighbour_distances, slack
 from ehps.arrays import Array
 from ehps.errors import UsageError
 
 K = 5
 SHARE = 10
 """``k`` is at most the n-th part of this."""
-DRAWS = 10
+DRAWS = 5
 RESAMPLES = 200
 """Of the test samples, over all draws, for the interval."""
 MOST = 2000
@@ -90,7 +90,7 @@ def cover_sets(train: Array, test: Array, radius: float | Array) -> list[Array]:
 
 def own_radius(test: Array) -> float:
     """Median distance of a test sample to its nearest neighbour among the test samples."""
-    return float(np.median(neighbour_distance(test, 1)))
+    return float(np.median(neighbour_distances(test, (1,))[0]))
 
 
 def coverage(train: Array, test: Array, k: int | None = None) -> float:
@@ -100,34 +100,57 @@ def coverage(train: Array, test: Array, k: int | None = None) -> float:
     ------
     UsageError : ``k`` is more than a tenth of the test samples.
     """
-    return float(covered(train, test, neighbour_distance(test, neighbours_for(len(test), k))).mean())
+    return float(covered(train, test, neighbour_distances(test, (neighbours_for(len(test), k),))[0]).mean())
 
 
-def measure(
-    train: Array, test: Array, n: int, k: int | None = None, *, draws: int = DRAWS, rng: np.random.Generator
-) -> Coverage:
-    """Coverage of ``test`` by ``train`` at ``n`` samples of both, over repeated draws.
+@dataclass(frozen=True)
+class Tested:
+    """Test samples (n, D) of one draw, the distance (n,) of each to its k-th neighbour, and :func:`own_radius`."""
+
+    rows: Array
+    own: Array
+    radius: float
+    k: int
+
+
+def draws_of(
+    test: Array, n: int, k: int | None = None, *, draws: int = DRAWS, rng: np.random.Generator
+) -> list[Tested]:
+    """Draws of ``n`` test samples, which all training sets are compared with; one where there are no more than ``n``.
+
+    Raises
+    ------
+    UsageError : ``test`` has fewer than ``n`` samples, or ``k`` is more than a tenth of ``n``.
+    """
+    k = neighbours_for(n, k)
+    out = []
+    for rows in _draws(test, n, draws, rng):
+        nearest, own = neighbour_distances(rows, (1, k))
+        out.append(Tested(rows, own, float(np.median(nearest)), k))
+    return out
+
+
+def measure(train: Array, test: Sequence[Tested], *, draws: int = DRAWS, rng: np.random.Generator) -> Coverage:
+    """Coverage of a test set's draws by ``train``, of which as many samples are drawn each time.
 
     The interval is over draws and, within each, over the test samples drawn again with replacement; where a set has no
     more than ``n`` samples, all of them are in every draw.
 
     Raises
     ------
-    UsageError : a set has fewer than ``n`` samples, or ``k`` is more than a tenth of ``n``.
+    UsageError : ``train`` has fewer samples than the draws.
     """
-    if min(len(train), len(test)) < n:
-        raise UsageError(f"{min(len(train), len(test))} samples are fewer than the n = {n} that sets are compared at")
-    k = neighbours_for(n, k)
-    values, spread, radii, gaps = [], [], [], []
-    count = 1 if len(train) == len(test) == n else draws  # of all samples there is one draw
-    for _ in range(count):
-        a, b = (rows[np.sort(rng.choice(len(rows), n, replace=False))] for rows in (train, test))
-        own, radius, gap, near = neighbour_distance(b, k), own_radius(b), nearest_distance(b, a), slack(a, b)
-        inside = np.stack([gap <= own + near, gap <= radius + near])  # 2 x n
+    n = len(test[0].rows)
+    values, spread, gaps = [], [], []
+    trains = _draws(train, n, draws, rng)
+    count = max(len(trains), len(test))
+    for number in range(count):
+        a, b = trains[number % len(trains)], test[number % len(test)]
+        gap, near = nearest_distance(b.rows, a), slack(a, b.rows)
+        inside = np.stack([gap <= b.own + near, gap <= b.radius + near])  # 2 x n
         again = rng.integers(0, n, (RESAMPLES // count, n))
         values.append(inside.mean(axis=1))
         spread.append(inside[:, again].mean(axis=2).T)  # resamples x 2
-        radii.append(radius)
         gaps.append(gap.mean())
     value, own_scale = np.mean(values, axis=0)
     low, high = np.percentile(np.concatenate(spread), (2.5, 97.5), axis=0)
@@ -138,11 +161,20 @@ def measure(
         own_scale=float(own_scale),
         own_low=min(float(low[1]), float(own_scale)),
         own_high=max(float(high[1]), float(own_scale)),
-        radius=float(np.mean(radii)),
+        radius=float(np.mean([draw.radius for draw in test])),
         nearest=float(np.mean(gaps)),
         n=n,
-        k=k,
+        k=test[0].k,
     )
+
+
+def _draws(rows: Array, n: int, draws: int, rng: np.random.Generator) -> list[Array]:
+    """Draws of ``n`` rows; one where there are no more than ``n``."""
+    if len(rows) < n:
+        raise UsageError(f"{len(rows)} samples are fewer than the n = {n} that sets are compared at")
+    if len(rows) == n:
+        return [rows]
+    return [rows[np.sort(rng.choice(len(rows), n, replace=False))] for _ in range(draws)]
 
 
 def grid(most: int) -> list[int]:
@@ -156,4 +188,8 @@ def grid(most: int) -> list[int]:
 def curve(train: Array, test: Array, sizes: Sequence[int], k: int | None = None, *, seed: int = 0) -> list[Coverage]:
     """:func:`measure` at each of ``sizes``; one ``k`` for all, that of the smallest."""
     k = neighbours_for(min(sizes), k)
-    return [measure(train, test, n, k, rng=np.random.default_rng([seed, n])) for n in sizes]
+    out = []
+    for n in sizes:
+        rng = np.random.default_rng([seed, n])
+        out.append(measure(train, draws_of(test, n, k, rng=rng), rng=rng))
+    return out

@@ -14,6 +14,8 @@ from scipy.linalg import eigh
 
 from ehps.arrays import Array
 
+LEAST = 4
+"""Samples of a set: two in each half."""
 HALVES = 4
 """How often a set is cut into two halves at random."""
 

@@ -8,7 +8,7 @@ says that no difference can be seen, not that there is none.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -44,6 +44,7 @@ class Compared:
     values: Mapping[str, Array]
     n: int
     seed: int
+    drawn: dict[tuple[str, int | None], list[coverage.Tested]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, samples: Samples, attribute: str, n: int | None = None, seed: int = 0) -> Compared:
@@ -75,7 +76,8 @@ class Compared:
 
     @cached_property
     def normals(self) -> dict[str, frechet.Fitted]:
-        return {name: frechet.Fitted.of(rows, seed=self.seed) for name, rows in self.values.items()}
+        large = {name: rows for name, rows in self.values.items() if len(rows) >= frechet.LEAST}
+        return {name: frechet.Fitted.of(rows, seed=self.seed) for name, rows in large.items()}
 
     def energies(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, float]]:
         places = [(self.names.index(a), self.names.index(b)) for a, b in pairs]
@@ -85,7 +87,10 @@ class Compared:
         return self.kernel.mmd(self.featured[a], self.featured[b], permutations, seed=self.seed)
 
     def frechet(self, a: str, b: str) -> float:
-        return frechet.frechet(self.normals[a], self.normals[b])
+        """Squared; NaN where a set has too few samples for halves with a covariance."""
+        if a in self.normals and b in self.normals:
+            return frechet.frechet(self.normals[a], self.normals[b])
+        return np.nan
 
     def classifier(self, a: str, b: str, permutations: int) -> tuple[float, float]:
         return two_sample.classifier(self.values[a], self.values[b], permutations, seed=self.seed)
@@ -94,8 +99,11 @@ class Compared:
         """None where a set has too few samples."""
         if not (self.enough(train) and self.enough(test)):
             return None
-        rng = np.random.default_rng(self.seed)
-        return coverage.measure(self.values[train], self.values[test], self.n, k, rng=rng)
+        if (test, k) not in self.drawn:
+            rng = np.random.default_rng([self.seed, self.names.index(test)])
+            self.drawn[test, k] = coverage.draws_of(self.values[test], self.n, k, rng=rng)
+        rng = np.random.default_rng([self.seed, self.names.index(test), self.names.index(train)])
+        return coverage.measure(self.values[train], self.drawn[test, k], rng=rng)
 
     def nearest(self, a: str, b: str) -> float:
         """Mean distance to the nearest sample of the other, both ways, of as many samples of every set."""
