@@ -23,6 +23,8 @@ EXTRAS: Mapping[str, tuple[str, str]] = {
     "tensorboard": ("tensorboard", "tensorboard"),
     "submitit": ("submitit", "slurm"),
     "safetensors": ("safetensors", "safetensors"),
+    "onnxruntime": ("onnxruntime", "onnx"),
+    "rerun": ("rerun-sdk", "rerun"),
 }
 """Module -> package that has it, and an extra with that package."""
 

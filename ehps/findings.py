@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ehps.analysis.attributes import Samples
     from ehps.analysis.benchmarks import Part
+    from ehps.analysis.joint_factors import JointModel
     from ehps.analysis.report_inputs import ReportInputs
     from ehps.body.models import BodyModels
     from ehps.humandata import HumanData
@@ -60,6 +61,16 @@ def ranking_of(
             models = ", ".join(sorted(set(numbers["model"])))
             raise UsageError(f"no results of the model {model!r}", path=runs, fix=f"there are: {models}")
     return ranked
+
+
+def joint_model_of(ranked: pd.DataFrame, attributes: pd.DataFrame) -> tuple[JointModel | None, str]:
+    """All factors together, see :func:`ehps.analysis.joint_factors.joint_model`; None, and why, of too few sets."""
+    from ehps.analysis.joint_factors import joint_model
+
+    try:
+        return joint_model(ranked, attributes), ""
+    except DataError as error:
+        return None, error.what
 
 
 def samples_of(files: Sequence[Path], test: Sequence[Path], images: Mapping[Path, Path], limit: int = 500) -> Samples:

@@ -731,8 +731,15 @@ def test_factors_of_the_published_ranking_with_a_figure(tmp_path: Path) -> None:
 
 
 def test_factors_of_runs(runs: Path) -> None:
-    rows = data("analysis", "factors", "--results", runs)
-    assert {"instances", "appearance", "annotation"} <= {row["factor"] for row in rows}
+    found = data("analysis", "factors", "--results", runs)
+    assert {"instances", "appearance", "annotation"} <= {row["factor"] for row in found["factors"]}
+    assert found["joint"] is None  # too few sets
+
+
+def test_factors_of_the_published_ranking_together(tmp_path: Path) -> None:
+    found = data("analysis", "factors", "--figure", tmp_path / "four.png")
+    assert found["joint"]["sets"] == 15  # those with a name and a size
+    assert cv2.imread(str(tmp_path / "four.png")) is not None
 
 
 @pytest.fixture

@@ -16,10 +16,13 @@ IMPORTED_AS = {
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
     "pyyaml": "yaml",
+    "rerun-sdk": "rerun",
     "umap-learn": "umap",
 }
+READERS = {"datasets", "mlcroissant", "onnx", "pygltflib"}  # of other people, with which tests read what is written
 RUN = {  # not imported by the package: run by name, or needed by what runs it
-    "dev": {"pytest", "pytest-xdist", "pytest-timeout", "filelock", "ruff", "mypy", "pandas-stubs", "types-PyYAML"},
+    "dev": {"pytest", "pytest-xdist", "pytest-timeout", "filelock", "ruff", "mypy", "pandas-stubs", "types-PyYAML"}
+    | READERS,
     "tensorboard": {"tensorboard"},  # through torch.utils.tensorboard
     "docs": {"sphinx", "furo", "myst-nb", "sphinx-click", "ipykernel"},
 }

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from ehps.analysis import colours, report_conversions, report_samples, report_sections
+from ehps.analysis import colours, joint_factors, report_conversions, report_samples, report_sections
 from ehps.analysis.benchmarks import MPE_BENCHMARKS
 from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of
@@ -48,6 +48,7 @@ def report(inputs: ReportInputs, out: Path) -> Path:
         dark=colours.DARK,
         shades={theme: colours.shades(theme) for theme in ("light", "dark")},
         titled=report_sections.shown_name,
+        inflated=f"{joint_factors.INFLATED:.0f}",
         script=script,
         # The page runs this script and no other, whatever a name in the data holds.
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

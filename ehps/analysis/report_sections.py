@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 import ehps
-from ehps.analysis import figures, rank_factors, ranking
+from ehps.analysis import factor_figure, figures, joint_factors, rank_factors, ranking
 from ehps.analysis.benchmarks import Benchmark
 from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of, interval_note, labels
 from ehps.analysis.report_conversions import entry
 from ehps.analysis.report_inputs import ReportInputs
-from ehps.analysis.report_tables import Look, Strip, page_table
+from ehps.analysis.report_tables import Look, PageTable, Strip, page_table
+from ehps.errors import DataError, UsageError
 
 PARTS = {
     "Hands": (("hand", "PVE"), ("hand", "PA-PVE")),
@@ -198,14 +199,45 @@ def factors(inputs: ReportInputs) -> dict[str, Any] | None:
     heads |= {"spearman": "Spearman", "p_holm": "p, corrected"}
     digits = {"Spearman": 2, "p": 3, "p, corrected": 3}
     shown = table.assign(factor=table["factor"].str.replace("_", " ")).rename(columns=heads)
+    figures_of = {f"factors-{n}": rank_factors.figure(inputs.ranked, inputs.attributes, n) for n in drawn}
+    if all(name in frame and frame[name].notna().any() for name in factor_figure.PANELS):
+        figures_of = {"factors-four": factor_figure.four_panels(inputs.ranked, inputs.attributes), **figures_of}
+    joint: joint_factors.JointModel | None = None
+    try:
+        joint = joint_factors.joint_model(inputs.ranked, inputs.attributes)
+        said = joint.sentences()
+    except (DataError, UsageError) as error:
+        said = [f"{error.what[0].upper()}{error.what[1:]}."]
     return {
-        "figures": [figure(rank_factors.figure(inputs.ranked, inputs.attributes, n), f"factors-{n}") for n in drawn],
+        "figures": [figure(drawing, prefix) for prefix, drawing in figures_of.items()],
+        "joint": None if joint is None else _joint_table(joint),
+        "said": said,
         "table": page_table(shown, "factors-table", "Tests of each attribute", digits=digits) if len(shown) else None,
         "datasets": len(frame),
         "caution": table.attrs["caution"],
         "left_out": _left_out(table),
         "target": {"mpe": "mean primary error", "rank": "rank"}[table.attrs["target"]],
     }
+
+
+def _joint_table(joint: joint_factors.JointModel) -> PageTable:
+    unit = "mm" if joint.target == "mpe" else "ranks"
+    heads = {
+        "factor": "Factor",
+        "level": "Level",
+        "n": "Datasets",
+        "coefficient": f"Coefficient, {unit}",
+        "low": "95 % from",
+        "high": "to",
+        "vif": "Variance inflation",
+        "most_moved_by": "Hangs most on",
+        "moved": "moved without it by",
+    }
+    shown = joint.table.assign(
+        factor=joint.table["factor"].str.replace("_", " "), most_moved_by=joint.table["most_moved_by"].map(shown_name)
+    )
+    caption = "All factors in one model"
+    return page_table(shown.rename(columns=heads), "joint-table", caption, digits=dict.fromkeys(heads.values(), 1))
 
 
 def _left_out(table: pd.DataFrame) -> list[str]:

@@ -28,6 +28,7 @@ from ehps.cli.common import (
 )
 from ehps.cli.convert import convert_command
 from ehps.cli.humandata import humandata
+from ehps.cli.infer import infer_command
 from ehps.extras import need
 
 
@@ -51,6 +52,7 @@ main.add_command(humandata)
 main.add_command(benchmark)
 main.add_command(analysis)
 main.add_command(convert_command)
+main.add_command(infer_command)
 
 
 @main.command("demo")

@@ -121,8 +121,8 @@ def rank_command(
 @analysis.command("factors")
 @results_folder
 @click.option("--model", help="Use the sets of this model only.")
-@click.option("--figure", type=Output(FIGURE), help="Draw rank against size: .png, .pdf or .svg.")
-@click.option("--by", default="appearance", show_default=True, help="Attribute that colours the figure.")
+@click.option("--figure", type=Output(FIGURE), help="Draw four factors: .png, .pdf or .svg.")
+@click.option("--by", help="Draw rank against size instead, coloured by this attribute.")
 @which_benchmarks
 @save_to
 @as_json
@@ -130,25 +130,43 @@ def factors_command(
     runs: Path | None,
     model: str | None,
     figure: Path | None,
-    by: str,
+    by: str | None,
     benchmarks: Any,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Rank against size, scene, annotation and others."""
-    from ehps import findings
-    from ehps.analysis import figures, rank_factors
-    from ehps.converters import registry
+    """Rank against size, scene, annotation and others.
 
+    One factor after the other, and, where there are enough sets, in one joint model.
+    """
+    from ehps import findings
+    from ehps.analysis import factor_figure, figures, rank_factors, tables
+    from ehps.converters import registry
+    from ehps.terminal import show
+
+    if by is not None and figure is None:
+        raise UsageError("--by colours a figure", fix="name it with --figure")
     ranked = with_ranks(findings.ranking_of(runs, model, benchmarks), runs)
     cards = rank_factors.card_attributes(registry.cards())
     found = rank_factors.factors(ranked, cards)
-    save_and_print(found, out, as_json, digits=3)
+    joint, why = findings.joint_model_of(ranked, cards)
+    if out is not None:
+        tables.write(found, out)
+    if as_json:
+        say_json({"factors": found.to_dict("records"), "joint": None if joint is None else joint.to_dict()})
+    else:
+        show(found, digits=3)
+        if joint is not None:
+            unit = "mm" if joint.target == "mpe" else "ranks"
+            show(joint.table, title=f"All factors together, {unit}", digits=2, least=["moved", "most_moved_by", "n"])
+        for line in joint.sentences() if joint is not None else (why,):
+            say(line)
     if caution := found.attrs["caution"]:
         say(caution, fg="yellow", err=True)
     say_left_out(ranked.attrs.get("left_out", {}) | found.attrs["left_out"])
     if figure is not None:
-        say(figures.save(rank_factors.figure(ranked, cards, by), figure), err=as_json)
+        drawn = factor_figure.four_panels(ranked, cards) if by is None else rank_factors.figure(ranked, cards, by)
+        say(figures.save(drawn, figure), err=as_json)
 
 
 data_files = click.argument("files", type=INPUT, nargs=-1, required=True)

@@ -73,4 +73,9 @@ class Form:
     recognise: str = ""
 
 
-FORMS: tuple[Form, ...] = ()
+FORMS: tuple[Form, ...] = (
+    Form("gltf", "glTF 2.0: skinned, animated people", writer="gltf:write"),
+    Form("obj", "Wavefront OBJ: a surface a row", writer="obj:write"),
+    Form("bvh", "BVH: bones and rotations, a file a person", writer="bvh:write"),
+    Form("rerun", "recording of the rerun viewer", writer="rerun_recording:write"),
+)

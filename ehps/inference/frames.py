@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from ehps.arrays import Array
+from ehps.arrays import Array, Mask
+
+NOTHING = np.zeros((0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,9 +20,12 @@ class Frame:
     ----------
     index : place in the input, from 0.
     image_path : of an image file, relative to the folder of the input, / separated; of a video its name and the number
-        of its frame, counted from 0 as they are shown (``clip.mp4/000012.jpg``).
-    pixels : (H, W, 3) uint8 RGB; empty where the image cannot be read.
+        of its frame (``clip.mp4/000012.jpg``).
+    pixels : (H, W, 3) uint8 RGB, upright; empty where the image cannot be read.
     time : seconds from the first frame of a video by its own clock, None for images.
+    number : of the frame in its whole video, from 0; of images their place in the input.
+    path : the file whose pixels as stored these are; None of videos, and of images that were turned upright.
+    turned : quarter turns, clockwise, that made the stored pixels upright.
     fault : why it cannot be read, empty where it can.
     """
 
@@ -27,11 +33,14 @@ class Frame:
     image_path: str
     pixels: Array
     time: float | None = None
+    number: int = -1
+    path: Path | None = None
+    turned: int = 0
     fault: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width), pixels."""
+        """(height, width), pixels, upright."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
@@ -55,6 +64,9 @@ class People:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def __getitem__(self, chosen: Mask | Array | slice) -> People:
+        return People(self.boxes[chosen], self.scores[chosen], self.tracks[chosen], self.rows[chosen])
+
     @classmethod
     def of(
         cls, boxes: Array, scores: Array | None = None, tracks: Array | None = None, rows: Array | None = None
@@ -67,3 +79,6 @@ class People:
             np.full(n, -1) if tracks is None else np.asarray(tracks, np.int64),
             np.full(n, -1) if rows is None else np.asarray(rows, np.int64),
         )
+
+
+NOBODY = People.of(np.zeros((0, 4)))

@@ -111,35 +111,57 @@ def as_humandata(
 ) -> HumanData:
     """Predictions of parameters of ``body`` (smplx or smpl) with what is needed to draw and score them."""
     truth, rows, boxes = dataset.hd, dataset.rows, dataset.boxes
-    n = len(rows)
-    focal, centre = virtual_camera(boxes, dataset.view.frame)
-    predicted = {f"{body}/{name}": value for name, value in parameters.items() if name not in ("cam_trans", "camera")}
-    if body == "smplx":
-        predicted |= {f"smplx/{eye}_pose": np.zeros((n, 3), np.float32) for eye in ("leye", "reye")}
     columns: dict[str, Any] = {
         "image_path": truth["image_path"][rows],
-        "bbox_xywh": np.concatenate((boxes, np.ones((n, 1), np.float32)), axis=1),
-        **predicted,
-        f"{body}/transl": parameters["cam_trans"],
-        "meta/focal_length": focal,
-        "meta/principal_point": centre,
+        **seen_columns(parameters, boxes, dataset.view.frame, body),
         "meta/truth_row": rows.astype(np.int64),
-        "meta/score": np.ones(n, np.float32),
-        "meta/gender": ["neutral"] * n,
+        "meta/score": np.ones(len(rows), np.float32),
     }
     for name in ("meta/height", "meta/width"):
         if name in truth:
             columns[name] = truth[name][rows]
     passport = Passport(
-        body_model=body,
-        body_model_version=body_models.get(body, "neutral").version,
-        num_betas=parameters["betas"].shape[1],
-        gender="neutral",
-        flat_hand_mean=False if body == "smplx" else None,
-        focal="virtual",
+        **predicted_by("prediction", parameters, body_models, body),
         dataset=truth.passport.dataset,
         split=truth.passport.split,
         sampling=truth.passport.sampling,
-        converter=f"ehps {ehps.__version__} prediction",
     )
     return HumanData(columns, passport=passport)
+
+
+def seen_columns(parameters: dict[str, Array], boxes: Array, frame: tuple[int, int], body: str) -> dict[str, Any]:
+    """Columns of N predictions in the virtual cameras of their boxes: parameters, camera, box, gender.
+
+    Parameters
+    ----------
+    parameters : as :func:`run` gives them.
+    boxes : (N, 4) x, y, w, h, as they were cropped.
+    frame : of the crop's view, see :class:`CropView`.
+    body : smplx or smpl.
+    """
+    n = len(boxes)
+    focal, centre = virtual_camera(boxes, frame)
+    predicted = {f"{body}/{name}": value for name, value in parameters.items() if name not in ("cam_trans", "camera")}
+    if body == "smplx":
+        predicted |= {f"smplx/{eye}_pose": np.zeros((n, 3), np.float32) for eye in ("leye", "reye")}
+    return {
+        "bbox_xywh": np.concatenate((boxes, np.ones((n, 1), np.float32)), axis=1),
+        **predicted,
+        f"{body}/transl": parameters["cam_trans"],
+        "meta/focal_length": focal,
+        "meta/principal_point": centre,
+        "meta/gender": ["neutral"] * n,
+    }
+
+
+def predicted_by(what: str, parameters: dict[str, Array], body_models: BodyModels, body: str) -> dict[str, Any]:
+    """Fields of a passport that say what predictions are; ``what`` made them."""
+    return {
+        "body_model": body,
+        "body_model_version": body_models.get(body, "neutral").version,
+        "num_betas": parameters["betas"].shape[1],
+        "gender": "neutral",
+        "flat_hand_mean": False if body == "smplx" else None,
+        "focal": "virtual",
+        "converter": f"ehps {ehps.__version__} {what}",
+    }

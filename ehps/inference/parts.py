@@ -1,0 +1,175 @@
+"""The folder of a run: what was asked for, and parts that are finished, so that a run that was killed goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ehps.atomic import replacing, write_error
+from ehps.errors import DataError, UsageError
+from ehps.file_locks import lock
+from ehps.humandata.core import HumanData
+
+REQUEST, REPORT, PREDICTIONS = "request.json", "report.json", "predictions.h5"
+OVERLAY_IMAGES, OVERLAY_VIDEO = "overlay", "overlay.mp4"
+PARTS, LOCK = "parts", "infer.lock"
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """What a part keeps of a frame beside the rows of its people.
+
+    Attributes
+    ----------
+    index, number, image_path, time, fault : of the frame.
+    boxes : x, y, w, h of each person, as found.
+    tracks : their numbers.
+    """
+
+    index: int
+    number: int
+    image_path: str
+    time: float | None
+    fault: str
+    boxes: list[list[float]] = field(default_factory=list)
+    tracks: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished part: some frames, and the rows of their people.
+
+    Attributes
+    ----------
+    folder, number : where it is.
+    frames : of all its frames.
+    dropped : reason -> how many boxes were left out.
+    shown : whether a piece of the video of overlays belongs to it.
+    """
+
+    folder: Path
+    number: int
+    frames: list[FrameRecord]
+    dropped: dict[str, int]
+    shown: bool
+
+    @property
+    def data(self) -> Path:
+        return data_of(self.folder, self.number)
+
+    @property
+    def segment(self) -> Path:
+        return segment_of(self.folder, self.number)
+
+
+def data_of(out: Path, number: int) -> Path:
+    return out / PARTS / f"{number:06d}.h5"
+
+
+def segment_of(out: Path, number: int) -> Path:
+    return out / PARTS / f"{number:06d}.mp4"
+
+
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Hold the folder of a run.
+
+    Raises
+    ------
+    DataError : another process writes there, or nothing can be written.
+    """
+    path = out / LOCK
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with path.open("a+") as file:
+            if not lock(file):
+                who = path.read_text(errors="replace").strip() or "another process"
+                raise DataError(f"{who} is writing to this folder", path=out, fix="wait for it to end")
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            yield
+    except OSError as error:
+        raise write_error(error, path) from error
+
+
+def begin(out: Path, request: dict[str, Any], *, overwrite: bool) -> None:
+    """Make sure that what is in the folder is of this request, or nothing.
+
+    Raises
+    ------
+    UsageError : it is of another, and is not to be overwritten; the settings that differ are named.
+    """
+    path = out / REQUEST
+    if overwrite:
+        clear(out)
+    before = _read(path)
+    if before is None:
+        if any((out / name).exists() for name in (PREDICTIONS, PARTS)):
+            raise UsageError("holds predictions of an unknown run", path=out, fix="name another folder")
+        write_json(path, request)
+    elif before != json.loads(json.dumps(request)):
+        differing = ", ".join(_differing(before, json.loads(json.dumps(request))))
+        raise UsageError(
+            f"was made with other settings: {differing}", path=out, fix="name another folder, or pass --overwrite"
+        )
+
+
+def clear(out: Path) -> None:
+    """Remove what runs write, and nothing else."""
+    for name in (REQUEST, REPORT, PREDICTIONS, OVERLAY_VIDEO):
+        (out / name).unlink(missing_ok=True)
+    for name in (PARTS, OVERLAY_IMAGES):
+        shutil.rmtree(out / name, ignore_errors=True)
+
+
+def finished(out: Path) -> list[Part]:
+    """The parts that are done, in order, up to the first that is not."""
+    found: list[Part] = []
+    while (content := _read(out / PARTS / f"{len(found):06d}.json")) is not None:
+        frames = [FrameRecord(**frame) for frame in content["frames"]]
+        part = Part(out, len(found), frames, content["dropped"], content["shown"])
+        try:
+            HumanData.open(part.data)
+        except DataError:
+            break
+        if part.shown and not part.segment.is_file():
+            break
+        found.append(part)
+    return found
+
+
+def save(out: Path, number: int, data: HumanData, frames: list[FrameRecord], dropped: dict[str, int]) -> Part:
+    """Save a part; it counts from the moment that its note is there."""
+    data.save(data_of(out, number))
+    part = Part(out, number, frames, dropped, segment_of(out, number).is_file())
+    content = {"frames": [asdict(frame) for frame in frames], "dropped": dropped, "shown": part.shown}
+    write_json(out / PARTS / f"{number:06d}.json", content)
+    return part
+
+
+def write_json(path: Path, content: Any) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _differing(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in dict.fromkeys([*before, *now]):
+            yield from _differing(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
+    elif before != now:
+        yield f"{name} was {before} and is {now}"

@@ -1,0 +1,96 @@
+"""What a run came to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ehps.humandata.core import HumanData
+from ehps.inference.parts import PREDICTIONS, Part
+from ehps.inference.people import Finder
+from ehps.inference.sources import Source
+
+
+@dataclass
+class Outcome:
+    """What a run came to.
+
+    Attributes
+    ----------
+    predictions : the file.
+    frames, people, empty, tracks : how many there are; ``empty`` of frames without anybody, ``tracks`` None of images.
+    unreadable : image path of each frame that cannot be read -> why.
+    dropped : reason -> boxes that were left out.
+    notes : sentences on the input.
+    seconds : stage -> seconds in this call; stages overlap.
+    done_before : frames that were done when this call began.
+    """
+
+    predictions: Path
+    frames: int = 0
+    people: int = 0
+    empty: int = 0
+    tracks: int | None = None
+    unreadable: dict[str, str] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    done_before: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, with frames a second and the share of the time that the network waited for frames."""
+        new, total = self.frames - self.done_before, self.seconds.get("all", 0.0)
+        return {
+            "predictions": str(self.predictions),
+            **{name: getattr(self, name) for name in ("frames", "people", "empty", "tracks", "unreadable", "dropped")},
+            "notes": self.notes,
+            "frames_of_this_call": new,
+            "frames_per_second": round(new / total, 3) if total else None,
+            "waiting_share": round(self.seconds.get("waiting", 0.0) / total, 4) if total else None,
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+        }
+
+
+def outcome_of(
+    out: Path,
+    done: Sequence[Part],
+    source: Source,
+    finder: Finder,
+    seconds: Mapping[str, float],
+    before: int,
+    *,
+    tracked: bool,
+) -> Outcome:
+    """The outcome of the finished parts of a run."""
+    hd = HumanData.open(out / PREDICTIONS)
+    records = [record for part in done for record in part.frames]
+    dropped: Counter[str] = Counter()
+    for part in done:
+        dropped.update(part.dropped)
+    notes = list(source.notes)
+    if finder.boxes is not None:
+        for record in records:  # of parts that were finished before, too
+            finder.boxes.used |= {record.image_path, record.image_path.rpartition("/")[2], record.number}
+        if unused := finder.boxes.unused():
+            notes.append(
+                f"{finder.boxes.path.name} has boxes of {len(unused):,} images or frames that the input lacks, "
+                f"{unused[0]} for one"
+            )
+    seen = set(hd["image_path"].tolist())
+    return Outcome(
+        out / PREDICTIONS,
+        frames=len(records),
+        people=len(hd),
+        empty=sum(not record.fault and record.image_path not in seen for record in records),
+        tracks=len(np.unique(np.asarray(hd["meta/track_id"]))) if tracked else None,
+        unreadable={record.image_path: record.fault for record in records if record.fault},
+        dropped=dict(dropped),
+        notes=notes,
+        seconds=dict(seconds),
+        done_before=before,
+    )

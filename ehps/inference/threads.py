@@ -1,0 +1,153 @@
+"""The threads of a run: frames are decoded ahead of the network, and drawn behind it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ehps.arrays import Array
+from ehps.inference import parts
+from ehps.inference.frames import Frame, People
+from ehps.inference.overlay_video import write_segment
+from ehps.inference.overlays import Bodies, View, draw, write_image
+from ehps.inference.sources import Source
+
+WAITING = 2  # groups of frames that are decoded, or to be drawn, ahead
+
+T = TypeVar("T")
+Seconds = dict[str, float]
+"""Stage -> seconds that it took; stages overlap."""
+
+
+class Stage:
+    """Adds the seconds of a block to a stage."""
+
+    def __init__(self, seconds: Seconds, stage: str) -> None:
+        self.seconds, self.stage = seconds, stage
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds[self.stage] = self.seconds.get(self.stage, 0.0) + time.perf_counter() - self._began
+
+
+class Ahead:
+    """Groups of frames that a thread decodes ahead."""
+
+    def __init__(self, groups: Iterator[list[Frame]], seconds: Seconds) -> None:
+        self.waited = 0.0
+        self._ready: queue.Queue[Any] = queue.Queue(WAITING)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._fill, args=(groups, seconds), daemon=True)
+        self._thread.start()
+
+    def _fill(self, groups: Iterator[list[Frame]], seconds: Seconds) -> None:
+        ended: Any = None
+        try:
+            while not self._stop.is_set():
+                with Stage(seconds, "decoding"):
+                    group = next(groups, None)
+                if group is None:
+                    break
+                self._put(group)
+        except BaseException as error:
+            ended = error
+        self._put(ended)
+
+    def _put(self, item: Any) -> None:
+        while not self._stop.is_set():
+            try:
+                self._ready.put(item, timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def __iter__(self) -> Iterator[list[Frame]]:
+        while True:
+            began = time.perf_counter()
+            item = self._ready.get()
+            self.waited += time.perf_counter() - began
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                return
+            yield item
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+class Drawer:
+    """Draws the frames of a part in a thread: images each to its file, those of a video to a piece of it."""
+
+    def __init__(self, out: Path, number: int, view: View | None, source: Source, seconds: Seconds) -> None:
+        self.out, self.number, self.view, self.source, self.seconds = out, number, view, source, seconds
+        self._error: BaseException | None = None
+        self._todo: queue.Queue[Any] = queue.Queue(WAITING)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        if view is not None:
+            self._thread.start()
+
+    def draw(self, frames: list[Frame], people: list[People], bodies: Bodies | None) -> None:
+        while self.view is not None and self._error is None:
+            try:
+                self._todo.put((frames, people, bodies), timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def close(self) -> None:
+        while self._thread.is_alive():
+            try:
+                self._todo.put(None, timeout=0.2)
+                break
+            except queue.Full:
+                continue
+        if self.view is not None:
+            self._thread.join()
+
+    def check(self) -> None:
+        """Raise what drawing met."""
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            if self.source.kind != "video":
+                for frame, image in self._shots():
+                    write_image(self.out / parts.OVERLAY_IMAGES, frame.image_path, image)
+                return
+            shots = self._shots()
+            first = next(shots, None)
+            path = parts.segment_of(self.out, self.number)
+            if first is None:  # no frame of the part can be read
+                path.unlink(missing_ok=True)
+                return
+            times = ((float(frame.time or 0), image) for frame, image in _first_and(first, shots))
+            write_segment(path, times, fps=float(self.source.rate or 25))
+        except BaseException as error:
+            self._error = error
+
+    def _shots(self) -> Iterator[tuple[Frame, Array]]:
+        assert self.view is not None
+        while (item := self._todo.get()) is not None:
+            frames, people, bodies = item
+            start = 0
+            for frame, found in zip(frames, people, strict=True):
+                rows = slice(start, start + len(found))
+                start += len(found)
+                if not frame.fault:
+                    with Stage(self.seconds, "drawing"):
+                        image = draw(frame, found, None if bodies is None else bodies[rows], self.view)
+                    yield frame, image
+
+
+def _first_and(first: T, rest: Iterator[T]) -> Iterator[T]:
+    yield first
+    yield from rest
