@@ -7,12 +7,12 @@ same manner. The bytes are those that ``pickle`` and ``tarfile`` read.
 
 from __future__ import annotations
 
-import struct
+import itertools
 import tarfile
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from ehps.humandata.storage import npz_pickle
 PROGRAM = "4D-Humans"
 SHARD_BYTES = 1_000_000_000
 BLOCK = 1024
+Bytes: TypeAlias = bytes | memoryview
 RECORD = tarfile.RECORDSIZE
 UNIT = tarfile.BLOCKSIZE
 SHAPES = {
@@ -63,10 +64,12 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError("is there already and is not empty", path=out, fix="name a new folder")
     left_out: list[str] = []
-    numbers = _numbers(hd, left_out)
+    numbers_of(hd[:1], left_out)
+    _say_what_is_left(hd, left_out)
+    hmr_rows.need_body(hd, "smpl", PROGRAM)
     folder = image_files.images_of(hd, sources.images)
     with scratch(out) as room:
-        written = _write_shards(_samples(hd, numbers, folder), room)
+        written = _write_shards(_samples(hd, folder), room)
         yaml = _entry(out.name, len(written), len(hd))
         (room / "datasets_tar.yaml").write_text(yaml, encoding="utf-8")
         out.mkdir(parents=True, exist_ok=True)
@@ -84,7 +87,7 @@ def _entry(name: str, shards: int, rows: int) -> str:
     )
 
 
-def _numbers(hd: HumanData, left_out: list[str]) -> Array:
+def numbers_of(hd: HumanData, left_out: list[str]) -> Array:
     """(N, COUNT) float32: all numbers of a person, in the order of :data:`SHAPES`."""
     hmr_rows.need_body(hd, "smpl", PROGRAM)
     n = len(hd)
@@ -107,6 +110,10 @@ def _numbers(hd: HumanData, left_out: list[str]) -> Array:
         "betas": betas,
         "has_betas": np.ones(n),
     }
+    return np.concatenate([np.asarray(values[name], "<f4").reshape(n, -1) for name in SHAPES], axis=1)
+
+
+def _say_what_is_left(hd: HumanData, left_out: list[str]) -> None:
     if "smpl/transl" in hd:
         left_out.append("smpl/transl: the form has no translation")
     if "meta/focal_length" in hd:
@@ -115,39 +122,49 @@ def _numbers(hd: HumanData, left_out: list[str]) -> Array:
     held |= {"meta/focal_length", "meta/principal_point"}
     held |= {f"smpl/{name}" for name in ("betas", "transl", "global_orient", "body_pose")}
     left_out.extend(hmr_rows.others(hd, held))
-    return np.concatenate([np.asarray(values[name], "<f4").reshape(n, -1) for name in SHAPES], axis=1)
 
 
 # -- samples ----------------------------------------------------------------------------------------------
 
 
-def _samples(hd: HumanData, numbers: Array, folder: ImageFolder) -> Iterator[list[bytes]]:
+def _samples(hd: HumanData, folder: ImageFolder) -> Iterator[list[Bytes]]:
     """What each image adds to a tar: header, image, header, labels, with padding."""
-    codes = hd["image_path"].codes
-    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
-    order = np.argsort(first, kind="stable")
-    images, counts = codes[first][order], counts[order]
-    rank = np.empty(int(codes.max(initial=0)) + 1, np.intp)
-    rank[images] = np.arange(len(images))
-    rows = np.argsort(rank[codes], kind="stable")  # image by image, people of each as they were
-    starts = np.cumsum(counts) - counts
     used: set[str] = set()
-    for begin in range(0, len(images), BLOCK):
-        block = slice(begin, begin + BLOCK)
-        paths = [hd["image_path"].vocabulary[int(code)] for code in images[block]]
-        labels: list[bytes] = [b""] * len(paths)
-        for k in np.unique(counts[block]).tolist():
-            which = np.flatnonzero(counts[block] == k)
-            taken = rows[starts[block][which][:, None] + np.arange(k)]
-            for place, data in zip(which.tolist(), _pickles(numbers[taken], [paths[i] for i in which]), strict=True):
-                labels[place] = data
+    for first_rows, paths, labels in labels_of_images(hd):
         keys = [_key(path, used) for path in paths]
-        content = [image_files.read(folder.locate(path)) for path in paths]
+        content = [image_files.read(folder.locate(path, row)) for row, path in zip(first_rows, paths, strict=True)]
         members = [f"{key}.{_ending(path)}" for key, path in zip(keys, paths, strict=True)]
         heads = headers(members, [len(data) for data in content])
-        label_heads = headers([f"{key}.{LABELS}" for key in keys], [len(data) for data in labels])
-        for head, image, label_head, label in zip(heads, content, label_heads, labels, strict=True):
-            yield [head, image, PADDING[-len(image) % UNIT], label_head, label, PADDING[-len(label) % UNIT]]
+        sizes = [len(fixed) + len(rest) for fixed, rest in labels]
+        label_heads = headers([f"{key}.{LABELS}" for key in keys], sizes)
+        for head, image, label_head, label, size in zip(heads, content, label_heads, labels, sizes, strict=True):
+            yield [head, image, PADDING[-len(image) % UNIT], label_head, *label, PADDING[-size % UNIT]]
+
+
+def labels_of_images(hd: HumanData) -> Iterator[tuple[list[int], list[str], list[tuple[Bytes, Bytes]]]]:
+    """First rows, paths and pickles (in two parts) of some images at a time, in the order in which they first occur."""
+    codes = np.asarray(hd["image_path"].codes)
+    distinct, first, image = np.unique(codes, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty(len(order), np.intp)
+    rank[order] = np.arange(len(order))
+    rows = np.argsort(rank[image.ravel()], kind="stable")  # image by image, people of each as they were
+    counts = np.bincount(rank[image.ravel()], minlength=len(order))
+    ends = np.cumsum(counts)
+    starts = ends - counts
+    for begin in range(0, len(order), BLOCK):
+        block = slice(begin, begin + BLOCK)
+        paths = [hd["image_path"].vocabulary[code] for code in distinct[order[block]].tolist()]
+        own = slice(int(starts[begin]), int(ends[block][-1]))
+        numbers = numbers_of(hd[rows[own]], [])
+        labels: list[tuple[Bytes, Bytes]] = [(b"", b"")] * len(paths)
+        for k in np.unique(counts[block]).tolist():
+            which = np.flatnonzero(counts[block] == k)
+            taken = starts[block][which][:, None] - own.start + np.arange(k)
+            pickles = _pickles(numbers[taken], [paths[i] for i in which.tolist()])
+            for place, parts in zip(which.tolist(), pickles, strict=True):
+                labels[place] = parts
+        yield first[order[block]].tolist(), paths, labels
 
 
 PADDING = [bytes(n) for n in range(UNIT)]
@@ -170,38 +187,44 @@ def _ending(path: str) -> str:
     return ENDINGS[suffix]
 
 
-def _pickles(numbers: Array, paths: Sequence[str]) -> list[bytes]:
-    """Lists of people: ``numbers`` (M, people, COUNT) of M images, and the paths of these."""
+def _pickles(numbers: Array, paths: Sequence[str]) -> Iterator[tuple[Bytes, Bytes]]:
+    """Lists of people: ``numbers`` (M, people, COUNT) of M images, and the paths of these. Each in two parts."""
     head, tail, places = _template(numbers.shape[1])
-    filled = np.tile(head, (len(numbers), 1))
-    filled[:, places] = np.ascontiguousarray(numbers).view(np.uint8).reshape(len(numbers), -1)
-    size = filled.shape[1]
-    whole = filled.tobytes()
-    return [
-        b"".join((whole[k * size : (k + 1) * size], struct.pack("<I", len(text)), text, tail))
-        for k, text in enumerate(path.encode() for path in paths)
-    ]
+    filled = np.empty((len(numbers), len(head)), np.uint8)
+    filled[:] = head
+    values = np.ascontiguousarray(numbers).view(np.uint8).reshape(len(numbers), -1)
+    for taken, place in places:
+        filled[:, place] = values[:, taken]
+    size, whole = len(head), memoryview(filled.reshape(-1))
+    for k, path in enumerate(paths):
+        text = path.encode()
+        yield whole[k * size : (k + 1) * size], len(text).to_bytes(4, "little") + text + tail
 
 
 @cache
-def _template(people: int) -> tuple[Array, bytes, Array]:
-    """A pickle up to the length of its path, what comes after the path, and where in the first the numbers lie."""
+def _template(people: int) -> tuple[Array, bytes, list[tuple[slice, slice]]]:
+    """A pickle up to the length of its path, what comes after the path, and which bytes of the numbers lie where."""
 
-    def dumped(number: Array) -> bytes:
-        persons = [{name: np.full(shape, number, "<f4") for name, shape in SHAPES.items()} for _ in range(people)]
-        return npz_pickle.dumps(
-            [person | {"personid": 0, "extra_info": {}} for person in persons[:-1]]
-            + [persons[-1] | {"personid": 0, "extra_info": {PATH: MARK}}]
-        )
+    def dumped(number: float) -> bytes:
+        persons = [
+            {name: np.full(shape, number, "<f4") for name, shape in SHAPES.items()}
+            | {"personid": k, "extra_info": {PATH: MARK} if k == people - 1 else {}}
+            for k in range(people)
+        ]
+        return npz_pickle.dumps(persons)
 
-    zeros, ones = dumped(np.zeros((), "<f4")), dumped(np.frombuffer(b"\xff" * 4, "<f4")[0])
-    start, end = zeros.index(MARK.encode()) - 4, zeros.index(MARK.encode()) + len(MARK)
-    head = np.frombuffer(zeros[:start], np.uint8)
-    places = np.flatnonzero(head != np.frombuffer(ones[:start], np.uint8))
-    assert len(places) == 4 * people * COUNT
-    return head, zeros[end:], places
+    one, other = dumped(OTHER[0]), dumped(OTHER[1])
+    start = one.index(MARK.encode())
+    head = np.frombuffer(one[: start - 4], np.uint8)
+    differ = np.flatnonzero(head != np.frombuffer(other[: start - 4], np.uint8))
+    assert len(differ) == 4 * people * COUNT
+    breaks = [0, *(np.flatnonzero(np.diff(differ) > 1) + 1).tolist(), len(differ)]
+    places = [(slice(a, b), slice(int(differ[a]), int(differ[b - 1]) + 1)) for a, b in itertools.pairwise(breaks)]
+    return head, one[start + len(MARK) :], places
 
 
+OTHER = np.array([0x01010101, 0x02020202], np.uint32).view(np.float32)
+"""Two numbers that differ in each byte."""
 MARK = "path " * 60
 """Longer than the texts whose length a pickle has in one byte: in four there is room for any path."""
 
@@ -231,7 +254,7 @@ def _header(name: str = "", size: int = 0) -> bytes:
     return member.tobuf(tarfile.GNU_FORMAT)
 
 
-def _write_shards(samples: Iterator[list[bytes]], folder: Path) -> list[Path]:
+def _write_shards(samples: Iterator[list[Bytes]], folder: Path) -> list[Path]:
     """Numbered tars of whole samples, none much larger than :data:`SHARD_BYTES`."""
     paths: list[Path] = []
     file: IO[bytes] | None = None
