@@ -2,9 +2,9 @@
 
     PYTHONPATH=. python benchmarks/exchange.py [--n 100000] [--folder /some/disk]
 
-People are generated, three an image; images are small JPEG files, as many as there are images. One row at a time is what
-the scripts of this field do: values are appended to a list a column, which ``np.savez`` takes (npz); a ``tarfile`` member with
-``pickle.dumps`` of an image's people (tars), and the same with the ``webdataset`` package's writer. Tars are measured
+People are generated, three an image; images are small JPEG files. One row at a time is what the scripts of this field
+do: values are appended to a list a column, which ``np.savez`` takes (npz); a ``tarfile`` member with ``pickle.dumps``
+of an image's people (tars), and the same with the ``webdataset`` package's writer. Tars are measured
 with the images and, as the images are read in the same way by all, with the labels alone.
 """
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ehps.converters import registry
 from ehps.errors import UsageError
+from ehps.exchange import hub_features
 from ehps.humandata import schema as fields
 from ehps.humandata.core import HumanData
 
@@ -58,7 +59,7 @@ def dataset_card(hd: HumanData, split: str, schema: Any, shards: Sequence[Path])
         "tags": [tag for tag in ("human-mesh-recovery", passport.body_model, *(card.id for card in cards)) if tag],
         "configs": [{"config_name": "default", "data_files": [{"split": split, "path": f"data/{split}-*"}]}],
         "dataset_info": {
-            "features": [{"name": field.name, **_feature(field.name, field.type)} for field in schema],
+            "features": [{"name": field.name, **hub_features.written(field.name, field.type)} for field in schema],
             "splits": [{"name": split, "num_bytes": nbytes, "num_examples": len(hd)}],
             "download_size": nbytes,
             "dataset_size": nbytes,
@@ -87,21 +88,6 @@ def _columns(hd: HumanData) -> str:
         known = fields.field(name)
         lines.append(f"| `{name}` | {known.unit if known else ''} | {known.meaning if known else ''} |")
     return "\n".join(lines)
-
-
-def _feature(name: str, kind: Any) -> dict[str, Any]:
-    """A column's type in the words of the head of the page."""
-    import pyarrow as pa
-
-    from ehps.exchange.parquet import HUB_NAMES, IMAGE
-
-    if name == IMAGE:
-        return {"dtype": "image"}
-    if not pa.types.is_fixed_size_list(kind):
-        return {"dtype": HUB_NAMES.get(str(kind), str(kind))}
-    inner = _feature("", kind.value_type)
-    within = inner["dtype"] if set(inner) == {"dtype"} else inner
-    return {"sequence": within, "length": kind.list_size}
 
 
 def _slug(text: str) -> str:

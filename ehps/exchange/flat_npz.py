@@ -28,8 +28,8 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.atomic import replacing
 from ehps.converters.readers import fields
-from ehps.converters.readers.images import ImageIndex
 from ehps.converters.readers.fields import Field, numbers, texts
+from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError
 from ehps.exchange import hmr_rows
 from ehps.exchange.forms import Sources, Stated, Written
@@ -131,7 +131,7 @@ def write(dialect: Dialect, hd: HumanData, out: Path, sources: Sources) -> Writt
     arrays = dialect.write(hd, left_out)
     out = out if out.suffix == ".npz" else out / f"{dialect.name}.npz"
     with replacing(out, sum(array.nbytes for array in arrays.values())) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # of numpy: its flag allow_pickle may not be named so
     return Written([out], left_out)
 
 
@@ -159,16 +159,15 @@ def _widths(arrays: Mapping[str, Any]) -> tuple[int, int]:
     return (rotations[1] if len(rotations) == 2 else 0, points[1] if len(points) == 3 else 0)
 
 
-def recognise(path: Path) -> bool:
-    """Whether the keys are those of one of the dialects."""
+def recognise(path: Path, name: str | None = None) -> bool:
+    """Whether it is a table of this dialect, or of any where no name is given."""
     if path.suffix != ".npz" or not path.is_file():
         return False
     try:
         with Npz(path) as arrays:
-            keys = set(arrays)
+            return name in (None, dialect_of(arrays, path).name)
     except DataError:
         return False
-    return any(set(dialect.told_by) <= keys and not set(dialect.not_by) & keys for dialect in DIALECTS)
 
 
 # -- reading ----------------------------------------------------------------------------------------------
@@ -489,3 +488,10 @@ write_camerahmr = partial(write, BY_NAME["camerahmr"])
 write_hmr2 = partial(write, BY_NAME["hmr2"])
 write_tokenhmr = partial(write, BY_NAME["tokenhmr"])
 write_prompthmr = partial(write, BY_NAME["prompthmr"])
+
+is_bedlam = partial(recognise, name="bedlam")
+is_bedlam2 = partial(recognise, name="bedlam2")
+is_camerahmr = partial(recognise, name="camerahmr")
+is_hmr2 = partial(recognise, name="hmr2")
+is_tokenhmr = partial(recognise, name="tokenhmr")
+is_prompthmr = partial(recognise, name="prompthmr")

@@ -51,7 +51,7 @@ def settled(name: str, stated: Stated, form: Any, path: Path) -> Any:
 
 
 def passport(form: str, model_type: str | None, num_betas: int | None, **facts: Any) -> Passport:
-    """The passport of rows that were read from a form: in the camera frame, of a dataset that the file does not name."""
+    """The passport of rows read from a form: in the camera frame, of a dataset that the file does not name."""
     return Passport(
         body_model=model_type,
         num_betas=num_betas,
@@ -65,7 +65,7 @@ def passport(form: str, model_type: str | None, num_betas: int | None, **facts: 
 
 
 def boxes(center: Array, side: Array) -> Array:
-    """(N, 5) float32 boxes from centres (N, 2) and sides (N,) or (N, 2), pixels; confidence 0 where a side is not positive."""
+    """(N, 5) float32 boxes of centres (N, 2) and sides (N, 1) or (N, 2), pixels; confidence 0 where a side is 0."""
     side = np.broadcast_to(np.reshape(np.asarray(side, np.float64), (len(center), -1)), (len(center), 2))
     out = np.ones((len(center), 5))
     out[:, :2], out[:, 2:4] = center - side / 2, side
@@ -175,7 +175,7 @@ def body_columns(model_type: str, rotations: Array, betas: Array, transl: Array 
     if model_type == "smpl":
         params = smpl_params(gender="neutral", betas=betas, pose=rotations, transl=moved)
     else:
-        parts = smplx_pose(np.asarray(rotations).reshape(n, 55, 3))
+        parts: dict[str, Any] = smplx_pose(np.asarray(rotations).reshape(n, 55, 3))
         params = smplx_params(gender="neutral", betas=betas, transl=moved, **parts)
     return {
         f"{model_type}/{name}": value.astype(np.float32)
@@ -196,7 +196,7 @@ def text_array(column: Strings) -> Array:
 def others(hd: HumanData, held: set[str]) -> list[str]:
     """A sentence about the columns that are not among those held, if there are any."""
     rest = [name for name in hd.columns if name not in held and not name.startswith(("keypoints", "quality/"))]
-    facts = [name for name in hd.misc]
+    facts = list(hd.misc)
     said = [f"{', '.join(rest)}: the form has no place for them"] if rest else []
     return said + ([f"constants of the file: {', '.join(facts)}"] if facts else [])
 

@@ -23,7 +23,8 @@ def unpack(images: Iterable[tuple[str, bytes | None]], folder: Path, source: Pat
     OutsideError : a path leads out of the folder.
     DataError : another image is at its place, an image has no bytes, or the disk is full.
     """
-    inside, last = ImageFolder(folder), (None, None)
+    inside = ImageFolder(folder)
+    last: tuple[str, bytes | None] = ("", None)
     for name, content in images:
         if (name, content) == last:  # several persons of one image
             continue

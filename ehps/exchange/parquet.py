@@ -20,8 +20,10 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.atomic import scratch
 from ehps.errors import DataError, UsageError
+from ehps.exchange import hub_features
 from ehps.exchange.dataset_card import dataset_card
 from ehps.exchange.forms import Sources, Stated, Written
+from ehps.exchange.hub_features import IMAGE
 from ehps.exchange.packed_images import unpack
 from ehps.extras import need
 from ehps.humandata import image_files
@@ -31,7 +33,6 @@ from ehps.humandata.passport import Passport
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Column
 
-IMAGE = "image"
 KEY, HUB_KEY = b"ehps", b"huggingface"
 GROUP_BYTES = 64 << 20
 """Of the images and numbers of a row group, about; no more than a few such groups are in memory."""
@@ -229,22 +230,8 @@ def _schema(hd: HumanData, with_images: bool) -> Any:
         "quality": hd.quality,
     }
     schema = pa.schema(fields)
-    hub = {"info": {"features": {field.name: hub_feature(field.name, field.type) for field in schema}}}
+    hub = {"info": {"features": {field.name: hub_features.stored(field.name, field.type) for field in schema}}}
     return schema.with_metadata({HUB_KEY: json.dumps(hub), KEY: json.dumps(facts)})
-
-
-def hub_feature(name: str, kind: Any) -> dict[str, Any]:
-    """A column's type as ``datasets`` writes it into its files, in the words that all its versions know."""
-    import pyarrow as pa
-
-    if name == IMAGE:
-        return {"_type": "Image"}
-    if pa.types.is_fixed_size_list(kind):
-        return {"feature": hub_feature("", kind.value_type), "length": kind.list_size, "_type": "Sequence"}
-    return {"dtype": HUB_NAMES.get(str(kind), str(kind)), "_type": "Value"}
-
-
-HUB_NAMES = {"float": "float32", "double": "float64", "halffloat": "float16"}
 
 
 def _arrays(group: _Group, schema: Any) -> list[Any]:

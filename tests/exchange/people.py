@@ -65,5 +65,6 @@ def smplx_people(n: int, *, betas: int = 10, points: tuple[str, ...] = POINTS) -
 
 def same(a: Any, b: Any) -> None:
     """Not a bit differs."""
-    assert a.dtype == b.dtype and a.shape == b.shape
+    assert a.dtype == b.dtype
+    assert a.shape == b.shape
     assert np.array_equal(a, b)

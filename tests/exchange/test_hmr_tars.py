@@ -40,13 +40,16 @@ def tars(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_tars_hold_comes_back_without_error(tars: Path, images: Path, tmp_path: Path) -> None:
     hd = smpl_people(N)
-    assert hmr_tars.recognise(tars) and hmr_tars.recognise(tars / "000000.tar")
+    assert hmr_tars.recognise(tars)
+    assert hmr_tars.recognise(tars / "000000.tar")
     back = hmr_tars.read(tars, Stated(), tmp_path)
     assert list(back["image_path"]) == list(hd["image_path"])
     for name in HELD:
         same(back[name], hd[name])
     assert np.allclose(back["bbox_xywh"], hd["bbox_xywh"], rtol=0, atol=1e-3)  # centre and scale are float32
-    assert back.passport.gender == "neutral" and "smpl/transl" not in back and "meta/focal_length" not in back
+    assert back.passport.gender == "neutral"
+    assert "smpl/transl" not in back
+    assert "meta/focal_length" not in back
     assert back["meta/height"].tolist() == [20] * N
     for name in set(hd["image_path"]):
         assert (tmp_path / name).read_bytes() == (images / name).read_bytes()
@@ -82,8 +85,10 @@ def test_webdataset_gives_4d_humans_what_it_looks_for(tars: Path) -> None:
         assert losses.get("reprojection_loss") is None
         assert (person["keypoints_2d"][:, 2] > 0).sum() > 4
         assert person["scale"].min().item() * 200 > 1
-        assert person["has_body_pose"] > 0 and person["has_betas"] > 0
-        assert person["body_pose"][3:].shape == (69,) and person["body_pose"].dtype == np.float32
+        assert person["has_body_pose"] > 0
+        assert person["has_betas"] > 0
+        assert person["body_pose"][3:].shape == (69,)
+        assert person["body_pose"].dtype == np.float32
         assert np.allclose(person["center"], box[k, :2] + box[k, 2:4] / 2)
         same(person["keypoints_3d"], hd["keypoints3d_original"][k])
         same(person["betas"], hd["smpl/betas"][k])
@@ -98,7 +103,8 @@ def test_shards_hold_whole_samples(images: Path, tmp_path: Path, monkeypatch: py
         with tarfile.open(path) as tar:
             assert len(tar.getnames()) == 2
     entry = written.files[-1].read_text()
-    assert "mine/{000000..000002}.tar" in entry and f"epoch_size: {N}" in entry
+    assert "mine/{000000..000002}.tar" in entry
+    assert f"epoch_size: {N}" in entry
     assert len(hmr_tars.read(tmp_path / "mine", Stated(), None)) == N
     assert any("translation" in sentence for sentence in written.left_out)
 
@@ -137,10 +143,11 @@ def test_tars_of_others_are_read_without_running_them(tmp_path: Path) -> None:
 
     good = pickle.dumps([PERSON | {"extra_info": {"fitting_loss": np.array({"reprojection_loss": 3.0})}}])
     hd = hmr_tars.read(_tar(tmp_path / "a.tar", a__jpg=JPEG, a__data__pyd=good), Stated(), None)
-    assert len(hd) == 1 and hd["image_path"][0] == "a.tar/a.jpg"
+    assert len(hd) == 1
+    assert hd["image_path"][0] == "a.tar/a.jpg"
+    bad = _tar(tmp_path / "b.tar", a__jpg=JPEG, a__data__pyd=pickle.dumps([PERSON | {"extra_info": Evil()}]))
     with pytest.raises(UnsafeFileError):
-        bad = pickle.dumps([PERSON | {"extra_info": Evil()}])
-        hmr_tars.read(_tar(tmp_path / "b.tar", a__jpg=JPEG, a__data__pyd=bad), Stated(), None)
+        hmr_tars.read(bad, Stated(), None)
 
 
 @pytest.mark.parametrize(

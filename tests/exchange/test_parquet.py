@@ -60,7 +60,8 @@ def _check(back: HumanData, hd: HumanData) -> None:
         if isinstance(hd[name], Strings):
             assert list(back[name]) == list(hd[name])
         else:
-            assert back[name].dtype == hd[name].dtype and back[name].tobytes() == np.asarray(hd[name]).tobytes()
+            assert back[name].dtype == hd[name].dtype
+            assert back[name].tobytes() == np.asarray(hd[name]).tobytes()
     assert (back.passport, back.misc, back.quality) == (hd.passport, hd.misc, hd.quality)
     assert back.keypoint_names == hd.keypoint_names
 
@@ -90,7 +91,8 @@ def test_datasets_opens_the_folder(shards: Path, images: Path, tmp_path: Path, m
     datasets.disable_progress_bars()
     loaded = datasets.load_dataset(str(shards), split="train", cache_dir=str(tmp_path / "cache"))
     hd = people()
-    assert len(loaded) == N and set(loaded.column_names) == {"image", *hd.columns}
+    assert len(loaded) == N
+    assert set(loaded.column_names) == {"image", *hd.columns}
     row = loaded[5]
     assert row["image"].size == cv2.imread(str(images / hd["image_path"][5])).shape[1::-1]
     assert row["image_path"] == hd["image_path"][5]
@@ -116,8 +118,10 @@ def test_mlcroissant_validates_the_metadata_and_reads_rows(shards: Path, caplog:
     assert len(files) == len(list(shards.glob("data/*")))
     for entry in files:
         content = (shards / entry["contentUrl"]).read_bytes()
-        assert entry["sha256"] == hashlib.sha256(content).hexdigest() and entry["contentSize"] == f"{len(content)} B"
-    assert "agora.is.tue.mpg.de" in described["url"][0] and "AGORA" in described["citeAs"]
+        assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+        assert entry["contentSize"] == f"{len(content)} B"
+    assert "agora.is.tue.mpg.de" in described["url"][0]
+    assert "AGORA" in described["citeAs"]
 
 
 def test_a_humandata_file_is_described_as_a_file(tmp_path: Path) -> None:
@@ -139,8 +143,10 @@ def test_the_card_says_licence_size_tasks_and_features(shards: Path) -> None:
 
     text = (shards / "README.md").read_text()
     head = yaml.safe_load(text.split("---\n")[1])
-    assert head["license"] == "other" and "non-commercial" in head["license_name"]
-    assert head["size_categories"] == ["n<1K"] and "keypoint-detection" in head["task_categories"]
+    assert head["license"] == "other"
+    assert "non-commercial" in head["license_name"]
+    assert head["size_categories"] == ["n<1K"]
+    assert "keypoint-detection" in head["task_categories"]
     assert head["dataset_info"]["splits"][0]["num_examples"] == N
     assert {one["name"] for one in head["dataset_info"]["features"]} == {"image", *people().columns}
     assert "| flat_hand_mean | True |" in text
