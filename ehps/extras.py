@@ -14,6 +14,7 @@ EXTRAS: Mapping[str, tuple[str, str]] = {
     "simplejpeg": ("simplejpeg", "train"),
     "pyarrow": ("pyarrow", "train"),
     "umap": ("umap-learn", "analysis"),
+    "sklearn": ("scikit-learn", "analysis"),
     "jinja2": ("jinja2", "analysis"),
     "av": ("av", "video"),
     "cdflib": ("cdflib", "cdf"),

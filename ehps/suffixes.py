@@ -7,10 +7,11 @@ from pathlib import Path
 from ehps.errors import UsageError
 
 HUMANDATA = (".h5", ".npz")
-TABLE = (".md", ".csv", ".tex", ".json")
+TABLE = (".md", ".csv", ".tex", ".json", ".html")
 FIGURE = (".png", ".pdf", ".svg")
 IMAGE = (".png",)
 PACK = (".pack",)
+EMBEDDING = (".npz",)
 PAGE = (".html",)
 WEIGHTS = (".pt", ".safetensors")
 

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 import ehps
 from ehps import doctor
-from ehps.analysis import attributes
+from ehps.analysis import embedding
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.matrix import Suite
 from ehps.benchmark.suites.runs import Run
@@ -702,7 +702,7 @@ def test_the_published_ranking_is_short_on_screen_and_whole_in_files(tmp_path: P
     assert "* 8 names are inferred" in printed.stderr
     assert "? 16 ranks" in printed.stderr
     assert "no point of rank 4" in printed.stderr
-    assert max(map(len, text.splitlines())) <= 80
+    assert max(map(len, text.splitlines())) <= 100
     rows = data("analysis", "rank", "--model", "smpler_x_b")
     assert {"source", "basis", "identification", "train_set", "rank"} <= set(rows[0])
     assert [row["rank"] for row in rows] == sorted(row["rank"] for row in rows)
@@ -745,7 +745,7 @@ def test_factors_of_the_published_ranking_together(tmp_path: Path) -> None:
 @pytest.fixture
 def no_umap(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first two features instead: UMAP compiles itself for 15 seconds."""
-    monkeypatch.setattr(attributes, "_umap", lambda pooled, *_: pooled[:, :2])
+    monkeypatch.setattr(embedding, "_umap", lambda pooled, *_: pooled[:, :2])
 
 
 @pytest.mark.usefixtures("no_umap")
@@ -761,6 +761,26 @@ def test_attributes_of_sets(walks: Path, tmp_path: Path) -> None:
     call("analysis", "attributes", walks, "--test", test, "--figure", figure, "--out", tmp_path / "coverage.csv")
     assert cv2.imread(str(figure)) is not None
     assert len(pd.read_csv(tmp_path / "coverage.csv")) == len(rows)
+
+
+@pytest.mark.usefixtures("no_umap")
+def test_attributes_have_four_tables_a_heat_map_and_an_embedding_that_is_kept(walks: Path, tmp_path: Path) -> None:
+    hd = HumanData.open(walks)
+    other = hd[4:]
+    other.passport = hd.passport.with_(dataset="mine")
+    test = other.save(tmp_path / "mine.h5")
+    given = ["analysis", "attributes", walks, "--test", test, "--attribute", "body_pose", "--limit", "100"]
+    assert {"energy", "mmd_squared", "mmd_p", "frechet", "classifier", "at_zero"} <= set(data(*given)[0])
+    assert {row["set"] for row in data(*given, "--table", "between")} == {"pw3d"}
+    for table in ("diversity", "curve"):
+        data(*given, "--table", table)
+    kept, drawn, heat = tmp_path / "kept.npz", tmp_path / "placed.png", tmp_path / "heat.png"
+    result = call(*given, "--save-embedding", kept, "--heat-map", heat, "--measure", "frechet")
+    assert "root mean square over 21 joints" in result.stderr
+    assert kept.exists()
+    call("analysis", "attributes", test, "--place-in", kept, "--figure", drawn, "--colour-by", "scene")
+    assert cv2.imread(str(drawn)) is not None
+    assert cv2.imread(str(heat)) is not None
 
 
 def test_selection_under_a_budget(walks: Path, runs: Path, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_all_that_is_missing_is_named_with_its_extras(bare: None) -> None:
         ("analysis rank --results runs", "pyarrow", "train"),
         ("analysis factors --results runs", "pyarrow", "train"),
         ("analysis select x.h5 --budget 3 --results runs", "pyarrow", "train"),
-        ("analysis attributes x.h5 --figure x.png", "umap-learn", "analysis"),
+        ("analysis attributes x.h5 --figure x.png", "scikit-learn and umap-learn", "analysis"),
         ("analysis report --results runs --out x.html", "jinja2 and pyarrow", "analysis,train"),
     ],
 )

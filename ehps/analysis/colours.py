@@ -8,7 +8,8 @@ or in black or white on shaded cells, always with at least 4.5:1 (WCAG 2.2, 1.4.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 TEXT_CONTRAST, MARK_CONTRAST = 4.5, 3.0
 
@@ -16,6 +17,7 @@ INK = "#2b3137"
 GREY = "#7d858d"
 PALETTE = ("#0072b2", "#d55e00", "#00916a", "#c4649b", "#a87900", "#2b8fb8", "#8566b5", "#7b7d34")
 MARKERS = ("o", "s", "^", "D", "v")
+MORE_MARKERS = ("P", "X", "*", "<", ">", "p", "h", "d")
 LINES = ("-", "--", "-.", ":")
 FRAME = PALETTE[1]
 """Around what is of the dataset's own test set."""
@@ -75,6 +77,20 @@ def style(dataset: str) -> Style:
     number = _ORDER.index(name) if name in _ORDER else zlib.crc32(name.encode())
     round_ = number // len(PALETTE)
     return Style(PALETTE[number % len(PALETTE)], MARKERS[round_ % len(MARKERS)], LINES[round_ % len(LINES)])
+
+
+def styles(datasets: Iterable[str]) -> dict[str, Style]:
+    """How datasets are drawn in one panel: each in its colour, no two in one shape while there are shapes left."""
+    out: dict[str, Style] = {}
+    taken: dict[str, str] = {}  # shape -> dataset
+    for dataset in datasets:
+        look, name = style(dataset), dataset.removesuffix(" (test)")
+        marker = next((shape for shape, owner in taken.items() if owner == name), None)
+        if marker is None:
+            marker = next((m for m in (look.marker, *MARKERS, *MORE_MARKERS) if m not in taken), look.marker)
+            taken.setdefault(marker, name)
+        out[dataset] = replace(look, marker=marker)
+    return out
 
 
 def luminance(colour: str) -> float:

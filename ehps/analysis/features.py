@@ -1,8 +1,7 @@
 """What a sample looks like, as numbers: orientation, pose, shape and image of each person instance.
 
-Rotations become the first two columns of their matrices (6 numbers, continuous where axis-angle jumps). Images become
-either what a given function makes of the person crops (a trained backbone, say) or a small descriptor of colours and
-gradient directions on a grid.
+Rotations become their matrices (continuous where axis-angle jumps). Images become either what a given function makes of
+the person crops (a trained backbone, say) or a small descriptor of colours and gradient directions on a grid.
 """
 
 from __future__ import annotations
@@ -21,21 +20,25 @@ from ehps.humandata.image_files import images_of, read_pixels
 
 ImageFeatures = Callable[[Array], Array]
 
-ATTRIBUTES = ("image", "global_orient", "body_pose", "betas")
 CROP = (256, 192)  # height, width: what the ViT models of the field take
+AT_ONCE = 256  # crops in memory: 38 MB
 _BODY_JOINTS = 21  # common to SMPL, SMPL-H and SMPL-X, in the same order
 _NUM_BETAS = 10
 
 
 def rotation_features(axis_angle: Array) -> Array:
-    """(N, 3 J) or (N, J, 3) axis-angle, radians -> (N, 6 J): the first two columns of each rotation matrix."""
+    """(N, 3 J) or (N, J, 3) axis-angle, radians -> (N, 9 J) rotation matrices, divided by the root of 2 J.
+
+    The distance of two rows is the root mean square over joints of 2 sin(angle / 2) of the rotation between them: about
+    the angle in radians where it is small, at most 2.
+    """
     vectors = np.asarray(axis_angle, float)
-    matrices = Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix()
-    return np.swapaxes(matrices[:, :, :2], 1, 2).reshape(len(vectors), -1)
+    matrices = Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(len(vectors), -1)
+    return matrices / np.sqrt(2 * (matrices.shape[1] // 9))
 
 
 def global_orient(hd: HumanData) -> Array:
-    """(N, 6): orientation of the pelvis in the camera frame.
+    """(N, 9): orientation of the pelvis in the camera frame.
 
     Raises
     ------
@@ -45,8 +48,8 @@ def global_orient(hd: HumanData) -> Array:
     return rotation_features(np.asarray(hd[f"{_body_model(hd)}/global_orient"]))
 
 
-def body_pose(hd: HumanData) -> Array:
-    """(N, 126): the 21 body joints that all body models share."""
+def body_rotations(hd: HumanData) -> Array:
+    """(N, 189): the 21 body joints that all body models share."""
     name = f"{_body_model(hd)}/body_pose"
     pose = np.asarray(hd[name], float)
     if np.prod(pose.shape[1:]) % 3 or np.prod(pose.shape[1:]) < 3 * _BODY_JOINTS:
@@ -82,16 +85,21 @@ def image(hd: HumanData, images: Path, features: ImageFeatures | None = None) ->
     -------
     (M, D) features and (N,) bool, which rows they are of: those whose image could be read.
     """
-    people, found = crops(hd, images)
-    if not len(people):
-        return np.zeros((0, 0)), found
-    values = np.asarray((features or crop_descriptor)(people), float)
-    if values.ndim != 2 or len(values) != len(people):
-        raise UsageError(
-            f"the image features have shape {values.shape} for {len(people)} crops",
-            fix="return one row of numbers a crop",
-        )
-    return values, found
+    found = np.zeros(len(hd), bool)
+    parts = []
+    for start in range(0, len(hd), AT_ONCE):
+        rows = slice(start, start + AT_ONCE)
+        people, found[rows] = crops(hd[rows], images)
+        if not len(people):
+            continue
+        values = np.asarray((features or crop_descriptor)(people), float)
+        if values.ndim != 2 or len(values) != len(people):
+            raise UsageError(
+                f"the image features have shape {values.shape} for {len(people)} crops",
+                fix="return one row of numbers a crop",
+            )
+        parts.append(values)
+    return (np.concatenate(parts) if parts else np.zeros((0, 0))), found
 
 
 def crops(hd: HumanData, images: Path, size: tuple[int, int] = CROP) -> tuple[Array, Array]:

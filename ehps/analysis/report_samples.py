@@ -57,11 +57,12 @@ def coverage(inputs: ReportInputs) -> dict[str, Any] | None:
             }
         )
     names = {"attribute": "Attribute", "train_set": "Training set", "test_set": "Test set", "coverage": "Coverage"}
-    names |= {"energy": "Energy distance", "mmd": "MMD", "nearest": "Nearest sample"}
-    names |= {"n_train": "Training samples", "n_test": "Test samples"}
+    names |= {"own_scale": "At own scale", "nearest": "Nearest sample", "energy": "Energy distance"}
+    names |= {"energy_share": "Energy share", "mmd_squared": "Squared MMD", "mmd_p": "MMD p", "frechet": "Frechet"}
+    names |= {"classifier": "Classifier", "at_zero": "Below 0", "n": "Samples", "k": "Neighbours", "unit": "Unit"}
     titled = frame["attribute"].map(lambda name: attributes.TITLES.get(str(name), str(name)))
     shown = frame.assign(attribute=titled, train_set=frame["train_set"].map(shown_name))
-    shown = shown.assign(test_set=frame["test_set"].map(shown_name)).rename(columns=names)
+    shown = shown.assign(test_set=frame["test_set"].map(shown_name))[list(names)].rename(columns=names)
     return {"grids": grids, "table": page_table(shown, "distances-table", "Coverage and distances", digits=2)}
 
 

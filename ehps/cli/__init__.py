@@ -13,6 +13,7 @@ import click
 
 from ehps import __version__, progress
 from ehps.cli.analysis import analysis
+from ehps.cli.attributes import attributes_command
 from ehps.cli.benchmark import benchmark
 from ehps.cli.common import (
     DISK,
@@ -50,6 +51,7 @@ def main(ctx: click.Context, verbose: bool, quiet: bool, debug: bool) -> None:
 
 main.add_command(humandata)
 main.add_command(benchmark)
+analysis.add_command(attributes_command)
 main.add_command(analysis)
 main.add_command(convert_command)
 main.add_command(infer_command)

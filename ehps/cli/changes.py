@@ -1,4 +1,4 @@
-"""``ehps humandata export``, ``convert``, ``merge`` and ``sample``: other files made of HumanData files."""
+"""``ehps humandata convert``, ``merge`` and ``sample``: other files made of HumanData files."""
 
 from __future__ import annotations
 
@@ -24,45 +24,11 @@ from ehps.cli.common import (
     whole,
 )
 from ehps.errors import UsageError
-from ehps.suffixes import HUMANDATA, check_suffix
+from ehps.suffixes import HUMANDATA
 
 if TYPE_CHECKING:
     from ehps.humandata import HumanData
     from ehps.humandata.operations import Merged
-
-
-@click.command("export")
-@click.option("--for", "target", type=click.Choice(["smpler-x", "smplest-x", "aios"]), help="A loader to write for.")
-@click.option("--out", type=FILE, required=True, help="An .npz or .h5 file; with --for, the loader's folder.")
-@overwrite
-@body_models
-@as_json
-@opened
-def export_command(
-    hd: HumanData, target: str | None, out: Path, overwrite: bool, body_models: Path | None, as_json: bool
-) -> None:
-    """Write FILE in another format, or where a loader looks for it.
-
-    With --for and body models, hand poses are converted to what the loader takes.
-    """
-    from ehps.humandata.export import export_for, recipe_for
-    from ehps.humandata.merged_images import with_folders
-    from ehps.humandata.validation import require_columns
-
-    if target is None:
-        check_suffix(out, HUMANDATA)
-    written = [out] if target is None else [out / name for name in recipe_for(hd, target).files]
-    for path in written:
-        new_file(path, overwrite, hd.source)
-    hd = whole(hd)
-    if target is not None:
-        require_columns(hd)
-        hd = with_hands_for(hd, target, body_models)
-    written = export_for(hd, target, out) if target else [with_folders(hd, out).save(out)]
-    if as_json:
-        say_json({"files": list(map(str, written)), "instances": len(hd)})
-    for path in written if not as_json else ():
-        say(path)
 
 
 @click.command("convert")
@@ -165,24 +131,6 @@ def moved(hd: HumanData, body_models: Path | None) -> HumanData:
         else:
             say(f"{name}: {'moved' if what == 'moved' else 'was in the camera frame already'}", err=True)
     return done.data
-
-
-def with_hands_for(hd: HumanData, target: str, body_models: Path | None) -> HumanData:
-    """``hd`` with absolute or relative hand poses, as ``target`` takes them; unchanged without body models."""
-    from ehps.body.model_folder import body_models_folder
-    from ehps.body.models import BodyModels
-    from ehps.body.variants import with_hand_mean
-    from ehps.humandata.export import recipe_for
-
-    wanted = recipe_for(hd, target).flat_hand_mean
-    if hd.passport.flat_hand_mean in (None, wanted) or f"{hd.body_model}/left_hand_pose" not in hd:
-        return hd
-    folder = body_models_folder(body_models)
-    if folder is None:
-        return hd
-    form = "absolute, the mean hand added" if wanted else "relative, the mean hand subtracted"
-    say(f"hand poses were made {form}", err=True)
-    return with_hand_mean(hd, wanted, BodyModels(folder))
 
 
 @click.command("merge")

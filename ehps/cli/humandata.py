@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.changes import convert_command, export_command, merge_command, sample_command
+from ehps.cli.changes import convert_command, merge_command, sample_command
 from ehps.cli.common import (
     FILE,
     IMAGES,
@@ -25,6 +25,7 @@ from ehps.cli.common import (
     say_json,
     seed,
 )
+from ehps.cli.exchange import export_command, forms_command, import_command
 from ehps.errors import DataError, UsageError
 from ehps.suffixes import IMAGE, PACK
 
@@ -42,7 +43,7 @@ def humandata() -> None:
     """Look at, check, draw, change and export HumanData files."""
 
 
-for command in (export_command, convert_command, merge_command, sample_command):
+for command in (import_command, export_command, forms_command, convert_command, merge_command, sample_command):
     humandata.add_command(command)
 
 

@@ -12,15 +12,15 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.atomic import replacing
+from ehps.body.rotations import to_axis_angle, to_matrix
 from ehps.errors import DataError
 from ehps.exchange.forms import Sources, Written
 from ehps.exchange.skeletons import CAMERA_TO_Y_UP, DEPTHS, Animated, animated, need_models
-from ehps.exchange.tracks import Track, even_rate, tracks_of
+from ehps.exchange.tracks import EvenSteps, even_steps, tracks_of
 from ehps.humandata import frames
 from ehps.humandata.core import HumanData
 
 CENTIMETRES = 100
-STILL = 1 / 30  # seconds: the time of a frame where there is one only
 TIP = 0.05  # metres: length of bones that nothing follows
 
 
@@ -38,14 +38,14 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
     done, uneven, widest = Written(), 0, 0.0
     for track in tracks_of(hd, sources.fps):
         person = animated(hd, track, models)
-        rate, pelvis, rotations = _evenly(person, track)
-        uneven += len(track.times) > 1 and even_rate(track.times) is None
+        steps = even_steps(track.times)
+        uneven += steps.times is not track.times
         widest = max(widest, person.shape_range)
         path = out / f"{track.file_name}.bvh"
         if path in done.files:
             raise DataError(f"two people would be written as {path.name}", path=hd.source)
         with replacing(path) as temporary:
-            temporary.write_text(_hierarchy(person) + _motion(person, rate, pelvis, rotations), encoding="ascii")
+            temporary.write_text(_hierarchy(person) + _motion(person, steps), encoding="ascii")
         done.files.append(path)
     done.left_out.append("surfaces, expressions, cameras, boxes and keypoints: a BVH file has bones only")
     if widest > 0:
@@ -55,25 +55,6 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
     if hd.passport.focal == "virtual":
         done.left_out.append(DEPTHS)
     return done
-
-
-def _evenly(person: Animated, track: Track) -> tuple[float, Array, Array]:
-    """Frames a second, places of the pelvis (T, 3) and rotations (T, J, 3, 3) at even steps."""
-    from scipy.spatial.transform import Rotation, Slerp
-
-    if len(track.times) == 1:
-        return 1 / STILL, person.pelvis, person.rotations
-    if (rate := even_rate(track.times)) is not None:
-        return rate, person.pelvis, person.rotations
-    begin, end = float(track.times[0]), float(track.times[-1])
-    step = float(np.median(np.diff(track.times)))
-    times = np.linspace(begin, end, max(2, round((end - begin) / step) + 1))
-    pelvis = np.stack([np.interp(times, track.times, person.pelvis[:, axis]) for axis in range(3)], axis=1)
-    bones = [
-        Slerp(track.times, Rotation.from_matrix(person.rotations[:, bone]))(times).as_matrix()
-        for bone in range(len(person.bones))
-    ]
-    return (len(times) - 1) / (end - begin), pelvis, np.stack(bones, axis=1)
 
 
 def _hierarchy(person: Animated) -> str:
@@ -101,7 +82,7 @@ def _hierarchy(person: Animated) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _motion(person: Animated, rate: float, pelvis: Array, rotations: Array) -> str:
+def _motion(person: Animated, steps: EvenSteps) -> str:
     """Channels in the order of the hierarchy, which goes into the depth."""
     from scipy.spatial.transform import Rotation
 
@@ -113,12 +94,12 @@ def _motion(person: Animated, rate: float, pelvis: Array, rotations: Array) -> s
             visit(int(child))
 
     visit(0)
-    turned = rotations[:, order].copy()  # T x J x 3 x 3
+    turned = to_matrix(steps.rotations(to_axis_angle(person.rotations[:, order])))  # S x J x 3 x 3
     turned[:, 0] = CAMERA_TO_Y_UP @ turned[:, 0]
     angles = Rotation.from_matrix(turned.reshape(-1, 3, 3)).as_euler("ZXY", degrees=True).reshape(len(turned), -1)
-    values = np.concatenate([pelvis @ CAMERA_TO_Y_UP * CENTIMETRES, angles], axis=1)
+    values = np.concatenate([steps.points(person.pelvis) @ CAMERA_TO_Y_UP * CENTIMETRES, angles], axis=1)
     rows = "\n".join(_numbers(row) for row in values)
-    return f"MOTION\nFrames: {len(values)}\nFrame Time: {1 / rate:.8f}\n{rows}\n"
+    return f"MOTION\nFrames: {len(values)}\nFrame Time: {1 / steps.rate:.8f}\n{rows}\n"
 
 
 def _numbers(values: Array) -> str:

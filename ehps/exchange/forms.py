@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from ehps.body.models import BodyModels
+from ehps.errors import UsageError, did_you_mean
+from ehps.humandata.core import HumanData
 
 
 @dataclass(frozen=True)
@@ -15,11 +20,12 @@ class Stated:
     Attributes
     ----------
     model_type : smplx, smplh or smpl.
-    frame : of the bodies, as the passport has it.
+    frame : of the bodies: ``opencv-camera``, or ``z-up`` for a world whose z points up.
     flat_hand_mean : whether hand poses are absolute.
     gender : of the body model that the parameters belong to.
     num_betas : how many of the shape coefficients count.
     fps : frames a second of a sequence.
+    body_models : for what turns about a pelvis.
     """
 
     model_type: str | None = None
@@ -28,6 +34,24 @@ class Stated:
     gender: str | None = None
     num_betas: int | None = None
     fps: float | None = None
+    body_models: BodyModels | None = None
+
+    def need(self, name: str, path: Path, what: str, values: str) -> Any:
+        """What is stated of ``name``.
+
+        Parameters
+        ----------
+        what : that the file leaves open, in words.
+        values : that may be given.
+
+        Raises
+        ------
+        UsageError : nothing is.
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise UsageError(f"does not say {what}", path=path, fix=f"say it with --{name.replace('_', '-')} {values}")
+        return value
 
 
 @dataclass(frozen=True)
@@ -61,6 +85,7 @@ class Form:
     ----------
     name : as ``--as`` and ``--for`` take it.
     title : what it is.
+    who : reads it.
     reader : ``function(path: Path, stated: Stated, images: Path | None) -> HumanData``; empty where it is only written.
     writer : ``function(hd: HumanData, out: Path, sources: Sources) -> Written``; empty where it is only read.
     recognise : ``function(path: Path) -> bool``, cheap; empty where a file does not tell.
@@ -68,14 +93,103 @@ class Form:
 
     name: str
     title: str
+    who: str = ""
     reader: str = ""
     writer: str = ""
     recognise: str = ""
 
 
 FORMS: tuple[Form, ...] = (
-    Form("gltf", "glTF 2.0: skinned, animated people", writer="gltf:write"),
-    Form("obj", "Wavefront OBJ: a surface a row", writer="obj:write"),
-    Form("bvh", "BVH: bones and rotations, a file a person", writer="bvh:write"),
-    Form("rerun", "recording of the rerun viewer", writer="rerun_recording:write"),
+    Form(
+        "smpler-x-results",
+        "results folder of SMPLer-X and SMPLest-X",
+        "their users",
+        reader="smpler_x_results:read",
+        writer="smpler_x_results:write",
+        recognise="smpler_x_results:recognise",
+    ),
+    Form(
+        "amass",
+        "AMASS sequences, an npz a person",
+        "SMPL-X add-on of Blender, aitviewer, motion models",
+        reader="amass:read",
+        writer="amass:write",
+        recognise="amass:recognise",
+    ),
+    Form("gltf", "glTF 2.0: skinned, animated people", "Blender, Unity, browsers", writer="gltf:write"),
+    Form("obj", "Wavefront OBJ: a surface a row", "any 3D program", writer="obj:write"),
+    Form("bvh", "BVH: bones and rotations, a file a person", "animation programs", writer="bvh:write"),
+    Form("rerun", "recording of the rerun viewer", "rerun", writer="rerun_recording:write"),
 )
+
+
+def form(name: str) -> Form:
+    """The form of that name.
+
+    Raises
+    ------
+    UsageError : there is none.
+    """
+    found = {one.name: one for one in FORMS}
+    if name not in found:
+        raise UsageError(f"there is no form {name!r}", fix=did_you_mean(name, found))
+    return found[name]
+
+
+def read(path: Path, name: str | None, stated: Stated, images: Path | None = None) -> tuple[HumanData, Form]:
+    """A file or folder of another program, and the form that it was read as.
+
+    Parameters
+    ----------
+    name : of the form; found out where files of it tell when None.
+
+    Raises
+    ------
+    UsageError : the form is only written, is not told by the file, or leaves open what is not stated.
+    DataError : the file is damaged, or of another form.
+    """
+    chosen = form(name) if name is not None else recognised(path)
+    if not chosen.reader:
+        raise UsageError(f"{chosen.name} is a form that is only written", path=path)
+    return _function(chosen.reader)(path, stated, images), chosen
+
+
+def recognised(path: Path) -> Form:
+    """The one form that a file or folder is of.
+
+    Raises
+    ------
+    UsageError : it is of none, or of several.
+    """
+    found = [one for one in FORMS if one.recognise and _function(one.recognise)(path)]
+    if len(found) == 1:
+        return found[0]
+    readable = ", ".join(one.name for one in FORMS if one.reader)
+    what = f"may be {' or '.join(one.name for one in found)}" if found else "is of no form that files tell"
+    raise UsageError(what, path=path, fix=f"say which with --as: {readable}")
+
+
+def write(hd: HumanData, name: str, out: Path, sources: Sources) -> Written:
+    """Write a file in a form of another program.
+
+    Raises
+    ------
+    UsageError : the form is only read, or what it needs is not given.
+    """
+    chosen = form(name)
+    if not chosen.writer:
+        raise UsageError(f"{chosen.name} is a form that is only read")
+    written: Written = _function(chosen.writer)(hd, out, sources)
+    return written
+
+
+def not_held(hd: HumanData, held: set[str]) -> list[str]:
+    """One sentence that names the columns of a file that a form does not hold; none where it holds all."""
+    lost = [name for name in hd.columns if name not in held]
+    return [f"columns: {', '.join(lost)}"] if lost else []
+
+
+def _function(address: str) -> Callable[..., Any]:
+    module, _, name = address.partition(":")
+    found: Callable[..., Any] = getattr(import_module(f"ehps.exchange.{module}"), name)
+    return found

@@ -88,6 +88,52 @@ def by_sequence(tracks: list[Track]) -> dict[str, list[Track]]:
     return found
 
 
+STILL = 1 / 30  # seconds: the time of a frame where there is one only
+
+
+@dataclass(frozen=True, eq=False)
+class EvenSteps:
+    """Times at even steps instead of ``before`` (T,), and what was known at those, brought to them.
+
+    Attributes
+    ----------
+    times : (S,) seconds; ``before`` itself where that is even.
+    rate : steps a second.
+    """
+
+    before: Array
+    times: Array
+    rate: float
+
+    def points(self, values: Array) -> Array:
+        """(S, 3) of (T, 3), interpolated."""
+        if self.times is self.before:
+            return values
+        return np.stack(
+            [np.interp(self.times, self.before, values[:, axis]) for axis in range(values.shape[1])], axis=1
+        )
+
+    def rotations(self, vectors: Array) -> Array:
+        """(S, J, 3) axis-angle of (T, J, 3), interpolated on the sphere."""
+        from scipy.spatial.transform import Rotation, Slerp
+
+        if self.times is self.before:
+            return vectors
+        joints = [Slerp(self.before, Rotation.from_rotvec(vectors[:, j]))(self.times) for j in range(vectors.shape[1])]
+        return np.stack([joint.as_rotvec() for joint in joints], axis=1)
+
+
+def even_steps(times: Array) -> EvenSteps:
+    """Even steps through times (T,): the same where they are evenly apart, else of the median step."""
+    if len(times) == 1:
+        return EvenSteps(times, times, 1 / STILL)
+    if (rate := even_rate(times)) is not None:
+        return EvenSteps(times, times, rate)
+    begin, end, step = float(times[0]), float(times[-1]), float(np.median(np.diff(times)))
+    count = max(2, round((end - begin) / step) + 1)
+    return EvenSteps(times, np.linspace(begin, end, count), (count - 1) / (end - begin))
+
+
 def even_rate(times: Array) -> float | None:
     """Frames a second of times (T,) that are evenly apart, to a thousandth of a step; None where they are not."""
     steps = np.array([b - a for a, b in pairwise(times.tolist())])
@@ -121,13 +167,19 @@ def _times(hd: HumanData, fps: float | None) -> Array:
     UsageError : neither the file nor the caller tells them.
     """
     if fps is not None:
-        return _frame_numbers(hd) / fps
+        return frame_numbers(hd) / fps
     if "meta/time" not in hd:
         raise UsageError("does not say at which times its images are", path=hd.source, fix=FPS_FIX)
     return np.asarray(hd["meta/time"], np.float64)
 
 
-def _frame_numbers(hd: HumanData) -> Array:
+def frame_numbers(hd: HumanData) -> Array:
+    """(N,) numbers of the frames: ``meta/frame_id`` where it is a number, else what images' names end in.
+
+    Raises
+    ------
+    DataError : there are none.
+    """
     if "meta/frame_id" in hd and np.asarray(hd["meta/frame_id"]).dtype.kind in "biuf":
         return np.asarray(hd["meta/frame_id"], np.float64)
     numbers = [FRAME.search(str(path)) for path in hd["image_path"]]

@@ -3,9 +3,25 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from ehps.analysis import distances, features
-from ehps.analysis.attributes import Source, collect, coverage_table, distance_matrix, embed, figure
-from ehps.errors import UsageError
+from ehps.analysis import features, nearest
+from ehps.analysis.attributes import (
+    MEASURES,
+    Source,
+    Stored,
+    between,
+    collect,
+    coverage_curve,
+    coverage_table,
+    distance_figure,
+    distance_matrix,
+    diversity_table,
+    embed,
+    explained,
+    figure,
+    matrices,
+)
+from ehps.analysis.samples import IMAGE_FEATURES
+from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_files import OutsideError
 from ehps.humandata.passport import Passport
@@ -25,11 +41,12 @@ def people(name, n=80, *, turn=0.0, seed=0, model_type="smplx", gender="neutral"
     return HumanData(columns, passport=Passport(body_model=model_type, dataset=name, gender=gender))
 
 
-def test_rotations_are_the_first_two_columns_of_their_matrices():
-    vectors = np.random.default_rng(0).normal(0, 1, (4, 2, 3))
+def test_distances_of_rotations_are_chords_of_their_angles():
+    vectors = np.random.default_rng(0).normal(0, 1, (2, 2, 3))
     got = features.rotation_features(vectors)
-    matrix = Rotation.from_rotvec(vectors[3, 1]).as_matrix()
-    np.testing.assert_allclose(got[3, 6:], np.concatenate([matrix[:, 0], matrix[:, 1]]), atol=1e-12)
+    turns = Rotation.from_rotvec(vectors[0]).inv() * Rotation.from_rotvec(vectors[1])
+    expected = np.sqrt(np.mean((2 * np.sin(turns.magnitude() / 2)) ** 2))
+    assert np.linalg.norm(got[0] - got[1]) == pytest.approx(expected)
     around = features.rotation_features(np.array([[0, np.pi - 1e-6, 0], [0, -np.pi + 1e-6, 0]]))
     np.testing.assert_allclose(around[0], around[1], atol=1e-5)
 
@@ -44,38 +61,52 @@ def test_different_orientations_are_farther_apart_than_equal_ones():
         ],
         attributes=["global_orient"],
     )
-    for measure in distances.MEASURES:
+    for measure in MEASURES:
         matrix = distance_matrix(samples, "global_orient", measure)
-        assert matrix.loc["front", "side"] > 3 * matrix.loc["front", "again"]
+        less = 1.5 if measure == "classifier" else 3
+        assert matrix.loc["front", "side"] > less * matrix.loc["front", "again"]
         assert matrix.loc["front", "side"] == matrix.loc["side", "front"]
     table = coverage_table(samples).set_index("train_set")
     assert table.loc["front", "coverage"] > 0.9
     assert table.loc["side", "coverage"] == 0
     assert table.loc["side", "energy"] > 3 * table.loc["front", "energy"]
+    assert table.loc["side", "mmd_p"] < 0.01 < table.loc["front", "mmd_p"]
     assert table.loc["side", "test_set"] == "t"
+    assert set(table["n"]) == {80}
+    assert set(table["k"]) == {5}
+    assert table["bandwidth"].nunique() == 1
 
 
-def test_distances_agree_with_plain_loops():
-    rng = np.random.default_rng(5)
-    a, b = rng.normal(0, 1, (7, 3)), rng.normal(1, 1, (6, 3))
+def test_tables_say_what_their_numbers_are_and_repeat():
+    samples = collect(
+        [people("a", 60, seed=1), people("b", 60, turn=1, seed=2), Source(people("t", 30, seed=3), "test")],
+        attributes=["global_orient", "betas"],
+    )
+    for make in (coverage_table, between, diversity_table, coverage_curve):
+        table = make(samples)
+        assert len(table)
+        assert table.equals(make(samples)), make.__name__
+    table = coverage_table(samples)
+    said = " ".join(explained(table))
+    assert "n = 30 and k = 3" in said
+    assert "in rad" in said
+    same = table[(table["energy"] == 0)]
+    assert len(same)
+    assert all("energy" in marks for marks in same["at_zero"])
+    assert (diversity_table(samples)["vendi"] >= 1).all()
+    with pytest.raises(UsageError, match=r"k = 4 .*n = 30"):
+        coverage_table(samples, k=4)
 
-    def mean(f, x, y, same=False):
-        return np.mean([f(p, q) for i, p in enumerate(x) for j, q in enumerate(y) if not (same and i == j)])
 
-    def gap(p, q):
-        return np.sqrt(((p - q) ** 2).sum())
-
-    def kernel(p, q):
-        return np.exp(-(gap(p, q) ** 2) / (2 * 1.5**2))
-
-    expected = 2 * mean(gap, a, b) - mean(gap, a, a, True) - mean(gap, b, b, True)
-    assert distances.energy(a, b) == pytest.approx(np.sqrt(expected))
-    expected = mean(kernel, a, a, True) + mean(kernel, b, b, True) - 2 * mean(kernel, a, b)
-    assert distances.mmd(a, b, 1.5) == pytest.approx(np.sqrt(expected))
-    forth, back = (np.mean([min(gap(p, q) for q in y) for p in x]) for x, y in ((a, b), (b, a)))
-    assert distances.nearest(a, b) == pytest.approx((forth + back) / 2)
-    covered = [min(gap(p, q) for q in a) <= sorted(gap(p, q) for q in b)[2] for p in b]
-    assert distances.coverage(a, b, k=2) == np.mean(covered)
+def test_sets_with_few_samples_have_distances_but_no_coverage():
+    samples = collect(
+        [people("a"), people("few", 5, seed=1), Source(people("t", 40, seed=2), "test")], attributes=["betas"]
+    )
+    table = coverage_table(samples).set_index("train_set")
+    assert np.isnan(table.loc["few", "coverage"])
+    assert np.isfinite(table.loc[["a", "few"], "energy"]).all()
+    assert table.loc["a", "n"] == 40
+    assert table.attrs["left_out"] == {("few", "betas"): "5 samples are too few for coverage"}
 
 
 def test_samples_are_drawn_alike_whatever_else_is_there():
@@ -86,9 +117,10 @@ def test_samples_are_drawn_alike_whatever_else_is_there():
 
 
 def test_shapes_of_different_body_models_are_not_compared():
-    samples = collect([people("a"), people("b"), people("c", model_type="smpl")], attributes=["betas", "body_pose"])
+    sources = [people("a"), people("b"), people("c", model_type="smpl")]
+    samples = collect(sources, attributes=["betas", "body_rotations"])
     assert set(samples.values["betas"]) == {"a", "b"}
-    assert set(samples.values["body_pose"]) == {"a", "b", "c"}
+    assert set(samples.values["body_rotations"]) == {"a", "b", "c"}
     assert samples.left_out["dataset"].tolist() == ["c"]
     assert "smpl unknown" in samples.left_out["reason"].iloc[0]
 
@@ -125,8 +157,8 @@ def test_image_features_tell_blue_from_red(images):
     samples = collect([Source(blue, images=images), Source(red, images=images)], attributes=["image"])
     assert {name: len(rows) for name, rows in samples.values["image"].items()} == {"blue": 6, "red": 6}
     values = samples.comparable("image")
-    within = distances.nearest(values["blue"][:3], values["blue"][3:])
-    assert distances.nearest(values["blue"], values["red"]) > 1.5 * within
+    within = nearest.nearest_distance(values["blue"][:3], values["blue"][3:]).mean()
+    assert nearest.nearest_distance(values["blue"], values["red"]).mean() > 1.5 * within
 
 
 def test_crops_are_rgb_and_not_stretched(images):
@@ -156,6 +188,20 @@ def test_a_given_function_makes_the_image_features(images):
     assert seen == [((12, 256, 192, 3), np.uint8)]
     with pytest.raises(UsageError, match="row"):
         collect([source], attributes=["image"], image_features=lambda crops: np.zeros(3))
+
+
+def test_image_features_that_lie_beside_a_file_are_taken_row_by_row(tmp_path):
+    hd = people("a", 30)
+    path = hd.save(tmp_path / "a.h5")
+    beside = tmp_path / f"a.h5{IMAGE_FEATURES}"
+    np.save(beside, np.arange(60, dtype=np.float32).reshape(30, 2))
+    samples = collect([path], limit=10, attributes=["image"], stored_images=True)
+    values = samples.values["image"]["a"]
+    assert values.shape == (10, 2)
+    np.testing.assert_array_equal(values[:, 0] + 1, values[:, 1])
+    np.save(beside, np.zeros((29, 2)))
+    with pytest.raises(DataError, match=r"shape \(29, 2\).* 30 rows"):
+        collect([path], attributes=["image"], stored_images=True)
 
 
 @pytest.fixture
@@ -193,6 +239,65 @@ def test_the_figure_has_a_panel_an_attribute_and_marks_test_sets():
     assert set(groups) == {"a", "BEDLAM", "EHF (test)"}
     assert groups["EHF (test)"].get_linewidths()[0] > 0
     assert groups["BEDLAM"].get_linewidths()[0] == 0
+
+
+def test_thirty_sets_have_a_panel_each_and_labels_share_one():
+    sources = [people(f"set{i}", 12, seed=i) for i in range(9)] + [Source(people("ehf", 12), "test")]
+    samples = collect(sources, attributes=["betas"])
+    embeddings = {"betas": embed(samples, "betas", method="pca")}
+    drawn = figure(embeddings)
+    assert [panel.get_title(loc="left") for panel in drawn.axes][:9] == [f"set{i}" for i in range(9)]
+    scenes = {"scene": {f"set{i}": "studio" if i < 4 else "indoor" for i in range(9)}}
+    drawn = figure(embeddings, scenes, "scene")
+    (panel,) = drawn.axes
+    assert {group.get_label() for group in panel.collections} == {"studio", "indoor", "not stated"}
+    assert "PCA, seed 0; 12 samples of each set" in " ".join(drawn.get_supxlabel().split())
+    with pytest.raises(UsageError, match="colour"):
+        figure(embeddings, {}, "real")
+
+
+def test_sets_in_one_panel_have_shapes_of_their_own():
+    from ehps.analysis.colours import styles
+
+    looks = styles(["agora", "bedlam", "ubody", "mscoco", "egobody_ego", "pw3d", "ehf", "h36m", "ehf (test)"])
+    assert len({look.marker for look in looks.values()}) == 8
+    assert looks["ehf"] == looks["ehf (test)"]
+
+
+def test_new_samples_are_placed_into_a_kept_embedding(tmp_path):
+    old = collect([people("a", 40, seed=1), people("b", 40, turn=2, seed=2)], attributes=["global_orient"])
+    frame = embed(old, "global_orient", method="pca", most=60)
+    assert frame["dataset"].value_counts().to_dict() == {"a": 30, "b": 30}
+    path = Stored.of(old, frame).save(tmp_path / "kept.npz")
+    again = Stored.of(old, frame).save(tmp_path / "again.npz")
+    assert path.read_bytes() == again.read_bytes()
+    kept = Stored.load(path)
+    np.testing.assert_allclose(kept.place(kept.features), frame[["x", "y"]], atol=1e-4)
+    placed = kept.with_placed(collect([people("c", 20, turn=2, seed=9)], attributes=["global_orient"]))
+    centre = placed.groupby("dataset")[["x", "y"]].mean()
+    assert np.linalg.norm(centre.loc["c (new)"] - centre.loc["b"]) < 0.3 * np.linalg.norm(
+        centre.loc["a"] - centre.loc["b"]
+    )
+    assert "c (new)" in " ".join(figure({"global_orient": placed}).get_supxlabel().split())
+    with pytest.raises(UsageError, match="3 features"):
+        kept.place(np.zeros((2, 3)))
+    path.write_bytes(b"no")
+    with pytest.raises(DataError, match=r"kept\.npz.*no embedding"):
+        Stored.load(path)
+
+
+def test_heat_maps_put_like_sets_beside_each_other():
+    sources = [people(f"{name}{i}", 40, turn=turn, seed=i) for i in range(3) for name, turn in (("x", 0), ("y", 2))]
+    samples = collect([*sources, Source(people("t", 40), "test")], attributes=["global_orient"])
+    drawn = distance_figure(matrices(samples, "energy"))
+    order = [text.get_text() for text in drawn.axes[0].get_yticklabels()]
+    groups = "".join(name[0] for name in order)
+    assert groups.count("yyy") == 1
+    assert "rad" in drawn.axes[0].get_title(loc="left")
+    assert "are nearest by global orientation" in " ".join(drawn.get_suptitle().split())
+    covers = matrices(samples, "coverage")["global_orient"]
+    assert list(covers) == ["t (test)"]
+    assert covers.loc["x0", "t (test)"] > 0.5 > covers.loc["y0", "t (test)"]
 
 
 def test_no_image_outside_the_folder_is_read(images, tmp_path):

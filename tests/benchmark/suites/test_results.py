@@ -124,7 +124,8 @@ def test_trainings_that_differ_in_their_seed_are_one_set(tmp_path: Path) -> None
     ranked = ranking.rank(results.load(tmp_path), results.load_errors(tmp_path), bootstrap=20)
     (row,) = ranked.to_dict("records")
     assert (row["train_set"], row["mpe"], row["instances"]) == ("agora", 95.0, 100)
-    assert row["mpe_low"] < 95 < row["mpe_high"]
+    assert ranked.attrs["trainings"] == [2, 2]
+    assert pd.isna(row["mpe_low"])  # two images of each test set are too few
     assert ranked.attrs["trainings"] == [2, 2]
 
 

@@ -1,0 +1,159 @@
+"""How much of a test set a training set covers.
+
+*Coverage* is that of Naeem et al. (2020): the share of the test samples that have a training sample within the distance
+of their own k-th neighbour among the test samples. It depends on how many samples there are of both, so sets are
+compared at one number ``n`` of both, and ``k`` is at most a tenth of it. *Own scale* is the share of the test samples
+with a training sample within the median distance of a test sample to its nearest neighbour: one radius for all, in the
+unit of the features. Two samples of one distribution come to about 1 - 2^-k and to about a half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ehps.analysis.nearest import blocks, nearest_distance, neighbour_distance, slack
+from ehps.arrays import Array
+from ehps.errors import UsageError
+
+K = 5
+SHARE = 10
+"""``k`` is at most the n-th part of this."""
+DRAWS = 10
+RESAMPLES = 200
+"""Of the test samples, over all draws, for the interval."""
+MOST = 2000
+"""Samples that are compared unless more are asked for; more change the number, not the order of sets."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Coverage at ``n`` samples of both sets: mean over draws, and the interval that 95 of 100 draws are in.
+
+    ``own_scale`` likewise, with its ``radius``.
+    """
+
+    value: float
+    low: float
+    high: float
+    own_scale: float
+    own_low: float
+    own_high: float
+    radius: float
+    nearest: float
+    n: int
+    k: int
+
+
+def neighbours_for(n: int, k: int | None = None) -> int:
+    """The k of coverage at ``n`` samples: 5, or fewer where that is more than a tenth.
+
+    Raises
+    ------
+    UsageError : ``k`` was given and is more than a tenth of ``n``, or ``n`` is below ten.
+    """
+    if n < SHARE:
+        raise UsageError(f"{n} samples are too few for coverage", fix=f"compare at least {SHARE} of every set")
+    most = n // SHARE
+    if k is not None and not 1 <= k <= most:
+        raise UsageError(
+            f"k = {k} neighbours of n = {n} samples: k must be 1 to a tenth of n",
+            fix=f"choose k up to {most}, or at least {SHARE * k} samples of every set",
+        )
+    return min(K, most) if k is None else k
+
+
+def covered(train: Array, test: Array, radius: float | Array) -> Array:
+    """(N_test,) bool: which test samples have a training sample within ``radius`` (one, or one a test sample).
+
+    Examples
+    --------
+    >>> covered(np.array([[0.0], [5.0]]), np.array([[0.5], [2.0], [5.0]]), 1.0)
+    array([ True, False,  True])
+    """
+    if not len(train):
+        return np.zeros(len(test), bool)
+    return np.asarray(nearest_distance(test, train) <= np.asarray(radius) + slack(train, test))
+
+
+def cover_sets(train: Array, test: Array, radius: float | Array) -> list[Array]:
+    """For each training sample the test samples that it covers, as row numbers: what a greedy choice adds up."""
+    limit = np.broadcast_to(np.asarray(radius, float) + slack(train, test), len(test)) ** 2
+    out: list[Array] = []
+    for _, squared in blocks(train, test):
+        row, column = np.nonzero(squared <= limit)
+        out += np.split(column, np.searchsorted(row, np.arange(1, len(squared))))
+    return out
+
+
+def own_radius(test: Array) -> float:
+    """Median distance of a test sample to its nearest neighbour among the test samples."""
+    return float(np.median(neighbour_distance(test, 1)))
+
+
+def coverage(train: Array, test: Array, k: int | None = None) -> float:
+    """Share of ``test`` with a sample of ``train`` within its k-th neighbour's distance, of all samples as they are.
+
+    Raises
+    ------
+    UsageError : ``k`` is more than a tenth of the test samples.
+    """
+    return float(covered(train, test, neighbour_distance(test, neighbours_for(len(test), k))).mean())
+
+
+def measure(
+    train: Array, test: Array, n: int, k: int | None = None, *, draws: int = DRAWS, rng: np.random.Generator
+) -> Coverage:
+    """Coverage of ``test`` by ``train`` at ``n`` samples of both, over repeated draws.
+
+    The interval is over draws and, within each, over the test samples drawn again with replacement; where a set has no
+    more than ``n`` samples, all of them are in every draw.
+
+    Raises
+    ------
+    UsageError : a set has fewer than ``n`` samples, or ``k`` is more than a tenth of ``n``.
+    """
+    if min(len(train), len(test)) < n:
+        raise UsageError(f"{min(len(train), len(test))} samples are fewer than the n = {n} that sets are compared at")
+    k = neighbours_for(n, k)
+    values, spread, radii, gaps = [], [], [], []
+    count = 1 if len(train) == len(test) == n else draws  # of all samples there is one draw
+    for _ in range(count):
+        a, b = (rows[np.sort(rng.choice(len(rows), n, replace=False))] for rows in (train, test))
+        own, radius, gap, near = neighbour_distance(b, k), own_radius(b), nearest_distance(b, a), slack(a, b)
+        inside = np.stack([gap <= own + near, gap <= radius + near])  # 2 x n
+        again = rng.integers(0, n, (RESAMPLES // count, n))
+        values.append(inside.mean(axis=1))
+        spread.append(inside[:, again].mean(axis=2).T)  # resamples x 2
+        radii.append(radius)
+        gaps.append(gap.mean())
+    value, own_scale = np.mean(values, axis=0)
+    low, high = np.percentile(np.concatenate(spread), (2.5, 97.5), axis=0)
+    return Coverage(
+        value=float(value),
+        low=min(float(low[0]), float(value)),
+        high=max(float(high[0]), float(value)),
+        own_scale=float(own_scale),
+        own_low=min(float(low[1]), float(own_scale)),
+        own_high=max(float(high[1]), float(own_scale)),
+        radius=float(np.mean(radii)),
+        nearest=float(np.mean(gaps)),
+        n=n,
+        k=k,
+    )
+
+
+def grid(most: int) -> list[int]:
+    """Numbers of samples for a curve: doubling up to ``most``, at least ten."""
+    sizes = [most]
+    while sizes[-1] // 2 >= SHARE and len(sizes) < 6:
+        sizes.append(sizes[-1] // 2)
+    return sizes[::-1]
+
+
+def curve(train: Array, test: Array, sizes: Sequence[int], k: int | None = None, *, seed: int = 0) -> list[Coverage]:
+    """:func:`measure` at each of ``sizes``; one ``k`` for all, that of the smallest."""
+    k = neighbours_for(min(sizes), k)
+    return [measure(train, test, n, k, rng=np.random.default_rng([seed, n])) for n in sizes]
