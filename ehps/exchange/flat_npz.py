@@ -85,11 +85,12 @@ class _Rows:
     upright: Array | None = None  # rows that may be of an image that is stored lying on its side
 
 
-def read(path: Path, stated: Stated, images: Path | None) -> HumanData:
-    """The rows of a table, of whichever dialect its keys are.
+def read(path: Path, stated: Stated, images: Path | None, name: str | None = None) -> HumanData:
+    """The rows of a table.
 
     Parameters
     ----------
+    name : the dialect that its keys must be of; whichever they are where it is None.
     stated : gender (hmr2 and tokenhmr without one, bedlam with 10 betas) where the dialect leaves it open.
     images : folder of the images, for their sizes.
 
@@ -100,6 +101,8 @@ def read(path: Path, stated: Stated, images: Path | None) -> HumanData:
     """
     with Npz(path) as members:
         dialect = dialect_of(members, path)
+        if name not in (None, dialect.name):
+            raise DataError(f"has the keys of {dialect.name}, not of {name}", path=path, fix=f"--as {dialect.name}")
         arrays = {name: members[name] for name in dialect.fields if name in members}
     if "scale" in arrays:
         arrays["scale"] = arrays["scale"].reshape(len(arrays["scale"]), -1)
@@ -488,6 +491,13 @@ write_camerahmr = partial(write, BY_NAME["camerahmr"])
 write_hmr2 = partial(write, BY_NAME["hmr2"])
 write_tokenhmr = partial(write, BY_NAME["tokenhmr"])
 write_prompthmr = partial(write, BY_NAME["prompthmr"])
+
+read_bedlam = partial(read, name="bedlam")
+read_bedlam2 = partial(read, name="bedlam2")
+read_camerahmr = partial(read, name="camerahmr")
+read_hmr2 = partial(read, name="hmr2")
+read_tokenhmr = partial(read, name="tokenhmr")
+read_prompthmr = partial(read, name="prompthmr")
 
 is_bedlam = partial(recognise, name="bedlam")
 is_bedlam2 = partial(recognise, name="bedlam2")
