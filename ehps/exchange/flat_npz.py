@@ -31,9 +31,11 @@ from ehps.converters.readers import fields
 from ehps.converters.readers.fields import Field, numbers, texts
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError
+from ehps.exchange import flat_npz_reading as reading
+from ehps.exchange import flat_npz_writing as writing
 from ehps.exchange import hmr_rows
 from ehps.exchange.forms import Sources, Stated, Written
-from ehps.exchange.hmr_rows import PIXELS, POINTS, SMPLX_POINTS, settled
+from ehps.exchange.hmr_rows import PIXELS, settled
 from ehps.genders import BY_WORD
 from ehps.humandata.core import HumanData
 from ehps.humandata.pickles.npy_files import Npz
@@ -47,7 +49,6 @@ VALID = {"has_body_pose": numbers("N"), "has_betas": numbers("N")}
 GENDER = {"gender": texts("N", words=BY_WORD, optional=True)}
 SCALE_OF_PIXELS = 1.0
 FIX = "check that the file is whole, and from the program that it is said to be from"
-CLOSE_UP = "`ehps convert bedlam` turns them to the images as they are stored"
 PER_IMAGE = "has a member an image, as PromptHMR's files for 3DPW and Hi4D; only tables with a row a person are read"
 
 
@@ -73,16 +74,8 @@ class Dialect:
     not_by: tuple[str, ...]
     fields: Mapping[str, Field]
     model_type: str
-    read: Callable[[dict[str, Array], Stated, Path], _Rows]
+    read: Callable[[dict[str, Array], Stated, Path], reading.Rows]
     write: Callable[[HumanData, list[str]], dict[str, Array]]
-
-
-@dataclass
-class _Rows:
-    columns: dict[str, Any]
-    points: dict[str, tuple[str, ...]]
-    facts: dict[str, Any]
-    upright: Array | None = None  # rows that may be of an image that is stored lying on its side
 
 
 def read(path: Path, stated: Stated, images: Path | None, name: str | None = None) -> HumanData:
@@ -114,7 +107,7 @@ def read(path: Path, stated: Stated, images: Path | None, name: str | None = Non
         sizes = np.array([index.size(name) for name in rows.columns["image_path"]], np.int32).reshape(-1, 2)
         rows.columns["meta/height"], rows.columns["meta/width"] = sizes.T
     if rows.upright is not None and rows.upright.any():
-        _check_upright(rows, images, path)
+        reading.check_upright(rows, images, path)
     betas = rows.columns.get(f"{dialect.model_type}/betas")
     model_type, count = (None, None) if betas is None else (dialect.model_type, betas.shape[1])
     passport = hmr_rows.passport(dialect.name, model_type, count, **rows.facts)
@@ -173,242 +166,6 @@ def recognise(path: Path, name: str | None = None) -> bool:
         return False
 
 
-# -- reading ----------------------------------------------------------------------------------------------
-
-
-def _read_posed(data: dict[str, Array], stated: Stated, path: Path, name: str, model_type: str) -> _Rows:
-    """bedlam, bedlam2 and camerahmr."""
-    shift = data["cam_ext"][:, :3, 3] if "cam_ext" in data else 0
-    matrix, betas = data["cam_int"], data["shape"]
-    stated_gender = "neutral" if (name, betas.shape[1]) not in (("bedlam", 10),) else None
-    gender = settled("gender", stated, stated_gender, path)
-    columns = {
-        "image_path": data["imgname"].tolist(),
-        "bbox_xywh": hmr_rows.boxes(data["center"], data["scale"] * PIXELS),
-        **hmr_rows.body_columns(model_type, data["pose_cam"], betas, data["trans_cam"] + shift),
-        "meta/focal_length": matrix[:, [0, 1], [0, 1]].astype(np.float32),
-        "meta/principal_point": matrix[:, :2, 2].astype(np.float32),
-    }
-    if "gender" in data:
-        columns["meta/subject_gender"] = [BY_WORD[str(word).strip().lower()] for word in data["gender"]]
-    points: dict[str, tuple[str, ...]] = {}
-    gtkps = data["gtkps"]
-    if model_type == "smplx":
-        found = hmr_rows.point_columns("keypoints2d_smplx", gtkps[:, -len(SMPLX_POINTS) :], SMPLX_POINTS)
-        columns, points = columns | found[0], points | found[1]
-    if gtkps.shape[1] != len(SMPLX_POINTS):
-        found = hmr_rows.point_columns("keypoints2d_original", gtkps[:, : len(POINTS)], POINTS)
-        columns, points = columns | found[0], points | found[1]
-    facts: dict[str, Any] = {"gender": gender, "focal": "image"}
-    if model_type == "smplx":
-        facts["flat_hand_mean"] = settled("flat_hand_mean", stated, True, path)
-    if name == "bedlam2":
-        facts["body_model_version"] = "locked_head"
-    return _Rows(columns, points, facts, matrix[:, 0, 2] < matrix[:, 1, 2])
-
-
-def _read_hmr2(data: dict[str, Array], stated: Stated, path: Path, side: float) -> _Rows:
-    """hmr2 and tokenhmr: bodies without translation and camera."""
-    columns: dict[str, Any] = {
-        "image_path": data["imgname"].tolist(),
-        "bbox_xywh": hmr_rows.boxes(data["center"], data["scale"] * side),
-    }
-    points: dict[str, tuple[str, ...]] = {}
-    for column, one, split in (
-        ("keypoints2d_original", "keypoints_2d", ("body_keypoints_2d", "extra_keypoints_2d")),
-        ("keypoints3d_original", "keypoints_3d", ("body_keypoints_3d", "extra_keypoints_3d")),
-    ):
-        if one not in data and not all(name in data for name in split):
-            continue
-        values = data[one] if one in data else np.concatenate([data[name] for name in split], axis=1)
-        found = hmr_rows.point_columns(column, values, POINTS)
-        columns, points = columns | found[0], points | found[1]
-    has = (data["has_body_pose"] > 0) & (data["has_betas"] > 0)
-    if not has.any():
-        return _Rows(columns, points, {})
-    columns |= hmr_rows.body_columns("smpl", data["body_pose"], data["betas"], None)
-    facts: dict[str, Any] = {"gender": settled("gender", stated, "per-instance" if "gender" in data else None, path)}
-    if "gender" in data:
-        columns["meta/gender"] = [BY_WORD[str(word).strip().lower()] for word in data["gender"]]
-    if not has.all():
-        raise DataError(
-            f"{int((~has).sum())} of {len(has)} rows have no body (has_body_pose or has_betas is 0)",
-            path=path,
-            fix="take them out of the table, or set has_body_pose to 0 for all rows to read its points alone",
-        )
-    return _Rows(columns, points, facts)
-
-
-def _read_prompthmr(data: dict[str, Array], stated: Stated, path: Path) -> _Rows:
-    box = np.ones((len(data["boxes"]), 5))
-    box[:, :4] = data["boxes"][:, :4]
-    box[:, 2:4] -= box[:, :2]
-    rotations = np.concatenate([data["smpl_grots_cam"].reshape(-1, 3), data["smpl_body_poses"].reshape(-1, 69)], axis=1)
-    matrix = data["cam_int"]
-    columns = {
-        "image_path": data["imgnames"].tolist(),
-        "bbox_xywh": box.astype(np.float32),
-        **hmr_rows.body_columns("smpl", rotations, data["smpl_betas"], data["smpl_trans_cam"]),
-        "meta/gender": [BY_WORD[str(word).strip().lower()] for word in data["genders"]],
-        "meta/focal_length": matrix[:, [0, 1], [0, 1]].astype(np.float32),
-        "meta/principal_point": matrix[:, :2, 2].astype(np.float32),
-        "meta/RT": data["cam_ext"].astype(np.float32),
-        "meta/annot_valid": data["valid"].astype(bool),
-    }
-    return _Rows(columns, {}, {"gender": settled("gender", stated, "per-instance", path), "focal": "image"})
-
-
-def _check_upright(rows: _Rows, images: Path | None, path: Path) -> None:
-    """Raise unless rows with a portrait camera are known to be of images that are stored upright."""
-    upright = np.asarray(rows.upright)
-    count = f"{int(upright.sum())} rows have the camera of an upright image"
-    if images is None:
-        what = f"{count}; BEDLAM stores such images lying on their side, others do not"
-        raise DataError(what, path=path, fix="give the folder of the images (--images), which tells")
-    lying = upright & (rows.columns["meta/height"] < rows.columns["meta/width"])
-    if lying.any():
-        raise DataError(f"{count}, and {int(lying.sum())} of their images lie on their side", path=path, fix=CLOSE_UP)
-
-
-# -- writing ----------------------------------------------------------------------------------------------
-
-
-def _write_posed(hd: HumanData, left_out: list[str], program: str, name: str, model_type: str) -> dict[str, Array]:
-    """bedlam, bedlam2 and camerahmr."""
-    from ehps.body.topology import POSE_PARTS
-
-    hmr_rows.need_body(hd, model_type, program)
-    n, width = len(hd), {"bedlam": (10, 11), "bedlam2": (16,), "camerahmr": (10,)}[name]
-    betas = np.asarray(hd[f"{model_type}/betas"])
-    if betas.shape[1] not in width:
-        want = " or ".join(map(str, width))
-        fix = f"`ehps humandata convert FILE --num-betas {width[-1]} --out NEW`"
-        raise DataError(f"has {betas.shape[1]} betas, and {program} reads {want}", path=hd.source, fix=fix)
-    locked = hd.passport.body_model_version == "locked_head"
-    if locked != (name == "bedlam2"):
-        kind = "the locked-head release of SMPL-X" if name == "bedlam2" else "SMPL-X 1.1"
-        version = hd.passport.body_model_version
-        raise DataError(f"its bodies are of version {version}, and {program} reads {kind}", path=hd.source)
-    center, side = hmr_rows.centres(hd, program)
-    pose = hmr_rows.pose(hd, model_type, tuple(POSE_PARTS[model_type]))
-    transl = np.asarray(_needed(hd, f"{model_type}/transl", program), np.float32)
-    names = {"bedlam": SMPLX_POINTS, "bedlam2": (*POINTS, *SMPLX_POINTS), "camerahmr": POINTS}[name]
-    points = hmr_rows.points(hd, "keypoints2d", names, left_out)
-    if points is None:
-        raise DataError(f"has none of the 2D points that {program} reads", path=hd.source)
-    arrays = {
-        "imgname": hmr_rows.text_array(hd["image_path"]),
-        "center": center,
-        "scale": side.max(axis=1) / PIXELS,
-        "pose_cam": pose,
-        "shape": betas,
-        "trans_cam": transl,
-        "cam_int": _matrices(hd, program),
-        "gtkps": points,
-    }
-    held = {"image_path", "bbox_xywh", "meta/focal_length", "meta/principal_point", f"{model_type}/betas"}
-    held |= {f"{model_type}/{part}" for part in ("transl", *POSE_PARTS[model_type])}
-    if name != "camerahmr":
-        arrays |= {
-            "cam_ext": np.tile(np.eye(4, dtype=np.float32), (n, 1, 1)),  # the world is that of the camera
-            "pose_world": pose,
-            "trans_world": transl,
-        }
-        if "meta/subject_gender" in hd:
-            words = hmr_rows.text_array(hd["meta/subject_gender"])
-            arrays["gender"] = words.astype("<U1")
-            held.add("meta/subject_gender")
-    left_out.append("bbox_xywh: the sides of a box become the longer one")
-    left_out.extend(_empty(hd, f"{model_type}/expression", held))
-    left_out.extend(hmr_rows.others(hd, held | {"meta/gender"}))
-    return arrays
-
-
-def _write_hmr2(hd: HumanData, left_out: list[str], program: str, split: bool) -> dict[str, Array]:
-    """hmr2 with ``split``, else tokenhmr."""
-    hmr_rows.need_body(hd, "smpl", program, gender=False)
-    center, side = hmr_rows.centres(hd, program)
-    n = len(hd)
-    arrays = {
-        "imgname": hmr_rows.text_array(hd["image_path"]),
-        "center": center,
-        "scale": side if split else side / PIXELS,
-        "body_pose": hmr_rows.pose(hd, "smpl", ("global_orient", "body_pose")),
-        "betas": np.asarray(hd["smpl/betas"]),
-        "has_body_pose": np.ones(n, np.float32),
-        "has_betas": np.ones(n, np.float32),
-    }
-    for prefix, channels in (("2d", 3), ("3d", 4)):
-        points = hmr_rows.points(hd, f"keypoints{prefix}", POINTS, left_out)
-        if points is None:
-            points = np.zeros((n, len(POINTS), channels), np.float32)
-        parts = {f"body_keypoints_{prefix}": points[:, :25], f"extra_keypoints_{prefix}": points[:, 25:]}
-        arrays |= {f"keypoints_{prefix}": points} if not split and prefix == "2d" else parts
-    genders = hmr_rows.genders(hd)
-    if genders == {"neutral"}:
-        left_out.append("gender: the program takes whoever is not male for female, so neutral bodies have none")
-    elif "neutral" in genders:
-        fix = "`ehps humandata convert FILE --gender neutral --body-models DIR --out NEW` makes them all neutral"
-        raise DataError(f"has neutral and gendered bodies, which {program} cannot tell apart", path=hd.source, fix=fix)
-    else:
-        arrays["gender"] = _gender_words(hd).astype("<U1")
-    held = {"image_path", "bbox_xywh", "meta/gender", "smpl/betas", "smpl/global_orient", "smpl/body_pose"}
-    left_out.extend(hmr_rows.others(hd, held))
-    return arrays
-
-
-def _write_prompthmr(hd: HumanData, left_out: list[str], program: str) -> dict[str, Array]:
-    hmr_rows.need_body(hd, "smpl", program, gender=False)
-    box = np.asarray(_needed(hd, "bbox_xywh", program), np.float64)[:, :4].copy()
-    box[:, 2:] += box[:, :2]
-    n = len(hd)
-    world = np.asarray(hd["meta/RT"]) if "meta/RT" in hd else np.tile(np.eye(4, dtype=np.float32), (n, 1, 1))
-    held = {"image_path", "bbox_xywh", "meta/gender", "meta/focal_length", "meta/principal_point", "meta/RT"}
-    held |= {f"smpl/{part}" for part in ("betas", "transl", "global_orient", "body_pose")} | {"meta/annot_valid"}
-    left_out.extend(hmr_rows.others(hd, held))
-    if any(name.startswith("keypoints") for name in hd.columns):
-        left_out.append("keypoints: the form has none")
-    return {
-        "imgnames": hmr_rows.text_array(hd["image_path"]),
-        "genders": _gender_words(hd),
-        "valid": np.asarray(hd["meta/annot_valid"], bool) if "meta/annot_valid" in hd else np.ones(n, bool),
-        "boxes": box,
-        "cam_int": _matrices(hd, program),
-        "cam_ext": world,
-        "smpl_betas": np.asarray(hd["smpl/betas"]),
-        "smpl_grots_cam": hmr_rows.pose(hd, "smpl", ("global_orient",)),
-        "smpl_body_poses": hmr_rows.pose(hd, "smpl", ("body_pose",)),
-        "smpl_trans_cam": np.asarray(_needed(hd, "smpl/transl", program)),
-    }
-
-
-def _needed(hd: HumanData, name: str, program: str) -> Any:
-    if name not in hd:
-        raise DataError(f"has no {name}, which {program} needs", path=hd.source)
-    return hd[name]
-
-
-def _matrices(hd: HumanData, program: str) -> Array:
-    out = np.tile(np.eye(3, dtype=np.float32), (len(hd), 1, 1))
-    out[:, [0, 1], [0, 1]] = _needed(hd, "meta/focal_length", program)
-    out[:, :2, 2] = _needed(hd, "meta/principal_point", program)
-    return out
-
-
-def _gender_words(hd: HumanData) -> Array:
-    if "meta/gender" in hd:
-        return hmr_rows.text_array(hd["meta/gender"])
-    return np.full(len(hd), str(hd.passport.gender))
-
-
-def _empty(hd: HumanData, name: str, held: set[str]) -> list[str]:
-    """Add a column that is zero to those held; a sentence about one that is not."""
-    if name not in hd:
-        return []
-    held.add(name)
-    return [f"{name}: the form has none"] if np.any(hd[name]) else []
-
-
 # -- dialects ---------------------------------------------------------------------------------------------
 
 _TABLE = BOXED | {"scale": numbers("N", "sides")} | POSED | CAMERA | GENDER | {"gtkps": numbers("N", "points", 3)}
@@ -423,8 +180,8 @@ def _posed(name: str, program: str, model_type: str) -> Dialect:
         (),
         _TABLE,
         model_type,
-        partial(_read_posed, name=name, model_type=model_type),
-        partial(_write_posed, program=program, name=name, model_type=model_type),
+        partial(reading.read_posed, name=name, model_type=model_type),
+        partial(writing.write_posed, program=program, name=name, model_type=model_type),
     )
 
 
@@ -448,8 +205,8 @@ DIALECTS = (
             "extra_keypoints_2d": numbers("N", 19, 3, optional=True),
         },
         "smpl",
-        partial(_read_hmr2, side=SCALE_OF_PIXELS),
-        partial(_write_hmr2, program="4D-Humans", split=True),
+        partial(reading.read_hmr2, side=SCALE_OF_PIXELS),
+        partial(writing.write_hmr2, program="4D-Humans", split=True),
     ),
     Dialect(
         "tokenhmr",
@@ -458,8 +215,8 @@ DIALECTS = (
         (),
         _HMR2 | _POINTS_3D | {"keypoints_2d": numbers("N", 44, 3)},
         "smpl",
-        partial(_read_hmr2, side=PIXELS),
-        partial(_write_hmr2, program="TokenHMR", split=False),
+        partial(reading.read_hmr2, side=PIXELS),
+        partial(writing.write_hmr2, program="TokenHMR", split=False),
     ),
     Dialect(
         "prompthmr",
@@ -479,8 +236,8 @@ DIALECTS = (
             "smpl_trans_cam": numbers("N", 3),
         },
         "smpl",
-        _read_prompthmr,
-        partial(_write_prompthmr, program="PromptHMR"),
+        reading.read_prompthmr,
+        partial(writing.write_prompthmr, program="PromptHMR"),
     ),
 )
 BY_NAME = {dialect.name: dialect for dialect in DIALECTS}

@@ -46,6 +46,7 @@ PERSON = {
 }
 HANDS = "is of hands (HaMeR), which HumanData has no columns for without a body"
 PATH = "image_path"
+SHOWN = 10
 AGAIN = "copy or download it again"
 
 
@@ -67,6 +68,7 @@ def read(path: Path, stated: Stated, images: Path | None) -> HumanData:
     shards = [path] if path.is_file() else sorted(path.glob("*.tar"))
     if not shards:
         raise DataError("has no .tar files", path=path, fix="give a tar, or the folder of the numbered ones")
+    _check_numbers(shards, path)
     gender = settled("gender", stated, "neutral", path)
     settled("frame", stated, "opencv-camera", path)
     parts: list[dict[str, Array]] = []
@@ -95,6 +97,14 @@ def recognise(path: Path) -> bool:
     except (OSError, tarfile.TarError, DataError):
         return False
     return any(member is not None and member.name.endswith(f".{LABELS}") for member in first)
+
+
+def _check_numbers(shards: list[Path], path: Path) -> None:
+    """Raise when one of the numbered tars between the first and the last is not there."""
+    numbers = [int(shard.stem) for shard in shards if shard.stem.isdigit()]
+    if missing := sorted(set(range(max(numbers, default=0))) - set(numbers)) if len(shards) > 1 else []:
+        named = ", ".join(f"{number:06d}.tar" for number in missing[:SHOWN]) + " ..." * (len(missing) > SHOWN)
+        raise DataError(f"lacks {len(missing)} of its numbered tars: {named}", path=path, fix=AGAIN)
 
 
 def _samples(shard: Path) -> Iterator[tuple[str, bytes, list[Any]]]:

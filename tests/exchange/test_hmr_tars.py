@@ -107,6 +107,9 @@ def test_shards_hold_whole_samples(images: Path, tmp_path: Path, monkeypatch: py
     assert f"epoch_size: {N}" in entry
     assert len(hmr_tars.read(tmp_path / "mine", Stated(), None)) == N
     assert any("translation" in sentence for sentence in written.left_out)
+    written.files[1].unlink()
+    with pytest.raises(DataError, match=r"lacks 1 of its numbered tars: 000001\.tar"):
+        hmr_tars.read(tmp_path / "mine", Stated(), None)
 
 
 def test_headers_are_those_of_tarfile() -> None:
