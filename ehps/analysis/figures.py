@@ -239,7 +239,8 @@ def intervals(ranked: pd.DataFrame) -> Figure:
         names = ", ".join(b.label for b in benchmarks_of(ranked))
         note = (f"Mean of {names}" if names else "Mean primary error") + f"{interval_axis(ranked)}."
         if _has_ties(ranked):
-            note += " Ranks such as 1-2 are ties: sets that cannot be told apart."
+            note += " Ranks such as 1-2 are ties: sets that cannot be told apart. Differences are paired: sets whose"
+            note += " bars overlap can be apart."
         entitle(figure, " ".join(headline(ranked)[:1]) or "No training set has a rank", note)
     return figure
 

@@ -139,7 +139,8 @@ def _best(part: pd.DataFrame, ranked: pd.DataFrame) -> str:
         return ""
     names = [dataset_name(str(t)) for t in part["train_set"]]
     placed = part.dropna(subset=["mpe"])
-    first, value = names[rows[0]], f"{float(part['mpe'].iloc[rows[0]]):.1f} mm mean primary error"
+    first, lowest = names[rows[0]], float(part["mpe"].iloc[rows[0]])
+    value = f"{lowest:.1f} mm mean primary error"
     if len(placed) < 2:
         return f"{first} has {value}; there is no other set with a rank."
     if len(rows) == 2:
@@ -147,12 +148,12 @@ def _best(part: pd.DataFrame, ranked: pd.DataFrame) -> str:
         return f"{both} cannot be told apart: {value} and {float(part['mpe'].iloc[rows[1]]):.1f} mm."
     if len(rows) > 2:
         others = ties.listed([names[row] for row in rows[1:]])
-        return f"{first} has the lowest, {value}, and cannot be told apart from {others}."
+        return f"{first} has the lowest mean primary error, {lowest:.1f} mm, and cannot be told apart from {others}."
     second = names[int(placed.index[1])]
     behind = float(placed["mpe"].iloc[1] - placed["mpe"].iloc[0])
     pair = (placed["model"].iloc[0], *placed["train_set"].iloc[:2])
     found = {(d["model"], d["better"], d["worse"]): d for d in ranked.attrs.get("differences", [])}.get(pair)
-    lead = f"{first} has the lowest, {value}, {behind:.1f} mm before {second}"
+    lead = f"{first} has the lowest mean primary error, {lowest:.1f} mm, {behind:.1f} mm before {second}"
     if found is None:
         return f"{lead}; whether they can be told apart is not known, for want of intervals."
     level = f"{100 * ranked.attrs.get('level', 0.95):.0f} %"

@@ -123,7 +123,7 @@ def _columns(frame: pd.DataFrame, path: Path) -> list[Benchmark]:
         test_set, _, metric = name.rpartition("_")
         if test_set and metric.upper() in _LENGTHS:
             part = "all" if metric == "pve" else "body"
-            frame.rename(columns={name: test_set}, inplace=True)
+            frame.columns = frame.columns.where(frame.columns != name, test_set)
             found.append(Benchmark(test_set, test_set_name(test_set), metric.upper(), part))
             continue
         raise DataError(

@@ -42,7 +42,7 @@ def finished_runs(
     measures : (metric, part) of the errors that are wanted; all of them when None.
     """
     runs: dict[str, FinishedRun] = {}
-    known: dict[str, pd.CategoricalDtype] = {}
+    known: dict[str, pd.Index[Any]] = {}
     broken: dict[str, str] = {}
     for path in _folders(folder):
         run, place = Run(path), path.relative_to(folder).as_posix()
@@ -91,14 +91,13 @@ def _errors_file(run: Run) -> Path:
     return path
 
 
-def _with_shared_texts(errors: pd.DataFrame, known: dict[str, pd.CategoricalDtype]) -> pd.DataFrame:
+def _with_shared_texts(errors: pd.DataFrame, known: dict[str, pd.Index[Any]]) -> pd.DataFrame:
     """``errors`` with the categories of earlier runs where they are the same: all are tested on the same images."""
-    shared = {}
-    for name in errors.select_dtypes("category"):
-        own = errors[name].dtype
-        if not known.setdefault(name, own).categories.equals(own.categories):
-            known[name] = own
-        shared[name] = pd.Categorical.from_codes(errors[name].cat.codes.to_numpy(), dtype=known[name])
+    shared: dict[str, pd.Categorical[Any]] = {}
+    for name, column in ((str(name), errors[name]) for name in errors.select_dtypes("category")):
+        if not known.setdefault(name, column.cat.categories).equals(column.cat.categories):
+            known[name] = column.cat.categories
+        shared[name] = pd.Categorical.from_codes(column.cat.codes.to_numpy(), known[name])
     return errors.assign(**shared)
 
 

@@ -193,7 +193,7 @@ def published_command(name: str | None, out: Path | None, as_json: bool) -> None
     if not as_json:
         say(f"{facts.title} ({facts.units})" + (f"; {facts.limits}" if facts.limits else ""))
     if out is not None:
-        tables.write(frame, out, digits=2)
+        tables.write(frame if out.suffix.lower() in (".csv", ".json") else published.table(name, texts=True), out)
     show(frame if as_json else published.table(name, texts=True), json=as_json, below=["source"])
     wrong = checked[~checked["agrees"]]
     if len(checked):
