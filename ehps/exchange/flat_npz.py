@@ -47,8 +47,6 @@ CAMERA = {"cam_int": numbers("N", 3, 3), "cam_ext": numbers("N", 4, 4, optional=
 WITHOUT_TRANSL = {"body_pose": numbers("N", 72), "betas": numbers("N", "betas")}
 VALID = {"has_body_pose": numbers("N"), "has_betas": numbers("N")}
 GENDER = {"gender": texts("N", words=BY_WORD, optional=True)}
-SCALE_OF_PIXELS = 1.0
-FIX = "check that the file is whole, and from the program that it is said to be from"
 PER_IMAGE = "has a member an image, as PromptHMR's files for 3DPW and Hi4D; only tables with a row a person are read"
 
 
@@ -205,7 +203,7 @@ DIALECTS = (
             "extra_keypoints_2d": numbers("N", 19, 3, optional=True),
         },
         "smpl",
-        partial(reading.read_hmr2, side=SCALE_OF_PIXELS),
+        partial(reading.read_hmr2, side=1.0),
         partial(writing.write_hmr2, program="4D-Humans", split=True),
     ),
     Dialect(

@@ -20,18 +20,20 @@ CLOSE_UP = "`ehps convert bedlam` turns them to the images as they are stored"
 
 @dataclass
 class Rows:
+    """Columns, names of keypoints and facts of the passport of a table; which rows have an upright camera."""
+
     columns: dict[str, Any]
     points: dict[str, tuple[str, ...]]
     facts: dict[str, Any]
-    upright: Array | None = None  # rows that may be of an image that is stored lying on its side
+    upright: Array | None = None
 
 
 def read_posed(data: dict[str, Array], stated: Stated, path: Path, name: str, model_type: str) -> Rows:
     """bedlam, bedlam2 and camerahmr."""
     shift = data["cam_ext"][:, :3, 3] if "cam_ext" in data else 0
     matrix, betas = data["cam_int"], data["shape"]
-    stated_gender = "neutral" if (name, betas.shape[1]) not in (("bedlam", 10),) else None
-    gender = settled("gender", stated, stated_gender, path)
+    open_gender = name == "bedlam" and betas.shape[1] == 10  # those of gendered bodies, and of AGORA
+    gender = settled("gender", stated, None if open_gender else "neutral", path)
     columns = {
         "image_path": data["imgname"].tolist(),
         "bbox_xywh": hmr_rows.boxes(data["center"], data["scale"] * PIXELS),
