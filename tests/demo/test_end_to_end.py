@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ def no_umap() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Path:
+    importlib.import_module("torch")  # here, not in two threads at once
     out = tmp_path_factory.mktemp("demo")
     train = tuple(small(e, 3) for e in TRAIN if e.dataset in ("egobody_ego", "mscoco"))
     test = tuple(small(e, 2) for e in TEST if e.dataset in ("egobody_ego", "ehf"))
