@@ -18,6 +18,7 @@ from ehps.terminal import show
 INFERRED, UNNAMED = "*", "?"
 """Marks of training sets whose name is inferred, and of points that have no name."""
 
+GROUPS = "Sets that share a letter (Group) cannot be told apart, and their ranks are ties."
 FACT_HEADS = {"instances": "Instances", "scene": "Scene", "appearance": "Real or synthetic", "annotation": "Annotation"}
 
 

@@ -15,7 +15,7 @@ from ehps.analysis import factor_figure, figures, joint_factors, rank_factors, r
 from ehps.analysis.benchmarks import Benchmark
 from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of, labels
-from ehps.analysis.ranking_table import FACT_HEADS, interval_note, neighbours, spans, tied
+from ehps.analysis.ranking_table import FACT_HEADS, GROUPS, interval_note, neighbours, spans, tied
 from ehps.analysis.report_conversions import entry
 from ehps.analysis.report_inputs import ReportInputs
 from ehps.analysis.report_tables import Look, PageTable, Strip, page_table
@@ -68,7 +68,8 @@ def ranking_table(inputs: ReportInputs) -> dict[str, Any] | None:
             columns[name] = spans(ranked["mpe_low"], ranked["mpe_high"], 1)
             columns[f"Rank {level}"] = spans(ranked["rank_low"], ranked["rank_high"], 0)
             strips[name] = _strips(ranked)
-            columns["Clusters"] = ranked["clusters"]
+            counts = ", ".join(f"{ranked.attrs['clusters'][b.id]:,}" for b in used)
+            columns["Clusters"] = [counts if pd.notna(low) else None for low in ranked["mpe_low"]]
     columns |= {b.label: ranked[b.id].astype(float) for b in used}
     columns |= {
         head: ranked[name] for name, head in FACT_HEADS.items() if name in ranked and ranked[name].notna().any()
@@ -97,7 +98,7 @@ def ranking_table(inputs: ReportInputs) -> dict[str, Any] | None:
         "errors": bool(used),
         "own": any(any(flags) for flags in own.values()),
         "published": "identification" in ranked,
-        "note": interval_note(ranked),
+        "note": f"{interval_note(ranked)} {GROUPS if 'Group' in columns else ''}".strip(),
         "apart": _apart(ranked),
         "comparison": inputs.comparison.sentence() if inputs.comparison else None,
         "compared": page_table(_named(inputs.comparison.frame), "published-table", "Rank here and published", digits=0)
