@@ -73,10 +73,15 @@ class Style:
 
 def style(dataset: str) -> Style:
     """How a dataset is drawn; the same everywhere, also for ids that are not among the known ones."""
-    name = dataset.removesuffix(" (test)")
+    name = _dataset(dataset)
     number = _ORDER.index(name) if name in _ORDER else zlib.crc32(name.encode())
     round_ = number // len(PALETTE)
     return Style(PALETTE[number % len(PALETTE)], MARKERS[round_ % len(MARKERS)], LINES[round_ % len(LINES)])
+
+
+def _dataset(label: str) -> str:
+    """Without what a label says of its role."""
+    return label.removesuffix(" (test)").removesuffix(" (new)")
 
 
 def styles(datasets: Iterable[str]) -> dict[str, Style]:
@@ -84,7 +89,7 @@ def styles(datasets: Iterable[str]) -> dict[str, Style]:
     out: dict[str, Style] = {}
     taken: dict[str, str] = {}  # shape -> dataset
     for dataset in datasets:
-        look, name = style(dataset), dataset.removesuffix(" (test)")
+        look, name = style(dataset), _dataset(dataset)
         marker = next((shape for shape, owner in taken.items() if owner == name), None)
         if marker is None:
             marker = next((m for m in (look.marker, *MARKERS, *MORE_MARKERS) if m not in taken), look.marker)
