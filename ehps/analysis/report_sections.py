@@ -137,11 +137,10 @@ def parts(inputs: ReportInputs) -> dict[str, Any] | None:
             tested[", ".join(b.name for b in have)] = None
             if metric == "PVE" and by_part["rank"].notna().any():
                 first = int(np.nanargmin(by_part["mpe"].to_numpy(float)))
-                place = ranked["rank"].iloc[first]
-                whole = "without a rank by the whole body"
-                if pd.notna(place):
-                    whole = "the best of the whole body too" if place == 1 else f"rank {place} by the whole body"
-                said.append(f"By {name.lower()}, {labels(ranked)[first]} is best ({whole}).")
+                place = tied(ranked).iloc[first]
+                whole = "without a rank" if pd.isna(place) else f"rank {place}"
+                best = f"{labels(ranked)[first]} has the lowest mean error"
+                said.append(f"By {name.lower()}, {best} ({whole} by the whole body; no intervals by parts).")
     if not shaded:
         return None
     frame = pd.DataFrame(columns)
