@@ -37,7 +37,7 @@ def overlay(demo: Path, folder: Path) -> None:
 def ranking() -> None:
     """``ehps analysis rank`` in a terminal."""
     result = CliRunner().invoke(main, ["analysis", "rank"], catch_exceptions=False)
-    console = Console(record=True, width=80, file=io.StringIO())
+    console = Console(record=True, width=100, file=io.StringIO())
     console.print(Text(result.stdout.rstrip()))
     console.save_svg(str(HERE / "ranking.svg"), title="ehps analysis rank")
 

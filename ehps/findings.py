@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from ehps.analysis.benchmarks import Part
     from ehps.analysis.joint_factors import JointModel
     from ehps.analysis.report_inputs import ReportInputs
+    from ehps.benchmark.results import Results
     from ehps.body.models import BodyModels
+    from ehps.converters.base import DatasetCard
     from ehps.humandata import HumanData
 
 Benchmarks = Literal["five", "present"]
@@ -27,40 +29,123 @@ STANDIN = "stand-in"
 TITLE = "Which data is worth training on?"
 
 
-def ranking_of(
-    runs: Path | None, model: str | None = None, benchmarks: Benchmarks = "five", part: Part = "all"
-) -> pd.DataFrame:
-    """Ranked training sets of a folder of runs, or the published ranking.
-
-    Parameters
-    ----------
-    runs : folder of run folders; None for the published ranking.
-    model : only the sets of this model.
-    benchmarks : mean over the five, or over the test sets there are.
-    part : ``hands`` and ``face`` rank by the errors of that part.
+def results_of(runs: Path, part: Part = "all") -> Results:
+    """Results of the finished runs below a folder, with the errors that a ranking by ``part`` needs.
 
     Raises
     ------
-    UsageError : no results of the model, or published ranks by a part.
+    DataError : there are none; the message names those that are not finished.
     """
-    from ehps.analysis import published, ranking
-    from ehps.analysis.benchmarks import MPE_BENCHMARKS, benchmarks_in
+    from ehps.analysis.benchmarks import measures
     from ehps.benchmark import results
 
-    if runs is None:
-        if part != "all":
-            raise UsageError(f"there are no published ranks by {part}", fix="name a folder of runs with --results")
-        return published.single_dataset_ranks(model or "smpler_x_s")
-    numbers, errors = results.load(runs), results.load_errors(runs)
-    counted = MPE_BENCHMARKS if benchmarks == "five" else benchmarks_in(numbers)
-    ranked = ranking.rank(numbers, errors, benchmarks=counted, part=part)
-    ranked.attrs["left_out"] = numbers.attrs["left_out"]
+    found = results.read(runs, measures(part))
+    if not len(found.numbers):
+        others = "; ".join(f"{name}: {why}" for name, why in found.broken.items())
+        raise DataError(
+            "holds no finished run" + (f" ({others})" if others else ""),
+            path=runs,
+            fix=f"run `ehps benchmark run SUITE --out {runs}` first; `ehps benchmark status {runs}` says how far it is",
+        )
+    return found
+
+
+def ranking_of(
+    source: Path | None,
+    model: str | None = None,
+    benchmarks: Benchmarks = "five",
+    part: Part = "all",
+    found: Results | None = None,
+) -> pd.DataFrame:
+    """Ranked training sets of a folder of runs, of a CSV file, or the published ranking.
+
+    What the cards say of the datasets (scene, appearance, annotation) is filled in where it is not given.
+    ``attrs["broken"]``: runs that are left out, with the reason; ``attrs["not_ranked"]``: test sets that have no error
+    in mm.
+
+    Parameters
+    ----------
+    source : folder of run folders, or CSV file; None for the published ranking.
+    model : only the sets of this model.
+    benchmarks : mean over the five, or over the test sets there are.
+    part : ``hands`` and ``face`` rank by the errors of that part.
+    found : of :func:`results_of`, where the folder has been read.
+
+    Raises
+    ------
+    UsageError : no results of the model, or ranks by a part of anything but runs.
+    """
+    from ehps.analysis import published, ranking, result_tables
+    from ehps.analysis.benchmarks import MPE_BENCHMARKS, benchmarks_in
+
+    if part != "all" and (source is None or source.is_file()):
+        what = "published ranks" if source is None else f"ranks in {source}"
+        raise UsageError(f"there are no {what} by {part}", fix="name a folder of runs with --results")
+    if source is None:
+        return _with_facts(published.single_dataset_ranks(model or "smpler_x_s"))
+    if source.is_file():
+        ranked = result_tables.read_ranking(source, present=benchmarks == "present")
+    else:
+        found = found or results_of(source, part)
+        counted = benchmarks_in(found.numbers)
+        tested = {name for b in counted for name in b.rows(found.numbers)["test_set"]}
+        ranked = ranking.rank(
+            found.numbers,
+            found.errors,
+            benchmarks=MPE_BENCHMARKS if benchmarks == "five" else counted,
+            part=part,
+        )
+        ranked.attrs["broken"] = found.broken
+        ranked.attrs["not_ranked"] = sorted(set(found.numbers["test_set"]) - tested)
     if model is not None:
+        models = ", ".join(sorted(set(ranked["model"])))
         ranked = ranked[ranked["model"] == model].reset_index(drop=True)
         if not len(ranked):
-            models = ", ".join(sorted(set(numbers["model"])))
-            raise UsageError(f"no results of the model {model!r}", path=runs, fix=f"there are: {models}")
-    return ranked
+            raise UsageError(f"no results of the model {model!r}", path=source, fix=f"there are: {models}")
+    return _with_facts(ranked)
+
+
+def comparable(word: str, benchmarks: Benchmarks = "five", model: str | None = None) -> pd.DataFrame:
+    """A ranking by its name: a published model, or the path of a folder of runs or of a CSV file.
+
+    Raises
+    ------
+    UsageError : it is neither.
+    """
+    from ehps.analysis import published
+
+    if word in published.RANK_COLUMNS:
+        return published.all_points(word)
+    path = Path(word)
+    if not path.exists():
+        models = ", ".join(published.RANK_COLUMNS)
+        raise UsageError(f"{word} is no published model, folder of runs or CSV file", fix=f"published are {models}")
+    return ranking_of(path, model, benchmarks)
+
+
+def _with_facts(ranked: pd.DataFrame) -> pd.DataFrame:
+    """Scene, appearance and annotation of each training set, from the cards of its datasets; ``mixed`` of several."""
+    from ehps.converters import registry
+
+    cards = {card.id: card for card in registry.cards()}
+    sets = ranked["datasets"] if "datasets" in ranked else ranked["train_set"]
+    out = ranked.copy()
+    for at, name in enumerate(("scene", "appearance", "annotation")):
+        given = ranked[name] if name in ranked else [None] * len(ranked)
+        found = [_fact(str(ids), name, cards) for ids in sets]
+        values = [old if isinstance(old, str) else new for old, new in zip(given, found, strict=True)]
+        if name not in out:
+            before = max(list(out).index(c) for c in ("train_set", "model", "instances", "datasets") if c in out)
+            out.insert(before + 1 + at, name, None)
+        out[name] = values
+    out.attrs = ranked.attrs
+    return out
+
+
+def _fact(ids: str, name: str, cards: Mapping[str, DatasetCard]) -> str | None:
+    """What the cards of datasets that are joined with ``+`` say; None where one has no card."""
+    words = {getattr(cards[part], name) if part in cards else None for part in ids.split("+")}
+    return None if None in words else words.pop() if len(words) == 1 else "mixed"
 
 
 def joint_model_of(ranked: pd.DataFrame, attributes: pd.DataFrame) -> tuple[JointModel | None, str]:
@@ -206,19 +291,19 @@ def report_inputs(
     body_models : to draw predictions beside the truth.
     stage : told what is begun.
     """
-    from ehps.analysis import attributes, published, rank_factors, ranking, worst_cases
+    from ehps.analysis import attributes, comparison, published, rank_factors, ranking, worst_cases
     from ehps.analysis.benchmarks import MPE_BENCHMARKS
     from ehps.analysis.curves import LOG, read_curves
     from ehps.analysis.report_inputs import ReportInputs
-    from ehps.benchmark import results
     from ehps.converters import registry
 
     images = images or {}
     stage("ranking")
-    ranked = ranking_of(runs, model, benchmarks)
+    found = results_of(runs)
+    ranked = ranking_of(runs, model, benchmarks, found=found)
     usual = {b.id for b in ranking.benchmarks_of(ranked)} == {b.id for b in MPE_BENCHMARKS}
-    comparable = usual and ranked["model"].nunique() == 1 and not ranked["train_set"].duplicated().any()
-    numbers = results.load(runs)
+    as_published = usual and ranked["model"].nunique() == 1 and not ranked["train_set"].duplicated().any()
+    numbers = found.numbers
     samples, embeddings = None, {}
     if data:
         stage(f"samples of {len(data) + len(test)} files")
@@ -227,7 +312,7 @@ def report_inputs(
             stage(f"embedding of {attributes.TITLES[name]}")
             embeddings[name] = attributes.embed(samples, name)
     notes = _notices(numbers, [*data, *test])
-    notes += [f"Left out: {name}, {why}." for name, why in numbers.attrs["left_out"].items()]
+    notes += [f"Left out: {name}, {why}." for name, why in found.broken.items()]
     chosen = None
     if data and ranked["model"].nunique() == 1:
         stage("selection")
@@ -238,12 +323,12 @@ def report_inputs(
     stage("examples")
     overlays, faults = _examples([file for file in data if file in images], images)
     stage("truth and prediction")
-    cases = worst_cases.drawn(worst_cases.find(results.load_errors(runs), ranked), numbers, runs, body_models)
+    cases = worst_cases.drawn(worst_cases.find(found.errors, ranked), numbers, runs, body_models)
     reports = [path for file in (*data, *test) if (path := file.with_name(file.name + ".report.json")).exists()]
     return ReportInputs(
         title=title,
         ranked=ranked,
-        comparison=ranking.compare(ranked, published.single_dataset_ranks()) if comparable else None,
+        comparison=comparison.compare(ranked, published.single_dataset_ranks()) if as_published else None,
         results=numbers,
         attributes=rank_factors.card_attributes(registry.cards()),
         samples=samples,
@@ -253,7 +338,7 @@ def report_inputs(
         training=read_curves(runs) if any(runs.rglob(LOG)) else None,
         overlays=overlays,
         cases=cases,
-        manifests=results.manifests(runs),
+        manifests=found.manifests,
         notes=notes + faults,
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ehps.terminal import escaped, in_colour, line
+from ehps.terminal import HINTS, escaped, in_colour, line
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -40,10 +40,12 @@ def shown(*, quiet: bool = False, verbose: bool = False) -> Iterator[None]:
     """Print progress while in here: none of it, or lines of each task's end too."""
     before = _Wanted.on, _Wanted.quiet, _Wanted.verbose
     _Wanted.on, _Wanted.quiet, _Wanted.verbose = not quiet, quiet, verbose and not quiet
+    HINTS.shown = not quiet
     try:
         yield
     finally:
         _Wanted.on, _Wanted.quiet, _Wanted.verbose = before
+        HINTS.shown = not _Wanted.quiet
 
 
 def is_quiet() -> bool:

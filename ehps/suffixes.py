@@ -7,7 +7,7 @@ from pathlib import Path
 from ehps.errors import UsageError
 
 HUMANDATA = (".h5", ".npz")
-TABLE = (".md", ".csv", ".tex", ".json")
+TABLE = (".md", ".csv", ".tex", ".json", ".html")
 FIGURE = (".png", ".pdf", ".svg")
 IMAGE = (".png",)
 PACK = (".pack",)

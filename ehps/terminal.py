@@ -190,9 +190,18 @@ def table(
         shown.remove(widest)
         moved.append(widest)
     _print(shown, _widths(shown, room), moved)
-    if left_out:
+    if left_out and HINTS.shown:
         names = ", ".join(column.name for column in left_out)
         line(f"not shown: {names} (a wider terminal shows more, --json all)", err=True)
+
+
+class _Hints:
+    """Whether lines are printed that are neither results nor errors."""
+
+    shown = True
+
+
+HINTS = _Hints()
 
 
 def _room() -> int:

@@ -680,7 +680,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             errors = pd.DataFrame(
                 {
                     "truth_row": range(12),
-                    "image_path": "a.jpg",
+                    "image_path": [f"{i}.jpg" for i in range(12)],
                     "part": part,
                     "metric": metric,
                     "sequence": [f"s{i % 4}" for i in range(12)],
@@ -702,7 +702,7 @@ def test_the_published_ranking_is_short_on_screen_and_whole_in_files(tmp_path: P
     assert "* 8 names are inferred" in printed.stderr
     assert "? 16 ranks" in printed.stderr
     assert "no point of rank 4" in printed.stderr
-    assert max(map(len, text.splitlines())) <= 80
+    assert max(map(len, text.splitlines())) <= 100
     rows = data("analysis", "rank", "--model", "smpler_x_b")
     assert {"source", "basis", "identification", "train_set", "rank"} <= set(rows[0])
     assert [row["rank"] for row in rows] == sorted(row["rank"] for row in rows)
@@ -803,3 +803,53 @@ def test_the_report_is_one_page(runs: Path, walks: Path, tmp_path: Path) -> None
     assert "Which?" in text
     assert "h36m" in text
     assert 'src="http' not in text
+
+
+def test_a_ranking_is_a_page_and_a_csv_that_is_read_again(runs: Path, tmp_path: Path) -> None:
+    ranked = data("analysis", "rank", "--results", runs, "--out", tmp_path / "ranking.html")
+    page = (tmp_path / "ranking.html").read_text()
+    assert "<caption>Training sets by mean primary error, mm</caption>" in page
+    call("analysis", "rank", "--results", runs, "--out", tmp_path / "ranking.csv")
+    again = data("analysis", "rank", "--results", tmp_path / "ranking.csv")
+    assert [row["train_set"] for row in again] == [row["train_set"] for row in ranked]
+    call("analysis", "rank", "--results", tmp_path / "ranking.csv", "--by", "hands", code=2)
+    (tmp_path / "ranking.txt").write_text("x")
+    call("analysis", "rank", "--results", tmp_path / "ranking.txt", code=2)
+
+
+def test_rankings_are_compared(runs: Path, tmp_path: Path) -> None:
+    result = data("analysis", "compare", "smpler_x_s", "smpler_x_b", "hand4whole")
+    assert [row["shared"] for row in result["compared"]] == [31, 31, 31]
+    assert len(result["moves"]) == 15
+    call("analysis", "rank", "--results", runs, "--out", tmp_path / "mine.csv")
+    text = call("analysis", "compare", runs, tmp_path / "mine.csv", "--out", tmp_path / "agreement.md").stdout
+    assert "1.00" in text
+    assert "Kendall tau-b" in (tmp_path / "agreement.md").read_text()
+    assert "is no published model" in call("analysis", "compare", "smpler_x_s", "resnet", code=2).stderr
+    call("analysis", "compare", "smpler_x_s", code=2)
+
+
+def test_published_tables_are_shown_with_sources_and_arithmetic(tmp_path: Path) -> None:
+    assert {row["table"] for row in data("analysis", "published")} >= {"agora_test", "ubody"}
+    result = call("analysis", "published", "agora_test", "--out", tmp_path / "agora.csv")
+    assert "AiOS paper (CVPR 2024)" in result.stdout
+    assert "disagrees: mpjpe_fb of SMPLer-X-L20, printed 119.9, but" in result.stderr
+    assert "source" in pd.read_csv(tmp_path / "agora.csv")
+
+
+def test_broken_runs_are_named_and_strict_makes_them_an_error(runs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    shutil.copytree(runs, folder)
+    first = sorted(folder.rglob("metrics.json"))[0]
+    first.write_text("{")
+    (folder / "nothing").mkdir()
+    result = call("analysis", "rank", "--results", folder)
+    assert f"left out: {first.parent.relative_to(folder)}, metrics.json is no JSON" in result.stderr
+    assert "left out: nothing, it is empty" in result.stderr
+    assert len(data("analysis", "rank", "--results", folder)) == len(LEVELS) - 1
+    for command in ("rank", "factors"):
+        call("analysis", command, "--results", folder, "--strict", code=1)
+    for path in folder.rglob("metrics.json"):
+        path.unlink()
+    for command in ("rank", "factors"):
+        assert "ehps benchmark run" in call("analysis", command, "--results", folder, code=1).stderr

@@ -20,7 +20,8 @@ IMPORTED_AS = {
     "scikit-learn": "sklearn",
     "umap-learn": "umap",
 }
-READERS = {"datasets", "mlcroissant", "onnx", "pygltflib"}  # of other people, with which tests read what is written
+# of other people, with which tests read what is written
+READERS = {"datasets", "mlcroissant", "onnx", "pygltflib", "webdataset"}
 RUN = {  # not imported by the package: run by name, or needed by what runs it
     "dev": {"pytest", "pytest-xdist", "pytest-timeout", "filelock", "ruff", "mypy", "pandas-stubs", "types-PyYAML"}
     | READERS,

@@ -116,12 +116,13 @@ def test_the_ranking_has_every_set_under_its_name_with_what_it_was_trained_on(ru
         assert row["missing"] == ""
         assert row["instances"] == len(HumanData.open(converted / f"{row['train_set']}_train.h5"))
         assert row["mpe"] == pytest.approx(np.mean([row[b.id] for b in MPE_BENCHMARKS]))
-        assert row["mpe_low"] <= row["mpe"] <= row["mpe_high"]
+        assert row["mpe_low"] is None  # the few images of these test sets make fewer than three clusters
     assert sorted(row["rank"] for row in ranked) == [1, 2]
     printed = call("analysis", "rank", "--results", runs)
     assert "AGORA" in printed.stdout
     assert "missing" not in printed.stderr
-    assert "not in them, with one training a set" in printed.stderr
+    assert "No interval: it takes 3 clusters of test data" in printed.stderr
+    assert "Each set was trained once (one seed)" in printed.stdout
 
 
 def test_hands_and_face_have_rankings_of_their_own(runs: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import pandas as pd
 
+from ehps.analysis.columns import matching
 from ehps.analysis.published import dataset_name, dataset_names
 from ehps.errors import DataError, UsageError
 
@@ -34,6 +35,7 @@ class Benchmark:
     metric, part : compared without regard to case; hyphens count as underscores.
     protocols : by one of which a test set that does not say what it is belongs here.
     test_sets : as results name it, which is by dataset and split.
+    stills : its images are single ones, each independent of the others; else they are frames of videos.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Benchmark:
     part: str
     protocols: tuple[str, ...] = ()
     test_sets: tuple[str, ...] = ()
+    stills: bool = False
 
     @property
     def label(self) -> str:
@@ -50,18 +53,19 @@ class Benchmark:
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of a results or errors frame that belong to it."""
         sets = {_plain(s) for s in (self.id, *self.test_sets)}
-        names = frame["test_set"].map(_plain)
-        keep = names.isin(sets)
+        keep = matching(frame["test_set"], lambda name: _plain(name) in sets)
         if "protocol" in frame:
-            by_protocol = frame["protocol"].map(lambda name: str(name).split("[")[0]).isin(self.protocols)
-            keep |= by_protocol & ~names.str.startswith(_DATASETS)
-        keep &= frame["metric"].map(_plain) == _plain(self.metric)
-        return frame[keep & (frame["part"].map(_plain) == _plain(self.part))]
+            by_protocol = matching(frame["protocol"], lambda name: str(name).split("[")[0] in self.protocols)
+            keep |= by_protocol & ~matching(frame["test_set"], lambda name: _plain(name).startswith(_DATASETS))
+        keep &= matching(frame["metric"], lambda name: _plain(name) == _plain(self.metric))
+        return frame[keep & matching(frame["part"], lambda name: _plain(name) == _plain(self.part))]
 
 
 _DATASETS = tuple(dataset_names())
+_OF_STILLS = ("agora", "mscoco", "mpii", "lspet", "ochuman", "crowdpose", "ssp3d", "up3d", "mtp", "spec")
+"""Datasets of single images, no two of one video."""
 MPE_BENCHMARKS = (
-    Benchmark("agora", "AGORA", "PVE", "all", ("agora-val",), ("agora_validation", "agora_val")),
+    Benchmark("agora", "AGORA", "PVE", "all", ("agora-val",), ("agora_validation", "agora_val"), True),
     Benchmark("ubody", "UBody", "PVE", "all", ("ubody-intra",), ("ubody_test", "ubody_intra")),
     Benchmark(
         "egobody_ego", "EgoBody", "PVE", "all", ("egobody-ego",), ("egobody_ego_test", "egobody", "egobody_egoset")
@@ -92,7 +96,7 @@ def test_set_name(test_set: str) -> str:
 
 
 def benchmarks_in(results: pd.DataFrame) -> tuple[Benchmark, ...]:
-    """The main benchmarks that occur in ``results``, then every other test set by its PVE of the whole body.
+    """The main benchmarks in ``results``, then other test sets by PVE of the whole body, or else MPJPE of the body.
 
     For rankings on other data than the five: the MPE is then the mean over these, and not comparable with
     published ones.
@@ -101,10 +105,29 @@ def benchmarks_in(results: pd.DataFrame) -> tuple[Benchmark, ...]:
     found = [b for b in MPE_BENCHMARKS if len(b.rows(results))]
     taken = {name for b in found for name in b.rows(results)["test_set"]}
     for test_set in sorted(set(results["test_set"]) - taken):
-        other = Benchmark(test_set, test_set_name(test_set), "PVE", "all")
-        if len(other.rows(results)):
-            found.append(other)
+        name, stills = test_set_name(test_set), test_set.startswith(_OF_STILLS)
+        for metric, part in (("PVE", "all"), ("MPJPE", "body")):
+            other = Benchmark(test_set, name, metric, part, stills=stills)
+            if len(other.rows(results)):
+                found.append(other)
+                break
     return tuple(found)
+
+
+def measures(part: Part = "all") -> set[tuple[str, str]]:
+    """(metric, part) that :func:`benchmarks_in` and :data:`MPE_BENCHMARKS` read, for errors of ``part``."""
+    return {("PVE", PARTS[part])} if part != "all" else {("PVE", "all"), ("MPJPE", "body")}
+
+
+def check_direction(benchmark: Benchmark, rows: pd.DataFrame) -> None:
+    """Raise DataError where values are no errors in mm: neither their mean nor their order is one of errors."""
+    if "better" in rows and (rows["better"] == "higher").any():
+        raise DataError(f"{benchmark.label} is better where it is higher, and cannot be ranked or averaged as an error")
+    units = sorted(set(rows["unit"])) if "unit" in rows else ["mm"]
+    if any(unit != "mm" for unit in units):
+        raise DataError(
+            f"{benchmark.label} is in {', '.join(units) or 'no unit'}, and cannot be averaged with errors in mm"
+        )
 
 
 def require(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:

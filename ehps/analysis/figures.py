@@ -28,7 +28,8 @@ from matplotlib.patches import Rectangle
 
 from ehps.analysis.colours import FRAME, GREY, INK, LINES, MARKERS, PALETTE, Style, readable_on, shades, style
 from ehps.analysis.published import dataset_name
-from ehps.analysis.ranking import benchmarks_of, interval_axis, labels
+from ehps.analysis.ranking import benchmarks_of, labels
+from ehps.analysis.ranking_table import headline, interval_axis, tied
 from ehps.atomic import replacing
 from ehps.errors import DataError
 from ehps.suffixes import FIGURE, check_suffix
@@ -209,18 +210,19 @@ def heat_map(ranked: pd.DataFrame) -> Figure:
                 axes.add_patch(Rectangle(box, 0.94, 0.88, fill=False, ec=FRAME, lw=1.6))
                 framed = True
         axes.set_xticks(range(len(benchmarks)), [b.label for b in benchmarks])
-        axes.set_yticks(range(len(ranked)), labels(ranked))
+        axes.set_yticks(range(len(ranked)), _ranked_labels(ranked))
         axes.tick_params(length=0)
         axes.xaxis.tick_top()
         axes.spines[:].set_visible(False)
         note = "Errors in mm, lower is better. Each column has its own scale: the darkest cell is its lowest error."
         note += " Framed: tested on the dataset it was trained on." if framed else ""
+        note += " Ranks such as 1-2 are ties: sets that cannot be told apart." if _has_ties(ranked) else ""
         entitle(figure, _benchmarks_title(ranked), note)
     return figure
 
 
 def intervals(ranked: pd.DataFrame) -> Figure:
-    """Mean primary error of each training set with its bootstrap interval, best on top."""
+    """Mean primary error of each training set with its interval, best on top."""
     shown = ranked.dropna(subset=["mpe"])
     with styled():
         figure, (axes,) = panels(1, height=1.3 + 0.22 * max(len(shown), 3))
@@ -230,17 +232,29 @@ def intervals(ranked: pd.DataFrame) -> Figure:
             if spans is not None:
                 axes.plot(spans[row], [row, row], color=look.colour, lw=2, alpha=0.5)
             axes.plot([mpe], [row], look.marker, color=look.colour, ms=5)
-        axes.set_yticks(range(len(shown)), labels(shown))
+        axes.set_yticks(range(len(shown)), _ranked_labels(shown))
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.grid(axis="x")
         axes.set_xlabel("mean primary error, mm (lower is better)")
         names = ", ".join(b.label for b in benchmarks_of(ranked))
         note = (f"Mean of {names}" if names else "Mean primary error") + f"{interval_axis(ranked)}."
-        title = "No training set has a rank"
-        if len(shown):
-            title = f"{labels(shown)[0]} has the lowest mean primary error, {float(shown['mpe'].iloc[0]):.1f} mm"
-        entitle(figure, title, note)
+        if _has_ties(ranked):
+            note += " Ranks such as 1-2 are ties: sets that cannot be told apart. Differences are paired: sets whose"
+            note += " bars overlap can be apart."
+        entitle(figure, " ".join(headline(ranked)[:1]) or "No training set has a rank", note)
     return figure
+
+
+def _ranked_labels(ranked: pd.DataFrame) -> list[str]:
+    """Names of the rows; with their ranks where sets cannot be told apart, which are ties then."""
+    if not _has_ties(ranked):
+        return labels(ranked)
+    ranks = ["–" if pd.isna(place) else str(place) for place in tied(ranked)]
+    return [f"{name}   {place}" for name, place in zip(labels(ranked), ranks, strict=True)]
+
+
+def _has_ties(ranked: pd.DataFrame) -> bool:
+    return any("-" in str(place) for place in tied(ranked).dropna())
 
 
 def legend(figure: Figure, axes: Sequence[Axes], markers: float = 1.0) -> None:

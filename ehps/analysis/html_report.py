@@ -13,12 +13,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from ehps.analysis import colours, joint_factors, report_conversions, report_samples, report_sections
 from ehps.analysis.benchmarks import MPE_BENCHMARKS
 from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of
+from ehps.analysis.ranking_table import headline
 from ehps.analysis.report_inputs import ReportInputs
 from ehps.atomic import write_text
 from ehps.extras import need
@@ -84,6 +83,7 @@ def content(inputs: ReportInputs) -> dict[str, Any]:
         "notes": list(inputs.notes),
         "versions": report_sections.versions(),
         "absent": absent,
+        "video": report_sections.video(inputs),
         **parts,
     }
 
@@ -100,25 +100,12 @@ def summary(inputs: ReportInputs) -> list[str]:
         if unnamed := ranked.attrs.get("unnamed"):
             said.append(f"{unnamed} ranks in between belong to datasets that could not be identified.")
         return said
-    said = []
+    said = headline(ranked)
     for model, part in ranked.groupby("model", sort=False):
         complete = part.dropna(subset=["mpe"])
         if not len(complete):
             said.append(f"No training set of {model} has a number on every benchmark, so none has a rank.")
             continue
-        first = complete.iloc[0]
-        name = dataset_name(first["train_set"])
-        text = f"Of {len(complete)} training sets for {model}, {name} is best: " if len(complete) > 1 else f"{name}: "
-        text += f"{first['mpe']:.1f} mm mean primary error"
-        if "mpe_low" in part and not pd.isna(first["mpe_low"]):
-            level = f"{100 * ranked.attrs.get('level', 0.95):.0f} %"
-            text += f" ({level} interval {first['mpe_low']:.1f} to {first['mpe_high']:.1f}, "
-            text += f"rank {report_sections.span(first['rank_low'], first['rank_high'])})"
-        if len(complete) > 1:
-            second = complete.iloc[1]
-            ahead = second["mpe"] - first["mpe"]
-            text += f", {ahead:.1f} mm ahead of {dataset_name(second['train_set'])}"
-        said.append(text + ".")
         if len(part) > len(complete):
             named = ", ".join(dataset_name(t) for t in part[part["mpe"].isna()]["train_set"])
             said.append(f"Without a rank, because a benchmark is missing: {named}.")

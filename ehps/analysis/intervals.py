@@ -1,16 +1,27 @@
-"""How sure a ranking is: its means drawn again from the errors of single instances and from repeated trainings.
+"""How sure a ranking is: standard errors of its means, from clusters of test data and from repeated trainings.
 
-Test data: instances of one sequence, and persons of one image, are not independent, so whole clusters are drawn with
-replacement: sequences, images where all of a test set is one sequence, single instances where neither is known. The
-same draw serves all training sets, because all are tested on the same data. People who appear in several sequences are
-not known in results, and not accounted for.
+Test data. Instances of one sequence, and persons of one image, are not independent, so a mean is as sure as its
+clusters are many: sequences; images where a test set has single images (AGORA); blocks of consecutive images where all
+of it is one video (EHF). Its variance is that of the delete-one-cluster jackknife, which takes the mean as what it is,
+a ratio of two sums over clusters of unequal sizes. Its degrees of freedom are the effective number of clusters (Kish:
+(sum n)^2 / sum n^2, their number where all are of one size) less one. With Student's t this holds its level from five
+clusters on, also with sizes that differ tenfold and with skewed errors, where the bootstrap of clusters is too narrow;
+``tests/analysis/test_intervals.py`` simulates it. Below :data:`FEWEST` clusters there is no interval.
 
-Trainings: where a set was trained with several seeds, its draws also move by how far the mean of as many seeds, drawn
-with replacement, lies from that of all. With one training a set, its spread is not in the interval.
+Blocks are the method of batch means: ten at most, so that each is long beside the time over which errors of a video are
+alike, and at least four images each. They say how sure the error on this video is, not on others.
+
+Trainings. Where a set was trained with several seeds, the variance of the mean over its seeds is added. With one
+training a set, the spread of trainings is not in the interval.
+
+The mean of several benchmarks, and the difference of two sets, add up independent parts; their degrees of freedom are
+those of Welch and Satterthwaite. Sets are tested on the same data: their covariance is kept, which makes differences
+paired. People who appear in several sequences are not known in results, and not accounted for.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,47 +29,85 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from ehps.analysis import correlation
 from ehps.analysis.benchmarks import ERROR_COLUMNS, Benchmark, require
+from ehps.analysis.columns import coded, matching
 from ehps.arrays import Array
 from ehps.errors import DataError
 from ehps.progress import over
 
-FEW = 10
-"""Fewer clusters than this make an interval too narrow to be taken at its word."""
+FEWEST = 3
+"""Clusters that an interval takes."""
 
-_BLOCK = 4_000_000
+BLOCKS, BLOCK_LENGTH = 10, 4
+"""Most blocks that a video is cut into, and fewest images of a block."""
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What the intervals of a ranking are made of.
+class Spread:
+    """How means of K training sets vary, as a sum of M independent parts.
 
     Attributes
     ----------
-    resampled_by : benchmark id -> ``sequence``, ``image`` or ``instance``.
+    covariances : (M, K, K), mm^2; NaN where a set has no errors, or too few clusters.
+    df : (M, K) degrees of freedom of each part's variance; infinite where a part does not touch a set.
+    seeds : M seeds of the draws, so that a part draws the same whatever others there are.
+    clustered_by : benchmark id -> ``sequence``, ``image``, ``block`` (of images of a video) or ``instance``.
     clusters : benchmark id -> how many of them there are.
     """
 
-    resampled_by: dict[str, str]
+    covariances: Array
+    df: Array
+    seeds: tuple[int, ...]
+    clustered_by: dict[str, str]
     clusters: dict[str, int]
 
+    def known(self) -> Array:
+        """(K,) whether there is an interval."""
+        return np.isfinite(np.diagonal(self.covariances, axis1=1, axis2=2)).all(axis=0)
 
-def add_intervals(
+    def of_means(self) -> tuple[Array, Array]:
+        """(K,) standard errors and degrees of freedom."""
+        return _combined(np.diagonal(self.covariances, axis1=1, axis2=2), self.df)
+
+    def of_differences(self) -> tuple[Array, Array]:
+        """(K, K) standard errors of the differences of two sets, and their degrees of freedom."""
+        own = np.diagonal(self.covariances, axis1=1, axis2=2)
+        variances = own[:, :, None] + own[:, None, :] - 2 * self.covariances
+        return _combined(np.maximum(variances, 0), np.minimum(self.df[:, :, None], self.df[:, None, :]))
+
+    def draws(self, count: int, seed: int) -> Array:
+        """(count, K) deviations of the means: of each part, multivariate t with its covariance; 0 where not known."""
+        known = self.known()
+        out = np.zeros((count, len(known)))
+        for covariance, df, own in zip(self.covariances, self.df, self.seeds, strict=True):
+            touched = known & (np.diagonal(covariance) > 0)
+            if not touched.any():
+                continue
+            rng = np.random.default_rng([seed, own])
+            part = covariance[np.ix_(touched, touched)]
+            # Sets that err alike make it singular.
+            root = np.linalg.cholesky(part + 1e-9 * np.trace(part) * np.eye(len(part)))
+            least = float(df[touched].min())
+            scale = np.sqrt(least / rng.chisquare(least, (count, 1)))
+            out[:, touched] += scale * (rng.standard_normal((count, len(part))) @ root.T)
+        return out
+
+
+def spread(
     frame: pd.DataFrame,
     errors: pd.DataFrame,
     benchmarks: Sequence[Benchmark],
-    bootstrap: int,
-    seed: int,
-    level: float,
     protocols: Mapping[str, str],
     trainings: Mapping[tuple[str, str], Array],
-) -> Drawn:
-    """Fill the interval columns of ``frame``, indexed by (train_set, model).
+) -> Spread:
+    """How the mean primary errors of ``frame``, indexed by (train_set, model), vary.
 
     Parameters
     ----------
+    errors : one row an instance, see ``ranking.rank``.
     protocols : benchmark id -> the protocol whose errors count, where the errors say theirs.
     trainings : (train_set, model) -> (S,) mean primary errors of its trainings, of those with several seeds.
 
@@ -72,95 +121,138 @@ def add_intervals(
         if len(models) > 1:
             raise DataError("the errors frame does not say which of several models it is of", fix="add a model column")
         errors = errors.assign(model=models[0])
-    drawn = np.zeros((bootstrap, len(frame)))
-    made = Drawn({}, {})
-    for b in over(benchmarks, "drawing samples of benchmarks"):
-        rows = _under(b.rows(errors), protocols.get(b.id)).dropna(subset=["value"])
-        rows = rows[frame.index.get_indexer(pd.MultiIndex.from_frame(rows[["train_set", "model"]])) >= 0]
-        clusters, made.resampled_by[b.id] = _clusters(rows)
-        made.clusters[b.id] = int(clusters.nunique())
-        means, draws = _resample(b, rows, clusters, frame.index, bootstrap, seed)
+    covariances, dfs, seeds = list[Array](), list[Array](), list[int]()
+    clustered_by, clusters = dict[str, str](), dict[str, int]()
+    for b in over(benchmarks, "intervals of benchmarks"):
+        rows = b.rows(errors)
+        if "protocol" in rows and b.id in protocols:
+            rows = rows[matching(rows["protocol"], protocols[b.id].__eq__)]
+        which = _places(rows, frame.index)
+        kept = (which >= 0) & np.isfinite(rows["value"].to_numpy(float))
+        rows, which = rows[kept], which[kept]
+        codes, clustered_by[b.id] = cluster_codes(rows, stills=b.stills)
+        clusters[b.id] = count = int(codes.max()) + 1 if len(codes) else 0
+        at = which * count + codes
+        shape = (len(frame), count)
+        counts = np.bincount(at, minlength=shape[0] * count).reshape(shape).astype(float)
+        sums = np.bincount(at, rows["value"].to_numpy(float), shape[0] * count).reshape(shape)
+        means, covariance, df = of_clusters(sums, counts)
         _check_agreement(b, frame, means)
-        drawn += draws / len(benchmarks)
+        covariances.append(covariance / len(benchmarks) ** 2)
+        dfs.append(df)
+        seeds.append(zlib.crc32(b.id.encode()))
     for at, key in enumerate(frame.index):
         if key in trainings:
-            drawn[:, at] += _between_trainings(
-                trainings[key], bootstrap, [seed, *(zlib.crc32(k.encode()) for k in key)]
-            )
-    _fill(frame, drawn, level)
-    return made
+            covariance, df = np.zeros((len(frame),) * 2), np.full(len(frame), np.inf)
+            covariance[at, at] = trainings[key].var(ddof=1) / len(trainings[key])
+            df[at] = len(trainings[key]) - 1
+            covariances.append(covariance)
+            dfs.append(df)
+            seeds.append(zlib.crc32("\n".join(key).encode()))
+    return Spread(np.stack(covariances), np.stack(dfs), tuple(seeds), clustered_by, clusters)
 
 
-def _fill(frame: pd.DataFrame, drawn: Array, level: float) -> None:
-    """Percentiles of the (B, K) draws and of their ranks within each model."""
+def of_clusters(sums: Array, counts: Array) -> tuple[Array, Array, Array]:
+    """Means of instances in clusters, and how they vary.
+
+    Parameters
+    ----------
+    sums, counts : (K, G) sum of the errors, and number, of the instances that each of K sets has in each of G clusters.
+
+    Returns
+    -------
+    means (K,), their covariance (K, K) by the delete-one-cluster jackknife, degrees of freedom (K,). NaN in the last
+    two for sets with fewer than :data:`FEWEST` clusters.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        totals = counts.sum(axis=1, keepdims=True)
+        means = sums.sum(axis=1, keepdims=True) / totals
+        present = counts > 0
+        without = (sums.sum(axis=1, keepdims=True) - sums) / (totals - counts)
+        held = present.sum(axis=1, keepdims=True)
+        influence = np.where(present, without - means, 0) * np.sqrt((held - 1) / held)
+        effective = totals[:, 0] ** 2 / (counts**2).sum(axis=1)
+    few = held[:, 0] < FEWEST
+    influence[few] = np.nan
+    return means[:, 0], influence @ influence.T, np.where(few, np.nan, np.maximum(effective - 1, 1))
+
+
+def cluster_codes(rows: pd.DataFrame, *, stills: bool = False) -> tuple[Array, str]:
+    """(N,) number of the cluster that each row of errors is of, and what the clusters are.
+
+    Parameters
+    ----------
+    stills : the images of the test set are single ones, whatever folder they are in.
+    """
+    sequences, names = coded(rows["sequence"])
+    if len(names) > 1 and not (stills and "image_path" in rows):
+        return sequences, "sequence"
+    if stills and "image_path" in rows:
+        return coded(rows["image_path"])[0], "image"
+    images = _images(rows)
+    if stills:
+        return images, "instance"
+    count = int(images.max()) + 1 if len(images) else 0
+    return images * max(1, min(BLOCKS, count // BLOCK_LENGTH)) // max(count, 1), "block"
+
+
+def _images(rows: pd.DataFrame) -> Array:
+    """(N,) place of each row's image in the order of their names; of the instance, where images are not known."""
+    if "image_path" in rows:
+        codes, paths = coded(rows["image_path"])
+        if len(paths) > 1:
+            places = np.empty(len(paths), np.int64)
+            natural = [_natural(str(path)) for path in paths]
+            places[sorted(range(len(paths)), key=natural.__getitem__)] = np.arange(len(paths))
+            return places[codes]
+    known = next((rows[name] for name in ("truth_row", "instance") if name in rows), None)
+    if known is None:
+        by = [name for name in ("train_set", "model", "seed") if name in rows]
+        known = rows.groupby(by, observed=True, dropna=False).cumcount()
+    return np.asarray(pd.factorize(known, sort=True)[0], np.int64)
+
+
+def _natural(path: str) -> list[tuple[int, str]]:
+    """Sorts ``img_2`` before ``img_10``."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path)]
+
+
+def _places(rows: pd.DataFrame, index: pd.Index[Any]) -> Array:
+    """(N,) place of each row's training set and model in ``index``, -1 for others."""
+    (sets, set_names), (models, model_names) = coded(rows["train_set"]), coded(rows["model"])
+    pairs = pd.MultiIndex.from_product([set_names, model_names])
+    table = np.full((len(set_names) + 1, len(model_names) + 1), -1)
+    if len(pairs):
+        table[:-1, :-1] = index.get_indexer(pairs).reshape(len(set_names), len(model_names))
+    return np.asarray(table[sets, models])
+
+
+def _combined(variances: Array, df: Array) -> tuple[Array, Array]:
+    """Standard error and degrees of freedom of a sum of independent parts, which are the first axis."""
+    total = variances.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.sqrt(total), np.where(total > 0, total**2 / (variances**2 / df).sum(axis=0), np.nan)
+
+
+def fill(frame: pd.DataFrame, found: Spread, draws: int, seed: int, level: float) -> None:
+    """Fill ``mpe_low, mpe_high, rank_low, rank_high`` of ``frame``; ranks are drawn within each model."""
     mpe, model = frame["mpe"].to_numpy(float), frame.index.get_level_values("model")
-    limits = [100 * (1 - level) / 2, 100 * (1 + level) / 2]
-    known = np.isfinite(drawn).all(axis=0) & np.isfinite(mpe)
-    # Sets without errors of their own keep their point estimate, so that others' ranks count them.
-    drawn[:, ~known] = mpe[~known]
+    error, df = found.of_means()
+    half = error * special.stdtrit(df, (1 + level) / 2)
+    known = found.known() & np.isfinite(mpe)
+    half = np.where(known, np.where(error == 0, 0, half), np.nan)
+    frame["mpe_low"], frame["mpe_high"] = mpe - half, mpe + half
+    # Sets without an interval keep their point estimate, so that others' ranks count them.
+    drawn = mpe + found.draws(draws, seed)
     ranks = np.full(drawn.shape, np.nan)
     for name in model.unique():
         members = (model == name) & np.isfinite(mpe)
         ranks[:, members] = correlation.ranks(drawn[:, members], method="min", axis=1)
-    spans = np.full((4, len(frame)), np.nan)
+    spans = np.full((2, len(frame)), np.nan)
     if known.any():
-        spans[:2, known] = np.percentile(drawn[:, known], limits, axis=0)
-        spans[2:, known] = np.percentile(ranks[:, known], limits, axis=0, method="inverted_cdf")
-    frame["mpe_low"], frame["mpe_high"] = spans[:2]
-    frame["rank_low"], frame["rank_high"] = (pd.array(row, dtype="Int64") for row in spans[2:])
-
-
-def _under(rows: pd.DataFrame, protocol: str | None) -> pd.DataFrame:
-    return rows[rows["protocol"].astype(str) == protocol] if "protocol" in rows and protocol is not None else rows
-
-
-def _clusters(rows: pd.DataFrame) -> tuple[pd.Series[Any], str]:
-    """(N,) which cluster each row is of, and what the clusters are: the largest of which there are several."""
-    for column, unit in (("sequence", "sequence"), ("image_path", "image"), ("instance", "instance")):
-        if column in rows and rows[column].nunique() > 1:
-            return rows[column].astype(str), unit
-    if "truth_row" in rows:
-        return rows["truth_row"], "instance"
-    seeds = ["seed"] if "seed" in rows else []
-    return rows.groupby(["train_set", "model", *seeds]).cumcount(), "instance"
-
-
-def _resample(
-    benchmark: Benchmark,
-    rows: pd.DataFrame,
-    clusters: pd.Series[Any],
-    index: pd.Index[Any],
-    bootstrap: int,
-    seed: int,
-) -> tuple[Array, Array]:
-    """Means (K,) and resampled means (B, K) of the K rows of ``index``; NaN where there are no errors."""
-    which = index.get_indexer(pd.MultiIndex.from_frame(rows[["train_set", "model"]]))
-    codes, distinct = pd.factorize(clusters, sort=True)
-    sums, counts = np.zeros((len(index), len(distinct))), np.zeros((len(index), len(distinct)))
-    np.add.at(sums, (which, codes), rows["value"].to_numpy(float))
-    np.add.at(counts, (which, codes), 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = sums.sum(1) / counts.sum(1)
-        if not len(distinct):
-            return means, np.full((bootstrap, len(index)), np.nan)
-        # A stream of its own for each benchmark: a further benchmark does not change the draws of this one.
-        rng = np.random.default_rng([seed, zlib.crc32(benchmark.id.encode())])
-        draws = []
-        for start in range(0, bootstrap, block := max(1, _BLOCK // len(distinct))):
-            size = min(block, bootstrap - start)
-            weights = rng.multinomial(len(distinct), np.full(len(distinct), 1 / len(distinct)), size).astype(float)
-            draws.append((weights @ sums.T) / (weights @ counts.T))
-    return means, np.concatenate(draws)
-
-
-def _between_trainings(values: Array, bootstrap: int, seeds: Sequence[int]) -> Array:
-    """(B,) how far the mean of S trainings, drawn again from (S,) ``values``, is from their mean.
-
-    Draws from S values spread by (S - 1) / S of what S trainings do, in variance, which the factor mends.
-    """
-    count = len(values)
-    picked = np.random.default_rng(seeds).integers(count, size=(bootstrap, count))
-    return np.asarray(np.sqrt(count / (count - 1)) * (values[picked].mean(axis=1) - values.mean()))
+        limits = [100 * (1 - level) / 2, 100 * (1 + level) / 2]
+        spans[:, known] = np.percentile(ranks[:, known], limits, axis=0, method="inverted_cdf")
+    frame["rank_low"], frame["rank_high"] = (pd.array(row, dtype="Int64") for row in spans)
 
 
 def _check_agreement(benchmark: Benchmark, frame: pd.DataFrame, means: Array) -> None:

@@ -27,15 +27,16 @@ RANKED = 32
 """How many training sets the study ranks; its figure shows one less."""
 
 
-def _table(name: str) -> pd.DataFrame:
+def table(name: str, *, texts: bool = False) -> pd.DataFrame:
+    """A shipped file, its cells as pandas reads them, or as ``texts``; empty ones are empty texts."""
     with (files("ehps.analysis") / "published" / f"{name}.csv").open(encoding="utf-8") as stream:
-        return pd.read_csv(stream, keep_default_na=False)
+        return pd.read_csv(stream, keep_default_na=False, dtype=str if texts else None)
 
 
 @cache
 def dataset_names() -> Mapping[str, str]:
     """The name in papers of each ehps id."""
-    frame = _table("datasets")
+    frame = table("datasets")
     return dict(zip(frame["id"], frame["name"], strict=True))
 
 
@@ -65,7 +66,7 @@ def single_dataset_ranks(model: str = "smpler_x_s") -> pd.DataFrame:
     """
     if model not in RANK_COLUMNS:
         raise UsageError(f"no published ranks for {model!r}", fix=f"choose one of {', '.join(RANK_COLUMNS)}")
-    points = _table("single_dataset_ranks")
+    points = table("single_dataset_ranks")
     named = points[points["identification"] != ""]
     frame = pd.DataFrame(
         {
@@ -86,3 +87,17 @@ def single_dataset_ranks(model: str = "smpler_x_s") -> pd.DataFrame:
     frame.attrs["unnamed_points"] = [(int(rank), int(instances)) for rank, instances in pairs]
     frame.attrs["without_point"] = sorted({*range(1, RANKED + 1)} - {*points[RANK_COLUMNS[model]]})
     return frame
+
+
+def all_points(model: str) -> pd.DataFrame:
+    """:func:`single_dataset_ranks` with the points that have no name, called by their number of instances.
+
+    For comparisons of the published models with each other, which need no names.
+    """
+    points = table("single_dataset_ranks")
+    counts = points["in_figure"].map("{:,}".format)
+    again = points.groupby("in_figure").cumcount().map(lambda number: f", point {number + 1}" if number else "")
+    names = points["dataset"].where(points["identification"] != "", "? (" + counts + again + ")")
+    ranks = points[RANK_COLUMNS[model]].astype(int)
+    frame = pd.DataFrame({"rank": ranks, "train_set": names, "instances": points["in_figure"], "model": model})
+    return frame.sort_values("rank", kind="stable").reset_index(drop=True)

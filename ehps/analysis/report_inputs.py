@@ -12,10 +12,26 @@ import numpy.typing as npt
 import pandas as pd
 
 from ehps.analysis.attributes import Samples
-from ehps.analysis.ranking import Comparison
+from ehps.analysis.comparison import Comparison
 from ehps.analysis.worst_cases import Case
 
 Image = Path | npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video on which a model's people are drawn.
+
+    Attributes
+    ----------
+    said : sentences about it.
+    stills : (time in seconds, RGB array) of some frames.
+    link : of the video, relative to the page.
+    """
+
+    said: Sequence[str]
+    stills: Sequence[tuple[float, npt.NDArray[np.uint8]]]
+    link: str
 
 
 @dataclass(frozen=True)
@@ -24,7 +40,7 @@ class ReportInputs:
 
     Attributes
     ----------
-    ranked : of ``ranking.rank``; comparison : of ``ranking.compare``.
+    ranked : of ``ranking.rank``; comparison : of ``comparison.compare``.
     results : the tidy results frame, for the table of all numbers and of protocols.
     attributes : one row a dataset (``factors.card_attributes``): rank against size and attributes.
     colour_by : attributes that get a figure of rank against size.
@@ -35,6 +51,7 @@ class ReportInputs:
     training : ``run, step, name, value``, of ``curves.read_curves``.
     overlays : (caption, image): RGB array or image file.
     cases : of ``worst_cases.drawn``: truth beside prediction.
+    video : on which a model was run.
     manifests : run -> manifest content.
     notes : sentences shown under the summary (what data this is, what it is not).
     date : shown under the title when given; without it the same inputs give the same bytes.
@@ -53,6 +70,7 @@ class ReportInputs:
     training: pd.DataFrame | None = None
     overlays: Sequence[tuple[str, Image]] = ()
     cases: Sequence[Case] = ()
+    video: Video | None = None
     manifests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: Sequence[str] = ()
     date: str | None = None

@@ -14,7 +14,8 @@ import ehps
 from ehps.analysis import factor_figure, figures, joint_factors, rank_factors, ranking
 from ehps.analysis.benchmarks import Benchmark
 from ehps.analysis.published import dataset_name
-from ehps.analysis.ranking import benchmarks_of, interval_note, labels
+from ehps.analysis.ranking import benchmarks_of, labels
+from ehps.analysis.ranking_table import FACT_HEADS, GROUPS, interval_note, neighbours, spans, tied
 from ehps.analysis.report_conversions import entry
 from ehps.analysis.report_inputs import ReportInputs
 from ehps.analysis.report_tables import Look, PageTable, Strip, page_table
@@ -56,19 +57,23 @@ def ranking_table(inputs: ReportInputs) -> dict[str, Any] | None:
     if ranked is None:
         return None
     used = benchmarks_of(ranked)
-    columns: dict[str, Any] = {"Rank": ranked["rank"].astype("Int64"), "Training set": labels(ranked)}
+    columns: dict[str, Any] = {"Rank": tied(ranked), "Training set": labels(ranked)}
     strips, shaded = {}, {b.label: "min" for b in used}
     if "mpe" in ranked:
         columns["MPE, mm"] = ranked["mpe"].astype(float)
-        if "mpe_low" in ranked:
+        if "mpe_low" in ranked and ranked["mpe_low"].notna().any():
+            columns["Group"] = ranked["group"]
             level = f"{100 * ranked.attrs.get('level', 0.95):.0f} %"
             name = f"MPE {level}"
-            columns[name] = _spans(ranked["mpe_low"], ranked["mpe_high"], 1)
-            columns[f"Rank {level}"] = _spans(ranked["rank_low"], ranked["rank_high"], 0)
+            columns[name] = spans(ranked["mpe_low"], ranked["mpe_high"], 1)
+            columns[f"Rank {level}"] = spans(ranked["rank_low"], ranked["rank_high"], 0)
             strips[name] = _strips(ranked)
+            counts = ", ".join(f"{ranked.attrs['clusters'][b.id]:,}" for b in used)
+            columns["Clusters"] = [counts if pd.notna(low) else None for low in ranked["mpe_low"]]
     columns |= {b.label: ranked[b.id].astype(float) for b in used}
-    if "instances" in ranked:
-        columns["Instances"] = ranked["instances"]
+    columns |= {
+        head: ranked[name] for name, head in FACT_HEADS.items() if name in ranked and ranked[name].notna().any()
+    }
     if "identification" in ranked:
         columns["Identification"] = ranked["identification"]
     if "missing" in ranked and ranked["missing"].astype(bool).any():
@@ -80,6 +85,7 @@ def ranking_table(inputs: ReportInputs) -> dict[str, Any] | None:
         own=own,
         marks={"Training set": [str(t) for t in ranked["train_set"]]},
         strips=strips,
+        keys={"Rank": [None if pd.isna(place) else float(place) for place in ranked["rank"]]},
     )
     fixed = 3 if "mpe" in ranked else 2
     frame = pd.DataFrame(columns)
@@ -92,7 +98,8 @@ def ranking_table(inputs: ReportInputs) -> dict[str, Any] | None:
         "errors": bool(used),
         "own": any(any(flags) for flags in own.values()),
         "published": "identification" in ranked,
-        "note": interval_note(ranked),
+        "note": f"{interval_note(ranked)} {GROUPS if 'Group' in columns else ''}".strip(),
+        "apart": _apart(ranked),
         "comparison": inputs.comparison.sentence() if inputs.comparison else None,
         "compared": page_table(_named(inputs.comparison.frame), "published-table", "Rank here and published", digits=0)
         if inputs.comparison
@@ -108,7 +115,7 @@ def parts(inputs: ReportInputs) -> dict[str, Any] | None:
     keys = [(str(t), str(m)) for t, m in zip(ranked["train_set"], ranked["model"], strict=True)]
     columns: dict[str, Any] = {
         "Training set": labels(ranked),
-        "Rank": ranked["rank"].astype("Int64"),
+        "Rank": tied(ranked),
         "MPE, mm": ranked["mpe"].astype(float),
     }
     shaded: dict[str, str] = {}
@@ -142,6 +149,7 @@ def parts(inputs: ReportInputs) -> dict[str, Any] | None:
         best=dict.fromkeys([*shaded, "MPE, mm"], "min"),
         shaded=shaded,
         marks={"Training set": [str(t) for t in ranked["train_set"]]},
+        keys={"Rank": [None if pd.isna(place) else float(place) for place in ranked["rank"]]},
     )
     table = page_table(frame, "parts-table", "Training sets by errors of hands and face", look=look, fixed=1)
     return {"table": table, "said": said, "tested": list(tested)}
@@ -178,6 +186,14 @@ def overlays(inputs: ReportInputs) -> list[tuple[str, str]] | None:
     """Captions and images."""
     shown = [(text, figures.data_uri(image, width=WIDEST)) for text, image in inputs.overlays]
     return [(shown_name(text), address) for text, address in shown] or None
+
+
+def video(inputs: ReportInputs) -> dict[str, Any] | None:
+    """Frames of the video on which a model was run, and where it is."""
+    if inputs.video is None:
+        return None
+    stills = [(f"{time:.1f} s", figures.data_uri(image, width=WIDEST)) for time, image in inputs.video.stills]
+    return {"said": inputs.video.said, "stills": stills, "link": inputs.video.link}
 
 
 def factors(inputs: ReportInputs) -> dict[str, Any] | None:
@@ -295,14 +311,6 @@ def figure(drawing: Any, prefix: str) -> dict[str, Any]:
     return {"svg": Markup(svg), "title": title, "note": note}
 
 
-def span(low: Any, high: Any, digits: int = 0) -> str:
-    """``1 – 3``, or one number where both are the same; empty where there is none."""
-    if low is None or pd.isna(low):
-        return ""
-    a, b = f"{float(low):.{digits}f}", f"{float(high):.{digits}f}"
-    return a if a == b else f"{a} – {b}"
-
-
 def shown_name(label: str) -> str:
     """A dataset's name for people, with `` (test)`` where the label has it."""
     name = label.removesuffix(" (test)")
@@ -335,8 +343,12 @@ def _strips(ranked: pd.DataFrame) -> tuple[list[Strip], tuple[str, str]]:
     return [Strip(*row) for row in places], (f"{low:.0f}", f"{high:.0f}")
 
 
-def _spans(low: pd.Series[Any], high: pd.Series[Any], digits: int) -> list[str]:
-    return [span(a, b, digits) for a, b in zip(low, high, strict=True)]
+def _apart(ranked: pd.DataFrame) -> PageTable | None:
+    """How far each set is behind the next better one."""
+    differences = neighbours(ranked)
+    if not len(differences):
+        return None
+    return page_table(differences, "differences-table", "Differences of neighbouring training sets", fixed=2)
 
 
 def _named(compared: pd.DataFrame) -> pd.DataFrame:

@@ -96,6 +96,7 @@ class Look:
     marks : a dataset id for every row, whose mark stands before the text.
     strips : a strip for every row, and the ends of its scale.
     notes : second lines of headings.
+    keys : what the rows of a column are sorted by, where that is not what they show.
     """
 
     best: Mapping[str, str] = field(default_factory=dict)
@@ -105,6 +106,7 @@ class Look:
     marks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     strips: Mapping[str, tuple[Sequence[Strip], tuple[str, str]]] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
 
 
 def page_table(
@@ -124,7 +126,7 @@ def page_table(
     names = [str(name) for name in frame.columns]
     numeric = {name: _holds_numbers(frame[name]) for name in names}
     shades = {name: _shades(frame[name], which, look.scale) for name, which in look.shaded.items()}
-    keys = {name: [_key(value, numeric[name]) for value in frame[name].tolist()] for name in names}
+    keys = {name: [_key(value, numeric[name]) for value in frame[name].tolist()] for name in names} | dict(look.keys)
     cells = [
         [
             PageCell(

@@ -1,4 +1,4 @@
-"""Every table, written the same way: Markdown, CSV, LaTeX, JSON, and cells for the HTML report.
+"""Every table, written the same way: Markdown, CSV, LaTeX, JSON, HTML, and cells for the HTML report.
 
 ``digits`` is the number of decimals of floating-point columns, or a mapping column -> decimals. ``best``
 marks the best value of a column in bold: a mapping column -> ``min`` or ``max``. Whole numbers, texts and
@@ -14,6 +14,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,15 @@ _LATEX = {
     "<": r"$<$",
     ">": r"$>$",
 }
+
+
+_HTML_STYLE = (
+    ":root { color-scheme: light dark } body { font: 14px/1.5 system-ui, sans-serif; margin: 1.5rem; "
+    "overflow-x: auto } "
+    "table { border-collapse: collapse } caption { text-align: left; font-weight: 600; padding: 0 0 .5rem } "
+    "th, td { padding: .25rem .7rem; border-bottom: 1px solid #8886; text-align: left; white-space: nowrap } "
+    ".n { text-align: right; font-variant-numeric: tabular-nums }"
+)
 
 
 @dataclass(frozen=True)
@@ -153,14 +163,54 @@ def to_json(frame: pd.DataFrame, *, headers: Mapping[str, str] | None = None) ->
     return json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def to_html(
+    frame: pd.DataFrame,
+    *,
+    digits: Digits = 1,
+    best: Best | None = None,
+    headers: Mapping[str, str] | None = None,
+    missing: str = "–",
+    caption: str | None = None,
+) -> str:
+    """A page with the table alone, which needs no other file."""
+    right = [_is_numeric(frame[name]) for name in frame.columns]
+    sides = ["n" if r else "t" for r in right]
+    head = "".join(
+        f'<th scope="col" class="{side}">{escape(text)}</th>'
+        for text, side in zip(_headers(frame, headers), sides, strict=True)
+    )
+    rows = [
+        "".join(
+            f'<td class="{side}">' + (f"<b>{escape(c.text)}</b>" if c.best else escape(c.text)) + "</td>"
+            for c, side in zip(row, sides, strict=True)
+        )
+        for row in cells(frame, digits=digits, best=best, missing=missing)
+    ]
+    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    above = f"<caption>{escape(caption)}</caption>\n" if caption else ""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f"<title>{escape(caption or 'Table')}</title>\n"
+        f"<style>{_HTML_STYLE}</style>\n</head>\n<body>\n<table>\n{above}<thead><tr>{head}</tr></thead>\n"
+        f"<tbody>\n{body}\n</tbody>\n</table>\n</body>\n</html>\n"
+    )
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as JSON knows them, None where absent."""
+    names = [str(name) for name in frame.columns]
+    return [dict(zip(names, map(_plain, row), strict=True)) for row in frame.itertuples(index=False, name=None)]
+
+
 def write(frame: pd.DataFrame, path: Path, **options: Any) -> Path:
-    """Write ``frame`` in the format that the suffix names: ``.md``, ``.csv``, ``.tex`` or ``.json``.
+    """Write ``frame`` in the format that the suffix names: ``.md``, ``.csv``, ``.tex``, ``.json`` or
+    ``.html``.
 
     Raises
     ------
     UsageError : another suffix.
     """
-    writers = dict(zip(TABLE, (to_markdown, to_csv, to_latex, to_json), strict=True))
+    writers = dict(zip(TABLE, (to_markdown, to_csv, to_latex, to_json, to_html), strict=True))
     path = check_suffix(Path(path), TABLE)
     return write_text(path, writers[path.suffix.lower()](frame, **options))
 

@@ -6,7 +6,7 @@ drawn (a test file or an image that is no longer there, no body models) is said 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,8 +144,9 @@ def _pair(run: Path, label: str, row: int, body_models: BodyModels) -> tuple[Ima
     ------
     DataError : the test file, the predictions or the image are not there, or do not fit each other.
     """
+    from ehps.body.projected import ProjectedBodies
     from ehps.humandata.drawing.overlays import SKELETON_COLUMNS
-    from ehps.humandata.drawing.persons import draw_keypoints
+    from ehps.humandata.drawing.persons import draw_keypoints, person_colour
     from ehps.humandata.image_files import ImageFolder, read_pixels
 
     tests = read_json(run / "manifest.json", _TESTS).get("tests", {})
@@ -161,26 +162,13 @@ def _pair(run: Path, label: str, row: int, body_models: BodyModels) -> tuple[Ima
     image = read_pixels(ImageFolder(place_of("images", tests[label], run)).locate(truth["image_path"][row], row))
     column = next((name for name in SKELETON_COLUMNS if name in truth), None)
     true = np.zeros((0, 3)) if column is None else np.array(truth[column][row], np.float64)
-    guessed, names = _projected(predictions[own[:1]], body_models)
+    bodies = ProjectedBodies(predictions, body_models)
+    guessed = np.asarray(bodies.joints(own[:1].tolist())[0], np.float64)
     window = _window(true, guessed, truth["bbox_xywh"][row], image.shape)
-    drawings = []
-    for points, convention in ((true, truth.keypoint_names[column] if column else ()), (guessed, names)):
-        part, moved = _cut(image, window, points)
-        drawings.append(draw_keypoints(part, moved, convention) if len(moved) else part)
-    return drawings[0], drawings[1]
-
-
-def _projected(prediction: HumanData, body_models: BodyModels) -> tuple[Array, Sequence[str]]:
-    """(J, 3) joints of the one predicted body in the image, and their names."""
-    from ehps.body import cameras
-    from ehps.body.topology import TOPOLOGY
-    from ehps.body.variants import params_of
-    from ehps.humandata.keypoints import point_names
-
-    params = params_of(prediction)
-    joints = body_models.joints(params)
-    points = cameras.keypoints2d(joints, prediction["meta/focal_length"], prediction["meta/principal_point"])[0]
-    return np.asarray(points, np.float64), point_names(TOPOLOGY[params.model_type].convention)
+    part, factor = _cut(image, window)
+    truly = draw_keypoints(part.copy(), _moved(true, window, factor), truth.keypoint_names[column]) if column else part
+    surface = bodies.painted(part, bodies.surfaces(own[:1].tolist()), [person_colour(0)], window[:2], factor)
+    return truly, draw_keypoints(surface, _moved(guessed, window, factor), bodies.convention)
 
 
 def _window(true: Array, guessed: Array, box: Array, shape: tuple[int, ...]) -> Array:
@@ -199,12 +187,18 @@ def _window(true: Array, guessed: Array, box: Array, shape: tuple[int, ...]) -> 
     return np.array([0, 0, width, height]) if empty else window
 
 
-def _cut(image: Image, window: Array, points: Array) -> tuple[Image, Array]:
+def _cut(image: Image, window: Array) -> tuple[Image, float]:
+    """The part of an image inside the window, at a readable size, and how many times as large it is."""
     from ehps.humandata.drawing.pages import resized
 
     x0, y0, x1, y1 = window.tolist()
     part = np.ascontiguousarray(image[y0:y1, x0:x1])
     factor = SIDE / max(part.shape[:2])
+    return resized(part, factor), factor
+
+
+def _moved(points: Array, window: Array, factor: float) -> Array:
+    """Points (J, 3) of the image on what :func:`_cut` gives."""
     moved = points.copy()
-    moved[:, :2] = (moved[:, :2] - (x0, y0) + 0.5) * factor - 0.5
-    return resized(part, factor), moved
+    moved[:, :2] = (moved[:, :2] - window[:2] + 0.5) * factor - 0.5
+    return moved

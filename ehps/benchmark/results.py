@@ -4,20 +4,79 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
+from ehps.benchmark.finished_runs import FinishedRun, finished_runs, label_of
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.protocol import same
-from ehps.benchmark.suites.runs import MANIFEST, METRICS, Run
+from ehps.benchmark.protocols.vocabulary import HIGHER_IS_BETTER
 from ehps.errors import DataError, UsageError
 from ehps.humandata.passport import UNKNOWN
 
 COLUMNS = ("train_set", "test_set", "model", "protocol", "part", "metric", "value", "n")
-MORE = ("seed", "unit", "skipped", "instances", "datasets", "body_model_version", "train_label", "test_label", "run")
+MORE = (
+    "seed",
+    "unit",
+    "skipped",
+    "better",
+    "instances",
+    "datasets",
+    "body_model_version",
+    "train_label",
+    "test_label",
+    "run",
+)
+_ERROR_COLUMNS = ("truth_row", "image_path", "sequence", "part", "metric", "value", "test_set", "protocol")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a folder of runs holds.
+
+    Attributes
+    ----------
+    numbers : as :func:`load`.
+    errors : as :func:`load_errors`; empty where no run is finished.
+    manifests : place of each run below the folder -> what it noted of its data, weights and versions.
+    broken : run or folder -> why nothing of it is in the others.
+    """
+
+    numbers: pd.DataFrame
+    errors: pd.DataFrame
+    manifests: dict[str, dict[str, Any]]
+    broken: dict[str, str]
+
+
+def read(folder: str | Path, measures: Collection[tuple[str, str]] | None = None) -> Results:
+    """All results under a folder of runs; runs that are damaged, unfinished or empty are left out and named.
+
+    Parameters
+    ----------
+    measures : (metric, part) of the errors that are wanted; all of them when None.
+
+    Raises
+    ------
+    DataError : no such folder.
+    UsageError : runs were tested under different definitions of one protocol.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError("no such folder", path=folder)
+    runs, broken = finished_runs(folder, measures)
+    trained, tested = _train_sets(runs), _test_sets(runs)
+    return Results(
+        _numbers(runs, trained, tested, broken),
+        _errors(runs, trained, tested),
+        {place: run.manifest for place, run in runs.items()},
+        broken,
+    )
 
 
 def load(folder: str | Path) -> pd.DataFrame:
@@ -32,20 +91,37 @@ def load(folder: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame with ``train_set, test_set, model, protocol, part, metric, value, n`` and ``seed`` of the training,
-    ``unit, skipped``, ``instances`` (rows trained on), ``datasets`` (ids of the training set, joined with ``+``),
-    ``body_model_version`` of the true bodies (``stand-in`` in generated data), ``train_label``, ``test_label``,
-    ``run``; ``frame.attrs["protocols"]`` maps each protocol id to its full definition, ``frame.attrs["left_out"]`` the
-    label of each run that was not tested to the reason. Empty when nothing is finished.
+    ``unit, skipped``, ``better`` (``lower`` or ``higher`` values), ``instances`` (rows trained on), ``datasets`` (ids
+    of the training set, joined with ``+``), ``body_model_version`` of the true bodies (``stand-in`` in generated data),
+    ``train_label``, ``test_label``, ``run``; ``frame.attrs["protocols"]`` maps each protocol id to its full definition,
+    ``frame.attrs["left_out"]`` each run that is not in it to the reason. Empty when nothing is finished.
 
     Raises
     ------
-    DataError : no such folder, or a damaged file in it.
+    DataError : no such folder.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError("no such folder", path=folder)
-    runs = _runs(folder)
-    trained, tested = _train_sets(runs), _test_sets(runs)
+    return read(folder).numbers
+
+
+def load_errors(folder: str | Path) -> pd.DataFrame:
+    """Per-instance errors of all runs under a folder; sets are named as by :func:`load`, texts are categories.
+
+    Raises
+    ------
+    DataError : no evaluated run under the folder.
+    """
+    found = read(folder)
+    if not found.manifests:
+        raise DataError("holds no evaluated run", path=folder)
+    return found.errors
+
+
+def _numbers(
+    runs: Mapping[str, FinishedRun],
+    trained: Mapping[str, str],
+    tested: Mapping[tuple[str, str, str], str],
+    broken: Mapping[str, str],
+) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     definitions: dict[str, dict[str, Any]] = {}
     for place, run in runs.items():
@@ -64,11 +140,12 @@ def load(folder: str | Path) -> pd.DataFrame:
                         "model": manifest.get("model", ""),
                         "protocol": cell["protocol"],
                         **{name: line[name] for name in ("part", "metric", "value", "n", "unit", "skipped")},
+                        "better": "higher" if line["metric"] in HIGHER_IS_BETTER else "lower",
                         "seed": manifest.get("seed"),
                         "instances": _instances(run),
                         "datasets": _datasets(run) or trained[place],
                         "body_model_version": cell.get("body_model_version"),
-                        "train_label": _label(run),
+                        "train_label": label_of(run),
                         "test_label": label,
                         "run": place,
                     }
@@ -77,76 +154,62 @@ def load(folder: str | Path) -> pd.DataFrame:
     for name in ("instances", "seed"):
         frame[name] = frame[name].astype("Int64")
     frame.attrs["protocols"] = definitions
-    frame.attrs["left_out"] = _untested(folder)
+    frame.attrs["left_out"] = dict(broken)
     return frame
 
 
-def load_errors(folder: str | Path) -> pd.DataFrame:
-    """Per-instance errors of all runs under a folder; sets are named as by :func:`load`.
-
-    Raises
-    ------
-    DataError : no evaluated run under the folder.
-    """
-    runs = _runs(Path(folder))
-    if not runs:
-        raise DataError("holds no evaluated run", path=folder)
-    trained, tested = _train_sets(runs), _test_sets(runs)
+def _errors(
+    runs: Mapping[str, FinishedRun], trained: Mapping[str, str], tested: Mapping[tuple[str, str, str], str]
+) -> pd.DataFrame:
+    """The errors of all runs below each other; texts stay categories, which takes their union."""
     frames = []
     for place, run in runs.items():
-        errors = run.errors()
-        labels = zip(errors["test_set"], errors["protocol"], strict=True)
-        errors["test_set"] = [tested.get((place, label, protocol)) for label, protocol in labels]
-        errors = errors[errors["test_set"].notna()]
-        facts = {"model": run.manifest.get("model"), "seed": run.manifest.get("seed")}
-        frames.append(errors.assign(train_set=trained[place], **facts))
-    together = pd.concat(frames, ignore_index=True)
-    return together.astype({"seed": "Int64"})
+        labels, protocols = run.errors["test_set"].cat, run.errors["protocol"].cat
+        codes = labels.codes.to_numpy().astype(int) * max(len(protocols.categories), 1) + protocols.codes.to_numpy()
+        pairs, distinct_pairs = pd.factorize(codes)
+        firsts = [divmod(int(code), max(len(protocols.categories), 1)) for code in distinct_pairs]
+        names = [tested.get((place, labels.categories[i], protocols.categories[j]), "") for i, j in firsts]
+        kept = np.array([bool(name) for name in names], bool)[pairs]
+        numbers, distinct = pd.factorize(np.array(names, object))
+        sets = pd.Categorical.from_codes(numbers[pairs[kept]], pd.Index(distinct))
+        errors = (run.errors if kept.all() else run.errors[kept]).assign(test_set=sets)
+        for name, value in (("train_set", trained[place]), ("model", str(run.manifest.get("model", "")))):
+            errors[name] = pd.Categorical.from_codes(np.zeros(len(errors), int), pd.Index([value]))
+        seed = run.manifest.get("seed")
+        errors["seed"] = pd.array([pd.NA if seed is None else seed], "Int64").repeat(len(errors))
+        frames.append(errors)
+    if not frames:
+        return pd.DataFrame(columns=[*_ERROR_COLUMNS, "train_set", "model", "seed"])
+    columns: dict[str, Any] = {}
+    for name in (str(column) for column in frames[0]):
+        parts = [frame[name] for frame in frames]
+        texts = all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts)
+        columns[name] = union_categoricals(parts) if texts else pd.concat(parts, ignore_index=True)
+    return pd.DataFrame(columns)
 
 
-def manifests(folder: str | Path) -> dict[str, dict[str, Any]]:
-    """What each run under a folder noted of its data, weights and versions, by its place below the folder."""
-    return {place: run.manifest for place, run in _runs(Path(folder)).items()}
-
-
-def _untested(folder: Path) -> dict[str, str]:
-    """Label of each run without results -> why there are none."""
-    runs = [Run(path.parent) for path in sorted(folder.rglob(MANIFEST)) if not (path.parent / METRICS).exists()]
-    failures = {_label(run): next(iter(run.failures.values()), None) for run in runs}
-    return {label: failure["reason"] if failure else "it was not tested" for label, failure in failures.items()}
-
-
-def _runs(folder: Path) -> dict[str, Run]:
-    """Runs that were tested, by their place below the folder."""
-    return {path.parent.relative_to(folder).as_posix(): Run(path.parent) for path in sorted(folder.rglob(METRICS))}
-
-
-def _label(run: Run) -> str:
-    return str(run.manifest.get("train_set", run.folder.name))
-
-
-def _datasets(run: Run) -> str:
+def _datasets(run: FinishedRun) -> str:
     """Ids of what was trained on, joined with ``+``; empty where one is not known."""
     names = [name for entry in run.manifest.get("trained_on", []) for name in entry["dataset"].split("+")]
     return "" if UNKNOWN in names else "+".join(dict.fromkeys(names))
 
 
-def _instances(run: Run) -> int | None:
+def _instances(run: FinishedRun) -> int | None:
     """Rows that were trained on; None for runs of versions that did not note it."""
     noted = run.manifest.get("trained_on")
     return sum(int(entry["instances"]) for entry in noted) if noted else None
 
 
-def _train_sets(runs: Mapping[str, Run]) -> dict[str, str]:
+def _train_sets(runs: Mapping[str, FinishedRun]) -> dict[str, str]:
     """Name of the training set of each run."""
-    keys = {place: (run.manifest.get("model", ""), _datasets(run) or _label(run)) for place, run in runs.items()}
+    keys = {place: (run.manifest.get("model", ""), _datasets(run) or label_of(run)) for place, run in runs.items()}
     alike = _alike(runs)
     count = Counter(key for key, _ in {(keys[place], group) for place, group in alike.items()})
-    labels = {group: _label(runs[place]) for place, group in reversed(alike.items())}
+    labels = {group: label_of(runs[place]) for place, group in reversed(alike.items())}
     return {place: keys[place][1] if count[keys[place]] == 1 else labels[alike[place]] for place in runs}
 
 
-def _alike(runs: Mapping[str, Run]) -> dict[str, str]:
+def _alike(runs: Mapping[str, FinishedRun]) -> dict[str, str]:
     """Which runs are trainings of one thing with different seeds: the same text for those, by their place."""
     described = {}
     for place, run in runs.items():
@@ -160,7 +223,7 @@ def _alike(runs: Mapping[str, Run]) -> dict[str, str]:
     return {place: what if place in known and what not in repeated else place for place, (what, _) in described.items()}
 
 
-def _test_sets(runs: Mapping[str, Run]) -> dict[tuple[str, str, str], str]:
+def _test_sets(runs: Mapping[str, FinishedRun]) -> dict[tuple[str, str, str], str]:
     """Name of the test set of each (run, label, protocol); of cells that repeat another, none."""
     cells = [(place, cell) for place, run in runs.items() for cell in run.cells]
     contents: dict[str, set[str]] = {}

@@ -15,8 +15,8 @@ from ehps.body.rendering import drawn, shaded
 Colour: TypeAlias = tuple[int, int, int]
 
 OPACITY = 0.9
-PALE = 0.55  # share of white in a person's colour: a surface shows its shape by its shades
-GAP = 1.0  # metres
+PALE = 0.4  # share of white in a person's colour: a surface shows its shape by its shades
+GAP = 0.5  # metres
 ACROSS = 1.0  # widest side view, image heights
 STEP = 0.5  # metres: what a side view of a given width shows is rounded up to this, so that it holds still in a video
 
@@ -87,8 +87,8 @@ def from_the_side(
 ) -> Array:
     """(height, W, 3) people seen at a right angle to the camera, which is on the left, without perspective.
 
-    Empty stretches of more than a metre are shortened, and marked by two lines. Without ``width`` it is as wide as they
-    need.
+    Empty stretches of more than half a metre are shortened, and marked by two lines. Without ``width`` it is as wide as
+    they need.
     """
     side = side_view(found.shared, height, width)
     depth = side.points[..., 2]

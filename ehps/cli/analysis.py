@@ -2,129 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ehps.cli.common import FOLDER, INPUT, Output, as_json, body_models, pairs, say, say_json
-from ehps.errors import DataError, UsageError
+from ehps.cli.rankings import (
+    compare_command,
+    end,
+    published_command,
+    rank_command,
+    results_source,
+    save_and_print,
+    save_to,
+    say_left_out,
+    strict,
+    which_benchmarks,
+    with_ranks,
+)
+from ehps.errors import UsageError
 from ehps.extras import need
 from ehps.progress import begun, counting
-from ehps.suffixes import FIGURE, PAGE, TABLE
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ehps.suffixes import FIGURE, PAGE
 
 
 @click.group()
 def analysis() -> None:
     """Rankings, why they are so, what to train on.
 
-    From run folders (--results), or from published numbers.
+    From run folders or a CSV file (--results), or from published numbers.
     """
 
 
-def readable(_: click.Context, __: click.Parameter, runs: Path | None) -> Path | None:
-    """The folder of run folders, where what reads them is installed."""
-    need("reading results", *(["pyarrow"] if runs is not None else []))
-    return runs
-
-
-results_folder = click.option(
-    "--results", "runs", type=FOLDER, callback=readable, help="Folder of run folders; published numbers without it."
-)
-save_to = click.option("--out", type=Output(TABLE), help="Also write the table: .md, .csv, .tex or .json.")
-
-
-which_benchmarks = click.option(
-    "--benchmarks",
-    type=click.Choice(["five", "present"]),
-    default="five",
-    show_default=True,
-    help="Mean over the five, or over the test sets there are (not comparable with published ranks).",
-)
-
-
-def without_ranks(ranked: pd.DataFrame) -> str:
-    """Why no training set has a rank; empty when one has."""
-    if ranked["rank"].notna().any():
-        return ""
-    missing = ", ".join(dict.fromkeys(name for row in ranked["missing"] for name in row.split(", ")))
-    return f"no training set has all benchmarks, so there are no ranks; missing: {missing}"
-
-
-def with_ranks(ranked: pd.DataFrame, runs: Path | None) -> pd.DataFrame:
-    if why := without_ranks(ranked):
-        raise DataError(why, path=runs, fix="test on these too, or pass --benchmarks present")
-    return ranked
-
-
-def say_left_out(left_out: Mapping[str, str]) -> None:
-    """Name the sets that a table does not have, with the reason of each."""
-    for name, why in left_out.items():
-        say(f"left out: {name}, {why}", fg="yellow", err=True)
-
-
-def save_and_print(
-    frame: pd.DataFrame,
-    out: Path | None,
-    as_json: bool,
-    digits: int = 1,
-    least: Sequence[str] = (),
-    below: Sequence[str] = (),
-) -> None:
-    from ehps.analysis import tables
-    from ehps.terminal import show
-
-    if out is not None:
-        tables.write(frame, out)
-    show(frame, json=as_json, digits=digits, least=least, below=below)
-
-
-@analysis.command("rank")
-@results_folder
-@click.option("--model", help="Rank the sets of this model only.")
-@which_benchmarks
-@click.option(
-    "--by", type=click.Choice(["all", "hands", "face"]), default="all", show_default=True, help="Errors of what part."
-)
-@save_to
-@as_json
-def rank_command(
-    runs: Path | None, model: str | None, benchmarks: Any, by: Any, out: Path | None, as_json: bool
-) -> None:
-    """Training sets by mean primary error."""
-    from ehps import findings
-    from ehps.analysis import ranking, tables
-    from ehps.terminal import show
-
-    ranked = findings.ranking_of(runs, model, benchmarks, by)
-    shown = ranking.presentable(ranked)
-    if out is not None:
-        # Published rows keep their sources in any file; own results keep theirs in the run folders.
-        read_by_people = runs is not None and out.suffix.lower() in (".md", ".tex")
-        tables.write(shown if read_by_people else ranked, out)
-    if as_json:
-        show(ranked, json=True)
-    else:
-        ranking.print_ranking(ranked)
-    if why := without_ranks(ranked):
-        say(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
-    say_left_out(ranked.attrs.get("left_out", {}))
-    for line in (*ranking.legend(ranked), ranking.interval_note(ranked)):
-        if line:
-            say(line, fg="yellow", err=True)
+for command in (rank_command, compare_command, published_command):
+    analysis.add_command(command)
 
 
 @analysis.command("factors")
-@results_folder
+@results_source
 @click.option("--model", help="Use the sets of this model only.")
 @click.option("--figure", type=Output(FIGURE), help="Draw four factors: .png, .pdf or .svg.")
 @click.option("--by", help="Draw rank against size instead, coloured by this attribute.")
 @which_benchmarks
 @save_to
+@strict
 @as_json
 def factors_command(
     runs: Path | None,
@@ -133,6 +56,7 @@ def factors_command(
     by: str | None,
     benchmarks: Any,
     out: Path | None,
+    strict: bool,
     as_json: bool,
 ) -> None:
     """Rank against size, scene, annotation and others.
@@ -163,10 +87,11 @@ def factors_command(
             say(line)
     if caution := found.attrs["caution"]:
         say(caution, fg="yellow", err=True)
-    say_left_out(ranked.attrs.get("left_out", {}) | found.attrs["left_out"])
+    say_left_out(found.attrs["left_out"])
     if figure is not None:
         drawn = factor_figure.four_panels(ranked, cards) if by is None else rank_factors.figure(ranked, cards, by)
         say(figures.save(drawn, figure), err=as_json)
+    end(ranked, strict=strict)
 
 
 data_files = click.argument("files", type=INPUT, nargs=-1, required=True)
@@ -183,13 +108,14 @@ def folders_of(images: Sequence[str], files: Sequence[Path]) -> dict[Path, Path]
 
 @analysis.command("select")
 @data_files
-@results_folder
+@results_source
 @click.option("--budget", type=int, required=True, help="Most instances in all.")
 @click.option("--sets", default=10, show_default=True, help="Most datasets.")
 @click.option("--diversity", default=0.3, show_default=True, help="0: rank alone decides, 1: distance alone.")
 @click.option("--model", help="Use the ranks of this model.")
 @which_benchmarks
 @save_to
+@strict
 @as_json
 def select_command(
     files: tuple[Path, ...],
@@ -200,6 +126,7 @@ def select_command(
     model: str | None,
     benchmarks: Any,
     out: Path | None,
+    strict: bool,
     as_json: bool,
 ) -> None:
     """Which of FILES to train on, under a budget.
@@ -211,7 +138,8 @@ def select_command(
     ranked = with_ranks(findings.ranking_of(runs, model, benchmarks), runs)
     chosen = findings.selection_of(files, ranked, budget, sets=sets, diversity=diversity)
     save_and_print(chosen, out, as_json, below=["reason"])
-    say_left_out(ranked.attrs.get("left_out", {}) | chosen.attrs["left_out"])
+    say_left_out(chosen.attrs["left_out"])
+    end(ranked, strict=strict)
 
 
 @analysis.command("report")
@@ -225,6 +153,7 @@ def select_command(
 @click.option("--budget", type=int, help="Most instances of the selection; half of what --data has without it.")
 @body_models
 @click.option("--title", default="Which data is worth training on?", show_default=True)
+@strict
 @as_json
 def report_command(
     runs: Path,
@@ -237,6 +166,7 @@ def report_command(
     budget: int | None,
     body_models: Path | None,
     title: str,
+    strict: bool,
     as_json: bool,
 ) -> None:
     """One self-contained HTML page with all of it."""
@@ -265,3 +195,5 @@ def report_command(
         say_json({"report": str(page), "training_sets": 0 if inputs.ranked is None else len(inputs.ranked)})
     else:
         say(page)
+    if inputs.ranked is not None:
+        end(inputs.ranked, strict=strict)

@@ -38,8 +38,10 @@ LEAST = (
 @click.option(
     "--limit", type=click.IntRange(min=1), default=500, show_default=True, help="Instances drawn of each file."
 )
-@click.option("--n", type=click.IntRange(min=10), help="Samples of each set for coverage; those of the smallest.")
-@click.option("--k", type=click.IntRange(min=1), help="Neighbours of coverage, at most n / 10; 5 without it.")
+@click.option("--samples", "n", type=click.IntRange(min=10), help="Of each set, for coverage; those of the smallest.")
+@click.option(
+    "--neighbours", "k", type=click.IntRange(min=1), help="Of coverage, at most a tenth of the samples; 5 without it."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of draws and of UMAP.")
 @click.option(
     "--table",

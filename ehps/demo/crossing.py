@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -15,7 +16,13 @@ from ehps.demo.clothing import dress
 from ehps.demo.people import motion
 from ehps.demo.raw import stage
 from ehps.demo.raw.stage import FRONT, PaintedView
+from ehps.humandata.core import HumanData
 
+if TYPE_CHECKING:
+    from ehps.analysis.report_inputs import Video
+    from ehps.body.models import BodyModels
+
+VIDEO, BOXES = "crossing.mp4", "boxes.txt"
 FRAMES, FPS = 36, 12
 VIEW = PaintedView(540, 960, 900.0)
 FILLED = (0.85, 0.6)  # share of the image's height, of the one who walks in front and the one behind
@@ -24,7 +31,7 @@ MARGIN = 0.16  # of the image's width that they keep from its sides
 
 
 def write(folder: Path, models: Path, seed: int) -> Array:
-    """Write ``crossing.mp4`` and ``boxes.txt`` (MOT's list of detections, which says nothing of who is who).
+    """Write the video, and its boxes in MOT's list of detections, which says nothing of who is who; once a folder.
 
     Returns
     -------
@@ -36,10 +43,61 @@ def write(folder: Path, models: Path, seed: int) -> Array:
     rng = np.random.default_rng([seed, *b"crossing"])
     pair = [_walker(models, rng, person) for person in range(2)]
     boxes = np.stack([from_keypoints(cast.points(VIEW), (VIEW.height, VIEW.width))[:, :4] for cast in pair], axis=1)
+    if (folder / VIDEO).is_file():
+        return boxes
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "boxes.txt").write_text("".join(_detections(boxes, rng)))
-    write_segment(folder / "crossing.mp4", _shots(models, pair, rng), fps=FPS)
+    (folder / BOXES).write_text("".join(_detections(boxes, rng)))
+    write_segment(folder / VIDEO, _shots(models, pair, rng), fps=FPS)
     return boxes
+
+
+def watch(folder: Path, boxes: Array, checkpoint: Path, trained_on: str, models: BodyModels) -> Video:
+    """Run a checkpoint on the video of :func:`write`, as ``ehps infer`` does, and show what came of it.
+
+    Parameters
+    ----------
+    boxes : what :func:`write` returns.
+    trained_on : name of the checkpoint's training set.
+    """
+    from ehps.analysis.report_inputs import Video
+    from ehps.inference.people import finder
+    from ehps.inference.predicting import load_network
+    from ehps.inference.run import infer
+    from ehps.inference.sources import open_source
+
+    source = open_source(str(folder / VIDEO))
+    network = load_network(checkpoint, models)
+    people = finder(source, boxes=folder / BOXES)
+    outcome = infer(source, network, people, folder / "people", models, overwrite=True)
+    hd = HumanData.open(outcome.predictions)
+    expected = np.stack([network.widened(pair, (VIEW.height, VIEW.width))[0] for pair in boxes])  # frames x 2 x 4
+    off = np.abs(expected[hd["meta/frame_id"]] - hd["bbox_xywh"][:, None, :4]).sum(axis=-1)
+    said = [
+        f"The model that was trained on {trained_on}, on a generated video of two people who cross: {outcome.people} "
+        f"bodies in {outcome.frames} frames.",
+        "Their boxes are the true ones, since no detector is shipped, and do not say who is who.",
+        who_is_who(off.argmin(axis=1), np.asarray(hd["meta/track_id"])),
+    ]
+    return Video(said, _stills(folder / "people" / "overlay.mp4"), f"{folder.name}/people/overlay.mp4")
+
+
+def who_is_who(people: Array, tracks: Array) -> str:
+    """Whether the people kept their tracks, from the person and the track of each row (N,)."""
+    own = [set(tracks[people == person].tolist()) for person in np.unique(people)]
+    if all(len(numbers) == 1 for numbers in own) and len(set.union(*own)) == len(own):
+        return "Each of them keeps one track from the first frame to the last."
+    listed = " and ".join(", ".join(f"#{number}" for number in sorted(numbers)) for numbers in own)
+    return f"The tracks are not kept apart: they have {listed}."
+
+
+def _stills(video: Path) -> list[tuple[float, Array]]:
+    """Times and RGB images of the beginning, of the crossing, and of the end."""
+    import av
+
+    with av.open(str(video)) as container:
+        frames = list(container.decode(video=0))
+    shown = (0, FRAMES * 2 // 5, FRAMES // 2, FRAMES - 1)
+    return [(float(frames[k].time), frames[k].to_ndarray(format="rgb24")) for k in shown]
 
 
 def _walker(models: Path, rng: np.random.Generator, person: int) -> stage.Cast:

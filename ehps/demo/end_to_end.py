@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from ehps.terminal import line
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ehps.analysis.report_inputs import Video
     from ehps.body.models import BodyModels
 
 STEPS = 200
@@ -54,8 +55,10 @@ def run(out: Path, *, seed: int = 0, steps: int = STEPS) -> Outcome:
     bodies = BodyModels(models)
     with _step(f"4/6 training {len(TRAIN)} models, testing each on {len(TEST)} benchmarks"):
         _benchmark(out, bodies, seed, steps)
-    with _step("5/6 ranking, factors, attributes, selection"):
-        ranked, page = _analyse(out)
+    with _step("5/6 people in a video of two who cross"):
+        video = _infer(out, bodies, seed)
+    with _step("6/6 ranking, factors, attributes, selection"):
+        ranked, page = _analyse(out, video)
     return Outcome(page, ranked, time.perf_counter() - started)
 
 
@@ -139,10 +142,29 @@ def _benchmark(out: Path, bodies: BodyModels, seed: int, steps: int) -> None:
         raise DataError(f"{first.train_set} on {first.test_set} failed: {first.reason}", path=folder)
 
 
-def _analyse(out: Path) -> tuple[pd.DataFrame, Path]:
+def _infer(out: Path, bodies: BodyModels, seed: int) -> Video | None:
+    """The best of the models on a video; None where there is nothing to write videos with."""
+    from ehps import findings
+    from ehps.analysis.published import dataset_name
+    from ehps.benchmark import results
+    from ehps.demo import crossing
+    from ehps.extras import installed
+
+    if not installed("av"):
+        return None
+    boxes = crossing.write(out / "video", bodies.folder, seed)
+    best = str(findings.ranking_of(out / "runs", None, "present")["train_set"].iloc[0])
+    numbers = results.load(out / "runs")
+    run = str(numbers.loc[numbers["train_set"] == best, "run"].iloc[0])
+    return crossing.watch(
+        out / "video", boxes, out / "runs" / run / "checkpoints" / "final.pt", dataset_name(best), bodies
+    )
+
+
+def _analyse(out: Path, video: Video | None) -> tuple[pd.DataFrame, Path]:
     """Tables and figures below ``analysis/``, and the report page."""
     from ehps import findings
-    from ehps.analysis import attributes, figures, ranking, tables
+    from ehps.analysis import attributes, figures, ranking_table, tables
     from ehps.analysis.html_report import report
     from ehps.body.models import BodyModels
 
@@ -159,26 +181,29 @@ def _analyse(out: Path) -> tuple[pd.DataFrame, Path]:
         stage=begun,
     )
     assert inputs.ranked is not None
-    shown = ranking.presentable(inputs.ranked)
     for suffix in ("md", "csv", "tex"):
-        tables.write(shown, folder / f"ranking.{suffix}")
+        ranking_table.write(inputs.ranked, folder / f"ranking.{suffix}")
     figures.save(figures.heat_map(inputs.ranked), folder / "benchmarks.png")
     if inputs.samples is not None:
         figures.save(attributes.figure(inputs.embeddings), folder / "attributes.png")
         tables.write(attributes.coverage_table(inputs.samples), folder / "coverage.csv")
     if inputs.selection is not None:
         tables.write(inputs.selection, folder / "selection.csv")
-    return inputs.ranked, report(inputs, out / "report.html")
+    return inputs.ranked, report(replace(inputs, video=video), out / "report.html")
 
 
 def say(out: Path, outcome: Outcome) -> None:
     """The ranking in the terminal, and where to look."""
-    from ehps.analysis import ranking
+    from ehps.analysis import ranking_table
 
-    ranking.print_ranking(outcome.ranked, title="Training sets by mean primary error (mm)")
+    for sentence in ranking_table.headline(outcome.ranked):
+        line(sentence)
+    ranking_table.print_ranking(outcome.ranked, title="Training sets by mean primary error (mm)")
     line("")
-    for what, where in (("report", outcome.page), ("converted", out / "humandata"), ("runs", out / "runs")):
-        line(f"{what:<12}{where}")
+    places = {"report": outcome.page, "converted": out / "humandata", "runs": out / "runs", "video": out / "video"}
+    for what, where in places.items():
+        if where.exists():
+            line(f"{what:<12}{where}")
     view = f"ehps humandata view {out / 'humandata/bedlam_train.h5'} --images {out / 'raw/bedlam'} --out {out / 'view'}"
     line(f"next        {view}")
     line(f"done in {duration(outcome.seconds)}")

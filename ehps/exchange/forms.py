@@ -120,6 +120,34 @@ FORMS: tuple[Form, ...] = (
     Form("obj", "Wavefront OBJ: a surface a row", "any 3D program", writer="obj:write"),
     Form("bvh", "BVH: bones and rotations, a file a person", "animation programs", writer="bvh:write"),
     Form("rerun", "recording of the rerun viewer", "rerun", writer="rerun_recording:write"),
+    Form(
+        "hmr-tars",
+        "WebDataset tars with images and SMPL labels",
+        "4D-Humans, TokenHMR",
+        reader="hmr_tars:read",
+        writer="hmr_tar_files:write",
+        recognise="hmr_tars:recognise",
+    ),
+    *(
+        Form(name, title, who, f"flat_npz:read_{name}", f"flat_npz:write_{name}", f"flat_npz:is_{name}")
+        for name, title, who in (
+            ("bedlam", "npz table of SMPL-X people", "BEDLAM's training"),
+            ("bedlam2", "npz table of locked-head SMPL-X people", "BEDLAM2's training"),
+            ("camerahmr", "npz table of SMPL people with cameras", "CameraHMR's training"),
+            ("hmr2", "npz table of SMPL people", "4D-Humans' evaluation"),
+            ("tokenhmr", "npz table of SMPL people", "TokenHMR's evaluation"),
+            ("prompthmr", "npz table of SMPL people of EMDB", "PromptHMR's evaluation"),
+        )
+    ),
+    Form(
+        "parquet",
+        "Parquet shards with the images inside",
+        "the Hugging Face hub, datasets",
+        reader="parquet:read",
+        writer="parquet:write",
+        recognise="parquet:recognise",
+    ),
+    Form("croissant", "Croissant metadata of the file", "dataset search, NeurIPS", writer="croissant:write"),
 )
 
 

@@ -52,15 +52,27 @@ class Boxes:
     by_number: dict[int, People]
     sha256: str
     used: set[str | int] = field(default_factory=set)
+    _names: dict[str, list[str]] = field(default_factory=dict)
+    _taken: dict[str, str] = field(default_factory=dict)
 
     def of(self, frame: Frame) -> People:
-        """The people of a frame: by its whole path, else by the name of its file where that is unique, else by its
-        number."""
-        name = PurePosixPath(frame.image_path).name
-        for key in (frame.image_path, self._unique(name)):
-            if key is not None and key in self.by_image:
-                self.used.add(key)
-                return self.by_image[key]
+        """The people of a frame: by its whole path, else by the one path of which either is the end of the other, else
+        by its number.
+
+        Raises
+        ------
+        DataError : a path without its folders is that of several images.
+        """
+        key = frame.image_path if frame.image_path in self.by_image else self._ending(frame.image_path)
+        if key is not None:
+            if self._taken.setdefault(key, frame.image_path) != frame.image_path:
+                raise DataError(
+                    f"{key} may be {self._taken[key]} or {frame.image_path}",
+                    path=self.path,
+                    fix="write the paths of its images as they are below the input",
+                )
+            self.used.add(key)
+            return self.by_image[key]
         if frame.number in self.by_number:
             self.used.add(frame.number)
             return self.by_number[frame.number]
@@ -70,12 +82,15 @@ class Boxes:
         """Images and frames that no frame of the input was."""
         return [str(key) for key in (*self.by_image, *self.by_number) if key not in self.used]
 
-    def _unique(self, name: str) -> str | None:
-        if not hasattr(self, "_names"):
-            self._names: dict[str, list[str]] = {}
+    def _ending(self, path: str) -> str | None:
+        if not self._names:
             for key in self.by_image:
                 self._names.setdefault(PurePosixPath(key).name, []).append(key)
-        found = self._names.get(name, [])
+        found = [
+            key
+            for key in self._names.get(PurePosixPath(path).name, [])
+            if f"/{key}".endswith(f"/{path}") or f"/{path}".endswith(f"/{key}")
+        ]
         return found[0] if len(found) == 1 else None
 
 
@@ -137,7 +152,7 @@ def _humandata(path: Path) -> list[_Row]:
         if name not in hd:
             raise DataError(f"has no {name} column", path=path, fix="give a file with boxes")
     boxes = np.asarray(hd["bbox_xywh"], float)
-    tracks = _numbered(np.asarray(hd["meta/track_id"]).tolist()) if "meta/track_id" in hd else [-1] * len(hd)
+    tracks = numbered(np.asarray(hd["meta/track_id"]).tolist()) if "meta/track_id" in hd else [-1] * len(hd)
     scores = np.asarray(hd["meta/score"], float) if "meta/score" in hd else np.ones(len(hd))
     known = (boxes[:, 4] > 0) & np.isfinite(boxes).all(axis=1)
     return [
@@ -149,7 +164,7 @@ def _humandata(path: Path) -> list[_Row]:
     ]
 
 
-def _numbered(ids: Sequence[Any]) -> list[int]:
+def numbered(ids: Sequence[Any]) -> list[int]:
     """Whole numbers as they are, words by their first appearance."""
     if all(isinstance(one, int) for one in ids):
         return list(ids)

@@ -36,17 +36,15 @@ LEAST, MOST = 960, 4096
 
 QUALITY = 95  # of JPEG files
 TRACK_COLOURS: tuple[Colour, ...] = (
-    (0, 114, 178),
-    (230, 159, 0),
-    (204, 121, 167),
-    (86, 180, 233),
-    (213, 94, 0),
-    (0, 158, 115),
-    (240, 228, 66),
-    (120, 94, 240),
-    (160, 160, 160),
+    (0, 110, 190),
+    (235, 120, 0),
+    (150, 255, 190),
+    (160, 20, 20),
+    (255, 220, 0),
+    (60, 30, 220),
+    (250, 170, 215),
 )
-"""Told apart by colour-blind viewers (Okabe and Ito's, violet and grey); the number is written beside the box."""
+"""Told apart by colour-blind viewers, as surfaces too, by being lighter or darker; the number stands at the box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +128,7 @@ def draw(frame: Frame, people: People, bodies: Bodies | None, view: View) -> Arr
     boxes = people.boxes.astype(np.float64)
     boxes[:, :2] = (boxes[:, :2] + 0.5) * factor - 0.5
     boxes[:, 2:] *= factor
-    draw_boxes(image, boxes, colours=colours, labels=_labels(people))
+    draw_boxes(image, boxes, colours=colours, labels=_labels(people), scale=max(1.0, max(image.shape) / 1600))
     return image if view == "none" else np.concatenate([image, side], axis=1)
 
 

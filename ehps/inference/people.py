@@ -12,7 +12,7 @@ import numpy as np
 
 from ehps.arrays import Array, Mask
 from ehps.errors import UsageError
-from ehps.inference.boxes import Boxes, read_boxes
+from ehps.inference.boxes import Boxes, numbered, read_boxes
 from ehps.inference.detectors import Detect, load_detector
 from ehps.inference.frames import NOBODY, Frame, People
 from ehps.inference.sources import Source
@@ -72,7 +72,7 @@ class Finder:
     def _inside(self, frame: Frame, people: People) -> People:
         height, width = frame.size
         x, y, w, h = people.boxes.astype(float).T
-        flat = ~((w > 0) & (h > 0))
+        flat = ~((w > 0) & (h > 0) & np.isfinite(x + y + w + h))
         outside = ~flat & ((x + w <= 0) | (y + h <= 0) | (x >= width) | (y >= height))
         for reason, dropped in (("has no area", flat), ("is outside its image", outside)):
             if dropped.any():
@@ -123,6 +123,8 @@ def _rows_of(source: Source) -> Callable[[Sequence[Frame]], list[People]]:
     assert hd is not None
     codes = hd["image_path"].codes
     order = np.argsort(codes, kind="stable")
+    tracks = numbered(np.asarray(hd["meta/track_id"]).tolist()) if "meta/track_id" in hd else [-1] * len(hd)
+    track_of = np.array(tracks, np.int64)
     starts = np.searchsorted(codes[order], np.arange(codes.max(initial=-1) + 2))
     place = {str(hd["image_path"].vocabulary[int(code)]): int(code) for code in np.unique(codes)}
 
@@ -131,7 +133,7 @@ def _rows_of(source: Source) -> Callable[[Sequence[Frame]], list[People]]:
         for frame in frames:
             code = place[frame.image_path]
             rows = order[starts[code] : starts[code + 1]]
-            out.append(People.of(np.asarray(hd["bbox_xywh"][rows], float)[:, :4], rows=rows))
+            out.append(People.of(np.asarray(hd["bbox_xywh"][rows], float)[:, :4], tracks=track_of[rows], rows=rows))
         return out
 
     return find

@@ -124,7 +124,7 @@ def _below(folder: Path) -> _Names:
     found, others = [], 0
     for place, _, files in os.walk(folder):
         for name in files:
-            if Path(name).suffix.lower() in IMAGES:
+            if Path(name).suffix.lower() in IMAGES and name[0] != ".":
                 found.append((Path(place) / name).relative_to(folder).as_posix())
             else:
                 others += 1
@@ -133,12 +133,20 @@ def _below(folder: Path) -> _Names:
     return _Names(sorted(found, key=natural), others)
 
 
+def _state(path: Path) -> str:
+    """Size and time of change; nothing of a link that leads nowhere."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size}\0{status.st_mtime_ns}"
+
+
 def _images(given: str, root: Path, names: Sequence[str], others: int) -> Source:
     folder = ImageFolder(root)
     digest = hashlib.sha256()
     for name in names:
-        status = (root / name).stat()
-        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        digest.update(f"{name}\0{_state(root / name)}\n".encode())
 
     def frames(start: int) -> Iterator[Frame]:
         for index in range(start, len(names)):

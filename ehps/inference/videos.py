@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.errors import DataError
+from ehps.errors import DataError, UsageError
 from ehps.extras import need
 from ehps.inference.frames import NOTHING, Frame
 
@@ -37,6 +37,12 @@ def describe(path: Path, fps: float | None, begin: float | None, end: float | No
     ------
     DataError : PyAV is not installed, or it is damaged, or has no images.
     """
+    if fps is not None and not 0 < fps <= 1000:
+        raise UsageError(f"--fps is {fps:g}", path=path, fix="give frames a second, above 0 and up to 1000")
+    if (begin or 0) < 0 or (end is not None and end <= (begin or 0)):
+        raise UsageError(
+            f"--from {begin or 0:g} --to {end} is no stretch of time", path=path, fix="give --to above --from"
+        )
     with _opened(path) as (container, stream):
         own = stream.average_rate or stream.guessed_rate
         rate = float(fps or own or 0)
@@ -72,10 +78,9 @@ def frames(
     fault = ""
     with _opened(path) as (_, stream):
         expected = stream.frames
-        decoded = 0
+        decoded = [0]
         try:
-            for number, time, image in _timed(stream, fps):
-                decoded += 1
+            for number, time, image in _timed(stream, fps, decoded):
                 last = time
                 if begin is not None and time < begin - 1e-9:
                     continue
@@ -87,15 +92,15 @@ def frames(
                 index += 1
         except _av().FFmpegError as error:
             fault = f"breaks off after {last:.2f} s ({error.strerror})"
-    if not fault and not fps and expected and decoded < expected:
-        fault = f"ends after {decoded:,} of {expected:,} frames"
+    if not fault and expected and decoded[0] < expected:
+        fault = f"ends after {decoded[0]:,} of {expected:,} frames"
     if fault and index >= start:
         yield Frame(index, f"{path.name}/{number + 1:06d}.jpg", NOTHING, time=last, number=number + 1, fault=fault)
 
 
-def _timed(stream: Any, fps: float | None) -> Iterator[tuple[int, float, Any]]:
-    """(number, seconds from the first frame, decoded frame)."""
-    shown = _with_times(stream)
+def _timed(stream: Any, fps: float | None, decoded: list[int]) -> Iterator[tuple[int, float, Any]]:
+    """(number, seconds from the first frame, decoded frame); ``decoded`` counts the frames that the file has."""
+    shown = _with_times(stream, decoded)
     if fps is None:
         for number, (time, image) in enumerate(shown):
             yield number, float(time), image
@@ -113,13 +118,14 @@ def _timed(stream: Any, fps: float | None) -> Iterator[tuple[int, float, Any]]:
         index += 1
 
 
-def _with_times(stream: Any) -> Iterator[tuple[Fraction, Any]]:
+def _with_times(stream: Any, decoded: list[int]) -> Iterator[tuple[Fraction, Any]]:
     """Decoded frames with their times from the first one; where a time is not stated, or not later than the one
     before, a frame follows the one before by the average."""
     length = 1 / Fraction(stream.average_rate or stream.guessed_rate or 25)
     first: Fraction | None = None
     last: Fraction | None = None
     for image in stream.container.decode(stream):
+        decoded[0] += 1
         stated = None if image.pts is None or image.time_base is None else image.pts * Fraction(image.time_base)
         first = stated if first is None and stated is not None else first
         time = None if stated is None or first is None else stated - first

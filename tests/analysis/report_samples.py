@@ -8,7 +8,8 @@ import pandas as pd
 from ehps.analysis import attributes, published
 from ehps.analysis.attributes import Samples
 from ehps.analysis.benchmarks import MPE_BENCHMARKS
-from ehps.analysis.ranking import compare, rank
+from ehps.analysis.comparison import compare
+from ehps.analysis.ranking import rank
 from ehps.analysis.report_inputs import ReportInputs
 from ehps.analysis.selection import select
 from ehps.analysis.worst_cases import Case

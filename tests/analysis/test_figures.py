@@ -61,7 +61,7 @@ def test_figures_that_are_saved_alone_say_what_they_show(tmp_path):
     )
     shown = {
         "heat": (figures.heat_map(frame), "AGORA has the lowest error on 5 of 5 benchmarks", "mm, lower is better"),
-        "intervals": (figures.intervals(frame), "AGORA has the lowest mean primary error, 3.0 mm", "Mean of AGORA PVE"),
+        "intervals": (figures.intervals(frame), "AGORA has 3.0 mm mean primary error", "Mean of AGORA PVE"),
         "factors": (rank_factors.figure(frame, looks), "Rank and number of training instances", "lowest mean"),
         "curves": (curves.figure(training), "the loss fell in all 2 runs", "lower is better"),
     }

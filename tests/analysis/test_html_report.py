@@ -11,8 +11,10 @@ import pytest
 
 from ehps.analysis import attributes, published, report_conversions
 from ehps.analysis.benchmarks import MPE_BENCHMARKS
+from ehps.analysis.comparison import compare
 from ehps.analysis.html_report import ReportInputs, content, report, summary
-from ehps.analysis.ranking import compare, rank
+from ehps.analysis.ranking import rank
+from ehps.analysis.report_inputs import Video
 from ehps.analysis.selection import select
 from ehps.analysis.worst_cases import Case
 from ehps.errors import DataError
@@ -148,8 +150,8 @@ def test_the_page_has_every_section_and_says_what_is_in_it(written):
     for section in [*SECTIONS.split(), "versions"]:
         assert section in page.ids
     for words in (
-        "Of 4 training sets for tiny, BEDLAM is best: 80.0 mm",
-        "12.0 mm ahead of MSCOCO",
+        "BEDLAM is best: 80.0 mm mean primary error, 12.0 mm before MSCOCO (95 %:",
+        "Each set was trained once (one seed)",
         "Made on generated <data>.",
         "2 datasets shared with the published ranking",
         "12,345",
@@ -165,7 +167,7 @@ def test_the_page_has_every_section_and_says_what_is_in_it(written):
         '"seed": 17',
         "given <vertices>",
         "ehf-v1",
-        "Intervals: test data drawn again 100 times, by sequences",
+        "Intervals: Student's t on clusters of the test data: sequences",
     ):
         assert words in page.text, words
     assert "Not in this report" not in page.text
@@ -217,7 +219,7 @@ def test_a_missing_benchmark_is_named_and_not_ranked(tmp_path):
     assert "Without a rank, because a benchmark is missing: BEDLAM." in summary(inputs)
     page = Page(report(inputs, tmp_path / "report.html").read_text())
     assert re.search(r"Missing .* BEDLAM – .* EHF", page.text)
-    assert "MSCOCO is best" in page.text
+    assert "MSCOCO has the lowest" in page.text
 
 
 def test_a_published_ranking_alone_makes_a_page(tmp_path):
@@ -271,3 +273,14 @@ def test_reports_of_conversions_from_before_quality_had_its_name_are_shown():
     (row,) = report_conversions.conversions(ReportInputs(conversions=[entry]))["measured"].rows
     texts = [cell.text for cell in row[2:]]
     assert texts == ["Moved parameters against moved joints, m", "0.000001", "0.000002", "0.000003"]
+
+
+def test_a_video_is_shown_by_some_of_its_frames_and_linked(tmp_path):
+    frame = np.full((9, 16, 3), 90, np.uint8)
+    seen = Video(["Two people <cross>."], [(0.0, frame), (1.25, frame)], "video/overlay.mp4")
+    text = report(ReportInputs(video=seen), tmp_path / "report.html").read_text()
+    page = Page(text)
+    assert "Two people <cross>. 0.0 s 1.2 s" in page.text
+    assert "video/overlay.mp4" in page.loaded
+    assert sum(address.startswith("data:image/jpeg") for address in page.loaded) == 2
+    assert "#video" not in Page(report(ReportInputs(), tmp_path / "without.html").read_text()).loaded

@@ -4,7 +4,9 @@ import pytest
 
 from ehps.analysis import published
 from ehps.analysis.benchmarks import MPE_BENCHMARKS, benchmarks_in
-from ehps.analysis.ranking import compare, interval_note, legend, presentable, rank
+from ehps.analysis.comparison import compare
+from ehps.analysis.ranking import rank
+from ehps.analysis.ranking_table import interval_note, legend, presentable
 from ehps.errors import DataError, UsageError
 
 VALUES = {
@@ -108,7 +110,7 @@ def test_intervals_hold_the_mean_and_repeat_exactly():
     assert ((first["mpe_low"] < first["mpe"]) & (first["mpe"] < first["mpe_high"])).all()
     assert ((first["rank_low"] <= first["rank"]) & (first["rank"] <= first["rank_high"])).all()
     other = rank(cells, errors_of(cells), bootstrap=300, seed=8)
-    assert not np.array_equal(first["mpe_low"], other["mpe_low"])
+    assert first["mpe_low"].equals(other["mpe_low"])  # only the intervals of ranks are drawn
 
 
 def test_the_interval_is_that_of_whole_sequences():
@@ -136,26 +138,27 @@ def test_close_sets_share_ranks_because_the_draws_are_paired():
     assert far["rank_low"].tolist() == far["rank_high"].tolist() == [1, 2, 3]
 
 
-def test_a_single_sequence_is_resampled_by_instance():
+def test_a_single_sequence_is_cut_into_blocks():
     cells = results()
     errors = errors_of(cells)
     errors.loc[errors["test_set"] == "ehf", "sequence"] = "all"
     ranked = rank(cells, errors, bootstrap=50)
-    assert ranked.attrs["resampled_by"]["ehf"] == "instance"
-    assert ranked.attrs["resampled_by"]["agora"] == "sequence"
+    assert ranked.attrs["clustered_by"]["ehf"] == "block"
+    assert ranked.attrs["clusters"]["ehf"] == 10
+    assert ranked.attrs["clustered_by"]["ubody"] == "sequence"
+    assert "is one video: how another video would differ" in interval_note(ranked)
 
 
-def test_persons_of_one_image_are_drawn_together():
+def test_persons_of_one_image_are_one_cluster():
     cells = results()
     errors = errors_of(cells, sequences=20, each=5)
     errors["image_path"], errors["sequence"] = errors["sequence"], "all"
     ranked = rank(cells, errors, bootstrap=400)
-    assert ranked.attrs["resampled_by"]["agora"] == "image"
-    assert ranked.attrs["clusters"]["agora"] == 20
-    assert "too narrow where that is a video" in interval_note(ranked)
-    alone = rank(cells, errors.drop(columns="image_path"), bootstrap=400)
-    wide, narrow = (float(f["mpe_high"].iloc[0] - f["mpe_low"].iloc[0]) for f in (ranked, alone))
-    assert wide > 1.8 * narrow  # five persons an image, nearly alike: the square root of 5
+    assert ranked.attrs["clustered_by"] == {"agora": "image"} | dict.fromkeys(
+        ("ubody", "egobody_ego", "pw3d", "ehf"), "block"
+    )
+    assert ranked.attrs["clusters"] == {"agora": 20, "ubody": 5, "egobody_ego": 5, "pw3d": 5, "ehf": 5}
+    assert ranked["clusters"][0] == "AGORA 20, UBody 5, EgoBody 5, 3DPW 5, EHF 5"
 
 
 def seeds_of(offsets):
@@ -170,7 +173,7 @@ def test_the_spread_of_seeds_is_in_the_interval():
     ranked = rank(*seeds_of(offsets), bootstrap=2000)
     np.testing.assert_allclose(ranked["mpe"], np.array([80, 92, 140]) + offsets.mean())
     width = float(ranked["mpe_high"].iloc[0] - ranked["mpe_low"].iloc[0])
-    assert width == pytest.approx(2 * 1.96 * offsets.std(ddof=1) / np.sqrt(12), rel=0.1)
+    assert width == pytest.approx(2 * 2.201 * offsets.std(ddof=1) / np.sqrt(12), rel=0.02)  # t of 11 degrees
     assert ranked.attrs["trainings"] == [12, 12]
     assert "The spread of trainings with other seeds is in them (12 trainings a set)." in interval_note(ranked)
     assert "MPE 95 % (test data, seeds)" in presentable(ranked)
@@ -179,8 +182,7 @@ def test_the_spread_of_seeds_is_in_the_interval():
 def test_it_is_said_what_an_interval_does_not_hold():
     cells = results()
     note = interval_note(rank(cells, errors_of(cells, sequences=4), bootstrap=50))
-    assert "by sequences (AGORA 4, UBody 4" in note
-    assert "Too narrow where these are few: AGORA, UBody" in note
+    assert "clusters of the test data: sequences (AGORA 4, UBody 4" in note
     assert "another training would differ is not in them, with one training a set" in note
     assert interval_note(rank(cells)) == ""
 

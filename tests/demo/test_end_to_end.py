@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
 import pytest
 
 from ehps.analysis import attributes
+from ehps.demo import crossing
 from ehps.demo import end_to_end as demo
 from ehps.demo.sets import TEST, TRAIN
 from ehps.humandata import HumanData
@@ -37,6 +40,7 @@ def no_umap() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Path:
+    importlib.import_module("torch")  # here, not in two threads at once
     out = tmp_path_factory.mktemp("demo")
     train = tuple(small(e, 3) for e in TRAIN if e.dataset in ("egobody_ego", "mscoco"))
     test = tuple(small(e, 2) for e in TEST if e.dataset in ("egobody_ego", "ehf"))
@@ -45,6 +49,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pat
         patch.setattr(demo, "TEST", test)
         patch.setattr(demo, "_write_models", lambda folder: folder.symlink_to(body_models))
         patch.setattr(demo, "BATCH", 2)
+        patch.setattr(crossing, "FRAMES", 6)
         demo.run(out, steps=2)
     return out
 
@@ -54,6 +59,23 @@ def test_it_ends_with_a_report_of_what_was_trained(finished: Path) -> None:
     assert "EgoBody-EgoSet" in page
     assert "MSCOCO" in page
     assert "Generated data: the bodies of egobody_ego_test.h5, egobody_ego_train.h5, mscoco_train.h5 are" in page
+
+
+def test_its_model_is_run_on_a_video_which_the_page_shows(finished: Path) -> None:
+    page = (finished / "report.html").read_text()
+    assert "12 bodies in 6 frames" in page
+    assert "no detector is shipped" in page
+    assert 'href="video/people/overlay.mp4"' in page
+    hd = HumanData.open(finished / "video/people/predictions.h5")
+    assert len(hd) == 12
+    assert "overlay.mp4" in {path.name for path in (finished / "video/people").iterdir()}
+
+
+def test_it_says_who_kept_which_track() -> None:
+    people = np.array([0, 1, 0, 1, 1, 0])
+    assert crossing.who_is_who(people, 7 + people).startswith("Each of them keeps one track")
+    assert crossing.who_is_who(people, np.array([1, 2, 1, 2, 1, 2])).endswith("they have #1, #2 and #1, #2.")
+    assert crossing.who_is_who(people, np.ones(6, int)).endswith("they have #1 and #1.")
 
 
 def test_every_set_is_converted_whole_with_good_quality(finished: Path) -> None:

@@ -102,6 +102,8 @@ AVERAGE_PRECISION = ("AP", "AP50", "AP75", "AP-M", "AP-L", "AR", "AR50", "AR75",
 KEYPOINT_METRICS = ("OKS", *AVERAGE_PRECISION)
 OF_THE_SET = ("accuracy", "F1", *AVERAGE_PRECISION)
 """Made of all instances together; their values are no means of what single instances have."""
+HIGHER_IS_BETTER = frozenset({"PCK@50", "AUC", "precision", "recall", *MASK_METRICS, *KEYPOINT_METRICS})
+"""Of all others, lower values are better."""
 OFFICIAL_METRICS = ("MVE", "MPJPE", "NMVE", "NMJE", "F1", "precision", "recall")
 UNITS = {
     **{"PCK@50": "%", "AUC": "", "MPJAE": "deg", "PA-MPJAE": "deg", "F1": "", "precision": "", "recall": ""},

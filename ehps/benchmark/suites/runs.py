@@ -319,8 +319,12 @@ def read_cells(path: Path) -> list[dict[str, Any]]:
     return list(cells)
 
 
-def read_errors(path: Path) -> pd.DataFrame:
+def read_errors(path: Path, *, categories: bool = False) -> pd.DataFrame:
     """Errors of instances, one row a metric.
+
+    Parameters
+    ----------
+    categories : texts as categories, as they are in the file: a tenth of the time and memory.
 
     Raises
     ------
@@ -328,25 +332,28 @@ def read_errors(path: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    errors = _parquet(path)
+    errors = _parquet(path, [name for name, kinds in _ERRORS.items() if categories and "O" in kinds])
     for name, kinds in _ERRORS.items():
         if name not in errors:
             raise DataError(f"has no column {name}", path=path, fix=_EVALUATE)
-        held = "O" if isinstance(errors[name].dtype, pd.StringDtype) else errors[name].dtype.kind
-        if held not in kinds or (held == "O" and not all(isinstance(text, str) for text in errors[name])):
+        column = errors[name]
+        held = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
+        texts = isinstance(held.dtype, pd.StringDtype)
+        kind = "O" if texts else held.dtype.kind
+        absent = bool(column.isna().any()) if texts or held is not column else False
+        if absent or kind not in kinds or (not texts and kind == "O" and not all(isinstance(t, str) for t in held)):
             raise DataError(f"column {name} holds {errors[name].dtype}", path=path, fix=_EVALUATE)
     return errors
 
 
-def _parquet(path: Path) -> pd.DataFrame:
+def _parquet(path: Path, categories: Sequence[str] = ()) -> pd.DataFrame:
     need("reading results", "pyarrow")
-    import pandas as pd
     from pyarrow import parquet
 
     try:
         facts = parquet.ParquetFile(regular(path)).metadata
         check_unfolded(8 * facts.num_rows * facts.num_columns, path.stat().st_size, path)
-        return pd.read_parquet(path)
+        return parquet.read_table(path, read_dictionary=list(categories)).to_pandas()
     except EhpsError:
         raise
     except Exception as error:  # a damaged file can make the reader raise nearly anything

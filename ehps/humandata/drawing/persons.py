@@ -100,6 +100,7 @@ def draw_boxes(
     *,
     colours: Sequence[Colour] | None = None,
     labels: Sequence[str] | None = None,
+    scale: float = 1.0,
 ) -> Image:
     """Draw boxes with confidence > 0.
 
@@ -108,6 +109,7 @@ def draw_boxes(
     boxes : box column -> (N, 4 or 5) x, y, w, h, confidence; a bare array is ``bbox_xywh``. Parts are
         labelled with what they are.
     labels : texts for the N body boxes, ``body`` by default.
+    scale : of lines and letters, for large images that are looked at from farther away.
     """
     columns = boxes if isinstance(boxes, Mapping) else {"bbox_xywh": boxes}
     for column, rows in columns.items():
@@ -118,11 +120,11 @@ def draw_boxes(
                 continue
             colour = colours[index] if colours else person_colour(index)
             corners = np.array([[box[0], box[1]], [box[0] + box[2], box[1] + box[3]]])
-            thin = 1 if not is_body or max(box[2:4]) < 350 else 2
+            thin = max(1, round(scale * (1 if not is_body or max(box[2:4]) < 350 * scale else 2)))
             rectangle(image, corners, (0, 0, 0), thin + 2)
             rectangle(image, corners, colour, thin)
             label = labels[index] if labels and is_body else kind
-            height = float(np.clip(max(box[2:4]) / 14, 9, 16)) if is_body else 9.0
+            height = float(np.clip(max(box[2:4]) / 14, 9, 16 * scale)) if is_body else 9.0 * scale
             place = _label_place(image, corners, height, text_length(label, height), is_body)
             text(image, label, place, height, colour, boxed=True)
     return image

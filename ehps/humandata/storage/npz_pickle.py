@@ -53,6 +53,16 @@ def dump(value: Any, write: Callable[[bytes], Any]) -> None:
     _Writer(write).whole(value)
 
 
+def dumps(value: Any) -> bytes:
+    """``value`` as a pickle of its own, of what :func:`dump` can write."""
+    parts: list[bytes] = []
+    writer = _Writer(parts.append)
+    writer.write(pickle.PROTO + b"\x04")
+    writer.save(value)
+    writer.write(pickle.STOP)
+    return b"".join(parts)
+
+
 class _Writer:
     def __init__(self, write: Callable[[bytes], Any]) -> None:
         self.write = write

@@ -1,0 +1,145 @@
+"""Images of every kind as frames, in the order that people count in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from ehps.errors import DataError, UsageError
+from ehps.humandata.core import HumanData
+from ehps.inference.people import finder
+from ehps.inference.sources import open_source
+
+PIXELS = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+
+
+def only(path: Path):
+    (frame,) = open_source(str(path)).frames(0)
+    return frame
+
+
+def test_a_folder_in_natural_order_without_other_files(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    for name in ("a10.png", "a2.png", "b/1.png", "._a2.png"):
+        Image.fromarray(PIXELS).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no image")
+    source = open_source(str(tmp_path))
+    assert [frame.image_path for frame in source.frames(0)] == ["a2.png", "a10.png", "b/1.png"]
+    assert [frame.index for frame in source.frames(2)] == [2]
+    assert source.count == 3
+    assert "2 files" in source.notes[0]
+
+
+def test_a_pattern(tmp_path: Path) -> None:
+    for name in ("a1.png", "b1.png"):
+        Image.fromarray(PIXELS).save(tmp_path / name)
+    assert [frame.image_path for frame in open_source(f"{tmp_path}/a*.png").frames(0)] == ["a1.png"]
+    with pytest.raises(UsageError, match="no image matches"):
+        open_source(f"{tmp_path}/c*.png")
+
+
+def test_grey_alpha_16_bit_palette_and_cmyk(tmp_path: Path) -> None:
+    rgb = Image.fromarray(np.full((4, 6, 3), (200, 100, 50), np.uint8))
+    rgb.convert("L").save(tmp_path / "grey.png")
+    rgb.convert("RGBA").save(tmp_path / "alpha.png")
+    rgb.convert("P").save(tmp_path / "palette.png")
+    rgb.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=100)
+    cv2.imwrite(str(tmp_path / "deep.png"), np.full((4, 6, 3), (50, 100, 200), np.uint16) * 257)
+    for name, colour in {
+        "grey.png": (124, 124, 124),
+        "alpha.png": (200, 100, 50),
+        "palette.png": (200, 100, 50),
+        "cmyk.jpg": (200, 100, 50),
+        "deep.png": (200, 100, 50),
+    }.items():
+        frame = only(tmp_path / name)
+        assert not frame.fault, name
+        assert frame.pixels.dtype == np.uint8, name
+        assert frame.pixels.shape == (4, 6, 3), name
+        assert np.abs(frame.pixels.astype(int) - colour).max() < 30, (name, frame.pixels[0, 0])
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_images_are_upright(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif)
+    frame = only(tmp_path / "a.png")
+    assert np.array_equal(frame.pixels, np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.png"))))
+    assert (frame.path is None) == (orientation != 1)
+
+
+def test_mirrored_images_are_named(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 5
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif)
+    assert "mirrored" in only(tmp_path / "a.png").fault
+
+
+def test_an_image_of_8000_pixels(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "large.jpg"), np.zeros((8000, 8000), np.uint8))
+    assert only(tmp_path / "large.jpg").size == (8000, 8000)
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "1.jpg")
+    whole = (tmp_path / "1.jpg").read_bytes()
+    (tmp_path / "2.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "3.jpg").write_bytes(b"")
+    (tmp_path / "4.jpg").symlink_to(tmp_path / "nowhere")
+    Image.fromarray(np.zeros((100, 100, 3), np.uint8)).save(tmp_path / "5.png")
+    monkeypatch.setenv("EHPS_MAX_PIXELS", "5000")
+    faults = [frame.fault for frame in open_source(str(tmp_path)).frames(0)]
+    assert faults[0] == ""
+    assert "cut short" in faults[1]
+    assert "0 bytes" in faults[2]
+    assert faults[3]
+    assert "more than 5,000" in faults[4]
+
+
+def test_no_link_leads_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(PIXELS).save(tmp_path / "out.png")
+    (tmp_path / "in" / "a.png").symlink_to(tmp_path / "out.png")
+    (frame,) = open_source(str(tmp_path / "in")).frames(0)
+    assert "leads out" in frame.fault
+
+
+def test_a_change_of_an_image_changes_the_facts(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    before = open_source(str(tmp_path)).facts
+    assert open_source(str(tmp_path)).facts == before
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / "a.png")
+    assert open_source(str(tmp_path)).facts != before
+
+
+def test_humandata_gives_distinct_images_rows_and_tracks(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    Image.fromarray(PIXELS).save(tmp_path / "b.png")
+    boxes = np.array([[0, 0, 2, 2, 1], [1, 1, 2, 2, 1], [2, 1, 3, 3, 1]], np.float32)
+    columns = {"image_path": ["b.png", "a.png", "b.png"], "bbox_xywh": boxes, "meta/track_id": np.array([7, 8, 9])}
+    HumanData(columns).save(tmp_path / "set.npz")
+    source = open_source(str(tmp_path / "set.npz"))
+    frames = list(source.frames(0))
+    assert [frame.image_path for frame in frames] == ["b.png", "a.png"]
+    first, second = finder(source)(frames)
+    assert first.rows.tolist() == [0, 2]
+    assert first.tracks.tolist() == [7, 9]
+    assert second.rows.tolist() == [1]
+
+
+def test_nothing_and_other_files(tmp_path: Path) -> None:
+    (tmp_path / "a.xyz").write_text("")
+    for given in (tmp_path / "a.xyz", tmp_path / "none", tmp_path):
+        with pytest.raises(DataError):
+            open_source(str(given))
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    with pytest.raises(UsageError, match="are for videos"):
+        open_source(str(tmp_path / "a.png"), fps=3)
+    with pytest.raises(UsageError, match=r"--boxes .*--whole .*--detector"):
+        finder(open_source(str(tmp_path / "a.png")))
