@@ -39,7 +39,7 @@ ROWS_AN_IMAGE = 10
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Seconds and memory of comparing sets, by samples and by rows.")
+    parser = argparse.ArgumentParser(description="Processor seconds and memory of comparing sets.")
     parser.add_argument("--rows", default="200000", help="rows of each file, several after commas")
     parser.add_argument("--samples", default="500,2000,6000,20000", help="drawn of each set, several after commas")
     parser.add_argument("--sets", type=int, default=5)

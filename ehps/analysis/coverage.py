@@ -177,10 +177,10 @@ def _draws(rows: Array, n: int, draws: int, rng: np.random.Generator) -> list[Ar
     return [rows[np.sort(rng.choice(len(rows), n, replace=False))] for _ in range(draws)]
 
 
-def grid(most: int) -> list[int]:
-    """Numbers of samples for a curve: doubling up to ``most``, at least ten."""
+def grid(most: int, least: int = SHARE) -> list[int]:
+    """Numbers of samples for a curve: doubling up to ``most``, from ``least`` on, at most six."""
     sizes = [most]
-    while sizes[-1] // 2 >= SHARE and len(sizes) < 6:
+    while sizes[-1] // 2 >= least and len(sizes) < 6:
         sizes.append(sizes[-1] // 2)
     return sizes[::-1]
 

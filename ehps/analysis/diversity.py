@@ -15,6 +15,7 @@ from ehps.arrays import Array
 
 MOST = 1000
 """Samples of a set, at most: eigenvalues take their third power."""
+LEAST = 4
 DRAWS = 3
 
 

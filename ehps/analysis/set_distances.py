@@ -245,7 +245,7 @@ def diversity_table(samples: Samples, *, seed: int = 0) -> pd.DataFrame:
         width = sets.kernel.width / 2 if large else np.nan
         for name, values in large.items():
             before: tuple[int, float] | None = None
-            for n in coverage.grid(min(sets.n, diversity.MOST)):
+            for n in coverage.grid(min(sets.n, diversity.MOST), diversity.LEAST):
                 score = diversity.vendi_at(values, width, n, seed=seed)
                 growth = np.log(score / before[1]) / np.log(n / before[0]) if before else np.nan
                 rows.append((attribute, name, n, score, growth, width, ATTRIBUTES[attribute].unit))
