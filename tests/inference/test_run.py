@@ -36,7 +36,7 @@ from tests.upright import registered, write_weights
 
 Array = npt.NDArray[Any]
 N, FRAMES, LEFT, RIGHT = 5, 12, 4, 40
-PROTOCOL = "agora-val"
+PROTOCOL = "egobody-ego[step=1]"
 Infer = Callable[..., Outcome]
 
 
