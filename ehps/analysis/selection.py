@@ -4,7 +4,8 @@ The rule: sets are taken one after another, each time the one with the highest
 ``(1 - diversity) * quality + diversity * novelty``. Quality is 1 for the best rank and 0 for the last; novelty is the
 distance to the nearest set already taken, divided by the largest distance between any two (1 for the first taken).
 The budget is then shared evenly, as balanced sampling does: a set smaller than its share is taken whole and the rest
-goes to the others; a larger one is taken every k-th instance, so that all of its sequences stay represented.
+goes to the others; a larger one is taken every k-th instance, so that all of its sequences stay represented; k may be a
+fraction, so that the budget is used up (see :func:`ehps.arrays.strided`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from ehps.arrays import strided
 from ehps.errors import DataError, UsageError
 
 
@@ -41,8 +43,8 @@ def select(
     Returns
     -------
     frame ``dataset, rank, available, interval, instances, reason`` in the order chosen: every ``interval``-th of
-    ``available`` makes ``instances``; their sum is at most ``budget``. ``attrs["left_out"]``: dataset -> why it was not
-    considered.
+    ``available`` makes ``instances``; their sum is at most ``budget``, and within 1 % of it or of what there is.
+    ``attrs["left_out"]``: dataset -> why it was not considered.
 
     Raises
     ------
@@ -67,13 +69,10 @@ def select(
     shares = _share([have[name] for name, _ in chosen], budget)
     rows = []
     for (name, why), share in zip(chosen, shares, strict=True):
-        interval = -(-have[name] // share)
-        amount = (
-            "all instances"
-            if interval == 1
-            else f"every {interval}{_ordinal(interval)} instance, to fit a share of {share:,}"
-        )
-        rows.append((name, ranks[name], have[name], interval, -(-have[name] // interval), f"{why}; {amount}"))
+        interval = interval_for(have[name], share)
+        amount = "all instances" if interval == 1 else f"{_every(interval)}, to fit a share of {share:,}"
+        taken = len(strided(have[name], interval))
+        rows.append((name, ranks[name], have[name], interval, taken, f"{why}; {amount}"))
     out = pd.DataFrame(rows, columns=["dataset", "rank", "available", "interval", "instances", "reason"])
     out.attrs = {"budget": budget, "diversity": diversity if distances is not None else 0.0, "left_out": left_out}
     return out
@@ -115,6 +114,20 @@ def _share(sizes: list[int], budget: int) -> list[int]:
         shares[i] = min(sizes[i], left // open_sets)
         left, open_sets = left - shares[i], open_sets - 1
     return shares
+
+
+def interval_for(available: int, wanted: int) -> float:
+    """The interval, of four decimals, that takes ``wanted`` of ``available`` instances or up to a ten-thousandth fewer;
+    an int where it is whole.
+    """
+    parts = -(-available * 10_000 // wanted)
+    return parts // 10_000 if parts % 10_000 == 0 else parts / 10_000
+
+
+def _every(interval: float) -> str:
+    if isinstance(interval, int):
+        return f"every {interval}{_ordinal(interval)} instance"
+    return f"one in {interval:g} instances"
 
 
 def _ordinal(number: int) -> str:

@@ -137,7 +137,7 @@ def select_command(
 
     ranked = with_ranks(findings.ranking_of(runs, model, benchmarks), runs)
     chosen = findings.selection_of(files, ranked, budget, sets=sets, diversity=diversity)
-    save_and_print(chosen, out, as_json, below=["reason"])
+    save_and_print(chosen, out, as_json, digits=4, below=["reason"])
     say_left_out(chosen.attrs["left_out"])
     end(ranked, strict=strict)
 
