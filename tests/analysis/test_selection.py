@@ -62,3 +62,25 @@ def test_two_sets_of_which_nearly_all_fits_are_nearly_whole():
     chosen = select(RANKED, {"a": 100_000, "b": 100_000}, 190_000)
     assert chosen["instances"].sum() > 189_900
     assert "one in 1.0527 instances" in chosen["reason"][0]
+
+
+def test_some_must_be_taken_and_some_never():
+    chosen = select(RANKED, SIZES, 600, sets=2, must=["d"], never=["a"])
+    assert chosen["dataset"].tolist() == ["d", "b"]
+    assert chosen["reason"][0].startswith("wanted (must), rank 4")
+    assert chosen.attrs["left_out"]["a"] == "not wanted (never)"
+
+
+@pytest.mark.parametrize(
+    ("must", "never", "what"),
+    [
+        (["x"], [], "x is no dataset"),
+        ([], ["x"], "x is no dataset"),
+        (["a"], ["a"], "a is to be taken .must. and not"),
+        (["e"], [], "e is to be taken .must. and cannot be: no rank"),
+        (["a", "b", "c"], [], "3 datasets are to be taken .must., and at most 2"),
+    ],
+)
+def test_what_cannot_be_met_is_one_sentence(must, never, what):
+    with pytest.raises(UsageError, match=what):
+        select(RANKED, SIZES, 600, sets=2, must=must, never=never)
