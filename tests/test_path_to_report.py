@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ehps import findings
-from ehps.analysis import attributes
+from ehps.analysis import embedding
 from ehps.analysis.benchmarks import MPE_BENCHMARKS
 from ehps.benchmark.training.trainer import TrainConfig
 from ehps.cli import main
@@ -55,7 +55,7 @@ def cheap() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage, "paint", blank_images)
         patch.setattr(TrainConfig, "__init__", narrow)
-        patch.setattr(attributes, "_umap", lambda pooled, *_: pooled[:, :2])
+        patch.setattr(embedding, "_umap", lambda pooled, *_: pooled[:, :2])
         yield
 
 

@@ -109,6 +109,14 @@ FORMS: tuple[Form, ...] = (
         recognise="smpler_x_results:recognise",
     ),
     Form(
+        "agora",
+        "prediction files of AGORA's server, a pickle a person",
+        "agora-evaluation",
+        reader="agora:read",
+        writer="agora:write",
+        recognise="agora:recognise",
+    ),
+    Form(
         "amass",
         "AMASS sequences, an npz a person",
         "SMPL-X add-on of Blender, aitviewer, motion models",
