@@ -161,7 +161,7 @@ def interval_for(available: int, wanted: int) -> float:
 def _every(interval: float) -> str:
     if isinstance(interval, int):
         return f"every {interval}{_ordinal(interval)} instance"
-    return f"one in {interval:g} instances"
+    return f"one in {interval} instances"
 
 
 def _ordinal(number: int) -> str:
