@@ -35,6 +35,7 @@ EXAMPLES = [page for page in PAGES if "datasets/" not in page]
 NOT_RUN = (
     # page, what the line has, why
     ("", r"^ehps demo", "takes minutes; tests/demo runs its path on less"),
+    ("", r"^ehps infer", "takes a video and boxes of its people; tests/inference runs it"),
     ("docs/own_data.md", r"labels\.json --images DIR", "a pattern: the page's example is run"),
     ("docs/converting.md", r"^ehps convert bedlam .* models$", "the page shows what a damaged file does"),
     ("docs/humandata.md", r"humandata convert (bedlam_train|humman)\.npz", "files of other programs"),

@@ -135,7 +135,7 @@ def test_hands_and_face_have_rankings_of_their_own(runs: Path) -> None:
 
 def test_factors_know_the_sets(runs: Path) -> None:
     result = call("analysis", "factors", "--results", runs, "--json")
-    assert {"instances", "appearance"} <= {row["factor"] for row in json.loads(result.stdout)}
+    assert {"instances", "appearance"} <= {row["factor"] for row in json.loads(result.stdout)["factors"]}
     assert "left out" not in result.stderr
 
 
