@@ -78,7 +78,7 @@ def mark(frame: pd.DataFrame, found: Spread | None, level: float) -> list[Differ
                 neighbours.append(Difference(*pair, by, by - span, by + span, *tested, apart=bool(apart[i, j])))
             groups[placed[known]] = letters(apart[np.ix_(known, known)])
         for at, row in zip(placed, ~apart, strict=True):
-            texts[at] = _span(np.flatnonzero(row) + 1)
+            texts[at] = rank_range(np.flatnonzero(row) + 1)
     frame["tied"] = texts
     if found is not None:
         frame["group"] = groups
@@ -133,7 +133,7 @@ def _tests(mpe: Array, error: Array, df: Array, known: Mask) -> tuple[Array, Arr
     return p, corrected
 
 
-def _span(places: Array) -> str:
+def rank_range(places: Array) -> str:
     low, high = int(places.min()), int(places.max())
     return str(low) if low == high else f"{low}-{high}"
 

@@ -1,0 +1,120 @@
+"""Small trainings whose errors follow a known function of the weights."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ehps.analysis import mixtures
+from ehps.errors import DataError, UsageError
+
+SETS = ("good", "copy", "left", "right", "bad")
+HAVE = dict.fromkeys(SETS, 100_000)
+
+
+def truth(w: np.ndarray) -> np.ndarray:
+    """(N, 2) errors: good and its copy count as one; left and right complete each other; bad harms."""
+    good, copy, left, right, bad = w.T
+    one = 60 + 30 / (1 + 10 * (good + copy)) + 25 / (1 + 10 * left) + 25 / (1 + 10 * right) + 40 * bad
+    return np.stack([one, 0.8 * one + 5 * bad], axis=1)
+
+
+def runs(seed: int = 0, noise: float = 0.01, count: int = 64) -> tuple[pd.DataFrame, pd.DataFrame]:
+    weights = mixtures.draw(len(SETS), count, seed)
+    drawn = truth(weights) * np.exp(np.random.default_rng(seed).normal(0, noise, (count, 2)))
+    return pd.DataFrame(weights, columns=SETS), pd.DataFrame(drawn, columns=["ehf", "pw3d"])
+
+
+@cache
+def regression() -> mixtures.Regression:
+    return mixtures.fit(*runs())
+
+
+def test_drawn_weights_are_mixtures_and_the_same_for_a_seed() -> None:
+    drawn = mixtures.draw(5, 64, 3)
+    np.testing.assert_allclose(drawn.sum(axis=1), 1)
+    np.testing.assert_array_equal(drawn, mixtures.draw(5, 64, 3))
+    assert drawn.max(axis=1).max() > 0.9
+    assert drawn.max(axis=1).min() < 0.4
+    with pytest.raises(UsageError, match="at least 20"):
+        mixtures.draw(5, 19)
+
+
+def test_the_convex_model_knows_what_it_has_not_seen_and_is_convex() -> None:
+    found = regression()
+    assert found.model == "convex"
+    assert found.unseen["convex"] < found.unseen["trees"] < found.spread
+    fresh = mixtures.draw(5, 200, 9)
+    assert np.abs(np.log(found.predict(fresh) / truth(fresh))).mean() < 0.02
+    ends = np.log(found.predict(fresh))
+    middle = np.log(found.predict((fresh[:100] + fresh[100:]) / 2))
+    assert (middle <= (ends[:100] + ends[100:]) / 2 + 1e-9).all()
+
+
+def test_trees_are_used_where_they_predict_better() -> None:
+    weights = pd.DataFrame(mixtures.draw(3, 96), columns=list("abc"))
+    steps = pd.DataFrame({"ehf": 50.0 + 30 * ((weights["a"] > 0.5) ^ (weights["b"] > 0.2))})
+    assert mixtures.fit(weights, steps).model == "trees"
+
+
+def test_the_best_weights_are_near_the_best_there_are() -> None:
+    found = mixtures.optimise(regression(), HAVE, 10_000, 500, refits=20)
+    chosen = found.table["weight"].to_numpy()
+    tried = mixtures.draw(5, 20_000, 1)
+    best, worst = truth(tried).mean(axis=1).min(), truth(tried).mean(axis=1).max()
+    assert truth(chosen[None]).mean() - best < 0.02 * (worst - best)
+    weights = found.table.set_index("dataset")["weight"]
+    assert weights["bad"] < 0.02
+    assert found.table["instances"].sum() == 10_000
+    without = found.table.set_index("dataset")["without"]
+    assert without["left"] > 1
+    assert without["right"] > 1
+    assert abs(without["bad"]) < 0.2
+    assert found.cost == 64 * 500
+    assert "32,000 together: 320% of the budget of 10,000" in found.sentences()[0]
+    assert found.low < found.error < found.high
+
+
+def test_no_set_gives_more_than_it_has() -> None:
+    few = HAVE | {"left": 300, "right": 120}
+    found = mixtures.optimise(regression(), few, 10_000, 500, refits=2).table.set_index("dataset")
+    assert found["instances"].sum() == 10_000
+    assert (found["instances"] <= found["available"]).all()
+    assert found["instances"]["right"] == 120
+    whole = mixtures.optimise(regression(), dict.fromkeys(SETS, 50), 10_000, 500, refits=2)
+    assert whole.table["instances"].tolist() == [50] * 5
+
+
+def test_the_interval_holds_a_new_small_training() -> None:
+    inside = []
+    for seed in range(12):
+        weights, errors = runs(seed, 0.03)
+        fitted = mixtures.fit(weights, errors, models=["convex"])
+        found = mixtures.optimise(fitted, HAVE, 10_000, 500, refits=60, seed=seed)
+        exact = truth(found.table["weight"].to_numpy()[None])
+        again = exact * np.exp(np.random.default_rng(100 + seed).normal(0, 0.03, (50, 2)))
+        inside.append(((found.low <= again.mean(axis=1)) & (again.mean(axis=1) <= found.high)).mean())
+    assert 0.85 <= np.mean(inside) <= 1
+
+
+def test_the_same_seed_gives_the_same_table() -> None:
+    one, other = (mixtures.optimise(mixtures.fit(*runs()), HAVE, 10_000, 500, refits=3) for _ in range(2))
+    pd.testing.assert_frame_equal(one.table, other.table, check_exact=True)
+    assert (one.low, one.high) == (other.low, other.high)
+
+
+def test_what_cannot_be_fitted_is_refused() -> None:
+    weights, errors = runs()
+    with pytest.raises(DataError, match="do not sum to 1"):
+        mixtures.fit(weights * 2, errors)
+    with pytest.raises(DataError, match="has no logarithm"):
+        mixtures.fit(weights, errors - 500)
+    with pytest.raises(DataError, match="too few for 5 sets"):
+        mixtures.fit(weights[:10], errors[:10])
+    with pytest.raises(DataError, match="row for row"):
+        mixtures.fit(weights, errors[::-1])
+    with pytest.raises(UsageError, match="how many instances left"):
+        mixtures.optimise(regression(), {**HAVE, "left": 0}, 100, 10)
