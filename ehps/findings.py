@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ehps.analysis.attributes import Samples
-    from ehps.analysis.benchmarks import Part
+    from ehps.analysis.benchmarks import Benchmark, Part
     from ehps.analysis.joint_factors import JointModel
+    from ehps.analysis.reliability import Reliability
     from ehps.analysis.report_inputs import ReportInputs
+    from ehps.analysis.scaling_curves import Curve
     from ehps.benchmark.results import Results
     from ehps.body.models import BodyModels
     from ehps.converters.base import DatasetCard
@@ -156,6 +158,60 @@ def joint_model_of(ranked: pd.DataFrame, attributes: pd.DataFrame) -> tuple[Join
         return joint_model(ranked, attributes), ""
     except DataError as error:
         return None, error.what
+
+
+def reliability_of(recipes: Mapping[str, Path], benchmarks: Benchmarks = "five") -> tuple[Reliability, dict[str, str]]:
+    """How likely the order of sets holds, of a folder of runs a recipe; and the runs that were left out.
+
+    Raises
+    ------
+    DataError : as :func:`ehps.analysis.reliability.reliability`.
+    """
+    from ehps.analysis.reliability import reliability, trainings_of
+    from ehps.benchmark import results
+
+    read = {recipe: results.read(folder) for recipe, folder in recipes.items()}
+    numbers = {recipe: one.numbers for recipe, one in read.items()}
+    counted = _counted(next(iter(numbers.values())), benchmarks)
+    broken = {f"{recipe}: {name}": why for recipe, one in read.items() for name, why in one.broken.items()}
+    return reliability(trainings_of(numbers, counted)), broken
+
+
+def scaling_of(
+    runs: Path | None, trainings: Path | None, benchmarks: Benchmarks = "five"
+) -> tuple[dict[str, Curve], dict[str, str]]:
+    """Curves of error over instances, of a folder of runs or a table; and the runs that were left out.
+
+    Raises
+    ------
+    DataError : the table lacks a column, or as :func:`ehps.analysis.scaling_curves.curves`.
+    """
+    import pandas as pd
+
+    from ehps.analysis.benchmarks import require
+    from ehps.analysis.reliability import trainings_of
+    from ehps.analysis.scaling_curves import curves
+    from ehps.benchmark import results
+
+    if trainings is not None:
+        try:
+            table = pd.read_csv(trainings)
+        except (ValueError, OSError) as error:
+            raise DataError(f"cannot be read as a table ({error})", path=trainings) from None
+        require(table, ("train_set", "instances", "error"), str(trainings))
+        return curves(table), {}
+    assert runs is not None
+    read = results.read(runs)
+    errors = trainings_of({"": read.numbers}, _counted(read.numbers, benchmarks))
+    facts = read.numbers[["train_set", "datasets", "instances"]].drop_duplicates("train_set")
+    table = errors.merge(facts, on="train_set")
+    return curves(table.assign(train_set=table["datasets"])), dict(read.broken)
+
+
+def _counted(numbers: pd.DataFrame, benchmarks: Benchmarks) -> Sequence[Benchmark]:
+    from ehps.analysis.benchmarks import MPE_BENCHMARKS, benchmarks_in
+
+    return MPE_BENCHMARKS if benchmarks == "five" else benchmarks_in(numbers)
 
 
 def samples_of(

@@ -22,6 +22,7 @@ from ehps.cli.rankings import (
     which_benchmarks,
     with_ranks,
 )
+from ehps.cli.trainings import reliability_command, scaling_command
 from ehps.errors import UsageError
 from ehps.extras import need
 from ehps.progress import begun, counting
@@ -36,7 +37,7 @@ def analysis() -> None:
     """
 
 
-for command in (rank_command, compare_command, published_command):
+for command in (rank_command, compare_command, published_command, reliability_command, scaling_command):
     analysis.add_command(command)
 
 
