@@ -52,7 +52,11 @@ NOT_RUN = (
         "takes files of weights, which are not here",
     ),
     ("docs/terminal.md", r"benchmark status", "takes a folder of a suite"),
-    ("docs/analysis.md", r"analysis (select|reliability|scaling)|run chosen", "takes ranks, and so results on all five benchmarks"),
+    (
+        "docs/analysis.md",
+        r"analysis (select|reliability|scaling)|run chosen",
+        "takes ranks, and so results on all five benchmarks",
+    ),
     ("docs/howto/slurm.md", r"", "takes Slurm, GPUs or several processes"),
     ("docs/howto/ranking_table.md", r"", "takes all datasets, and days"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,9 @@ from ehps.cli.common import (
     say_json,
 )
 from ehps.extras import need
+
+if TYPE_CHECKING:
+    from ehps.humandata import HumanData
 
 scored_by = click.option(
     "--protocol",
@@ -101,19 +104,29 @@ def score_command(
 ) -> None:
     """Score PREDICTIONS of any origin against the test set TRUTH.
 
-    Both are HumanData files; PREDICTIONS may be a folder of AGORA's prediction files. No run folder and no model is
-    needed.
+    Both are HumanData files; PREDICTIONS may be a folder of AGORA's or the 3DPW challenge's prediction files, or of
+    SMPLer-X's results. No run folder and no model is needed.
     """
     from ehps.benchmark.suites import foreign
 
     foreign.check_output(out)
     score = foreign.score_files(
-        predictions, truth, protocol, bodies(body_models), images=images or truth.parent, device=device
+        predictions_of(predictions), truth, protocol, bodies(body_models), images=images or truth.parent, device=device
     )
     if out is not None:
         for path in foreign.save_score(score, out, truth):
             say(path, err=True)
     show_score(score, as_json)
+
+
+def predictions_of(path: Path) -> Path | HumanData:
+    """People of a folder that another program left; a file, and AGORA's prediction files, as they are."""
+    from ehps.benchmark.suites.agora_files import is_folder_of_predictions
+    from ehps.exchange.forms import Stated, read
+
+    if not path.is_dir() or is_folder_of_predictions(path):
+        return path
+    return read(path, None, Stated())[0]
 
 
 @click.command("compare")

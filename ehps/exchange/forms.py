@@ -110,11 +110,19 @@ FORMS: tuple[Form, ...] = (
     ),
     Form(
         "agora",
-        "prediction files of AGORA's server, a pickle a person",
-        "agora-evaluation",
+        "prediction files of AGORA, a pickle a person",
+        "AGORA's server",
         reader="agora:read",
         writer="agora:write",
         recognise="agora:recognise",
+    ),
+    Form(
+        "pw3d-challenge",
+        "joints and orientations of 3DPW, a pickle a sequence",
+        "the 3DPW challenge's server",
+        reader="pw3d_challenge:read",
+        writer="pw3d_challenge:write",
+        recognise="pw3d_challenge:recognise",
     ),
     Form(
         "amass",

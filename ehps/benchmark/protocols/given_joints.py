@@ -1,4 +1,6 @@
-"""True joints that a dataset gives itself (``keypoints3d_original``), as points that predictions are compared with."""
+"""Joints instead of bodies: true ones that a dataset gives itself (``keypoints3d_original``), and predicted ones of
+SMPL (``keypoints3d_smpl``, ``meta/orientations``), as they are sent to the 3DPW challenge.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.benchmark.protocols.points import H36M14
+from ehps.benchmark.protocols.measures import Measure
+from ehps.benchmark.protocols.points import H36M14, LIMBS
 from ehps.benchmark.protocols.protocol import Protocol
 from ehps.benchmark.protocols.tables import H36M_HIPS, PELVIS
 from ehps.errors import DataError
@@ -15,6 +18,9 @@ from ehps.humandata import keypoints
 from ehps.humandata.core import HumanData
 
 COLUMN = "keypoints3d_original"
+PREDICTED = "keypoints3d_smpl"
+ORIENTATIONS = "meta/orientations"
+"""Columns of predictions without bodies: (N, 24, 4) joints, (N, 9, 3, 3) rotations of some of them, camera frame."""
 CONVENTION = "h36m"
 
 
@@ -85,3 +91,56 @@ def named_points(hd: HumanData, column: str, rows: Array, convention: str) -> Ar
     if column not in hd.keypoint_names:
         raise DataError(f"does not say which points {column} holds", path=hd.source, fix="convert it again")
     return keypoints.convert(np.asarray(hd[column][rows], np.float64), hd.keypoint_names[column], convention)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedJoints:
+    """What is predicted of N people, asked for by the keys of :mod:`ehps.benchmark.protocols.points`.
+
+    Attributes
+    ----------
+    joints : (N, 24, 3) of SMPL, camera frame, metres; None where there are none.
+    turned : (N, 9, 3, 3) orientations of joints, camera frame; None where there are none.
+    """
+
+    joints: Array | None
+    turned: Array | None
+
+    def __len__(self) -> int:
+        return len(next(one for one in (self.joints, self.turned) if one is not None))
+
+    def has(self, measure: Measure) -> bool:
+        """Whether all points that a measure takes are there."""
+        return all(
+            (self.turned if key == "orientations" else self.joints) is not None
+            and key in ("orientations", "joints/body", "joints/limbs", "anchor/joints")
+            for key in measure.keys
+        )
+
+    def points(self, key: str) -> Array:
+        """(N, P, 3) of ``joints/body``, ``joints/limbs`` or ``anchor/joints``; (N, 9, 3, 3) ``orientations``."""
+        if key == "orientations":
+            assert self.turned is not None
+            return self.turned
+        assert self.joints is not None
+        return {
+            "joints/body": self.joints,
+            "joints/limbs": self.joints[:, list(LIMBS)],
+            "anchor/joints": self.joints[:, :1],
+        }[key]
+
+    def part(self, rows: slice | Array) -> PredictedJoints:
+        """Some of the people."""
+        joints, turned = (None if one is None else one[rows] for one in (self.joints, self.turned))
+        return PredictedJoints(joints, turned)
+
+
+def predicted_joints(hd: HumanData, protocol: Protocol) -> PredictedJoints | None:
+    """The joints of predictions that hold no bodies; None where they do, or the protocol compares others."""
+    if hd.body_model is not None or (protocol.joints, protocol.joint_alignment) != ("smpl24", "model-pelvis"):
+        return None
+    if PREDICTED not in hd and ORIENTATIONS not in hd:
+        return None
+    every = np.arange(len(hd))
+    joints = named_points(hd, PREDICTED, every, "smpl")[..., :3] if PREDICTED in hd else None
+    return PredictedJoints(joints, np.asarray(hd[ORIENTATIONS], np.float64) if ORIENTATIONS in hd else None)

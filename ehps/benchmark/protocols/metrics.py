@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.benchmark.protocols.given_joints import GivenJoints
+from ehps.benchmark.protocols.given_joints import GivenJoints, PredictedJoints
 from ehps.benchmark.protocols.measures import AUC_LIMITS, HANDS, PCK_LIMIT, Measure
 from ehps.benchmark.protocols.point_errors import (
     aligned,
@@ -28,6 +28,7 @@ from ehps.benchmark.protocols.point_errors import (
 from ehps.benchmark.protocols.points import Bodies
 
 Errors = dict[tuple[str, str], Array]
+Predicted = Bodies | PredictedJoints
 Truth = Bodies | GivenJoints
 
 
@@ -62,7 +63,7 @@ TOGETHER = 8  # instances whose whole meshes, and what is made of them, stay in 
 
 
 def instance_errors(
-    wanted: Sequence[Measure], predicted: Bodies, true: Truth, visible: Visibility | None = None
+    wanted: Sequence[Measure], predicted: Predicted, true: Truth, visible: Visibility | None = None
 ) -> Errors:
     """All measures of N instances, with the mean of both hands after those of each.
 
@@ -82,7 +83,7 @@ def instance_errors(
     return errors
 
 
-def _errors(wanted: Sequence[Measure], predicted: Bodies, true: Truth, visible: Visibility | None) -> Errors:
+def _errors(wanted: Sequence[Measure], predicted: Predicted, true: Truth, visible: Visibility | None) -> Errors:
     out: Errors = {measure.key: _error(measure, predicted, true, visible) for measure in wanted}
     for metric in dict.fromkeys(measure.metric for measure in wanted if measure.part in HANDS):
         if all((hand, metric) in out for hand in HANDS):
@@ -90,7 +91,7 @@ def _errors(wanted: Sequence[Measure], predicted: Bodies, true: Truth, visible: 
     return out
 
 
-def _error(measure: Measure, predicted: Bodies, true: Truth, visible: Visibility | None) -> Array:
+def _error(measure: Measure, predicted: Predicted, true: Truth, visible: Visibility | None) -> Array:
     p, t = predicted.points(measure.points), true.points(measure.points)
     if measure.form == "angle":
         if measure.fit:

@@ -16,11 +16,12 @@ from ehps.arrays import Array
 from ehps.benchmark.crop_boxes import virtual_camera, widen
 from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.protocols.agora_official import Meshes, score_official
-from ehps.benchmark.protocols.given_joints import given_joints
+from ehps.benchmark.protocols.given_joints import given_joints, predicted_joints
 from ehps.benchmark.protocols.image_labels import ImageLabels
 from ehps.benchmark.protocols.measures import HANDS, IN_IMAGE, Measure, measures
 from ehps.benchmark.protocols.metrics import (
     Errors,
+    Predicted,
     Truth,
     Visibility,
     instance_errors,
@@ -102,11 +103,19 @@ def score(
     tables = tables_of(models)
     if given is not None and protocol.matching == "by-row":
         raise DataError(f"holds meshes; {protocol.id} compares body parameters", path=predictions.source)
-    model_type = predicted_type(predictions, protocol) if given is None else protocol.body
+    joints = predicted_joints(predictions, protocol)
+    bodies = given is None and joints is None
+    model_type = predicted_type(predictions, protocol) if bodies else protocol.body
     wanted, missing = computable(protocol, model_type, tables)
+    if joints is not None:
+        lacking = [measure for measure in wanted if not joints.has(measure)]
+        wanted = [measure for measure in wanted if measure not in lacking]
+        missing |= {f"{one.metric} {one.part}": "the predictions have no such points" for one in lacking}
+        if not wanted:
+            raise DataError(f"holds none of the points that {protocol.id} compares", path=predictions.source)
     by_row = protocol.matching == "by-row"
     rows, at = paired(predictions, truth, protocol) if by_row else (np.arange(len(truth)), np.arange(len(predictions)))
-    if given is None:
+    if bodies:
         seen = any(measure.form in IN_IMAGE for measure in wanted)
         true_bodies.check_bodies(predictions, at, model_type, placed=seen or not by_row)
     if protocol.with_betas:
@@ -122,25 +131,32 @@ def score(
     true_keys = list(dict.fromkeys(key for measure in in_space for key in measure.keys))
     plan = Plan(keys, protocol, model_type, tables)
     true_plan = Plan([] if protocol.truth == "given-joints" else true_keys, protocol, protocol.body, tables)
+
+    def made(chosen: Array, rest_gender: Array | None = None) -> Predicted:
+        if joints is not None:
+            return joints.part(chosen)
+        params = true_bodies.parameters(predictions, chosen, model_type=model_type)
+        return plan.bodies(params, device=device, rest_gender=rest_gender)
+
     parts: list[Errors] = []
     notes: dict[str, int] = {}
     with counting("scoring", len(rows)) as advance:
         for start in range(0, len(rows), batch_size):
             chunk = slice(start, start + batch_size)
-            params = true_bodies.parameters(predictions, at[chunk], model_type=model_type)
             errors: Errors = {}
             special: dict[str, int] = {}
             if in_space:
                 true, special = _true(protocol, truth, rows[chunk], true_plan, images, device)
                 rest_gender = true.params.gender if isinstance(true, Bodies) and true.params is not None else None
-                predicted = plan.bodies(params, device=device, rest_gender=rest_gender)
+                predicted = made(at[chunk], rest_gender)
                 visible = None
                 if protocol.visibility == "inside-image" and isinstance(true, Bodies):
                     visible = _visibility(protocol, truth, rows[chunk], true)
                 errors = instance_errors(in_space, predicted, true, visible)
             else:
-                predicted = plan.bodies(params, device=device)
-            errors |= labels.errors(rows[chunk], at[chunk], predicted)
+                predicted = made(at[chunk])
+            if isinstance(predicted, Bodies):
+                errors |= labels.errors(rows[chunk], at[chunk], predicted)
             if protocol.hands == "flagged-valid":
                 flags = [_flag(protocol, truth, rows[chunk], name) for name in FLAGS]
                 only_valid_hands(errors, *flags)

@@ -75,7 +75,7 @@ def export(predictions: HumanData, out: Path, models: BodyModels, *, vertices: b
         )
         for name, content in zip(names[start : start + BATCH], contents, strict=True):
             check(content, out / name)
-            (out / name).write_bytes(_pickled(content))
+            (out / name).write_bytes(pickled(content))
     return len(names)
 
 
@@ -199,7 +199,7 @@ def _columns(values: Array, count: int) -> Array:
     return out
 
 
-def _pickled(content: dict[str, Any]) -> bytes:
+def pickled(content: dict[str, Any]) -> bytes:
     """Bytes that the numpy of the server can read: version 2 calls a module by a name that version 1 does not know.
 
     Protocol 2 writes such names as lines.

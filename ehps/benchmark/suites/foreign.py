@@ -19,11 +19,12 @@ from ehps.humandata.core import HumanData
 from ehps.humandata.instance_ids import place_in_image
 
 TRUTH_ROW = "meta/truth_row"
+TRACK = "meta/track_id"
 ERRORS_SUFFIX = ".errors.parquet"
 
 
 def score_files(
-    predictions: str | Path,
+    predictions: str | Path | HumanData,
     truth: str | Path,
     protocol: str | Protocol,
     body_models: BodyModels,
@@ -36,8 +37,9 @@ def score_files(
 
     Parameters
     ----------
-    predictions : HumanData, or a folder of AGORA's prediction files. Its rows belong to the truth's by
-        ``meta/truth_row`` where it has that, otherwise by image, and within an image in the order of rows.
+    predictions : HumanData, its file, or a folder of AGORA's prediction files. Its rows belong to the truth's by
+        ``meta/truth_row`` where it has that, otherwise by image, and within an image in the order of rows; joints
+        without bodies by frame and track.
     images : folder of the truth's files, for protocols whose true meshes are among them.
     device : where meshes are made.
 
@@ -49,7 +51,9 @@ def score_files(
     chosen = get(protocol)
     check_device(device)
     true, given = HumanData.open(truth), None
-    if agora_files.is_folder_of_predictions(Path(predictions)):
+    if isinstance(predictions, HumanData):
+        made = with_paths_of(predictions, true)
+    elif agora_files.is_folder_of_predictions(Path(predictions)):
         made, given = agora_files.read(Path(predictions), list(dict.fromkeys(true["image_path"].tolist())))
     else:
         made = HumanData.open(predictions)
@@ -57,14 +61,19 @@ def score_files(
         if not len(hd):
             raise DataError("has no rows", path=hd.source)
     by_row = chosen.matching == "by-row"
-    by_image = by_row and TRUTH_ROW not in made
-    if by_image:
+    by_track = by_row and TRUTH_ROW not in made and made.body_model is None and TRACK in made
+    by_image = by_row and TRUTH_ROW not in made and not by_track
+    if by_track:
+        made, others = rows_by_track(made, true)
+    elif by_image:
         made = made.with_columns({TRUTH_ROW: rows_by_image(made, true)})
     elif by_row:
         check_truth_rows(made, true)
     result = score(made, true, chosen, body_models, images=images, batch_size=batch_size, device=device, given=given)
     if by_image:
         result.remarks.append("predictions are paired with the truth by image and the order of people in it")
+    if by_track and others:
+        result.remarks.append(f"{others} predictions are of nobody whom the truth lists, and do not count")
     return result
 
 
@@ -100,6 +109,49 @@ def rows_by_image(predictions: HumanData, truth: HumanData) -> Array:
     order = np.argsort(code, kind="stable")
     start = np.concatenate([[0], np.cumsum(people)[:-1]])
     return np.asarray(order[start[at] + place_in_image(at)])
+
+
+def rows_by_track(predictions: HumanData, truth: HumanData) -> tuple[HumanData, int]:
+    """Predictions with the truth's row of each, by image and track, and how many were of nobody there.
+
+    Raises
+    ------
+    DataError : the truth has no tracks, lists a person twice in an image, or the two have nobody in common.
+    """
+    if TRACK not in truth:
+        raise DataError(f"has no {TRACK}, by which these predictions are paired", path=truth.source)
+    there, made = (
+        list(zip(hd["image_path"].tolist(), map(str, hd[TRACK].tolist()), strict=True)) for hd in (truth, predictions)
+    )
+    row_of = {key: row for row, key in enumerate(there)}
+    for hd, keys in ((truth, there), (predictions, made)):
+        if len(set(keys)) < len(keys):
+            raise DataError("has one track twice in an image", path=hd.source)
+    rows = np.array([row_of.get(key, -1) for key in made])
+    kept = np.flatnonzero(rows >= 0)
+    if not len(kept):
+        said = f"has nobody of {truth.source} (the first is {made[0][1]} in {made[0][0]})"
+        raise DataError(said, path=predictions.source, fix="score them beside the test set that they are of")
+    return predictions[kept].with_columns({TRUTH_ROW: rows[kept]}), len(rows) - len(kept)
+
+
+def with_paths_of(predictions: HumanData, truth: HumanData) -> HumanData:
+    """Predictions whose images are called as the truth calls them, where the ends of their paths tell which they are.
+
+    Of a path that the truth does not list, the longest end counts that is the end of one of the truth's only.
+    """
+    listed = list(dict.fromkeys(truth["image_path"].tolist()))
+    ends: dict[tuple[str, ...], str | None] = {}
+    for path in listed:
+        parts = PurePosixPath(path).parts
+        for start in range(len(parts)):
+            ends[parts[start:]] = None if parts[start:] in ends else path
+    called: dict[str, str] = dict(zip(listed, listed, strict=True))
+    for path in dict.fromkeys(predictions["image_path"].tolist()):
+        parts = PurePosixPath(path).parts
+        found = next((ends[parts[start:]] for start in range(len(parts)) if parts[start:] in ends), None)
+        called.setdefault(path, found or path)
+    return predictions.with_columns({"image_path": [called[path] for path in predictions["image_path"].tolist()]})
 
 
 def check_truth_rows(predictions: HumanData, truth: HumanData) -> None:

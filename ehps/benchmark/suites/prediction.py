@@ -61,7 +61,7 @@ def predict(
     -------
     HumanData, one row a person: ``smplx/*`` or ``smpl/*`` in the virtual camera, ``meta/truth_row`` (the row of the
     test file), ``meta/score``, ``meta/focal_length``, ``meta/principal_point``, ``bbox_xywh`` (the box as
-    cropped).
+    cropped), and ``meta/track_id`` where the test file has it.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def as_humandata(
         "meta/truth_row": rows.astype(np.int64),
         "meta/score": np.ones(len(rows), np.float32),
     }
-    for name in ("meta/height", "meta/width"):
+    for name in ("meta/height", "meta/width", "meta/track_id"):
         if name in truth:
             columns[name] = truth[name][rows]
     passport = Passport(
