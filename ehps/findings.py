@@ -231,6 +231,9 @@ def selection_of(
     sets: int = 10,
     diversity: float = 0.3,
     samples: Samples | None = None,
+    must: Sequence[str] = (),
+    never: Sequence[str] = (),
+    licence: str = "research",
 ) -> pd.DataFrame:
     """Which of ``files`` to train on, see ``selection.select``; files without parameters are left out, with the reason.
 
@@ -238,16 +241,23 @@ def selection_of(
     ----------
     budget : most instances in all; half of what there is when None.
     samples : of the files, where they are drawn already.
+    must, never : datasets that are taken in any case, and not at all.
+    licence : ``commercial`` takes only sets whose card says that commercial use is allowed; ``research`` all.
+
+    Returns
+    -------
+    as ``selection.select``, with the ``licence`` of each; ``attrs["files"]``: dataset -> its file.
 
     Raises
     ------
-    UsageError : two files of one dataset.
+    UsageError : two files of one dataset, or ``must`` and ``never`` that cannot be met.
     DataError : none of the files is of a ranked dataset.
     """
     from ehps.analysis import attributes, ranking, selection
     from ehps.humandata import HumanData
 
     opened: dict[str, HumanData] = {}
+    paths: dict[str, Path] = {}
     unusable: dict[str, str] = {}
     for file in files:
         hd = HumanData.open(file)
@@ -256,16 +266,45 @@ def selection_of(
             continue
         if (name := _dataset(hd, file)) in opened:
             raise UsageError(f"is a second file of {name}", path=file, fix="merge the two, or name one")
-        opened[name] = hd
+        opened[name], paths[name] = hd, file
     if samples is None:
         samples = attributes.collect(list(opened.values()), attributes=["body_pose"])
     distances = attributes.distance_matrix(samples, "body_pose") if samples.values.get("body_pose") else None
-    sizes = {name: len(hd) for name, hd in opened.items()}
     placed, others = ranking.by_dataset(ranked)
+    licences = _licences(opened)
+    barred = {
+        name: f"its licence ({text}) {against}"
+        for name, (text, against) in licences.items()
+        if against and licence == "commercial"
+    }
+    if asked := [name for name in must if name in barred]:
+        raise UsageError(f"{asked[0]} is to be taken (must) and cannot be: {barred[asked[0]]}")
+    placed = placed[~placed["train_set"].isin(list(barred))]
+    sizes = {name: len(hd) for name, hd in opened.items() if name not in barred}
+    if not sizes and barred:
+        raise DataError("no dataset may be used: " + "; ".join(f"{name}: {why}" for name, why in barred.items()))
+    never = [name for name in never if name not in barred]
     wanted = max(1, sum(sizes.values()) // 2) if budget is None else budget
-    chosen = selection.select(placed, sizes, wanted, sets=sets, distances=distances, diversity=diversity)
-    chosen.attrs["left_out"] = unusable | others | chosen.attrs["left_out"]
+    chosen = selection.select(
+        placed, sizes, wanted, sets=sets, distances=distances, diversity=diversity, must=must, never=never
+    )
+    chosen.insert(len(chosen.columns) - 1, "licence", [licences[name][0] for name in chosen["dataset"]])
+    chosen.attrs["left_out"] = unusable | others | barred | chosen.attrs["left_out"]
+    chosen.attrs["files"] = paths
     return chosen
+
+
+def _licences(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Licence of each dataset, and why it may not be used commercially; empty where it may."""
+    from ehps.converters import registry
+
+    cards = {card.id: card for card in registry.cards()}
+    use = {True: "", False: "does not allow commercial use", None: "is not known to allow commercial use"}
+    found = {}
+    for name in names:
+        card = cards.get(name)
+        found[name] = (card.licence, use[card.commercial_use]) if card else ("unknown", use[None])
+    return found
 
 
 def report_inputs(

@@ -13,6 +13,7 @@ IMAGE = (".png",)
 PACK = (".pack",)
 EMBEDDING = (".npz",)
 PAGE = (".html",)
+SUITE = (".yaml", ".yml")
 WEIGHTS = (".pt", ".safetensors")
 
 

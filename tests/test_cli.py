@@ -25,6 +25,7 @@ from ehps.analysis import embedding
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.matrix import Suite
 from ehps.benchmark.suites.runs import Run
+from ehps.benchmark.suites.suite import load_suite
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body import rigid_motion, rotations
 from ehps.body.models import BodyModels
@@ -792,6 +793,39 @@ def test_selection_under_a_budget(walks: Path, runs: Path, tmp_path: Path) -> No
     assert sum(row["instances"] for row in rows) <= 6
     (one,) = data("analysis", "select", walks, other, "--budget", "6", "--sets", "1")
     assert (one["dataset"], one["rank"]) == ("mscoco", 5)
+
+
+def test_a_selection_is_a_suite_that_runs(suite: Path, runs: Path, tmp_path: Path, body_models: Path) -> None:
+    folder = shutil.copytree(suite.parent, tmp_path / "data")
+    hd = HumanData.open(folder / "mscoco.h5")
+    hd.passport = hd.passport.with_(dataset="bedlam")
+    hd.save(folder / "bedlam.h5")
+    for name in ("mscoco", "bedlam"):
+        (folder / f"{name}.h5.report.json").unlink(missing_ok=True)
+    images = [word for name in ("mscoco", "bedlam") for word in ("--images", f"{folder / name}.h5={folder}/raw/mscoco")]
+    images += ["--images", f"{folder}/ehf.h5={folder}/raw/ehf"]
+    made = folder / "chosen.yaml"
+    files = [folder / "mscoco.h5", folder / "bedlam.h5"]
+    given = ["analysis", "select", *files, "--results", runs, "--budget", len(hd) * 2 - 1, *images]
+    call(*map(str, given), "--suite", made, "--test", folder / "ehf.h5")
+    first = made.read_bytes()
+    call(*map(str, given), "--suite", made, "--test", folder / "ehf.h5")
+    assert made.read_bytes() == first
+    assert str(tmp_path) not in made.read_text()
+    loaded = load_suite(made, files=True)
+    assert list(loaded.train) == ["mix", "bedlam", "mscoco"]
+    assert {type(spec.interval) for spec in loaded.train["mix"]} <= {int, float}
+    assert {name: spec.protocol for name, spec in loaded.test.items()} == {"ehf_val": "ehf"}
+    plan = data("benchmark", "run", made, "--out", tmp_path / "runs", "--dry-run", "--body-models", body_models)
+    assert plan
+    small = [line for line in suite.read_text().splitlines() if line.startswith(("model_args", "batch", "workers"))]
+    made.write_text("\n".join([made.read_text(), *small]))
+    only = ["--only", "mix", "--only", "bedlam", "--budget", "4"]
+    call("benchmark", "run", made, "--out", tmp_path / "runs", *only, "--body-models", body_models)
+    cells = {cell["train_set"]: cell["state"] for cell in data("benchmark", "status", tmp_path / "runs")}
+    assert cells == {"mix": "done", "bedlam": "done", "mscoco": "missing"}
+    call(*map(str, given), "--suite", made, code=2)
+    call(*map(str, given), "--test", folder / "ehf.h5", code=2)
 
 
 @pytest.mark.usefixtures("no_umap")

@@ -35,6 +35,7 @@ EXAMPLES = [page for page in PAGES if "datasets/" not in page]
 NOT_RUN = (
     # page, what the line has, why
     ("", r"^ehps demo", "takes minutes; tests/demo runs its path on less"),
+    ("", r"^ehps infer", "takes a video and boxes of its people; tests/inference runs it"),
     ("docs/own_data.md", r"labels\.json --images DIR", "a pattern: the page's example is run"),
     ("docs/converting.md", r"^ehps convert bedlam .* models$", "the page shows what a damaged file does"),
     ("docs/humandata.md", r"humandata convert (bedlam_train|humman)\.npz", "files of other programs"),
@@ -51,7 +52,7 @@ NOT_RUN = (
         "takes files of weights, which are not here",
     ),
     ("docs/terminal.md", r"benchmark status", "takes a folder of a suite"),
-    ("docs/analysis.md", r"analysis select", "takes ranks, and so results on all five benchmarks"),
+    ("docs/analysis.md", r"analysis select|run chosen", "takes ranks, and so results on all five benchmarks"),
     ("docs/howto/slurm.md", r"", "takes Slurm, GPUs or several processes"),
     ("docs/howto/ranking_table.md", r"", "takes all datasets, and days"),
 )

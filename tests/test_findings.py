@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from ehps import findings
+from ehps.converters import registry
 from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData, Passport
 
@@ -59,6 +61,30 @@ def test_files_that_cannot_be_told_apart_or_are_not_ranked_are_refused(tmp_path:
         findings.selection_of([one, two], ranked((1, "agora", "agora")))
     with pytest.raises(DataError, match="none of the datasets"):
         findings.selection_of([one], ranked((1, "bedlam", "bedlam")))
+
+
+def test_only_sets_whose_licence_allows_it_are_taken_commercially(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, *cards = registry.cards()
+    free = replace(free, commercial_use=True)
+    monkeypatch.setattr(registry, "cards", lambda: [free, *cards])
+    bound = next(card for card in cards if card.commercial_use is False)
+    open_ = next(card for card in cards if card.commercial_use is None)
+    ids = (free.id, bound.id, open_.id, "mine")
+    files = [saved(tmp_path / f"{name}.h5", dataset=name) for name in ids]
+    places = ranked(*((i + 1, name, name) for i, name in enumerate(reversed(ids))))
+    chosen = findings.selection_of(files, places, 8, licence="commercial")
+    assert chosen[["dataset", "licence"]].to_numpy().tolist() == [[free.id, free.licence]]
+    why = chosen.attrs["left_out"]
+    assert "does not allow commercial use" in why[bound.id]
+    assert "is not known to allow" in why[open_.id]
+    assert "is not known to allow" in why["mine"]
+    assert len(findings.selection_of(files, places, 8)) == 4
+    with pytest.raises(UsageError, match=f"{bound.id} is to be taken"):
+        findings.selection_of(files, places, 8, licence="commercial", must=[bound.id])
+    with pytest.raises(DataError, match="no dataset may be used"):
+        findings.selection_of(files[1:], places, 8, licence="commercial")
 
 
 def test_images_that_are_not_there_cost_an_example_and_are_said(tmp_path: Path) -> None:

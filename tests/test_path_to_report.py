@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ehps import findings
-from ehps.analysis import attributes
+from ehps.analysis import embedding
 from ehps.analysis.benchmarks import MPE_BENCHMARKS
 from ehps.benchmark.training.trainer import TrainConfig
 from ehps.cli import main
@@ -55,7 +55,7 @@ def cheap() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage, "paint", blank_images)
         patch.setattr(TrainConfig, "__init__", narrow)
-        patch.setattr(attributes, "_umap", lambda pooled, *_: pooled[:, :2])
+        patch.setattr(embedding, "_umap", lambda pooled, *_: pooled[:, :2])
         yield
 
 
@@ -135,7 +135,7 @@ def test_hands_and_face_have_rankings_of_their_own(runs: Path) -> None:
 
 def test_factors_know_the_sets(runs: Path) -> None:
     result = call("analysis", "factors", "--results", runs, "--json")
-    assert {"instances", "appearance"} <= {row["factor"] for row in json.loads(result.stdout)}
+    assert {"instances", "appearance"} <= {row["factor"] for row in json.loads(result.stdout)["factors"]}
     assert "left out" not in result.stderr
 
 

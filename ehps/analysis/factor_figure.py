@@ -121,7 +121,7 @@ def _broken(level: str) -> str:
 
 
 def _tested(tested: Mapping[str, float], name: str) -> str:
-    return f" (p = {tested[name]:.2g})" if name in tested else ""
+    return f" (p = {tested[name]:.2g})" if np.isfinite(tested.get(name, np.nan)) else ""
 
 
 def _title(tested: Mapping[str, float], sets: int) -> str:

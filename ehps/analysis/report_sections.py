@@ -270,7 +270,7 @@ def selection(inputs: ReportInputs) -> dict[str, Any] | None:
     said = f"{total:,} instances" + (f" of a budget of {budget:,}" if budget else "") + f" from {len(chosen)} datasets."
     look = Look(marks={"Dataset": [str(name) for name in chosen["dataset"]]})
     return {
-        "table": page_table(shown, "selection-table", said, look=look),
+        "table": page_table(shown, "selection-table", said, look=look, digits={"Interval": 4}),
         "sentence": said,
         "left_out": _left_out(chosen),
     }

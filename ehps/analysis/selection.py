@@ -4,16 +4,18 @@ The rule: sets are taken one after another, each time the one with the highest
 ``(1 - diversity) * quality + diversity * novelty``. Quality is 1 for the best rank and 0 for the last; novelty is the
 distance to the nearest set already taken, divided by the largest distance between any two (1 for the first taken).
 The budget is then shared evenly, as balanced sampling does: a set smaller than its share is taken whole and the rest
-goes to the others; a larger one is taken every k-th instance, so that all of its sequences stay represented.
+goes to the others; a larger one is taken every k-th instance, so that all of its sequences stay represented; k may be a
+fraction, so that the budget is used up (see :func:`ehps.arrays.strided`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
 
+from ehps.arrays import strided
 from ehps.errors import DataError, UsageError
 
 
@@ -25,6 +27,8 @@ def select(
     sets: int = 10,
     distances: pd.DataFrame | None = None,
     diversity: float = 0.3,
+    must: Collection[str] = (),
+    never: Collection[str] = (),
 ) -> pd.DataFrame:
     """Choose datasets and the interval of each.
 
@@ -37,16 +41,19 @@ def select(
     distances : square frame of distances between datasets, e.g. ``attributes.distance_matrix``; without it rank alone
         decides. Sets it lacks are treated as neither new nor old (novelty of the middle, 0.5).
     diversity : 0 for rank alone, 1 for distance alone.
+    must : datasets that are taken in any case, before all others, the best first.
+    never : datasets that are not taken.
 
     Returns
     -------
     frame ``dataset, rank, available, interval, instances, reason`` in the order chosen: every ``interval``-th of
-    ``available`` makes ``instances``; their sum is at most ``budget``. ``attrs["left_out"]``: dataset -> why it was not
-    considered.
+    ``available`` makes ``instances``; their sum is at most ``budget``, and within 1 % of it or of what there is.
+    ``attrs["left_out"]``: dataset -> why it was not considered.
 
     Raises
     ------
-    UsageError : budget, sets or diversity out of range, or several ranks for a dataset.
+    UsageError : budget, sets or diversity out of range, several ranks for a dataset, or ``must`` and ``never`` that
+        cannot be met.
     DataError : no ranked dataset is available.
     """
     if budget < 1 or sets < 1 or not 0 <= diversity <= 1:
@@ -58,29 +65,29 @@ def select(
     left_out = {str(t): "no rank" for t in ranked["train_set"] if t not in ranks}
     left_out |= {name: "not available" for name in ranks if name not in have}
     left_out |= {name: "not in the ranking" for name in available if name not in set(map(str, ranked["train_set"]))}
+    _check_names(must, never, have, {*available, *map(str, ranked["train_set"])}, left_out, min(sets, budget))
+    left_out |= dict.fromkeys(sorted(set(never) & set(have)), "not wanted (never)")
+    have = {name: count for name, count in have.items() if name not in never}
     if not have:
         raise DataError(
             "none of the datasets that are available has a rank",
             fix=f"ranked are: {', '.join(ranks)}" if ranks else None,
         )
-    chosen = _greedy({name: ranks[name] for name in have}, min(sets, budget), distances, diversity)
+    chosen = _greedy({name: ranks[name] for name in have}, min(sets, budget), distances, diversity, must)
     shares = _share([have[name] for name, _ in chosen], budget)
     rows = []
     for (name, why), share in zip(chosen, shares, strict=True):
-        interval = -(-have[name] // share)
-        amount = (
-            "all instances"
-            if interval == 1
-            else f"every {interval}{_ordinal(interval)} instance, to fit a share of {share:,}"
-        )
-        rows.append((name, ranks[name], have[name], interval, -(-have[name] // interval), f"{why}; {amount}"))
+        interval = interval_for(have[name], share)
+        amount = "all instances" if interval == 1 else f"{_every(interval)}, to fit a share of {share:,}"
+        taken = len(strided(have[name], interval))
+        rows.append((name, ranks[name], have[name], interval, taken, f"{why}; {amount}"))
     out = pd.DataFrame(rows, columns=["dataset", "rank", "available", "interval", "instances", "reason"])
     out.attrs = {"budget": budget, "diversity": diversity if distances is not None else 0.0, "left_out": left_out}
     return out
 
 
 def _greedy(
-    ranks: Mapping[str, int], sets: int, distances: pd.DataFrame | None, diversity: float
+    ranks: Mapping[str, int], sets: int, distances: pd.DataFrame | None, diversity: float, must: Collection[str]
 ) -> list[tuple[str, str]]:
     """(dataset, why) in the order taken."""
     best, worst = min(ranks.values()), max(ranks.values())
@@ -99,11 +106,14 @@ def _greedy(
 
     while len(taken) < min(sets, len(ranks)):
         scores = {}
-        for name in (n for n in ranks if n not in [t for t, _ in taken]):
+        open_sets = [n for n in ranks if n not in [t for t, _ in taken]]
+        asked = [n for n in open_sets if n in must]
+        for name in asked or open_sets:
             quality = 1.0 if worst == best else (worst - ranks[name]) / (worst - best)
             scores[name] = ((1 - weight) * quality + weight * novelty(name)[0], -ranks[name], name)
         winner = max(scores, key=lambda n: scores[n])
-        taken.append((winner, f"rank {ranks[winner]}{novelty(winner)[1]}"))
+        said = f"rank {ranks[winner]}{novelty(winner)[1]}"
+        taken.append((winner, f"wanted (must), {said}" if asked else said))
     return taken
 
 
@@ -115,6 +125,43 @@ def _share(sizes: list[int], budget: int) -> list[int]:
         shares[i] = min(sizes[i], left // open_sets)
         left, open_sets = left - shares[i], open_sets - 1
     return shares
+
+
+def _check_names(
+    must: Collection[str],
+    never: Collection[str],
+    have: Collection[str],
+    known: Collection[str],
+    left_out: Mapping[str, str],
+    most: int,
+) -> None:
+    """Raise UsageError where ``must`` and ``never`` name what is not known, contradict each other or cannot be met."""
+    if unknown := [name for name in (*must, *never) if name not in known]:
+        raise UsageError(f"{unknown[0]} is no dataset of the files or the ranking", fix=f"there are {_listed(known)}")
+    if both := sorted(set(must) & set(never)):
+        raise UsageError(f"{both[0]} is to be taken (must) and not to be taken (never)", fix="choose one")
+    if absent := [name for name in must if name not in have]:
+        raise UsageError(f"{absent[0]} is to be taken (must) and cannot be: {left_out[absent[0]]}")
+    if len(set(must)) > most:
+        raise UsageError(f"{len(set(must))} datasets are to be taken (must), and at most {most} may be")
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def interval_for(available: int, wanted: int) -> float:
+    """The interval, of four decimals, that takes ``wanted`` of ``available`` instances or up to a ten-thousandth fewer;
+    an int where it is whole.
+    """
+    parts = -(-available * 10_000 // wanted)
+    return parts // 10_000 if parts % 10_000 == 0 else parts / 10_000
+
+
+def _every(interval: float) -> str:
+    if isinstance(interval, int):
+        return f"every {interval}{_ordinal(interval)} instance"
+    return f"one in {interval} instances"
 
 
 def _ordinal(number: int) -> str:

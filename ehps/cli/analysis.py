@@ -25,7 +25,7 @@ from ehps.cli.rankings import (
 from ehps.errors import UsageError
 from ehps.extras import need
 from ehps.progress import begun, counting
-from ehps.suffixes import FIGURE, PAGE
+from ehps.suffixes import FIGURE, PAGE, SUITE
 
 
 @click.group()
@@ -112,6 +112,18 @@ def folders_of(images: Sequence[str], files: Sequence[Path]) -> dict[Path, Path]
 @click.option("--budget", type=int, required=True, help="Most instances in all.")
 @click.option("--sets", default=10, show_default=True, help="Most datasets.")
 @click.option("--diversity", default=0.3, show_default=True, help="0: rank alone decides, 1: distance alone.")
+@click.option("--must", multiple=True, metavar="ID", help="A dataset that is taken in any case.")
+@click.option("--never", multiple=True, metavar="ID", help="A dataset that is not taken.")
+@click.option(
+    "--licence",
+    type=click.Choice(["research", "commercial"]),
+    default="research",
+    show_default=True,
+    help="commercial: only datasets whose card says that commercial use is allowed.",
+)
+@click.option("--suite", type=Output(SUITE), help="Also write a suite for `ehps benchmark run`, .yaml.")
+@click.option("--test", multiple=True, metavar="FILE[=PROTOCOL]", help="HumanData file of a test set of --suite.")
+@image_folders
 @click.option("--model", help="Use the ranks of this model.")
 @which_benchmarks
 @save_to
@@ -123,6 +135,12 @@ def select_command(
     budget: int,
     sets: int,
     diversity: float,
+    must: tuple[str, ...],
+    never: tuple[str, ...],
+    licence: str,
+    suite: Path | None,
+    test: tuple[str, ...],
+    images: tuple[str, ...],
     model: str | None,
     benchmarks: Any,
     out: Path | None,
@@ -135,9 +153,22 @@ def select_command(
     """
     from ehps import findings
 
+    tests = [(Path(file), protocol) for file, _, protocol in (word.partition("=") for word in test)]
+    if test and suite is None:
+        raise UsageError("--test is of a suite", fix="name it with --suite")
+    folders = folders_of(images, (*files, *(file for file, _ in tests)))
     ranked = with_ranks(findings.ranking_of(runs, model, benchmarks), runs)
-    chosen = findings.selection_of(files, ranked, budget, sets=sets, diversity=diversity)
-    save_and_print(chosen, out, as_json, below=["reason"])
+    chosen = findings.selection_of(
+        files, ranked, budget, sets=sets, diversity=diversity, must=must, never=never, licence=licence
+    )
+    if suite is not None:
+        from ehps.analysis.selection_suite import write_suite
+        from ehps.benchmark import models
+
+        trained = [name for name in dict.fromkeys(ranked["model"]) if name in models.names()]
+        write_suite(chosen, suite, tests=tests, images=folders, model=trained[0] if trained else "tiny")
+        say(suite, err=True)
+    save_and_print(chosen, out, as_json, digits=4, below=["reason"])
     say_left_out(chosen.attrs["left_out"])
     end(ranked, strict=strict)
 

@@ -84,7 +84,7 @@ for command in (
 @click.option(
     "--strategy", metavar="WORD", show_default="concat", help="How several DATA are mixed; or balance, mixture."
 )
-@click.option("--interval", metavar="N", show_default="1", help="Train on every N-th row.")
+@click.option("--interval", metavar="N", show_default="1", help="Train on every N-th row; may be a fraction.")
 @click.option("--workers", metavar="N", show_default="2")
 @click.option("--skip-bad-batches", metavar="N", show_default="0", help="Steps without a finite loss to tolerate.")
 @click.option("--skip-bad", "skip_bad_images", metavar="N", show_default="0", help="Unusable images to tolerate.")
@@ -163,7 +163,7 @@ def train_command(
     help="Of large images: averaged down first, as tiny sees them, or as the released SMPLer-X weights do.",
 )
 @click.option("--box-ratio", default="0.9996", metavar="N", show_default=True, help="Scale of the stored boxes.")
-@click.option("--interval", default="1", metavar="N", show_default=True, help="Pack every N-th row.")
+@click.option("--interval", default="1", metavar="N", show_default=True, help="Pack every N-th row; may be a fraction.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Threads; one a core by default.")
 @exclude
 @as_json
@@ -187,6 +187,7 @@ def pack_command(
     """
     import numpy as np
 
+    from ehps.arrays import strided
     from ehps.benchmark.training.given_settings import read_given
     from ehps.benchmark.training.packing import pack
     from ehps.benchmark.training.specs import SetSpec, image_folders
@@ -198,7 +199,8 @@ def pack_command(
     hd = HumanData.open(data)
     excluded = spec.excluded(hd)
     say_excluded(spec)
-    rows = (np.arange(len(hd)) if excluded is None else np.flatnonzero(~excluded))[:: values["interval"]]
+    rows = np.arange(len(hd)) if excluded is None else np.flatnonzero(~excluded)
+    rows = rows[strided(len(rows), values["interval"])]
     made = pack(
         data,
         folder,

@@ -178,7 +178,7 @@ def _texts(merged: Merged) -> dict[str, Any]:
 
 
 @click.command("sample")
-@click.option("--interval", type=int, help="Keep every N-th row.")
+@click.option("--interval", type=float, help="Keep every N-th row; a fraction too.")
 @click.option("--limit", type=int, help="Keep so many rows, drawn at random.")
 @seed
 @click.option("--exclude", type=INPUT, help="Leave out what this exclusion list names.")
@@ -188,7 +188,7 @@ def _texts(merged: Merged) -> dict[str, Any]:
 @opened
 def sample_command(
     hd: HumanData,
-    interval: int | None,
+    interval: float | None,
     limit: int | None,
     seed: int,
     exclude: Path | None,

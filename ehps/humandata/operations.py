@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ehps.arrays import strided
 from ehps.atomic import scratch
 from ehps.errors import UsageError
 from ehps.humandata import merging, quality, schema
@@ -60,10 +61,11 @@ def _meaning(item: schema.Field, hd: HumanData) -> str:
     return item.meaning if frame == CAMERA else item.meaning.replace("in the camera frame", f"in frame {frame}")
 
 
-def sample(hd: HumanData, *, interval: int | None = None, limit: int | None = None, seed: int = 0) -> HumanData:
+def sample(hd: HumanData, *, interval: float | None = None, limit: int | None = None, seed: int = 0) -> HumanData:
     """Fewer rows: every ``interval``-th, or ``limit`` random ones in file order (the same ones for the same ``seed``).
 
-    ``interval`` multiplies the passport's ``sampling``; both leave a note in ``misc['sampled']``.
+    ``interval`` may be a fraction, see :func:`ehps.arrays.strided`. It multiplies the passport's ``sampling``, which is
+    0 after a fraction; both leave a note in ``misc['sampled']``.
 
     Raises
     ------
@@ -72,10 +74,12 @@ def sample(hd: HumanData, *, interval: int | None = None, limit: int | None = No
     if (interval is None) == (limit is None):
         raise UsageError("sample takes either interval or limit")
     if interval is not None:
-        if interval < 1:
-            raise UsageError(f"interval {interval} is below 1")
-        out = hd[::interval]
-        out.passport = hd.passport.with_(sampling=hd.passport.sampling * interval)
+        if not 1 <= interval <= 1e9:
+            raise UsageError(f"interval {interval} is not from 1 to 1,000,000,000")
+        interval = int(interval) if float(interval).is_integer() else interval
+        whole = isinstance(interval, int)
+        out = hd[::interval] if whole else hd[strided(len(hd), interval)]
+        out.passport = hd.passport.with_(sampling=hd.passport.sampling * interval if whole else 0)
         out.misc = {**hd.misc, "sampled": {"interval": interval, "of": len(hd)}}
         return out
     assert limit is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -44,14 +44,12 @@ class Boxes:
     by_image : image path -> its people.
     by_number : number of a frame, from 0 -> its people.
     sha256 : of the file.
-    used : images and numbers that frames had.
     """
 
     path: Path
     by_image: dict[str, People]
     by_number: dict[int, People]
     sha256: str
-    used: set[str | int] = field(default_factory=set)
     _names: dict[str, list[str]] = field(default_factory=dict)
     _taken: dict[str, str] = field(default_factory=dict)
 
@@ -63,24 +61,28 @@ class Boxes:
         ------
         DataError : a path without its folders is that of several images.
         """
-        key = frame.image_path if frame.image_path in self.by_image else self._ending(frame.image_path)
-        if key is not None:
+        key = self.key_of(frame.image_path, frame.number)
+        if isinstance(key, str):
             if self._taken.setdefault(key, frame.image_path) != frame.image_path:
                 raise DataError(
                     f"{key} may be {self._taken[key]} or {frame.image_path}",
                     path=self.path,
                     fix="write the paths of its images as they are below the input",
                 )
-            self.used.add(key)
             return self.by_image[key]
-        if frame.number in self.by_number:
-            self.used.add(frame.number)
-            return self.by_number[frame.number]
-        return NOBODY
+        return NOBODY if key is None else self.by_number[key]
 
-    def unused(self) -> list[str]:
-        """Images and frames that no frame of the input was."""
-        return [str(key) for key in (*self.by_image, *self.by_number) if key not in self.used]
+    def key_of(self, image_path: str, number: int) -> str | int | None:
+        """Under what the boxes of a frame are: a path, a number, or None where it has none."""
+        key = image_path if image_path in self.by_image else self._ending(image_path)
+        if key is None and number in self.by_number:
+            return number
+        return key
+
+    def unused(self, frames: Iterable[tuple[str, int]]) -> list[str]:
+        """Images and numbers of frames that none of ``frames`` (image path, number) is."""
+        used = {self.key_of(*frame) for frame in frames}
+        return [str(key) for key in (*self.by_image, *self.by_number) if key not in used]
 
     def _ending(self, path: str) -> str | None:
         if not self._names:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array, Mask
-from ehps.errors import UsageError
+from ehps.errors import DataError, UsageError
 from ehps.inference.boxes import Boxes, numbered, read_boxes
 from ehps.inference.detectors import Detect, load_detector
 from ehps.inference.frames import NOBODY, Frame, People
@@ -100,6 +100,12 @@ def finder(
         raise UsageError(f"{' and '.join(asked)} contradict each other", fix="pass one of them")
     if boxes is not None:
         read = read_boxes(boxes)
+        if read.by_number and boxes.suffix.lower() == ".json" and source.kind != "video":
+            raise DataError(
+                "names images by image_id alone, which says nothing of files",
+                path=boxes,
+                fix="give annotations with their images, or results with file_name",
+            )
         given: dict[str, Any] = {"people": "boxes", "boxes": boxes.name, "sha256": read.sha256}
         return Finder(lambda frames: [read.of(frame) for frame in frames], given, read)
     if whole:

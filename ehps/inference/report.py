@@ -73,14 +73,11 @@ def outcome_of(
     for part in done:
         dropped.update(part.dropped)
     notes = list(source.notes)
-    if finder.boxes is not None:
-        for record in records:  # of parts that were finished before, too
-            finder.boxes.used |= {record.image_path, record.image_path.rpartition("/")[2], record.number}
-        if unused := finder.boxes.unused():
-            notes.append(
-                f"{finder.boxes.path.name} has boxes of {len(unused):,} images or frames that the input lacks, "
-                f"{unused[0]} for one"
-            )
+    boxes = finder.boxes
+    if boxes is not None and (unused := boxes.unused((record.image_path, record.number) for record in records)):
+        notes.append(
+            f"{boxes.path.name} has boxes of {len(unused):,} images or frames that the input lacks, {unused[0]} for one"
+        )
     seen = set(hd["image_path"].tolist())
     return Outcome(
         out / PREDICTIONS,

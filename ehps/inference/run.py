@@ -18,6 +18,7 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.benchmark.suites.prediction import predicted_by, seen_columns
 from ehps.body.models import BodyModels
+from ehps.errors import DataError
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
 from ehps.humandata.storage import h5
@@ -134,7 +135,16 @@ class _Run:
         return done
 
     def finish(self, done: list[Part]) -> Outcome:
-        """Join the parts, and say what came of it."""
+        """Join the parts, and say what came of it.
+
+        Raises
+        ------
+        DataError : there is no frame.
+        """
+        if not done:
+            raise DataError(
+                "has no frame there", path=Path(self.source.name), fix="choose other times with --from and --to"
+            )
         self._join(done)
         outcome = outcome_of(self.out, done, self.source, self.finder, self.seconds, self.before, tracked=self.tracked)
         parts.write_json(self.out / parts.REPORT, outcome.to_dict())

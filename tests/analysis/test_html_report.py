@@ -163,7 +163,7 @@ def test_the_page_has_every_section_and_says_what_is_in_it(written):
         "joints behind the camera",
         "Global orientation (PCA)",
         "no image folder given",
-        "every 1903rd instance",
+        "one in 190",
         '"seed": 17',
         "given <vertices>",
         "ehf-v1",

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ehps.analysis import attributes
+from ehps.analysis import embedding
 from ehps.demo import crossing
 from ehps.demo import end_to_end as demo
 from ehps.demo.sets import TEST, TRAIN
@@ -34,7 +34,7 @@ def small(entry: object, images: int) -> object:
 def no_umap() -> Iterator[None]:
     """Compiling UMAP takes longer than all else here; its own test has it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attributes, "_umap", lambda pooled, *_: pooled[:, :2])
+        patch.setattr(embedding, "_umap", lambda pooled, *_: pooled[:, :2])
         yield
 
 

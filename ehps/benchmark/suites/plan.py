@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ehps.arrays import Array
+from ehps.arrays import Array, strided
 from ehps.benchmark import models
 from ehps.benchmark.crop_boxes import widen
 from ehps.benchmark.protocols import catalogue
@@ -156,7 +156,7 @@ def rows_to_train(hd: HumanData, spec: SetSpec, needs: _Needs) -> Array:
         needs |= {("smplx", str(gender)) for gender in np.unique(genders_of(hd))}
     excluded = spec.excluded(hd)
     rows = np.arange(len(hd)) if excluded is None else np.flatnonzero(~excluded)
-    return rows[:: spec.interval]
+    return rows[strided(len(rows), spec.interval)]
 
 
 def rows_of_each(specs: Sequence[SetSpec]) -> list[int]:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ehps.arrays import Array
+from ehps.arrays import Array, strided
 from ehps.benchmark import crop_boxes
 from ehps.benchmark.models.cards import ModelCard
 from ehps.benchmark.models.outputs import CAMERA
@@ -105,7 +105,8 @@ class HumanDataset(Dataset[dict[str, Any]]):
     view : how to crop.
     models : needed when hands are stored absolute (the mean hand is subtracted) and when shapes are gendered
         without ``betas_neutral`` (they are refitted to the neutral model).
-    rows : which rows, all by default; every ``interval``-th of them is taken.
+    rows : which rows, all by default; every ``interval``-th of them is taken, see
+        :func:`ehps.arrays.strided`.
     with_targets : False for prediction: only the image is read.
     seed : of the augmentation; the draw depends on seed, row and draw number alone.
     folders : image folders of a merged file by their labels, where they are not those that it names.
@@ -124,7 +125,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
         *,
         models: BodyModels | None = None,
         rows: Array | None = None,
-        interval: int = 1,
+        interval: float = 1,
         with_targets: bool = True,
         seed: int = 0,
         keep_mb: float = 0,
@@ -147,8 +148,9 @@ class HumanDataset(Dataset[dict[str, Any]]):
         if self.pack is not None:
             require_sizes(hd)
         chosen = np.arange(len(hd)) if rows is None else np.asarray(rows)
-        self.boxes, valid = self._widened(chosen[::interval])
-        self.rows = chosen[::interval][valid]
+        chosen = chosen[strided(len(chosen), interval)]
+        self.boxes, valid = self._widened(chosen)
+        self.rows = chosen[valid]
         self.boxes = self.boxes[valid]
         self.left_out = int((~valid).sum())
         self._places = None if self.pack is None else self._packed(self.pack)

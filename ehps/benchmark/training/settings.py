@@ -26,6 +26,7 @@ class Setting:
     above_low : whether the least number itself is too small.
     words : the texts that are taken, any where empty.
     optional : whether null is a value, for "not given".
+    counted : of a float, whether whole numbers are read as int, so that they are written as before.
     """
 
     kind: type
@@ -34,6 +35,7 @@ class Setting:
     above_low: bool = False
     words: tuple[str, ...] = ()
     optional: bool = False
+    counted: bool = False
 
     @property
     def expected(self) -> str:
@@ -68,7 +70,9 @@ class Setting:
         """None where it is not of the kind, or out of range."""
         if self.kind in (int, float):
             number = _number(value, whole=self.kind is int)
-            return number if number is not None and self._in_range(number) else None
+            if number is None or not self._in_range(number):
+                return None
+            return int(number) if self.counted and number.is_integer() else number
         if self.words and value not in self.words:
             return None
         if self.kind is tuple:
@@ -153,7 +157,7 @@ LOSS: Mapping[str, Setting] = {
 SET: Mapping[str, Setting] = {
     "data": Setting(str),
     "images": Setting(str),
-    "interval": Setting(int, 1, 1e9),
+    "interval": Setting(float, 1, 1e9, counted=True),
     "weight": Setting(float, 0, 1e9, above_low=True),
     "protocol": Setting(str),
     "exclude": Setting(str, optional=True),

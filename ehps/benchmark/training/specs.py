@@ -19,7 +19,7 @@ from ehps.humandata.core import HumanData
 from ehps.humandata.exclusions import listed_rows
 from ehps.humandata.merged_images import default_folder
 
-TRAINED_ON = {"dataset": str, "split": str, "interval": int, "instances": int}
+TRAINED_ON = {"dataset": str, "split": str, "interval": float, "instances": int}
 """What a checkpoint and a run folder say of each set that was trained on."""
 SCHEDULE = {"from_step": int, "steps": int}
 """What they say of the learning rate: over how many steps it was to fall, from a step (the first is 0) on."""
@@ -36,7 +36,7 @@ class SetSpec:
     ----------
     data : the ``.h5`` (or ``.npz``) file.
     images : folder that ``image_path`` is relative to, or a file of packed crops.
-    interval : every N-th row is used for training.
+    interval : every N-th row is used for training; a fraction takes rows floor(k * interval), k = 0, 1, ...
     weight : of a training set: its share of a balanced epoch, or its probability in a mixture, compared with the other
         sets'.
     protocol : test sets: name of the protocol, changes in brackets (``ubody-intra[step=1]``).
@@ -46,18 +46,20 @@ class SetSpec:
 
     data: Path
     images: Path
-    interval: int = 1
+    interval: float = 1
     protocol: str = ""
     exclude: Path | None = None
     folders: Mapping[str, Path] = field(default_factory=dict)
     weight: float = 1
 
     def __post_init__(self) -> None:
+        read = {}
         for name in ("interval", "weight"):
             try:
-                SET[name].read(getattr(self, name))
+                read[name] = SET[name].read(getattr(self, name))
             except ValueError as error:
                 raise UsageError(f"{name} {error}") from None
+        object.__setattr__(self, "interval", read["interval"])
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | str | Path, base: Path = Path()) -> SetSpec:

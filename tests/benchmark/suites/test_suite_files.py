@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from ehps.benchmark.suites.suite import load_suite
+from ehps.benchmark.training.specs import SetSpec
 from ehps.cli import main
 
 GOOD = "train: {a: {data: a.h5, images: .}}\ntest: {e: {data: e.h5, images: ., protocol: ehf}}\n"
@@ -65,7 +67,7 @@ body_models: none
         "augment is 3, not true or false",
         "loss.jionts is no setting; did you mean joints?",
         "loss.pose is 'much', not a number from 0 to 1,000,000",
-        "train.a.interval is 0, not a whole number from 1 to 1,000,000,000",
+        "train.a.interval is 0, not a number from 1 to 1,000,000,000",
         "train.a.imges is no setting; did you mean images?",
         "train.b[0] is 1, not a mapping of names to values",
         "train.b[1] has no data, which is its HumanData file",
@@ -169,3 +171,12 @@ def test_options_of_train_have_the_same_ranges(words: str, said: list[str], tmp_
     assert (result.exit_code, result.stdout) == (2, "")
     assert sorted(line[: len(start)] for line, start in zip(sorted(lines), sorted(said), strict=True)) == sorted(said)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "read", "written"), [(2, 2, "2"), (2.0, 2, "2"), ("2", 2, "2"), (2.5, 2.5, "2.5"), ("1e1", 10, "10")]
+)
+def test_an_interval_may_be_a_fraction_and_a_whole_one_is_as_before(given: Any, read: float, written: str) -> None:
+    spec = SetSpec.from_dict({"data": "a.h5", "images": ".", "interval": given})
+    assert (spec.interval, str(spec.interval)) == (read, written)
+    assert str(SetSpec(Path("a.h5"), Path(), read * 1.0).interval) == written

@@ -172,6 +172,7 @@ def test_another_file_another_box_and_rows_that_are_not_packed_are_refused(
     with pytest.raises(DataError, match=r"part\.pack: lacks 3 of 6 rows, row 1 for one"):
         dataset(few, part, view)
     assert len(HumanDataset(few, part, view, with_targets=False, interval=2)) == 3
+    assert HumanDataset(few, few.parent, view, with_targets=False, interval=2.5).rows.tolist() == [0, 2, 5]
     before = {row: jpeg_of(part, row) for row in range(0, N, 2)}
     pack(few, few.parent, part, jobs=1, show=False)
     assert len(dataset(few, part, view)) == N
@@ -190,10 +191,12 @@ def test_a_training_is_known_by_how_its_rows_were_chosen_and_packed(few: Path, p
             SetSpec(few, few.parent),
             SetSpec(few, packed),
             SetSpec(few, few.parent, interval=2),
+            SetSpec(few, few.parent, interval=2.5),
             SetSpec(few, few.parent, weight=2),
         )
     }
-    assert len(known) == 4
+    assert len(known) == 5
+    assert content_of(SetSpec(few, few.parent, interval=2.0)) == content_of(SetSpec(few, few.parent, interval=2))
     assert content_of(SetSpec(few, few.parent)) == Pack(packed).facts.content  # as in earlier versions
 
 

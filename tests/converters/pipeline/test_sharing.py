@@ -270,7 +270,7 @@ def test_a_unit_that_kills_its_process_is_tried_alone_and_named(forks: None, raw
     assert not out.exists()
     counts = read_by(raw)
     assert counts["1"] == 2
-    assert {counts[name] for name in ("2", "3")} == {1}
+    assert {counts[name] for name in ("2", "3")} <= {1, 2}  # those that were being read when the process ended, again
     report = run(raw, out, Deadly, jobs=2, skip_bad=True)
     assert [bad.unit for bad in report.bad] == ["unit_1"]
     assert report.written == 9

@@ -86,7 +86,7 @@ def test_paths_match_by_their_ends_and_never_by_another_folder(tmp_path: Path) -
 def test_images_that_the_input_lacks_are_known(tmp_path: Path) -> None:
     boxes = read(tmp_path / "a.csv", "image,x,y,w,h\na.jpg,1,2,3,4\nb.jpg,1,2,3,4\n")
     boxes.of(frame("a.jpg"))
-    assert boxes.unused() == ["b.jpg"]
+    assert boxes.unused([("a.jpg", 0)]) == ["b.jpg"]
 
 
 def test_boxes_without_area_or_outside_are_dropped_and_counted(tmp_path: Path) -> None:

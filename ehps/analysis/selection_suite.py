@@ -1,0 +1,98 @@
+"""A selection as a suite file that ``ehps benchmark run`` takes: the chosen mix, and each chosen set alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ehps.analysis.benchmarks import MPE_BENCHMARKS
+from ehps.atomic import write_text
+from ehps.errors import UsageError
+from ehps.extras import need
+from ehps.humandata import HumanData
+from ehps.humandata.passport import UNKNOWN
+
+MIX = "mix"
+"""Name of the training on all chosen sets."""
+
+
+def write_suite(
+    chosen: pd.DataFrame,
+    out: Path,
+    *,
+    tests: Sequence[tuple[Path, str]],
+    images: Mapping[Path, Path],
+    model: str = "tiny",
+) -> Path:
+    """Write the suite; the same selection gives the same bytes. Paths in it are relative to it.
+
+    Parameters
+    ----------
+    chosen : of ``findings.selection_of``, with ``attrs["files"]``.
+    tests : files and their protocols; an empty one for that of the dataset's benchmark.
+    images : file -> folder of its images; that which the file names where it is absent.
+
+    Raises
+    ------
+    UsageError : no tests, two of one name, or one that needs a protocol.
+    """
+    need("writing a suite", "yaml")
+    import yaml
+
+    if not tests:
+        raise UsageError("a suite needs test sets", fix="name them with --test FILE or --test FILE=PROTOCOL")
+    base = Path(os.path.abspath(out)).parent
+
+    def entry(file: Path, **more: Any) -> dict[str, Any]:
+        folder = images.get(file)
+        return {
+            "data": _relative(file, base),
+            **({} if folder is None else {"images": _relative(folder, base)}),
+            **more,
+        }
+
+    sets = {
+        str(row.dataset): entry(chosen.attrs["files"][row.dataset], interval=_plain(row.interval))
+        for row in chosen.itertuples()
+    }
+    test: dict[str, Any] = {}
+    for file, protocol in tests:
+        name, usual = _test(file)
+        if name in test:
+            raise UsageError(f"is a second test file of {name}", path=file, fix="name one")
+        if not (protocol or usual):
+            raise UsageError(
+                "belongs to no benchmark", path=file, fix=f"say by what it is tested: --test {file}=PROTOCOL"
+            )
+        test[name] = entry(file, protocol=protocol or usual)
+    content = {
+        "train": ({MIX: [dict(one) for one in sets.values()]} if len(sets) > 1 else {}) | sets,
+        "test": test,
+        "models": [model],
+        "budget": int(chosen["instances"].sum()),
+    }
+    head = "# Made by `ehps analysis select`. Each training sees as many instances as the mix has (budget).\n"
+    return write_text(out, head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))
+
+
+def _test(file: Path) -> tuple[str, str]:
+    """Name of a test set, and the protocol of the benchmark that it belongs to, else empty."""
+    passport = HumanData.open(file).passport
+    if passport.dataset == UNKNOWN:
+        return f"{file.stem}_test", ""
+    split = "test" if passport.split == UNKNOWN else passport.split
+    usual = next((b.protocols[0] for b in MPE_BENCHMARKS if b.id == passport.dataset), "")
+    return f"{passport.dataset}_{split}", usual
+
+
+def _plain(interval: Any) -> int | float:
+    """A value of a column, a whole one as int."""
+    return int(interval) if float(interval).is_integer() else float(interval)
+
+
+def _relative(path: Path, base: Path) -> str:
+    return Path(os.path.relpath(path, base)).as_posix()

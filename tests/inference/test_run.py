@@ -1,0 +1,252 @@
+"""Whole runs: predictions as in evaluation, the same bytes however often a run is stopped, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from ehps.benchmark import models as networks
+from ehps.benchmark.suites.foreign import score_files
+from ehps.benchmark.suites.prediction import predict
+from ehps.benchmark.training.specs import SetSpec
+from ehps.body.models import BodyModels
+from ehps.body.variants import params_of
+from ehps.cli import main
+from ehps.errors import DataError, UsageError
+from ehps.humandata.core import HumanData
+from ehps.inference import parts
+from ehps.inference.overlay_video import write_segment
+from ehps.inference.people import finder
+from ehps.inference.predicting import load_network
+from ehps.inference.report import Outcome
+from ehps.inference.run import Options, infer
+from ehps.inference.sources import ORIENTATION, TURNS, open_source
+from tests.drawn_people import Style, people, write_set
+from tests.upright import registered, write_weights
+
+Array = npt.NDArray[Any]
+N, FRAMES, LEFT, RIGHT = 5, 12, 4, 40
+PROTOCOL = "egobody-ego[step=1]"
+Infer = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> Path:
+    """A checkpoint, a test set with its images, a video, and boxes of the video."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("infer")
+    arguments = {"width": 32, "depth": 1, "heads": 2}
+    torch.manual_seed(0)
+    write_weights(folder / "tiny.pt", "tiny", networks.build("tiny", **arguments).state_dict(), arguments)
+    write_set(folder, people(N, np.random.default_rng(0), Style()), models)
+    images = [cv2.imread(str(path)) for path in sorted((folder / "set").rglob("*.jpg"))]
+    shots = ((k / 10, np.hstack([images[k % N], images[(k + 1) % N]])) for k in range(FRAMES))
+    write_segment(folder / "clip.mp4", shots, fps=10)
+    lines = [f"{k},{x + k},10,60,120" for k in range(FRAMES) for x in (LEFT, LEFT + 120)]
+    (folder / "people.csv").write_text("\n".join(["frame,x,y,w,h", *lines, "3,900,10,60,120", "99,1,1,9,9"]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def call(folder: Path, models: BodyModels) -> Infer:
+    """Run an input of the folder."""
+
+    def call(
+        given: Path, out: Path, *, boxes: Path | None = None, whole: bool = False, overwrite: bool = False, **asked: Any
+    ) -> Outcome:
+        source = open_source(str(given))
+        network = load_network(folder / "tiny.pt", models, device="cpu", batch_size=4)
+        found = finder(source, boxes=boxes, whole=whole)
+        return infer(source, network, found, out, models, Options(**asked), overwrite=overwrite)
+
+    return call
+
+
+def command(models: BodyModels, folder: Path, *words: str | Path, code: int = 0) -> Result:
+    line = ("infer", *words, "--checkpoint", folder / "tiny.pt", "--body-models", models.folder, "--device", "cpu")
+    result = CliRunner().invoke(main, [str(word) for word in line])
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def mesh_pixels(hd: HumanData, models: BodyModels) -> Array:
+    """(N, V, 2) where the vertices are seen."""
+    points = models.mesh(params_of(hd)).astype(float)
+    focal, centre = (np.asarray(hd[f"meta/{name}"], float)[:, None] for name in ("focal_length", "principal_point"))
+    return np.asarray(points[..., :2] / points[..., 2:] * focal + centre)
+
+
+def test_a_file_is_predicted_and_scored_as_evaluation_does(
+    folder: Path, call: Infer, models: BodyModels, tmp_path: Path
+) -> None:
+    test = SetSpec(folder / "set.h5", folder)
+    expected = predict(folder / "tiny.pt", test, tmp_path / "expected.h5", models, device="cpu")
+    found = HumanData.open(call(folder / "set.h5", tmp_path / "out", view=None).predictions)
+    order = np.argsort(np.asarray(found["meta/truth_row"]))
+    np.testing.assert_array_equal(np.asarray(found["meta/truth_row"])[order], expected["meta/truth_row"])
+    for name in expected.columns:
+        if np.asarray(expected[name]).dtype.kind == "f":
+            np.testing.assert_allclose(np.asarray(found[name])[order], expected[name], atol=1e-5, err_msg=name)
+    ours, theirs = (
+        score_files(tmp_path / name, folder / "set.h5", PROTOCOL, models).metrics
+        for name in ("out/predictions.h5", "expected.h5")
+    )
+    assert len(ours) == len(theirs) > 0
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one["part"], one["metric"], one["n"]) == (other["part"], other["metric"], other["n"])
+        assert one["value"] == pytest.approx(other["value"], abs=1e-2)
+
+
+@pytest.mark.parametrize("asked", [{"view": "mesh"}, {"view": "joints", "smooth": True}], ids=["plain", "smoothed"])
+def test_a_run_that_was_stopped_ends_in_the_same_bytes(
+    asked: dict[str, Any], folder: Path, call: Infer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"boxes": folder / "people.csv", "save_every": 5, **asked}
+    whole = call(folder / "clip.mp4", tmp_path / "whole", **given)
+    save = parts.save
+
+    def stopping(out: Path, number: int, *rest: Any) -> parts.Part:
+        save(out, number, *rest)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parts, "save", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            call(folder / "clip.mp4", tmp_path / "stopped", **given)
+    resumed = call(folder / "clip.mp4", tmp_path / "stopped", **given)
+    assert (whole.done_before, resumed.done_before, resumed.frames) == (0, 5, FRAMES)
+    assert (resumed.dropped, resumed.notes) == (whole.dropped, whole.notes)
+    for name in (parts.PREDICTIONS, parts.OVERLAY_VIDEO):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+
+
+def test_people_of_a_video_have_times_and_tracks(folder: Path, call: Infer, tmp_path: Path) -> None:
+    outcome = call(folder / "clip.mp4", tmp_path, boxes=folder / "people.csv", view=None)
+    hd = HumanData.open(outcome.predictions)
+    assert (outcome.people, outcome.frames, outcome.tracks) == (2 * FRAMES, FRAMES, 2)
+    np.testing.assert_allclose(np.asarray(hd["meta/time"]), np.repeat(np.arange(FRAMES) / 10, 2), atol=1e-4)
+    assert np.asarray(hd["meta/track_id"]).tolist() == [1, 2] * FRAMES
+    assert outcome.dropped == {"is outside its image": 1}
+    assert outcome.notes == ["people.csv has boxes of 1 images or frames that the input lacks, 99 for one"]
+    assert not (tmp_path / parts.OVERLAY_VIDEO).exists()
+
+
+def test_nobody_in_any_frame(folder: Path, call: Infer, tmp_path: Path) -> None:
+    (tmp_path / "boxes.csv").write_text("frame,x,y,w,h\n0,900,10,60,120\n")
+    outcome = call(folder / "clip.mp4", tmp_path / "out", boxes=tmp_path / "boxes.csv", smooth=True)
+    hd = HumanData.open(outcome.predictions)
+    assert (len(hd), outcome.people, outcome.empty, outcome.tracks) == (0, 0, FRAMES, 0)
+    assert (tmp_path / "out" / parts.OVERLAY_VIDEO).stat().st_size > 0
+
+
+def test_what_can_be_read_is_kept_beside_an_image_that_cannot(folder: Path, models: BodyModels, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for number, path in enumerate(sorted((folder / "set").rglob("*.jpg"))[:2]):
+        (images / f"{number}.jpg").write_bytes(path.read_bytes())
+    (images / "bad.jpg").write_bytes((images / "0.jpg").read_bytes()[:300])
+    (images / "notes.txt").write_text("no image")
+    result = command(models, folder, images, "--whole", "--out", tmp_path / "out", code=1)
+    assert "bad.jpg" in result.stderr
+    assert "1 files that are no images are left out" in result.stderr
+    assert len(HumanData.open(tmp_path / "out" / parts.PREDICTIONS)) == 2
+    assert sorted(path.name for path in (tmp_path / "out" / "overlay").iterdir()) == ["0.jpg", "1.jpg"]
+    report = json.loads((tmp_path / "out" / parts.REPORT).read_text())
+    assert list(report["unreadable"]) == ["bad.jpg"]
+    command(models, folder, images, "--whole", "--out", tmp_path / "out", "--skip-bad")
+
+
+def test_another_request_is_refused_unless_it_begins_anew(folder: Path, call: Infer, tmp_path: Path) -> None:
+    call(folder / "set", tmp_path, whole=True, view=None)
+    with pytest.raises(UsageError, match="save_every was 256 and is 2"):
+        call(folder / "set", tmp_path, whole=True, view=None, save_every=2)
+    outcome = call(folder / "set", tmp_path, whole=True, view=None, save_every=2, overwrite=True)
+    assert (outcome.people, outcome.done_before) == (N, 0)
+    assert len(list((tmp_path / parts.PARTS).glob("*.h5"))) == 3
+
+
+def test_a_folder_that_another_process_writes_to_is_refused(folder: Path, call: Infer, tmp_path: Path) -> None:
+    with parts.held(tmp_path), pytest.raises(DataError, match=r"process .* is writing to this folder"):
+        call(folder / "set", tmp_path, whole=True)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_people_of_an_image_that_exif_turns_lie_on_its_stored_pixels(
+    orientation: int, folder: Path, call: Infer, models: BodyModels, tmp_path: Path
+) -> None:
+    pixels = cv2.imread(str(next((folder / "set").rglob("*.jpg"))))[..., ::-1]
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    for name in ("upright", "turned"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(tmp_path / "upright" / "a.png")
+    stored = np.ascontiguousarray(np.rot90(pixels, TURNS[orientation]))
+    Image.fromarray(stored).save(tmp_path / "turned" / "a.png", exif=exif)
+    upright, turned = (
+        HumanData.open(call(tmp_path / name, tmp_path / f"{name}-out", whole=True, view=None).predictions)
+        for name in ("upright", "turned")
+    )
+    height, width = pixels.shape[:2]
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)  # pixel -> its x, y upright
+    moved = np.rot90(grid, TURNS[orientation])
+    there = np.stack(np.meshgrid(*(np.arange(n) for n in moved.shape[1::-1])), axis=-1)
+    known = np.c_[moved.reshape(-1, 2), np.ones(height * width)]
+    affine = np.linalg.lstsq(known, there.reshape(-1, 2), rcond=None)[0]
+    seen = mesh_pixels(upright, models)
+    expected = np.concatenate([seen, np.ones_like(seen[..., :1])], axis=-1) @ affine
+    np.testing.assert_allclose(mesh_pixels(turned, models), expected, atol=0.1)
+    assert (turned["meta/height"][0], turned["meta/width"][0]) == stored.shape[:2]
+
+
+def test_a_metric_camera_keeps_the_pelvis_at_its_pixel(
+    folder: Path, call: Infer, models: BodyModels, tmp_path: Path
+) -> None:
+    focal = 400.0
+    virtual, real = (
+        HumanData.open(
+            call(folder / "set", tmp_path / str(given), whole=True, view=None, metric_focal=given).predictions
+        )
+        for given in (None, focal)
+    )
+
+    def pelvis(hd: HumanData) -> tuple[Array, Array]:
+        joint = models.joints(params_of(hd), "float64")[:, 0]
+        return joint[:, :2] / joint[:, 2:] * hd["meta/focal_length"] + hd["meta/principal_point"], joint[:, 2]
+
+    (before, depth), (after, metres) = pelvis(virtual), pelvis(real)
+    np.testing.assert_allclose(after, before, atol=1e-3)
+    np.testing.assert_allclose(metres / depth, focal / np.asarray(virtual["meta/focal_length"])[:, 0], rtol=1e-5)
+    assert (virtual.passport.focal, real.passport.focal) == ("virtual", "image")
+
+
+def test_a_model_that_predicts_smpl(folder: Path, models: BodyModels, tmp_path: Path) -> None:
+    with registered():
+        network = load_network(write_weights(tmp_path / "upright.pt"), models, device="cpu")
+        source = open_source(str(folder / "set"))
+        outcome = infer(source, network, finder(source, whole=True), tmp_path / "out", models, Options(view=None))
+    hd = HumanData.open(outcome.predictions)
+    assert (hd.body_model, hd["smpl/body_pose"].shape) == ("smpl", (N, 23, 3))
+
+
+def test_results_that_name_no_files_are_refused_for_images(folder: Path, call: Infer, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([{"image_id": 1, "category_id": 1, "bbox": [1, 1, 50, 90], "score": 0.9}]))
+    with pytest.raises(DataError, match="image_id alone"):
+        call(folder / "set", tmp_path / "out", boxes=path)
+    assert call(folder / "clip.mp4", tmp_path / "out", boxes=path, view=None).people == 1
+
+
+def test_a_stretch_of_a_video_without_a_frame(folder: Path, models: BodyModels, tmp_path: Path) -> None:
+    words = (folder / "clip.mp4", "--boxes", folder / "people.csv", "--from", "1.15", "--out", tmp_path / "out")
+    result = command(models, folder, *words, code=1)
+    assert "has no frame there" in result.stderr
