@@ -21,6 +21,7 @@ from ehps.cli.common import (
     say,
     say_json,
 )
+from ehps.errors import UsageError
 from ehps.extras import need
 
 if TYPE_CHECKING:
@@ -120,13 +121,22 @@ def score_command(
 
 
 def predictions_of(path: Path) -> Path | HumanData:
-    """People of a folder that another program left; a file, and AGORA's prediction files, as they are."""
+    """People of a folder that another program left; a file, and AGORA's prediction files, as they are.
+
+    Raises
+    ------
+    UsageError : the folder does not tell what it is, or leaves open what must be stated.
+    """
     from ehps.benchmark.suites.agora_files import is_folder_of_predictions
     from ehps.exchange.forms import Stated, read
 
     if not path.is_dir() or is_folder_of_predictions(path):
         return path
-    return read(path, None, Stated())[0]
+    try:
+        return read(path, None, Stated())[0]
+    except UsageError as error:
+        fix = f"`ehps humandata import {path} --as FORM --out FILE.h5` takes what it leaves open"
+        raise UsageError(error.what, path=error.path, fix=fix) from None
 
 
 @click.command("compare")

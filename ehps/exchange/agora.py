@@ -1,4 +1,4 @@
-"""What AGORA's server takes: a folder of pickles, one a person; see :mod:`ehps.benchmark.suites.agora_files`."""
+"""Prediction files of AGORA's server, see :mod:`ehps.benchmark.suites.agora_files`: one pickle a person."""
 
 from __future__ import annotations
 
@@ -6,50 +6,50 @@ from pathlib import Path
 
 from ehps.benchmark.suites import agora_export, agora_files
 from ehps.body.topology import POSE_PARTS
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError
 from ehps.exchange.forms import Sources, Stated, Written, not_held
+from ehps.exchange.skeletons import need_models
 from ehps.humandata.core import HumanData
+
+HELD = {"image_path", "meta/person_id", "meta/gender", agora_files.GIVEN}
 
 
 def recognise(path: Path) -> bool:
-    """Whether a folder, or ``predictions`` in it, holds such pickles."""
-    folders = (path, path / "predictions")
+    """Whether a folder has files with such names."""
+    folders = (path, path / "predictions") if path.is_dir() else ()
     return any(agora_files.NAME.fullmatch(file.name) for folder in folders for file in folder.glob("*.pkl"))
 
 
 def read(path: Path, stated: Stated, images: Path | None = None) -> HumanData:
-    """People of such a folder, by image and number.
+    """All persons of a folder.
+
+    Parameters
+    ----------
+    images : folder of the images that they are of, by whose names images are then called.
 
     Raises
     ------
-    UsageError : the files hold meshes.
-    DataError, UnsafeFileError : a file is none that the server takes.
+    DataError : as :func:`ehps.benchmark.suites.agora_files.read`, or the files hold meshes, which are no parameters.
     """
-    del stated, images
-    if not path.is_dir():
-        raise DataError("is no folder of AGORA's prediction files", path=path, fix="give the folder of the pickles")
-    hd, meshes = agora_files.read(path)
+    del stated
+    known = [] if images is None else sorted(file.relative_to(images).as_posix() for file in images.rglob("*.png"))
+    hd, meshes = agora_files.read(path, known)
     if meshes is not None:
-        raise UsageError(
-            "holds meshes, and HumanData files hold parameters",
-            path=path,
-            fix="`ehps benchmark score` takes the folder",
+        raise DataError(
+            "holds meshes and no parameters", path=path, fix="`ehps benchmark score` compares them with a test set"
         )
     return hd
 
 
 def write(hd: HumanData, out: Path, sources: Sources) -> Written:
-    """Write the people of a file as the server's pickles.
+    """Write all rows of ``hd`` as files in the folder ``out``.
 
     Raises
     ------
-    UsageError : body models are not known, or ``out`` has pickles already.
-    DataError, PassportError : the server would refuse the people, or read something else in them.
+    UsageError, DataError : as :func:`ehps.benchmark.suites.agora_export.export`.
     """
-    if sources.body_models is None:
-        raise UsageError("pixels of joints are made with body models", path=hd.source, fix="--body-models DIR")
-    agora_export.export(hd, out, sources.body_models)
-    model_type = hd.body_model or ""
-    names = [*POSE_PARTS.get(model_type, ()), "betas", "betas_extra", "transl", "expression"]
-    held = {"image_path", "meta/person_id", "meta/gender", agora_files.GIVEN, *(f"{model_type}/{n}" for n in names)}
-    return Written(sorted(out.glob("*.pkl")), not_held(hd, held))
+    agora_export.export(hd, out, need_models(sources.body_models, "an AGORA file"))
+    body = hd.body_model or ""
+    names = (*POSE_PARTS.get(body, ()), "betas", "betas_extra", "transl", "expression")
+    held = HELD | {f"{body}/{name}" for name in names}
+    return Written([out / name for name in agora_export.file_names(hd)], not_held(hd, held))

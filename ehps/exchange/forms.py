@@ -110,8 +110,8 @@ FORMS: tuple[Form, ...] = (
     ),
     Form(
         "agora",
-        "prediction files of AGORA, a pickle a person",
-        "AGORA's server",
+        "prediction files of AGORA's server, a pickle a person",
+        "agora-evaluation",
         reader="agora:read",
         writer="agora:write",
         recognise="agora:recognise",

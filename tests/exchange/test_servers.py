@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from ehps.benchmark.suites.foreign import score_files, with_paths_of
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smpl_params
 from ehps.body.topology import TOPOLOGY
-from ehps.body.variants import params_of
 from ehps.cli import main
 from ehps.errors import DataError, UnsafeFileError, UsageError
 from ehps.exchange import forms, pw3d_challenge
@@ -207,30 +205,9 @@ def test_who_is_where_must_be_told(challenge: Challenge, tmp_path: Path) -> None
         pw3d_challenge.write(hd, tmp_path / "out", challenge.sources)
 
 
-def test_agoras_files_come_back_as_they_were(models: BodyModels, tmp_path: Path) -> None:
-    hd = moving(models)
-    hd = hd.with_columns({"meta/person_id": np.asarray(hd["meta/track_id"])})
-    out = tmp_path / "agora"
-    done = forms.write(hd, "agora", out, Sources(body_models=models))
-    assert len(done.files) == len(hd)
-    assert "meta/track_id" in done.left_out[0]
-    back, form = forms.read(out, None, Stated())
-    assert form.name == "agora"
-    order = np.lexsort([hd["meta/person_id"], np.asarray(hd["meta/frame_id"])])
-    want, got = params_of(hd)[order], params_of(back)
-    for name, value in want.arrays().items():
-        np.testing.assert_array_equal(getattr(got, name), value)
-    (out / "predictions").mkdir()
-    for file in out.glob("*.pkl"):
-        shutil.move(file, out / "predictions" / file.name)
-    assert forms.recognised(out).name == "agora"
-    with pytest.raises(UsageError, match="body models"):
-        forms.write(hd, "agora", tmp_path / "other", Sources())
-
-
 def test_meshes_for_agora_are_refused_with_what_takes_them(models: BodyModels, tmp_path: Path) -> None:
     agora_export.export(moving(models, frames=1, people=1), tmp_path, models, vertices=True)
-    with pytest.raises(UsageError, match="holds meshes"):
+    with pytest.raises(DataError, match="holds meshes"):
         forms.read(tmp_path, None, Stated())
 
 
@@ -251,3 +228,12 @@ def test_images_are_known_by_the_ends_of_their_paths() -> None:
     made = HumanData({"image_path": ["/x/b/1.jpg", "2.jpg", "1.jpg", "set/a/1.jpg"]})
     named = with_paths_of(made, truth)["image_path"].tolist()
     assert named == ["set/b/1.jpg", "set/b/2.jpg", "1.jpg", "set/a/1.jpg"]
+
+
+def test_a_folder_of_no_form_is_refused_with_the_command_that_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "truth.h5").touch()
+    call = ["benchmark", "score", str(tmp_path), str(tmp_path / "truth.h5"), "--protocol", "ehf"]
+    result = CliRunner().invoke(main, [*call, "--body-models", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "is of no form that files tell" in result.stderr
+    assert "ehps humandata import" in result.stderr
