@@ -22,11 +22,12 @@ CLOCK = 60_000
 """Ticks a second; usual frame rates and milliseconds are whole numbers of them. MPEG-4 knows no more than 65,535."""
 
 ENCODERS: tuple[tuple[str, dict[str, str]], ...] = (
-    ("libx264", {"preset": "veryfast", "crf": "20", "bf": "0", "threads": "1"}),
+    ("libx264", {"preset": "veryfast", "crf": "20", "bf": "0", "threads": "1", "mbtree": "0"}),
     ("libopenh264", {"b": "8M", "threads": "1"}),
     ("mpeg4", {"flags": "+qscale", "global_quality": "354", "bf": "0", "threads": "1"}),
 )
-"""Of H.264 the first that PyAV has, else MPEG-4; frames are stored in the order in which they are shown."""
+"""Of H.264 the first that PyAV has, else MPEG-4; frames are stored in the order in which they are shown. The macroblock
+tree of x264 reads memory that it has not written, so that the same images would not always give the same bytes."""
 
 AGAIN = "remove it, so that it is drawn again"
 _OPTIONS = {
