@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from ehps.atomic import write_error
+from ehps.errors import DataError
 
 
 def lock(file: IO[Any], *, wait: bool = False, of_process: bool = False) -> bool:
@@ -55,6 +57,33 @@ def in_turn(path: Path) -> Iterator[None]:
                 continue
             yield
             return
+
+
+@contextmanager
+def held(path: Path, doing: str, *, of_process: bool = False) -> Iterator[None]:
+    """Hold the lock file ``path``, which says who holds it; whoever comes meanwhile is refused.
+
+    Parameters
+    ----------
+    doing : what its holder does in the file's folder: ``is training in this folder``.
+    of_process : see :func:`lock`.
+
+    Raises
+    ------
+    DataError : another has it, or it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+") as file:
+            if not lock(file, of_process=of_process):
+                who = path.read_text(errors="replace").strip() or "another process"
+                raise DataError(f"{who} {doing}", path=path.parent, fix="wait for it to end")
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            yield
+    except OSError as error:
+        raise write_error(error, path) from error
 
 
 def _is_at(file: IO[Any], path: Path) -> bool:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ehps.atomic import replacing, write_error
+from ehps.atomic import replacing
 from ehps.errors import DataError, UsageError
-from ehps.file_locks import lock
+from ehps.file_locks import held
 from ehps.humandata.core import HumanData
 
 REQUEST, REPORT, PREDICTIONS = "request.json", "report.json", "predictions.h5"
@@ -77,27 +75,14 @@ def segment_of(out: Path, number: int) -> Path:
     return out / PARTS / f"{number:06d}.mp4"
 
 
-@contextmanager
-def held(out: Path) -> Iterator[None]:
+def locked(out: Path) -> AbstractContextManager[None]:
     """Hold the folder of a run.
 
     Raises
     ------
     DataError : another process writes there, or nothing can be written.
     """
-    path = out / LOCK
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with path.open("a+") as file:
-            if not lock(file):
-                who = path.read_text(errors="replace").strip() or "another process"
-                raise DataError(f"{who} is writing to this folder", path=out, fix="wait for it to end")
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
-            yield
-    except OSError as error:
-        raise write_error(error, path) from error
+    return held(out / LOCK, "is writing to this folder")
 
 
 def begin(out: Path, request: dict[str, Any], *, overwrite: bool) -> None:

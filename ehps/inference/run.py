@@ -79,7 +79,7 @@ def infer(
     """
     options = options or Options()
     run = _Run(source, network, finder, out, body_models, options)
-    with parts.held(out):
+    with parts.locked(out):
         parts.begin(out, run.request(), overwrite=overwrite)
         return run.finish(run.go())
 

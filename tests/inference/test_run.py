@@ -176,7 +176,7 @@ def test_another_request_is_refused_unless_it_begins_anew(folder: Path, call: In
 
 
 def test_a_folder_that_another_process_writes_to_is_refused(folder: Path, call: Infer, tmp_path: Path) -> None:
-    with parts.held(tmp_path), pytest.raises(DataError, match=r"process .* is writing to this folder"):
+    with parts.locked(tmp_path), pytest.raises(DataError, match=r"process .* is writing to this folder"):
         call(folder / "set", tmp_path, whole=True)
 
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from ehps.atomic import write_error
-from ehps.errors import DataError
-from ehps.file_locks import lock
+from ehps.file_locks import held
 
 LOCK = "train.lock"
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> AbstractContextManager[None]:
     """Hold the lock of a run folder.
 
     Loader processes do not hold it: it belongs to this process and ends with it, also on network drives.
@@ -25,16 +19,4 @@ def locked(folder: Path) -> Iterator[None]:
     ------
     DataError : another process holds it.
     """
-    path = folder / LOCK
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with path.open("a+") as file:
-            if not lock(file, of_process=True):
-                who = path.read_text(errors="replace").strip() or "another process"
-                raise DataError(f"{who} is training in this folder", path=folder, fix="wait for it to end")
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
-            yield
-    except OSError as error:
-        raise write_error(error, path) from error
+    return held(folder / LOCK, "is training in this folder", of_process=True)
