@@ -96,9 +96,7 @@ def one_by_one(folder: Path, network: Network, models: BodyModels, view: View | 
 
 def report_speed(folder: Path, names: list[str], models: BodyModels, view: View | None) -> None:
     devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
-    print(
-        f"| model | device | frames a second | one by one | ratio | {' | '.join(f'{s}, s' for s in STAGES)} | waits |"
-    )
+    print(f"| model | device | frames a second | one by one | ratio | {' | '.join(f'{s}, s' for s in STAGES)} | idle |")
     print("|" + "---|" * (6 + len(STAGES)))
     for name in names:
         weights = write_weights(folder / f"{name}.pt", name)
@@ -110,7 +108,7 @@ def report_speed(folder: Path, names: list[str], models: BodyModels, view: View 
             slow = one_by_one(folder, network, models, view, loop_out)
             fast, seconds = found["frames_per_second"], found["seconds"]
             stages = " | ".join(f"{seconds.get(stage, 0.0):.1f}" for stage in STAGES)
-            share = found["waiting_share"]
+            share = found["network_idle_share"]
             print(f"| `{name}` | {device} | {fast:.1f} | {slow:.1f} | {fast / slow:.1f} | {stages} | {share:.0%} |")
         if len(devices) == 1:
             print(f"| `{name}` | GPU | not measured |" + " |" * (3 + len(STAGES)))

@@ -74,16 +74,17 @@ def held(path: Path, doing: str, *, of_process: bool = False) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+") as file:
-            if not lock(file, of_process=of_process):
-                who = path.read_text(errors="replace").strip() or "another process"
-                raise DataError(f"{who} {doing}", path=path.parent, fix="wait for it to end")
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
-            yield
+        file = path.open("a+")
     except OSError as error:
         raise write_error(error, path) from error
+    with file:
+        if not lock(file, of_process=of_process):
+            who = path.read_text(errors="replace").strip() or "another process"
+            raise DataError(f"{who} {doing}", path=path.parent, fix="wait for it to end")
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
 
 
 def _is_at(file: IO[Any], path: Path) -> bool:

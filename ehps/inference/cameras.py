@@ -39,6 +39,7 @@ def metric(hd: HumanData, focal: float, models: BodyModels) -> HumanData:
         }
     )
     said = f"translations for a camera of focal length {focal:g} pixels in the middle of the image, exact at the pelvis"
+    said += "; orientations are as seen straight on"
     out.passport = hd.passport.with_(focal="image", changes=said)
     return out
 

@@ -17,7 +17,7 @@ from ehps.humandata.core import HumanData
 
 REQUEST, REPORT, PREDICTIONS = "request.json", "report.json", "predictions.h5"
 OVERLAY_IMAGES, OVERLAY_VIDEO = "overlay", "overlay.mp4"
-PARTS, LOCK = "parts", "infer.lock"
+PARTS, LOCK, END = "parts", "infer.lock", "end.json"
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,17 @@ def save(out: Path, number: int, data: HumanData, frames: list[FrameRecord], dro
     content = {"frames": [asdict(frame) for frame in frames], "dropped": dropped, "shown": part.shown}
     write_json(out / PARTS / f"{number:06d}.json", content)
     return part
+
+
+def end(out: Path, count: int) -> None:
+    """Note that the input has no more than ``count`` parts."""
+    write_json(out / PARTS / END, {"parts": count})
+
+
+def is_whole(out: Path, done: list[Part]) -> bool:
+    """Whether ``done`` are all parts of the input."""
+    content = _read(out / PARTS / END)
+    return isinstance(content, dict) and content.get("parts") == len(done)
 
 
 def write_json(path: Path, content: Any) -> None:

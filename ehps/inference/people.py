@@ -56,12 +56,14 @@ class Finder:
     ----------
     facts : what was chosen, JSON-able.
     dropped : reason -> how many boxes were left out for it, so far.
+    as_they_are : boxes without an area inside are not left out here, as evaluation does not.
     """
 
     find: Callable[[Sequence[Frame]], list[People]]
     facts: dict[str, Any]
     boxes: Boxes | None = None
     dropped: Counter[str] = field(default_factory=Counter)
+    as_they_are: bool = False
 
     def __call__(self, frames: Sequence[Frame]) -> list[People]:
         """The people of each frame that can be read, nobody in others; boxes without an area inside are left out."""
@@ -70,6 +72,8 @@ class Finder:
         return [NOBODY if frame.fault else self._inside(frame, next(found)) for frame in frames]
 
     def _inside(self, frame: Frame, people: People) -> People:
+        if self.as_they_are:
+            return people
         height, width = frame.size
         x, y, w, h = people.boxes.astype(float).T
         flat = ~((w > 0) & (h > 0) & np.isfinite(x + y + w + h))
@@ -115,7 +119,7 @@ def finder(
         facts = {"people": "detector", **found.facts, "rules": asdict(rules)}
         return Finder(lambda frames: _detected(found.detect, frames, rules), facts)
     if source.data is not None:
-        return Finder(_rows_of(source), {"people": "rows of the file"})
+        return Finder(_rows_of(source), {"people": "rows of the file"}, as_they_are=True)
     raise UsageError("who is in it is not known", path=Path(source.name), fix=WAYS)
 
 

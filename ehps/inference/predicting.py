@@ -43,10 +43,10 @@ class Network:
     batch_size: int
 
     def widened(self, boxes: Array, size: tuple[int, int]) -> tuple[Array, Mask]:
-        """Boxes (P, 4) as they are cropped, float32, and (P,) those that have an area in an image of ``size``."""
+        """Boxes (P, 4) as they are cropped, and (P,) those that have an area in an image of ``size``."""
         if self.view.aspect == crop_boxes.ASPECT:
             return crop_boxes.widen(boxes, np.tile(size, (len(boxes), 1)), self.view.ratio)
-        return crop_boxes.square(boxes, self.view.ratio).astype(np.float32), crop_boxes.with_area(boxes)
+        return crop_boxes.square(boxes, self.view.ratio), crop_boxes.with_area(boxes)
 
     def run(self, images: Sequence[Array]) -> dict[str, Array]:
         """Parameters, float32, of crops (h, w, 3) uint8 RGB; rotations as axis-angle, ``cam_trans`` in metres."""

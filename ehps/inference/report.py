@@ -29,6 +29,7 @@ class Outcome:
     notes : sentences on the input.
     seconds : stage -> seconds in this call; stages overlap.
     done_before : frames that were done when this call began.
+    device : that the network ran on.
     """
 
     predictions: Path
@@ -41,9 +42,10 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     done_before: int = 0
+    device: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, with frames a second and the share of the time that the network waited for frames."""
+        """JSON-able, with frames a second and the share of the time in which the network did not run."""
         new, total = self.frames - self.done_before, self.seconds.get("all", 0.0)
         return {
             "predictions": str(self.predictions),
@@ -51,7 +53,8 @@ class Outcome:
             "notes": self.notes,
             "frames_of_this_call": new,
             "frames_per_second": round(new / total, 3) if total else None,
-            "waiting_share": round(self.seconds.get("waiting", 0.0) / total, 4) if total else None,
+            "network_idle_share": round(1 - self.seconds.get("network", 0.0) / total, 4) if total else None,
+            "device": self.device,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
         }
 
@@ -65,6 +68,7 @@ def outcome_of(
     before: int,
     *,
     tracked: bool,
+    device: str,
 ) -> Outcome:
     """The outcome of the finished parts of a run."""
     hd = HumanData.open(out / PREDICTIONS)
@@ -90,4 +94,5 @@ def outcome_of(
         notes=notes,
         seconds=dict(seconds),
         done_before=before,
+        device=device,
     )

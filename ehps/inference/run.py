@@ -36,6 +36,7 @@ from ehps.inference.smoothing import Smoother
 from ehps.inference.sources import Source
 from ehps.inference.threads import Ahead, Drawer, Seconds, Stage
 from ehps.inference.tracking import Tracker
+from ehps.interrupts import caught
 from ehps.progress import Advance, counting
 
 GROUP = 16  # frames whose people go through the network together
@@ -79,7 +80,7 @@ def infer(
     """
     options = options or Options()
     run = _Run(source, network, finder, out, body_models, options)
-    with parts.locked(out):
+    with parts.locked(out), caught():
         parts.begin(out, run.request(), overwrite=overwrite)
         return run.finish(run.go())
 
@@ -107,6 +108,7 @@ class _Run:
             "input": self.source.facts,
             "network": self.network.facts | {"batch_size": self.network.batch_size},
             "people": self.finder.facts,
+            "device": self.network.device.type,
             "body_models": {"version": self.models.get(self.network.body, "neutral").version},
             "view": options.view,
             "save_every": options.save_every,
@@ -122,7 +124,7 @@ class _Run:
             self._replay(part)
         self.finder.dropped.clear()
         self.new, self.started = 0, time.perf_counter()
-        if not (self.out / parts.REPORT).is_file() or not (self.out / parts.PREDICTIONS).is_file():
+        if not parts.is_whole(self.out, done):
             groups = Ahead(self._groups(self.before), self.seconds)
             try:
                 with counting("frames", self.source.count, done=self.before) as advance:
@@ -131,6 +133,7 @@ class _Run:
             finally:
                 groups.close()
             self.seconds["waiting"] = groups.waited
+            parts.end(self.out, len(done))
         self.seconds["all"] = time.perf_counter() - self.started
         return done
 
@@ -146,7 +149,16 @@ class _Run:
                 "has no frame there", path=Path(self.source.name), fix="choose other times with --from and --to"
             )
         self._join(done)
-        outcome = outcome_of(self.out, done, self.source, self.finder, self.seconds, self.before, tracked=self.tracked)
+        outcome = outcome_of(
+            self.out,
+            done,
+            self.source,
+            self.finder,
+            self.seconds,
+            self.before,
+            tracked=self.tracked,
+            device=str(self.network.device),
+        )
         parts.write_json(self.out / parts.REPORT, outcome.to_dict())
         return outcome
 

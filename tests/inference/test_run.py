@@ -250,3 +250,35 @@ def test_a_stretch_of_a_video_without_a_frame(folder: Path, models: BodyModels, 
     words = (folder / "clip.mp4", "--boxes", folder / "people.csv", "--from", "1.15", "--out", tmp_path / "out")
     result = command(models, folder, *words, code=1)
     assert "has no frame there" in result.stderr
+
+
+@pytest.mark.parametrize("fault", ["note lost", "rows damaged", "all parts lost"])
+def test_a_finished_run_whose_parts_are_damaged_is_made_whole_again(
+    folder: Path, call: Infer, tmp_path: Path, fault: str
+) -> None:
+    asked: dict[str, Any] = {"boxes": folder / "people.csv", "view": None, "save_every": 5}
+    whole = call(folder / "clip.mp4", tmp_path, **asked)
+    expected = whole.predictions.read_bytes()
+    note, rows = tmp_path / "parts" / "000001.json", tmp_path / "parts" / "000001.h5"
+    if fault == "note lost":
+        note.unlink()
+    elif fault == "rows damaged":
+        rows.write_bytes(rows.read_bytes()[:100])
+    else:
+        for path in (tmp_path / "parts").iterdir():
+            path.unlink()
+    again = call(folder / "clip.mp4", tmp_path, **asked)
+    assert again.people == whole.people
+    assert again.predictions.read_bytes() == expected
+
+
+def test_rows_whose_box_is_beside_the_image_are_those_that_evaluation_predicts(
+    folder: Path, call: Infer, models: BodyModels, tmp_path: Path
+) -> None:
+    hd = HumanData.open(folder / "set.h5")
+    boxes = np.array(hd["bbox_xywh"])
+    boxes[0, :4] = (-50, 10, 20, 60)
+    moved = hd.with_columns({"bbox_xywh": boxes}).save(folder / "moved.h5")
+    expected = predict(folder / "tiny.pt", SetSpec(moved, folder), tmp_path / "expected.h5", models, device="cpu")
+    found = HumanData.open(call(moved, tmp_path / "out", view=None).predictions)
+    assert sorted(found["meta/truth_row"].tolist()) == sorted(expected["meta/truth_row"].tolist())
