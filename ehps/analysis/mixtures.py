@@ -34,6 +34,8 @@ FOLDS = 5
 KNEES = (0.02, 0.05, 0.1, 0.3)
 """Weights from which on more of a set is worth less, of which cross-validation takes one."""
 PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
+NEAR = 24
+"""Small trainings whose residuals stand for that of one on the chosen weights: those of the nearest predicted error."""
 CANDIDATES = 4096
 """Mixtures that are tried where the model is not convex."""
 
@@ -229,13 +231,16 @@ def optimise(
     convex = found.model == "convex"
     weights = _least(found.predictor, caps, rng, convex)
     value = _mean_error(found.predictor, weights)
+    near = np.argsort(np.abs(found.predictor(found.weights).mean(axis=1) - found.predictor(weights[None]).mean()))[
+        :NEAR
+    ]
     draws, gaps = [], []
     for _ in range(refits):
         rows = rng.integers(len(found.weights), size=len(found.weights))
         refit = found.trainer(found.weights[rows], np.log(found.errors[rows]))
         its_best = _least(refit, caps, rng, convex)
         gaps.append(_mean_error(found.predictor, its_best) - _mean_error(refit, its_best))
-        noise = found.residuals[rng.integers(len(found.residuals))]
+        noise = found.residuals[rng.choice(near)]
         draws.append(float(np.exp(refit(weights[None])[0] + noise).mean()))
     optimism = max(0.0, float(np.mean(gaps))) if gaps else 0.0
     low, high = np.percentile(draws, [50 * (1 - level), 50 * (1 + level)]) if draws else (np.nan, np.nan)

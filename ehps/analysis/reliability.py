@@ -178,10 +178,8 @@ def matrix_figure(found: Reliability, level: float = 0.95) -> Figure:
         panel.set_xticks(range(k), names, rotation=90, fontsize=8)
         panel.tick_params(length=0)
         panel.spines[:].set_visible(False)
-        unit = "%" if k > 12 else "share of 1"
-        note = (
-            f"Probability ({unit}) that the row's set has the lower error than the column's in a new training of both. "
-        )
+        what = "Probability" if k <= 12 else "Probability (%)"
+        note = f"{what} that the row's set has the lower error than the column's in a new training of both. "
         figures.entitle(drawing, found.sentence(level), note + f"Bold: {level:.0%} and above.")
     return drawing
 

@@ -143,7 +143,7 @@ def sentences(found: Mapping[str, Curve], instances: int) -> list[str]:
 
 
 def figure(found: Mapping[str, Curve], instances: int | None = None, unit: str = "mm") -> Figure:
-    """Error against instances with bands; broken lines where nothing was trained, dotted beyond four times that.
+    """Error against instances with bands; broken beyond the largest training, dotted beyond four times it.
 
     Parameters
     ----------
@@ -180,12 +180,10 @@ def figure(found: Mapping[str, Curve], instances: int | None = None, unit: str =
         last = {name: float(c.at(np.array([c.sizes.max()]))["gain"].iloc[0]) for name, c in found.items()}
         best = max(last, key=lambda name: last[name])
         title = f"At their largest size, 1,000 more instances lower the error most for {dataset_name(best)}"
-        note = (
-            f"{100 * next(iter(found.values())).level:.0f} % bands of the curve. Broken: beyond the largest training; "
-        )
-        figures.entitle(
-            drawing, f"{title}: {last[best]:.2g} {unit}", note + "dotted: beyond four times it, not tested."
-        )
+        note = f"{100 * next(iter(found.values())).level:.0f} % bands of the curve. Broken: beyond the largest training"
+        if instances and any(curve.beyond(np.array([instances]))[0] for curve in found.values()):
+            note += f"; dotted: beyond {REACH:g} times it, not tested"
+        figures.entitle(drawing, f"{title}: {last[best]:.2g} {unit}", f"{note}.")
     return drawing
 
 
