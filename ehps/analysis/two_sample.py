@@ -1,11 +1,11 @@
 """How far apart two samples are: energy distance, maximum mean discrepancy, Frechet distance, nearest neighbours.
 
-- ``energy``: 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely and Rizzo 2013), a length in the unit of the features:
-  features ten times as large are ten times as far apart. ``energy_share`` is it as a share of 2 E|X - Y|, 0 to 1,
+- ``energy``: ``2 E|X - Y| - E|X - X'| - E|Y - Y'|`` (Szekely and Rizzo 2013), a length in the unit of the features:
+  features ten times as large are ten times as far apart. ``energy_share`` is it as a share of ``2 E|X - Y|``, 0 to 1,
   without unit.
 - ``mmd_squared``: squared maximum mean discrepancy with a Gaussian kernel (Gretton et al. 2012), without unit, at most
   2. Its bandwidth is one for all sets that are compared (:func:`bandwidth`), so that it grows as sets move apart.
-- ``frechet``: |m - m'|^2 + tr(S + S' - 2 (S S')^1/2), its root: the distance of two normal distributions with the
+- ``frechet``: the root of ``|m - m'|^2 + tr(S + S' - 2 (S S')^1/2)``: the distance of two normal distributions with the
   means and covariances of the samples, a length. Covariances are shrunk (Ledoit and Wolf 2004).
 - ``classifier``: share of samples that a vote of their neighbours gives to the right set, of as many samples of both;
   about 0.5 when no difference is seen (Lopez-Paz and Oquab 2017).
