@@ -57,13 +57,13 @@ class ProjectedBodies:
     def joints(self, rows: Sequence[int]) -> Array:
         """(n, J, 3) pixels and confidence of the model's joints."""
         part = self.hd[list(rows)]
-        return _seen(part, self.models.joints(self._params(part)))
+        return in_image(part, self.models.joints(self._params(part)))
 
     def surfaces(self, rows: Sequence[int]) -> Surfaces:
         """Surfaces of rows of one image."""
         part = self.hd[list(rows)]
         vertices = self.models.mesh(self._params(part)).astype(np.float64)
-        seen = _seen(part, vertices)
+        seen = in_image(part, vertices)
         pixels = np.where(seen[..., 2:] > 0, seen[..., :2], np.nan).astype(np.float64)
         return Surfaces(vertices, pixels, before_one_camera(vertices, *_camera(part, CAMERA)))
 
@@ -91,7 +91,7 @@ def _camera(part: HumanData, names: tuple[str, str]) -> tuple[Array, Array]:
     return focal, centre
 
 
-def _seen(part: HumanData, points: Array) -> Array:
+def in_image(part: HumanData, points: Array) -> Array:
     """(n, K, 3) pixels and confidence of points (n, K, 3) through the lens of the images."""
     column = next((name for name in LENSES if name in part), None)
     if column is None:
