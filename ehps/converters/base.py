@@ -29,6 +29,7 @@ Annotation = Literal[
     "multi-view capture",  # without markers: fitted to several calibrated colour cameras
     "fit to RGB-D",  # one or several depth cameras
     "IMU and video",
+    "electromagnetic sensors and video",
     "fit to 3D points",  # of a game, or of a capture that gave points only
     "fit to 2D points",  # optimised to labelled or detected points of images
     "network",  # pseudo labels of a network that was trained or tuned on the dataset's points

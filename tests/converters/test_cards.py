@@ -42,6 +42,7 @@ SPLITS = {
     "egobody_ego": "train val test",
     "egobody_kinect": "train val test",
     "ehf": "val test",
+    "emdb": "emdb1 emdb2 rest all",
     "fit3d": "train test",
     "gta_human2": "train",
     "h36m": "train test",

@@ -10,6 +10,7 @@ NAMES = {
     "egobody_ego": "EgoBody-EgoSet",
     "egobody_kinect": "EgoBody-MVSet",
     "ehf": "EHF",
+    "emdb": "EMDB",
     "fit3d": "FIT3D",
     "gta_human2": "GTA-Human II",
     "h36m": "Human3.6M",
