@@ -48,7 +48,7 @@ class ProjectedBodies:
             raise DataError(
                 f"has no {' and '.join(lacking)}: where its bodies are in the image is not known", path=hd.source
             )
-        params_of(hd[:0], model_type)
+        models = models.of(params_of(hd[:0], model_type))
         models.require(model_type)
         self.hd, self.models, self.model_type = hd, models, model_type
         self.convention = TOPOLOGY[model_type].convention

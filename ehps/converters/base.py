@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from ehps.arrays import Array, Mask
 from ehps.body.params import BodyParams
 from ehps.converters.options import Option
 from ehps.errors import UsageError
+
+if TYPE_CHECKING:
+    from ehps.body.models import BodyModels
 
 Annotation = Literal[
     "exact render",  # the bodies that were rendered
@@ -67,6 +70,7 @@ class DatasetCard:
     annotation_note : the same in words, e.g. ``SMPL, pseudo (EFT); 14 crowd-labelled 2D joints``.
     body_source : who made the bodies that are converted by default: the dataset's authors, or a release of fits.
     body_model : smplx, smplh, smpl or None: what the fits are.
+    locked_head : whether they belong to the locked-head release of SMPL-X.
     appearance : whether the images are real, rendered, or composed of real people and other backgrounds.
     scene : where the images were taken, those of the default split.
     scene_note : what else there is to say of that.
@@ -107,6 +111,7 @@ class DatasetCard:
     variants: Mapping[str, str] = field(default_factory=dict)
     get: str = ""
     body_source: BodySource = "authors"
+    locked_head: bool = False
     scene_note: str = ""
     commercial_use: bool | None = None
     redistribution: bool | None = None
@@ -327,6 +332,21 @@ class Converter(ABC):
     def body_model(self) -> str | None:
         """Body model that the fits need: the card's, unless an option chooses other fits."""
         return self.card.body_model
+
+    def bodies(self, folder: Path) -> BodyModels | None:
+        """The body models in a folder that the fits need, None where they need none.
+
+        Raises
+        ------
+        BodyModelError : they are not there; the message says where to get them.
+        """
+        from ehps.body.models import BodyModels
+
+        if self.body_model is None:
+            return None
+        models = BodyModels(folder).locked_head() if self.card.locked_head else BodyModels(folder)
+        models.require(self.body_model)
+        return models
 
     def option(self, name: str, there: Sequence[str] = ()) -> Any:
         """The value of one of the card's options, given or by default: a text, a number, or a tuple of names.

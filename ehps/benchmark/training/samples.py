@@ -33,8 +33,8 @@ from ehps.benchmark.training.targets import SLICES, WIDTH
 from ehps.benchmark.training.truncated_crops import Resize
 from ehps.body.hands import mean_hands
 from ehps.body.models import BodyModels
-from ehps.body.variants import genders_of
-from ehps.errors import DataError, UsageError
+from ehps.body.variants import genders_of, has_locked_head
+from ehps.errors import DataError, PassportError, UsageError
 from ehps.humandata import frames, keypoints
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_checks import require_images
@@ -354,9 +354,16 @@ def check_meaning(hd: HumanData) -> None:
     Raises
     ------
     DataError : there are none.
-    PassportError : it is not known in which frame they are, or to whose body model shapes belong that are refitted.
+    PassportError : it is not known in which frame they are, or to whose body model shapes belong that are refitted;
+        or they belong to the locked-head release, which is not the body that is trained.
     """
     frames.required(hd, "training")
+    if training_model_type(hd) == "smplx" and has_locked_head(hd):
+        raise PassportError(
+            "has bodies of the locked-head release of SMPL-X, and SMPL-X 1.1 is what is trained",
+            path=hd.source,
+            fix="fit SMPL-X 1.1 to them: `ehps humandata convert FILE --to smplx --out NEW --body-models DIR`",
+        )
     if training_model_type(hd) == "smplx" and "smplx/betas_neutral" not in hd:
         genders_of(hd[:0])
 
