@@ -17,6 +17,7 @@ from tests.raw import (
     agora,
     arctic,
     bedlam,
+    bedlam2,
     behave,
     crowdpose,
     dna_rendering,
@@ -134,6 +135,20 @@ FIXTURES: Mapping[str, Fixture] = {
         written=14,
         broken=("*/all_npz_12_training/*.npz",),
         faults=((sides_swapped, POINTS_2D), (hands_relative, "finger joints are"), (neighbours, POINTS_2D)),
+    ),
+    "bedlam2": Fixture(
+        bedlam2.write_fixture,
+        "bedlam_data",
+        seed=5,
+        found=24,
+        written=12,
+        broken=(
+            "*/be_seq.csv",
+            "*/ground_truth/meta_exr_csv/seq_000000_camera.csv",
+            "motions_npz_training/*.npz",
+        ),
+        faults=((y_up, HEADS),),
+        options={"interval": "2"},
     ),
     "behave": Fixture(
         behave.write_fixture,

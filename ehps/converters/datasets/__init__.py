@@ -4,6 +4,7 @@ NAMES = {
     "agora": "AGORA",
     "arctic": "ARCTIC",
     "bedlam": "BEDLAM",
+    "bedlam2": "BEDLAM2.0",
     "behave": "BEHAVE",
     "chi3d": "CHI3D",
     "crowdpose": "CrowdPose",

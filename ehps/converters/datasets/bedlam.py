@@ -118,7 +118,7 @@ class BEDLAM(Converter):
         sexes = {"subject_gender": [str(gender)[:1] for gender in labels["gender"]]}
         images = f"{folder}/{unit.name}/png"
         rows = bedlam_labels.labelled_rows(
-            labels, unit.name, images, slice(JOINTS), sexes, betas=betas, betas_neutral=betas
+            labels, unit.name, images, slice(JOINTS), sexes, gender="neutral", betas=betas, betas_neutral=betas
         )
         rows.dropped = dropped
         return rows

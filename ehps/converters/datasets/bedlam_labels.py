@@ -112,7 +112,6 @@ def labelled_rows(
         size=(HEIGHT, WIDTH),
         camera=Camera(focal, centre),
         body=smplx_params(
-            gender="neutral",
             transl=translation(labels),
             flat_hand_mean=True,
             **smplx_pose(labels["pose_cam"].reshape(-1, 55, 3)),
