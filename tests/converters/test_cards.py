@@ -36,6 +36,7 @@ SPLITS = {
     "agora": "train validation",
     "arctic": "train val test",
     "bedlam": "train val",
+    "bedlam2": "train",
     "behave": "train test",
     "chi3d": "train test",
     "crowdpose": "train val test trainval",

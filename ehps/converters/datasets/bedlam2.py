@@ -11,6 +11,7 @@ rendering scripts.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from ehps.converters.base import Converter, DatasetCard, Instances, Unit, concat
 from ehps.converters.datasets import bedlam_labels
 from ehps.converters.datasets.bedlam_labels import JOINTS
 from ehps.converters.datasets.bedlam_scenes import EVERY, Body, Views, body_rows, labels, read_sequences, read_views
-from ehps.converters.readers import OTHER, fields, raw_files
+from ehps.converters.readers import AGAIN, OTHER, fields, raw_files
 from ehps.converters.readers.fields import numbers, texts
 from ehps.errors import DataError, UsageError
 from ehps.genders import BY_WORD
@@ -105,6 +106,7 @@ PORTRAIT = frozenset(
 )
 """Folders of the scenes that the official list calls portrait; the folder's own name does not tell."""
 SCENES, MOTIONS = "bedlam2_scene_names.csv", "motions_npz_training"
+CAMERAS, CAMERA = "ground_truth/meta_exr_csv", "_camera.csv"
 LABELS, IMAGES = "training-labels/bedlam_v2", "training-images/bedlam_v2"
 BETAS, MOYO_BETAS = 16, 300  # of which the first 16 count
 POINTS, FIRST_JOINT = 171, 44  # 25 of OpenPose and 19 more come before SMPL-X's own
@@ -128,7 +130,7 @@ class BEDLAM2(Converter):
         scenes = [
             path.parents[len(Path(name).parts) - 1]
             for depth in ("*", "*/*")
-            for name in ("be_seq.csv", "ground_truth/meta_exr_csv")
+            for name in ("be_seq.csv", CAMERAS)
             for path in self.root.glob(f"{depth}/{name}")
         ]
         if scenes:
@@ -157,13 +159,14 @@ class BEDLAM2(Converter):
 
     def _scene(self, unit: Unit) -> Instances:
         scene, (first, end) = unit.path, unit.data
-        sequences = list(read_sequences(scene / "be_seq.csv").items())[first:end]
+        sequences = read_sequences(scene / "be_seq.csv")
+        check_cameras(scene, sequences)
         motions = raw_files.first_existing(self.root, [MOTIONS])
         portrait = self._is_portrait(scene.name)
         parts: list[Instances] = []
         notes: dict[str, None] = {}
-        for sequence, bodies in sequences:
-            views = read_views(scene / "ground_truth" / "meta_exr_csv" / f"{sequence}_camera.csv", self.sampling)
+        for sequence, bodies in list(sequences.items())[first:end]:
+            views = read_views(scene / CAMERAS / f"{sequence}{CAMERA}", self.sampling)
             if len(views) and rolled(views) != portrait:
                 notes[_contradiction(scene.name, portrait)] = None
             images, upright = self._images(scene, sequence, views)
@@ -241,6 +244,19 @@ class BEDLAM2(Converter):
         rows.body = rows.body.with_(locked_head=True)
         rows.dropped = dropped
         return rows
+
+
+def check_cameras(scene: Path, sequences: Collection[str]) -> None:
+    """Raise where there are cameras of sequences that a scene's table lacks.
+
+    Raises
+    ------
+    DataError : there are: the table is cut short.
+    """
+    there = [name.removesuffix(CAMERA) for name in raw_files.listing(scene / CAMERAS) if name.endswith(CAMERA)]
+    if lost := [name for name in there if name not in sequences]:
+        what = f"has no sequence {lost[0]}, of which there is a camera file"
+        raise DataError(what, path=scene / "be_seq.csv", fix=AGAIN)
 
 
 def read_scene_names(path: Path) -> dict[str, str]:
