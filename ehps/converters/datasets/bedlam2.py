@@ -21,7 +21,7 @@ from ehps.converters.base import Converter, DatasetCard, Instances, Unit, concat
 from ehps.converters.datasets import bedlam_labels
 from ehps.converters.datasets.bedlam_labels import JOINTS
 from ehps.converters.datasets.bedlam_scenes import EVERY, Body, Views, body_rows, labels, read_sequences, read_views
-from ehps.converters.readers import AGAIN, OTHER, fields, raw_files
+from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import numbers, texts
 from ehps.errors import DataError, UsageError
 from ehps.genders import BY_WORD
@@ -251,12 +251,12 @@ def check_cameras(scene: Path, sequences: Collection[str]) -> None:
 
     Raises
     ------
-    DataError : there are: the table is cut short.
+    DataError : there are, as when the table is cut short: people would be missing, or of another sequence.
     """
     there = [name.removesuffix(CAMERA) for name in raw_files.listing(scene / CAMERAS) if name.endswith(CAMERA)]
     if lost := [name for name in there if name not in sequences]:
         what = f"has no sequence {lost[0]}, of which there is a camera file"
-        raise DataError(what, path=scene / "be_seq.csv", fix=AGAIN)
+        raise DataError(what, path=scene / "be_seq.csv", fix="take the whole table and the cameras of one release")
 
 
 def read_scene_names(path: Path) -> dict[str, str]:

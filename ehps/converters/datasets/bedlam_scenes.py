@@ -20,6 +20,7 @@ import numpy as np
 from ehps.arrays import Array, Mask
 from ehps.body import cameras
 from ehps.body.params import smplx_params, smplx_pose
+from ehps.converters import ranges
 from ehps.converters.base import Camera, Instances, Rigid, drop, no_instances
 from ehps.converters.readers import OTHER
 from ehps.converters.readers.csv_files import Row, read_csv
@@ -98,6 +99,9 @@ def read_views(path: Path, interval: int) -> Views:
     taken = [rows[k] for k in numbers.tolist()]
     table = np.array([[row.number(name) for name in VIEW] for row in taken], float).reshape(-1, len(VIEW))
     yaw, pitch, roll, focal_mm = table[:, 3:].T
+    if (odd := np.flatnonzero((np.abs(table[:, 3:6]) > ranges.DEGREES).any(axis=1))).size:
+        what = f"line {taken[odd[0]].line}: yaw, pitch and roll are no angles in degrees"
+        raise DataError(what, path=path, fix=OTHER)
     return Views(
         frame[numbers],
         numbers,
@@ -206,9 +210,11 @@ def read_sequences(path: Path) -> dict[str, list[Body]]:
             if not sequence or re.search(r"[/\\]", name):
                 what = f"line {row.line}: body {name!r} {'is no name' if sequence else 'has no sequence'}"
                 raise DataError(what, path=path, fix=OTHER)
-            place = np.array([row.number(axis) for axis in "XYZ"])
+            place, yaw = np.array([row.number(axis) for axis in "XYZ"]), row.number("Yaw")
+            if abs(yaw) > ranges.DEGREES:
+                raise DataError(f"line {row.line}: Yaw {yaw:g} is no angle in degrees", path=path, fix=OTHER)
             start = int(said(row, "start_frame", r"\d+"))
-            sequences[sequence].append(Body(sequence, name, place, row.number("Yaw"), start))
+            sequences[sequence].append(Body(sequence, name, place, yaw, start))
         elif kind not in OTHER_ROWS:
             known = ", ".join(("Group", "Body", *OTHER_ROWS))
             raise DataError(f"line {row.line}: Type is {kind!r}, expected one of {known}", path=path, fix=OTHER)
