@@ -67,6 +67,7 @@ SPLITS = {
     "talkshow": "train val test",
     "ubody": "train test inter_train inter_test",
     "up3d": "trainval train val test",
+    "whac_a_mole": "train test",
 }
 
 

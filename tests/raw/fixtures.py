@@ -45,6 +45,7 @@ from tests.raw import (
     talkshow,
     ubody,
     up3d,
+    whac_a_mole,
 )
 from tests.raw.faults import (
     Fault,
@@ -506,5 +507,20 @@ FIXTURES: Mapping[str, Fixture] = {
         broken=("00001_body.pkl", "00001_joints.npy"),
         faults=((sides_swapped, POINTS_2D), (neighbours, POINTS_2D), (y_up, POINTS_2D)),
         options={"box": "render"},
+    ),
+    "whac_a_mole": Fixture(
+        whac_a_mole.write_fixture,
+        "whac_a_mole",
+        seed=5,
+        found=30,
+        written=26,
+        broken=("annotations/*_train_0.npz",),
+        faults=(
+            (sides_swapped, POINTS_2D),
+            (other_gender, POINTS_2D),
+            (hands_relative, "finger joints are"),
+            (neighbours, POINTS_2D),
+            (y_up, POINTS_2D),
+        ),
     ),
 }

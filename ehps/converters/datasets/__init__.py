@@ -35,5 +35,6 @@ NAMES = {
     "talkshow": "TalkSHOW",
     "ubody": "UBody",
     "up3d": "UP-3D",
+    "whac_a_mole": "WHAC-A-Mole",
 }
 """Dataset id, which is its module's name, and name: known without loading the modules."""
