@@ -334,6 +334,11 @@ class Converter(ABC):
         """Body model that the fits need: the card's, unless an option chooses other fits."""
         return self.card.body_model
 
+    @property
+    def sampling(self) -> int:
+        """Every how many frames of the source are rows: the card's, unless an option says it."""
+        return self.card.sampling
+
     def bodies(self, folder: Path) -> BodyModels | None:
         """The body models in a folder that the fits need, None where they need none.
 

@@ -36,6 +36,7 @@ SPLITS = {
     "agora": "train validation",
     "arctic": "train val test",
     "bedlam": "train val",
+    "bedlam2": "train",
     "behave": "train test",
     "chi3d": "train test",
     "crowdpose": "train val test trainval",
@@ -67,6 +68,7 @@ SPLITS = {
     "talkshow": "train val test",
     "ubody": "train test inter_train inter_test",
     "up3d": "trainval train val test",
+    "whac_a_mole": "train test",
 }
 
 

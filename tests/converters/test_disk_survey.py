@@ -99,6 +99,8 @@ MISTAKEN = [
     ("agora", "smplx_gt/ AGORA_train_fix_betas.json 1280x720/train_0/", "json that OSX"),
     ("agora", "AGORA_train_SMPLX.json", "Hand4Whole"),
     ("arctic", "meta/misc.json raw_seqs/ cropped_images/s01/box_grab_01/1/00010.jpg", "cut out and resized"),
+    ("bedlam2", "bedlam-labels-v2-format/20221010_3_1000_batch01hand.npz", "first BEDLAM"),
+    ("bedlam2", "data/training-labels/bedlam-labels-v2-format/20221010_3_1000_batch01hand.npz", "first BEDLAM"),
     ("egobody_ego", "data_splits.csv annotation_egocentric_smpl_npz/", "repack with SMPL"),
     ("ehf", "images/01.png alignments/01.pkl annotations.yaml gt_keyps.npz", "ExPose"),
     ("h36m", "metadata.xml S1/MyPoseFeatures/D2_Positions/", "original release"),

@@ -17,6 +17,7 @@ from tests.raw import (
     agora,
     arctic,
     bedlam,
+    bedlam2,
     behave,
     crowdpose,
     dna_rendering,
@@ -45,6 +46,7 @@ from tests.raw import (
     talkshow,
     ubody,
     up3d,
+    whac_a_mole,
 )
 from tests.raw.faults import (
     Fault,
@@ -135,6 +137,20 @@ FIXTURES: Mapping[str, Fixture] = {
         written=14,
         broken=("*/all_npz_12_training/*.npz",),
         faults=((sides_swapped, POINTS_2D), (hands_relative, "finger joints are"), (neighbours, POINTS_2D)),
+    ),
+    "bedlam2": Fixture(
+        bedlam2.write_fixture,
+        "bedlam_data",
+        seed=5,
+        found=24,
+        written=12,
+        broken=(
+            "*/be_seq.csv",
+            "*/ground_truth/meta_exr_csv/seq_000000_camera.csv",
+            "motions_npz_training/*.npz",
+        ),
+        faults=((y_up, HEADS),),
+        options={"interval": "2"},
     ),
     "behave": Fixture(
         behave.write_fixture,
@@ -508,5 +524,20 @@ FIXTURES: Mapping[str, Fixture] = {
         broken=("00001_body.pkl", "00001_joints.npy"),
         faults=((sides_swapped, POINTS_2D), (neighbours, POINTS_2D), (y_up, POINTS_2D)),
         options={"box": "render"},
+    ),
+    "whac_a_mole": Fixture(
+        whac_a_mole.write_fixture,
+        "whac_a_mole",
+        seed=5,
+        found=30,
+        written=26,
+        broken=("annotations/*_train_0.npz",),
+        faults=(
+            (sides_swapped, POINTS_2D),
+            (other_gender, POINTS_2D),
+            (hands_relative, "finger joints are"),
+            (neighbours, POINTS_2D),
+            (y_up, POINTS_2D),
+        ),
     ),
 }

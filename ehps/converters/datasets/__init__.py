@@ -4,6 +4,7 @@ NAMES = {
     "agora": "AGORA",
     "arctic": "ARCTIC",
     "bedlam": "BEDLAM",
+    "bedlam2": "BEDLAM2.0",
     "behave": "BEHAVE",
     "chi3d": "CHI3D",
     "crowdpose": "CrowdPose",
@@ -35,5 +36,6 @@ NAMES = {
     "talkshow": "TalkSHOW",
     "ubody": "UBody",
     "up3d": "UP-3D",
+    "whac_a_mole": "WHAC-A-Mole",
 }
 """Dataset id, which is its module's name, and name: known without loading the modules."""
