@@ -165,8 +165,9 @@ class Camera:
     """Pinhole of each row, pixels of an image of the stated size: (2,) for all rows or (N, 2) each.
 
     ``distortion`` is (K,) or (N, K) in OpenCV order (k1 k2 p1 p2 k3 [k4 k5 k6]) when the images are distorted.
-    ``lens`` is the formula that it belongs to: ``opencv``, or ``h36m`` (Human3.6M and the IMAR sets; k1 k2 p1 p2 k3,
-    tangential terms without OpenCV's factor 2), whose coefficients are written as ``meta/h36m_dist_coeffs``.
+    ``lens`` is the formula that it belongs to: ``opencv``, ``h36m`` (Human3.6M and the IMAR sets; k1 k2 p1 p2 k3,
+    tangential terms without OpenCV's factor 2), or ``fisheye`` (OpenCV's; k1 k2 k3 k4). Coefficients of the latter two
+    are written as ``meta/h36m_dist_coeffs`` and ``meta/fisheye_dist_coeffs``.
     ``virtual`` marks cameras invented per person, whose depths cannot be compared.
     """
 
@@ -174,7 +175,7 @@ class Camera:
     principal_point: Array
     distortion: Array | None = None
     virtual: bool = False
-    lens: str = "opencv"
+    lens: Literal["opencv", "h36m", "fisheye"] = "opencv"
 
 
 @dataclass
