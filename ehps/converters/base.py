@@ -233,6 +233,7 @@ class Instances:
     frame_size : (2,) height and width of the frames that will be cut out of the dataset's video, where these are known:
         rows that are kept without images are for these.
     meta_in_pixels : names of those that are in pixels of the image, and change with its size.
+    overlap : ``meta/overlap`` is wanted: how much the final body boxes of people in one image overlap.
     points_end_at_border : own 2D points on or beyond the border of the image were not annotated.
     """
 
@@ -264,6 +265,7 @@ class Instances:
     least_size: Array | None = None
     frame_size: Array | None = None
     meta_in_pixels: tuple[str, ...] = ()
+    overlap: bool = False
     points_end_at_border: bool = False
 
     def __len__(self) -> int:

@@ -123,6 +123,7 @@ _META = (
     Field("frame_id", ("N",), ANY, "", "number of the frame in its sequence"),
     Field("timestamp", ("N",), ANY, "", "time of recording as the dataset gives it"),
     Field("time", ("N",), "float64", "second", "time of the image in its video, from the first frame"),
+    Field("overlap", ("N",), _F, "", "largest IoU of the body box with that of another annotated person in the image"),
     Field("is_train", ("N",), "bool", "", "the dataset counts the row as training data"),
     Field("is_kid", ("N",), "bool", "", "the person is a child"),
     Field("annot_valid", ("N",), "bool", "", "the dataset counts the row as usable"),
