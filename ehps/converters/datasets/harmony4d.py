@@ -217,6 +217,7 @@ def _numbered(folder: Path, ending: str) -> dict[int, str]:
 
 
 def _moved(points: Array, move: Rigid) -> Array:
-    """(N, K, 4) points of the world in the camera; zeros where they are not known."""
-    moved = rigid_motion.apply(points[..., :3], move.rotation, move.translation)
-    return np.concatenate([moved, points[..., 3:]], axis=2) * (points[..., 3:] > 0)
+    """(N, K, 4) points of the world, moved in place to the camera; zeros where they are not known."""
+    points[..., :3] = rigid_motion.apply(points[..., :3], move.rotation, move.translation)
+    points[~(np.isfinite(points).all(axis=2) & (points[..., 3] > 0))] = 0
+    return points

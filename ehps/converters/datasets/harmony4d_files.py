@@ -141,7 +141,8 @@ def read_world(folder: Path) -> tuple[Array, Path]:
         path = folder / "colmap_from_aria_transforms.pkl"
         matrix = fields.values(raw_files.load_pkl(path), {ANCHOR: numbers(4, 4)}, path)[ANCHOR]
     matrix = ranges.within(matrix, ranges.METRES)
-    if not (np.linalg.det(matrix[:3, :3]) > 0 and np.allclose(matrix[3], [0, 0, 0, 1])):
+    finite = np.isfinite(matrix).all()
+    if not (finite and np.linalg.det(matrix[:3, :3]) > 0 and np.allclose(matrix[3], [0, 0, 0, 1])):
         raise DataError("holds no motion with a scale (4 x 4, last row 0 0 0 1)", path=path, fix=OTHER)
     return np.linalg.inv(matrix) if scaled else matrix, path
 
@@ -204,7 +205,7 @@ def _points(path: Path) -> dict[str, Array]:
         own = fields.values({name: points}, {name: numbers("points", 4)}, path, finite=False)[name]
         if not 0 < len(own) <= POINTS:
             raise DataError(f"{name} has {len(own)} points, expected up to {POINTS}", path=path, fix=OTHER)
-        found[name] = np.pad(own.astype(float), ((0, POINTS - len(own)), (0, 0)))
+        found[name] = np.pad(ranges.within(own, ranges.METRES), ((0, POINTS - len(own)), (0, 0)))
     return found
 
 

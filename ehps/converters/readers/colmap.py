@@ -93,7 +93,7 @@ def read_images(path: Path) -> list[ColmapImage]:
     for line in lines:
         if not line.strip():
             if next((rest for rest in lines if rest.strip()), None) is not None:
-                raise DataError("has an empty line in place of a picture", path=path, fix=AGAIN)
+                _odd(path, line, "a picture before an empty line")
             break
         found.append(_image(line, path))
         points = next(lines, "")
