@@ -171,8 +171,9 @@ class Camera:
     """Pinhole of each row, pixels of an image of the stated size: (2,) for all rows or (N, 2) each.
 
     ``distortion`` is (K,) or (N, K) in OpenCV order (k1 k2 p1 p2 k3 [k4 k5 k6]) when the images are distorted.
-    ``lens`` is the formula that it belongs to: ``opencv``, or ``h36m`` (Human3.6M and the IMAR sets; k1 k2 p1 p2 k3,
-    tangential terms without OpenCV's factor 2), whose coefficients are written as ``meta/h36m_dist_coeffs``.
+    ``lens`` is the formula that it belongs to: ``opencv``, ``h36m`` (Human3.6M and the IMAR sets; k1 k2 p1 p2 k3,
+    tangential terms without OpenCV's factor 2), or ``fisheye`` (OpenCV's; k1 k2 k3 k4). Coefficients of the latter two
+    are written as ``meta/h36m_dist_coeffs`` and ``meta/fisheye_dist_coeffs``.
     ``virtual`` marks cameras invented per person, whose depths cannot be compared.
     """
 
@@ -180,7 +181,7 @@ class Camera:
     principal_point: Array
     distortion: Array | None = None
     virtual: bool = False
-    lens: str = "opencv"
+    lens: Literal["opencv", "h36m", "fisheye"] = "opencv"
 
 
 @dataclass
@@ -238,6 +239,7 @@ class Instances:
     frame_size : (2,) height and width of the frames that will be cut out of the dataset's video, where these are known:
         rows that are kept without images are for these.
     meta_in_pixels : names of those that are in pixels of the image, and change with its size.
+    overlap : ``meta/overlap`` is wanted: how much the final body boxes of people in one image overlap.
     points_end_at_border : own 2D points on or beyond the border of the image were not annotated.
     """
 
@@ -269,6 +271,7 @@ class Instances:
     least_size: Array | None = None
     frame_size: Array | None = None
     meta_in_pixels: tuple[str, ...] = ()
+    overlap: bool = False
     points_end_at_border: bool = False
 
     def __len__(self) -> int:

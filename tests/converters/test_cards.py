@@ -47,6 +47,7 @@ SPLITS = {
     "fit3d": "train test",
     "gta_human2": "train",
     "h36m": "train test",
+    "harmony4d": "train test",
     "humansc3d": "train test",
     "insta_variety": "train",
     "lspet": "train test",

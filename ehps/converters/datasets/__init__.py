@@ -15,6 +15,7 @@ NAMES = {
     "fit3d": "FIT3D",
     "gta_human2": "GTA-Human II",
     "h36m": "Human3.6M",
+    "harmony4d": "Harmony4D",
     "humansc3d": "HumanSC3D",
     "insta_variety": "InstaVariety",
     "lspet": "LSPET",
