@@ -233,6 +233,8 @@ class Instances:
         rows that are kept without images are for these.
     meta_in_pixels : names of those that are in pixels of the image, and change with its size.
     points_end_at_border : own 2D points on or beyond the border of the image were not annotated.
+    points_beyond_image : own 2D points are those of whole bodies, of which any part may lie outside the image: where no
+        size is stated they do not tell it.
     """
 
     image_path: Sequence[str]
@@ -264,6 +266,7 @@ class Instances:
     frame_size: Array | None = None
     meta_in_pixels: tuple[str, ...] = ()
     points_end_at_border: bool = False
+    points_beyond_image: bool = False
 
     def __len__(self) -> int:
         return len(self.image_path)
