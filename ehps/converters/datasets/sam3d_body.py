@@ -179,7 +179,8 @@ class SAM3DBody(Converter):
                 "mhr_source": "original",
             },
             dropped=dropped,
-            notes=[
+            notes=labels.notes
+            + [
                 f"labels of {SOURCES[source]} are for its undistorted images: with the raw ones everything is off"
                 for source in sources
                 if source in UNDISTORTED

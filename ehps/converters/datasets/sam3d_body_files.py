@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array, Mask
-from ehps.converters.readers import AGAIN, OTHER, parquet_files, rle
+from ehps.converters import ranges
+from ehps.converters.readers import OTHER, parquet_files, rle
 from ehps.converters.readers.fields import drop_odd
 from ehps.errors import DataError
 
@@ -67,6 +68,7 @@ class Labels:
     size : (N, 2) height and width of the image, zeros where nothing says them.
     mask_box : (N, 4) x, y, w, h, NaN without a mask.
     counted : what the file has, rows of another form included: rows, images and rows with a fit that may be used.
+    notes : what else is to be said of it.
     """
 
     row: Array
@@ -87,6 +89,7 @@ class Labels:
     size: Array
     mask_box: Array
     counted: tuple[int, int, int]
+    notes: list[str]
 
     def __len__(self) -> int:
         return len(self.row)
@@ -166,25 +169,28 @@ def labels_of(
     mask_size, sized = more["mask_size"]
     size, box = _masks(masks, mask_size, sized, images)
     expression, known = more["expr_params"]
+    score, scored = more["bbox_score"]
+    scored &= np.isfinite(score)
     labels = Labels(
         row=start + np.arange(n),
         dataset=np.array(texts["dataset"], object),
         image=np.array(texts["image"], object),
-        person_id=np.array(["" if text is None else text for text in texts["person_id"]], object),
-        version=np.array(["" if text is None else text for text in texts["date"]], object),
+        person_id=np.array([text or "" for text in texts["person_id"]], object),
+        version=np.array([text or "" for text in texts["date"]], object),
         subject_idx=found["subject_idx"][0].astype(np.int64),
         valid=valid,
-        points2d=_with_confidence(found["keypoints_2d"][0], 2),
-        points3d=_with_confidence(found["keypoints_3d"][0], 3) * fitted[:, None, None],
+        points2d=_with_confidence(found["keypoints_2d"][0], 2, ranges.PIXELS),
+        points3d=_with_confidence(found["keypoints_3d"][0], 3, ranges.METRES) * fitted[:, None, None],
         model_params=_float32(*found["model_params"]),
         shape_params=_float32(*found["shape_params"]),
         expr_params=_float32(expression, known) if known.any() else None,
-        bbox=_boxes(texts["bbox_format"], found["bbox"][0], *more["bbox_score"]),
+        bbox=_boxes(texts["bbox_format"], found["bbox"][0], np.where(scored, score, 1)),
         cam_int=found["cam_int"][0],
         loss=np.where(more["loss"][1], more["loss"][0], np.nan),
         size=size,
         mask_box=box,
         counted=(n, int((found["subject_idx"][0] == 0).sum()), int(valid.sum())),
+        notes=[] if scored.all() else ["boxes without bbox_score have confidence 1"],
     )
     return labels[keep]
 
@@ -205,7 +211,7 @@ def _check_people(path: Path, start: int, images: Array, found: Mapping[str, tup
         raise DataError(f"row {row}: subject_idx or subject_cnt is no number", path=path, fix=OTHER)
     if place[0] != 0:
         what = f"row {start}: subject_idx is {place[0]:g}, so the file starts in the middle of an image"
-        raise DataError(what, path=path, fix=AGAIN)
+        raise DataError(what, path=path, fix=OTHER)
     first = np.flatnonzero(place == 0)
     image = np.repeat(np.arange(len(first)), np.diff(np.append(first, n)))
     wrong = (place != np.arange(n) - first[image]) | (count != count[first][image]) | (images != images[first][image])
@@ -216,7 +222,7 @@ def _check_people(path: Path, start: int, images: Array, found: Mapping[str, tup
         row = int(wrong.argmax()) if wrong.any() else int(last[short.argmax()])
         what = f"row {start + row}: subject_idx {place[row]:g} of {count[row]:g}"
         who = f"the people of {images[row]} do not run from 0 to subject_cnt - 1"
-        raise DataError(f"{what}: {who}", path=path, fix=AGAIN)
+        raise DataError(f"{what}: {who}", path=path, fix=OTHER)
 
 
 def _odd(
@@ -264,8 +270,10 @@ def _format(text: str | None) -> str:
     return FORMATS.get(re.sub(r"[^a-z0-9]", "", (text or "").lower().removeprefix("boxmode.")), "")
 
 
-def _with_confidence(points: Array, axes: int) -> Array:
-    """Points with a confidence from 0 to 1: that of the file, else 1 but where all coordinates are 0."""
+def _with_confidence(points: Array, axes: int, limit: float) -> Array:
+    """Points with a confidence from 0 to 1: that of the file, else 1 but where all coordinates are 0. Those that are no
+    numbers, or beyond the limit, become zeros."""
+    points = np.where((np.abs(points[..., :axes]) <= limit).all(axis=2, keepdims=True), points, 0)
     if points.shape[2] == axes:
         stated = (points != 0).any(axis=2).astype(float)
     else:
@@ -279,17 +287,17 @@ def _float32(values: Array, known: Mask) -> Array:
     return np.where(usable[:, None], values, np.nan).astype(np.float32)
 
 
-def _boxes(formats: Sequence[str | None], box: Array, score: Array, scored: Mask) -> Array:
+def _boxes(formats: Sequence[str | None], box: Array, score: Array) -> Array:
     corners = np.array([_format(text) == "corners" for text in formats], bool)
     box = box.copy()
     box[corners, 2:] -= box[corners, :2]
-    return np.column_stack([box, np.where(scored & np.isfinite(score), score, 1)])
+    return np.column_stack([box, score])
 
 
 def _masks(masks: Sequence[Any], size: Array, sized: Mask, images: Array) -> tuple[Array, Array]:
     """(N, 2) sizes of the images, by any mask of theirs, and (N, 4) boxes of the masks."""
     counts = [mask.encode() if isinstance(mask, str) else mask if isinstance(mask, bytes) else b"" for mask in masks]
-    there = sized & (size > 0).all(axis=1) & np.array([bool(text) for text in counts], bool)
+    there = sized & ((size > 0) & (size <= ranges.PIXELS)).all(axis=1) & np.array([bool(text) for text in counts], bool)
     size = np.where(there[:, None], size, 0).astype(np.int64)
     box, whole = rle.mask_boxes([text if known else b"" for text, known in zip(counts, there, strict=True)], size)
     group = np.unique(images, return_inverse=True)[1]

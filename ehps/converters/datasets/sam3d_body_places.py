@@ -14,8 +14,8 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.cameras import project
+from ehps.converters import translation
 from ehps.converters.datasets.sam3d_body_files import Labels
-from ehps.converters.pipeline import translation
 from ehps.errors import DataError
 from ehps.humandata.keypoints import point_names
 
@@ -51,15 +51,12 @@ def reading_of(labels: Labels, path: Path) -> str:
         what = f"keypoints_3d are not metres: hips and shoulders are {length:g} apart (median)"
         raise DataError(what, path=path, fix="report this: the unit of the published files was not known")
     apart = {name: float(np.median(distances(labels, shift(labels)))) for name, shift in READINGS.items()}
-    stated = min((name for name in READINGS if name != SOLVED), key=apart.__getitem__)
-    if np.isfinite(apart[stated]) and apart[stated] <= max(LEAST_BETTER * apart[SOLVED], CLOSE):
-        return stated
-    side = float(np.median(labels.bbox[:, 2:4].max(axis=1)))
-    if not apart[SOLVED] <= FAR * side:
+    if not min(apart.values()) <= FAR * float(np.median(labels.bbox[:, 2:4].max(axis=1))):
         said = "; ".join(f"{name}: {pixels:.1f} px" for name, pixels in apart.items())
         what = f"keypoints_3d lie on keypoints_2d in no known reading ({said})"
         raise DataError(what, path=path, fix="report this: the frame of the published files was not known")
-    return SOLVED
+    stated = min((name for name in READINGS if name != SOLVED), key=apart.__getitem__)
+    return stated if apart[stated] <= max(LEAST_BETTER * apart[SOLVED], CLOSE) else SOLVED
 
 
 def distances(labels: Labels, shift: Array) -> Array:

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array, Mask
+from ehps.converters import ranges
 from ehps.converters.datasets.sam3d_body_files import FIRST_WRITER, NEWER, OPTIONAL, SHAPES, TEXTS, Labels, labels_of
 from ehps.converters.readers import AGAIN, OTHER, opened
-from ehps.converters.readers.fields import as_numbers
+from ehps.converters.readers.fields import as_numbers, integers, values
+from ehps.converters.readers.parquet_files import text
 from ehps.errors import DataError
 from ehps.foreign_files import regular, unreadable
 from ehps.humandata.pickles import loading
@@ -42,7 +44,7 @@ def read_tar(path: Path, dropped: dict[str, list[str]]) -> Labels:
         people += [_row(person) | image | {"subject_idx": k} for k, person in enumerate(own)]
         sizes += [size] * len(own)
     columns = {name: [person.get(name) for person in people] for name in (*SHAPES, *OPTIONAL)}
-    texts = {name: [None if (v := person.get(name)) is None else str(v) for person in people] for name in TEXTS}
+    texts = {name: [text(person.get(name)) for person in people] for name in TEXTS}
     masks = [person.get("mask_cnts") for person in people]
     found = labels_of(path, 0, texts, columns, _stacked, masks, dropped)
     found.size[:] = np.array(sizes, np.int64).reshape(-1, 2)[found.row]
@@ -127,15 +129,19 @@ def _people(path: Path, key: str, members: Mapping[str, bytes]) -> tuple[list[di
             what = f"{key}{PEOPLE} has the parameters of the first release ({', '.join(old)})"
             raise DataError(what, path=path, fix=f"{NEWER}, and make the tars again")
     try:
-        size = json.loads(members[SIZE])
-        return people, (int(size["height"]), int(size["width"]))
-    except (ValueError, KeyError, TypeError):
-        raise DataError(f"{key}{SIZE} does not say width and height", path=path, fix=OTHER) from None
+        content = json.loads(members[SIZE])
+    except ValueError:
+        raise DataError(f"{key}{SIZE} is no JSON", path=path, fix=AGAIN) from None
+    size = values(content, {"height": integers(), "width": integers()}, path, f"{key}{SIZE}")
+    height, width = int(size["height"]), int(size["width"])
+    if not (0 < height <= ranges.PIXELS and 0 < width <= ranges.PIXELS):
+        raise DataError(f"{key}{SIZE} says {width} x {height} pixels", path=path, fix=OTHER)
+    return people, (height, width)
 
 
-def _stacked(values: Sequence[Any], *shape: int | Sequence[int]) -> tuple[Array, Mask]:
+def _stacked(found: Sequence[Any], *shape: int | Sequence[int]) -> tuple[Array, Mask]:
     """As :func:`ehps.converters.readers.parquet_files.numbers`, of a list."""
-    arrays = [as_numbers(value) for value in values]
+    arrays = [as_numbers(value) for value in found]
     allowed = [[axis] if isinstance(axis, int) else list(axis) for axis in shape]
 
     def fits(array: Array | None) -> bool:
@@ -143,7 +149,7 @@ def _stacked(values: Sequence[Any], *shape: int | Sequence[int]) -> tuple[Array,
 
     sizes = next((array.shape for array in arrays if array is not None and fits(array)), tuple(a[0] for a in allowed))
     known = np.array([array is not None and array.shape == sizes and fits(array) for array in arrays], bool)
-    out = np.zeros((len(values), *sizes))
+    out = np.zeros((len(found), *sizes))
     rows = np.flatnonzero(known).tolist()
     if rows:
         out[rows] = np.stack([np.asarray(arrays[row], float) for row in rows])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from ehps.arrays import Array, Mask
 from ehps.converters.readers import AGAIN, OTHER, opened
+from ehps.converters.readers.fields import LARGEST
 from ehps.errors import DataError
 from ehps.extras import need
 from ehps.foreign_files import regular, unreadable
@@ -68,8 +70,16 @@ def rows(path: Path, columns: Sequence[str], start: int, stop: int) -> dict[str,
 
 
 def texts(column: pa.ChunkedArray) -> list[str | None]:
-    """(N,) texts; what is not a text in words, None where there is nothing."""
-    return [value if value is None or isinstance(value, str) else str(value) for value in column.to_pylist()]
+    """(N,) texts, as :func:`text` makes them."""
+    return [text(value) for value in column.to_pylist()]
+
+
+def text(value: Any) -> str | None:
+    """A text, or a whole number in digits; None of anything else."""
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return str(int(number)) if number.is_integer() and abs(number) < LARGEST else None
+    return str(value) if isinstance(value, str | int | np.integer | date) else None
 
 
 def numbers(column: pa.ChunkedArray, *shape: int | Sequence[int]) -> tuple[Array, Mask]:
