@@ -157,7 +157,7 @@ def test_the_file_carries_its_quality(hall: Path, tmp_path: Path, body_models: P
 
 
 def bodiless(shift: float = 0.0, box: float = 200.0) -> HumanData:
-    """Three people whose own 3D points are seen ``shift`` pixels right of their own 2D points, in boxes of that size."""
+    """Three people, own 3D points seen ``shift`` pixels right of own 2D points, in boxes of that size."""
     points = np.zeros((3, 4, 4), np.float32)
     points[..., :3] = np.random.default_rng(0).uniform([-0.4, -0.4, 3], [0.4, 0.4, 4], (3, 4, 3))
     points[..., 3] = 1
