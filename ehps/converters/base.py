@@ -241,6 +241,8 @@ class Instances:
     meta_in_pixels : names of those that are in pixels of the image, and change with its size.
     overlap : ``meta/overlap`` is wanted: how much the final body boxes of people in one image overlap.
     points_end_at_border : own 2D points on or beyond the border of the image were not annotated.
+    points_beyond_image : own 2D points are those of whole bodies, of which any part may lie outside the image: where no
+        size is stated they do not tell it.
     """
 
     image_path: Sequence[str]
@@ -273,6 +275,7 @@ class Instances:
     meta_in_pixels: tuple[str, ...] = ()
     overlap: bool = False
     points_end_at_border: bool = False
+    points_beyond_image: bool = False
 
     def __len__(self) -> int:
         return len(self.image_path)

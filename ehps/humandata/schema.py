@@ -54,6 +54,7 @@ class Field:
 
 
 _F = "float32"
+_MHR_REST = "rotation (Euler xyz, radian), 130 joint parameters, 68 scales, as released; NaN without a fit"
 _BOX = "x, y of the top-left corner, width, height, confidence (0: no box)"
 
 
@@ -158,6 +159,9 @@ FIELDS: tuple[Field, ...] = (
     *_body("smplx", "SMPL-X", 21),
     *_body("smplh", "SMPL-H", 21),
     *_body("smpl", "SMPL", 23),
+    Field("mhr/model_params", ("N", 204), _F, "", f"Momentum Human Rig: place (decimetre), {_MHR_REST}"),
+    Field("mhr/shape_params", ("N", 45), _F, "", "Momentum Human Rig: coefficients of body, head and hands"),
+    Field("mhr/expr_params", ("N", 72), _F, "", "Momentum Human Rig: coefficients of the expression"),
     Field("vertices3d_path", ("N",), TEXT, "", "file with the vertices of the row, relative to the image folder"),
     Field("segmentation", ("N",), TEXT, "", "mask image, not black where the person is, relative to the image folder"),
     Field("part_segmentation", ("N",), TEXT, "", "grey image of labels of its parts, relative to the image folder"),

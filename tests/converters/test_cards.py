@@ -63,6 +63,7 @@ SPLITS = {
     "renbody": "train test",
     "renbody_hires": "train test",
     "rich": "train val test",
+    "sam3d_body": "coco_train harmony4d_train 3dpw_train",
     "spec": "train test mtp_test",
     "ssp3d": "train",
     "synbody": "train",

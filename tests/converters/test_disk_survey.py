@@ -124,6 +124,7 @@ MISTAKEN = [
     ("renbody", "dna_rendering_part3_main/0100_01.smc", "parts 3 to 6"),
     ("renbody_hires", "Part6/dna_rendering_part6_main/", "no fits"),
     ("rich", "scan_calibration/ ps/project/multi-ioi/rich_release/train_body/", "move them to the root"),
+    ("sam3d_body", "sam-3d-body-dinov3/model.ckpt sam-3d-body-dinov3/assets/mhr_model.pt", "checkpoint"),
     ("ssp3d", "images/a.png smplx_labels_with_vertices.npz", "SHAPY"),
     ("synbody", "S100K_SMPL.npz", "SynBody-100K"),
     ("synbody", "openxdlab_synbody_2022_release1/20230113/Downtown/LS_1/rgb/", "camera space"),

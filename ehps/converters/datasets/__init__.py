@@ -31,6 +31,7 @@ NAMES = {
     "renbody": "DNA-Rendering",
     "renbody_hires": "DNA-Rendering-HiRes",
     "rich": "RICH",
+    "sam3d_body": "SAM 3D Body",
     "spec": "SPEC",
     "ssp3d": "SSP-3D",
     "synbody": "SynBody",

@@ -17,8 +17,8 @@ from ehps.body.meshes import picked_joints, regressed_joints
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
 from ehps.body.topology import TOPOLOGY
+from ehps.converters import translation
 from ehps.converters.base import Instances, Keypoints
-from ehps.converters.pipeline import translation
 from ehps.converters.pipeline.rows import Account, take
 from ehps.errors import DataError
 from ehps.humandata.keypoints import mapping, part_indices, point_names

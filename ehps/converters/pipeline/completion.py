@@ -167,12 +167,15 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
     columns |= direct_columns.meta(rows, body)
     columns |= {name: as_values(value, name) for name, value in rows.columns.items()}
     columns |= quality_measures.measure(posed, box, approximate=context.card.reprojection != "exact")
-    return HumanData(
+    hd = HumanData(
         columns,
         keypoint_names=keypoint_names,
         passport=direct_columns.passport(rows, body, context.card, context.split, context.models),
         misc=direct_columns.misc(rows, body, source, context.card, context.split),
     )
+    if body is None and posed.points3d is None:
+        hd = hd.with_columns(quality_measures.without_bodies(hd))
+    return hd
 
 
 def _body_box(posed: Posed, account: Account) -> tuple[Array | None, str]:
