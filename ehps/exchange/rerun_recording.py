@@ -21,6 +21,7 @@ from ehps.errors import UsageError
 from ehps.exchange.forms import Sources, Written
 from ehps.exchange.tracks import UNSAFE
 from ehps.extras import need
+from ehps.humandata import image_files
 from ehps.humandata.core import HumanData
 from ehps.humandata.drawing.persons import person_colour
 from ehps.humandata.drawing.skeleton import limbs
@@ -122,10 +123,11 @@ def _log_image(recording: Any, part: HumanData, folder: ImageFolder | None) -> b
     if folder is None:
         return True
     path = folder.locate(str(part["image_path"][0]))
-    if not path.is_file():
+    if not image_files.is_there(path):
         recording.log("camera/image", rr.Clear(recursive=False))
         return False
-    recording.log("camera/image", rr.EncodedImage(path=path))
+    image = rr.EncodedImage(path=path) if path.is_file() else rr.EncodedImage(contents=image_files.read(path))
+    recording.log("camera/image", image)
     return True
 
 

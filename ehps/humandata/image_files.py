@@ -2,6 +2,9 @@
 
 ``image_path`` means the pixels as they are stored: the orientation that EXIF may ask for is not applied, as OpenCV
 reads with ``IMREAD_IGNORE_ORIENTATION``. Everything that opens an image of a HumanData file does it here.
+
+An image ``a/b/c.jpg`` that is not on the disk is looked for in the zip archives ``a/b.zip`` and ``a.zip``, see
+:mod:`ehps.humandata.zip_archives`. Where it is in one its path is ``a/b.zip/c.jpg``, which all functions here read.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
-from ehps.humandata.image_headers import PILLOW_ERRORS, PIXELS, most_pixels, pillow, read_header
+from ehps.humandata import zip_archives
+from ehps.humandata.image_headers import PILLOW_ERRORS, PIXELS, Header, most_pixels, pillow, read_header
 
 if TYPE_CHECKING:
     from ehps.humandata.table import Table
@@ -32,6 +36,7 @@ for paths that begin with none."""
 SHOWN = 120
 AGAIN = "copy or unpack this image again"
 NO_IMAGE = "is no image that can be decoded"
+LINKS_OUT = "leads out of the folder of the images by a link"
 JPEG = b"\xff\xd8"
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -62,9 +67,51 @@ class ImageFolder:
         own = (self.root, *self.labelled.values())
         self._inside = [os.path.realpath(folder) for folder in (*map(str, own), *trusted)]
         self._folders: set[str] = set()
+        self._archives: dict[str, list[tuple[Path, str]]] = {}
 
     def locate(self, name: str, row: int | None = None, column: str = "image_path") -> Path:
-        """Where ``name`` is, whether there is such a file or not.
+        """Where the image ``name`` is to be read: its file, or its place in an archive that stands for its folder; its
+        path on the disk where there is no such image.
+
+        Parameters
+        ----------
+        row : that names it, for the message.
+        column : that names it, for the message.
+
+        Raises
+        ------
+        OutsideError : it is absolute, has ``..``, or is, or lies in, a link out of the folder.
+        DataError : the archive that stands for its folder cannot be read.
+        """
+        self.below(name, row, column)
+        return self.find(name)
+
+    def find(self, name: str) -> Path:
+        """As :meth:`locate`, of a path that was looked at before: that it stays inside is not looked at again."""
+        path = self.place(name)
+        if os.path.lexists(path):
+            return path
+        folder, _, last = name.replace("\\", "/").rpartition("/")
+        if folder not in self._archives:
+            self._archives[folder] = self._archives_of(folder)
+        for archive, beginning in self._archives[folder]:
+            if zip_archives.holds(archive, beginning + last):
+                return archive / f"{beginning}{last}"
+        return path
+
+    def _archives_of(self, folder: str) -> list[tuple[Path, str]]:
+        label, _, rest = folder.partition("/")
+        base, below = (self.labelled[label], rest) if label in self.labelled else (self.root, folder)
+        there = []
+        for archive, beginning in ((base / path, beginning) for path, beginning in zip_archives.in_place_of(below)):
+            if os.path.lexists(archive) and not self._holds(archive):
+                raise self._outside(archive.name, None, "the archive", LINKS_OUT)
+            if zip_archives.is_there(archive):
+                there.append((archive, beginning))
+        return there
+
+    def below(self, name: str, row: int | None = None, column: str = "image_path") -> Path:
+        """The path ``name`` on the disk, whether there is such a file or not.
 
         Parameters
         ----------
@@ -82,12 +129,12 @@ class ImageFolder:
         if folder not in self._folders:
             place = self.place(folder)
             if not self._holds(place):
-                raise self._outside(name, row, column, "leads out of the folder of the images by a link")
+                raise self._outside(name, row, column, LINKS_OUT)
             if place.is_dir():
                 self._folders.add(folder)
         path = self.place(name)
         if path.is_symlink() and not self._holds(path):
-            raise self._outside(name, row, column, "leads out of the folder of the images by a link")
+            raise self._outside(name, row, column, LINKS_OUT)
         return path
 
     def place(self, name: str) -> Path:
@@ -142,16 +189,62 @@ def stated_folders(misc: Mapping[str, Any], source: Path | None) -> dict[str, Pa
     return {str(label): base / str(folder) for label, folder in named.items()} if isinstance(named, Mapping) else {}
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is an image file, or a file of this name in an archive; whether it can be read is not looked at.
+
+    Raises
+    ------
+    DataError : the archive cannot be read.
+    """
+    inside = _inside(path)
+    return path.is_file() if inside is None else zip_archives.holds(*inside)
+
+
+def header(path: Path) -> Header:
+    """What an image says of itself, or why it cannot be read; nothing is decoded.
+
+    Of most files only both ends are read. Of a deflated file in an archive it is the beginning alone: that the file is
+    whole is then said by the archive, not by the end of the image.
+    """
+    inside = _inside(path)
+    if inside is None:
+        return read_header(path)
+    try:
+        with zip_archives.opened(*inside) as found:
+            return Header(unreadable="is missing") if found is None else read_header(*found)
+    except DataError as error:
+        return Header(unreadable=error.what)
+
+
+def state(path: Path) -> str:
+    """What tells whether an image was replaced: size and time of the last change of a file, size and checksum of one in
+    an archive; empty where there is none."""
+    try:
+        inside = _inside(path)
+        if inside is not None:
+            return zip_archives.state(*inside)
+        status = path.stat()
+    except (OSError, DataError):
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
 def stored_size(path: Path) -> tuple[int, int]:
-    """Height and width as stored, from the header; nothing is decoded, and of most files only both ends are read.
+    """Height and width as stored, by :func:`header`.
 
     Raises
     ------
     MissingImageError : there is no such file.
     DataError : it is no image, is cut short as far as its format tells, or states more pixels than are read.
     """
-    with _opened(path) as file:
-        return _size(file, os.fstat(file.fileno()).st_size, path)
+    inside = _inside(path)
+    if inside is None:
+        with _opened(path) as file:
+            return _size(file, os.fstat(file.fileno()).st_size, path)
+    with zip_archives.opened(*inside) as found:
+        if found is None:
+            raise _missing(path)
+        return _size(*found, path)
 
 
 def read(path: Path) -> bytes:
@@ -162,8 +255,14 @@ def read(path: Path) -> bytes:
     MissingImageError : there is no such file.
     DataError : it is no regular file, too large to be an image, or cannot be read.
     """
+    most = 16 * most_pixels()
+    if (inside := _inside(path)) is not None:
+        data = zip_archives.read(*inside, most)
+        if data is None:
+            raise _missing(path)
+        return data
     with _opened(path) as file:
-        length, most = os.fstat(file.fileno()).st_size, 16 * most_pixels()
+        length = os.fstat(file.fileno()).st_size
         if length > most:
             what = f"has {length / 1e9:.1f} GB, more than an image of {most_pixels():,} pixels can have"
             raise DataError(what, path=path, fix=f"raise {PIXELS} if it is one")
@@ -171,6 +270,22 @@ def read(path: Path) -> bytes:
             return file.read()
         except OSError as error:
             raise DataError(f"cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
+
+
+def _inside(path: Path) -> tuple[Path, str] | None:
+    """The archive that a path leads into, and what it names there; None of a path on the disk."""
+    if os.path.lexists(path):
+        return None
+    for above in path.parents:
+        if above.suffix == zip_archives.ZIP and os.path.isfile(above):
+            return above, path.relative_to(above).as_posix()
+        if os.path.isdir(above):
+            break
+    return None
+
+
+def _missing(path: Path) -> MissingImageError:
+    return MissingImageError("no such image", path=path, fix="check the image folder that was given for this dataset")
 
 
 def decode(data: bytes, path: Path, shrink: int = 1) -> tuple[Array, int, tuple[int, int]]:
@@ -242,18 +357,17 @@ def _opened(path: Path) -> BinaryIO:
             raise DataError(f"{what}, not an image", path=path, fix="give the folder of the images")
         return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError):
-        fix = "check the image folder that was given for this dataset"
-        raise MissingImageError("no such image", path=path, fix=fix) from None
+        raise _missing(path) from None
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
 
 
-def _size(file: BinaryIO, length: int, path: Path) -> tuple[int, int]:
+def _size(file: BinaryIO, length: int | None, path: Path) -> tuple[int, int]:
     """Height and width, after all that can be known without decoding."""
-    header = read_header(file, length)
-    if header.unreadable:
-        raise DataError(header.unreadable, path=path, fix=AGAIN)
-    return header.height, header.width
+    found = read_header(file, length)
+    if found.unreadable:
+        raise DataError(found.unreadable, path=path, fix=AGAIN)
+    return found.height, found.width
 
 
 def decoded_size(path: Path) -> tuple[int, int]:

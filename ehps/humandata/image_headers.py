@@ -187,8 +187,11 @@ def _png(at: At, length: int | None) -> Header:
         raise _DamagedError("is a damaged PNG")
     width, height = struct.unpack(">II", at(16, 8))
     header, place = Header(height, width), 8
-    for _ in range(0 if length is None else SEGMENTS):
-        count, kind = struct.unpack(">I4s", at(place, 8))
+    for _ in range(SEGMENTS):
+        chunk = at(place, 8)
+        if length is None and len(chunk) < 8:
+            break
+        count, kind = struct.unpack(">I4s", chunk)
         if kind == b"IDAT":
             break
         if kind == b"eXIf":

@@ -80,7 +80,7 @@ def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float
     import cv2
 
     wanted = {}
-    for target in map(ImageFolder(folder).locate, image_paths):
+    for target in map(ImageFolder(folder).below, image_paths):
         if (found := FRAME.fullmatch(target.name)) and not target.exists():
             wanted[int(found[1]) - first] = target
     if not wanted:
