@@ -126,9 +126,21 @@ def _log_image(recording: Any, part: HumanData, folder: ImageFolder | None) -> b
     if not image_files.is_there(path):
         recording.log("camera/image", rr.Clear(recursive=False))
         return False
-    image = rr.EncodedImage(path=path) if path.is_file() else rr.EncodedImage(contents=image_files.read(path))
-    recording.log("camera/image", image)
+    recording.log("camera/image", _image(path))
     return True
+
+
+def _image(path: Path) -> Any:
+    """The image as the viewer takes it: the file, or of another kind of file its pixels."""
+    import rerun as rr
+
+    if path.is_file():
+        return rr.EncodedImage(path=path)
+    data = image_files.read_for_others(path)
+    for start, kind in ((image_files.JPEG, "image/jpeg"), (image_files.PNG, "image/png")):
+        if data.startswith(start):
+            return rr.EncodedImage(contents=data, media_type=kind)
+    return rr.Image(image_files.read_pixels(path))
 
 
 def _log_points(recording: Any, hd: HumanData, part: HumanData, names: list[str]) -> None:

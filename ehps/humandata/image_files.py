@@ -4,7 +4,8 @@
 reads with ``IMREAD_IGNORE_ORIENTATION``. Everything that opens an image of a HumanData file does it here.
 
 An image ``a/b/c.jpg`` that is not on the disk is looked for in the zip archives ``a/b.zip`` and ``a.zip``, see
-:mod:`ehps.humandata.zip_archives`. Where it is in one its path is ``a/b.zip/c.jpg``, which all functions here read.
+:mod:`ehps.humandata.zip_archives`. Where it is in one its path is ``a/b.zip/c.jpg``, which all functions here read, as
+they read the frames of videos (``x/y.mp4/000012.png``), see :mod:`ehps.humandata.video_images`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,24 @@ import stat
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
-from ehps.humandata import zip_archives
-from ehps.humandata.image_headers import PILLOW_ERRORS, PIXELS, Header, most_pixels, pillow, read_header
+from ehps.humandata import video_images, zip_archives
+from ehps.humandata.image_headers import (
+    PILLOW_ERRORS,
+    PIXELS,
+    Header,
+    most_bytes,
+    most_pixels,
+    pillow,
+    read_header,
+)
+from ehps.video_frames import is_video
 
 if TYPE_CHECKING:
     from ehps.humandata.table import Table
@@ -190,39 +201,41 @@ def stated_folders(misc: Mapping[str, Any], source: Path | None) -> dict[str, Pa
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is an image file, or a file of this name in an archive; whether it can be read is not looked at.
+    """Whether there is an image file, a file of this name in an archive, or such a frame in a video; whether it can be
+    read is not looked at.
 
     Raises
     ------
-    DataError : the archive cannot be read.
+    UsageError : it is in a video, and PyAV is not installed.
+    DataError : the archive or video cannot be read.
     """
-    inside = _inside(path)
-    return path.is_file() if inside is None else zip_archives.holds(*inside)
+    where = _inside(path)
+    return path.is_file() if where is None else bool(where.reader.holds(where.path, where.name))
 
 
 def header(path: Path) -> Header:
     """What an image says of itself, or why it cannot be read; nothing is decoded.
 
-    Of most files only both ends are read. Of a deflated file in an archive it is the beginning alone: that the file is
-    whole is then said by the archive, not by the end of the image.
+    Raises
+    ------
+    UsageError : it is in a video, and PyAV is not installed.
     """
-    inside = _inside(path)
-    if inside is None:
+    where = _inside(path)
+    if where is None:
         return read_header(path)
     try:
-        with zip_archives.opened(*inside) as found:
-            return Header(unreadable="is missing") if found is None else read_header(*found)
+        return where.reader.header(where.path, where.name) or Header(unreadable="is missing")
     except DataError as error:
         return Header(unreadable=error.what)
 
 
 def state(path: Path) -> str:
-    """What tells whether an image was replaced: size and time of the last change of a file, size and checksum of one in
-    an archive; empty where there is none."""
+    """What tells whether an image was replaced: size and time of the last change of a file, those of the video for a
+    frame, size and checksum of a file in an archive; empty where there is none."""
     try:
-        inside = _inside(path)
-        if inside is not None:
-            return zip_archives.state(*inside)
+        where = _inside(path)
+        if where is not None:
+            return str(where.reader.state(where.path, where.name))
         status = path.stat()
     except (OSError, DataError):
         return ""
@@ -230,40 +243,41 @@ def state(path: Path) -> str:
 
 
 def stored_size(path: Path) -> tuple[int, int]:
-    """Height and width as stored, by :func:`header`.
+    """Height and width as stored, from the header; nothing is decoded, and of most files only both ends are read.
 
     Raises
     ------
     MissingImageError : there is no such file.
+    UsageError : it is in a video, and PyAV is not installed.
     DataError : it is no image, is cut short as far as its format tells, or states more pixels than are read.
     """
-    inside = _inside(path)
-    if inside is None:
+    where = _inside(path)
+    if where is None:
         with _opened(path) as file:
-            return _size(file, os.fstat(file.fileno()).st_size, path)
-    with zip_archives.opened(*inside) as found:
-        if found is None:
-            raise _missing(path)
-        return _size(*found, path)
+            return _size(read_header(file, os.fstat(file.fileno()).st_size), path)
+    found = where.reader.header(where.path, where.name)
+    if found is None:
+        raise _missing(path)
+    return _size(found, path)
 
 
 def read(path: Path) -> bytes:
-    """The bytes of an image file.
+    """The bytes of an image file; those of a BMP of a video's frame.
 
     Raises
     ------
     MissingImageError : there is no such file.
+    UsageError : it is in a video, and PyAV is not installed.
     DataError : it is no regular file, too large to be an image, or cannot be read.
     """
-    most = 16 * most_pixels()
-    if (inside := _inside(path)) is not None:
-        data = zip_archives.read(*inside, most)
+    if (where := _inside(path)) is not None:
+        data: bytes | None = where.reader.read(where.path, where.name)
         if data is None:
             raise _missing(path)
         return data
     with _opened(path) as file:
         length = os.fstat(file.fileno()).st_size
-        if length > most:
+        if length > most_bytes():
             what = f"has {length / 1e9:.1f} GB, more than an image of {most_pixels():,} pixels can have"
             raise DataError(what, path=path, fix=f"raise {PIXELS} if it is one")
         try:
@@ -272,13 +286,34 @@ def read(path: Path) -> bytes:
             raise DataError(f"cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
 
 
-def _inside(path: Path) -> tuple[Path, str] | None:
-    """The archive that a path leads into, and what it names there; None of a path on the disk."""
+def read_for_others(path: Path) -> bytes:
+    """As :func:`read`, of a video's frame those of a PNG, which any program reads."""
+    import cv2
+
+    where = _inside(path)
+    if where is None or where.reader is not video_images:
+        return read(path)
+    return cv2.imencode(".png", cv2.cvtColor(read_pixels(path), cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+class _Inside(NamedTuple):
+    """A file that holds images: what reads it, where it is, and the name of an image in it."""
+
+    reader: ModuleType
+    path: Path
+    name: str
+
+
+def _inside(path: Path) -> _Inside | None:
+    """What holds an image that is no file of its own; None of a path on the disk."""
     if os.path.lexists(path):
         return None
     for above in path.parents:
-        if above.suffix == zip_archives.ZIP and os.path.isfile(above):
-            return above, path.relative_to(above).as_posix()
+        if os.path.isfile(above):
+            reader = (
+                zip_archives if above.suffix == zip_archives.ZIP else video_images if is_video(above.name) else None
+            )
+            return None if reader is None else _Inside(reader, above, path.relative_to(above).as_posix())
         if os.path.isdir(above):
             break
     return None
@@ -307,7 +342,7 @@ def decode(data: bytes, path: Path, shrink: int = 1) -> tuple[Array, int, tuple[
     """
     import cv2
 
-    height, width = size = _size(BytesIO(data), len(data), path)
+    height, width = size = _size(read_header(BytesIO(data), len(data)), path)
     if data.startswith(JPEG):
         small = (-(-height // shrink), -(-width // shrink))
         pixels = _decoded_jpeg(data, path, small if shrink > 1 else (0, 0))
@@ -362,9 +397,7 @@ def _opened(path: Path) -> BinaryIO:
         raise DataError(f"cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
 
 
-def _size(file: BinaryIO, length: int | None, path: Path) -> tuple[int, int]:
-    """Height and width, after all that can be known without decoding."""
-    found = read_header(file, length)
+def _size(found: Header, path: Path) -> tuple[int, int]:
     if found.unreadable:
         raise DataError(found.unreadable, path=path, fix=AGAIN)
     return found.height, found.width

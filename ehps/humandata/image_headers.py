@@ -74,6 +74,11 @@ def most_pixels() -> int:
     return int(given)
 
 
+def most_bytes() -> int:
+    """The most bytes that an image file may have: 16 for each of :func:`most_pixels`."""
+    return 16 * most_pixels()
+
+
 def read_header(source: Path | BinaryIO, length: int | None = None) -> Header:
     """Size and orientation of an image as stored, or why it cannot be read; pipes and devices are not read.
 

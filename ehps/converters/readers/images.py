@@ -13,6 +13,7 @@ from ehps.arrays import Array
 from ehps.converters.readers import listings, opened
 from ehps.humandata import image_files, zip_archives
 from ehps.humandata.image_headers import Header
+from ehps.video_frames import is_video
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 JPEG = (".jpg", ".jpeg")
@@ -50,16 +51,19 @@ class ImageIndex:
         self.read: dict[str, dict[str, str]] = {}
 
     def locate(self, image_path: str) -> Path | None:
-        """Where the image is, in an archive too; None when it is missing.
+        """Where the image is, in an archive or a video too; None when it is missing.
 
         Raises
         ------
-        DataError : an archive that stands for its folder is damaged or split.
+        DataError : an archive that stands for its folder is damaged or split, or the video that it is a frame of is.
         """
         folder, _, name = image_path.rpartition("/")
         for base, names in zip(self.bases, self._listings(folder), strict=True):
             if name in names:
                 return base / image_path
+        if is_video(folder):
+            frames = (base / image_path for base in self.bases if (base / folder).is_file())
+            return next(filter(image_files.is_there, frames), None)
         for archive, beginning in self._archives_of(folder):
             if zip_archives.holds(archive, beginning + name):
                 return archive / (beginning + name)
