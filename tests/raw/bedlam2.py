@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tests.raw.bedlam import (
     write_table,
 )
 from tests.raw.checks import blank
+from tests.raw.ubody import write_video
 
 Array = npt.NDArray[Any]
 
@@ -179,6 +181,29 @@ def _write_motion(motions: Path, actor: Actor, rng: np.random.Generator, known: 
     )
     known[actor.name] = people
     return people
+
+
+def with_movies(tree: Tree) -> Tree:
+    """The same scenes with a movie in place of the images of each sequence, upright where the scene is portrait."""
+    paths = tree.truth.image_path
+    for folder in {(tree.root / path).parent for path in paths}:
+        scene = folder.parents[1]
+        size = (1280, 720) if scene.name == PORTRAIT else (720, 1280)
+        write_video(scene / "mp4" / f"{folder.name}.mp4", len(FRAMES), 30, size=size)
+    for scene in {(tree.root / path).parents[2] for path in paths}:
+        shutil.rmtree(scene / "png")
+    truth, portrait = tree.truth, tree.of(PORTRAIT)
+    x, y, z = np.moveaxis(truth.joints[portrait].copy(), 2, 0)
+    u, v = np.moveaxis(truth.points[portrait].copy(), 2, 0)
+    truth.joints[portrait], truth.points[portrait] = np.stack([-y, x, z], axis=2), np.stack([720 - v, u], axis=2)
+    truth.image_path = [movie_path(path) for path in paths]
+    return tree
+
+
+def movie_path(path: str) -> str:
+    """The frame of a movie that stands in for an image."""
+    below, sequence, name = path.rsplit("/", 2)
+    return f"{below.removesuffix('png')}mp4/{sequence}.mp4/{FRAMES.index(int(name[-8:-4])):06d}.png"
 
 
 # -- (A) ------------------------------------------------------------------------------------------------------

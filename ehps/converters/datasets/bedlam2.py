@@ -12,10 +12,12 @@ rendering scripts.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ehps import video_frames
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, concat, drop, no_instances
 from ehps.converters.datasets import bedlam_labels
@@ -79,8 +81,9 @@ data/                                                            (A) preprocesse
         "Portrait scenes (meta/portrait) are stored as 1280 x 720 pixels with people on their side; rows are for the "
         "image as it is stored, which is exact, and not for the one turned 90 degrees clockwise, for which the "
         "preprocessed labels are. Movies of these scenes stand upright, and so do their rows (720 x 1280).",
-        "Frame k of a movie that stands in for images is line k of the camera file; meta/frame_id is the number in the "
-        "image's name.",
+        "Where a sequence has no folder in png, its movie in mp4 stands in (the extra `video`): frame k of it is line "
+        "k of the camera file, and meta/frame_id the number in the image's name. Movies of another number of frames "
+        "than the camera file has lines are left out and counted.",
         "The focal length changes from frame to frame.",
         "Bodies without a motion file, as those of the test subjects, are left out and counted.",
         "People with fewer than 8 of the first 22 joints in the image, or with a joint behind the camera, are left "
@@ -117,6 +120,15 @@ MOTION = {
     "betas": numbers("betas"),
     "gender": texts(words=BY_WORD),
 }
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Paths of the images of a sequence's views, whether they stand upright, and why they cannot be used, if so."""
+
+    images: list[str]
+    upright: bool = False
+    left_out: str = ""
 
 
 class BEDLAM2(Converter):
@@ -169,8 +181,8 @@ class BEDLAM2(Converter):
             views = read_views(scene / CAMERAS / f"{sequence}{CAMERA}", self.sampling)
             if len(views) and rolled(views) != portrait:
                 notes[_contradiction(scene.name, portrait)] = None
-            images, upright = self._images(scene, sequence, views)
-            parts += [self._person(scene, body, views, images, motions, upright) for body in bodies]
+            seen = self._seen(scene, sequence, views)
+            parts += [self._person(scene, body, views, seen, motions) for body in bodies]
         rows = concat(parts) if parts else no_instances()
         if len(rows):
             rows.meta["portrait"] = np.full(len(rows), portrait)
@@ -179,13 +191,13 @@ class BEDLAM2(Converter):
         rows.notes = list(notes)
         return rows
 
-    def _person(
-        self, scene: Path, body: Body, views: Views, images: list[str], motions: Path, upright: bool
-    ) -> Instances:
+    def _person(self, scene: Path, body: Body, views: Views, seen: Seen, motions: Path) -> Instances:
         path = motions / f"{body.name}.npz"
-        if not raw_files.is_file(path):
+        there = raw_files.is_file(path)
+        if seen.left_out or not there:
             dropped: dict[str, list[str]] = {}
-            drop(dropped, "no motion file", labels(scene.name, body, views.frame))
+            reason = seen.left_out if there else "no motion file"
+            drop(dropped, reason, labels(scene.name, body, views.frame))
             return no_instances(dropped)
         motion = fields.values(raw_files.load_npz(path, list(MOTION)), MOTION, path)
         check_gender([str(motion["gender"])], path)
@@ -195,21 +207,36 @@ class BEDLAM2(Converter):
             scene.name,
             body,
             views,
-            images,
+            seen.images,
             poses=motion["poses"],
             trans=motion["trans"],
             betas=motion["betas"][:BETAS],
             gender="neutral",
-            upright=upright,
+            upright=seen.upright,
         )
         if rows.body is not None:
             rows.body = rows.body.with_(locked_head=True)
         return rows
 
-    def _images(self, scene: Path, sequence: str, views: Views) -> tuple[list[str], bool]:
-        """The image of each view, and whether it stands upright."""
-        below = scene.relative_to(self.root).as_posix()
-        return [f"{below}/png/{sequence}/{name}" for name in views.name], False
+    def _seen(self, scene: Path, sequence: str, views: Views) -> Seen:
+        """The images of a sequence: files, or frames of the movie where there are none.
+
+        Raises
+        ------
+        UsageError : there is a movie, and PyAV is not installed.
+        DataError : the movie is damaged, or stands upright although the camera is level.
+        """
+        below, movie = scene.relative_to(self.root).as_posix(), scene / "mp4" / f"{sequence}.mp4"
+        if raw_files.is_folder(scene / "png" / sequence) or not raw_files.is_file(movie):
+            return Seen([f"{below}/png/{sequence}/{name}" for name in views.name])
+        raw_files.note(movie)
+        known = video_frames.describe(movie)
+        upright = known.size[0] > known.size[1]
+        if upright and len(views) and not rolled(views):
+            what = "stands upright, and its camera is not rolled by 90 degrees"
+            raise DataError(what, path=movie, fix="take the movie that belongs to the scene's ground truth")
+        other = "" if known.count == views.rows else "movie of another number of frames than its camera file has"
+        return Seen([f"{below}/mp4/{movie.name}/{row:06d}.png" for row in views.row.tolist()], upright, other)
 
     def _is_portrait(self, scene: str) -> bool:
         """By the user's copy of the list of scenes, else by the official one."""

@@ -54,6 +54,7 @@ class Views:
     ----------
     frame : (V,) numbers in the names of the images.
     row : (V,) of the camera file, from 0 on.
+    rows : how many the camera file has.
     name : (V,) of the images.
     place : (V, 3) metres, in an OpenCV-like world.
     turn : (V, 3, 3) from that world to the camera of the image as rendered.
@@ -63,6 +64,7 @@ class Views:
 
     frame: Array
     row: Array
+    rows: int
     name: list[str]
     place: Array
     turn: Array
@@ -76,7 +78,7 @@ class Views:
         """Those of a mask."""
         names = [name for name, kept in zip(self.name, keep.tolist(), strict=True) if kept]
         arrays = (self.place[keep], self.turn[keep], self.roll[keep], self.focal[keep])
-        return Views(self.frame[keep], self.row[keep], names, *arrays)
+        return Views(self.frame[keep], self.row[keep], self.rows, names, *arrays)
 
 
 def read_views(path: Path, interval: int) -> Views:
@@ -105,6 +107,7 @@ def read_views(path: Path, interval: int) -> Views:
     return Views(
         frame[numbers],
         numbers,
+        len(rows),
         [row.text("name") for row in taken],
         cameras.unreal_to_opencv(table[:, :3]),
         cameras.rotate_z(-roll) @ cameras.rotate_x(-pitch) @ cameras.rotate_y(-yaw),

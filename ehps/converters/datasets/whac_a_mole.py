@@ -10,22 +10,24 @@ No real file was seen: where images lie when the archives are unpacked is unconf
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ehps.arrays import Array
+from ehps.arrays import Array, Mask
 from ehps.body import cameras
 from ehps.body.params import smplx_params
+from ehps.body.rotations import TOLERANCE
+from ehps.converters import ranges
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop_marked
 from ehps.converters.readers import OTHER, fields, raw_files
-from ehps.converters.readers.fields import Field, integers, numbers, optional, texts
+from ehps.converters.readers.fields import FLAG, OBJECT, Field, integers, numbers, optional, texts
 from ehps.errors import DataError
 from ehps.genders import BY_WORD
 from ehps.humandata.storage import npz
-from ehps.humandata.table import Table
+from ehps.humandata.storage.npz_read import from_members
 
 CARD = DatasetCard(
     id="whac_a_mole",
@@ -84,6 +86,7 @@ MADE_ANEW = (
 ROWS = 1 << 15  # of a unit
 SHORTENED = 2  # first folders of image paths that may be missing on the disk
 FRAME = re.compile(r"(\d+)\.\w+$")
+PATHS = Field("path", ("N",))
 PARAMETERS = {
     "global_orient": numbers("N", 3),
     "body_pose": numbers("N", 21, 3),
@@ -117,47 +120,48 @@ class WhacAMole(Converter):
         return [unit for path in files for unit in _units_of(path)]
 
     def read(self, unit: Unit) -> Instances:
-        raw_files.note(unit.path)
-        table, others = npz.read_rows(unit.path, READ, *unit.data)
-        parameters = fields.values(_below(table, "smplx/"), PARAMETERS, unit.path, "smplx")
-        facts = fields.values(_below(table, "meta/"), FACTS, unit.path, "meta", lengths={"N": len(table)})
-        paths = fields.value(table["image_path"].tolist(), Field("path", ("N",)), unit.path, "image_path").tolist()
-        if table.passport.flat_hand_mean is None:
-            what = "misc does not say flat_hand_mean: whether hand poses are absolute or relative to the mean hand"
-            raise DataError(what, path=unit.path, fix=OTHER)
-        points, names = _points(table, unit.path)
+        path = unit.path
+        raw_files.note(path)
+        members, others = npz.member_rows(path, READ, *unit.data)
+        rows = fields.values(members, {"image_path": PATHS, "smplx": OBJECT, "meta": OBJECT, "misc": OBJECT}, path)
+        names = rows["image_path"]
+        lengths = {"N": len(names)}
+        parameters = fields.values(members["smplx"], PARAMETERS, path, "smplx", lengths=lengths)
+        facts = fields.values(members["meta"], FACTS, path, "meta", lengths=lengths)
+        flat = fields.values(members["misc"], {"flat_hand_mean": FLAG}, path, "misc")["flat_hand_mean"]
+        points, point_names = _points(members, path, lengths)
         camera = Camera(facts["focal_length"].astype(float), facts["principal_point"].astype(float))
-        check_frame(parameters["transl"], points, names, camera, unit.path)
-        frames = [FRAME.search(path) for path in paths]
+        check_frame(parameters["transl"], points, point_names, camera, path)
+        frames = [FRAME.search(name) for name in names.tolist()]
         dropped: dict[str, list[str]] = {}
-        keep = drop_marked(
-            dropped, paths, {"image_path without the number of its frame": np.array([not f for f in frames], bool)}
-        )
-        rows = np.flatnonzero(keep)
-        sequences = facts["sequence_name"][rows].tolist()
+        reasons = {"image_path without the number of its frame": np.array([not frame for frame in frames], bool)}
+        if "RT" in facts:
+            reasons["meta/RT is no pose of a camera"] = ~_poses(facts["RT"])
+        keep = drop_marked(dropped, names.tolist(), reasons)
+        sequences = facts["sequence_name"][keep].tolist()
         meta: dict[str, Any] = {
             "sequence_name": sequences,
-            "frame_id": np.array([int(frame[1]) for frame in frames if frame], int),
+            "frame_id": np.array([int(frame[1]) if frame else -1 for frame in frames], int)[keep],
         }
         if "track_id" in facts:
-            tracks = facts["track_id"][rows].tolist()
+            tracks = facts["track_id"][keep].tolist()
             meta["track_id"] = [f"{sequence}/{track}" for sequence, track in zip(sequences, tracks, strict=True)]
         if "RT" in facts:
-            meta["RT"] = facts["RT"][rows].astype(float)
+            meta["RT"] = facts["RT"][keep].astype(float)
         return Instances(
-            image_path=self._located([paths[i] for i in rows.tolist()]),
-            size=np.column_stack([facts["height"], facts["width"]])[rows],
-            camera=Camera(camera.focal[rows], camera.principal_point[rows]),
+            image_path=self._located(names[keep].tolist()),
+            size=np.column_stack([facts["height"], facts["width"]])[keep],
+            camera=Camera(camera.focal[keep], camera.principal_point[keep]),
             body=smplx_params(
-                gender=facts["gender"][rows],
-                flat_hand_mean=table.passport.flat_hand_mean,
-                **{name: value[rows] for name, value in parameters.items()},
+                gender=facts["gender"][keep],
+                flat_hand_mean=bool(flat),
+                **{name: value[keep] for name, value in parameters.items()},
             ),
-            keypoints2d=Keypoints(points[rows], names),
+            keypoints2d=Keypoints(points[keep], point_names),
             meta=meta,
             misc={"smplx_source": "original"},
             dropped=dropped,
-            notes=_not_converted(table, others, unit.path),
+            notes=_not_converted(members, others, path),
             min_joints_inside=1,
         )
 
@@ -187,27 +191,29 @@ def _units_of(path: Path) -> list[Unit]:
     ]
 
 
-def _below(table: Table, prefix: str) -> dict[str, Any]:
-    """Columns whose name begins so, without that."""
-    found = {name.removeprefix(prefix): table[name] for name in table.columns if name.startswith(prefix)}
-    return {name: value if isinstance(value, np.ndarray) else value.tolist() for name, value in found.items()}
-
-
-def _points(table: Table, path: Path) -> tuple[Array, tuple[str, ...]]:
-    """(N, J, 3) pixels and confidence of the file's 2D points, and their names.
+def _points(members: Mapping[str, Any], path: Path, lengths: dict[str, int]) -> tuple[Array, tuple[str, ...]]:
+    """(N, J, 3) pixels and confidence of the file's 2D points, whether it stores all slots or some, and their names.
 
     Raises
     ------
     DataError : there are none whose names are known.
     """
-    if POINTS not in table or POINTS not in table.keypoint_names:
+    table = from_members({name: value for name, value in members.items() if name not in ("smplx", "meta")}, str(path))
+    names = table.keypoint_names.get(POINTS, ())
+    if "pelvis" not in names:
         what = f"has no {POINTS} of known names, by which it is told that its bodies are where they should be"
         raise DataError(what, path=path, fix=OTHER)
-    points = np.asarray(table[POINTS], float)
-    if points.shape[2:] != (3,) or "pelvis" not in table.keypoint_names[POINTS]:
-        what = f"{POINTS} is {fields.described(points)}, expected x, y and confidence of points with the pelvis"
-        raise DataError(what, path=path, fix=OTHER)
-    return points, table.keypoint_names[POINTS]
+    expected = {POINTS: numbers("N", len(names), 3)}
+    return fields.values({POINTS: table[POINTS]}, expected, path, lengths=lengths)[POINTS].astype(float), names
+
+
+def _poses(extrinsic: Array) -> Mask:
+    """(N,) which of (N, 4, 4) matrices are rotations and translations of a plausible length."""
+    rotation, place = np.nan_to_num(extrinsic[:, :3, :3].astype(float)), extrinsic[:, :3, 3]
+    rotation = np.clip(rotation, -2, 2)
+    off = np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2), initial=0)
+    right = (off < TOLERANCE) & (np.linalg.det(rotation) > 0) & (np.abs(place) <= ranges.METRES).all(axis=1)
+    return np.asarray(right & (extrinsic[:, 3] == [0, 0, 0, 1]).all(axis=1))
 
 
 def check_frame(transl: Array, points: Array, names: tuple[str, ...], camera: Camera, path: Path) -> None:
@@ -242,11 +248,11 @@ def check_frame(transl: Array, points: Array, names: tuple[str, ...], camera: Ca
         )
 
 
-def _not_converted(table: Table, others: Sequence[str], path: Path) -> list[str]:
+def _not_converted(members: Mapping[str, Any], others: Sequence[str], path: Path) -> list[str]:
     """A note on what the file has beside what is read or made anew."""
-    known = {f"smplx/{name}" for name in PARAMETERS} | {f"meta/{name}" for name in FACTS} | {POINTS, "image_path"}
     unknown = [name for name in others if name not in MADE_ANEW]
-    unknown += [name for name in table.columns if name not in known]
+    unknown += [f"smplx/{name}" for name in members["smplx"] if name not in PARAMETERS]
+    unknown += [f"meta/{name}" for name in members["meta"] if name not in FACTS]
     if not unknown:
         return []
     return [f"{path.name} also has {', '.join(unknown)}: of unknown meaning, and not converted"]

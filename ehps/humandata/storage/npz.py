@@ -65,16 +65,17 @@ def count(path: str | Path) -> int:
         return shape[0]
 
 
-def read_rows(path: str | Path, names: Collection[str], first: int, last: int) -> tuple[Table, list[str]]:
-    """Rows ``first`` to ``last`` (not included) of a file that is too large to be read at once.
+def member_rows(path: str | Path, names: Collection[str], first: int, last: int) -> tuple[dict[str, Any], list[str]]:
+    """Members of a file that is too large to be read at once, in rows ``first`` to ``last`` (not included).
 
     Parameters
     ----------
-    names : members to read: arrays of rows, dicts of them, and points, whose masks and conventions come along.
+    names : members to read: arrays, and dicts of arrays and lists. Points bring their masks and conventions along.
 
     Returns
     -------
-    the rows, and what else there is in the file.
+    the members by name, as :func:`ehps.humandata.storage.npz_read.from_members` takes them, those without rows whole,
+    and the names of all others.
 
     Raises
     ------
@@ -83,22 +84,16 @@ def read_rows(path: str | Path, names: Collection[str], first: int, last: int) -
     n = count(path)
     values: dict[str, Any] = {}
     with Npz(path) as members:
-        about = [name for name in members if name.startswith("__") or name in ("misc", "config", "mask")]
-        about += [f"{name}{end}" for name in names for end in ("_mask", "_convention") if f"{name}{end}" in members]
-        for name in [name for name in members if name in names]:
-            shape = members.shape(name)
-            if shape:
+        wanted = {f"{name}{end}" for name in names for end in ("", "_mask", "_convention")}
+        for name in members:
+            if name in wanted and len(shape := members.shape(name)):
                 values[name] = members.rows(name, first, last) if shape[0] == n else members[name]
-                continue
-            value = unwrapped(members[name])
-            if isinstance(value, dict):
-                value = {key: item[first:last] if has_rows(item, n) else item for key, item in value.items()}
-            values[name] = value
-        values |= {name: unwrapped(members[name]) for name in about}
-        others = [name for name in members if name not in values]
-    table = from_members(values, str(path))
-    table.source = Path(path)
-    return table, others
+            elif name in wanted or name.startswith("__") or name in ("misc", "config", "mask"):
+                value = unwrapped(members[name])
+                if name in names and isinstance(value, dict):
+                    value = {key: item[first:last] if has_rows(item, n) else item for key, item in value.items()}
+                values[name] = value
+        return values, [name for name in members if name not in values]
 
 
 def read_pickle_dump(path: str | Path) -> Table:

@@ -17,9 +17,10 @@ from ehps.converters.datasets.bedlam2 import BEDLAM2
 from ehps.converters.pipeline.report import Report
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
+from ehps.humandata.image_files import read_pixels
 from ehps.humandata.keypoints import point_names
 from tests.raw import bedlam2, faults
-from tests.raw.bedlam import KEPT, edit, load
+from tests.raw.bedlam import FRAMES, KEPT, edit, load
 from tests.raw.bedlam2 import LABELS, LOST, MOYO, NO_FILE, NO_IMAGES, PORTRAIT, YOGI, Tree, locked
 from tests.raw.checks import (
     STILL,
@@ -28,6 +29,7 @@ from tests.raw.checks import (
     nearest,
 )
 from tests.raw.trees import read, runner
+from tests.raw.ubody import number_in, write_video
 
 Pair = tuple[HumanData, Report]
 
@@ -182,6 +184,82 @@ def test_a_note_says_that_a_blacklist_was_not_heeded(own: Path, tmp_path: Path) 
     (own / MOYO / "blacklist.txt").write_text("seq_000001\n")
     _, report = converted_of(own, tmp_path / "x.h5", None)
     assert any(f"{MOYO} has a blacklist.txt" in note for note in report.notes)
+
+
+# -- (B) movies -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def filmed(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Tree:
+    """Movies in place of images. Read-only."""
+    root = tmp_path_factory.mktemp("raw") / "movies"
+    return bedlam2.with_movies(bedlam2.write_fixture(root, body_models, np.random.default_rng(5)))
+
+
+@pytest.fixture
+def own_movies(filmed: Tree, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(filmed.root, tmp_path / "movies"))
+
+
+def test_people_of_movies_are_those_of_their_frames(
+    filmed: Tree, tree: Tree, tmp_path: Path, body_models: Path
+) -> None:
+    hd, report = converted_of(filmed.root, tmp_path / "x.h5", body_models)
+    order = nearest_rows(hd, filmed)
+    assert_joints_are_the_truth(hd[order], filmed.truth, locked(body_models))
+    assert len(hd) == len(filmed.truth) + 2  # those of the image that was lost: it is in the movie
+    assert "image missing" not in report.dropped
+    upright = np.array([PORTRAIT in path for path in hd["image_path"].tolist()])
+    assert (hd["meta/height"] == np.where(upright, 1280, 720)).all()
+    assert (hd["meta/principal_point"][upright] == [360, 640]).all()
+    assert (hd["meta/principal_point"][~upright] == [640, 360]).all()
+    assert (hd["quality/up_y"] < -0.9).all()  # nobody lies
+    assert report.problems == []
+
+
+def nearest_rows(hd: HumanData, tree: Tree) -> list[int]:
+    """The row of each person of the truth."""
+    keys = list(zip(hd["image_path"].tolist(), hd["meta/track_id"].tolist(), strict=True))
+    return [keys.index(key) for key in zip(tree.truth.image_path, tree.facts["track_id"], strict=True)]
+
+
+def test_frames_of_movies_are_lines_of_the_camera_file(filmed: Tree, tmp_path: Path, body_models: Path) -> None:
+    hd, _ = converted_of(filmed.root, tmp_path / "x.h5", body_models)
+    for path, frame in zip(hd["image_path"].tolist(), hd["meta/frame_id"].tolist(), strict=True):
+        assert path.endswith(f"/{FRAMES.index(frame):06d}.png")  # frame 3 was not rendered: 5 is the movie's number 4
+        assert number_in(read_pixels(filmed.root / path)) == FRAMES.index(frame)
+
+
+def test_movies_of_another_length_are_left_out_and_counted(own_movies: Path, tmp_path: Path) -> None:
+    write_video(own_movies / MOYO / "mp4/seq_000001.mp4", 9, 30, size=(720, 1280))
+    _, report = converted_of(own_movies, tmp_path / "x.h5", None)
+    reason = "movie of another number of frames than its camera file has"
+    assert len(report.dropped[reason]) == 9
+    assert all("seq_000001" in name for name in report.dropped[reason])
+
+
+def test_an_upright_movie_of_a_level_camera_is_refused(own_movies: Path, tmp_path: Path) -> None:
+    write_video(own_movies / MOYO / "mp4/seq_000001.mp4", 10, 30, size=(1280, 720))
+    with pytest.raises(DataError, match="stands upright, and its camera is not rolled"):
+        run(own_movies, tmp_path / "x.h5", None)
+
+
+def test_movies_of_another_size_have_labels_scaled_to_them(own_movies: Path, tmp_path: Path) -> None:
+    for scene, size in ((MOYO, (360, 640)), (PORTRAIT, (640, 360))):
+        for movie in (own_movies / scene / "mp4").iterdir():
+            write_video(movie, 10, 30, size=size)
+    hd, _ = converted_of(own_movies, tmp_path / "x.h5", None)
+    assert (hd["meta/image_scale"] == 0.5).all()
+    assert set(hd["meta/principal_point"][:, 0].tolist()) == {320.0, 180.0}
+
+
+def test_images_are_taken_where_a_sequence_has_them(own_movies: Path, tree: Tree, tmp_path: Path) -> None:
+    shutil.copytree(tree.root / MOYO / "png/seq_000000", own_movies / MOYO / "png/seq_000000")
+    hd, _ = converted_of(own_movies, tmp_path / "x.h5", None)
+    assert {path.split("/")[1] for path in hd["image_path"].tolist() if "seq_000000" in path and MOYO in path} == {
+        "png"
+    }
+    assert {path.split("/")[1] for path in hd["image_path"].tolist() if "seq_000001" in path} == {"mp4"}
 
 
 # -- (B) frames and units -------------------------------------------------------------------------------------
