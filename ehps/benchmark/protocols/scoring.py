@@ -41,6 +41,8 @@ from ehps.humandata.core import HumanData
 from ehps.progress import counting
 
 FACTORS = {"mm": 1000.0, "%": 100.0, "10 m/s^3": 0.1}
+VIDEOS = {"emdb1": 17, "emdb2": 25}
+"""Of whole test sets, by protocol."""
 FLAGS = ("meta/lefthand_valid", "meta/righthand_valid")
 
 
@@ -183,7 +185,8 @@ def score(
         raise true_bodies.nobody(protocol, truth, f"none of the {len(rows)} rows has an error that counts")
     lines = summarise(every, groups_of(protocol, truth, rows), protocol.mean)
     lines = with_values_of_the_set(lines, labels.of_the_set() | of_the_set, len(rows))
-    return Score(protocol, frame(tidy(every, rows), truth), lines, notes, missing, _remarks(protocol, truth))
+    remarks = _remarks(protocol, truth, rows)
+    return Score(protocol, frame(tidy(every, rows), truth), lines, notes, missing, remarks)
 
 
 def unit(metric: str) -> str:
@@ -290,8 +293,14 @@ def _flag(protocol: Protocol, hd: HumanData, rows: Array, name: str) -> Array:
     return np.ones(len(rows), bool)
 
 
-def _remarks(protocol: Protocol, truth: HumanData) -> list[str]:
+def _remarks(protocol: Protocol, truth: HumanData, rows: Array) -> list[str]:
     said = []
+    if whole := VIDEOS.get((protocol.base or protocol).name):
+        there = len(set(true_bodies.sequence_names(truth, rows)))
+        if there != whole:
+            said.append(
+                f"the file has {there} of the {whole} videos of the test set: no number to compare with others'"
+            )
     if protocol.step > 1 and protocol.count_by and not true_bodies.counts_annotations(protocol, truth):
         said.append(
             f"every {protocol.step}th is counted over the rows of the file, which has no meta/{protocol.count_by}; the "

@@ -45,7 +45,8 @@ def tracks_of(hd: HumanData, rows: Array) -> list[Array]:
     """
     frame = np.asarray(hd[FRAME][rows]) if FRAME in hd else np.zeros(0)
     if frame.shape != (len(rows),) or frame.dtype.kind not in "iuf":
-        raise DataError(f"has no numbers of frames ({FRAME})", path=hd.source, fix="convert the dataset again")
+        fix = "convert the dataset again, or choose metrics for which the order of frames does not matter"
+        raise DataError(f"has no numbers of frames ({FRAME})", path=hd.source, fix=fix)
     person = np.unique(true_bodies.sequence_names(hd, rows), return_inverse=True)[1]
     if PERSON in hd:
         code = np.unique([str(name) for name in hd[PERSON][rows].tolist()], return_inverse=True)[1]

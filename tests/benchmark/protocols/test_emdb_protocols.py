@@ -259,6 +259,7 @@ def test_only_sequences_of_the_part_are_tested(films: Films) -> None:
     truth = films.truth.with_columns({"meta/emdb1": flags, "meta/emdb2": ~flags})
     result = score(moved_world(films), truth, catalogue.get("emdb1"), films.models)
     assert set(result.errors["sequence"]) == {"P2_b"}
+    assert result.remarks == ["the file has 1 of the 17 videos of the test set: no number to compare with others'"]
     result = score(moved_world(films), truth, catalogue.get("emdb2"), films.models)
     assert set(result.errors["sequence"]) == {"P1_a"}
 
