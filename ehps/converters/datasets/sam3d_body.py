@@ -101,7 +101,7 @@ sam3d_body/
     ),
 )
 ROWS = 4096
-TRIED = 512  # people with a fit by which the frame of the 3D points is found
+TRIED = 512  # rows by whose people with a fit the frame of the 3D points is found
 COUNTED = ("rows in the label files", "images in them (subject_idx 0)", "rows whose MHR fit may be used (mhr_valid)")
 
 
@@ -130,7 +130,7 @@ class SAM3DBody(Converter):
         return [
             Unit(name, path, Part(start, stop, reading))
             for path in files
-            for name, start, stop in _parts(path, path.relative_to(self.root).as_posix())
+            for name, start, stop in _parts(path, path.relative_to(self.root).as_posix(), ROWS)
         ]
 
     def read(self, unit: Unit) -> Instances:
@@ -230,14 +230,14 @@ class SAM3DBody(Converter):
         DataError : they say none.
         """
         for path in files:
-            for _, start, stop in _parts(path, ""):
+            for _, start, stop in _parts(path, "", TRIED):
                 try:
                     labels = _labels(path, start, stop, {})
                 except DataError:
                     break  # said when the unit is read
                 known = labels.valid & (labels.points2d[..., 2] > 0).any(axis=1)
                 if known.any():
-                    return sam3d_body_places.reading_of(labels[np.flatnonzero(known)[:TRIED]], path)
+                    return sam3d_body_places.reading_of(labels[np.flatnonzero(known)], path)
         return IN_CAMERA
 
     def _images(self, labels: Labels) -> list[str]:
@@ -265,16 +265,16 @@ def _labels(path: Path, start: int, stop: int | None, dropped: dict[str, list[st
     return sam3d_body_files.read_parquet(path, start, stop, dropped)
 
 
-def _parts(path: Path, name: str) -> list[tuple[str, int, int | None]]:
-    """Name, first row and end of the parts of a file that are read at once: images are not divided. One part, whose
-    reading fails, where the file cannot be read."""
+def _parts(path: Path, name: str, rows: int) -> list[tuple[str, int, int | None]]:
+    """Name, first row and end of parts of a file of about so many rows: images are not divided. One part, whose reading
+    fails, where the file cannot be read; a tar is one."""
     if path.suffix == ".tar":
         return [(name, 0, None)]
     try:
         count, starts = sam3d_body_files.image_starts(path)
     except DataError:
         return [(name, 0, 0)]
-    cuts = np.searchsorted(starts, np.arange(ROWS, count, ROWS), side="right") - 1
+    cuts = np.searchsorted(starts, np.arange(rows, count, rows), side="right") - 1
     bounds = [0, *(cut for cut in np.unique(starts[cuts[cuts >= 0]]).tolist() if cut), count]
     if len(bounds) == 2:
         return [(name, 0, count)]

@@ -7,12 +7,14 @@ is stored is the difference to the run before the last. Source: the mask code of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from ehps.arrays import Array, Mask
 
 LONGEST = 7  # characters of a number: 35 bits
+AT_ONCE = 1 << 16  # characters, so that what is made of them stays in the processor's cache
 
 
 def mask_boxes(counts: Sequence[bytes], sizes: Array) -> tuple[Array, Mask]:
@@ -28,8 +30,16 @@ def mask_boxes(counts: Sequence[bytes], sizes: Array) -> tuple[Array, Mask]:
     boxes : (N, 4) x, y, w, h of the pixels inside, NaN where there are none.
     whole : (N,) whether the runs of the mask fill its image; the box of others is NaN.
     """
-    n = len(counts)
-    height, width = (np.asarray(sizes, np.int64).reshape(n, 2)[:, k] for k in range(2))
+    sizes = np.asarray(sizes, np.int64).reshape(-1, 2)
+    part = np.cumsum(np.fromiter(map(len, counts), np.int64, len(counts))) // AT_ONCE
+    cuts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(counts)]
+    found = [_boxes(counts[a:b], sizes[a:b]) for a, b in pairwise(cuts)]
+    boxes, whole = zip(*found, strict=True)
+    return np.concatenate(boxes), np.concatenate(whole)
+
+
+def _boxes(counts: Sequence[bytes], sizes: Array) -> tuple[Array, Mask]:
+    n, height, width = len(counts), sizes[:, 0], sizes[:, 1]
     runs, first, length = _runs(counts)
     boxes, whole = np.full((n, 4), np.nan), np.zeros(n, bool)
     if not len(runs):
