@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ehps.arrays import Array
 from ehps.converters.readers import listings, opened
 from ehps.humandata import image_files, zip_archives
+from ehps.humandata.image_files import header as read_header
 from ehps.humandata.image_headers import Header
 from ehps.video_frames import is_video
 
@@ -104,7 +105,7 @@ class ImageIndex:
             where = self.locate(image_path)
             folder, _, name = image_path.rpartition("/")
             self.read.setdefault(folder, {})[name] = _state(where)
-            self._headers[image_path] = Header(unreadable="is missing") if where is None else image_files.header(where)
+            self._headers[image_path] = Header(unreadable="is missing") if where is None else read_header(where)
         return self._headers[image_path]
 
     def unchanged(self, visited: Mapping[str, list[int]], read: Mapping[str, Mapping[str, str]]) -> bool:
