@@ -449,8 +449,8 @@ def _notices(numbers: pd.DataFrame, files: Sequence[Path]) -> list[str]:
     """What the reader must know of the bodies behind the numbers, from the passports of files and of tests."""
     from ehps.humandata import HumanData
 
-    told = {file.name for file in files if HumanData.open(file).passport.body_model_version == STANDIN}
-    tested = numbers.loc[numbers["body_model_version"] == STANDIN, "test_set"]
+    told = {file.name for file in files if _of_standin(HumanData.open(file).passport.body_model_version)}
+    tested = numbers.loc[numbers["body_model_version"].map(_of_standin), "test_set"]
     if not told and not len(tested):
         return []
     which = ", ".join(sorted(told or set(tested)))
@@ -478,3 +478,7 @@ def _examples(files: Sequence[Path], images: Mapping[Path, Path]) -> tuple[list[
         else:
             drawn.append((dataset_name(_dataset(hd, file)), image))
     return drawn, faults
+
+
+def _of_standin(version: str | None) -> bool:
+    return str(version).startswith(STANDIN)

@@ -58,7 +58,7 @@ def body_models() -> Path:
             for unfinished in CACHE.glob("building-*"):  # of builds that failed: the lock is ours
                 shutil.rmtree(unfinished, ignore_errors=True)
             building = CACHE / f"building-{os.getpid()}"
-            write_standin(building)
+            write_standin(building, locked_head=True)
             building.rename(folder)
             builds = sorted(CACHE.glob("standin-*"), key=lambda path: path.stat().st_mtime)
             for old in builds[:-KEPT]:

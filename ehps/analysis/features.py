@@ -120,9 +120,9 @@ def crops(hd: HumanData, images: Path, size: tuple[int, int] = CROP) -> tuple[Ar
         rows.setdefault(path, []).append(row)
     out = []
     for path, here in rows.items():
-        file = folder.locate(path)
+        folder.below(path)
         try:
-            pixels = read_pixels(file)
+            pixels = read_pixels(folder.find(path))
         except DataError:
             continue
         for row in here:

@@ -222,7 +222,7 @@ def _images(drawn: Drawn, image_features: ImageFeatures | None) -> Array:
         raise AbsentError("no image folder given")
     folder = ImageFolder(drawn.images)
     for row, name in zip(drawn.rows.tolist(), drawn.part["image_path"], strict=True):
-        folder.locate(name, row)
+        folder.below(name, row)
     values, found = features.image(drawn.part, drawn.images, image_features)
     if not found.any():
         raise AbsentError(f"no image could be read in {drawn.images}")

@@ -109,6 +109,7 @@ def with_neutral_models(hd: HumanData, models: BodyModels, num_betas: int) -> Hu
     """
     hd = with_full_hands(hd, models)
     params = params_of(hd, any_frame=True)
+    models = models.of(params)
     model_type, n = params.model_type, len(hd)
     betas, offset, residual = np.zeros((n, num_betas)), np.zeros((n, 3)), np.zeros(n)
     weight = np.zeros(n) if params.betas_extra is None else np.asarray(params.betas_extra, float).reshape(n)

@@ -29,6 +29,8 @@ HANDLESS = {
     "smplh": ("not merged with the MANO hands", f"merge it with those of {SITES['smplh']} (merge_smplh_mano)"),
 }
 """What a file without mean hands and hand components is, and where there is one with them."""
+LOCKED = "locked_head"
+"""End of the version of a release whose head does not change with the shape of the body."""
 HAND_SIZES = {"hands_meanl": 45, "hands_meanr": 45, "hands_componentsl": 2025, "hands_componentsr": 2025}
 LANDMARKS = ("lmk_faces_idx", "lmk_bary_coords", "dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords")
 
@@ -41,9 +43,10 @@ class BodyModel:
     ----------
     model_type : smplx, smplh or smpl.
     gender : male, female or neutral.
-    version : ``1.0``, ``1.1``, ``locked_head``, ``without_hand_pca`` (SMPL-X; the last of files for SOMA, MoSh and
-        AMASS whose name does not tell their shape space); ``1.0``, ``1.1`` (SMPL); ``1.2``, ``extended`` (SMPL-H with
-        10 and 16 betas); ``stand-in``. Betas of two versions are not interchangeable.
+    version : of SMPL-X ``1.0``, ``1.1``, ``2020`` (without the hair bun), ``locked_head``, ``without_hand_pca`` (files
+        for SOMA, MoSh and AMASS whose name does not tell their shape space); of SMPL ``1.0``, ``1.1``; of SMPL-H
+        ``1.2``, ``extended`` (10 and 16 betas); ``stand-in``, ``stand-in locked_head``. Betas of two versions are not
+        interchangeable.
     path : the file it came from.
     v_template : (V, 3).
     shapedirs : (V, 3, S).
@@ -167,16 +170,19 @@ def _expression_start(columns: int) -> int:
 
 
 def _version(raw: Mapping[str, Array], model_type: str, path: Path) -> str:
+    place = "/".join(path.parts[-3:]).lower().replace("_", "").replace("-", "")
+    locked = model_type == "smplx" and "lockedhead" in place
     if "standin" in raw:
-        return "stand-in"
+        return f"stand-in {LOCKED}" if locked else "stand-in"
     columns = raw["shapedirs"].shape[2]
     if model_type == "smplh":
         return "extended" if columns > 10 else "1.2"
     if model_type == "smpl":
         return "1.1" if columns > 10 else "1.0"
-    words = "/".join(path.parts[-3:]).lower().replace("_", "").replace("-", "")
-    if "lockedhead" in words or path.stem.endswith(("2020", "2023")):
-        return "locked_head"
+    if locked:
+        return LOCKED
+    if path.stem.endswith("2020"):
+        return "2020"
     if any(name not in raw for name in HANDS):
         return "without_hand_pca"
     return "1.1" if columns >= 400 else "1.0"

@@ -35,6 +35,10 @@ ALIASES = {
 }
 
 
+LOCKED_HEAD = "models_lockedhead"
+"""Folder that ``smplx_lockedhead_20230207.zip`` unpacks to, laid out as a folder of body models itself."""
+
+
 @dataclass(frozen=True)
 class Found:
     """A line of the inventory: a file that may be needed, where it is (None: missing), where to get it."""
@@ -78,6 +82,34 @@ def find_model(folder: Path, model_type: str, gender: str) -> Path | None:
     return None
 
 
+def locked_head_folder(folder: Path) -> Path | None:
+    """Where the locked-head release of SMPL-X lies: :data:`LOCKED_HEAD` in ``folder``, or in a folder in it, or
+    ``folder`` itself where it is called so; None when there is none."""
+    if folder.name == LOCKED_HEAD:
+        return folder
+    found = [place for place in (folder / LOCKED_HEAD, *sorted(folder.glob(f"*/{LOCKED_HEAD}"))) if place.is_dir()]
+    return found[0] if found else None
+
+
+def require_locked_head(folder: Path) -> Path:
+    """The folder of the locked-head release.
+
+    Raises
+    ------
+    BodyModelError : it is not there; the message says where to get it.
+    """
+    place = locked_head_folder(folder)
+    if place is not None and any(find_model(place, "smplx", gender) for gender in GENDERS):
+        return place
+    raise BodyModelError(
+        "no SMPL-X model of the locked-head release here, to which these bodies belong; SMPL-X 1.1 has another head "
+        "and another shape space",
+        path=folder,
+        fix=f"download smplx_lockedhead_20230207.zip at {SITES['smplx']} and unpack it here: "
+        f"{LOCKED_HEAD}/smplx/SMPLX_NEUTRAL.npz",
+    )
+
+
 def require_model(folder: Path, model_type: str, gender: str) -> Path:
     """The file of that model.
 
@@ -105,6 +137,10 @@ def inventory(folder: Path) -> list[Found]:
         for gender in GENDERS:
             title, path = f"{NAMES[model_type]} {gender}", find_model(folder, model_type, gender)
             lines.append(Found(title, path, f"{model_type} bodies", SITES[model_type], (model_type, gender)))
+    place = locked_head_folder(folder)
+    locked = None if place is None else find_model(place, "smplx", "neutral")
+    title = f"{NAMES['smplx']} neutral, locked head"
+    lines.append(Found(title, locked, "bodies of BEDLAM2", SITES["smplx"], ("smplx", "neutral")))
     for key, helper in HELPERS.items():
         lines.append(Found(helper.names[0], find_helper(folder, key), helper.used_for, helper.source))
     return lines

@@ -17,8 +17,8 @@ from ehps.body import meshes
 from ehps.body.hands import COEFFICIENTS, expand
 from ehps.body.helper_files import find_helper, kid_template
 from ehps.body.joints import FastJoints, Precision
-from ehps.body.model_file import BodyModel, read_model, without_hands
-from ehps.body.model_folder import find_model, require_model
+from ehps.body.model_file import LOCKED, BodyModel, read_model, without_hands
+from ehps.body.model_folder import find_model, locked_head_folder, require_locked_head, require_model
 from ehps.body.params import BodyParams, groups
 from ehps.body.personal_templates import Personal, personal
 from ehps.body.topology import TOPOLOGY
@@ -45,6 +45,7 @@ class BodyModels:
         self._outlines: dict[tuple[str, str], _Outline] = {}
         self._kids: dict[tuple[str, str], FastJoints] = {}
         self._personal: tuple[tuple[str, str, bytes], Personal] | None = None
+        self._locked_head: BodyModels | None = None
 
     def __reduce__(self) -> tuple[type[BodyModels], tuple[Path]]:
         return BodyModels, (self.folder,)
@@ -109,6 +110,34 @@ class BodyModels:
     def _kid_file(self, model_type: str) -> Path | None:
         return find_helper(self.folder, "kid_smplx" if model_type == "smplx" else "kid_smpl")
 
+    # -- releases ------------------------------------------------------------------------------------------
+
+    def of(self, params: BodyParams) -> BodyModels:
+        """The models that parameters belong to: these, or those of the locked-head release.
+
+        Raises
+        ------
+        BodyModelError : the locked-head release is not there.
+        """
+        return self.locked_head() if params.locked_head else self
+
+    def locked_head(self) -> BodyModels:
+        """The locked-head release of SMPL-X: these models where they are it, else those of its folder in this one.
+
+        Raises
+        ------
+        BodyModelError : it is not there; the message says where to get it.
+        """
+        if self._locked_head is None:
+            place = locked_head_folder(self.folder)
+            if place is None or place == self.folder:
+                own = [gender for gender in GENDERS if self.has("smplx", gender)]
+                is_it = bool(own) and self.version("smplx", own[0]).endswith(LOCKED)
+                self._locked_head = self if is_it else BodyModels(require_locked_head(self.folder))
+            else:
+                self._locked_head = BodyModels(place)
+        return self._locked_head
+
     # -- bodies --------------------------------------------------------------------------------------------
 
     def fast_joints(self, model_type: str, gender: str, *, kid: bool = False) -> FastJoints:
@@ -129,17 +158,19 @@ class BodyModels:
         """(N, J, 3) joints in the frame of the parameters; see :class:`ehps.body.joints.FastJoints`."""
         topology = TOPOLOGY[params.model_type]
         points = topology.joints + len(topology.picked) + (68 if topology.landmarks else 0)
+        models = self.of(params)
 
         def evaluate(gender: str, kid: bool, rows: BodyParams) -> Array:
-            return self.fast_joints(rows.model_type, gender, kid=kid)(rows, dtype)
+            return models.fast_joints(rows.model_type, gender, kid=kid)(rows, dtype)
 
         return _by_model(params, np.empty((len(params), points, 3), dtype), evaluate)
 
     def rest_pelvis(self, params: BodyParams) -> Array:
         """(N, 3) float64 pelvis of each unposed body, for :func:`ehps.body.rigid_motion.to_camera`."""
+        models = self.of(params)
 
         def evaluate(gender: str, kid: bool, rows: BodyParams) -> Array:
-            model = self.fast_joints(rows.model_type, gender, kid=kid)
+            model = models.fast_joints(rows.model_type, gender, kid=kid)
             return model.rest_pelvis(rows.betas, rows.expression, rows.betas_extra)
 
         return _by_model(params, np.empty((len(params), 3)), evaluate)
@@ -151,10 +182,11 @@ class BodyModels:
         ----------
         ids : (M,) numbers of the vertices that are wanted, all by default.
         """
+        models = self.of(params)
 
         def evaluate(gender: str, kid: bool, rows: BodyParams) -> Array:
-            template = self.kid_template(rows.model_type) if kid else None
-            return meshes.vertices(self.get(rows.model_type, gender), rows, template, ids=ids, device=device)
+            template = models.kid_template(rows.model_type) if kid else None
+            return meshes.vertices(models.get(rows.model_type, gender), rows, template, ids=ids, device=device)
 
         vertices = TOPOLOGY[params.model_type].vertices if ids is None else len(ids)
         out = np.empty((len(params), 3, vertices), np.float32).transpose(0, 2, 1)  # in the order of the parts
@@ -166,14 +198,15 @@ class BodyModels:
 
     def heights(self, params: BodyParams) -> Array:
         """(N,) metres from the lowest to the highest vertex of the standing, unposed body of each shape."""
+        models = self.of(params)
 
         def evaluate(gender: str, kid: bool, rows: BodyParams) -> Array:
-            ends = self._outline(rows.model_type, gender).ends
+            ends = models._outline(rows.model_type, gender).ends
             betas = np.asarray(rows.betas, float)[:, : ends.directions.shape[1]]
             y = ends.y + betas @ ends.directions.T[: betas.shape[1]]  # (N, M)
             if kid and rows.betas_extra is not None:
                 weight = np.asarray(rows.betas_extra, float).reshape(len(rows), -1)[:, :1]
-                y = y + weight * (self.kid_template(rows.model_type)[ends.vertices, 1] - ends.y)
+                y = y + weight * (models.kid_template(rows.model_type)[ends.vertices, 1] - ends.y)
             return np.asarray(y.max(axis=1) - y.min(axis=1))
 
         return _by_model(params, np.empty(len(params)), evaluate)
@@ -192,7 +225,7 @@ class BodyModels:
                 continue
             full = np.zeros((len(hand), 15, 3))
             for gender in np.unique(params.gender):
-                joints = self.fast_joints(params.model_type, str(gender))
+                joints = self.of(params).fast_joints(params.model_type, str(gender))
                 components = joints.hands.components[index]
                 if components is None:
                     raise without_hands(params.model_type, COEFFICIENTS, joints.hands.path)

@@ -35,6 +35,7 @@ class BodyParams:
     flat_hand_mean : False when hand poses are relative to the model's mean hand, True when absolute.
     betas_neutral : optional (N, B), the shape refitted to the neutral model.
     betas_extra : optional (N, 1), AGORA: weight of the kid template, 0 for adults.
+    locked_head : whether they belong to the locked-head release of SMPL-X, another template and shape space.
     """
 
     model_type: str
@@ -52,6 +53,7 @@ class BodyParams:
     flat_hand_mean: bool = False
     betas_neutral: Array | None = field(default=None, kw_only=True)
     betas_extra: Array | None = field(default=None, kw_only=True)
+    locked_head: bool = field(default=False, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.betas)
@@ -88,7 +90,8 @@ def smplx_params(
 ) -> BodyParams:
     """SMPL-X parameters from arrays in any of the usual shapes ((N, 63), (N, 21, 3), ...); absent parts are zero.
 
-    ``gender`` is one word for all rows or (N,) words; ``m``/``f``/``n`` are understood.
+    ``gender`` is one word for all rows or (N,) words; ``m``/``f``/``n`` are understood. Parameters of the locked-head
+    release are ``smplx_params(...).with_(locked_head=True)``.
     """
     n = len(betas)
 

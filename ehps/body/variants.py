@@ -14,7 +14,7 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body.folding import fitting_columns
 from ehps.body.hands import COEFFICIENTS, expand, mean_hands
-from ehps.body.model_file import BodyModel, without_hands
+from ehps.body.model_file import LOCKED, BodyModel, without_hands
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, genders
 from ehps.body.topology import NAMES, POSE_PARTS, TOPOLOGY
@@ -61,8 +61,24 @@ def params_of(hd: HumanData, model_type: str | None = None, *, any_frame: bool =
         transl=_shaped(hd, f"{model_type}/transl", (3,)) if f"{model_type}/transl" in hd else np.zeros((n, 3)),
         flat_hand_mean=bool(hd.passport.flat_hand_mean),
         betas_extra=_shaped(hd, extra, (1,)) if extra in hd else None,
+        locked_head=model_type == "smplx" and has_locked_head(hd),
         **values,
     )
+
+
+def has_locked_head(hd: HumanData) -> bool:
+    """Whether the bodies of a file belong to the locked-head release of SMPL-X."""
+    return str(hd.passport.body_model_version).endswith(LOCKED)
+
+
+def models_of(hd: HumanData, models: BodyModels) -> BodyModels:
+    """The models that the bodies of a file belong to: ``models``, or those of the locked-head release.
+
+    Raises
+    ------
+    BodyModelError : the locked-head release is not there.
+    """
+    return models.locked_head() if has_locked_head(hd) else models
 
 
 def _shaped(hd: HumanData, name: str, tail: tuple[int, ...]) -> Array:
@@ -145,6 +161,7 @@ def with_hand_mean(hd: HumanData, flat_hand_mean: bool, models: BodyModels) -> H
     if now == flat_hand_mean:
         return hd
     hd = with_full_hands(hd, models)
+    models = models_of(hd, models)
     sign = 1.0 if flat_hand_mean else -1.0
     own = genders_of(hd)
     columns = {}
@@ -182,6 +199,7 @@ def with_full_hands(hd: HumanData, models: BodyModels) -> HumanData:
     BodyModelError : a model, or its hand components, are missing.
     """
     model_type = _model_type_of(hd, None)
+    models = models_of(hd, models)
     columns = {}
     for side in ("left", "right"):
         name = f"{model_type}/{side}_hand_pose"
@@ -223,6 +241,7 @@ def neutral_betas(
     BodyModelError : a model is missing, or the parameters have more betas than theirs.
     PassportError : the folder mixes releases, whose shape spaces cannot be compared.
     """
+    models = models.of(params)
     betas = np.zeros((len(params), num_betas))
     residual = np.zeros(len(params))
     for gender in np.unique(params.gender):

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from ehps.body.params import BodyParams
 from ehps.converters.options import Option
 from ehps.errors import UsageError
 
+if TYPE_CHECKING:
+    from ehps.body.models import BodyModels
+
 Annotation = Literal[
     "exact render",  # the bodies that were rendered
     "registered scans",
@@ -26,6 +29,7 @@ Annotation = Literal[
     "multi-view capture",  # without markers: fitted to several calibrated colour cameras
     "fit to RGB-D",  # one or several depth cameras
     "IMU and video",
+    "electromagnetic sensors and video",
     "fit to 3D points",  # of a game, or of a capture that gave points only
     "fit to 2D points",  # optimised to labelled or detected points of images
     "network",  # pseudo labels of a network that was trained or tuned on the dataset's points
@@ -67,6 +71,7 @@ class DatasetCard:
     annotation_note : the same in words, e.g. ``SMPL, pseudo (EFT); 14 crowd-labelled 2D joints``.
     body_source : who made the bodies that are converted by default: the dataset's authors, or a release of fits.
     body_model : smplx, smplh, smpl or None: what the fits are.
+    locked_head : whether they belong to the locked-head release of SMPL-X.
     appearance : whether the images are real, rendered, or composed of real people and other backgrounds.
     scene : where the images were taken, those of the default split.
     scene_note : what else there is to say of that.
@@ -107,6 +112,7 @@ class DatasetCard:
     variants: Mapping[str, str] = field(default_factory=dict)
     get: str = ""
     body_source: BodySource = "authors"
+    locked_head: bool = False
     scene_note: str = ""
     commercial_use: bool | None = None
     redistribution: bool | None = None
@@ -165,8 +171,9 @@ class Camera:
     """Pinhole of each row, pixels of an image of the stated size: (2,) for all rows or (N, 2) each.
 
     ``distortion`` is (K,) or (N, K) in OpenCV order (k1 k2 p1 p2 k3 [k4 k5 k6]) when the images are distorted.
-    ``lens`` is the formula that it belongs to: ``opencv``, or ``h36m`` (Human3.6M and the IMAR sets; k1 k2 p1 p2 k3,
-    tangential terms without OpenCV's factor 2), whose coefficients are written as ``meta/h36m_dist_coeffs``.
+    ``lens`` is the formula that it belongs to: ``opencv``, ``h36m`` (Human3.6M and the IMAR sets; k1 k2 p1 p2 k3,
+    tangential terms without OpenCV's factor 2), or ``fisheye`` (OpenCV's; k1 k2 k3 k4). Coefficients of the latter two
+    are written as ``meta/h36m_dist_coeffs`` and ``meta/fisheye_dist_coeffs``.
     ``virtual`` marks cameras invented per person, whose depths cannot be compared.
     """
 
@@ -174,7 +181,7 @@ class Camera:
     principal_point: Array
     distortion: Array | None = None
     virtual: bool = False
-    lens: str = "opencv"
+    lens: Literal["opencv", "h36m", "fisheye"] = "opencv"
 
 
 @dataclass
@@ -232,6 +239,7 @@ class Instances:
     frame_size : (2,) height and width of the frames that will be cut out of the dataset's video, where these are known:
         rows that are kept without images are for these.
     meta_in_pixels : names of those that are in pixels of the image, and change with its size.
+    overlap : ``meta/overlap`` is wanted: how much the final body boxes of people in one image overlap.
     points_end_at_border : own 2D points on or beyond the border of the image were not annotated.
     points_beyond_image : own 2D points are those of whole bodies, of which any part may lie outside the image: where no
         size is stated they do not tell it.
@@ -265,6 +273,7 @@ class Instances:
     least_size: Array | None = None
     frame_size: Array | None = None
     meta_in_pixels: tuple[str, ...] = ()
+    overlap: bool = False
     points_end_at_border: bool = False
     points_beyond_image: bool = False
 
@@ -330,6 +339,26 @@ class Converter(ABC):
     def body_model(self) -> str | None:
         """Body model that the fits need: the card's, unless an option chooses other fits."""
         return self.card.body_model
+
+    @property
+    def sampling(self) -> int:
+        """Every how many frames of the source are rows: the card's, unless an option says it."""
+        return self.card.sampling
+
+    def bodies(self, folder: Path) -> BodyModels | None:
+        """The body models in a folder that the fits need, None where they need none.
+
+        Raises
+        ------
+        BodyModelError : they are not there; the message says where to get them.
+        """
+        from ehps.body.models import BodyModels
+
+        if self.body_model is None:
+            return None
+        models = BodyModels(folder).locked_head() if self.card.locked_head else BodyModels(folder)
+        models.require(self.body_model)
+        return models
 
     def option(self, name: str, there: Sequence[str] = ()) -> Any:
         """The value of one of the card's options, given or by default: a text, a number, or a tuple of names.

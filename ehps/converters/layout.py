@@ -17,6 +17,7 @@ from ehps.errors import DataError, UsageError
 
 # ``a.zip``, and parts of one as ``a.zip.001``, ``a.z01``, ``a.tar.gzaa``, ``a.tar.gz.part_aa``
 ARCHIVE = re.compile(r"\.(zip|7z|rar|tgz|z\d\d|tar(\.(gz|bz2|xz))?)(\.\d+|\.?(part)?[-_]?[a-z]{2})?$", re.IGNORECASE)
+IMAGE_FOLDER = re.compile(r"image|rgb", re.IGNORECASE)  # in the names of folders that cards need
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 WIDE = 200  # folders in one that are looked into when guessing; more are frames
 LISTED = 10_000  # names of one folder that are looked at when guessing
@@ -150,7 +151,8 @@ def _children(folder: Path, root: Path) -> tuple[str, ...]:
 
 
 def there(root: Path, pattern: str, quick: bool = False) -> bool:
-    """Whether something of a pattern is below ``root``, which is no folder that was unpacked into itself.
+    """Whether something of a pattern is below ``root``, which is no folder that was unpacked into itself; a zip archive
+    will do where the pattern names a folder of images.
 
     Parameters
     ----------
@@ -159,7 +161,18 @@ def there(root: Path, pattern: str, quick: bool = False) -> bool:
     quick : of a wide folder look at the first names only, as disks are slow and full.
     """
     found = _find(str(root), pattern, quick)
-    return found is not None and inside_itself(Path(found)) is None
+    if found is None:
+        return _packed_images(root, pattern, quick)
+    return inside_itself(Path(found)) is None
+
+
+def _packed_images(root: Path, pattern: str, quick: bool) -> bool:
+    """Whether a zip archive stands for a folder of images: these are read from it."""
+    parts = pattern.rstrip("/").split("/")
+    if not IMAGE_FOLDER.search(pattern) or "." in parts[-1]:
+        return False
+    above = ("/".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return any(_find(str(root), f"{folder}.zip", quick) for folder in above)
 
 
 def inside_itself(folder: Path) -> Path | None:

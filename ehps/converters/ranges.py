@@ -12,6 +12,7 @@ FOCAL = 1, 1e6  # pixels
 PIXELS = 1e6  # principal points, 2D points and boxes
 METRES = 1e5  # places of people, cameras and 3D points
 RADIANS = 1e3  # rotations as axis-angle, and coefficients of hand poses
+DEGREES = 36_000  # turns of cameras and people
 SHAPES = 1e3  # betas and expressions
 CONFIDENCE = 100  # of points, and what stands for it: flags, scores
 DISTORTION = 1e6

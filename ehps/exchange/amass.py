@@ -95,7 +95,7 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
         if len(genders) > 1:
             who = f"person {track.name} of {track.sequence}"
             raise DataError(f"{who} is {' and '.join(map(str, genders))}", path=hd.source)
-        model = models.get(params.model_type, str(genders[0]))
+        model = models.of(params).get(params.model_type, str(genders[0]))
         betas = params.betas.mean(axis=0)
         reshaped = max(reshaped, float(np.abs(params.betas - betas).max()))
         up = to_camera(
@@ -201,7 +201,8 @@ def _in_camera(params: BodyParams, frame: str, path: Path, stated: Stated) -> Bo
 
 
 def _params(model_type: str, gender: str, betas: Array, poses: Array, transl: Array) -> BodyParams:
-    n, at, parts = len(poses), 0, {}
+    n, at = len(poses), 0
+    parts: dict[str, Any] = {}
     for name, joints in POSE_PARTS[model_type].items():
         parts[name] = poses[:, at] if joints == 1 else poses[:, at : at + joints]
         at += joints

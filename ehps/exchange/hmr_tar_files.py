@@ -132,8 +132,11 @@ def _samples(hd: HumanData, folder: ImageFolder) -> Iterator[list[Bytes]]:
     used: set[str] = set()
     for first_rows, paths, labels in labels_of_images(hd):
         keys = [_key(path, used) for path in paths]
-        content = [image_files.read(folder.locate(path, row)) for row, path in zip(first_rows, paths, strict=True)]
-        members = [f"{key}.{_ending(path)}" for key, path in zip(keys, paths, strict=True)]
+        content = [
+            image_files.read_for_others(folder.locate(path, row)) for row, path in zip(first_rows, paths, strict=True)
+        ]
+        endings = [_ending(path, data) for path, data in zip(paths, content, strict=True)]
+        members = [f"{key}.{ending}" for key, ending in zip(keys, endings, strict=True)]
         heads = headers(members, [len(data) for data in content])
         sizes = [len(fixed) + len(rest) for fixed, rest in labels]
         label_heads = headers([f"{key}.{LABELS}" for key in keys], sizes)
@@ -180,8 +183,8 @@ def _key(path: str, used: set[str]) -> str:
     return key
 
 
-def _ending(path: str) -> str:
-    suffix = Path(path).suffix.lower()
+def _ending(path: str, data: bytes) -> str:
+    suffix = ".png" if data.startswith(image_files.PNG) else Path(path).suffix.lower()
     if suffix not in ENDINGS:
         raise DataError(f"{PROGRAM} reads JPEG and PNG, not {suffix or 'files without ending'}", path=path)
     return ENDINGS[suffix]

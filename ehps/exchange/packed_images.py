@@ -31,7 +31,7 @@ def unpack(images: Iterable[tuple[str, bytes | None]], folder: Path, source: Pat
         last = (name, content)
         if content is None:
             raise DataError(f"has no bytes of the image {name}", path=source, fix="leave out --images")
-        place = inside.locate(name)
+        place = inside.below(name)
         if place.is_file():
             if place.stat().st_size == len(content) and place.read_bytes() == content:
                 continue

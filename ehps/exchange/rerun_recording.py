@@ -15,12 +15,13 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.atomic import replacing
-from ehps.body.projected import CAMERA, ProjectedBodies, lacking_columns
+from ehps.body.projected import CAMERA, ProjectedBodies, lacking_columns, lens_column
 from ehps.body.variants import params_of
 from ehps.errors import UsageError
 from ehps.exchange.forms import Sources, Written
 from ehps.exchange.tracks import UNSAFE
 from ehps.extras import need
+from ehps.humandata import image_files
 from ehps.humandata.core import HumanData
 from ehps.humandata.drawing.persons import person_colour
 from ehps.humandata.drawing.skeleton import limbs
@@ -49,6 +50,8 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
         raise UsageError(f"a recording ends in {SUFFIX}", path=out)
     done = Written([out])
     bodies = _bodies(hd, sources, done)
+    if lens_column(hd) is not None:
+        done.left_out.append("the distortion of the lens: people are before a pinhole, 2D points as in the images")
     folder = None if sources.images is None else images_of(hd, sources.images)
     if folder is None:
         done.left_out.append("images: their folder was not given (--images)")
@@ -122,11 +125,24 @@ def _log_image(recording: Any, part: HumanData, folder: ImageFolder | None) -> b
     if folder is None:
         return True
     path = folder.locate(str(part["image_path"][0]))
-    if not path.is_file():
+    if not image_files.is_there(path):
         recording.log("camera/image", rr.Clear(recursive=False))
         return False
-    recording.log("camera/image", rr.EncodedImage(path=path))
+    recording.log("camera/image", _image(path))
     return True
+
+
+def _image(path: Path) -> Any:
+    """The image as the viewer takes it: the file, or of another kind of file its pixels."""
+    import rerun as rr
+
+    if path.is_file():
+        return rr.EncodedImage(path=path)
+    data = image_files.read_for_others(path)
+    for start, kind in ((image_files.JPEG, "image/jpeg"), (image_files.PNG, "image/png")):
+        if data.startswith(start):
+            return rr.EncodedImage(contents=data, media_type=kind)
+    return rr.Image(image_files.read_pixels(path))
 
 
 def _log_points(recording: Any, hd: HumanData, part: HumanData, names: list[str]) -> None:

@@ -73,7 +73,7 @@ def animated(hd: HumanData, track: Track, models: BodyModels) -> Animated:
     if not all(np.isfinite(value).all() for value in params.arrays().values()):
         raise DataError(f"person {track.name} of {track.sequence} has parameters that are not finite", path=hd.source)
     params = models.with_full_hands(params)
-    model = models.get(params.model_type, str(genders[0]))
+    model = models.of(params).get(params.model_type, str(genders[0]))
     betas = params.betas[:, : model.shapedirs.shape[2]]
     shape = betas.mean(axis=0)
     vertices = model.v_template + model.shapedirs[:, :, : len(shape)] @ shape

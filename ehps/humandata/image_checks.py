@@ -22,6 +22,7 @@ from ehps.humandata.image_files import (
     OutsideError,
     decoded_size,
     images_of,
+    is_there,
     stored_size,
 )
 from ehps.humandata.strings import Strings
@@ -197,28 +198,31 @@ def _present(
 ) -> list[int]:
     """Places of the images that are there; the others are put into ``found``.
 
-    Every folder is listed once, as asking for each file is slow on network drives.
+    Every folder is listed once, as asking for each file is slow on network drives; images that are in none are looked
+    for in the archives that stand for their folders.
     """
     plain: dict[str, tuple[set[str], set[str]]] = {}
     there = []
     for at in range(len(names)):
         name = names[at]
         below, _, last = name.rpartition("/")
-        if below not in plain or last not in plain[below][0]:  # the path itself is sound where its folder has the file
-            try:
-                path = folder.locate(name, int(first_row[at]))
-            except OutsideError as error:
-                if not list_outside:
-                    raise
-                found[at] = (OUTSIDE, error.what)
-                continue
+        if below in plain and last in plain[below][0]:  # the path itself is sound where its folder has the file
+            there.append(at)
+            continue
+        try:
+            path = folder.below(name, int(first_row[at]))
             if below not in plain:
                 plain[below] = _listed(path.parent)
-        files, others = plain[below]
-        if last in files or last in others:
-            there.append(at)
-        else:
-            found[at] = (MISSING, MISSING)
+            if any(last in listed for listed in plain[below]) or is_there(folder.find(name)):
+                there.append(at)
+            else:
+                found[at] = (MISSING, MISSING)
+        except OutsideError as error:
+            if not list_outside:
+                raise
+            found[at] = (OUTSIDE, error.what)
+        except DataError as error:
+            found[at] = (UNREADABLE, f"{Path(error.path or '').name} {error.what}")
     return there
 
 
@@ -240,7 +244,7 @@ def _looked_at(folder: ImageFolder, names: _Names, there: list[int], decode: boo
 
     def one(at: int) -> Look:
         try:
-            return at, look(folder.place(names[at])), None
+            return at, look(folder.find(names[at])), None
         except MissingImageError:
             return at, (0, 0), (MISSING, "link to a file that is not there")
         except DataError as error:

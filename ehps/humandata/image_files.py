@@ -2,6 +2,10 @@
 
 ``image_path`` means the pixels as they are stored: the orientation that EXIF may ask for is not applied, as OpenCV
 reads with ``IMREAD_IGNORE_ORIENTATION``. Everything that opens an image of a HumanData file does it here.
+
+An image ``a/b/c.jpg`` that is not on the disk is looked for in the zip archives ``a/b.zip`` and ``a.zip``, see
+:mod:`ehps.humandata.zip_archives`. Where it is in one its path is ``a/b.zip/c.jpg``, which all functions here read, as
+they read the frames of videos (``x/y.mp4/000012.png``), see :mod:`ehps.humandata.video_images`.
 """
 
 from __future__ import annotations
@@ -11,13 +15,24 @@ import stat
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
-from ehps.humandata.image_headers import PILLOW_ERRORS, PIXELS, most_pixels, pillow, read_header
+from ehps.humandata import video_images, zip_archives
+from ehps.humandata.image_headers import (
+    PILLOW_ERRORS,
+    PIXELS,
+    Header,
+    most_bytes,
+    most_pixels,
+    pillow,
+    read_header,
+)
+from ehps.video_frames import is_video
 
 if TYPE_CHECKING:
     from ehps.humandata.table import Table
@@ -32,6 +47,7 @@ for paths that begin with none."""
 SHOWN = 120
 AGAIN = "copy or unpack this image again"
 NO_IMAGE = "is no image that can be decoded"
+LINKS_OUT = "leads out of the folder of the images by a link"
 JPEG = b"\xff\xd8"
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -62,9 +78,51 @@ class ImageFolder:
         own = (self.root, *self.labelled.values())
         self._inside = [os.path.realpath(folder) for folder in (*map(str, own), *trusted)]
         self._folders: set[str] = set()
+        self._archives: dict[str, list[tuple[Path, str]]] = {}
 
     def locate(self, name: str, row: int | None = None, column: str = "image_path") -> Path:
-        """Where ``name`` is, whether there is such a file or not.
+        """Where the image ``name`` is to be read: its file, or its place in an archive that stands for its folder; its
+        path on the disk where there is no such image.
+
+        Parameters
+        ----------
+        row : that names it, for the message.
+        column : that names it, for the message.
+
+        Raises
+        ------
+        OutsideError : it is absolute, has ``..``, or is, or lies in, a link out of the folder.
+        DataError : the archive that stands for its folder cannot be read.
+        """
+        self.below(name, row, column)
+        return self.find(name)
+
+    def find(self, name: str) -> Path:
+        """As :meth:`locate`, of a path that was looked at before: that it stays inside is not looked at again."""
+        path = self.place(name)
+        if os.path.lexists(path):
+            return path
+        folder, _, last = name.replace("\\", "/").rpartition("/")
+        if folder not in self._archives:
+            self._archives[folder] = self._archives_of(folder)
+        for archive, beginning in self._archives[folder]:
+            if zip_archives.holds(archive, beginning + last):
+                return archive / f"{beginning}{last}"
+        return path
+
+    def _archives_of(self, folder: str) -> list[tuple[Path, str]]:
+        label, _, rest = folder.partition("/")
+        base, below = (self.labelled[label], rest) if label in self.labelled else (self.root, folder)
+        there = []
+        for archive, beginning in ((base / path, beginning) for path, beginning in zip_archives.in_place_of(below)):
+            if os.path.lexists(archive) and not self._holds(archive):
+                raise self._outside(archive.name, None, "the archive", LINKS_OUT)
+            if zip_archives.is_there(archive):
+                there.append((archive, beginning))
+        return there
+
+    def below(self, name: str, row: int | None = None, column: str = "image_path") -> Path:
+        """The path ``name`` on the disk, whether there is such a file or not.
 
         Parameters
         ----------
@@ -82,12 +140,12 @@ class ImageFolder:
         if folder not in self._folders:
             place = self.place(folder)
             if not self._holds(place):
-                raise self._outside(name, row, column, "leads out of the folder of the images by a link")
+                raise self._outside(name, row, column, LINKS_OUT)
             if place.is_dir():
                 self._folders.add(folder)
         path = self.place(name)
         if path.is_symlink() and not self._holds(path):
-            raise self._outside(name, row, column, "leads out of the folder of the images by a link")
+            raise self._outside(name, row, column, LINKS_OUT)
         return path
 
     def place(self, name: str) -> Path:
@@ -142,35 +200,127 @@ def stated_folders(misc: Mapping[str, Any], source: Path | None) -> dict[str, Pa
     return {str(label): base / str(folder) for label, folder in named.items()} if isinstance(named, Mapping) else {}
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is an image file, a file of this name in an archive, or such a frame in a video; whether it can be
+    read is not looked at.
+
+    Raises
+    ------
+    UsageError : it is in a video, and PyAV is not installed.
+    DataError : the archive or video cannot be read.
+    """
+    where = _inside(path)
+    return path.is_file() if where is None else bool(where.reader.holds(where.path, where.name))
+
+
+def header(path: Path) -> Header:
+    """What an image says of itself, or why it cannot be read; nothing is decoded.
+
+    Raises
+    ------
+    UsageError : it is in a video, and PyAV is not installed.
+    """
+    where = _inside(path)
+    if where is None:
+        return read_header(path)
+    try:
+        return where.reader.header(where.path, where.name) or Header(unreadable="is missing")
+    except DataError as error:
+        return Header(unreadable=error.what)
+
+
+def state(path: Path) -> str:
+    """What tells whether an image was replaced: size and time of the last change of a file, those of the video for a
+    frame, size and checksum of a file in an archive; empty where there is none."""
+    try:
+        where = _inside(path)
+        if where is not None:
+            return str(where.reader.state(where.path, where.name))
+        status = path.stat()
+    except (OSError, DataError):
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
 def stored_size(path: Path) -> tuple[int, int]:
     """Height and width as stored, from the header; nothing is decoded, and of most files only both ends are read.
 
     Raises
     ------
     MissingImageError : there is no such file.
+    UsageError : it is in a video, and PyAV is not installed.
     DataError : it is no image, is cut short as far as its format tells, or states more pixels than are read.
     """
-    with _opened(path) as file:
-        return _size(file, os.fstat(file.fileno()).st_size, path)
+    where = _inside(path)
+    if where is None:
+        with _opened(path) as file:
+            return _size(read_header(file, os.fstat(file.fileno()).st_size), path)
+    found = where.reader.header(where.path, where.name)
+    if found is None:
+        raise _missing(path)
+    return _size(found, path)
 
 
 def read(path: Path) -> bytes:
-    """The bytes of an image file.
+    """The bytes of an image file; those of a BMP of a video's frame.
 
     Raises
     ------
     MissingImageError : there is no such file.
+    UsageError : it is in a video, and PyAV is not installed.
     DataError : it is no regular file, too large to be an image, or cannot be read.
     """
+    if (where := _inside(path)) is not None:
+        data: bytes | None = where.reader.read(where.path, where.name)
+        if data is None:
+            raise _missing(path)
+        return data
     with _opened(path) as file:
-        length, most = os.fstat(file.fileno()).st_size, 16 * most_pixels()
-        if length > most:
+        length = os.fstat(file.fileno()).st_size
+        if length > most_bytes():
             what = f"has {length / 1e9:.1f} GB, more than an image of {most_pixels():,} pixels can have"
             raise DataError(what, path=path, fix=f"raise {PIXELS} if it is one")
         try:
             return file.read()
         except OSError as error:
             raise DataError(f"cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
+
+
+def read_for_others(path: Path) -> bytes:
+    """As :func:`read`, of a video's frame those of a PNG, which any program reads."""
+    import cv2
+
+    where = _inside(path)
+    if where is None or where.reader is not video_images:
+        return read(path)
+    return cv2.imencode(".png", cv2.cvtColor(read_pixels(path), cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+class _Inside(NamedTuple):
+    """A file that holds images: what reads it, where it is, and the name of an image in it."""
+
+    reader: ModuleType
+    path: Path
+    name: str
+
+
+def _inside(path: Path) -> _Inside | None:
+    """What holds an image that is no file of its own; None of a path on the disk."""
+    if os.path.lexists(path):
+        return None
+    for above in path.parents:
+        if os.path.isfile(above):
+            reader = (
+                zip_archives if above.suffix == zip_archives.ZIP else video_images if is_video(above.name) else None
+            )
+            return None if reader is None else _Inside(reader, above, path.relative_to(above).as_posix())
+        if os.path.isdir(above):
+            break
+    return None
+
+
+def _missing(path: Path) -> MissingImageError:
+    return MissingImageError("no such image", path=path, fix="check the image folder that was given for this dataset")
 
 
 def decode(data: bytes, path: Path, shrink: int = 1) -> tuple[Array, int, tuple[int, int]]:
@@ -192,7 +342,7 @@ def decode(data: bytes, path: Path, shrink: int = 1) -> tuple[Array, int, tuple[
     """
     import cv2
 
-    height, width = size = _size(BytesIO(data), len(data), path)
+    height, width = size = _size(read_header(BytesIO(data), len(data)), path)
     if data.startswith(JPEG):
         small = (-(-height // shrink), -(-width // shrink))
         pixels = _decoded_jpeg(data, path, small if shrink > 1 else (0, 0))
@@ -242,18 +392,15 @@ def _opened(path: Path) -> BinaryIO:
             raise DataError(f"{what}, not an image", path=path, fix="give the folder of the images")
         return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError):
-        fix = "check the image folder that was given for this dataset"
-        raise MissingImageError("no such image", path=path, fix=fix) from None
+        raise _missing(path) from None
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
 
 
-def _size(file: BinaryIO, length: int, path: Path) -> tuple[int, int]:
-    """Height and width, after all that can be known without decoding."""
-    header = read_header(file, length)
-    if header.unreadable:
-        raise DataError(header.unreadable, path=path, fix=AGAIN)
-    return header.height, header.width
+def _size(found: Header, path: Path) -> tuple[int, int]:
+    if found.unreadable:
+        raise DataError(found.unreadable, path=path, fix=AGAIN)
+    return found.height, found.width
 
 
 def decoded_size(path: Path) -> tuple[int, int]:

@@ -74,6 +74,11 @@ def most_pixels() -> int:
     return int(given)
 
 
+def most_bytes() -> int:
+    """The most bytes that an image file may have: 16 for each of :func:`most_pixels`."""
+    return 16 * most_pixels()
+
+
 def read_header(source: Path | BinaryIO, length: int | None = None) -> Header:
     """Size and orientation of an image as stored, or why it cannot be read; pipes and devices are not read.
 
@@ -187,8 +192,11 @@ def _png(at: At, length: int | None) -> Header:
         raise _DamagedError("is a damaged PNG")
     width, height = struct.unpack(">II", at(16, 8))
     header, place = Header(height, width), 8
-    for _ in range(0 if length is None else SEGMENTS):
-        count, kind = struct.unpack(">I4s", at(place, 8))
+    for _ in range(SEGMENTS):
+        chunk = at(place, 8)
+        if length is None and len(chunk) < 8:
+            break
+        count, kind = struct.unpack(">I4s", chunk)
         if kind == b"IDAT":
             break
         if kind == b"eXIf":

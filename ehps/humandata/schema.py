@@ -13,6 +13,8 @@ from ehps.humandata.quality_table import MEASURES
 
 TEXT = "text"
 ANY = "any"
+FISHEYE = "meta/fisheye_dist_coeffs"
+"""Coefficients of OpenCV's fisheye: where they are, ``meta/focal_length`` alone says nothing of the images' borders."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ _META = (
     Field("focal_length", ("N", 2), _F, "pixel", "focal length in x and y"),
     Field("principal_point", ("N", 2), _F, "pixel", "principal point x, y"),
     Field("dist_coeffs", ("N", "K"), _F, "", "lens distortion in OpenCV order: k1 k2 p1 p2 k3 [k4 k5 k6]"),
+    Field("fisheye_dist_coeffs", ("N", 4), _F, "", "distortion of OpenCV's fisheye lens: k1 k2 k3 k4"),
     Field("RT", ("N", 4, 4), _F, "metre", "world to camera, for reference: parameters are in the camera frame already"),
     Field("R", ("N", 3, 3), _F, "", "rotation viewers still have to apply, where parameters are not in camera frame"),
     Field("T", ("N", 3), _F, "metre", "translation that viewers still have to apply, with R"),
@@ -121,6 +124,7 @@ _META = (
     Field("frame_id", ("N",), ANY, "", "number of the frame in its sequence"),
     Field("timestamp", ("N",), ANY, "", "time of recording as the dataset gives it"),
     Field("time", ("N",), "float64", "second", "time of the image in its video, from the first frame"),
+    Field("overlap", ("N",), _F, "", "largest IoU of the body box with that of another annotated person in the image"),
     Field("is_train", ("N",), "bool", "", "the dataset counts the row as training data"),
     Field("is_kid", ("N",), "bool", "", "the person is a child"),
     Field("annot_valid", ("N",), "bool", "", "the dataset counts the row as usable"),

@@ -153,7 +153,7 @@ def write_image(folder: Path, image_path: str, image: Array) -> Path:
     OutsideError : the path leads out of the folder.
     """
     is_jpeg = PurePosixPath(image_path).suffix.lower() in (".jpg", ".jpeg")
-    path = ImageFolder(folder).locate(image_path if is_jpeg else f"{image_path}.jpg")
+    path = ImageFolder(folder).below(image_path if is_jpeg else f"{image_path}.jpg")
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     with replacing(path, lasting=False) as temporary:
         temporary.write_bytes(data.tobytes())

@@ -24,9 +24,9 @@ from ehps.humandata.storage import h5
 from ehps.inference import videos
 from ehps.inference.frames import NOTHING, Frame
 from ehps.suffixes import HUMANDATA
+from ehps.video_frames import SUFFIXES as VIDEOS
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts")
 KNOWN = "an image, a folder or pattern of images, a video, or a HumanData file (.h5, .npz)"
 ORIENTATION = 0x0112  # the EXIF tag
 TURNS = {1: 0, 3: 2, 6: 1, 8: 3}

@@ -75,7 +75,7 @@ def smplx_files(body_models: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     [
         ("smplx/SMPLX_NEUTRAL.npz", 400, "1.1", 300, 100),
         ("smplx/SMPLX_NEUTRAL.npz", 20, "1.0", 10, 10),
-        ("smplx/SMPLX_NEUTRAL_2020.npz", 400, "locked_head", 300, 100),
+        ("smplx/SMPLX_NEUTRAL_2020.npz", 400, "2020", 300, 100),
         ("models_lockedhead/smplx/SMPLX_NEUTRAL.npz", 400, "locked_head", 300, 100),
     ],
 )

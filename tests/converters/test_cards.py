@@ -36,15 +36,18 @@ SPLITS = {
     "agora": "train validation",
     "arctic": "train val test",
     "bedlam": "train val",
+    "bedlam2": "train",
     "behave": "train test",
     "chi3d": "train test",
     "crowdpose": "train val test trainval",
     "egobody_ego": "train val test",
     "egobody_kinect": "train val test",
     "ehf": "val test",
+    "emdb": "emdb1 emdb2 rest all",
     "fit3d": "train test",
     "gta_human2": "train",
     "h36m": "train test",
+    "harmony4d": "train test",
     "humansc3d": "train test",
     "insta_variety": "train",
     "lspet": "train test",
@@ -67,6 +70,7 @@ SPLITS = {
     "talkshow": "train val test",
     "ubody": "train test inter_train inter_test",
     "up3d": "trainval train val test",
+    "whac_a_mole": "train test",
 }
 
 

@@ -183,7 +183,7 @@ def test_images_are_listed_once_and_measured_from_their_headers(hall: Path) -> N
     assert index.present(paths).tolist() == [True, False, False]
     assert index.missing([*paths, paths[1]]) == paths[1:]
     assert index.sizes(paths).tolist() == [[240, 320], [0, 0], [0, 0]]
-    assert set(index.visited) == {"images/walk_0", "images/none"}
+    assert {name for name in index.visited if not name.endswith(".zip")} == {"images/walk_0", "images/none"}
 
 
 def test_frames_beside_the_dataset_count_as_its_images(tmp_path: Path) -> None:

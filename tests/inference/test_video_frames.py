@@ -64,7 +64,7 @@ def test_another_rate_and_a_stretch(tmp_path: Path) -> None:
     path = str(write(tmp_path / "a.mp4", range(20)))
     frames = list(open_source(path, fps=5, begin=0.4, end=1.6).frames(0))
     assert [frame.time for frame in frames] == pytest.approx([0.4, 0.6, 0.8, 1.0, 1.2, 1.4])
-    assert frames[0].image_path == "a.mp4/000002.jpg"
+    assert frames[0].image_path == "a.mp4-5fps/000002.jpg"  # a.mp4/000002.jpg is another frame of the video
     assert frames[0].number == 2
     assert frames[0].index == 0
 

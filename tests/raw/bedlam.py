@@ -133,7 +133,10 @@ def _spoil(data: dict[str, Any]) -> None:
 FRAMES = (0, 1, 2, 4, 5, 6, 7, 8, 9, 10)  # frame 3 was not rendered, so a row's number is not its frame's
 KEPT = (0, 5, 10)
 FOCAL_MM = 30.0
-VIEW = PaintedView(720, 1280, FOCAL_MM / 36 * 1280)
+CAMERAS = "name,x,y,z,yaw,pitch,roll,focal_length,sensor_width,sensor_height,hfov"
+TABLE = "Index,Type,Body,X,Y,Z,Yaw,Pitch,Roll,Comment"
+ABOVE = "Comment,None,0.0,0.0,0.0,0.0,0.0,0.0,relative_to_root=True"
+GROUP = "Group,None,0.0,0.0,0.0,0.0,0.0,0.0,sequence_name={};frames=11;camera_hfov=52.0"
 STREET, SIDEWAYS = "20221010_3_1000_batch01hand", "20221012_1_500_batch01hand_closeup_highSchoolGym"
 MEASURED = "20221018_3-8_250_batch01hand"
 
@@ -152,6 +155,11 @@ class Actor:
     lasts: int = 30
     sex: str = "female"
     kept: tuple[int, ...] = KEPT
+
+    def line(self, place: tuple[float, float, float], yaw: float) -> str:
+        """Its line in the table of a scene."""
+        where = ",".join(str(x) for x in (*place, yaw))
+        return f"Body,{self.name},{where},0.0,0.0,start_frame={self.start};texture_body=skin_01"
 
 
 SEQUENCES: dict[str, dict[str, tuple[float, list[Actor]]]] = {  # scene -> sequence -> camera's roll, actors
@@ -180,15 +188,24 @@ SEQUENCES: dict[str, dict[str, tuple[float, list[Actor]]]] = {  # scene -> seque
 
 @dataclass(frozen=True)
 class Pose:
-    """Unreal's camera of one frame: centimetres and degrees."""
+    """Unreal's camera of one frame: centimetres, degrees, millimetres."""
 
     place: tuple[float, float, float]
     yaw: float
     pitch: float
     roll: float
+    focal_mm: float = FOCAL_MM
 
     def turn(self) -> Array:
         return Rotation.from_euler("ZXY", [-self.roll, -self.pitch, -self.yaw], degrees=True).as_matrix()
+
+    def view(self) -> PaintedView:
+        return PaintedView(720, 1280, self.focal_mm / 36 * 1280)
+
+    def line(self, name: str) -> str:
+        """Its line in a camera file."""
+        numbers = ",".join(str(v) for v in (*self.place, self.yaw, self.pitch, self.roll))
+        return f"{name},{numbers},{self.focal_mm},36.0,20.25,61.9"
 
 
 def write_ground_truth(
@@ -205,36 +222,38 @@ def write_ground_truth(
     known: dict[str, BodyParams] = {}
     facts: dict[str, list[Any]] = {"track_id": [], "sequence_name": [], "frame_id": [], "subject_gender": []}
     for scene, sequences in SEQUENCES.items():
-        table = ["Type,Body,X,Y,Z,Yaw,Pitch,Roll,Comment", "Comment,None,0.0,0.0,0.0,0.0,0.0,0.0,relative_to_root=True"]
+        table = [ABOVE]
         for sequence, (roll, actors) in sequences.items():
-            table.append(f"Group,None,0.0,0.0,0.0,0.0,0.0,0.0,sequence_name={sequence};frames=11;camera_hfov=52.0")
+            table.append(GROUP.format(sequence))
             cameras = _write_cameras(root / "images" / scene, sequence, roll, rng)
             for actor in actors:
-                place, yaw = _place(cameras[0], actor), float(rng.uniform(-180, 180))
-                where = ",".join(str(x) for x in (*place, yaw))
-                table.append(f"Body,{actor.name},{where},0.0,0.0,start_frame={actor.start};texture_body=skin_01")
+                place, yaw = place_of(cameras[0], actor), float(rng.uniform(-180, 180))
+                table.append(actor.line(place, yaw))
                 params = _write_motion(root / motions, actor, gender, rng, known)
                 if actor.kept and (scene == MEASURED) == (split == "val"):
-                    truth.append(_seen(models, params, actor, place, yaw, cameras, f"images/{scene}/png/{sequence}"))
+                    paths = [f"images/{scene}/png/{sequence}/{sequence}_{k:04d}.png" for k in actor.kept]
+                    truth.append(seen(models, params, actor, place, yaw, cameras, paths))
                     n = len(actor.kept)
                     facts["track_id"] += [f"{scene}/{sequence}/{actor.name}"] * n
                     facts["sequence_name"] += [f"{scene}/{sequence}"] * n
                     facts["frame_id"] += actor.kept
                     facts["subject_gender"] += [actor.sex[0]] * n
-        lines = [table[0], *(f"{i},{line}" for i, line in enumerate(table[1:]))]
-        (root / "images" / scene / "be_seq.csv").write_text("Index," + "\n".join(lines) + "\n")
+        write_table(root / "images" / scene / "be_seq.csv", table)
     reasons = {"motion has ended": 1, "joint behind the camera": 3, "fewer than 8 body joints in the image": 3}
     return Tree(root, Truth.concat(truth), facts=facts, dropped=reasons if split == "train" else {})
+
+
+def write_table(path: Path, lines: Sequence[str]) -> None:
+    """``be_seq.csv`` with these lines, numbered."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([TABLE, *(f"{i},{line}" for i, line in enumerate(lines))]) + "\n")
 
 
 def _write_cameras(scene: Path, sequence: str, roll: float, rng: np.random.Generator) -> dict[int, Pose]:
     """The camera file of a sequence and its images: a camera that travels and pans. Frame -> camera."""
     x, y, yaw = rng.uniform(-500, 500), rng.uniform(-500, 500), rng.uniform(-180, 180)
     found = {k: Pose((x + 2.0 * k, y - 1.5 * k, 110.0 + k), yaw + 0.4 * k, -3.0 - 0.1 * k, roll) for k in FRAMES}
-    lines = ["name,x,y,z,yaw,pitch,roll,focal_length,sensor_width,sensor_height,hfov"]
-    for k, camera in found.items():
-        numbers = ",".join(str(v) for v in (*camera.place, camera.yaw, camera.pitch, camera.roll))
-        lines.append(f"{sequence}_{k:04d}.png,{numbers},{FOCAL_MM},36.0,20.25,61.9")
+    lines = [CAMERAS, *(camera.line(f"{sequence}_{k:04d}.png") for k, camera in found.items())]
     path = scene / "ground_truth" / "camera" / f"{sequence}_camera.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
@@ -242,7 +261,7 @@ def _write_cameras(scene: Path, sequence: str, roll: float, rng: np.random.Gener
     return found
 
 
-def _place(camera: Pose, actor: Actor) -> tuple[float, float, float]:
+def place_of(camera: Pose, actor: Actor) -> tuple[float, float, float]:
     """Where an actor stands, in Unreal's centimetres: x north, y east, yaw from north to east."""
     ahead = np.array([np.cos(np.radians(camera.yaw)), np.sin(np.radians(camera.yaw))])
     right = np.array([-ahead[1], ahead[0]])
@@ -253,20 +272,17 @@ def _place(camera: Pose, actor: Actor) -> tuple[float, float, float]:
 def _write_motion(
     motions: Path, actor: Actor, gender: str, rng: np.random.Generator, known: dict[str, BodyParams]
 ) -> BodyParams:
-    """A motion about its own origin on the ground, unless it is ``known`` already. Poses are not smooth."""
+    """The file of a motion, unless it is ``known`` already."""
     n = actor.start + actor.lasts
     if actor.name in known:
         assert len(known[actor.name]) == n
         return known[actor.name]
-    num_betas = 11 if gender == "neutral" else 10
-    people = random_people(n, rng, style="gesturing", num_betas=num_betas, gender=gender, flat_hand_mean=True)
-    trans = np.column_stack([rng.uniform(-0.2, 0.2, n), rng.uniform(1.1, 1.3, n), rng.uniform(-0.2, 0.2, n)])
-    people = people.with_(betas=people.betas[[0] * n], expression=np.zeros((n, 10)), transl=trans)
+    people = performance(n, rng, 11 if gender == "neutral" else 10, gender)
     subject, motion = actor.name.rsplit("_", 1)
     (motions / subject / motion).mkdir(parents=True)
     data: dict[str, Any] = {
         "poses": bedlam.full_pose(people),
-        "trans": trans,
+        "trans": people.transl,
         "betas": people.betas[0],
         "gender": np.array(gender),
         "gender_sub": np.array(actor.sex),
@@ -277,28 +293,40 @@ def _write_motion(
     return people
 
 
-def _seen(
+def performance(n: int, rng: np.random.Generator, num_betas: int, gender: str) -> BodyParams:
+    """One person in ``n`` frames, about an origin of its own on the ground. Poses are not smooth."""
+    people = random_people(n, rng, style="gesturing", num_betas=num_betas, gender=gender, flat_hand_mean=True)
+    trans = np.column_stack([rng.uniform(-0.2, 0.2, n), rng.uniform(1.1, 1.3, n), rng.uniform(-0.2, 0.2, n)])
+    return people.with_(betas=people.betas[[0] * n], expression=np.zeros((n, 10)), transl=trans)
+
+
+def seen(
     models: Path,
     params: BodyParams,
     actor: Actor,
     place: tuple[float, float, float],
     yaw: float,
     cameras: dict[int, Pose],
-    folder: str,
+    paths: Sequence[str],
 ) -> Truth:
-    """The actor in the frames that are kept, joint by joint: turned, placed, and seen from the camera."""
+    """The actor in the frames that are kept, joint by joint: turned, placed, and seen from the camera.
+
+    Parameters
+    ----------
+    paths : of the images of the frames that are kept.
+    """
     body = stage.package(models, params[[actor.start + k for k in actor.kept]])[0]
     stand = Rotation.from_euler("y", yaw - 90, degrees=True).as_matrix() @ stage.FRONT
     joints = np.stack(
         [
-            (points @ stand.T + _opencv(place) - _opencv(cameras[k].place)) @ cameras[k].turn().T
+            (points @ stand.T + opencv(place) - opencv(cameras[k].place)) @ cameras[k].turn().T
             for points, k in zip(body, actor.kept, strict=True)
         ]
     )
-    paths = [f"{folder}/{folder.rsplit('/', 1)[1]}_{k:04d}.png" for k in actor.kept]
-    return Truth(paths, joints, stage.project(joints, VIEW), params.gender[: len(paths)])
+    pixels = [stage.project(points, cameras[k].view()) for points, k in zip(joints, actor.kept, strict=True)]
+    return Truth(list(paths), joints, np.stack(pixels), params.gender[: len(paths)])
 
 
-def _opencv(place: tuple[float, float, float]) -> Array:
+def opencv(place: tuple[float, float, float]) -> Array:
     x, y, z = place
     return np.array([y, -z, x]) / 100

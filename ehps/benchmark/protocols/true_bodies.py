@@ -155,7 +155,7 @@ def given(hd: HumanData, rows: Array, images: Path | None, rotation: tuple[float
         raise UsageError("the image folder is needed: the true meshes lie beside the images")
     folder, meshes = images_of(hd, images), []
     for row, name in zip(np.asarray(rows).tolist(), hd["vertices3d_path"][rows], strict=True):
-        path = folder.locate(name, row, "vertices3d_path")
+        path = folder.below(name, row, "vertices3d_path")
         meshes.append(_array(path) if path.suffix == ".npy" else read_vertices(path, SMPLX_VERTICES))
         if not np.isfinite(meshes[-1]).all():
             raise DataError("holds vertices that are not finite", path=path)

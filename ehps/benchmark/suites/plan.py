@@ -32,7 +32,7 @@ from ehps.body.topology import NAMES, SITES
 from ehps.body.variants import genders_of
 from ehps.errors import EhpsError
 from ehps.humandata.core import HumanData
-from ehps.humandata.image_files import images_of
+from ehps.humandata.image_files import images_of, is_there
 
 LOOKED_AT = 200
 """Images of a set whose presence is looked at; a run looks at all of them."""
@@ -114,6 +114,9 @@ def _not_compared(suite: Suite) -> Iterable[str]:
     """Tests that do not compare what a model predicts."""
     for name, spec in suite.test.items():
         protocol = catalogue.get(spec.protocol)
+        if protocol.frame == "world":
+            yield f"test.{name}.protocol: {protocol.id} compares tracks in the world, which no model here predicts"
+            continue
         for model in suite.models:
             if not compares(protocol, body := models.card(model).body):
                 what = f"compares {NAMES[protocol.body]} bodies, {model} predicts {NAMES[body]}"
@@ -187,7 +190,7 @@ def _missing_images(hd: HumanData, rows: Array, spec: SetSpec, place: str) -> li
     folder = images_of(hd, spec.images, spec.folders)
     some = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), LOOKED_AT)).astype(int))]
     names = hd["image_path"][some].unique()
-    absent = [name for name in names if not folder.place(name).is_file()]
+    absent = [name for name in names if not is_there(folder.find(name))]
     if not absent:
         return []
     return [f"{place}.images: {len(absent)} of {len(names)} images looked at are not below {spec.images}: {absent[0]}"]

@@ -33,12 +33,13 @@ from ehps.benchmark.training.targets import SLICES, WIDTH
 from ehps.benchmark.training.truncated_crops import Resize
 from ehps.body.hands import mean_hands
 from ehps.body.models import BodyModels
-from ehps.body.variants import genders_of
-from ehps.errors import DataError, UsageError
+from ehps.body.variants import genders_of, has_locked_head
+from ehps.errors import DataError, PassportError, UsageError
 from ehps.humandata import frames, keypoints
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_checks import require_images
 from ehps.humandata.image_files import OutsideError, images_of, stored_size
+from ehps.humandata.schema import FISHEYE
 from ehps.humandata.validation import require_columns
 
 RESIZED: dict[str, Resize] = {"averaged": "bicubic", "bilinear": "bilinear"}
@@ -332,6 +333,8 @@ class HumanDataset(Dataset[dict[str, Any]]):
 
     def _put_camera(self, row: int, put: Any) -> None:
         hd = self.hd
+        if FISHEYE in hd:  # a pinhole is tens of pixels off: the file's own 2D points are the targets
+            return
         transl = hd["smplx/transl"][row] if "smplx/transl" in hd else np.zeros(3)
         if "meta/focal_length" in hd and "meta/principal_point" in hd and np.isfinite(transl).all() and transl[2] > 0:
             put("transl", transl)
@@ -354,9 +357,16 @@ def check_meaning(hd: HumanData) -> None:
     Raises
     ------
     DataError : there are none.
-    PassportError : it is not known in which frame they are, or to whose body model shapes belong that are refitted.
+    PassportError : it is not known in which frame they are, or to whose body model shapes belong that are refitted;
+        or they belong to the locked-head release, which is not the body that is trained.
     """
     frames.required(hd, "training")
+    if training_model_type(hd) == "smplx" and has_locked_head(hd):
+        raise PassportError(
+            "has bodies of the locked-head release of SMPL-X, and SMPL-X 1.1 is what is trained",
+            path=hd.source,
+            fix="fit SMPL-X 1.1 to them: `ehps humandata convert FILE --to smplx --out NEW --body-models DIR`",
+        )
     if training_model_type(hd) == "smplx" and "smplx/betas_neutral" not in hd:
         genders_of(hd[:0])
 

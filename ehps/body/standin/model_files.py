@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.body.model_folder import LOCKED_HEAD
 from ehps.body.standin import landmarks, model_tables
 from ehps.body.standin.anatomy import GENDERS, NEUTRAL, PARENTS, SHAPES, Anatomy
 from ehps.body.standin.helper_tables import write_helpers
@@ -29,6 +30,9 @@ DECIMALS = 8  # kept in the files: linear algebra differs beyond them from one r
 SHAPE_COLUMNS = {"smplx": 400, "smplh": 16, "smpl": 10}
 LOWER = {"smplx": 0.0, "smplh": 0.125, "smpl": 0.125}
 """How much lower than SMPL-X's the origin of each model type lies, metres."""
+
+HEAD = (15, 22, 23, 24)  # joints of SMPL-X that move the head: head, jaw, eyes
+LOCKED_SIZE = 0.94  # of the locked head, relative to that of the other release
 
 # The nearest SMPL-X joint of every joint of the model type; joints of SMPL-X that are absent go to their parents.
 JOINTS = {
@@ -44,6 +48,7 @@ def write_standin(
     models: Sequence[str] = KINDS,
     genders: Sequence[str] = ("male", "female", "neutral"),
     seed: int = 0,
+    locked_head: bool = False,
 ) -> Path:
     """Write stand-in model files where the ``smplx`` package looks for them, and the helper files.
 
@@ -53,6 +58,7 @@ def write_standin(
         :mod:`ehps.body.standin.helper_tables`; existing files are overwritten.
     models, genders : which to write.
     seed : of what is arbitrary in the pose correctives and hand components.
+    locked_head : write ``models_lockedhead/smplx/SMPLX_NEUTRAL.npz`` too.
 
     Returns
     -------
@@ -68,8 +74,23 @@ def write_standin(
                 continue
             with (folder / model_type / f"{model_type.upper()}_{gender.upper()}.pkl").open("wb") as out:
                 pickle.dump(arrays, out, protocol=2)
+    if locked_head:
+        place = folder / LOCKED_HEAD / "smplx"
+        place.mkdir(parents=True, exist_ok=True)
+        np.savez(place / "SMPLX_NEUTRAL.npz", **locked_head_arrays(seed))
     write_helpers(folder, models)
     return folder
+
+
+def locked_head_arrays(seed: int = 0) -> dict[str, Any]:
+    """As :func:`standin_arrays` of neutral SMPL-X with a smaller head, which no beta changes, and other betas."""
+    out = standin_arrays("smplx", "neutral", seed)
+    head = out["weights"][:, list(HEAD)].sum(axis=1)[:, None]
+    centre = out["J"][HEAD[0]]
+    out["v_template"] = np.round(out["v_template"] - head * (1 - LOCKED_SIZE) * (out["v_template"] - centre), DECIMALS)
+    shapes = len(SHAPES)
+    out["shapedirs"][:, :, :shapes] = out["shapedirs"][:, :, :shapes][:, :, ::-1] * (1 - head[:, :, None])
+    return out
 
 
 def standin_arrays(model_type: str, gender: str, seed: int = 0) -> dict[str, Any]:

@@ -1,25 +1,24 @@
 """BEDLAM: synthetic images of 1 to 10 simulated people, SMPL-X of the neutral model with 11 betas.
 
-Two releases, told apart by what is there. (A) 6 fps images with ``all_npz_12_*`` labels: parameters already in
-the camera frame, every person with an offset of its own. (B) 30 fps images with the scene's ground truth: see
+Two releases, told apart by what is there. (A) 6 fps images with ``all_npz_12_*`` labels: see
+:mod:`ehps.converters.datasets.bedlam_labels`. (B) 30 fps images with the scene's ground truth: see
 :mod:`ehps.converters.datasets.bedlam_scenes`.
-Close-up scenes are labelled for the image turned 90 degrees clockwise; rows here are for the image as it is
-stored, so their people lie on the side.
+Rows are for the images as they are stored: in close-up scenes people lie on the side.
 Source: Black et al., "BEDLAM: A Synthetic Dataset of Bodies Exhibiting Detailed Lifelike Animated Motion", CVPR
 2023; the official processing scripts.
 """
 
 from __future__ import annotations
 
-import re
+from pathlib import Path
 
-import numpy as np
-
-from ehps.body.params import smplx_params, smplx_pose
-from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
-from ehps.converters.datasets.bedlam_scenes import HEIGHT, WIDTH, checked_betas, read_scene
+from ehps.arrays import Array
+from ehps.converters.base import Converter, DatasetCard, Instances, Unit, concat, no_instances
+from ehps.converters.datasets import bedlam_labels
+from ehps.converters.datasets.bedlam_labels import JOINTS
+from ehps.converters.datasets.bedlam_scenes import EVERY, Body, Views, body_rows, read_sequences, read_views
 from ehps.converters.readers import OTHER, fields, raw_files
-from ehps.converters.readers.fields import Field, numbers, texts
+from ehps.converters.readers.fields import numbers, texts
 from ehps.errors import DataError
 from ehps.genders import BY_WORD
 
@@ -57,7 +56,7 @@ BEDLAM/                                                     (B) 30 fps ground tr
     "-png and -gt archives with the body motions",
     reprojection="exact",
     fps=30,
-    sampling=5,
+    sampling=EVERY,
     notes=(
         "Parameters belong to the neutral model for everybody; the rendered sex is in meta/subject_gender.",
         "Hand poses are absolute (flat_hand_mean true).",
@@ -72,25 +71,20 @@ VALIDATION = frozenset(
         "20221019_3-8_250_highbmihand_orbit_stadium",
     )
 )
-LABELLED = {
-    "imgname": Field("path", ("N",)),
-    "pose_cam": numbers("N", 165),
-    "trans_cam": numbers("N", 3),
-    "cam_ext": numbers("N", 4, 4),
-    "cam_int": numbers("N", 3, 3),
-    "shape": numbers("N", "betas"),
-    "gtkps": numbers("N", "joints", 3),
-    "gender": texts("N", words=BY_WORD),
+MOTIONS = ("smplx_gt/neutral_ground_truth_motioninfo", "smplx_gt/neutral_ground_truth")
+MOTION = {
+    "poses": numbers("N", 165),
+    "trans": numbers("N", 3),
+    "betas": numbers("betas"),
+    "gender": texts(words=BY_WORD),
+    "gender_sub": texts(words=BY_WORD),
 }
-JOINTS = 127
-FRAME = re.compile(r"_\d+\.\w+$")
+MOST_BETAS = 11
 IMAGE_FOLDERS = {
     "train": ("training_images", "train_images", "training", "images"),
     "val": ("validation_images", "validation", "images"),
 }
 LABELS = {"train": "all_npz_12_training", "val": "all_npz_12_validation"}
-# Portrait camera frame (image turned clockwise) -> the stored image's camera frame.
-UPRIGHT_TO_STORED = np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])
 
 
 class BEDLAM(Converter):
@@ -107,65 +101,76 @@ class BEDLAM(Converter):
         return [Unit(p.name, p) for p in scenes if (p.name in VALIDATION) == (self.split == "val")]
 
     def read(self, unit: Unit) -> Instances:
-        return self._read_labels(unit) if unit.path.suffix == ".npz" else read_scene(self.root, unit)
+        return self._labels(unit) if unit.path.suffix == ".npz" else self._scene(unit)
 
-    def _read_labels(self, unit: Unit) -> Instances:
-        data = fields.values(raw_files.load_npz(unit.path, list(LABELLED)), LABELLED, unit.path)
-        if data["gtkps"].shape[1] < JOINTS:
-            what = f"gtkps has {data['gtkps'].shape[1]} joints, expected {JOINTS} or more"
-            raise DataError(what, path=unit.path, fix=OTHER)
+    def _labels(self, unit: Unit) -> Instances:
+        labels = bedlam_labels.read_labels(unit.path)
+        if (found := labels["gtkps"].shape[1]) < JOINTS:
+            raise DataError(f"gtkps has {found} joints, expected {JOINTS} or more", path=unit.path, fix=OTHER)
         folder = next((d for d in IMAGE_FOLDERS[self.split] if raw_files.is_folder(self.root / d / unit.name)), None)
         if folder is None:
-            return no_instances({"scene without image folder": [f"{unit.name}/{name}" for name in data["imgname"]]})
-        transl = data["trans_cam"] + data["cam_ext"][:, :3, 3]
-        behind = transl[:, 2] <= 0
+            return no_instances({"scene without image folder": bedlam_labels.named(labels, unit.name)})
         dropped: dict[str, list[str]] = {}
-        drop(dropped, "behind the camera", [f"{unit.name}/{name}" for name in data["imgname"][behind]])
-        unnumbered = np.array([not FRAME.search(name) for name in data["imgname"].tolist()], bool) & ~behind
-        drop(dropped, "imgname without the number of its frame", data["imgname"][unnumbered].tolist())
-        keep = ~behind & ~unnumbered
-        data, transl = {key: value[keep] for key, value in data.items()}, transl[keep]
-        if not len(transl):
+        labels = bedlam_labels.usable(labels, unit.name, dropped)
+        betas = checked_betas(labels["shape"], unit.path)
+        if not len(betas):
             return no_instances(dropped)
-        matrix = data["cam_int"]
-        upright = matrix[:, 0, 2] < matrix[:, 1, 2]
-        points = data["gtkps"][:, :JOINTS].astype(float)
-        points[..., 2] = 1  # a homogeneous coordinate, not a visibility
-        points[upright, :, :2] = as_stored(points[upright, :, :2])
-        focal, centre = matrix[:, [0, 1], [0, 1]].astype(float), matrix[:, :2, 2].astype(float)
-        focal[upright], centre[upright] = focal[upright, ::-1], as_stored(centre[upright])
-        frames = [raw_files.basename(name).rsplit(".", 1)[0].rsplit("_", 1) for name in data["imgname"]]
-        betas = checked_betas(data["shape"], unit.path)
-        return Instances(
-            image_path=[f"{folder}/{unit.name}/png/{name}" for name in data["imgname"]],
-            size=(HEIGHT, WIDTH),
-            camera=Camera(focal, centre),
-            body=smplx_params(
-                gender="neutral",
-                betas=betas,
-                betas_neutral=betas,
-                transl=transl,
-                flat_hand_mean=True,
-                **smplx_pose(data["pose_cam"].reshape(-1, 55, 3)),
-            ),
-            world_to_camera=turned(upright) if upright.any() else None,
-            keypoints2d=Keypoints(points, "smplx_127"),
-            meta={
-                "subject_gender": [str(g)[:1] for g in data["gender"]],
-                "sequence_name": [f"{unit.name}/{sequence}" for sequence, _ in frames],
-                "frame_id": np.array([int(frame) for _, frame in frames]),
-            },
-            misc={"smplx_source": "original"},
-            dropped=dropped,
+        sexes = {"subject_gender": [str(gender)[:1] for gender in labels["gender"]]}
+        images = f"{folder}/{unit.name}/png"
+        rows = bedlam_labels.labelled_rows(
+            labels, unit.name, images, slice(JOINTS), sexes, gender="neutral", betas=betas, betas_neutral=betas
         )
+        rows.dropped = dropped
+        return rows
+
+    def _scene(self, unit: Unit) -> Instances:
+        """All people of a scene, sequence by sequence, in every fifth frame."""
+        motions = raw_files.first_existing(self.root, MOTIONS)
+        parts = [
+            self._motion(unit, body, views, motions)
+            for sequence, bodies in read_sequences(unit.path / "be_seq.csv").items()
+            for views in [read_views(unit.path / "ground_truth" / "camera" / f"{sequence}_camera.csv", EVERY)]
+            for body in bodies
+        ]
+        return concat(parts) if parts else no_instances()
+
+    def _motion(self, unit: Unit, body: Body, views: Views, motions: Path) -> Instances:
+        subject, _, motion = body.name.rpartition("_")
+        if not subject:
+            what = f"body {body.name!r} of {body.sequence} has no motion"
+            raise DataError(what, path=unit.path / "be_seq.csv", fix=OTHER)
+        path = motions / subject / motion / "motion_seq.npz"
+        data = fields.values(raw_files.load_npz(path, list(MOTION)), MOTION, path)
+        betas, gender = checked_betas(data["betas"], path), str(data["gender"])
+        images = [f"images/{unit.name}/png/{body.sequence}/{name}" for name in views.name]
+        rows = body_rows(
+            unit.name,
+            body,
+            views,
+            images,
+            poses=data["poses"],
+            trans=data["trans"],
+            betas=betas,
+            gender=gender,
+        )
+        if rows.body is not None:
+            if rows.body.gender[0] == "neutral":
+                rows.body = rows.body.with_(betas_neutral=rows.body.betas)
+            rows.meta["subject_gender"] = [str(data["gender_sub"])[:1]] * len(rows)
+        return rows
 
 
-def as_stored(pixels: np.ndarray) -> np.ndarray:
-    """Pixels (..., 2) of the turned image, u and v, in the stored one: v and 720 - u."""
-    return np.stack([pixels[..., 1], HEIGHT - pixels[..., 0]], axis=-1)
+def checked_betas(betas: Array, path: Path) -> Array:
+    """(..., 10) or (..., 11) betas as they are.
 
-
-def turned(upright: np.ndarray) -> Rigid:
-    """From the turned image's camera to the stored one's for rows marked ``upright``, identity for the others."""
-    rotation = np.where(upright[:, None, None], UPRIGHT_TO_STORED, np.eye(3))
-    return Rigid(rotation, np.zeros((len(upright), 3)))
+    Raises
+    ------
+    DataError : there are more: the release for the model with a locked head.
+    """
+    if betas.shape[-1] > MOST_BETAS:
+        raise DataError(
+            f"has {betas.shape[-1]} betas: bodies of the locked-head model, which is not SMPL-X v1.1",
+            path=path,
+            fix="download the labels of the neutral model with 11 betas",
+        )
+    return betas

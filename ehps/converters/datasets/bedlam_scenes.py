@@ -1,44 +1,38 @@
-"""BEDLAM's 30 fps ground truth: scenes of bodies that move through Unreal's world before a moving camera.
+"""Ground truth of BEDLAM and BEDLAM2.0: scenes of bodies that move through Unreal's world before a moving camera.
 
 A motion is SMPL-X in a frame of its own, y up; ``be_seq.csv`` places it (centimetres, yaw in degrees) and the camera
 file has the camera of every frame: x = R (Ry(yaw - 90) diag(1,-1,-1) v + body - camera) with
-R = Rz(-roll) Rx(-pitch) Ry(-yaw). Every fifth frame is taken, as in the 6 fps release.
-Source: the official processing and rendering scripts.
+R = Rz(-roll) Rx(-pitch) Ry(-yaw), for the image of 1280 x 720 pixels as it is rendered. Where the camera is rolled by
+90 degrees, people lie on their side in it; turned clockwise the image stands upright, and R begins with Rz(-roll + 90).
+Source: the official processing and rendering scripts of both.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ehps.arrays import Array, Mask
 from ehps.body import cameras
 from ehps.body.params import smplx_params, smplx_pose
-from ehps.converters.base import Camera, Instances, Rigid, Unit, concat, drop, no_instances
-from ehps.converters.readers import OTHER, fields, raw_files
+from ehps.converters import ranges
+from ehps.converters.base import Camera, Instances, Rigid, drop, no_instances
+from ehps.converters.readers import OTHER
 from ehps.converters.readers.csv_files import Row, read_csv
-from ehps.converters.readers.fields import numbers, texts
 from ehps.errors import DataError
-from ehps.genders import BY_WORD
 
-MOTIONS = ("smplx_gt/neutral_ground_truth_motioninfo", "smplx_gt/neutral_ground_truth")
 FLIP = np.diag([1.0, -1.0, -1.0])
-WIDTH, HEIGHT = 1280, 720
+WIDTH, HEIGHT = 1280, 720  # px, as rendered
 SENSOR_MM = 36
-MOST_BETAS = 11
-STEP = 5
+EVERY = 5  # of 30 frames a second, as in the 6 fps releases
 LEAST_JOINTS = 8
 OTHER_ROWS = ("Comment",)
 VIEW = ("x", "y", "z", "yaw", "pitch", "roll", "focal_length")
-MOTION = {
-    "poses": numbers("N", 165),
-    "trans": numbers("N", 3),
-    "betas": numbers("betas"),
-    "gender": texts(words=BY_WORD),
-    "gender_sub": texts(words=BY_WORD),
-}
 
 
 @dataclass(frozen=True)
@@ -47,26 +41,53 @@ class Body:
 
     sequence: str
     name: str
-    place: np.ndarray
+    place: Array
     yaw: float
     start: int
 
 
-def read_scene(root: Path, unit: Unit) -> Instances:
-    """All people of a scene, sequence by sequence."""
-    motions = raw_files.first_existing(root, MOTIONS)
-    parts = [
-        _body(unit, body, images, motions)
-        for sequence, bodies in read_sequences(unit.path / "be_seq.csv").items()
-        for images in [_images(unit, sequence)]
-        for body in bodies
-    ]
-    return concat(parts) if parts else no_instances()
+@dataclass(frozen=True)
+class Views:
+    """The camera in the frames that are taken of a sequence.
+
+    Attributes
+    ----------
+    frame : (V,) numbers in the names of the images.
+    row : (V,) of the camera file, from 0 on.
+    rows : how many the camera file has.
+    name : (V,) of the images.
+    place : (V, 3) metres, in an OpenCV-like world.
+    turn : (V, 3, 3) from that world to the camera of the image as rendered.
+    roll : (V,) degrees.
+    focal : (V,) pixels.
+    """
+
+    frame: Array
+    row: Array
+    rows: int
+    name: list[str]
+    place: Array
+    turn: Array
+    roll: Array
+    focal: Array
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def taken(self, keep: Mask) -> Views:
+        """Those of a mask."""
+        names = [name for name, kept in zip(self.name, keep.tolist(), strict=True) if kept]
+        arrays = (self.place[keep], self.turn[keep], self.roll[keep], self.focal[keep])
+        return Views(self.frame[keep], self.row[keep], self.rows, names, *arrays)
 
 
-def _images(unit: Unit, sequence: str) -> dict[str, np.ndarray]:
-    """Columns of the sequence's camera file, every fifth frame of the 30 fps numbering."""
-    path = unit.path / "ground_truth" / "camera" / f"{sequence}_camera.csv"
+def read_views(path: Path, interval: int) -> Views:
+    """The frames of a camera file whose number is a multiple of ``interval``.
+
+    Raises
+    ------
+    DataError : a line has no number of its frame, a frame is there twice, or a value is no number.
+    """
     rows = read_csv(path, " ".join(("name", *VIEW)))
     found = [re.search(r"_(\d+)\.\w+$", row.text("name")) for row in rows]
     for row, match in zip(rows, found, strict=True):
@@ -76,42 +97,80 @@ def _images(unit: Unit, sequence: str) -> dict[str, np.ndarray]:
     frame = np.array([int(match[1]) for match in found if match], int)
     if len(set(frame.tolist())) < len(frame):
         raise DataError("has a frame twice", path=path, fix=OTHER)
-    taken = [row for row, number in zip(rows, frame, strict=True) if number % STEP == 0]
-    table: dict[str, np.ndarray] = {name: np.array([row.number(name) for row in taken], float) for name in VIEW}
-    return table | {"name": np.array([row.text("name") for row in taken], object), "frame": frame[frame % STEP == 0]}
+    numbers = np.flatnonzero(frame % interval == 0)
+    taken = [rows[k] for k in numbers.tolist()]
+    table = np.array([[row.number(name) for name in VIEW] for row in taken], float).reshape(-1, len(VIEW))
+    yaw, pitch, roll, focal_mm = table[:, 3:].T
+    if (odd := np.flatnonzero((np.abs(table[:, 3:6]) > ranges.DEGREES).any(axis=1))).size:
+        what = f"line {taken[odd[0]].line}: yaw, pitch and roll are no angles in degrees"
+        raise DataError(what, path=path, fix=OTHER)
+    return Views(
+        frame[numbers],
+        numbers,
+        len(rows),
+        [row.text("name") for row in taken],
+        cameras.unreal_to_opencv(table[:, :3]),
+        cameras.rotate_z(-roll) @ cameras.rotate_x(-pitch) @ cameras.rotate_y(-yaw),
+        roll,
+        focal_mm / SENSOR_MM * WIDTH,
+    )
 
 
-def _body(unit: Unit, body: Body, images: dict[str, np.ndarray], motions: Path) -> Instances:
-    subject, motion = body.name.rsplit("_", 1)
-    path = motions / subject / motion / "motion_seq.npz"
-    data = fields.values(raw_files.load_npz(path, list(MOTION)), MOTION, path)
-    index = body.start + images["frame"]
-    moving = index < len(data["poses"])
-    sequence, n = f"{unit.name}/{body.sequence}", int(moving.sum())
+def body_rows(
+    scene: str,
+    body: Body,
+    views: Views,
+    images: Sequence[str],
+    *,
+    poses: Array,
+    trans: Array,
+    betas: Array,
+    upright: bool = False,
+    **params: Any,
+) -> Instances:
+    """One person in all frames of a sequence that its motion reaches.
+
+    Parameters
+    ----------
+    scene : name, for reports.
+    images : path of the image of each view.
+    poses : (F, 165) axis-angle of the motion, in the order of SMPL-X's joints.
+    trans : (F, 3) metres.
+    betas : (B,).
+    upright : the images are turned clockwise by 90 degrees, to 720 x 1280 pixels.
+    params : further ones of :func:`ehps.body.params.smplx_params`.
+    """
+    index = body.start + views.frame
+    moving = index < len(poses)
     dropped: dict[str, list[str]] = {}
-    drop(dropped, "motion has ended", [f"{sequence}/{body.name} {frame}" for frame in images["frame"][~moving]])
-    if n == 0:
+    drop(dropped, "motion has ended", labels(scene, body, views.frame[~moving]))
+    if not moving.any():
         return no_instances(dropped)
-    index, view = index[moving], {key: value[moving] for key, value in images.items()}
-    focal = (view["focal_length"] / SENSOR_MM * WIDTH).astype(float)
-    betas = np.tile(checked_betas(data["betas"], path), (n, 1))
+    index, views, n = index[moving], views.taken(moving), int(moving.sum())
+    centre, size = [WIDTH / 2, HEIGHT / 2], [HEIGHT, WIDTH]
+    turn = views.turn
+    if upright:
+        turn, centre, size = cameras.rotate_z(90) @ turn, centre[::-1], size[::-1]
+    place = cameras.unreal_to_opencv(body.place) - views.place
+    sequence = f"{scene}/{body.sequence}"
     return Instances(
-        image_path=[f"images/{unit.name}/png/{body.sequence}/{name}" for name in view["name"]],
-        size=np.tile([HEIGHT, WIDTH], (n, 1)),
-        camera=Camera(np.column_stack([focal, focal]), np.tile([WIDTH / 2, HEIGHT / 2], (n, 1))),
+        image_path=[path for path, kept in zip(images, moving.tolist(), strict=True) if kept],
+        size=np.tile(size, (n, 1)),
+        camera=Camera(np.column_stack([views.focal, views.focal]), np.tile(centre, (n, 1))),
         body=smplx_params(
-            gender=str(data["gender"]),
-            betas=betas,
-            betas_neutral=betas if str(data["gender"]) == "neutral" else None,
-            transl=data["trans"][index],
+            betas=np.tile(betas, (n, 1)),
+            transl=trans[index],
             flat_hand_mean=True,
-            **smplx_pose(data["poses"][index].reshape(-1, 55, 3)),
+            **smplx_pose(poses[index].reshape(-1, 55, 3)),
+            **params,
         ),
-        world_to_camera=_move(body, view),
+        world_to_camera=Rigid(
+            turn @ cameras.rotate_y(body.yaw - 90) @ FLIP,
+            np.einsum("nij,nj->ni", turn, place),
+        ),
         meta={
-            "subject_gender": [str(data["gender_sub"])[:1]] * n,
             "sequence_name": [sequence] * n,
-            "frame_id": view["frame"],
+            "frame_id": views.frame,
             "track_id": [f"{sequence}/{body.name}"] * n,
         },
         misc={"smplx_source": "original", "reprojection": "none"},
@@ -120,20 +179,18 @@ def _body(unit: Unit, body: Body, images: dict[str, np.ndarray], motions: Path) 
     )
 
 
-def _move(body: Body, view: dict[str, np.ndarray]) -> Rigid:
-    """From the motion's frame to the camera of each image."""
-    turn = (
-        cameras.rotate_z(-view["roll"].astype(float))
-        @ cameras.rotate_x(-view["pitch"].astype(float))
-        @ cameras.rotate_y(-view["yaw"].astype(float))
-    )
-    camera = cameras.unreal_to_opencv(np.column_stack([view["x"], view["y"], view["z"]]))
-    place = cameras.unreal_to_opencv(body.place) - camera
-    return Rigid(turn @ cameras.rotate_y(body.yaw - 90) @ FLIP, np.einsum("nij,nj->ni", turn, place))
+def labels(scene: str, body: Body, frames: Iterable[int]) -> list[str]:
+    """What a person is called in reports, frame by frame."""
+    return [f"{scene}/{body.sequence}/{body.name} {frame}" for frame in frames]
 
 
 def read_sequences(path: Path) -> dict[str, list[Body]]:
-    """Bodies of each sequence, in the file's order."""
+    """Bodies of each sequence of a ``be_seq.csv``, in the file's order.
+
+    Raises
+    ------
+    DataError : a line is of another form, or a sequence is there twice.
+    """
     sequences: dict[str, list[Body]] = {}
     sequence = ""
 
@@ -153,29 +210,15 @@ def read_sequences(path: Path) -> dict[str, list[Body]]:
             sequences[sequence] = []
         elif kind == "Body":
             name = row.text("Body")
-            if not sequence or "_" not in name:
-                what = f"line {row.line}: body {name!r} has no {'motion' if sequence else 'sequence'}"
+            if not sequence or re.search(r"[/\\]", name):
+                what = f"line {row.line}: body {name!r} {'is no name' if sequence else 'has no sequence'}"
                 raise DataError(what, path=path, fix=OTHER)
-            place = np.array([row.number(axis) for axis in "XYZ"])
+            place, yaw = np.array([row.number(axis) for axis in "XYZ"]), row.number("Yaw")
+            if abs(yaw) > ranges.DEGREES:
+                raise DataError(f"line {row.line}: Yaw {yaw:g} is no angle in degrees", path=path, fix=OTHER)
             start = int(said(row, "start_frame", r"\d+"))
-            sequences[sequence].append(Body(sequence, name, place, row.number("Yaw"), start))
+            sequences[sequence].append(Body(sequence, name, place, yaw, start))
         elif kind not in OTHER_ROWS:
             known = ", ".join(("Group", "Body", *OTHER_ROWS))
             raise DataError(f"line {row.line}: Type is {kind!r}, expected one of {known}", path=path, fix=OTHER)
     return sequences
-
-
-def checked_betas(betas: np.ndarray, path: Path) -> np.ndarray:
-    """(..., 10) or (..., 11) betas as they are.
-
-    Raises
-    ------
-    DataError : there are more: the release for the model with a locked head.
-    """
-    if betas.shape[-1] > MOST_BETAS:
-        raise DataError(
-            f"has {betas.shape[-1]} betas: bodies of the locked-head model, which is not SMPL-X v1.1",
-            path=path,
-            fix="download the labels of the neutral model with 11 betas",
-        )
-    return betas

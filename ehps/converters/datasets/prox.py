@@ -176,7 +176,7 @@ class PROX(Converter):
         for path in image_paths:
             if not path.startswith(f"{MIRRORED}/"):
                 continue
-            target = targets.locate(path)
+            target = targets.below(path)
             try:
                 image = read_pixels(self.root / path.removeprefix(f"{MIRRORED}/"))
             except DataError:

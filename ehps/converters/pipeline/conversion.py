@@ -111,7 +111,7 @@ def convert(
     layout.check(cls.card, converter.root, converter.split)
     job = Job(
         converter,
-        bodies=_body_folder(body_models, converter.body_model),
+        bodies=_body_folder(body_models, converter),
         frames=None if frames is None else Path(frames),
         strict_images=strict_images,
         strict=strict,
@@ -169,13 +169,12 @@ def _converter(cls: type[Converter], raw: Path, split: str | None, options: Mapp
     return converter
 
 
-def _body_folder(given: Path | str | None, model_type: str | None) -> Path | None:
+def _body_folder(given: Path | str | None, converter: Converter) -> Path | None:
     from ehps.body.model_folder import body_models_folder
-    from ehps.body.models import BodyModels
 
     folder = body_models_folder(given)
-    if folder is not None and model_type is not None:
-        BodyModels(folder).require(model_type)
+    if folder is not None:
+        converter.bodies(folder)
     return folder
 
 

@@ -89,13 +89,12 @@ def _digest(data: Any) -> str:
 
 
 def _models(job: Job) -> dict[str, str]:
-    from ehps.body.models import BodyModels
-
     model_type = job.converter.body_model
-    if job.bodies is None or model_type is None:
+    models = None if job.bodies is None else job.converter.bodies(job.bodies)
+    if models is None or model_type is None:
         return {}
     found = {}
-    for path in BodyModels(job.bodies).files(model_type):
+    for path in models.files(model_type):
         status = path.stat()
         found[path.name] = _file_digest(path.resolve(), status.st_size, status.st_mtime_ns)
     return found

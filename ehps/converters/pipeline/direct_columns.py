@@ -8,11 +8,13 @@ import numpy as np
 
 import ehps
 from ehps.arrays import Array
+from ehps.body.model_file import LOCKED
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
 from ehps.converters.base import DatasetCard, Instances
 from ehps.converters.pipeline.rows import as_values
 from ehps.humandata import Passport, boxes
+from ehps.humandata.passport import UNKNOWN
 
 
 def body_columns(body: BodyParams) -> dict[str, Array]:
@@ -79,7 +81,10 @@ def passport(
     )
     if body is None:
         return stated
-    version = "unknown" if models is None else models.version(body.model_type, body.gender)
+    if models is None:
+        version = LOCKED if body.locked_head else UNKNOWN
+    else:
+        version = models.of(body).version(body.model_type, body.gender)
     return stated.with_(
         body_model=body.model_type,
         body_model_version=version,

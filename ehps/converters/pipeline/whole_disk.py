@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ehps.body.models import BodyModels
 from ehps.converters import registry
 from ehps.converters.base import Converter, DatasetCard, Unit
 from ehps.converters.disk_survey import Finding, still_packed, survey
@@ -173,13 +172,14 @@ def _planned(finding: Finding, split: str, body_models: Path | None) -> Planned:
             note += where
     elif look.unread:
         note = look.unread
-    model = cls(folder, split, {}).body_model
+    converter = cls(folder, split, {})
+    model = converter.body_model
     if not obstacle and model is not None:
         if body_models is None:
             note = "; ".join(filter(None, [note, f"without {model} models: no joints, no boxes made of them"]))
         else:
             try:
-                BodyModels(body_models).require(model)
+                converter.bodies(body_models)
             except EhpsError as error:
                 obstacle = str(error)
     models = None if model is None else body_models

@@ -111,7 +111,8 @@ def _context(job: Job) -> Context:
     converter = job.converter
     bodies = None if job.bodies is None else _bodies(job.bodies)
     uncut = job.frames is None and hasattr(converter, "extract_frames")
-    return Context(converter.card, converter.split, bodies, job.strict or job.strict_images, uncut)
+    card = replace(converter.card, sampling=converter.sampling)
+    return Context(card, converter.split, bodies, job.strict or job.strict_images, uncut)
 
 
 def _part(unit: Unit, completed: Completed) -> Part:

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from ehps.arrays import Array
 from ehps.converters.readers import listings, opened
-from ehps.humandata.image_headers import Header, read_header
+from ehps.humandata import image_files, zip_archives
+from ehps.humandata.image_headers import Header
+from ehps.video_frames import is_video
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 JPEG = (".jpg", ".jpeg")
@@ -22,7 +24,8 @@ class ImageIndex:
     """Images below a dataset's root, or below a second folder for frames cut out of videos.
 
     Each folder is listed once, which is a thousand times cheaper than asking for each file on a network disk. An image
-    that is not there under its own name is found under one that differs in letter case, or in its ending where no image
+    that is not there under its own name is looked for in the archives that stand for its folder (see
+    :mod:`ehps.humandata.zip_archives`), then under a name that differs in letter case, or in its ending where no image
     of the folder has that which is asked for.
 
     Parameters
@@ -31,31 +34,42 @@ class ImageIndex:
 
     Attributes
     ----------
-    visited : folder (as given in image paths) -> its modification times below root and frames, 0 where absent;
-        they change when files are added or removed.
-    read : folder -> name -> size and modification time of the images whose headers were read, nothing where absent;
-        they change when an image is replaced in its place.
+    visited : folder (as given in image paths), or archive in its place -> its modification times below root and frames,
+        0 where absent; they change when files are added or removed.
+    read : folder -> name -> state of the images whose headers were read (see :func:`.image_files.state`), nothing where
+        absent; it changes when an image is replaced in its place.
     """
 
     def __init__(self, root: Path, frames: Path | None = None, shared: Path | None = None) -> None:
         self.bases = (root,) if frames is None else (root, frames)
         self._shared = shared
         self._names: dict[str, tuple[frozenset[str], ...]] = {}
-        self._alike: dict[str, tuple[_Spellings, ...]] = {}
+        self._archives: dict[str, list[tuple[Path, str]]] = {}
+        self._alike: dict[str, list[tuple[Path, _Spellings]]] = {}
         self._headers: dict[str, Header] = {}
         self.visited: dict[str, list[int]] = {}
         self.read: dict[str, dict[str, str]] = {}
 
     def locate(self, image_path: str) -> Path | None:
-        """Where the image is, None when it is missing."""
+        """Where the image is, in an archive or a video too; None when it is missing.
+
+        Raises
+        ------
+        DataError : an archive that stands for its folder is damaged or split, or the video that it is a frame of is.
+        """
         folder, _, name = image_path.rpartition("/")
-        listings = self._listings(folder)
-        for base, names in zip(self.bases, listings, strict=True):
+        for base, names in zip(self.bases, self._listings(folder), strict=True):
             if name in names:
                 return base / image_path
-        for base, alike in zip(self.bases, self._spellings(folder), strict=True):
+        if is_video(folder):
+            frames = (base / image_path for base in self.bases if (base / folder).is_file())
+            return next(filter(image_files.is_there, frames), None)
+        for archive, beginning in self._archives_of(folder):
+            if zip_archives.holds(archive, beginning + name):
+                return archive / (beginning + name)
+        for place, alike in self._spellings(folder):
             if other := alike.nearest(name):
-                return base / folder / other
+                return place / other
         return None
 
     def path_on_disk(self, image_path: str) -> str:
@@ -73,21 +87,15 @@ class ImageIndex:
         return np.fromiter((self.locate(path) is not None for path in image_paths), bool, len(image_paths))
 
     def none_below(self, image_paths: Sequence[str]) -> bool:
-        """Whether the top folders of these paths hold no image at all, at any depth."""
+        """Whether the top folders of these paths hold no image and no archive at all, at any depth."""
         tops = sorted({path.split("/", 1)[0] for path in image_paths})
         for top in tops:
             self.locate(f"{top}/?")  # so that the answer is asked anew when the folder has changed
-        return not any(
-            is_image(name)
-            for base in self.bases
-            for top in tops
-            for _, _, names in os.walk(base / top)
-            for name in names
-        )
+        return not any(_images_below(base / top) for base in self.bases for top in tops)
 
     def forget(self) -> None:
         """List folders and read headers anew from now on (new frames were written)."""
-        for known in (self._names, self._alike, self._headers, self.visited, self.read):
+        for known in (self._names, self._archives, self._alike, self._headers, self.visited, self.read):
             known.clear()
 
     def header(self, image_path: str) -> Header:
@@ -96,14 +104,12 @@ class ImageIndex:
             where = self.locate(image_path)
             folder, _, name = image_path.rpartition("/")
             self.read.setdefault(folder, {})[name] = _state(where)
-            self._headers[image_path] = Header(unreadable="is missing") if where is None else read_header(where)
+            self._headers[image_path] = Header(unreadable="is missing") if where is None else image_files.header(where)
         return self._headers[image_path]
 
     def unchanged(self, visited: Mapping[str, list[int]], read: Mapping[str, Mapping[str, str]]) -> bool:
-        """Whether folders and images are now what :attr:`visited` and :attr:`read` say."""
-        for folder in visited:
-            self._listings(folder)
-        return all(self.visited[folder] == changed for folder, changed in visited.items()) and all(
+        """Whether folders, archives and images are now what :attr:`visited` and :attr:`read` say."""
+        return all(self._changed(folder) == changed for folder, changed in visited.items()) and all(
             _state(self.locate(f"{folder}/{name}" if folder else name)) == state
             for folder, names in read.items()
             for name, state in names.items()
@@ -118,16 +124,41 @@ class ImageIndex:
         """(N, 2) int height and width, zeros where an image cannot be read."""
         return np.array([self.size(path) for path in image_paths], np.int64).reshape(-1, 2)
 
+    def _changed(self, name: str) -> list[int]:
+        """When a folder or an archive was last changed, below each base."""
+        if name not in self.visited:
+            self.visited[name] = [_changed(base / name) for base in self.bases]
+        return self.visited[name]
+
     def _listings(self, folder: str) -> tuple[frozenset[str], ...]:
         """Names of the files in a folder, below each base."""
         if folder not in self._names:
             self._names[folder] = tuple(listings.names_in(base / folder, self._shared) for base in self.bases)
-            self.visited[folder] = [_changed(base / folder) for base in self.bases]
+            self._changed(folder)
         return self._names[folder]
 
-    def _spellings(self, folder: str) -> tuple[_Spellings, ...]:
+    def _archives_of(self, folder: str) -> list[tuple[Path, str]]:
+        """Archives that stand for a folder, and the beginning of its files' names in each."""
+        if folder not in self._archives:
+            beginnings = zip_archives.in_place_of(folder)
+            for name, _ in beginnings:
+                self._changed(name)
+            self._archives[folder] = [
+                (base / name, beginning)
+                for base in self.bases
+                for name, beginning in beginnings
+                if zip_archives.is_there(base / name)
+            ]
+        return self._archives[folder]
+
+    def _spellings(self, folder: str) -> list[tuple[Path, _Spellings]]:
+        """Places of a folder's images, on the disk and in archives, and the names that there are in each."""
         if folder not in self._alike:
-            self._alike[folder] = tuple(_Spellings(names) for names in self._listings(folder))
+            listed = [(base / folder, names) for base, names in zip(self.bases, self._listings(folder), strict=True)]
+            listed += [
+                (a / beginning, zip_archives.names_in(a, beginning)) for a, beginning in self._archives_of(folder)
+            ]
+            self._alike[folder] = [(place, _Spellings(names)) for place, names in listed]
         return self._alike[folder]
 
 
@@ -187,14 +218,15 @@ def image_names(folder: Path) -> list[str]:
     return sorted(name for name in listings.files_in(folder) if is_image(name) and name[0] != ".")
 
 
+def _images_below(folder: Path) -> bool:
+    """Whether there is an image or an archive in a folder, at any depth, or an archive in its place."""
+    if folder.with_name(folder.name + zip_archives.ZIP).is_file():
+        return True
+    return any(is_image(name) or name.endswith(zip_archives.ZIP) for _, _, names in os.walk(folder) for name in names)
+
+
 def _state(path: Path | None) -> str:
-    if path is None:
-        return ""
-    try:
-        status = path.stat()
-    except OSError:
-        return ""
-    return f"{status.st_size} {status.st_mtime_ns}"
+    return "" if path is None else image_files.state(path)
 
 
 def _changed(folder: Path) -> int:

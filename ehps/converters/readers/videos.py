@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import chain
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ehps import video_frames
 from ehps.atomic import replacing
-from ehps.converters.readers import AGAIN, OTHER, opened
+from ehps.converters.readers import AGAIN, opened
 from ehps.errors import DataError
-from ehps.extras import need
 from ehps.humandata.image_files import ImageFolder
+from ehps.video_frames import seconds
 
-HALF = Fraction(1, 2)
 FRAME = re.compile(r"(?:.*_)?([0-9]{1,9})\.(?:jpg|jpeg|png|bmp|webp|tiff?)", re.IGNORECASE | re.DOTALL)
 SEEK_FROM = 5  # seconds from which on a second search for a key frame costs less than decoding what is before
 MARGIN = 1  # seconds; more than frames are stored out of the order of their times
-# Only these store the time of every frame. Others (MPEG-PS, AVI) say a few or none, and what the decoder makes of them
-# after a seek is not always what it is from the start.
-SEEKABLE = ("mov", "matroska")
 
 
 def by_folder(image_paths: Sequence[str]) -> dict[str, list[str]]:
@@ -80,7 +76,7 @@ def extract(video: Path, image_paths: Sequence[str], folder: Path, *, fps: float
     import cv2
 
     wanted = {}
-    for target in map(ImageFolder(folder).locate, image_paths):
+    for target in map(ImageFolder(folder).below, image_paths):
         if (found := FRAME.fullmatch(target.name)) and not target.exists():
             wanted[int(found[1]) - first] = target
     if not wanted:
@@ -120,20 +116,18 @@ def _opened(video: Path) -> Iterator[tuple[Any, Any]]:
 
     Raises
     ------
-    DataError : PyAV is not installed, or the video is absent or damaged (or turns out to be while it is open).
+    UsageError : PyAV is not installed.
+    DataError : the video is absent or damaged (or turns out to be while it is open).
     """
-    need("extracting frames", "av")
-    import av
-
     if not opened.is_file(video):
         raise DataError("no such video", path=video, fix="unpack the videos, or extract the frames yourself")
-    try:
-        with av.open(str(video)) as container:
-            if not container.streams.video:
-                raise DataError("has no images: it holds no video stream", path=video, fix=OTHER)
-            yield container, container.streams.video[0]
-    except av.FFmpegError as error:
-        raise DataError(f"damaged video ({error.strerror})", path=video, fix=AGAIN) from None
+    with video_frames.opened(video, "extracting frames") as found:
+        import av
+
+        try:
+            yield found
+        except av.FFmpegError as error:
+            raise DataError(f"damaged video ({error.strerror})", path=video, fix=AGAIN) from None
 
 
 def _sought(container: Any, stream: Any, instant: Fraction) -> tuple[Iterator[Any], Fraction] | None:
@@ -142,40 +136,29 @@ def _sought(container: Any, stream: Any, instant: Fraction) -> tuple[Iterator[An
     import av
 
     try:
-        start = _time(next(container.decode(stream)))
-        if start is None or container.format.name.split(",")[0] not in SEEKABLE:
-            return None
-        container.seek(floor((start + instant - MARGIN) / stream.time_base), stream=stream)
-        frames = container.decode(stream)
-        # Frames that come on screen before the key frame may have lost what they depend on.
-        key = next(frame for frame in frames if frame.key_frame)
+        start = seconds(next(container.decode(stream)))
     except (av.FFmpegError, StopIteration):
         return None
-    time = _time(key)
-    return None if time is None or time > start + instant else (chain([key], frames), start)
+    if start is None or not video_frames.is_seekable(container):
+        return None
+    unit = Fraction(stream.time_base)
+    near = floor((start + instant - MARGIN) / unit)
+    frames = video_frames.from_key_frame(container, stream, near, latest=(start + instant) / unit)
+    return None if frames is None else (frames, start)
 
 
 def _resampled(stream: Any, frames: Iterator[Any], start: Fraction | None, step: Fraction) -> Iterator[tuple[int, Any]]:
-    """(index, frame) at one index every ``step`` seconds from ``start``, the time of the first frame where it is None.
-    Times are fractions, so that no index hangs on a rounding."""
+    """(index, frame) at one index every ``step`` seconds from ``start``, or from the first frame where that is None."""
     length = 1 / Fraction(stream.average_rate) if stream.average_rate else step
-    index, shown, end = 0, None, Fraction(0)
+    return video_frames.on_grid(_timed(frames, start, length), step, length)
+
+
+def _timed(frames: Iterator[Any], start: Fraction | None, length: Fraction) -> Iterator[tuple[Fraction, Any]]:
+    """Frames with their seconds from ``start``; one of which the video does not say it follows the one before."""
+    end = Fraction(0)
     for frame in frames:
-        time = _time(frame)
+        time = seconds(frame)
         time = end if time is None else time
         start = time if start is None else start
-        if shown is None:  # what is before it, if anything, is on screen at the instants until its time
-            index = floor((time - start) / step + HALF)
-        # A frame is on screen until the next one's time: fill every output instant before it.
-        while shown is not None and (index + HALF) * step <= time - start:
-            yield index, shown
-            index += 1
-        shown, end = frame, time + length
-    while shown is not None and start is not None and (index + HALF) * step <= end - start:
-        yield index, shown
-        index += 1
-
-
-def _time(frame: Any) -> Fraction | None:
-    """Seconds on the video's own clock at which a frame comes on screen, None where the video does not say."""
-    return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+        yield time - start, frame
+        end = time + length

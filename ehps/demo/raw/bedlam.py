@@ -34,6 +34,7 @@ def write(
     upright: bool = False,
     genders: Sequence[str] = ("m", "f"),
     painted: bool = True,
+    num_betas: int = 11,
 ) -> Truth:
     """Write one scene of ``images`` images in two sequences.
 
@@ -47,7 +48,7 @@ def write(
     names = [f"seq_{sequence:06d}/seq_{sequence:06d}_{5 * k:04d}.png" for sequence, k in places]
     image, pelvis = stage.places(rng, look.crowd(rng, images), view, share=look.share)
     n = len(image)
-    params = random_people(n, rng, style=look.style, num_betas=11, gender="neutral", flat_hand_mean=True)
+    params = random_people(n, rng, style=look.style, num_betas=num_betas, gender="neutral", flat_hand_mean=True)
     params = params.with_(expression=np.zeros((n, 10)))  # BEDLAM has no facial expressions
     move = Rigid(
         Rotation.from_euler("zx", [rng.uniform(-3, 3), -look.tilt], degrees=True).as_matrix() @ FRONT,

@@ -11,8 +11,9 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -77,16 +78,47 @@ class Npz(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         info = self._members[name]
+        with self._opened(name) as (file, where):
+            if info.file_size > self.max_bytes:
+                raise too_large(info.file_size, self.max_bytes, where)
+            return read_npy(file, where, size=info.file_size, allow=self.allow)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of a member, by its header alone. Raises as reading it does."""
+        with self._opened(name) as (file, _):
+            return _header(_Counted(file))[0]
+
+    def rows(self, name: str, first: int, last: int) -> Array:
+        """Rows ``first`` to ``last`` (not included) of a member; what is before them is inflated, but not kept.
+
+        Members of objects, or with columns first, are read whole. Raises as reading it does.
+        """
+        with self._opened(name) as (file, where):
+            counted = _Counted(file)
+            shape, fortran, dtype = _header(counted)
+            width = math.prod(shape[1:]) * dtype.itemsize
+            whole = dtype.hasobject or fortran or not shape or any(n < 0 for n in shape)
+            if whole or self._members[name].file_size != counted.count + shape[0] * width:
+                return self[name][first:last]
+            first, last = min(first, shape[0]), min(last, shape[0])
+            file.seek(counted.count + first * width)
+            out = np.empty((last - first) * math.prod(shape[1:]), dtype)
+            if out.nbytes:
+                fill(file, memoryview(out.view(np.uint8)), where)
+            check_text(out)
+            return out.reshape(last - first, *shape[1:])
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[tuple[IO[bytes], str]]:
+        """A member to read from, and what it is called in messages."""
         where = f"{self.path}[{name}]"
-        if info.file_size > self.max_bytes:
-            raise too_large(info.file_size, self.max_bytes, where)
         try:
-            with self._zip.open(info) as file:
-                return read_npy(file, where, size=info.file_size, allow=self.allow)
+            with self._zip.open(self._members[name]) as file:
+                yield file, where
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror or error}", path=where) from None
         except MemoryError:
-            raise too_large(info.file_size, self.max_bytes, where) from None
+            raise too_large(self._members[name].file_size, self.max_bytes, where) from None
         except _DAMAGE as error:
             raise DataError(f"is damaged ({error})", path=where, fix=DAMAGED) from None
 
@@ -99,14 +131,7 @@ def read_npy(file: IO[bytes], where: str, *, size: int | None = None, allow: Seq
     size : bytes in the file, header included; compared with what the header says before memory is taken.
     """
     counted = _Counted(file)
-    try:
-        version = np.lib.format.read_magic(counted)  # type: ignore[arg-type]
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(counted, max_header_size=MAX_HEADER)  # type: ignore[arg-type]
-    except (OSError, *_DAMAGE):
-        raise
-    except Exception:  # numpy's parser lets errors of the tokenizer through
-        raise ValueError("its header cannot be read") from None
+    shape, fortran, dtype = _header(counted)
     if dtype.kind == "O":
         return _object_array(file, where, shape, allow)
     if dtype.hasobject:
@@ -120,6 +145,18 @@ def read_npy(file: IO[bytes], where: str, *, size: int | None = None, allow: Seq
     file.read(1)  # reaching the end makes the zip module compare the checksum
     check_text(out)
     return out.reshape(shape, order="F" if fortran else "C")
+
+
+def _header(file: _Counted) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and type of numpy's format."""
+    try:
+        version = np.lib.format.read_magic(file)  # type: ignore[arg-type]
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        return read(file, max_header_size=MAX_HEADER)  # type: ignore[arg-type]
+    except (OSError, *_DAMAGE):
+        raise
+    except Exception:  # numpy's parser lets errors of the tokenizer through
+        raise ValueError("its header cannot be read") from None
 
 
 def fill(file: IO[bytes], target: memoryview, where: str) -> None:

@@ -8,6 +8,7 @@ Writing gives what those programs expect, to the dtype, and the same bytes for t
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ehps.humandata.pickles.npy_files import Npz
 from ehps.humandata.storage import npz_write
 from ehps.humandata.storage.npz_cache import is_cache, is_training_cache, read_cache
 from ehps.humandata.storage.npz_read import from_members
-from ehps.humandata.storage.npz_values import unwrapped
+from ehps.humandata.storage.npz_values import has_rows, unwrapped
 from ehps.humandata.table import Table
 
 
@@ -49,6 +50,50 @@ def read(path: str | Path) -> Table:
     hd = from_members(values, str(path))
     hd.source = path
     return hd
+
+
+def count(path: str | Path) -> int:
+    """Rows of a file with image paths, by a header alone.
+
+    Raises
+    ------
+    DataError : not an npz file, or one without image paths.
+    """
+    with Npz(path) as members:
+        if "image_path" not in members or len(shape := members.shape("image_path")) != 1:
+            raise DataError("has no image_path, one a row", path=path, fix="check that it is a HumanData file")
+        return shape[0]
+
+
+def member_rows(path: str | Path, names: Collection[str], first: int, last: int) -> tuple[dict[str, Any], list[str]]:
+    """Members of a file that is too large to be read at once, in rows ``first`` to ``last`` (not included).
+
+    Parameters
+    ----------
+    names : members to read: arrays, and dicts of arrays and lists. Points bring their masks and conventions along.
+
+    Returns
+    -------
+    the members by name, as :func:`ehps.humandata.storage.npz_read.from_members` takes them, those without rows whole,
+    and the names of all others.
+
+    Raises
+    ------
+    As :func:`read`.
+    """
+    n = count(path)
+    values: dict[str, Any] = {}
+    with Npz(path) as members:
+        wanted = {f"{name}{end}" for name in names for end in ("", "_mask", "_convention")}
+        for name in members:
+            if name in wanted and len(shape := members.shape(name)):
+                values[name] = members.rows(name, first, last) if shape[0] == n else members[name]
+            elif name in wanted or name.startswith("__") or name in ("misc", "config", "mask"):
+                value = unwrapped(members[name])
+                if name in names and isinstance(value, dict):
+                    value = {key: item[first:last] if has_rows(item, n) else item for key, item in value.items()}
+                values[name] = value
+        return values, [name for name in members if name not in values]
 
 
 def read_pickle_dump(path: str | Path) -> Table:

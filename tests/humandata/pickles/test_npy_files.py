@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from ehps.errors import DataError, UnsafeFileError
 from ehps.humandata.pickles import load_npy, load_npz
+from ehps.humandata.pickles.npy_files import Npz
 
 
 def test_named_members_are_read_and_no_others(tmp_path: Path) -> None:
@@ -83,3 +85,32 @@ def test_texts_with_impossible_characters_are_data_errors(tmp_path: Path) -> Non
     (tmp_path / "x.npy").write_bytes(whole)
     with pytest.raises(DataError, match="impossible characters"):
         load_npy(tmp_path / "x.npy")
+
+
+ROWS = {
+    "numbers": np.arange(24.0).reshape(6, 2, 2),
+    "columns_first": np.asfortranarray(np.arange(12).reshape(6, 2)),
+    "texts": np.array([f"{'x' * i}.jpg" for i in range(6)]),
+    "objects": np.array([{"row": i} for i in range(6)], object),
+    "empty": np.zeros((0, 3)),
+}
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("name", list(ROWS))
+def test_some_rows_of_a_member_are_those_of_the_whole(tmp_path: Path, save: Any, name: str) -> None:
+    save(tmp_path / "x.npz", **ROWS)
+    with Npz(tmp_path / "x.npz") as members:
+        assert members.shape(name) == ROWS[name].shape
+        for first, last in ((0, 2), (2, 5), (4, 99), (7, 9)):
+            found = members.rows(name, first, last)
+            assert (found.dtype, found.shape) == (ROWS[name].dtype, ROWS[name][first:last].shape)
+            assert found.tolist() == ROWS[name][first:last].tolist()
+
+
+def test_rows_of_a_member_that_is_cut_short_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", a=np.arange(1000.0).reshape(100, 10))
+    with zipfile.ZipFile(tmp_path / "x.npz") as whole, zipfile.ZipFile(tmp_path / "y.npz", "w") as cut:
+        cut.writestr("a.npy", whole.read("a.npy")[:2000])
+    with Npz(tmp_path / "y.npz") as members, pytest.raises(DataError, match="has not the size that its header"):
+        members.rows("a", 0, 3)

@@ -19,6 +19,7 @@ from ehps.errors import DataError, UnsafeFileError
 from ehps.humandata import HumanData, Passport
 from ehps.humandata.keypoints import CONVENTIONS, point_names
 from ehps.humandata.storage import npz as storage
+from ehps.humandata.storage.npz_read import from_members
 
 HD = CONVENTIONS["human_data"]
 
@@ -263,6 +264,27 @@ def test_big_columns_are_written_in_blocks_and_come_back_whole(tmp_path: Path) -
     np.testing.assert_array_equal(read.keypoints("keypoints2d_original", "coco"), hd["keypoints2d_original"])
     meta = opened(tmp_path / "big.npz")["meta"].item()
     assert meta["gender"][1] is meta["gender"][2]  # one object for a word that occurs a million times
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_rows_of_a_large_file_are_those_of_the_whole(tmp_path: Path, compressed: bool) -> None:
+    hd = example()
+    storage.write(hd, tmp_path / "x.npz", compressed_keypoints=compressed)
+    assert storage.count(tmp_path / "x.npz") == 5
+    points = next(name for name in hd.keypoint_names if name.startswith("keypoints2d"))
+    whole = storage.read(tmp_path / "x.npz")
+    names = ("image_path", points, "smplx", "meta")
+    found = []
+    for first in (0, 2, 4):
+        values, others = storage.member_rows(tmp_path / "x.npz", names, first, first + 2)
+        assert "bbox_xywh" in others
+        assert not set(names) & set(others)
+        found.append(from_members(values, "x"))
+    assert [len(table) for table in found] == [2, 2, 1]
+    for name in (points, "smplx/betas", "smplx/body_pose"):
+        np.testing.assert_array_equal(np.concatenate([table[name] for table in found]), whole[name])
+    assert [path for table in found for path in table["image_path"].tolist()] == whole["image_path"].tolist()
+    assert found[0].keypoint_names[points] == whole.keypoint_names[points]
 
 
 def test_same_content_gives_same_bytes(tmp_path: Path) -> None:
