@@ -23,6 +23,7 @@ from ehps.benchmark.suites.suite import Suite, Training
 from ehps.benchmark.training import pack_file, packs
 from ehps.benchmark.training.continuation import LAST
 from ehps.benchmark.training.samples import check_meaning, training_model_type
+from ehps.benchmark.training.smpl_losses import draws_surfaces
 from ehps.benchmark.training.specs import SetSpec
 from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.benchmark.training.trainer import total_steps
@@ -107,7 +108,10 @@ def plan(suite: Suite, out: Path, body_models: Path | None) -> Plan:
 
 
 def _of_models(suite: Suite) -> _Needs:
-    return {(models.card(name).body, "neutral") for name in suite.models}
+    needs: _Needs = {(models.card(name).body, "neutral") for name in suite.models}
+    if any(draws_surfaces(suite.settings(training)) for training in suite.trainings):
+        needs.add(("helper", "densepose"))
+    return needs
 
 
 def _not_compared(suite: Suite) -> Iterable[str]:
