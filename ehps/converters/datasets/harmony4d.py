@@ -79,7 +79,7 @@ harmony4d/
             choices=("smpl_collision", "smpl"),
         ),
         options.cameras((), "names of cameras, as cam01, with commas between them"),
-        options.interval("keeps the frames 1, 1 + N, 1 + 2 N, ..."),
+        options.interval("keeps frame 1 and every N-th after it"),
     ),
     reprojection="none",
     notes=(
