@@ -21,6 +21,7 @@ from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keyp
 from ehps.converters.datasets import harmony4d_files
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
+from ehps.errors import DataError
 
 SPLITS = ("train", "test")
 CARD = DatasetCard(
@@ -98,6 +99,12 @@ harmony4d/
 
 FITS = {"smpl_collision": ("smpl_collision", "smpl"), "smpl": ("smpl",)}
 """Choice of fits -> folders, of which a sequence's is the first that is there."""
+PICTURES = {
+    "raw": "unpack them to <sequence>/exo/cam01/images/00001.jpg",
+    "undistorted": "make them with the script undistort_images.py of SAM 3D Body, and put them to "
+    "<sequence>/cam01/00001.jpg: it writes this tree when the dataset's root is its --dst_dir",
+}
+"""Choice of images -> where they are expected."""
 
 
 class Harmony4D(Converter):
@@ -112,6 +119,9 @@ class Harmony4D(Converter):
             if raw_files.is_folder(top / activity / sequence)
         }
         cameras = {name: self._cameras(folder) for name, folder in folders.items()}
+        if folders and not any(cameras.values()):
+            images = self.option("images")
+            raise DataError(f"no sequence has {images} pictures of a fixed camera", path=top, fix=PICTURES[images])
         chosen = self.option("cameras", sorted({camera for there in cameras.values() for camera in there}))
         return [
             Unit(name, folder, tuple(camera for camera in cameras[name] if camera in chosen))
@@ -121,6 +131,8 @@ class Harmony4D(Converter):
     def read(self, unit: Unit) -> Instances:
         processed = unit.path / "processed_data"
         source = next((name for name in FITS[self.option("fits")] if raw_files.is_folder(processed / name)), "")
+        if not unit.data:
+            return no_instances(left_out="no pictures of these cameras", absent=not self._cameras(unit.path))
         if not source:
             return no_instances(left_out="no SMPL fits", absent=True)
         if not raw_files.is_folder(unit.path / harmony4d_files.WORKPLACE):
