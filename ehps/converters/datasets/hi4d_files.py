@@ -20,7 +20,7 @@ from ehps.humandata.image_files import read_pixels
 PEOPLE = 2
 LONGEST = 100_000  # frames of a recording
 SIZES = ((1280, 940), (940, 1280))  # height and width: the release does not say which way up
-NEAR = 0.15  # of the sides of an image: principal points are that near to its middle
+NEAR = 0.08  # of the sides of an image: principal points are that near to its middle
 META = {
     "start": integers(),
     "end": integers(),
