@@ -98,7 +98,7 @@ harmony4d/
 
 
 FITS = {"smpl_collision": ("smpl_collision", "smpl"), "smpl": ("smpl",)}
-"""Choice of fits -> folders, of which a sequence's is the first that is there."""
+"""Choice of fits -> folders, of which a sequence's is the first that holds some."""
 PICTURES = {
     "raw": "unpack them to <sequence>/exo/cam01/images/00001.jpg",
     "undistorted": "make them with the script undistort_images.py of SAM 3D Body, and put them to "
@@ -130,7 +130,8 @@ class Harmony4D(Converter):
 
     def read(self, unit: Unit) -> Instances:
         processed = unit.path / "processed_data"
-        source = next((name for name in FITS[self.option("fits")] if raw_files.is_folder(processed / name)), "")
+        numbered = {name: _numbered(processed / name, ".npy") for name in FITS[self.option("fits")]}
+        source = next((name for name, files in numbered.items() if files), "")
         if not unit.data:
             return no_instances(left_out="no pictures of these cameras", absent=not self._cameras(unit.path))
         if not source:
@@ -139,7 +140,7 @@ class Harmony4D(Converter):
             return no_instances(left_out="no cameras (colmap/workplace)", absent=True)
         registered = harmony4d_files.read_registered(unit.path)
         dropped: dict[str, list[str]] = {}
-        fitted = _numbered(processed / source, ".npy")
+        fitted = numbered[source]
         taken = {n: name for n, name in fitted.items() if self._is_taken(n)}
         people = harmony4d_files.read_people(processed, source, taken, dropped, self.root)
         views: list[str] = []

@@ -369,6 +369,8 @@ def test_a_sequence_without_fits_or_cameras_is_left_out(own: Path) -> None:
     (own / "train/07_karate/001_karate/exo/cam01/images").mkdir(parents=True)
     for folder in ("processed_data/smpl", "exo/cam01/images"):
         (own / "train/07_karate/002_karate" / folder).mkdir(parents=True)
+    fit = "processed_data/smpl/00001.npy"
+    (own / "train/07_karate/002_karate" / fit).write_bytes((own / "train" / DANCING / fit).read_bytes())
     assert [unit.left_out for unit in read(DATASET, own)[2:]] == ["no SMPL fits", "no cameras (colmap/workplace)"]
 
 
