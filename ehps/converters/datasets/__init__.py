@@ -16,6 +16,7 @@ NAMES = {
     "gta_human2": "GTA-Human II",
     "h36m": "Human3.6M",
     "harmony4d": "Harmony4D",
+    "hi4d": "Hi4D",
     "humansc3d": "HumanSC3D",
     "insta_variety": "InstaVariety",
     "lspet": "LSPET",
