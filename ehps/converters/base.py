@@ -233,6 +233,7 @@ class Instances:
         rows that are kept without images are for these.
     meta_in_pixels : names of those that are in pixels of the image, and change with its size.
     points_end_at_border : own 2D points on or beyond the border of the image were not annotated.
+    mean_hands : the hands of ``body`` are the model's mean and not the person's: their joints have confidence 0.
     """
 
     image_path: Sequence[str]
@@ -264,6 +265,7 @@ class Instances:
     frame_size: Array | None = None
     meta_in_pixels: tuple[str, ...] = ()
     points_end_at_border: bool = False
+    mean_hands: bool = False
 
     def __len__(self) -> int:
         return len(self.image_path)
