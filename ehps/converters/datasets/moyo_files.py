@@ -10,6 +10,7 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body.params import BodyParams, smplx_params
 from ehps.body.ply import read_vertices
+from ehps.converters import ranges
 from ehps.converters.readers import OTHER, UNPACK, fields, opened, raw_files
 from ehps.converters.readers.fields import numbers, texts
 from ehps.errors import DataError
@@ -106,11 +107,11 @@ def sequences(root: Path, split: str) -> list[Sequence]:
 
 def _imaged(folder: Path) -> list[str]:
     """Sequences with a folder or an archive of images, or a part of one."""
-    names = {}
+    names = set()
     for name in raw_files.listing(folder):
         ending = next((end for end in (zip_archives.ZIP, *zip_archives.PARTS) if name.endswith(end)), "")
         if ending or raw_files.is_folder(folder / name):
-            names[name.removesuffix(ending)] = None
+            names.add(name.removesuffix(ending))
     return sorted(names)
 
 
@@ -220,6 +221,9 @@ def read_cameras(path: Path) -> dict[str, Lens]:
         if not name.startswith("cam_"):
             continue
         own = fields.values(camera, CAMERA, path, name)
+        if not (ranges.within(own["princpt"].astype(float), ranges.PIXELS) > 0).all():
+            what = f"{name}: princpt is {fields.described(camera['princpt'])}, which lies in no image"
+            raise DataError(what, path=path, fix=OTHER)
         rotation = own["rotation"].astype(float)
         lenses[name.removeprefix("cam_")] = Lens(
             np.full(2, float(own["focal"])),
