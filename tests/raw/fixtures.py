@@ -32,6 +32,7 @@ from tests.raw import (
     imar,
     insta_variety,
     lspet,
+    moyo,
     mpi_inf_3dhp,
     mpii,
     mscoco,
@@ -363,6 +364,20 @@ FIXTURES: Mapping[str, Fixture] = {
         broken=("eft_fit/LSPet_train_ver10.json",),
         faults=((sides_swapped, POINTS_2D), (neighbours, POINTS_2D), (y_up, HEADS)),
         options={"fits": "none"},
+    ),
+    "moyo": Fixture(
+        moyo.write_fixture,
+        "moyo_root",
+        seed=7,
+        found=34,
+        written=24,
+        broken=(
+            "MOYO/*/mosh/train/*_stageii.pkl",
+            "MOYO/*/cameras/20220923/*/cameras_param.json",
+            "moyo_toolkit/data/v_templates/*/mesh.ply",
+        ),
+        faults=((y_up, HEADS),),
+        options={"cameras": "1", "interval": "2", "frame_offset": "1", "ends": "skip"},
     ),
     "mpi_inf_3dhp": Fixture(
         mpi_inf_3dhp.write_fixture,

@@ -20,6 +20,7 @@ NAMES = {
     "humansc3d": "HumanSC3D",
     "insta_variety": "InstaVariety",
     "lspet": "LSPET",
+    "moyo": "MOYO",
     "mpi_inf_3dhp": "MPI-INF-3DHP",
     "mpii": "MPII",
     "mscoco": "MSCOCO",

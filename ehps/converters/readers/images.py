@@ -219,6 +219,21 @@ def image_names(folder: Path) -> list[str]:
     return sorted(name for name in listings.files_in(folder) if is_image(name) and name[0] != ".")
 
 
+def packed_image_names(root: Path, folder: str) -> list[str]:
+    """As :func:`image_names`, of ``folder`` below ``root``, with those in archives that stand for it.
+
+    Raises
+    ------
+    DataError : an archive that stands for it is damaged or split, and the folder is not there unpacked.
+    """
+    names = {*image_names(root / folder)}
+    for name, beginning in zip_archives.in_place_of(folder):
+        opened.note(archive := root / name)
+        if zip_archives.is_there(archive):
+            names |= zip_archives.names_in(archive, beginning)
+    return sorted(name for name in names if is_image(name) and name[0] != ".")
+
+
 def _images_below(folder: Path) -> bool:
     """Whether there is an image or an archive in a folder, at any depth, or an archive in its place."""
     if folder.with_name(folder.name + zip_archives.ZIP).is_file():
