@@ -22,6 +22,7 @@ MIX = "mix"
 
 def write_suite(
     chosen: pd.DataFrame,
+    files: Mapping[str, Path],
     out: Path,
     *,
     tests: Sequence[tuple[Path, str]],
@@ -32,7 +33,8 @@ def write_suite(
 
     Parameters
     ----------
-    chosen : of ``findings.selection_of``, with ``attrs["files"]``.
+    chosen : of ``selection.select``.
+    files : dataset -> its file.
     tests : files and their protocols; an empty one for that of the dataset's benchmark.
     images : file -> folder of its images; that which the file names where it is absent.
 
@@ -55,10 +57,8 @@ def write_suite(
             **more,
         }
 
-    sets = {
-        str(row.dataset): entry(chosen.attrs["files"][row.dataset], interval=_plain(row.interval))
-        for row in chosen.itertuples()
-    }
+    intervals = zip(chosen["dataset"].astype(str), chosen["interval"], strict=True)
+    sets = {name: entry(files[name], interval=_plain(interval)) for name, interval in intervals}
     test: dict[str, Any] = {}
     for file, protocol in tests:
         name, usual = _test(file)

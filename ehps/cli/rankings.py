@@ -63,6 +63,24 @@ def say_left_out(left_out: Mapping[str, str]) -> None:
         say(f"left out: {name}, {why}", fg="yellow", err=True)
 
 
+REASONS = 4
+
+
+def say_left_out_in_short(left_out: Mapping[str, str]) -> None:
+    """How many sets a table does not have, by reason, in a few lines; single ones with their names."""
+    from ehps.analysis import ties
+
+    reasons: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        reasons.setdefault(why, []).append(name)
+    for why, names in list(reasons.items())[:REASONS]:
+        say(f"left out: {ties.listed(names, 3)}, {why}", fg="yellow", err=True)
+    if rest := sum(len(names) for names in list(reasons.values())[REASONS:]):
+        say(f"left out: {rest} more, for other reasons", fg="yellow", err=True)
+    if len(left_out) > len(reasons) or len(reasons) > REASONS:
+        say("--json names all that is left out", fg="yellow", err=True)
+
+
 def end(*rankings: pd.DataFrame, strict: bool) -> None:
     """Name the runs that are damaged or not finished; they make the command fail where that is ``strict``."""
     for ranked in rankings:
