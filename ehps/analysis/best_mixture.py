@@ -138,7 +138,7 @@ def optimise(
         {
             "dataset": found.sets,
             "weight": weights,
-            "instances": _whole(weights, have, min(budget, int(have.sum()))),
+            "instances": whole(weights, have, min(budget, int(have.sum()))),
             "available": have,
             "without": without,
         }
@@ -235,7 +235,7 @@ def _fill(wanted: Array, caps: Array) -> Array:
     return np.asarray(out)
 
 
-def _whole(weights: Array, have: Array, budget: int) -> Array:
+def whole(weights: Array, have: Array, budget: int) -> Array:
     """Instances by largest remainders: they sum to ``budget``, and no set gives more than it has."""
     exact = weights / weights.sum() * budget
     out = np.minimum(np.floor(exact + 1e-9).astype(int), have)

@@ -21,7 +21,7 @@ from ehps.cli.rankings import (
     with_ranks,
 )
 from ehps.cli.selections import folders_of, image_folders, select_command
-from ehps.cli.trainings import reliability_command, scaling_command
+from ehps.cli.trainings import mixtures_command, reliability_command, scaling_command
 from ehps.errors import UsageError
 from ehps.extras import need
 from ehps.progress import begun, counting
@@ -38,7 +38,7 @@ def analysis() -> None:
 
 for command in (
     *(rank_command, compare_command, published_command),
-    *(select_command, reliability_command, scaling_command),
+    *(select_command, mixtures_command, reliability_command, scaling_command),
 ):
     analysis.add_command(command)
 
