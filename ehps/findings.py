@@ -159,6 +159,36 @@ def joint_model_of(ranked: pd.DataFrame, attributes: pd.DataFrame) -> tuple[Join
         return None, error.what
 
 
+def recipe_folders(words: Sequence[str]) -> dict[str, Path]:
+    """Recipe -> folder of its runs, of ``RECIPE=DIR`` and of folders, whose names are those of recipes; the folder of a
+    suite with recipes stands for all of them.
+
+    Raises
+    ------
+    DataError : no such folder.
+    UsageError : two recipes of one name.
+    """
+    from ehps.benchmark.suites.states import recipes_of
+
+    found: dict[str, Path] = {}
+    for word in words:
+        name, equals, rest = word.partition("=")
+        named = bool(equals) and not Path(word).is_dir()
+        folder = Path(rest if named else word)
+        if not folder.is_dir():
+            raise DataError("no such folder", path=folder, fix="name a folder of runs, as DIR or RECIPE=DIR")
+        several = {} if named else {recipe: folder / recipe for recipe in recipes_of(folder)}
+        for recipe, place in (several or {name if named else folder.resolve().name: folder}).items():
+            if recipe in found:
+                raise UsageError(f"two folders are of the recipe {recipe}", fix="name them apart: RECIPE=DIR")
+            if not place.is_dir():
+                raise DataError(
+                    "has no run yet", path=place, fix="run the suite to its end, or name recipes one by one"
+                )
+            found[recipe] = place
+    return found
+
+
 def reliability_of(recipes: Mapping[str, Path], benchmarks: Benchmarks = "five") -> tuple[Reliability, dict[str, str]]:
     """How likely the order of sets holds, of a folder of runs a recipe; and the runs that were left out.
 

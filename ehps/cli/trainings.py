@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ehps.cli.common import FOLDER, INPUT, Output, as_json, pairs, say, say_json, seed
+from ehps.cli.common import FOLDER, INPUT, Output, as_json, say, say_json, seed
 from ehps.cli.rankings import save_to, say_left_out, which_benchmarks
 from ehps.cli.selections import data_files, folders_of, image_folders
 from ehps.errors import UsageError
@@ -18,7 +18,7 @@ from ehps.suffixes import FIGURE, SUITE
 
 
 @click.command("reliability")
-@click.argument("recipes", nargs=-1, required=True, metavar="RECIPE=DIR...")
+@click.argument("recipes", nargs=-1, required=True, metavar="[RECIPE=]DIR...")
 @click.option("--figure", type=Output(FIGURE), help="Draw the pairs: .png, .pdf or .svg.")
 @which_benchmarks
 @save_to
@@ -28,8 +28,9 @@ def reliability_command(
 ) -> None:
     """How likely the order of training sets holds.
 
-    Each RECIPE is a way of training, DIR its folder of runs: the same sets with the same seeds. For each pair of sets,
-    the probability that the one ahead stays ahead when both are trained again with a new recipe and seed.
+    Each RECIPE is a way of training, DIR its folder of runs: the same sets with the same seeds; or DIR is the folder of
+    a suite with recipes. For each pair of sets, the probability that the one ahead stays ahead when both are trained
+    again with a new recipe and seed.
     """
     need("reading results", "pyarrow")
     from ehps import findings
@@ -37,13 +38,13 @@ def reliability_command(
     from ehps.analysis.reliability import matrix_figure
     from ehps.terminal import show
 
-    found, broken = findings.reliability_of({name: Path(folder) for name, folder in pairs(recipes).items()}, benchmarks)
+    found, broken = findings.reliability_of(findings.recipe_folders(recipes), benchmarks)
     table = found.tied()
     if out is not None:
         tables.write(table, out)
     if as_json:
-        chances = {name: row.to_dict() for name, row in found.matrix().iterrows()}
-        say_json({"sets": table.to_dict("records"), "holds": chances, "recipes": found.recipes, "seeds": found.seeds})
+        how_many = {"recipes": found.recipes, "seeds": found.seeds}
+        say_json({"sets": table.to_dict("records"), "holds": found.chances(), **how_many})
     else:
         show(table, digits=1)
         say(found.sentence())

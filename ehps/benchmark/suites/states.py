@@ -56,6 +56,16 @@ def status(out: str | Path, suite: Suite | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def recipes_of(out: Path) -> list[str]:
+    """Recipes of the suite that was run into a folder; none where it has none, or the folder holds no suite.
+
+    Raises
+    ------
+    DataError : what the folder says of its suite is damaged.
+    """
+    return list(_stored(out).recipes) if (out / SUITE).exists() else []
+
+
 def _stored(out: Path) -> Suite:
     if not (out / SUITE).exists():
         raise DataError("holds no suite", path=out, fix="run one with this folder as output")
