@@ -23,7 +23,7 @@ def predictions(
     """Errors that rules lead to, from a tenth of the budget to all there is.
 
     The regression says what a small training on the shares that a rule takes gives; a curve what a training on so many
-    instances of just the sets that it takes gives.
+    instances of just the sets that it takes gives (in the shares of those trainings, so there is none of ``mixture``).
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def _by_regression(rule: Rule, chosen: list[pd.DataFrame]) -> list[pd.DataFrame]
 
 def _by_curve(rule: Rule, chosen: list[pd.DataFrame], curves: Mapping[frozenset[str], Curve]) -> list[pd.DataFrame]:
     sets = {frozenset(frame["dataset"]) for frame in chosen}
-    if len(sets) > 1 or (curve := curves.get(next(iter(sets)))) is None:
+    if rule == "mixture" or len(sets) > 1 or (curve := curves.get(next(iter(sets)))) is None:
         return []
     return [curve.at(np.array(_instances(chosen))).assign(rule=rule, predictor=CURVES)]
 
