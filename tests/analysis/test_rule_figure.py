@@ -33,7 +33,7 @@ def test_each_rule_is_a_line_and_rules_that_are_alike_are_one(tmp_path: Path) ->
     assert " ".join(drawn.get_suptitle().split()) == (
         "mixture is predicted best at the budget, 5.0 mm before diverse, top-k"
     )
-    assert "Not predicted: greedy-coverage (there is no test set)" in " ".join(drawn.get_supxlabel().split())
+    assert "coverage (there is no test set)" in " ".join(drawn.get_supxlabel().split())
     one = figures.save(drawn, tmp_path / "one.png").read_bytes()
     assert figures.save(drawn, tmp_path / "two.png").read_bytes() == one
 
