@@ -76,7 +76,7 @@ def suite_tests(tests: Sequence[tuple[Path, str]], out: Path, images: Mapping[Pa
         raise UsageError("a suite needs test sets", fix="name them with --test FILE or --test FILE=PROTOCOL")
     found: dict[str, Any] = {}
     for file, protocol in tests:
-        name, usual = _test(file)
+        name, usual = named_test(file)
         if name in found:
             raise UsageError(f"is a second test file of {name}", path=file, fix="name one")
         if not (protocol or usual):
@@ -95,7 +95,7 @@ def save_suite(content: Mapping[str, Any], out: Path, head: str) -> Path:
     return write_text(out, head + yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=120))
 
 
-def _test(file: Path) -> tuple[str, str]:
+def named_test(file: Path) -> tuple[str, str]:
     """Name of a test set, and the protocol of the benchmark that it belongs to, else empty."""
     passport = HumanData.open(file).passport
     if passport.dataset == UNKNOWN:

@@ -16,6 +16,7 @@ from ehps.analysis.greedy_coverage import Covers
 from ehps.analysis.mixtures import Predictor, Regression, SmallTrainings
 from ehps.analysis.samples import Samples, Source
 from ehps.analysis.selection import Rule
+from ehps.analysis.selection_suite import named_test
 from ehps.errors import DataError, UsageError
 from ehps.selections.pool import Pool
 
@@ -72,7 +73,7 @@ class Evidence:
         if not self.tests:
             raise UsageError("greedy-coverage compares with test sets", fix="name their files with --test")
         sources = [Source(file, name=name, images=self.images.get(file)) for name, file in self.pool.files.items()]
-        sources += [Source(file, "test", images=self.images.get(file)) for file in self.tests]
+        sources += [Source(file, "test", name=named_test(file)[0], images=self.images.get(file)) for file in self.tests]
         pictured = all(source.images is not None for source in sources)
         described = [name for name in samples.USUAL if name != "image" or pictured]
         return greedy_coverage.covers(samples.collect(sources, attributes=described, seed=self.seed), seed=self.seed)
@@ -227,7 +228,9 @@ def choose(
         except DataError:
             said.append("Without the training splits of the test sets nothing can be chosen.")
     left_out = pool.barred | dict(evidence.others) | chosen.attrs["left_out"]
-    return Selection(rule, total, _shown(chosen, evidence, total), without, pool.files, left_out, said)
+    shown = _shown(chosen, evidence, total)
+    shown.attrs["left_out"] = left_out
+    return Selection(rule, total, shown, without, pool.files, left_out, said)
 
 
 def _shown(chosen: pd.DataFrame, evidence: Evidence, budget: int) -> pd.DataFrame:
