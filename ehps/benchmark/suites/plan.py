@@ -48,7 +48,8 @@ class Plan:
     Attributes
     ----------
     sets : one a training or test set: ``set, role, file, rows, MB``.
-    cells : one a training: ``train_set, model, seed, training, tests, left`` (what is done, and tests to be made).
+    cells : one a training: ``train_set, model, seed, training, tests, left`` (what is done, and tests to be made), and
+        ``recipe`` where the suite has some.
     missing : what the run cannot do without, in words.
     seconds : of what is to be made, None where nothing like it was timed.
     """
@@ -251,6 +252,7 @@ def _cell(suite: Suite, out: Path, training: Training, rows: int | None) -> tupl
         "train_set": training.train_set,
         "model": training.model,
         "seed": training.seed,
+        **({"recipe": training.recipe} if suite.recipes else {}),
         "training": state,
         "tests": f"{len(suite.test) - len(left)} of {len(suite.test)}",
         "left": left,
