@@ -38,6 +38,7 @@ FORMATS = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
     b"%PDF": "a PDF",
+    b"PAR1": "a Parquet file",
     b"version https://git-lfs": "a pointer of Git LFS",
     b"<!doctype html": "a web page",
     b"<html": "a web page",

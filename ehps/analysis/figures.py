@@ -153,6 +153,7 @@ def inline_svg(figure: Figure, prefix: str) -> tuple[str, str, str]:
         figure.savefig(stream, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
+    text = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", text)  # the same of like images, and not referred to
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r"url\(#", f"url(#{prefix}-", text)
     text = re.sub(r'href="#', f'href="#{prefix}-', text)

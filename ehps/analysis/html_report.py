@@ -64,6 +64,7 @@ def content(inputs: ReportInputs) -> dict[str, Any]:
         "factors": report_sections.factors(inputs),
         "embedding": report_samples.embedding(inputs),
         "coverage": report_samples.coverage(inputs),
+        "sets": report_samples.sets(inputs),
         "selection": report_sections.selection(inputs),
         "conversions": report_conversions.conversions(inputs),
         "training": report_samples.training(inputs),

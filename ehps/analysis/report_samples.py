@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from ehps.analysis import attributes, curves, small_multiples
+from ehps.analysis import attributes, curves, distance_figures, set_distances, small_multiples
 from ehps.analysis.published import dataset_name
 from ehps.analysis.report_inputs import ReportInputs
-from ehps.analysis.report_sections import shown_name
+from ehps.analysis.report_sections import figure, shown_name
 from ehps.analysis.report_tables import Look, page_table
 
 
@@ -64,6 +64,42 @@ def coverage(inputs: ReportInputs) -> dict[str, Any] | None:
     shown = frame.assign(attribute=titled, train_set=frame["train_set"].map(shown_name))
     shown = shown.assign(test_set=frame["test_set"].map(shown_name))[list(names)].rename(columns=names)
     return {"grids": grids, "table": page_table(shown, "distances-table", "Coverage and distances", digits=2)}
+
+
+def sets(inputs: ReportInputs) -> dict[str, Any] | None:
+    """How far apart sets are, as heat maps, and how many distinct samples each has in effect."""
+    if inputs.samples is None:
+        return None
+    found = {
+        name: matrix for name, matrix in set_distances.matrices(inputs.samples, "energy").items() if len(matrix) > 1
+    }
+    if not found:
+        return None
+    return {
+        "figure": figure(distance_figures.distance_figure(found), "distances"),
+        "distinct": _distinct(set_distances.diversity_table(inputs.samples)),
+    }
+
+
+def _distinct(frame: pd.DataFrame) -> dict[str, Any] | None:
+    """Sets by attributes: the effective number of distinct samples at the largest number that all sets have."""
+    if not len(frame):
+        return None
+    last = frame[frame["n"] == frame.groupby("attribute")["n"].transform("max")]
+    wide = last.pivot(index="set", columns="attribute", values="vendi")
+    wide = wide.reindex(index=last["set"].unique(), columns=last["attribute"].unique())
+    names = [str(name) for name in wide.index]
+    heads = {name: attributes.TITLES.get(str(name), str(name)) for name in wide}
+    shown = wide.rename(columns={name: title[0].upper() + title[1:] for name, title in heads.items()})
+    shown = shown.reset_index(drop=True)
+    columns = [str(name) for name in shown]
+    shown.insert(0, "Set", [shown_name(name) for name in names])
+    look = Look(shaded=dict.fromkeys(columns, "max"), marks={"Set": [name.removesuffix(" (test)") for name in names]})
+    counts = sorted({int(n) for n in last["n"]})
+    return {
+        "table": page_table(shown, "distinct-table", "Effective number of distinct samples", digits=1, look=look),
+        "n": " to ".join(f"{n:,}" for n in dict.fromkeys((counts[0], counts[-1]))),
+    }
 
 
 def training(inputs: ReportInputs) -> dict[str, Any] | None:

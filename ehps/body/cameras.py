@@ -6,8 +6,6 @@ Intrinsics are ``focal`` and ``principal_point``, each (2,) for all rows or (N, 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -18,10 +16,20 @@ UNREAL = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]) / 100
 """Unreal's left-handed centimetres (x forward, y right, z up) to OpenCV-like metres."""
 
 
+LENSES = {
+    "opencv": ((2, 4, 5, 8), "k1 k2 p1 p2 [k3 [k4 k5 k6]]"),
+    "h36m": ((5,), "k1 k2 p1 p2 k3"),
+    "fisheye": ((4,), "k1 k2 k3 k4"),
+}
+"""Lens -> how many coefficients it has, and their order."""
+
+
 # -- projection -------------------------------------------------------------------------------------------
 
 
-def project(points: Array, focal: Array, principal_point: Array, distortion: Array | None = None) -> Array:
+def project(
+    points: Array, focal: Array, principal_point: Array, distortion: Array | None = None, *, lens: str = "opencv"
+) -> Array:
     """Pixels (N, J, 2) of camera-frame points (N, J, 3), in the points' precision.
 
     Parameters
@@ -29,16 +37,31 @@ def project(points: Array, focal: Array, principal_point: Array, distortion: Arr
     points : (N, J, 3) metres, in the camera frame.
     focal : (2,) or (N, 2) in x and y, pixels.
     principal_point : (2,) or (N, 2) x, y, pixels.
-    distortion : None for a pinhole, or (K,) or (N, K) coefficients in OpenCV's order: k1 k2 p1 p2 [k3] or
-        k1 k2 p1 p2 k3 k4 k5 k6 (rational).
+    distortion : None for a pinhole, or (K,) or (N, K) coefficients of the lens, in the order of :data:`LENSES`.
+    lens : ``opencv`` (rational where it has eight coefficients), ``h36m`` (see :func:`project_h36m`), or ``fisheye``,
+        OpenCV's: a ray at theta radians from the axis lands theta (1 + k1 theta^2 + k2 theta^4 + k3 theta^6 +
+        k4 theta^8) focal lengths from the principal point.
 
     Returns
     -------
     NaN where a point is not in front of the camera (z <= 0): it has no projection. See :func:`keypoints2d`.
+
+    Raises
+    ------
+    ValueError : there is no such lens, or the coefficients are not of its number.
     """
-    xy = _normalised(points)
     if distortion is not None:
-        xy = _distort(xy, _coefficients(distortion, xy.dtype))
+        _check_lens(lens, np.shape(distortion)[-1])
+    if distortion is None:
+        xy = _normalised(points)
+    elif lens == "fisheye":
+        xy = _fisheye(points, distortion)
+    elif lens == "h36m":
+        bent = np.asarray(distortion)
+        return project_h36m(points, focal, principal_point, bent[..., [0, 1, 4]], bent[..., 2:4])
+    else:
+        xy = _normalised(points)
+        xy = _distort(xy, _padded(_rows(distortion, xy.dtype)))
     return _to_pixels(xy, focal, principal_point)
 
 
@@ -48,26 +71,17 @@ def keypoints2d(
     """(N, J, 3) float32 u, v, confidence: 1, or 0 (with u = v = 0) for points that the camera cannot see.
 
     These are points behind the camera, and points so far off the axis that the distortion formula has turned
-    around and would throw them back into the image. ``lens`` is ``opencv``, or ``h36m`` with the five coefficients
-    k1 k2 p1 p2 k3 of :func:`project_h36m`.
+    around and would throw them back into the image. Parameters are those of :func:`project`.
 
     Raises
     ------
-    ValueError : the lens is neither, or the coefficients are not of its number.
+    ValueError : there is no such lens, or the coefficients are not of its number.
     """
-    if lens not in ("opencv", "h36m"):
-        raise ValueError(f"unknown lens {lens!r}; expected opencv or h36m")
-    if distortion is None or lens == "opencv":
-        pixels = project(points, focal, principal_point, distortion)
-    elif (count := np.shape(distortion)[-1]) != 5:
-        raise ValueError(f"{count} distortion coefficients; the lens of Human3.6M has 5: k1 k2 p1 p2 k3")
-    else:
-        bent = np.asarray(distortion)
-        pixels = project_h36m(points, focal, principal_point, bent[..., [0, 1, 4]], bent[..., 2:4])
+    pixels = project(points, focal, principal_point, distortion, lens=lens)
     seen = np.asarray(np.isfinite(pixels).all(axis=-1))
     if distortion is not None:
         xy = _normalised(points)
-        limit = distortion_limit(distortion)
+        limit = distortion_limit(distortion, lens=lens)
         with np.errstate(invalid="ignore"):
             seen &= np.asarray(np.hypot(xy[..., 0], xy[..., 1]) < limit[..., None])
     out = np.zeros((*pixels.shape[:-1], 3), np.float32)
@@ -92,20 +106,14 @@ def project_h36m(points: Array, focal: Array, principal_point: Array, k: Array, 
     return _to_pixels(bent, focal, principal_point)
 
 
-def distortion_limit(distortion: Array) -> Array:
+def distortion_limit(distortion: Array, *, lens: str = "opencv") -> Array:
     """(..., ) normalised radius up to which the radial distortion still grows, infinite where it always does.
 
-    Searched up to 10 (84 degrees off the axis).
+    Searched up to 10 (84 degrees off the axis), of fisheyes up to 90 degrees off the axis.
     """
     d = np.asarray(distortion, np.float64)
-    flat, row = np.unique(_padded(d.reshape(-1, d.shape[-1])), axis=0, return_inverse=True)
-    r = np.linspace(0, 10, 2001)
-    r2 = r * r
-    up = 1 + r2 * (flat[:, :1] + r2 * (flat[:, 1:2] + r2 * flat[:, 4:5]))
-    down = 1 + r2 * (flat[:, 5:6] + r2 * (flat[:, 6:7] + r2 * flat[:, 7:8]))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        turned = (np.diff(r * up / down) <= 0) | (down[:, 1:] <= 0)
-    first = np.where(turned.any(axis=1), r[np.argmax(turned, axis=1)], np.inf)
+    flat, row = np.unique(d.reshape(-1, d.shape[-1]), axis=0, return_inverse=True)
+    first = _fisheye_limit(flat) if lens == "fisheye" else _radial_limit(_padded(flat))
     return np.asarray(first[row.ravel()].reshape(d.shape[:-1]))
 
 
@@ -173,15 +181,45 @@ def _padded(coefficients: Array) -> Array:
     ValueError : their number is none of OpenCV's.
     """
     count = coefficients.shape[-1]
-    if count not in (2, 4, 5, 8):
-        raise ValueError(f"{count} distortion coefficients; expected 2, 4, 5 or 8 in OpenCV's order")
+    _check_lens("opencv", count)
     out = np.zeros((*coefficients.shape[:-1], 8), coefficients.dtype)
     out[..., :count] = coefficients
     return out
 
 
-def _coefficients(distortion: Array, dtype: np.dtype[Any]) -> Array:
-    return _padded(_rows(distortion, dtype))
+def _check_lens(lens: str, count: int) -> None:
+    """Raise unless there is such a lens with this number of coefficients.
+
+    Raises
+    ------
+    ValueError : there is not.
+    """
+    if lens not in LENSES:
+        raise ValueError(f"unknown lens {lens!r}; expected {', '.join(LENSES)}")
+    counts, order = LENSES[lens]
+    if count not in counts:
+        expected = " or ".join(map(str, counts))
+        raise ValueError(f"{count} distortion coefficients; the lens {lens} has {expected}: {order}")
+
+
+def _radial_limit(flat: Array) -> Array:
+    """(U,) limits of lenses (U, 8)."""
+    r = np.linspace(0, 10, 2001)
+    r2 = r * r
+    up = 1 + r2 * (flat[:, :1] + r2 * (flat[:, 1:2] + r2 * flat[:, 4:5]))
+    down = 1 + r2 * (flat[:, 5:6] + r2 * (flat[:, 6:7] + r2 * flat[:, 7:8]))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turned = (np.diff(r * up / down) <= 0) | (down[:, 1:] <= 0)
+    return np.where(turned.any(axis=1), r[np.argmax(turned, axis=1)], np.inf)
+
+
+def _fisheye_limit(flat: Array) -> Array:
+    """(U,) limits of fisheyes (U, 4)."""
+    theta = np.linspace(0, np.pi / 2, 2001)
+    t2 = theta * theta
+    k1, k2, k3, k4 = flat.T[..., None]
+    turned = 1 + t2 * (3 * k1 + t2 * (5 * k2 + t2 * (7 * k3 + t2 * 9 * k4))) <= 0
+    return np.where(turned.any(axis=1), np.tan(theta[np.argmax(turned, axis=1)]), np.inf)
 
 
 def _distort(xy: Array, coefficients: Array) -> Array:
@@ -193,3 +231,21 @@ def _distort(xy: Array, coefficients: Array) -> Array:
     bent_x = x * gain + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
     bent_y = y * gain + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
     return np.stack([bent_x, bent_y], axis=-1)
+
+
+def _fisheye(points: Array, distortion: Array) -> Array:
+    """Where rays to camera-frame points (N, J, 3) cross the image, focal lengths from the principal point (N, J, 2).
+
+    The angle is that between ray and axis itself, so that it is exact up to 90 degrees, where x / z has no end.
+    """
+    points = np.asarray(points)
+    if points.dtype.kind != "f":
+        points = points.astype(np.float64)
+    k1, k2, k3, k4 = np.moveaxis(_rows(distortion, points.dtype), -1, 0)
+    off_axis = np.hypot(points[..., 0], points[..., 1])
+    theta = np.arctan2(off_axis, np.where(points[..., 2] > 0, points[..., 2], np.nan))
+    t2 = theta * theta
+    bent = theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))
+    on_axis = off_axis == 0
+    out: Array = points[..., :2] * np.where(on_axis, 0 * bent, bent / np.where(on_axis, 1, off_axis))[..., None]
+    return out

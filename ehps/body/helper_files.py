@@ -69,7 +69,17 @@ HELPERS: Mapping[str, HelperFile] = {
     ),
     "smplx2smpl": HelperFile(
         ("smplx2smpl.pkl", "smplx2smpl_deftrafo_setup.pkl"),
-        "SMPL-X predictions beside SMPL truths",
+        "SMPL-X predictions beside SMPL truths, and SMPL fitted to SMPL-X",
+        f"{SITES['smplx']}, 'Model transfer'",
+    ),
+    "smpl2smplx": HelperFile(
+        ("smpl2smplx_deftrafo_setup.pkl", "smplh2smplx_deftrafo_setup.pkl"),
+        "SMPL-X fitted to SMPL",
+        f"{SITES['smplx']}, 'Model transfer'",
+    ),
+    "smplx_mask": HelperFile(
+        ("smplx_mask_ids.npy",),
+        "SMPL-X fitted to SMPL, without eyes and the inside of the mouth",
         f"{SITES['smplx']}, 'Model transfer'",
     ),
 }
@@ -148,15 +158,21 @@ def official_body_vertices(folder: Path, model_type: str) -> Array:
     return ids.astype(np.int64)
 
 
-def smplx_to_smpl(folder: Path) -> Any:
-    """(6890, 10475) matrix from SMPL-X vertices to SMPL's, sparse or dense.
+def vertex_transfer(folder: Path, source: str, target: str) -> Any:
+    """Matrix from the vertices of one topology to those of another, ``smplx`` to ``smpl`` (6890, 10475) or back, sparse
+    or dense. SMPL-H has the vertices of SMPL.
 
     The file is that of SMPLest-X (``matrix``) or the deformation transfer of the SMPL-X site (``mtx``, whose columns
     beyond the vertices belong to normals and must be empty).
+
+    Raises
+    ------
+    BodyModelError : the file is missing, has no such matrix, or moves vertices along normals.
     """
-    held, path = _load(folder, "smplx2smpl"), _require(folder, "smplx2smpl")
+    key = f"{source}2{target}"
+    held, path = _load(folder, key), _require(folder, key)
     matrix = next((held[name] for name in ("matrix", "mtx") if name in held), None) if isinstance(held, dict) else None
-    rows, columns = TOPOLOGY["smpl"].vertices, TOPOLOGY["smplx"].vertices
+    rows, columns = TOPOLOGY[target].vertices, TOPOLOGY[source].vertices
     if matrix is None or getattr(matrix, "shape", ()) not in ((rows, columns), (rows, 2 * columns)):
         raise BodyModelError(f"has no matrix of {rows} x {columns}", path=path)
     if matrix.shape[1] > columns:
@@ -164,6 +180,21 @@ def smplx_to_smpl(folder: Path) -> Any:
             raise BodyModelError("moves vertices along normals, which is not supported", path=path)
         matrix = matrix[:, :columns]
     return matrix
+
+
+def transferred_vertices(folder: Path) -> Array | None:
+    """Numbers of the SMPL-X vertices that have a place on SMPL, int64; None where the file is not there.
+
+    Raises
+    ------
+    BodyModelError : it is not a list of vertex numbers.
+    """
+    if find_helper(folder, "smplx_mask") is None:
+        return None
+    ids = np.asarray(_load(folder, "smplx_mask"))
+    if ids.ndim != 1 or ids.dtype.kind not in "iu" or not len(ids) or ids.max() >= TOPOLOGY["smplx"].vertices:
+        raise BodyModelError("is not a list of vertex numbers of smplx", path=_require(folder, "smplx_mask"))
+    return ids.astype(np.int64)
 
 
 @lru_cache(maxsize=4)

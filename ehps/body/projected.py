@@ -16,10 +16,12 @@ from ehps.body.variants import params_of
 from ehps.errors import DataError
 from ehps.humandata import frames
 from ehps.humandata.core import HumanData
+from ehps.humandata.schema import FISHEYE
 
 CAMERA = ("meta/focal_length", "meta/principal_point")
 LENSES = {
     "meta/dist_coeffs": ("opencv", CAMERA),
+    FISHEYE: ("fisheye", CAMERA),
     "meta/h36m_dist_coeffs": ("h36m", ("meta/h36m_focal_length", "meta/h36m_principal_point")),
 }
 """Column of distortion coefficients -> the lens, and the columns of its camera."""
@@ -57,13 +59,13 @@ class ProjectedBodies:
     def joints(self, rows: Sequence[int]) -> Array:
         """(n, J, 3) pixels and confidence of the model's joints."""
         part = self.hd[list(rows)]
-        return _seen(part, self.models.joints(self._params(part)))
+        return in_image(part, self.models.joints(self._params(part)))
 
     def surfaces(self, rows: Sequence[int]) -> Surfaces:
         """Surfaces of rows of one image."""
         part = self.hd[list(rows)]
         vertices = self.models.mesh(self._params(part)).astype(np.float64)
-        seen = _seen(part, vertices)
+        seen = in_image(part, vertices)
         pixels = np.where(seen[..., 2:] > 0, seen[..., :2], np.nan).astype(np.float64)
         return Surfaces(vertices, pixels, before_one_camera(vertices, *_camera(part, CAMERA)))
 
@@ -79,6 +81,11 @@ class ProjectedBodies:
         return params_of(part, self.model_type)
 
 
+def lens_column(hd: HumanData) -> str | None:
+    """The one of :data:`LENSES` that a file has, None where its images are those of a pinhole."""
+    return next((name for name in LENSES if name in hd), None)
+
+
 def lacking_columns(hd: HumanData) -> list[str]:
     """Columns without which the bodies of a file cannot be projected, and that it does not have."""
     needed = (f"{hd.body_model}/betas", f"{hd.body_model}/transl", *CAMERA)
@@ -91,9 +98,9 @@ def _camera(part: HumanData, names: tuple[str, str]) -> tuple[Array, Array]:
     return focal, centre
 
 
-def _seen(part: HumanData, points: Array) -> Array:
+def in_image(part: HumanData, points: Array) -> Array:
     """(n, K, 3) pixels and confidence of points (n, K, 3) through the lens of the images."""
-    column = next((name for name in LENSES if name in part), None)
+    column = lens_column(part)
     if column is None:
         return cameras.keypoints2d(points, *_camera(part, CAMERA))
     lens, names = LENSES[column]

@@ -16,6 +16,7 @@ from ehps.arrays import Array
 from ehps.body import cameras, rigid_motion, rotations
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
+from ehps.body.projected import LENSES, lens_column
 from ehps.body.topology import TOPOLOGY
 from ehps.body.variants import params_of
 from ehps.errors import DataError, PassportError
@@ -177,7 +178,8 @@ class _Trial:
         if not camera or name is None:
             self._check_depth()
             return {}
-        distortion = self.hd["meta/dist_coeffs"][self.rows] if "meta/dist_coeffs" in self.hd else None
+        column = lens_column(self.hd)
+        lens, bent = ("opencv", None) if column is None else (LENSES[column][0], self.hd[column][self.rows])
         into, taken = mapping(self.hd.keypoint_names[name], self.names)
         own = np.asarray(self.hd[name][self.rows], np.float64)[:, taken]
         labelled = own[..., 2] > 0
@@ -186,7 +188,7 @@ class _Trial:
         focal, centre = (camera[f"meta/{part}"][self.rows] for part in ("focal_length", "principal_point"))
         pixels, share = {}, {}
         for which, joints in self.joints.items():
-            seen = cameras.project(joints[:, into], focal, centre, distortion)
+            seen = cameras.project(joints[:, into], focal, centre, bent, lens=lens)
             away = np.linalg.norm(np.where(np.isnan(seen), np.inf, seen) - own[..., :2], axis=-1)
             pixels[which] = float(np.median(away[labelled]))
             share[which] = float(np.median((away / size[:, None])[labelled]))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.command("convert")
 @click.option("--frame", type=click.Choice(["camera"]), help="Move bodies from the world by the extrinsics in FILE.")
 @click.option("--gender", type=click.Choice(["neutral"]), help="Fit the neutral model to the bodies of other genders.")
+@click.option("--to", type=click.Choice(["smplx", "smplh", "smpl"]), help="Fit this body model to the bodies.")
 @click.option("--num-betas", type=click.IntRange(min=1), help="Cut betas off, or fill them up with zeros.")
 @click.option("--flat-hand-mean", type=click.Choice(["yes", "no"]), help="Make hand poses absolute (yes), or relative.")
 @click.option(
@@ -55,6 +56,7 @@ def convert_command(
     new: Path | None,
     frame: str | None,
     gender: str | None,
+    to: str | None,
     num_betas: int | None,
     flat_hand_mean: str | None,
     facts: tuple[str, ...],
@@ -69,6 +71,9 @@ def convert_command(
     the extrinsics beside them (meta/R and meta/T, meta/RT, cam_param, cam_params); that needs the body models, as a
     body turns about its pelvis. --declare changes no number.
 
+    --to fits another body model to every body, or SMPL-X 1.1 to those of the locked-head release; what that leaves is
+    in meta/refit_residual_m, metres. Between SMPL and SMPL-X it needs the matrices of "Model transfer".
+
     Files can be merged when they have as many betas and the same mean of the hands. What --num-betas and --gender cost
     in millimetres is printed, and stated in the passport.
     """
@@ -81,8 +86,8 @@ def convert_command(
     stated = pairs(facts)
     form: dict[str, Any] = {"gender": gender, "num_betas": num_betas}
     form["flat_hand_mean"] = None if flat_hand_mean is None else flat_hand_mean == "yes"
-    if frame is None and not stated and all(value is None for value in form.values()):
-        fix = "pass --frame, --gender, --num-betas, --flat-hand-mean or --declare"
+    if frame is None and to is None and not stated and all(value is None for value in form.values()):
+        fix = "pass --frame, --to, --gender, --num-betas, --flat-hand-mean or --declare"
         raise UsageError("nothing is to be converted", fix=fix)
     if frame is not None and "frame" in stated:
         raise UsageError("--frame moves bodies, --declare frame= says that they need no move", fix="pass one of them")
@@ -94,6 +99,8 @@ def convert_command(
     hd = declared(hd, stated)
     if frame is not None:
         hd = moved(hd, body_models)
+    if to is not None:
+        hd = fitted(hd, to, body_models, gender, num_betas)
     if any(value is not None for value in form.values()):
         folder = body_models_folder(body_models)
         done = changed(hd, None if folder is None else BodyModels(folder), **form)
@@ -131,6 +138,22 @@ def moved(hd: HumanData, body_models: Path | None) -> HumanData:
         else:
             say(f"{name}: {'moved' if what == 'moved' else 'was in the camera frame already'}", err=True)
     return done.data
+
+
+def fitted(
+    hd: HumanData, model_type: str, body_models: Path | None, gender: str | None, num_betas: int | None
+) -> HumanData:
+    """``hd`` with bodies of another model type; how near they come is printed."""
+    from ehps.body.model_folder import body_models_folder
+    from ehps.body.models import BodyModels
+    from ehps.body.refits import with_model
+
+    folder = body_models_folder(body_models)
+    if folder is None:
+        raise UsageError("fitting a body model needs the body models", fix="pass --body-models DIR")
+    done = with_model(hd, BodyModels(folder), model_type, gender=gender, num_betas=num_betas or 10)
+    say(str(done.passport.changes).split("; ")[-1], err=True)
+    return done
 
 
 @click.command("merge")

@@ -29,6 +29,7 @@ Annotation = Literal[
     "multi-view capture",  # without markers: fitted to several calibrated colour cameras
     "fit to RGB-D",  # one or several depth cameras
     "IMU and video",
+    "electromagnetic sensors and video",
     "fit to 3D points",  # of a game, or of a capture that gave points only
     "fit to 2D points",  # optimised to labelled or detected points of images
     "network",  # pseudo labels of a network that was trained or tuned on the dataset's points
@@ -170,8 +171,9 @@ class Camera:
     """Pinhole of each row, pixels of an image of the stated size: (2,) for all rows or (N, 2) each.
 
     ``distortion`` is (K,) or (N, K) in OpenCV order (k1 k2 p1 p2 k3 [k4 k5 k6]) when the images are distorted.
-    ``lens`` is the formula that it belongs to: ``opencv``, or ``h36m`` (Human3.6M and the IMAR sets; k1 k2 p1 p2 k3,
-    tangential terms without OpenCV's factor 2), whose coefficients are written as ``meta/h36m_dist_coeffs``.
+    ``lens`` is the formula that it belongs to: ``opencv``, ``h36m`` (Human3.6M and the IMAR sets; k1 k2 p1 p2 k3,
+    tangential terms without OpenCV's factor 2), or ``fisheye`` (OpenCV's; k1 k2 k3 k4). Coefficients of the latter two
+    are written as ``meta/h36m_dist_coeffs`` and ``meta/fisheye_dist_coeffs``.
     ``virtual`` marks cameras invented per person, whose depths cannot be compared.
     """
 
@@ -179,7 +181,7 @@ class Camera:
     principal_point: Array
     distortion: Array | None = None
     virtual: bool = False
-    lens: str = "opencv"
+    lens: Literal["opencv", "h36m", "fisheye"] = "opencv"
 
 
 @dataclass
@@ -237,7 +239,10 @@ class Instances:
     frame_size : (2,) height and width of the frames that will be cut out of the dataset's video, where these are known:
         rows that are kept without images are for these.
     meta_in_pixels : names of those that are in pixels of the image, and change with its size.
+    overlap : ``meta/overlap`` is wanted: how much the final body boxes of people in one image overlap.
     points_end_at_border : own 2D points on or beyond the border of the image were not annotated.
+    points_beyond_image : own 2D points are those of whole bodies, of which any part may lie outside the image: where no
+        size is stated they do not tell it.
     """
 
     image_path: Sequence[str]
@@ -268,7 +273,9 @@ class Instances:
     least_size: Array | None = None
     frame_size: Array | None = None
     meta_in_pixels: tuple[str, ...] = ()
+    overlap: bool = False
     points_end_at_border: bool = False
+    points_beyond_image: bool = False
 
     def __len__(self) -> int:
         return len(self.image_path)

@@ -23,6 +23,7 @@ shown by `ehps datasets ID`. The first split is the default.
 |---|---|---|---|---|---|---|---|
 """
 UNCERTAIN = "Uncertain: no document that could be read states this number under the dataset's name."
+MANY_SPLITS = 6  # beyond which needs that differ by the split's name only are said once
 MISTAKEN = "These do not convert; `ehps doctor DISK` tells them apart by what they hold:"
 
 
@@ -71,7 +72,9 @@ def as_dict(dataset: str) -> dict[str, Any]:
 def page(dataset: str) -> str:
     """The dataset's page in Markdown: facts, counts, raw layout, how to get and convert it."""
     card = registry.card(dataset)
-    command = f"ehps convert {card.id} RAW --split {card.default_split} --out {card.id}.h5 --body-models DIR"
+    command = f"ehps convert {card.id} RAW --split {card.default_split} --out {card.id}.h5"
+    if card.body_model is not None:
+        command += " --body-models DIR"
     if registry.available(dataset) and callable(getattr(registry.converter(dataset), "extract_frames", None)):
         command += " --frames FRAMES"
     parts = [
@@ -154,7 +157,15 @@ def _by_split(words: Callable[[str], str], card: DatasetCard) -> str:
 
 def _needs(card: DatasetCard) -> str:
     needs = [f"`{need}`" for need in card.needs]
-    needs += [f"`{need}` ({split})" for split, paths in card.split_needs.items() for need in paths]
+    many = len(card.splits) > MANY_SPLITS
+    splits_of: dict[str, list[str]] = {}
+    for split, need in ((split, need) for split, paths in card.split_needs.items() for need in paths):
+        if many:
+            splits_of.setdefault(need.replace(split, "<split>"), []).append(split)
+        else:
+            needs.append(f"`{need}` ({split})")
+    for need, splits in splits_of.items():
+        needs.append(f"`{need}` ({'each split' if len(splits) == len(card.splits) else ', '.join(splits)})")
     return ", ".join(needs) or "-"
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import ehps
 from ehps.arrays import Array
 from ehps.atomic import replacing
+from ehps.body.projected import lens_column
 from ehps.body.variants import params_of
 from ehps.errors import UsageError
 from ehps.exchange.forms import Sources, Written
@@ -82,7 +83,7 @@ def _left_out(hd: HumanData, scenes: dict[str, list[Track]], worst: dict[str, fl
         said.append(DEPTHS)
     if any(_camera(hd, tracks) is None for tracks in scenes.values()):
         said.append("a camera: it is not known, or not the same in all images of a sequence")
-    if "meta/dist_coeffs" in hd:
+    if lens_column(hd) is not None:
         said.append("the distortion of the lens")
     return said
 

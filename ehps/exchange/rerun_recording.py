@@ -15,7 +15,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.atomic import replacing
-from ehps.body.projected import CAMERA, ProjectedBodies, lacking_columns
+from ehps.body.projected import CAMERA, ProjectedBodies, lacking_columns, lens_column
 from ehps.body.variants import params_of
 from ehps.errors import UsageError
 from ehps.exchange.forms import Sources, Written
@@ -50,6 +50,8 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
         raise UsageError(f"a recording ends in {SUFFIX}", path=out)
     done = Written([out])
     bodies = _bodies(hd, sources, done)
+    if lens_column(hd) is not None:
+        done.left_out.append("the distortion of the lens: people are before a pinhole, 2D points as in the images")
     folder = None if sources.images is None else images_of(hd, sources.images)
     if folder is None:
         done.left_out.append("images: their folder was not given (--images)")

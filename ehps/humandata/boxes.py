@@ -151,13 +151,34 @@ def joints_inside(points: Array, boxes: Array, size: npt.ArrayLike) -> Array:
 
 
 def iou(a: Array, b: Array) -> Array:
-    """Intersection over union of every box of ``a`` (N, 4+) with every box of ``b`` (M, 4+): (N, M), 0..1."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, :2] + a[:, None, 2:4], b[None, :, :2] + b[None, :, 2:4])
+    """Intersection over union of every box of ``a`` (..., N, 4+) with every box of ``b`` (..., M, 4+): (..., N, M),
+    0..1."""
+    a, b = np.asarray(a, np.float64)[..., :, None, :], np.asarray(b, np.float64)[..., None, :, :]
+    low = np.maximum(a[..., :2], b[..., :2])
+    high = np.minimum(a[..., :2] + a[..., 2:4], b[..., :2] + b[..., 2:4])
     shared = np.clip(high - low, 0, None).prod(axis=-1)
-    union = a[:, 2:4].prod(axis=-1)[:, None] + b[:, 2:4].prod(axis=-1)[None] - shared
+    union = a[..., 2:4].prod(axis=-1) + b[..., 2:4].prod(axis=-1) - shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def largest_overlaps(boxes: Array, image: Array) -> Array:
+    """(N,) largest IoU of each box with another one of its image, 0 for one alone, NaN where there is no box.
+
+    Parameters
+    ----------
+    boxes : (N, 5) xywh, pixels, and confidence.
+    image : (N,) numbers, equal for boxes of one image.
+    """
+    order = np.argsort(image, kind="stable")
+    _, first, count = np.unique(image[order], return_index=True, return_counts=True)
+    out = np.zeros(len(boxes))
+    for people in np.unique(count[count > 1]).tolist():
+        rows = order[first[count == people][:, None] + np.arange(people)]  # (images, people)
+        shared = iou(boxes[rows], boxes[rows])
+        shared[:, np.arange(people), np.arange(people)] = 0
+        out[rows] = shared.max(axis=2)
+    out[boxes[:, 4] <= 0] = np.nan
+    return out
 
 
 def _width_height(size: npt.ArrayLike, n: int) -> Array:

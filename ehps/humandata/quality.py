@@ -39,6 +39,8 @@ def summary(columns: Mapping[str, Any], reprojection: str) -> dict[str, Any]:
         side = np.where(side > 0, side, np.nan)
         for part in ("", "_body", "_hands", "_face"):
             values[f"reprojection{part}_of_box"] = values[f"reprojection{part}_px"] / side
+        if "own_points_px" in values:
+            values["own_points_of_box"] = values["own_points_px"] / side
     for name, column in values.items():
         statistics = _statistics(column)
         if statistics:

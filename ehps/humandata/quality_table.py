@@ -41,6 +41,7 @@ class Measure:
     column : where it is stored; empty when it follows from others.
     dtype : of the column.
     digits : after the point in tables; None for what reports do not show.
+    bodiless : the column is there only where rows have 2D and 3D points of their own and no joints of a body.
     limits : beyond which an audit flags the instance.
     """
 
@@ -52,6 +53,7 @@ class Measure:
     dtype: str = "float32"
     digits: int | None = None
     limits: tuple[Limit, ...] = ()
+    bodiless: bool = False
 
     @property
     def label(self) -> str:
@@ -194,7 +196,9 @@ MEASURES: tuple[Measure, ...] = (
         "own points in the box",
         "",
         "share of the dataset's own labelled points in the image that lie in the box, or within a pixel of it",
-        "",
+        f"{PREFIX}points_in_box",
+        digits=2,
+        bodiless=True,
         limits=(Limit("points_in_box", 0.3, "{:.0%} of its own points in the box", least=True, normal=1.0),),
     ),
     Measure(
@@ -202,7 +206,9 @@ MEASURES: tuple[Measure, ...] = (
         "own 2D points against own 3D points",
         "pixel",
         "mean distance of the dataset's own 2D points from where the camera sees its own 3D points",
-        "",
+        f"{PREFIX}own_points_px",
+        digits=1,
+        bodiless=True,
     ),
     Measure(
         "own_points_of_box",
@@ -210,6 +216,7 @@ MEASURES: tuple[Measure, ...] = (
         "",
         "the same as a share of the longer side of the box",
         "",
+        digits=4,
         limits=(Limit("own_points_of_box", 0.15, "own 3D points seen {:.0%} of the box from the own 2D points"),),
     ),
     Measure(
@@ -229,8 +236,11 @@ MEASURES: tuple[Measure, ...] = (
     Measure("image_size", "image of another size", "", "the image has another size than the row says", "", "bool"),
 )
 
-COLUMNS = tuple(measure.column for measure in MEASURES if measure.column.startswith(PREFIX))
-"""The columns that a conversion writes, in order."""
+COLUMNS = tuple(measure.column for measure in MEASURES if measure.column.startswith(PREFIX) and not measure.bodiless)
+"""The columns that every conversion writes, in order."""
+
+BODILESS = tuple(measure.name for measure in MEASURES if measure.bodiless)
+"""Measures that stand in for those of joints where there is no body."""
 
 LIMITS = {limit.name: limit.value for measure in MEASURES for limit in measure.limits}
 """The limits of an audit by their names."""

@@ -13,6 +13,8 @@ from ehps.humandata.quality_table import MEASURES
 
 TEXT = "text"
 ANY = "any"
+FISHEYE = "meta/fisheye_dist_coeffs"
+"""Coefficients of OpenCV's fisheye: where they are, ``meta/focal_length`` alone says nothing of the images' borders."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Field:
 
 
 _F = "float32"
+_MHR_REST = "rotation (Euler xyz, radian), 130 joint parameters, 68 scales, as released; NaN without a fit"
 _BOX = "x, y of the top-left corner, width, height, confidence (0: no box)"
 
 
@@ -99,9 +102,12 @@ _META = (
     Field("focal_length", ("N", 2), _F, "pixel", "focal length in x and y"),
     Field("principal_point", ("N", 2), _F, "pixel", "principal point x, y"),
     Field("dist_coeffs", ("N", "K"), _F, "", "lens distortion in OpenCV order: k1 k2 p1 p2 k3 [k4 k5 k6]"),
+    Field("fisheye_dist_coeffs", ("N", 4), _F, "", "distortion of OpenCV's fisheye lens: k1 k2 k3 k4"),
     Field("RT", ("N", 4, 4), _F, "metre", "world to camera, for reference: parameters are in the camera frame already"),
     Field("R", ("N", 3, 3), _F, "", "rotation viewers still have to apply, where parameters are not in camera frame"),
     Field("T", ("N", 3), _F, "metre", "translation that viewers still have to apply, with R"),
+    Field("neutral_residual_m", ("N",), _F, "metre", "distance of vertices from those of the gendered body before"),
+    Field("refit_residual_m", ("N",), _F, "metre", "distance of vertices from those of the body model before"),
     Field("dataset", ("N",), TEXT, "", "dataset of the row in files made of several"),
     Field("sequence_name", ("N",), TEXT, "", "sequence, video or scene"),
     Field("scene", ("N",), TEXT, "", "scene in which the images were taken or rendered"),
@@ -120,6 +126,7 @@ _META = (
     Field("frame_id", ("N",), ANY, "", "number of the frame in its sequence"),
     Field("timestamp", ("N",), ANY, "", "time of recording as the dataset gives it"),
     Field("time", ("N",), "float64", "second", "time of the image in its video, from the first frame"),
+    Field("overlap", ("N",), _F, "", "largest IoU of the body box with that of another annotated person in the image"),
     Field("is_train", ("N",), "bool", "", "the dataset counts the row as training data"),
     Field("is_kid", ("N",), "bool", "", "the person is a child"),
     Field("annot_valid", ("N",), "bool", "", "the dataset counts the row as usable"),
@@ -154,6 +161,9 @@ FIELDS: tuple[Field, ...] = (
     *_body("smplx", "SMPL-X", 21),
     *_body("smplh", "SMPL-H", 21),
     *_body("smpl", "SMPL", 23),
+    Field("mhr/model_params", ("N", 204), _F, "", f"Momentum Human Rig: place (decimetre), {_MHR_REST}"),
+    Field("mhr/shape_params", ("N", 45), _F, "", "Momentum Human Rig: coefficients of body, head and hands"),
+    Field("mhr/expr_params", ("N", 72), _F, "", "Momentum Human Rig: coefficients of the expression"),
     Field("vertices3d_path", ("N",), TEXT, "", "file with the vertices of the row, relative to the image folder"),
     Field("segmentation", ("N",), TEXT, "", "mask image, not black where the person is, relative to the image folder"),
     Field("part_segmentation", ("N",), TEXT, "", "grey image of labels of its parts, relative to the image folder"),

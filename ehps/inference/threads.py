@@ -1,13 +1,17 @@
-"""The threads of a run: frames are decoded ahead of the network, and drawn behind it."""
+"""The threads of a run: frames are decoded ahead of the network, and drawn behind it, several at a time."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
+
+from joblib import cpu_count
 
 from ehps.arrays import Array
 from ehps.inference import parts
@@ -20,7 +24,7 @@ WAITING = 2  # groups of frames that are decoded, or to be drawn, ahead
 
 T = TypeVar("T")
 Seconds = dict[str, float]
-"""Stage -> seconds that it took; stages overlap."""
+"""Stage -> seconds that it took; stages overlap, and drawing counts those of every frame."""
 
 
 class Stage:
@@ -84,7 +88,7 @@ class Ahead:
 
 
 class Drawer:
-    """Draws the frames of a part in a thread: images each to its file, those of a video to a piece of it."""
+    """Draws the frames of a part behind the network: images each to its file, those of a video to a piece of it."""
 
     def __init__(self, out: Path, number: int, view: View | None, source: Source, seconds: Seconds) -> None:
         self.out, self.number, self.view, self.source, self.seconds = out, number, view, source, seconds
@@ -135,7 +139,18 @@ class Drawer:
             self._error = error
 
     def _shots(self) -> Iterator[tuple[Frame, Array]]:
-        assert self.view is not None
+        """Frames and what is drawn on them, in their order; as many are drawn at a time as there are cores."""
+        workers = cpu_count()
+        with ThreadPoolExecutor(workers) as pool:
+            running: deque[tuple[Frame, Future[tuple[Array, float]]]] = deque()
+            for frame, found, bodies in self._frames():
+                running.append((frame, pool.submit(self._drawn, frame, found, bodies)))
+                if len(running) > workers:
+                    yield self._finished(*running.popleft())
+            while running:
+                yield self._finished(*running.popleft())
+
+    def _frames(self) -> Iterator[tuple[Frame, People, Bodies | None]]:
         while (item := self._todo.get()) is not None:
             frames, people, bodies = item
             start = 0
@@ -143,9 +158,18 @@ class Drawer:
                 rows = slice(start, start + len(found))
                 start += len(found)
                 if not frame.fault:
-                    with Stage(self.seconds, "drawing"):
-                        image = draw(frame, found, None if bodies is None else bodies[rows], self.view)
-                    yield frame, image
+                    yield frame, found, None if bodies is None else bodies[rows]
+
+    def _drawn(self, frame: Frame, people: People, bodies: Bodies | None) -> tuple[Array, float]:
+        """What is drawn, and how many seconds that took."""
+        assert self.view is not None
+        began = time.perf_counter()
+        return draw(frame, people, bodies, self.view), time.perf_counter() - began
+
+    def _finished(self, frame: Frame, drawing: Future[tuple[Array, float]]) -> tuple[Frame, Array]:
+        image, seconds = drawing.result()
+        self.seconds["drawing"] = self.seconds.get("drawing", 0.0) + seconds
+        return frame, image
 
 
 def _first_and(first: T, rest: Iterator[T]) -> Iterator[T]:

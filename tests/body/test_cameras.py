@@ -10,6 +10,7 @@ from ehps.body import cameras
 
 FOCAL, CENTER = np.array([1100.0, 1050.0]), np.array([960.0, 540.0])
 FIVE = np.array([-0.28, 0.09, 0.0012, -0.0008, -0.01])
+WIDE = np.array([0.05, -0.012, 0.004, -0.0006])
 EIGHT = np.array([0.5, -2.7, 0.0007, -0.0002, 1.6, 0.38, -2.5, 1.5])
 
 
@@ -101,7 +102,64 @@ def test_keypoints_of_the_h36m_lens_take_its_coefficients_in_opencvs_order() -> 
     )
 
 
-@pytest.mark.parametrize(("lens", "count", "words"), [("fisheye", 5, "unknown lens"), ("h36m", 8, "8 distortion")])
+def fisheye(xyz: np.ndarray, distortion: np.ndarray, scale: float = 1) -> np.ndarray:
+    K = np.diag([scale * FOCAL[0], scale * FOCAL[1], 1])
+    K[:2, 2] = scale * CENTER
+    flat, _ = cv2.fisheye.projectPoints(xyz.reshape(1, -1, 3), np.zeros(3), np.zeros(3), K, distortion)
+    return flat.reshape(*xyz.shape[:2], 2)
+
+
+@pytest.mark.parametrize("spread", [0.35, 3.0, 200.0], ids=["within 26 degrees", "83 degrees", "89.8 degrees"])
+def test_fisheyes_project_as_opencvs_up_to_a_right_angle(spread: float) -> None:
+    xyz = points(spread=spread)
+    xyz[0, 0] = 0, 0, 2
+    xyz[0, 1] = 0.4, -0.3, 1e-7
+    out = cameras.project(xyz, FOCAL, CENTER, WIDE, lens="fisheye")
+    np.testing.assert_allclose(out, fisheye(xyz, WIDE), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        cameras.project(xyz.astype(np.float32), FOCAL, CENTER, WIDE, lens="fisheye"), out, rtol=0, atol=1e-3
+    )
+
+
+def test_every_row_may_have_its_own_fisheye() -> None:
+    xyz, lenses = points(3), np.stack([WIDE, 0 * WIDE, -WIDE])
+    scale = np.array([1.0, 2.0, 0.5])[:, None]
+    seen = cameras.keypoints2d(xyz, FOCAL * scale, CENTER * scale, lenses, lens="fisheye")
+    expected = np.concatenate([fisheye(xyz[k : k + 1], lenses[k], scale[k, 0]) for k in range(3)])
+    np.testing.assert_allclose(seen[..., :2], expected, rtol=1e-6)
+    assert (seen[..., 2] == 1).all()
+    pinhole = cameras.project(xyz, FOCAL * scale, CENTER * scale)
+    assert np.abs(seen[1, :, :2] - pinhole[1]).max() > 10  # zeros are no pinhole
+
+
+def test_fisheyes_do_not_see_what_is_behind_them() -> None:
+    xyz = np.array([[[0.4, 0.3, 1.0], [0.4, 0.3, 0.0], [0.4, 0.3, -1.0], [0.0, 0.0, 0.0], [0.0, 0.0, -1.0]]])
+    seen = cameras.keypoints2d(xyz, FOCAL, CENTER, WIDE, lens="fisheye")
+    np.testing.assert_array_equal(seen[0, :, 2], [1, 0, 0, 0, 0])
+    assert np.isnan(cameras.project(xyz, FOCAL, CENTER, WIDE, lens="fisheye")[0, 1:]).all()
+
+
+def test_points_beyond_the_turn_of_a_fisheye_are_not_thrown_back_into_the_image() -> None:
+    tight = np.array([-0.3, 0.0, 0.0, 0.0])  # theta (1 - 0.3 theta^2) turns at theta = 1.054
+    assert np.arctan(cameras.distortion_limit(tight, lens="fisheye")) == pytest.approx(np.sqrt(1 / 0.9), abs=1e-3)
+    limits = cameras.distortion_limit(np.stack([0 * tight, tight, WIDE]), lens="fisheye")
+    assert np.isinf(limits).tolist() == [True, False, True]
+    ray = [np.sin, lambda angle: 0 * angle, np.cos]
+    angles = np.array([0.9, 1.04, 1.07, 1.5])
+    xyz = np.stack([axis(angles) for axis in ray], axis=-1)[None]
+    assert (cameras.project(xyz, FOCAL, CENTER, tight, lens="fisheye")[0, :, 0] < 1920).all()
+    seen = cameras.keypoints2d(xyz, FOCAL, CENTER, tight, lens="fisheye")
+    np.testing.assert_array_equal(seen[0, :, 2], [1, 1, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("lens", "count", "words"),
+    [
+        ("panorama", 4, "unknown lens 'panorama'; expected opencv, h36m, fisheye"),
+        ("h36m", 8, "8 distortion coefficients; the lens h36m has 5"),
+        ("fisheye", 5, "5 distortion coefficients; the lens fisheye has 4: k1 k2 k3 k4"),
+    ],
+)
 def test_other_lenses_are_refused(lens: str, count: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         cameras.keypoints2d(points(), FOCAL, CENTER, np.zeros(count), lens=lens)

@@ -71,6 +71,23 @@ def test_the_lens_of_the_images_bends_bodies_as_opencv_does(models: BodyModels) 
     )
 
 
+def test_a_fisheye_bends_bodies_as_opencv_does(models: BodyModels) -> None:
+    bent = np.array([[0.06, -0.01, 0.003, -0.001]], np.float32)
+    hd = people(np.array([[1.8, 0.3, 2.0]]), **{"meta/fisheye_dist_coeffs": bent})
+    bodies = ProjectedBodies(hd, models)
+    matrix = np.array([[300.0, 0, 160], [0, 300, 120], [0, 0, 1]])
+    lens = (np.zeros(3), np.zeros(3), matrix, bent[0].astype(float))
+    joints = models.joints(params_of(hd)).astype(float)
+    np.testing.assert_allclose(
+        bodies.joints([0])[0, :, :2], cv2.fisheye.projectPoints(joints, *lens)[0][0], rtol=0, atol=1e-3
+    )
+    vertices = models.mesh(params_of(hd)).astype(float)
+    drawn = bodies.surfaces([0]).pixels[0]
+    np.testing.assert_allclose(drawn, cv2.fisheye.projectPoints(vertices, *lens)[0][0], rtol=0, atol=1e-3)
+    pinhole = 300 * vertices[0, :, 0] / vertices[0, :, 2] + 160
+    assert np.abs(pinhole - drawn[:, 0]).min() > 10
+
+
 def test_a_surface_covers_its_joints_and_nothing_far_from_them(pair: HumanData, models: BodyModels) -> None:
     bodies = ProjectedBodies(pair, models)
     black = np.zeros((*SIZE, 3), np.uint8)

@@ -77,6 +77,19 @@ def test_bodies_turn_about_their_pelvis(models: BodyModels, bodies: Any, tmp_pat
         moved_to_camera(hd, models)
 
 
+def test_bodies_land_on_points_of_a_fisheye(models: BodyModels, bodies: Any, tmp_path: Path) -> None:
+    params, _, camera = bodies
+    wide = np.array([0.8, 0, 0, 0])  # seen far from where a pinhole would see them
+    pixels = cameras.project(camera + np.array([6.0, 0, 0]), FOCAL, CENTRE, wide, lens="fisheye")
+    meta = {"gender": ["female"] * N, "R": list(TURN), "T": list(SHIFT + np.array([6.0, 0, 0]))}
+    own = points(pixels, "keypoints2d_original") | {"cam_param": seen(camera)["cam_param"]}
+    lens = {"fisheye_dist_coeffs": np.tile(wide, (N, 1))}
+    hd = foreign(tmp_path / "x.npz", params, meta=meta | lens, **own)
+    assert moved_to_camera(hd, models).pixels["after"] < 0.1
+    with pytest.raises(DataError, match="miss keypoints2d_original"):
+        moved_to_camera(foreign(tmp_path / "y.npz", params, meta=meta, **own), models)
+
+
 def test_a_file_without_rows_is_moved(models: BodyModels, bodies: Any, tmp_path: Path) -> None:
     empty = foreign(tmp_path / "x.npz", bodies[0], **seen(bodies[2]))[:0]
     done = moved_to_camera(empty, models)

@@ -132,6 +132,14 @@ def test_what_is_lost_is_measured(written: tuple[HumanData, Path, Written], mode
     assert not any("camera" in sentence for sentence in done.left_out)
 
 
+@pytest.mark.parametrize("lens", ["dist_coeffs", "fisheye_dist_coeffs", "h36m_dist_coeffs"])
+def test_a_lens_that_is_lost_is_told(lens: str, models: BodyModels, tmp_path: Path) -> None:
+    hd = moving(models, frames=1)
+    hd = hd.with_columns({f"meta/{lens}": np.zeros((len(hd), 5 - (lens[0] == "f")), np.float32)})
+    done = gltf.write(hd, tmp_path / "clip.glb", Sources(body_models=models))
+    assert "the distortion of the lens" in done.left_out
+
+
 def test_somebody_who_is_not_there_yet_is_not_seen(written: tuple[HumanData, Path, Written]) -> None:
     _, path, _ = written
     viewer = Viewer(path)

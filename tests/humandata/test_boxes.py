@@ -137,6 +137,23 @@ def test_a_joint_is_in_its_box_whatever_the_last_bit_of_the_edge():
     assert np.isnan(boxes.joints_inside(points[:, 3:], edges, (100, 100))[0])
 
 
+def test_overlap_is_that_with_the_nearest_other_person_of_the_image():
+    found = np.array(
+        [
+            [0, 0, 10, 10, 1],  # image 7, with rows 2 and 4
+            [0, 0, 10, 10, 1],  # image 3, alone
+            [5, 0, 10, 10, 1],
+            [0, 0, 4, 4, 1],  # image 1, with row 5, which has no box
+            [100, 0, 10, 10, 1],
+            [0, 0, 0, 0, 0],
+        ],
+        np.float32,
+    )
+    image = np.array([7, 3, 7, 1, 7, 1])
+    np.testing.assert_allclose(boxes.largest_overlaps(found, image), [1 / 3, 0, 1 / 3, 0, 0, np.nan])
+    assert boxes.largest_overlaps(found[:0], image[:0]).shape == (0,)
+
+
 def test_iou_of_all_pairs():
     a = np.array([[0, 0, 10, 10, 1], [0, 0, 0, 0, 0]])
     b = np.array([[0, 0, 10, 10, 1], [5, 0, 10, 10, 1], [20, 20, 1, 1, 1]])

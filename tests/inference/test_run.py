@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,6 +132,29 @@ def test_a_run_that_was_stopped_ends_in_the_same_bytes(
     assert (resumed.dropped, resumed.notes) == (whole.dropped, whole.notes)
     for name in (parts.PREDICTIONS, parts.OVERLAY_VIDEO):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+
+
+def test_a_process_that_is_killed_ends_in_the_same_bytes(
+    folder: Path, call: Infer, models: BodyModels, tmp_path: Path
+) -> None:
+    """What the encoder makes must not depend on what was in memory: each process finds other values there."""
+
+    def begin(filled_with: int) -> subprocess.Popen[bytes]:
+        line = [sys.executable, "-m", "ehps", "--quiet", "infer", folder / "clip.mp4", "--out", tmp_path / "killed"]
+        line += ["--checkpoint", folder / "tiny.pt", "--body-models", models.folder, "--boxes", folder / "people.csv"]
+        line += ["--device", "cpu", "--batch-size", 4, "--save-every", 3, "--view", "joints"]
+        environment = {**os.environ, "MALLOC_PERTURB_": str(filled_with), "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen([str(word) for word in line], env=environment, stdout=subprocess.DEVNULL)
+
+    running = begin(85)
+    while running.poll() is None and not ((tmp_path / "killed").is_dir() and parts.finished(tmp_path / "killed")):
+        time.sleep(0.005)
+    running.kill()
+    running.wait()
+    assert begin(170).wait() == 0
+    call(folder / "clip.mp4", tmp_path / "whole", boxes=folder / "people.csv", save_every=3, view="joints")
+    for name in (parts.PREDICTIONS, parts.OVERLAY_VIDEO):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
 def test_people_of_a_video_have_times_and_tracks(folder: Path, call: Infer, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import copy
 import io
 import json
 import pickle
+import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ import h5py
 import joblib
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 from scipy.io import loadmat, savemat
 
 ABSURD = 1e30
@@ -284,6 +287,48 @@ def _hdf5(path: Path, data: bytes, rng: np.random.Generator) -> Mutation:
     return Mutation(kind, name)
 
 
+def _parquet(path: Path, data: bytes, rng: np.random.Generator) -> Mutation:
+    stored = parquet.read_table(io.BytesIO(data))
+    name = stored.column_names[rng.integers(stored.num_columns)]
+    if rng.random() < 0.15:
+        parquet.write_table(stored.drop_columns([name]), path)
+        return Mutation("drop", name)
+    values = stored.column(name).to_pylist()
+    row = int(rng.integers(len(values)))
+    holder, done = change_tree({name: values[row]}, rng)
+    values[row] = holder.get(name)
+    kind = stored.schema.field(name).type
+    try:
+        made = pa.array(values, kind)
+    except pa.ArrowInvalid:
+        made = pa.array(values)  # a column of another type, where all values have one
+    parquet.write_table(stored.set_column(stored.column_names.index(name), name, made), path)
+    return replace(done, place=f"row {row} {done.place}")
+
+
+def _tar(path: Path, data: bytes, rng: np.random.Generator) -> Mutation:
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        members = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    names = [name for name in members if name.endswith((".pyd", ".json"))]
+    name = names[rng.integers(len(names))]
+    reader, writer = (json.loads, lambda v: json.dumps(v).encode()) if name.endswith("json") else (pickle.loads, _dumps)
+    holder, done = change_tree({"": reader(members[name])}, rng)
+    if "" not in holder or len(holder[""] or ()) != len(reader(members[name])):
+        raise UnchangedError("as many people as there are, are right")
+    members[name] = writer(holder[""])
+    with tarfile.open(path, "w") as tar:
+        for member, content in members.items():
+            info = tarfile.TarInfo(member)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    words = done.words or (done.kind == "text" and done.place.endswith("person_id"))
+    return replace(done, place=f"{name} {done.place}", words=words)
+
+
+def _dumps(value: Any) -> bytes:
+    return pickle.dumps(value, 4)
+
+
 def _text(path: Path, data: bytes, rng: np.random.Generator) -> Mutation:
     text = data.decode()
     lines = text.split("\n")
@@ -327,6 +372,8 @@ _mutators: dict[str, Callable[[Path, bytes, np.random.Generator], Mutation]] = {
     ".pt": _joblib,
     ".mat": _mat,
     ".smc": _hdf5,
+    ".parquet": _parquet,
+    ".tar": _tar,
     ".csv": _text,
     ".txt": _text,
     ".xml": _text,

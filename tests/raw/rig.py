@@ -42,6 +42,15 @@ class Shot:
         return np.asarray(pixels.reshape(*world.shape[:2], 2))
 
 
+class FisheyeShot(Shot):
+    """A camera with OpenCV's fisheye: k1 k2 k3 k4."""
+
+    def points(self, world: Array) -> Array:
+        own = self.joints(world).reshape(1, -1, 3)
+        pixels, _ = cv2.fisheye.projectPoints(own, np.zeros(3), np.zeros(3), self.matrix, np.asarray(self.distortion))
+        return np.asarray(pixels.reshape(*world.shape[:2], 2))
+
+
 def around(centre: Array, angles: list[float], tilt: float = 6.0) -> list[Array]:
     """(4, 4) poses of cameras that look at ``centre`` from angles (degrees) about the vertical; at 0 the world's
     own axes, otherwise from a little above and at a distance of its own."""

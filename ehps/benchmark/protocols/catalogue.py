@@ -1,6 +1,6 @@
 """The protocols that have a name, and protocols by name.
 
-Facts: the public evaluation code of SMPLer-X, SMPLest-X, OSX, PyMAF, SMPLer, the 3DPW challenge and AGORA.
+Facts: the public evaluation code of SMPLer-X, SMPLest-X, OSX, PyMAF, SMPLer, WHAM, the 3DPW challenge, AGORA and EMDB.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from ehps.benchmark.protocols.protocol import CHANGEABLE, IDENTITY, Protocol, choices, parse_value
-from ehps.benchmark.protocols.vocabulary import AVERAGE_PRECISION, OFFICIAL_METRICS
+from ehps.benchmark.protocols.vocabulary import AVERAGE_PRECISION, OFFICIAL_METRICS, WORLD_METRICS
 from ehps.errors import DataError, UsageError, did_you_mean
 
 _SMPLER_X = ("PVE", "PA-PVE", "PA-MPJPE")
@@ -269,6 +269,48 @@ COCO_PROJECTION = Protocol(
     "files; COCO's evaluation would ignore what is found there.",
 )
 
+EMDB1 = Protocol(
+    name="emdb1",
+    truth="gendered-parameters",
+    body="smpl",
+    prediction="smplx2smpl",
+    joints="smpl24",
+    mesh_alignment="model-mid-hip",
+    joint_alignment="model-mid-hip",
+    mesh_fit="joints",
+    valid=("emdb1",),
+    metrics=("PVE", "PA-PVE", "MPJPE", "PA-MPJPE", "MPJAE", "PA-MPJAE", "Jitter"),
+    primary=("body", "MPJPE"),
+    description="EMDB 1 as its own evaluation: 24 joints and 6890 vertices of SMPL, the true body of its gender before "
+    "the camera and the predicted one of its own model, aligned at the middle of joints 1 and 2. Both PA errors follow "
+    "the fit of the 24 joints. MPJAE is of pelvis, hips, knees, shoulders and elbows, PA-MPJAE after the rotation of "
+    "that fit. Means over all good frames; not comparable with the 14 joints of the Human3.6M regressor that some "
+    "papers report under the same name. Jitter is of the prediction alone, before the camera and without translation: "
+    "third differences over the good frames of a video as they follow each other, so that gaps are jumps; pelvis, "
+    "ankles, feet, wrists and hands count as 0 among the 24; the mean of the means of videos.",
+)
+
+EMDB2 = Protocol(
+    name="emdb2",
+    truth="gendered-parameters",
+    body="smpl",
+    prediction="smplx2smpl",
+    joints="smpl24",
+    joint_alignment="model-origin",
+    valid=("emdb2",),
+    frame="world",
+    metrics=WORLD_METRICS,
+    primary=("body", "WA-MPJPE"),
+    description="EMDB 2 as WHAM: tracks in the world, over the good frames of each video as they follow each other. "
+    "WA-MPJPE: the 24 joints of SMPL after a similarity fit of every 100 frames; W-MPJPE: after one of the first two "
+    "frames of these. RTE: distance of the translations after a rigid fit of the whole video, in percent of the "
+    "length of the true path. Jitter: third differences of the predicted joints. Foot sliding: how far four vertices "
+    "under the predicted feet move in a frame in which the true ones move less than 1 cm. Predictions are bodies "
+    "before the camera with the predicted world to camera of each row (`meta/RT`), or bodies in a world of their own "
+    "(a passport with `frame` world); the truth's cameras are given to none "
+    "(`emdb2[extrinsics=true]` gives them to bodies before the camera).",
+)
+
 _REGISTRY = {
     p.name: p
     for p in (
@@ -276,7 +318,7 @@ _REGISTRY = {
         *(ARCTIC, RICH, DNA, DNA_HIRES),
         *(_smplest(p) for p in (EGOBODY_EGO, EGOBODY_MVSET, UBODY_INTRA, ARCTIC, RICH, DNA, DNA_HIRES)),
         *(PW3D, PW3D_SMPLEST, PW3D_CHALLENGE, PW3D_H36M, PW3D_MIDHIP, EHF, _smplest(EHF)),
-        *(H36M_P1, H36M_P2, SSP3D, LSP_SEGMENTATION, COCO_PROJECTION),
+        *(EMDB1, EMDB2, H36M_P1, H36M_P2, SSP3D, LSP_SEGMENTATION, COCO_PROJECTION),
     )
 }
 

@@ -7,6 +7,7 @@ from ehps.benchmark.protocols.given_joints import COLUMN as GIVEN_JOINTS
 from ehps.benchmark.protocols.image_labels import needed_columns
 from ehps.benchmark.protocols.measures import measures
 from ehps.benchmark.protocols.protocol import Protocol
+from ehps.benchmark.protocols.tracks import needed_columns as columns_of_tracks
 from ehps.body.topology import NAMES
 from ehps.errors import UsageError
 from ehps.humandata.core import HumanData
@@ -16,6 +17,7 @@ from ehps.humandata.passport import UNKNOWN
 def wanted(protocol: Protocol) -> dict[str, str]:
     """Columns of the truth that a protocol compares with, and what they are in words."""
     found = {name: name for name in needed_columns(measures(protocol))}
+    found |= {name: name for name in columns_of_tracks(protocol, measures(protocol))}
     if protocol.truth == "given-vertices":
         return {"vertices3d_path": "the vertices of its meshes (vertices3d_path)"} | found
     if protocol.truth == "given-joints":
@@ -34,7 +36,7 @@ def fitting(hd: HumanData) -> list[str]:
     """Names of the registered protocols that fit a file, those made for its dataset first."""
     own = hd.passport.dataset.split("_")[0]
     names = [name for name in catalogue.names() if fits(catalogue.get(name), hd)]
-    return sorted(names, key=lambda name: name.split("-")[0] != own)
+    return sorted(names, key=lambda name: not name.startswith(own))
 
 
 def require_fit(protocol: Protocol, hd: HumanData) -> None:

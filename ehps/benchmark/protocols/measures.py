@@ -11,9 +11,13 @@ from typing import Literal
 from ehps.benchmark.protocols.protocol import Protocol
 from ehps.benchmark.protocols.vocabulary import AVERAGE_PRECISION
 
-Form = Literal["mean", "pck", "auc", "angle", "mask", "parts", "keypoints"]
+Form = Literal[
+    "mean", "pck", "auc", "angle", "mask", "parts", "keypoints", "chunks", "first", "path", "jitter", "sliding"
+]
 IN_IMAGE = ("mask", "parts", "keypoints")
 """Forms that compare with what is marked in images (:mod:`ehps.benchmark.protocols.image_labels`)."""
+OF_TRACKS = ("chunks", "first", "path", "jitter", "sliding")
+"""Forms that follow people over time (:mod:`ehps.benchmark.protocols.tracks`)."""
 HANDS = ("left_hand", "right_hand")
 PCK_LIMIT = 0.05  # metres
 AUC_LIMITS = 200  # thresholds of 0, 1, ... mm
@@ -28,11 +32,13 @@ class Measure:
     part : all, left_hand, right_hand, face, body, silhouette or parts.
     metric : its name in results.
     points : key of the points compared (:mod:`ehps.benchmark.protocols.points`).
-    anchor : key of the point that is laid on the truth's, "" where a fit does it or nothing is moved.
-    fit : "", or the kind of fit of exactly these points: a Procrustes one, or ``size`` (the mean and the root mean
-        square distance from it become those of the truth).
+    anchor : key of the point that is laid on the truth's, or with a fit of the points that are fitted; "" where the
+        points themselves are, or nothing is moved.
+    fit : "", or the kind of fit: a Procrustes one, or ``size`` (the mean and the root mean square distance from it
+        become those of the truth).
     form : mean distance, share within 50 mm, area under the curve of shares, mean angle between orientations; in the
-        image the pixels of the person, those of its parts, or keypoints.
+        image the pixels of the person, those of its parts, or keypoints; of tracks the distance after a fit of every
+        100 frames or of the first two of these, that of the whole path, jitter, or the sliding of feet on the ground.
     """
 
     part: str
@@ -58,11 +64,11 @@ def measures(protocol: Protocol) -> tuple[Measure, ...]:
         return _official(protocol)
     parts = ("all", "face", *HANDS) if protocol.body == "smplx" else ("all",)
     joints = ("body", *HANDS) if protocol.body == "smplx" else ("body",)
-    fit = protocol.procrustes
+    fit, world = protocol.procrustes, protocol.frame == "world"
     found: list[Measure] = []
     for part in parts:
         found.append(Measure(part, "PVE", f"vertices/{part}", f"anchor/{part}"))
-        found.append(Measure(part, "PA-PVE", f"vertices/{part}", fit=fit))
+        found.append(Measure(part, "PA-PVE", f"vertices/{part}", "joints/body" if protocol.fits_joints else "", fit))
     found.append(Measure("body", "MPJPE", "joints/body", "anchor/joints"))
     found += [Measure(part, "PA-MPJPE", f"joints/{part}", fit=fit) for part in joints]
     found.append(Measure("body", "PCK@50", "joints/limbs", "anchor/joints", form="pck"))
@@ -70,6 +76,11 @@ def measures(protocol: Protocol) -> tuple[Measure, ...]:
     found.append(Measure("body", "MPJAE", "orientations", form="angle"))
     found.append(Measure("body", "PA-MPJAE", "orientations", "joints/body", fit=fit, form="angle"))
     found.append(Measure("all", "PVE-T-SC", "rest/all", fit="size"))
+    found.append(Measure("body", "WA-MPJPE", "joints/body", fit="with-scale", form="chunks"))
+    found.append(Measure("body", "W-MPJPE", "joints/body", fit="with-scale", form="first"))
+    found.append(Measure("body", "RTE", "anchor/joints", fit="without-scale", form="path"))
+    found.append(Measure("body", "Jitter", "joints/body" if world else "joints/moving", form="jitter"))
+    found.append(Measure("body", "foot-sliding", "vertices/feet", form="sliding"))
     found += [Measure("silhouette", metric, "vertices/all", form="mask") for metric in ("mIoU", "accuracy", "F1")]
     found += [Measure("parts", metric, "vertices/all", form="parts") for metric in ("accuracy", "F1")]
     found += [Measure("body", metric, "joints/body", form="keypoints") for metric in ("OKS", *AVERAGE_PRECISION)]

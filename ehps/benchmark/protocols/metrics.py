@@ -101,7 +101,8 @@ def _error(measure: Measure, predicted: Predicted, true: Truth, visible: Visibil
     if measure.fit == "size":
         p = same_size(p, t)
     elif measure.fit:
-        p = fit(p, t, measure.fit)(p)
+        on = measure.anchor or measure.points
+        p = fit(predicted.points(on), true.points(on), measure.fit)(p)
     elif measure.anchor:
         p = aligned(p, t, predicted.points(measure.anchor)[:, 0], true.points(measure.anchor)[:, 0])
     if measure.form == "pck":

@@ -14,6 +14,9 @@ AGORA_TOOL = "the AGORA evaluation tool, github.com/pixelite1201/agora_evaluatio
 SPIN = "SPIN, github.com/nkolot/SPIN"
 PYMAF = "PyMAF, github.com/HongwenZhang/PyMAF"
 SMPLER = "SMPLer, github.com/xuxy09/SMPLer"
+EMDB = "EMDB, github.com/eth-ait/emdb"
+WHAM = "WHAM, github.com/yohanshin/WHAM"
+GVHMR = "GVHMR, github.com/zju3dv/GVHMR"
 CHALLENGE = "the 3DPW challenge, github.com/aymenmir1/3dpw-eval"
 
 _READERS = (
@@ -91,6 +94,29 @@ _ORIGINS: Mapping[str, Origin] = {
     "pw3d-h36m14-midhip": Origin(
         (SMPLER,),
         (*_PW3D[:1], "SPIN and PyMAF align at the regressed joint 0 and compare with gendered meshes (pw3d-h36m14)."),
+    ),
+    "emdb1": Origin(
+        (EMDB, WHAM),
+        (
+            "Some papers report 14 joints of the Human3.6M regressor as EMDB 1, others the 24 of SMPL: the two do not "
+            'compare (`emdb1[metrics=["MPJPE", "PA-MPJPE"],joints=h36m14,joint_alignment=regressed-mid-hip]`).',
+            "WHAM and GVHMR report PA-MPJPE, MPJPE and PVE of these, and errors of acceleration; GVHMR takes the 24 "
+            "joints from meshes by J_regressor, millimetres from those of the model.",
+            "All good frames of 30 a second are tested; a later repository tests every fifth.",
+            "The file of EMDB's evaluation calls the unit of jitter km/s^3 in one place; it is 10 m/s^3.",
+            "Files that `ehps convert emdb` writes have no good frames with empty boxes, which the original counts.",
+        ),
+    ),
+    "emdb2": Origin(
+        (WHAM, GVHMR),
+        (
+            "WHAM's RTE is of translations, GVHMR's of the pelvis (`[joint_alignment=model-pelvis]`), which is the "
+            "same where the shape of a person does not change in a video.",
+            "GVHMR takes the 24 joints from meshes by J_regressor.",
+            "Methods differ in what they are given: the true or an estimated focal length, the true rotation of the "
+            "camera, its true motion (`[extrinsics=true]`). Nothing of this shows in a file of predictions.",
+            "Fits of W-MPJPE and WA-MPJPE have a scale and start anew every 100 frames; RTE has none.",
+        ),
     ),
     "h36m-p1": Origin(
         (SPIN, PYMAF),

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.fitting import wanted
-from ehps.benchmark.protocols.measures import Measure, measures
+from ehps.benchmark.protocols.measures import OF_TRACKS, Measure, measures
 from ehps.benchmark.protocols.origins import origin
 from ehps.benchmark.protocols.protocol import IDENTITY, Protocol, choices
+from ehps.benchmark.protocols.tracks import CHUNK
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,12 +114,22 @@ def how(measure: Measure) -> str:
         return "pixels of the drawn body and of the mask"
     if measure.form == "keypoints":
         return "keypoints in the image"
+    if measure.form in OF_TRACKS:
+        fit = f", after a fit {measure.fit.replace('-', ' ')}"
+        return {
+            "chunks": f"{measure.points}{fit} of every {CHUNK} frames",
+            "first": f"{measure.points}{fit} of the first two of every {CHUNK} frames",
+            "path": f"{measure.points}{fit} of the whole video, by the length of the true path",
+            "jitter": f"third differences of {measure.points}, of the prediction alone",
+            "sliding": f"steps of {measure.points} where the true ones stand",
+        }[measure.form]
     if measure.fit == "size":
         return f"{measure.points}, about their mean and scaled to the true size"
     if measure.form == "angle":
         return f"{measure.points}" + (f", after the rotation of a fit of {measure.anchor}" if measure.fit else "")
     if measure.fit:
-        return f"{measure.points}, after a fit {measure.fit.replace('-', ' ')}"
+        of = f" of {measure.anchor}" if measure.anchor else ""
+        return f"{measure.points}, after a fit {measure.fit.replace('-', ' ')}{of}"
     return f"{measure.points}, laid at {measure.anchor}"
 
 

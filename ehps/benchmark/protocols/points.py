@@ -5,8 +5,8 @@ SMPLer-X, OSX, PyMAF and SMPLer does) or from the body model's own joints; the t
 protocol says which. Only the vertices that some wanted point depends on are made: 3DPW's 14 joints need a tenth of a
 mesh.
 
-Keys are ``vertices/<part>``, ``joints/<part>``, ``joints/limbs``, ``anchor/<part>``, ``anchor/joints``,
-``orientations``, and ``rest/all``: the vertices of the unposed body.
+Keys are ``vertices/<part>``, ``vertices/feet``, ``joints/<part>``, ``joints/limbs``, ``joints/moving``,
+``anchor/<part>``, ``anchor/joints``, ``orientations``, and ``rest/all``: the vertices of the unposed body.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ SKELETON14 = (1, 2, 4, 5, 7, 8, 12, 15, 16, 17, 18, 19, 20, 21)
 H36M14 = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
 COCO_HIPS = (11, 12)
 LIMBS = (1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21)
+STILL = (0, 7, 8, 10, 11, 20, 21, 22, 23)
+MOVING = tuple(joint for joint in range(24) if joint not in STILL)
+"""SMPL's joints without pelvis, ankles, feet, wrists and hands: those whose jitter EMDB's evaluation counts."""
+FEET = (3216, 3387, 6617, 6787)
+"""Vertices of SMPL under both feet, by which WHAM tells how far feet slide."""
 ORIENTED = (0, 1, 2, 4, 5, 16, 17, 18, 19)
 """Joints whose orientations the 3DPW challenge compares."""
 MODEL_JOINTS = {
@@ -114,6 +119,10 @@ def recipe(key: str, protocol: Protocol, model_type: str, tables: Tables) -> Rec
 
 
 def _vertices(part: str, protocol: Protocol, model_type: str, tables: Tables) -> Recipe:
+    if part == "feet":
+        if model_type != protocol.body:
+            return Recipe(matrix=tables.conversion()[list(FEET)])
+        return Recipe(vertices=np.array(FEET))
     if part == "body":
         return Recipe(vertices=tables.vertices(protocol.body, protocol.body_vertices))
     if part != "all":
@@ -125,6 +134,8 @@ def _vertices(part: str, protocol: Protocol, model_type: str, tables: Tables) ->
 
 def _joints(part: str, protocol: Protocol, model_type: str, tables: Tables) -> Recipe:
     official = protocol.matching == "greedy-2d"
+    if part == "moving":
+        return _model_joints([(joint,) for joint in MOVING], protocol, model_type, tables)
     if part == "limbs":
         if protocol.joints in ("smpl24", "model22"):
             return _model_joints([(joint,) for joint in LIMBS], protocol, model_type, tables)

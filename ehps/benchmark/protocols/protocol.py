@@ -23,6 +23,7 @@ from ehps.benchmark.protocols.vocabulary import (
     MESH_METRICS,
     OF_THE_SET,
     SHAPE_METRICS,
+    WORLD_METRICS,
 )
 from ehps.errors import UsageError
 
@@ -44,12 +45,14 @@ class Protocol:
     prediction : which predictions can be compared with it.
     joints : of MPJPE and its kin.
     mesh_alignment : the point at which meshes are laid on each other for PVE.
-    joint_alignment : the point at which joints are, for MPJPE; choices of ``mesh_alignment``.
+    joint_alignment : the point at which joints are, for MPJPE, and whose path RTE is of; choices of
+        ``mesh_alignment``.
     hand_alignment : the point at which hands are.
     face_alignment : the point at which faces are.
     hand_joints : of PA-MPJPE of hands.
     hand_limit : PA-MPJPE of a hand above which it is left out, and the right hand with the left one, mm; none for 0.
     procrustes : what PA means.
+    mesh_fit : of what PA-PVE of SMPL takes its fit.
     body_vertices : of AGORA's MVE of the body.
     extreme_betas : what becomes of shapes that are not trusted.
     box_ratio : by how much the file's boxes are scaled before they are given to the model.
@@ -63,6 +66,9 @@ class Protocol:
     only_images : parts of the names of image files, one of which a tested image has; () for all.
     visibility : which points count.
     hands : which hands count.
+    frame : in which bodies are compared.
+    extrinsics : what places predicted bodies in the world.
+    fps : frames a second of the videos, by which jitter is counted.
     matching : how predictions find their truths.
     min_iou : least overlap of two boxes that are matched.
     missed_as_zero : persons missed in an image that has predictions add 0 to the means of hands and face.
@@ -88,6 +94,7 @@ class Protocol:
     hand_joints: str = "regressed21"
     hand_limit: float = 0.0
     procrustes: str = "with-scale"
+    mesh_fit: str = "own"
     body_vertices: str = "agora"
     extreme_betas: str = "keep"
     box_ratio: float = 1.2 * 0.833
@@ -99,6 +106,9 @@ class Protocol:
     only_images: tuple[str, ...] = ()
     visibility: str = "all"
     hands: str = "all"
+    frame: str = "camera"
+    extrinsics: str = "predicted"
+    fps: float = 30.0
     matching: str = "by-row"
     min_iou: float = 0.0
     missed_as_zero: bool = False
@@ -153,27 +163,34 @@ class Protocol:
         return self.truth not in ("given-vertices", "given-joints", "image-labels")
 
     @property
+    def fits_joints(self) -> bool:
+        """Whether PA-PVE follows a fit of joints."""
+        return self.mesh_fit == "joints" and self.has("PA-PVE")
+
+    @property
     def settable(self) -> tuple[str, ...]:
         """Fields whose change changes the rows or the numbers, the other fields being as they are."""
         official, mesh = self.matching == "greedy-2d", self.has("PVE", "PA-PVE", "MVE")
         whole, parts = self.body == "smplx", mesh and self.body == "smplx"
         in_image = self.has(*MASK_METRICS, *KEYPOINT_METRICS) and not official
+        world = self.frame == "world"
         acts = {
             "metrics": not official,
             "truth": self.of_bodies,
             "body": True,
             "prediction": self.body == "smpl" and not official,
-            "joints": self.has(*JOINT_METRICS, *KEYPOINT_METRICS) and not official,
+            "joints": (self.has(*JOINT_METRICS, *KEYPOINT_METRICS) or self.fits_joints or world) and not official,
             "mesh_alignment": self.has("PVE", "MVE"),
-            "joint_alignment": self.has("MPJPE", "PCK@50", "AUC"),
+            "joint_alignment": self.has("MPJPE", "PCK@50", "AUC", "RTE"),
             "hand_alignment": parts and self.has("PVE", "MVE"),
             "face_alignment": parts and self.has("PVE", "MVE"),
             "hand_joints": whole and self.has("PA-MPJPE") and self.truth != "given-joints",
             "hand_limit": whole and self.has("PA-MPJPE") and self.truth != "given-joints",
             "procrustes": any(metric.startswith("PA-") for metric in self.metrics),
+            "mesh_fit": self.body == "smpl" and self.has("PA-PVE"),
             "body_vertices": official,
             "extreme_betas": self.with_betas,
-            "box_ratio": not official,
+            "box_ratio": not official and not world,
             "step": True,
             "first": self.step > 1,
             "step_per": self.step > 1,
@@ -181,8 +198,10 @@ class Protocol:
             "valid": True,
             "only_images": True,
             "visibility": not (official or in_image or self.truth == "given-joints")
-            and not self.has(*ANGLE_METRICS, *SHAPE_METRICS, "PCK@50", "AUC"),
+            and not self.has(*ANGLE_METRICS, *SHAPE_METRICS, *WORLD_METRICS, "PCK@50", "AUC"),
             "hands": whole and not official and self.of_bodies and self.truth != "given-joints",
+            "extrinsics": world,
+            "fps": self.has("Jitter"),
             "min_iou": official,
             "missed_as_zero": official and whole,
             "truth_rotation": self.truth == "given-vertices",
@@ -203,15 +222,32 @@ class Protocol:
             if self.body == "smpl" and self.body_vertices != "agora":
                 return "hands and head are lists of SMPL-X (body_vertices=agora)"
             return ""
-        known = (*MESH_METRICS, *JOINT_METRICS, *ANGLE_METRICS, *SHAPE_METRICS, *MASK_METRICS, *KEYPOINT_METRICS)
+        known: tuple[str, ...] = WORLD_METRICS
+        if self.frame == "camera":
+            known = (*MESH_METRICS, *JOINT_METRICS, *ANGLE_METRICS, *SHAPE_METRICS, *MASK_METRICS, *KEYPOINT_METRICS)
+            known = (*known, "Jitter")
         if not self.metrics or set(self.metrics) - set(known):
-            return f"metrics can be: {', '.join(known)}"
-        return self._fault_of_labels() or self._fault_of_bodies()
+            return f"metrics in the {self.frame} can be: {', '.join(known)}"
+        return self._fault_of_labels() or self._fault_of_tracks() or self._fault_of_bodies()
+
+    def _fault_of_tracks(self) -> str:
+        """What does not go together where people are followed over time."""
+        if not self.has(*WORLD_METRICS):
+            return ""
+        if self.visibility != "all":
+            return "tracks are compared whole (visibility=all)"
+        if self.frame == "world" and self.body != "smpl":
+            return "tracks in the world are of SMPL bodies (body=smpl)"
+        if self.frame == "world" and self.prediction == "regressors" and self.has("foot-sliding"):
+            return "meshes of two model types have no common vertices (prediction=smplx2smpl or same)"
+        if self.truth == "given-vertices":
+            return "given vertices have no body model's joints to follow"
+        return ""
 
     def _fault_of_labels(self) -> str:
         """What does not go together where the truth is no body."""
         if self.has(*OF_THE_SET) and self.group_by:
-            return "accuracy, F1 and average precision are of the whole set (group_by= with nothing after it)"
+            return f"{', '.join(OF_THE_SET)} are of the whole set (group_by= with nothing after it)"
         if (self.truth == "image-labels") == self.of_bodies:
             if self.of_bodies:
                 return f"labels of images have no bodies; these have metrics {', '.join(self.metrics)} (see truth)"
@@ -241,7 +277,8 @@ class Protocol:
             if self.joints == "smpl24":
                 return "joints=smpl24 are SMPL's; SMPL-X has model22"
         else:
-            if self.joints in ("j14", "model22") and self.has(*JOINT_METRICS, *ANGLE_METRICS):
+            compared = self.has(*JOINT_METRICS, *ANGLE_METRICS, *WORLD_METRICS) or self.fits_joints
+            if self.joints in ("j14", "model22") and compared:
                 return f"joints={self.joints} are of SMPL-X; SMPL has skeleton14, h36m14, h36m17 and smpl24"
             if self.truth == "given-vertices":
                 return "given vertices are SMPL-X meshes"
@@ -264,7 +301,7 @@ class Protocol:
 
 
 IDENTITY = tuple(f.name for f in dataclasses.fields(Protocol) if f.compare)
-CHANGEABLE = frozenset(IDENTITY) - {"name", "version", "matching"}
+CHANGEABLE = frozenset(IDENTITY) - {"name", "version", "matching", "frame"}
 
 
 def choices(name: str) -> Mapping[str, str]:
@@ -309,6 +346,7 @@ def parse_value(name: str, text: str) -> Any:
         "first": number and isinstance(value, int) and value >= 0,
         "box_ratio": number and value > 0,
         "hand_limit": number and value >= 0,
+        "fps": number and value > 0,
         "min_iou": number and 0 <= value <= 1,
         "missed_as_zero": isinstance(value, bool),
         "truth_rotation": value is None
@@ -330,6 +368,7 @@ def _unfit(name: str, text: str) -> UsageError:
         "first": "a whole number from 0 on",
         "box_ratio": "a number above 0",
         "hand_limit": "a number of mm, 0 for none",
+        "fps": "a number above 0",
         "min_iou": "a number from 0 to 1",
         "missed_as_zero": "true or false",
         "truth_rotation": "three numbers in brackets, or null",

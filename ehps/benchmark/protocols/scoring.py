@@ -18,7 +18,7 @@ from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.protocols.agora_official import Meshes, score_official
 from ehps.benchmark.protocols.given_joints import given_joints, predicted_joints
 from ehps.benchmark.protocols.image_labels import ImageLabels
-from ehps.benchmark.protocols.measures import HANDS, IN_IMAGE, Measure, measures
+from ehps.benchmark.protocols.measures import HANDS, IN_IMAGE, OF_TRACKS, Measure, measures
 from ehps.benchmark.protocols.metrics import (
     Errors,
     Predicted,
@@ -28,9 +28,11 @@ from ehps.benchmark.protocols.metrics import (
     only_valid_hands,
     without_far_hands,
 )
+from ehps.benchmark.protocols.placement import Placement
 from ehps.benchmark.protocols.points import Bodies, Plan, recipe
 from ehps.benchmark.protocols.protocol import Protocol
 from ehps.benchmark.protocols.tables import Tables, tables_of
+from ehps.benchmark.protocols.tracks import track_errors
 from ehps.benchmark.protocols.vocabulary import UNITS
 from ehps.body.models import BodyModels
 from ehps.body.topology import NAMES
@@ -38,7 +40,9 @@ from ehps.errors import BodyModelError, DataError
 from ehps.humandata.core import HumanData
 from ehps.progress import counting
 
-FACTORS = {"mm": 1000.0, "%": 100.0}
+FACTORS = {"mm": 1000.0, "%": 100.0, "10 m/s^3": 0.1}
+VIDEOS = {"emdb1": 17, "emdb2": 25}
+"""Of whole test sets, by protocol."""
 FLAGS = ("meta/lefthand_valid", "meta/righthand_valid")
 
 
@@ -103,7 +107,8 @@ def score(
     tables = tables_of(models)
     if given is not None and protocol.matching == "by-row":
         raise DataError(f"holds meshes; {protocol.id} compares body parameters", path=predictions.source)
-    joints = predicted_joints(predictions, protocol)
+    world = protocol.frame == "world"
+    joints = None if world else predicted_joints(predictions, protocol)
     bodies = given is None and joints is None
     model_type = predicted_type(predictions, protocol) if bodies else protocol.body
     wanted, missing = computable(protocol, model_type, tables)
@@ -117,14 +122,21 @@ def score(
     rows, at = paired(predictions, truth, protocol) if by_row else (np.arange(len(truth)), np.arange(len(predictions)))
     if bodies:
         seen = any(measure.form in IN_IMAGE for measure in wanted)
-        true_bodies.check_bodies(predictions, at, model_type, placed=seen or not by_row)
+        true_bodies.check_bodies(predictions, at, model_type, placed=seen or world or not by_row)
     if protocol.with_betas:
-        placed = not by_row or protocol.visibility == "inside-image"
+        placed = not by_row or world or protocol.visibility == "inside-image"
         true_bodies.check_bodies(truth, rows, protocol.body, placed=placed)
     if not by_row:
         official = score_official(predictions, truth, protocol, wanted, tables, batch_size, device, given)
         found = frame(official.errors, truth)
         return Score(protocol, found, official.metrics, official.notes, missing, official.remarks)
+    followed = [measure for measure in wanted if measure.form in OF_TRACKS]
+    wanted = [measure for measure in wanted if measure.form not in OF_TRACKS]
+    tracked: Errors = {}
+    of_the_set: dict[tuple[str, str], float] = {}
+    if followed:
+        placement = Placement(predictions, truth, rows, at, protocol, model_type)
+        tracked, of_the_set = track_errors(followed, placement, tables, batch_size=batch_size, device=device)
     labels = ImageLabels(wanted, predictions, truth, protocol, tables, images)
     in_space = [measure for measure in wanted if measure.form not in IN_IMAGE]
     keys = list(dict.fromkeys(key for measure in wanted for key in measure.keys))
@@ -139,11 +151,12 @@ def score(
         return plan.bodies(params, device=device, rest_gender=rest_gender)
 
     parts: list[Errors] = []
+    errors: Errors
     notes: dict[str, int] = {}
     with counting("scoring", len(rows)) as advance:
-        for start in range(0, len(rows), batch_size):
+        for start in range(0, len(rows) if wanted else 0, batch_size):
             chunk = slice(start, start + batch_size)
-            errors: Errors = {}
+            errors = {}
             special: dict[str, int] = {}
             if in_space:
                 true, special = _true(protocol, truth, rows[chunk], true_plan, images, device)
@@ -166,12 +179,14 @@ def score(
             for name, count in special.items():
                 notes[name] = notes.get(name, 0) + count
             advance(len(rows[chunk]))
-    every = {key: np.concatenate([p[key] for p in parts]) * FACTORS.get(unit(key[1]), 1.0) for key in parts[0]}
+    errors = {key: np.concatenate([part[key] for part in parts]) for key in (parts[0] if parts else ())} | tracked
+    every = {key: values * FACTORS.get(unit(key[1]), 1.0) for key, values in errors.items()}
     if every and all(np.isnan(values).all() for values in every.values()):
         raise true_bodies.nobody(protocol, truth, f"none of the {len(rows)} rows has an error that counts")
     lines = summarise(every, groups_of(protocol, truth, rows), protocol.mean)
-    lines = with_values_of_the_set(lines, labels.of_the_set(), len(rows))
-    return Score(protocol, frame(tidy(every, rows), truth), lines, notes, missing, _remarks(protocol, truth))
+    lines = with_values_of_the_set(lines, labels.of_the_set() | of_the_set, len(rows))
+    remarks = _remarks(protocol, truth, rows)
+    return Score(protocol, frame(tidy(every, rows), truth), lines, notes, missing, remarks)
 
 
 def unit(metric: str) -> str:
@@ -278,8 +293,14 @@ def _flag(protocol: Protocol, hd: HumanData, rows: Array, name: str) -> Array:
     return np.ones(len(rows), bool)
 
 
-def _remarks(protocol: Protocol, truth: HumanData) -> list[str]:
+def _remarks(protocol: Protocol, truth: HumanData, rows: Array) -> list[str]:
     said = []
+    if whole := VIDEOS.get((protocol.base or protocol).name):
+        there = len(set(true_bodies.sequence_names(truth, rows)))
+        if there != whole:
+            said.append(
+                f"the file has {there} of the {whole} videos of the test set: no number to compare with others'"
+            )
     if protocol.step > 1 and protocol.count_by and not true_bodies.counts_annotations(protocol, truth):
         said.append(
             f"every {protocol.step}th is counted over the rows of the file, which has no meta/{protocol.count_by}; the "

@@ -15,8 +15,8 @@ from ehps.body.helper_files import (
     h36m_regressor,
     j14_regressor,
     official_body_vertices,
-    smplx_to_smpl,
     vertex_ids,
+    vertex_transfer,
 )
 from ehps.body.models import BodyModels
 from ehps.body.topology import TOPOLOGY
@@ -84,7 +84,9 @@ class Tables:
 
     def conversion(self) -> Any:
         """Sparse (6890, 10475): SMPL vertices from those of SMPL-X."""
-        return self._once(("smplx", "conversion"), lambda *_: sparse.csr_matrix(smplx_to_smpl(self.models.folder)))
+        return self._once(
+            ("smplx", "conversion"), lambda *_: sparse.csr_matrix(vertex_transfer(self.models.folder, "smplx", "smpl"))
+        )
 
     def face_parts(self, model_type: str, parts: Sequence[Sequence[int]]) -> Array:
         """(F,) for each face the number, from 1, of the one of ``parts`` (joints) to which most of its corners belong.

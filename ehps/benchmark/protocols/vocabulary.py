@@ -39,9 +39,14 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "regressed-mid-hip": "the middle of that regressor's hips",
         "model-pelvis": "joint 0 of the body model",
         "model-mid-hip": "the middle of joints 1 and 2 of the body model",
-        "model-origin": "the origin of the body model: translations are left off, nothing else is moved",
+        "model-origin": "the origin of the body model, which transl moves: translations are left off, nothing else is "
+        "moved",
     },
     "joint_alignment": {},
+    "mesh_fit": {
+        "own": "PA errors of a mesh follow a fit of the vertices that are compared",
+        "joints": "PA errors of a mesh follow the fit of the body's joints (joints)",
+    },
     "hand_alignment": {
         "regressed-wrist": "each hand at its wrist in J_regressor on the posed mesh",
         "model-wrist": "each hand at its wrist in the body model",
@@ -80,6 +85,15 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "mean-shape": "truths with any |beta| > 3 are compared with the mean shape",
         "drop": "truths with any |beta| > 3 are not tested",
     },
+    "frame": {
+        "camera": "bodies before the camera of their image",
+        "world": "the tracks of people through the world in which the camera moves",
+    },
+    "extrinsics": {
+        "predicted": "tracks are placed by the prediction: bodies in one world a video, or before the camera with "
+        "meta/RT of their own",
+        "true": "bodies before the camera are placed in the world by the truth's meta/RT: the camera's motion is given",
+    },
     "matching": {
         "by-row": "a prediction for each given box",
         "greedy-2d": "AGORA's: by the distance of 24 joints in the image, in the order of that distance",
@@ -100,7 +114,9 @@ MASK_METRICS = ("mIoU", "accuracy", "F1")
 AVERAGE_PRECISION = ("AP", "AP50", "AP75", "AP-M", "AP-L", "AR", "AR50", "AR75", "AR-M", "AR-L")
 """In the order in which pycocotools gives them."""
 KEYPOINT_METRICS = ("OKS", *AVERAGE_PRECISION)
-OF_THE_SET = ("accuracy", "F1", *AVERAGE_PRECISION)
+WORLD_METRICS = ("WA-MPJPE", "W-MPJPE", "RTE", "Jitter", "foot-sliding")
+"""Of people over time. ``Jitter`` is of bodies in either frame, the others are of the world alone."""
+OF_THE_SET = ("accuracy", "F1", *AVERAGE_PRECISION, "Jitter", "foot-sliding")
 """Made of all instances together; their values are no means of what single instances have."""
 HIGHER_IS_BETTER = frozenset({"PCK@50", "AUC", "precision", "recall", *MASK_METRICS, *KEYPOINT_METRICS})
 """Of all others, lower values are better."""
@@ -108,6 +124,7 @@ OFFICIAL_METRICS = ("MVE", "MPJPE", "NMVE", "NMJE", "F1", "precision", "recall")
 UNITS = {
     **{"PCK@50": "%", "AUC": "", "MPJAE": "deg", "PA-MPJAE": "deg", "F1": "", "precision": "", "recall": ""},
     **{"mIoU": "%", "accuracy": "%", "OKS": ""},
+    **{"RTE": "%", "Jitter": "10 m/s^3"},
     **dict.fromkeys(AVERAGE_PRECISION, "%"),
 }
 """Of what is not in mm."""

@@ -179,6 +179,9 @@ def _require_body(model: str, protocol: Protocol, weights: Path) -> None:
         others = [one.id for one in catalogue.all_protocols() if compares(one, body)]
         what = f"{model} predicts {NAMES[body]}, {protocol.id} compares {NAMES[protocol.body]} bodies"
         raise UsageError(what, path=weights, fix=f"take one of {', '.join(others)}")
+    if protocol.frame == "world":
+        what = f"{protocol.id} compares tracks in the world, {model} predicts bodies in boxes of single images"
+        raise UsageError(what, path=weights, fix="score tracks of any origin with `ehps benchmark score`")
 
 
 def _require_crop(model: str, crop: Crop, weights: Path) -> None:

@@ -26,6 +26,7 @@ from ehps.body.variants import genders_of, neutral_betas, params_of
 from ehps.errors import DataError
 from ehps.humandata import keypoints
 from ehps.humandata.core import HumanData
+from ehps.humandata.schema import FISHEYE
 
 COUNT = len(POINTS)
 SIZE = 224  # pixels of the crop that points are in
@@ -120,7 +121,7 @@ class SmplRows:
 
     def _put_camera(self, hd: HumanData, row: int, put: Any) -> None:
         names = ("smpl/transl", "meta/focal_length", "meta/principal_point")
-        if not all(name in hd for name in names):
+        if not all(name in hd for name in names) or FISHEYE in hd:  # a pinhole is tens of pixels off a fisheye's images
             return
         transl, focal, centre = (np.asarray(hd[name][row], np.float32) for name in names)
         if all(np.isfinite(value).all() for value in (transl, focal, centre)) and transl[2] > 0:

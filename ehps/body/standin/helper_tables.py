@@ -20,6 +20,7 @@ CHILD = {
     **{"stature": -0.30, "head": 0.22, "legs": -0.04, "hips": -0.012, "shoulders": -0.012, "muscle": -0.08},
     **{"neck": -0.1, "hands": -0.03, "belly": 0.01},
 }
+EYES = (23, 24)  # joints of SMPL-X
 RIGHT_LEG_FIRST = [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]
 """Rows of Human3.6M's regressor as OSX's file for SMPL-X has them."""
 
@@ -47,6 +48,10 @@ def write_helpers(folder: Path, models: Sequence[str]) -> None:
     if "smplx" in models and "smpl" in models:
         with (folder / "smplx2smpl.pkl").open("wb") as out:
             pickle.dump({"matrix": between(make_mesh("smplx"), make_mesh("smpl"))}, out, protocol=2)
+        with (folder / "smpl2smplx_deftrafo_setup.pkl").open("wb") as out:
+            pickle.dump({"mtx": between(make_mesh("smpl"), make_mesh("smplx"))}, out, protocol=2)
+        eyes = make_mesh("smplx").weights[:, list(EYES)].max(axis=1)
+        np.save(folder / "smplx_mask_ids.npy", np.flatnonzero(eyes < 0.5))
 
 
 def kid(mesh: Mesh, child: Anatomy) -> Array:

@@ -17,8 +17,8 @@ from ehps.body.meshes import picked_joints, regressed_joints
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
 from ehps.body.topology import TOPOLOGY
+from ehps.converters import translation
 from ehps.converters.base import Instances, Keypoints
-from ehps.converters.pipeline import translation
 from ehps.converters.pipeline.rows import Account, take
 from ehps.errors import DataError
 from ehps.humandata.keypoints import mapping, part_indices, point_names
@@ -268,6 +268,10 @@ def _at_its_place(posed: Posed, account: Account) -> Posed:
     rows, body, joints = posed.rows, posed.body, posed.points3d
     assert body is not None
     assert joints is not None
+    if rows.camera is not None and rows.camera.distortion is not None:
+        raise DataError(
+            f"places of people are solved from undistorted images only, and these have a {rows.camera.lens} lens"
+        )
     pelvis = joints[:, :1, :3].astype(float)
     if rows.keypoints2d is None or rows.camera is None:
         found = translation.nowhere(len(rows))

@@ -89,10 +89,20 @@ def complete(rows: Instances, context: Context, images: ImageIndex, limit: int |
             break
     if parts:
         out.data = HumanData.concat(parts) if len(parts) > 1 else parts[0]
+        out.data = _with_overlap(out.data, account) if rows.overlap else out.data
         if limit is not None and len(out.data) > limit:
             out.data = out.data[:limit]
         count_scaled(out.data, account)
     return out
+
+
+def _with_overlap(hd: HumanData, account: Account) -> HumanData:
+    """The rows with ``meta/overlap``."""
+    if "bbox_xywh" not in hd:
+        account.absent["meta/overlap"] = "there are no body boxes"
+        return hd
+    found = boxes.largest_overlaps(np.asarray(hd["bbox_xywh"]), np.asarray(hd["image_path"].codes))
+    return hd.with_columns({"meta/overlap": found.astype(np.float32)})
 
 
 def checked(hd: HumanData, account: Account) -> HumanData:
@@ -157,12 +167,15 @@ def _complete_block(rows: Instances, context: Context, account: Account) -> Huma
     columns |= direct_columns.meta(rows, body)
     columns |= {name: as_values(value, name) for name, value in rows.columns.items()}
     columns |= quality_measures.measure(posed, box, approximate=context.card.reprojection != "exact")
-    return HumanData(
+    hd = HumanData(
         columns,
         keypoint_names=keypoint_names,
         passport=direct_columns.passport(rows, body, context.card, context.split, context.models),
         misc=direct_columns.misc(rows, body, source, context.card, context.split),
     )
+    if body is None and posed.points3d is None:
+        hd = hd.with_columns(quality_measures.without_bodies(hd))
+    return hd
 
 
 def _body_box(posed: Posed, account: Account) -> tuple[Array | None, str]:

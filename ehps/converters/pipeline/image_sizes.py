@@ -240,11 +240,11 @@ def _by_points(rows: Instances, size: Array, asked: Mask, quarter: Mask) -> tupl
 
 def _places(rows: Instances) -> tuple[Array, Array, Mask]:
     """x and y (N, K) of places that must lie in the image, and which of them count: the dataset's own 2D points, or the
-    corners of the inner half of a box where a person has none."""
+    corners of the inner half of a box where a person has none that must."""
     n = len(rows)
     x, y = np.zeros((n, 0)), np.zeros((n, 0))
     used: Mask = np.zeros((n, 0), bool)
-    if rows.keypoints2d is not None:
+    if rows.keypoints2d is not None and not rows.points_beyond_image:
         x, y = rows.keypoints2d.points[..., 0], rows.keypoints2d.points[..., 1]
         used = (rows.keypoints2d.points[..., 2] > 0) & (x > 0) & (y > 0) & (np.maximum(x, y) <= ranges.PIXELS)
     if rows.bbox is not None:

@@ -18,12 +18,15 @@ from ehps.arrays import Array, Mask
 from ehps.body.rotations import to_matrix
 from ehps.converters.base import DatasetCard, Keypoints
 from ehps.converters.pipeline.camera_frame import Posed, own_points3d
+from ehps.humandata import HumanData
+from ehps.humandata.audit import own_points
 from ehps.humandata.boxes import joints_inside
 from ehps.humandata.keypoints import flip_order, mapping, part_indices
-from ehps.humandata.quality_table import MEASURES, PREFIX
+from ehps.humandata.quality_table import BODILESS, COLUMNS, MEASURES, PREFIX
 
 PARTS = {"body": ("body",), "hands": ("left_hand", "right_hand"), "face": ("head",)}
 UPSIDE_DOWN = 0.3  # people who lie on the side are around 0
+OWN_POINTS = 0.05  # of the box: 2D points that were labelled by hand, and 3D points of a fit to them
 
 
 def measure(posed: Posed, boxes: Array | None = None, *, approximate: bool = False) -> dict[str, Array]:
@@ -38,7 +41,7 @@ def measure(posed: Posed, boxes: Array | None = None, *, approximate: bool = Fal
     out: dict[str, Array] = {
         column: np.full(n, np.nan, np.float32)
         for column in (measure.column for measure in MEASURES if measure.dtype == "float32")
-        if column.startswith(PREFIX)
+        if column in COLUMNS
     }
     out["quality/behind_camera"] = np.zeros(n, np.int16)
     out["quality/finite"] = _finite(n, points2d, points3d)
@@ -68,6 +71,15 @@ def measure(posed: Posed, boxes: Array | None = None, *, approximate: bool = Fal
         put("betas_norm", np.linalg.norm(posed.body.betas, axis=1))
         put("up_y", _up(posed.body.global_orient))
     return out
+
+
+def without_bodies(hd: HumanData) -> dict[str, Array]:
+    """Quality columns of rows that have no joints of a body: where the dataset's own 2D points lie; nothing where it
+    has no 3D points or no camera to compare them with."""
+    measures = own_points.measurable(hd)
+    if not all(name in measures for name in BODILESS):
+        return {}
+    return {f"{PREFIX}{name}": np.asarray(measures[name](hd), np.float32) for name in BODILESS}
 
 
 def _finite(n: int, *points: Array | None) -> Mask:
@@ -131,7 +143,7 @@ def problems(found: Mapping[str, Any], card: DatasetCard, *, virtual: bool = Fal
     card : its ``reprojection`` and ``points3d`` say how close model joints and the dataset's points must be.
     virtual : cameras were invented per person: depths up to 300 m are normal.
     """
-    out = _reprojection_problems(found, card)
+    out = _reprojection_problems(found, card) + _own_points_problems(found)
 
     def level(name: str, key: str = "p50") -> float:
         return float(found[name][key]) if name in found else np.nan
@@ -165,6 +177,23 @@ def problems(found: Mapping[str, Any], card: DatasetCard, *, virtual: bool = Fal
         out.append(f"only {100 * level('joints_in_box'):.0f} % of the visible joints lie in their boxes (median)")
     if found["rows_not_finite"]:
         out.append(f"{found['rows_not_finite']} rows have numbers that are not finite")
+    return out
+
+
+def _own_points_problems(found: Mapping[str, Any]) -> list[str]:
+    """Of points without bodies: those in the image must be seen where the 3D points are, and lie in the box."""
+    if "points_in_box" not in found:
+        return []
+    out: list[str] = []
+    if "own_points_px" not in found:
+        out.append("the camera sees none of the dataset's own 3D points where its 2D points are")
+    elif (share := found.get("own_points_of_box", {}).get("p50", 0.0)) > OWN_POINTS:
+        out.append(
+            f"the dataset's own 3D points are seen {found['own_points_px']['p50']:.1f} px ({100 * share:.1f} % of the "
+            f"box) from its own 2D points (median); up to {100 * OWN_POINTS:.0f} % is usual"
+        )
+    if (inside := found["points_in_box"]["p50"]) < 0.7:
+        out.append(f"only {100 * inside:.0f} % of the dataset's own 2D points lie in their boxes (median)")
     return out
 
 

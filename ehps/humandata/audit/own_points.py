@@ -11,6 +11,7 @@ from ehps.arrays import Array
 from ehps.humandata.boxes import TOLERANCE, joints_inside
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
+from ehps.humandata.schema import FISHEYE
 
 Measure = Callable[[HumanData], Array]
 
@@ -20,7 +21,7 @@ SIZE = ("meta/height", "meta/width")
 CAMERA = ("meta/focal_length", "meta/principal_point")
 H36M_CAMERA = ("meta/h36m_focal_length", "meta/h36m_principal_point")  # where CAMERA is a pinhole that comes near it
 LENSES = {"meta/dist_coeffs": 2, "meta/h36m_dist_coeffs": 1}
-"""Column of distortion coefficients -> how often the tangential terms x y and x^2 count in its formula."""
+"""Column of coefficients of other lenses -> how often the tangential terms x y and x^2 count in its formula."""
 
 
 def own_points(hd: HumanData, columns: tuple[str, ...] = OWN_2D) -> str | None:
@@ -88,6 +89,8 @@ def _projected(part: HumanData, points: Array) -> Array:
     for name, times in LENSES.items():
         if name in part:
             flat = _distorted(flat, np.asarray(part[name], np.float64), times)
+    if FISHEYE in part:
+        flat = _fisheye(flat, np.asarray(part[FISHEYE], np.float64))
     return flat * focal + centre
 
 
@@ -102,6 +105,15 @@ def _distorted(flat: Array, coefficients: Array, times: int) -> Array:
         bent_x = x * radial + times * k[:, 2] * x * y + k[:, 3] * (r2 + times * x * x)
         bent_y = y * radial + k[:, 2] * (r2 + times * y * y) + times * k[:, 3] * x * y
     return np.stack([bent_x, bent_y], axis=-1)
+
+
+def _fisheye(flat: Array, coefficients: Array) -> Array:
+    """Normalised points (N, K, 2) through OpenCV's fisheye of (N, 4) coefficients k1 k2 k3 k4."""
+    radius = np.linalg.norm(flat, axis=2)
+    theta = np.arctan(radius)
+    bent = theta + sum(coefficients[:, k, None] * theta ** (2 * k + 3) for k in range(4))
+    with np.errstate(invalid="ignore"):
+        return flat * np.where(radius > 0, bent / np.where(radius > 0, radius, 1), 1)[..., None]
 
 
 def _size(part: HumanData) -> Array:

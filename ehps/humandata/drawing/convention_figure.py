@@ -37,6 +37,7 @@ _BODY: dict[str, Place] = {
     "left_collar": (0.32, 1.72), "left_clavicle_3dhp": (0.42, 1.5), "left_shoulder": (0.85, 1.75),
     "left_elbow": (1.28, 2.95), "left_wrist": (1.72, 4.0), "left_hand": (1.92, 4.4), "left_hand_3dhp": (1.72, 4.5),
     "left_finger": (2.05, 4.7),
+    "left_acromion": (0.75, 1.5), "left_olecranon": (1.48, 2.9), "left_cubital_fossa": (1.1, 3.05),
     "left_hip": (0.36, 4.3), "left_hip_extra": (0.7, 4.1), "left_hip_openpose": (0.56, 4.42),
     "left_knee": (0.5, 5.9), "left_ankle": (0.6, 7.32), "left_ankle_openpose": (0.8, 7.22),
     "left_heel": (0.4, 7.5), "left_heel_openpose": (0.24, 7.36), "left_foot": (0.7, 7.62),

@@ -133,7 +133,7 @@ class Bodies:
     @cached_property
     def smplx2smpl(self) -> Any:
         """(6890, 10475)."""
-        return csr_matrix(helper_files.smplx_to_smpl(self.models.folder))
+        return csr_matrix(helper_files.vertex_transfer(self.models.folder, "smplx", "smpl"))
 
     def of(
         self,

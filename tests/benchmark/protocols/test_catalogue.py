@@ -19,6 +19,7 @@ from ehps.benchmark.protocols.vocabulary import CHOICES
 from ehps.benchmark.suites.evaluation import evaluate, rescore
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.specs import SetSpec
+from ehps.body import rotations
 from ehps.body.models import BodyModels
 from ehps.body.params import smpl_params
 from ehps.errors import DataError, UsageError
@@ -153,6 +154,7 @@ CASES = {
     "min_iou": (_OFFICIAL, f"{_OFFICIAL[:-1]},min_iou=0.6]"),
     "missed_as_zero": (f"{_OFFICIAL[:-1]},min_iou=0.6]", f"{_OFFICIAL[:-1]},min_iou=0.6,missed_as_zero=false]"),
     "group_by": ("egobody-ego", "egobody-ego[group_by=scene]"),
+    "fps": ('egobody-ego[metrics=["Jitter"]]', 'egobody-ego[metrics=["Jitter"],fps=15.0]'),
     "truth_rotation": ("ehf", "ehf[truth_rotation=[0.1, 0.2, 0.3]]"),
 }
 
@@ -201,6 +203,8 @@ def trial(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> Trial
             "meta/width": np.full(n, 50, np.int32),  # narrower than the arms
             "meta/scene": ["x", "x", "x", "y", "y", "y"],
             "meta/number": np.array([2, 3, 5, 7, 11, 13]),
+            "meta/sequence_name": ["film"] * n,
+            "meta/frame_id": np.arange(n),
             "meta/annot_valid": np.array([1, 0, 1, 1, 1, 1]),
             "meta/lefthand_valid": np.array([1, 1, 0, 0, 1, 1]),
             "meta/righthand_valid": np.array([0, 1, 1, 0, 1, 1]),
@@ -229,7 +233,9 @@ def test_a_field_that_can_be_set_changes_what_is_scored(field: str, trial: Trial
 def test_there_is_a_case_for_every_field_that_can_be_set() -> None:
     protocols = [catalogue.get(spec) for name in catalogue.names() for spec in (name, f"{name}[step=2]")]
     words = {field for field in IDENTITY if choices(field)}
-    assert {field for protocol in protocols for field in protocol.settable} == set(CASES) | (words - {"matching"})
+    assert {field for protocol in protocols for field in protocol.settable} == set(CASES) | (
+        words - {"matching", "frame"}
+    )
 
 
 # -- every word of every field changes the numbers, or is refused ---------------------------------------------------
@@ -243,6 +249,8 @@ WORDED = (
     "pw3d-challenge",
     "pw3d-h36m14-midhip",
     "ehf",
+    "emdb1",
+    "emdb2",
     "h36m-p2",
     "ssp3d",
     "lsp-segmentation",
@@ -303,6 +311,8 @@ def bodies(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> Bodi
             "smplx/transl": params.transl * [1, 1, 10] - [1.5, 0, 0],
             "smplx/betas_neutral": params.betas[:, ::-1].copy(),
             "meta/gender": gender.tolist(),
+            "meta/frame_id": np.arange(n),
+            "meta/RT": turning(n, 0.1),
             "vertices3d_path": [f"{i}.npy" for i in range(n)],
             "meta/lefthand_valid": np.array([1, 1, 0, 0, 1, 1]),
             "meta/righthand_valid": np.array([0, 1, 1, 0, 1, 1]),
@@ -320,9 +330,16 @@ def bodies(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> Bodi
         return value + rng.normal(0, by, value.shape)
 
     made = {name: guessed(name, value) for name, value in columns.items()}
-    made |= {"meta/truth_row": np.arange(n), "meta/gender": ["neutral"] * n}
+    made |= {"meta/truth_row": np.arange(n), "meta/gender": ["neutral"] * n, "meta/RT": turning(n, 0.12)}
     passport = Passport(body_model="smplx", gender="neutral", flat_hand_mean=False, num_betas=10)
     return Bodies(truth, HumanData({**common, **made}, passport=passport), models, root)
+
+
+def turning(n: int, speed: float) -> np.ndarray:
+    """(n, 4, 4) extrinsics of a camera that turns by ``speed`` radians a frame."""
+    out = np.tile(np.eye(4), (n, 1, 1))
+    out[:, :3, :3] = rotations.to_matrix(np.outer(np.arange(n), [0, speed, 0]))
+    return out
 
 
 def labels(root: Path, n: int, rng: np.random.Generator) -> dict[str, Any]:
@@ -351,7 +368,7 @@ def changes() -> list[tuple[str, str, str]]:
     found = []
     for spec in WORDED:
         protocol = catalogue.get(spec)
-        fields = [name for name in CHOICES if name != "matching"]
+        fields = [name for name in CHOICES if name not in ("matching", "frame")]
         found += [(spec, name, word) for name in fields for word in choices(name) if word != getattr(protocol, name)]
     return found
 

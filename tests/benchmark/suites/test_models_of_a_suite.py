@@ -55,3 +55,11 @@ def test_a_model_of_other_bodies_than_a_test_is_told_before_anything_is_trained(
     assert said == [
         f"test.{name}.protocol: {name} compares SMPL-X bodies, upright predicts SMPL; {fix}" for name in suite.test
     ]
+
+
+def test_tracks_in_the_world_are_told_to_be_no_test_of_models_before_anything_is_trained(
+    suite: Suite, models: BodyModels
+) -> None:
+    walks = replace(suite.test["rich"], protocol="emdb2")
+    said = faults(replace(suite, test={"walks": walks}), models.folder)
+    assert said[0] == "test.walks.protocol: emdb2 compares tracks in the world, which no model here predicts"

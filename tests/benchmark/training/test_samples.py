@@ -16,6 +16,7 @@ from ehps.body.models import BodyModels
 from ehps.body.params import smpl_params
 from ehps.errors import DataError
 from ehps.humandata.core import HumanData
+from ehps.humandata.keypoints import point_names
 from tests.drawn_people import FOCAL, SIZE, Style, people, write_set
 
 VIEW = CropView(size=(128, 96), antialias=True)
@@ -129,6 +130,18 @@ def test_what_a_row_lacks_is_masked(few: Path, models: BodyModels) -> None:
     assert not truth.joints_mask[:, 25:40].any()
     assert not truth.joints_mask[:, 76:].any()
     assert truth.rotations_mask[1].tolist() == [1.0] * 22 + [0.0] * 31
+
+
+def test_rows_of_a_fisheye_are_not_projected_by_a_pinhole(few: Path, models: BodyModels) -> None:
+    bent = np.random.default_rng(0).uniform(20, 60, (6, 144, 3)).astype(np.float32)
+    path = rewritten(few, "fisheye", **{"meta/fisheye_dist_coeffs": np.full((6, 4), 0.1, np.float32)})
+    hd = HumanData.open(path).with_columns(
+        {"keypoints2d_smplx": bent}, keypoint_names={"keypoints2d_smplx": point_names("smplx")}
+    )
+    data = HumanDataset(hd.save(path.parent / "bent.h5"), few.parent, VIEW, models=models)
+    t = unpack(collate([data[i] for i in range(6)])["target"])
+    assert not t["has_camera"].any()
+    np.testing.assert_array_equal(t["points2d"].reshape(6, 144, 3), bent)
 
 
 def test_betas_beyond_ten_are_cut_and_neutral_ones_preferred(few: Path, models: BodyModels) -> None:

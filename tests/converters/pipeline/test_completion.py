@@ -73,6 +73,28 @@ def test_distorted_images_get_distorted_points(hall: Path, models: BodyModels) -
     np.testing.assert_allclose(hd["meta/dist_coeffs"], np.tile(lens, (len(hd), 1)), rtol=1e-6)
 
 
+def test_images_of_a_fisheye_get_its_points(hall: Path, models: BodyModels) -> None:
+    import cv2
+
+    lens = np.array([0.1, -0.05, 0.02, -0.01])
+    rows = read(hall)
+    rows.camera = Camera(FOCAL, CENTRE, lens, lens="fisheye")
+    hd = data_of(done(rows, hall, models))
+    k = np.array([[FOCAL[0], 0, CENTRE[0]], [0, FOCAL[1], CENTRE[1]], [0, 0, 1]])
+    points = hd["keypoints3d_smplx"][..., :3].astype(float)
+    expected = cv2.fisheye.projectPoints(points.reshape(1, -1, 3), np.zeros(3), np.zeros(3), k, lens)[0]
+    np.testing.assert_allclose(hd["keypoints2d_smplx"][..., :2], expected.reshape(*points.shape[:2], 2), atol=0.01)
+    np.testing.assert_allclose(hd["meta/fisheye_dist_coeffs"], np.tile(lens, (len(hd), 1)), rtol=1e-6)
+    assert "meta/dist_coeffs" not in hd
+    assert hd.validate() == []
+
+
+def test_places_are_not_solved_from_distorted_images(hall: Path, models: BodyModels) -> None:
+    camera = Camera(FOCAL, CENTRE, np.zeros(4), lens="fisheye")
+    with pytest.raises(DataError, match="undistorted images only, and these have a fisheye lens"):
+        done(in_camera(hall, camera=camera, solve_translation=True), hall, models)
+
+
 def test_points_behind_the_camera_have_no_confidence(hall: Path, models: BodyModels) -> None:
     rows = in_camera(hall, depth=0.3, bbox=np.tile([10.0, 10, 100, 100], (2, 1)))
     hd = data_of(done(rows, hall, models))

@@ -13,7 +13,7 @@ from ehps.converters.base import Instances, Keypoints
 from ehps.converters.pipeline import convert, quality_measures
 from ehps.converters.pipeline.camera_frame import Posed
 from ehps.converters.pipeline.report import Report
-from ehps.humandata import HumanData, quality
+from ehps.humandata import HumanData, Passport, quality
 from ehps.humandata.keypoints import point_names
 from ehps.humandata.quality_table import COLUMNS
 
@@ -151,3 +151,61 @@ def test_the_file_carries_its_quality(hall: Path, tmp_path: Path, body_models: P
     assert hd["quality/finite"].all()
     tall = hd["quality/height_m"]
     assert ((tall > 1.3) & (tall < 2.2)).all()
+
+
+# -- rows without bodies -----------------------------------------------------------------------------------
+
+
+def bodiless(shift: float = 0.0, box: float = 200.0) -> HumanData:
+    """Three people, own 3D points seen ``shift`` pixels right of own 2D points, in boxes of that size."""
+    points = np.zeros((3, 4, 4), np.float32)
+    points[..., :3] = np.random.default_rng(0).uniform([-0.4, -0.4, 3], [0.4, 0.4, 4], (3, 4, 3))
+    points[..., 3] = 1
+    flat = points.copy()[..., :3]
+    flat[..., :2] = 500 * points[..., :2] / points[..., 2:3] + 320
+    flat[..., 0] -= shift
+    flat[..., 2] = 1
+    names = ("nose", "neck", "left_knee", "right_knee")
+    columns = {
+        "image_path": ["a.jpg"] * 3,
+        "meta/height": np.full(3, 640, np.int32),
+        "meta/width": np.full(3, 640, np.int32),
+        "meta/focal_length": np.full((3, 2), 500, np.float32),
+        "meta/principal_point": np.full((3, 2), 320, np.float32),
+        "bbox_xywh": np.tile([320 - box / 2, 320 - box / 2, box, box, 1], (3, 1)).astype(np.float32),
+        "keypoints2d_original": flat.astype(np.float32),
+        "keypoints3d_original": points,
+    }
+    named = {"keypoints2d_original": names, "keypoints3d_original": names}
+    return HumanData(columns, keypoint_names=named, passport=Passport(focal="image"))
+
+
+def problems_of(hd: HumanData) -> list[str]:
+    columns = {name: np.full(3, np.nan, np.float32) for name in COLUMNS}
+    columns |= {"quality/behind_camera": np.zeros(3, np.int16), "quality/finite": np.ones(3, bool)}
+    columns |= {"bbox_xywh": hd["bbox_xywh"], **quality_measures.without_bodies(hd)}
+    return quality_measures.problems(quality.summary(columns, "none"), replace(CARD, reprojection="none"))
+
+
+def test_own_points_are_measured_where_there_is_no_body() -> None:
+    made = quality_measures.without_bodies(bodiless(shift=7))
+    np.testing.assert_allclose(made["quality/own_points_px"], 7, atol=1e-3)
+    assert (made["quality/points_in_box"] == 1).all()
+    assert problems_of(bodiless()) == []
+    assert quality_measures.without_bodies(bodiless().without(["meta/focal_length"])) == {}
+
+
+def test_own_points_that_do_not_belong_together_are_exposed() -> None:
+    (said,) = problems_of(bodiless(shift=30))
+    assert "own 3D points are seen 30.0 px (15.0 % of the box) from its own 2D points" in said
+    (said,) = problems_of(bodiless(box=20))
+    assert said.startswith("only ")
+    assert "of the dataset's own 2D points lie in their boxes" in said
+
+
+def test_own_points_behind_the_camera_are_exposed() -> None:
+    hd = bodiless()
+    points = np.array(hd["keypoints3d_original"])
+    points[..., 2] *= -1
+    (said,) = problems_of(hd.with_columns({"keypoints3d_original": points}))
+    assert said == "the camera sees none of the dataset's own 3D points where its 2D points are"

@@ -141,6 +141,20 @@ def test_own_3d_points_are_compared_through_the_camera(bend):
     assert "own 3D points seen" in flag.reasons[0]
 
 
+def test_own_3d_points_are_compared_through_a_fisheye():
+    own, boxes, columns = seen(4, 0)
+    lens = np.array([-0.3, -0.05, 0.01, -0.004])
+    K = np.array([[400.0, 0, 320], [0, 410, 240], [0, 0, 1]])
+    solid = columns["keypoints3d_original"][..., :3].astype(float)
+    solid[0, 0, :2] = 0  # on the axis
+    columns["keypoints3d_original"][..., :3] = solid
+    flat = cv2.fisheye.projectPoints(solid.reshape(1, -1, 3), np.zeros(3), np.zeros(3), K, lens)[0]
+    own[..., :2] = flat.reshape(4, 17, 2)
+    pinhole = audit(labels(own, boxes, **columns)).percentiles["own_points_px"]["max"]
+    columns["meta__fisheye_dist_coeffs"] = np.tile(lens, (4, 1)).astype(np.float32)
+    assert audit(labels(own, boxes, **columns)).percentiles["own_points_px"]["max"] < 1e-3 < 1 < pinhole
+
+
 def test_invented_cameras_and_points_about_a_root_are_not_compared():
     own, boxes, columns = seen(2, 0)
     assert "own_points_px" not in audit(labels(own, boxes, focal="virtual", **columns)).percentiles

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from scipy.optimize import least_squares
 
-from ehps.converters.pipeline.translation import DOUBTFUL_PX, MIN_POINTS, shared_joints, solve
+from ehps.converters.translation import DOUBTFUL_PX, MIN_POINTS, shared_joints, solve
 from ehps.humandata.keypoints import point_names
 
 Array = npt.NDArray[Any]
