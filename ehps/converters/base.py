@@ -90,6 +90,7 @@ class DatasetCard:
         when they come from a fit to such points, ``none`` when the dataset has no 2D points of its own.
     points3d : metres within which model joints must be of the dataset's own 3D points (median over the rows).
     fps : of the source video, None for images.
+    sampling : every how many frames of it are rows by default.
     notes : what users should know, one sentence each.
     """
 
@@ -342,8 +343,9 @@ class Converter(ABC):
 
     @property
     def sampling(self) -> int:
-        """Every how many frames of the source are rows: the card's, unless an option says it."""
-        return self.card.sampling
+        """Every how many frames of the source are rows: what the option ``interval`` says, or else the card."""
+        chosen = any(option.name == "interval" for option in self.card.options)
+        return int(self.option("interval")) if chosen else self.card.sampling
 
     def bodies(self, folder: Path) -> BodyModels | None:
         """The body models in a folder that the fits need, None where they need none.

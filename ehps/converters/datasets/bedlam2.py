@@ -134,10 +134,6 @@ class Seen:
 class BEDLAM2(Converter):
     card = CARD
 
-    @property
-    def sampling(self) -> int:
-        return int(self.option("interval"))
-
     def units(self) -> list[Unit]:
         scenes = [
             path.parents[len(Path(name).parts) - 1]
