@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from ehps.converters.base import Instances
 from ehps.converters.datasets import bedlam2 as converter
 from ehps.converters.datasets.bedlam2 import BEDLAM2
+from ehps.converters.datasets.bedlam2_files import PORTRAIT as PORTRAIT_SCENES
 from ehps.converters.pipeline.report import Report
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
@@ -397,6 +398,9 @@ def test_the_full_ground_truth_is_read_where_both_are(own_labels: Path, tree: Tr
     hd, _ = converted_of(own_labels, tmp_path / "x.h5", None)
     assert "keypoints2d_original" not in hd.columns
     assert not any("training-images" in path for path in hd["image_path"].tolist())
+    shutil.rmtree(own_labels / MOTIONS)
+    hd, _ = converted_of(own_labels, tmp_path / "y.h5", None)
+    assert all("training-images" in path for path in hd["image_path"].tolist())
 
 
 @pytest.mark.parametrize(
@@ -460,5 +464,5 @@ def test_scenes_left_in_the_world_leave_nobody(tree: Tree, tmp_path: Path, body_
 
 
 def test_the_list_of_portrait_scenes_is_of_folders() -> None:
-    assert len(converter.PORTRAIT) == 10
-    assert all(re.fullmatch(r"20\d{6}_1_250_\w+", name) for name in converter.PORTRAIT)
+    assert len(PORTRAIT_SCENES) == 10
+    assert all(re.fullmatch(r"20\d{6}_1_250_\w+", name) for name in PORTRAIT_SCENES)
