@@ -104,6 +104,7 @@ MOTIONS = "motions_npz_training"
 LABELS, IMAGES = "training-labels/bedlam_v2", "training-images/bedlam_v2"
 BETAS, MOYO_BETAS = 16, 300  # of which the first 16 count
 POINTS, FIRST_JOINT = 171, 44  # 25 of OpenPose and 19 more come before SMPL-X's own
+ROWS = 1 << 14  # of preprocessed labels in a unit
 AT_ONCE = 16  # sequences of a unit: up to 10 people each, in up to 250 frames and more
 MOTION = {
     "poses": numbers("N", 165),
@@ -129,7 +130,18 @@ class BEDLAM2(Converter):
         if self.sampling % EVERY:
             what = f"interval={self.sampling}: the preprocessed labels are of every fifth frame"
             raise UsageError(what, fix=f"give a multiple of {EVERY}, or convert the full ground truth")
-        return [Unit(path.stem, path) for path in labels]
+        return [unit for path in labels for unit in self._blocks_of(path)]
+
+    def _blocks_of(self, path: Path) -> list[Unit]:
+        """Some rows of a label file each; a file that cannot be read is told when the first are."""
+        try:
+            count = raw_files.npz_length(path, "imgname")
+        except DataError:
+            count = 0
+        if count <= ROWS:
+            return [Unit(path.stem, path, (0, ROWS))]
+        firsts = range(0, count, ROWS)
+        return [Unit(f"{path.stem} from row {first + 1} on", path, (first, first + ROWS)) for first in firsts]
 
     def _units_of(self, scene: Path) -> list[Unit]:
         """Some sequences each; a table that cannot be read is told when the first is."""
@@ -200,17 +212,17 @@ class BEDLAM2(Converter):
     # -- (A) ----------------------------------------------------------------------------------------------
 
     def _labels(self, unit: Unit) -> Instances:
-        rows_of = bedlam_labels.read_labels(unit.path)
+        scene, rows_of = unit.path.stem, bedlam_labels.read_labels(unit.path, unit.data)
         if (found := rows_of["gtkps"].shape[1]) != POINTS:
             raise DataError(f"gtkps has {found} points, expected {POINTS}", path=unit.path, fix=OTHER)
         if (betas := rows_of["shape"].shape[1]) != BETAS:
             raise other_betas(betas, unit.path)
         check_gender(rows_of["gender"].tolist(), unit.path)
-        folder = f"{IMAGES}/{unit.name}/png"
+        folder = f"{IMAGES}/{scene}/png"
         if not raw_files.is_folder(self.root / folder):
-            return no_instances({"scene without image folder": bedlam_labels.named(rows_of, unit.name)})
+            return no_instances({"scene without image folder": bedlam_labels.named(rows_of, scene)})
         dropped: dict[str, list[str]] = {}
-        rows_of = bedlam_labels.usable(rows_of, unit.name, dropped)
+        rows_of = bedlam_labels.usable(rows_of, scene, dropped)
         every = self.sampling // EVERY
         rows_of = bedlam_labels.taken(rows_of, np.rint(bedlam_labels.frames(rows_of) / EVERY) % every == 0)
         if not len(rows_of["shape"]):
@@ -218,7 +230,7 @@ class BEDLAM2(Converter):
         portrait = {"portrait": bedlam_labels.upright(rows_of)}
         joints = slice(FIRST_JOINT, FIRST_JOINT + JOINTS)
         rows = bedlam_labels.labelled_rows(
-            rows_of, unit.name, folder, joints, portrait, betas=rows_of["shape"], gender="neutral"
+            rows_of, scene, folder, joints, portrait, betas=rows_of["shape"], gender="neutral"
         )
         assert rows.body is not None
         rows.body = rows.body.with_(locked_head=True)

@@ -195,7 +195,11 @@ class _Counted:
 
 
 def load_npz(
-    path: str | Path, names: str | Sequence[str] | None = None, *, allow: Sequence[Allow] = ()
+    path: str | Path,
+    names: str | Sequence[str] | None = None,
+    *,
+    allow: Sequence[Allow] = (),
+    rows: tuple[int, int] | None = None,
 ) -> dict[str, Array]:
     """Arrays of an ``.npz`` file by name.
 
@@ -203,6 +207,7 @@ def load_npz(
     ----------
     names : which to read: one text of names with blanks between, or a sequence; all by default.
     allow : further kinds of data in pickled members, see :func:`ehps.humandata.pickles.load_pickle`.
+    rows : the first, and the one after the last, of each; all by default.
 
     Raises
     ------
@@ -214,7 +219,7 @@ def load_npz(
         missing = [name for name in wanted if name not in members]
         if missing:
             raise DataError(f"has no {', '.join(missing)}; there are: {', '.join(members)}", path=path)
-        return {name: members[name] for name in wanted}
+        return {name: members[name] if rows is None else members.rows(name, *rows) for name in wanted}
 
 
 def load_npy(path: str | Path, *, allow: Sequence[Allow] = ()) -> Array:

@@ -375,6 +375,17 @@ def test_of_the_labelled_points_only_the_joints_of_smplx_are_taken(labelled: Tre
     assert report.quality["reprojection_px"]["max"] < 0.1
 
 
+def test_labels_are_read_some_rows_at_a_time(
+    labelled: Tree, of_labels: Pair, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(converter, "ROWS", 4)
+    hd, report = converted_of(labelled.root, tmp_path / "x.h5", body_models)
+    assert report.units == 3 + 1 + 1
+    assert hd["image_path"].tolist() == of_labels[0]["image_path"].tolist()
+    np.testing.assert_allclose(hd["keypoints3d_smplx"], of_labels[0]["keypoints3d_smplx"], atol=1e-5)
+    assert {reason: len(names) for reason, names in report.dropped.items()} == labelled.dropped
+
+
 def test_labels_left_out_are_counted(labelled: Tree, of_labels: Pair) -> None:
     _, report = of_labels
     assert {reason: len(names) for reason, names in report.dropped.items()} == labelled.dropped
