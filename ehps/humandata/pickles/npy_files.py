@@ -91,13 +91,16 @@ class Npz(Mapping[str, Array]):
     def rows(self, name: str, first: int, last: int) -> Array:
         """Rows ``first`` to ``last`` (not included) of a member; what is before them is inflated, but not kept.
 
-        Members of objects, or with columns first, are read whole. Raises as reading it does.
+        Members of objects, or with columns first, are read whole; those without rows are what they are. Raises as
+        reading it does.
         """
         with self._opened(name) as (file, where):
             counted = _Counted(file)
             shape, fortran, dtype = _header(counted)
             width = math.prod(shape[1:]) * dtype.itemsize
-            whole = dtype.hasobject or fortran or not shape or any(n < 0 for n in shape)
+            if not shape:
+                return self[name]
+            whole = dtype.hasobject or fortran or any(n < 0 for n in shape)
             if whole or self._members[name].file_size != counted.count + shape[0] * width:
                 return self[name][first:last]
             first, last = min(first, shape[0]), min(last, shape[0])
