@@ -114,11 +114,13 @@ class Part:
     start : first row.
     stop : row behind the last one; None for a whole tar.
     reading : of the 3D points, one of :data:`sam3d_body_places.READINGS`.
+    said : why it is that one.
     """
 
     start: int
     stop: int | None
     reading: str
+    said: str
 
 
 class SAM3DBody(Converter):
@@ -126,9 +128,9 @@ class SAM3DBody(Converter):
 
     def units(self) -> list[Unit]:
         files = self._files()
-        reading = self._reading(files)
+        reading, said = self._reading(files)
         return [
-            Unit(name, path, Part(start, stop, reading))
+            Unit(name, path, Part(start, stop, reading, said))
             for path in files
             for name, start, stop in _parts(path, path.relative_to(self.root).as_posix(), ROWS)
         ]
@@ -179,7 +181,7 @@ class SAM3DBody(Converter):
                 "mhr_source": "original",
             },
             dropped=dropped,
-            notes=labels.notes
+            notes=[unit.data.said, *labels.notes]
             + [
                 f"labels of {SOURCES[source]} are for its undistorted images: with the raw ones everything is off"
                 for source in sources
@@ -222,8 +224,8 @@ class SAM3DBody(Converter):
                     return [folder / name for name in names]
         raise DataError(f"has no label files of {self.split}", path=self.root, fix=CARD.get)
 
-    def _reading(self, files: Sequence[Path]) -> str:
-        """In which frame 3D points are: what the first people with a fit say, that of the camera without any.
+    def _reading(self, files: Sequence[Path]) -> tuple[str, str]:
+        """In which frame 3D points are, and why: what the first people with a fit say.
 
         Raises
         ------
@@ -238,7 +240,7 @@ class SAM3DBody(Converter):
                 known = labels.valid & (labels.points2d[..., 2] > 0).any(axis=1)
                 if known.any():
                     return sam3d_body_places.reading_of(labels[np.flatnonzero(known)], path)
-        return IN_CAMERA
+        return IN_CAMERA, "nobody has a fit that may be used, so that there are no 3D points"
 
     def _images(self, labels: Labels) -> list[str]:
         """Paths of the images below the root; none where the dataset's layout is not known."""

@@ -37,8 +37,8 @@ READINGS: dict[str, Callable[[Labels], Array]] = {
 """Reading -> (N, 3) metres to be added to the 3D points; NaN where it is not known."""
 
 
-def reading_of(labels: Labels, path: Path) -> str:
-    """The one of :data:`READINGS` that is right for people with a fit.
+def reading_of(labels: Labels, path: Path) -> tuple[str, str]:
+    """The one of :data:`READINGS` that is right for people with a fit, and a sentence on how far off each is.
 
     Raises
     ------
@@ -51,12 +51,13 @@ def reading_of(labels: Labels, path: Path) -> str:
         what = f"keypoints_3d are not metres: hips and shoulders are {length:g} apart (median)"
         raise DataError(what, path=path, fix="report this: the unit of the published files was not known")
     apart = {name: float(np.median(distances(labels, shift(labels)))) for name, shift in READINGS.items()}
+    said = "; ".join(f"{name}: {pixels:.1f} px" for name, pixels in apart.items() if np.isfinite(pixels))
     if not min(apart.values()) <= FAR * float(np.median(labels.bbox[:, 2:4].max(axis=1))):
-        said = "; ".join(f"{name}: {pixels:.1f} px" for name, pixels in apart.items())
-        what = f"keypoints_3d lie on keypoints_2d in no known reading ({said})"
+        what = f"keypoints_3d lie on keypoints_2d in no known reading ({said or 'all are behind the camera'})"
         raise DataError(what, path=path, fix="report this: the frame of the published files was not known")
     stated = min((name for name in READINGS if name != SOLVED), key=apart.__getitem__)
-    return stated if apart[stated] <= max(LEAST_BETTER * apart[SOLVED], CLOSE) else SOLVED
+    chosen = stated if apart[stated] <= max(LEAST_BETTER * apart[SOLVED], CLOSE) else SOLVED
+    return chosen, f"the place of the 3D points is read as {chosen} (median distance to the 2D points, {said})"
 
 
 def distances(labels: Labels, shift: Array) -> Array:
