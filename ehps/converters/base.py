@@ -235,6 +235,7 @@ class Instances:
         3D points then need the right orientation only.
     min_joints_inside : rows with fewer of the first 22 model joints inside the image are dropped, as are rows with
         a joint behind the camera when this is above 0.
+    vertices_before_camera : rows with a vertex of the body behind the camera are dropped too.
     least_size : (N, 2) or (2,) height and width that an image must have at least, from what else the dataset says of
         it (the part that was fitted), where it does not state the size.
     frame_size : (2,) height and width of the frames that will be cut out of the dataset's video, where these are known:
@@ -272,6 +273,7 @@ class Instances:
     counts: dict[str, int] = field(default_factory=dict)
     solve_translation: bool = False
     min_joints_inside: int = 0
+    vertices_before_camera: bool = False
     least_size: Array | None = None
     frame_size: Array | None = None
     meta_in_pixels: tuple[str, ...] = ()

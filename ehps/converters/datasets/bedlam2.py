@@ -93,8 +93,8 @@ data/                                                            (A) preprocesse
         "than the camera file has lines are left out and counted.",
         "The focal length changes from frame to frame.",
         "Bodies without a motion file, as those of the test subjects, are left out and counted.",
-        "People with fewer than 8 of the first 22 joints in the image, or with a joint behind the camera, are left "
-        "out; the official script asks the latter of all vertices.",
+        "People with fewer than 8 of the first 22 joints in the image, or with a joint or vertex behind the camera, "
+        "are left out of the full ground truth, as they were of the preprocessed labels.",
         "The full ground truth has no 2D points to check the bodies against; preprocessed labels have the 127 joints.",
         "Files of preprocessed labels by other programs may have another cam_ext under the same name; their joints "
         "are then far from the 2D points, which the quality says.",

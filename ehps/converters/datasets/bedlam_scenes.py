@@ -176,6 +176,7 @@ def body_rows(
         misc={"smplx_source": "original", "reprojection": "none"},
         dropped=dropped,
         min_joints_inside=LEAST_JOINTS,
+        vertices_before_camera=True,
     )
 
 

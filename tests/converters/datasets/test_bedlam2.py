@@ -16,6 +16,7 @@ from ehps.converters.datasets import bedlam2 as converter
 from ehps.converters.datasets.bedlam2 import BEDLAM2
 from ehps.converters.datasets.bedlam2_files import PORTRAIT as PORTRAIT_SCENES
 from ehps.converters.pipeline.report import Report
+from ehps.demo.raw import stage
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.image_files import read_pixels
@@ -29,7 +30,7 @@ from tests.raw.checks import (
     assert_joints_are_the_truth,
     nearest,
 )
-from tests.raw.trees import read, runner
+from tests.raw.trees import completed, read, runner
 from tests.raw.ubody import number_in, write_video
 
 Pair = tuple[HumanData, Report]
@@ -116,6 +117,28 @@ def test_the_last_pose_of_a_motion_is_a_row(tree: Tree, converted: Pair) -> None
     rows = [i for i, track in enumerate(hd["meta/track_id"].tolist()) if track.endswith("seq_000001/it_4001_XL_2400")]
     assert len(poses) == 26 + 10 + 1
     np.testing.assert_allclose(hd["smplx/body_pose"][rows[-1]].ravel(), poses[36, 3:66], atol=1e-6)
+
+
+def test_people_with_any_vertex_behind_the_camera_are_left_out(tree: Tree, body_models: Path) -> None:
+    rows = next(rows for rows in read(DATASET, tree.root) if len(rows) and PORTRAIT in rows.image_path[0])
+    assert rows.world_to_camera is not None
+    truth = tree.truth[tree.of(PORTRAIT)]
+    joints, vertices = truth.joints[..., 2].min(axis=1), locked_vertices(rows, body_models)[..., 2].min(axis=1)
+    assert (vertices < joints - 0.005).all()
+    kept = np.array([0.003, -0.003, 0.003])  # before and behind the camera, by millimetres
+    rows.world_to_camera.translation[:, 2] -= vertices - kept
+    rows.min_joints_inside = 1
+    (done,) = completed(DATASET, tree.root, [rows], body_models)
+    assert done.account.dropped == {"vertex of the body behind the camera": [truth.image_path[1]]}
+    assert done.data is not None
+    assert len(done.data) == 2
+
+
+def locked_vertices(rows: Instances, models: Path) -> Any:
+    """(N, V, 3) in the camera frame, by the smplx package."""
+    body, move = faults.body_of(rows), rows.world_to_camera
+    assert move is not None
+    return stage.moved(stage.package(locked(models), body)[1], move.rotation, move.translation)
 
 
 # -- (B) images -----------------------------------------------------------------------------------------------
