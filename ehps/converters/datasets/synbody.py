@@ -65,6 +65,7 @@ synbody_v1_0/                                           (this folder, or the one
         "Hand poses are relative to the mean hand.",
         "People without a body joint in the image, or with one behind the camera, are left out.",
         "The first OpenXDLab release, whose bodies are in actor space, is refused.",
+        "WHAC-A-Mole, in the same Hugging Face dataset, is the dataset whac_a_mole.",
     ),
 )
 FOLDERS = ("smplx_withJoints_inCamSpace_noBUG", "smplx_withJoints_inCamSpace", "smplx")
