@@ -17,7 +17,7 @@ from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, 
 from ehps.converters.datasets import moyo_files
 from ehps.converters.datasets.moyo_files import HANDS, Sequence
 from ehps.converters.options import Option
-from ehps.converters.readers.images import ImageIndex, packed_image_names
+from ehps.converters.readers.images import ImageIndex, image_names
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
 
@@ -171,7 +171,7 @@ class MOYO(Converter):
         found: dict[str, dict[int, str]] = {}
         for camera in self.option("cameras"):
             folder = f"{sequence.images}/YOGI_Cam_0{camera}"
-            numbered = {name: NUMBER.fullmatch(name) for name in packed_image_names(self.root, folder)}
+            numbered = {name: NUMBER.fullmatch(name) for name in image_names(self.root, folder)}
             drop(dropped, "image without a number", (f"{folder}/{name}" for name, n in numbered.items() if n is None))
             paths = {int(n[1]): f"{folder}/{name}" for name, n in numbered.items() if n is not None}
             if taken := {n: paths[n] for n in sorted(paths) if n % self.option("interval") == 0}:
