@@ -19,7 +19,7 @@ from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keyp
 from ehps.converters.datasets import sam3d_body_files, sam3d_body_places, sam3d_body_tars
 from ehps.converters.datasets.sam3d_body_files import Labels
 from ehps.converters.datasets.sam3d_body_places import IN_CAMERA
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import listings, raw_files
 from ehps.errors import DataError
 
 SOURCES = {
@@ -163,7 +163,7 @@ class SAM3DBody(Converter):
             },
             meta={
                 "dataset": labels.dataset.tolist(),
-                "person_id": labels.person_id.tolist(),
+                "person_id": labels.person_id,
                 "subject_idx": labels.subject_idx,
                 "mhr_valid": labels.valid,
                 "mhr_version": labels.version.tolist(),
@@ -199,7 +199,7 @@ class SAM3DBody(Converter):
         ------
         AttributeError : labels are Parquet, so that images are files.
         """
-        if self._files()[0].suffix == ".parquet":
+        if any(name.endswith(".parquet") for folder in self._folders for name in listings.files_in(folder)):
             raise AttributeError("extract_frames")
         return self._extract
 
@@ -211,6 +211,10 @@ class SAM3DBody(Converter):
                 with replacing(folder / path, len(content), lasting=False) as temporary:
                     temporary.write_bytes(content)
 
+    @property
+    def _folders(self) -> tuple[Path, Path]:
+        return self.root / self.split, self.root / "data" / self.split
+
     def _files(self) -> list[Path]:
         """The split's Parquet files, or its tars where there are none.
 
@@ -219,7 +223,7 @@ class SAM3DBody(Converter):
         DataError : there are neither.
         """
         for suffix in (".parquet", ".tar"):
-            for folder in (self.root / self.split, self.root / "data" / self.split):
+            for folder in self._folders:
                 if names := [name for name in raw_files.listing(folder) if name.endswith(suffix)]:
                     return [folder / name for name in names]
         raise DataError(f"has no label files of {self.split}", path=self.root, fix=CARD.get)

@@ -53,7 +53,7 @@ class Labels:
     row : (N,) number in the file, from 0.
     dataset : (N,) texts.
     image : (N,) names as the file has them.
-    person_id : (N,) texts.
+    person_id : (N,) integers, -1 where there is none, or texts.
     version : (N,) texts.
     subject_idx : (N,) place in the image.
     valid : (N,) the fit may be used.
@@ -175,7 +175,7 @@ def labels_of(
         row=start + np.arange(n),
         dataset=np.array(texts["dataset"], object),
         image=np.array(texts["image"], object),
-        person_id=np.array([text or "" for text in texts["person_id"]], object),
+        person_id=_identities(texts["person_id"], *numbers(columns["person_id"])),
         version=np.array([text or "" for text in texts["date"]], object),
         subject_idx=found["subject_idx"][0].astype(np.int64),
         valid=valid,
@@ -255,6 +255,14 @@ def _odd(
 
 LARGEST = 1e5
 """Of all parameters; the largest are places in decimetres."""
+
+
+def _identities(texts: Sequence[str | None], values: Array, known: Mask) -> Array:
+    """Integers where the file has no others than these and nothing, else texts."""
+    whole = known & np.array([text is not None for text in texts], bool)
+    if whole.any() and not any(text for text, number in zip(texts, known, strict=True) if not number):
+        return np.where(whole, values, -1).astype(np.int64)
+    return np.array([text or "" for text in texts], object)
 
 
 def _expected(name: str) -> str:

@@ -103,7 +103,7 @@ def test_facts_of_the_rows_are_kept(converted: Pair, tree: Tree) -> None:
     hd, _ = converted
     rows = tree.people["coco_train"]
     assert hd["meta/dataset"].tolist() == ["coco"] * 5
-    assert hd["meta/person_id"].tolist() == [str(record["person_id"]) for record in rows]
+    assert hd["meta/person_id"].tolist() == [record["person_id"] for record in rows]
     assert hd["meta/subject_idx"].tolist() == [0, 1, 0, 0, 2]
     assert hd["meta/mhr_version"].tolist() == ["2025-10-01"] * 5
     loss = [np.nan if r["loss"] is None else r["loss"] for r in rows]
@@ -469,3 +469,11 @@ def test_every_split_of_every_source_is_on_the_card() -> None:
     assert {"sa1b_train", "harmony4d_test", "egoexo4d_val"} <= set(card.splits)
     assert set(card.splits.values()) == {None}
     assert card.default_split == "coco_train"
+
+
+def test_people_may_be_named(tars: Path, tree: Tree, tmp_path: Path) -> None:
+    records = [record | {"person_id": name} for record, name in zip(tree.people["coco_train"][:2], "ab", strict=True)]
+    (tars / "coco_train/000001.tar").unlink()
+    write_tar(tars / "coco_train/000000.tar", records)
+    hd, _ = converted(tars, tmp_path / "out.h5")
+    assert hd["meta/person_id"].tolist() == ["a", "b"]
