@@ -112,7 +112,7 @@ class Part:
     Attributes
     ----------
     start : first row.
-    stop : row behind the last one; None for a whole tar.
+    stop : row behind the last one; None for all that there are.
     reading : of the 3D points, one of :data:`sam3d_body_places.READINGS`.
     said : why it is that one.
     """
@@ -181,12 +181,7 @@ class SAM3DBody(Converter):
                 "mhr_source": "original",
             },
             dropped=dropped,
-            notes=[unit.data.said, *labels.notes]
-            + [
-                f"labels of {SOURCES[source]} are for its undistorted images: with the raw ones everything is off"
-                for source in sources
-                if source in UNDISTORTED
-            ],
+            notes=[unit.data.said, *labels.notes, *self._warnings(sources, images)],
             counts=counts,
             points_beyond_image=True,
         )
@@ -252,6 +247,21 @@ class SAM3DBody(Converter):
         known = {key: self._image(*key) for key in dict.fromkeys(keys)}
         return [known[key] for key in keys]
 
+    def _warnings(self, sources: Sequence[str], images: Sequence[str]) -> list[str]:
+        """What to say of images that must have been undistorted."""
+        said = []
+        for source in (source for source in sources if source in UNDISTORTED):
+            said.append(
+                f"labels of {SOURCES[source]} are for its undistorted images: with the raw ones everything is off"
+            )
+            first = next(image for image in images if image.startswith(f"images/{source}/"))
+            raw = Path(first).parent.parent / "exo"
+            if raw_files.is_folder(self.root / raw):
+                said.append(
+                    f"{raw} is of the raw recording: undistort_images.py has not been run, or is not what is here"
+                )
+        return said
+
     def _image(self, source: str, name: str) -> str:
         folder = {"aic": "train/images/", "mpii": "images/"}.get(source, "")
         parts = name.replace("\\", "/").split("/")
@@ -266,20 +276,20 @@ class SAM3DBody(Converter):
 
 
 def _labels(path: Path, start: int, stop: int | None, dropped: dict[str, list[str]]) -> Labels:
-    if stop is None:
+    if path.suffix == ".tar":
         return sam3d_body_tars.read_tar(path, dropped)
     return sam3d_body_files.read_parquet(path, start, stop, dropped)
 
 
 def _parts(path: Path, name: str, rows: int) -> list[tuple[str, int, int | None]]:
-    """Name, first row and end of parts of a file of about so many rows: images are not divided. One part, whose reading
-    fails, where the file cannot be read; a tar is one."""
+    """Name, first row and end of parts of a file of about so many rows: images are not divided. A tar is one, and so is
+    a file that cannot be read, as is said when it is."""
     if path.suffix == ".tar":
         return [(name, 0, None)]
     try:
         count, starts = sam3d_body_files.image_starts(path)
     except DataError:
-        return [(name, 0, 0)]
+        return [(name, 0, None)]
     cuts = np.searchsorted(starts, np.arange(rows, count, rows), side="right") - 1
     bounds = [0, *(cut for cut in np.unique(starts[cuts[cuts >= 0]]).tolist() if cut), count]
     if len(bounds) == 2:

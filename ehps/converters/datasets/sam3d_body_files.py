@@ -40,6 +40,7 @@ OF_FITS = ("keypoints_3d", "model_params", "shape_params")
 """What rows without a usable fit need not have."""
 FIRST_WRITER = ("global_rot", "body_pose_params", "hand_pose_params", "scale_params", "proto_valid", "global_trans")
 """Columns of the writer's first public commit, which no published file should have."""
+LARGEST = 1e5  # of all parameters; the largest are places in decimetres
 NEWER = "download the labels again: since 25 November 2025 they have model_params, shape_params and mhr_valid"
 Numbers = Callable[..., tuple[Array, Mask]]
 
@@ -111,8 +112,9 @@ def image_starts(path: Path) -> tuple[int, Array]:
     return count, np.flatnonzero(place == 0)
 
 
-def read_parquet(path: Path, start: int, stop: int, dropped: dict[str, list[str]]) -> Labels:
-    """Rows of a Parquet file, from ``start`` to before ``stop``; those of another form are counted in ``dropped``.
+def read_parquet(path: Path, start: int, stop: int | None, dropped: dict[str, list[str]]) -> Labels:
+    """Rows of a Parquet file, from ``start`` to before ``stop`` or to the end; those of another form are counted in
+    ``dropped``.
 
     Raises
     ------
@@ -121,6 +123,7 @@ def read_parquet(path: Path, start: int, stop: int, dropped: dict[str, list[str]
     """
     there = parquet_files.names(path)
     _check_columns(there, path)
+    stop = parquet_files.count(path) if stop is None else stop
     optional = [name for name in (*OPTIONAL, "mask_cnts") if name in there]
     columns = parquet_files.rows(path, [*TEXTS, *SHAPES, *optional], start, stop)
     texts = {name: parquet_files.texts(columns[name]) for name in TEXTS}
@@ -251,10 +254,6 @@ def _odd(
             said = f"has bbox_format {texts['bbox_format'][row]!r}" if reason.startswith("bbox_format") else reason
             odd.setdefault(row, (reason, said))
     return odd
-
-
-LARGEST = 1e5
-"""Of all parameters; the largest are places in decimetres."""
 
 
 def _identities(texts: Sequence[str | None], values: Array, known: Mask) -> Array:

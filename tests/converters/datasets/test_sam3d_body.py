@@ -19,7 +19,7 @@ from ehps.humandata import HumanData
 from ehps.humandata.audit import audit
 from ehps.humandata.audit.measures import measures_of
 from ehps.humandata.keypoints import CONVENTIONS, convert
-from tests.raw.checks import blank
+from tests.raw.checks import blank, replace
 from tests.raw.sam3d_body import (
     AT_ORIGIN,
     COCO,
@@ -343,6 +343,26 @@ def test_columns_of_the_first_release_are_refused_by_name(tmp_path: Path, crowd:
     parquet.write_table(table, path)
     with pytest.raises(DataError, match=r"first release \(global_rot, proto_valid\) and no mhr_valid, model_params"):
         converted_of(tmp_path)
+
+
+def test_damage_within_a_shard_is_named_and_costs_its_unit_alone(raw: Raw, tmp_path: Path) -> None:
+    root = raw.linked(tmp_path)
+    path = root / "coco_train/000001.parquet"
+    data = bytearray(path.read_bytes())
+    footer = int.from_bytes(data[-8:-4], "little") + 8
+    for k in range(4, len(data) - footer):
+        data[k] ^= 0x5A
+    replace(path, bytes(data))
+    with pytest.raises(DataError, match=r"1 of 2 units could not be read: coco_train/000001\.parquet"):
+        converted(root, tmp_path / "out.h5")
+    assert converted(root, tmp_path / "out.h5", skip_bad=True)[1].written == 3
+
+
+def test_raw_recordings_in_the_place_of_undistorted_images_are_told(raw: Raw, tmp_path: Path) -> None:
+    root = raw.copy(tmp_path)
+    (root / "images/harmony4d/train/01_hugging/001_hugging/exo").mkdir()
+    _, report = converted(root, tmp_path / "out.h5", split="harmony4d_train")
+    assert any("001_hugging/exo is of the raw recording" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("factor", [100, 1000])
