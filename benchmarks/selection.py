@@ -1,13 +1,15 @@
 """How good rules are that choose what to train on, where the best choice is known.
 
     python benchmarks/selection.py [--worlds 20] [--first 0]
+    python benchmarks/selection.py --demo FOLDER [--cells N]    # part (b), of what `ehps demo --out FOLDER` left: hours
 
 Generated worlds of eight sets: two good ones, one with noisy labels, one whose pelvis is rotated, a near-copy of a good
 one, one of narrow poses, and two halves of the poses that are bad alone and best together. The learner, a ridge
 regression from image features to 3D joints in milliseconds, is trained on all 255 subsets (even shares of the budget),
 so the best and the worst subset are known. Every rule has the same compute in all, counted in instances seen: what it
 spends on small trainings is taken from its final one. Regret is the error of its final training less that of the best
-subset, which spends nothing on looking, over the range of all subsets. A mixture has uneven weights: it may be better
+subset, which spends nothing on looking, over the range of all subsets. Greedy coverage looks at the poses of the test
+sets, which costs no training. A mixture has uneven weights: it may be better
 than every subset, and its regret below 0.
 
 Further: how often 95 % intervals of mixtures and of scaling curves hold what is then measured; whether probabilities of
@@ -22,11 +24,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import selection_demo
 
-from ehps.analysis import mixtures, reliability, scaling_curves, selection
+from ehps.analysis import best_mixture, greedy_coverage, mixtures, reliability, scaling_curves, selection
+from ehps.analysis.samples import Samples
 from ehps.arrays import Array
 
 SETS = ("good", "other", "noisy", "rotated", "copy", "narrow", "left", "right")
@@ -196,12 +201,13 @@ def regrets(made: World, seed: int) -> tuple[dict[str, float], dict[str, bool], 
     seen = np.stack([ridge.drawn(_rounded(row, size), rng) for row in drawn])
     tests = [f"test_{k}" for k in range(TESTS)]
     fitted = mixtures.fit(pd.DataFrame(drawn, columns=SETS), pd.DataFrame(seen, columns=tests), seed=seed)
-    mixed = mixtures.optimise(fitted, made.sizes, left_over, size, seed=seed)
+    mixed = best_mixture.optimise(fitted, made.sizes, left_over, size, seed=seed)
     amounts = dict(zip(mixed.table["dataset"], mixed.table["instances"].astype(int), strict=True))
     errors = {
         "random": np.mean([full[chosen] for chosen in subsets if len(chosen) == TOP]),
         "size": full[_named(sorted(SETS, key=lambda name: -made.sizes[name])[:TOP])],
         "top-k": ridge.errors(even(made, sorted(SETS, key=lambda name: ranking[name])[:TOP], left_over)).mean(),
+        "greedy-coverage": full[_named(_covering(made))],
         "diverse": ridge.errors(even(made, diverse, left_over)).mean(),
         "all": full[SETS],
         "mixture": ridge.errors(amounts).mean(),
@@ -212,6 +218,16 @@ def regrets(made: World, seed: int) -> tuple[dict[str, float], dict[str, bool], 
         again = float(ridge.drawn(_rounded(weights, size), rng).mean())
         held.append(mixed.low <= again <= mixed.high)
     return {rule: float(error - best) / (worst - best) for rule, error in errors.items()}, planted, held
+
+
+def _covering(made: World) -> list[str]:
+    """Sets that cover most of the poses of the tests, by 500 samples of each."""
+    values = {name: labels[:500] for name, (_, labels) in made.sets.items()}
+    values |= {f"{k} (test)": labels[:500] for k, (_, labels) in enumerate(made.tests)}
+    roles = {name: "test" if name.endswith("(test)") else "train" for name in values}
+    nothing = pd.DataFrame(columns=["dataset", "attribute", "reason"])
+    covers = greedy_coverage.covers(Samples(roles, {"body_pose": values}, nothing))
+    return [name for name, _ in covers.order(SETS, TOP)]
 
 
 def _named(chosen: Sequence[str]) -> tuple[str, ...]:
@@ -294,7 +310,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worlds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="seed of the first world")
+    parser.add_argument("--demo", type=Path, help="folder that `ehps demo` has left: part (b)")
+    parser.add_argument("--cells", type=int, help="make only the first trainings of part (b)")
     given = parser.parse_args()
+    if given.demo is not None:
+        selection_demo.main(given.demo, given.cells)
+        return
     begun = time.perf_counter()
     lost, planted, mixed, curved, ordered = [], [], [], [], []
     for seed in range(given.first, given.first + given.worlds):
@@ -312,9 +333,9 @@ def main() -> None:
     )
     for word, share in pd.DataFrame(planted).mean().items():
         print(f"  planted: {word} in {share:.0%} of worlds")
-    print(f"\n{'rule':<10}{'mean regret, %':>16}{'worst world':>14}")
+    print(f"\n{'rule':<16}{'mean regret, %':>16}{'worst world':>14}")
     for rule in table:
-        print(f"{rule:<10}{table[rule].mean():16.1f}{table[rule].max():14.1f}")
+        print(f"{rule:<16}{table[rule].mean():16.1f}{table[rule].max():14.1f}")
     joined = {key: np.concatenate([one[key] for one in ordered]) for key in ordered[0]}
     measured = {
         "mixture, mean regret": f"{table['mixture'].mean():.1f} %",

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ehps.benchmark.results import Results
     from ehps.body.models import BodyModels
     from ehps.converters.base import DatasetCard
-    from ehps.humandata import HumanData
 
 Benchmarks = Literal["five", "present"]
 STANDIN = "stand-in"
@@ -160,6 +159,36 @@ def joint_model_of(ranked: pd.DataFrame, attributes: pd.DataFrame) -> tuple[Join
         return None, error.what
 
 
+def recipe_folders(words: Sequence[str]) -> dict[str, Path]:
+    """Recipe -> folder of its runs, of ``RECIPE=DIR`` and of folders, whose names are those of recipes; the folder of a
+    suite with recipes stands for all of them.
+
+    Raises
+    ------
+    DataError : no such folder.
+    UsageError : two recipes of one name.
+    """
+    from ehps.benchmark.suites.states import recipes_of
+
+    found: dict[str, Path] = {}
+    for word in words:
+        name, equals, rest = word.partition("=")
+        named = bool(equals) and not Path(word).is_dir()
+        folder = Path(rest if named else word)
+        if not folder.is_dir():
+            raise DataError("no such folder", path=folder, fix="name a folder of runs, as DIR or RECIPE=DIR")
+        several = {} if named else {recipe: folder / recipe for recipe in recipes_of(folder)}
+        for recipe, place in (several or {name if named else folder.resolve().name: folder}).items():
+            if recipe in found:
+                raise UsageError(f"two folders are of the recipe {recipe}", fix="name them apart: RECIPE=DIR")
+            if not place.is_dir():
+                raise DataError(
+                    "has no run yet", path=place, fix="run the suite to its end, or name recipes one by one"
+                )
+            found[recipe] = place
+    return found
+
+
 def reliability_of(recipes: Mapping[str, Path], benchmarks: Benchmarks = "five") -> tuple[Reliability, dict[str, str]]:
     """How likely the order of sets holds, of a folder of runs a recipe; and the runs that were left out.
 
@@ -279,90 +308,6 @@ def labels_of(names: Iterable[str]) -> dict[str, dict[str, str]]:
     }
 
 
-def selection_of(
-    files: Sequence[Path],
-    ranked: pd.DataFrame,
-    budget: int | None = None,
-    *,
-    sets: int = 10,
-    diversity: float = 0.3,
-    samples: Samples | None = None,
-    must: Sequence[str] = (),
-    never: Sequence[str] = (),
-    licence: str = "research",
-) -> pd.DataFrame:
-    """Which of ``files`` to train on, see ``selection.select``; files without parameters are left out, with the reason.
-
-    Parameters
-    ----------
-    budget : most instances in all; half of what there is when None.
-    samples : of the files, where they are drawn already.
-    must, never : datasets that are taken in any case, and not at all.
-    licence : ``commercial`` takes only sets whose card says that commercial use is allowed; ``research`` all.
-
-    Returns
-    -------
-    as ``selection.select``, with the ``licence`` of each; ``attrs["files"]``: dataset -> its file.
-
-    Raises
-    ------
-    UsageError : two files of one dataset, or ``must`` and ``never`` that cannot be met.
-    DataError : none of the files is of a ranked dataset.
-    """
-    from ehps.analysis import attributes, ranking, selection
-    from ehps.humandata import HumanData
-
-    opened: dict[str, HumanData] = {}
-    paths: dict[str, Path] = {}
-    unusable: dict[str, str] = {}
-    for file in files:
-        hd = HumanData.open(file)
-        if hd.passport.body_model is None:
-            unusable[str(file)] = "it has no body parameters to train on"
-            continue
-        if (name := _dataset(hd, file)) in opened:
-            raise UsageError(f"is a second file of {name}", path=file, fix="merge the two, or name one")
-        opened[name], paths[name] = hd, file
-    if samples is None:
-        samples = attributes.collect(list(opened.values()), attributes=["body_pose"])
-    distances = attributes.distance_matrix(samples, "body_pose") if samples.values.get("body_pose") else None
-    placed, others = ranking.by_dataset(ranked)
-    licences = _licences(opened)
-    barred = {
-        name: f"its licence ({text}) {against}"
-        for name, (text, against) in licences.items()
-        if against and licence == "commercial"
-    }
-    if asked := [name for name in must if name in barred]:
-        raise UsageError(f"{asked[0]} is to be taken (must) and cannot be: {barred[asked[0]]}")
-    placed = placed[~placed["train_set"].isin(list(barred))]
-    sizes = {name: len(hd) for name, hd in opened.items() if name not in barred}
-    if not sizes and barred:
-        raise DataError("no dataset may be used: " + "; ".join(f"{name}: {why}" for name, why in barred.items()))
-    never = [name for name in never if name not in barred]
-    wanted = max(1, sum(sizes.values()) // 2) if budget is None else budget
-    chosen = selection.select(
-        placed, sizes, wanted, sets=sets, distances=distances, diversity=diversity, must=must, never=never
-    )
-    chosen.insert(len(chosen.columns) - 1, "licence", [licences[name][0] for name in chosen["dataset"]])
-    chosen.attrs["left_out"] = unusable | others | barred | chosen.attrs["left_out"]
-    chosen.attrs["files"] = paths
-    return chosen
-
-
-def _licences(names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Licence of each dataset, and why it may not be used commercially; empty where it may."""
-    from ehps.converters import registry
-
-    cards = {card.id: card for card in registry.cards()}
-    use = {True: "", False: "does not allow commercial use", None: "is not known to allow commercial use"}
-    found = {}
-    for name in names:
-        card = cards.get(name)
-        found[name] = (card.licence, use[card.commercial_use]) if card else ("unknown", use[None])
-    return found
-
-
 def report_inputs(
     runs: Path,
     *,
@@ -391,6 +336,8 @@ def report_inputs(
     from ehps.analysis.curves import LOG, read_curves
     from ehps.analysis.report_inputs import ReportInputs
     from ehps.converters import registry
+    from ehps.selections.choice import Evidence, choose
+    from ehps.selections.pool import datasets_tested, pool_of
 
     images = images or {}
     stage("ranking")
@@ -412,7 +359,8 @@ def report_inputs(
     if data and ranked["model"].nunique() == 1:
         stage("selection")
         try:
-            chosen = selection_of(data, ranked, budget, samples=samples)
+            pool = pool_of(data, tests=test, tested=datasets_tested(ranked))
+            chosen = choose(Evidence.of(pool, ranked, drawn=samples), budget=budget)
         except DataError as error:
             notes.append(f"Nothing is selected: {error.what}.")
     stage("examples")
@@ -428,7 +376,7 @@ def report_inputs(
         attributes=rank_factors.card_attributes(registry.cards()),
         samples=samples,
         embeddings=embeddings,
-        selection=chosen,
+        selection=None if chosen is None else chosen.chosen,
         conversions=reports,
         training=read_curves(runs) if any(runs.rglob(LOG)) else None,
         overlays=overlays,
@@ -436,13 +384,6 @@ def report_inputs(
         manifests=found.manifests,
         notes=notes + faults,
     )
-
-
-def _dataset(hd: HumanData, file: Path) -> str:
-    """What a file says it is, its name where it does not say."""
-    from ehps.humandata.passport import UNKNOWN
-
-    return file.stem if hd.passport.dataset == UNKNOWN else hd.passport.dataset
 
 
 def _notices(numbers: pd.DataFrame, files: Sequence[Path]) -> list[str]:
@@ -465,6 +406,7 @@ def _examples(files: Sequence[Path], images: Mapping[Path, Path]) -> tuple[list[
     from ehps.analysis.published import dataset_name
     from ehps.humandata import HumanData
     from ehps.humandata.drawing.overlays import draw_instances
+    from ehps.selections.pool import dataset_of
 
     drawn: list[tuple[str, Any]] = []
     faults = []
@@ -476,7 +418,7 @@ def _examples(files: Sequence[Path], images: Mapping[Path, Path]) -> tuple[list[
         except EhpsError as error:
             faults.append(f"No example of {file.name}: {error.what}.")
         else:
-            drawn.append((dataset_name(_dataset(hd, file)), image))
+            drawn.append((dataset_name(dataset_of(hd, file)), image))
     return drawn, faults
 
 

@@ -19,6 +19,7 @@ ABOVE = {
     "demo": 5,
     "doctor": 5,
     "findings": 4,
+    "selections": 4,
     "exchange": 4,
     "inference": 4,
     "analysis": 3,

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 import ehps
 from ehps import doctor
-from ehps.analysis import embedding
+from ehps.analysis import embedding, selection
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.matrix import Suite
 from ehps.benchmark.suites.runs import Run
@@ -30,7 +30,7 @@ from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body import rigid_motion, rotations
 from ehps.body.models import BodyModels
 from ehps.body.variants import params_of
-from ehps.cli import main
+from ehps.cli import main, selections
 from ehps.converters.datasets import NAMES
 from ehps.demo.raw import agora, bedlam, ehf
 from ehps.demo.raw.stage import Look
@@ -789,11 +789,45 @@ def test_selection_under_a_budget(walks: Path, runs: Path, tmp_path: Path) -> No
     hd = HumanData.open(walks)
     hd.passport = hd.passport.with_(dataset="mscoco")
     other = hd.save(tmp_path / "mscoco.h5")
-    rows = data("analysis", "select", walks, other, "--results", runs, "--budget", "6")
+    rows = data("analysis", "select", walks, other, "--results", runs, "--budget", "6")["chosen"]
     assert [row["dataset"] for row in rows] == ["pw3d", "mscoco"]
     assert sum(row["instances"] for row in rows) <= 6
-    (one,) = data("analysis", "select", walks, other, "--budget", "6", "--sets", "1")
+    found = data("analysis", "select", walks, other, "--budget", "6", "--sets", "1")
+    (one,) = found["chosen"]
     assert (one["dataset"], one["rank"]) == ("mscoco", 5)
+    assert found["left_out"]["prox"] == "not available"
+    said = call("analysis", "select", walks, other, "--budget", "6", "--sets", "1").stderr
+    assert len(said.splitlines()) <= 6
+    assert "more, not available" in said
+    printed = call("analysis", "select", walks, other, "--budget", "6", "--rule", "top-k").stdout
+    assert "own_test" in printed
+    assert "Without training splits of test sets" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ("", "how much is to be chosen"),
+        ("--budget 6 --gpu-hours 1", "how much is to be chosen"),
+        ("--budget 6 --images-per-second 9", "is of --gpu-hours"),
+        ("--gpu-hours 1", "how many instances a GPU hour has is not known"),
+        ("--gpu-hours -1 --images-per-second 9", "must be positive"),
+        ("--budget 6 --rule all --sets 3", "--sets is nothing that all looks at"),
+        ("--budget 6 --rule top-k --diversity 1", "--diversity is nothing that top-k"),
+        ("--budget 6 --rule mixture", "mixture fits small trainings"),
+        ("--budget 6 --rule greedy-coverage", "compares with test sets"),
+        ("--budget 6 --figure x.png", "--figure draws predicted errors"),
+        ("--budget 6 --scaling FILE", "--scaling is drawn in a figure"),
+        ("--budget 0", "must be positive"),
+    ],
+)
+def test_a_selection_that_lacks_what_it_chooses_by_is_refused(walks: Path, words: str, what: str) -> None:
+    line = ["analysis", "select", walks, *words.replace("FILE", str(walks)).split()]
+    assert what in call(*line, code=2).stderr
+
+
+def test_the_rules_of_the_command_are_those_of_the_library() -> None:
+    assert selections.RULES == selection.RULES
 
 
 def test_a_selection_is_a_suite_that_runs(suite: Path, runs: Path, tmp_path: Path, body_models: Path) -> None:
@@ -826,7 +860,6 @@ def test_a_selection_is_a_suite_that_runs(suite: Path, runs: Path, tmp_path: Pat
     cells = {cell["train_set"]: cell["state"] for cell in data("benchmark", "status", tmp_path / "runs")}
     assert cells == {"mix": "done", "bedlam": "done", "mscoco": "missing"}
     call(*map(str, given), "--suite", made, code=2)
-    call(*map(str, given), "--test", folder / "ehf.h5", code=2)
 
 
 @pytest.mark.usefixtures("no_umap")

@@ -54,8 +54,8 @@ NOT_RUN = (
     ("docs/terminal.md", r"benchmark status", "takes a folder of a suite"),
     (
         "docs/analysis.md",
-        r"analysis (select|reliability|scaling)|run chosen",
-        "takes ranks, and so results on all five benchmarks",
+        r"analysis (select|reliability|scaling)|--reliability|run (chosen|mixtures|reliability)",
+        "takes ranks, and so results on all five benchmarks, or many trainings",
     ),
     ("docs/howto/slurm.md", r"", "takes Slurm, GPUs or several processes"),
     ("docs/howto/ranking_table.md", r"", "takes all datasets, and days"),

@@ -142,7 +142,7 @@ def test_factors_know_the_sets(runs: Path) -> None:
 def test_selection_considers_every_trained_set_and_names_the_others(runs: Path, converted: Path) -> None:
     files = files_of(converted, TRAINED)
     result = call("analysis", "select", *files, converted / "ehf_val.h5", "--results", runs, "--budget", "4", "--json")
-    assert {row["dataset"] for row in json.loads(result.stdout)} == {"agora", "mscoco"}
+    assert {row["dataset"] for row in json.loads(result.stdout)["chosen"]} == {"agora", "mscoco"}
     assert "ehf_val.h5, it has no body parameters" in result.stderr
 
 

@@ -58,7 +58,7 @@ _ORDER = [
     *("synbody", "arctic", "gta_human2", "egobody_kinect", "mpi_inf_3dhp", "spec", "posetrack", "prox"),
     *("crowdpose", "rich", "muco", "insta_variety", "behave", "up3d", "mpii", "ssp3d"),
     *("ochuman", "chi3d", "renbody_hires", "mtp", "humansc3d", "renbody", "fit3d", "talkshow"),
-    *("lspet",),
+    *("lspet", "bedlam2", "whac_a_mole"),
 ]
 
 

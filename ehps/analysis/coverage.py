@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ehps.analysis.nearest import blocks, nearest_distance, neighbour_distances, slack
-from ehps.arrays import Array
+from ehps.analysis.nearest import nearest_distance, neighbour_distances, slack
+from ehps.arrays import Array, Mask
 from ehps.errors import UsageError
 
 K = 5
@@ -76,16 +76,6 @@ def covered(train: Array, test: Array, radius: float | Array) -> Array:
     if not len(train):
         return np.zeros(len(test), bool)
     return np.asarray(nearest_distance(test, train) <= np.asarray(radius) + slack(train, test))
-
-
-def cover_sets(train: Array, test: Array, radius: float | Array) -> list[Array]:
-    """For each training sample the test samples that it covers, as row numbers: what a greedy choice adds up."""
-    limit = np.broadcast_to(np.asarray(radius, float) + slack(train, test), len(test)) ** 2
-    out: list[Array] = []
-    for _, squared in blocks(train, test):
-        row, column = np.nonzero(squared <= limit)
-        out += np.split(column, np.searchsorted(row, np.arange(1, len(squared))))
-    return out
 
 
 def own_radius(test: Array) -> float:
@@ -166,6 +156,19 @@ def measure(train: Array, test: Sequence[Tested], *, draws: int = DRAWS, rng: np
         n=n,
         k=test[0].k,
     )
+
+
+def hits(train: Array, test: Sequence[Tested], *, draws: int = DRAWS, rng: np.random.Generator) -> Mask:
+    """(draws, n) which samples of each draw of a test set ``train`` covers; their mean is the value of :func:`measure`
+    with the same generator.
+
+    Raises
+    ------
+    UsageError : ``train`` has fewer samples than the draws.
+    """
+    trains = _draws(train, len(test[0].rows), draws, rng)
+    pairs = [(trains[i % len(trains)], test[i % len(test)]) for i in range(draws)]
+    return np.stack([covered(a, b.rows, b.own) for a, b in pairs])
 
 
 def _draws(rows: Array, n: int, draws: int, rng: np.random.Generator) -> list[Array]:

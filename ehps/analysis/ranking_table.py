@@ -44,9 +44,12 @@ def presentable(ranked: pd.DataFrame, *, ids: bool = False) -> pd.DataFrame:
     out |= {b.label: ranked[b.id] for b in benchmarks_of(ranked)}
     if "mpe" in ranked:
         out[mpe_label(ranked)] = ranked["mpe"]
+    if "group" in ranked and ranked["group"].astype(bool).any():
+        out["Group"] = ranked["group"]
+    if "holds_next" in ranked:
+        out["Holds"] = [_chance(p) for p in ranked["holds_next"]]
     if "mpe_low" in ranked and ranked["mpe_low"].notna().any():
         percent = f"{100 * ranked.attrs.get('level', 0.95):.0f} % ({interval_of(ranked)})"
-        out["Group"] = ranked["group"]
         out[f"MPE {percent}"] = spans(ranked["mpe_low"], ranked["mpe_high"], 1)
         out[f"Rank {percent}"] = spans(ranked["rank_low"], ranked["rank_high"], 0)
         out["Clusters"] = ranked["clusters"]
@@ -82,8 +85,10 @@ def legend(ranked: pd.DataFrame) -> list[str]:
         said = said if any(placed) else []
         if "group" in ranked and ranked["group"].astype(bool).any():
             level = f"{100 * (1 - ranked.attrs.get('level', 0.95)):.0f} %"
+            how = [f"paired t, Holm over all pairs, {level}"] * bool(ranked.attrs.get("clustered_by"))
+            how += ["or their order does not hold in new trainings"] * ("reliability" in ranked.attrs)
             said.append(
-                f"group: sets that share a letter cannot be told apart (paired t, Holm over all pairs, {level}); "
+                f"group: sets that share a letter cannot be told apart ({'; '.join(how).removeprefix('or ')}); "
                 "their ranks are ties"
             )
         return said
@@ -238,6 +243,13 @@ def spans(low: pd.Series[Any], high: pd.Series[Any], digits: int) -> list[str | 
     pairs = zip(low.astype(float), high.astype(float), strict=True)
     ends = [None if np.isnan(a) else (f"{a:.{digits}f}", f"{b:.{digits}f}") for a, b in pairs]
     return [None if e is None else e[0] if e[0] == e[1] else " – ".join(e) for e in ends]
+
+
+def _chance(p: float) -> str:
+    """A probability in whole percent that is never 0 or 100; empty where there is none."""
+    if np.isnan(p):
+        return ""
+    return "> 99 %" if p > 0.995 else "< 1 %" if p < 0.005 else f"{100 * p:.0f} %"
 
 
 def _counted(number: int, unit: str) -> str:

@@ -60,6 +60,11 @@ class Reliability:
         """``holds`` with names."""
         return pd.DataFrame(self.holds, index=list(self.sets), columns=list(self.sets))
 
+    def chances(self) -> dict[str, dict[str, float]]:
+        """``holds``, JSON-able."""
+        rows = zip(self.sets, self.holds.tolist(), strict=True)
+        return {name: dict(zip(self.sets, row, strict=True)) for name, row in rows}
+
     def tied(self, level: float = 0.95) -> pd.DataFrame:
         """``train_set, error, tied, group``: sets share a letter where neither order holds with ``level``."""
         apart = np.maximum(self.holds, self.holds.T) >= level

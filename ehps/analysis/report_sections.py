@@ -265,7 +265,8 @@ def selection(inputs: ReportInputs) -> dict[str, Any] | None:
     if inputs.selection is None:
         return None
     chosen = inputs.selection
-    shown = chosen.assign(dataset=chosen["dataset"].map(shown_name)).rename(columns=lambda name: str(name).capitalize())
+    shown = chosen.assign(dataset=chosen["dataset"].map(shown_name))
+    shown = shown.rename(columns=lambda name: str(name).replace("_", " ").capitalize())
     total, budget = int(chosen["instances"].sum()), chosen.attrs.get("budget")
     said = f"{total:,} instances" + (f" of a budget of {budget:,}" if budget else "") + f" from {len(chosen)} datasets."
     look = Look(marks={"Dataset": [str(name) for name in chosen["dataset"]]})

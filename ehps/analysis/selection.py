@@ -1,22 +1,38 @@
 """Which datasets to train on, and how many instances of each, under a budget.
 
-The rule: sets are taken one after another, each time the one with the highest
-``(1 - diversity) * quality + diversity * novelty``. Quality is 1 for the best rank and 0 for the last; novelty is the
-distance to the nearest set already taken, divided by the largest distance between any two (1 for the first taken).
-The budget is then shared evenly, as balanced sampling does: a set smaller than its share is taken whole and the rest
+Rules that choose sets, under one of :data:`RULES`:
+
+- ``top-k``: those of the best ranks, as SMPLer-X (arXiv 2309.17448) chose.
+- ``diverse``: one after another, each time the one with the highest
+  ``(1 - diversity) * quality + diversity * novelty``. Quality is 1 for the best rank and 0 for the last; novelty is the
+  distance to the nearest set already taken, divided by the largest distance between any two (1 for the first taken).
+- ``greedy-coverage``: each time the one that covers most of what is uncovered of the test sets, see
+  :mod:`ehps.analysis.greedy_coverage`.
+- ``all``: every set.
+
+They share the budget evenly, as balanced sampling does: a set smaller than its share is taken whole and the rest
 goes to the others; a larger one is taken every k-th instance, so that all of its sequences stay represented; k may be a
-fraction, so that the budget is used up (see :func:`ehps.arrays.strided`).
+fraction, so that the budget is used up (see :func:`ehps.arrays.strided`). ``mixture`` chooses shares, not sets, see
+:mod:`ehps.analysis.best_mixture`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
+from ehps.analysis.best_mixture import Mixture
+from ehps.analysis.greedy_coverage import Covers
 from ehps.arrays import strided
 from ehps.errors import DataError, UsageError
+
+Rule = Literal["diverse", "top-k", "greedy-coverage", "mixture", "all"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+BY_RANK: tuple[Rule, ...] = ("diverse", "top-k")
+"""Rules that take no set without a rank."""
 
 
 def select(
@@ -24,9 +40,11 @@ def select(
     available: Mapping[str, int],
     budget: int,
     *,
+    rule: Rule = "diverse",
     sets: int = 10,
     distances: pd.DataFrame | None = None,
     diversity: float = 0.3,
+    covers: Covers | None = None,
     must: Collection[str] = (),
     never: Collection[str] = (),
 ) -> pd.DataFrame:
@@ -34,13 +52,15 @@ def select(
 
     Parameters
     ----------
-    ranked : ``rank, train_set``, of one model; sets without a rank are not chosen.
+    ranked : ``rank, train_set``, of one model; sets without a rank are not chosen by rules of :data:`BY_RANK`.
     available : dataset id -> instances there are.
     budget : most instances in all.
-    sets : most datasets.
-    distances : square frame of distances between datasets, e.g. ``attributes.distance_matrix``; without it rank alone
-        decides. Sets it lacks are treated as neither new nor old (novelty of the middle, 0.5).
+    rule : any of :data:`RULES` but ``mixture``.
+    sets : most datasets; ``all`` takes all.
+    distances : square frame of distances between datasets, e.g. ``attributes.distance_matrix``, for ``diverse``;
+        without it rank alone decides. Sets it lacks are treated as neither new nor old (novelty of the middle, 0.5).
     diversity : 0 for rank alone, 1 for distance alone.
+    covers : for ``greedy-coverage``.
     must : datasets that are taken in any case, before all others, the best first.
     never : datasets that are not taken.
 
@@ -48,42 +68,111 @@ def select(
     -------
     frame ``dataset, rank, available, interval, instances, reason`` in the order chosen: every ``interval``-th of
     ``available`` makes ``instances``; their sum is at most ``budget``, and within 1 % of it or of what there is.
+    ``greedy-coverage`` also has ``without_coverage``: by how much coverage falls without the set, from 0 to 1.
     ``attrs["left_out"]``: dataset -> why it was not considered.
 
     Raises
     ------
     UsageError : budget, sets or diversity out of range, several ranks for a dataset, or ``must`` and ``never`` that
         cannot be met.
-    DataError : no ranked dataset is available.
+    DataError : no dataset is available, or none has a rank.
     """
     if budget < 1 or sets < 1 or not 0 <= diversity <= 1:
         raise UsageError("the budget and the number of sets must be positive, diversity within 0 and 1")
-    if ranked["train_set"].duplicated().any():
-        raise UsageError("a dataset has several ranks", fix="choose one model")
-    ranks = {str(t): int(r) for t, r in zip(ranked["train_set"], ranked["rank"], strict=True) if not pd.isna(r)}
-    have = {name: int(available[name]) for name in ranks if available.get(name, 0) > 0}
-    left_out = {str(t): "no rank" for t in ranked["train_set"] if t not in ranks}
-    left_out |= {name: "not available" for name in ranks if name not in have}
-    left_out |= {name: "not in the ranking" for name in available if name not in set(map(str, ranked["train_set"]))}
-    _check_names(must, never, have, {*available, *map(str, ranked["train_set"])}, left_out, min(sets, budget))
+    ranks, have, left_out = _considered(ranked, available, rule)
+    most = len(have) if rule == "all" else sets
+    _check_names(must, never, have, {*available, *map(str, ranked["train_set"])}, left_out, min(most, budget))
     left_out |= dict.fromkeys(sorted(set(never) & set(have)), "not wanted (never)")
     have = {name: count for name, count in have.items() if name not in never}
     if not have:
-        raise DataError(
-            "none of the datasets that are available has a rank",
-            fix=f"ranked are: {', '.join(ranks)}" if ranks else None,
-        )
-    chosen = _greedy({name: ranks[name] for name in have}, min(sets, budget), distances, diversity, must)
-    shares = _share([have[name] for name, _ in chosen], budget)
+        what = "none of the datasets that are available has a rank" if rule in BY_RANK else "no dataset is available"
+        raise DataError(what, fix=f"ranked are: {', '.join(ranks)}" if ranks and rule in BY_RANK else None)
+    if rule == "all" and len(have) > budget:
+        raise UsageError(f"a budget of {budget} instances is less than one of each of {len(have)} sets")
+    most = min(most, budget)
+    without = None
+    if rule == "all":
+        chosen = [(name, f"rank {ranks[name]}" if name in ranks else "no rank") for name in _best_first(have, ranks)]
+    elif rule == "greedy-coverage":
+        if covers is None:
+            raise UsageError("greedy-coverage compares with test sets", fix="name their files")
+        order = covers.order(have, most, must)
+        chosen = _covering(order)
+        taken = [name for name, _ in order]
+        without = [covers.share(taken) - covers.share([other for other in taken if other != name]) for name in taken]
+    elif rule in BY_RANK:
+        here = {name: ranks[name] for name in have}
+        chosen = _greedy(here, most, distances if rule == "diverse" else None, diversity, must)
+    else:
+        raise UsageError(f"{rule} takes shares, not sets", fix=f"choose one of {', '.join(RULES)}")
+    shares = even_shares([have[name] for name, _ in chosen], budget)
+    out = _table(chosen, shares, have, ranks)
+    if without is not None:
+        out.insert(len(out.columns) - 1, "without_coverage", without)
+    out.attrs = {"budget": budget, "left_out": left_out}
+    return out
+
+
+def of_mixture(found: Mixture, ranked: pd.DataFrame) -> pd.DataFrame:
+    """The best mixture in the form of :func:`select`, largest weight first, with ``weight`` and ``without_mm``: by how
+    much the predicted error grows without the set, the weights being the best again.
+
+    Sets with no weight are in ``attrs["left_out"]``.
+    """
+    ranks, _, _ = _considered(ranked, {}, "mixture")
+    table = found.table.sort_values(["instances", "dataset"], ascending=[False, True], kind="stable")
+    taken = table[table["instances"] > 0]
+    have = dict(zip(taken["dataset"], taken["available"].astype(int), strict=True))
+    chosen = [(str(row.dataset), f"weight {row.weight:.3f}") for row in taken.itertuples()]
+    out = _table(chosen, taken["instances"].astype(int).tolist(), have, ranks)
+    for name, column in (("weight", "weight"), ("without_mm", "without")):
+        out.insert(len(out.columns) - 1, name, taken[column].to_numpy(float))
+    idle = {str(name): "the best mixture has none of it" for name in table["dataset"][table["instances"] == 0]}
+    out.attrs = {"budget": found.budget, "left_out": idle}
+    return out
+
+
+def _considered(
+    ranked: pd.DataFrame, available: Mapping[str, int], rule: Rule
+) -> tuple[dict[str, int], dict[str, int], dict[str, str]]:
+    """Ranks there are, instances of each set that a rule looks at, and why it does not look at others."""
+    if ranked["train_set"].duplicated().any():
+        raise UsageError("a dataset has several ranks", fix="choose one model")
+    ranks = {str(t): int(r) for t, r in zip(ranked["train_set"], ranked["rank"], strict=True) if not pd.isna(r)}
+    there = {name: int(count) for name, count in available.items() if count > 0}
+    left_out = {name: "not available" for name in ranks if name not in there}
+    if rule not in BY_RANK:
+        return ranks, there, left_out
+    left_out = {str(t): "no rank" for t in ranked["train_set"] if t not in ranks} | left_out
+    left_out |= {name: "not in the ranking" for name in available if name not in set(map(str, ranked["train_set"]))}
+    return ranks, {name: there[name] for name in ranks if name in there}, left_out
+
+
+def _best_first(have: Collection[str], ranks: Mapping[str, int]) -> list[str]:
+    """Ranked sets by their rank, then the others by name."""
+    return sorted(have, key=lambda name: (ranks.get(name, np.inf), name))
+
+
+def _covering(order: Sequence[tuple[str, float]]) -> list[tuple[str, str]]:
+    """Reasons of sets that each add a part of the test samples."""
+    together = np.cumsum([added for _, added in order])
+    return [
+        (name, f"adds {added:.1%} of the test samples, {share:.1%} together")
+        for (name, added), share in zip(order, together, strict=True)
+    ]
+
+
+def _table(
+    chosen: Sequence[tuple[str, str]], shares: Sequence[int], have: Mapping[str, int], ranks: Mapping[str, int]
+) -> pd.DataFrame:
     rows = []
     for (name, why), share in zip(chosen, shares, strict=True):
         interval = interval_for(have[name], share)
         amount = "all instances" if interval == 1 else f"{_every(interval)}, to fit a share of {share:,}"
         taken = len(strided(have[name], interval))
-        rows.append((name, ranks[name], have[name], interval, taken, f"{why}; {amount}"))
+        rows.append((name, ranks.get(name), have[name], interval, taken, f"{why}; {amount}"))
     out = pd.DataFrame(rows, columns=["dataset", "rank", "available", "interval", "instances", "reason"])
-    out.attrs = {"budget": budget, "diversity": diversity if distances is not None else 0.0, "left_out": left_out}
-    return out
+    return out.astype({"rank": "Int64"})
 
 
 def _greedy(
@@ -117,7 +206,7 @@ def _greedy(
     return taken
 
 
-def _share(sizes: list[int], budget: int) -> list[int]:
+def even_shares(sizes: Sequence[int], budget: int) -> list[int]:
     """Even shares of ``budget``; what small sets leave over goes to the larger ones."""
     shares = [0] * len(sizes)
     left, open_sets = budget, len(sizes)

@@ -22,6 +22,7 @@ MIX = "mix"
 
 def write_suite(
     chosen: pd.DataFrame,
+    files: Mapping[str, Path],
     out: Path,
     *,
     tests: Sequence[tuple[Path, str]],
@@ -32,7 +33,8 @@ def write_suite(
 
     Parameters
     ----------
-    chosen : of ``findings.selection_of``, with ``attrs["files"]``.
+    chosen : of ``selection.select``.
+    files : dataset -> its file.
     tests : files and their protocols; an empty one for that of the dataset's benchmark.
     images : file -> folder of its images; that which the file names where it is absent.
 
@@ -40,46 +42,60 @@ def write_suite(
     ------
     UsageError : no tests, two of one name, or one that needs a protocol.
     """
-    need("writing a suite", "yaml")
-    import yaml
+    intervals = zip(chosen["dataset"].astype(str), chosen["interval"], strict=True)
+    sets = {name: suite_entry(files[name], out, images, interval=_plain(interval)) for name, interval in intervals}
+    content = {
+        "train": ({MIX: [dict(one) for one in sets.values()]} if len(sets) > 1 else {}) | sets,
+        "test": suite_tests(tests, out, images),
+        "models": [model],
+        "budget": int(chosen["instances"].sum()),
+    }
+    head = "# Made by `ehps analysis select`. Each training sees as many instances as the mix has (budget).\n"
+    return save_suite(content, out, head)
 
+
+def suite_entry(file: Path, out: Path, images: Mapping[Path, Path], **more: Any) -> dict[str, Any]:
+    """A set of the suite ``out``, whose paths are relative to it."""
+    base = Path(os.path.abspath(out)).parent
+    folder = images.get(file)
+    return {
+        "data": _relative(file, base),
+        **({} if folder is None else {"images": _relative(folder, base)}),
+        **more,
+    }
+
+
+def suite_tests(tests: Sequence[tuple[Path, str]], out: Path, images: Mapping[Path, Path]) -> dict[str, Any]:
+    """The test sets of a suite, each with its protocol.
+
+    Raises
+    ------
+    UsageError : none, two of one name, or one that needs a protocol.
+    """
     if not tests:
         raise UsageError("a suite needs test sets", fix="name them with --test FILE or --test FILE=PROTOCOL")
-    base = Path(os.path.abspath(out)).parent
-
-    def entry(file: Path, **more: Any) -> dict[str, Any]:
-        folder = images.get(file)
-        return {
-            "data": _relative(file, base),
-            **({} if folder is None else {"images": _relative(folder, base)}),
-            **more,
-        }
-
-    sets = {
-        str(row.dataset): entry(chosen.attrs["files"][row.dataset], interval=_plain(row.interval))
-        for row in chosen.itertuples()
-    }
-    test: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for file, protocol in tests:
-        name, usual = _test(file)
-        if name in test:
+        name, usual = named_test(file)
+        if name in found:
             raise UsageError(f"is a second test file of {name}", path=file, fix="name one")
         if not (protocol or usual):
             raise UsageError(
                 "belongs to no benchmark", path=file, fix=f"say by what it is tested: --test {file}=PROTOCOL"
             )
-        test[name] = entry(file, protocol=protocol or usual)
-    content = {
-        "train": ({MIX: [dict(one) for one in sets.values()]} if len(sets) > 1 else {}) | sets,
-        "test": test,
-        "models": [model],
-        "budget": int(chosen["instances"].sum()),
-    }
-    head = "# Made by `ehps analysis select`. Each training sees as many instances as the mix has (budget).\n"
-    return write_text(out, head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))
+        found[name] = suite_entry(file, out, images, protocol=protocol or usual)
+    return found
 
 
-def _test(file: Path) -> tuple[str, str]:
+def save_suite(content: Mapping[str, Any], out: Path, head: str) -> Path:
+    """Write a suite below a comment; the same content gives the same bytes."""
+    need("writing a suite", "yaml")
+    import yaml
+
+    return write_text(out, head + yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=120))
+
+
+def named_test(file: Path) -> tuple[str, str]:
     """Name of a test set, and the protocol of the benchmark that it belongs to, else empty."""
     passport = HumanData.open(file).passport
     if passport.dataset == UNKNOWN:

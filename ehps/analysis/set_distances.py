@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from ehps.analysis import coverage, diversity, frechet, two_sample
+from ehps.analysis.coverage import Tested
 from ehps.analysis.nearest import nearest_distance
 from ehps.analysis.samples import ATTRIBUTES, Samples
-from ehps.arrays import Array
+from ehps.arrays import Array, Mask
 from ehps.errors import UsageError
 from ehps.progress import over
 
@@ -44,7 +45,7 @@ class Compared:
     values: Mapping[str, Array]
     n: int
     seed: int
-    drawn: dict[tuple[str, int | None], list[coverage.Tested]] = field(default_factory=dict)
+    drawn: dict[tuple[str, int | None], list[Tested]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, samples: Samples, attribute: str, n: int | None = None, seed: int = 0) -> Compared:
@@ -99,11 +100,26 @@ class Compared:
         """None where a set has too few samples."""
         if not (self.enough(train) and self.enough(test)):
             return None
+        return coverage.measure(self.values[train], self.tested(test, k), rng=self._generator(train, test))
+
+    def hits(self, train: str, test: str) -> Mask:
+        """(draws, n) which test samples a training set covers: what :meth:`coverage` is the mean of.
+
+        Raises
+        ------
+        UsageError : a set has too few samples.
+        """
+        return coverage.hits(self.values[train], self.tested(test), rng=self._generator(train, test))
+
+    def tested(self, test: str, k: int | None = None) -> list[Tested]:
+        """Draws of a test set, the same for all training sets."""
         if (test, k) not in self.drawn:
             rng = np.random.default_rng([self.seed, self.names.index(test)])
             self.drawn[test, k] = coverage.draws_of(self.values[test], self.n, k, rng=rng)
-        rng = np.random.default_rng([self.seed, self.names.index(test), self.names.index(train)])
-        return coverage.measure(self.values[train], self.drawn[test, k], rng=rng)
+        return self.drawn[test, k]
+
+    def _generator(self, train: str, test: str) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.names.index(test), self.names.index(train)])
 
     def nearest(self, a: str, b: str) -> float:
         """Mean distance to the nearest sample of the other, both ways, of as many samples of every set."""

@@ -72,6 +72,11 @@ HELPERS: Mapping[str, HelperFile] = {
         "SMPL-X predictions beside SMPL truths, and SMPL fitted to SMPL-X",
         f"{SITES['smplx']}, 'Model transfer'",
     ),
+    "densepose": HelperFile(
+        ("UV_Processed.mat",),
+        "PyMAF's auxiliary iuv (others: model_args.auxiliary=parts or =none)",
+        "the UV data of DensePose (github.com/facebookresearch/DensePose)",
+    ),
     "smpl2smplx": HelperFile(
         ("smpl2smplx_deftrafo_setup.pkl", "smplh2smplx_deftrafo_setup.pkl"),
         "SMPL-X fitted to SMPL",
@@ -107,7 +112,7 @@ def vertex_ids(folder: Path) -> dict[str, Array]:
     """
     hands = _load(folder, "mano_ids")
     if not isinstance(hands, dict) or not {"left_hand", "right_hand"} <= hands.keys():
-        raise BodyModelError("has no left_hand and right_hand lists", path=_require(folder, "mano_ids"))
+        raise BodyModelError("has no left_hand and right_hand lists", path=require_helper(folder, "mano_ids"))
     ids = {side: np.asarray(hands[side]).astype(np.int64) for side in ("left_hand", "right_hand")}
     ids["face"] = np.asarray(_load(folder, "flame_ids")).astype(np.int64)
     for part, values in ids.items():
@@ -121,7 +126,7 @@ def j14_regressor(folder: Path) -> Array:
     matrix, vertices = np.asarray(_load(folder, "j14"), np.float64), TOPOLOGY["smplx"].vertices
     if matrix.ndim != 2 or matrix.shape[1] != vertices:
         raise BodyModelError(
-            f"is {matrix.shape}, not a regressor from {vertices} vertices", path=_require(folder, "j14")
+            f"is {matrix.shape}, not a regressor from {vertices} vertices", path=require_helper(folder, "j14")
         )
     return matrix[:14]
 
@@ -134,7 +139,8 @@ def h36m_regressor(folder: Path, model_type: str) -> Array:
     matrix, vertices = np.asarray(_load(folder, f"h36m_{model_type}"), np.float64), TOPOLOGY[model_type].vertices
     if matrix.shape != (17, vertices):
         raise BodyModelError(
-            f"is {matrix.shape}, not 17 joints from {vertices} vertices", path=_require(folder, f"h36m_{model_type}")
+            f"is {matrix.shape}, not 17 joints from {vertices} vertices",
+            path=require_helper(folder, f"h36m_{model_type}"),
         )
     return matrix
 
@@ -144,7 +150,7 @@ def extra_regressor(folder: Path) -> Array:
     matrix, vertices = np.asarray(_load(folder, "extra_smpl"), np.float64), TOPOLOGY["smpl"].vertices
     if matrix.shape != (9, vertices):
         raise BodyModelError(
-            f"is {matrix.shape}, not 9 joints from {vertices} vertices", path=_require(folder, "extra_smpl")
+            f"is {matrix.shape}, not 9 joints from {vertices} vertices", path=require_helper(folder, "extra_smpl")
         )
     return matrix
 
@@ -154,7 +160,7 @@ def official_body_vertices(folder: Path, model_type: str) -> Array:
     key = f"agora_{model_type}"
     ids = np.asarray(_load(folder, key))
     if ids.ndim != 1 or ids.dtype.kind not in "iu" or not len(ids) or ids.max() >= TOPOLOGY[model_type].vertices:
-        raise BodyModelError(f"is not a list of vertex numbers of {model_type}", path=_require(folder, key))
+        raise BodyModelError(f"is not a list of vertex numbers of {model_type}", path=require_helper(folder, key))
     return ids.astype(np.int64)
 
 
@@ -170,7 +176,7 @@ def vertex_transfer(folder: Path, source: str, target: str) -> Any:
     BodyModelError : the file is missing, has no such matrix, or moves vertices along normals.
     """
     key = f"{source}2{target}"
-    held, path = _load(folder, key), _require(folder, key)
+    held, path = _load(folder, key), require_helper(folder, key)
     matrix = next((held[name] for name in ("matrix", "mtx") if name in held), None) if isinstance(held, dict) else None
     rows, columns = TOPOLOGY[target].vertices, TOPOLOGY[source].vertices
     if matrix is None or getattr(matrix, "shape", ()) not in ((rows, columns), (rows, 2 * columns)):
@@ -193,7 +199,7 @@ def transferred_vertices(folder: Path) -> Array | None:
         return None
     ids = np.asarray(_load(folder, "smplx_mask"))
     if ids.ndim != 1 or ids.dtype.kind not in "iu" or not len(ids) or ids.max() >= TOPOLOGY["smplx"].vertices:
-        raise BodyModelError("is not a list of vertex numbers of smplx", path=_require(folder, "smplx_mask"))
+        raise BodyModelError("is not a list of vertex numbers of smplx", path=require_helper(folder, "smplx_mask"))
     return ids.astype(np.int64)
 
 
@@ -203,13 +209,19 @@ def kid_template(folder: Path, model_type: str) -> Array:
     key = "kid_smplx" if model_type == "smplx" else "kid_smpl"
     template = np.asarray(_load(folder, key), np.float64)
     if template.shape != (TOPOLOGY[model_type].vertices, 3):
-        raise BodyModelError(f"has shape {template.shape}, not that of {model_type}", path=_require(folder, key))
+        raise BodyModelError(f"has shape {template.shape}, not that of {model_type}", path=require_helper(folder, key))
     template = template - template.mean(axis=0)
     template.flags.writeable = False
     return template
 
 
-def _require(folder: Path, key: str) -> Path:
+def require_helper(folder: Path, key: str) -> Path:
+    """Where the helper file ``key`` lies.
+
+    Raises
+    ------
+    BodyModelError : it is not there; the message says where to get it.
+    """
     path = find_helper(Path(folder), key)
     if path is None:
         helper = HELPERS[key]
@@ -222,7 +234,7 @@ def _require(folder: Path, key: str) -> Path:
 
 
 def _load(folder: Path, key: str) -> Any:
-    return read_helper(_require(folder, key))
+    return read_helper(require_helper(folder, key))
 
 
 def read_helper(path: Path) -> Any:

@@ -14,7 +14,7 @@ from ehps.body.surfaces import Colour, Surfaces, before_one_camera, from_the_sid
 from ehps.body.topology import NAMES, TOPOLOGY
 from ehps.body.variants import params_of
 from ehps.errors import DataError
-from ehps.humandata import frames
+from ehps.humandata import frames, merging
 from ehps.humandata.core import HumanData
 from ehps.humandata.schema import FISHEYE
 
@@ -84,6 +84,15 @@ class ProjectedBodies:
 def lens_column(hd: HumanData) -> str | None:
     """The one of :data:`LENSES` that a file has, None where its images are those of a pinhole."""
     return next((name for name in LENSES if name in hd), None)
+
+
+def is_pinhole(hd: HumanData, row: int) -> bool:
+    """Whether the image of a row is that of a pinhole, so that focal length and principal point say where points are.
+
+    Elsewhere the file's own 2D points do: a pinhole is some pixels off distorted images, and tens off a fisheye's.
+    """
+    distortion = hd[merging.DISTORTION][row] if merging.DISTORTION in hd else np.zeros(0)
+    return FISHEYE not in hd and not np.any(distortion)
 
 
 def lacking_columns(hd: HumanData) -> list[str]:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ehps.cli.common import FOLDER, INPUT, Output, as_json, body_models, pairs, say, say_json
+from ehps.cli.common import FOLDER, INPUT, Output, as_json, body_models, say, say_json
 from ehps.cli.rankings import (
     compare_command,
     end,
     published_command,
     rank_command,
     results_source,
-    save_and_print,
     save_to,
     say_left_out,
     strict,
     which_benchmarks,
     with_ranks,
 )
-from ehps.cli.trainings import reliability_command, scaling_command
+from ehps.cli.selections import folders_of, image_folders, select_command
+from ehps.cli.trainings import mixtures_command, reliability_command, scaling_command
 from ehps.errors import UsageError
 from ehps.extras import need
 from ehps.progress import begun, counting
-from ehps.suffixes import FIGURE, PAGE, SUITE
+from ehps.suffixes import FIGURE, PAGE
 
 
 @click.group()
@@ -37,7 +36,10 @@ def analysis() -> None:
     """
 
 
-for command in (rank_command, compare_command, published_command, reliability_command, scaling_command):
+for command in (
+    *(rank_command, compare_command, published_command),
+    *(select_command, mixtures_command, reliability_command, scaling_command),
+):
     analysis.add_command(command)
 
 
@@ -92,85 +94,6 @@ def factors_command(
     if figure is not None:
         drawn = factor_figure.four_panels(ranked, cards) if by is None else rank_factors.figure(ranked, cards, by)
         say(figures.save(drawn, figure), err=as_json)
-    end(ranked, strict=strict)
-
-
-data_files = click.argument("files", type=INPUT, nargs=-1, required=True)
-image_folders = click.option("--images", multiple=True, metavar="FILE=DIR", help="Image folder of one FILE.")
-
-
-def folders_of(images: Sequence[str], files: Sequence[Path]) -> dict[Path, Path]:
-    """File -> folder of its images, of the ``FILE=DIR`` that were given."""
-    where = {Path(file): Path(folder) for file, folder in pairs(images).items()}
-    if odd := [str(file) for file in where if file not in files]:
-        raise UsageError(f"--images names {', '.join(odd)}, which is none of the files", fix="repeat the name as given")
-    return where
-
-
-@analysis.command("select")
-@data_files
-@results_source
-@click.option("--budget", type=int, required=True, help="Most instances in all.")
-@click.option("--sets", default=10, show_default=True, help="Most datasets.")
-@click.option("--diversity", default=0.3, show_default=True, help="0: rank alone decides, 1: distance alone.")
-@click.option("--must", multiple=True, metavar="ID", help="A dataset that is taken in any case.")
-@click.option("--never", multiple=True, metavar="ID", help="A dataset that is not taken.")
-@click.option(
-    "--licence",
-    type=click.Choice(["research", "commercial"]),
-    default="research",
-    show_default=True,
-    help="commercial: only datasets whose card says that commercial use is allowed.",
-)
-@click.option("--suite", type=Output(SUITE), help="Also write a suite for `ehps benchmark run`, .yaml.")
-@click.option("--test", multiple=True, metavar="FILE[=PROTOCOL]", help="HumanData file of a test set of --suite.")
-@image_folders
-@click.option("--model", help="Use the ranks of this model.")
-@which_benchmarks
-@save_to
-@strict
-@as_json
-def select_command(
-    files: tuple[Path, ...],
-    runs: Path | None,
-    budget: int,
-    sets: int,
-    diversity: float,
-    must: tuple[str, ...],
-    never: tuple[str, ...],
-    licence: str,
-    suite: Path | None,
-    test: tuple[str, ...],
-    images: tuple[str, ...],
-    model: str | None,
-    benchmarks: Any,
-    out: Path | None,
-    strict: bool,
-    as_json: bool,
-) -> None:
-    """Which of FILES to train on, under a budget.
-
-    And how many instances of each; from their ranks and from how unlike each other they are.
-    """
-    from ehps import findings
-
-    tests = [(Path(file), protocol) for file, _, protocol in (word.partition("=") for word in test)]
-    if test and suite is None:
-        raise UsageError("--test is of a suite", fix="name it with --suite")
-    folders = folders_of(images, (*files, *(file for file, _ in tests)))
-    ranked = with_ranks(findings.ranking_of(runs, model, benchmarks), runs)
-    chosen = findings.selection_of(
-        files, ranked, budget, sets=sets, diversity=diversity, must=must, never=never, licence=licence
-    )
-    if suite is not None:
-        from ehps.analysis.selection_suite import write_suite
-        from ehps.benchmark import models
-
-        trained = [name for name in dict.fromkeys(ranked["model"]) if name in models.names()]
-        write_suite(chosen, suite, tests=tests, images=folders, model=trained[0] if trained else "tiny")
-        say(suite, err=True)
-    save_and_print(chosen, out, as_json, digits=4, below=["reason"])
-    say_left_out(chosen.attrs["left_out"])
     end(ranked, strict=strict)
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.analysis import data_files, folders_of, image_folders, save_and_print, save_to
 from ehps.cli.common import INPUT, Output, as_json, body_models, say
+from ehps.cli.rankings import save_and_print, save_to
+from ehps.cli.selections import data_files, folders_of, image_folders
 from ehps.errors import UsageError
 from ehps.extras import need
 from ehps.suffixes import EMBEDDING, FIGURE

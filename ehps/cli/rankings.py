@@ -11,7 +11,7 @@ import click
 from ehps.cli.common import Input, Output, as_json, say, say_json
 from ehps.errors import DataError, UsageError
 from ehps.extras import need
-from ehps.suffixes import TABLE
+from ehps.suffixes import FIGURE, TABLE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +63,24 @@ def say_left_out(left_out: Mapping[str, str]) -> None:
         say(f"left out: {name}, {why}", fg="yellow", err=True)
 
 
+REASONS = 4
+
+
+def say_left_out_in_short(left_out: Mapping[str, str]) -> None:
+    """How many sets a table does not have, by reason, in a few lines; single ones with their names."""
+    from ehps.analysis import ties
+
+    reasons: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        reasons.setdefault(why, []).append(name)
+    for why, names in list(reasons.items())[:REASONS]:
+        say(f"left out: {ties.listed(names, 3)}, {why}", fg="yellow", err=True)
+    if rest := sum(len(names) for names in list(reasons.values())[REASONS:]):
+        say(f"left out: {rest} more, for other reasons", fg="yellow", err=True)
+    if len(left_out) > len(reasons) or len(reasons) > REASONS:
+        say("--json names all that is left out", fg="yellow", err=True)
+
+
 def end(*rankings: pd.DataFrame, strict: bool) -> None:
     """Name the runs that are damaged or not finished; they make the command fail where that is ``strict``."""
     for ranked in rankings:
@@ -94,21 +112,51 @@ def save_and_print(
 @click.option(
     "--by", type=click.Choice(["all", "hands", "face"]), default="all", show_default=True, help="Errors of what part."
 )
+@click.option(
+    "--reliability",
+    "repeated",
+    multiple=True,
+    metavar="[RECIPE=]DIR",
+    help="Runs of the sets with other recipes and seeds, or of a suite with recipes: how likely the order holds.",
+)
+@click.option("--figure", type=Output(FIGURE), help="Draw the probabilities of --reliability: .png, .pdf or .svg.")
 @save_to
 @strict
 @as_json
 def rank_command(
-    runs: Path | None, model: str | None, benchmarks: Any, by: Any, out: Path | None, strict: bool, as_json: bool
+    runs: Path | None,
+    model: str | None,
+    benchmarks: Any,
+    by: Any,
+    repeated: tuple[str, ...],
+    figure: Path | None,
+    out: Path | None,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Training sets by mean primary error."""
+    if repeated and (runs is None or by != "all"):
+        raise UsageError("--reliability stands beside a ranking of --results by all", fix="leave --by out, name them")
+    if figure is not None and not repeated:
+        raise UsageError("--figure draws probabilities", fix="name repeated trainings with --reliability")
     from ehps import findings
     from ehps.analysis import ranking_table
+    from ehps.analysis.ranking_reliability import reliability_note, with_reliability
     from ehps.terminal import show
 
-    ranked = findings.ranking_of(runs, model, benchmarks, by)
+    ranked, found = findings.ranking_of(runs, model, benchmarks, by), None
+    broken: dict[str, str] = {}
+    if repeated:
+        need("reading results", "pyarrow")
+        found, broken = findings.reliability_of(findings.recipe_folders(repeated), benchmarks)
+        ranked = with_reliability(with_ranks(ranked, runs), found)
     if out is not None:
         ranking_table.write(ranked, out)
-    if as_json:
+    if as_json and found is not None:
+        from ehps.analysis import tables
+
+        say_json({"ranking": tables.records(ranked), "holds": found.chances()})
+    elif as_json:
         show(ranked, json=True)
     else:
         for sentence in ranking_table.headline(ranked):
@@ -118,9 +166,14 @@ def rank_command(
         say(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
     if other := ranked.attrs.get("not_ranked"):
         say(f"no column, as they have no error in mm: {', '.join(other)}", fg="yellow", err=True)
-    for line in (*ranking_table.legend(ranked), ranking_table.interval_note(ranked)):
+    for line in (*ranking_table.legend(ranked), ranking_table.interval_note(ranked), reliability_note(ranked)):
         if line:
             say(line, fg="yellow", err=True)
+    say_left_out(broken)
+    if figure is not None and found is not None:
+        from ehps.analysis import figures, reliability
+
+        say(figures.save(reliability.matrix_figure(found), figure), err=as_json)
     end(ranked, strict=strict)
 
 

@@ -243,6 +243,7 @@ class Instances:
     points_end_at_border : own 2D points on or beyond the border of the image were not annotated.
     points_beyond_image : own 2D points are those of whole bodies, of which any part may lie outside the image: where no
         size is stated they do not tell it.
+    mean_hands : the hands of ``body`` are the model's mean and not the person's: their joints have confidence 0.
     """
 
     image_path: Sequence[str]
@@ -276,6 +277,7 @@ class Instances:
     overlap: bool = False
     points_end_at_border: bool = False
     points_beyond_image: bool = False
+    mean_hands: bool = False
 
     def __len__(self) -> int:
         return len(self.image_path)

@@ -64,6 +64,8 @@ class HumanData(Table):
             parts = [merging.with_gender_rows(part) for part in parts]
         if kids := next((name for part in parts for name in part.columns if name.endswith(merging.KID)), None):
             parts = [merging.with_kid_weights(part, kids) for part in parts]
+        if bent := merging.distortions(parts):
+            parts = [merging.with_distortion(part, bent) for part in parts]
         points: dict[str, tuple[str, ...]] = {}
         columns: dict[str, Column] = {}
         for name in merging.common_columns([part.columns for part in parts]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,12 +13,14 @@ from ehps.errors import PassportError
 from ehps.genders import GENDERS
 from ehps.humandata import frames
 from ehps.humandata.passport import CAMERA, FRAME_FIX, PER_INSTANCE, UNITS, Passport, merged_passport
+from ehps.humandata.schema import FISHEYE
 from ehps.humandata.strings import Strings, Vocabulary
 from ehps.humandata.table import Table
 
 GENDER = "meta/gender"  # of the body model
 SUBJECT = "meta/subject_gender"  # of the person
 KID = "/betas_extra"  # weights of the kid template; a file without them has adults only
+DISTORTION = "meta/dist_coeffs"
 ROOT_ALIGNED = "kps3d_root_aligned"
 
 AnyTable = TypeVar("AnyTable", bound=Table)
@@ -57,12 +59,14 @@ def joint_passport(outlines: Sequence[Outline]) -> Passport:
     Raises
     ------
     PassportError : they have different meanings; or bodies of an unknown frame have extrinsics beside them, by which
-        they could be moved to the camera and which do not all have; or some have 3D points that start at the root.
+        they could be moved to the camera and which do not all have; or some have 3D points that start at the root, or
+        images of a fisheye lens.
     """
     passport = merged_passport([_comparable(outline) for outline in outlines], [outline.path for outline in outlines])
     _check_roots([outline for outline in outlines if any(name.startswith("keypoints3d") for name in outline.columns)])
-    if passport.frame != CAMERA:
-        for outline in outlines[1:]:
+    for outline in outlines[1:]:
+        _check_lenses(outlines[0], outline)
+        if passport.frame != CAMERA:
             _check_extrinsics(outlines[0], outline)
     return passport
 
@@ -92,6 +96,17 @@ def _check_extrinsics(one: Outline, other: Outline) -> None:
                 "is not known",
                 fix=FRAME_FIX,
             )
+
+
+def _check_lenses(one: Outline, other: Outline) -> None:
+    """Raise when only one has images of a fisheye lens: no coefficients of it say that there is none."""
+    if (FISHEYE in one.columns) != (FISHEYE in other.columns):
+        with_it, without = (one, other) if FISHEYE in one.columns else (other, one)
+        raise PassportError(
+            f"has images of a fisheye lens, {without.path or 'the others'} has none",
+            path=with_it.path,
+            fix="train on both files, which need not be one, or convert it for undistorted images",
+        )
 
 
 def _comparable(outline: Outline) -> Passport:
@@ -144,3 +159,16 @@ def with_kid_weights(table: AnyTable, name: str) -> AnyTable:
     if name in table or f"{name.removesuffix(KID)}/betas" not in table:
         return table
     return table.with_columns({name: np.zeros((len(table), 1), np.float32)})
+
+
+def distortions(tables: Iterable[Table]) -> int:
+    """Most distortion coefficients a row that any of the tables has; 0 where none has any."""
+    return max((int(np.shape(table[DISTORTION])[1]) for table in tables if DISTORTION in table), default=0)
+
+
+def with_distortion(table: AnyTable, count: int) -> AnyTable:
+    """``table`` with ``count`` distortion coefficients a row: zeros, a pinhole, where it has fewer or none."""
+    known = np.asarray(table[DISTORTION]) if DISTORTION in table else np.zeros((len(table), 0), np.float32)
+    if known.shape[1] == count:
+        return table
+    return table.with_columns({DISTORTION: np.pad(known, ((0, 0), (0, count - known.shape[1])))})

@@ -184,14 +184,16 @@ def merge(
     repeated = _repeated(paths)
     by_row = merging.need_gender_rows([file.passport for file in files])
 
+    bent = merging.distortions(tables())
     kids = next((name for file in files for name in file.columns if name.endswith(merging.KID)), None)
 
     def opened() -> Iterator[HumanData]:
         for table in tables():
             table = merging.with_gender_rows(table) if by_row else table
-            yield table if kids is None else merging.with_kid_weights(table, kids)
+            table = table if kids is None else merging.with_kid_weights(table, kids)
+            yield merging.with_distortion(table, bent) if bent else table
 
-    if by_row or kids:
+    if by_row or kids or bent:
         files = _filled([merging.Outline.of(table) for table in opened()])
     columns = merging.common_columns([file.columns for file in files])
     left_out = {

@@ -106,6 +106,8 @@ _META = (
     Field("RT", ("N", 4, 4), _F, "metre", "world to camera, for reference: parameters are in the camera frame already"),
     Field("R", ("N", 3, 3), _F, "", "rotation viewers still have to apply, where parameters are not in camera frame"),
     Field("T", ("N", 3), _F, "metre", "translation that viewers still have to apply, with R"),
+    Field("neutral_residual_m", ("N",), _F, "metre", "distance of vertices from those of the gendered body before"),
+    Field("refit_residual_m", ("N",), _F, "metre", "distance of vertices from those of the body model before"),
     Field("dataset", ("N",), TEXT, "", "dataset of the row in files made of several"),
     Field("sequence_name", ("N",), TEXT, "", "sequence, video or scene"),
     Field("scene", ("N",), TEXT, "", "scene in which the images were taken or rendered"),

@@ -20,8 +20,6 @@ def test_coverage_counted_by_hand():
     assert coverage.coverage(train, test, k=1) == 0.6
     assert coverage.own_radius(test) == 4.5
     assert coverage.covered(train, test, 4.5).tolist() == [True] * 4 + [False] * 3 + [True] + [False] * 2
-    found = [rows.tolist() for rows in coverage.cover_sets(train, test, 4.5)]
-    assert found == [[0, 1, 2], [0, 1, 2, 3], [7]]
     rng = np.random.default_rng(0)
     measured = coverage.measure(np.repeat(train, 4, axis=0)[:10], coverage.draws_of(test, 10, 1, rng=rng), rng=rng)
     assert (measured.value, measured.own_scale, measured.radius) == (0.6, 0.5, 4.5)
@@ -38,8 +36,6 @@ def test_blocks_and_exact_duplicates_agree_with_plain_loops(monkeypatch):
     own = np.sort([[np.linalg.norm(p - q) for q in a] for p in a], axis=1)
     np.testing.assert_allclose(nearest.neighbour_distances(a, (1, 3)), own[:, [1, 3]].T, atol=1e-7)
     assert coverage.covered(a[:5], a, 0.0).sum() == 5
-    sets = coverage.cover_sets(b, a, 1.0)
-    assert [s.tolist() for s in sets] == [np.flatnonzero(column <= 1.0).tolist() for column in gaps.T]
 
 
 def test_coverage_is_of_the_distributions_at_one_number_of_samples():

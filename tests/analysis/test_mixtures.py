@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ehps.analysis import mixtures
+from ehps.analysis import best_mixture, mixtures
 from ehps.errors import DataError, UsageError
 
 SETS = ("good", "copy", "left", "right", "bad")
@@ -61,7 +61,7 @@ def test_trees_are_used_where_they_predict_better() -> None:
 
 
 def test_the_best_weights_are_near_the_best_there_are() -> None:
-    found = mixtures.optimise(regression(), HAVE, 10_000, 500, refits=20)
+    found = best_mixture.optimise(regression(), HAVE, 10_000, 500, refits=20)
     chosen = found.table["weight"].to_numpy()
     tried = mixtures.draw(5, 20_000, 1)
     best, worst = truth(tried).mean(axis=1).min(), truth(tried).mean(axis=1).max()
@@ -80,11 +80,11 @@ def test_the_best_weights_are_near_the_best_there_are() -> None:
 
 def test_no_set_gives_more_than_it_has() -> None:
     few = HAVE | {"left": 300, "right": 120}
-    found = mixtures.optimise(regression(), few, 10_000, 500, refits=2).table.set_index("dataset")
+    found = best_mixture.optimise(regression(), few, 10_000, 500, refits=2).table.set_index("dataset")
     assert found["instances"].sum() == 10_000
     assert (found["instances"] <= found["available"]).all()
     assert found["instances"]["right"] == 120
-    whole = mixtures.optimise(regression(), dict.fromkeys(SETS, 50), 10_000, 500, refits=2)
+    whole = best_mixture.optimise(regression(), dict.fromkeys(SETS, 50), 10_000, 500, refits=2)
     assert whole.table["instances"].tolist() == [50] * 5
 
 
@@ -93,7 +93,7 @@ def test_the_interval_holds_a_new_small_training() -> None:
     for seed in range(12):
         weights, errors = runs(seed, 0.03)
         fitted = mixtures.fit(weights, errors, models=["convex"])
-        found = mixtures.optimise(fitted, HAVE, 10_000, 500, refits=60, seed=seed)
+        found = best_mixture.optimise(fitted, HAVE, 10_000, 500, seed=seed)
         exact = truth(found.table["weight"].to_numpy()[None])
         again = exact * np.exp(np.random.default_rng(100 + seed).normal(0, 0.03, (50, 2)))
         inside.append(((found.low <= again.mean(axis=1)) & (again.mean(axis=1) <= found.high)).mean())
@@ -101,7 +101,7 @@ def test_the_interval_holds_a_new_small_training() -> None:
 
 
 def test_the_same_seed_gives_the_same_table() -> None:
-    one, other = (mixtures.optimise(mixtures.fit(*runs()), HAVE, 10_000, 500, refits=3) for _ in range(2))
+    one, other = (best_mixture.optimise(mixtures.fit(*runs()), HAVE, 10_000, 500, refits=3) for _ in range(2))
     pd.testing.assert_frame_equal(one.table, other.table, check_exact=True)
     assert (one.low, one.high) == (other.low, other.high)
 
@@ -117,4 +117,25 @@ def test_what_cannot_be_fitted_is_refused() -> None:
     with pytest.raises(DataError, match="row for row"):
         mixtures.fit(weights, errors[::-1])
     with pytest.raises(UsageError, match="how many instances left"):
-        mixtures.optimise(regression(), {**HAVE, "left": 0}, 100, 10)
+        best_mixture.optimise(regression(), {name: 9 for name in SETS if name != "left"}, 100, 10)
+    with pytest.raises(UsageError, match="of 0 that there are"):
+        best_mixture.optimise(regression(), dict.fromkeys(SETS, 0), 100, 10)
+
+
+def test_none_of_an_empty_set_is_taken_and_the_time_is_said() -> None:
+    found = best_mixture.optimise(regression(), HAVE | {"left": 0}, 10_000, 500, refits=5, seconds=7200)
+    weights = found.table.set_index("dataset")
+    assert weights["weight"]["left"] == weights["instances"]["left"] == 0
+    assert np.isnan(weights["without"]["left"])
+    assert weights["instances"].sum() == 10_000
+    assert "took 2.0 h" in found.sentences()[0]
+
+
+def test_the_interval_of_weights_that_nobody_chose_holds_a_small_training_on_them() -> None:
+    weights = np.random.default_rng(7).dirichlet(np.full(len(SETS), 3), 40)
+    found = best_mixture.expected(regression(), best_mixture.refitted(regression()), weights)
+    np.testing.assert_allclose(found["error"], truth(weights).mean(axis=1), rtol=0.05)
+    again = truth(weights) * np.exp(np.random.default_rng(5).normal(0, 0.01, (40, 2)))
+    inside = (found["low"] <= again.mean(axis=1)) & (again.mean(axis=1) <= found["high"])
+    assert 0.8 <= inside.mean() <= 1
+    assert ((found["high"] - found["low"]) / found["error"]).median() < 0.1

@@ -48,6 +48,7 @@ SPLITS = {
     "gta_human2": "train",
     "h36m": "train test",
     "harmony4d": "train test",
+    "hi4d": "all mono",
     "humansc3d": "train test",
     "insta_variety": "train",
     "lspet": "train test",

@@ -106,6 +106,7 @@ MISTAKEN = [
     ("h36m", "metadata.xml S1/MyPoseFeatures/D2_Positions/", "original release"),
     ("h36m", "S9/Videos/Directions.54138969.mp4", "parsed package"),
     ("harmony4d", "train/02_grappling/001_grappling/cam01/00001.jpg", "undistorted pictures alone"),
+    ("hi4d", "data/dance00/cameras/rgb_cameras.npz", "as mmhuman3d lists them"),
     ("humansc3d", "FlickrSC3D/", "contact labels only"),
     ("insta_variety", "test/insta_variety_00_copy00_hmr_noS5.ckpt-642561.tfrecord", "tfrecords"),
     ("insta_variety", "InstaVariety.json InstaVariety_tracks/", "OpenPose tracks"),

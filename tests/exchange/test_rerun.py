@@ -26,6 +26,13 @@ def read(path: Path, *what: str) -> str:
     return done.stdout + done.stderr
 
 
+def test_a_lens_that_is_lost_is_told(models: BodyModels, tmp_path: Path) -> None:
+    hd = moving(models, frames=1)
+    bent = hd.with_columns({"meta/fisheye_dist_coeffs": np.zeros((len(hd), 4), np.float32)})
+    done = rerun_recording.write(bent, tmp_path / "clip.rrd", Sources())
+    assert [sentence.split(":")[0] for sentence in done.left_out][1] == "the distortion of the lens"
+
+
 def test_a_recording_has_images_boxes_bodies_and_times(models: BodyModels, tmp_path: Path) -> None:
     hd = moving(models, frames=2)
     (tmp_path / "clip").mkdir()

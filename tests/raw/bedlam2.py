@@ -256,7 +256,7 @@ def _write_labels(
     )
     written = root / labels.FOLDERS["train"][0] / f"{scene}.npz"
     data = load(written)
-    written.unlink()
+    shutil.rmtree(written.parents[1])
     others = rng.uniform(0, 1280, (len(data["gtkps"]), 44, 3))  # joints of other sets, which must not be read
     data["gtkps"] = np.concatenate([others, data["gtkps"]], axis=1)
     (root / LABELS).mkdir(parents=True, exist_ok=True)

@@ -116,6 +116,7 @@ _ORIGINS: Mapping[str, Origin] = {
             "Methods differ in what they are given: the true or an estimated focal length, the true rotation of the "
             "camera, its true motion (`[extrinsics=true]`). Nothing of this shows in a file of predictions.",
             "Fits of W-MPJPE and WA-MPJPE have a scale and start anew every 100 frames; RTE has none.",
+            "Files that `ehps convert emdb` writes have no good frames with empty boxes: one more gap in a video.",
         ),
     ),
     "h36m-p1": Origin(

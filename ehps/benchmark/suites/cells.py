@@ -122,6 +122,7 @@ def _make(
     folder, config, name = suite.folder(out, training), suite.settings(training), training.train_set
     run = Run(folder)
     of = f"{training.model} on {name}" + f", seed {training.seed}" * bool(suite.seeds)
+    of += f", {training.recipe}" * bool(training.recipe)
     try:
         with stage(f"training {place[0] + 1} of {place[1]}: {of}", show=progress):
             run = train_cell(folder, name, suite.train[name], config, body_models, progress=progress)

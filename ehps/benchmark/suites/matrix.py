@@ -1,6 +1,7 @@
 """Running a suite: train sets x test sets x models x seeds, in this process or in many, resumed where it stopped.
 
-A run folder is ``<out>/<train set>/<model>``, and ``<out>/<train set>/<model>/seed_<N>`` for the seeds of a suite.
+A run folder is ``<out>/<train set>/<model>``, and ``<out>/<train set>/<model>/seed_<N>`` for the seeds of a suite; each
+recipe of a suite has a folder of its own for them, ``<out>/<recipe>``.
 """
 
 from __future__ import annotations

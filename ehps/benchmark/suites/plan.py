@@ -23,6 +23,7 @@ from ehps.benchmark.suites.suite import Suite, Training
 from ehps.benchmark.training import pack_file, packs
 from ehps.benchmark.training.continuation import LAST
 from ehps.benchmark.training.samples import check_meaning, training_model_type
+from ehps.benchmark.training.smpl_losses import draws_surfaces
 from ehps.benchmark.training.specs import SetSpec
 from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.benchmark.training.trainer import total_steps
@@ -47,7 +48,8 @@ class Plan:
     Attributes
     ----------
     sets : one a training or test set: ``set, role, file, rows, MB``.
-    cells : one a training: ``train_set, model, seed, training, tests, left`` (what is done, and tests to be made).
+    cells : one a training: ``train_set, model, seed, training, tests, left`` (what is done, and tests to be made), and
+        ``recipe`` where the suite has some.
     missing : what the run cannot do without, in words.
     seconds : of what is to be made, None where nothing like it was timed.
     """
@@ -107,7 +109,10 @@ def plan(suite: Suite, out: Path, body_models: Path | None) -> Plan:
 
 
 def _of_models(suite: Suite) -> _Needs:
-    return {(models.card(name).body, "neutral") for name in suite.models}
+    needs: _Needs = {(models.card(name).body, "neutral") for name in suite.models}
+    if any(draws_surfaces(suite.settings(training)) for training in suite.trainings):
+        needs.add(("helper", "densepose"))
+    return needs
 
 
 def _not_compared(suite: Suite) -> Iterable[str]:
@@ -247,6 +252,7 @@ def _cell(suite: Suite, out: Path, training: Training, rows: int | None) -> tupl
         "train_set": training.train_set,
         "model": training.model,
         "seed": training.seed,
+        **({"recipe": training.recipe} if suite.recipes else {}),
         "training": state,
         "tests": f"{len(suite.test) - len(left)} of {len(suite.test)}",
         "left": left,

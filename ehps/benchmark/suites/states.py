@@ -23,8 +23,8 @@ BESIDE = ("host", "images_per_second", "left")
 
 
 def status(out: str | Path, suite: Suite | None = None) -> pd.DataFrame:
-    """One row a cell: train_set, test_set, model, seed, protocol, state, step, reason, value, host, images_per_second,
-    left.
+    """One row a cell: train_set, test_set, model, seed, recipe (where the suite has some), protocol, state, step,
+    reason, value, host, images_per_second, left.
 
     ``state`` is ``done``, ``failed``, ``running``, ``stale`` (the process that made it is gone; the next run goes on
     with it), ``training`` (begun, and nobody is at it) or ``missing``. ``value`` is the protocol's primary metric where
@@ -51,8 +51,19 @@ def status(out: str | Path, suite: Suite | None = None) -> pd.DataFrame:
         for test_set, spec in suite.test.items():
             named = {"train_set": training.train_set, "test_set": test_set, "model": training.model}
             state = _state(run, test_set, spec, claim, speed)
-            rows.append({**named, "seed": training.seed, **state})
+            recipe = {"recipe": training.recipe} if suite.recipes else {}
+            rows.append({**named, "seed": training.seed, **recipe, **state})
     return pd.DataFrame(rows)
+
+
+def recipes_of(out: Path) -> list[str]:
+    """Recipes of the suite that was run into a folder; none where it has none, or the folder holds no suite.
+
+    Raises
+    ------
+    DataError : what the folder says of its suite is damaged.
+    """
+    return list(_stored(out).recipes) if (out / SUITE).exists() else []
 
 
 def _stored(out: Path) -> Suite:

@@ -5,6 +5,7 @@
                   test:  {ehf: {data: ehf.h5, images: raw/ehf, protocol: ehf}}
                   steps: 300        # and any other setting of training; or budget: 4800, instances seen
                   seeds: [0, 1, 2]  # optional: every training once with each
+                  recipes: {usual: {}, slow: {lr: 1e-5}}  # optional: every training once with the settings of each
                   body_models: /path/to/models   # optional
 
 Paths are relative to the file.
@@ -28,20 +29,23 @@ from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.errors import SettingsError, UsageError
 from ehps.yaml_files import read_yaml
 
-_OTHERS = ("train", "test", "models", "body_models", "seeds", "budget")
+_OTHERS = ("train", "test", "models", "body_models", "seeds", "budget", "recipes")
+_OF_A_SUITE = ("model", "model_args", "seed", "steps", "epochs", "budget", "batch_size", "init")
+"""What its recipes have in common."""
 _BUDGET = Setting(int, 1, 1e12)
 
 
 @dataclass(frozen=True)
 class Training:
-    """One of a suite: a set, a model, a seed."""
+    """One of a suite: a set, a model, a seed, and a recipe where the suite has some."""
 
     train_set: str
     model: str
     seed: int
+    recipe: str = ""
 
     def __str__(self) -> str:
-        return f"{self.model} on {self.train_set}, seed {self.seed}"
+        return f"{self.model} on {self.train_set}, seed {self.seed}" + f", {self.recipe}" * bool(self.recipe)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Suite:
     models : names of models.
     body_models : folder, or None to use the caller's.
     seeds : each training is made with each of them; with that of ``config`` alone where there are none.
+    recipes : name -> settings in place of ``config``'s; each training is made with each of them.
     """
 
     train: Mapping[str, tuple[SetSpec, ...]]
@@ -64,11 +69,13 @@ class Suite:
     models: tuple[str, ...] = ("tiny",)
     body_models: Path | None = None
     seeds: tuple[int, ...] = ()
+    recipes: Mapping[str, TrainConfig] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         empty = [f"the suite has no {what} set" for what in ("train", "test") if not getattr(self, what)]
-        weights = [fault for sets in self.train.values() for fault in self.config.weight_faults(sets)]
-        terms = [fault for model in self.models for fault in self.config.loss.faults(model)]
+        configs = list(self.recipes.values()) or [self.config]
+        weights = [fault for one in configs for sets in self.train.values() for fault in one.weight_faults(sets)]
+        terms = [fault for one in configs for model in self.models for fault in one.loss.faults(model)]
         if faults := [*empty, *weights, *terms, *_faults(self.train, self.test, self.models)]:
             raise SettingsError(faults)
 
@@ -98,28 +105,40 @@ class Suite:
 
         config = self.config.to_dict()
         del config["model"]
+        recipes = {
+            name: {key: value for key, value in one.to_dict().items() if key != "model" and value != config[key]}
+            for name, one in self.recipes.items()
+        }
         return {
             "train": {name: [plain(s) for s in specs] for name, specs in self.train.items()},
             "test": {name: plain(spec) for name, spec in self.test.items()},
             "models": list(self.models),
             "body_models": None if self.body_models is None else str(self.body_models.resolve()),
             **({"seeds": list(self.seeds)} if self.seeds else {}),
+            **({"recipes": recipes} if recipes else {}),
             **config,
         }
 
     @property
     def trainings(self) -> list[Training]:
-        """All of them, a model after the other."""
+        """All of them, a recipe and in it a model after the other."""
         seeds = self.seeds or (self.config.seed,)
-        return [Training(name, model, seed) for model in self.models for name in self.train for seed in seeds]
+        return [
+            Training(name, model, seed, recipe)
+            for recipe in self.recipes or ("",)
+            for model in self.models
+            for name in self.train
+            for seed in seeds
+        ]
 
     def settings(self, training: Training) -> TrainConfig:
         """Of one training."""
-        return replace(self.config, model=training.model, seed=training.seed)
+        config = self.recipes[training.recipe] if training.recipe else self.config
+        return replace(config, model=training.model, seed=training.seed)
 
     def folder(self, out: Path, training: Training) -> Path:
-        """The run folder; a seed other than that of ``config`` has its own below the model's."""
-        folder = out / training.train_set / training.model
+        """The run folder; a recipe has its own above the set's, a seed other than ``config``'s below the model's."""
+        folder = out / training.recipe / training.train_set / training.model
         return folder if training.seed == self.config.seed else folder / f"seed_{training.seed}"
 
     def with_budget(self, instances: int | str) -> Suite:
@@ -130,9 +149,11 @@ class Suite:
         UsageError : less than one.
         """
         try:
-            return replace(self, config=_with_budget(self.config, _BUDGET.read(instances)))
+            seen = _BUDGET.read(instances)
         except ValueError as error:
             raise UsageError(f"the budget {error}") from None
+        recipes = {name: _with_budget(config, seen) for name, config in self.recipes.items()}
+        return replace(self, config=_with_budget(self.config, seen), recipes=recipes)
 
     def with_seeds(self, seeds: Sequence[Any]) -> Suite:
         """With each training made once with each seed.
@@ -148,18 +169,19 @@ class Suite:
         return replace(self, seeds=read)
 
     def only(self, patterns: Sequence[str]) -> Suite:
-        """The part whose train sets, test sets and models have one of some names.
+        """The part whose train sets, test sets, models and recipes have one of some names.
 
         Parameters
         ----------
         patterns : names, ``*`` for any text: ``bedlam``, ``test.*``, ``train.agora`` where a test set is called so too.
-            Where no pattern names a test set all are kept; train sets and models likewise.
+            Where no pattern names a test set all are kept; train sets, models and recipes likewise.
 
         Raises
         ------
         UsageError : a pattern that fits nothing, or sets of two kinds.
         """
         kinds: dict[str, list[str]] = {"train": list(self.train), "test": list(self.test), "models": list(self.models)}
+        kinds |= {"recipes": list(self.recipes)} if self.recipes else {}
         chosen: dict[str, list[str]] = {kind: [] for kind in kinds}
         for pattern in patterns:
             named = {
@@ -180,6 +202,7 @@ class Suite:
             train={name: self.train[name] for name in kept["train"]},
             test={name: self.test[name] for name in kept["test"]},
             models=tuple(kept["models"]),
+            recipes={name: self.recipes[name] for name in kept.get("recipes", ())},
         )
 
     def missing_files(self) -> list[str]:
@@ -224,6 +247,7 @@ class _Draft:
     models: tuple[str, ...]
     body_models: Path | None
     seeds: tuple[int, ...]
+    recipes: dict[str, TrainConfig]
     faults: list[str]
 
     def suite(self) -> Suite:
@@ -236,6 +260,7 @@ class _Draft:
             models=self.models,
             body_models=self.body_models,
             seeds=self.seeds,
+            recipes=self.recipes,
         )
 
 
@@ -261,6 +286,7 @@ def _read(values: Any, base: Path) -> _Draft:
         models=_models(values, faults),
         body_models=base / body_models if body_models else None,
         seeds=_seeds(values.get("seeds", []), faults),
+        recipes=_recipes(values, settings, config, faults),
         faults=faults,
     )
     faults += _faults(draft.train, draft.test, draft.models)
@@ -376,6 +402,33 @@ def _seeds(values: Any, faults: list[str]) -> tuple[int, ...]:
             faults.append(f"seeds[{i}] {error}")
     faults += [f"seeds has {seed} {read.count(seed)} times" for seed in dict.fromkeys(read) if read.count(seed) > 1]
     return tuple(read)
+
+
+def _recipes(
+    values: Mapping[str, Any], settings: Mapping[str, Any], config: TrainConfig | None, faults: list[str]
+) -> dict[str, TrainConfig]:
+    """Settings of each recipe: those of the suite with its own in their place."""
+    given = values.get("recipes", {})
+    if not isinstance(given, Mapping):
+        faults.append(f"recipes is {described(given)}, not a mapping of names to settings")
+        return {}
+    read: dict[str, TrainConfig] = {}
+    for name, own in given.items():
+        place = f"recipes.{name}"
+        named = _note(faults, "", check_name, name, "recipe")
+        if not isinstance(own, Mapping):
+            faults.append(f"{place} is {described(own)}, not a mapping of names to settings")
+            continue
+        common = [key for key in _OF_A_SUITE if key in own]
+        faults += [f"{place}.{key} is given; all recipes of a suite have the same {key}" for key in common]
+        wrong: list[str] = []
+        one = TrainConfig.read({**settings, **own}, wrong, others=_OTHERS)
+        if config is None:  # whose faults these would repeat
+            continue
+        faults += [f"{place}: {fault}" for fault in wrong]
+        if named and one is not None and not common:
+            read[name] = replace(one, steps=config.steps, epochs=config.epochs, init=config.init)
+    return read
 
 
 def _budgeted(values: Mapping[str, Any], config: TrainConfig | None, faults: list[str]) -> TrainConfig | None:

@@ -33,13 +33,13 @@ from ehps.benchmark.training.targets import SLICES, WIDTH
 from ehps.benchmark.training.truncated_crops import Resize
 from ehps.body.hands import mean_hands
 from ehps.body.models import BodyModels
+from ehps.body.projected import is_pinhole
 from ehps.body.variants import genders_of, has_locked_head
 from ehps.errors import DataError, PassportError, UsageError
 from ehps.humandata import frames, keypoints
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_checks import require_images
 from ehps.humandata.image_files import OutsideError, images_of, stored_size
-from ehps.humandata.schema import FISHEYE
 from ehps.humandata.validation import require_columns
 
 RESIZED: dict[str, Resize] = {"averaged": "bicubic", "bilinear": "bilinear"}
@@ -333,7 +333,7 @@ class HumanDataset(Dataset[dict[str, Any]]):
 
     def _put_camera(self, row: int, put: Any) -> None:
         hd = self.hd
-        if FISHEYE in hd:  # a pinhole is tens of pixels off: the file's own 2D points are the targets
+        if not is_pinhole(hd, row):
             return
         transl = hd["smplx/transl"][row] if "smplx/transl" in hd else np.zeros(3)
         if "meta/focal_length" in hd and "meta/principal_point" in hd and np.isfinite(transl).all() and transl[2] > 0:

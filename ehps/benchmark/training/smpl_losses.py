@@ -44,6 +44,12 @@ class Stages:
     points: Tensor
 
 
+def draws_surfaces(config: TrainConfig) -> bool:
+    """Whether a training needs DensePose's chart of the surface: PyMAF's unless another auxiliary is chosen."""
+    with_maps = models.card(config.model).objective == f"{__name__}:MeshFeedback"
+    return with_maps and config.model_args.get("auxiliary", "iuv") == "iuv"
+
+
 class MeshFeedback(nn.Module):
     """Of PyMAF: points, pose, shape and camera of the three stages after the first, and what the auxiliary head says.
 
@@ -58,11 +64,10 @@ class MeshFeedback(nn.Module):
         model = body_models.get("smpl", "neutral")
         self.mesh = neutral_smpl(model)
         self.body, self.note = marked_points(body_models, self.mesh)
-        auxiliary = config.model_args.get("auxiliary", "iuv")
         self.maps: PartMaps | SurfaceMaps | None = None
-        if auxiliary == "iuv":
+        if draws_surfaces(config):
             self.maps = SurfaceMaps(chart_file(body_models))
-        elif auxiliary == "parts":
+        elif config.model_args.get("auxiliary") == "parts":
             self.maps = PartMaps(model)
 
     def terms(self, out: SmplPrediction, packed: Tensor) -> dict[str, Tensor]:

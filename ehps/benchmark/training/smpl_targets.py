@@ -21,12 +21,12 @@ from ehps.benchmark.training import rotations_6d
 from ehps.benchmark.training.crops import Augmentation
 from ehps.benchmark.training.smpl_points import POINTS, BodyPoints, have_hips, hips_once
 from ehps.body.models import BodyModels
+from ehps.body.projected import is_pinhole
 from ehps.body.torch_joints import axis_angle_to_matrix
 from ehps.body.variants import genders_of, neutral_betas, params_of
 from ehps.errors import DataError
 from ehps.humandata import keypoints
 from ehps.humandata.core import HumanData
-from ehps.humandata.schema import FISHEYE
 
 COUNT = len(POINTS)
 SIZE = 224  # pixels of the crop that points are in
@@ -121,7 +121,7 @@ class SmplRows:
 
     def _put_camera(self, hd: HumanData, row: int, put: Any) -> None:
         names = ("smpl/transl", "meta/focal_length", "meta/principal_point")
-        if not all(name in hd for name in names) or FISHEYE in hd:  # a pinhole is tens of pixels off a fisheye's images
+        if not all(name in hd for name in names) or not is_pinhole(hd, row):
             return
         transl, focal, centre = (np.asarray(hd[name][row], np.float32) for name in names)
         if all(np.isfinite(value).all() for value in (transl, focal, centre)) and transl[2] > 0:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ehps.arrays import Array
 from ehps.benchmark.models.outputs import SQUARE_CAMERA
+from ehps.body.helper_files import require_helper
 from ehps.body.model_file import BodyModel
 from ehps.body.models import BodyModels
 from ehps.body.rasteriser import NEAR, SMALLEST
@@ -21,7 +22,6 @@ from ehps.errors import BodyModelError
 from ehps.humandata import matlab
 
 MAP = 56  # pixels
-CHART = "UV_Processed.mat"
 COARSER = (0, 1, 1, 2, 3, 4, 5, 6, 7, 6, 7, 8, 9, 8, 9, 10, 11, 10, 11, 12, 13, 12, 13, 14, 14)
 """Part of DensePose -> part as annotators were asked for; 0 is background."""
 _BITS = 62  # of a fragment's key
@@ -183,15 +183,7 @@ def chart_file(body_models: BodyModels) -> Path:
     ------
     BodyModelError : it is not there.
     """
-    found = sorted(body_models.folder.rglob(CHART))
-    if not found:
-        raise BodyModelError(
-            f"{CHART} is not there; PyMAF's auxiliary iuv needs it",
-            path=body_models.folder,
-            fix="put DensePose's file into this folder, or train with --set model_args.auxiliary=parts (by SMPL's "
-            "skinning weights) or =none",
-        )
-    return found[0]
+    return require_helper(body_models.folder, "densepose")
 
 
 def read_chart(path: Path) -> dict[str, Array]:

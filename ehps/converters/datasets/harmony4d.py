@@ -21,6 +21,7 @@ from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keyp
 from ehps.converters.datasets import harmony4d_files
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
+from ehps.errors import DataError
 
 SPLITS = ("train", "test")
 CARD = DatasetCard(
@@ -79,7 +80,7 @@ harmony4d/
             choices=("smpl_collision", "smpl"),
         ),
         options.cameras((), "names of cameras, as cam01, with commas between them"),
-        options.interval("keeps the frames 1, 1 + N, 1 + 2 N, ..."),
+        options.interval("keeps frame 1 and every N-th after it"),
     ),
     reprojection="none",
     notes=(
@@ -97,7 +98,13 @@ harmony4d/
 
 
 FITS = {"smpl_collision": ("smpl_collision", "smpl"), "smpl": ("smpl",)}
-"""Choice of fits -> folders, of which a sequence's is the first that is there."""
+"""Choice of fits -> folders, of which a sequence's is the first that holds some."""
+PICTURES = {
+    "raw": "unpack them to <sequence>/exo/cam01/images/00001.jpg",
+    "undistorted": "make them with the script undistort_images.py of SAM 3D Body, and put them to "
+    "<sequence>/cam01/00001.jpg: it writes this tree when the dataset's root is its --dst_dir",
+}
+"""Choice of images -> where they are expected."""
 
 
 class Harmony4D(Converter):
@@ -112,6 +119,9 @@ class Harmony4D(Converter):
             if raw_files.is_folder(top / activity / sequence)
         }
         cameras = {name: self._cameras(folder) for name, folder in folders.items()}
+        if folders and not any(cameras.values()):
+            images = self.option("images")
+            raise DataError(f"no sequence has {images} pictures of a fixed camera", path=top, fix=PICTURES[images])
         chosen = self.option("cameras", sorted({camera for there in cameras.values() for camera in there}))
         return [
             Unit(name, folder, tuple(camera for camera in cameras[name] if camera in chosen))
@@ -120,14 +130,17 @@ class Harmony4D(Converter):
 
     def read(self, unit: Unit) -> Instances:
         processed = unit.path / "processed_data"
-        source = next((name for name in FITS[self.option("fits")] if raw_files.is_folder(processed / name)), "")
+        numbered = {name: _numbered(processed / name, ".npy") for name in FITS[self.option("fits")]}
+        source = next((name for name, files in numbered.items() if files), "")
+        if not unit.data:
+            return no_instances(left_out="no pictures of these cameras", absent=not self._cameras(unit.path))
         if not source:
             return no_instances(left_out="no SMPL fits", absent=True)
         if not raw_files.is_folder(unit.path / harmony4d_files.WORKPLACE):
             return no_instances(left_out="no cameras (colmap/workplace)", absent=True)
         registered = harmony4d_files.read_registered(unit.path)
         dropped: dict[str, list[str]] = {}
-        fitted = _numbered(processed / source, ".npy")
+        fitted = numbered[source]
         taken = {n: name for n, name in fitted.items() if self._is_taken(n)}
         people = harmony4d_files.read_people(processed, source, taken, dropped, self.root)
         views: list[str] = []

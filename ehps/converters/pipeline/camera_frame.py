@@ -143,13 +143,11 @@ def _with_models(rows: Instances, body: BodyParams, models: BodyModels, account:
         w = rows.world_to_camera
         moved = rigid_motion.apply(models.joints(shaped), w.rotation, w.translation)
         world_to_camera_gap = np.linalg.norm(moved[:, STILL] - points[:, STILL], axis=2).max(axis=1, initial=0)
-    flagged = _homogeneous(points)
-    flagged[:, _unposed(stored), 3] = 0
     posed = Posed(
         rows,
         body=stored,
         model_type=body.model_type,
-        points3d=flagged,
+        points3d=_flagged(points, stored, rows),
         world_to_camera_gap=world_to_camera_gap,
         heights=models.heights(shaped),
     )
@@ -178,7 +176,7 @@ def _on_template(rows: Instances, body: BodyParams, template: Array, models: Bod
         rows,
         body=stored,
         model_type=body.model_type,
-        points3d=_homogeneous(points),
+        points3d=_flagged(points, stored, rows),
         world_to_camera_gap=world_to_camera_gap,
         heights=np.full(n, own.height),
     )
@@ -189,17 +187,19 @@ def faceless(body: BodyParams) -> bool:
     return body.model_type == "smplx" and body.expression is None and body.jaw_pose is None
 
 
-def _unposed(body: BodyParams) -> list[int]:
-    """Joints of parts that the parameters leave out altogether: fingers, and the face's landmarks and jaw."""
+def _flagged(joints: Array, body: BodyParams, rows: Instances) -> Array:
+    """(N, J, 4) joints, confidence 0 for those of parts that nothing is known of: fingers where the parameters leave
+    them out or have the mean of the model, and the face's landmarks and jaw."""
+    flagged = _homogeneous(joints)
     if body.model_type == "smpl":
-        return []
+        return flagged
     points = point_names(TOPOLOGY[body.model_type].convention)
-    out = [
-        j for side in SIDES if getattr(body, f"{side}_hand_pose") is None for j in part_indices(points, f"{side}_hand")
-    ]
+    for side in SIDES:
+        if rows.mean_hands or getattr(body, f"{side}_hand_pose") is None:
+            flagged[:, part_indices(points, f"{side}_hand"), 3] = 0
     if faceless(body):
-        out += [points.index("jaw"), *range(STILL.stop - FACE_LANDMARKS, len(points))]
-    return [int(j) for j in out]
+        flagged[:, [points.index("jaw"), *range(STILL.stop - FACE_LANDMARKS, len(points))], 3] = 0
+    return flagged
 
 
 def _without_models(rows: Instances, body: BodyParams, account: Account) -> Posed:

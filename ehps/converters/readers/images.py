@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ehps.arrays import Array
 from ehps.converters.readers import listings, opened
 from ehps.humandata import image_files, zip_archives
+from ehps.humandata.image_files import header as read_header
 from ehps.humandata.image_headers import Header
 from ehps.video_frames import is_video
 
@@ -104,7 +105,7 @@ class ImageIndex:
             where = self.locate(image_path)
             folder, _, name = image_path.rpartition("/")
             self.read.setdefault(folder, {})[name] = _state(where)
-            self._headers[image_path] = Header(unreadable="is missing") if where is None else image_files.header(where)
+            self._headers[image_path] = Header(unreadable="is missing") if where is None else read_header(where)
         return self._headers[image_path]
 
     def unchanged(self, visited: Mapping[str, list[int]], read: Mapping[str, Mapping[str, str]]) -> bool:
@@ -216,6 +217,21 @@ def image_names(folder: Path) -> list[str]:
     """Names of the images in a folder, sorted; without hidden files, as some are while they are written."""
     opened.note(folder)
     return sorted(name for name in listings.files_in(folder) if is_image(name) and name[0] != ".")
+
+
+def packed_image_names(root: Path, folder: str) -> list[str]:
+    """As :func:`image_names`, of ``folder`` below ``root``, with those in archives that stand for it.
+
+    Raises
+    ------
+    DataError : an archive that stands for it is damaged or split, and the folder is not there unpacked.
+    """
+    names = {*image_names(root / folder)}
+    for name, beginning in zip_archives.in_place_of(folder):
+        opened.note(archive := root / name)
+        if zip_archives.is_there(archive):
+            names |= zip_archives.names_in(archive, beginning)
+    return sorted(name for name in names if is_image(name) and name[0] != ".")
 
 
 def _images_below(folder: Path) -> bool:

@@ -37,7 +37,7 @@ def called(*words: str | Path, code: int = 0) -> str:
 
 def test_all_are_there() -> None:
     expected = ["demo", *(f"finetune_{name}" for name in SPECIALISTS), *(f"foundation_{n}" for n in STAGES)]
-    assert shipped_suites.names() == sorted([*expected, "single_dataset", "smpl_single"])
+    assert shipped_suites.names() == sorted([*expected, "mixtures", "reliability", "single_dataset", "smpl_single"])
     with pytest.raises(UsageError, match="Did you mean foundation_5"):
         shipped_suites.path_of("foundation_6")
 

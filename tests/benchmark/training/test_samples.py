@@ -132,13 +132,14 @@ def test_what_a_row_lacks_is_masked(few: Path, models: BodyModels) -> None:
     assert truth.rotations_mask[1].tolist() == [1.0] * 22 + [0.0] * 31
 
 
-def test_rows_of_a_fisheye_are_not_projected_by_a_pinhole(few: Path, models: BodyModels) -> None:
+@pytest.mark.parametrize("lens", ["meta/fisheye_dist_coeffs", "meta/dist_coeffs"])
+def test_rows_of_distorted_images_are_not_projected_by_a_pinhole(few: Path, models: BodyModels, lens: str) -> None:
     bent = np.random.default_rng(0).uniform(20, 60, (6, 144, 3)).astype(np.float32)
-    path = rewritten(few, "fisheye", **{"meta/fisheye_dist_coeffs": np.full((6, 4), 0.1, np.float32)})
+    path = rewritten(few, "bent", **{lens: np.full((6, 4), 0.1, np.float32)})
     hd = HumanData.open(path).with_columns(
         {"keypoints2d_smplx": bent}, keypoint_names={"keypoints2d_smplx": point_names("smplx")}
     )
-    data = HumanDataset(hd.save(path.parent / "bent.h5"), few.parent, VIEW, models=models)
+    data = HumanDataset(hd.save(path.parent / "own.h5"), few.parent, VIEW, models=models)
     t = unpack(collate([data[i] for i in range(6)])["target"])
     assert not t["has_camera"].any()
     np.testing.assert_array_equal(t["points2d"].reshape(6, 144, 3), bent)

@@ -191,12 +191,14 @@ def test_gendered_shapes_are_refitted_and_extreme_ones_teach_nothing(
     assert truth.rotations_mask[1].all()
 
 
-def test_rows_of_a_fisheye_are_not_projected_by_a_pinhole(
+def test_rows_of_distorted_images_are_not_projected_by_a_pinhole(
     params: BodyParams, models: BodyModels, tmp_path: Path
 ) -> None:
     hd = HumanData.open(write_set(tmp_path, params, models))
-    bent = hd.with_columns({"meta/fisheye_dist_coeffs": np.zeros((N, 4), np.float32)})
-    for file, camera in ((hd, 1), (bent, 0)):
+    fisheye = hd.with_columns({"meta/fisheye_dist_coeffs": np.zeros((N, 4), np.float32)})
+    straight = hd.with_columns({"meta/dist_coeffs": np.zeros((N, 5), np.float32)})
+    bent = hd.with_columns({"meta/dist_coeffs": np.full((N, 5), 0.1, np.float32)})
+    for file, camera in ((hd, 1), (straight, 1), (fisheye, 0), (bent, 0)):
         row = SmplRows(file, models).packed(file, 0, np.eye(3)[:2], crops.NONE)
         assert row[SLICES["has_camera"]] == camera
 

@@ -245,6 +245,20 @@ def test_undistorted_pictures_have_their_pinhole(own: Path, tree: Shots, tmp_pat
     np.testing.assert_allclose(stored, pinhole(hd)[0], atol=0.01)
 
 
+def test_it_is_said_where_undistorted_pictures_are_expected(tree: Shots, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no sequence has undistorted pictures.*<sequence>/cam01/00001\.jpg"):
+        run(tree.root, tmp_path / "x.h5", None, options={"images": "undistorted"})
+
+
+def test_a_sequence_without_pictures_of_the_chosen_cameras_is_left_out(own: Path) -> None:
+    blank(own, [f"train/{DANCING}/cam01/00001.jpg"], HEIGHT, WIDTH)
+    first, second = read(DATASET, own, images="undistorted")
+    assert (first.left_out, first.absent) == ("no pictures of these cameras", True)
+    assert len(second) == 6
+    last = read(DATASET, own, cameras="cam03")[1]
+    assert (last.left_out, last.absent) == ("no pictures of these cameras", False)
+
+
 def pinhole(hd: HumanData) -> np.ndarray:
     joints = hd["keypoints3d_smpl"][..., :3].astype(float)
     return joints[..., :2] / joints[..., 2:] * hd["meta/focal_length"][:, None] + hd["meta/principal_point"][:, None]
@@ -353,7 +367,10 @@ def test_images_are_told_apart_from_their_points(own: Path) -> None:
 
 def test_a_sequence_without_fits_or_cameras_is_left_out(own: Path) -> None:
     (own / "train/07_karate/001_karate/exo/cam01/images").mkdir(parents=True)
-    (own / "train/07_karate/002_karate/processed_data/smpl").mkdir(parents=True)
+    for folder in ("processed_data/smpl", "exo/cam01/images"):
+        (own / "train/07_karate/002_karate" / folder).mkdir(parents=True)
+    fit = "processed_data/smpl/00001.npy"
+    (own / "train/07_karate/002_karate" / fit).write_bytes((own / "train" / DANCING / fit).read_bytes())
     assert [unit.left_out for unit in read(DATASET, own)[2:]] == ["no SMPL fits", "no cameras (colmap/workplace)"]
 
 

@@ -1,0 +1,245 @@
+"""The shares of sets with the least predicted error, under a budget, by a regression of small trainings.
+
+Intervals are over refits to small trainings drawn again, with the residual of one that is predicted alike: they are of
+one further small training. The least of many predictions is too low: how much is measured on the refits (each one's own
+best weights, by it and by the regression) and added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import optimize
+
+from ehps.analysis.mixtures import Predictor, Regression
+from ehps.analysis.ties import listed
+from ehps.arrays import Array
+from ehps.errors import UsageError
+from ehps.progress import duration
+
+NEAR = 24
+"""Small trainings whose residuals stand for that of one on other weights: those of the nearest predicted error."""
+CANDIDATES = 4096
+"""Mixtures that are tried where the model is not convex."""
+REFITS = 200
+"""Fewer make intervals too narrow."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The best weights that a regression knows.
+
+    Attributes
+    ----------
+    table : ``dataset, weight, instances, available, without``: the last is the mean error of the best mixture without
+        the set, less that with it.
+    error : predicted mean error over the test sets of a small training on these weights, corrected for having been
+        chosen as the least.
+    low, high : interval of the error of one such training.
+    optimism : how much the correction is.
+    budget : instances asked for.
+    size, trainings : instances that a small training saw, and how many were made; their product is the cost.
+    seconds : that the small trainings took together; None where it is not known.
+    level : of the interval.
+    """
+
+    table: pd.DataFrame
+    error: float
+    low: float
+    high: float
+    optimism: float
+    budget: int
+    size: int
+    trainings: int
+    seconds: float | None
+    level: float
+    regression: Regression
+
+    @property
+    def cost(self) -> int:
+        """Instances that the small trainings saw together."""
+        return self.size * self.trainings
+
+    def sentences(self) -> list[str]:
+        """What may be said of it."""
+        found = self.regression
+        rival = ", ".join(f"{name} {value:.3f}" for name, value in found.unseen.items())
+        took = "" if self.seconds is None else f" Making them took {duration(self.seconds)}."
+        said = [
+            f"{self.trainings} small trainings of {self.size:,} instances, {self.cost:,} together: "
+            f"{self.cost / self.budget:.0%} of the budget of {self.budget:,}.{took}",
+            f"Log errors of small trainings left out are missed by {rival} (by their mean: {found.spread:.3f}); "
+            f"the {found.model} model is used.",
+            f"A small training on these weights has an error of {self.error:.1f} ({self.low:.1f} to {self.high:.1f}); "
+            "that of a longer one is not known from these.",
+        ]
+        if found.unseen[found.model] >= found.spread:
+            said.append("The model knows no more than the mean: do not follow these weights.")
+        idle = self.table["dataset"][self.table["without"] <= 0].tolist()
+        if idle:
+            said.append(f"Nothing is lost without {listed(idle)}.")
+        return said
+
+
+def optimise(
+    found: Regression,
+    available: Mapping[str, int],
+    budget: int,
+    size: int,
+    *,
+    seconds: float | None = None,
+    refits: int = REFITS,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Mixture:
+    """The weights with the least mean error over the test sets, under a budget.
+
+    No set gives more instances than it has: its weight is at most ``available / budget``. Where the budget is more than
+    there is, everything is taken.
+
+    Parameters
+    ----------
+    available : set -> instances there are; none of a set with 0 is taken.
+    budget : instances of the training that the weights are for.
+    size : instances that each small training saw.
+    seconds : that these took together.
+    refits : to resampled small trainings, behind the interval and the correction.
+
+    Raises
+    ------
+    UsageError : a budget below 1, the size of a set is not known, or all are empty.
+    """
+    if unknown := [name for name in found.sets if name not in available]:
+        raise UsageError(f"it is not known how many instances {listed(unknown)} has")
+    have = np.array([available[name] for name in found.sets])
+    if budget < 1 or not have.any():
+        raise UsageError(f"a budget of {budget:,} instances of {have.sum():,} that there are is none")
+    rng = np.random.default_rng(seed)
+    convex = found.model == "convex"
+    caps = _caps(have, budget)
+    weights = _least(found.predictor, caps, rng, convex)
+    value = _mean_error(found.predictor, weights)
+    drawn = _refits(found, refits, rng)
+    bests = [_least(refit, caps, rng, convex) for refit in drawn]
+    gaps = [
+        _mean_error(found.predictor, best) - _mean_error(refit, best) for refit, best in zip(drawn, bests, strict=True)
+    ]
+    optimism = max(0.0, float(np.mean(gaps)))
+    ((low, high),) = _intervals(found, drawn, weights[None], level, rng)
+    without = np.full(len(have), np.nan)
+    for k in np.flatnonzero(have):
+        if (others := np.where(np.arange(len(have)) == k, 0, have)).any():
+            rest = _least(found.predictor, _caps(others, budget), rng, convex)
+            without[k] = _mean_error(found.predictor, rest) - value
+    table = pd.DataFrame(
+        {
+            "dataset": found.sets,
+            "weight": weights,
+            "instances": whole(weights, have, min(budget, int(have.sum()))),
+            "available": have,
+            "without": without,
+        }
+    )
+    return Mixture(
+        table=table,
+        error=value + optimism,
+        low=float(low),
+        high=float(high) + optimism,  # the correction may be none that is needed
+        optimism=optimism,
+        budget=budget,
+        size=size,
+        trainings=len(found.weights),
+        seconds=seconds,
+        level=level,
+        regression=found,
+    )
+
+
+def refitted(found: Regression, *, refits: int = REFITS, seed: int = 0) -> list[Predictor]:
+    """Predictors of small trainings drawn again, for :func:`expected`."""
+    return _refits(found, refits, np.random.default_rng(seed))
+
+
+def expected(
+    found: Regression, refits: list[Predictor], weights: Array, *, level: float = 0.95, seed: int = 0
+) -> pd.DataFrame:
+    """``error, low, high`` of a small training on each of (N, K) weights that were not chosen by the regression.
+
+    ``error`` is the mean over the test sets.
+    """
+    ends = _intervals(found, refits, weights, level, np.random.default_rng(seed))
+    return pd.DataFrame({"error": found.predict(weights).mean(axis=1), "low": ends[:, 0], "high": ends[:, 1]})
+
+
+def _refits(found: Regression, count: int, rng: np.random.Generator) -> list[Predictor]:
+    drawn = [rng.integers(len(found.weights), size=len(found.weights)) for _ in range(count)]
+    return [found.trainer(found.weights[rows], np.log(found.errors[rows])) for rows in drawn]
+
+
+def _intervals(
+    found: Regression, refits: list[Predictor], weights: Array, level: float, rng: np.random.Generator
+) -> Array:
+    """(N, 2) low and high of one small training on each of (N, K) weights."""
+    gaps = np.abs(np.subtract.outer(found.predictor(weights).mean(axis=1), found.predictor(found.weights).mean(axis=1)))
+    near = np.argsort(gaps, axis=1, kind="stable")[:, :NEAR]
+    draws = []
+    for refit in refits:
+        noise = found.residuals[near[np.arange(len(near)), rng.integers(near.shape[1], size=len(near))]]
+        draws.append(np.exp(refit(weights) + noise).mean(axis=1))
+    return np.percentile(draws, [50 * (1 - level), 50 * (1 + level)], axis=0).T
+
+
+def _caps(have: Array, budget: int) -> Array:
+    """(K,) largest weight of each set: what it has of the instances that are taken."""
+    return np.minimum(have / min(budget, have.sum()), 1.0)
+
+
+def _mean_error(predictor: Predictor, weights: Array) -> float:
+    return float(np.exp(predictor(weights[None])).mean())
+
+
+def _least(predictor: Predictor, caps: Array, rng: np.random.Generator, convex: bool) -> Array:
+    """(K,) weights below ``caps`` with the least mean error, as far as the search finds them."""
+    even = _fill(np.ones_like(caps), caps)
+    if not convex:
+        drawn = np.stack([_fill(rng.dirichlet(np.full(len(caps), c)), caps) for c in np.geomspace(0.15, 3, CANDIDATES)])
+        values = np.exp(predictor(drawn)).mean(axis=1)
+        return np.asarray(drawn[np.argsort(values, kind="stable")[:16]].mean(axis=0))
+    steps = 1e-6 * np.eye(len(caps))
+
+    def value_and_slope(w: Array) -> tuple[float, Array]:
+        values = np.exp(predictor(np.concatenate([w[None], w + steps]))).mean(axis=1)
+        return float(values[0]), (values[1:] - values[0]) / 1e-6
+
+    whole = {"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones_like(w)}
+    bounds = [(0.0, float(cap)) for cap in caps]
+    done = optimize.minimize(
+        value_and_slope, even, jac=True, method="SLSQP", bounds=bounds, constraints=[whole], options={"maxiter": 200}
+    )
+    return _fill(np.where(done.x > 1e-4, done.x, 0.0), caps)
+
+
+def _fill(wanted: Array, caps: Array) -> Array:
+    """Weights in the ratios wanted, none above its cap: what is over goes to the others; they sum to 1."""
+    out = np.minimum(wanted / wanted.sum(), caps)
+    for _ in range(len(caps)):
+        rest, room = 1 - out.sum(), caps - out
+        if rest < 1e-12:
+            break
+        open_ = (room > 1e-12) & (wanted > 0)
+        share = np.where(open_, wanted, 0.0) if open_.any() else room
+        out = np.minimum(out + rest * share / share.sum(), caps)
+    return np.asarray(out)
+
+
+def whole(weights: Array, have: Array, budget: int) -> Array:
+    """Instances by largest remainders: they sum to ``budget``, and no set gives more than it has."""
+    exact = weights / weights.sum() * budget
+    out = np.minimum(np.floor(exact + 1e-9).astype(int), have)
+    for at in np.argsort(-(exact - out), kind="stable"):
+        if out.sum() < budget and out[at] < have[at]:
+            out[at] += 1
+    return np.asarray(out)
