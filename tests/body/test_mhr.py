@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
@@ -221,3 +223,40 @@ def test_files_of_the_rig_are_named_where_they_are_missing(tmp_path: Path, monke
     monkeypatch.setattr(mhr, "installed", lambda name: False)
     with pytest.raises(UsageError, match="mhr and pymomentum are not installed"):
         mhr.MHR(tmp_path)
+
+
+def test_the_package_is_asked_as_it_wants_to_be(
+    models: BodyModels, people: BodyParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of arguments and of what comes back are those of mhr 1.0.1."""
+    import torch
+
+    meshes, faces = rig_of(people, models).meshes, models.faces("smplx")
+
+    class Model:
+        character = SimpleNamespace(mesh=SimpleNamespace(faces=faces))
+
+        @staticmethod
+        def from_files(folder: Path, device: torch.device, lod: int) -> Model:
+            assert (folder, device.type, lod) == (tmp_path / "mhr/assets", "cpu", 1)
+            return Model()
+
+        def __call__(
+            self, identity_coeffs: torch.Tensor, model_parameters: torch.Tensor, face_expr_coeffs: torch.Tensor
+        ) -> tuple[torch.Tensor, None]:
+            assert (identity_coeffs.shape[1], model_parameters.shape[1], face_expr_coeffs.shape[1]) == (45, 204, 72)
+            return torch.from_numpy(meshes[model_parameters[:, INDEX].long().numpy()]), None
+
+    monkeypatch.setitem(sys.modules, "mhr", SimpleNamespace(mhr=SimpleNamespace(MHR=Model)))
+    monkeypatch.setitem(sys.modules, "pymomentum", SimpleNamespace())
+    with pytest.raises(BodyModelError, match=r"mhr: has no lod1\.fbx, .*assets\.zip"):
+        mhr.MHR(tmp_path)
+    (tmp_path / "mhr/assets").mkdir(parents=True)
+    for name in mhr.FILES:
+        (tmp_path / "mhr/assets" / name).touch()
+    rig = mhr.MHR(tmp_path)
+    parameters = np.zeros((2, 204), np.float32)
+    parameters[:, INDEX] = [3, 1]
+    found = rig.vertices(parameters, np.zeros((2, 45), np.float32), np.zeros((2, 72), np.float32))
+    np.testing.assert_array_equal(found, meshes[[3, 1]])
+    assert rig.faces is faces or (rig.faces == faces).all()
