@@ -78,8 +78,8 @@ class MHR:
     def __init__(self, folder: Path) -> None:
         if missing := [name for name in PACKAGES if not installed(name)]:
             raise UsageError(
-                f"fitting SMPL-X to Momentum Human Rig needs the Python packages {' and '.join(PACKAGES)}, and "
-                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
+                f"fitting SMPL-X to Momentum Human Rig needs the Python packages {' and '.join(PACKAGES)}; "
+                f"not installed: {', '.join(missing)}",
                 fix=f"run pip install mhr pymomentum-cpu, or install them with pixi as {SOURCE} says",
             )
         import torch

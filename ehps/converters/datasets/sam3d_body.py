@@ -36,6 +36,7 @@ SPLITS = [f"{source}_{part}" for part in ("train", "val", "test") for source in 
 UNDISTORTED = ("egohumans", "harmony4d")
 CARD = DatasetCard(
     id="sam3d_body",
+    config="sam3d_body_coco",  # of the default split; rows of other datasets name theirs
     name="SAM 3D Body",
     homepage="https://huggingface.co/datasets/facebook/sam-3d-body-dataset",
     licence="labels SAM License, which converted files must carry; images under the terms of their datasets",
