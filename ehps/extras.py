@@ -26,6 +26,7 @@ EXTRAS: Mapping[str, tuple[str, str]] = {
     "safetensors": ("safetensors", "safetensors"),
     "onnxruntime": ("onnxruntime", "onnx"),
     "rerun": ("rerun-sdk", "rerun"),
+    "mhr": ("mhr", "mhr"),
 }
 """Module -> package that has it, and an extra with that package."""
 

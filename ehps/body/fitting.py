@@ -106,6 +106,7 @@ class _Sample:
     joints : (J, 3) at rest.
     joint_shape : (J, 3, B).
     counts : (M,) square roots of how much the vertices count.
+    leaders : of each joint the one that it turns with, itself where it turns by itself.
     free : (J, F) 1 where a joint turns with one of the F that turn by themselves.
     parents : of the joints, -1 for the root.
     """
@@ -119,6 +120,7 @@ class _Sample:
     joints: Tensor
     joint_shape: Tensor
     counts: Tensor
+    leaders: list[int]
     free: Tensor
     parents: tuple[int, ...]
 
@@ -157,6 +159,7 @@ def _sample(model: BodyModel, share: Array, num_betas: int, still: tuple[int, ..
         joints=tensor(model.J_regressor @ model.v_template),
         joint_shape=tensor(np.tensordot(model.J_regressor, shape, 1)),
         counts=tensor(np.sqrt(share[ids])),
+        leaders=leader,
         free=tensor(np.array(leader)[:, None] == np.unique(leader)),
         parents=tuple(int(parent) for parent in model.parents),
     )
@@ -201,7 +204,7 @@ def _fit_block(sample: _Sample, vertices: Array, start: Array | None, faces: _Fa
     n, joints, columns = len(target), len(sample.parents), sample.shape.shape[2]
     betas = torch.zeros((n, columns))
     if start is None:
-        turns = _own_turns(sample, target)
+        turns = _own_turns(sample, target)[:, sample.leaders]
     else:
         turns = _world(sample, torch.from_numpy(rotations.to_matrix(start)).float())
     state = _posed(sample, turns, betas, faces)

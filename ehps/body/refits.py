@@ -153,7 +153,7 @@ def with_model(
         flat_hand_mean=None if model_type == "smpl" else True,
         changes="; ".join(filter(None, [hd.passport.changes, said])),
     )
-    return _with_joints(out, models, model_type)
+    return with_joints(out, models, model_type)
 
 
 def _named(hd: HumanData, model_type: str) -> str:
@@ -189,7 +189,7 @@ def _joined(parts: list[tuple[Array, Fitted]], n: int) -> Fitted:
     return Fitted(first.with_(gender=gender, **arrays), residual)
 
 
-def _with_joints(hd: HumanData, models: BodyModels, model_type: str) -> HumanData:
+def with_joints(hd: HumanData, models: BodyModels, model_type: str) -> HumanData:
     """The file with joints of its bodies in metres and, where it has a camera, in pixels."""
     n = len(hd)
     names = point_names(TOPOLOGY[model_type].convention)

@@ -72,7 +72,8 @@ def convert_command(
     body turns about its pelvis. --declare changes no number.
 
     --to fits another body model to every body, or SMPL-X 1.1 to those of the locked-head release; what that leaves is
-    in meta/refit_residual_m, metres. Between SMPL and SMPL-X it needs the matrices of "Model transfer".
+    in meta/refit_residual_m, metres. Between SMPL and SMPL-X it needs the matrices of "Model transfer", for bodies of
+    Momentum Human Rig (mhr/*) the package mhr and its files.
 
     Files can be merged when they have as many betas and the same mean of the hands. What --num-betas and --gender cost
     in millimetres is printed, and stated in the passport.
@@ -144,6 +145,7 @@ def fitted(
     hd: HumanData, model_type: str, body_models: Path | None, gender: str | None, num_betas: int | None
 ) -> HumanData:
     """``hd`` with bodies of another model type; how near they come is printed."""
+    from ehps.body import mhr
     from ehps.body.model_folder import body_models_folder
     from ehps.body.models import BodyModels
     from ehps.body.refits import with_model
@@ -151,6 +153,12 @@ def fitted(
     folder = body_models_folder(body_models)
     if folder is None:
         raise UsageError("fitting a body model needs the body models", fix="pass --body-models DIR")
+    if mhr.has_mhr(hd):
+        if model_type != "smplx":
+            raise UsageError("bodies of Momentum Human Rig can be fitted with smplx only", fix="pass --to smplx")
+        done = mhr.with_smplx(hd, BodyModels(folder), num_betas=num_betas or 10)
+        say(str(done.passport.changes), err=True)
+        return done
     done = with_model(hd, BodyModels(folder), model_type, gender=gender, num_betas=num_betas or 10)
     say(str(done.passport.changes).split("; ")[-1], err=True)
     return done

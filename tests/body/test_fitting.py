@@ -79,6 +79,13 @@ def test_joints_that_stay_keep_their_turn(models: BodyModels) -> None:
     np.testing.assert_allclose(found.params.leye_pose, 0, atol=1e-5)
 
 
+def test_joints_that_stay_have_no_turn_where_nothing_says_theirs(models: BodyModels) -> None:
+    model, true = models.get("smplx", "neutral"), bodies(3).with_(jaw_pose=np.zeros((3, 3)))
+    found = fitting.fit(model, models.mesh(true), still=(22, 23, 24))
+    assert np.abs(found.params.jaw_pose).max() < 1e-6
+    assert found.residual.max() < 1e-4
+
+
 def test_a_given_expression_is_kept(models: BodyModels) -> None:
     model, true = models.get("smplx", "neutral"), bodies(2)
     true = true.with_(expression=np.random.default_rng(4).normal(size=(2, 10)))

@@ -19,7 +19,7 @@ from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keyp
 from ehps.converters.datasets import sam3d_body_files, sam3d_body_places, sam3d_body_tars
 from ehps.converters.datasets.sam3d_body_files import Labels
 from ehps.converters.datasets.sam3d_body_places import IN_CAMERA
-from ehps.converters.readers import raw_files
+from ehps.converters.readers import listings, raw_files
 from ehps.errors import DataError
 
 SOURCES = {
@@ -36,6 +36,7 @@ SPLITS = [f"{source}_{part}" for part in ("train", "val", "test") for source in 
 UNDISTORTED = ("egohumans", "harmony4d")
 CARD = DatasetCard(
     id="sam3d_body",
+    config="sam3d_body_coco",  # of the default split; rows of other datasets name theirs
     name="SAM 3D Body",
     homepage="https://huggingface.co/datasets/facebook/sam-3d-body-dataset",
     licence="labels SAM License, which converted files must carry; images under the terms of their datasets",
@@ -112,7 +113,7 @@ class Part:
     Attributes
     ----------
     start : first row.
-    stop : row behind the last one; None for a whole tar.
+    stop : row behind the last one; None for all that there are.
     reading : of the 3D points, one of :data:`sam3d_body_places.READINGS`.
     said : why it is that one.
     """
@@ -163,7 +164,7 @@ class SAM3DBody(Converter):
             },
             meta={
                 "dataset": labels.dataset.tolist(),
-                "person_id": labels.person_id.tolist(),
+                "person_id": labels.person_id,
                 "subject_idx": labels.subject_idx,
                 "mhr_valid": labels.valid,
                 "mhr_version": labels.version.tolist(),
@@ -181,12 +182,7 @@ class SAM3DBody(Converter):
                 "mhr_source": "original",
             },
             dropped=dropped,
-            notes=[unit.data.said, *labels.notes]
-            + [
-                f"labels of {SOURCES[source]} are for its undistorted images: with the raw ones everything is off"
-                for source in sources
-                if source in UNDISTORTED
-            ],
+            notes=[unit.data.said, *labels.notes, *self._warnings(sources, images)],
             counts=counts,
             points_beyond_image=True,
         )
@@ -199,7 +195,7 @@ class SAM3DBody(Converter):
         ------
         AttributeError : labels are Parquet, so that images are files.
         """
-        if self._files()[0].suffix == ".parquet":
+        if any(name.endswith(".parquet") for folder in self._folders for name in listings.files_in(folder)):
             raise AttributeError("extract_frames")
         return self._extract
 
@@ -211,6 +207,10 @@ class SAM3DBody(Converter):
                 with replacing(folder / path, len(content), lasting=False) as temporary:
                     temporary.write_bytes(content)
 
+    @property
+    def _folders(self) -> tuple[Path, Path]:
+        return self.root / self.split, self.root / "data" / self.split
+
     def _files(self) -> list[Path]:
         """The split's Parquet files, or its tars where there are none.
 
@@ -219,7 +219,7 @@ class SAM3DBody(Converter):
         DataError : there are neither.
         """
         for suffix in (".parquet", ".tar"):
-            for folder in (self.root / self.split, self.root / "data" / self.split):
+            for folder in self._folders:
                 if names := [name for name in raw_files.listing(folder) if name.endswith(suffix)]:
                     return [folder / name for name in names]
         raise DataError(f"has no label files of {self.split}", path=self.root, fix=CARD.get)
@@ -248,6 +248,21 @@ class SAM3DBody(Converter):
         known = {key: self._image(*key) for key in dict.fromkeys(keys)}
         return [known[key] for key in keys]
 
+    def _warnings(self, sources: Sequence[str], images: Sequence[str]) -> list[str]:
+        """What to say of images that must have been undistorted."""
+        said = []
+        for source in (source for source in sources if source in UNDISTORTED):
+            said.append(
+                f"labels of {SOURCES[source]} are for its undistorted images: with the raw ones everything is off"
+            )
+            first = next(image for image in images if image.startswith(f"images/{source}/"))
+            raw = Path(first).parent.parent / "exo"
+            if raw_files.is_folder(self.root / raw):
+                said.append(
+                    f"{raw} is of the raw recording: undistort_images.py has not been run, or is not what is here"
+                )
+        return said
+
     def _image(self, source: str, name: str) -> str:
         folder = {"aic": "train/images/", "mpii": "images/"}.get(source, "")
         parts = name.replace("\\", "/").split("/")
@@ -262,20 +277,20 @@ class SAM3DBody(Converter):
 
 
 def _labels(path: Path, start: int, stop: int | None, dropped: dict[str, list[str]]) -> Labels:
-    if stop is None:
+    if path.suffix == ".tar":
         return sam3d_body_tars.read_tar(path, dropped)
     return sam3d_body_files.read_parquet(path, start, stop, dropped)
 
 
 def _parts(path: Path, name: str, rows: int) -> list[tuple[str, int, int | None]]:
-    """Name, first row and end of parts of a file of about so many rows: images are not divided. One part, whose reading
-    fails, where the file cannot be read; a tar is one."""
+    """Name, first row and end of parts of a file of about so many rows: images are not divided. A tar is one, and so is
+    a file that cannot be read, as is said when it is."""
     if path.suffix == ".tar":
         return [(name, 0, None)]
     try:
         count, starts = sam3d_body_files.image_starts(path)
     except DataError:
-        return [(name, 0, 0)]
+        return [(name, 0, None)]
     cuts = np.searchsorted(starts, np.arange(rows, count, rows), side="right") - 1
     bounds = [0, *(cut for cut in np.unique(starts[cuts[cuts >= 0]]).tolist() if cut), count]
     if len(bounds) == 2:

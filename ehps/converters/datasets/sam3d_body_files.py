@@ -40,6 +40,7 @@ OF_FITS = ("keypoints_3d", "model_params", "shape_params")
 """What rows without a usable fit need not have."""
 FIRST_WRITER = ("global_rot", "body_pose_params", "hand_pose_params", "scale_params", "proto_valid", "global_trans")
 """Columns of the writer's first public commit, which no published file should have."""
+LARGEST = 1e5  # of all parameters; the largest are places in decimetres
 NEWER = "download the labels again: since 25 November 2025 they have model_params, shape_params and mhr_valid"
 Numbers = Callable[..., tuple[Array, Mask]]
 
@@ -53,7 +54,7 @@ class Labels:
     row : (N,) number in the file, from 0.
     dataset : (N,) texts.
     image : (N,) names as the file has them.
-    person_id : (N,) texts.
+    person_id : (N,) integers, -1 where there is none, or texts.
     version : (N,) texts.
     subject_idx : (N,) place in the image.
     valid : (N,) the fit may be used.
@@ -111,8 +112,9 @@ def image_starts(path: Path) -> tuple[int, Array]:
     return count, np.flatnonzero(place == 0)
 
 
-def read_parquet(path: Path, start: int, stop: int, dropped: dict[str, list[str]]) -> Labels:
-    """Rows of a Parquet file, from ``start`` to before ``stop``; those of another form are counted in ``dropped``.
+def read_parquet(path: Path, start: int, stop: int | None, dropped: dict[str, list[str]]) -> Labels:
+    """Rows of a Parquet file, from ``start`` to before ``stop`` or to the end; those of another form are counted in
+    ``dropped``.
 
     Raises
     ------
@@ -121,6 +123,7 @@ def read_parquet(path: Path, start: int, stop: int, dropped: dict[str, list[str]
     """
     there = parquet_files.names(path)
     _check_columns(there, path)
+    stop = parquet_files.count(path) if stop is None else stop
     optional = [name for name in (*OPTIONAL, "mask_cnts") if name in there]
     columns = parquet_files.rows(path, [*TEXTS, *SHAPES, *optional], start, stop)
     texts = {name: parquet_files.texts(columns[name]) for name in TEXTS}
@@ -175,7 +178,7 @@ def labels_of(
         row=start + np.arange(n),
         dataset=np.array(texts["dataset"], object),
         image=np.array(texts["image"], object),
-        person_id=np.array([text or "" for text in texts["person_id"]], object),
+        person_id=_identities(texts["person_id"], *numbers(columns["person_id"])),
         version=np.array([text or "" for text in texts["date"]], object),
         subject_idx=found["subject_idx"][0].astype(np.int64),
         valid=valid,
@@ -253,8 +256,12 @@ def _odd(
     return odd
 
 
-LARGEST = 1e5
-"""Of all parameters; the largest are places in decimetres."""
+def _identities(texts: Sequence[str | None], values: Array, known: Mask) -> Array:
+    """Integers where the file has no others than these and nothing, else texts."""
+    whole = known & np.array([text is not None for text in texts], bool)
+    if whole.any() and not any(text for text, number in zip(texts, known, strict=True) if not number):
+        return np.where(whole, values, -1).astype(np.int64)
+    return np.array([text or "" for text in texts], object)
 
 
 def _expected(name: str) -> str:

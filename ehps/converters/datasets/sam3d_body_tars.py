@@ -43,7 +43,7 @@ def read_tar(path: Path, dropped: dict[str, list[str]]) -> Labels:
         image = {"dataset": dataset, "image": image_of_key(dataset, name), "subject_cnt": len(own)}
         people += [_row(person) | image | {"subject_idx": k} for k, person in enumerate(own)]
         sizes += [size] * len(own)
-    columns = {name: [person.get(name) for person in people] for name in (*SHAPES, *OPTIONAL)}
+    columns = {name: [person.get(name) for person in people] for name in ("person_id", *SHAPES, *OPTIONAL)}
     texts = {name: [text(person.get(name)) for person in people] for name in TEXTS}
     masks = [person.get("mask_cnts") for person in people]
     found = labels_of(path, 0, texts, columns, _stacked, masks, dropped)

@@ -74,12 +74,15 @@ def measure(posed: Posed, boxes: Array | None = None, *, approximate: bool = Fal
 
 
 def without_bodies(hd: HumanData) -> dict[str, Array]:
-    """Quality columns of rows that have no joints of a body: where the dataset's own 2D points lie; nothing where it
-    has no 3D points or no camera to compare them with."""
+    """Quality columns of rows that have no joints of a body: where the dataset's own 2D points lie, and how many of its
+    own 3D points are behind the camera; nothing where it has no 3D points or no camera to compare them with."""
     measures = own_points.measurable(hd)
     if not all(name in measures for name in BODILESS):
         return {}
-    return {f"{PREFIX}{name}": np.asarray(measures[name](hd), np.float32) for name in BODILESS}
+    found = {f"{PREFIX}{name}": np.asarray(measures[name](hd), np.float32) for name in BODILESS}
+    points = np.asarray(hd["keypoints3d_original"])
+    found["quality/behind_camera"] = ((points[..., 2] <= 0) & (points[..., 3] > 0)).sum(axis=1).astype(np.int16)
+    return found
 
 
 def _finite(n: int, *points: Array | None) -> Mask:
@@ -185,9 +188,7 @@ def _own_points_problems(found: Mapping[str, Any]) -> list[str]:
     if "points_in_box" not in found:
         return []
     out: list[str] = []
-    if "own_points_px" not in found:
-        out.append("the camera sees none of the dataset's own 3D points where its 2D points are")
-    elif (share := found.get("own_points_of_box", {}).get("p50", 0.0)) > OWN_POINTS:
+    if (share := found.get("own_points_of_box", {}).get("p50", 0.0)) > OWN_POINTS:
         out.append(
             f"the dataset's own 3D points are seen {found['own_points_px']['p50']:.1f} px ({100 * share:.1f} % of the "
             f"box) from its own 2D points (median); up to {100 * OWN_POINTS:.0f} % is usual"

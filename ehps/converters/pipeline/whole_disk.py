@@ -152,10 +152,10 @@ def _planned(finding: Finding, split: str, body_models: Path | None) -> Planned:
     card, folder = finding.card, finding.folder
     assert folder is not None
     cls = registry.converter(card.id)
-    makes_images = hasattr(cls, "extract_frames")
+    converter = cls(folder, split, {})
     obstacle, note, frames = "", "", False
     try:
-        look = _Look.at(cls(folder, split, {}))
+        look = _Look.at(converter)
     except EhpsError as error:
         return Planned(card, folder, split, str(error), damaged=True)
     except Exception as error:  # of a damaged file, that no reader has thought of
@@ -164,7 +164,7 @@ def _planned(finding: Finding, split: str, body_models: Path | None) -> Planned:
         packed = "; ".join(still_packed(folder))
         where = f"; {packed}" if packed else ""
         note = f"{look.missing:,} of {look.images:,} images that were looked for are not there, {look.first} for one"
-        if makes_images:
+        if hasattr(converter, "extract_frames"):
             frames, note = True, "its images are made out of its raw files"
         elif look.missing == look.images:
             obstacle, note = f"no image is there, {look.first} for one{where}", ""
@@ -172,7 +172,6 @@ def _planned(finding: Finding, split: str, body_models: Path | None) -> Planned:
             note += where
     elif look.unread:
         note = look.unread
-    converter = cls(folder, split, {})
     model = converter.body_model
     if not obstacle and model is not None:
         if body_models is None:

@@ -19,7 +19,7 @@ from ehps.humandata import HumanData
 from ehps.humandata.audit import audit
 from ehps.humandata.audit.measures import measures_of
 from ehps.humandata.keypoints import CONVENTIONS, convert
-from tests.raw.checks import blank
+from tests.raw.checks import blank, replace
 from tests.raw.sam3d_body import (
     AT_ORIGIN,
     COCO,
@@ -103,7 +103,7 @@ def test_facts_of_the_rows_are_kept(converted: Pair, tree: Tree) -> None:
     hd, _ = converted
     rows = tree.people["coco_train"]
     assert hd["meta/dataset"].tolist() == ["coco"] * 5
-    assert hd["meta/person_id"].tolist() == [str(record["person_id"]) for record in rows]
+    assert hd["meta/person_id"].tolist() == [record["person_id"] for record in rows]
     assert hd["meta/subject_idx"].tolist() == [0, 1, 0, 0, 2]
     assert hd["meta/mhr_version"].tolist() == ["2025-10-01"] * 5
     loss = [np.nan if r["loss"] is None else r["loss"] for r in rows]
@@ -345,6 +345,26 @@ def test_columns_of_the_first_release_are_refused_by_name(tmp_path: Path, crowd:
         converted_of(tmp_path)
 
 
+def test_damage_within_a_shard_is_named_and_costs_its_unit_alone(raw: Raw, tmp_path: Path) -> None:
+    root = raw.linked(tmp_path)
+    path = root / "coco_train/000001.parquet"
+    data = bytearray(path.read_bytes())
+    footer = int.from_bytes(data[-8:-4], "little") + 8
+    for k in range(4, len(data) - footer):
+        data[k] ^= 0x5A
+    replace(path, bytes(data))
+    with pytest.raises(DataError, match=r"1 of 2 units could not be read: coco_train/000001\.parquet"):
+        converted(root, tmp_path / "out.h5")
+    assert converted(root, tmp_path / "out.h5", skip_bad=True)[1].written == 3
+
+
+def test_raw_recordings_in_the_place_of_undistorted_images_are_told(raw: Raw, tmp_path: Path) -> None:
+    root = raw.copy(tmp_path)
+    (root / "images/harmony4d/train/01_hugging/001_hugging/exo").mkdir()
+    _, report = converted(root, tmp_path / "out.h5", split="harmony4d_train")
+    assert any("001_hugging/exo is of the raw recording" in note for note in report.notes)
+
+
 @pytest.mark.parametrize("factor", [100, 1000])
 def test_3d_points_in_other_units_are_refused(factor: int, tmp_path: Path, crowd: list[list[Record]]) -> None:
     def grown(records: list[Record]) -> list[Record]:
@@ -469,3 +489,11 @@ def test_every_split_of_every_source_is_on_the_card() -> None:
     assert {"sa1b_train", "harmony4d_test", "egoexo4d_val"} <= set(card.splits)
     assert set(card.splits.values()) == {None}
     assert card.default_split == "coco_train"
+
+
+def test_people_may_be_named(tars: Path, tree: Tree, tmp_path: Path) -> None:
+    records = [record | {"person_id": name} for record, name in zip(tree.people["coco_train"][:2], "ab", strict=True)]
+    (tars / "coco_train/000001.tar").unlink()
+    write_tar(tars / "coco_train/000000.tar", records)
+    hd, _ = converted(tars, tmp_path / "out.h5")
+    assert hd["meta/person_id"].tolist() == ["a", "b"]

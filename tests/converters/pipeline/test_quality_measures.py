@@ -182,8 +182,7 @@ def bodiless(shift: float = 0.0, box: float = 200.0) -> HumanData:
 
 def problems_of(hd: HumanData) -> list[str]:
     columns = {name: np.full(3, np.nan, np.float32) for name in COLUMNS}
-    columns |= {"quality/behind_camera": np.zeros(3, np.int16), "quality/finite": np.ones(3, bool)}
-    columns |= {"bbox_xywh": hd["bbox_xywh"], **quality_measures.without_bodies(hd)}
+    columns |= {"quality/finite": np.ones(3, bool), "bbox_xywh": hd["bbox_xywh"], **quality_measures.without_bodies(hd)}
     return quality_measures.problems(quality.summary(columns, "none"), replace(CARD, reprojection="none"))
 
 
@@ -208,4 +207,10 @@ def test_own_points_behind_the_camera_are_exposed() -> None:
     points = np.array(hd["keypoints3d_original"])
     points[..., 2] *= -1
     (said,) = problems_of(hd.with_columns({"keypoints3d_original": points}))
-    assert said == "the camera sees none of the dataset's own 3D points where its 2D points are"
+    assert said == "3 of 3 people have joints behind the camera"
+
+
+def test_own_points_of_nobody_are_no_fault() -> None:
+    hd = bodiless()
+    none = np.zeros_like(hd["keypoints3d_original"])
+    assert problems_of(hd.with_columns({"keypoints3d_original": none})) == []
