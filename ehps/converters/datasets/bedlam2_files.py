@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ehps import video_frames
+from ehps import numbered_frames
 from ehps.converters.datasets.bedlam_scenes import Views
 from ehps.converters.readers import OTHER, raw_files
 from ehps.errors import DataError
@@ -56,7 +56,7 @@ def sequence_images(root: Path, scene: Path, sequence: str, views: Views) -> Seq
     if raw_files.is_folder(scene / "png" / sequence) or not raw_files.is_file(movie):
         return SequenceImages([f"{below}/png/{sequence}/{name}" for name in views.name])
     raw_files.note(movie)
-    known = video_frames.describe(movie)
+    known = numbered_frames.describe(movie)
     upright = known.size[0] > known.size[1]
     if upright and len(views) and not rolled(views):
         what = "stands upright, and its camera is not rolled by 90 degrees"
