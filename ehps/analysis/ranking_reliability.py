@@ -6,12 +6,16 @@ again, with another recipe and seed. Two sets are told apart where both do so, a
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
 from ehps.analysis import ties
-from ehps.analysis.reliability import Reliability
 from ehps.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from ehps.analysis.reliability import Reliability
 
 
 def with_reliability(ranked: pd.DataFrame, found: Reliability, level: float = 0.95) -> pd.DataFrame:
