@@ -97,8 +97,8 @@ sam3d_body/
         "In which frame the 3D points are is not documented: it is found by their distance to the 2D points on the "
         "first people; misc/keypoints3d_place says the reading, and the quality what distance is left.",
         "2D points are those of whole bodies and may lie outside the image; those at (0, 0) count as not labelled.",
-        "Parquet is read where a split has both; of the tars, --frames DIR takes the images out. Names in the tars of "
-        "Ego-Exo4D images cannot be told apart from folders, and stay as they are.",
+        "Parquet is read where a split has both; of the tars, --frames DIR takes the images out. In names of images "
+        "there a sign - stands for a folder: one that was in the name of an Ego-Exo4D image is taken for such.",
     ),
 )
 ROWS = 4096
