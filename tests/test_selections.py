@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from ehps.analysis import scaling_curves
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.runs import Run
+from ehps.cli import main
 from ehps.converters import registry
 from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData, Passport
@@ -294,6 +296,42 @@ def test_errors_are_predicted_for_the_rules_that_something_predicts(
     assert ((found["low"] <= found["error"]) & (found["error"] <= found["high"])).all()
     with pytest.raises(UsageError, match="needs something that predicts"):
         predictions(replace(evidence, small=None), {}, 300, Wishes())
+
+
+def test_the_command_does_all_of_it_with_the_same_bytes_each_time(
+    small_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ehps.selections.predictions.BUDGETS", 1)
+    files = [saved(tmp_path / f"{name}.h5", 400, dataset=name, split="train") for name in ("bedlam", "spec")]
+    test = saved(tmp_path / "test.h5", 40, dataset="spec", split="test")
+    places = tmp_path / "places.csv"
+    pd.DataFrame({"train_set": ["bedlam", "spec"], "rank": [1, 2]}).to_csv(places, index=False)
+    words = [
+        "analysis",
+        "select",
+        *files,
+        "--test",
+        test,
+        "--results",
+        places,
+        "--runs",
+        small_runs,
+        "--rule",
+        "mixture",
+    ]
+    words += ["--benchmarks", "present", "--gpu-hours", "0.01", "--json"]
+    figure = tmp_path / "rules.png"
+    first, again = (
+        CliRunner().invoke(main, [str(word) for word in (*words, *more)]) for more in (("--figure", figure), ())
+    )
+    assert first.exit_code == 0, first.output
+    assert first.stdout == again.stdout
+    assert figure.stat().st_size > 5000
+    found = json.loads(first.stdout)
+    assert found["budget"] == 360
+    assert {row["dataset"]: row["own_test"] for row in found["chosen"]} == {"bedlam": "", "spec": "yes"}
+    assert [row["dataset"] for row in found["without_own_test"]] == ["bedlam"]
+    assert found["said"][0].startswith("0.01 GPU hours at 10.0 images a second (median of 24 logged speeds")
 
 
 def test_gpu_hours_are_instances_at_the_speed_that_was_measured(small_runs: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ehps.benchmark.suites.runs import CONFIG, Run
+from ehps.benchmark.training.quotas import quotas
 from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.errors import DataError, EhpsError
 from ehps.json_files import read_json
@@ -88,8 +89,6 @@ def seen_by(folder: Path, manifest: Mapping[str, Any]) -> Seen:
 
 def _weights(config: dict[str, Any], lengths: list[int]) -> list[float]:
     """In which ratios a strategy draws the sets."""
-    from ehps.benchmark.training.sampling import quotas
-
     given = [float(entry.get("weight", 1)) for entry in config["sets"]]
     if config["strategy"] == "mixture":
         return given

@@ -90,6 +90,7 @@ class DatasetCard:
         when they come from a fit to such points, ``none`` when the dataset has no 2D points of its own.
     points3d : metres within which model joints must be of the dataset's own 3D points (median over the rows).
     fps : of the source video, None for images.
+    sampling : every how many frames of it are rows by default.
     notes : what users should know, one sentence each.
     """
 
@@ -234,6 +235,7 @@ class Instances:
         3D points then need the right orientation only.
     min_joints_inside : rows with fewer of the first 22 model joints inside the image are dropped, as are rows with
         a joint behind the camera when this is above 0.
+    vertices_before_camera : rows with a vertex of the body behind the camera are dropped too.
     least_size : (N, 2) or (2,) height and width that an image must have at least, from what else the dataset says of
         it (the part that was fitted), where it does not state the size.
     frame_size : (2,) height and width of the frames that will be cut out of the dataset's video, where these are known:
@@ -271,6 +273,7 @@ class Instances:
     counts: dict[str, int] = field(default_factory=dict)
     solve_translation: bool = False
     min_joints_inside: int = 0
+    vertices_before_camera: bool = False
     least_size: Array | None = None
     frame_size: Array | None = None
     meta_in_pixels: tuple[str, ...] = ()
@@ -344,8 +347,9 @@ class Converter(ABC):
 
     @property
     def sampling(self) -> int:
-        """Every how many frames of the source are rows: the card's, unless an option says it."""
-        return self.card.sampling
+        """Every how many frames of the source are rows: what the option ``interval`` says, or else the card."""
+        chosen = any(option.name == "interval" for option in self.card.options)
+        return int(self.option("interval")) if chosen else self.card.sampling
 
     def bodies(self, folder: Path) -> BodyModels | None:
         """The body models in a folder that the fits need, None where they need none.

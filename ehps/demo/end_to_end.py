@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ehps.demo import commands
 from ehps.demo.sets import TEST, TRAIN, DemoSet, write_raw
 from ehps.errors import DataError
 from ehps.progress import begun, duration, is_quiet, over
@@ -46,19 +47,21 @@ def run(out: Path, *, seed: int = 0, steps: int = STEPS) -> Outcome:
 
     started = time.perf_counter()
     models = out / "body_models"
-    with _step("1/6 stand-in body models"):
+    with _step("1/7 stand-in body models"):
         _write_models(models)
-    with _step(f"2/6 raw datasets: {', '.join(dict.fromkeys(s.dataset for s in TRAIN + TEST))}"):
+    with _step(f"2/7 raw datasets: {', '.join(dict.fromkeys(s.dataset for s in TRAIN + TEST))}"):
         _write_all_raw(out / "raw", models, seed)
-    with _step("3/6 conversion to HumanData"):
+    with _step("3/7 conversion to HumanData"):
         _convert_all(out, models)
     bodies = BodyModels(models)
-    with _step(f"4/6 training {len(TRAIN)} models, testing each on {len(TEST)} benchmarks"):
+    with _step(f"4/7 training {len(TRAIN)} models, testing each on {len(TEST)} benchmarks"):
         _benchmark(out, bodies, seed, steps)
-    with _step("5/6 people in a video of two who cross"):
+    with _step("5/7 people in a video of two who cross"):
         video = _infer(out, bodies, seed)
-    with _step("6/6 ranking, factors, attributes, selection"):
+    with _step("6/7 ranking, factors, attributes, selection"):
         ranked, page = _analyse(out, video)
+    with _step("7/7 the commands of the analysis, and a training on the choice"):
+        commands.run(out, TRAIN, TEST)
     return Outcome(page, ranked, time.perf_counter() - started)
 
 

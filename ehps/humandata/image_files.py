@@ -141,7 +141,7 @@ class ImageFolder:
             place = self.place(folder)
             if not self._holds(place):
                 raise self._outside(name, row, column, LINKS_OUT)
-            if place.is_dir():
+            if place.is_dir() or self._archives.get(folder):
                 self._folders.add(folder)
         path = self.place(name)
         if path.is_symlink() and not self._holds(path):

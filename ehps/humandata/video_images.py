@@ -1,11 +1,11 @@
 """Frames of videos as images: ``x/y.mp4/000012.png`` is frame 12 of the video ``x/y.mp4``, see
-:mod:`ehps.video_frames`. The ending of the name may be that of any image; what is read is an uncompressed BMP."""
+:mod:`ehps.numbered_frames`. The ending of the name may be that of any image; what is read is an uncompressed BMP."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ehps import video_frames
+from ehps import numbered_frames
 from ehps.humandata.image_headers import Header
 
 
@@ -18,7 +18,7 @@ def holds(path: Path, name: str) -> bool:
     DataError : the video is damaged.
     """
     number = _number(name)
-    return number is not None and number < video_frames.describe(path).count
+    return number is not None and number < numbered_frames.describe(path).count
 
 
 def state(path: Path, name: str) -> str:
@@ -36,7 +36,7 @@ def header(path: Path, name: str) -> Header | None:
     UsageError : PyAV is not installed.
     DataError : the video is damaged.
     """
-    return Header(*video_frames.describe(path).size) if holds(path, name) else None
+    return Header(*numbered_frames.describe(path).size) if holds(path, name) else None
 
 
 def read(path: Path, name: str) -> bytes | None:
@@ -50,12 +50,12 @@ def read(path: Path, name: str) -> bytes | None:
     import cv2
 
     number = _number(name)
-    if number is None or number >= video_frames.describe(path).count:
+    if number is None or number >= numbered_frames.describe(path).count:
         return None
-    data = cv2.imencode(".bmp", cv2.cvtColor(video_frames.frame(path, number), cv2.COLOR_RGB2BGR))[1]
+    data = cv2.imencode(".bmp", cv2.cvtColor(numbered_frames.frame(path, number), cv2.COLOR_RGB2BGR))[1]
     return data.tobytes()
 
 
 def _number(name: str) -> int | None:
-    found = video_frames.FRAME.fullmatch(name)
+    found = numbered_frames.FRAME.fullmatch(name)
     return None if found is None else int(found[1])

@@ -111,6 +111,18 @@ class Wishes:
     never: tuple[str, ...] = ()
 
 
+def within(wishes: Wishes, pool: Pool) -> Wishes:
+    """Without sets that are barred anyway.
+
+    Raises
+    ------
+    UsageError : one of them is to be taken.
+    """
+    if asked := [name for name in wishes.must if name in pool.barred]:
+        raise UsageError(f"{asked[0]} is to be taken (must) and cannot be: {pool.barred[asked[0]]}")
+    return replace(wishes, never=tuple(name for name in wishes.never if name not in pool.barred))
+
+
 def chosen_by(rule: Rule, evidence: Evidence, budget: int, wishes: Wishes) -> pd.DataFrame:
     """As ``selection.select`` or, of ``mixture``, ``selection.of_mixture``.
 
@@ -210,10 +222,8 @@ def choose(
     ------
     UsageError, DataError : as :func:`chosen_by`.
     """
-    pool, wishes = evidence.pool, wishes or Wishes()
-    if asked := [name for name in wishes.must if name in pool.barred]:
-        raise UsageError(f"{asked[0]} is to be taken (must) and cannot be: {pool.barred[asked[0]]}")
-    wishes = replace(wishes, never=tuple(name for name in wishes.never if name not in pool.barred))
+    pool = evidence.pool
+    wishes = within(wishes or Wishes(), pool)
     total = max(1, sum(pool.sizes.values()) // 2) if budget is None else budget
     chosen = chosen_by(rule, evidence, total, wishes)
     said, without = list(chosen.attrs["said"]), None

@@ -11,7 +11,7 @@ import pandas as pd
 from ehps.analysis.scaling_curves import Curve
 from ehps.analysis.selection import RULES, Rule
 from ehps.errors import DataError, UsageError
-from ehps.selections.choice import Evidence, Wishes, chosen_by
+from ehps.selections.choice import Evidence, Wishes, chosen_by, within
 
 BUDGETS = 9
 MIXTURES, CURVES = "mixture regression", "scaling curves"
@@ -46,6 +46,7 @@ def predictions(
     budgets = sorted(
         {*np.geomspace(least, max(total, least), BUDGETS).round().astype(int).tolist(), min(budget, total)}
     )
+    wishes = within(wishes, evidence.pool)
     by_sets = {frozenset(name.split("+")): curve for name, curve in curves.items()}
     frames: list[pd.DataFrame] = []
     without: dict[str, str] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ehps.analysis.benchmarks import MPE_BENCHMARKS, Benchmark, benchmarks_in
+from ehps.analysis.benchmarks import MPE_BENCHMARKS, Benchmark, benchmarks_in, measures
 from ehps.analysis.mixtures import SmallTrainings
 from ehps.benchmark import results
 from ehps.benchmark.seen import seen_by, speed_of
@@ -30,7 +30,7 @@ def small_trainings_of(
     DataError : no run has all test sets, or runs saw different numbers of instances.
     UsageError : there are several models.
     """
-    read = results.read(runs)
+    read = results.read(runs, measures())
     numbers = read.numbers if model is None else read.numbers[read.numbers["model"] == model]
     if numbers["model"].nunique() > 1:
         named = ", ".join(sorted(map(str, numbers["model"].unique())))

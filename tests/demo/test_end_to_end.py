@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,14 @@ import pandas as pd
 import pytest
 
 from ehps.analysis import embedding
-from ehps.demo import crossing
+from ehps.demo import commands, crossing
 from ehps.demo import end_to_end as demo
-from ehps.demo.sets import TEST, TRAIN
+from ehps.demo.sets import TEST, TRAIN, DemoSet
+from ehps.errors import DataError
 from ehps.humandata import HumanData
 
 NOTEBOOKS = Path(__file__).parents[2] / "docs" / "tutorials"
+Commands = Callable[..., dict[str, list[str]]]
 NAMES = ("attributes", "conversion", "ranking", "selection")
 
 
@@ -38,6 +40,12 @@ def no_umap() -> Iterator[None]:
         yield
 
 
+def few_commands(out: Path, *sets: tuple[DemoSet, ...], of: Commands = commands.of) -> dict[str, list[str]]:
+    """Each starts a process: the ranking, the choice, and one of its trainings."""
+    every = of(out, *sets)
+    return {name: every[name] for name in ("rank", "select", "train_on_the_choice")}
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Path:
     importlib.import_module("torch")  # here, not in two threads at once
@@ -50,8 +58,23 @@ def finished(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pat
         patch.setattr(demo, "_write_models", lambda folder: folder.symlink_to(body_models))
         patch.setattr(demo, "BATCH", 2)
         patch.setattr(crossing, "FRAMES", 6)
+        patch.setattr(commands, "of", few_commands)
         demo.run(out, steps=2)
     return out
+
+
+def test_what_its_commands_print_is_kept_and_the_choice_is_trained_on(finished: Path) -> None:
+    texts = {path.stem: path.read_text() for path in (finished / "analysis").glob("*.txt")}
+    assert set(texts) == {"rank", "select", "train_on_the_choice"}
+    assert all(text.startswith("$ ehps ") for text in texts.values())
+    assert "MSCOCO" in texts["rank"]
+    made = [json.loads(path.read_text()) for path in (finished / "analysis/chosen").rglob("metrics.json")]
+    assert len(made) == 2
+
+
+def test_a_command_that_fails_is_said_with_its_words() -> None:
+    with pytest.raises(DataError, match=r"ehps analysis published nothing.*ended with \d"):
+        commands._printed(["analysis", "published", "nothing"])
 
 
 def test_it_ends_with_a_report_of_what_was_trained(finished: Path) -> None:

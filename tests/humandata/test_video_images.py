@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ehps import video_frames
+from ehps import numbered_frames, video_frames
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import DataError, UsageError
 from ehps.humandata import HumanData
@@ -41,8 +41,8 @@ from tests.raw.ubody import number_in, write_video
 @pytest.fixture(autouse=True)
 def anew() -> None:
     """No decoder of another test is open."""
-    video_frames._decoder.cache_clear()
-    video_frames._described.cache_clear()
+    numbered_frames._decoder.cache_clear()
+    numbered_frames._described.cache_clear()
 
 
 @pytest.fixture
@@ -67,30 +67,30 @@ def in_order(video: Path) -> list[Any]:
 def test_a_number_is_the_same_frame_in_any_order(tmp_path: Path, name: str) -> None:
     video = shot(tmp_path, name)
     expected = in_order(video)
-    assert video_frames.describe(video).count == len(expected) == LENGTH
+    assert numbered_frames.describe(video).count == len(expected) == LENGTH
     orders = [range(LENGTH), [*range(LENGTH - 1, 0, -7)], np.random.default_rng(0).permutation(LENGTH)[:40].tolist()]
     for order in orders:
-        video_frames._decoder.cache_clear()
+        numbered_frames._decoder.cache_clear()
         for number in order:
-            np.testing.assert_array_equal(video_frames.frame(video, number), expected[number], err_msg=str(number))
+            np.testing.assert_array_equal(numbered_frames.frame(video, number), expected[number], err_msg=str(number))
 
 
 def test_frames_in_order_are_decoded_once_and_not_sought(tmp_path: Path, counted: type[Counted]) -> None:
     write_video(tmp_path / "a.mp4", 300, 30, options={"g": "12"})
-    video_frames.describe(tmp_path / "a.mp4")
+    numbered_frames.describe(tmp_path / "a.mp4")
     counted.decoded = 0
     nearly = [k + offset for k in range(0, 300, 4) for offset in (1, 0, 3, 2)]  # as several threads ask
-    assert [number_in(video_frames.frame(tmp_path / "a.mp4", k)) for k in nearly] == nearly
+    assert [number_in(numbered_frames.frame(tmp_path / "a.mp4", k)) for k in nearly] == nearly
     assert counted.seeks == 0
     assert counted.decoded == 300
 
 
 def test_a_frame_far_away_costs_what_is_between_it_and_its_key_frame(tmp_path: Path, counted: type[Counted]) -> None:
     write_video(tmp_path / "a.mp4", 600, 30, options={"g": "30", "sc_threshold": "1000000000"})
-    video_frames.describe(tmp_path / "a.mp4")
+    numbered_frames.describe(tmp_path / "a.mp4")
     for number in (580, 20, 400, 401, 300):
         counted.decoded = counted.seeks = 0
-        assert number_in(video_frames.frame(tmp_path / "a.mp4", number)) == number
+        assert number_in(numbered_frames.frame(tmp_path / "a.mp4", number)) == number
         assert counted.seeks == (number != 401)
         assert counted.decoded <= 35
 
@@ -98,18 +98,30 @@ def test_a_frame_far_away_costs_what_is_between_it_and_its_key_frame(tmp_path: P
 def test_a_search_in_vain_is_made_good_from_the_start(tmp_path: Path, counted: type[Counted]) -> None:
     write_video(tmp_path / "a.mp4", 200, 30, options={"g": "30"})
     for name, value in (("fails", True), ("seconds_off", 5)):
-        video_frames._decoder.cache_clear()
+        numbered_frames._decoder.cache_clear()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(counted, name, value)
-            assert number_in(video_frames.frame(tmp_path / "a.mp4", 100)) == 100
-    assert counted.seeks == 2
+            assert number_in(numbered_frames.frame(tmp_path / "a.mp4", 100)) == 100
+    assert counted.seeks == 2 * numbered_frames.SEARCHES
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_only_videos_whose_index_does_not_tell_are_read_wholly(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video, read_wholly = shot(tmp_path, name), []
+    by_packets = numbered_frames._by_packets
+    monkeypatch.setattr(numbered_frames, "_by_packets", lambda *a: read_wholly.append(a) or by_packets(*a))
+    assert numbered_frames.describe(video).count == LENGTH
+    told = name.endswith(".mp4") and name not in ("uneven.mp4", "pieces.mp4")
+    assert len(read_wholly) == (not told)
 
 
 def test_few_videos_are_kept_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for k in range(video_frames.DECODERS + 3):
+    for k in range(numbered_frames.DECODERS + 3):
         write_video(tmp_path / f"{k}.mp4", 3, 30)
         read(tmp_path / f"{k}.mp4/000001.png")
-    assert video_frames._decoder.cache_info().currsize == video_frames.DECODERS
+    assert numbered_frames._decoder.cache_info().currsize == numbered_frames.DECODERS
 
 
 # -- as images ------------------------------------------------------------------------------------------------

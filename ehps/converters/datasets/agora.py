@@ -25,7 +25,7 @@ from ehps.converters.options import Option
 from ehps.converters.readers import OTHER, fields, raw_files, smplify_fits
 from ehps.converters.readers.fields import numbers
 from ehps.converters.readers.frame_files import read_each
-from ehps.converters.readers.images import is_image
+from ehps.converters.readers.images import image_names
 from ehps.errors import DataError
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class AGORA(Converter):
             for above in ("", "images/", f"{SMALL}/", f"{LARGE}/", f"images_{SMALL}/", f"images_{LARGE}/")
             for inner in ("", *(f"{self.split}_{k}" for k in range(10)), self.split)
         ]
-        found = [f"{d}/{n}".lstrip("/") for d in folders for n in raw_files.listing(self.root / d) if is_image(n)]
+        found = [f"{d}/{n}".lstrip("/") for d in folders for n in image_names(self.root, d)]
         # Later entries win, so the wanted resolution goes last.
         small = self.option("resolution") == SMALL
         found.sort(key=lambda path: (SMALL in path) == small)

@@ -21,7 +21,7 @@ from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
 from ehps.converters.readers import OTHER, UNPACK, fields, raw_files
 from ehps.converters.readers.fields import Field, integers, numbers, texts
-from ehps.converters.readers.images import is_image
+from ehps.converters.readers.images import image_names
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
 from ehps.genders import BY_WORD
@@ -120,7 +120,7 @@ class ARCTIC(Converter):
     def read(self, unit: Unit) -> Instances:
         subject = unit.name.split("/")[0]
         chosen = self.option("cameras")
-        listed = {name: raw_files.listing(self.root / "images" / unit.name / name) for name in chosen}
+        listed = {name: image_names(self.root, f"images/{unit.name}/{name}") for name in chosen}
         dropped: dict[str, list[str]] = {}
         if not raw_files.is_file(unit.path):
             drop(dropped, "no SMPL-X parameters", (f"{unit.name}/{v}/{file}" for v in chosen for file in listed[v]))
@@ -132,7 +132,7 @@ class ARCTIC(Converter):
         number = number[(number >= offset) & (number - offset < count)]
         for name in chosen:
             folder = f"images/{unit.name}/{name}"
-            stems = [file.rpartition(".")[0] for file in listed[name] if is_image(file)]
+            stems = [file.rpartition(".")[0] for file in listed[name]]
             there = {int(stem) for stem in stems if stem.isdecimal()}
             ends = {n for n in there if not EDGE <= n < count - EDGE}
             unposed = {n for n in there - ends if not 0 <= n - offset < count}

@@ -11,18 +11,25 @@ rendering scripts.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ehps import video_frames
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, concat, drop, no_instances
 from ehps.converters.datasets import bedlam_labels
+from ehps.converters.datasets.bedlam2_files import (
+    CAMERA,
+    CAMERAS,
+    SequenceImages,
+    check_cameras,
+    contradiction,
+    is_portrait,
+    rolled,
+    sequence_images,
+)
 from ehps.converters.datasets.bedlam_labels import JOINTS
-from ehps.converters.datasets.bedlam_scenes import EVERY, Body, Views, body_rows, labels, read_sequences, read_views
+from ehps.converters.datasets.bedlam_scenes import EVERY, Body, Views, body_rows, read_sequences, read_views, row_names
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import numbers, texts
 from ehps.errors import DataError, UsageError
@@ -86,33 +93,18 @@ data/                                                            (A) preprocesse
         "than the camera file has lines are left out and counted.",
         "The focal length changes from frame to frame.",
         "Bodies without a motion file, as those of the test subjects, are left out and counted.",
-        "People with fewer than 8 of the first 22 joints in the image, or with a joint behind the camera, are left "
-        "out; the official script asks the latter of all vertices.",
+        "People with fewer than 8 of the first 22 joints in the image, or with a joint or vertex behind the camera, "
+        "are left out of the full ground truth, as they were of the preprocessed labels.",
         "The full ground truth has no 2D points to check the bodies against; preprocessed labels have the 127 joints.",
         "Files of preprocessed labels by other programs may have another cam_ext under the same name; their joints "
         "are then far from the 2D points, which the quality says.",
     ),
 )
-PORTRAIT = frozenset(
-    (
-        "20240703_1_250_ai0901_orbit_portrait",
-        "20240708_1_250_ai0901_static_portrait",
-        "20240710_1_250_ai0805_orbit_portrait",
-        "20240729_1_250_ai1004_vcam",
-        "20240730_1_250_ai1101_vcam",
-        "20240806_1_250_ai1101_vcam",
-        "20240809_1_250_ai1102_vcam",
-        "20241217_1_250_rome_vcam",
-        "20250103_1_250_rome_vcam",
-        "20250110_1_250_chemicalplant_vcam",
-    )
-)
-"""Folders of the scenes that the official list calls portrait; the folder's own name does not tell."""
-SCENES, MOTIONS = "bedlam2_scene_names.csv", "motions_npz_training"
-CAMERAS, CAMERA = "ground_truth/meta_exr_csv", "_camera.csv"
+MOTIONS = "motions_npz_training"
 LABELS, IMAGES = "training-labels/bedlam_v2", "training-images/bedlam_v2"
 BETAS, MOYO_BETAS = 16, 300  # of which the first 16 count
 POINTS, FIRST_JOINT = 171, 44  # 25 of OpenPose and 19 more come before SMPL-X's own
+ROWS = 1 << 14  # of preprocessed labels in a unit
 AT_ONCE = 16  # sequences of a unit: up to 10 people each, in up to 250 frames and more
 MOTION = {
     "poses": numbers("N", 165),
@@ -122,21 +114,8 @@ MOTION = {
 }
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Paths of the images of a sequence's views, whether they stand upright, and why they cannot be used, if so."""
-
-    images: list[str]
-    upright: bool = False
-    left_out: str = ""
-
-
 class BEDLAM2(Converter):
     card = CARD
-
-    @property
-    def sampling(self) -> int:
-        return int(self.option("interval"))
 
     def units(self) -> list[Unit]:
         scenes = [
@@ -145,12 +124,24 @@ class BEDLAM2(Converter):
             for name in ("be_seq.csv", CAMERAS)
             for path in self.root.glob(f"{depth}/{name}")
         ]
-        if scenes:
+        labels = sorted((self.root / LABELS).glob("*.npz"))
+        if scenes and ((self.root / MOTIONS).is_dir() or not labels):
             return [unit for scene in sorted(set(scenes)) for unit in self._units_of(scene)]
         if self.sampling % EVERY:
             what = f"interval={self.sampling}: the preprocessed labels are of every fifth frame"
             raise UsageError(what, fix=f"give a multiple of {EVERY}, or convert the full ground truth")
-        return [Unit(path.stem, path) for path in sorted((self.root / LABELS).glob("*.npz"))]
+        return [unit for path in labels for unit in self._blocks_of(path)]
+
+    def _blocks_of(self, path: Path) -> list[Unit]:
+        """Some rows of a label file each; a file that cannot be read is told when the first are."""
+        try:
+            count = raw_files.npz_length(path, "imgname")
+        except DataError:
+            count = 0
+        if count <= ROWS:
+            return [Unit(path.stem, path, (0, ROWS))]
+        firsts = range(0, count, ROWS)
+        return [Unit(f"{path.stem} from row {first + 1} on", path, (first, first + ROWS)) for first in firsts]
 
     def _units_of(self, scene: Path) -> list[Unit]:
         """Some sequences each; a table that cannot be read is told when the first is."""
@@ -174,14 +165,14 @@ class BEDLAM2(Converter):
         sequences = read_sequences(scene / "be_seq.csv")
         check_cameras(scene, sequences)
         motions = raw_files.first_existing(self.root, [MOTIONS])
-        portrait = self._is_portrait(scene.name)
+        portrait = is_portrait(self.root, scene.name)
         parts: list[Instances] = []
         notes: dict[str, None] = {}
         for sequence, bodies in list(sequences.items())[first:end]:
             views = read_views(scene / CAMERAS / f"{sequence}{CAMERA}", self.sampling)
             if len(views) and rolled(views) != portrait:
-                notes[_contradiction(scene.name, portrait)] = None
-            seen = self._seen(scene, sequence, views)
+                notes[contradiction(scene.name, portrait)] = None
+            seen = sequence_images(self.root, scene, sequence, views)
             parts += [self._person(scene, body, views, seen, motions) for body in bodies]
         rows = concat(parts) if parts else no_instances()
         if len(rows):
@@ -191,13 +182,13 @@ class BEDLAM2(Converter):
         rows.notes = list(notes)
         return rows
 
-    def _person(self, scene: Path, body: Body, views: Views, seen: Seen, motions: Path) -> Instances:
+    def _person(self, scene: Path, body: Body, views: Views, seen: SequenceImages, motions: Path) -> Instances:
         path = motions / f"{body.name}.npz"
         there = raw_files.is_file(path)
         if seen.left_out or not there:
             dropped: dict[str, list[str]] = {}
             reason = seen.left_out if there else "no motion file"
-            drop(dropped, reason, labels(scene.name, body, views.frame))
+            drop(dropped, reason, row_names(scene.name, body, views.frame))
             return no_instances(dropped)
         motion = fields.values(raw_files.load_npz(path, list(MOTION)), MOTION, path)
         check_gender([str(motion["gender"])], path)
@@ -218,46 +209,20 @@ class BEDLAM2(Converter):
             rows.body = rows.body.with_(locked_head=True)
         return rows
 
-    def _seen(self, scene: Path, sequence: str, views: Views) -> Seen:
-        """The images of a sequence: files, or frames of the movie where there are none.
-
-        Raises
-        ------
-        UsageError : there is a movie, and PyAV is not installed.
-        DataError : the movie is damaged, or stands upright although the camera is level.
-        """
-        below, movie = scene.relative_to(self.root).as_posix(), scene / "mp4" / f"{sequence}.mp4"
-        if raw_files.is_folder(scene / "png" / sequence) or not raw_files.is_file(movie):
-            return Seen([f"{below}/png/{sequence}/{name}" for name in views.name])
-        raw_files.note(movie)
-        known = video_frames.describe(movie)
-        upright = known.size[0] > known.size[1]
-        if upright and len(views) and not rolled(views):
-            what = "stands upright, and its camera is not rolled by 90 degrees"
-            raise DataError(what, path=movie, fix="take the movie that belongs to the scene's ground truth")
-        other = "" if known.count == views.rows else "movie of another number of frames than its camera file has"
-        return Seen([f"{below}/mp4/{movie.name}/{row:06d}.png" for row in views.row.tolist()], upright, other)
-
-    def _is_portrait(self, scene: str) -> bool:
-        """By the user's copy of the list of scenes, else by the official one."""
-        path = self.root / SCENES
-        listed = read_scene_names(path) if raw_files.is_file(path) else {}
-        return "portrait" in listed[scene] if scene in listed else scene in PORTRAIT
-
     # -- (A) ----------------------------------------------------------------------------------------------
 
     def _labels(self, unit: Unit) -> Instances:
-        rows_of = bedlam_labels.read_labels(unit.path)
+        scene, rows_of = unit.path.stem, bedlam_labels.read_labels(unit.path, unit.data)
         if (found := rows_of["gtkps"].shape[1]) != POINTS:
             raise DataError(f"gtkps has {found} points, expected {POINTS}", path=unit.path, fix=OTHER)
         if (betas := rows_of["shape"].shape[1]) != BETAS:
             raise other_betas(betas, unit.path)
         check_gender(rows_of["gender"].tolist(), unit.path)
-        folder = f"{IMAGES}/{unit.name}/png"
+        folder = f"{IMAGES}/{scene}/png"
         if not raw_files.is_folder(self.root / folder):
-            return no_instances({"scene without image folder": bedlam_labels.named(rows_of, unit.name)})
+            return no_instances({"scene without image folder": bedlam_labels.named(rows_of, scene)})
         dropped: dict[str, list[str]] = {}
-        rows_of = bedlam_labels.usable(rows_of, unit.name, dropped)
+        rows_of = bedlam_labels.usable(rows_of, scene, dropped)
         every = self.sampling // EVERY
         rows_of = bedlam_labels.taken(rows_of, np.rint(bedlam_labels.frames(rows_of) / EVERY) % every == 0)
         if not len(rows_of["shape"]):
@@ -265,52 +230,12 @@ class BEDLAM2(Converter):
         portrait = {"portrait": bedlam_labels.upright(rows_of)}
         joints = slice(FIRST_JOINT, FIRST_JOINT + JOINTS)
         rows = bedlam_labels.labelled_rows(
-            rows_of, unit.name, folder, joints, portrait, betas=rows_of["shape"], gender="neutral"
+            rows_of, scene, folder, joints, portrait, betas=rows_of["shape"], gender="neutral"
         )
         assert rows.body is not None
         rows.body = rows.body.with_(locked_head=True)
         rows.dropped = dropped
         return rows
-
-
-def check_cameras(scene: Path, sequences: Collection[str]) -> None:
-    """Raise where there are cameras of sequences that a scene's table lacks.
-
-    Raises
-    ------
-    DataError : there are, as when the table is cut short: people would be missing, or of another sequence.
-    """
-    there = [name.removesuffix(CAMERA) for name in raw_files.listing(scene / CAMERAS) if name.endswith(CAMERA)]
-    if lost := [name for name in there if name not in sequences]:
-        what = f"has no sequence {lost[0]}, of which there is a camera file"
-        raise DataError(what, path=scene / "be_seq.csv", fix="take the whole table and the cameras of one release")
-
-
-def read_scene_names(path: Path) -> dict[str, str]:
-    """Folder -> name of the scene, of the list in BEDLAM's repository, whose names begin with blanks.
-
-    Raises
-    ------
-    DataError : a line is no pair.
-    """
-    names: dict[str, str] = {}
-    for number, line in enumerate(raw_files.read_lines(path), start=1):
-        folder, comma, name = (part.strip() for part in line.partition(","))
-        if not comma or not folder or not name:
-            raise DataError(f"line {number} is {line!r}, expected a folder, a comma and a name", path=path, fix=OTHER)
-        names[folder] = name
-    return names
-
-
-def rolled(views: Views) -> bool:
-    """Whether the camera is rolled by about 90 degrees."""
-    roll = np.abs((views.roll + 180) % 360 - 180)
-    return bool(45 < np.median(roll) < 135)
-
-
-def _contradiction(scene: str, portrait: bool) -> str:
-    called, camera = ("a portrait", "level") if portrait else ("no portrait", "rolled by about 90 degrees")
-    return f"{scene} is {called} scene by the list of scenes, but its camera is {camera}; meta/portrait is the list's"
 
 
 def check_gender(words: list[str], path: Path) -> None:

@@ -41,14 +41,18 @@ UPRIGHT_TO_STORED = np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])
 Labels = dict[str, Array]
 
 
-def read_labels(path: Path) -> Labels:
+def read_labels(path: Path, rows: tuple[int, int] | None = None) -> Labels:
     """The columns of a label file, checked.
+
+    Parameters
+    ----------
+    rows : the first, and the one after the last; all by default.
 
     Raises
     ------
     DataError : one is absent or of another form.
     """
-    return fields.values(raw_files.load_npz(path, list(LABELLED)), LABELLED, path)
+    return fields.values(raw_files.load_npz(path, list(LABELLED), rows), LABELLED, path)
 
 
 def usable(labels: Labels, scene: str, dropped: dict[str, list[str]]) -> Labels:

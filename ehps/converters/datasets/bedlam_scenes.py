@@ -143,7 +143,7 @@ def body_rows(
     index = body.start + views.frame
     moving = index < len(poses)
     dropped: dict[str, list[str]] = {}
-    drop(dropped, "motion has ended", labels(scene, body, views.frame[~moving]))
+    drop(dropped, "motion has ended", row_names(scene, body, views.frame[~moving]))
     if not moving.any():
         return no_instances(dropped)
     index, views, n = index[moving], views.taken(moving), int(moving.sum())
@@ -176,10 +176,11 @@ def body_rows(
         misc={"smplx_source": "original", "reprojection": "none"},
         dropped=dropped,
         min_joints_inside=LEAST_JOINTS,
+        vertices_before_camera=True,
     )
 
 
-def labels(scene: str, body: Body, frames: Iterable[int]) -> list[str]:
+def row_names(scene: str, body: Body, frames: Iterable[int]) -> list[str]:
     """What a person is called in reports, frame by frame."""
     return [f"{scene}/{body.sequence}/{body.name} {frame}" for frame in frames]
 

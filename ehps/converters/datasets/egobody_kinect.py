@@ -20,6 +20,7 @@ from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, 
 from ehps.converters.datasets import egobody_recordings
 from ehps.converters.readers import OTHER, fields, raw_files, smplify_fits
 from ehps.converters.readers.fields import numbers
+from ehps.converters.readers.images import is_image_folder
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
 
@@ -141,9 +142,9 @@ class EgoBodyKinect(Converter):
         if not raw_files.is_folder(unit.path):
             raise DataError("no such folder", path=unit.path, fix="unpack all of kinect_color")
         calibrations = self.root / "calibrations" / unit.name / "cal_trans"
-        found = []
+        folder, found = unit.path.relative_to(self.root).as_posix(), []
         for name in self.option("cameras"):
-            if not raw_files.is_folder(unit.path / name):
+            if not is_image_folder(self.root, f"{folder}/{name}"):
                 continue  # three cameras in 2021
             intrinsics = self.root / "kinect_cam_params" / f"kinect_{name}" / "Color.json"
             to_master = calibrations / f"kinect_{LABELS[name]}to12_color.json"

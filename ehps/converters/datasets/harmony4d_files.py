@@ -14,7 +14,6 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from ehps.arrays import Array
@@ -216,6 +215,8 @@ def undistorted(size: Array, lens: Camera) -> Camera:
     ------
     DataError : a lens cannot be undistorted so.
     """
+    import cv2
+
     assert lens.distortion is not None
     values = np.column_stack([size, lens.focal, lens.principal_point, lens.distortion])
     distinct, row = np.unique(values, axis=0, return_inverse=True)

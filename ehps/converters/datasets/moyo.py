@@ -15,9 +15,9 @@ import numpy as np
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, drop_marked, no_instances
 from ehps.converters.datasets import moyo_files
-from ehps.converters.datasets.moyo_files import HANDS, Sequence
+from ehps.converters.datasets.moyo_files import HANDS, SUBJECT, Sequence
 from ehps.converters.options import Option
-from ehps.converters.readers.images import ImageIndex, packed_image_names
+from ehps.converters.readers.images import ImageIndex, image_names
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
 
@@ -53,9 +53,7 @@ moyo_root/
         for split in ("train", "val")
     },
     variants={
-        "MOYO/*/mosh_smpl": "SMPL bodies, which are not read; mosh/ is needed",
-        "moyo/*/mosh_smpl": "SMPL bodies, which are not read; mosh/ is needed",
-        "*/*_yogi_*_stageii.npz": "the same motions in AMASS' form, without cameras; the release with images is needed",
+        "*_yogi_*_stageii.npz": "the same motions in AMASS' form, without cameras; the release with images is needed",
     },
     get="register on the homepage; images, cameras.zip and mosh.zip of both sessions as the download scripts of "
     "github.com/sha2nkt/moyo_toolkit put them, and that repository beside them; zips of images need not be unpacked "
@@ -148,6 +146,7 @@ class MOYO(Converter):
             meta={
                 "sequence_name": [sequence.name] * n,
                 "session": [sequence.session] * n,
+                "subject": [SUBJECT] * n,
                 "camera": np.array([int(view.name) for view in views])[view],
                 "frame_id": number,
                 "body_frame": frame,
@@ -171,7 +170,7 @@ class MOYO(Converter):
         found: dict[str, dict[int, str]] = {}
         for camera in self.option("cameras"):
             folder = f"{sequence.images}/YOGI_Cam_0{camera}"
-            numbered = {name: NUMBER.fullmatch(name) for name in packed_image_names(self.root, folder)}
+            numbered = {name: NUMBER.fullmatch(name) for name in image_names(self.root, folder)}
             drop(dropped, "image without a number", (f"{folder}/{name}" for name, n in numbered.items() if n is None))
             paths = {int(n[1]): f"{folder}/{name}" for name, n in numbered.items() if n is not None}
             if taken := {n: paths[n] for n in sorted(paths) if n % self.option("interval") == 0}:

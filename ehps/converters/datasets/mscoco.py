@@ -17,6 +17,7 @@ from ehps.converters.base import Converter, DatasetCard, Instances, Unit, filter
 from ehps.converters.options import Option
 from ehps.converters.readers import coco, coco_wholebody, eft, neural_annot, raw_files
 from ehps.converters.readers.fields import FLAG, Field, integers, numbers, optional
+from ehps.converters.readers.images import is_image_folder
 
 CARD = DatasetCard(
     id="mscoco",
@@ -143,7 +144,7 @@ class MSCOCO(Converter):
         people, records = neural_annot.with_fit(usable, fits, dropped, f"no {model_type} fit")
         if not people:
             return no_instances(dropped)
-        folder = "images/" if raw_files.is_folder(self.root / "images" / self._images) else ""
+        folder = "images/" if is_image_folder(self.root, f"images/{self._images}") else ""
         rows = Instances(
             image_path=[f"{folder}{self._images}/{images[a['image_id']]['file_name']}" for a in people],
             size=np.array([[images[a["image_id"]]["height"], images[a["image_id"]]["width"]] for a in people]),

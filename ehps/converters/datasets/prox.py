@@ -23,7 +23,7 @@ from ehps.converters.options import Option
 from ehps.converters.readers import fields, openpose, raw_files, smplify_fits
 from ehps.converters.readers.fields import numbers
 from ehps.converters.readers.frame_files import read_each
-from ehps.converters.readers.images import is_image
+from ehps.converters.readers.images import image_names
 from ehps.errors import DataError
 from ehps.humandata.image_files import ImageFolder, read_pixels
 from ehps.humandata.keypoints import flip_order
@@ -104,7 +104,7 @@ class PROX(Converter):
         place = RECORDING.fullmatch(unit.name)
         assert place is not None
         colour = f"recordings/{unit.name}/Color"
-        images = {name.rpartition(".")[0] for name in raw_files.listing(self.root / colour) if is_image(name)}
+        images = {name.rpartition(".")[0] for name in image_names(self.root, colour)}
         fitted = {name for name in raw_files.listing(unit.path) if raw_files.is_file(unit.path / name / "000.pkl")}
         dropped: dict[str, list[str]] = {}
         drop(dropped, "no SMPL-X fit", (f"{colour}/{frame}.jpg" for frame in sorted(images - fitted)))

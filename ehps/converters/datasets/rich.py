@@ -22,6 +22,7 @@ from ehps.converters.datasets import rich_files
 from ehps.converters.options import Option
 from ehps.converters.readers import fields, raw_files, smplify_fits
 from ehps.converters.readers.frame_files import read_each
+from ehps.converters.readers.images import image_names, is_image_folder
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
 
@@ -165,12 +166,13 @@ class RICH(Converter):
         above, interval = self._folder("images", "") / sequence, self.option("interval")
         for number in self.option("cameras"):
             folder = (above / f"cam_{number:0>2}").relative_to(self.root).as_posix()
-            if not raw_files.is_folder(self.root / folder):
+            if not is_image_folder(self.root, folder):
                 continue
+            names = image_names(self.root, folder)
             taken = {
                 int(name.split("_")[0]): f"{folder}/{name}"
                 for ending in EXTENSIONS
-                for name in raw_files.listing(self.root / folder)
+                for name in names
                 if name.lower().endswith(ending) and name.split("_")[0].isdecimal()
             }
             calibration = self.root / f"scan_calibration/{scene_of(sequence)}/calibration/{number:0>3}.xml"

@@ -17,7 +17,7 @@ from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, concat, drop, no_instances
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import numbers, texts
-from ehps.converters.readers.images import is_image
+from ehps.converters.readers.images import image_names
 from ehps.errors import DataError
 from ehps.genders import BY_WORD
 
@@ -65,6 +65,7 @@ synbody_v1_0/                                           (this folder, or the one
         "Hand poses are relative to the mean hand.",
         "People without a body joint in the image, or with one behind the camera, are left out.",
         "The first OpenXDLab release, whose bodies are in actor space, is refused.",
+        "WHAC-A-Mole, in the same Hugging Face dataset, is the dataset whac_a_mole.",
     ),
 )
 FOLDERS = ("smplx_withJoints_inCamSpace_noBUG", "smplx_withJoints_inCamSpace", "smplx")
@@ -87,15 +88,18 @@ class SynBody(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        images = sorted(self.root.glob("*/*/*/rgb")) or sorted(self.root.glob("*/*/*/*/rgb"))
-        folders = [rgb.parent for rgb in images]
+        levels = ("*/*/*", "*/*/*/*")
+        images = next(
+            filter(None, ([*self.root.glob(f"{n}/rgb"), *self.root.glob(f"{n}/rgb.zip")] for n in levels)), []
+        )
+        folders = sorted({rgb.parent for rgb in images})
         chosen = self.option("cameras", sorted({camera_of(folder) for folder in folders}))
         return [
             Unit(folder.relative_to(self.root).as_posix(), folder) for folder in folders if camera_of(folder) in chosen
         ]
 
     def read(self, unit: Unit) -> Instances:
-        names = [name for name in raw_files.listing(unit.path / "rgb") if is_image(name)]
+        names = image_names(self.root, f"{unit.name}/rgb")
         images = {int(stem): name for name in names if (stem := name.rpartition(".")[0]).isdecimal()}
         dropped: dict[str, list[str]] = {}
         first = images.pop(0, None)

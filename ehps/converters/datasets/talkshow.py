@@ -161,8 +161,8 @@ class TalkSHOW(Converter):
         if not all(0 < fit[name] <= ranges.PIXELS for name in ("width", "height")):
             return no_instances({"size of the video beyond any image": rows})
         folders = ["/".join(("frames", *name)) for name in (_plain(unit.data), unit.data)]
-        folder = next((name for name in folders if image_names(self.root / name)), folders[0])
-        on_disk = image_names(self.root / folder)
+        folder = next((name for name in folders if image_names(self.root, name)), folders[0])
+        on_disk = image_names(self.root, folder)
         if on_disk and len(on_disk) != n:
             return no_instances({"number of images is not that of poses": rows})
         names = on_disk or [f"{k:06d}.jpg" for k in range(1, n + 1)]

@@ -27,6 +27,8 @@ BODY_JOINTS = 22
 STILL = slice(0, 127)  # contour points are chosen by orientation and do not move along with the body
 SIDES = ("left", "right")
 FACE_LANDMARKS = 51
+THICKNESS = 0.5  # metres, farther than any vertex is from all joints and landmarks
+MESHES = 64  # at a time
 NO_MODELS = "no body models were given (--body-models)"
 
 
@@ -129,6 +131,18 @@ def enough_joints(posed: Posed, account: Account) -> Posed:
         f"fewer than {rows.min_joints_inside} body joints in the image": inside.sum(axis=1) < rows.min_joints_inside,
     }
     return posed.kept(account.drop(rows.image_path, reasons))
+
+
+def before_camera(posed: Posed, models: BodyModels | None, account: Account) -> Posed:
+    """The rows with the whole body before the camera, where the dataset asks for that and there are body models."""
+    rows, body, points = posed.rows, posed.body, posed.points3d
+    if not rows.vertices_before_camera or models is None or body is None or points is None:
+        return posed
+    near = np.flatnonzero(points[..., 2].min(axis=1, initial=np.inf) < THICKNESS)
+    behind = np.zeros(len(rows), bool)
+    for some in np.array_split(near, -(-len(near) // MESHES)) if len(near) else []:
+        behind[some] = (models.mesh(body[some])[..., 2] < 0).any(axis=1)
+    return posed.kept(account.drop(rows.image_path, {"vertex of the body behind the camera": behind}))
 
 
 def _with_models(rows: Instances, body: BodyParams, models: BodyModels, account: Account) -> Posed:

@@ -17,7 +17,7 @@ from ehps.arrays import Array, Mask
 from ehps.body.models import BodyModels
 from ehps.converters.base import ODD_ROWS, DatasetCard, Instances
 from ehps.converters.pipeline import direct_columns, quality_measures
-from ehps.converters.pipeline.camera_frame import Posed, enough_joints, faceless, pose
+from ehps.converters.pipeline.camera_frame import Posed, before_camera, enough_joints, faceless, pose
 from ehps.converters.pipeline.image_sizes import count_scaled, matched
 from ehps.converters.pipeline.rows import Account, as_values, per_row, take, unusable
 from ehps.converters.readers.images import ImageIndex
@@ -135,6 +135,7 @@ def _blocks(rows: Instances) -> Iterator[Instances]:
 
 def _complete_block(rows: Instances, context: Context, account: Account) -> HumanData:
     posed = enough_joints(pose(rows, context.models, account), account)
+    posed = before_camera(posed, context.models, account)
     box, source = _body_box(posed, account)
     if box is not None:
         pointless = _pointless(posed)

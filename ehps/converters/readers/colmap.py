@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from ehps.arrays import Array
 from ehps.converters import ranges
@@ -103,6 +102,8 @@ def read_images(path: Path) -> list[ColmapImage]:
 
 
 def _image(line: str, path: Path) -> ColmapImage:
+    from scipy.spatial.transform import Rotation
+
     words = line.split(maxsplit=9)
     try:
         pose = np.array(words[1:8], float)

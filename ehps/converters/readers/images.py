@@ -213,25 +213,26 @@ def scale_between(labelled: Array, stored: Array) -> Array:
     return np.where(least < most, scale, 0)
 
 
-def image_names(folder: Path) -> list[str]:
-    """Names of the images in a folder, sorted; without hidden files, as some are while they are written."""
-    opened.note(folder)
-    return sorted(name for name in listings.files_in(folder) if is_image(name) and name[0] != ".")
-
-
-def packed_image_names(root: Path, folder: str) -> list[str]:
-    """As :func:`image_names`, of ``folder`` below ``root``, with those in archives that stand for it.
+def image_names(root: Path, folder: str) -> list[str]:
+    """Names of the images in ``folder`` below ``root`` and in archives that stand for it, sorted; without hidden files,
+    as some are while they are written.
 
     Raises
     ------
-    DataError : an archive that stands for it is damaged or split, and the folder is not there unpacked.
+    DataError : an archive that stands for the folder is damaged or split, and the folder is not there unpacked.
     """
-    names = {*image_names(root / folder)}
+    opened.note(root / folder)
+    names = {*listings.files_in(root / folder)}
     for name, beginning in zip_archives.in_place_of(folder):
         opened.note(archive := root / name)
         if zip_archives.is_there(archive):
             names |= zip_archives.names_in(archive, beginning)
     return sorted(name for name in names if is_image(name) and name[0] != ".")
+
+
+def is_image_folder(root: Path, folder: str) -> bool:
+    """Whether there is such a folder below ``root``, or images of it in an archive that stands for it."""
+    return opened.is_folder(root / folder) or bool(image_names(root, folder))
 
 
 def _images_below(folder: Path) -> bool:

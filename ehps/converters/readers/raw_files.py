@@ -51,6 +51,7 @@ __all__ = [
     "load_pkl",
     "matching",
     "note",
+    "npz_length",
     "read_json",
     "read_lines",
 ]
@@ -102,11 +103,27 @@ def load_joblib(path: Path | str) -> Any:
     return joblib_dumps.load_joblib(Path(path))
 
 
-def load_npz(path: Path | str, names: str | Sequence[str] | None = None) -> dict[str, Array]:
-    """Arrays of an ``.npz`` by name: all of them, or those in ``names`` (a sequence, or one text with blanks)."""
+def load_npz(
+    path: Path | str, names: str | Sequence[str] | None = None, rows: tuple[int, int] | None = None
+) -> dict[str, Array]:
+    """Arrays of an ``.npz`` by name: all of them, or those in ``names`` (a sequence, or one text with blanks), whole or
+    from one row to another (not included)."""
     opened.note(path)
     wanted = names.split() if isinstance(names, str) else names
-    return loading.load_npz(Path(path), wanted)
+    return loading.load_npz(Path(path), wanted, rows=rows)
+
+
+def npz_length(path: Path | str, name: str) -> int:
+    """Rows of a member of an ``.npz``, by its header alone; 0 where there is none, which reading it will tell.
+
+    Raises
+    ------
+    DataError : it is no such file.
+    """
+    opened.note(path)
+    with loading.Npz(Path(path)) as members:
+        shape = members.shape(name) if name in members else ()
+        return shape[0] if shape else 0
 
 
 def load_npy(path: Path | str) -> Array:

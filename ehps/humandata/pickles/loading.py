@@ -15,13 +15,13 @@ from typing import Any, BinaryIO
 from ehps.errors import DataError
 from ehps.foreign_files import regular
 from ehps.humandata.pickles.allowed import Allow
-from ehps.humandata.pickles.npy_files import load_npy, load_npz
+from ehps.humandata.pickles.npy_files import Npz, load_npy, load_npz
 from ehps.humandata.pickles.pandas_frames import PANDAS
 from ehps.humandata.pickles.sparse_and_chumpy import CHUMPY, SCIPY_SPARSE
 from ehps.humandata.pickles.torch_tensors import TORCH
 from ehps.humandata.pickles.unpickler import load
 
-__all__ = ["CHUMPY", "PANDAS", "SCIPY_SPARSE", "TORCH", "Allow", "load_npy", "load_npz", "load_pickle"]
+__all__ = ["CHUMPY", "PANDAS", "SCIPY_SPARSE", "TORCH", "Allow", "Npz", "load_npy", "load_npz", "load_pickle"]
 
 
 def load_pickle(

@@ -91,13 +91,16 @@ class Npz(Mapping[str, Array]):
     def rows(self, name: str, first: int, last: int) -> Array:
         """Rows ``first`` to ``last`` (not included) of a member; what is before them is inflated, but not kept.
 
-        Members of objects, or with columns first, are read whole. Raises as reading it does.
+        Members of objects, or with columns first, are read whole; those without rows are what they are. Raises as
+        reading it does.
         """
         with self._opened(name) as (file, where):
             counted = _Counted(file)
             shape, fortran, dtype = _header(counted)
             width = math.prod(shape[1:]) * dtype.itemsize
-            whole = dtype.hasobject or fortran or not shape or any(n < 0 for n in shape)
+            if not shape:
+                return self[name]
+            whole = dtype.hasobject or fortran or any(n < 0 for n in shape)
             if whole or self._members[name].file_size != counted.count + shape[0] * width:
                 return self[name][first:last]
             first, last = min(first, shape[0]), min(last, shape[0])
@@ -195,7 +198,11 @@ class _Counted:
 
 
 def load_npz(
-    path: str | Path, names: str | Sequence[str] | None = None, *, allow: Sequence[Allow] = ()
+    path: str | Path,
+    names: str | Sequence[str] | None = None,
+    *,
+    allow: Sequence[Allow] = (),
+    rows: tuple[int, int] | None = None,
 ) -> dict[str, Array]:
     """Arrays of an ``.npz`` file by name.
 
@@ -203,6 +210,7 @@ def load_npz(
     ----------
     names : which to read: one text of names with blanks between, or a sequence; all by default.
     allow : further kinds of data in pickled members, see :func:`ehps.humandata.pickles.load_pickle`.
+    rows : the first, and the one after the last, of each; all by default.
 
     Raises
     ------
@@ -214,7 +222,7 @@ def load_npz(
         missing = [name for name in wanted if name not in members]
         if missing:
             raise DataError(f"has no {', '.join(missing)}; there are: {', '.join(members)}", path=path)
-        return {name: members[name] for name in wanted}
+        return {name: members[name] if rows is None else members.rows(name, *rows) for name in wanted}
 
 
 def load_npy(path: str | Path, *, allow: Sequence[Allow] = ()) -> Array:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ehps.benchmark.training.sampling import StepSampler, epoch_order, occurrences, quotas
+from ehps.benchmark.training.quotas import quotas
+from ehps.benchmark.training.sampling import StepSampler, epoch_order, occurrences
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.trainer import total_steps
 from ehps.errors import SettingsError, UsageError

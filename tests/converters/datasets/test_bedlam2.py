@@ -14,7 +14,9 @@ from scipy.spatial.transform import Rotation
 from ehps.converters.base import Instances
 from ehps.converters.datasets import bedlam2 as converter
 from ehps.converters.datasets.bedlam2 import BEDLAM2
+from ehps.converters.datasets.bedlam2_files import PORTRAIT as PORTRAIT_SCENES
 from ehps.converters.pipeline.report import Report
+from ehps.demo.raw import stage
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
 from ehps.humandata.image_files import read_pixels
@@ -28,7 +30,7 @@ from tests.raw.checks import (
     assert_joints_are_the_truth,
     nearest,
 )
-from tests.raw.trees import read, runner
+from tests.raw.trees import completed, read, runner
 from tests.raw.ubody import number_in, write_video
 
 Pair = tuple[HumanData, Report]
@@ -115,6 +117,28 @@ def test_the_last_pose_of_a_motion_is_a_row(tree: Tree, converted: Pair) -> None
     rows = [i for i, track in enumerate(hd["meta/track_id"].tolist()) if track.endswith("seq_000001/it_4001_XL_2400")]
     assert len(poses) == 26 + 10 + 1
     np.testing.assert_allclose(hd["smplx/body_pose"][rows[-1]].ravel(), poses[36, 3:66], atol=1e-6)
+
+
+def test_people_with_any_vertex_behind_the_camera_are_left_out(tree: Tree, body_models: Path) -> None:
+    rows = next(rows for rows in read(DATASET, tree.root) if len(rows) and PORTRAIT in rows.image_path[0])
+    assert rows.world_to_camera is not None
+    truth = tree.truth[tree.of(PORTRAIT)]
+    joints, vertices = truth.joints[..., 2].min(axis=1), locked_vertices(rows, body_models)[..., 2].min(axis=1)
+    assert (vertices < joints - 0.005).all()
+    kept = np.array([0.003, -0.003, 0.003])  # before and behind the camera, by millimetres
+    rows.world_to_camera.translation[:, 2] -= vertices - kept
+    rows.min_joints_inside = 1
+    (done,) = completed(DATASET, tree.root, [rows], body_models)
+    assert done.account.dropped == {"vertex of the body behind the camera": [truth.image_path[1]]}
+    assert done.data is not None
+    assert len(done.data) == 2
+
+
+def locked_vertices(rows: Instances, models: Path) -> Any:
+    """(N, V, 3) in the camera frame, by the smplx package."""
+    body, move = faults.body_of(rows), rows.world_to_camera
+    assert move is not None
+    return stage.moved(stage.package(locked(models), body)[1], move.rotation, move.translation)
 
 
 # -- (B) images -----------------------------------------------------------------------------------------------
@@ -374,6 +398,17 @@ def test_of_the_labelled_points_only_the_joints_of_smplx_are_taken(labelled: Tre
     assert report.quality["reprojection_px"]["max"] < 0.1
 
 
+def test_labels_are_read_some_rows_at_a_time(
+    labelled: Tree, of_labels: Pair, tmp_path: Path, body_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(converter, "ROWS", 4)
+    hd, report = converted_of(labelled.root, tmp_path / "x.h5", body_models)
+    assert report.units == 3 + 1 + 1
+    assert hd["image_path"].tolist() == of_labels[0]["image_path"].tolist()
+    np.testing.assert_allclose(hd["keypoints3d_smplx"], of_labels[0]["keypoints3d_smplx"], atol=1e-5)
+    assert {reason: len(names) for reason, names in report.dropped.items()} == labelled.dropped
+
+
 def test_labels_left_out_are_counted(labelled: Tree, of_labels: Pair) -> None:
     _, report = of_labels
     assert {reason: len(names) for reason, names in report.dropped.items()} == labelled.dropped
@@ -397,6 +432,9 @@ def test_the_full_ground_truth_is_read_where_both_are(own_labels: Path, tree: Tr
     hd, _ = converted_of(own_labels, tmp_path / "x.h5", None)
     assert "keypoints2d_original" not in hd.columns
     assert not any("training-images" in path for path in hd["image_path"].tolist())
+    shutil.rmtree(own_labels / MOTIONS)
+    hd, _ = converted_of(own_labels, tmp_path / "y.h5", None)
+    assert all("training-images" in path for path in hd["image_path"].tolist())
 
 
 @pytest.mark.parametrize(
@@ -460,5 +498,5 @@ def test_scenes_left_in_the_world_leave_nobody(tree: Tree, tmp_path: Path, body_
 
 
 def test_the_list_of_portrait_scenes_is_of_folders() -> None:
-    assert len(converter.PORTRAIT) == 10
-    assert all(re.fullmatch(r"20\d{6}_1_250_\w+", name) for name in converter.PORTRAIT)
+    assert len(PORTRAIT_SCENES) == 10
+    assert all(re.fullmatch(r"20\d{6}_1_250_\w+", name) for name in PORTRAIT_SCENES)

@@ -156,6 +156,7 @@ def test_test_is_every_64th_frame_of_camera_4(actors: Actors, root: Path, tmp_pa
     wanted = keys(actors, (9,), (0, 64, 128), (4,))
     assert rows_of(hd) == wanted
     assert_people_are(hd, truth(actors, wanted), body_models)
+    assert hd.passport.sampling == 64
     assert report.problems == []
 
 

@@ -108,6 +108,13 @@ def test_some_rows_of_a_member_are_those_of_the_whole(tmp_path: Path, save: Any,
             assert found.tolist() == ROWS[name][first:last].tolist()
 
 
+def test_a_member_without_rows_is_what_it_is(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", number=np.array(7.5), nothing=np.array(None, object))
+    with Npz(tmp_path / "x.npz") as members:
+        assert members.rows("number", 0, 4) == 7.5
+        assert members.rows("nothing", 0, 4).item() is None
+
+
 def test_rows_of_a_member_that_is_cut_short_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", a=np.arange(1000.0).reshape(100, 10))
     with zipfile.ZipFile(tmp_path / "x.npz") as whole, zipfile.ZipFile(tmp_path / "y.npz", "w") as cut:
