@@ -60,8 +60,8 @@ def _row(person: dict[str, Any]) -> dict[str, Any]:
 
 
 def image_of_key(dataset: str, name: str) -> str:
-    """The image's name in the labels by its name in the tars, where ``-`` stands for ``/`` in datasets with folders; one
-    that was in the name cannot be told apart."""
+    """The image's name in the labels by its name in the tars, ``-`` standing for ``/`` in datasets with folders: one
+    that was in the name is not told apart."""
     parts = name.split("-")
     if dataset == "egohumans" and len(parts) == 5 and re.fullmatch(r"aira\d+", parts[2]):
         parts = parts[:2] + parts[3:]
