@@ -36,7 +36,7 @@ SPLITS = [f"{source}_{part}" for part in ("train", "val", "test") for source in 
 UNDISTORTED = ("egohumans", "harmony4d")
 CARD = DatasetCard(
     id="sam3d_body",
-    config="sam3d_body_coco",  # of the default split; rows of other datasets name theirs
+    config="sam3d_body_coco",  # of the default split; others have that of their dataset
     name="SAM 3D Body",
     homepage="https://huggingface.co/datasets/facebook/sam-3d-body-dataset",
     licence="labels SAM License, which converted files must carry; images under the terms of their datasets",
@@ -176,7 +176,7 @@ class SAM3DBody(Converter):
             unknown=("loss", "mask_bbox"),
             meta_in_pixels=("mask_bbox",),
             misc={
-                "config": f"sam3d_body_{sources[0]}" if len(sources) == 1 else "sam3d_body",
+                "config": f"sam3d_body_{self.split.rpartition('_')[0]}",
                 "bbox_source": "provided_by_dataset",
                 "keypoints3d_place": unit.data.reading,
                 "mhr_source": "original",
