@@ -36,7 +36,7 @@ SPLITS = [f"{source}_{part}" for part in ("train", "val", "test") for source in 
 UNDISTORTED = ("egohumans", "harmony4d")
 CARD = DatasetCard(
     id="sam3d_body",
-    config="sam3d_body_coco",  # of the default split; rows of other datasets name theirs
+    config="sam3d_body_coco",  # of the default split; others have that of their dataset
     name="SAM 3D Body",
     homepage="https://huggingface.co/datasets/facebook/sam-3d-body-dataset",
     licence="labels SAM License, which converted files must carry; images under the terms of their datasets",
@@ -97,8 +97,8 @@ sam3d_body/
         "In which frame the 3D points are is not documented: it is found by their distance to the 2D points on the "
         "first people; misc/keypoints3d_place says the reading, and the quality what distance is left.",
         "2D points are those of whole bodies and may lie outside the image; those at (0, 0) count as not labelled.",
-        "Parquet is read where a split has both; of the tars, --frames DIR takes the images out. Names in the tars of "
-        "Ego-Exo4D images cannot be told apart from folders, and stay as they are.",
+        "Parquet is read where a split has both; of the tars, --frames DIR takes the images out. In names of images "
+        "there a sign - stands for a folder: one that was in the name of an Ego-Exo4D image is taken for such.",
     ),
 )
 ROWS = 4096
@@ -176,7 +176,7 @@ class SAM3DBody(Converter):
             unknown=("loss", "mask_bbox"),
             meta_in_pixels=("mask_bbox",),
             misc={
-                "config": f"sam3d_body_{sources[0]}" if len(sources) == 1 else "sam3d_body",
+                "config": f"sam3d_body_{self.split.rpartition('_')[0]}",
                 "bbox_source": "provided_by_dataset",
                 "keypoints3d_place": unit.data.reading,
                 "mhr_source": "original",

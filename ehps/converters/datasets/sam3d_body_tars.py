@@ -60,13 +60,13 @@ def _row(person: dict[str, Any]) -> dict[str, Any]:
 
 
 def image_of_key(dataset: str, name: str) -> str:
-    """The image's name in the labels by its name in the tars, where ``-`` stands for ``/``: those of Ego-Exo4D cannot
-    be told from names with that sign, and are kept as they are."""
+    """The image's name in the labels by its name in the tars, ``-`` standing for ``/`` in datasets with folders: one
+    that was in the name is not told apart."""
     parts = name.split("-")
     if dataset == "egohumans" and len(parts) == 5 and re.fullmatch(r"aira\d+", parts[2]):
         parts = parts[:2] + parts[3:]
         return f"{'/'.join(parts)}{IMAGE}"
-    if dataset == "harmony4d" or (dataset == "3dpw" and len(parts) == 2):
+    if dataset in ("egoexo4d", "harmony4d") or (dataset == "3dpw" and len(parts) == 2):
         return f"{'/'.join(parts)}{IMAGE}"
     return f"{name}{IMAGE}"
 

@@ -476,7 +476,7 @@ def test_half_a_tar_is_named(tars: Path, tmp_path: Path) -> None:
         ("3dpw", "downtown_bar_00-image_00000", "downtown_bar_00/image_00000.jpg"),
         ("egohumans", "01_tagging-001_tagging-aira01-cam01-00001", "01_tagging/001_tagging/cam01/00001.jpg"),
         ("harmony4d", "train-01_hugging-001_hugging-cam01-00001", "train/01_hugging/001_hugging/cam01/00001.jpg"),
-        ("egoexo4d", "cmu_bike01_2-cam01-1", "cmu_bike01_2-cam01-1.jpg"),
+        ("egoexo4d", "cmu_bike01_2-cam01-1", "cmu_bike01_2/cam01/1.jpg"),
     ],
 )
 def test_names_of_images_are_found_again_from_those_in_tars(dataset: str, key: str, image: str) -> None:
