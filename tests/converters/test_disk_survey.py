@@ -110,6 +110,7 @@ MISTAKEN = [
     ("humansc3d", "FlickrSC3D/", "contact labels only"),
     ("insta_variety", "test/insta_variety_00_copy00_hmr_noS5.ckpt-642561.tfrecord", "tfrecords"),
     ("insta_variety", "InstaVariety.json InstaVariety_tracks/", "OpenPose tracks"),
+    ("moyo", "220923_yogi_body_hands_03596_Boat_Pose_or_Paripurna_Navasana_-a_stageii.npz", "AMASS"),
     ("mpi_inf_3dhp", "S1/Seq1/imageSequence/video_0.avi", "original training release"),
     ("mpii", "images/1.jpg mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat", "another form of the 2D"),
     ("mpii", "images/1.jpg annot/train.h5", "NeuralAnnot"),
