@@ -243,6 +243,7 @@ def test_what_cannot_be_read_is_named_with_its_archive(
     with pytest.raises(DataError, match=said) as error:
         read(ImageFolder(tmp_path).locate("a/c.jpg"))
     assert "a.z" in str(error.value)
+    assert "c.jpg" in str(error.value)
     if (spoil, said) in OF_A_MEMBER:
         assert error.value.path == tmp_path / "a.zip/c.jpg"
     (fault,) = check_images(rows(["a/c.jpg"]), tmp_path, decode=True).faults
