@@ -48,6 +48,7 @@ SPLITS = {
     "humansc3d": "train test",
     "insta_variety": "train",
     "lspet": "train test",
+    "moyo": "train val",
     "mpi_inf_3dhp": "train test",
     "mpii": "train test",
     "mscoco": "train val",
