@@ -98,16 +98,25 @@ class ImageFolder:
         return self.find(name)
 
     def find(self, name: str) -> Path:
-        """As :meth:`locate`, of a path that was looked at before: that it stays inside is not looked at again."""
+        """As :meth:`locate`, of a path that was looked at before: that it stays inside is not looked at again.
+
+        Raises
+        ------
+        OutsideError : the archive that stands for its folder is a link out of the folder.
+        DataError : that archive cannot be read.
+        """
         path = self.place(name)
         if os.path.lexists(path):
             return path
         folder, _, last = name.replace("\\", "/").rpartition("/")
-        if folder not in self._archives:
-            self._archives[folder] = self._archives_of(folder)
-        for archive, beginning in self._archives[folder]:
-            if zip_archives.holds(archive, beginning + last):
-                return archive / f"{beginning}{last}"
+        try:
+            if folder not in self._archives:
+                self._archives[folder] = self._archives_of(folder)
+            for archive, beginning in self._archives[folder]:
+                if zip_archives.holds(archive, beginning + last):
+                    return archive / f"{beginning}{last}"
+        except DataError as error:
+            raise type(error)(f"{error.what} (for {name})", path=error.path, fix=error.fix) from None
         return path
 
     def _archives_of(self, folder: str) -> list[tuple[Path, str]]:

@@ -52,17 +52,25 @@ def is_there(path: Path) -> bool:
     ------
     DataError : it is damaged or split.
     """
+    unpacked = os.path.isdir(path.with_suffix(""))
     try:
         if os.path.isfile(path):
             directory_of(path)
             return True
-        for ending in PARTS:
-            if os.path.isfile(part := path.with_suffix(ending)):
-                raise DataError("is a part of a split archive, which cannot be read", path=part, fix=JOIN)
     except DataError:
-        if not os.path.isdir(path.with_suffix("")):
+        if not unpacked:
+            _refuse_parts(path)
             raise
+        return False
+    if not unpacked:
+        _refuse_parts(path)
     return False
+
+
+def _refuse_parts(path: Path) -> None:
+    for part in map(path.with_suffix, PARTS):
+        if os.path.isfile(part):
+            raise DataError("is a part of a split archive, which cannot be read", path=part, fix=JOIN)
 
 
 def holds(path: Path, name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,20 @@ def test_only_videos_whose_index_does_not_tell_are_read_wholly(
     assert numbered_frames.describe(video).count == LENGTH
     told = name.endswith(".mp4") and name not in ("uneven.mp4", "pieces.mp4")
     assert len(read_wholly) == (not told)
+
+
+@pytest.mark.parametrize("wrong", [("_by_index",), ("_by_index", "_by_packets")])
+def test_frames_are_right_where_the_file_states_other_times_than_the_decoder(
+    tmp_path: Path, wrong: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in wrong:
+        stated = getattr(numbered_frames, name)
+        monkeypatch.setattr(
+            numbered_frames, name, lambda *a, stated=stated: replace(made := stated(*a), times=made.times + 1)
+        )
+    write_video(tmp_path / "a.mp4", 90, 30, options={"g": "12"})
+    for number in (50, 7, 88, 20):
+        assert number_in(numbered_frames.frame(tmp_path / "a.mp4", number)) == number
 
 
 def test_few_videos_are_kept_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

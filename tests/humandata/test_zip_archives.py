@@ -212,6 +212,11 @@ def lettered(path: Path) -> None:
     path.rename(path.with_name("a.z01"))
 
 
+def cut_after_a_part(path: Path) -> None:
+    cut(path)
+    path.with_name("a.z01").touch()
+
+
 def leading_out(path: Path) -> None:
     pack(path, IMAGES | {"../../evil.jpg": b"1"})
 
@@ -229,6 +234,7 @@ OF_AN_ARCHIVE = [
     (last_of_several, "last part of a split archive"),
     (numbered, r"a\.zip\.001: is a part of a split archive"),
     (lettered, r"a\.z01: is a part of a split archive"),
+    (cut_after_a_part, r"a\.z01: is a part of a split archive"),
     (leading_out, "leads out of it"),
 ]
 
@@ -243,6 +249,7 @@ def test_what_cannot_be_read_is_named_with_its_archive(
     with pytest.raises(DataError, match=said) as error:
         read(ImageFolder(tmp_path).locate("a/c.jpg"))
     assert "a.z" in str(error.value)
+    assert "c.jpg" in str(error.value)
     if (spoil, said) in OF_A_MEMBER:
         assert error.value.path == tmp_path / "a.zip/c.jpg"
     (fault,) = check_images(rows(["a/c.jpg"]), tmp_path, decode=True).faults

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ehps.arrays import Array
 from ehps.converters.readers import listings, opened
+from ehps.errors import EhpsError
 from ehps.humandata import image_files, zip_archives
 from ehps.humandata.image_files import header as read_header
 from ehps.humandata.image_headers import Header
@@ -110,11 +111,14 @@ class ImageIndex:
 
     def unchanged(self, visited: Mapping[str, list[int]], read: Mapping[str, Mapping[str, str]]) -> bool:
         """Whether folders, archives and images are now what :attr:`visited` and :attr:`read` say."""
-        return all(self._changed(folder) == changed for folder, changed in visited.items()) and all(
-            _state(self.locate(f"{folder}/{name}" if folder else name)) == state
-            for folder, names in read.items()
-            for name, state in names.items()
-        )
+        try:
+            return all(self._changed(folder) == changed for folder, changed in visited.items()) and all(
+                _state(self.locate(f"{folder}/{name}" if folder else name)) == state
+                for folder, names in read.items()
+                for name, state in names.items()
+            )
+        except EhpsError:  # an archive or a video that cannot be read now
+            return False
 
     def size(self, image_path: str) -> tuple[int, int]:
         """Height and width as stored, (0, 0) when the image cannot be read."""

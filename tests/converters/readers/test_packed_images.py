@@ -86,6 +86,11 @@ def test_a_change_of_an_archive_is_seen(tmp_path: Path) -> None:
     pack(tmp_path / "a.zip", ["b/0.jpg", "b/1.jpg"], size=(50, 60))
     os.utime(tmp_path / "a.zip", ns=(before.st_atime_ns, before.st_mtime_ns))  # other images at the same time
     assert not ImageIndex(tmp_path).unchanged(*packed)
+    whole = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(whole[:-30])
+    os.utime(tmp_path / "a.zip", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not ImageIndex(tmp_path).unchanged(*packed)
+    (tmp_path / "a.zip").write_bytes(whole)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         archive.extractall(tmp_path / "a")
     (tmp_path / "a.zip").unlink()
