@@ -317,6 +317,7 @@ SUITE = {
     "model_args": {"width": 16},
     "body_models": "models",
 }
+RECIPES = {"usual": {}, "slow": {"lr": 0.0001, "loss": {"pose": 2.0}, "augment": False, "clip": 1}}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -333,12 +334,24 @@ def test_suites_with_odd_values(tmp_path: Path, seed: int) -> None:
         fine(lambda: load_suite(path))
 
 
+def test_recipes_with_odd_values(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "suite.yaml"
+    path.write_text(yaml.safe_dump({**SUITE, "recipes": RECIPES}))
+    assert fine(lambda: load_suite(path)) == ""
+    said = set()
+    for _ in range(60):
+        path.write_text(yaml.safe_dump({**SUITE, "recipes": changed_tree(RECIPES, rng)}))
+        said.add(fine(lambda: load_suite(path)))
+    assert len(said) > 10
+
+
 @pytest.mark.parametrize(
     "name", ["..", "../x", "/tmp/x", "a/b", ".hidden", "a\\b", "a\0b", "a\x1b[31m", "", "x" * 300, 7]
 )
-@pytest.mark.parametrize("place", ["train", "test", "models"])
+@pytest.mark.parametrize("place", ["train", "test", "models", "recipes"])
 def test_names_in_a_suite_that_lead_elsewhere_are_refused(tmp_path: Path, place: str, name: Any) -> None:
-    sets = {name: {"data": "ehf.h5", "protocol": "ehf"}}
+    sets = {name: {} if place == "recipes" else {"data": "ehf.h5", "protocol": "ehf"}}
     (tmp_path / "suite.yaml").write_text(yaml.safe_dump({**SUITE, place: [name] if place == "models" else sets}))
     assert fine(lambda: load_suite(tmp_path / "suite.yaml"))
 

@@ -59,16 +59,3 @@ def with_reliability(ranked: pd.DataFrame, found: Reliability, level: float = 0.
     out["tied"], out["group"], out["holds_next"] = tied, group, column
     out.attrs["reliability"] = {"level": level, "recipes": found.recipes, "seeds": found.seeds, "sets": known}
     return out
-
-
-def reliability_note(ranked: pd.DataFrame) -> str:
-    """What the probabilities rest on, and which sets have none; empty without any."""
-    facts = ranked.attrs.get("reliability")
-    if facts is None:
-        return ""
-    recipes = f"{facts['recipes']} recipe{'s' if facts['recipes'] > 1 else ''}"
-    seeds = f"{facts['seeds']} seed{'s' if facts['seeds'] > 1 else ''} each"
-    said = f"Holds: how likely a set stays ahead of the next one when both are trained again ({recipes}, {seeds})."
-    said += f" Sets whose order does not hold with {facts['level']:.0%} are tied."
-    lacking = [name for name in ranked["train_set"][ranked["rank"].notna()] if name not in facts["sets"]]
-    return said + (f" Not trained repeatedly: {ties.listed(lacking)}." if lacking else "")

@@ -166,7 +166,7 @@ def matrix_figure(found: Reliability, level: float = 0.95) -> Figure:
         for row in range(k):
             for column in range(row + 1, k):
                 p = found.holds[row, column]
-                text = f"{p:.2f}" if k <= 12 else f"{100 * p:.0f}"
+                text = (f"{p:.2f}" if p < 0.995 else "> 0.99") if k <= 12 else f"{min(100 * p, 99):.0f}"
                 ground = to_hex(colours(float(np.clip(2 * p - 1, 0, 1))))
                 panel.text(
                     column,
@@ -183,9 +183,13 @@ def matrix_figure(found: Reliability, level: float = 0.95) -> Figure:
         panel.set_xticks(range(k), names, rotation=90, fontsize=8)
         panel.tick_params(length=0)
         panel.spines[:].set_visible(False)
-        what = "Probability" if k <= 12 else "Probability (%)"
+        what = "Probability" if k <= 12 else "Probability (%, written up to 99)"
         note = f"{what} that the row's set has the lower error than the column's in a new training of both. "
-        figures.entitle(drawing, found.sentence(level), note + f"Bold: {level:.0%} and above.")
+        figures.entitle(
+            drawing,
+            found.sentence(level),
+            note + f"Bold: {level:.0%} and above.",
+        )
     return drawing
 
 

@@ -78,13 +78,19 @@ def seen_by(folder: Path, manifest: Mapping[str, Any]) -> Seen:
     config = read_json(path, _CONFIG_FORM, fix="train the run again")
     if len(config["sets"]) != len(trained_on):
         raise DataError(f"has {len(config['sets'])} sets, the manifest {len(trained_on)}", path=path, fix="train again")
-    weights = _weights(config, [int(entry["instances"]) for entry in trained_on])
+    log = read_log(folder / LOG) if (folder / LOG).is_file() else []
+    if config["epochs"] is not None and not log:
+        raise DataError("does not say how many steps were made: it has no log", path=folder, fix="train it again")
+    steps, batch = int(log[-1]["step"] if config["epochs"] is not None else config["steps"]), int(config["batch_size"])
+    lengths = [int(entry["instances"]) for entry in trained_on]
+    counts = [steps, batch, *lengths, *(entry.get("weight", 1) for entry in config["sets"])]
+    if not all(0 < count < np.inf for count in counts) or config["strategy"] not in ("concat", "balance", "mixture"):
+        raise DataError("has a number or a strategy that no training has", path=path, fix="train the run again")
+    weights = _weights(config, lengths)
     shares: dict[str, float] = {}
     for entry, weight in zip(trained_on, weights, strict=True):
         shares[entry["dataset"]] = shares.get(entry["dataset"], 0.0) + float(weight / sum(weights))
-    log = read_log(folder / LOG) if (folder / LOG).is_file() else []
-    steps = int(log[-1]["step"]) if config["epochs"] is not None and log else int(config["steps"])
-    return Seen(shares, steps * int(config["batch_size"]), _seconds(log, steps, int(config["batch_size"])))
+    return Seen(shares, steps * batch, _seconds(log, steps, batch))
 
 
 def _weights(config: dict[str, Any], lengths: list[int]) -> list[float]:

@@ -141,13 +141,14 @@ def rank_command(
         raise UsageError("--figure draws probabilities", fix="name repeated trainings with --reliability")
     from ehps import findings
     from ehps.analysis import ranking_table
-    from ehps.analysis.ranking_reliability import reliability_note, with_reliability
     from ehps.terminal import show
 
     ranked, found = findings.ranking_of(runs, model, benchmarks, by), None
     broken: dict[str, str] = {}
     if repeated:
         need("reading results", "pyarrow")
+        from ehps.analysis.ranking_reliability import with_reliability
+
         found, broken = findings.reliability_of(findings.recipe_folders(repeated), benchmarks)
         ranked = with_reliability(with_ranks(ranked, runs), found)
     if out is not None:
@@ -166,7 +167,8 @@ def rank_command(
         say(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
     if other := ranked.attrs.get("not_ranked"):
         say(f"no column, as they have no error in mm: {', '.join(other)}", fg="yellow", err=True)
-    for line in (*ranking_table.legend(ranked), ranking_table.interval_note(ranked), reliability_note(ranked)):
+    notes = (ranking_table.interval_note(ranked), ranking_table.reliability_note(ranked))
+    for line in (*ranking_table.legend(ranked), *notes):
         if line:
             say(line, fg="yellow", err=True)
     say_left_out(broken)

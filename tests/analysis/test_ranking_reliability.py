@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from ehps.analysis import reliability
-from ehps.analysis.ranking_reliability import reliability_note, with_reliability
-from ehps.analysis.ranking_table import headline, presentable
+from ehps.analysis.ranking_reliability import with_reliability
+from ehps.analysis.ranking_table import headline, presentable, reliability_note
 from ehps.benchmark import results
 from ehps.benchmark.suites.matrix import Suite
 from ehps.benchmark.suites.runs import SUITE, write_json
