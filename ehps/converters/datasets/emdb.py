@@ -54,6 +54,8 @@ EMDB/
         "It is a test set; papers do not train on it.",
         "All good frames of 30 a second are converted. Left out and counted: frames in which the person is out of view "
         "or wholly hidden, and good frames whose box is empty, which the official numbers count.",
+        "Boxes are the dataset's own, cut to the image and not enlarged; those of frames in which the person is partly "
+        "hidden are loose.",
         "2D points are the labels projected, not detections: given to a method they give the answer away.",
         "meta/RT takes the world to the camera of each frame, for the protocol emdb2.",
         "*_video.mp4 shows the labels beside the images and is not read.",
@@ -128,6 +130,7 @@ class EMDB(Converter):
             world_to_camera=Rigid(extrinsics[:, :3, :3], extrinsics[:, :3, 3]),
             keypoints2d=Keypoints(data["kp2d"][frame].astype(float), "smpl"),
             bbox=np.column_stack([corners[:, :2], corners[:, 2:] - corners[:, :2], valid])[frame],
+            bbox_padded=True,
             meta={
                 "sequence_name": [unit.name] * n,
                 "subject": [unit.name.split("_")[0]] * n,

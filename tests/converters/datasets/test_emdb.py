@@ -27,7 +27,6 @@ from tests.raw.emdb import (
     ROWS,
     SETUP,
     STAIRS,
-    VIEW,
     WALK,
     Tree,
     file,
@@ -109,14 +108,12 @@ def test_the_own_points_are_smpls_24_joints_in_smpls_order(tree: Tree, converted
     assert report.quality["reprojection_px"]["max"] < 0.1
 
 
-def test_boxes_are_the_datasets_own_enlarged_and_cut_at_the_edge(tree: Tree, converted: Pair) -> None:
+def test_boxes_are_the_datasets_own_without_a_further_margin(tree: Tree, converted: Pair) -> None:
     hd, _ = converted
     for row, (name, frame) in enumerate(ROWS["emdb1"]):
         x0, y0, x1, y1 = read(tree.root, name)["bboxes"]["bboxes"][frame]
-        low = np.maximum([x0 - 0.1 * (x1 - x0), y0 - 0.1 * (y1 - y0)], 0)
-        high = np.minimum([x1 + 0.1 * (x1 - x0), y1 + 0.1 * (y1 - y0)], [VIEW.width, VIEW.height])
-        np.testing.assert_allclose(hd["bbox_xywh"][row], [*low, *(high - low), 1], atol=0.01)
-    assert hd.misc["bbox_source"] == "provided_by_dataset"
+        np.testing.assert_allclose(hd["bbox_xywh"][row], [x0, y0, x1 - x0, y1 - y0, 1], atol=0.01)
+    assert (hd.misc["bbox_source"], hd.misc["bbox_body_scale"]) == ("provided_by_dataset", 1)
 
 
 def test_facts_of_the_rows_and_of_the_file(converted: Pair) -> None:
