@@ -22,7 +22,7 @@ from ehps.body import cameras
 from ehps.body.params import smplx_params, smplx_pose
 from ehps.converters import ranges
 from ehps.converters.base import Camera, Instances, Rigid, drop, no_instances
-from ehps.converters.readers import OTHER
+from ehps.converters.readers import AGAIN, OTHER
 from ehps.converters.readers.csv_files import Row, read_csv
 from ehps.errors import DataError
 
@@ -33,6 +33,7 @@ EVERY = 5  # of 30 frames a second, as in the 6 fps releases
 LEAST_JOINTS = 8
 OTHER_ROWS = ("Comment",)
 VIEW = ("x", "y", "z", "yaw", "pitch", "roll", "focal_length")
+LAST = "hfov"  # the last cell of a line of the camera file: without it the line is cut short
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,12 @@ def read_views(path: Path, interval: int) -> Views:
 
     Raises
     ------
-    DataError : a line has no number of its frame, a frame is there twice, or a value is no number.
+    DataError : a line has no number of its frame or ends before its last cell, a frame is there twice, or a value is no
+        number.
     """
-    rows = read_csv(path, " ".join(("name", *VIEW)))
+    rows = read_csv(path, " ".join(("name", *VIEW, LAST)))
+    if cut := [row.line for row in rows if not row.cells[LAST]]:
+        raise DataError(f"line {cut[0]} ends before its {LAST}", path=path, fix=AGAIN)
     found = [re.search(r"_(\d+)\.\w+$", row.text("name")) for row in rows]
     for row, match in zip(rows, found, strict=True):
         if match is None:

@@ -246,6 +246,16 @@ def test_a_table_that_lost_a_sequence_is_told_by_its_camera(own: Path, tmp_path:
         run(own, tmp_path / "x.h5", None)
 
 
+@pytest.mark.parametrize("columns", [9, 8, 5])
+def test_a_camera_file_that_ends_in_the_middle_of_a_line_is_told(own: Path, tmp_path: Path, columns: int) -> None:
+    path = own / MOYO / "ground_truth/meta_exr_csv/seq_000001_camera.csv"
+    *lines, last = path.read_text().splitlines()
+    assert "_0010.png" in last
+    path.write_text("\n".join([*lines, ",".join(last.split(",")[:columns])[:-1]]))  # the last number lacks a digit
+    with pytest.raises(DataError, match=r"line 11 ends before its hfov.*seq_000001_camera\.csv"):
+        run(own, tmp_path / "x.h5", None)
+
+
 def test_body_models_without_the_locked_head_are_refused_before_anything_is_read(
     tree: Tree, tmp_path: Path, body_models: Path
 ) -> None:
