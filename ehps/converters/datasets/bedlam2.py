@@ -19,7 +19,7 @@ import numpy as np
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, concat, drop, no_instances
 from ehps.converters.datasets import bedlam_labels
-from ehps.converters.datasets.bedlam_labels import JOINTS
+from ehps.converters.datasets.bedlam_labels import FRAME, JOINTS
 from ehps.converters.datasets.bedlam_scenes import EVERY, Body, Views, body_rows, labels, read_sequences, read_views
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import numbers, texts
@@ -165,13 +165,16 @@ class BEDLAM2(Converter):
         portrait = self._is_portrait(scene.name)
         parts: list[Instances] = []
         notes: dict[str, None] = {}
+        unseen: list[str] = []
         for sequence, bodies in list(sequences.items())[first:end]:
             views = read_views(scene / CAMERAS / f"{sequence}{CAMERA}", self.sampling)
             if len(views) and rolled(views) != portrait:
                 notes[_contradiction(scene.name, portrait)] = None
             images, upright = self._images(scene, sequence, views)
+            unseen += [path for path in self._without_camera(scene, sequence, views) for _ in bodies]
             parts += [self._person(scene, body, views, images, motions, upright) for body in bodies]
         rows = concat(parts) if parts else no_instances()
+        drop(rows.dropped, "no line of the frame in the camera file", unseen)
         if len(rows):
             rows.meta["portrait"] = np.full(len(rows), portrait)
         if raw_files.is_file(scene / "blacklist.txt"):
@@ -210,6 +213,15 @@ class BEDLAM2(Converter):
         """The image of each view, and whether it stands upright."""
         below = scene.relative_to(self.root).as_posix()
         return [f"{below}/png/{sequence}/{name}" for name in views.name], False
+
+    def _without_camera(self, scene: Path, sequence: str, views: Views) -> list[str]:
+        """Images of frames that are to be taken but are not in the camera file, as when it is cut short."""
+        folder = scene / "png" / sequence
+        known = set(views.frame.tolist())
+        found = {name: FRAME.search(name) for name in raw_files.listing(folder)}
+        frames = {name: int(match[1]) for name, match in found.items() if match}
+        below = folder.relative_to(self.root).as_posix()
+        return [f"{below}/{name}" for name, k in frames.items() if not k % self.sampling and k not in known]
 
     def _is_portrait(self, scene: str) -> bool:
         """By the user's copy of the list of scenes, else by the official one."""

@@ -256,6 +256,16 @@ def test_a_camera_file_that_ends_in_the_middle_of_a_line_is_told(own: Path, tmp_
         run(own, tmp_path / "x.h5", None)
 
 
+def test_images_without_a_line_in_the_camera_file_are_counted(own: Path, tmp_path: Path) -> None:
+    path = own / MOYO / "ground_truth/meta_exr_csv/seq_000001_camera.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))  # cut between two lines
+    hd, report = converted_of(own, tmp_path / "x.h5", None)
+    lost = f"{MOYO}/png/seq_000001/seq_000001_0010.png"
+    assert report.dropped["no line of the frame in the camera file"] == [lost] * 3
+    assert lost not in hd["image_path"].tolist()
+    assert report.found == 24
+
+
 def test_body_models_without_the_locked_head_are_refused_before_anything_is_read(
     tree: Tree, tmp_path: Path, body_models: Path
 ) -> None:
