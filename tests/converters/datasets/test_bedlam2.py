@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,29 @@ def test_a_table_that_lost_a_sequence_is_told_by_its_camera(own: Path, tmp_path:
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(DataError, match="has no sequence seq_000001, of which there is a camera file"):
         run(own, tmp_path / "x.h5", None)
+
+
+def change_line(path: Path, body: str, change: Callable[[str], str]) -> None:
+    """Change the first line of a table that has a body."""
+    lines = path.read_text().splitlines()
+    number = next(i for i, line in enumerate(lines) if f",{body}," in line)
+    lines[number] = change(lines[number])
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(("zeros", "words"), [("4.5,0.0", "Pitch is 4.5"), ("0.0,-3", "Roll is -3")])
+def test_bodies_that_are_tilted_in_the_world_are_refused(own: Path, tmp_path: Path, zeros: str, words: str) -> None:
+    change_line(own / MOYO / "be_seq.csv", YOGI, lambda line: line.replace(",0.0,0.0,", f",{zeros},"))
+    with pytest.raises(DataError, match=rf"line 4: {words}, expected 0.*be_seq\.csv"):
+        run(own, tmp_path / "x.h5", None)
+
+
+def test_a_body_that_a_sequence_has_twice_is_two_people(own: Path, tree: Tree, tmp_path: Path) -> None:
+    change_line(own / MOYO / "be_seq.csv", YOGI, lambda line: line.replace(YOGI, "it_4001_XL_2400"))
+    hd, _ = converted_of(own, tmp_path / "x.h5", None)
+    pairs = list(zip(hd["image_path"].tolist(), hd["meta/track_id"].tolist(), strict=True))
+    assert len(set(pairs)) == len(pairs)
+    assert {track for _, track in pairs} >= {f"{MOYO}/seq_000000/it_4001_XL_2400{end}" for end in ("", " 2")}
 
 
 @pytest.mark.parametrize("columns", [9, 8, 5])
