@@ -11,7 +11,7 @@ rendering scripts.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +134,7 @@ class BEDLAM2(Converter):
             for path in self.root.glob(f"{depth}/{name}")
         ]
         if scenes:
+            check_distinct(sorted(set(scenes)))
             return [unit for scene in sorted(set(scenes)) for unit in self._units_of(scene)]
         if self.sampling % EVERY:
             what = f"interval={self.sampling}: the preprocessed labels are of every fifth frame"
@@ -256,6 +257,19 @@ class BEDLAM2(Converter):
         rows.body = rows.body.with_(locked_head=True)
         rows.dropped = dropped
         return rows
+
+
+def check_distinct(scenes: Sequence[Path]) -> None:
+    """Raise where a scene lies in the root and a folder deeper.
+
+    Raises
+    ------
+    DataError : one does; its people would be there twice.
+    """
+    places: dict[str, Path] = {}
+    for scene in scenes:
+        if (first := places.setdefault(scene.name, scene)) != scene:
+            raise DataError(f"is the scene of {first} again", path=scene, fix="keep one of the two folders")
 
 
 def check_cameras(scene: Path, sequences: Collection[str]) -> None:

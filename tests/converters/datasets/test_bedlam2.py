@@ -179,6 +179,12 @@ def test_scenes_may_lie_a_folder_deeper(tree: Tree, converted: Pair, tmp_path: P
     assert report.problems == []
 
 
+def test_a_scene_that_is_there_twice_is_refused(own: Path, tmp_path: Path) -> None:
+    shutil.copytree(own / MOYO, own / "bedlam_v2" / MOYO)
+    with pytest.raises(DataError, match=r"is the scene of .* again.*eep one of the two"):
+        run(own, tmp_path / "x.h5", None)
+
+
 def test_a_note_says_that_a_blacklist_was_not_heeded(own: Path, tmp_path: Path) -> None:
     (own / MOYO / "blacklist.txt").write_text("seq_000001\n")
     _, report = converted_of(own, tmp_path / "x.h5", None)
