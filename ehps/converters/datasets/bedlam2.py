@@ -234,6 +234,8 @@ class BEDLAM2(Converter):
 
     def _labels(self, unit: Unit) -> Instances:
         rows_of = bedlam_labels.read_labels(unit.path)
+        if not rows_of:
+            return no_instances()
         if (found := rows_of["gtkps"].shape[1]) != POINTS:
             raise DataError(f"gtkps has {found} points, expected {POINTS}", path=unit.path, fix=OTHER)
         if (betas := rows_of["shape"].shape[1]) != BETAS:

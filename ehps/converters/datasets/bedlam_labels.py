@@ -42,13 +42,16 @@ Labels = dict[str, Array]
 
 
 def read_labels(path: Path) -> Labels:
-    """The columns of a label file, checked.
+    """The columns of a label file, checked; none where it has nobody.
 
     Raises
     ------
     DataError : one is absent or of another form.
     """
-    return fields.values(raw_files.load_npz(path, list(LABELLED)), LABELLED, path)
+    columns = raw_files.load_npz(path, list(LABELLED))
+    if not any(np.size(column) for column in columns.values()):
+        return {}
+    return fields.values(columns, LABELLED, path)
 
 
 def usable(labels: Labels, scene: str, dropped: dict[str, list[str]]) -> Labels:

@@ -371,6 +371,16 @@ def test_the_full_ground_truth_is_read_where_both_are(own_labels: Path, tree: Tr
     assert not any("training-images" in path for path in hd["image_path"].tolist())
 
 
+@pytest.mark.parametrize("shape", [(0,), (0, 16)])
+def test_a_scene_of_nobody_is_no_fault(
+    own_labels: Path, labelled: Tree, tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    edit(own_labels / LABELS / f"{MOYO}.npz", lambda data: data.update({name: np.zeros(shape) for name in data}))
+    hd, report = converted_of(own_labels, tmp_path / "x.h5", None)
+    assert len(hd) == len(labelled.of(PORTRAIT))
+    assert report.found == 10 - len(labelled.of(MOYO)) + 2
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
