@@ -18,7 +18,7 @@ from ehps.converters.readers.fields import FLAG, OBJECT, integers, numbers, text
 from ehps.errors import DataError
 from ehps.genders import GENDERS
 
-FILES = "P*/*/P*_*_data.pkl"
+FILES, IMAGES = "P*/*/P*_*_data.pkl", "P*/*/images"
 CARD = DatasetCard(
     id="emdb",
     config="emdb_{split}",
@@ -42,7 +42,7 @@ EMDB/
       P1_14_outdoor_climb_data.pkl
       images/00000.jpg
 """,
-    needs=(FILES, "P*/*/images"),
+    needs=(FILES, IMAGES),
     get="fill in the form at emdb.ait.ethz.ch; unpack the participants' archives side by side",
     reprojection="exact",
     fps=30,
@@ -95,9 +95,13 @@ class EMDB(Converter):
 
     def units(self) -> list[Unit]:
         paths = raw_files.matching(self.root, FILES)
-        return [Unit(f"{path.parent.parent.name}_{path.parent.name}", path) for path in paths]
+        unlabelled = {path.parent for path in raw_files.matching(self.root, IMAGES)} - {path.parent for path in paths}
+        places = [*((path.parent, path) for path in paths), *((folder, folder) for folder in sorted(unlabelled))]
+        return [Unit(f"{folder.parent.name}_{folder.name}", path) for folder, path in places]
 
     def read(self, unit: Unit) -> Instances:
+        if raw_files.is_folder(unit.path):
+            return no_instances(left_out="no *_data.pkl beside the images", absent=True)
         data, camera, smpl, boxes = read_sequence(unit)
         emdb1, emdb2 = bool(data["emdb1"]), bool(data["emdb2"])
         if not {"emdb1": emdb1, "emdb2": emdb2, "rest": not (emdb1 or emdb2), "all": True}[self.split]:

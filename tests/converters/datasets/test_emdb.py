@@ -185,6 +185,15 @@ def test_a_sequence_without_a_good_frame_is_left_out_and_counted(own: Path, tmp_
     assert len(report.dropped["no good frame: out of view or hidden"]) == 1 + 4
 
 
+def test_a_sequence_without_its_file_is_named(own: Path, tmp_path: Path, body_models: Path) -> None:
+    file(own, STAIRS).rename(file(own, STAIRS).with_name("data.pkl"))
+    report = run(own, tmp_path / "x.h5", body_models)
+    assert report.left_out == {"no *_data.pkl beside the images": [STAIRS]}
+    assert set(HumanData.open(tmp_path / "x.h5")["meta/sequence_name"].tolist()) == {CLIMB}
+    with pytest.raises(DataError, match=STAIRS):
+        run(own, tmp_path / "y.h5", body_models, strict=True)
+
+
 def test_numbers_of_hidden_frames_may_be_none(own: Path, tmp_path: Path, body_models: Path) -> None:
     with sequence(own, CLIMB) as data:
         for values in (data["kp2d"], data["smpl"]["trans"], data["camera"]["extrinsics"], data["bboxes"]["bboxes"]):
