@@ -105,6 +105,8 @@ class BEDLAM(Converter):
 
     def _labels(self, unit: Unit) -> Instances:
         labels = bedlam_labels.read_labels(unit.path)
+        if not labels:
+            return no_instances()
         if (found := labels["gtkps"].shape[1]) < JOINTS:
             raise DataError(f"gtkps has {found} joints, expected {JOINTS} or more", path=unit.path, fix=OTHER)
         folder = next((d for d in IMAGE_FOLDERS[self.split] if raw_files.is_folder(self.root / d / unit.name)), None)

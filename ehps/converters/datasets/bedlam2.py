@@ -23,7 +23,9 @@ from ehps.converters.datasets.bedlam2_files import (
     CAMERAS,
     SequenceImages,
     check_cameras,
+    check_distinct,
     contradiction,
+    images_without_camera,
     is_portrait,
     rolled,
     sequence_images,
@@ -126,6 +128,7 @@ class BEDLAM2(Converter):
         ]
         labels = sorted((self.root / LABELS).glob("*.npz"))
         if scenes and ((self.root / MOTIONS).is_dir() or not labels):
+            check_distinct(sorted(set(scenes)))
             return [unit for scene in sorted(set(scenes)) for unit in self._units_of(scene)]
         if self.sampling % EVERY:
             what = f"interval={self.sampling}: the preprocessed labels are of every fifth frame"
@@ -168,13 +171,17 @@ class BEDLAM2(Converter):
         portrait = is_portrait(self.root, scene.name)
         parts: list[Instances] = []
         notes: dict[str, None] = {}
+        unseen: list[str] = []
         for sequence, bodies in list(sequences.items())[first:end]:
             views = read_views(scene / CAMERAS / f"{sequence}{CAMERA}", self.sampling)
             if len(views) and rolled(views) != portrait:
                 notes[contradiction(scene.name, portrait)] = None
             seen = sequence_images(self.root, scene, sequence, views)
+            lost = images_without_camera(self.root, scene, sequence, views, self.sampling)
+            unseen += [path for path in lost for _ in bodies]
             parts += [self._person(scene, body, views, seen, motions) for body in bodies]
         rows = concat(parts) if parts else no_instances()
+        drop(rows.dropped, "no line of the frame in the camera file", unseen)
         if len(rows):
             rows.meta["portrait"] = np.full(len(rows), portrait)
         if raw_files.is_file(scene / "blacklist.txt"):
@@ -213,6 +220,8 @@ class BEDLAM2(Converter):
 
     def _labels(self, unit: Unit) -> Instances:
         scene, rows_of = unit.path.stem, bedlam_labels.read_labels(unit.path, unit.data)
+        if not rows_of:
+            return no_instances()
         if (found := rows_of["gtkps"].shape[1]) != POINTS:
             raise DataError(f"gtkps has {found} points, expected {POINTS}", path=unit.path, fix=OTHER)
         if (betas := rows_of["shape"].shape[1]) != BETAS:

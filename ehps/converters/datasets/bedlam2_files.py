@@ -5,13 +5,14 @@ Source: the list of scenes in BEDLAM's repository; the scripts that make movies 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ehps import numbered_frames
+from ehps.converters.datasets.bedlam_labels import FRAME
 from ehps.converters.datasets.bedlam_scenes import Views
 from ehps.converters.readers import OTHER, raw_files
 from ehps.errors import DataError
@@ -70,6 +71,29 @@ def is_portrait(root: Path, scene: str) -> bool:
     path = root / SCENES
     listed = read_scene_names(path) if raw_files.is_file(path) else {}
     return "portrait" in listed[scene] if scene in listed else scene in PORTRAIT
+
+
+def images_without_camera(root: Path, scene: Path, sequence: str, views: Views, sampling: int) -> list[str]:
+    """Images of frames that are to be taken but are not in the camera file, as when it is cut short."""
+    folder = scene / "png" / sequence
+    known = set(views.frame.tolist())
+    found = {name: FRAME.search(name) for name in raw_files.listing(folder)}
+    frames = {name: int(match[1]) for name, match in found.items() if match}
+    below = folder.relative_to(root).as_posix()
+    return [f"{below}/{name}" for name, k in frames.items() if not k % sampling and k not in known]
+
+
+def check_distinct(scenes: Sequence[Path]) -> None:
+    """Raise where a scene lies in the root and a folder deeper.
+
+    Raises
+    ------
+    DataError : one does; its people would be there twice.
+    """
+    places: dict[str, Path] = {}
+    for scene in scenes:
+        if (first := places.setdefault(scene.name, scene)) != scene:
+            raise DataError(f"is the scene of {first} again", path=scene, fix="keep one of the two folders")
 
 
 def check_cameras(scene: Path, sequences: Collection[str]) -> None:

@@ -42,7 +42,7 @@ Labels = dict[str, Array]
 
 
 def read_labels(path: Path, rows: tuple[int, int] | None = None) -> Labels:
-    """The columns of a label file, checked.
+    """The columns of a label file, checked; none where it has nobody.
 
     Parameters
     ----------
@@ -52,7 +52,10 @@ def read_labels(path: Path, rows: tuple[int, int] | None = None) -> Labels:
     ------
     DataError : one is absent or of another form.
     """
-    return fields.values(raw_files.load_npz(path, list(LABELLED), rows), LABELLED, path)
+    columns = raw_files.load_npz(path, list(LABELLED), rows)
+    if not any(np.size(column) for column in columns.values()):
+        return {}
+    return fields.values(columns, LABELLED, path)
 
 
 def usable(labels: Labels, scene: str, dropped: dict[str, list[str]]) -> Labels:

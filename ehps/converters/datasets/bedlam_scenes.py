@@ -22,7 +22,7 @@ from ehps.body import cameras
 from ehps.body.params import smplx_params, smplx_pose
 from ehps.converters import ranges
 from ehps.converters.base import Camera, Instances, Rigid, drop, no_instances
-from ehps.converters.readers import OTHER
+from ehps.converters.readers import AGAIN, OTHER
 from ehps.converters.readers.csv_files import Row, read_csv
 from ehps.errors import DataError
 
@@ -33,14 +33,19 @@ EVERY = 5  # of 30 frames a second, as in the 6 fps releases
 LEAST_JOINTS = 8
 OTHER_ROWS = ("Comment",)
 VIEW = ("x", "y", "z", "yaw", "pitch", "roll", "focal_length")
+LAST = "hfov"  # the last cell of a line of the camera file: without it the line is cut short
 
 
 @dataclass(frozen=True)
 class Body:
-    """One person of a sequence: a row of ``be_seq.csv``; place in Unreal centimetres, yaw in degrees."""
+    """One person of a sequence: a row of ``be_seq.csv``; place in Unreal centimetres, yaw in degrees.
+
+    ``track`` is the name, with a number where the sequence has the same body again.
+    """
 
     sequence: str
     name: str
+    track: str
     place: Array
     yaw: float
     start: int
@@ -86,9 +91,12 @@ def read_views(path: Path, interval: int) -> Views:
 
     Raises
     ------
-    DataError : a line has no number of its frame, a frame is there twice, or a value is no number.
+    DataError : a line has no number of its frame or ends before its last cell, a frame is there twice, or a value is no
+        number.
     """
-    rows = read_csv(path, " ".join(("name", *VIEW)))
+    rows = read_csv(path, " ".join(("name", *VIEW, LAST)))
+    if cut := [row.line for row in rows if not row.cells[LAST]]:
+        raise DataError(f"line {cut[0]} ends before its {LAST}", path=path, fix=AGAIN)
     found = [re.search(r"_(\d+)\.\w+$", row.text("name")) for row in rows]
     for row, match in zip(rows, found, strict=True):
         if match is None:
@@ -171,7 +179,7 @@ def body_rows(
         meta={
             "sequence_name": [sequence] * n,
             "frame_id": views.frame,
-            "track_id": [f"{sequence}/{body.name}"] * n,
+            "track_id": [f"{sequence}/{body.track}"] * n,
         },
         misc={"smplx_source": "original", "reprojection": "none"},
         dropped=dropped,
@@ -182,7 +190,7 @@ def body_rows(
 
 def row_names(scene: str, body: Body, frames: Iterable[int]) -> list[str]:
     """What a person is called in reports, frame by frame."""
-    return [f"{scene}/{body.sequence}/{body.name} {frame}" for frame in frames]
+    return [f"{scene}/{body.sequence}/{body.track} {frame}" for frame in frames]
 
 
 def read_sequences(path: Path) -> dict[str, list[Body]]:
@@ -202,7 +210,7 @@ def read_sequences(path: Path) -> dict[str, list[Body]]:
             raise DataError(what, path=path, fix=OTHER)
         return found[1]
 
-    for row in read_csv(path, "Type Body X Y Z Yaw Comment"):
+    for row in read_csv(path, "Type Body X Y Z Yaw Pitch Roll Comment"):
         kind = row.text("Type")
         if kind == "Group":
             sequence = said(row, "sequence_name", r"[^;/\\]+")
@@ -217,8 +225,13 @@ def read_sequences(path: Path) -> dict[str, list[Body]]:
             place, yaw = np.array([row.number(axis) for axis in "XYZ"]), row.number("Yaw")
             if abs(yaw) > ranges.DEGREES:
                 raise DataError(f"line {row.line}: Yaw {yaw:g} is no angle in degrees", path=path, fix=OTHER)
+            if tilted := [axis for axis in ("Pitch", "Roll") if row.number(axis)]:
+                what = f"line {row.line}: {tilted[0]} is {row.cells[tilted[0]]}, expected 0: bodies are known to stand"
+                raise DataError(what, path=path, fix=OTHER)
             start = int(said(row, "start_frame", r"\d+"))
-            sequences[sequence].append(Body(sequence, name, place, yaw, start))
+            again = sum(body.name == name for body in sequences[sequence])
+            track = f"{name} {again + 1}" if again else name
+            sequences[sequence].append(Body(sequence, name, track, place, yaw, start))
         elif kind not in OTHER_ROWS:
             known = ", ".join(("Group", "Body", *OTHER_ROWS))
             raise DataError(f"line {row.line}: Type is {kind!r}, expected one of {known}", path=path, fix=OTHER)

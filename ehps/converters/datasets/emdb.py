@@ -18,7 +18,7 @@ from ehps.converters.readers.fields import FLAG, OBJECT, integers, numbers, text
 from ehps.errors import DataError
 from ehps.genders import GENDERS
 
-FILES = "P*/*/P*_*_data.pkl"
+FILES, IMAGES = "P*/*/P*_*_data.pkl", "P*/*/images"
 CARD = DatasetCard(
     id="emdb",
     config="emdb_{split}",
@@ -42,7 +42,7 @@ EMDB/
       P1_14_outdoor_climb_data.pkl
       images/00000.jpg
 """,
-    needs=(FILES, "P*/*/images"),
+    needs=(FILES, IMAGES),
     get="fill in the form at emdb.ait.ethz.ch; unpack the participants' archives side by side",
     reprojection="exact",
     fps=30,
@@ -54,6 +54,8 @@ EMDB/
         "It is a test set; papers do not train on it.",
         "All good frames of 30 a second are converted. Left out and counted: frames in which the person is out of view "
         "or wholly hidden, and good frames whose box is empty, which the official numbers count.",
+        "Boxes are the dataset's own, cut to the image and not enlarged; those of frames in which the person is partly "
+        "hidden are loose.",
         "2D points are the labels projected, not detections: given to a method they give the answer away.",
         "meta/RT takes the world to the camera of each frame, for the protocol emdb2.",
         "*_video.mp4 shows the labels beside the images and is not read.",
@@ -93,9 +95,13 @@ class EMDB(Converter):
 
     def units(self) -> list[Unit]:
         paths = raw_files.matching(self.root, FILES)
-        return [Unit(f"{path.parent.parent.name}_{path.parent.name}", path) for path in paths]
+        unlabelled = {path.parent for path in raw_files.matching(self.root, IMAGES)} - {path.parent for path in paths}
+        places = [*((path.parent, path) for path in paths), *((folder, folder) for folder in sorted(unlabelled))]
+        return [Unit(f"{folder.parent.name}_{folder.name}", path) for folder, path in places]
 
     def read(self, unit: Unit) -> Instances:
+        if raw_files.is_folder(unit.path):
+            return no_instances(left_out="no *_data.pkl beside the images", absent=True)
         data, camera, smpl, boxes = read_sequence(unit)
         emdb1, emdb2 = bool(data["emdb1"]), bool(data["emdb2"])
         if not {"emdb1": emdb1, "emdb2": emdb2, "rest": not (emdb1 or emdb2), "all": True}[self.split]:
@@ -128,6 +134,7 @@ class EMDB(Converter):
             world_to_camera=Rigid(extrinsics[:, :3, :3], extrinsics[:, :3, 3]),
             keypoints2d=Keypoints(data["kp2d"][frame].astype(float), "smpl"),
             bbox=np.column_stack([corners[:, :2], corners[:, 2:] - corners[:, :2], valid])[frame],
+            bbox_padded=True,
             meta={
                 "sequence_name": [unit.name] * n,
                 "subject": [unit.name.split("_")[0]] * n,

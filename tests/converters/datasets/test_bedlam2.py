@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,12 @@ def test_scenes_may_lie_a_folder_deeper(tree: Tree, converted: Pair, tmp_path: P
     assert report.problems == []
 
 
+def test_a_scene_that_is_there_twice_is_refused(own: Path, tmp_path: Path) -> None:
+    shutil.copytree(own / MOYO, own / "bedlam_v2" / MOYO)
+    with pytest.raises(DataError, match=r"is the scene of .* again.*eep one of the two"):
+        run(own, tmp_path / "x.h5", None)
+
+
 def test_a_note_says_that_a_blacklist_was_not_heeded(own: Path, tmp_path: Path) -> None:
     (own / MOYO / "blacklist.txt").write_text("seq_000001\n")
     _, report = converted_of(own, tmp_path / "x.h5", None)
@@ -348,6 +355,49 @@ def test_a_table_that_lost_a_sequence_is_told_by_its_camera(own: Path, tmp_path:
         run(own, tmp_path / "x.h5", None)
 
 
+def change_line(path: Path, body: str, change: Callable[[str], str]) -> None:
+    """Change the first line of a table that has a body."""
+    lines = path.read_text().splitlines()
+    number = next(i for i, line in enumerate(lines) if f",{body}," in line)
+    lines[number] = change(lines[number])
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(("zeros", "words"), [("4.5,0.0", "Pitch is 4.5"), ("0.0,-3", "Roll is -3")])
+def test_bodies_that_are_tilted_in_the_world_are_refused(own: Path, tmp_path: Path, zeros: str, words: str) -> None:
+    change_line(own / MOYO / "be_seq.csv", YOGI, lambda line: line.replace(",0.0,0.0,", f",{zeros},"))
+    with pytest.raises(DataError, match=rf"line 4: {words}, expected 0.*be_seq\.csv"):
+        run(own, tmp_path / "x.h5", None)
+
+
+def test_a_body_that_a_sequence_has_twice_is_two_people(own: Path, tree: Tree, tmp_path: Path) -> None:
+    change_line(own / MOYO / "be_seq.csv", YOGI, lambda line: line.replace(YOGI, "it_4001_XL_2400"))
+    hd, _ = converted_of(own, tmp_path / "x.h5", None)
+    pairs = list(zip(hd["image_path"].tolist(), hd["meta/track_id"].tolist(), strict=True))
+    assert len(set(pairs)) == len(pairs)
+    assert {track for _, track in pairs} >= {f"{MOYO}/seq_000000/it_4001_XL_2400{end}" for end in ("", " 2")}
+
+
+@pytest.mark.parametrize("columns", [9, 8, 5])
+def test_a_camera_file_that_ends_in_the_middle_of_a_line_is_told(own: Path, tmp_path: Path, columns: int) -> None:
+    path = own / MOYO / "ground_truth/meta_exr_csv/seq_000001_camera.csv"
+    *lines, last = path.read_text().splitlines()
+    assert "_0010.png" in last
+    path.write_text("\n".join([*lines, ",".join(last.split(",")[:columns])[:-1]]))  # the last number lacks a digit
+    with pytest.raises(DataError, match=r"line 11 ends before its hfov.*seq_000001_camera\.csv"):
+        run(own, tmp_path / "x.h5", None)
+
+
+def test_images_without_a_line_in_the_camera_file_are_counted(own: Path, tmp_path: Path) -> None:
+    path = own / MOYO / "ground_truth/meta_exr_csv/seq_000001_camera.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))  # cut between two lines
+    hd, report = converted_of(own, tmp_path / "x.h5", None)
+    lost = f"{MOYO}/png/seq_000001/seq_000001_0010.png"
+    assert report.dropped["no line of the frame in the camera file"] == [lost] * 3
+    assert lost not in hd["image_path"].tolist()
+    assert report.found == 24
+
+
 def test_body_models_without_the_locked_head_are_refused_before_anything_is_read(
     tree: Tree, tmp_path: Path, body_models: Path
 ) -> None:
@@ -435,6 +485,16 @@ def test_the_full_ground_truth_is_read_where_both_are(own_labels: Path, tree: Tr
     shutil.rmtree(own_labels / MOTIONS)
     hd, _ = converted_of(own_labels, tmp_path / "y.h5", None)
     assert all("training-images" in path for path in hd["image_path"].tolist())
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 16)])
+def test_a_scene_of_nobody_is_no_fault(
+    own_labels: Path, labelled: Tree, tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    edit(own_labels / LABELS / f"{MOYO}.npz", lambda data: data.update({name: np.zeros(shape) for name in data}))
+    hd, report = converted_of(own_labels, tmp_path / "x.h5", None)
+    assert len(hd) == len(labelled.of(PORTRAIT))
+    assert report.found == 10 - len(labelled.of(MOYO)) + 2
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,6 @@ from tests.raw.emdb import (
     ROWS,
     SETUP,
     STAIRS,
-    VIEW,
     WALK,
     Tree,
     file,
@@ -109,14 +108,12 @@ def test_the_own_points_are_smpls_24_joints_in_smpls_order(tree: Tree, converted
     assert report.quality["reprojection_px"]["max"] < 0.1
 
 
-def test_boxes_are_the_datasets_own_enlarged_and_cut_at_the_edge(tree: Tree, converted: Pair) -> None:
+def test_boxes_are_the_datasets_own_without_a_further_margin(tree: Tree, converted: Pair) -> None:
     hd, _ = converted
     for row, (name, frame) in enumerate(ROWS["emdb1"]):
         x0, y0, x1, y1 = read(tree.root, name)["bboxes"]["bboxes"][frame]
-        low = np.maximum([x0 - 0.1 * (x1 - x0), y0 - 0.1 * (y1 - y0)], 0)
-        high = np.minimum([x1 + 0.1 * (x1 - x0), y1 + 0.1 * (y1 - y0)], [VIEW.width, VIEW.height])
-        np.testing.assert_allclose(hd["bbox_xywh"][row], [*low, *(high - low), 1], atol=0.01)
-    assert hd.misc["bbox_source"] == "provided_by_dataset"
+        np.testing.assert_allclose(hd["bbox_xywh"][row], [x0, y0, x1 - x0, y1 - y0, 1], atol=0.01)
+    assert (hd.misc["bbox_source"], hd.misc["bbox_body_scale"]) == ("provided_by_dataset", 1)
 
 
 def test_facts_of_the_rows_and_of_the_file(converted: Pair) -> None:
@@ -186,6 +183,15 @@ def test_a_sequence_without_a_good_frame_is_left_out_and_counted(own: Path, tmp_
     report = run(own, tmp_path / "x.h5", body_models)
     assert (report.found, report.written) == (11, 4)
     assert len(report.dropped["no good frame: out of view or hidden"]) == 1 + 4
+
+
+def test_a_sequence_without_its_file_is_named(own: Path, tmp_path: Path, body_models: Path) -> None:
+    file(own, STAIRS).rename(file(own, STAIRS).with_name("data.pkl"))
+    report = run(own, tmp_path / "x.h5", body_models)
+    assert report.left_out == {"no *_data.pkl beside the images": [STAIRS]}
+    assert set(HumanData.open(tmp_path / "x.h5")["meta/sequence_name"].tolist()) == {CLIMB}
+    with pytest.raises(DataError, match=STAIRS):
+        run(own, tmp_path / "y.h5", body_models, strict=True)
 
 
 def test_numbers_of_hidden_frames_may_be_none(own: Path, tmp_path: Path, body_models: Path) -> None:
