@@ -169,7 +169,7 @@ class Harmony4D(Converter):
         entry, row = np.concatenate(entries), np.tile(np.arange(len(people.fitted)), len(views))
         move = Rigid(registered.move.rotation[entry], registered.move.translation[entry])
         names = [people.names[p] for p in people.fitted[row, 1]]
-        camera, facts = self._lens(registered, entry)
+        camera, facts = self._lens(registered, entry, unit.path)
         return Instances(
             image_path=paths,
             size=registered.size[entry],
@@ -188,6 +188,10 @@ class Harmony4D(Converter):
             },
             misc={"smpl_source": "original", "cam_param_source": "original", "smpl_folder": source} | facts,
             dropped=dropped,
+            counts={
+                f"people before {camera}, which is registered and has no pictures": len(people.fitted)
+                for camera in self._without_folder(unit, registered)
+            },
             overlap=True,
         )
 
@@ -201,18 +205,32 @@ class Harmony4D(Converter):
             name for name in raw_files.listing(folder) if name.startswith("cam") and raw_files.is_folder(folder / name)
         ]
 
+    def _without_folder(self, unit: Unit, registered: harmony4d_files.Registered) -> list[str]:
+        """Chosen cameras that the reconstruction knows and of which not even a folder is there."""
+        wanted = self.option("cameras")
+        gone = set(registered.camera.tolist()) - set(self._cameras(unit.path))
+        return sorted(gone if wanted == (options.ALL,) else gone & set(wanted))
+
     def _pictures(self, unit: Unit, camera: str) -> str:
         """Folder of a camera's pictures, below the root."""
         place = camera if self.option("images") == "undistorted" else f"exo/{camera}/images"
         return f"{self.split}/{unit.name}/{place}"
 
-    def _lens(self, registered: harmony4d_files.Registered, entry: Array) -> tuple[Camera, dict[str, Any]]:
+    def _lens(
+        self, registered: harmony4d_files.Registered, entry: Array, sequence: Path
+    ) -> tuple[Camera, dict[str, Any]]:
         """Cameras of rows, and facts of them."""
         if self.option("images") == "raw":
             return take(registered.lens, entry), {"images": "raw", "distortion": "opencv_fisheye"}
-        pinhole = harmony4d_files.undistorted(registered.size, registered.lens)
+        used, row = np.unique(entry, return_inverse=True)
+        pinhole = harmony4d_files.undistorted(
+            registered.size[used],
+            take(registered.lens, used),
+            registered.camera[used],
+            sequence / harmony4d_files.WORKPLACE / "cameras.txt",
+        )
         facts = {"images": "undistorted", "distortion": "none", "undistortion_balance": harmony4d_files.BALANCE}
-        return take(pinhole, entry), facts
+        return take(pinhole, row), facts
 
 
 def take(camera: Camera, index: Array) -> Camera:

@@ -20,7 +20,7 @@ from ehps.arrays import Array
 from ehps.body.params import BodyParams, smpl_params
 from ehps.converters import ranges
 from ehps.converters.base import Camera, Rigid
-from ehps.converters.readers import OTHER, colmap, fields, raw_files
+from ehps.converters.readers import OTHER, UNPACK, colmap, fields, raw_files
 from ehps.converters.readers.fields import numbers
 from ehps.converters.readers.frame_files import read_each
 from ehps.errors import DataError
@@ -138,6 +138,8 @@ def read_world(folder: Path) -> tuple[Array, Path]:
         matrix = fields.value(raw_files.load_npy(path), numbers(4, 4), path, "scale")
     else:
         path = folder / "colmap_from_aria_transforms.pkl"
+        if not raw_files.is_file(path):
+            raise DataError(f"holds neither scale.npy nor {path.name}", path=folder, fix=UNPACK)
         matrix = fields.values(raw_files.load_pkl(path), {ANCHOR: numbers(4, 4)}, path)[ANCHOR]
     matrix = ranges.within(matrix, ranges.METRES)
     finite = np.isfinite(matrix).all()
@@ -208,8 +210,15 @@ def _points(path: Path) -> dict[str, Array]:
     return found
 
 
-def undistorted(size: Array, lens: Camera) -> Camera:
+def undistorted(size: Array, lens: Camera, names: Array, path: Path) -> Camera:
     """The pinholes (E,) of pictures of the same size that were undistorted as those of SAM 3D Body.
+
+    Parameters
+    ----------
+    size : (E, 2) height and width, pixels.
+    lens : OpenCV's fisheye of each.
+    names : (E,) of the cameras, for errors.
+    path : file that has the lenses, for errors.
 
     Raises
     ------
@@ -219,15 +228,16 @@ def undistorted(size: Array, lens: Camera) -> Camera:
 
     assert lens.distortion is not None
     values = np.column_stack([size, lens.focal, lens.principal_point, lens.distortion])
-    distinct, row = np.unique(values, axis=0, return_inverse=True)
+    distinct, at, row = np.unique(values, axis=0, return_index=True, return_inverse=True)
     made = []
-    for height, width, fx, fy, cx, cy, *k in distinct.tolist():
+    for name, (height, width, fx, fy, cx, cy, *k) in zip(names[at], distinct.tolist(), strict=True):
         K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
         new = cv2.fisheye.estimateNewCameraMatrixForUndistortRectify(
             K, np.array(k), (int(width), int(height)), np.eye(3), balance=BALANCE
         )
         if not np.isfinite(new).all() or min(new[0, 0], new[1, 1]) < ranges.FOCAL[0]:
-            raise DataError(f"a lens with the coefficients {k} cannot be undistorted with balance {BALANCE}")
+            what = f"the lens of {name}, with the coefficients {k}, cannot be undistorted with balance {BALANCE}"
+            raise DataError(what, path=path, fix="leave the camera out with --option cameras=...")
         made.append([new[0, 0], new[1, 1], new[0, 2], new[1, 2]])
     focal_and_centre = np.array(made)[row.ravel()]
     return Camera(focal_and_centre[:, :2], focal_and_centre[:, 2:])

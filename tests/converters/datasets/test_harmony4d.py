@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -298,9 +299,25 @@ def test_the_pinhole_of_undistorted_pictures_keeps_eight_tenths_of_the_way_to_al
     focal = 0.8 * reach.min() + 0.2 * reach.max()
     centre = np.array([width, height * aspect]) / 2 - middle * focal
     lens = Camera(f[None], c[None], k[None], lens="fisheye")
-    found = harmony4d_files.undistorted(np.array([size]), lens)
+    found = harmony4d_files.undistorted(np.array([size]), lens, np.array(["cam01"]), Path("cameras.txt"))
     np.testing.assert_allclose(found.focal[0], [focal, focal / aspect], rtol=1e-5)
     np.testing.assert_allclose(found.principal_point[0], [centre[0], centre[1] / aspect], rtol=1e-5)
+
+
+def test_a_lens_that_cannot_be_undistorted_hinders_only_its_own_camera(
+    own: Path, tmp_path: Path, body_models: Path
+) -> None:
+    """The error says which camera it is, and the option that leaves it out does."""
+    for camera in CAMERAS[GRAPPLING]:
+        blank(own, [f"train/{GRAPPLING}/{camera}/{frame:05d}.jpg" for frame in (1, 2)], HEIGHT, WIDTH)
+    path = first(own) / "cameras.txt"
+    lines = path.read_text().splitlines()
+    lens = "600.0 604.0 640.0 360.0 -0.25 0.0 0.0 0.0"
+    path.write_text("\n".join(f"3 OPENCV_FISHEYE {WIDTH} {HEIGHT} {lens}" if x[:2] == "3 " else x for x in lines))
+    with pytest.raises(DataError, match=r"the lens of cam02, .* cannot be undistorted .*--option cameras"):
+        run(own, tmp_path / "x.h5", body_models, options={"images": "undistorted"})
+    run(own, tmp_path / "x.h5", body_models, options={"images": "undistorted", "cameras": "cam01"})
+    assert [row[1:3] for row in rows_of(HumanData.open(tmp_path / "x.h5"))] == [("cam01", n) for n in (1, 1, 2, 2)]
 
 
 def sides_of(height: int, width: int) -> list[tuple[int, int]]:
@@ -363,6 +380,21 @@ def test_images_are_told_apart_from_their_points(own: Path) -> None:
     assert len(images) == 8
     cameras = colmap.read_cameras(own / "train" / DANCING / "colmap/workplace/cameras.txt")
     assert {key: camera.size for key, camera in cameras.items()} == {7: (720, 1280), 5: (1408, 1408), 3: (720, 1280)}
+
+
+def test_missing_scales_of_both_kinds_are_named(own: Path) -> None:
+    (first(own) / "scale.npy").unlink()
+    with pytest.raises(DataError, match=r"holds neither scale\.npy nor colmap_from_aria_transforms\.pkl"):
+        read(DATASET, own)
+
+
+def test_registered_cameras_without_a_folder_are_said(own: Path, tmp_path: Path, body_models: Path) -> None:
+    """Whoever has not unpacked a camera must see it, though releases may leave out cameras on purpose."""
+    said = "11 people before cam02, which is registered and has no pictures"
+    assert said not in run(own, tmp_path / "x.h5", body_models).notes
+    shutil.rmtree(own / "train" / GRAPPLING / "exo/cam02")
+    assert said in run(own, tmp_path / "y.h5", body_models).notes
+    assert said not in run(own, tmp_path / "z.h5", body_models, options={"cameras": "cam01"}).notes
 
 
 def test_a_sequence_without_fits_or_cameras_is_left_out(own: Path) -> None:
