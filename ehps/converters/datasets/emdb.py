@@ -19,6 +19,7 @@ from ehps.errors import DataError
 from ehps.genders import GENDERS
 
 FILES, IMAGES = "P*/*/P*_*_data.pkl", "P*/*/images"
+PARTICIPANTS = tuple(f"P{number}" for number in range(10))
 CARD = DatasetCard(
     id="emdb",
     config="emdb_{split}",
@@ -97,9 +98,13 @@ class EMDB(Converter):
         paths = raw_files.matching(self.root, FILES)
         unlabelled = {path.parent for path in raw_files.matching(self.root, IMAGES)} - {path.parent for path in paths}
         places = [*((path.parent, path) for path in paths), *((folder, folder) for folder in sorted(unlabelled))]
-        return [Unit(f"{folder.parent.name}_{folder.name}", path) for folder, path in places]
+        units = [Unit(f"{folder.parent.name}_{folder.name}", path) for folder, path in places]
+        absent = [name for name in PARTICIPANTS if not raw_files.is_folder(self.root / name)]
+        return units + [Unit(name, self.root / name) for name in absent]
 
     def read(self, unit: Unit) -> Instances:
+        if unit.name in PARTICIPANTS:
+            return no_instances(left_out="participant not there", absent=True)
         if raw_files.is_folder(unit.path):
             return no_instances(left_out="no *_data.pkl beside the images", absent=True)
         data, camera, smpl, boxes = read_sequence(unit)

@@ -185,10 +185,21 @@ def test_a_sequence_without_a_good_frame_is_left_out_and_counted(own: Path, tmp_
     assert len(report.dropped["no good frame: out of view or hidden"]) == 1 + 4
 
 
+def test_participants_who_are_not_there_are_named(
+    converted: Pair, own: Path, tmp_path: Path, body_models: Path
+) -> None:
+    there = {name.split("_")[0] for name in PART}
+    absent = [f"P{k}" for k in range(10) if f"P{k}" not in there]
+    assert 0 < len(absent) < 10
+    assert converted[1].left_out == {"participant not there": absent}
+    with pytest.raises(DataError, match=absent[0]):
+        run(own, tmp_path / "x.h5", body_models, strict=True)
+
+
 def test_a_sequence_without_its_file_is_named(own: Path, tmp_path: Path, body_models: Path) -> None:
     file(own, STAIRS).rename(file(own, STAIRS).with_name("data.pkl"))
     report = run(own, tmp_path / "x.h5", body_models)
-    assert report.left_out == {"no *_data.pkl beside the images": [STAIRS]}
+    assert report.left_out["no *_data.pkl beside the images"] == [STAIRS]
     assert set(HumanData.open(tmp_path / "x.h5")["meta/sequence_name"].tolist()) == {CLIMB}
     with pytest.raises(DataError, match=STAIRS):
         run(own, tmp_path / "y.h5", body_models, strict=True)
@@ -221,7 +232,7 @@ def test_files_of_another_form_are_named(
 ) -> None:
     with sequence(own, STAIRS) as data:
         change(data)
-    with pytest.raises(DataError, match="1 of 4 units") as error:
+    with pytest.raises(DataError, match="1 of 10 units") as error:
         run(own, tmp_path / "x.h5", body_models)
     assert words in str(error.value)
     assert file(own, STAIRS).name in str(error.value)
