@@ -290,10 +290,12 @@ def test_errors_are_predicted_for_the_rules_that_something_predicts(
     assert set(zip(found["rule"], found["predictor"], strict=True)) == {("mixture", MIXTURES), ("all", CURVES)}
     assert set(without) == {"diverse", "top-k", "greedy-coverage"}
     assert "test sets" in without["greedy-coverage"]
-    assert "nothing was trained on just bedlam, mine" in without["top-k"]
+    assert without["top-k"] == "no small training has mine"
     last = found[found["rule"] == "all"].iloc[-1]
     assert (last["instances"], last["error"]) == (1200, pytest.approx(80 + 100 * 1200**-0.5, abs=0.5))
     assert ((found["low"] <= found["error"]) & (found["error"] <= found["high"])).all()
+    _, without = predictions(replace(evidence, small=None), {"bedlam+spec": curve}, 300, Wishes(sets=2))
+    assert without["all"] == "nothing was trained on just bedlam, mine and spec"
     with pytest.raises(UsageError, match="needs something that predicts"):
         predictions(replace(evidence, small=None), {}, 300, Wishes())
 

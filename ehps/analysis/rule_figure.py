@@ -51,7 +51,9 @@ def rule_figure(
             panel.set_title(predictor.capitalize())
             panel.legend(loc="best", fontsize=8)
         note = f"Bands, {level:.0%}: of one more small training, or of a curve. Dotted: the budget of {budget:,}."
-        note += "".join(f" Not predicted: {rule} ({why})." for rule, why in without.items())
+        for why in dict.fromkeys(without.values()):
+            rules = [rule for rule, its in without.items() if its == why]
+            note += f" Not predicted: {', '.join(rules)} ({why})."
         if predicted["extrapolated"].any():
             note += " Beyond four times the largest training a curve is not tested."
         figures.entitle(drawing, _title(predicted, budget), note)

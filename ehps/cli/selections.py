@@ -108,6 +108,8 @@ def select_command(
     all. Training splits of test sets are marked, and the choice is also made without them.
     """
     _check(rule, budget, gpu_hours, images_per_second, sets, diversity)
+    if suite is not None and not test:
+        raise UsageError("a suite needs test sets", fix="name them with --test FILE or --test FILE=PROTOCOL")
     if figure is None and scaling is not None:
         raise UsageError("--scaling is drawn in a figure", fix="name it with --figure")
     if figure is not None and small is None and scaling is None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ehps.analysis.scaling_curves import Curve
 from ehps.analysis.selection import RULES, Rule
+from ehps.analysis.ties import listed
 from ehps.errors import DataError, UsageError
 from ehps.selections.choice import Evidence, Wishes, chosen_by, within
 
@@ -59,10 +60,17 @@ def predictions(
             continue
         found = [*_by_regression(rule, chosen), *_by_curve(rule, chosen, by_sets)]
         if not found:
-            without[rule] = f"nothing was trained on just {', '.join(sorted(chosen[-1]['dataset']))}"
+            without[rule] = _why_not(evidence, chosen[-1]["dataset"].tolist())
         frames += found
     columns = ["rule", "predictor", "instances", "error", "low", "high", "extrapolated"]
     return (pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)), without
+
+
+def _why_not(evidence: Evidence, names: list[str]) -> str:
+    """Why nothing predicts the error of a training on some sets."""
+    if evidence.regression is not None and (lacking := sorted(set(names) - set(evidence.regression.sets))):
+        return f"no small training has {listed(lacking)}"
+    return f"nothing was trained on just {listed(sorted(names))}"
 
 
 def _by_regression(rule: Rule, chosen: list[pd.DataFrame]) -> list[pd.DataFrame]:
