@@ -239,13 +239,13 @@ def header(path: Path) -> Header:
 
 
 def state(path: Path) -> str:
-    """What tells whether an image was replaced: size and time of the last change of a file, those of the video for a
-    frame, size and checksum of a file in an archive; empty where there is none."""
+    """What tells whether an image was replaced: size and time of the last change of its file, or of the archive or the
+    video that it is in; empty where there is none."""
     try:
         where = _inside(path)
-        if where is not None:
-            return str(where.reader.state(where.path, where.name))
-        status = path.stat()
+        if where is not None and not where.reader.holds(where.path, where.name):
+            return ""
+        status = os.stat(path if where is None else where.path)
     except (OSError, DataError):
         return ""
     return f"{status.st_size} {status.st_mtime_ns}"
@@ -317,14 +317,14 @@ def _inside(path: Path) -> _Inside | None:
     """What holds an image that is no file of its own; None of a path on the disk."""
     if os.path.lexists(path):
         return None
-    for above in path.parents:
-        if os.path.isfile(above):
-            reader = (
-                zip_archives if above.suffix == zip_archives.ZIP else video_images if is_video(above.name) else None
-            )
-            return None if reader is None else _Inside(reader, above, path.relative_to(above).as_posix())
-        if os.path.isdir(above):
-            break
+    whole = above = os.fspath(path)
+    while above != (above := os.path.dirname(above)):
+        if not (above.endswith(zip_archives.ZIP) or is_video(above)):
+            if os.path.isdir(above):
+                break
+        elif os.path.isfile(above):
+            reader = zip_archives if above.endswith(zip_archives.ZIP) else video_images
+            return _Inside(reader, Path(above), whole[len(above) + 1 :].replace(os.sep, "/"))
     return None
 
 

@@ -21,13 +21,6 @@ def holds(path: Path, name: str) -> bool:
     return number is not None and number < numbered_frames.describe(path).count
 
 
-def state(path: Path, name: str) -> str:
-    """What tells whether a frame has changed: size and time of the last change of the video; empty where there is no
-    such frame."""
-    status = path.stat()
-    return f"{status.st_size} {status.st_mtime_ns}" if holds(path, name) else ""
-
-
 def header(path: Path, name: str) -> Header | None:
     """Size of a frame, upright; None where there is no such frame.
 

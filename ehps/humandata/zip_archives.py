@@ -108,12 +108,6 @@ def names_in(path: Path, folder: str) -> frozenset[str]:
     return frozenset(found - {""})
 
 
-def state(path: Path, name: str) -> str:
-    """What tells whether a file in an archive has changed: its size and checksum; empty where there is none."""
-    with opened_member(path, name) as found:
-        return "" if found is None else f"{found[1].size} {found[1].crc:08x}"
-
-
 def header(path: Path, name: str) -> Header | None:
     """What an image in an archive says of itself; None where the archive has no such file.
 

@@ -77,7 +77,10 @@ class Directory:
     def places(self, name: str) -> Array:
         """Where entries of this name are, with that of the top folder before it or without."""
         for known in (name, f"{self.path.stem}/{name}"):
-            first, last = (int(np.searchsorted(self.hashes, hash(known), side)) for side in ("left", "right"))
+            wanted = hash(known)
+            first = last = int(self.hashes.searchsorted(wanted))
+            while last < len(self.hashes) and self.hashes[last] == wanted:
+                last += 1
             if first < last:
                 return self.entries[first:last]
         return self.entries[:0]
