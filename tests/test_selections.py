@@ -120,6 +120,8 @@ def test_training_splits_of_test_sets_are_marked_and_the_choice_is_made_without_
     assert alone.without_own is None
     assert alone.said == ["Without the training splits of the test sets nothing can be chosen."]
     assert choose(Evidence.of(pool_of(files), places), "top-k", 8).without_own is None
+    merged = saved(tmp_path / "merged.h5", dataset="agora+rich", split="train")
+    assert pool_of([*files[1:], merged], tested=["rich"]).own == {"agora+rich"}
 
 
 def test_the_tests_behind_a_ranking_are_those_of_its_columns() -> None:

@@ -119,7 +119,7 @@ def select_command(
     from ehps.analysis import tables
     from ehps.analysis.selection import BY_RANK
     from ehps.selections.choice import Evidence, Wishes, choose
-    from ehps.selections.pool import datasets_tested, pool_of
+    from ehps.selections.pool import datasets_named, datasets_tested, pool_of
     from ehps.selections.small_runs import budget_of, small_trainings_of
 
     tests = [(Path(file), protocol) for file, _, protocol in (word.partition("=") for word in test)]
@@ -136,7 +136,9 @@ def select_command(
     if small is not None:
         trainings, broken = small_trainings_of(small, benchmarks, model)
     test_files = [file for file, _ in tests]
-    pool = pool_of(files, tests=test_files, tested=datasets_tested(ranked), licence=licence, have=have)
+    tested = datasets_tested(ranked) if rule in BY_RANK or not (tests or small) else set()
+    tested |= datasets_named(map(str, trainings.errors)) if trainings is not None else set()
+    pool = pool_of(files, tests=test_files, tested=tested, licence=licence, have=have)
     evidence = Evidence.of(pool, ranked, tests=test_files, images=folders, small=trainings, seed=seed)
     given: dict[str, Any] = {"sets": sets, "diversity": diversity}
     wishes = Wishes(must=must, never=never, **{name: value for name, value in given.items() if value is not None})

@@ -48,7 +48,7 @@ def pool_of(
     Parameters
     ----------
     tests : files of test sets; none of them is trained on.
-    tested : datasets of the test sets, where there are no files.
+    tested : datasets of test sets that have no file here.
     licence : ``commercial`` takes only sets whose card says that commercial use is allowed; ``research`` all.
     have : disk of raw datasets; sets that are not there whole are left out.
 
@@ -83,12 +83,12 @@ def pool_of(
     kept = [name for name in there if name not in barred]
     if there and not kept:
         raise DataError("no dataset may be used: " + "; ".join(f"{name}: {why}" for name, why in barred.items()))
-    own = {dataset_of(hd, file) for file, hd in test_sets.items()} or set(tested)
+    own = {dataset_of(hd, file) for file, hd in test_sets.items()} | set(tested)
     return Pool(
         {name: there[name] for name in kept},
         {name: sizes[name] for name in kept},
         {name: licences[name][0] for name in kept},
-        frozenset(own.intersection(kept)),
+        frozenset(name for name in kept if own.intersection(name.split("+"))),  # a merged file has several
         barred,
     )
 
@@ -101,9 +101,13 @@ def dataset_of(hd: HumanData, file: Path) -> str:
 def datasets_tested(ranked: pd.DataFrame) -> set[str]:
     """Datasets of the test sets that ranks rest on, those of the five where the ranks are published ones."""
     tests = ranking.benchmarks_of(ranked) or (MPE_BENCHMARKS if "identification" in ranked else ())
+    return datasets_named(b.id for b in tests)
+
+
+def datasets_named(tests: Iterable[str]) -> set[str]:
+    """Datasets that ids of benchmarks begin with: ``agora`` of ``agora_validation``."""
     known = sorted(registry.ids(), key=len, reverse=True)
-    found = [next((name for name in known if f"{b.id}_".startswith(f"{name}_")), b.id) for b in tests]
-    return set(found)
+    return {next((name for name in known if f"{test}_".startswith(f"{name}_")), test) for test in tests}
 
 
 def _licences(names: Iterable[str]) -> dict[str, tuple[str, str]]:
