@@ -188,6 +188,10 @@ class Harmony4D(Converter):
             },
             misc={"smpl_source": "original", "cam_param_source": "original", "smpl_folder": source} | facts,
             dropped=dropped,
+            counts={
+                f"people before {camera}, which is registered and has no pictures": len(people.fitted)
+                for camera in self._without_folder(unit, registered)
+            },
             overlap=True,
         )
 
@@ -200,6 +204,12 @@ class Harmony4D(Converter):
         return [
             name for name in raw_files.listing(folder) if name.startswith("cam") and raw_files.is_folder(folder / name)
         ]
+
+    def _without_folder(self, unit: Unit, registered: harmony4d_files.Registered) -> list[str]:
+        """Chosen cameras that the reconstruction knows and of which not even a folder is there."""
+        wanted = self.option("cameras")
+        gone = set(registered.camera.tolist()) - set(self._cameras(unit.path))
+        return sorted(gone if wanted == (options.ALL,) else gone & set(wanted))
 
     def _pictures(self, unit: Unit, camera: str) -> str:
         """Folder of a camera's pictures, below the root."""

@@ -20,7 +20,7 @@ from ehps.arrays import Array
 from ehps.body.params import BodyParams, smpl_params
 from ehps.converters import ranges
 from ehps.converters.base import Camera, Rigid
-from ehps.converters.readers import OTHER, colmap, fields, raw_files
+from ehps.converters.readers import OTHER, UNPACK, colmap, fields, raw_files
 from ehps.converters.readers.fields import numbers
 from ehps.converters.readers.frame_files import read_each
 from ehps.errors import DataError
@@ -138,6 +138,8 @@ def read_world(folder: Path) -> tuple[Array, Path]:
         matrix = fields.value(raw_files.load_npy(path), numbers(4, 4), path, "scale")
     else:
         path = folder / "colmap_from_aria_transforms.pkl"
+        if not raw_files.is_file(path):
+            raise DataError(f"holds neither scale.npy nor {path.name}", path=folder, fix=UNPACK)
         matrix = fields.values(raw_files.load_pkl(path), {ANCHOR: numbers(4, 4)}, path)[ANCHOR]
     matrix = ranges.within(matrix, ranges.METRES)
     finite = np.isfinite(matrix).all()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -379,6 +380,21 @@ def test_images_are_told_apart_from_their_points(own: Path) -> None:
     assert len(images) == 8
     cameras = colmap.read_cameras(own / "train" / DANCING / "colmap/workplace/cameras.txt")
     assert {key: camera.size for key, camera in cameras.items()} == {7: (720, 1280), 5: (1408, 1408), 3: (720, 1280)}
+
+
+def test_missing_scales_of_both_kinds_are_named(own: Path) -> None:
+    (first(own) / "scale.npy").unlink()
+    with pytest.raises(DataError, match=r"holds neither scale\.npy nor colmap_from_aria_transforms\.pkl"):
+        read(DATASET, own)
+
+
+def test_registered_cameras_without_a_folder_are_said(own: Path, tmp_path: Path, body_models: Path) -> None:
+    """Whoever has not unpacked a camera must see it, though releases may leave out cameras on purpose."""
+    said = "11 people before cam02, which is registered and has no pictures"
+    assert said not in run(own, tmp_path / "x.h5", body_models).notes
+    shutil.rmtree(own / "train" / GRAPPLING / "exo/cam02")
+    assert said in run(own, tmp_path / "y.h5", body_models).notes
+    assert said not in run(own, tmp_path / "z.h5", body_models, options={"cameras": "cam01"}).notes
 
 
 def test_a_sequence_without_fits_or_cameras_is_left_out(own: Path) -> None:
