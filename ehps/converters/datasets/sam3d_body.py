@@ -7,6 +7,7 @@ Source: Yang et al., "SAM 3D Body", arXiv 2602.15989; data/ of the paper's repos
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -103,6 +104,8 @@ sam3d_body/
 )
 ROWS = 4096
 TRIED = 512  # rows by whose people with a fit the frame of the 3D points is found
+NUMBERED = re.compile(r"\d{6}")
+ABSENT, RENAMED = "label file not there", "label file not called as 000000"
 COUNTED = ("rows in the label files", "images in them (subject_idx 0)", "rows whose MHR fit may be used (mhr_valid)")
 
 
@@ -128,15 +131,18 @@ class SAM3DBody(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        files = self._files()
+        files, left_out = self._files()
         reading, said = self._reading(files)
-        return [
+        units = [
             Unit(name, path, Part(start, stop, reading, said))
             for path in files
             for name, start, stop in _parts(path, path.relative_to(self.root).as_posix(), ROWS)
         ]
+        return units + [Unit(path.relative_to(self.root).as_posix(), path, why) for path, why in left_out.items()]
 
     def read(self, unit: Unit) -> Instances:
+        if isinstance(unit.data, str):
+            return no_instances(left_out=unit.data, absent=unit.data == ABSENT)
         dropped: dict[str, list[str]] = {}
         labels = _labels(unit.path, unit.data.start, unit.data.stop, dropped)
         images = self._images(labels)
@@ -211,8 +217,11 @@ class SAM3DBody(Converter):
     def _folders(self) -> tuple[Path, Path]:
         return self.root / self.split, self.root / "data" / self.split
 
-    def _files(self) -> list[Path]:
-        """The split's Parquet files, or its tars where there are none.
+    def _files(self) -> tuple[list[Path], dict[Path, str]]:
+        """The split's Parquet files, or its tars where there are none; and why which are left out.
+
+        Numbers that are skipped are of files that have not been downloaded. Beside numbered files others, as copies
+        that a browser has renamed, would give their people twice.
 
         Raises
         ------
@@ -220,8 +229,15 @@ class SAM3DBody(Converter):
         """
         for suffix in (".parquet", ".tar"):
             for folder in self._folders:
-                if names := [name for name in raw_files.listing(folder) if name.endswith(suffix)]:
-                    return [folder / name for name in names]
+                if not (names := [name for name in raw_files.listing(folder) if name.endswith(suffix)]):
+                    continue
+                numbered = [name for name in names if NUMBERED.fullmatch(name.removesuffix(suffix))]
+                if not numbered:
+                    return [folder / name for name in names], {}
+                run = [f"{k:06d}{suffix}" for k in range(int(numbered[-1].removesuffix(suffix)))]
+                left_out = {name: ABSENT for name in run if name not in numbered}
+                left_out |= {name: RENAMED for name in names if name not in numbered}
+                return [folder / name for name in numbered], {folder / name: why for name, why in left_out.items()}
         raise DataError(f"has no label files of {self.split}", path=self.root, fix=CARD.get)
 
     def _reading(self, files: Sequence[Path]) -> tuple[str, str]:

@@ -331,6 +331,25 @@ def test_a_shard_that_starts_or_ends_within_an_image_is_an_error(tmp_path: Path,
     assert "row 7: subject_idx 0 of 2" in broken(lambda records: records[:-1], tmp_path, crowd)
 
 
+def test_numbers_that_label_files_skip_are_named(tmp_path: Path, crowd: list[list[Record]]) -> None:
+    root = written(tmp_path, flat(crowd))
+    write(root / "coco_train/000000.parquet", flat(crowd[:2]))
+    write(root / "coco_train/000002.parquet", flat(crowd[2:]))
+    _, report = converted(root, tmp_path / "x.h5", split="coco_train")
+    assert report.left_out == {"label file not there": ["coco_train/000001.parquet"]}
+    assert report.written == len(flat(crowd))
+    with pytest.raises(DataError, match=r"label file not there.*000001\.parquet"):
+        run(root, tmp_path / "y.h5", None, split="coco_train", strict=True)
+
+
+def test_a_copy_beside_numbered_label_files_gives_nobody_twice(tmp_path: Path, crowd: list[list[Record]]) -> None:
+    root = written(tmp_path, flat(crowd))
+    shutil.copy(root / "coco_train/000000.parquet", root / "coco_train/000000 (1).parquet")
+    _, report = converted(root, tmp_path / "x.h5", split="coco_train")
+    assert report.left_out == {"label file not called as 000000": ["coco_train/000000 (1).parquet"]}
+    assert report.written == len(flat(crowd))
+
+
 def test_columns_of_the_first_release_are_refused_by_name(tmp_path: Path, crowd: list[list[Record]]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
