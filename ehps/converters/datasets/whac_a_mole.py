@@ -21,7 +21,7 @@ from ehps.body import cameras
 from ehps.body.params import smplx_params
 from ehps.body.rotations import TOLERANCE
 from ehps.converters import ranges
-from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop_marked
+from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop_marked, no_instances
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import FLAG, OBJECT, Field, integers, numbers, optional, texts
 from ehps.errors import DataError
@@ -84,6 +84,12 @@ MADE_ANEW = (
     "keypoints3d_smplx_convention",
 )
 ROWS = 1 << 15  # of a unit
+RELEASED = {
+    "train": re.compile(r"(?P<head>synbody_whac.*_train_)\d+(?P<tail>(_[\d.]+)?\.npz)"),
+    "test": re.compile(r"synbody_whac.*_test(_camera-\d+)?(_[\d.]+)?\.npz"),
+}
+"""Names of a split's files; that of train is in two halves. A copy that a browser has renamed has another."""
+ABSENT, RENAMED = "annotation file not there", "annotation file of another name than the release's"
 SHORTENED = 2  # first folders of image paths that may be missing on the disk
 FRAME = re.compile(r"(\d+)\.\w+$")
 PATHS = Field("path", ("N",))
@@ -116,10 +122,19 @@ class WhacAMole(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        files = sorted((self.root / ANNOTATIONS).glob(f"synbody_whac*_{self.split}_*.npz"))
-        return [unit for path in files for unit in _units_of(path)]
+        folder = self.root / ANNOTATIONS
+        there = sorted(path.name for path in folder.glob(f"synbody_whac*_{self.split}_*.npz"))
+        named = {name: match for name in there if (match := RELEASED[self.split].fullmatch(name))}
+        releases = {(match["head"], match["tail"]) for match in named.values()} if self.split == "train" else set()
+        absent = {f"{head}{half}{tail}" for head, tail in releases for half in (0, 1)} - named.keys()
+        left_out = dict.fromkeys(sorted(absent), ABSENT)
+        left_out |= {name: RENAMED for name in there if name not in named}
+        units = [unit for name in named for unit in _units_of(folder / name)]
+        return units + [Unit(name.removesuffix(".npz"), folder / name, why) for name, why in left_out.items()]
 
     def read(self, unit: Unit) -> Instances:
+        if isinstance(unit.data, str):
+            return no_instances(left_out=unit.data, absent=unit.data == ABSENT)
         path = unit.path
         raw_files.note(path)
         members, others = npz.member_rows(path, READ, *unit.data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,23 @@ def test_the_test_split_is_a_file_of_its_own(tree: Tree, tmp_path: Path, body_mo
     assert len(hd) == 6
     assert TEST in report.notes[0]
     assert all("Duet_004" in path for path in hd["image_path"].tolist())
+
+
+def test_the_half_of_train_that_is_not_there_is_named(own: Path, tmp_path: Path) -> None:
+    (own / "annotations" / f"{TRAIN[1]}.npz").unlink()
+    report = run(own, tmp_path / "x.h5", None)
+    assert report.left_out == {"annotation file not there": [TRAIN[1]]}
+    with pytest.raises(DataError, match=f"annotation file not there.*{TRAIN[1]}"):
+        run(own, tmp_path / "y.h5", None, strict=True)
+
+
+def test_a_renamed_copy_gives_nobody_twice(own: Path, tmp_path: Path) -> None:
+    copy = f"{TRAIN[0]} (1)"
+    shutil.copy(own / "annotations" / f"{TRAIN[0]}.npz", own / "annotations" / f"{copy}.npz")
+    report = run(own, tmp_path / "x.h5", None)
+    assert report.left_out == {"annotation file of another name than the release's": [copy]}
+    (own / "annotations" / f"{copy}.npz").unlink()
+    assert report.written == run(own, tmp_path / "y.h5", None).written
 
 
 def test_large_files_are_read_some_rows_at_a_time(
