@@ -84,7 +84,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(prefix="ehps-benchmark-", dir=given.folder) as name:
         folder = Path(name)
-        write_standin(folder / "models")
+        write_standin(folder / "models", locked_head=True)
         table(given.only, given.n, folder, folder / "models")
         one, five, fifteen = os.getloadavg()
         print(f"load of the last 1, 5 and 15 minutes: {one:.1f}, {five:.1f}, {fifteen:.1f}", file=sys.stderr)

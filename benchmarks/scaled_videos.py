@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 import numpy as np
 import scaled
+import scaled_today
 from scaled import copy_recordings, link, read_json, rng, write_images
 
 FRAMES = 25
@@ -291,18 +292,23 @@ WRITERS: dict[str, Callable[[Path, Path, int], None]] = {
     "agora": scaled.write_agora,
     "arctic": write_arctic,
     "bedlam": scaled.write_bedlam,
+    "bedlam2": scaled_today.write_bedlam2,
     "behave": write_behave,
     "chi3d": partial(write_imar, people=2),
     "crowdpose": scaled.write_crowdpose,
     "egobody_ego": scaled.write_egobody,
     "egobody_kinect": write_egobody_kinect,
     "ehf": scaled.write_ehf,
+    "emdb": scaled_today.write_emdb,
     "fit3d": partial(write_imar, people=1),
     "gta_human2": write_gta_human2,
     "h36m": write_h36m,
+    "harmony4d": scaled_today.write_harmony4d,
+    "hi4d": scaled_today.write_hi4d,
     "humansc3d": partial(write_imar, people=1),
     "insta_variety": scaled.write_insta_variety,
     "lspet": scaled.write_lspet,
+    "moyo": scaled_today.write_moyo,
     "mpi_inf_3dhp": write_mpi_inf_3dhp,
     "mpii": scaled.write_mpii,
     "mscoco": scaled.write_mscoco,
@@ -315,11 +321,13 @@ WRITERS: dict[str, Callable[[Path, Path, int], None]] = {
     "renbody": partial(write_renbody, group="Camera_5mp", first=0),
     "renbody_hires": partial(write_renbody, group="Camera_12mp", first=48),
     "rich": write_rich,
+    "sam3d_body": scaled_today.write_sam3d_body,
     "spec": scaled.write_spec,
     "ssp3d": scaled.write_ssp3d,
     "synbody": write_synbody,
     "talkshow": write_talkshow,
     "ubody": scaled.write_ubody,
     "up3d": scaled.write_up3d,
+    "whac_a_mole": scaled_today.write_whac_a_mole,
 }
 """Dataset -> writes a tree of about ``n`` people in its default split below a folder: (root, body models, n)."""

@@ -122,7 +122,7 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator, *, below: 
                 table.append(actor.line(place, yaw))
                 if actor.name == NO_FILE:
                     continue
-                params = _write_motion(root / "motions_npz_training", actor, rng, known)
+                params = write_motion(root / "motions_npz_training", actor, rng, known)
                 images = {k: f"{name}/png/{sequence}/{sequence}_{k:04d}.png" for k in actor.kept}
                 actor = replace(actor, kept=tuple(k for k in actor.kept if images[k] != LOST))
                 if not actor.kept:
@@ -163,7 +163,7 @@ def _write_cameras(scene: Path, sequence: str, roll: float, rng: np.random.Gener
     return found
 
 
-def _write_motion(motions: Path, actor: Actor, rng: np.random.Generator, known: dict[str, BodyParams]) -> BodyParams:
+def write_motion(motions: Path, actor: Actor, rng: np.random.Generator, known: dict[str, BodyParams]) -> BodyParams:
     """The file of a motion, unless it is ``known`` already; that of MOYO has 300 betas, of which 16 count."""
     n = actor.start + actor.lasts
     if actor.name in known:

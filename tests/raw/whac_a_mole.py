@@ -55,10 +55,10 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Tree:
     Of the first a person leaves the image in one frame, and another is behind the camera in one; an image is missing.
     """
     parts = [
-        _write(root, models, rng, TRAIN[0], ("Duet_001", "Duet_002"), ("camera-000", "camera-001"), odd=True),
-        _write(root, models, rng, TRAIN[1], ("Duet_003",), ("camera-000",), compressed=True),
+        write_file(root, models, rng, TRAIN[0], ("Duet_001", "Duet_002"), ("camera-000", "camera-001"), odd=True),
+        write_file(root, models, rng, TRAIN[1], ("Duet_003",), ("camera-000",), compressed=True),
     ]
-    _write(root, models, rng, TEST, ("Duet_004",), ("camera-000",))
+    write_file(root, models, rng, TEST, ("Duet_004",), ("camera-000",))
     truth = Truth.concat([truth for truth, _, _ in parts])
     world = np.concatenate([joints for _, joints, _ in parts])
     names = [name for _, _, sequences in parts for name in sequences]
@@ -77,7 +77,7 @@ def disk(path: str) -> str:
     return path.replace("Synbody_whac", "images")
 
 
-def _write(
+def write_file(
     root: Path,
     models: Path,
     rng: np.random.Generator,
