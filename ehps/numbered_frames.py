@@ -91,6 +91,7 @@ def _described(path: Path, stamp: Stamp) -> Description:
     with opened(path) as (container, stream):
         import av
 
+        stream.codec_context.thread_count = 1
         try:
             first = next(container.decode(stream), None)
         except av.FFmpegError as error:

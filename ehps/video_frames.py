@@ -5,7 +5,9 @@ Pixels are turned as the video's display matrix says. Frames by their numbers: :
 
 from __future__ import annotations
 
+import gc
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -25,6 +27,10 @@ HALF = Fraction(1, 2)
 # Only these store the time of every frame. Others (MPEG-PS, AVI) say a few or none, and what the decoder makes of them
 # after a seek is not always what it is from the start.
 SEEKABLE = ("mov", "matroska")
+
+# Freeing a decoder waits for its threads, which a forked process does not have: what it inherits is never collected.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=gc.freeze)
 
 
 def is_video(name: str) -> bool:

@@ -310,7 +310,7 @@ def test_body_models_without_the_gender_that_is_needed(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("convert pw4d RAW --out OUT", ("unknown dataset 'pw4d'", "Did you mean pw3d or up3d?")),
+        ("convert pw4d RAW --out OUT", ("unknown dataset 'pw4d'", "Did you mean pw3d or up3d")),
         ("benchmark evaluate RAW FILE --protocol ehv", ("there is no protocol 'ehv'", "Did you mean ehf?")),
         ("humandata keypoints smplxx", ("'smplxx'", "Did you mean smplx")),
         ("convert pw3d RAW --out OUT.txt", ("the output is an .h5 or .npz file",)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from ehps.humandata.image_files import (
     state,
     stored_size,
 )
+from ehps.inference.overlay_video import write_segment
 from ehps.inference.sources import open_source
 from tests.converters.readers.test_videos import GUESSED, LENGTH, VIDEOS, Counted, shot
 from tests.inference.test_video_frames import turned, write
@@ -276,3 +278,33 @@ def test_threads_and_forked_processes_do_not_disturb_each_other(tmp_path: Path) 
         one.join()
     assert sorted(found) == sorted(orders)
     assert all(process.exitcode == 0 for process in processes)
+
+
+def test_a_forked_process_does_not_wait_for_the_threads_of_a_decoder_that_it_inherits(tmp_path: Path) -> None:
+    """The child collects a cycle in which the parent has left a decoder with several threads."""
+    path = write_segment(
+        tmp_path / "clip.mp4", ((k / 10, np.full((96, 128, 3), 20 * k, np.uint8)) for k in range(6)), fps=10
+    )
+    code = f"""
+import gc, os, signal
+gc.disable()
+import ehps.video_frames
+import av
+container = av.open({str(path)!r})
+stream = container.streams.video[0]
+stream.thread_type, stream.codec_context.thread_count = "AUTO", 4
+frames = container.decode(stream)
+next(frames)
+cycle = [container, stream, frames]
+cycle.append(cycle)
+del container, stream, frames, cycle
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    gc.collect()
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "0"
