@@ -23,6 +23,7 @@ DATASETS = (
     "egobody_kinect",
     "mpii",
     "mscoco",
+    "mtp",
     "prox",
     "rich",
     "ssp3d",
