@@ -203,7 +203,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "own_points_px",
-        "own 2D points against own 3D points",
+        "own 2D against own 3D points",
         "pixel",
         "mean distance of the dataset's own 2D points from where the camera sees its own 3D points",
         f"{PREFIX}own_points_px",
@@ -212,7 +212,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "own_points_of_box",
-        "own 2D points against own 3D points, share of the box",
+        "own 2D against own 3D points, share of box",
         "",
         "the same as a share of the longer side of the box",
         "",
