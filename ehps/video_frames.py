@@ -69,9 +69,18 @@ def open_video(path: Path, task: str = "reading videos") -> Any:
 
 def upright(frame: Any) -> Array:
     """(H, W, 3) uint8 RGB of a decoded frame, turned as the video's display matrix says."""
-    pixels: Array = frame.to_ndarray(format="rgb24")
+    pixels: Array = _in_rgb(frame).to_ndarray()
     turns = round(_degrees(frame) / 90) % 4
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+def _in_rgb(frame: Any) -> Any:
+    """The frame as RGB, by one thread: others would belong to the frame, and a forked process that frees it waits for
+    them."""
+    try:
+        return frame.reformat(format="rgb24", threads=1)
+    except TypeError:  # of an older PyAV, which has no others
+        return frame.reformat(format="rgb24")
 
 
 def _degrees(frame: Any) -> float:

@@ -280,6 +280,28 @@ def test_threads_and_forked_processes_do_not_disturb_each_other(tmp_path: Path) 
     assert all(process.exitcode == 0 for process in processes)
 
 
+def test_a_forked_process_frees_frames_that_it_inherits(tmp_path: Path) -> None:
+    path = write_segment(
+        tmp_path / "clip.mp4", ((k / 10, np.full((480, 640, 3), 20 * k, np.uint8)) for k in range(6)), fps=10
+    )
+    code = f"""
+import os, signal
+from pathlib import Path
+from ehps import numbered_frames
+for number in range(6):
+    numbered_frames.frame(Path({str(path)!r}), number)
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    numbered_frames._decoder.cache_clear()
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "0"
+
+
 def test_a_forked_process_does_not_wait_for_the_threads_of_a_decoder_that_it_inherits(tmp_path: Path) -> None:
     """The child collects a cycle in which the parent has left a decoder with several threads."""
     path = write_segment(
