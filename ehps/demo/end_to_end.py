@@ -203,7 +203,13 @@ def say(out: Path, outcome: Outcome) -> None:
         line(sentence)
     ranking_table.print_ranking(outcome.ranked, title="Training sets by mean primary error (mm)")
     line("")
-    places = {"report": outcome.page, "converted": out / "humandata", "runs": out / "runs", "video": out / "video"}
+    places = {
+        "report": outcome.page,
+        "tables": out / "analysis",
+        "converted": out / "humandata",
+        "runs": out / "runs",
+        "video": out / "video",
+    }
     for what, where in places.items():
         if where.exists():
             line(f"{what:<12}{where}")
