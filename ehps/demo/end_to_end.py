@@ -31,11 +31,12 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Outcome:
-    """The demo's report page, its ranking, and how long it took."""
+    """The demo's report page, its ranking, how long it took, and commands that refused what it made, with why."""
 
     page: Path
     ranked: pd.DataFrame
     seconds: float
+    refused: dict[str, str]
 
 
 def run(out: Path, *, seed: int = 0, steps: int = STEPS) -> Outcome:
@@ -61,8 +62,8 @@ def run(out: Path, *, seed: int = 0, steps: int = STEPS) -> Outcome:
     with _step("6/7 ranking, factors, attributes, selection"):
         ranked, page = _analyse(out, video)
     with _step("7/7 the commands of the analysis, and a training on the choice"):
-        commands.run(out, TRAIN, TEST)
-    return Outcome(page, ranked, time.perf_counter() - started)
+        refused = commands.run(out, TRAIN, TEST)
+    return Outcome(page, ranked, time.perf_counter() - started, refused)
 
 
 @contextmanager
@@ -213,6 +214,8 @@ def say(out: Path, outcome: Outcome) -> None:
     for what, where in places.items():
         if where.exists():
             line(f"{what:<12}{where}")
+    for name, why in outcome.refused.items():
+        line(f"not made: {name}: {why}", colour="yellow")
     view = f"ehps humandata view {out / 'humandata/bedlam_train.h5'} --images {out / 'raw/bedlam'} --out {out / 'view'}"
     line(f"next        {view}")
     line(f"done in {duration(outcome.seconds)}")

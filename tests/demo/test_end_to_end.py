@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import joblib
@@ -72,9 +73,16 @@ def test_what_its_commands_print_is_kept_and_the_choice_is_trained_on(finished: 
     assert len(made) == 2
 
 
-def test_a_command_that_fails_is_said_with_its_words() -> None:
-    with pytest.raises(DataError, match=r"ehps analysis published nothing.*ended with \d"):
-        commands._printed(["analysis", "published", "nothing"])
+def test_a_command_that_refuses_is_said_and_one_that_breaks_ends_the_demo(tmp_path: Path) -> None:
+    words = ["analysis", "published", "nothing"]
+    refused: dict[str, str] = {}
+    (tmp_path / "analysis").mkdir()
+    commands._keep(tmp_path, "published", words, commands._run(words), refused)
+    assert "nothing" in refused["published"]
+    assert (tmp_path / "analysis/published.txt").read_text().startswith("$ ehps analysis published nothing\nerror: ")
+    broken = CompletedProcess(words, 1, "", "Traceback ...\nKeyError: 'x'")
+    with pytest.raises(DataError, match=r"published nothing.*ended with 1: KeyError"):
+        commands._keep(tmp_path, "published", words, broken, refused)
 
 
 def test_it_ends_with_a_report_of_what_was_trained(finished: Path) -> None:
