@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ehps.errors import PassportError
+from ehps.errors import DataError, PassportError
 from ehps.genders import GENDERS
 from ehps.humandata import frames
 from ehps.humandata.passport import CAMERA, FRAME_FIX, PER_INSTANCE, UNITS, Passport, merged_passport
@@ -162,8 +162,20 @@ def with_kid_weights(table: AnyTable, name: str) -> AnyTable:
 
 
 def distortions(tables: Iterable[Table]) -> int:
-    """Most distortion coefficients a row that any of the tables has; 0 where none has any."""
-    return max((int(np.shape(table[DISTORTION])[1]) for table in tables if DISTORTION in table), default=0)
+    """Most distortion coefficients a row that any of the tables has; 0 where none has any.
+
+    Raises
+    ------
+    DataError : the column of one is no row of numbers each.
+    """
+    most = 0
+    for table in tables:
+        if DISTORTION in table:
+            column = table[DISTORTION]
+            if not isinstance(column, np.ndarray) or column.ndim != 2:
+                raise DataError(f"{DISTORTION} is not one list of numbers a row", path=table.source)
+            most = max(most, column.shape[1])
+    return most
 
 
 def with_distortion(table: AnyTable, count: int) -> AnyTable:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ehps.errors import PassportError
+from ehps.errors import DataError, PassportError
 from ehps.humandata import HumanData
 from ehps.humandata.operations import merge
 from ehps.humandata.schema import FISHEYE
@@ -43,3 +43,9 @@ def test_a_fisheye_is_not_put_beside_another_lens() -> None:
     with pytest.raises(PassportError, match=r"fisheye lens.*Train on both"):
         HumanData.concat([file_of("a"), bent])
     assert HumanData.concat([bent, bent])[FISHEYE].shape == (6, 4)
+
+
+def test_a_column_that_is_no_list_a_row_is_named() -> None:
+    odd = file_of("odd").with_columns({"meta/dist_coeffs": np.zeros(3, np.float32)})
+    with pytest.raises(DataError, match="meta/dist_coeffs is not one list"):
+        HumanData.concat([file_of("a"), odd])

@@ -15,9 +15,10 @@ from ehps.benchmark import models
 from ehps.benchmark.training.samples import CropView, HumanDataset
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
-from ehps.errors import DataError, SettingsError, UsageError
+from ehps.errors import DataError, PassportError, SettingsError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_checks import check_images
+from ehps.humandata.passport import UNKNOWN
 
 FIX = "check the image folder that was given, or list such images with `ehps humandata verify FILE --images DIR "
 FIX += "--exclude-to LIST` and leave them out with --exclude LIST, or tolerate some with --skip-bad N"
@@ -65,7 +66,12 @@ class JoinedSets(ConcatDataset[dict[str, Any]]):
 def open_sets(
     config: TrainConfig, sets: Sequence[SetSpec], body_models: BodyModels, net: nn.Module
 ) -> list[HumanDataset]:
-    """The training sets, cropped as ``net`` wants."""
+    """The training sets, cropped as ``net`` wants.
+
+    Raises
+    ------
+    PassportError : SMPL-X bodies of two sets belong to different releases.
+    """
     if not sets:
         raise UsageError("nothing to train on")
     if faults := [*config.weight_faults(sets), *config.loss.faults(config.model)]:
@@ -89,7 +95,25 @@ def open_sets(
     ]
     for spec, dataset in zip(sets, opened, strict=True):
         _require_rows(spec, dataset)
+    if card.body == "smplx":  # only then are betas of SMPL-X learned
+        _require_one_release(opened)
     return opened
+
+
+def _require_one_release(datasets: Sequence[HumanDataset]) -> None:
+    """Refuse SMPL-X bodies of several releases, whose betas mean different shapes; what is not stated passes."""
+    stated: dict[str, HumanData] = {}
+    for dataset in datasets:
+        version = dataset.hd.passport.body_model_version
+        if dataset.model_type == "smplx" and version not in (None, UNKNOWN):
+            stated.setdefault(str(version), dataset.hd)
+    if len(stated) > 1:
+        (one, first), (other, second) = list(stated.items())[:2]
+        raise PassportError(
+            f"its bodies are of SMPL-X {other}, those of {first.source} of {one}: their betas mean different shapes",
+            path=second.source,
+            fix="convert both with the same body models, or train on one of them",
+        )
 
 
 def without_bad_images(
