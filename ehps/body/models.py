@@ -21,7 +21,8 @@ from ehps.body.model_file import LOCKED, BodyModel, read_model, without_hands
 from ehps.body.model_folder import find_model, locked_head_folder, require_locked_head, require_model
 from ehps.body.params import BodyParams, groups
 from ehps.body.personal_templates import Personal, personal
-from ehps.body.topology import TOPOLOGY
+from ehps.body.topology import NAMES, TOPOLOGY
+from ehps.errors import PassportError
 from ehps.genders import GENDERS
 
 END_VERTICES = 300  # at each end of the template: the highest and the lowest vertex of any shape are among them
@@ -46,6 +47,7 @@ class BodyModels:
         self._kids: dict[tuple[str, str], FastJoints] = {}
         self._personal: tuple[tuple[str, str, bytes], Personal] | None = None
         self._locked_head: BodyModels | None = None
+        self._of_version: dict[tuple[str, str], set[str]] = {}  # genders that were found to be of a version
 
     def __reduce__(self) -> tuple[type[BodyModels], tuple[Path]]:
         return BodyModels, (self.folder,)
@@ -118,8 +120,41 @@ class BodyModels:
         Raises
         ------
         BodyModelError : the locked-head release is not there.
+        PassportError : the parameters are known to belong to another release than these models.
         """
-        return self.locked_head() if params.locked_head else self
+        models = self.locked_head() if params.locked_head else self
+        if params.version is not None:
+            models.require_version(params.version, params.model_type, params.gender, source=params.source)
+        return models
+
+    def require_version(
+        self, version: str, model_type: str, gender: Array | str, *, source: Path | None = None
+    ) -> None:
+        """Refuse bodies of another release than these models, whose betas mean other shapes.
+
+        Parameters
+        ----------
+        version : of the bodies, as passports name it.
+        gender : (N,) or one, of the models that they belong to.
+        source : file that they are in.
+
+        Raises
+        ------
+        PassportError : their version is another.
+        BodyModelError : there is no model of a gender.
+        """
+        words = {gender} if isinstance(gender, str) else set(gender.tolist())
+        for word in sorted(words - self._of_version.get((version, model_type), set())):
+            found = self._outline(model_type, word).joints.version
+            if found not in version.split("+"):
+                raise PassportError(
+                    f"its bodies are of {NAMES[model_type]} {version}, the {word} model in {self.folder} is {found}: "
+                    "their betas mean different shapes",
+                    path=source,
+                    fix=f"pass body models of {version}, or fit these to the bodies: `ehps humandata convert FILE "
+                    f"--to {model_type} --from-models DIR --out NEW`, where DIR has {NAMES[model_type]} {version}",
+                )
+            self._of_version.setdefault((version, model_type), set()).add(word)
 
     def locked_head(self) -> BodyModels:
         """The locked-head release of SMPL-X: these models where they are it, else those of its folder in this one.

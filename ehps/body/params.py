@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,9 @@ class BodyParams:
     betas_neutral : optional (N, B), the shape refitted to the neutral model.
     betas_extra : optional (N, 1), AGORA: weight of the kid template, 0 for adults.
     locked_head : whether they belong to the locked-head release of SMPL-X, another template and shape space.
+    version : release of the models that they are known to belong to (:class:`ehps.body.model_file.BodyModel`); models
+        of another are refused. None where it is not known.
+    source : file that they were read from, which errors name.
     """
 
     model_type: str
@@ -54,6 +58,8 @@ class BodyParams:
     betas_neutral: Array | None = field(default=None, kw_only=True)
     betas_extra: Array | None = field(default=None, kw_only=True)
     locked_head: bool = field(default=False, kw_only=True)
+    version: str | None = field(default=None, kw_only=True)
+    source: Path | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.betas)

@@ -18,7 +18,7 @@ from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, genders, groups
 from ehps.body.projected import in_image, lacking_columns
 from ehps.body.topology import NAMES, TOPOLOGY
-from ehps.body.variants import params_of
+from ehps.body.variants import genders_of, has_locked_head, params_of
 from ehps.errors import DataError, UsageError
 from ehps.humandata import merging
 from ehps.humandata.core import HumanData
@@ -32,17 +32,24 @@ SHARED = 22  # chain joints that all model types begin with
 
 
 def refitted(
-    params: BodyParams, models: BodyModels, model_type: str, *, gender: str | None = None, num_betas: int = 10
+    params: BodyParams,
+    models: BodyModels,
+    model_type: str,
+    *,
+    source: BodyModels | None = None,
+    gender: str | None = None,
+    num_betas: int = 10,
 ) -> Fitted:
-    """Parameters of another model type, or of the usual release of SMPL-X, for the same bodies in the same frame.
+    """Parameters of another model type or release for the same bodies in the same frame.
 
     Jaw, eyes and expression are kept between releases of SMPL-X and stay zero where the bodies are SMPL's.
 
     Parameters
     ----------
     params : of one model type and release.
-    models : of both; for SMPL or SMPL-H and SMPL-X the matrices between their vertices too.
+    models : to fit; for SMPL or SMPL-H and SMPL-X with the matrices between their vertices.
     model_type : smplx, smplh or smpl.
+    source : the models that ``params`` belong to, ``models`` by default.
     gender : of the models to fit; each row's own by default.
     num_betas : to fit.
 
@@ -53,26 +60,28 @@ def refitted(
     Raises
     ------
     BodyModelError : a model or a matrix is missing.
+    PassportError : the parameters belong to another release than ``source``.
     """
+    source = source or models
     n, topology = len(params), TOPOLOGY[model_type]
-    params = models.of(params).with_full_hands(params)
+    params = source.of(params).with_full_hands(params)
     transfer, weights = None, None
     if TOPOLOGY[params.model_type].vertices != topology.vertices:
-        source, target = ("smplx", "smpl") if params.model_type == "smplx" else ("smpl", "smplx")
-        transfer = vertex_transfer(models.folder, source, target)
-        ids = transferred_vertices(models.folder) if target == "smplx" else None
+        before, after = ("smplx", "smpl") if params.model_type == "smplx" else ("smpl", "smplx")
+        transfer = vertex_transfer(models.folder, before, after)
+        ids = transferred_vertices(models.folder) if after == "smplx" else None
         if ids is not None:
             weights = np.zeros(topology.vertices)
             weights[ids] = 1
     wanted = params.gender if gender is None else genders(gender, n)
-    start = _start(params, models, model_type)
+    start = _start(params, source, model_type)
     own_face = params.model_type == model_type == "smplx"
     found: list[tuple[Array, Fitted]] = []
     for own, _, rows in groups(params.with_(gender=wanted)):
         model = models.get(model_type, own)
         for at in range(0, len(rows), BLOCK):
             some = rows[at : at + BLOCK]
-            meshes = models.mesh(params[some])
+            meshes = source.mesh(params[some])
             if transfer is not None:
                 meshes = np.stack([np.asarray(transfer @ mesh) for mesh in meshes])
             result = fit(
@@ -93,6 +102,7 @@ def with_model(
     models: BodyModels,
     model_type: str,
     *,
+    source: BodyModels | None = None,
     gender: str | None = None,
     num_betas: int = 10,
     show: bool | None = None,
@@ -103,30 +113,35 @@ def with_model(
 
     Parameters
     ----------
+    source : the models that the file's bodies belong to, ``models`` by default.
     gender : neutral, or each row's own by default.
     show : progress.
 
     Raises
     ------
     DataError : the file has no body parameters.
-    UsageError : it has those of ``model_type`` already, and of its usual release.
-    PassportError : it does not say whose model they belong to, or what its hands are relative to.
+    UsageError : it has those of ``model_type`` already, and of that release.
+    PassportError : it does not say whose model they belong to, or what its hands are relative to; or they belong to
+        another release than ``source``.
     BodyModelError : a model or a matrix between vertices is missing.
     """
     own = hd.body_model
     if own is None:
         raise DataError("has no body parameters", path=hd.source, fix="convert it again with body models")
-    locked = params_of(hd[:0], own).locked_head
-    if own == model_type and not locked:
-        raise UsageError(f"its bodies are {NAMES[model_type]} already", path=hd.source)
-    (models.locked_head() if locked else models).require(own)
+    source = source or models
+    if has_locked_head(hd):
+        source = source.locked_head()
+    source.require(own)
+    if own == model_type and (source is models or _same_release(hd, source, models)):
+        fix = f"pass --from-models with the {NAMES[own]} that they belong to if that is another release"
+        raise UsageError(f"its bodies are {NAMES[own]} of that release already", path=hd.source, fix=fix)
     n = len(hd)
     parts: list[tuple[Array, Fitted]] = []
     with counting(f"fitting {NAMES[model_type]}", n, show=show) as advance:
         for at in range(0, n, BLOCK):
             rows = np.arange(at, min(at + BLOCK, n))
             part = params_of(hd[rows], own)
-            parts.append((rows, refitted(part, models, model_type, gender=gender, num_betas=num_betas)))
+            parts.append((rows, refitted(part, models, model_type, source=source, gender=gender, num_betas=num_betas)))
             advance(len(rows))
     done = _joined(parts, n)
     gone = [name for name in hd.columns if name.startswith((f"{own}/", "quality/"))]
@@ -156,22 +171,27 @@ def with_model(
     return with_joints(out, models, model_type)
 
 
+def _same_release(hd: HumanData, source: BodyModels, models: BodyModels) -> bool:
+    own, words = str(hd.body_model), np.unique(genders_of(hd))
+    return source.version(own, words) == models.version(own, words)
+
+
 def _named(hd: HumanData, model_type: str) -> str:
     return f"{NAMES[model_type]} {hd.passport.body_model_version}"
 
 
-def _start(params: BodyParams, models: BodyModels, model_type: str) -> Array:
+def _start(params: BodyParams, source: BodyModels, model_type: str) -> Array:
     """(N, J, 3) axis-angle of the chain joints of another model type: those that both have."""
     start = np.zeros((len(params), TOPOLOGY[model_type].joints, 3))
-    source, target = TOPOLOGY[params.model_type], TOPOLOGY[model_type]
-    own = models.of(params)
+    before, after = TOPOLOGY[params.model_type], TOPOLOGY[model_type]
+    own = source.of(params)
     for gender, _, rows in groups(params):
         pose = full_pose(own.get(params.model_type, gender), params[rows])
         start[rows, :SHARED] = pose[:, :SHARED]
         if params.model_type == model_type:
             start[rows] = pose
         for side in ("left_hand", "right_hand"):
-            fingers, there = getattr(source, side), getattr(target, side)
+            fingers, there = getattr(before, side), getattr(after, side)
             if fingers is not None and there is not None:
                 start[rows, there] = pose[:, fingers]
     return start

@@ -22,6 +22,7 @@ from ehps.errors import DataError, PassportError, UsageError
 from ehps.genders import GENDERS
 from ehps.humandata import frames, merging
 from ehps.humandata.core import HumanData
+from ehps.humandata.passport import UNKNOWN
 
 
 def params_of(hd: HumanData, model_type: str | None = None, *, any_frame: bool = False) -> BodyParams:
@@ -62,6 +63,8 @@ def params_of(hd: HumanData, model_type: str | None = None, *, any_frame: bool =
         flat_hand_mean=bool(hd.passport.flat_hand_mean),
         betas_extra=_shaped(hd, extra, (1,)) if extra in hd else None,
         locked_head=model_type == "smplx" and has_locked_head(hd),
+        version=stated_version(hd) if model_type == hd.passport.body_model else None,
+        source=hd.source,
         **values,
     )
 
@@ -69,6 +72,12 @@ def params_of(hd: HumanData, model_type: str | None = None, *, any_frame: bool =
 def has_locked_head(hd: HumanData) -> bool:
     """Whether the bodies of a file belong to the locked-head release of SMPL-X."""
     return str(hd.passport.body_model_version).endswith(LOCKED)
+
+
+def stated_version(hd: HumanData) -> str | None:
+    """Release of the models that the bodies of a file belong to; None where it does not say."""
+    version = hd.passport.body_model_version
+    return None if version == UNKNOWN else version
 
 
 def models_of(hd: HumanData, models: BodyModels) -> BodyModels:

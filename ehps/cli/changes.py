@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--frame", type=click.Choice(["camera"]), help="Move bodies from the world by the extrinsics in FILE.")
 @click.option("--gender", type=click.Choice(["neutral"]), help="Fit the neutral model to the bodies of other genders.")
 @click.option("--to", type=click.Choice(["smplx", "smplh", "smpl"]), help="Fit this body model to the bodies.")
+@click.option("--from-models", type=INPUT, help="Body models of FILE's bodies where those of --to are another release.")
 @click.option("--num-betas", type=click.IntRange(min=1), help="Cut betas off, or fill them up with zeros.")
 @click.option("--flat-hand-mean", type=click.Choice(["yes", "no"]), help="Make hand poses absolute (yes), or relative.")
 @click.option(
@@ -57,6 +58,7 @@ def convert_command(
     frame: str | None,
     gender: str | None,
     to: str | None,
+    from_models: Path | None,
     num_betas: int | None,
     flat_hand_mean: str | None,
     facts: tuple[str, ...],
@@ -71,9 +73,10 @@ def convert_command(
     the extrinsics beside them (meta/R and meta/T, meta/RT, cam_param, cam_params); that needs the body models, as a
     body turns about its pelvis. --declare changes no number.
 
-    --to fits another body model to every body, or SMPL-X 1.1 to those of the locked-head release; what that leaves is
-    in meta/refit_residual_m, metres. Between SMPL and SMPL-X it needs the matrices of "Model transfer", for bodies of
-    Momentum Human Rig (mhr/*) the package mhr and its files.
+    --to fits another body model to every body, or another release of the same (SMPL-X 1.1 to bodies of the locked head,
+    or to those of 1.0 with --from-models); what that leaves is in meta/refit_residual_m, metres. Between SMPL and
+    SMPL-X it needs the matrices of "Model transfer", for bodies of Momentum Human Rig (mhr/*) the package mhr and its
+    files.
 
     Files can be merged when they have as many betas and the same mean of the hands. What --num-betas and --gender cost
     in millimetres is printed, and stated in the passport.
@@ -101,7 +104,9 @@ def convert_command(
     if frame is not None:
         hd = moved(hd, body_models)
     if to is not None:
-        hd = fitted(hd, to, body_models, gender, num_betas)
+        hd = fitted(hd, to, body_models, from_models, gender, num_betas)
+    elif from_models is not None:
+        raise UsageError("--from-models is for --to", fix="pass --to smplx, smplh or smpl")
     if any(value is not None for value in form.values()):
         folder = body_models_folder(body_models)
         done = changed(hd, None if folder is None else BodyModels(folder), **form)
@@ -142,7 +147,12 @@ def moved(hd: HumanData, body_models: Path | None) -> HumanData:
 
 
 def fitted(
-    hd: HumanData, model_type: str, body_models: Path | None, gender: str | None, num_betas: int | None
+    hd: HumanData,
+    model_type: str,
+    body_models: Path | None,
+    from_models: Path | None,
+    gender: str | None,
+    num_betas: int | None,
 ) -> HumanData:
     """``hd`` with bodies of another model type; how near they come is printed."""
     from ehps.body import mhr
@@ -159,7 +169,8 @@ def fitted(
         done = mhr.with_smplx(hd, BodyModels(folder), num_betas=num_betas or 10)
         say(str(done.passport.changes), err=True)
         return done
-    done = with_model(hd, BodyModels(folder), model_type, gender=gender, num_betas=num_betas or 10)
+    source = None if from_models is None else BodyModels(from_models)
+    done = with_model(hd, BodyModels(folder), model_type, source=source, gender=gender, num_betas=num_betas or 10)
     say(str(done.passport.changes).split("; ")[-1], err=True)
     return done
 

@@ -31,7 +31,7 @@ AXES = dict.fromkeys((*ROTATIONS, *MATRICES, *INTRINSICS), 2) | dict.fromkeys(TR
 DECLARABLE: Mapping[str, tuple[str, ...]] = {
     "frame": (CAMERA,),
     "gender": GENDERS,
-    "body_model_version": (),
+    "body_model_version": ("1.0", "1.1", "1.2", "2020", "locked_head", "extended", "without_hand_pca", "stand-in"),
     "flat_hand_mean": ("true", "false"),
     "focal": ("image", "virtual"),
     "dataset": (),

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from ehps.benchmark.training import training_sets
 from ehps.benchmark.training.samples import check_meaning
 from ehps.body.model_folder import inventory
 from ehps.body.models import BodyModels
@@ -116,14 +114,3 @@ def test_it_is_neither_merged_with_the_other_release_nor_trained_as_it(models: B
     with pytest.raises(PassportError, match=r"locked-head release.*convert FILE --to smplx"):
         check_meaning(locked)
     check_meaning(other)
-
-
-def test_sets_of_two_releases_are_not_trained_together() -> None:
-    def opened(version: str) -> SimpleNamespace:
-        hd = HumanData({"image_path": ["a.jpg"]})
-        hd.passport = replace(hd.passport, body_model="smplx", body_model_version=version)
-        return SimpleNamespace(hd=hd, model_type="smplx")
-
-    training_sets._require_one_release([opened("1.1"), opened("unknown"), opened("1.1")])  # type: ignore[list-item]
-    with pytest.raises(PassportError, match="SMPL-X 2020"):
-        training_sets._require_one_release([opened("1.1"), opened("2020")])  # type: ignore[list-item]

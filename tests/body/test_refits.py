@@ -140,7 +140,7 @@ def test_every_way_ends_near_the_body(models: BodyModels, make: object, target: 
 def test_what_there_is_already_and_matrices_that_are_missing_are_said(
     body_models: Path, models: BodyModels, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="are SMPL already"):
+    with pytest.raises(UsageError, match="are SMPL of that release already"):
         with_model(file_of(smpl(), models), models, "smpl")
     for name in ("smpl", "smplx"):
         (tmp_path / name).symlink_to(body_models / name)

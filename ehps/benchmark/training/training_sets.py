@@ -15,10 +15,11 @@ from ehps.benchmark import models
 from ehps.benchmark.training.samples import CropView, HumanDataset
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
+from ehps.body.topology import NAMES
+from ehps.body.variants import stated_version
 from ehps.errors import DataError, PassportError, SettingsError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_checks import check_images
-from ehps.humandata.passport import UNKNOWN
 
 FIX = "check the image folder that was given, or list such images with `ehps humandata verify FILE --images DIR "
 FIX += "--exclude-to LIST` and leave them out with --exclude LIST, or tolerate some with --skip-bad N"
@@ -70,7 +71,7 @@ def open_sets(
 
     Raises
     ------
-    PassportError : SMPL-X bodies of two sets belong to different releases.
+    PassportError : bodies of two sets belong to different releases of the model, or to another than the one trained.
     """
     if not sets:
         raise UsageError("nothing to train on")
@@ -95,25 +96,27 @@ def open_sets(
     ]
     for spec, dataset in zip(sets, opened, strict=True):
         _require_rows(spec, dataset)
-    if card.body == "smplx":  # only then are betas of SMPL-X learned
-        _require_one_release(opened)
+    learned = [dataset.hd for dataset in opened if dataset.hd.body_model == card.body]  # of others no betas are
+    _require_one_release(learned, card.body, body_models)
     return opened
 
 
-def _require_one_release(datasets: Sequence[HumanDataset]) -> None:
-    """Refuse SMPL-X bodies of several releases, whose betas mean different shapes; what is not stated passes."""
+def _require_one_release(files: Sequence[HumanData], body: str, body_models: BodyModels) -> None:
+    """Refuse bodies of several releases, whose betas mean different shapes; what is not stated passes."""
     stated: dict[str, HumanData] = {}
-    for dataset in datasets:
-        version = dataset.hd.passport.body_model_version
-        if dataset.model_type == "smplx" and version not in (None, UNKNOWN):
-            stated.setdefault(str(version), dataset.hd)
+    for hd in files:
+        if version := stated_version(hd):
+            stated.setdefault(version, hd)
     if len(stated) > 1:
         (one, first), (other, second) = list(stated.items())[:2]
         raise PassportError(
-            f"its bodies are of SMPL-X {other}, those of {first.source} of {one}: their betas mean different shapes",
+            f"its bodies are of {NAMES[body]} {other}, those of {first.source} of {one}: their betas mean different "
+            "shapes",
             path=second.source,
             fix="convert both with the same body models, or train on one of them",
         )
+    for version, hd in stated.items():
+        body_models.require_version(version, body, "neutral", source=hd.source)
 
 
 def without_bad_images(
