@@ -301,6 +301,29 @@ def test_images_of_another_size_are_refused(own: Path, tmp_path: Path, scale: fl
     refused(own, tmp_path / "x.h5", words)
 
 
+def test_one_image_of_another_size_has_its_labels_scaled_to_it(own: Path, tmp_path: Path) -> None:
+    (own / f"{moyo.image_folder(TREE)}.zip").unlink()
+    height, width = moyo.SIZE
+    paths = [moyo.image_file(TREE, camera, n) for camera in moyo.CAMERAS for n in NUMBERS]
+    blank(own, paths, height, width)
+    (own / paths[2]).unlink()
+    blank(own, paths[2:3], 2 * height, 2 * width)
+    run(own, tmp_path / "x.h5", None, split="val")
+    hd = HumanData.open(tmp_path / "x.h5")
+    assert hd["meta/image_scale"].tolist() == [2 if path == paths[2] else 1 for path in hd["image_path"].tolist()]
+    first, third = hd["meta/principal_point"][[paths.index(path) for path in (paths[0], paths[2])]]
+    np.testing.assert_allclose(third, 2 * first)
+
+
+def test_a_calibrated_camera_without_images_is_told(own: Path, tmp_path: Path) -> None:
+    archive = own / f"{moyo.image_folder(TREE)}.zip"
+    archive.unlink()
+    blank(own, [moyo.image_file(TREE, 1, n) for n in NUMBERS], *moyo.SIZE)
+    assert "4 frames of sequences without images of camera 2" in run(own, tmp_path / "x.h5", None, split="val").notes
+    alone = run(own, tmp_path / "x.h5", None, split="val", options={"cameras": "1"}, overwrite=True)
+    assert not any("without images" in note for note in alone.notes)
+
+
 def test_an_archive_in_parts_is_named(own: Path, tmp_path: Path) -> None:
     path = own / f"{moyo.image_folder(TREE)}.zip"
     path.rename(path.with_name(f"{path.name}.001"))
