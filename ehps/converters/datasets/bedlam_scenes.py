@@ -205,7 +205,7 @@ def read_sequences(path: Path) -> dict[str, list[Body]]:
 
     Raises
     ------
-    DataError : a line is of another form, or a sequence is there twice.
+    DataError : a line is of another form, or a sequence, or a person in its place, is there twice.
     """
     sequences: dict[str, list[Body]] = {}
     sequence = ""
@@ -236,8 +236,11 @@ def read_sequences(path: Path) -> dict[str, list[Body]]:
                 what = f"line {row.line}: {tilted[0]} is {row.cells[tilted[0]]}, expected 0: bodies are known to stand"
                 raise DataError(what, path=path, fix=OTHER)
             start = int(said(row, "start_frame", r"\d+"))
-            again = sum(body.name == name for body in sequences[sequence])
-            track = f"{name} {again + 1}" if again else name
+            again = [body for body in sequences[sequence] if body.name == name]
+            if any((*body.place, body.yaw, body.start) == (*place, yaw, start) for body in again):
+                what = f"line {row.line}: body {name} is in the same place twice"
+                raise DataError(what, path=path, fix=OTHER)
+            track = f"{name} {len(again) + 1}" if again else name
             sequences[sequence].append(Body(sequence, name, track, place, yaw, start))
         elif kind not in OTHER_ROWS:
             known = ", ".join(("Group", "Body", *OTHER_ROWS))

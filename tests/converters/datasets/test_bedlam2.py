@@ -390,6 +390,15 @@ def test_a_body_that_a_sequence_has_twice_is_two_people(own: Path, tree: Tree, t
     assert {track for _, track in pairs} >= {f"{MOYO}/seq_000000/it_4001_XL_2400{end}" for end in ("", " 2")}
 
 
+def test_a_line_that_is_there_twice_is_no_second_person(own: Path, tmp_path: Path) -> None:
+    path = own / MOYO / "be_seq.csv"
+    lines = path.read_text().splitlines()
+    k = next(k for k, line in enumerate(lines) if YOGI in line)
+    path.write_text("\n".join([*lines[: k + 1], *lines[k:]]))
+    with pytest.raises(DataError, match=rf"line {k + 2}: body {YOGI} is in the same place twice"):
+        run(own, tmp_path / "x.h5", None)
+
+
 @pytest.mark.parametrize("columns", [9, 8, 5])
 def test_a_camera_file_that_ends_in_the_middle_of_a_line_is_told(own: Path, tmp_path: Path, columns: int) -> None:
     path = own / MOYO / "ground_truth/meta_exr_csv/seq_000001_camera.csv"
