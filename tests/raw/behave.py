@@ -85,7 +85,7 @@ def write_fixture(root: Path, models: Path, rng: np.random.Generator) -> Sequenc
     (root / "sequences" / MAN / "t0003.json").write_text("{}")
     rows = [(MAN, "t0003.000", k) for k in range(4)] + [(MAN, "t0005.000", k) for k in (0, 1, 3)]
     rows += [(WOMAN, time, k) for time in TIMES[WOMAN] for k in range(3)]
-    dropped = {"no SMPL-H fit": 1, "image missing": 1}
+    dropped = {"no SMPL-H fit": len(KINECTS[MAN]), "image missing": 1}
     return Sequences(root, people, params, rows, dropped)
 
 

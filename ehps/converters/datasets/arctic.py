@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.body import cameras, rigid_motion
+from ehps.body import rigid_motion
 from ehps.body.params import BodyParams, smplx_params
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, no_instances
 from ehps.converters.readers import OTHER, UNPACK, fields, raw_files
 from ehps.converters.readers.fields import Field, integers, numbers, texts
 from ehps.converters.readers.images import image_names
-from ehps.converters.readers.views import CalibratedView, cameras_of
+from ehps.converters.readers.views import CalibratedView, cameras_of, lens_of
 from ehps.errors import DataError
 from ehps.genders import BY_WORD
 
@@ -169,7 +169,7 @@ class ARCTIC(Converter):
         raw_files.require(facts, subject, path)
         own = fields.values(facts[subject], SUBJECT, path, subject)
         size = own["image_size"][1:, ::-1]  # the first is the head-mounted one
-        lens = cameras.from_matrix(own["intris_mat"].astype(float))
+        lens = lens_of(own["intris_mat"].astype(float), path, f"{subject}: intris_mat")
         move = rigid_motion.split(own["world2cam"].astype(float))
         views = [CalibratedView(*each) for each in zip(VIEWS, size.tolist(), *lens, *move, strict=True)]
         return str(own["gender"]), int(own["ioi_offset"]), views

@@ -16,7 +16,7 @@ from ehps.arrays import Array
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, concat, no_instances
 from ehps.converters.datasets import bedlam_labels
 from ehps.converters.datasets.bedlam_labels import JOINTS
-from ehps.converters.datasets.bedlam_scenes import EVERY, Body, Views, body_rows, read_sequences, read_views
+from ehps.converters.datasets.bedlam_scenes import CAMERA, EVERY, Body, Views, body_rows, read_sequences, read_views
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import numbers, texts
 from ehps.errors import DataError
@@ -131,7 +131,7 @@ class BEDLAM(Converter):
         parts = [
             self._motion(unit, body, views, motions)
             for sequence, bodies in read_sequences(unit.path / "be_seq.csv").items()
-            for views in [read_views(unit.path / "ground_truth" / "camera" / f"{sequence}_camera.csv", EVERY)]
+            for views in [read_views(unit.path / "ground_truth" / "camera" / f"{sequence}{CAMERA}", EVERY)]
             for body in bodies
         ]
         return concat(parts) if parts else no_instances()

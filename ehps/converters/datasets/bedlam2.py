@@ -19,7 +19,6 @@ from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, concat, drop, no_instances
 from ehps.converters.datasets import bedlam_labels
 from ehps.converters.datasets.bedlam2_files import (
-    CAMERA,
     CAMERAS,
     SequenceImages,
     check_cameras,
@@ -31,7 +30,16 @@ from ehps.converters.datasets.bedlam2_files import (
     sequence_images,
 )
 from ehps.converters.datasets.bedlam_labels import JOINTS
-from ehps.converters.datasets.bedlam_scenes import EVERY, Body, Views, body_rows, read_sequences, read_views, row_names
+from ehps.converters.datasets.bedlam_scenes import (
+    CAMERA,
+    EVERY,
+    Body,
+    Views,
+    body_rows,
+    read_sequences,
+    read_views,
+    row_names,
+)
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import numbers, texts
 from ehps.errors import DataError, UsageError

@@ -13,12 +13,12 @@ import numpy as np
 
 from ehps import numbered_frames
 from ehps.converters.datasets.bedlam_labels import FRAME
-from ehps.converters.datasets.bedlam_scenes import Views
+from ehps.converters.datasets.bedlam_scenes import CAMERA, Views
 from ehps.converters.readers import OTHER, raw_files
 from ehps.errors import DataError
 
 SCENES = "bedlam2_scene_names.csv"
-CAMERAS, CAMERA = "ground_truth/meta_exr_csv", "_camera.csv"
+CAMERAS = "ground_truth/meta_exr_csv"
 PORTRAIT = frozenset(
     (
         "20240703_1_250_ai0901_orbit_portrait",
@@ -63,7 +63,9 @@ def sequence_images(root: Path, scene: Path, sequence: str, views: Views) -> Seq
         what = "stands upright, and its camera is not rolled by 90 degrees"
         raise DataError(what, path=movie, fix="take the movie that belongs to the scene's ground truth")
     other = "" if known.count == views.rows else "movie of another number of frames than its camera file has"
-    return SequenceImages([f"{below}/mp4/{movie.name}/{row:06d}.png" for row in views.row.tolist()], upright, other)
+    return SequenceImages(
+        [f"{below}/mp4/{movie.name}/{row:06d}.png" for row in views.place_in_order.tolist()], upright, other
+    )
 
 
 def is_portrait(root: Path, scene: str) -> bool:

@@ -32,6 +32,7 @@ SENSOR_MM = 36
 EVERY = 5  # of 30 frames a second, as in the 6 fps releases
 LEAST_JOINTS = 8
 OTHER_ROWS = ("Comment",)
+CAMERA = "_camera.csv"  # after the sequence, in the names of camera files
 VIEW = ("x", "y", "z", "yaw", "pitch", "roll", "focal_length")
 LAST = "hfov"  # the last cell of a line of the camera file: without it the line is cut short
 
@@ -58,8 +59,8 @@ class Views:
     Attributes
     ----------
     frame : (V,) numbers in the names of the images.
-    row : (V,) of the camera file, from 0 on.
-    rows : how many the camera file has.
+    place_in_order : (V,) among all frames of the camera file, by their numbers, from 0 on.
+    rows : how many frames the camera file has.
     name : (V,) of the images.
     place : (V, 3) metres, in an OpenCV-like world.
     turn : (V, 3, 3) from that world to the camera of the image as rendered.
@@ -68,7 +69,7 @@ class Views:
     """
 
     frame: Array
-    row: Array
+    place_in_order: Array
     rows: int
     name: list[str]
     place: Array
@@ -83,7 +84,7 @@ class Views:
         """Those of a mask."""
         names = [name for name, kept in zip(self.name, keep.tolist(), strict=True) if kept]
         arrays = (self.place[keep], self.turn[keep], self.roll[keep], self.focal[keep])
-        return Views(self.frame[keep], self.row[keep], self.rows, names, *arrays)
+        return Views(self.frame[keep], self.place_in_order[keep], self.rows, names, *arrays)
 
 
 def read_views(path: Path, interval: int) -> Views:
@@ -91,18 +92,24 @@ def read_views(path: Path, interval: int) -> Views:
 
     Raises
     ------
-    DataError : a line has no number of its frame or ends before its last cell, a frame is there twice, or a value is no
-        number.
+    DataError : there is no line, one is of another sequence, has no number of its frame or ends before its last cell, a
+        frame is there twice, or a value is no number.
     """
     rows = read_csv(path, " ".join(("name", *VIEW, LAST)))
+    if not rows:
+        raise DataError("has no line of a frame", path=path, fix=AGAIN)
     if cut := [row.line for row in rows if not row.cells[LAST]]:
         raise DataError(f"line {cut[0]} ends before its {LAST}", path=path, fix=AGAIN)
-    found = [re.search(r"_(\d+)\.\w+$", row.text("name")) for row in rows]
+    found = [re.search(r"([^/]+)_(\d+)\.\w+$", row.text("name")) for row in rows]
+    sequence = path.name.removesuffix(CAMERA)
     for row, match in zip(rows, found, strict=True):
         if match is None:
             what = f"line {row.line}: name is {row.cells['name']!r}, expected an image with the number of its frame"
             raise DataError(what, path=path, fix=OTHER)
-    frame = np.array([int(match[1]) for match in found if match], int)
+        if match[1] != sequence:
+            what = f"line {row.line}: name is {row.cells['name']!r}, which is no image of {sequence}"
+            raise DataError(what, path=path, fix=OTHER)
+    frame = np.array([int(match[2]) for match in found if match], int)
     if len(set(frame.tolist())) < len(frame):
         raise DataError("has a frame twice", path=path, fix=OTHER)
     numbers = np.flatnonzero(frame % interval == 0)
@@ -114,7 +121,7 @@ def read_views(path: Path, interval: int) -> Views:
         raise DataError(what, path=path, fix=OTHER)
     return Views(
         frame[numbers],
-        numbers,
+        np.argsort(np.argsort(frame))[numbers],
         len(rows),
         [row.text("name") for row in taken],
         cameras.unreal_to_opencv(table[:, :3]),
@@ -198,7 +205,7 @@ def read_sequences(path: Path) -> dict[str, list[Body]]:
 
     Raises
     ------
-    DataError : a line is of another form, or a sequence is there twice.
+    DataError : a line is of another form, or a sequence, or a person in its place, is there twice.
     """
     sequences: dict[str, list[Body]] = {}
     sequence = ""
@@ -229,8 +236,11 @@ def read_sequences(path: Path) -> dict[str, list[Body]]:
                 what = f"line {row.line}: {tilted[0]} is {row.cells[tilted[0]]}, expected 0: bodies are known to stand"
                 raise DataError(what, path=path, fix=OTHER)
             start = int(said(row, "start_frame", r"\d+"))
-            again = sum(body.name == name for body in sequences[sequence])
-            track = f"{name} {again + 1}" if again else name
+            again = [body for body in sequences[sequence] if body.name == name]
+            if any((*body.place, body.yaw, body.start) == (*place, yaw, start) for body in again):
+                what = f"line {row.line}: body {name} is in the same place twice"
+                raise DataError(what, path=path, fix=OTHER)
+            track = f"{name} {len(again) + 1}" if again else name
             sequences[sequence].append(Body(sequence, name, track, place, yaw, start))
         elif kind not in OTHER_ROWS:
             known = ", ".join(("Group", "Body", *OTHER_ROWS))

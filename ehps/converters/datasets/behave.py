@@ -115,11 +115,6 @@ class Behave(Converter):
         info = fields.values(raw_files.read_json(path), INFO, path) if raw_files.is_file(path) else {}
         gender = str(info.get("gender", "")) or ("male" if unit.name[7:12] in MEN else "female")
         step, stills = self.option("interval"), self.option("fits") == "1fps"
-        times, body = (
-            behave_files.read_stills(unit, gender, step, dropped)
-            if stills
-            else behave_files.read_sequence(unit, gender, step, dropped)
-        )
         recorded = {str(k) for k in info["kinects"].tolist()} if "kinects" in info else {"0", "1", "2"}
         notes = [] if "kinects" in info else [f"{unit.name} does not say which cameras recorded it: 0, 1, 2 are taken"]
         intrinsics, config = (
@@ -127,12 +122,18 @@ class Behave(Converter):
             for key, usual in (("intrinsic", "intrinsics"), ("config", f"{unit.name[:6]}/config"))
         )
         views = [behave_files.read_view(intrinsics, config, k) for k in self.option("cameras") if k in recorded]
+        times, body = (
+            behave_files.read_stills(unit, gender, step, len(views), dropped)
+            if stills
+            else behave_files.read_sequence(unit, gender, step, len(views), dropped)
+        )
         if not times or not views:
             return no_instances(dropped)
         points, joints = None, None
         if stills:
             files = [unit.path / time / "person/person_J3d.json" for time in times]
-            own, readable = read_each(files, behave_files.read_joints, "3D points cannot be read", dropped, self.root)
+            reason = "3D points cannot be read"
+            own, readable = read_each(files, behave_files.read_joints, reason, dropped, self.root, rows=len(views))
             times, body = list(compress(times, readable)), body[readable]
         # Rows: time step by time step, Kinect by Kinect.
         index, view = np.repeat(np.arange(len(times)), len(views)), np.tile(np.arange(len(views)), len(times))

@@ -80,18 +80,21 @@ def read_view(intrinsics: Path, config: Path, kinect: str) -> CalibratedView:
     return CalibratedView(kinect, SIZE, lens[:2], lens[2:4], rotation, translation, lens[4:])
 
 
-def read_stills(unit: Unit, gender: str, interval: int, dropped: dict[str, list[str]]) -> tuple[list[str], BodyParams]:
-    """Names and bodies of the time steps with a fit, every ``interval``-th; the others are counted."""
+def read_stills(
+    unit: Unit, gender: str, interval: int, views: int, dropped: dict[str, list[str]]
+) -> tuple[list[str], BodyParams]:
+    """Names and bodies of the time steps with a fit, every ``interval``-th; the others are counted in each of the
+    ``views``."""
     times = [
         name for name in raw_files.listing(unit.path) if name.startswith("t") and raw_files.is_folder(unit.path / name)
     ]
     paths = {time: unit.path / time / "person/fit02/person_fit.pkl" for time in times}
-    drop(
-        dropped, "no SMPL-H fit", (f"{unit.name}/{time}" for time, path in paths.items() if not raw_files.is_file(path))
-    )
+    unfitted = [time for time, path in paths.items() if not raw_files.is_file(path)]
+    drop(dropped, "no SMPL-H fit", (f"{unit.name}/{time}" for time in unfitted for _ in range(views)))
     paths = dict([item for item in paths.items() if raw_files.is_file(item[1])][::interval])
     root = unit.path.parents[1]
-    fits, readable = read_each(list(paths.values()), _read_fit, "SMPL-H fit cannot be read", dropped, root)
+    reason = "SMPL-H fit cannot be read"
+    fits, readable = read_each(list(paths.values()), _read_fit, reason, dropped, root, rows=views)
     pose, betas, transl = (np.reshape([fit[key] for fit in fits], (-1, size)) for key, size in FIT.items())
     body = smplh_params(gender=gender, betas=betas, pose=pose, transl=transl, flat_hand_mean=True)
     return list(compress(paths, readable)), body
@@ -103,7 +106,7 @@ def _read_fit(path: Path) -> dict[str, Array]:
 
 
 def read_sequence(
-    unit: Unit, gender: str, interval: int, dropped: dict[str, list[str]]
+    unit: Unit, gender: str, interval: int, views: int, dropped: dict[str, list[str]]
 ) -> tuple[list[str], BodyParams]:
     """The same of a sequence at 30 fps; where its lists differ in length, what one of them lacks is counted.
 
@@ -116,7 +119,7 @@ def read_sequence(
     times = raw_files.texts(data["frame_times"])
     values = {key: _table(data, key, size, path) for key, size in (("poses", 156), ("betas", 10), ("trans", 3))}
     fitted = min(map(len, values.values()))
-    drop(dropped, "no SMPL-H fit", (f"{unit.name}/{time}" for time in times[fitted:]))
+    drop(dropped, "no SMPL-H fit", (f"{unit.name}/{time}" for time in times[fitted:] for _ in range(views)))
     drop(dropped, "no time of the fit", (f"{unit.name} frame {k}" for k in range(len(times), fitted)))
     taken = slice(0, min(fitted, len(times)), interval)
     pose, betas, transl = (value[taken] for value in values.values())

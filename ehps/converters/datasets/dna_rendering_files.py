@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from ehps.arrays import Array, Mask
-from ehps.body import cameras, rigid_motion
+from ehps.body import rigid_motion
 from ehps.body.params import BodyParams, smplx_params, smplx_pose
 from ehps.converters import ranges
 from ehps.converters.readers import AGAIN, OTHER, fields, raw_files
 from ehps.converters.readers.opened import note
-from ehps.converters.readers.views import CalibratedView
+from ehps.converters.readers.views import CalibratedView, lens_of
 from ehps.errors import DataError
 from ehps.foreign_files import unreadable
 from ehps.humandata import hdf5_files
@@ -131,7 +131,7 @@ def read_view(file: Any, camera: str, size: tuple[int, int]) -> CalibratedView:
     path, place = Path(file.filename), f"Camera_Parameter/{camera}"
     stored = {name: _numbers(file[place], path, name) for name in CAMERA}
     values = fields.values(stored, CAMERA, path, place)
-    focal, principal_point = cameras.from_matrix(values["K"])
+    focal, principal_point = lens_of(values["K"], path, f"{place}/K")
     to_world, centre = rigid_motion.split(values["RT"])
     return CalibratedView(
         name=camera,

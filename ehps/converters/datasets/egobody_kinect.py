@@ -97,7 +97,7 @@ class EgoBodyKinect(Converter):
         ]
         bodies = [recording.body(role) for role in ROLES]
         genders = [recording.genders[i] for i in bodies] * len(frames)
-        body, readable = smplify_fits.read_fits(paths, genders, dropped, self.root)
+        body, readable = smplify_fits.read_fits(paths, genders, dropped, self.root, len(views))
         # Rows of a view: frame by frame, the interactee before the wearer.
         fit = np.tile(np.flatnonzero(readable), len(views))
         index = np.tile(np.arange(len(body)), len(views))

@@ -15,6 +15,7 @@ from ehps.body.params import smpl_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import FLAG, OBJECT, integers, numbers, texts
+from ehps.converters.readers.views import lens_of
 from ehps.errors import DataError
 from ehps.genders import GENDERS
 
@@ -129,7 +130,7 @@ class EMDB(Converter):
         return Instances(
             image_path=[images[i] for i in frame],
             size=(int(camera["height"]), int(camera["width"])),
-            camera=Camera(k[[0, 1], [0, 1]], k[:2, 2]),
+            camera=Camera(*lens_of(k, unit.path, "camera: intrinsics")),
             body=smpl_params(
                 gender=str(data["gender"]),
                 betas=np.tile(smpl["betas"], (n, 1)),

@@ -9,6 +9,7 @@ data.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,16 @@ from ehps.body.params import smpl_params
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.datasets import hi4d_files
+from ehps.converters.datasets.hi4d_files import Recording
 from ehps.converters.options import Option
 from ehps.converters.readers import OTHER, raw_files
 from ehps.converters.readers.frame_files import read_each
+from ehps.converters.readers.images import ImageIndex
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
 from ehps.humandata.keypoints import point_names
 
+CAMERA_FILE = "cameras/rgb_cameras.npz"
 CAMERAS = ("4", "16", "28", "40", "52", "64", "76", "88")
 CARD = DatasetCard(
     id="hi4d",
@@ -100,11 +104,16 @@ class Hi4D(Converter):
         if not raw_files.is_file(unit.path / "meta.npz"):
             return no_instances(left_out="no meta.npz", absent=True)
         recording = hi4d_files.read_meta(unit.path / "meta.npz")
-        views = self._views(unit)
+        views, notes = self._views(unit), self._beyond(unit, recording)
         numbers = list(range(recording.start, recording.end + 1, self.option("interval")))
         paths = {n: unit.path / "smpl" / f"{n:06d}.npz" for n in numbers}
         dropped: dict[str, list[str]] = {}
         fitted = [n for n in numbers if raw_files.is_file(paths[n])]
+        index, calibration = ImageIndex(self.root), unit.path / CAMERA_FILE
+        for v, view in enumerate(views):
+            if not any(view.size):
+                stored = index.usual_size([image_path(unit, view, n) for n in fitted])
+                views[v] = hi4d_files.with_size(view, stored, calibration)
         for view in views:
             images = [image_path(unit, view, n) for n in numbers if n not in fitted]
             drop(dropped, "no SMPL fit", (f"{image} person {p}" for image in images for p in range(2)))
@@ -115,10 +124,11 @@ class Hi4D(Converter):
             "SMPL fit cannot be read",
             dropped,
             self.root,
+            rows=len(views) * hi4d_files.PEOPLE,
         )
         frames = np.array(fitted, int)[readable]
         if not len(frames) or not views:
-            return no_instances(dropped)
+            return no_instances(dropped, notes)
         part = {name: np.concatenate([fit[name] for fit in fits]) for name in fits[0]}
         body = smpl_params(
             gender=np.tile(recording.genders, len(frames)),
@@ -129,7 +139,7 @@ class Hi4D(Converter):
         # Rows: camera by camera, frame by frame, person by person.
         row, by = np.tile(np.arange(len(body)), len(views)), np.repeat(np.arange(len(views)), len(body))
         images = [image_path(unit, view, n) for view in views for n in np.repeat(frames, 2).tolist()]
-        box, found = self._boxes(unit, images, row % 2, dropped)
+        box, found = self._boxes(unit, images, row % 2, [views[v].size for v in by], dropped)
         row, by, images = row[found], by[found], [images[k] for k in np.flatnonzero(found)]
         size, camera, move = cameras_of(views, by)
         frame, person = np.repeat(frames, 2)[row], row % 2
@@ -155,8 +165,23 @@ class Hi4D(Converter):
             | ({"contact_vertices": part["contact"][row]} if with_contact else {}),
             misc={"smpl_source": "original", "cam_param_source": "original", "distortion": "applied"},
             dropped=dropped,
+            notes=notes,
             overlap=True,
         )
+
+    def _beyond(self, unit: Unit, recording: Recording) -> list[str]:
+        """What is there of frames that are not those of the recording."""
+        frames = range(recording.start, recording.end + 1)
+        known = f"meta.npz has {recording.start} to {recording.end}"
+        stems = [Path(name).stem for name in raw_files.listing(unit.path / "smpl") if name.endswith(".npz")]
+        fits = [stem for stem in stems if stem.isdecimal() and int(stem) not in frames]
+        contacts = [n for n in recording.contacts.tolist() if n not in frames]
+        notes = []
+        if fits:
+            notes.append(f"{unit.name}: {len(fits)} SMPL fits are of other frames ({fits[0]}, ...), {known}")
+        if contacts:
+            notes.append(f"{unit.name}: {len(contacts)} contact_ids are no frames ({contacts[0]}, ...), {known}")
+        return notes
 
     def _views(self, unit: Unit) -> list[CalibratedView]:
         """Wanted cameras, in the order of the file.
@@ -165,7 +190,7 @@ class Hi4D(Converter):
         ------
         DataError : the file has a camera that is none of the eight, or lacks that for monocular evaluation.
         """
-        path = unit.path / "cameras/rgb_cameras.npz"
+        path = unit.path / CAMERA_FILE
         views = hi4d_files.read_views(path)
         if unknown := [view.name for view in views if view.name not in CAMERAS]:
             what = f"has camera {unknown[0]}, expected {', '.join(CAMERAS)}"
@@ -180,19 +205,28 @@ class Hi4D(Converter):
         return [view for view in views if view.name in wanted]
 
     def _boxes(
-        self, unit: Unit, images: list[str], person: Array, dropped: dict[str, list[str]]
+        self,
+        unit: Unit,
+        images: list[str],
+        person: Array,
+        sizes: list[Sequence[int]],
+        dropped: dict[str, list[str]],
     ) -> tuple[Array | None, Mask]:
-        """Boxes of those of N rows that have one, if they are to be of masks, and (N,) which these are."""
+        """Boxes of those of N rows that have one, if they are to be of masks, and (N,) which these are.
+
+        ``sizes`` are height and width of the images that were labelled, zeros where they are not known.
+        """
         if self.option("box") == "joints":
             return None, np.ones(len(images), bool)
         rows = list(zip(images, person.tolist(), strict=True))
         masks = [mask_path(unit, image, p) for image, p in rows]
         there = np.array([raw_files.is_file(mask) for mask in masks])
         missing = np.flatnonzero(~there).tolist()
+        size_of = dict(zip(masks, sizes, strict=True))
         drop(dropped, "no instance mask", (f"{rows[k][0]} person {rows[k][1]}" for k in missing))
         found, readable = read_each(
             [masks[k] for k in np.flatnonzero(there)],
-            hi4d_files.read_mask_box,
+            lambda path: hi4d_files.read_mask_box(path, size_of[path]),
             "instance mask cannot be read",
             dropped,
             self.root,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.body.cameras import from_matrix
 from ehps.converters import ranges
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import integers, numbers, texts
-from ehps.converters.readers.views import CalibratedView
+from ehps.converters.readers.views import CalibratedView, lens_of
 from ehps.errors import DataError
 from ehps.genders import BY_WORD
 from ehps.humandata.image_files import read_pixels
@@ -90,7 +90,8 @@ def read_mono_camera(path: Path) -> int:
 
 
 def read_views(path: Path) -> list[CalibratedView]:
-    """All cameras of a recording; the size of a camera whose principal point is not that of the release is zeros.
+    """All cameras of a recording; the size of a camera whose principal point is not that of the release is zeros, see
+    :func:`with_size`.
 
     Raises
     ------
@@ -100,7 +101,10 @@ def read_views(path: Path) -> list[CalibratedView]:
     ids, pose, lens = found["ids"].tolist(), found["extrinsics"].astype(float), found["dist_coeffs"].astype(float)
     if len(set(ids)) != len(ids):
         raise DataError(f"has camera {max(ids, key=ids.count)} twice", path=path, fix=OTHER)
-    focal, centre = from_matrix(found["intrinsics"])
+    focal, centre = lens_of(found["intrinsics"], path, "intrinsics")
+    if (beyond := np.flatnonzero((centre <= 0).any(axis=1))).size:
+        what = f"the principal point of camera {ids[beyond[0]]} lies in no image"
+        raise DataError(what, path=path, fix=OTHER)
     return [
         CalibratedView(str(k), _size(centre[v]), focal[v], centre[v], pose[v, :, :3], pose[v, :, 3], lens[v])
         for v, k in enumerate(ids)
@@ -113,6 +117,28 @@ def _size(centre: Array) -> tuple[int, int]:
     off = {size: float(np.abs(centre / size[::-1] - 0.5).max()) for size in SIZES}
     nearest = min(off, key=off.__getitem__)
     return nearest if off[nearest] <= NEAR else (0, 0)
+
+
+def with_size(view: CalibratedView, stored: tuple[int, int], path: Path) -> CalibratedView:
+    """A camera with ``stored`` as the height and width of its images; with zeros still, where they are smaller than its
+    principal point allows.
+
+    Raises
+    ------
+    DataError : they are larger; ``path`` is the file of the cameras.
+    """
+    if not any(stored):
+        return view
+    place = view.principal_point / stored[::-1]
+    if (place < 0.5 - NEAR).any():
+        x, y = view.principal_point
+        raise DataError(
+            f"the principal point of camera {view.name}, ({x:.0f}, {y:.0f}), is not in the middle of its images, which "
+            f"have {stored[1]} x {stored[0]} pixels",
+            path=path,
+            fix="take the images and the cameras of one release",
+        )
+    return view if (place > 0.5 + NEAR).any() else replace(view, size=stored)
 
 
 def read_fit(path: Path) -> dict[str, Array]:
@@ -141,14 +167,21 @@ def read_contact(path: Path) -> dict[str, Array]:
     return read_fit(path) | {"contact": found["contact"].astype(np.int16)}
 
 
-def read_mask_box(path: Path) -> Array:
+def read_mask_box(path: Path, size: Sequence[int]) -> Array:
     """(4,) x, y, width, height of what is not black in a mask, pixels; zeros where all is.
+
+    Parameters
+    ----------
+    size : height and width of the image that it is of; zeros if they are not known.
 
     Raises
     ------
-    DataError : the file is missing or no image.
+    DataError : the file is missing, no image, or of another size.
     """
     raw_files.note(path)
     person = read_pixels(path).max(axis=2) > 0
+    if any(size) and person.shape != tuple(size):
+        what = f"has {person.shape[1]} x {person.shape[0]} pixels, expected {size[1]} x {size[0]}"
+        raise DataError(what, path=path, fix=OTHER)
     y, x = np.flatnonzero(person.any(axis=1)), np.flatnonzero(person.any(axis=0))
     return np.array([x[0], y[0], x[-1] + 1 - x[0], y[-1] + 1 - y[0]] if len(x) else [0, 0, 0, 0], float)

@@ -9,13 +9,14 @@ Source: Tripathi et al., "3D Human Pose Estimation via Intuitive Physics", CVPR 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 
 from ehps.converters import options
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit, drop, drop_marked, no_instances
 from ehps.converters.datasets import moyo_files
-from ehps.converters.datasets.moyo_files import HANDS, SUBJECT, Sequence
+from ehps.converters.datasets.moyo_files import HANDS, SUBJECT, Lens, Sequence
 from ehps.converters.options import Option
 from ehps.converters.readers.images import ImageIndex, image_names
 from ehps.converters.readers.views import CalibratedView, cameras_of
@@ -115,8 +116,11 @@ class MOYO(Converter):
             drop(dropped, "no SMPL-X parameters", (path for paths in images.values() for path in paths.values()))
             return no_instances(dropped, [f"{unit.name}: {sequence.bodies.name} is not there"])
         body, template = moyo_files.read_bodies(sequence.bodies, self.root)
-        views = self._views(sequence, images, dropped)
         shown = np.unique([n for paths in images.values() for n in paths])  # by any of the synchronised cameras
+        calibration = moyo_files.calibration(self.root / sequence.folder, sequence.name)
+        known = moyo_files.read_cameras(calibration)
+        views = self._views(calibration, known, images, dropped)
+        without = [camera for camera in self.option("cameras") if camera in known and camera not in images]
         view, number = np.repeat(np.arange(len(views)), len(shown)), np.tile(shown, len(views))
         paths = [_path(sequence, images, views[v].name, n) for v in range(len(views)) for n in shown.tolist()]
         frame = BODIES_AN_IMAGE * (number - int(self.option("frame_offset")))
@@ -132,11 +136,12 @@ class MOYO(Converter):
         if not keep.any():
             return no_instances(dropped)
         view, number, frame = view[keep], number[keep], frame[keep]
-        _, camera, move = cameras_of(views, view)
+        size, camera, move = cameras_of(views, view)
         n = len(view)
         hands = np.full(n, HANDS[sequence.session])
         return Instances(
             image_path=[path for path, kept in zip(paths, keep.tolist(), strict=True) if kept],
+            size=size,
             camera=camera,
             least_size=LEAST_SIZE * camera.principal_point[:, ::-1],
             body=body[frame],
@@ -162,6 +167,7 @@ class MOYO(Converter):
                 "frame_rule": f"body frame {BODIES_AN_IMAGE} * (image number - {self.option('frame_offset')})",
             },
             dropped=dropped,
+            counts={f"frames of sequences without images of camera {camera}": len(shown) for camera in without},
             notes=[f"images of {sequence.name} go with {sequence.bodies.name}"] * sequence.renamed,
         )
 
@@ -178,16 +184,20 @@ class MOYO(Converter):
         return found
 
     def _views(
-        self, sequence: Sequence, images: dict[str, dict[int, str]], dropped: dict[str, list[str]]
+        self,
+        calibration: Path,
+        known: dict[str, Lens],
+        images: dict[str, dict[int, str]],
+        dropped: dict[str, list[str]],
     ) -> list[CalibratedView]:
-        """The calibrated cameras among those that have images.
+        """The calibrated cameras among those that have images, and what these images have to be like.
+
+        The size of a camera most of whose images are smaller than the published ones is zeros.
 
         Raises
         ------
-        DataError : the calibration cannot be read, or images have the size that it is for, not half of it.
+        DataError : images have the size that the calibration is for, not half of it.
         """
-        calibration = moyo_files.calibration(self.root / sequence.folder, sequence.name)
-        known = moyo_files.read_cameras(calibration)
         index, views = ImageIndex(self.root), []
         for camera, paths in images.items():
             if camera not in known:
@@ -195,16 +205,18 @@ class MOYO(Converter):
                 continue
             lens = known[camera]
             focal, centre = HALF * lens.focal, HALF * lens.principal_point
-            first = next(iter(paths.values()))
-            height, width = index.size(first)
+            height, width = index.usual_size(list(paths.values()))
+            folder = next(iter(paths.values())).rpartition("/")[0]
             if width > LARGEST_SIZE * centre[0] and height > LARGEST_SIZE * centre[1]:
                 raise DataError(
                     f"camera {camera} is for images of about {2 * centre[0]:.0f} x {2 * centre[1]:.0f} pixels at the "
-                    f"published half size; {first} has {width} x {height}",
+                    f"published half size; those in {folder} have {width} x {height}",
                     path=calibration,
                     fix="take the images as they are published, and the calibration of the same day",
                 )
-            views.append(CalibratedView(camera, (height, width), focal, centre, lens.rotation, lens.translation))
+            published = height >= LEAST_SIZE * centre[1] and width >= LEAST_SIZE * centre[0]
+            size = (height, width) if published else (0, 0)
+            views.append(CalibratedView(camera, size, focal, centre, lens.rotation, lens.translation))
         return views
 
 

@@ -19,6 +19,7 @@ from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keyp
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import PATH, integers, numbers, texts
 from ehps.converters.readers.images import ImageIndex
+from ehps.converters.readers.views import lens_of
 from ehps.errors import DataError
 from ehps.genders import BY_WORD
 
@@ -104,12 +105,12 @@ class PW3D(Converter):
         joints = data["jointPositions"][person, frame].reshape(-1, 24, 3)
         joints = np.einsum("nij,nkj->nki", rotation, joints) + translation[:, None]
         points = data["poses2d"][person, frame].transpose(0, 2, 1)
-        centre = k[:2, 2]
+        focal, centre = lens_of(k, unit.path, "cam_intrinsics")
         paths = [f"imageFiles/{name}/image_{n:05d}.jpg" for n in frame]
         return Instances(
             image_path=paths,
-            size=labelled_size(centre, self._stored_size(paths)),
-            camera=Camera(k[[0, 1], [0, 1]], centre),
+            size=labelled_size(centre, ImageIndex(self.root).usual_size(paths)),
+            camera=Camera(focal, centre),
             body=smpl_params(
                 gender=data["genders"][person],
                 betas=data["betas"][person, :10],
@@ -128,11 +129,6 @@ class PW3D(Converter):
             misc={"smpl_source": "original"},
             dropped=dropped,
         )
-
-    def _stored_size(self, paths: list[str]) -> tuple[int, int]:
-        """Height and width of the first image that can be read, zeros where none can."""
-        index = ImageIndex(self.root)
-        return next((size for path in paths if (size := index.size(path)) != (0, 0)), (0, 0))
 
 
 def labelled_size(centre: Array, stored: tuple[int, int]) -> Array:

@@ -112,9 +112,11 @@ class RICH(Converter):
         used = np.flatnonzero(seen.any(0))
         bodies = [list(fitted)[k] for k in used]
         genders = self._genders([subject for _, subject in bodies])
-        body, readable = smplify_fits.read_fits([fitted[key] for key in bodies], genders, dropped, self.root)
-        bodies = list(compress(bodies, readable))
-        contact, labelled = self._contact(unit.name, bodies, dropped)
+        rows = seen[:, used].sum(axis=0)
+        paths = [fitted[key] for key in bodies]
+        body, readable = smplify_fits.read_fits(paths, genders, dropped, self.root, rows.tolist())
+        bodies, rows = list(compress(bodies, readable)), rows[readable]
+        contact, labelled = self._contact(unit.name, bodies, rows.tolist(), dropped)
         body, bodies = body[labelled], list(compress(bodies, labelled))
         subjects = [subject for _, subject in bodies]
         # Rows: camera by camera, frame by frame, person by person.
@@ -206,14 +208,18 @@ class RICH(Converter):
         )
 
     def _contact(
-        self, sequence: str, bodies: Sequence[tuple[int, str]], dropped: dict[str, list[str]]
+        self, sequence: str, bodies: Sequence[tuple[int, str]], rows: Sequence[int], dropped: dict[str, list[str]]
     ) -> tuple[dict[str, Array], Mask]:
-        """Labels of those of N bodies whose files of them can be read, if any were asked for, and (N,) which."""
+        """Labels of those of N bodies whose files of them can be read, if any were asked for, and (N,) which.
+
+        ``rows`` says how many rows are of each.
+        """
         if self.option("contact") == "none":
             return {}, np.ones(len(bodies), bool)
         folder = self._folder("human_scene_contact", "hsc") / sequence
         paths = [folder / f"{frame:05d}" / f"{subject}.pkl" for frame, subject in bodies]
-        found, readable = read_each(paths, rich_files.read_contact, "contact labels cannot be read", dropped, self.root)
+        reason = "contact labels cannot be read"
+        found, readable = read_each(paths, rich_files.read_contact, reason, dropped, self.root, rows=rows)
         labels, valid = zip(*found, strict=True)
         return {"contact": np.stack(labels), "contact_valid": np.array(valid)}, readable
 

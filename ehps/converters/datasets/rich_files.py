@@ -9,7 +9,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.converters.readers import AGAIN, OTHER, fields, raw_files
-from ehps.converters.readers.views import CalibratedView
+from ehps.converters.readers.views import CalibratedView, lens_of
 from ehps.errors import DataError
 
 Listed = dict[str, dict[str, tuple[int, ...]]]
@@ -47,12 +47,13 @@ def read_view(path: Path, folder: str) -> CalibratedView:
     pose, k, lens = values["CameraMatrix"], values["Intrinsics"], values.get("Distortion", np.zeros(0))
     if len(lens) > COEFFICIENTS:
         raise DataError(f"Distortion has {len(lens)} numbers, expected {COEFFICIENTS} at most", path=path, fix=OTHER)
+    focal, centre = lens_of(k, path, "Intrinsics")
     full = (SHORT, LONG) if k[0, 2] > UPRIGHT_BELOW else (LONG, SHORT)
     return CalibratedView(
         name=folder,
         size=full,
-        focal=k[[0, 1], [0, 1]],
-        principal_point=k[:2, 2],
+        focal=focal,
+        principal_point=centre,
         rotation=pose[:, :3],
         translation=pose[:, 3],
         distortion=np.pad(lens, (0, COEFFICIENTS - len(lens))),

@@ -24,16 +24,18 @@ def read_each(
     dropped: dict[str, list[str]],
     root: Path,
     alike: Sequence[str] = (),
+    rows: int | Sequence[int] = 1,
 ) -> tuple[list[Content], Mask]:
     """What ``read`` makes of those of N files that can be used, in their order, and (N,) which these are.
 
-    The others are counted under ``reason``, by file and what is wrong with it.
+    The rows of the others are counted under ``reason``, by file and what is wrong with it.
 
     Parameters
     ----------
     root : folder of the dataset; files are named relative to it.
     alike : names of values that must be in all files, of one shape, or in none, where ``read`` gives values by name;
         the shape that most files have is right.
+    rows : how many come from a file, or from each of the N: its people times the cameras that see them.
 
     Raises
     ------
@@ -59,7 +61,9 @@ def read_each(
         first = odd[min(odd)]
         share = f" ({len(odd)} of {len(paths)} such files cannot be used)" if len(paths) > 1 else ""
         raise DataError(first.what + share, path=first.path, fix=first.fix)
-    drop(dropped, reason, [f"{_below(Path(odd[k].path or paths[k]), root)}: {odd[k].what}" for k in sorted(odd)])
+    each = [rows] * len(paths) if isinstance(rows, int) else rows
+    names = {k: f"{_below(Path(odd[k].path or paths[k]), root)}: {odd[k].what}" for k in sorted(odd)}
+    drop(dropped, reason, [name for k, name in names.items() for _ in range(each[k])])
     keep = np.ones(len(paths), bool)
     keep[list(odd)] = False
     return [found[k] for k in sorted(found)], keep

@@ -37,7 +37,11 @@ NO_FIT = "SMPL-X fit cannot be read"
 
 
 def read_fits(
-    paths: Sequence[Path], gender: str | Sequence[str], dropped: dict[str, list[str]], root: Path
+    paths: Sequence[Path],
+    gender: str | Sequence[str],
+    dropped: dict[str, list[str]],
+    root: Path,
+    rows: int | Sequence[int] = 1,
 ) -> tuple[BodyParams, Mask]:
     """SMPL-X of those of N files that can be used, hands still as PCA coefficients, and (N,) which these are.
 
@@ -45,12 +49,13 @@ def read_fits(
     ----------
     gender : of all or of each, where a file names none.
     root : folder of the dataset; files are named relative to it where they are counted as left out.
+    rows : how many come from a fit, or from each: the cameras that see the person.
 
     Raises
     ------
     DataError : more than half are missing or broken, or lack a parameter, or have one of another size than most.
     """
-    fits, keep = read_each(paths, _read, NO_FIT, dropped, root, PARAMETERS)
+    fits, keep = read_each(paths, _read, NO_FIT, dropped, root, PARAMETERS, rows)
     values: dict[str, Any] = {name: np.stack([fit[name] for fit in fits]) for name in PARAMETERS}
     others = np.full(len(paths), gender) if isinstance(gender, str) else np.array(gender)
     own = [str(fit.get("gender", other)) for fit, other in zip(fits, others[keep].tolist(), strict=True)]

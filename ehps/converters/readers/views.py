@@ -1,14 +1,20 @@
-"""Cameras of multi-view recordings: one view as files describe it, and the cameras of rows that views see."""
+"""Cameras as files describe them: camera matrices, one view of a recording, and the cameras of rows that views see."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ehps.arrays import Array
+from ehps.body import cameras
 from ehps.converters.base import Camera, Rigid
+from ehps.converters.readers import OTHER
+from ehps.errors import DataError
+
+ROUNDED = 1e-3  # pixels, and less: zeros of camera matrices
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,20 @@ class CalibratedView:
     rotation: Array
     translation: Array
     distortion: Array | None = None
+
+
+def lens_of(matrix: Array, path: Path, name: str) -> tuple[Array, Array]:
+    """Focal lengths and principal points (..., 2) of (..., 3, 3) camera matrices, called ``name`` in their file.
+
+    Raises
+    ------
+    DataError : a matrix is transposed or scaled, or none of a pinhole.
+    """
+    below = [matrix[..., 1, 0], matrix[..., 2, 0], matrix[..., 2, 1], matrix[..., 2, 2] - 1]
+    if (np.abs(below) > ROUNDED).any():
+        what = f"{name} is no camera matrix, with rows (f, skew, c), (0, f, c), (0, 0, 1)"
+        raise DataError(what, path=path, fix=OTHER)
+    return cameras.from_matrix(matrix)
 
 
 def cameras_of(views: Sequence[CalibratedView], index: Array) -> tuple[Array, Camera, Rigid]:

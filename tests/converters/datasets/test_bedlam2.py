@@ -261,6 +261,18 @@ def test_frames_of_movies_are_lines_of_the_camera_file(filmed: Tree, tmp_path: P
         assert number_in(read_pixels(filmed.root / path)) == FRAMES.index(frame)
 
 
+def test_frames_of_movies_are_those_of_the_sorted_names_whatever_the_order_of_lines(
+    own_movies: Path, filmed: Tree, tmp_path: Path
+) -> None:
+    path = own_movies / MOYO / "ground_truth/meta_exr_csv/seq_000001_camera.csv"
+    head, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([head, *reversed(lines)]))
+    (mixed,) = [rows for rows in read(DATASET, own_movies) if MOYO in rows.image_path[0]]
+    (sorted_,) = [rows for rows in read(DATASET, filmed.root) if MOYO in rows.image_path[0]]
+    shown = [dict(zip(rows.image_path, rows.meta["frame_id"].tolist(), strict=True)) for rows in (mixed, sorted_)]
+    assert shown[0] == shown[1]
+
+
 def test_movies_of_another_length_are_left_out_and_counted(own_movies: Path, tmp_path: Path) -> None:
     write_video(own_movies / MOYO / "mp4/seq_000001.mp4", 9, 30, size=(720, 1280))
     _, report = converted_of(own_movies, tmp_path / "x.h5", None)
@@ -378,6 +390,15 @@ def test_a_body_that_a_sequence_has_twice_is_two_people(own: Path, tree: Tree, t
     assert {track for _, track in pairs} >= {f"{MOYO}/seq_000000/it_4001_XL_2400{end}" for end in ("", " 2")}
 
 
+def test_a_line_that_is_there_twice_is_no_second_person(own: Path, tmp_path: Path) -> None:
+    path = own / MOYO / "be_seq.csv"
+    lines = path.read_text().splitlines()
+    k = next(k for k, line in enumerate(lines) if YOGI in line)
+    path.write_text("\n".join([*lines[: k + 1], *lines[k:]]))
+    with pytest.raises(DataError, match=rf"line {k + 2}: body {YOGI} is in the same place twice"):
+        run(own, tmp_path / "x.h5", None)
+
+
 @pytest.mark.parametrize("columns", [9, 8, 5])
 def test_a_camera_file_that_ends_in_the_middle_of_a_line_is_told(own: Path, tmp_path: Path, columns: int) -> None:
     path = own / MOYO / "ground_truth/meta_exr_csv/seq_000001_camera.csv"
@@ -385,6 +406,26 @@ def test_a_camera_file_that_ends_in_the_middle_of_a_line_is_told(own: Path, tmp_
     assert "_0010.png" in last
     path.write_text("\n".join([*lines, ",".join(last.split(",")[:columns])[:-1]]))  # the last number lacks a digit
     with pytest.raises(DataError, match=r"line 11 ends before its hfov.*seq_000001_camera\.csv"):
+        run(own, tmp_path / "x.h5", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda head, lines: [head], "has no line of a frame"),
+        (
+            lambda head, lines: [head, *(line.replace("seq_000001", "seq_000000") for line in lines)],
+            r"line 2: name is 'seq_000000_0000\.png', which is no image of seq_000001",
+        ),
+    ],
+)
+def test_a_camera_file_of_no_frame_or_of_another_sequence_is_told(
+    own: Path, tmp_path: Path, change: Callable[[str, list[str]], list[str]], words: str
+) -> None:
+    path = own / MOYO / "ground_truth/meta_exr_csv/seq_000001_camera.csv"
+    head, *lines = path.read_text().splitlines()
+    path.write_text("\n".join(change(head, lines)) + "\n")
+    with pytest.raises(DataError, match=rf"{words}.*seq_000001_camera\.csv"):
         run(own, tmp_path / "x.h5", None)
 
 

@@ -35,6 +35,7 @@ from tests.raw.trees import read, runner
 Pair = tuple[HumanData, Report]
 
 DATASET = "hi4d"
+LENS_MATRIX = np.array([[1100.0, 0, WIDTH / 2], [0, 1100, HEIGHT / 2], [0, 0, 1]])
 run = runner(DATASET)
 
 
@@ -146,6 +147,15 @@ def test_boxes_of_masks_follow_the_person(tree: Scans, own: Path, tmp_path: Path
         np.testing.assert_allclose(hd["bbox_xywh"][row, :4], [*low, *(high - low)], atol=0.01)
 
 
+def test_a_mask_of_another_size_than_its_image_is_not_used(own: Path, tmp_path: Path) -> None:
+    path = own / DANCE / "seg/img_seg_mask/4/1/000011.png"
+    cv2.imwrite(str(path), cv2.imread(str(path))[::2, ::2])
+    report = run(own, tmp_path / "x.h5", None, options={"box": "masks"})
+    (said,) = report.dropped["instance mask cannot be read"]
+    assert said == f"{path.relative_to(own)}: has 470 x 640 pixels, expected 940 x 1280"
+    assert (DANCE, "4", 11, 1) not in rows_of(HumanData.open(tmp_path / "x.h5"))
+
+
 def test_facts_of_the_file(converted: Pair) -> None:
     hd, report = converted
     expected = {"config": "hi4d", "smpl_source": "original", "bbox_source": "keypoints2d_smpl", "bbox_body_scale": 1.2}
@@ -164,6 +174,23 @@ def test_what_is_left_out_is_counted_by_reason(tree: Scans, converted: Pair) -> 
     assert report.dropped["image missing"] == [f"{HUG}/images/16/000011.jpg"] * 2
     outside = report.dropped["body box empty or outside the image"]
     assert outside == [f"{HUG}/images/{camera}/000014.jpg" for camera in CAMERAS]
+
+
+def test_a_fit_that_cannot_be_read_costs_both_people_in_every_view(own: Path, converted: Pair, tmp_path: Path) -> None:
+    edit(own / HUG / "smpl/000012.npz", lambda content: content.pop("transl"))
+    report = run(own, tmp_path / "x.h5", None)
+    assert len(report.dropped["SMPL fit cannot be read"]) == 2 * len(CAMERAS)
+    assert report.found == converted[1].found
+
+
+def test_what_is_of_frames_beyond_those_of_the_recording_is_told(own: Path) -> None:
+    edit(own / DANCE / "meta.npz", lambda content: content.update(end=np.array(END - 1), contact_ids=np.array([1, 12])))
+    dance, hug = read(DATASET, own)
+    assert dance.notes == [
+        f"{DANCE}: 1 SMPL fits are of other frames (000014, ...), meta.npz has 11 to 13",
+        f"{DANCE}: 1 contact_ids are no frames (1, ...), meta.npz has 11 to 13",
+    ]
+    assert hug.notes == []
 
 
 # -- splits and options ----------------------------------------------------------------------------------------
@@ -198,6 +225,13 @@ def test_cameras_and_strides_can_be_chosen(tree: Scans, tmp_path: Path, body_mod
         ("cameras/rgb_cameras.npz", "ids", np.array([4, 5]), "has camera 5, expected 4, 16, 28"),
         ("cameras/rgb_cameras.npz", "dist_coeffs", np.zeros((2, 8)), "dist_coeffs is 2 x 8 numbers"),
         ("cameras/rgb_cameras.npz", "extrinsics", np.zeros((2, 4, 4)), "extrinsics is"),
+        ("cameras/rgb_cameras.npz", "intrinsics", np.tile(LENS_MATRIX.T, (2, 1, 1)), "intrinsics is no camera matrix"),
+        (
+            "cameras/rgb_cameras.npz",
+            "intrinsics",
+            np.tile(LENS_MATRIX * [[1, 1, 0], [1, 1, 0], [1, 1, 1]], (2, 1, 1)),
+            "the principal point of camera 4 lies in no image",
+        ),
     ],
 )
 def test_what_is_of_another_form_is_named(own: Path, file: str, member: str, value: Any, words: str) -> None:
@@ -237,6 +271,9 @@ def test_a_camera_of_another_size_has_that_of_its_images(
     np.testing.assert_allclose(
         hd["keypoints2d_smpl"][..., :2], converted[0]["keypoints2d_smpl"][..., :2] / 2, rtol=1e-5
     )
+    shrink(own, 1)
+    with pytest.raises(DataError, match=r"camera 4, \(234, 321\), is not in the middle of its images"):
+        run(own, tmp_path / "x.h5", body_models)
     shrink(own, 0.2)
     with pytest.raises(DataError, match="images are smaller than those that were labelled"):
         run(own, tmp_path / "x.h5", body_models)

@@ -36,6 +36,14 @@ def test_a_file_that_cannot_be_read_costs_its_row() -> None:
     assert dropped == {"fit cannot be read": ["001/000.pkl: is cut short"]}
 
 
+@pytest.mark.parametrize(("rows", "lost"), [(4, 4), ([1, 2, 3, 4], 2)])
+def test_every_row_of_a_file_that_cannot_be_read_is_counted(rows: int | list[int], lost: int) -> None:
+    dropped: dict[str, list[str]] = {}
+    error = DataError("is cut short", path=PATHS[1])
+    read_each(PATHS, of({1: error}), "fit cannot be read", dropped, ROOT, rows=rows)
+    assert dropped == {"fit cannot be read": ["001/000.pkl: is cut short"] * lost}
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 from scipy.spatial.transform import Rotation
 
-from ehps.converters.readers.views import CalibratedView, cameras_of
+from ehps.converters.readers.views import CalibratedView, cameras_of, lens_of
+from ehps.errors import DataError
 
 VIEWS = [
     CalibratedView(
@@ -45,3 +48,17 @@ def test_pinholes_have_no_distortion() -> None:
 def test_no_rows_are_no_cameras() -> None:
     size, camera, move = cameras_of(VIEWS, np.zeros(0, int))
     assert (size.shape, camera.focal.shape, move.rotation.shape) == ((0, 2), (0, 2), (0, 3, 3))
+
+
+LENS = np.array([[500.0, 0.2, 320], [0, 510, 240], [0, 0, 1]])
+
+
+def test_camera_matrices_are_focal_lengths_and_principal_points() -> None:
+    focal, centre = lens_of(np.stack([LENS, LENS + np.eye(3) * [1, 1, 0]]), Path("x.npz"), "K")
+    assert (focal.tolist(), centre.tolist()) == ([[500, 510], [501, 511]], [[320, 240], [320, 240]])
+
+
+@pytest.mark.parametrize("other", [LENS.T, 2 * LENS, np.linalg.inv(LENS)[::-1]])
+def test_what_is_no_camera_matrix_is_named_with_its_file(other: np.ndarray) -> None:
+    with pytest.raises(DataError, match=r"x\.npz: intrinsics is no camera matrix"):
+        lens_of(np.stack([LENS, other]), Path("x.npz"), "intrinsics")
