@@ -88,6 +88,7 @@ harmony4d/
     reprojection="none",
     notes=(
         "The paper counts 3.32 million instances in 1.66 million images of both splits, of 24 people in 208 sequences.",
+        "Files hold joints of SMPL beside its parameters: quality/fit_joints_m is the distance of ours to them.",
         "A row for each person in each view; meta/overlap is the largest IoU with another person's box.",
         "Raw images are those of a fisheye (meta/fisheye_dist_coeffs): a pinhole is tens of pixels off near borders.",
         "Rows of images=undistorted have the pinhole of those pictures, which are of the same size; the script writes "
@@ -180,6 +181,7 @@ class Harmony4D(Converter):
             body=people.body[row],
             world_to_camera=move,
             keypoints3d=Keypoints(_moved(people.points[row], move), "coco_wholebody"),
+            fit_joints=Keypoints(_moved(people.joints[row], move), "smpl_45"),
             meta={
                 "sequence_name": [unit.name] * len(row),
                 "activity": [unit.name.split("/")[0]] * len(row),
