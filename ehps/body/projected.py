@@ -16,13 +16,13 @@ from ehps.body.variants import params_of
 from ehps.errors import DataError
 from ehps.humandata import frames, merging
 from ehps.humandata.core import HumanData
-from ehps.humandata.schema import FISHEYE
+from ehps.humandata.schema import FISHEYE, H36M
 
 CAMERA = ("meta/focal_length", "meta/principal_point")
 LENSES = {
     "meta/dist_coeffs": ("opencv", CAMERA),
     FISHEYE: ("fisheye", CAMERA),
-    "meta/h36m_dist_coeffs": ("h36m", ("meta/h36m_focal_length", "meta/h36m_principal_point")),
+    H36M: ("h36m", ("meta/h36m_focal_length", "meta/h36m_principal_point")),
 }
 """Column of distortion coefficients -> the lens, and the columns of its camera."""
 

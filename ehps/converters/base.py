@@ -208,6 +208,8 @@ class Instances:
         The pipeline moves the parameters, with the pelvis correction, for every dataset in the same way.
     keypoints2d : the dataset's own points, pixels.
     keypoints3d : its own points in the camera frame, metres.
+    fit_joints : joints that the dataset's files hold beside the parameters of ``body``, by its model, in the camera
+        frame, metres; the pipeline measures how far those of the parameters are from them, and writes none of them.
     bbox : (N, 4) or (N, 5) x, y, w, h[, confidence] where the dataset has boxes of people; otherwise they are made
         from the projected joints.
     face_bbox : the same of faces.
@@ -255,6 +257,7 @@ class Instances:
     world_to_camera: Rigid | None = None
     keypoints2d: Keypoints | None = None
     keypoints3d: Keypoints | None = None
+    fit_joints: Keypoints | None = None
     bbox: Array | None = None
     face_bbox: Array | None = None
     lhand_bbox: Array | None = None

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from ehps.converters.base import DatasetCard
 from ehps.errors import DataError, UsageError
+from ehps.humandata import zip_archives
 
 # ``a.zip``, and parts of one as ``a.zip.001``, ``a.z01``, ``a.tar.gzaa``, ``a.tar.gz.part_aa``
 ARCHIVE = re.compile(r"\.(zip|7z|rar|tgz|z\d\d|tar(\.(gz|bz2|xz))?)(\.\d+|\.?(part)?[-_]?[a-z]{2})?$", re.IGNORECASE)
-IMAGE_FOLDER = re.compile(r"image|rgb", re.IGNORECASE)  # in the names of folders that cards need
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+LABELS = (".json", ".npz", ".npy", ".pkl", ".csv", ".mat", ".h5", ".hdf5", ".parquet", ".smc", ".ply", ".obj")
 WIDE = 200  # folders in one that are looked into when guessing; more are frames
 LISTED = 10_000  # names of one folder that are looked at when guessing
 SAMPLED = 20  # folders that stand for all those of a wide one
@@ -96,10 +97,23 @@ def check(card: DatasetCard, root: Path, split: str) -> None:
     if archives:
         more = f" and {len(archives) - 5} more" if len(archives) > 5 else ""
         what += f"; there are packed files: {', '.join(archives[:5])}{more}"
+    what += "".join(f"; {damage}" for damage in _damaged(root, absent))
     if others := [name for name in card.splits if name != split and not missing(card, root, name, quick=True)]:
         what += f"; complete here: --split {' or '.join(others)}"
     source = card.get or f"see {card.homepage}"
     raise DataError(what, path=root, fix=f"to get it: {source} ({card.homepage})")
+
+
+def _damaged(root: Path, absent: list[str]) -> list[str]:
+    """What is wrong with archives in the place of what is missing."""
+    places = [_archives(root, pattern, quick=True) for need in absent for pattern in alternatives(need)]
+    found = []
+    for archive in dict.fromkeys(archive for archives in places for archive, _ in archives):
+        try:
+            zip_archives.endings_in(archive)
+        except DataError as error:
+            found.append(f"{archive.relative_to(root).as_posix()} {error.what}")
+    return found
 
 
 def told(root: Path, need: str, found: Path) -> str:
@@ -152,7 +166,7 @@ def _children(folder: Path, root: Path) -> tuple[str, ...]:
 
 def there(root: Path, pattern: str, quick: bool = False) -> bool:
     """Whether something of a pattern is below ``root``, which is no folder that was unpacked into itself; a zip archive
-    will do where the pattern names a folder of images.
+    of images will do in the place of their folder or of one above it.
 
     Parameters
     ----------
@@ -162,17 +176,32 @@ def there(root: Path, pattern: str, quick: bool = False) -> bool:
     """
     found = _find(str(root), pattern, quick)
     if found is None:
-        return _packed_images(root, pattern, quick)
+        return any(_has_images(archive, below) for archive, below in _archives(root, pattern, quick))
     return inside_itself(Path(found)) is None
 
 
-def _packed_images(root: Path, pattern: str, quick: bool) -> bool:
-    """Whether a zip archive stands for a folder of images: these are read from it."""
+def _archives(root: Path, pattern: str, quick: bool) -> Iterator[tuple[Path, str]]:
+    """Zip archives in the place of what a pattern names or of a folder above it, with the rest of the pattern."""
     parts = pattern.rstrip("/").split("/")
-    if not IMAGE_FOLDER.search(pattern) or "." in parts[-1]:
+    for count in range(len(parts), 0, -1):
+        for found in _every(str(root), [*parts[: count - 1], f"{parts[count - 1]}.zip"], False, quick):
+            yield Path(found), "/".join(parts[count:])
+
+
+def _has_images(archive: Path, pattern: str) -> bool:
+    """Whether an archive has images in a folder of this pattern, or of such names, and no labels: these are not read
+    from it. A damaged one has none."""
+    try:
+        endings = zip_archives.endings_in(archive)
+        if endings.isdisjoint(IMAGES) or not endings.isdisjoint(LABELS):
+            return False
+        folder, _, name = pattern.rpartition("/")
+        if not name.lower().endswith(IMAGES):
+            return bool(zip_archives.folders_matching(archive, pattern))
+        inside = zip_archives.folders_matching(archive, folder)
+        return any(fnmatch.filter(zip_archives.names_in(archive, f"{inner}/" * bool(inner)), name) for inner in inside)
+    except DataError:
         return False
-    above = ("/".join(parts[:count]) for count in range(len(parts), 0, -1))
-    return any(_find(str(root), f"{folder}.zip", quick) for folder in above)
 
 
 def inside_itself(folder: Path) -> Path | None:
@@ -239,27 +268,30 @@ def misplaced(root: Path, path: str) -> Path | None:
 
 def _find(folder: str, pattern: str, quick: bool) -> str | None:
     """The first of what a pattern matches."""
-    return _first(folder, pattern.rstrip("/").split("/"), pattern.endswith("/"), quick)
+    return next(_every(folder, pattern.rstrip("/").split("/"), pattern.endswith("/"), quick), None)
 
 
-def _first(folder: str, parts: list[str], is_folder: bool, quick: bool) -> str | None:
+def _every(folder: str, parts: list[str], is_folder: bool, quick: bool) -> Iterator[str]:
+    """What a pattern matches, in order."""
     part, below = parts[0], parts[1:]
     found = listing(folder, LISTED if quick else None)
     if not any(sign in part for sign in "*?["):
         if found.whole and part.lower() not in found.lower:
-            return None
+            return
         path = os.path.join(folder, part)
         if below:
-            return _first(path, below, is_folder, quick)
-        return path if os.path.isdir(path) or (not is_folder and os.path.isfile(path)) else None
+            yield from _every(path, below, is_folder, quick)
+        elif os.path.isdir(path) or (not is_folder and os.path.isfile(path)):
+            yield path
+        return
     names = found.folders if below or is_folder else found.folders + found.files
     matching = fnmatch.filter(names, part)
     if not below:
-        return os.path.join(folder, matching[0]) if matching else None
+        yield from (os.path.join(folder, name) for name in matching)
+        return
     looked_into = matching[:SAMPLED] if quick and len(matching) > WIDE else matching
-    return next(
-        filter(None, (_first(os.path.join(folder, name), below, is_folder, quick) for name in looked_into)), None
-    )
+    for name in looked_into:
+        yield from _every(os.path.join(folder, name), below, is_folder, quick)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ehps.exchange import hmr_rows
 from ehps.exchange.forms import Stated
 from ehps.exchange.hmr_rows import PIXELS, POINTS, SMPLX_POINTS, settled
 from ehps.genders import BY_WORD
+from ehps.humandata.strings import with_slashes
 
 CLOSE_UP = "`ehps convert bedlam` turns them to the images as they are stored"
 
@@ -35,7 +36,7 @@ def read_posed(data: dict[str, Array], stated: Stated, path: Path, name: str, mo
     open_gender = name == "bedlam" and betas.shape[1] == 10  # those of gendered bodies, and of AGORA
     gender = settled("gender", stated, None if open_gender else "neutral", path)
     columns = {
-        "image_path": data["imgname"].tolist(),
+        "image_path": [with_slashes(name) for name in data["imgname"].tolist()],
         "bbox_xywh": hmr_rows.boxes(data["center"], data["scale"] * PIXELS),
         **hmr_rows.body_columns(model_type, data["pose_cam"], betas, data["trans_cam"] + shift),
         "meta/focal_length": matrix[:, [0, 1], [0, 1]].astype(np.float32),
@@ -62,7 +63,7 @@ def read_posed(data: dict[str, Array], stated: Stated, path: Path, name: str, mo
 def read_hmr2(data: dict[str, Array], stated: Stated, path: Path, side: float) -> Rows:
     """hmr2 and tokenhmr: bodies without translation and camera."""
     columns: dict[str, Any] = {
-        "image_path": data["imgname"].tolist(),
+        "image_path": [with_slashes(name) for name in data["imgname"].tolist()],
         "bbox_xywh": hmr_rows.boxes(data["center"], data["scale"] * side),
     }
     points: dict[str, tuple[str, ...]] = {}
@@ -98,7 +99,7 @@ def read_prompthmr(data: dict[str, Array], stated: Stated, path: Path) -> Rows:
     rotations = np.concatenate([data["smpl_grots_cam"].reshape(-1, 3), data["smpl_body_poses"].reshape(-1, 69)], axis=1)
     matrix = data["cam_int"]
     columns = {
-        "image_path": data["imgnames"].tolist(),
+        "image_path": [with_slashes(name) for name in data["imgnames"].tolist()],
         "bbox_xywh": box.astype(np.float32),
         **hmr_rows.body_columns("smpl", rotations, data["smpl_betas"], data["smpl_trans_cam"]),
         "meta/gender": [BY_WORD[str(word).strip().lower()] for word in data["genders"]],

@@ -42,6 +42,7 @@ class Measure:
     dtype : of the column.
     digits : after the point in tables; None for what reports do not show.
     bodiless : the column is there only where rows have 2D and 3D points of their own and no joints of a body.
+    of_fits : the column is there only where the dataset's files hold joints beside the parameters.
     limits : beyond which an audit flags the instance.
     """
 
@@ -54,6 +55,7 @@ class Measure:
     digits: int | None = None
     limits: tuple[Limit, ...] = ()
     bodiless: bool = False
+    of_fits: bool = False
 
     @property
     def label(self) -> str:
@@ -151,6 +153,15 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure("finite", "finite", "", "joints and projections are finite", f"{PREFIX}finite", "bool"),
     Measure(
+        "fit_joints_m",
+        "joints that the files hold",
+        "metre",
+        "mean distance of the joints of the parameters to those that the dataset's files hold beside them",
+        f"{PREFIX}fit_joints_m",
+        digits=6,
+        of_fits=True,
+    ),
+    Measure(
         "template_residual_m",
         "betas against the scanned template",
         "metre",
@@ -236,7 +247,11 @@ MEASURES: tuple[Measure, ...] = (
     Measure("image_size", "image of another size", "", "the image has another size than the row says", "", "bool"),
 )
 
-COLUMNS = tuple(measure.column for measure in MEASURES if measure.column.startswith(PREFIX) and not measure.bodiless)
+COLUMNS = tuple(
+    measure.column
+    for measure in MEASURES
+    if measure.column.startswith(PREFIX) and not measure.bodiless and not measure.of_fits
+)
 """The columns that every conversion writes, in order."""
 
 BODILESS = tuple(measure.name for measure in MEASURES if measure.bodiless)

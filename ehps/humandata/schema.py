@@ -14,6 +14,7 @@ from ehps.humandata.quality_table import MEASURES
 TEXT = "text"
 ANY = "any"
 FISHEYE = "meta/fisheye_dist_coeffs"
+H36M = "meta/h36m_dist_coeffs"
 """Coefficients of OpenCV's fisheye: where they are, ``meta/focal_length`` alone says nothing of the images' borders."""
 
 
@@ -103,6 +104,15 @@ _META = (
     Field("principal_point", ("N", 2), _F, "pixel", "principal point x, y"),
     Field("dist_coeffs", ("N", "K"), _F, "", "lens distortion in OpenCV order: k1 k2 p1 p2 k3 [k4 k5 k6]"),
     Field("fisheye_dist_coeffs", ("N", 4), _F, "", "distortion of OpenCV's fisheye lens: k1 k2 k3 k4"),
+    Field(
+        "h36m_dist_coeffs",
+        ("N", 5),
+        _F,
+        "",
+        "distortion of Human3.6M's lens: k1 k2 p1 p2 k3, the tangential terms once where OpenCV has some twice",
+    ),
+    Field("h36m_focal_length", ("N", 2), _F, "pixel", "focal length of that lens, where focal_length is a pinhole's"),
+    Field("h36m_principal_point", ("N", 2), _F, "pixel", "principal point of that lens, likewise"),
     Field("RT", ("N", 4, 4), _F, "metre", "world to camera, for reference: parameters are in the camera frame already"),
     Field("R", ("N", 3, 3), _F, "", "rotation viewers still have to apply, where parameters are not in camera frame"),
     Field("T", ("N", 3), _F, "metre", "translation that viewers still have to apply, with R"),

@@ -65,6 +65,20 @@ class Vocabulary(Sequence[str]):
         return DataError(f"is damaged: {what}", path=self.source, fix="copy or convert it again")
 
 
+BACKSLASH = ord("\\")
+
+
+def with_slashes(path: str) -> str:
+    """A path as it is written everywhere but under Windows.
+
+    Examples
+    --------
+    >>> with_slashes("images\\\\1.jpg")
+    'images/1.jpg'
+    """
+    return path.replace("\\", "/")
+
+
 class Strings:
     """A column of N strings: ``codes`` (N,) int32 into a :class:`Vocabulary`.
 

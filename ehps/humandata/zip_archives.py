@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import zlib
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -99,13 +100,52 @@ def names_in(path: Path, folder: str) -> frozenset[str]:
     DataError : the archive is damaged or split.
     """
     directory, found = directory_of(path), set[str]()
-    tops = (folder, f"{path.stem}/{folder}")
     with open(path, "rb") as file:
-        for _, name in entries(bytes_at(file, directory.start, directory.length, path), path):
-            for top in tops:
-                if name.startswith(top) and "/" not in name[len(top) :]:
-                    found.add(name[len(top) :])
-    return frozenset(found - {""})
+        for known in (folder, f"{path.stem}/{folder}"):
+            for begin, end in directory.folders.get(known.rstrip("/"), ()):
+                run = bytes_at(file, directory.start + begin, end - begin, path)
+                found.update(name[len(known) :] for _, name in entries(run, path))
+    return frozenset(found)
+
+
+def folders_in(path: Path) -> frozenset[str]:
+    """Paths of all folders in which an archive has files, at any depth, relative to the folder that it stands for; the
+    empty path is that one.
+
+    Raises
+    ------
+    DataError : the archive is damaged or split.
+    """
+    found = {""}
+    for folder in directory_of(path).folders:
+        parts = folder.split("/")
+        parts = parts[parts[0] == path.stem :]
+        found.update("/".join(parts[:count]) for count in range(1, len(parts) + 1))
+    return frozenset(found)
+
+
+def folders_matching(path: Path, pattern: str) -> list[str]:
+    """Those of :func:`folders_in` that are of a pattern such as ``*/rgb``, sorted.
+
+    Raises
+    ------
+    DataError : the archive is damaged or split.
+    """
+    wanted = pattern.split("/") if pattern else []
+    split = ((folder, folder.split("/") if folder else []) for folder in folders_in(path))
+    return sorted(
+        folder for folder, parts in split if len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
+    )
+
+
+def endings_in(path: Path) -> frozenset[str]:
+    """Endings of the names of an archive's files, in small letters, with their dots; hidden files aside.
+
+    Raises
+    ------
+    DataError : the archive is damaged or split.
+    """
+    return directory_of(path).endings
 
 
 def header(path: Path, name: str) -> Header | None:

@@ -1,6 +1,7 @@
 """The directory of a zip archive: which files it holds, and where the bytes of one are.
 
-Of an archive 16 bytes a file are kept in memory, and no open file, so that threads and forked processes share nothing.
+Of an archive 16 bytes a file and the names of its folders are kept in memory, and no open file, so that threads and
+forked processes share nothing.
 Members are stored or deflated; other methods, encryption and archives of several parts are refused by name.
 Source: PKWARE's APPNOTE.TXT, sections 4.3 to 4.5.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -65,6 +66,9 @@ class Directory:
     length : its bytes.
     hashes : (M,) int64 of the members' names, sorted.
     entries : (M,) int64 bytes of the directory at which they are.
+    folders : path of a folder that holds files, as the archive has it -> from where to where in the directory its files
+        are, for each run of them; the empty path is for files in none.
+    endings : of the files' names, in small letters, with their dots; hidden files have none.
     """
 
     path: Path
@@ -73,6 +77,8 @@ class Directory:
     length: int
     hashes: Array
     entries: Array
+    folders: Mapping[str, list[tuple[int, int]]]
+    endings: frozenset[str]
 
     def places(self, name: str) -> Array:
         """Where entries of this name are, with that of the top folder before it or without."""
@@ -109,7 +115,7 @@ def _read_directory(path: Path, stamp: tuple[int, int, int]) -> Directory | Data
     try:
         with open(path, "rb") as file:
             offset, start, length, count = _end(file, stamp[1], path)
-            listed = [(hash(name), place) for place, name in entries(bytes_at(file, start, length, path), path)]
+            listed, folders, endings = _listed(bytes_at(file, start, length, path), path)
     except OSError as error:
         return DataError(f"cannot be read ({error.strerror})", path=path, fix=AGAIN)
     except DataError as error:
@@ -118,7 +124,27 @@ def _read_directory(path: Path, stamp: tuple[int, int, int]) -> Directory | Data
         return DataError("is damaged: its directory has not as many files as its end says", path=path, fix=AGAIN)
     hashes, places = np.array(listed, np.int64).reshape(-1, 2).T
     order = np.argsort(hashes, kind="stable")
-    return Directory(path, offset, start, length, hashes[order], places[order])
+    return Directory(path, offset, start, length, hashes[order], places[order], folders, frozenset(endings))
+
+
+def _listed(directory: bytes, path: Path) -> tuple[list[tuple[int, int]], dict[str, list[tuple[int, int]]], set[str]]:
+    """Hashes of the names in a directory and where they are, the runs of the files of each folder, and endings."""
+    listed: list[tuple[int, int]] = []
+    folders: dict[str, list[tuple[int, int]]] = {}
+    endings: set[str] = set()
+    last, begin = None, 0
+    for place, name in entries(directory, path):
+        listed.append((hash(name), place))
+        folder, _, file = name.rpartition("/")
+        if folder != last or not file:
+            if last is not None:
+                folders.setdefault(last, []).append((begin, place))
+            last, begin = folder if file else None, place
+        if file[:1] not in ("", "."):
+            endings.add(os.path.splitext(file)[1].lower())
+    if last is not None:
+        folders.setdefault(last, []).append((begin, len(directory)))
+    return listed, folders, endings
 
 
 def _end(file: BinaryIO, size: int, path: Path) -> tuple[int, int, int, int]:

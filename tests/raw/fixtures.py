@@ -312,6 +312,7 @@ FIXTURES: Mapping[str, Fixture] = {
             (pelvis_forgotten, POINTS_3D),
             (left_in_the_world, POINTS_3D),
             (neighbours, POINTS_3D),
+            (other_gender, "files hold beside the parameters"),
         ),
         options={"images": None, "fits": "smpl", "cameras": "cam01", "interval": "2"},
     ),

@@ -19,6 +19,7 @@ from ehps.converters.datasets.bedlam_labels import JOINTS
 from ehps.converters.datasets.bedlam_scenes import CAMERA, EVERY, Body, Views, body_rows, read_sequences, read_views
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import numbers, texts
+from ehps.converters.readers.images import is_image_folder
 from ehps.errors import DataError
 from ehps.genders import BY_WORD
 
@@ -109,7 +110,7 @@ class BEDLAM(Converter):
             return no_instances()
         if (found := labels["gtkps"].shape[1]) < JOINTS:
             raise DataError(f"gtkps has {found} joints, expected {JOINTS} or more", path=unit.path, fix=OTHER)
-        folder = next((d for d in IMAGE_FOLDERS[self.split] if raw_files.is_folder(self.root / d / unit.name)), None)
+        folder = next((d for d in IMAGE_FOLDERS[self.split] if is_image_folder(self.root, f"{d}/{unit.name}")), None)
         if folder is None:
             return no_instances({"scene without image folder": bedlam_labels.named(labels, unit.name)})
         dropped: dict[str, list[str]] = {}

@@ -42,6 +42,7 @@ from ehps.converters.datasets.bedlam_scenes import (
 )
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import numbers, texts
+from ehps.converters.readers.images import is_image_folder
 from ehps.errors import DataError, UsageError
 from ehps.genders import BY_WORD
 
@@ -236,7 +237,7 @@ class BEDLAM2(Converter):
             raise other_betas(betas, unit.path)
         check_gender(rows_of["gender"].tolist(), unit.path)
         folder = f"{IMAGES}/{scene}/png"
-        if not raw_files.is_folder(self.root / folder):
+        if not is_image_folder(self.root, folder):
             return no_instances({"scene without image folder": bedlam_labels.named(rows_of, scene)})
         dropped: dict[str, list[str]] = {}
         rows_of = bedlam_labels.usable(rows_of, scene, dropped)

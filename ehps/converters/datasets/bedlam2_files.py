@@ -15,6 +15,7 @@ from ehps import numbered_frames
 from ehps.converters.datasets.bedlam_labels import FRAME
 from ehps.converters.datasets.bedlam_scenes import CAMERA, Views
 from ehps.converters.readers import OTHER, raw_files
+from ehps.converters.readers.images import image_names, is_image_folder
 from ehps.errors import DataError
 
 SCENES = "bedlam2_scene_names.csv"
@@ -54,7 +55,7 @@ def sequence_images(root: Path, scene: Path, sequence: str, views: Views) -> Seq
     DataError : the movie is damaged, or stands upright although the camera is level.
     """
     below, movie = scene.relative_to(root).as_posix(), scene / "mp4" / f"{sequence}.mp4"
-    if raw_files.is_folder(scene / "png" / sequence) or not raw_files.is_file(movie):
+    if is_image_folder(root, f"{below}/png/{sequence}") or not raw_files.is_file(movie):
         return SequenceImages([f"{below}/png/{sequence}/{name}" for name in views.name])
     raw_files.note(movie)
     known = numbered_frames.describe(movie)
@@ -77,12 +78,11 @@ def is_portrait(root: Path, scene: str) -> bool:
 
 def images_without_camera(root: Path, scene: Path, sequence: str, views: Views, sampling: int) -> list[str]:
     """Images of frames that are to be taken but are not in the camera file, as when it is cut short."""
-    folder = scene / "png" / sequence
+    folder = f"{scene.relative_to(root).as_posix()}/png/{sequence}"
     known = set(views.frame.tolist())
-    found = {name: FRAME.search(name) for name in raw_files.listing(folder)}
+    found = {name: FRAME.search(name) for name in image_names(root, folder)}
     frames = {name: int(match[1]) for name, match in found.items() if match}
-    below = folder.relative_to(root).as_posix()
-    return [f"{below}/{name}" for name, k in frames.items() if not k % sampling and k not in known]
+    return [f"{folder}/{name}" for name, k in frames.items() if not k % sampling and k not in known]
 
 
 def check_distinct(scenes: Sequence[Path]) -> None:

@@ -56,7 +56,7 @@ EgoBody/
         split: (f"smplx_interactee_{split}", f"smplx_camera_wearer_{split}") for split in ("train", "val", "test")
     },
     get="register at egobody.inf.ethz.ch; unpack calibrations, kinect_cam_params, kinect_color, smplx_interactee_* and "
-    "smplx_camera_wearer_* side by side, with the two csv files",
+    "smplx_camera_wearer_* side by side, with the two csv files; kinect_color.zip may stay packed",
     options=(
         options.cameras(tuple(LABELS), "Kinects to take, with commas between them"),
         options.interval("keeps every N-th of the time steps of a recording that can be used"),
@@ -139,10 +139,10 @@ class EgoBodyKinect(Converter):
         ------
         DataError : the recording has no images at all.
         """
-        if not raw_files.is_folder(unit.path):
-            raise DataError("no such folder", path=unit.path, fix="unpack all of kinect_color")
         calibrations = self.root / "calibrations" / unit.name / "cal_trans"
         folder, found = unit.path.relative_to(self.root).as_posix(), []
+        if not is_image_folder(self.root, folder):
+            raise DataError("no such folder", path=unit.path, fix="unpack all of kinect_color")
         for name in self.option("cameras"):
             if not is_image_folder(self.root, f"{folder}/{name}"):
                 continue  # three cameras in 2021

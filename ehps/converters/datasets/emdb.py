@@ -15,6 +15,7 @@ from ehps.body.params import smpl_params
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Rigid, Unit, drop, no_instances
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import FLAG, OBJECT, integers, numbers, texts
+from ehps.converters.readers.images import image_folders
 from ehps.converters.readers.views import lens_of
 from ehps.errors import DataError
 from ehps.genders import GENDERS
@@ -97,7 +98,9 @@ class EMDB(Converter):
 
     def units(self) -> list[Unit]:
         paths = raw_files.matching(self.root, FILES)
-        unlabelled = {path.parent for path in raw_files.matching(self.root, IMAGES)} - {path.parent for path in paths}
+        unlabelled = {(self.root / folder).parent for folder in image_folders(self.root, IMAGES)} - {
+            path.parent for path in paths
+        }
         places = [*((path.parent, path) for path in paths), *((folder, folder) for folder in sorted(unlabelled))]
         units = [Unit(f"{folder.parent.name}_{folder.name}", path) for folder, path in places]
         absent = [name for name in PARTICIPANTS if not raw_files.is_folder(self.root / name)]

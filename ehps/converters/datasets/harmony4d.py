@@ -8,6 +8,8 @@ Datasets and Benchmarks, and the dataset's code; of undistorted pictures, the sc
 
 from __future__ import annotations
 
+import glob
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keyp
 from ehps.converters.datasets import harmony4d_files
 from ehps.converters.options import Option
 from ehps.converters.readers import raw_files
+from ehps.converters.readers.images import image_folders, image_names
 from ehps.errors import DataError
 
 SPLITS = ("train", "test")
@@ -85,6 +88,7 @@ harmony4d/
     reprojection="none",
     notes=(
         "The paper counts 3.32 million instances in 1.66 million images of both splits, of 24 people in 208 sequences.",
+        "Files hold joints of SMPL beside its parameters: quality/fit_joints_m is the distance of ours to them.",
         "A row for each person in each view; meta/overlap is the largest IoU with another person's box.",
         "Raw images are those of a fisheye (meta/fisheye_dist_coeffs): a pinhole is tens of pixels off near borders.",
         "Rows of images=undistorted have the pinhole of those pictures, which are of the same size; the script writes "
@@ -130,7 +134,7 @@ class Harmony4D(Converter):
 
     def read(self, unit: Unit) -> Instances:
         processed = unit.path / "processed_data"
-        numbered = {name: _numbered(processed / name, ".npy") for name in FITS[self.option("fits")]}
+        numbered = {name: _by_number(raw_files.listing(processed / name), ".npy") for name in FITS[self.option("fits")]}
         source = next((name for name, files in numbered.items() if files), "")
         if not unit.data:
             return no_instances(left_out="no pictures of these cameras", absent=not self._cameras(unit.path))
@@ -151,7 +155,7 @@ class Harmony4D(Converter):
             images = [f"{folder}/{n:05d}.jpg" for n in people.frames]
             unfitted = [
                 name
-                for n, name in _numbered(self.root / folder, ".jpg").items()
+                for n, name in _by_number(image_names(self.root, folder), ".jpg").items()
                 if self._is_taken(n) and n not in fitted
             ]
             drop(dropped, "no SMPL fit", (f"{folder}/{name}" for name in unfitted))
@@ -177,6 +181,7 @@ class Harmony4D(Converter):
             body=people.body[row],
             world_to_camera=move,
             keypoints3d=Keypoints(_moved(people.points[row], move), "coco_wholebody"),
+            fit_joints=Keypoints(_moved(people.joints[row], move), "smpl_45"),
             meta={
                 "sequence_name": [unit.name] * len(row),
                 "activity": [unit.name.split("/")[0]] * len(row),
@@ -200,10 +205,9 @@ class Harmony4D(Converter):
 
     def _cameras(self, sequence: Path) -> list[str]:
         """Fixed cameras of which there are pictures."""
-        folder = sequence if self.option("images") == "undistorted" else sequence / "exo"
-        return [
-            name for name in raw_files.listing(folder) if name.startswith("cam") and raw_files.is_folder(folder / name)
-        ]
+        folder = sequence.relative_to(self.root).as_posix()
+        below = folder if self.option("images") == "undistorted" else f"{folder}/exo"
+        return [name.rpartition("/")[2] for name in image_folders(self.root, f"{glob.escape(below)}/cam*")]
 
     def _without_folder(self, unit: Unit, registered: harmony4d_files.Registered) -> list[str]:
         """Chosen cameras that the reconstruction knows and of which not even a folder is there."""
@@ -241,9 +245,9 @@ def take(camera: Camera, index: Array) -> Camera:
     )
 
 
-def _numbered(folder: Path, ending: str) -> dict[int, str]:
-    """Number -> name of the files in a folder that are called by numbers."""
-    stems = [name.removesuffix(ending) for name in raw_files.listing(folder) if name.endswith(ending)]
+def _by_number(names: Sequence[str], ending: str) -> dict[int, str]:
+    """Number -> name, of names that are numbers with an ending."""
+    stems = [name.removesuffix(ending) for name in names if name.endswith(ending)]
     return {int(stem): f"{stem}{ending}" for stem in stems if stem.isdecimal()}
 
 

@@ -32,6 +32,8 @@ RIGID = 1e-3  # how far R R^T may be from 1 once the scale is taken out
 BALANCE = 0.8  # of the undistorted pictures of SAM 3D Body
 POINTS = 133
 FIT = {"global_orient": numbers(3), "body_pose": numbers(69), "transl": numbers(3), "betas": numbers(10)}
+JOINTS = 45  # of SMPL, 21 vertices among them
+HELD = {"joints": numbers(JOINTS, 3, optional=True)}
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class People:
     fitted : (M, 2) index in ``frames`` and in ``names`` of each fit, frame by frame, person by person.
     lacking : (L, 2) the same of people who have no fit in a frame.
     body : M bodies in the world.
+    joints : (M, 45, 4) joints of SMPL in the world that the files hold beside the parameters, metres, and confidence,
+        which is 0 where they hold none.
     points : (M, 133, 4) own points in the world, metres, and confidence.
     """
 
@@ -81,6 +85,7 @@ class People:
     fitted: Array
     lacking: Array
     body: BodyParams
+    joints: Array
     points: Array
 
     def labels(self, some: Array, images: Sequence[str]) -> list[str]:
@@ -188,12 +193,20 @@ def read_people(
     )
     nothing = np.zeros((POINTS, 4))
     own = np.array([points[f].get(who, nothing) for f, who in each]).reshape(len(each), POINTS, 4)
-    return People(np.array(kept, int), tuple(people), fitted, np.argwhere(~there), body, own)
+    held = np.array([_held(fits[f][who]) for f, who in each]).reshape(len(each), JOINTS, 4)
+    return People(np.array(kept, int), tuple(people), fitted, np.argwhere(~there), body, held, own)
+
+
+def _held(fit: Mapping[str, Array]) -> Array:
+    """(45, 4) joints of a fit and confidence, zeros where its file holds none."""
+    if "joints" not in fit:
+        return np.zeros((JOINTS, 4))
+    return np.column_stack([ranges.within(fit["joints"].astype(float), ranges.METRES), np.ones(JOINTS)])
 
 
 def _fits(path: Path) -> dict[str, dict[str, Array]]:
-    """Person -> the parameters of its SMPL in the world, by name."""
-    return {name: fields.values(fit, FIT, path, name, finite=False) for name, fit in _by_person(path).items()}
+    """Person -> the parameters of its SMPL in the world, by name, and its joints there."""
+    return {name: fields.values(fit, FIT | HELD, path, name, finite=False) for name, fit in _by_person(path).items()}
 
 
 def _points(path: Path) -> dict[str, Array]:

@@ -16,6 +16,7 @@ import numpy as np
 from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, Unit, drop, no_instances
 from ehps.converters.options import Option
 from ehps.converters.readers import OTHER, eft, fields, raw_files
+from ehps.converters.readers.images import image_names
 from ehps.converters.readers.matlab import load_mat
 from ehps.errors import DataError
 
@@ -114,7 +115,7 @@ class LSPET(Converter):
         return [Unit(self.split, fits)]
 
     def _folder(self) -> str | None:
-        return next((folder for folder in FOLDERS if self._images(self.root / folder, ".png")), None)
+        return next((folder for folder in FOLDERS if self._images(folder, ".png")), None)
 
     def read(self, unit: Unit) -> Instances:
         if unit.path.suffix == ".mat":
@@ -156,9 +157,9 @@ class LSPET(Converter):
             notes=notes,
         )
 
-    def _images(self, folder: Path, ending: str) -> list[str]:
-        """Names of the release's images with an ending, in order."""
-        names = raw_files.listing(folder)
+    def _images(self, folder: str, ending: str) -> list[str]:
+        """Names of the release's images with an ending, in order, in a folder that is empty or ends in ``/``."""
+        names = image_names(self.root, folder)
         return [name for name in names if re.fullmatch(rf"im\d+\{ending}", name, re.IGNORECASE)]
 
     def _images_of(self, path: Path, count: int) -> tuple[list[str], str]:
@@ -170,7 +171,7 @@ class LSPET(Converter):
         """
         for place in (path.parent, path.parent / "images"):
             folder = "" if place == self.root else f"{place.relative_to(self.root).as_posix()}/"
-            if names := self._images(place, ".png"):
+            if names := self._images(folder, ".png"):
                 if len(names) != count:
                     raise DataError(
                         f"has {count} entries, but there are {len(names)} png files to match them with in order",
@@ -178,6 +179,6 @@ class LSPET(Converter):
                         fix="unpack hr-lspet.zip whole, apart from other releases",
                     )
                 return [folder + name for name in names], "the high-resolution release"
-            if self._images(place, ".jpg"):
+            if self._images(folder, ".jpg"):
                 return [f"{folder}im{n:05d}.jpg" for n in range(1, count + 1)], "the original low-resolution release"
         raise DataError("has no images beside it", path=path, fix="unpack the images that it came with")

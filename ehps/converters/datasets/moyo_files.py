@@ -13,8 +13,8 @@ from ehps.body.ply import read_vertices
 from ehps.converters import ranges
 from ehps.converters.readers import OTHER, UNPACK, fields, opened, raw_files
 from ehps.converters.readers.fields import numbers, texts
+from ehps.converters.readers.images import image_folders
 from ehps.errors import DataError
-from ehps.humandata import zip_archives
 
 HANDS = {"20220923_20220926_with_hands": True, "20221004_with_com": False}
 """Session -> whether it has markers on the hands."""
@@ -83,7 +83,7 @@ def sequences(root: Path, split: str) -> list[Sequence]:
         if top is None:
             continue
         folder = f"{top}/{session}"
-        images = _imaged(root / folder / "images" / split)
+        images = [path.rpartition("/")[2] for path in image_folders(root, f"{folder}/images/{split}/*")]
         mosh = root / folder / "mosh" / split
         bodies = [name.removesuffix(STAGE_II) for name in raw_files.listing(mosh) if name.endswith(STAGE_II)]
         pairs = paired(images, bodies)
@@ -103,16 +103,6 @@ def sequences(root: Path, split: str) -> list[Sequence]:
     if not found:
         raise DataError(f"has no sequence of {split} in {' or '.join(HANDS)}", path=root, fix=UNPACK)
     return found
-
-
-def _imaged(folder: Path) -> list[str]:
-    """Sequences with a folder or an archive of images, or a part of one."""
-    names = set()
-    for name in raw_files.listing(folder):
-        ending = next((end for end in (zip_archives.ZIP, *zip_archives.PARTS) if name.endswith(end)), "")
-        if ending or raw_files.is_folder(folder / name):
-            names.add(name.removesuffix(ending))
-    return sorted(names)
 
 
 def paired(images: list[str], bodies: list[str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ehps.arrays import Array
 from ehps.converters.readers import opened, raw_files
+from ehps.converters.readers.images import is_image_folder
 from ehps.converters.readers.matlab import load_mat
 from ehps.errors import DataError
 
@@ -112,5 +113,5 @@ def image_paths(root: Path, sequence: str, camera: int, frames: Array) -> list[s
     """Where frames (N,), counted from 0, lie when they are cut out of a camera's video: where others cut them to if
     that is there, else where ``--frames`` does."""
     places = [(folder.format(root=sequence, camera=camera), name) for folder, name in PLACES.items()]
-    folder, name = next((place for place in places if opened.is_folder(root / place[0])), places[-1])
+    folder, name = next((place for place in places if is_image_folder(root, place[0])), places[-1])
     return [f"{folder}/{name.format(number=number + 1)}" for number in frames.tolist()]

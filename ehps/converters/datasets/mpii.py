@@ -23,6 +23,7 @@ from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, U
 from ehps.converters.options import Option
 from ehps.converters.readers import coco, eft, fields, neural_annot, raw_files
 from ehps.converters.readers.fields import numbers
+from ehps.converters.readers.images import is_image_folder
 from ehps.errors import DataError
 
 PLACES = ("annotations/", "annot/", "data/annotations/", "data/annot/")
@@ -133,7 +134,7 @@ class MPII(Converter):
         return rows
 
     def _image(self, name: str) -> str:
-        folder = "data/images/" if raw_files.is_folder(self.root / "data" / "images") else "images/"
+        folder = "data/images/" if is_image_folder(self.root, "data/images") else "images/"
         return folder + raw_files.basename(name)
 
     def _with_other_fits(self, unit: Unit) -> Instances:

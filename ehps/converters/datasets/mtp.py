@@ -24,11 +24,10 @@ from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keyp
 from ehps.converters.readers import OTHER, fields, openpose, raw_files, smplify_fits
 from ehps.converters.readers.fields import Field, numbers, texts
 from ehps.converters.readers.frame_files import read_each
-from ehps.converters.readers.images import ImageIndex, image_names, scale_between
+from ehps.converters.readers.images import ImageIndex, folders_below, image_names, scale_between
 from ehps.errors import DataError
 from ehps.genders import BY_WORD
 from ehps.humandata import keypoints
-from ehps.humandata.zip_archives import ZIP
 
 CARD = DatasetCard(
     id="mtp",
@@ -119,8 +118,7 @@ class MTP(Converter):
         listed = list(dict.fromkeys(split[self.split].tolist()))
         if not listed:
             raise DataError(f"lists no image of {self.split}", path=path, fix=OTHER)
-        below = [path for path in (self.root / "images").rglob("*") if path.is_dir() or path.suffix == ZIP]
-        folders = {"images", *(path.with_suffix("").relative_to(self.root).as_posix() for path in below)}
+        folders = folders_below(self.root, "images")
         images = sorted(f"{folder}/{name}" for folder in folders for name in image_names(self.root, folder))
         found = {Path(path).stem: path.removeprefix("images/") for path in reversed(images)}
         # <image>_<subset>_<pose>_<subject>; where there is no image the pipeline says so.

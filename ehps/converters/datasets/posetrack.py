@@ -18,6 +18,7 @@ from ehps.converters.base import Converter, DatasetCard, Instances, Keypoints, U
 from ehps.converters.options import Option
 from ehps.converters.readers import coco, eft, fields, raw_files
 from ehps.converters.readers.fields import FLAG, integers, numbers, optional
+from ehps.converters.readers.images import is_image_folder
 from ehps.errors import DataError
 
 PERSON = optional({"keypoints": numbers(51), "bbox": numbers(4), "track_id": integers()})
@@ -100,7 +101,7 @@ class PoseTrack(Converter):
             raise DataError(error.what, path=error.path, fix=fix) from None
 
     def read(self, unit: Unit) -> Instances:
-        base = "" if raw_files.is_folder(self.root / "images") else "data/"
+        base = "" if is_image_folder(self.root, "images") else "data/"
         return fits(unit.path, base) if unit.name == "eft" else sequence(unit.path, base)
 
 

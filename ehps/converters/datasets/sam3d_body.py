@@ -21,6 +21,7 @@ from ehps.converters.datasets import sam3d_body_files, sam3d_body_places, sam3d_
 from ehps.converters.datasets.sam3d_body_files import Labels
 from ehps.converters.datasets.sam3d_body_places import IN_CAMERA
 from ehps.converters.readers import listings, raw_files
+from ehps.converters.readers.images import is_image_folder
 from ehps.errors import DataError
 
 SOURCES = {
@@ -273,7 +274,7 @@ class SAM3DBody(Converter):
             )
             first = next(image for image in images if image.startswith(f"images/{source}/"))
             raw = Path(first).parent.parent / "exo"
-            if raw_files.is_folder(self.root / raw):
+            if is_image_folder(self.root, raw.as_posix()):
                 said.append(
                     f"{raw} is of the raw recording: undistort_images.py has not been run, or is not what is here"
                 )
@@ -287,7 +288,7 @@ class SAM3DBody(Converter):
         if source == "coco":
             words = name.split("_")
             folder = f"{words[1]}/" if len(words) == 3 else ""
-        if source == "3dpw" and raw_files.is_folder(self.root / "images/3dpw/imageFiles"):
+        if source == "3dpw" and is_image_folder(self.root, "images/3dpw/imageFiles"):
             folder = "imageFiles/"
         return f"images/{source}/{folder}{name}"
 

@@ -17,10 +17,11 @@ from ehps.converters import options
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, concat, drop, no_instances
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import numbers, texts
-from ehps.converters.readers.images import image_names
+from ehps.converters.readers.images import image_folders, image_names
 from ehps.errors import DataError
 from ehps.genders import BY_WORD
 
+IMAGES = ("*/*/*/rgb", "*/*/*/*/rgb")
 CARD = DatasetCard(
     id="synbody",
     config="synbody_{split}",
@@ -46,9 +47,9 @@ synbody_v1_0/                                           (this folder, or the one
   <batch>/<place>/<sequence>_CAM002/rgb/0001.jpeg       <batch> is a date; _CAM002 is missing in older archives
   <batch>/<place>/<sequence>_CAM002/smplx/<actor>.npz   (or smplx_withJoints_inCamSpace[_noBUG]/)
 """,
-    needs=("*/*/*/rgb | */*/*/*/rgb",),
-    get="Hugging Face dataset caizhongang/SynBody: the SMPL-X subset, the split archive of images joined and "
-    "unpacked over that of the parameters",
+    needs=(" | ".join(IMAGES),),
+    get="Hugging Face dataset caizhongang/SynBody: the SMPL-X subset; the parameters unpacked, the split archive of "
+    "images joined and unpacked over them, or joined to synbody_v1_0.zip beside them",
     variants={
         "S100K_SMPL.npz": "SynBody-100K, which has SMPL only; the SMPL-X subset of v1.0 is needed",
         "openxdlab_synbody_2022_release1": "the first OpenXDLab release, whose bodies are not in camera space; the "
@@ -88,11 +89,8 @@ class SynBody(Converter):
     card = CARD
 
     def units(self) -> list[Unit]:
-        levels = ("*/*/*", "*/*/*/*")
-        images = next(
-            filter(None, ([*self.root.glob(f"{n}/rgb"), *self.root.glob(f"{n}/rgb.zip")] for n in levels)), []
-        )
-        folders = sorted({rgb.parent for rgb in images})
+        images = next(filter(None, (image_folders(self.root, pattern) for pattern in IMAGES)), [])
+        folders = [(self.root / folder).parent for folder in images]
         chosen = self.option("cameras", sorted({camera_of(folder) for folder in folders}))
         return [
             Unit(folder.relative_to(self.root).as_posix(), folder) for folder in folders if camera_of(folder) in chosen

@@ -24,6 +24,7 @@ from ehps.converters import ranges
 from ehps.converters.base import Camera, Converter, DatasetCard, Instances, Keypoints, Unit, drop_marked, no_instances
 from ehps.converters.readers import OTHER, fields, raw_files
 from ehps.converters.readers.fields import FLAG, OBJECT, Field, integers, numbers, optional, texts
+from ehps.converters.readers.images import image_folders, is_image_folder
 from ehps.errors import DataError
 from ehps.genders import BY_WORD
 from ehps.humandata.storage import npz
@@ -182,13 +183,13 @@ class WhacAMole(Converter):
 
     def _located(self, paths: Sequence[str]) -> list[str]:
         """Paths below the root, wherever the archives of images were unpacked; unchanged where they are not found."""
-        inner = [f"{IMAGES}/{name}" for name in raw_files.listing(self.root / IMAGES)]
+        inner = image_folders(self.root, f"{IMAGES}/*")
         places: dict[str, str] = {}
         for folder in dict.fromkeys(path.rpartition("/")[0] for path in paths):
             parts = folder.split("/")
             shorter = ["/".join(parts[k:]) for k in range(min(SHORTENED + 1, len(parts)))]
             found = (f"{base}/{rest}" for base in (IMAGES, *inner) for rest in shorter)
-            there = (place for place in (folder, *found) if raw_files.is_folder(self.root / place))
+            there = (place for place in (folder, *found) if is_image_folder(self.root, place))
             places[folder] = next(there, f"{IMAGES}/{folder}")
         return [f"{places[folder]}/{name}" for folder, _, name in (path.rpartition("/") for path in paths)]
 

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from ehps.arrays import Mask
 from ehps.atomic import write_error
 from ehps.converters.base import DatasetCard, Unit
 from ehps.converters.pipeline import quality_measures
 from ehps.converters.pipeline.parts import Part, PartsFolder
+from ehps.converters.pipeline.repeated_rows import REPEATED, first_copies
 from ehps.converters.pipeline.report import Report
+from ehps.errors import PassportError
 from ehps.humandata import HumanData, Passport, quality
 from ehps.humandata.merging import common_misc
 from ehps.humandata.passport import merged_passport
@@ -35,7 +38,7 @@ def join_parts(
     """Join the parts beside the output, put the result in its place, and complete the report with its quality.
 
     Only columns that every part has are taken, and the scale of images, which is 1 in parts without; rows beyond
-    ``report.written`` are left out.
+    ``report.written`` are left out, and so are copies of rows of another file.
 
     Raises
     ------
@@ -44,7 +47,8 @@ def join_parts(
     """
     from ehps.humandata.storage import h5
 
-    filled = [(parts.rows_path(i, units[i]), part) for i, part in sorted(found.items()) if part.rows]
+    numbers = [i for i, part in sorted(found.items()) if part.rows]
+    filled = [(parts.rows_path(i, units[i]), found[i]) for i in numbers]
     paths = [path for path, _ in filled]
     surplus = sum(part.rows for _, part in filled) - report.written
     if surplus > 0:
@@ -57,10 +61,16 @@ def join_parts(
         if name not in columns:
             have = sum(name in part.columns for _, part in filled)
             report.absent[name] = f"only {have} of {len(filled)} units have it"
-    passport = _passport([part for _, part in filled])
+    files = [units[i].path for i in numbers]
+    passport = _passport([part for _, part in filled], files)
     misc = common_misc([part.misc for _, part in filled])
     card = replace(card, reprojection=misc.get("reprojection", card.reprojection))
     tables = _tables(paths)
+    kept, repeated = first_copies(tables, files)
+    if repeated:
+        report.dropped[REPEATED] = repeated
+        report.written -= len(repeated)
+        tables = _without(tables, kept)
     report.quality = quality.summary(_measured(tables(), columns), card.reprojection)
     report.problems = quality_measures.problems(report.quality, card, virtual=passport.focal == "virtual")
     joined = parts.folder / "joined.h5"
@@ -91,12 +101,21 @@ def _with_scale(part: Table, columns: Sequence[str]) -> Table:
     return Table({name: part[name] for name in part.columns} | {SCALE: ones}, keypoint_names=part.keypoint_names)
 
 
-def _passport(parts: Sequence[Part]) -> Passport:
-    """What holds for all parts; nothing about bodies when some part has none, as no column of bodies is taken then."""
+def _passport(parts: Sequence[Part], files: Sequence[Path]) -> Passport:
+    """What holds for all parts; nothing about bodies when some part has none, as no column of bodies is taken then.
+
+    Raises
+    ------
+    PassportError : their numbers mean different things; two of the ``files`` that they were made of are named.
+    """
     stated = [Passport.from_dict(part.passport) for part in parts]
     if any(passport.body_model is None for passport in stated):
         stated = [passport.with_(**BODILESS) for passport in stated]
-    return merged_passport(stated)
+    try:
+        return merged_passport(stated, files)
+    except PassportError as error:
+        fix = "take them from one release, or convert them apart, each in a folder without the other"
+        raise PassportError(error.what, fix=fix) from None
 
 
 def _tables(paths: Sequence[Path]) -> Callable[[], Iterable[Table]]:
@@ -107,6 +126,11 @@ def _tables(paths: Sequence[Path]) -> Callable[[], Iterable[Table]]:
         return lambda: map(h5.read, paths)
     tables = [h5.read(path) for path in paths]
     return lambda: tables
+
+
+def _without(tables: Callable[[], Iterable[Table]], kept: Sequence[Mask]) -> Callable[[], Iterable[Table]]:
+    """Gives the rows of all parts that are kept, in order, at each call."""
+    return lambda: (table if rows.all() else table[rows] for table, rows in zip(tables(), kept, strict=True))
 
 
 def _measured(parts: Iterable[Table], columns: Sequence[str]) -> dict[str, Any]:

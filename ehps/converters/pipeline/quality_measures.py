@@ -3,8 +3,9 @@
 Columns ``quality/*`` hold one number a row, their summary goes into the file and the report. A converter that
 swaps left and right, forgets the pelvis correction, takes the wrong gender, adds the mean hand twice or leaves
 millimetres as metres cannot produce good quality. Measures: reprojection of the model joints onto the dataset's own
-2D points, distance to its own 3D points, joints of the parameters moved to the camera against joints moved to the
-camera, shape norm and stature, joints behind the camera, depth, uprightness, joints within the box.
+2D points, distance to its own 3D points and to joints that its files hold of the same fit, joints of the parameters
+moved to the camera against joints moved to the camera, shape norm and stature, joints behind the camera, depth,
+uprightness, joints within the box.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ehps.humandata.quality_table import BODILESS, COLUMNS, MEASURES, PREFIX
 
 PARTS = {"body": ("body",), "hands": ("left_hand", "right_hand"), "face": ("head",)}
 UPSIDE_DOWN = 0.3  # people who lie on the side are around 0
+FIT_JOINTS = 0.005  # metres; of the same model they are equal but for rounding
 OWN_POINTS = 0.05  # of the box: 2D points that were labelled by hand, and 3D points of a fit to them
 
 
@@ -65,6 +67,8 @@ def measure(posed: Posed, boxes: Array | None = None, *, approximate: bool = Fal
         own3d = own_points3d(posed)
         if own3d is not None:
             put("points3d_m", _distance(points3d, posed.names, own3d, approximate))
+        if posed.rows.fit_joints is not None and posed.body is not None:
+            put("fit_joints_m", _distance(points3d, posed.names, posed.rows.fit_joints, approximate=False))
     put("world_to_camera_m", posed.world_to_camera_gap)
     put("height_m", posed.heights)
     if posed.body is not None:
@@ -161,6 +165,11 @@ def problems(found: Mapping[str, Any], card: DatasetCard, *, virtual: bool = Fal
         out.append(
             f"model joints are {level('points3d_m'):.3f} m from the dataset's own 3D points (median); "
             f"up to {card.points3d:g} m is usual"
+        )
+    if level("fit_joints_m") > FIT_JOINTS:
+        out.append(
+            f"model joints are {level('fit_joints_m'):.3f} m from those that the dataset's files hold beside the "
+            "parameters (median): they are of another body model, or read in another way"
         )
     if not 1.2 <= (height := level("height_m")) <= 2.2 and np.isfinite(height):
         out.append(f"half of the bodies are {'taller' if height > 2.2 else 'smaller'} than {height:.2f} m standing")

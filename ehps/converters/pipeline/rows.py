@@ -87,6 +87,7 @@ def per_row(rows: Instances) -> Instances:
         )
     out.keypoints2d = _points(rows.keypoints2d, n, 3, "keypoints2d")
     out.keypoints3d = _points(rows.keypoints3d, n, 4, "keypoints3d")
+    out.fit_joints = _points(rows.fit_joints, n, 4, "fit_joints")
     for name in BOXES:
         setattr(out, name, _box(getattr(rows, name), n, name))
     lengths = {f"meta/{key}": len(value) for key, value in rows.meta.items()}

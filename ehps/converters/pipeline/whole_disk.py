@@ -22,16 +22,22 @@ from ehps.errors import EhpsError
 from ehps.progress import counting
 
 TESTED = {
-    "agora": "validation",
-    "arctic": "val",
-    "egobody_ego": "test",
-    "ehf": "val",
-    "h36m": "test",
-    "pw3d": "test",
-    "renbody_hires": "test",
-    "ubody": "test",
+    "agora": ("validation",),
+    "arctic": ("val",),
+    "egobody_ego": ("test",),
+    "egobody_kinect": ("test",),
+    "ehf": ("val",),
+    "emdb": ("emdb1", "emdb2"),
+    "h36m": ("test",),
+    "mscoco": ("val",),
+    "pw3d": ("test",),
+    "renbody": ("test",),
+    "renbody_hires": ("test",),
+    "rich": ("test",),
+    "ssp3d": ("test",),
+    "ubody": ("test",),
 }
-"""Splits that published evaluations test on; of all others the benchmark uses what they train on."""
+"""Splits that test protocols are for; of all others the benchmark uses what they train on."""
 TRAINED = ("train", "trainval")
 LOOKED_AT = 3  # units of a split: the first, one in the middle, the last
 LARGE = 100_000_000  # bytes of a file that is not read only to look for its images
@@ -144,7 +150,7 @@ def plan(findings: Sequence[Finding], body_models: Path | None, *, progress: boo
 def splits_of(finding: Finding) -> list[str]:
     """Those of the complete splits that the benchmark trains on and tests on, else the first."""
     trained = next((split for split in finding.card.splits if split in TRAINED and split in finding.splits), None)
-    used = [split for split in finding.splits if split in (trained, TESTED.get(finding.card.id))]
+    used = [split for split in finding.splits if split in (trained, *TESTED.get(finding.card.id, ()))]
     return used or finding.splits[:1]
 
 

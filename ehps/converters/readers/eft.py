@@ -21,9 +21,9 @@ from ehps.body.params import smpl_params
 from ehps.body.rotations import TOLERANCE, to_axis_angle
 from ehps.converters import ranges
 from ehps.converters.base import Camera, Instances, Keypoints, drop_marked, no_instances
-from ehps.converters.readers import coco, fields, opened, raw_files
+from ehps.converters.readers import coco, fields, raw_files
 from ehps.converters.readers.fields import PATH, Field, Record, integers, numbers, texts
-from ehps.converters.readers.images import ImageIndex
+from ehps.converters.readers.images import ImageIndex, is_image_folder
 from ehps.errors import DataError
 
 CROP = 224
@@ -151,7 +151,8 @@ def read_coco(path: Path, root: Path) -> Instances:
 
     def image_path(name: str) -> str:
         folder = "val2014" if "val2014" in name else "train2014"
-        base = "images/" if not opened.is_folder(root / folder) and opened.is_folder(root / "images" / folder) else ""
+        below = not is_image_folder(root, folder) and is_image_folder(root, f"images/{folder}")
+        base = "images/" if below else ""
         return f"{base}{folder}/{raw_files.basename(name)}"
 
     if path.suffix == ".npz":

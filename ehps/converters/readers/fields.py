@@ -19,6 +19,7 @@ from ehps.arrays import Array, Mask
 from ehps.converters.base import ODD_ROWS, drop
 from ehps.converters.readers import OTHER
 from ehps.errors import DataError
+from ehps.humandata.strings import with_slashes
 
 Record = dict[str, Any]
 Kind = Literal["number", "integer", "flag", "text", "path", "identifier", "object"]
@@ -41,8 +42,8 @@ class Field:
 
     Attributes
     ----------
-    kind : ``path`` is a text that stays below its folder, ``identifier`` an integer or a text, ``flag`` true or false
-        or 1 or 0, ``object`` has values by name.
+    kind : ``path`` is a text that stays below its folder, given with ``/`` between its parts, ``identifier`` an integer
+        or a text, ``flag`` true or false or 1 or 0, ``object`` has values by name.
     shape : lengths of the axes, in any nesting of the same order; a name stands for a length that fields share, ``N``
         for that of rows.
     optional : it may be absent or null; an array may also be an empty list.
@@ -277,8 +278,10 @@ def converted(value: Any, field: Field, lengths: dict[str, int]) -> Array | None
         if whole is None:
             return None
         array = whole
-    if field.kind == "path" and any(".." in _parts(text) or not _parts(text) for text in array.ravel().tolist()):
-        return None
+    if field.kind == "path":
+        if any(".." in _parts(text) or not _parts(text) for text in array.ravel().tolist()):
+            return None
+        array = np.array([with_slashes(text) for text in array.ravel().tolist()], array.dtype).reshape(array.shape)
     if field.words and not {str(item).strip().lower() for item in array.ravel().tolist()} <= set(field.words):
         return None
     return _shaped(array, field.shape, lengths)
@@ -435,7 +438,7 @@ def _shaped(array: Array, shape: tuple[int | str, ...], lengths: dict[str, int])
 
 
 def _parts(text: str) -> list[str]:
-    return [part for part in text.replace("\\", "/").split("/") if part not in ("", ".")]
+    return [part for part in with_slashes(text).split("/") if part not in ("", ".")]
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ehps.arrays import Array
-from ehps.converters.readers import listings, opened
+from ehps.converters.readers import listings, opened, raw_files
 from ehps.errors import EhpsError
 from ehps.humandata import image_files, zip_archives
 from ehps.humandata.image_files import header as read_header
@@ -240,15 +241,96 @@ def image_names(root: Path, folder: str) -> list[str]:
     opened.note(root / folder)
     names = {*listings.files_in(root / folder)}
     for name, beginning in zip_archives.in_place_of(folder):
-        opened.note(archive := root / name)
-        if zip_archives.is_there(archive):
+        if _is_archive(archive := root / name):
             names |= zip_archives.names_in(archive, beginning)
     return sorted(name for name in names if is_image(name) and name[0] != ".")
 
 
 def is_image_folder(root: Path, folder: str) -> bool:
-    """Whether there is such a folder below ``root``, or images of it in an archive that stands for it."""
-    return opened.is_folder(root / folder) or bool(image_names(root, folder))
+    """Whether there is such a folder below ``root``, or such a one in an archive that stands for it or for one above.
+
+    Raises
+    ------
+    DataError : such an archive is damaged or split, and what it stands for is not there unpacked.
+    """
+    if opened.is_folder(root / folder):
+        return True
+    for name, beginning in zip_archives.in_place_of(folder):
+        if _is_archive(archive := root / name) and beginning[:-1] in zip_archives.folders_in(archive):
+            return True
+    return False
+
+
+def image_folders(root: Path, pattern: str) -> list[str]:
+    """Folders below ``root`` that a pattern such as ``*/*/rgb`` matches, on the disk or in archives that stand for them
+    or for ones above, sorted, relative to ``root``; also those of a split archive, which reading them refuses.
+
+    Raises
+    ------
+    DataError : an archive is damaged, and what it stands for is not there unpacked; or one that stands for a folder
+        above is split, and nothing else is found.
+    """
+    found: set[str] = set()
+    in_parts: list[Path] = []
+    above, parts = [""], pattern.split("/")
+    for depth, part in enumerate(parts):
+        rest, below = "/".join(parts[depth + 1 :]), list[str]()
+        for folder in above:
+            for name in _names(root / folder, part):
+                path = root / folder / name
+                ending = next(filter(name.endswith, (zip_archives.ZIP, *zip_archives.PARTS)), "")
+                if not fnmatchcase(stem := name.removesuffix(ending), part):
+                    continue
+                if not ending and opened.is_folder(path):
+                    below.append(f"{folder}{name}/")
+                elif ending in zip_archives.PARTS and not rest:
+                    found.add(folder + stem)
+                elif ending in zip_archives.PARTS:
+                    in_parts.append(path.with_name(stem + zip_archives.ZIP))
+                elif ending and _is_archive(path):
+                    inside = zip_archives.folders_matching(path, rest)
+                    found |= {f"{folder}{stem}/{inner}".rstrip("/") for inner in inside}
+        above = below
+    found |= {folder[:-1] for folder in above}
+    if not found and in_parts:
+        zip_archives.is_there(in_parts[0])
+    return sorted(found)
+
+
+def folders_below(root: Path, folder: str) -> list[str]:
+    """``folder`` and all folders in it, at any depth, on the disk or in archives that stand for them or for ones above,
+    sorted, relative to ``root``.
+
+    Raises
+    ------
+    DataError : an archive is damaged, and what it stands for is not there unpacked.
+    """
+    found = {folder}
+    for path in (root / folder).rglob("*"):
+        place = path.relative_to(root).as_posix()
+        if path.is_dir():
+            found.add(place)
+        elif path.suffix == zip_archives.ZIP and _is_archive(path):
+            stem = place.removesuffix(zip_archives.ZIP)
+            found |= {f"{stem}/{inner}".rstrip("/") for inner in zip_archives.folders_in(path)}
+    for name, beginning in zip_archives.in_place_of(folder):
+        if _is_archive(path := root / name):
+            inside = (inner for inner in zip_archives.folders_in(path) if inner.startswith(beginning))
+            found |= {f"{folder}/{inner[len(beginning) :]}".rstrip("/") for inner in inside}
+    return sorted(found)
+
+
+def _names(folder: Path, part: str) -> list[str]:
+    """Names in a folder among which those are that a part of a pattern matches, and archives in their place."""
+    if any(sign in part for sign in "*?["):
+        return raw_files.listing(folder)
+    names = [part, *(f"{part}{ending}" for ending in (zip_archives.ZIP, *zip_archives.PARTS))]
+    return [name for name in names if opened.is_folder(folder / name) or opened.is_file(folder / name)]
+
+
+def _is_archive(path: Path) -> bool:
+    opened.note(path)
+    return zip_archives.is_there(path)
 
 
 def _images_below(folder: Path) -> bool:

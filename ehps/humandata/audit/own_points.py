@@ -11,7 +11,7 @@ from ehps.arrays import Array
 from ehps.humandata.boxes import TOLERANCE, joints_inside
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
-from ehps.humandata.schema import FISHEYE
+from ehps.humandata.schema import FISHEYE, H36M
 
 Measure = Callable[[HumanData], Array]
 
@@ -20,7 +20,7 @@ OWN_3D = ("keypoints3d_original", "keypoints3d")
 SIZE = ("meta/height", "meta/width")
 CAMERA = ("meta/focal_length", "meta/principal_point")
 H36M_CAMERA = ("meta/h36m_focal_length", "meta/h36m_principal_point")  # where CAMERA is a pinhole that comes near it
-LENSES = {"meta/dist_coeffs": 2, "meta/h36m_dist_coeffs": 1}
+LENSES = {"meta/dist_coeffs": 2, H36M: 1}
 """Column of coefficients of other lenses -> how often the tangential terms x y and x^2 count in its formula."""
 
 

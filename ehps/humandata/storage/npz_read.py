@@ -21,7 +21,7 @@ from ehps.humandata.storage.former_names import current, current_summary
 from ehps.humandata.storage.header_form import PASSPORT
 from ehps.humandata.storage.npz_values import as_rows, has_rows, numeric, to_plain
 from ehps.humandata.storage.npz_write import BODY, COPIES, FRAME_RANGE, is_keypoints
-from ehps.humandata.strings import Strings
+from ehps.humandata.strings import BACKSLASH, Strings, with_slashes
 from ehps.humandata.table import Column, Table
 from ehps.json_files import misfit
 
@@ -246,6 +246,8 @@ class _Reader:
             column = as_rows(value)
             if name.endswith("bbox_xywh") and isinstance(column, np.ndarray) and column.shape[1:] == (4,):
                 column = np.concatenate([column, np.ones((self.n, 1), column.dtype)], axis=1)
+            if name == "image_path" and isinstance(column, Strings) and (column.vocabulary.blob == BACKSLASH).any():
+                column = Strings.of(map(with_slashes, column))
             if name == "meta/gender" and isinstance(column, Strings):
                 column = Strings.of(BY_LETTER.get(word.lower(), word) for word in column)
             self.columns[name] = column

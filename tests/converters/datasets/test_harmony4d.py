@@ -415,3 +415,29 @@ def test_a_person_whose_fit_is_of_another_form_costs_the_frame(own: Path) -> Non
         f"train/{DANCING}/processed_data/smpl/00001.npy: aria02: body_pose is 63 numbers, expected 69 numbers"
     )
     assert set(rows.meta["frame_id"].tolist()) == {2, 3}
+
+
+def test_joints_that_the_files_hold_measure_ours(converted: Pair) -> None:
+    hd, report = converted
+    assert np.nanmax(hd["quality/fit_joints_m"]) < 1e-4
+    assert report.quality["fit_joints_m"]["n"] == report.written
+    assert not any("beside the parameters" in said for said in report.problems)
+
+
+def test_bodies_of_another_model_or_scale_are_noticed_by_the_joints_that_the_files_hold(
+    own: Path, tmp_path: Path, body_models: Path
+) -> None:
+    for path in sorted((own / "train").rglob("smpl*/*.npy")):
+        edit(path, lambda people: [fit.update(joints=1.02 * fit["joints"]) for fit in people.values()])
+    report = run(own, tmp_path / "x.h5", body_models)
+    (said,) = [said for said in report.problems if "beside the parameters" in said]
+    assert "model joints are 0." in said
+    assert report.quality["fit_joints_m"]["p50"] > 0.01
+
+
+def test_files_without_joints_are_converted_without_that_measure(own: Path, tmp_path: Path, body_models: Path) -> None:
+    for path in sorted((own / "train").rglob("smpl*/*.npy")):
+        edit(path, lambda people: [fit.pop("joints") for fit in people.values()])
+    report = run(own, tmp_path / "x.h5", body_models)
+    assert report.written
+    assert "fit_joints_m" not in report.quality

@@ -13,6 +13,7 @@ from ehps.converters import registry
 from ehps.converters.datasets import sam3d_body
 from ehps.converters.datasets.sam3d_body import SAM3DBody
 from ehps.converters.datasets.sam3d_body_tars import image_of_key
+from ehps.converters.pipeline.repeated_rows import REPEATED
 from ehps.converters.pipeline.report import Report
 from ehps.errors import DataError, EhpsError
 from ehps.humandata import HumanData
@@ -516,3 +517,24 @@ def test_people_may_be_named(tars: Path, tree: Tree, tmp_path: Path) -> None:
     write_tar(tars / "coco_train/000000.tar", records)
     hd, _ = converted(tars, tmp_path / "out.h5")
     assert hd["meta/person_id"].tolist() == ["a", "b"]
+
+
+def test_a_label_file_under_a_second_number_gives_nobody_twice(tmp_path: Path, crowd: list[list[Record]]) -> None:
+    root = written(tmp_path, flat(crowd))
+    once, _ = converted(root, tmp_path / "once.h5", split="coco_train")
+    shutil.copy(root / "coco_train/000000.parquet", root / "coco_train/000001.parquet")
+    write(root / "coco_train/000002.parquet", flat(crowd[1:2]), group=2)
+    hd, report = converted(root, tmp_path / "x.h5", split="coco_train")
+    assert report.written == len(hd) == len(flat(crowd))
+    assert hd["image_path"].tolist() == once["image_path"].tolist()
+    names = report.dropped[REPEATED]
+    assert len(names) == len(flat(crowd)) + len(crowd[1])
+    assert all(name.endswith(" (as in coco_train/000000.parquet)") for name in names)
+    assert [name.split()[0] for name in names].count("coco_train/000002.parquet") == len(crowd[1])
+
+
+def test_people_whom_one_label_file_has_twice_are_left_as_they_are(tmp_path: Path, crowd: list[list[Record]]) -> None:
+    root = written(tmp_path, flat([*crowd, crowd[0]]))
+    _, report = converted(root, tmp_path / "x.h5", split="coco_train")
+    assert report.dropped == {}
+    assert report.written == len(flat(crowd)) + len(crowd[0])

@@ -11,8 +11,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from ehps.converters.datasets import whac_a_mole as converter
+from ehps.converters.pipeline.repeated_rows import REPEATED
 from ehps.converters.pipeline.report import Report
-from ehps.errors import DataError
+from ehps.errors import DataError, PassportError
 from ehps.humandata import HumanData
 from tests.raw.checks import (
     STILL,
@@ -221,3 +222,34 @@ def test_hands_are_what_the_file_says(raw: Raw, own: Path, tmp_path: Path, body_
     hd, report = converted_of(own, tmp_path / "x.h5", body_models)
     assert hd.passport.flat_hand_mean is False
     assert "finger joints are" in " ".join(report.problems)
+
+
+def test_halves_whose_hands_mean_different_things_are_named(own: Path, tmp_path: Path) -> None:
+    edit(own / FIRST, lambda members: members["misc"].update(flat_hand_mean=False))
+    with pytest.raises(PassportError, match=f"{TRAIN[0]}.npz and .*{TRAIN[1]}.npz differ in flat_hand_mean: False and"):
+        run(own, tmp_path / "x.h5", None)
+
+
+def test_one_half_under_the_name_of_the_other_gives_nobody_twice(own: Path, tmp_path: Path) -> None:
+    folder = own / "annotations"
+    once = run(own, tmp_path / "x.h5", None)
+    shutil.copy(folder / f"{TRAIN[0]}.npz", folder / f"{TRAIN[1]}.npz")
+    report = run(own, tmp_path / "y.h5", None)
+    names = report.dropped[REPEATED]
+    assert len(names) == report.written < once.written
+    assert all(name.startswith(f"annotations/{TRAIN[1]}.npz images/") and TRAIN[0] in name for name in names)
+
+
+def test_paths_that_were_written_under_windows_are_found(tree: Tree, own: Path, tmp_path: Path) -> None:
+    wanted = run(own, tmp_path / "x.h5", None)
+
+    def under_windows(members: dict[str, Any]) -> None:
+        members["image_path"] = np.array([path.replace("/", "\\") for path in members["image_path"].tolist()])
+
+    for name in TRAIN:
+        edit(own / f"annotations/{name}.npz", under_windows)
+    report = run(own, tmp_path / "y.h5", None)
+    assert (report.written, report.dropped) == (wanted.written, wanted.dropped)
+    assert HumanData.open(tmp_path / "y.h5")["image_path"].tolist() == (
+        HumanData.open(tmp_path / "x.h5")["image_path"].tolist()
+    )

@@ -60,6 +60,8 @@ def test_the_splits_that_are_trained_on_and_tested_on() -> None:
     assert used("agora") == ["train", "validation"]
     assert used("ubody") == ["train", "test"]
     assert used("ehf") == ["val"]
+    assert used("emdb") == ["emdb1", "emdb2"]
+    assert used("rich") == ["train", "test"]
     assert used("up3d") == ["trainval"]
     assert used("crowdpose") == ["train"]
     assert splits_of(Finding(card("mscoco"), "found", Path(), ["val"])) == ["val"]
@@ -124,7 +126,7 @@ def test_all_that_lies_on_a_disk_is_converted_once(
     again = call(*words, "--json")
     assert again.exit_code == 1
     states = {row["file"]: row["state"] for row in json.loads(again.stdout)}
-    assert states.pop("ssp3d_train.h5") == "failed"
+    assert [states.pop(f"ssp3d_{split}.h5") for split in ("train", "test")] == ["failed", "failed"]
     assert set(states.values()) == {"current"}
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "made/here").glob("*.h5")} == times
 

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ehps.converters import layout
-from ehps.converters.readers.images import ImageIndex
+from ehps.converters import layout, registry
+from ehps.converters.readers.images import ImageIndex, folders_below, image_folders, image_names, is_image_folder
 from ehps.errors import DataError
 
 
@@ -98,22 +98,85 @@ def test_a_change_of_an_archive_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("need", "archive", "met"),
+    ("need", "archive", "names", "met"),
     [
-        ("images", "images.zip", True),
-        ("images/", "images.zip", True),
-        ("imageFiles", "imageFiles.zip", True),
-        ("images/train", "images/train.zip", True),
-        ("images/train", "images.zip", True),
-        ("*/*/rgb", "a/b/rgb.zip", True),
-        ("images/seq_*", "images/seq_1.zip", True),
-        ("images/*/be_seq.csv", "images.zip", False),
-        ("annotations", "annotations.zip", False),
-        ("images", "images.zip.001", False),
+        ("images", "images.zip", "0.jpg", True),
+        ("images/", "images.zip", "images/0.jpg", True),
+        ("kinect_color", "kinect_color.zip", "kinect_color/a/0.jpg readme.txt", True),
+        ("images/train", "images/train.zip", "0.jpg", True),
+        ("images/train", "images.zip", "train/0.jpg", True),
+        ("images/train", "images.zip", "images/train/a/0.jpg", True),
+        ("images/train", "images.zip", "val/0.jpg", False),
+        ("*/*/rgb", "a/b/rgb.zip", "0.jpg", True),
+        ("*/*/rgb", "a.zip", "b/c/0.jpg b/rgb/0.jpg", True),
+        ("*/*/rgb", "a.zip", "rgb/0.jpg", False),
+        ("images/seq_*", "images/seq_1.zip", "0.jpg", True),
+        ("hr-lspet/im*.png", "hr-lspet.zip", "im1.png", True),
+        ("hr-lspet/im*.png", "hr-lspet.zip", "im1.jpg", False),
+        ("images/*/be_seq.csv", "images.zip", "a/be_seq.csv a/0.jpg", False),
+        ("annotations", "annotations.zip", "0.json", False),
+        ("egocentric_color", "egocentric_color.zip", "a/keypoints.npz a/0.jpg", False),
+        ("images", "images.zip.001", "0.jpg", False),
     ],
 )
 def test_an_archive_meets_the_need_for_a_folder_of_images_and_no_other(
-    tmp_path: Path, need: str, archive: str, met: bool
+    tmp_path: Path, need: str, archive: str, names: str, met: bool
 ) -> None:
-    pack(tmp_path / archive, ["0.jpg"])
+    (tmp_path / archive).parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(tmp_path / archive, "w") as file:
+        for name in names.split():
+            file.writestr(name, "")
     assert layout.there(tmp_path, need) is met
+
+
+FOLDERS = ["a/b/rgb", "a/c/rgb", "a/c2/rgb", "d/e/rgb", "f/g/rgb"]
+
+
+def packed_at_every_level(root: Path) -> None:
+    (root / "a/b/rgb").mkdir(parents=True)
+    pack(root / "a/c/rgb.zip", ["0.jpg"])
+    pack(root / "a/c2.zip", ["rgb/0.jpg", "mask/0.jpg"])
+    pack(root / "d.zip", ["d/e/rgb/0.jpg", "d/rgb/0.jpg"])
+    pack(root / "f.zip", ["g/rgb/0.jpg", "g/rgb/0/0.jpg"])
+
+
+def test_folders_of_a_pattern_are_found_at_whatever_level_their_archive_is(tmp_path: Path) -> None:
+    packed_at_every_level(tmp_path)
+    assert image_folders(tmp_path, "*/*/rgb") == FOLDERS
+    assert image_folders(tmp_path, "a/c*") == ["a/c", "a/c2"]
+    assert [is_image_folder(tmp_path, folder) for folder in [*FOLDERS, "d", "d/e", "d/f", "a/c2/r"]] == [
+        *[True] * len(FOLDERS),
+        *[True, True, False, False],
+    ]
+
+
+def test_all_folders_below_one_are_found_on_the_disk_and_in_archives(tmp_path: Path) -> None:
+    packed_at_every_level(tmp_path)
+    assert folders_below(tmp_path, "a") == ["a", "a/b", "a/b/rgb", "a/c", "a/c/rgb", "a/c2", "a/c2/mask", "a/c2/rgb"]
+    assert folders_below(tmp_path, "f/g") == ["f/g", "f/g/rgb", "f/g/rgb/0"]
+
+
+def test_a_split_archive_is_refused_where_it_stands_for_the_only_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.zip.001").touch()
+    with pytest.raises(DataError, match=r"a\.zip\.001: is a part of a split archive"):
+        image_folders(tmp_path, "*/rgb")
+    assert image_folders(tmp_path, "*") == ["a"]
+    with pytest.raises(DataError, match=r"a\.zip\.001: is a part of a split archive"):
+        image_names(tmp_path, "a")
+    (tmp_path / "b/rgb").mkdir(parents=True)
+    assert image_folders(tmp_path, "*/rgb") == ["b/rgb"]
+
+
+def test_names_in_a_folder_of_an_archive_are_found_in_whatever_order_they_are_packed(tmp_path: Path) -> None:
+    pack(tmp_path / "a.zip", ["b/0.jpg", "c/0.jpg", "b/1.jpg", "b/d/2.jpg", "3.jpg", "b/4.jpg"])
+    assert image_names(tmp_path, "a/b") == ["0.jpg", "1.jpg", "4.jpg"]
+    assert image_names(tmp_path, "a") == ["3.jpg"]
+    assert image_names(tmp_path, "a/b/d") == ["2.jpg"]
+
+
+def test_a_damaged_archive_in_the_place_of_what_is_missing_is_named(tmp_path: Path) -> None:
+    pack(tmp_path / "kinect_color.zip", ["0.jpg"])
+    whole = (tmp_path / "kinect_color.zip").read_bytes()
+    (tmp_path / "kinect_color.zip").write_bytes(whole[:-30])
+    with pytest.raises(DataError, match=r"kinect_color\.zip is no whole zip archive"):
+        layout.check(registry.card("egobody_kinect"), tmp_path, "train")

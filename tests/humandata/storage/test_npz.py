@@ -666,6 +666,12 @@ def test_constants_and_unknown_keys_are_kept_and_given_back(tmp_path: Path) -> N
     assert content["misc"].item()["flat_hand_mean"] is True
 
 
+def test_paths_that_were_written_under_windows_have_slashes(tmp_path: Path) -> None:
+    paths = np.array(["images\\a\\1.jpg", "images/a\\2.jpg", "images/a/3.jpg"])
+    hd = HumanData.open(written(tmp_path / "x.npz", image_path=paths))
+    assert hd["image_path"].tolist() == [f"images/a/{k}.jpg" for k in (1, 2, 3)]
+
+
 def test_rows_are_counted_without_dunder_members(tmp_path: Path) -> None:
     hd = HumanData.open(written(tmp_path / "x.npz", image_path=np.array(["a", "b"]), __data_len__=np.array(-1)))
     assert len(hd) == 2
