@@ -239,10 +239,11 @@ class _Run:
 
     def _turn_back(self, columns: dict[str, Any], group: list[Frame], people: Sequence[People]) -> None:
         """Make columns of upright images those of the images as they are stored."""
-        turned = np.repeat([frame.turned for frame in group], [len(found) for found in people])
-        if turned.any():
+        changed = np.array([(frame.turned, frame.mirrored) for frame in group])
+        turned, mirrored = np.repeat(changed, [len(found) for found in people], axis=0).T
+        if turned.any() or mirrored.any():
             sizes = np.stack([columns["meta/height"], columns["meta/width"]], axis=1)
-            columns |= as_stored(columns, turned, sizes, self.network.body, self.models)
+            columns |= as_stored(columns, turned, mirrored > 0, sizes, self.network.body, self.models)
 
     def _as_data(self, columns: dict[str, Any]) -> HumanData:
         truth = self.source.data.passport if self.source.data is not None else Passport()

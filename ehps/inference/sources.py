@@ -29,8 +29,18 @@ from ehps.video_frames import SUFFIXES as VIDEOS
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 KNOWN = "an image, a folder or pattern of images, a video, or a HumanData file (.h5, .npz)"
 ORIENTATION = 0x0112  # the EXIF tag
-TURNS = {1: 0, 3: 2, 6: 1, 8: 3}
-"""EXIF orientation -> quarter turns, clockwise, that make the image upright. The other four are mirrored."""
+UPRIGHT = {
+    1: (False, 0),
+    2: (True, 0),
+    3: (False, 2),
+    4: (True, 2),
+    5: (True, 3),
+    6: (False, 1),
+    7: (True, 1),
+    8: (False, 3),
+}
+"""EXIF orientation -> whether the stored image is mirrored, left to right, and the quarter turns, clockwise, that make it
+upright after that."""
 
 
 @dataclass(frozen=True)
@@ -158,20 +168,18 @@ def _images(given: str, root: Path, names: Sequence[str], others: int) -> Source
 
 
 def upright_frame(folder: ImageFolder, name: str, index: int) -> Frame:
-    """An image file, turned as its EXIF orientation says; with a fault where it cannot be read."""
+    """An image file, upright as its EXIF orientation says; with a fault where it cannot be read."""
     try:
         path = folder.locate(name)
         data = image_files.read(path)
         pixels, _, _ = image_files.decode(data, path)
-        orientation = _orientation(data)
-        if orientation not in TURNS:
-            raise DataError(f"is stored mirrored (EXIF orientation {orientation})", path=path)
     except DataError as error:
         return Frame(index, name, NOTHING, number=index, fault=error.what)
-    turns = TURNS[orientation]
-    if turns:
-        return Frame(index, name, np.ascontiguousarray(np.rot90(pixels, -turns)), number=index, turned=turns)
-    return Frame(index, name, pixels, number=index, path=path)
+    mirrored, turns = UPRIGHT[_orientation(data)]
+    if not (mirrored or turns):
+        return Frame(index, name, pixels, number=index, path=path)
+    turned = np.rot90(pixels[:, ::-1] if mirrored else pixels, -turns)
+    return Frame(index, name, np.ascontiguousarray(turned), number=index, turned=turns, mirrored=mirrored)
 
 
 def _orientation(data: bytes) -> int:

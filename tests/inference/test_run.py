@@ -28,13 +28,14 @@ from ehps.body.variants import params_of
 from ehps.cli import main
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
+from ehps.humandata.keypoints import flip_order
 from ehps.inference import parts
 from ehps.inference.overlay_video import write_segment
 from ehps.inference.people import finder
 from ehps.inference.predicting import load_network
 from ehps.inference.report import Outcome
 from ehps.inference.run import Options, infer
-from ehps.inference.sources import ORIENTATION, TURNS, open_source
+from ehps.inference.sources import ORIENTATION, UPRIGHT, open_source
 from tests.drawn_people import Style, people, write_set
 from tests.upright import registered, write_weights
 
@@ -83,9 +84,9 @@ def command(models: BodyModels, folder: Path, *words: str | Path, code: int = 0)
     return result
 
 
-def mesh_pixels(hd: HumanData, models: BodyModels) -> Array:
-    """(N, V, 2) where the vertices are seen."""
-    points = models.mesh(params_of(hd)).astype(float)
+def joint_pixels(hd: HumanData, models: BodyModels) -> Array:
+    """(N, 144, 2) where the joints are seen."""
+    points = models.joints(params_of(hd)).astype(float)
     focal, centre = (np.asarray(hd[f"meta/{name}"], float)[:, None] for name in ("focal_length", "principal_point"))
     return np.asarray(points[..., :2] / points[..., 2:] * focal + centre)
 
@@ -207,8 +208,8 @@ def test_a_folder_that_another_process_writes_to_is_refused(folder: Path, call: 
         call(folder / "set", tmp_path, whole=True)
 
 
-@pytest.mark.parametrize("orientation", [3, 6, 8])
-def test_people_of_an_image_that_exif_turns_lie_on_its_stored_pixels(
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_people_of_an_image_that_exif_turns_or_mirrors_lie_on_its_stored_pixels(
     orientation: int, folder: Path, call: Infer, models: BodyModels, tmp_path: Path
 ) -> None:
     pixels = cv2.imread(str(next((folder / "set").rglob("*.jpg"))))[..., ::-1]
@@ -217,7 +218,13 @@ def test_people_of_an_image_that_exif_turns_lie_on_its_stored_pixels(
     for name in ("upright", "turned"):
         (tmp_path / name).mkdir()
     Image.fromarray(np.ascontiguousarray(pixels)).save(tmp_path / "upright" / "a.png")
-    stored = np.ascontiguousarray(np.rot90(pixels, TURNS[orientation]))
+
+    def as_stored(upright: Array) -> Array:
+        mirrored, turns = UPRIGHT[orientation]
+        back = np.rot90(upright, turns)
+        return np.ascontiguousarray(back[:, ::-1] if mirrored else back)
+
+    stored = as_stored(pixels)
     Image.fromarray(stored).save(tmp_path / "turned" / "a.png", exif=exif)
     upright, turned = (
         HumanData.open(call(tmp_path / name, tmp_path / f"{name}-out", whole=True, view=None).predictions)
@@ -225,13 +232,15 @@ def test_people_of_an_image_that_exif_turns_lie_on_its_stored_pixels(
     )
     height, width = pixels.shape[:2]
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)  # pixel -> its x, y upright
-    moved = np.rot90(grid, TURNS[orientation])
+    moved = as_stored(grid)
     there = np.stack(np.meshgrid(*(np.arange(n) for n in moved.shape[1::-1])), axis=-1)
     known = np.c_[moved.reshape(-1, 2), np.ones(height * width)]
     affine = np.linalg.lstsq(known, there.reshape(-1, 2), rcond=None)[0]
-    seen = mesh_pixels(upright, models)
+    seen = joint_pixels(upright, models)
     expected = np.concatenate([seen, np.ones_like(seen[..., :1])], axis=-1) @ affine
-    np.testing.assert_allclose(mesh_pixels(turned, models), expected, atol=0.1)
+    if UPRIGHT[orientation][0]:  # who is mirrored has left and right exchanged
+        expected = expected[:, flip_order("smplx")]
+    np.testing.assert_allclose(joint_pixels(turned, models), expected, atol=0.1)
     assert (turned["meta/height"][0], turned["meta/width"][0]) == stored.shape[:2]
 
 

@@ -63,7 +63,7 @@ def test_grey_alpha_16_bit_palette_and_cmyk(tmp_path: Path) -> None:
         assert np.abs(frame.pixels.astype(int) - colour).max() < 30, (name, frame.pixels[0, 0])
 
 
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("orientation", range(1, 9))
 def test_images_are_upright(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -71,13 +71,6 @@ def test_images_are_upright(tmp_path: Path, orientation: int) -> None:
     frame = only(tmp_path / "a.png")
     assert np.array_equal(frame.pixels, np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.png"))))
     assert (frame.path is None) == (orientation != 1)
-
-
-def test_mirrored_images_are_named(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 5
-    Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif)
-    assert "mirrored" in only(tmp_path / "a.png").fault
 
 
 def test_an_image_of_8000_pixels(tmp_path: Path) -> None:
