@@ -123,7 +123,7 @@ class _Run:
         for part in done:
             self._replay(part)
         self.finder.dropped.clear()
-        self.new, self.started = 0, time.perf_counter()
+        self.new, self.started, self.counted = 0, time.perf_counter(), Seconds()
         if not parts.is_whole(self.out, done):
             groups = Ahead(self._groups(self.before), self.seconds)
             try:
@@ -132,9 +132,7 @@ class _Run:
                         done.append(self._part(number, group, advance))
             finally:
                 groups.close()
-            self.seconds["waiting"] = groups.waited
             parts.end(self.out, len(done))
-        self.seconds["all"] = time.perf_counter() - self.started
         return done
 
     def finish(self, done: list[Part]) -> Outcome:
@@ -154,7 +152,7 @@ class _Run:
             done,
             self.source,
             self.finder,
-            self.seconds,
+            self._taken(),
             self.before,
             tracked=self.tracked,
             device=str(self.network.device),
@@ -185,7 +183,14 @@ class _Run:
         with self._timed("saving"):
             dropped = dict(self.finder.dropped)
             self.finder.dropped.clear()
-            return parts.save(self.out, number, self._as_data(_joined(rows)), records, dropped)
+            return parts.save(self.out, number, self._as_data(_joined(rows)), records, dropped, self._taken())
+
+    def _taken(self) -> Seconds:
+        """Seconds of each stage since this was last asked."""
+        now = {**self.seconds, "all": time.perf_counter() - self.started}
+        taken = {name: round(value - self.counted.get(name, 0.0), 4) for name, value in now.items()}
+        self.counted = now
+        return taken
 
     def _people(self, group: list[Frame]) -> list[People]:
         with self._timed("people"):

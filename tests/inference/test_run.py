@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,24 @@ def test_a_run_that_was_stopped_ends_in_the_same_bytes(
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
 
 
+def test_seconds_are_those_of_all_calls(folder: Path, call: Infer, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"boxes": folder / "people.csv", "view": None, "save_every": 5}
+    whole = call(folder / "clip.mp4", tmp_path, **given)
+    notes = [tmp_path / "parts" / f"00000{number}.json" for number in range(3)]
+    notes[2].unlink()
+    for note in notes[:2]:
+        content = json.loads(note.read_text())
+        assert 0 < content["seconds"]["network"] < content["seconds"]["all"]
+        content["seconds"] |= {"network": 1000, "all": 2000}
+        note.write_text(json.dumps(content))
+    again = call(folder / "clip.mp4", tmp_path, **given)
+    assert 2000 < again.seconds["network"] < 2000 + whole.seconds["all"] + 60
+    assert 4000 < again.seconds["all"]
+    report = again.to_dict()
+    assert report["frames_of_this_call"] == FRAMES - 10
+    assert report["frames_per_second"] == pytest.approx(FRAMES / again.seconds["all"], abs=1e-3)
+
+
 def test_a_process_that_is_killed_ends_in_the_same_bytes(
     folder: Path, call: Infer, models: BodyModels, tmp_path: Path
 ) -> None:
@@ -201,6 +220,26 @@ def test_another_request_is_refused_unless_it_begins_anew(folder: Path, call: In
     outcome = call(folder / "set", tmp_path, whole=True, view=None, save_every=2, overwrite=True)
     assert (outcome.people, outcome.done_before) == (N, 0)
     assert len(list((tmp_path / parts.PARTS).glob("*.h5"))) == 3
+
+
+def test_an_archive_of_images_that_was_stopped_goes_on(
+    folder: Path, models: BodyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = sorted((folder / "set").rglob("*.jpg"))[:3]
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for number, path in enumerate(images):
+            archive.write(path, f"a/{number}.jpg")
+    words = ("--whole", "--save-every", 1, "--out")
+    command(models, folder, tmp_path / "a.zip", *words, tmp_path / "whole")
+    command(models, folder, tmp_path / "a.zip", *words, tmp_path / "stopped")
+    (tmp_path / "stopped" / "parts" / "000002.json").unlink()
+    monkeypatch.chdir(tmp_path)
+    result = command(models, folder, "a.zip", *words, "stopped", "--json")
+    assert json.loads(result.stdout)["frames_of_this_call"] == 1
+    whole, again = ((tmp_path / name / parts.PREDICTIONS).read_bytes() for name in ("whole", "stopped"))
+    assert whole == again
+    assert HumanData.open(tmp_path / "whole" / parts.PREDICTIONS)["image_path"][0] == "a.zip/0.jpg"
+    assert (tmp_path / "whole" / "overlay" / "a.zip" / "0.jpg").is_file()
 
 
 def test_a_folder_that_another_process_writes_to_is_refused(folder: Path, call: Infer, tmp_path: Path) -> None:
