@@ -43,7 +43,7 @@ UPRIGHT = {
     7: (True, 1),
     8: (False, 3),
 }
-"""EXIF orientation -> whether the stored image is mirrored, left to right, and the quarter turns, clockwise, that make it
+"""EXIF orientation -> whether the stored image is mirrored, left to right, and quarter turns, clockwise, that make it
 upright after that."""
 
 

@@ -148,7 +148,7 @@ def test_seconds_are_those_of_all_calls(folder: Path, call: Infer, tmp_path: Pat
         note.write_text(json.dumps(content))
     again = call(folder / "clip.mp4", tmp_path, **given)
     assert 2000 < again.seconds["network"] < 2000 + whole.seconds["all"] + 60
-    assert 4000 < again.seconds["all"]
+    assert again.seconds["all"] > 4000
     report = again.to_dict()
     assert report["frames_of_this_call"] == FRAMES - 10
     assert report["frames_per_second"] == pytest.approx(FRAMES / again.seconds["all"], abs=1e-3)
