@@ -13,6 +13,11 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body import rotations
 from ehps.body.params import BodyParams
+from ehps.body.topology import POSE_PARTS, TOPOLOGY
+from ehps.humandata.keypoints import flip_order
+
+MIRROR = np.array([-1.0, 1.0, 1.0])
+TURNED = -MIRROR  # of a rotation's axis: what turns about x does so in the mirror too
 
 
 def to_camera(params: BodyParams, rotation: Array, translation: Array, rest_pelvis: Array) -> BodyParams:
@@ -43,6 +48,32 @@ def to_camera(params: BodyParams, rotation: Array, translation: Array, rest_pelv
     orient = rotations.to_axis_angle(turn @ rotations.to_matrix(params.global_orient))
     moved = np.einsum("nij,nj->ni", turn, pelvis + params.transl)
     return params.with_(global_orient=orient, transl=moved + shift - pelvis)
+
+
+def in_the_mirror(params: BodyParams, rest_pelvis: Array) -> BodyParams:
+    """The bodies that a mirror shows, x -> -x, as bodies whose left is the right of what stands before it.
+
+    Coefficients of shape and expression are kept: exact where the model is the same on both sides, which the released
+    ones are within millimetres.
+
+    Parameters
+    ----------
+    params : bodies in the camera frame; hands as axis-angle.
+    rest_pelvis : (N, 3) pelvis of the unposed body of each shape, as for :func:`to_camera`.
+
+    Returns
+    -------
+    Parameters with all rotations and ``transl`` mirrored, and left and right exchanged.
+    """
+    topology = TOPOLOGY[params.model_type]
+    order = flip_order(topology.convention)[1 : 1 + params.body_pose.shape[1]] - 1
+    seen = {name: value * TURNED for name, value in params.arrays().items() if name in POSE_PARTS[params.model_type]}
+    seen["body_pose"] = seen["body_pose"][:, order]
+    for left, right in (("left_hand_pose", "right_hand_pose"), ("leye_pose", "reye_pose")):
+        if left in seen:
+            seen[left], seen[right] = seen[right], seen[left]
+    pelvis = np.asarray(rest_pelvis, np.float64)
+    return params.with_(**seen, transl=(pelvis + params.transl) * MIRROR - pelvis)
 
 
 def from_center(rotation: Array, center: Array) -> Array:

@@ -228,7 +228,9 @@ def whole(hd: HumanData) -> HumanData:
     return hd
 
 
-overwrite = click.option("--overwrite", is_flag=True, help="Replace the file to write where it is there already.")
+overwrite = click.option(
+    "--overwrite", is_flag=True, help="Replace the file to write where it is there already; never one that is read."
+)
 
 
 def new_file(out: Path | None, overwrite: bool, *inputs: Path | None) -> Path:

@@ -146,7 +146,12 @@ def import_command(
 @click.option("--out", type=FILE, required=True, help="An .npz or .h5 file; with --for, the folder or file to write.")
 @click.option("--images", type=IMAGES, help="Folder of the images, for forms that hold them.")
 @fps
-@overwrite
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace the file to write, or in a folder the files of the same names, where they are there already; forms "
+    "that need an empty folder refuse others all the same.",
+)
 @body_models
 @as_json
 @opened
@@ -180,8 +185,7 @@ def export_command(
         from ehps.body.models import BodyModels
         from ehps.exchange.forms import Sources, write
 
-        if out.suffix and not out.is_dir():
-            new_file(out, overwrite, hd.source)
+        new_output(out, target, overwrite, hd.source)
         require_columns(hd)
         folder = body_models_folder(body_models)
         sources = Sources(images, None if folder is None else BodyModels(folder), fps)
@@ -196,6 +200,24 @@ def export_command(
             say(f"and {len(written) - SHOWN:,} more")
     for sentence in left_out:
         say(f"left out: {sentence}", fg="yellow", err=True)
+
+
+def new_output(out: Path, target: str, overwrite: bool, source: Path | None) -> None:
+    """Make sure that nothing is replaced that is not to be: a file, or files in a folder.
+
+    Raises
+    ------
+    UsageError : the file is there, or there is something in the folder.
+    """
+    from ehps.exchange import croissant
+
+    if target == "croissant" and out.suffix != ".json":  # lies beside the data
+        out = out / croissant.NAME
+    if not out.is_dir():
+        new_file(out, overwrite, source)
+    elif any(out.iterdir()) and not overwrite:
+        fix = "name a new folder, or pass --overwrite to replace the files in it that have the same names"
+        raise UsageError("is there already and is not empty", path=out, fix=fix)
 
 
 def for_loader(hd: HumanData, target: str, out: Path, overwrite: bool, body_models: Path | None) -> list[Path]:

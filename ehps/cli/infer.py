@@ -52,7 +52,11 @@ SHOWN = 10
 @click.option("--save-every", type=click.IntRange(min=1), default=256, show_default=True, help="Frames of a part.")
 @click.option("--device", help="cpu, cuda, cuda:1; a GPU where there is one by default.")
 @click.option("--skip-bad", is_flag=True, help="End well though frames cannot be read.")
-@click.option("--overwrite", is_flag=True, help="Begin anew where --out has other predictions.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Remove predictions, overlays and report of an earlier run in --out, and begin anew.",
+)
 @body_models
 @as_json
 def infer_command(

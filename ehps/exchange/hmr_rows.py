@@ -190,7 +190,7 @@ def body_columns(model_type: str, rotations: Array, betas: Array, transl: Array 
 def text_array(column: Strings) -> Array:
     """(N,) texts of fixed width, as ``np.load`` reads them without pickles."""
     codes, inverse = np.unique(column.codes, return_inverse=True)
-    return np.array([column.vocabulary[int(code)] for code in codes] or [""], str)[inverse.ravel()]
+    return np.array(column.vocabulary.texts(codes) or [""], str)[inverse.ravel()]
 
 
 def others(hd: HumanData, held: set[str]) -> list[str]:

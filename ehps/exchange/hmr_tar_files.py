@@ -8,6 +8,7 @@ same manner. The bytes are those that ``pickle`` and ``tarfile`` read.
 from __future__ import annotations
 
 import itertools
+import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -30,7 +31,8 @@ from ehps.humandata.storage import npz_pickle
 
 PROGRAM = "4D-Humans"
 SHARD_BYTES = 1_000_000_000
-BLOCK = 1024
+BLOCK = 1024  # images whose labels are made at once
+AT_ONCE = 64  # images that are in memory
 Bytes: TypeAlias = bytes | memoryview
 RECORD = tarfile.RECORDSIZE
 UNIT = tarfile.BLOCKSIZE
@@ -132,16 +134,20 @@ def _samples(hd: HumanData, folder: ImageFolder) -> Iterator[list[Bytes]]:
     used: set[str] = set()
     for first_rows, paths, labels in labels_of_images(hd):
         keys = [_key(path, used) for path in paths]
-        content = [
-            image_files.read_for_others(folder.locate(path, row)) for row, path in zip(first_rows, paths, strict=True)
-        ]
-        endings = [_ending(path, data) for path, data in zip(paths, content, strict=True)]
-        members = [f"{key}.{ending}" for key, ending in zip(keys, endings, strict=True)]
-        heads = headers(members, [len(data) for data in content])
         sizes = [len(fixed) + len(rest) for fixed, rest in labels]
         label_heads = headers([f"{key}.{LABELS}" for key in keys], sizes)
-        for head, image, label_head, label, size in zip(heads, content, label_heads, labels, sizes, strict=True):
-            yield [head, image, PADDING[-len(image) % UNIT], label_head, *label, PADDING[-size % UNIT]]
+        for begin in range(0, len(paths), AT_ONCE):
+            part = slice(begin, begin + AT_ONCE)
+            content = [
+                image_files.read_for_others(folder.locate(path, row))
+                for row, path in zip(first_rows[part], paths[part], strict=True)
+            ]
+            endings = map(_ending, paths[part], content)
+            members = [f"{key}.{ending}" for key, ending in zip(keys[part], endings, strict=True)]
+            heads = headers(members, [len(data) for data in content])
+            rest = zip(label_heads[part], labels[part], sizes[part], strict=True)
+            for head, image, (label_head, label, size) in zip(heads, content, rest, strict=True):
+                yield [head, image, PADDING[-len(image) % UNIT], label_head, *label, PADDING[-size % UNIT]]
 
 
 def labels_of_images(hd: HumanData) -> Iterator[tuple[list[int], list[str], list[tuple[Bytes, Bytes]]]]:
@@ -157,7 +163,7 @@ def labels_of_images(hd: HumanData) -> Iterator[tuple[list[int], list[str], list
     starts = ends - counts
     for begin in range(0, len(order), BLOCK):
         block = slice(begin, begin + BLOCK)
-        paths = [hd["image_path"].vocabulary[code] for code in distinct[order[block]].tolist()]
+        paths = hd["image_path"].vocabulary.texts(distinct[order[block]])
         own = slice(int(starts[begin]), int(ends[block][-1]))
         numbers = numbers_of(hd[rows[own]], [])
         labels: list[tuple[Bytes, Bytes]] = [(b"", b"")] * len(paths)
@@ -184,7 +190,7 @@ def _key(path: str, used: set[str]) -> str:
 
 
 def _ending(path: str, data: bytes) -> str:
-    suffix = ".png" if data.startswith(image_files.PNG) else Path(path).suffix.lower()
+    suffix = ".png" if data.startswith(image_files.PNG) else os.path.splitext(path)[1].lower()
     if suffix not in ENDINGS:
         raise DataError(f"{PROGRAM} reads JPEG and PNG, not {suffix or 'files without ending'}", path=path)
     return ENDINGS[suffix]

@@ -260,7 +260,7 @@ def _text_array(column: Strings) -> Any:
     import pyarrow as pa
 
     codes, inverse = np.unique(column.codes, return_inverse=True)
-    words = pa.array([column.vocabulary[int(code)] for code in codes], pa.string())
+    words = pa.array(column.vocabulary.texts(codes), pa.string())
     return words.take(pa.array(inverse.ravel()))
 
 

@@ -94,8 +94,14 @@ class ImageFolder:
         OutsideError : it is absolute, has ``..``, or is, or lies in, a link out of the folder.
         DataError : the archive that stands for its folder cannot be read.
         """
-        self.below(name, row, column)
-        return self.find(name)
+        path = self._in_a_folder(name, row, column)
+        try:
+            linked = stat.S_ISLNK(os.lstat(path).st_mode)
+        except (OSError, ValueError):
+            return self._in_archive(name, path)
+        if linked and not self._holds(path):
+            raise self._outside(name, row, column, LINKS_OUT)
+        return path
 
     def find(self, name: str) -> Path:
         """As :meth:`locate`, of a path that was looked at before: that it stays inside is not looked at again.
@@ -106,8 +112,10 @@ class ImageFolder:
         DataError : that archive cannot be read.
         """
         path = self.place(name)
-        if os.path.lexists(path):
-            return path
+        return path if os.path.lexists(path) else self._in_archive(name, path)
+
+    def _in_archive(self, name: str, path: Path) -> Path:
+        """The place of an image in the archive that stands for its folder, ``path`` where it is in none."""
         folder, _, last = name.replace("\\", "/").rpartition("/")
         try:
             if folder not in self._archives:
@@ -142,6 +150,13 @@ class ImageFolder:
         ------
         OutsideError : it is absolute, has ``..``, or is a link out of the folder.
         """
+        path = self._in_a_folder(name, row, column)
+        if path.is_symlink() and not self._holds(path):
+            raise self._outside(name, row, column, LINKS_OUT)
+        return path
+
+    def _in_a_folder(self, name: str, row: int | None, column: str) -> Path:
+        """The path ``name`` in a folder that is inside; whether it is a link itself is not looked at."""
         parts = name.replace("\\", "/").split("/")
         if not parts[-1] or ".." in parts or "\0" in name or os.path.isabs(name) or name[0] == "\\" or name[1:2] == ":":
             raise self._outside(name, row, column, "is not a path below the folder of the images")
@@ -152,13 +167,12 @@ class ImageFolder:
                 raise self._outside(name, row, column, LINKS_OUT)
             if place.is_dir() or self._archives.get(folder):
                 self._folders.add(folder)
-        path = self.place(name)
-        if path.is_symlink() and not self._holds(path):
-            raise self._outside(name, row, column, LINKS_OUT)
-        return path
+        return self.place(name)
 
     def place(self, name: str) -> Path:
         """Where a path of the file, or a folder in it, leads to; that it stays inside is not looked at."""
+        if not self.labelled:
+            return self.root / name
         label, _, rest = name.partition("/")
         return self.labelled[label] / rest if label in self.labelled else self.root / name
 
@@ -279,12 +293,15 @@ def read(path: Path) -> bytes:
     UsageError : it is in a video, and PyAV is not installed.
     DataError : it is no regular file, too large to be an image, or cannot be read.
     """
-    if (where := _inside(path)) is not None:
-        data: bytes | None = where.reader.read(where.path, where.name)
+    try:
+        file = _opened(path)
+    except MissingImageError:
+        where = _inside(path)
+        data: bytes | None = None if where is None else where.reader.read(where.path, where.name)
         if data is None:
-            raise _missing(path)
+            raise
         return data
-    with _opened(path) as file:
+    with file:
         length = os.fstat(file.fileno()).st_size
         if length > most_bytes():
             what = f"has {length / 1e9:.1f} GB, more than an image of {most_pixels():,} pixels can have"
@@ -297,11 +314,11 @@ def read(path: Path) -> bytes:
 
 def read_for_others(path: Path) -> bytes:
     """As :func:`read`, of a video's frame those of a PNG, which any program reads."""
-    import cv2
-
-    where = _inside(path)
+    where = _inside(path) if is_video(os.fspath(path).rpartition(os.sep)[0]) else None
     if where is None or where.reader is not video_images:
         return read(path)
+    import cv2
+
     return cv2.imencode(".png", cv2.cvtColor(read_pixels(path), cv2.COLOR_RGB2BGR))[1].tobytes()
 
 

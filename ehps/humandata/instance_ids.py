@@ -52,7 +52,8 @@ def rows_with_ids(hd: HumanData, ids: Iterable[str]) -> npt.NDArray[np.intp]:
             tails.setdefault(match["key"] or "", set()).add((match["path"], value))
     paths = whole.union(path for pairs in tails.values() for path, _ in pairs)
     column = hd["image_path"]
-    words = {int(code): column.vocabulary[int(code)] for code in np.unique(column.codes)}
+    used = np.unique(column.codes)
+    words = dict(zip(used.tolist(), column.vocabulary.texts(used), strict=True))
     known = [code for code, word in words.items() if word in paths]
     rows = np.flatnonzero(np.isin(column.codes, known))
     found = {int(row) for row in rows if words[int(column.codes[row])] in whole}

@@ -52,7 +52,7 @@ class Labels:
 
     def _relabelled(self, column: Strings) -> Strings:
         used, codes = np.unique(column.codes, return_inverse=True)
-        words = [self._path(column.vocabulary[int(code)]) for code in used]
+        words = [self._path(word) for word in column.vocabulary.texts(used)]
         return Strings(codes.astype(np.int32), Vocabulary.of(words))
 
     def _path(self, path: str) -> str:
@@ -169,7 +169,7 @@ def row_hashes(table: Table) -> Array:
     column = table["image_path"]
     labels = [f"{label}/" for label in table.misc.get(FOLDERS, {})]
     used, place = np.unique(column.codes, return_inverse=True)
-    words = (column.vocabulary[int(code)] for code in used)
+    words = column.vocabulary.texts(used)
     bare = (next((word[len(label) :] for label in labels if word.startswith(label)), word) for word in words)
     digests = [int.from_bytes(blake2b(word.encode(), digest_size=8).digest()) for word in bare]
     hashes = np.array(digests, np.uint64)[place]

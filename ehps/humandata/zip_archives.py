@@ -148,6 +148,21 @@ def endings_in(path: Path) -> frozenset[str]:
     return directory_of(path).endings
 
 
+def files_in(path: Path) -> list[str]:
+    """Names of all files in an archive, below the folder that it stands for.
+
+    Raises
+    ------
+    DataError : the archive is damaged or split.
+    """
+    directory = directory_of(path)
+    with open(path, "rb") as file:
+        listed = entries(bytes_at(file, directory.start, directory.length, path), path)
+        names = dict.fromkeys(name for _, name in listed if not name.endswith("/"))
+    below = ((name, name.removeprefix(f"{path.stem}/")) for name in names)
+    return list(dict.fromkeys(name if short in names else short for name, short in below))
+
+
 def header(path: Path, name: str) -> Header | None:
     """What an image in an archive says of itself; None where the archive has no such file.
 

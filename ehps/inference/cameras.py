@@ -8,10 +8,13 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.models import BodyModels
-from ehps.body.rigid_motion import to_camera
+from ehps.body.params import BodyParams
+from ehps.body.rigid_motion import in_the_mirror, to_camera
 from ehps.body.rotations import about
+from ehps.body.topology import POSE_PARTS
 from ehps.body.variants import params_of
 from ehps.humandata.core import HumanData
+from ehps.humandata.passport import Passport
 
 
 def metric(hd: HumanData, focal: float, models: BodyModels) -> HumanData:
@@ -44,25 +47,41 @@ def metric(hd: HumanData, focal: float, models: BodyModels) -> HumanData:
     return out
 
 
-def as_stored(columns: dict[str, Any], turned: Array, sizes: Array, body: str, models: BodyModels) -> dict[str, Any]:
-    """Columns of people in images that were turned upright, for the pixels as they are stored.
+def as_stored(
+    columns: dict[str, Any], turned: Array, mirrored: Array, sizes: Array, body: str, models: BodyModels
+) -> dict[str, Any]:
+    """Columns of people in images that were made upright, for the pixels as they are stored.
+
+    Of an image that is stored mirrored these are people in a mirror: what is left of them in the upright image is their
+    right. Coefficients of shape and expression are kept, as the bodies of both sides are nearly alike.
 
     Parameters
     ----------
     columns : of N rows, in pixels and camera frame of the upright images; needs its passport's neutral model.
     turned : (N,) quarter turns, clockwise, that made them upright.
+    mirrored : (N,) whether they were mirrored before they were turned.
     sizes : (N, 2) height, width of the upright images.
     """
-    from ehps.humandata.passport import Passport
+    out = _turned_as_stored(columns, turned, sizes, body, models)
+    rows = np.flatnonzero(mirrored)
+    if len(rows):
+        params, part = _params(out, rows, body)
+        moved = in_the_mirror(params, models.rest_pelvis(params))
+        last = np.asarray(part["meta/width"], float) - 1
+        box, centre = (np.array(part[name], float) for name in ("bbox_xywh", "meta/principal_point"))
+        box[:, 0], centre[:, 0] = last - box[:, 0] - box[:, 2], last - centre[:, 0]
+        pose = {f"{body}/{name}": getattr(moved, name) for name in (*POSE_PARTS[body], "transl")}
+        _replace(out, rows, {**pose, "bbox_xywh": box, "meta/principal_point": centre})
+    return out
 
+
+def _turned_as_stored(
+    columns: dict[str, Any], turned: Array, sizes: Array, body: str, models: BodyModels
+) -> dict[str, Any]:
     out = dict(columns)
     for turns in sorted(set(np.unique(turned).tolist()) - {0}):
         rows = np.flatnonzero(turned == turns)
-        part = HumanData(
-            {name: _rows(value, rows) for name, value in columns.items()},
-            passport=Passport(body_model=body, gender="neutral", flat_hand_mean=False if body == "smplx" else None),
-        )
-        params = params_of(part)
+        params, part = _params(columns, rows, body)
         back = about("z", -90.0 * turns)  # x right, y down: a positive turn about z is clockwise on the image
         moved = to_camera(
             params, np.tile(back, (len(rows), 1, 1)), np.zeros((len(rows), 3)), models.rest_pelvis(params)
@@ -85,11 +104,24 @@ def as_stored(columns: dict[str, Any], turned: Array, sizes: Array, body: str, m
             "meta/height": width if turns % 2 else height,
             "meta/width": height if turns % 2 else width,
         }
-        for name, value in changes.items():
-            whole = np.array(out[name])
-            whole[rows] = value
-            out[name] = whole
+        _replace(out, rows, changes)
     return out
+
+
+def _params(columns: dict[str, Any], rows: Array, body: str) -> tuple[BodyParams, HumanData]:
+    """Bodies of some rows of predictions, and all that is known of these rows."""
+    part = HumanData(
+        {name: _rows(value, rows) for name, value in columns.items()},
+        passport=Passport(body_model=body, gender="neutral", flat_hand_mean=False if body == "smplx" else None),
+    )
+    return params_of(part), part
+
+
+def _replace(columns: dict[str, Any], rows: Array, changes: dict[str, Array]) -> None:
+    for name, value in changes.items():
+        whole = np.array(columns[name])
+        whole[rows] = value
+        columns[name] = whole
 
 
 def _turned_back(points: Array, turns: int, height: Array, width: Array) -> Array:

@@ -96,7 +96,8 @@ def ultralytics_detector(path: Path) -> Detector:
             found.append((_sized(corners), np.asarray(result.boxes.conf.cpu(), float)))
         return found
 
-    return Detector(detect, {"detector": path.name, "package": ULTRALYTICS, "licence": "AGPL-3.0"})
+    facts = {"detector": path.name, "sha256": _sha256(path), "package": ULTRALYTICS, "licence": "AGPL-3.0"}
+    return Detector(detect, facts)
 
 
 def onnx_detector(path: Path) -> Detector:
@@ -121,12 +122,12 @@ def onnx_detector(path: Path) -> Detector:
         raise DataError(f"cannot be read as an ONNX model ({what})", path=path) from None
     net = _Net(path, session)
     layout = net.layout()
-    facts = {
-        "detector": path.name,
-        "layout": layout.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-    }
+    facts = {"detector": path.name, "layout": layout.name, "sha256": _sha256(path)}
     return Detector(lambda images: [layout.people(net, image) for image in images], facts)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True)

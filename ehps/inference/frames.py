@@ -24,8 +24,9 @@ class Frame:
     pixels : (H, W, 3) uint8 RGB, upright; empty where the image cannot be read.
     time : seconds from the first frame of a video by its own clock, None for images.
     number : of the frame in its whole video, from 0; of images their place in the input.
-    path : the file whose pixels as stored these are; None of videos, and of images that were turned upright.
+    path : the file whose pixels as stored these are; None of videos, and of images that were made upright.
     turned : quarter turns, clockwise, that made the stored pixels upright.
+    mirrored : whether they were mirrored, left to right, before they were turned.
     fault : why it cannot be read, empty where it can.
     """
 
@@ -36,6 +37,7 @@ class Frame:
     number: int = -1
     path: Path | None = None
     turned: int = 0
+    mirrored: bool = False
     fault: str = ""
 
     @property

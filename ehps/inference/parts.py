@@ -50,6 +50,7 @@ class Part:
     frames : of all its frames.
     dropped : reason -> how many boxes were left out.
     shown : whether a piece of the video of overlays belongs to it.
+    seconds : stage -> seconds that it took.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Part:
     frames: list[FrameRecord]
     dropped: dict[str, int]
     shown: bool
+    seconds: dict[str, float]
 
     @property
     def data(self) -> Path:
@@ -120,7 +122,7 @@ def finished(out: Path) -> list[Part]:
     found: list[Part] = []
     while (content := _read(out / PARTS / f"{len(found):06d}.json")) is not None:
         frames = [FrameRecord(**frame) for frame in content["frames"]]
-        part = Part(out, len(found), frames, content["dropped"], content["shown"])
+        part = Part(out, len(found), frames, content["dropped"], content["shown"], content.get("seconds", {}))
         try:
             HumanData.open(part.data)
         except DataError:
@@ -131,11 +133,19 @@ def finished(out: Path) -> list[Part]:
     return found
 
 
-def save(out: Path, number: int, data: HumanData, frames: list[FrameRecord], dropped: dict[str, int]) -> Part:
+def save(
+    out: Path,
+    number: int,
+    data: HumanData,
+    frames: list[FrameRecord],
+    dropped: dict[str, int],
+    seconds: dict[str, float],
+) -> Part:
     """Save a part; it counts from the moment that its note is there."""
     data.save(data_of(out, number))
-    part = Part(out, number, frames, dropped, segment_of(out, number).is_file())
-    content = {"frames": [asdict(frame) for frame in frames], "dropped": dropped, "shown": part.shown}
+    part = Part(out, number, frames, dropped, segment_of(out, number).is_file(), seconds)
+    names = ("dropped", "shown", "seconds")
+    content = {"frames": [asdict(frame) for frame in frames], **{name: getattr(part, name) for name in names}}
     write_json(out / PARTS / f"{number:06d}.json", content)
     return part
 

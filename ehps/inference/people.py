@@ -136,7 +136,8 @@ def _rows_of(source: Source) -> Callable[[Sequence[Frame]], list[People]]:
     tracks = numbered(np.asarray(hd["meta/track_id"]).tolist()) if "meta/track_id" in hd else [-1] * len(hd)
     track_of = np.array(tracks, np.int64)
     starts = np.searchsorted(codes[order], np.arange(codes.max(initial=-1) + 2))
-    place = {str(hd["image_path"].vocabulary[int(code)]): int(code) for code in np.unique(codes)}
+    used = np.unique(codes)
+    place = dict(zip(hd["image_path"].vocabulary.texts(used), used.tolist(), strict=True))
 
     def find(frames: Sequence[Frame]) -> list[People]:
         out = []

@@ -27,7 +27,8 @@ class Outcome:
     unreadable : image path of each frame that cannot be read -> why.
     dropped : reason -> boxes that were left out.
     notes : sentences on the input.
-    seconds : stage -> seconds in this call; stages overlap.
+    seconds : stage -> seconds that the result took, in all calls: of work that was lost with a call that was ended
+        nothing is counted. Stages overlap.
     done_before : frames that were done when this call began.
     device : that the network ran on.
     """
@@ -46,13 +47,13 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, with frames a second and the share of the time in which the network did not run."""
-        new, total = self.frames - self.done_before, self.seconds.get("all", 0.0)
+        total = self.seconds.get("all", 0.0)
         return {
             "predictions": str(self.predictions),
             **{name: getattr(self, name) for name in ("frames", "people", "empty", "tracks", "unreadable", "dropped")},
             "notes": self.notes,
-            "frames_of_this_call": new,
-            "frames_per_second": round(new / total, 3) if total else None,
+            "frames_of_this_call": self.frames - self.done_before,
+            "frames_per_second": round(self.frames / total, 3) if total else None,
             "network_idle_share": round(1 - self.seconds.get("network", 0.0) / total, 4) if total else None,
             "device": self.device,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
@@ -70,12 +71,14 @@ def outcome_of(
     tracked: bool,
     device: str,
 ) -> Outcome:
-    """The outcome of the finished parts of a run."""
+    """The outcome of the finished parts of a run; ``seconds`` are those that belong to no part."""
     hd = HumanData.open(out / PREDICTIONS)
     records = [record for part in done for record in part.frames]
     dropped: Counter[str] = Counter()
+    whole: dict[str, float] = dict(seconds)
     for part in done:
         dropped.update(part.dropped)
+        whole |= {stage: whole.get(stage, 0.0) + value for stage, value in part.seconds.items()}
     notes = list(source.notes)
     boxes = finder.boxes
     if boxes is not None and (unused := boxes.unused((record.image_path, record.number) for record in records)):
@@ -92,7 +95,7 @@ def outcome_of(
         unreadable={record.image_path: record.fault for record in records if record.fault},
         dropped=dict(dropped),
         notes=notes,
-        seconds=dict(seconds),
+        seconds=whole,
         done_before=before,
         device=device,
     )

@@ -123,7 +123,7 @@ class _Run:
         for part in done:
             self._replay(part)
         self.finder.dropped.clear()
-        self.new, self.started = 0, time.perf_counter()
+        self.new, self.started, self.counted = 0, time.perf_counter(), Seconds()
         if not parts.is_whole(self.out, done):
             groups = Ahead(self._groups(self.before), self.seconds)
             try:
@@ -132,9 +132,7 @@ class _Run:
                         done.append(self._part(number, group, advance))
             finally:
                 groups.close()
-            self.seconds["waiting"] = groups.waited
             parts.end(self.out, len(done))
-        self.seconds["all"] = time.perf_counter() - self.started
         return done
 
     def finish(self, done: list[Part]) -> Outcome:
@@ -154,7 +152,7 @@ class _Run:
             done,
             self.source,
             self.finder,
-            self.seconds,
+            self._taken(),
             self.before,
             tracked=self.tracked,
             device=str(self.network.device),
@@ -185,7 +183,14 @@ class _Run:
         with self._timed("saving"):
             dropped = dict(self.finder.dropped)
             self.finder.dropped.clear()
-            return parts.save(self.out, number, self._as_data(_joined(rows)), records, dropped)
+            return parts.save(self.out, number, self._as_data(_joined(rows)), records, dropped, self._taken())
+
+    def _taken(self) -> Seconds:
+        """Seconds of each stage since this was last asked."""
+        now = {**self.seconds, "all": time.perf_counter() - self.started}
+        taken = {name: round(value - self.counted.get(name, 0.0), 4) for name, value in now.items()}
+        self.counted = now
+        return taken
 
     def _people(self, group: list[Frame]) -> list[People]:
         with self._timed("people"):
@@ -239,10 +244,11 @@ class _Run:
 
     def _turn_back(self, columns: dict[str, Any], group: list[Frame], people: Sequence[People]) -> None:
         """Make columns of upright images those of the images as they are stored."""
-        turned = np.repeat([frame.turned for frame in group], [len(found) for found in people])
-        if turned.any():
+        changed = np.array([(frame.turned, frame.mirrored) for frame in group])
+        turned, mirrored = np.repeat(changed, [len(found) for found in people], axis=0).T
+        if turned.any() or mirrored.any():
             sizes = np.stack([columns["meta/height"], columns["meta/width"]], axis=1)
-            columns |= as_stored(columns, turned, sizes, self.network.body, self.models)
+            columns |= as_stored(columns, turned, mirrored > 0, sizes, self.network.body, self.models)
 
     def _as_data(self, columns: dict[str, Any]) -> HumanData:
         truth = self.source.data.passport if self.source.data is not None else Passport()

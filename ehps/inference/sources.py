@@ -1,4 +1,8 @@
-"""Inputs: an image, a folder or pattern of images, a video, a HumanData file."""
+"""Inputs: an image, a folder, pattern or zip archive of images, a video, a HumanData file.
+
+Two inputs with the same facts give the same frames: the facts hold no path, so that it does not matter from where, and
+how, a file is named.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,17 @@ import glob
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
 
 from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
-from ehps.humandata import image_files
+from ehps.humandata import image_files, zip_archives
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_files import ImageFolder, images_of
 from ehps.humandata.image_headers import PILLOW_ERRORS, pillow
@@ -27,10 +31,20 @@ from ehps.suffixes import HUMANDATA
 from ehps.video_frames import SUFFIXES as VIDEOS
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-KNOWN = "an image, a folder or pattern of images, a video, or a HumanData file (.h5, .npz)"
+KNOWN = "an image, a folder, pattern or zip archive of images, a video, or a HumanData file (.h5, .npz)"
 ORIENTATION = 0x0112  # the EXIF tag
-TURNS = {1: 0, 3: 2, 6: 1, 8: 3}
-"""EXIF orientation -> quarter turns, clockwise, that make the image upright. The other four are mirrored."""
+UPRIGHT = {
+    1: (False, 0),
+    2: (True, 0),
+    3: (False, 2),
+    4: (True, 2),
+    5: (True, 3),
+    6: (False, 1),
+    7: (True, 1),
+    8: (False, 3),
+}
+"""EXIF orientation -> whether the stored image is mirrored, left to right, and quarter turns, clockwise, that make it
+upright after that."""
 
 
 @dataclass(frozen=True)
@@ -91,20 +105,30 @@ def open_source(
     if path.is_file() and suffix in HUMANDATA:
         return _humandata(path, images or path.parent)
     if path.is_dir():
-        below = _below(path)
-        return _images(str(path), path, below.images, below.others)
+        files = [Path(place) / name for place, _, names in os.walk(path) for name in names]
+        named = _named(path, files)
+        if not named.images:
+            fix = f"images end in {', '.join(IMAGES)}"
+            raise DataError("there is no image below this folder", path=path, fix=fix)
+        return _images(str(path), path, named)
     if path.is_file():
-        if suffix not in IMAGES:
+        if suffix in IMAGES:
+            return _images(str(path), path.parent, _Named([path.name], {}, 0))
+        if suffix != zip_archives.ZIP:
             raise DataError(f"is not {KNOWN}", path=path)
-        return _images(str(path), path.parent, [path.name], 0)
+        zip_archives.files_in(path)  # or says why it cannot be read
+        named = _named(path.parent, [path])
+        if not named.images:
+            raise DataError("holds no image", path=path, fix=f"images end in {', '.join(IMAGES)}")
+        return _images(str(path), path.parent, named)
     if any(mark in given for mark in "*?["):
         found = [Path(name) for name in glob.glob(given, recursive=True)]
-        matched = [file for file in found if file.is_file() and file.suffix.lower() in IMAGES]
+        files = [file for file in found if file.is_file()]
+        matched = [file.parent for file in files if file.suffix.lower() in (*IMAGES, zip_archives.ZIP)]
         if not matched:
             raise UsageError(f"no image matches {given}", fix="put the pattern in quotation marks")
-        root = Path(os.path.commonpath([file.parent for file in matched]))
-        names = sorted((file.relative_to(root).as_posix() for file in matched), key=natural)
-        return _images(given, root, names, len([file for file in found if file.is_file()]) - len(matched))
+        root = Path(os.path.commonpath(matched))
+        return _images(given, root, _named(root, files))
     raise DataError("there is no such file or folder", path=path, fix=f"give {KNOWN}")
 
 
@@ -114,64 +138,89 @@ def natural(name: str) -> tuple[Any, ...]:
 
 
 @dataclass(frozen=True)
-class _Names:
+class _Named:
+    """Images by their names below a folder, in natural order.
+
+    Attributes
+    ----------
+    images : those in archives as ``a.zip/x.jpg``; the archive itself where it cannot be read.
+    unreadable : name of such an archive -> why.
+    others : number of files that are no images.
+    """
+
     images: list[str]
+    unreadable: dict[str, str]
     others: int
 
 
-def _below(folder: Path) -> _Names:
-    """Images below a folder in natural order, and how many other files there are."""
-    found, others = [], 0
-    for place, _, files in os.walk(folder):
-        for name in files:
-            if Path(name).suffix.lower() in IMAGES and name[0] != ".":
-                found.append((Path(place) / name).relative_to(folder).as_posix())
-            else:
-                others += 1
-    if not found:
-        raise DataError("there is no image below this folder", path=folder, fix=f"images end in {', '.join(IMAGES)}")
-    return _Names(sorted(found, key=natural), others)
+def _named(root: Path, files: Sequence[Path]) -> _Named:
+    found: list[str] = []
+    unreadable: dict[str, str] = {}
+    others = 0
+    for file in files:
+        name = file.relative_to(root).as_posix()
+        own = [name] if _is_image(name) else []
+        if file.suffix.lower() == zip_archives.ZIP:
+            try:
+                own = [f"{name}/{inner}" for inner in zip_archives.files_in(file) if _is_image(inner)]
+            except DataError as error:
+                unreadable[name] = error.what
+        found += own
+        others += not own and name not in unreadable
+    return _Named(sorted([*found, *unreadable], key=natural), unreadable, others)
 
 
-def _state(path: Path) -> str:
-    """Size and time of change; nothing of a link that leads nowhere."""
-    try:
-        status = path.stat()
-    except OSError:
-        return ""
-    return f"{status.st_size}\0{status.st_mtime_ns}"
+def _is_image(name: str) -> bool:
+    """By its ending; hidden files are none."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in IMAGES and path.name[0] != "."
 
 
-def _images(given: str, root: Path, names: Sequence[str], others: int) -> Source:
-    folder = ImageFolder(root)
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update(f"{name}\0{_state(root / name)}\n".encode())
+def _images(given: str, root: Path, named: _Named) -> Source:
+    folder, names = ImageFolder(root), named.images
+    facts = {"kind": "images", "images": len(names), "image_files": _digest((name, root / name) for name in names)}
 
     def frames(start: int) -> Iterator[Frame]:
         for index in range(start, len(names)):
-            yield upright_frame(folder, names[index], index)
+            name = names[index]
+            if name in named.unreadable:
+                yield Frame(index, name, NOTHING, number=index, fault=named.unreadable[name])
+            else:
+                yield upright_frame(folder, name, index)
 
-    notes = (f"{others:,} files that are no images are left out",) if others else ()
-    facts = {"kind": "images", "name": given, "images": len(names), "sha256": digest.hexdigest()}
+    notes = (f"{named.others:,} files that are no images are left out",) if named.others else ()
     return Source(given, "images", len(names), None, facts, frames, notes)
 
 
+def _place(folder: ImageFolder, name: str) -> Path:
+    """Where an image is, for what says whether it was replaced: one that may not be opened is nowhere."""
+    try:
+        return folder.locate(name)
+    except DataError:
+        return folder.root / "nowhere"
+
+
+def _digest(images: Iterable[tuple[str, Path]]) -> str:
+    """Of the names of images and what tells whether they were replaced."""
+    digest = hashlib.sha256()
+    for name, path in images:
+        digest.update(f"{name}\0{image_files.state(path)}\n".encode())
+    return digest.hexdigest()
+
+
 def upright_frame(folder: ImageFolder, name: str, index: int) -> Frame:
-    """An image file, turned as its EXIF orientation says; with a fault where it cannot be read."""
+    """An image file, upright as its EXIF orientation says; with a fault where it cannot be read."""
     try:
         path = folder.locate(name)
         data = image_files.read(path)
         pixels, _, _ = image_files.decode(data, path)
-        orientation = _orientation(data)
-        if orientation not in TURNS:
-            raise DataError(f"is stored mirrored (EXIF orientation {orientation})", path=path)
     except DataError as error:
         return Frame(index, name, NOTHING, number=index, fault=error.what)
-    turns = TURNS[orientation]
-    if turns:
-        return Frame(index, name, np.ascontiguousarray(np.rot90(pixels, -turns)), number=index, turned=turns)
-    return Frame(index, name, pixels, number=index, path=path)
+    mirrored, turns = UPRIGHT[_orientation(data)]
+    if not (mirrored or turns):
+        return Frame(index, name, pixels, number=index, path=path)
+    turned = np.rot90(pixels[:, ::-1] if mirrored else pixels, -turns)
+    return Frame(index, name, np.ascontiguousarray(turned), number=index, turned=turns, mirrored=mirrored)
 
 
 def _orientation(data: bytes) -> int:
@@ -193,7 +242,7 @@ def _video(path: Path, fps: float | None, begin: float | None, end: float | None
         "size": status.st_size,
         "mtime_ns": status.st_mtime_ns,
         "fps": fps,
-        "from": begin,
+        "from": begin or None,
         "to": end,
     }
 
@@ -224,7 +273,10 @@ def _humandata(path: Path, images: Path) -> Source:
                 yield Frame(index, names[index], pixels, number=index, path=place)
 
     content = h5.content_hash(path) if path.suffix.lower() == ".h5" else None
-    status = path.stat()
-    stamp = content or f"{status.st_size} {status.st_mtime_ns}"
-    facts = {"kind": "humandata", "name": path.name, "content": stamp}
+    facts = {
+        "kind": "humandata",
+        "name": path.name,
+        "content": content or image_files.state(path),
+        "image_files": _digest((name, _place(folder, name)) for name in names),
+    }
     return Source(str(path), "humandata", len(names), None, facts, frames, data=hd)

@@ -44,17 +44,17 @@ class Ahead:
     """Groups of frames that a thread decodes ahead."""
 
     def __init__(self, groups: Iterator[list[Frame]], seconds: Seconds) -> None:
-        self.waited = 0.0
+        self._seconds = seconds
         self._ready: queue.Queue[Any] = queue.Queue(WAITING)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._fill, args=(groups, seconds), daemon=True)
+        self._thread = threading.Thread(target=self._fill, args=(groups,), daemon=True)
         self._thread.start()
 
-    def _fill(self, groups: Iterator[list[Frame]], seconds: Seconds) -> None:
+    def _fill(self, groups: Iterator[list[Frame]]) -> None:
         ended: Any = None
         try:
             while not self._stop.is_set():
-                with Stage(seconds, "decoding"):
+                with Stage(self._seconds, "decoding"):
                     group = next(groups, None)
                 if group is None:
                     break
@@ -73,9 +73,8 @@ class Ahead:
 
     def __iter__(self) -> Iterator[list[Frame]]:
         while True:
-            began = time.perf_counter()
-            item = self._ready.get()
-            self.waited += time.perf_counter() - began
+            with Stage(self._seconds, "waiting"):
+                item = self._ready.get()
             if isinstance(item, BaseException):
                 raise item
             if item is None:

@@ -53,3 +53,15 @@ def test_a_file_goes_out_and_comes_back(form: str, people: Path, tmp_path: Path)
 def test_metadata_of_a_file(people: Path, tmp_path: Path) -> None:
     run("export", people, "--for", "croissant", "--out", tmp_path / "croissant.json")
     assert "people.h5" in (tmp_path / "croissant.json").read_text()
+
+
+def test_files_of_a_folder_are_replaced_only_when_that_is_said(people: Path, tmp_path: Path) -> None:
+    line = ("export", people, "--for", "hmr2", "--out", tmp_path / "out")
+    run(*line)
+    before = (tmp_path / "out" / "hmr2.npz").stat().st_ino
+    refused = CliRunner().invoke(main, ["humandata", *map(str, line)])
+    assert refused.exit_code == 2
+    assert "is there already and is not empty" in refused.stderr
+    assert (tmp_path / "out" / "hmr2.npz").stat().st_ino == before
+    run(*line, "--overwrite")
+    assert (tmp_path / "out" / "hmr2.npz").stat().st_ino != before

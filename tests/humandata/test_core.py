@@ -197,3 +197,20 @@ def test_a_file_of_another_kind_is_refused_by_its_ending(people, tmp_path):
     for call, name in ((HumanData.open, "a.csv"), (people().save, "a.csv"), (people().save, "a.pkl")):
         with pytest.raises(UsageError, match=rf"{name}: a HumanData file ends in"):
             call(tmp_path / name)
+
+
+def test_many_texts_at_once_are_those_one_by_one(tmp_path):
+    words = ["", "é", "a/b.jpg", "é", "last"]
+    vocabulary = Strings.of(words).vocabulary
+    order = np.array([3, 0, 1, 1])
+    assert vocabulary.texts(order) == [vocabulary[int(k)] for k in order] == ["last", "", "é", "é"]
+    assert vocabulary.texts(order[:0]) == []
+    assert Strings.of(words).tolist() == words
+    for damaged in ([4], [-1], [2, 99]):
+        with pytest.raises(DataError, match="has text"):
+            vocabulary.texts(np.array(damaged))
+    cut = type(vocabulary)(vocabulary.blob[:2], vocabulary.offsets)
+    with pytest.raises(DataError, match="lies at"):
+        cut.texts(np.arange(4))
+    with pytest.raises(DataError, match="is no UTF-8"):
+        type(vocabulary)(vocabulary.blob[::-1].copy(), vocabulary.offsets).texts(np.arange(4))

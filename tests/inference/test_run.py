@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,14 @@ from ehps.body.variants import params_of
 from ehps.cli import main
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
+from ehps.humandata.keypoints import flip_order
 from ehps.inference import parts
 from ehps.inference.overlay_video import write_segment
 from ehps.inference.people import finder
 from ehps.inference.predicting import load_network
 from ehps.inference.report import Outcome
 from ehps.inference.run import Options, infer
-from ehps.inference.sources import ORIENTATION, TURNS, open_source
+from ehps.inference.sources import ORIENTATION, UPRIGHT, open_source
 from tests.drawn_people import Style, people, write_set
 from tests.upright import registered, write_weights
 
@@ -83,9 +85,9 @@ def command(models: BodyModels, folder: Path, *words: str | Path, code: int = 0)
     return result
 
 
-def mesh_pixels(hd: HumanData, models: BodyModels) -> Array:
-    """(N, V, 2) where the vertices are seen."""
-    points = models.mesh(params_of(hd)).astype(float)
+def joint_pixels(hd: HumanData, models: BodyModels) -> Array:
+    """(N, 144, 2) where the joints are seen."""
+    points = models.joints(params_of(hd)).astype(float)
     focal, centre = (np.asarray(hd[f"meta/{name}"], float)[:, None] for name in ("focal_length", "principal_point"))
     return np.asarray(points[..., :2] / points[..., 2:] * focal + centre)
 
@@ -132,6 +134,24 @@ def test_a_run_that_was_stopped_ends_in_the_same_bytes(
     assert (resumed.dropped, resumed.notes) == (whole.dropped, whole.notes)
     for name in (parts.PREDICTIONS, parts.OVERLAY_VIDEO):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+
+
+def test_seconds_are_those_of_all_calls(folder: Path, call: Infer, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"boxes": folder / "people.csv", "view": None, "save_every": 5}
+    whole = call(folder / "clip.mp4", tmp_path, **given)
+    notes = [tmp_path / "parts" / f"00000{number}.json" for number in range(3)]
+    notes[2].unlink()
+    for note in notes[:2]:
+        content = json.loads(note.read_text())
+        assert 0 < content["seconds"]["network"] < content["seconds"]["all"]
+        content["seconds"] |= {"network": 1000, "all": 2000}
+        note.write_text(json.dumps(content))
+    again = call(folder / "clip.mp4", tmp_path, **given)
+    assert 2000 < again.seconds["network"] < 2000 + whole.seconds["all"] + 60
+    assert again.seconds["all"] > 4000
+    report = again.to_dict()
+    assert report["frames_of_this_call"] == FRAMES - 10
+    assert report["frames_per_second"] == pytest.approx(FRAMES / again.seconds["all"], abs=1e-3)
 
 
 def test_a_process_that_is_killed_ends_in_the_same_bytes(
@@ -202,13 +222,33 @@ def test_another_request_is_refused_unless_it_begins_anew(folder: Path, call: In
     assert len(list((tmp_path / parts.PARTS).glob("*.h5"))) == 3
 
 
+def test_an_archive_of_images_that_was_stopped_goes_on(
+    folder: Path, models: BodyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = sorted((folder / "set").rglob("*.jpg"))[:3]
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for number, path in enumerate(images):
+            archive.write(path, f"a/{number}.jpg")
+    words = ("--whole", "--save-every", 1, "--out")
+    command(models, folder, tmp_path / "a.zip", *words, tmp_path / "whole")
+    command(models, folder, tmp_path / "a.zip", *words, tmp_path / "stopped")
+    (tmp_path / "stopped" / "parts" / "000002.json").unlink()
+    monkeypatch.chdir(tmp_path)
+    result = command(models, folder, "a.zip", *words, "stopped", "--json")
+    assert json.loads(result.stdout)["frames_of_this_call"] == 1
+    whole, again = ((tmp_path / name / parts.PREDICTIONS).read_bytes() for name in ("whole", "stopped"))
+    assert whole == again
+    assert HumanData.open(tmp_path / "whole" / parts.PREDICTIONS)["image_path"][0] == "a.zip/0.jpg"
+    assert (tmp_path / "whole" / "overlay" / "a.zip" / "0.jpg").is_file()
+
+
 def test_a_folder_that_another_process_writes_to_is_refused(folder: Path, call: Infer, tmp_path: Path) -> None:
     with parts.locked(tmp_path), pytest.raises(DataError, match=r"process .* is writing to this folder"):
         call(folder / "set", tmp_path, whole=True)
 
 
-@pytest.mark.parametrize("orientation", [3, 6, 8])
-def test_people_of_an_image_that_exif_turns_lie_on_its_stored_pixels(
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_people_of_an_image_that_exif_turns_or_mirrors_lie_on_its_stored_pixels(
     orientation: int, folder: Path, call: Infer, models: BodyModels, tmp_path: Path
 ) -> None:
     pixels = cv2.imread(str(next((folder / "set").rglob("*.jpg"))))[..., ::-1]
@@ -217,7 +257,13 @@ def test_people_of_an_image_that_exif_turns_lie_on_its_stored_pixels(
     for name in ("upright", "turned"):
         (tmp_path / name).mkdir()
     Image.fromarray(np.ascontiguousarray(pixels)).save(tmp_path / "upright" / "a.png")
-    stored = np.ascontiguousarray(np.rot90(pixels, TURNS[orientation]))
+
+    def as_stored(upright: Array) -> Array:
+        mirrored, turns = UPRIGHT[orientation]
+        back = np.rot90(upright, turns)
+        return np.ascontiguousarray(back[:, ::-1] if mirrored else back)
+
+    stored = as_stored(pixels)
     Image.fromarray(stored).save(tmp_path / "turned" / "a.png", exif=exif)
     upright, turned = (
         HumanData.open(call(tmp_path / name, tmp_path / f"{name}-out", whole=True, view=None).predictions)
@@ -225,13 +271,15 @@ def test_people_of_an_image_that_exif_turns_lie_on_its_stored_pixels(
     )
     height, width = pixels.shape[:2]
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)  # pixel -> its x, y upright
-    moved = np.rot90(grid, TURNS[orientation])
+    moved = as_stored(grid)
     there = np.stack(np.meshgrid(*(np.arange(n) for n in moved.shape[1::-1])), axis=-1)
     known = np.c_[moved.reshape(-1, 2), np.ones(height * width)]
     affine = np.linalg.lstsq(known, there.reshape(-1, 2), rcond=None)[0]
-    seen = mesh_pixels(upright, models)
+    seen = joint_pixels(upright, models)
     expected = np.concatenate([seen, np.ones_like(seen[..., :1])], axis=-1) @ affine
-    np.testing.assert_allclose(mesh_pixels(turned, models), expected, atol=0.1)
+    if UPRIGHT[orientation][0]:  # who is mirrored has left and right exchanged
+        expected = expected[:, flip_order("smplx")]
+    np.testing.assert_allclose(joint_pixels(turned, models), expected, atol=0.1)
     assert (turned["meta/height"][0], turned["meta/width"][0]) == stored.shape[:2]
 
 

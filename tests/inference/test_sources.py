@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -63,7 +64,7 @@ def test_grey_alpha_16_bit_palette_and_cmyk(tmp_path: Path) -> None:
         assert np.abs(frame.pixels.astype(int) - colour).max() < 30, (name, frame.pixels[0, 0])
 
 
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("orientation", range(1, 9))
 def test_images_are_upright(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -71,13 +72,6 @@ def test_images_are_upright(tmp_path: Path, orientation: int) -> None:
     frame = only(tmp_path / "a.png")
     assert np.array_equal(frame.pixels, np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.png"))))
     assert (frame.path is None) == (orientation != 1)
-
-
-def test_mirrored_images_are_named(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 5
-    Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif)
-    assert "mirrored" in only(tmp_path / "a.png").fault
 
 
 def test_an_image_of_8000_pixels(tmp_path: Path) -> None:
@@ -143,3 +137,50 @@ def test_nothing_and_other_files(tmp_path: Path) -> None:
         open_source(str(tmp_path / "a.png"), fps=3)
     with pytest.raises(UsageError, match=r"--boxes .*--whole .*--detector"):
         finder(open_source(str(tmp_path / "a.png")))
+
+
+def write_zip(path: Path, names: tuple[str, ...], image: bytes) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, image)
+
+
+def test_images_in_zip_archives(tmp_path: Path) -> None:
+    """An archive stands for its folder, whose own name its members may have before theirs."""
+    Image.fromarray(PIXELS).save(tmp_path / "x1.png")
+    image = (tmp_path / "x1.png").read_bytes()
+    write_zip(tmp_path / "a.zip", ("a/10.png", "a/2.png", "__MACOSX/a/._2.png", "a/labels.json"), image)
+    write_zip(tmp_path / "labels.zip", ("labels.json",), image)
+    (tmp_path / "b.zip").write_bytes((tmp_path / "a.zip").read_bytes()[:200])
+    source = open_source(str(tmp_path))
+    frames = list(source.frames(0))
+    assert [frame.image_path for frame in frames] == ["a.zip/2.png", "a.zip/10.png", "b.zip", "x1.png"]
+    assert [bool(frame.fault) for frame in frames] == [False, False, True, False]
+    assert "no whole zip archive" in frames[2].fault
+    assert "1 files" in source.notes[0]
+    for frame in (frames[0], frames[3]):
+        assert np.array_equal(frame.pixels, PIXELS)
+    alone = open_source(str(tmp_path / "a.zip"))
+    assert [frame.image_path for frame in alone.frames(1)] == ["a.zip/10.png"]
+    for name, what in (("labels.zip", "holds no image"), ("b.zip", "no whole zip archive")):
+        with pytest.raises(DataError, match=what):
+            open_source(str(tmp_path / name))
+
+
+def test_it_does_not_matter_from_where_an_input_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "set").mkdir()
+    Image.fromarray(PIXELS).save(tmp_path / "set" / "a.png")
+    columns = {"image_path": ["set/a.png"], "bbox_xywh": np.array([[0, 0, 2, 2, 1]], np.float32)}
+    HumanData(columns).save(tmp_path / "set.h5")
+    monkeypatch.chdir(tmp_path / "set")
+    for given, absolute in ((".", "set"), ("a.png", "set/a.png"), ("*.png", "set/*.png"), ("../set.h5", "set.h5")):
+        assert open_source(given).facts == open_source(f"{tmp_path}/{absolute}").facts, given
+
+
+def test_other_images_of_a_humandata_file_are_another_input(tmp_path: Path) -> None:
+    for folder, image in (("one", PIXELS), ("other", np.zeros((9, 9, 3), np.uint8))):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(image).save(tmp_path / folder / "a.png")
+    HumanData({"image_path": ["a.png"], "bbox_xywh": np.array([[0, 0, 2, 2, 1]], np.float32)}).save(tmp_path / "a.h5")
+    one, other = (open_source(str(tmp_path / "a.h5"), images=tmp_path / name).facts for name in ("one", "other"))
+    assert one != other
