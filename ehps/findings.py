@@ -30,8 +30,8 @@ STANDIN = "stand-in"
 TITLE = "Which data is worth training on?"
 
 
-def results_of(runs: Path, part: Part = "all") -> Results:
-    """Results of the finished runs below a folder, with the errors that a ranking by ``part`` needs.
+def results_of(runs: Path, *parts: Part) -> Results:
+    """Results of the finished runs below a folder, with the errors that rankings by ``parts`` need.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def results_of(runs: Path, part: Part = "all") -> Results:
     from ehps.analysis.benchmarks import measures
     from ehps.benchmark import results
 
-    found = results.read(runs, measures(part))
+    found = results.read(runs, {measure for part in parts for measure in measures(part)})
     if not len(found.numbers):
         others = "; ".join(f"{name}: {why}" for name, why in found.broken.items())
         raise DataError(
@@ -341,7 +341,7 @@ def report_inputs(
 
     images = images or {}
     stage("ranking")
-    found = results_of(runs)
+    found = results_of(runs, "all", "hands", "face")
     ranked = ranking_of(runs, model, benchmarks, found=found)
     usual = {b.id for b in ranking.benchmarks_of(ranked)} == {b.id for b in MPE_BENCHMARKS}
     as_published = usual and ranked["model"].nunique() == 1 and not ranked["train_set"].duplicated().any()
@@ -373,6 +373,7 @@ def report_inputs(
         ranked=ranked,
         comparison=comparison.compare(ranked, published.single_dataset_ranks()) if as_published else None,
         results=numbers,
+        errors=found.errors,
         attributes=rank_factors.card_attributes(registry.cards()),
         samples=samples,
         embeddings=embeddings,

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize
 
+from ehps.analysis.convex_regression import ConvexModel
 from ehps.analysis.mixtures import Predictor, Regression
 from ehps.analysis.ties import listed
 from ehps.arrays import Array
@@ -118,12 +119,11 @@ def optimise(
     if budget < 1 or not have.any():
         raise UsageError(f"a budget of {budget:,} instances of {have.sum():,} that there are is none")
     rng = np.random.default_rng(seed)
-    convex = found.model == "convex"
     caps = _caps(have, budget)
-    weights = _least(found.predictor, caps, rng, convex)
+    weights = _least(found.predictor, caps, rng)
     value = _mean_error(found.predictor, weights)
     drawn = _refits(found, refits, rng)
-    bests = [_least(refit, caps, rng, convex) for refit in drawn]
+    bests = [_least(refit, caps, rng) for refit in drawn]
     gaps = [
         _mean_error(found.predictor, best) - _mean_error(refit, best) for refit, best in zip(drawn, bests, strict=True)
     ]
@@ -132,7 +132,7 @@ def optimise(
     without = np.full(len(have), np.nan)
     for k in np.flatnonzero(have):
         if (others := np.where(np.arange(len(have)) == k, 0, have)).any():
-            rest = _least(found.predictor, _caps(others, budget), rng, convex)
+            rest = _least(found.predictor, _caps(others, budget), rng)
             without[k] = _mean_error(found.predictor, rest) - value
     table = pd.DataFrame(
         {
@@ -201,18 +201,17 @@ def _mean_error(predictor: Predictor, weights: Array) -> float:
     return float(np.exp(predictor(weights[None])).mean())
 
 
-def _least(predictor: Predictor, caps: Array, rng: np.random.Generator, convex: bool) -> Array:
+def _least(predictor: Predictor, caps: Array, rng: np.random.Generator) -> Array:
     """(K,) weights below ``caps`` with the least mean error, as far as the search finds them."""
     even = _fill(np.ones_like(caps), caps)
-    if not convex:
+    if not isinstance(predictor, ConvexModel):
         drawn = np.stack([_fill(rng.dirichlet(np.full(len(caps), c)), caps) for c in np.geomspace(0.15, 3, CANDIDATES)])
         values = np.exp(predictor(drawn)).mean(axis=1)
         return np.asarray(drawn[np.argsort(values, kind="stable")[:16]].mean(axis=0))
-    steps = 1e-6 * np.eye(len(caps))
 
     def value_and_slope(w: Array) -> tuple[float, Array]:
-        values = np.exp(predictor(np.concatenate([w[None], w + steps]))).mean(axis=1)
-        return float(values[0]), (values[1:] - values[0]) / 1e-6
+        errors = np.exp(predictor(w[None])[0])
+        return float(errors.mean()), errors @ predictor.slopes(w) / len(errors)
 
     whole = {"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones_like(w)}
     bounds = [(0.0, float(cap)) for cap in caps]

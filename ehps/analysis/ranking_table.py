@@ -177,8 +177,14 @@ def interval_note(ranked: pd.DataFrame) -> str:
     said = []
     if few := [f"{names.get(b, b)} ({_counted(n, units[b])})" for b, n in clusters.items() if 0 < n < FEWEST]:
         said.append(f"No interval: it takes {FEWEST} clusters of test data, {ties.listed(few)} has fewer.")
+    if none := [names.get(b, b) for b, n in clusters.items() if n == 0]:
+        said.append(f"No interval: there are no errors of instances of {ties.listed(none)}.")
     if not ranked["mpe_low"].notna().any():
         return " ".join(said)
+    lacking = ranked["mpe"].notna() & ranked["mpe_low"].isna()
+    if lacking.any():
+        which = ties.listed(np.array(labels(ranked), object)[lacking])
+        said.append(f"No interval of {which}: errors of instances are missing, or too few.")
     counted = {
         unit: ", ".join(f"{names.get(b, b)} {clusters.get(b, 0):,}" for b, of in units.items() if of == unit)
         for unit in dict.fromkeys(units.values())
