@@ -8,7 +8,7 @@ exactly after a few steps (Li, Sun and Toh, SIAM Journal on Optimization 28, 201
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from functools import cache
 
 import numpy as np
 
@@ -105,7 +105,7 @@ def _one(x: Array, goal: Array, penalty: float, free: int) -> Array:
     return b
 
 
+@cache
 def _pairs(sets: int) -> tuple[Array, Array]:
     """First and second set of each pair."""
-    first, second = np.array(list(combinations(range(sets), 2)), int).reshape(-1, 2).T
-    return first, second
+    return np.triu_indices(sets, 1)
