@@ -30,17 +30,25 @@ STANDIN = "stand-in"
 TITLE = "Which data is worth training on?"
 
 
-def results_of(runs: Path, part: Part = "all") -> Results:
-    """Results of the finished runs below a folder, with the errors that a ranking by ``part`` needs.
+def results_of(runs: Path, *parts: Part) -> Results:
+    """Results of the finished runs below a folder, with the errors that rankings by ``parts`` need.
 
     Raises
     ------
     DataError : there are none; the message names those that are not finished.
+    UsageError : they are of a suite with recipes, each of which has its own.
     """
     from ehps.analysis.benchmarks import measures
     from ehps.benchmark import results
+    from ehps.benchmark.suites.states import recipes_of
 
-    found = results.read(runs, measures(part))
+    if several := recipes_of(runs):
+        raise UsageError(
+            f"holds runs of the recipes {', '.join(several)}, each with results of its own",
+            path=runs,
+            fix=f"name the folder of one, {runs / several[0]}",
+        )
+    found = results.read(runs, {measure for part in parts for measure in measures(part)})
     if not len(found.numbers):
         others = "; ".join(f"{name}: {why}" for name, why in found.broken.items())
         raise DataError(
@@ -104,6 +112,49 @@ def ranking_of(
         if not len(ranked):
             raise UsageError(f"no results of the model {model!r}", path=source, fix=f"there are: {models}")
     return _with_facts(ranked)
+
+
+def rankings_of(
+    source: Path | None,
+    model: str | None = None,
+    benchmarks: Benchmarks = "five",
+    part: Part = "all",
+    recipe: str | None = None,
+) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """The ranking of each recipe of a suite, under the recipe's name, or the only one, under no name, see
+    :func:`ranking_of`; and recipes that have none -> why.
+
+    Parameters
+    ----------
+    recipe : only this one.
+
+    Raises
+    ------
+    UsageError : no such recipe.
+    DataError : no recipe has a finished run.
+    """
+    from ehps.benchmark.suites.states import recipes_of
+
+    several = recipes_of(source) if source is not None and source.is_dir() else []
+    if recipe is not None and recipe not in several:
+        fix = f"there are: {', '.join(several)}" if several else "leave --recipe out"
+        raise UsageError(f"there is no recipe {recipe!r}", path=source, fix=fix)
+    if source is None or not several:
+        return {"": ranking_of(source, model, benchmarks, part)}, {}
+    found: dict[str, pd.DataFrame] = {}
+    without: dict[str, str] = {}
+    for name in several if recipe is None else [recipe]:
+        try:
+            found[name] = ranking_of(source / name, model, benchmarks, part)
+        except (DataError, UsageError) as error:
+            without[name] = error.what
+        else:
+            broken = found[name].attrs["broken"]
+            found[name].attrs["broken"] = {f"{name}: {run}": why for run, why in broken.items()}
+    if not found:
+        why = "; ".join(f"{name}: {what}" for name, what in without.items())
+        raise DataError(f"no recipe has a ranking ({why})", path=source, fix="run the suite to its end")
+    return found, without
 
 
 def comparable(word: str, benchmarks: Benchmarks = "five", model: str | None = None) -> pd.DataFrame:
@@ -341,7 +392,7 @@ def report_inputs(
 
     images = images or {}
     stage("ranking")
-    found = results_of(runs)
+    found = results_of(runs, "all", "hands", "face")
     ranked = ranking_of(runs, model, benchmarks, found=found)
     usual = {b.id for b in ranking.benchmarks_of(ranked)} == {b.id for b in MPE_BENCHMARKS}
     as_published = usual and ranked["model"].nunique() == 1 and not ranked["train_set"].duplicated().any()
@@ -373,6 +424,7 @@ def report_inputs(
         ranked=ranked,
         comparison=comparison.compare(ranked, published.single_dataset_ranks()) if as_published else None,
         results=numbers,
+        errors=found.errors,
         attributes=rank_factors.card_attributes(registry.cards()),
         samples=samples,
         embeddings=embeddings,

@@ -1,19 +1,25 @@
 """The shares of sets with the least predicted error, under a budget, by a regression of small trainings.
 
-Intervals are over refits to small trainings drawn again, with the residual of one that is predicted alike: they are of
-one further small training. The least of many predictions is too low: how much is measured on the refits (each one's own
-best weights, by it and by the regression) and added.
+Intervals are of one further small training. They hold three spreads: of refits to small trainings drawn again; of the
+residuals of trainings that are predicted alike, each of a fit without it, less the spread of the refits that is in
+them too; and of what the model misses there. A convex model of few terms is too flat where the errors are least: the
+residuals of the trainings nearest to the chosen weights are not 0 on average and go on beyond them, so a line through
+these residuals, over the predicted error, is added to the prediction, and drawn again with each refit.
+
+The least of many predictions is too low: how much is measured on the refits (each one's own best weights, by it and by
+the regression) and added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import optimize
 
+from ehps.analysis.convex_regression import ConvexModel
 from ehps.analysis.mixtures import Predictor, Regression
 from ehps.analysis.ties import listed
 from ehps.arrays import Array
@@ -24,8 +30,8 @@ NEAR = 24
 """Small trainings whose residuals stand for that of one on other weights: those of the nearest predicted error."""
 CANDIDATES = 4096
 """Mixtures that are tried where the model is not convex."""
-REFITS = 200
-"""Fewer make intervals too narrow."""
+REFITS = {"convex": 200, "trees": 40}
+"""By model: trees take fifty times as long."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ def optimise(
     size: int,
     *,
     seconds: float | None = None,
-    refits: int = REFITS,
+    refits: Sequence[Predictor] | None = None,
     level: float = 0.95,
     seed: int = 0,
 ) -> Mixture:
@@ -106,7 +112,7 @@ def optimise(
     budget : instances of the training that the weights are for.
     size : instances that each small training saw.
     seconds : that these took together.
-    refits : to resampled small trainings, behind the interval and the correction.
+    refits : of :func:`refitted`, behind the interval and the correction; made here without.
 
     Raises
     ------
@@ -118,21 +124,20 @@ def optimise(
     if budget < 1 or not have.any():
         raise UsageError(f"a budget of {budget:,} instances of {have.sum():,} that there are is none")
     rng = np.random.default_rng(seed)
-    convex = found.model == "convex"
     caps = _caps(have, budget)
-    weights = _least(found.predictor, caps, rng, convex)
+    weights = _least(found.predictor, caps, rng)
     value = _mean_error(found.predictor, weights)
-    drawn = _refits(found, refits, rng)
-    bests = [_least(refit, caps, rng, convex) for refit in drawn]
+    drawn = refitted(found, seed=seed) if refits is None else refits
+    bests = [_least(refit, caps, rng) for refit in drawn]
     gaps = [
         _mean_error(found.predictor, best) - _mean_error(refit, best) for refit, best in zip(drawn, bests, strict=True)
     ]
     optimism = max(0.0, float(np.mean(gaps)))
-    ((low, high),) = _intervals(found, drawn, weights[None], level, rng)
+    ((error, low, high),) = _outcomes(found, drawn, weights[None], level, rng)
     without = np.full(len(have), np.nan)
     for k in np.flatnonzero(have):
         if (others := np.where(np.arange(len(have)) == k, 0, have)).any():
-            rest = _least(found.predictor, _caps(others, budget), rng, convex)
+            rest = _least(found.predictor, _caps(others, budget), rng)
             without[k] = _mean_error(found.predictor, rest) - value
     table = pd.DataFrame(
         {
@@ -145,7 +150,7 @@ def optimise(
     )
     return Mixture(
         table=table,
-        error=value + optimism,
+        error=float(error) + optimism,
         low=float(low),
         high=float(high) + optimism,  # the correction may be none that is needed
         optimism=optimism,
@@ -158,38 +163,55 @@ def optimise(
     )
 
 
-def refitted(found: Regression, *, refits: int = REFITS, seed: int = 0) -> list[Predictor]:
-    """Predictors of small trainings drawn again, for :func:`expected`."""
-    return _refits(found, refits, np.random.default_rng(seed))
+def refitted(found: Regression, count: int | None = None, seed: int = 0) -> list[Predictor]:
+    """Predictors of small trainings drawn again, :data:`REFITS` of them without ``count``."""
+    rng = np.random.default_rng(seed)
+    size = len(found.weights)
+    drawn = [rng.integers(size, size=size) for _ in range(REFITS[found.model] if count is None else count)]
+    return [found.trainer(found.weights[rows], np.log(found.errors[rows])) for rows in drawn]
 
 
 def expected(
-    found: Regression, refits: list[Predictor], weights: Array, *, level: float = 0.95, seed: int = 0
+    found: Regression, refits: Sequence[Predictor], weights: Array, *, level: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:
     """``error, low, high`` of a small training on each of (N, K) weights that were not chosen by the regression.
 
     ``error`` is the mean over the test sets.
     """
-    ends = _intervals(found, refits, weights, level, np.random.default_rng(seed))
-    return pd.DataFrame({"error": found.predict(weights).mean(axis=1), "low": ends[:, 0], "high": ends[:, 1]})
+    rows = _outcomes(found, refits, weights, level, np.random.default_rng(seed))
+    return pd.DataFrame(rows, columns=["error", "low", "high"])
 
 
-def _refits(found: Regression, count: int, rng: np.random.Generator) -> list[Predictor]:
-    drawn = [rng.integers(len(found.weights), size=len(found.weights)) for _ in range(count)]
-    return [found.trainer(found.weights[rows], np.log(found.errors[rows])) for rows in drawn]
-
-
-def _intervals(
-    found: Regression, refits: list[Predictor], weights: Array, level: float, rng: np.random.Generator
+def _outcomes(
+    found: Regression, refits: Sequence[Predictor], weights: Array, level: float, rng: np.random.Generator
 ) -> Array:
-    """(N, 2) low and high of one small training on each of (N, K) weights."""
-    gaps = np.abs(np.subtract.outer(found.predictor(weights).mean(axis=1), found.predictor(found.weights).mean(axis=1)))
-    near = np.argsort(gaps, axis=1, kind="stable")[:, :NEAR]
-    draws = []
-    for refit in refits:
-        noise = found.residuals[near[np.arange(len(near)), rng.integers(near.shape[1], size=len(near))]]
-        draws.append(np.exp(refit(weights) + noise).mean(axis=1))
-    return np.percentile(draws, [50 * (1 - level), 50 * (1 + level)], axis=0).T
+    """(N, 3) mean error of a small training on each of (N, K) weights, and low and high of one."""
+    at, there = found.predictor(weights), found.predictor(found.weights)
+    apart = there.mean(axis=1) - at.mean(axis=1)[:, None]  # (N, M)
+    near = np.argsort(np.abs(apart), axis=1, kind="stable")[:, :NEAR]
+    spread = np.var([refit(found.weights) for refit in refits], axis=0)  # (M, T)
+    of_refits = np.stack([refit(weights) for refit in refits], axis=1)  # (N, B, T)
+    ends = [50 * (1 - level), 50 * (1 + level)]
+    out = np.empty((len(weights), 3))
+    for row, rows in enumerate(near):
+        offsets, residuals = apart[row, rows], found.residuals[rows]
+        shift, _ = _line(offsets[None], residuals[None])
+        own = 1 - spread[rows].mean(axis=0) / np.maximum((residuals**2).mean(axis=0), 1e-12)
+        drawn = rng.integers(len(rows), size=(len(refits), len(rows)))
+        shifts, rest = _line(offsets[drawn], residuals[drawn])
+        rest *= np.sqrt(np.clip(own, 0, 1) * len(rows) / (len(rows) - 2))
+        errors = np.exp((of_refits[row] + shifts)[:, None] + rest).mean(axis=-1)
+        out[row] = np.exp(at[row] + shift[0]).mean(), *np.percentile(errors, ends)
+    return out
+
+
+def _line(x: Array, y: Array) -> tuple[Array, Array]:
+    """Lines through B draws of n points, (B, n) and (B, n, T): their values at 0 (B, T), and the rest (B, n, T)."""
+    middle, level = x.mean(axis=1, keepdims=True), y.mean(axis=1, keepdims=True)
+    across = (x - middle)[..., None]
+    squares = np.maximum((across**2).sum(axis=1, keepdims=True), 1e-12)
+    slope = (across * (y - level)).sum(axis=1, keepdims=True) / squares
+    return (level - slope * middle[..., None])[:, 0], y - level - slope * across
 
 
 def _caps(have: Array, budget: int) -> Array:
@@ -201,18 +223,17 @@ def _mean_error(predictor: Predictor, weights: Array) -> float:
     return float(np.exp(predictor(weights[None])).mean())
 
 
-def _least(predictor: Predictor, caps: Array, rng: np.random.Generator, convex: bool) -> Array:
+def _least(predictor: Predictor, caps: Array, rng: np.random.Generator) -> Array:
     """(K,) weights below ``caps`` with the least mean error, as far as the search finds them."""
     even = _fill(np.ones_like(caps), caps)
-    if not convex:
+    if not isinstance(predictor, ConvexModel):
         drawn = np.stack([_fill(rng.dirichlet(np.full(len(caps), c)), caps) for c in np.geomspace(0.15, 3, CANDIDATES)])
         values = np.exp(predictor(drawn)).mean(axis=1)
         return np.asarray(drawn[np.argsort(values, kind="stable")[:16]].mean(axis=0))
-    steps = 1e-6 * np.eye(len(caps))
 
     def value_and_slope(w: Array) -> tuple[float, Array]:
-        values = np.exp(predictor(np.concatenate([w[None], w + steps]))).mean(axis=1)
-        return float(values[0]), (values[1:] - values[0]) / 1e-6
+        errors = np.exp(predictor(w[None])[0])
+        return float(errors.mean()), errors @ predictor.slopes(w) / len(errors)
 
     whole = {"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones_like(w)}
     bounds = [(0.0, float(cap)) for cap in caps]

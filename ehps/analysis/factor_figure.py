@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ehps.analysis import figures
-from ehps.analysis.rank_factors import SURENESS, factors, joined
-from ehps.analysis.ranking import labels
+from ehps.analysis.rank_factors import SURENESS, TIED, draw_ties, factors, joined, with_ties
 from ehps.arrays import Array
 from ehps.errors import UsageError
 
@@ -46,6 +45,8 @@ def four_panels(ranked: pd.DataFrame, attributes: pd.DataFrame, *, target: str |
             raise UsageError(f"there is no attribute {name!r}", fix=f"there are: {', '.join(map(str, frame))}")
     table = factors(ranked, attributes, target=goal)
     tested = dict(zip(table["factor"].astype(str), table["p_holm"].astype(float), strict=True))
+    ranks = goal == "rank"
+    frame = with_ties(frame, ranked) if ranks else frame
     with figures.styled():
         drawing, axes = figures.panels(4, width=9.6, height=3.6, columns=2)
         for panel, name in zip(axes, PANELS, strict=True):
@@ -59,18 +60,19 @@ def four_panels(ranked: pd.DataFrame, attributes: pd.DataFrame, *, target: str |
             panel.set_title(TITLES[name] + _tested(tested, name))
         note = "The better sets are on top"
         note += "; hollow: sets whose name is inferred" if _hollow(frame).any() else ""
-        note += ". Bars are means of levels. P-values are of permutations, corrected for the number of factors (Holm)."
+        note += ". Lines across are means of levels. P-values are of permutations, corrected for the number of factors (Holm)."
+        note += f" {TIED}" if ranks and figures.has_ties(frame) else ""
         figures.entitle(drawing, _title(tested, len(frame)), note)
     return drawing
 
 
 def _against_size(panel: Axes, shown: pd.DataFrame, goal: str) -> None:
     x, y = shown["instances"].to_numpy(float), shown[goal].to_numpy(float)
-    _points(panel, x, y, shown)
+    _points(panel, x, y, shown, goal)
     if len(x) and x.max() > 10 * x.min():
         panel.set_xscale("log")
     middle = np.sqrt(x.min() * x.max())
-    for name, at, value in list(zip(labels(shown), x, y, strict=True))[:NAMED]:
+    for name, at, value in list(zip(figures.ranked_labels(shown), x, y, strict=True))[:NAMED]:
         right = at <= middle
         panel.annotate(
             name,
@@ -90,7 +92,7 @@ def _by_level(panel: Axes, shown: pd.DataFrame, name: str, goal: str) -> None:
     groups = sorted(shown.groupby(shown[name].astype(str)), key=lambda item: float(item[1][goal].mean()))
     for at, (_, part) in enumerate(groups):
         beside = np.linspace(-0.28, 0.28, len(part)) if len(part) > 1 else np.zeros(1)
-        _points(panel, at + beside, part[goal].to_numpy(float), part)
+        _points(panel, at + beside, part[goal].to_numpy(float), part, goal)
         panel.plot([at - 0.36, at + 0.36], [part[goal].mean()] * 2, color=figures.INK, lw=1.6, zorder=2)
     words = [f"{_broken(str(level))}\nn = {len(part)}" for level, part in groups]
     panel.set_xticks(range(len(groups)), words, fontsize=7.5 if len(groups) < 6 else 6.5)
@@ -99,8 +101,10 @@ def _by_level(panel: Axes, shown: pd.DataFrame, name: str, goal: str) -> None:
     panel.grid(axis="y")
 
 
-def _points(panel: Axes, x: Array, y: Array, part: pd.DataFrame) -> None:
+def _points(panel: Axes, x: Array, y: Array, part: pd.DataFrame, goal: str) -> None:
     colour = figures.PALETTE[0]
+    if goal == "rank":
+        draw_ties(panel, x, part, colour)
     faces = ["none" if hollow else colour for hollow in _hollow(part)]
     panel.scatter(x, y, s=26, c=faces, edgecolors=colour, zorder=3)
 

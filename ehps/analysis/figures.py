@@ -44,11 +44,13 @@ __all__ = [
     "Style",
     "data_uri",
     "entitle",
+    "has_ties",
     "heat_map",
     "inline_svg",
     "intervals",
     "legend",
     "panels",
+    "ranked_labels",
     "save",
     "style",
     "styled",
@@ -211,13 +213,13 @@ def heat_map(ranked: pd.DataFrame) -> Figure:
                 axes.add_patch(Rectangle(box, 0.94, 0.88, fill=False, ec=FRAME, lw=1.6))
                 framed = True
         axes.set_xticks(range(len(benchmarks)), [b.label for b in benchmarks])
-        axes.set_yticks(range(len(ranked)), _ranked_labels(ranked))
+        axes.set_yticks(range(len(ranked)), ranked_labels(ranked))
         axes.tick_params(length=0)
         axes.xaxis.tick_top()
         axes.spines[:].set_visible(False)
         note = "Errors in mm, lower is better. Each column has its own scale: the darkest cell is its lowest error."
         note += " Framed: tested on the dataset it was trained on." if framed else ""
-        note += " Ranks such as 1-2 are ties: sets that cannot be told apart." if _has_ties(ranked) else ""
+        note += " Ranks such as 1-2 are ties: sets that cannot be told apart." if has_ties(ranked) else ""
         entitle(figure, _benchmarks_title(ranked), note)
     return figure
 
@@ -233,28 +235,29 @@ def intervals(ranked: pd.DataFrame) -> Figure:
             if spans is not None:
                 axes.plot(spans[row], [row, row], color=look.colour, lw=2, alpha=0.5)
             axes.plot([mpe], [row], look.marker, color=look.colour, ms=5)
-        axes.set_yticks(range(len(shown)), _ranked_labels(shown))
+        axes.set_yticks(range(len(shown)), ranked_labels(shown))
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.grid(axis="x")
         axes.set_xlabel("mean primary error, mm (lower is better)")
         names = ", ".join(b.label for b in benchmarks_of(ranked))
         note = (f"Mean of {names}" if names else "Mean primary error") + f"{interval_axis(ranked)}."
-        if _has_ties(ranked):
+        if has_ties(ranked):
             note += " Ranks such as 1-2 are ties: sets that cannot be told apart. Differences are paired: sets whose"
             note += " bars overlap can be apart."
         entitle(figure, " ".join(headline(ranked)[:1]) or "No training set has a rank", note)
     return figure
 
 
-def _ranked_labels(ranked: pd.DataFrame) -> list[str]:
+def ranked_labels(ranked: pd.DataFrame) -> list[str]:
     """Names of the rows; with their ranks where sets cannot be told apart, which are ties then."""
-    if not _has_ties(ranked):
+    if not has_ties(ranked):
         return labels(ranked)
     ranks = ["–" if pd.isna(place) else str(place) for place in tied(ranked)]
     return [f"{name}   {place}" for name, place in zip(labels(ranked), ranks, strict=True)]
 
 
-def _has_ties(ranked: pd.DataFrame) -> bool:
+def has_ties(ranked: pd.DataFrame) -> bool:
+    """Whether any two sets cannot be told apart."""
     return any("-" in str(place) for place in tied(ranked).dropna())
 
 

@@ -16,13 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import optimize
 
+from ehps.analysis import convex_regression
 from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
 
@@ -142,7 +141,7 @@ def fit(
     folds = np.random.default_rng(seed).permutation(len(w)) % FOLDS
     found: dict[str, tuple[Array, Trainer]] = {}
     for name in models:
-        trainers = _convex_trainers(w.shape[1]) if name == "convex" else [_trees(seed)]
+        trainers = _convex_trainers() if name == "convex" else [_trees(seed)]
         tried = [_left_out(trainer, w, log, folds) for trainer in trainers]
         best = int(np.argmin([_rms(r) for r in tried]))
         found[name] = tried[best], trainers[best]
@@ -157,38 +156,11 @@ def fit(
 # -- models -------------------------------------------------------------------------------------------------------
 
 
-def _convex_trainers(sets: int) -> list[Trainer]:
-    pairs = list(combinations(range(sets), 2))
-
+def _convex_trainers() -> list[Trainer]:
     def trainer(knee: float, penalty: float) -> Trainer:
-        def design(w: Array) -> Array:
-            both = np.stack([w[:, a] + w[:, b] for a, b in pairs], axis=1)
-            gains = -np.log1p(np.concatenate([w, both], axis=1) / knee) / np.log1p(1 / knee)
-            return np.concatenate([w, gains], axis=1)  # (M, K + K + pairs)
-
-        def train(w: Array, y: Array) -> Predictor:
-            x = design(w)
-            low = np.r_[np.full(sets, -np.inf), np.zeros(x.shape[1] - sets)]
-            centre, middle = x.mean(axis=0), y.mean(axis=0)
-            shrink = np.sqrt(penalty * len(w)) * np.eye(x.shape[1])
-            system = np.concatenate([x - centre, shrink])
-            zeros = np.zeros(x.shape[1])
-            columns = [_bounded(system, np.r_[t - m, zeros], low) for t, m in zip(y.T, middle, strict=True)]
-            coefficients = np.stack(columns, axis=1)
-            return lambda v: (design(v) - centre) @ coefficients + middle
-
-        return train
+        return lambda w, y: convex_regression.fit(w, y, knee, penalty)
 
     return [trainer(knee, penalty) for knee in KNEES for penalty in PENALTIES]
-
-
-def _bounded(system: Array, goal: Array, low: Array) -> Array:
-    """Least squares with coefficients at or above ``low``, which is minus infinity or 0: free ones are a difference."""
-    free = np.isinf(low)
-    solution, _ = optimize.nnls(np.concatenate([system, -system[:, free]], axis=1), goal, maxiter=50 * len(low))
-    out = solution[: len(low)].copy()
-    out[free] -= solution[len(low) :]
-    return out
 
 
 def _trees(seed: int) -> Trainer:

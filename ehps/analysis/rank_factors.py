@@ -15,9 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ehps.analysis import correlation, figures
-from ehps.analysis.ranking import labels
-from ehps.arrays import Mask
+from ehps.analysis import correlation, figures, ties
+from ehps.arrays import Array, Mask
 from ehps.errors import DataError, UsageError
 
 _NAMES = {
@@ -31,6 +30,8 @@ _NAMES = {
 }
 SURENESS = "identification"
 """Column of published rankings that says how a set's name is known; no factor."""
+
+TIED = "Bars, and ranks such as 1-2 beside names, are ties: sets that cannot be told apart."
 
 FACTORS = ("appearance", "scene", "persons", "annotation", "body_source", "body_model")
 """Fields of a dataset's card, each with few values, that may go with its rank."""
@@ -159,7 +160,8 @@ def _caution(ranked: pd.DataFrame, used: pd.DataFrame) -> str:
 def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "appearance") -> Figure:
     """Rank (best on top) against number of instances, coloured by one attribute; logarithmic over more than a decade.
 
-    Sets whose name is inferred are hollow, published points without a name hollow and grey.
+    Sets whose name is inferred are hollow, published points without a name hollow and grey. Ties have their range of
+    ranks as a bar and beside the name, as in tables.
 
     Raises
     ------
@@ -170,6 +172,7 @@ def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "app
         if name not in frame:
             raise UsageError(f"there is no attribute {name!r}", fix=f"there are: {', '.join(map(str, frame))}")
     frame = frame[frame["instances"].notna() & (frame["instances"].astype(float) > 0)].sort_values("rank")
+    frame = with_ties(frame, ranked)
     unnamed = np.array(ranked.attrs.get("unnamed_points", []), float).reshape(-1, 2)
     sizes = np.concatenate([frame["instances"].to_numpy(float), unnamed[:, 1]])
     levels = frame[colour_by].astype(object).where(frame[colour_by].notna(), "not stated").astype(str)
@@ -182,6 +185,7 @@ def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "app
             x, y = part["instances"].to_numpy(float), part["rank"].to_numpy(float)
             hollow = part[SURENESS].to_numpy() == "inferred" if SURENESS in part else np.zeros(len(part), bool)
             faces = ["none" if open_ else colour for open_ in hollow]
+            draw_ties(axes, x, part, colour)
             axes.scatter(x, y, s=34, c=faces, edgecolors=colour, marker=marker, zorder=3)
             looks.append((str(level), marker, colour))
         if len(unnamed):
@@ -189,7 +193,7 @@ def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "app
         if len(sizes) and sizes.max() > 10 * sizes.min():
             axes.set_xscale("log")
         middle = np.sqrt(sizes.min() * sizes.max()) if len(sizes) else 1
-        for name, x, y in zip(labels(frame), frame["instances"], frame["rank"], strict=True):
+        for name, x, y in zip(figures.ranked_labels(frame), frame["instances"], frame["rank"], strict=True):
             right = x <= middle
             axes.annotate(
                 name,
@@ -205,12 +209,29 @@ def figure(ranked: pd.DataFrame, attributes: pd.DataFrame, colour_by: str = "app
         axes.set_yticks([1, *range(5, last + 1, 5)] if last > 8 else range(1, last + 1))
         axes.grid(axis="both")
         axes.set_xlabel("training instances")
-        figures.entitle(drawing, _title(frame), "Rank 1, on top, is the lowest mean primary error.")
+        note = "Rank 1, on top, is the lowest mean primary error."
+        note += f" {TIED}" if figures.has_ties(frame) else ""
+        figures.entitle(drawing, _title(frame), note)
         axes.set_ylabel("rank")
         if len(frame):
             inferred = SURENESS in frame and bool((frame[SURENESS] == "inferred").any())
             _legend(axes, _NAMES.get(colour_by, colour_by), looks, inferred, len(unnamed) > 0)
     return drawing
+
+
+def with_ties(frame: pd.DataFrame, ranked: pd.DataFrame) -> pd.DataFrame:
+    """``frame`` of :func:`joined` with the ``tied`` ranks of ``ranked``, where it has them."""
+    if "tied" not in ranked:
+        return frame
+    return frame.assign(tied=frame["train_set"].map(ranked.set_index("train_set")["tied"]))
+
+
+def draw_ties(axes: Axes, x: Array, part: pd.DataFrame, colour: str) -> None:
+    """A bar at each of (N,) ``x`` over the ranks that its set is tied over."""
+    spans = [ties.ends(text) for text in part.get("tied", ())]
+    tied = [low < high for low, high in spans]
+    if any(tied):
+        axes.vlines(x[tied], *np.array(spans, float)[tied].T, color=colour, lw=1.2, alpha=0.6, zorder=2)
 
 
 def _legend(axes: Axes, title: str, levels: list[tuple[str, str, str]], inferred: bool, unnamed: bool) -> None:

@@ -165,8 +165,7 @@ def _cell_values(benchmark: Benchmark, rows: pd.DataFrame) -> pd.Series[Any]:
         first = twice.iloc[0]
         raise DataError(
             f"there is more than one {benchmark.label} of {first['train_set']} ({first['model']})",
-            fix="keep one run of each training set, or give runs a seed to average over them; of a suite with recipes "
-            "name the folder of one",
+            fix="keep one run of each training set, or give runs a seed to average over them",
         )
     if not len(rows):
         return pd.Series(dtype=float, index=pd.MultiIndex.from_arrays([[], []], names=unit))

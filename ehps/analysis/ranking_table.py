@@ -177,8 +177,14 @@ def interval_note(ranked: pd.DataFrame) -> str:
     said = []
     if few := [f"{names.get(b, b)} ({_counted(n, units[b])})" for b, n in clusters.items() if 0 < n < FEWEST]:
         said.append(f"No interval: it takes {FEWEST} clusters of test data, {ties.listed(few)} has fewer.")
+    if none := [names.get(b, b) for b, n in clusters.items() if n == 0]:
+        said.append(f"No interval: there are no errors of instances of {ties.listed(none)}.")
     if not ranked["mpe_low"].notna().any():
         return " ".join(said)
+    lacking = ranked["mpe"].notna() & ranked["mpe_low"].isna()
+    if lacking.any():
+        which = ties.listed(np.array(labels(ranked), object)[lacking])
+        said.append(f"No interval of {which}: errors of instances are missing, or too few.")
     counted = {
         unit: ", ".join(f"{names.get(b, b)} {clusters.get(b, 0):,}" for b, of in units.items() if of == unit)
         for unit in dict.fromkeys(units.values())
@@ -241,14 +247,33 @@ def print_ranking(ranked: pd.DataFrame, title: str | None = None) -> None:
     show(shown, title=title, least=least)
 
 
-def write(ranked: pd.DataFrame, path: Path) -> Path:
-    """Write a ranking: all columns as ``.csv`` or ``.json``, the table for people as ``.md``, ``.tex`` or ``.html``."""
+def write(rankings: Mapping[str, pd.DataFrame], path: Path) -> Path:
+    """Write rankings: all columns as ``.csv`` or ``.json``, the table for people as ``.md``, ``.tex`` or ``.html``.
+
+    Parameters
+    ----------
+    rankings : recipe -> its ranking; the first column says which, where there are several.
+    """
     if path.suffix.lower() in (".csv", ".json"):
-        return tables.write(ranked, path)
-    shown = presentable(ranked)
-    lowest = {name: "min" for name in (*(b.label for b in benchmarks_of(ranked)), mpe_label(ranked)) if name in shown}
+        return tables.write(together(rankings), path)
+    shown = together({name: presentable(ranked) for name, ranked in rankings.items()}, head="Recipe")
+    heads = [name for ranked in rankings.values() for name in _errors_of(ranked)]
+    lowest = {name: "min" for name in dict.fromkeys(heads) if name in shown}
     caption = {} if path.suffix.lower() == ".md" else {"caption": "Training sets by mean primary error, mm"}
     return tables.write(shown, path, best=lowest, **caption)
+
+
+def _errors_of(ranked: pd.DataFrame) -> list[str]:
+    """Headings of the columns of errors."""
+    return [*(b.label for b in benchmarks_of(ranked)), mpe_label(ranked)]
+
+
+def together(rankings: Mapping[str, pd.DataFrame], head: str = "recipe") -> pd.DataFrame:
+    """One table of all recipes; of one ranking, it itself."""
+    if len(rankings) == 1:
+        return next(iter(rankings.values()))
+    named = [ranked.assign(**{head: name})[[head, *ranked]] for name, ranked in rankings.items()]
+    return pd.concat([frame.astype(object) for frame in named], ignore_index=True)
 
 
 def spans(low: pd.Series[Any], high: pd.Series[Any], digits: int) -> list[str | None]:

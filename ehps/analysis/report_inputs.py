@@ -42,6 +42,7 @@ class ReportInputs:
     ----------
     ranked : of ``ranking.rank``; comparison : of ``comparison.compare``.
     results : the tidy results frame, for the table of all numbers and of protocols.
+    errors : of instances, for the intervals of the rankings by hands and by face.
     attributes : one row a dataset (``factors.card_attributes``): rank against size and attributes.
     colour_by : attributes that get a figure of rank against size.
     samples : of ``attributes.collect``, for coverage and for what was left out.
@@ -61,6 +62,7 @@ class ReportInputs:
     ranked: pd.DataFrame | None = None
     comparison: Comparison | None = None
     results: pd.DataFrame | None = None
+    errors: pd.DataFrame | None = None
     attributes: pd.DataFrame | None = None
     colour_by: Sequence[str] = ("appearance",)
     samples: Samples | None = None

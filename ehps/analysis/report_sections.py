@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -12,20 +13,18 @@ import pandas as pd
 
 import ehps
 from ehps.analysis import factor_figure, figures, joint_factors, rank_factors, ranking
-from ehps.analysis.benchmarks import Benchmark
+from ehps.analysis.benchmarks import Part, of_part
 from ehps.analysis.published import dataset_name
 from ehps.analysis.ranking import benchmarks_of, labels
-from ehps.analysis.ranking_table import FACT_HEADS, GROUPS, interval_note, neighbours, spans, tied
+from ehps.analysis.ranking_table import FACT_HEADS, GROUPS, headline, interval_note, neighbours, spans, tied
 from ehps.analysis.report_conversions import entry
 from ehps.analysis.report_inputs import ReportInputs
 from ehps.analysis.report_tables import Look, PageTable, Strip, page_table
+from ehps.analysis.ties import ends
 from ehps.errors import DataError, UsageError
 
-PARTS = {
-    "Hands": (("hand", "PVE"), ("hand", "PA-PVE")),
-    "Face": (("face", "PVE"), ("face", "PA-PVE")),
-}
-"""What the ranking by hands and face is made of: the mean of each over the benchmarks that have it."""
+PARTS: dict[str, Part] = {"Hands": "hands", "Face": "face"}
+"""What there are rankings by beside that by the whole body."""
 
 WIDEST = 720
 """Pixels of an example's width."""
@@ -61,15 +60,8 @@ def ranking_table(inputs: ReportInputs) -> dict[str, Any] | None:
     strips, shaded = {}, {b.label: "min" for b in used}
     if "mpe" in ranked:
         columns["MPE, mm"] = ranked["mpe"].astype(float)
-        if "mpe_low" in ranked and ranked["mpe_low"].notna().any():
-            columns["Group"] = ranked["group"]
-            level = f"{100 * ranked.attrs.get('level', 0.95):.0f} %"
-            name = f"MPE {level}"
-            columns[name] = spans(ranked["mpe_low"], ranked["mpe_high"], 1)
-            columns[f"Rank {level}"] = spans(ranked["rank_low"], ranked["rank_high"], 0)
-            strips[name] = _strips(ranked)
-            counts = ", ".join(f"{ranked.attrs['clusters'][b.id]:,}" for b in used)
-            columns["Clusters"] = [counts if pd.notna(low) else None for low in ranked["mpe_low"]]
+        sure, strips = _sureness(ranked)
+        columns |= sure
     columns |= {b.label: ranked[b.id].astype(float) for b in used}
     columns |= {
         head: ranked[name] for name, head in FACT_HEADS.items() if name in ranked and ranked[name].notna().any()
@@ -85,7 +77,7 @@ def ranking_table(inputs: ReportInputs) -> dict[str, Any] | None:
         own=own,
         marks={"Training set": [str(t) for t in ranked["train_set"]]},
         strips=strips,
-        keys={"Rank": [None if pd.isna(place) else float(place) for place in ranked["rank"]]},
+        keys={"Rank": _numbers(ranked["rank"])},
     )
     fixed = 3 if "mpe" in ranked else 2
     frame = pd.DataFrame(columns)
@@ -108,50 +100,61 @@ def ranking_table(inputs: ReportInputs) -> dict[str, Any] | None:
 
 
 def parts(inputs: ReportInputs) -> dict[str, Any] | None:
-    """The ranking by hands and by face, beside that by the whole body."""
+    """The rankings by hands and by face, each as that by the whole body; None where no test has them."""
     ranked, results = inputs.ranked, inputs.results
     if ranked is None or results is None or "mpe" not in ranked:
         return None
-    keys = [(str(t), str(m)) for t, m in zip(ranked["train_set"], ranked["model"], strict=True)]
-    columns: dict[str, Any] = {
-        "Training set": labels(ranked),
-        "Rank": tied(ranked),
-        "MPE, mm": ranked["mpe"].astype(float),
-    }
-    shaded: dict[str, str] = {}
-    said: list[str] = []
-    tested: dict[str, None] = {}
-    of_parts = results[results["part"].str.lower().isin({part for found in PARTS.values() for part, _ in found})]
-    for name, measures in PARTS.items():
-        for part, metric in measures:
-            have = [_part_of(b, part, metric) for b in benchmarks_of(ranked)]
-            have = [b for b in have if len(b.rows(of_parts))]
-            if not have:
-                continue
-            by_part = ranking.rank(of_parts, benchmarks=have).set_index(["train_set", "model"]).reindex(keys)
-            head = f"{name} {metric}"
-            if metric == "PVE":
-                columns[f"{name} rank"] = by_part["rank"].to_numpy()
-            columns[f"{head}, mm"] = by_part["mpe"].to_numpy(float)
-            shaded[f"{head}, mm"] = "min"
-            tested[", ".join(b.name for b in have)] = None
-            if metric == "PVE" and by_part["rank"].notna().any():
-                first = int(np.nanargmin(by_part["mpe"].to_numpy(float)))
-                place = tied(ranked).iloc[first]
-                whole = "without a rank" if pd.isna(place) else f"rank {place}"
-                best = f"{labels(ranked)[first]} has the lowest mean error"
-                said.append(f"By {name.lower()}, {best} ({whole} by the whole body; no intervals by parts).")
-    if not shaded:
+    found = {name: shown for name in PARTS if (shown := _part(inputs, ranked, results, name)) is not None}
+    return found or None
+
+
+def _part(inputs: ReportInputs, ranked: pd.DataFrame, results: pd.DataFrame, name: str) -> dict[str, Any] | None:
+    """The ranking by one part."""
+    part = PARTS[name]
+    numbers = results[results["model"].isin(set(ranked["model"]))]
+    used = [b for b in benchmarks_of(ranked) if any(len(one.rows(numbers)) for one in of_part((b,), part))]
+    if not used:
         return None
-    frame = pd.DataFrame(columns)
+    by_part = ranking.rank(numbers, inputs.errors, benchmarks=used, part=part)
+    keys = [(str(t), str(m)) for t, m in zip(by_part["train_set"], by_part["model"], strict=True)]
+    places = pd.Series(tied(ranked).to_numpy(object), [ranked["train_set"].astype(str), ranked["model"].astype(str)])
+    of_whole = places.reindex(keys).tolist()
+    sure, strips = _sureness(by_part)
+    columns: dict[str, Any] = {
+        "Rank": tied(by_part),
+        "Training set": labels(by_part),
+        "PVE, mm": by_part["mpe"].astype(float),
+        **sure,
+    }
+    shaded = {"PVE, mm": "min"}
+    aligned = [b for b in (replace(b, metric="PA-PVE") for b in of_part(used, part)) if len(b.rows(numbers))]
+    if aligned:
+        values = ranking.rank(numbers, benchmarks=aligned).set_index(["train_set", "model"])["mpe"]
+        columns["PA-PVE, mm"] = values.reindex(keys).to_numpy(float)
+        shaded["PA-PVE, mm"] = "min"
+    columns["Rank, whole body"] = of_whole
     look = Look(
-        best=dict.fromkeys([*shaded, "MPE, mm"], "min"),
+        best=shaded,
         shaded=shaded,
-        marks={"Training set": [str(t) for t in ranked["train_set"]]},
-        keys={"Rank": [None if pd.isna(place) else float(place) for place in ranked["rank"]]},
+        marks={"Training set": [str(t) for t in by_part["train_set"]]},
+        strips=strips,
+        keys={"Rank": _numbers(by_part["rank"]), "Rank, whole body": [_first(place) for place in of_whole]},
     )
-    table = page_table(frame, "parts-table", "Training sets by errors of hands and face", look=look, fixed=1)
-    return {"table": table, "said": said, "tested": list(tested)}
+    models = by_part["model"].nunique()
+    caption = f"Training sets by errors of {name.lower()}"
+    order = 2 if models == 1 else None
+    table = page_table(pd.DataFrame(columns), f"{part}-table", caption, look=look, header=1, fixed=3, sorted=order)
+    said = headline(by_part)[:models]
+    if said and models == 1:
+        place = of_whole[0]
+        said.append("It has no rank by the whole body." if pd.isna(place) else f"Its rank by the whole body is {place}.")
+    note = interval_note(by_part) if inputs.errors is not None else "No intervals: errors of instances are not known."
+    return {
+        "table": table,
+        "said": said,
+        "tested": ", ".join(b.name for b in used),
+        "note": f"{note} {GROUPS if 'Group' in columns else ''}".strip(),
+    }
 
 
 def cases(inputs: ReportInputs) -> dict[str, Any] | None:
@@ -328,8 +331,28 @@ def versions() -> list[tuple[str, str]]:
     return found
 
 
-def _part_of(benchmark: Benchmark, part: str, metric: str) -> Benchmark:
-    return Benchmark(benchmark.id, benchmark.name, metric, part, benchmark.protocols, benchmark.test_sets)
+def _sureness(ranked: pd.DataFrame) -> tuple[dict[str, Any], dict[str, tuple[list[Strip], tuple[str, str]]]]:
+    """Columns of groups, intervals and clusters, and the strips of one; empty without intervals."""
+    if "mpe_low" not in ranked or not ranked["mpe_low"].notna().any():
+        return {}, {}
+    level = f"{100 * ranked.attrs.get('level', 0.95):.0f} %"
+    counts = ", ".join(f"{ranked.attrs['clusters'][b.id]:,}" for b in benchmarks_of(ranked))
+    columns = {
+        "Group": ranked["group"],
+        f"MPE {level}": spans(ranked["mpe_low"], ranked["mpe_high"], 1),
+        f"Rank {level}": spans(ranked["rank_low"], ranked["rank_high"], 0),
+        "Clusters": [counts if pd.notna(low) else None for low in ranked["mpe_low"]],
+    }
+    return columns, {f"MPE {level}": _strips(ranked)}
+
+
+def _numbers(ranks: pd.Series[Any]) -> list[float | None]:
+    return [None if pd.isna(place) else float(place) for place in ranks]
+
+
+def _first(place: Any) -> float | None:
+    """The first rank of a tie, to sort by."""
+    return None if pd.isna(place) else float(ends(str(place))[0])
 
 
 def _strips(ranked: pd.DataFrame) -> tuple[list[Strip], tuple[str, str]]:

@@ -138,6 +138,12 @@ def rank_range(places: Array) -> str:
     return str(low) if low == high else f"{low}-{high}"
 
 
+def ends(text: str) -> tuple[int, int]:
+    """First and last rank of a text of :func:`rank_range`."""
+    low, _, high = text.partition("-")
+    return int(low), int(high or low)
+
+
 def leaders(ranked: pd.DataFrame) -> list[int]:
     """Rows of one model's ranking that the best set cannot be told apart from, itself first; [] without ranks."""
     placed = ranked["mpe"].notna().to_numpy() if "mpe" in ranked else np.zeros(len(ranked), bool)

@@ -119,6 +119,7 @@ def save_and_print(
     metavar="[RECIPE=]DIR",
     help="Runs of the sets with other recipes and seeds, or of a suite with recipes: how likely the order holds.",
 )
+@click.option("--recipe", help="Of a suite with recipes, rank this one only; without it there is a table of each.")
 @click.option("--figure", type=Output(FIGURE), help="Draw the probabilities of --reliability: .png, .pdf or .svg.")
 @save_to
 @strict
@@ -129,12 +130,16 @@ def rank_command(
     benchmarks: Any,
     by: Any,
     repeated: tuple[str, ...],
+    recipe: str | None,
     figure: Path | None,
     out: Path | None,
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Training sets by mean primary error."""
+    """Training sets by mean primary error.
+
+    Of the folder of a suite with recipes, each of them.
+    """
     if repeated and (runs is None or by != "all"):
         raise UsageError("--reliability stands beside a ranking of --results by all", fix="leave --by out, name them")
     if figure is not None and not repeated:
@@ -143,40 +148,52 @@ def rank_command(
     from ehps.analysis import ranking_table
     from ehps.terminal import show
 
-    ranked, found = findings.ranking_of(runs, model, benchmarks, by), None
-    broken: dict[str, str] = {}
+    rankings, without = findings.rankings_of(runs, model, benchmarks, by, recipe)
+    found, broken = None, dict[str, str]()
     if repeated:
         need("reading results", "pyarrow")
         from ehps.analysis.ranking_reliability import with_reliability
 
         found, broken = findings.reliability_of(findings.recipe_folders(repeated), benchmarks)
-        ranked = with_reliability(with_ranks(ranked, runs), found)
+        rankings = {name: with_reliability(with_ranks(one, runs), found) for name, one in rankings.items()}
     if out is not None:
-        ranking_table.write(ranked, out)
+        ranking_table.write(rankings, out)
     if as_json and found is not None:
         from ehps.analysis import tables
 
-        say_json({"ranking": tables.records(ranked), "holds": found.chances()})
+        say_json({"ranking": tables.records(ranking_table.together(rankings)), "holds": found.chances()})
     elif as_json:
-        show(ranked, json=True)
+        show(ranking_table.together(rankings), json=True)
     else:
-        for sentence in ranking_table.headline(ranked):
-            say(sentence)
-        ranking_table.print_ranking(ranked)
-    if why := without_ranks(ranked):
-        say(f"{why} (--benchmarks present ranks by what there is)", fg="yellow", err=True)
-    if other := ranked.attrs.get("not_ranked"):
-        say(f"no column, as they have no error in mm: {', '.join(other)}", fg="yellow", err=True)
-    notes = (ranking_table.interval_note(ranked), ranking_table.reliability_note(ranked))
-    for line in (*ranking_table.legend(ranked), *notes):
-        if line:
-            say(line, fg="yellow", err=True)
-    say_left_out(broken)
+        for name, ranked in rankings.items():
+            for sentence in ranking_table.headline(ranked):
+                say(f"{name}: {sentence}" if name else sentence)
+            ranking_table.print_ranking(ranked, name or None)
+    for line in _notes(rankings):
+        say(line, fg="yellow", err=True)
+    say_left_out(without | broken)
     if figure is not None and found is not None:
         from ehps.analysis import figures, reliability
 
         say(figures.save(reliability.matrix_figure(found), figure), err=as_json)
-    end(ranked, strict=strict)
+    end(*rankings.values(), strict=strict)
+
+
+def _notes(rankings: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What must be known of rankings; what is not so of all recipes begins with theirs."""
+    from ehps.analysis import ranking_table
+
+    said: dict[str, list[str]] = {}
+    for name, ranked in rankings.items():
+        lines = [f"{why} (--benchmarks present ranks by what there is)" for why in [without_ranks(ranked)] if why]
+        if other := ranked.attrs.get("not_ranked"):
+            lines.append(f"no column, as they have no error in mm: {', '.join(other)}")
+        lines += ranking_table.legend(ranked)
+        lines += [ranking_table.interval_note(ranked), ranking_table.reliability_note(ranked)]
+        for line in lines:
+            said.setdefault(line, []).append(name)
+    some = len(rankings)
+    return [line if len(names) == some else f"{', '.join(names)}: {line}" for line, names in said.items() if line]
 
 
 @click.command("compare")

@@ -186,7 +186,7 @@ def _analyse(out: Path, video: Video | None) -> tuple[pd.DataFrame, Path]:
     )
     assert inputs.ranked is not None
     for suffix in ("md", "csv", "tex"):
-        ranking_table.write(inputs.ranked, folder / f"ranking.{suffix}")
+        ranking_table.write({"": inputs.ranked}, folder / f"ranking.{suffix}")
     figures.save(figures.heat_map(inputs.ranked), folder / "benchmarks.png")
     if inputs.samples is not None:
         figures.save(attributes.figure(inputs.embeddings), folder / "attributes.png")

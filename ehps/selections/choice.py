@@ -93,10 +93,11 @@ class Evidence:
             places = [self.regression.sets.index(name) for name in names]
             row[places] = selection.even_shares([self.pool.sizes[name] for name in names], budget)
         weights /= weights.sum(axis=1, keepdims=True)
-        return best_mixture.expected(self.regression, self._refits, weights, seed=self.seed)
+        return best_mixture.expected(self.regression, self.refits, weights, seed=self.seed)
 
     @cached_property
-    def _refits(self) -> list[Predictor]:
+    def refits(self) -> list[Predictor]:
+        """Of the regression, for intervals."""
         assert self.regression is not None
         return best_mixture.refitted(self.regression, seed=self.seed)
 
@@ -174,7 +175,8 @@ def _mixture(evidence: Evidence, budget: int, wishes: Wishes) -> pd.DataFrame:
     sizes = {name: 0 if name in wishes.never else pool.sizes.get(name, 0) for name in regression.sets}
     if not any(sizes.values()):
         raise DataError(f"there is no file of any set of the small trainings: {', '.join(sizes)}")
-    found = best_mixture.optimise(regression, sizes, budget, small.size, seconds=small.seconds, seed=evidence.seed)
+    facts: dict[str, Any] = {"seconds": small.seconds, "refits": evidence.refits, "seed": evidence.seed}
+    found = best_mixture.optimise(regression, sizes, budget, small.size, **facts)
     frame = selection.of_mixture(found, evidence.ranked)
     idle = frame.attrs["left_out"]
     idle |= {name: "no file of it" for name in sizes if name not in pool.sizes and name not in pool.barred}

@@ -3,9 +3,11 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 from scipy import stats
 
 from ehps.analysis import correlation, published
+from ehps.analysis.factor_figure import four_panels
 from ehps.analysis.rank_factors import card_attributes, factors, figure
 from ehps.errors import DataError, UsageError
 
@@ -106,6 +108,20 @@ def test_the_figure_shows_every_set_by_name_on_a_logarithmic_axis():
     )
     low, high = axes.get_ylim()
     assert low > high
+
+
+def test_ties_of_tables_are_ties_of_figures():
+    tied = ["1-2", "1-2", "3", "4-6", "4-6", "4-6", "7", "8"]
+    ranked, looks = RANKED.assign(tied=tied), ATTRIBUTES.assign(scene="x", annotation="y")
+    for drawn in (figure(ranked, looks), four_panels(ranked, looks, target="rank")):
+        axes = drawn.axes[0]
+        assert "ties" in drawn.get_supxlabel()
+        bars = [bar for group in axes.collections if isinstance(group, LineCollection) for bar in group.get_segments()]
+        spans = {float(bar[0, 0]): tuple(bar[:, 1]) for bar in bars}
+        assert spans == {10: (1, 2), 1000: (1, 2), 20_000: (4, 6), 5000: (4, 6), 100: (4, 6)}
+        said = [text.get_text() for text in axes.texts]
+        assert {"a   1-2", "b   1-2", "c   3"} <= set(said)
+    assert "ties" not in figure(RANKED, ATTRIBUTES).get_supxlabel()
 
 
 def test_published_points_are_hollow_where_their_name_is_not_sure():
