@@ -20,7 +20,7 @@ from ehps.benchmark import results
 from ehps.benchmark.suites import shipped_suites
 from ehps.benchmark.suites.matrix import Suite, run_suite
 from ehps.benchmark.suites.plan import plan
-from ehps.benchmark.suites.suite import load_suite
+from ehps.benchmark.suites.suite_file import load_suite
 from ehps.body.models import BodyModels
 from ehps.humandata import HumanData
 from ehps.selections.choice import Evidence, Wishes, choose

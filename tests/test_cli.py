@@ -25,7 +25,7 @@ from ehps.analysis import embedding, selection
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.matrix import Suite
 from ehps.benchmark.suites.runs import Run
-from ehps.benchmark.suites.suite import load_suite
+from ehps.benchmark.suites.suite_file import load_suite
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body import rigid_motion, rotations
 from ehps.body.models import BodyModels

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ehps.benchmark.protocols import catalogue
-from ehps.benchmark.suites.matrix import Suite
+from ehps.benchmark.suites.suite_file import read_suite
 from ehps.benchmark.training.specs import settings_markdown
 from ehps.cli import main
 from ehps.errors import DataError
@@ -60,7 +60,7 @@ def test_the_suite_of_the_page_is_one(tmp_path: Path) -> None:
     import yaml
 
     (example,) = blocks("docs/benchmark.md", "yaml")
-    suite = Suite.from_dict(yaml.safe_load(example), tmp_path)
+    suite = read_suite(yaml.safe_load(example), tmp_path)
     assert suite.train["bedlam_few"][0].interval == 4
     assert [spec.data.name for spec in suite.train["mix"]] == ["bedlam.h5", "agora.h5"]
     assert suite.config.strategy == "balance"

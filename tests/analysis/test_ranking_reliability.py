@@ -15,6 +15,7 @@ from ehps.analysis.ranking_reliability import with_reliability
 from ehps.analysis.ranking_table import headline, presentable, reliability_note
 from ehps.benchmark import results
 from ehps.benchmark.suites.matrix import Suite
+from ehps.benchmark.suites.recipes import Recipe
 from ehps.benchmark.suites.runs import SUITE, write_json
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.cli import main
@@ -78,7 +79,7 @@ def test_the_folder_of_a_suite_stands_for_its_recipes(tmp_path: Path, monkeypatc
     config = TrainConfig()
     spec = SetSpec(tmp_path / "a.h5", tmp_path)
     test = SetSpec(tmp_path / "t.h5", tmp_path, protocol="ehf")
-    suite = Suite({"a": (spec,)}, {"ehf": test}, config, recipes=dict.fromkeys(made, config))
+    suite = Suite({"a": (spec,)}, {"ehf": test}, config, recipes=dict.fromkeys(made, Recipe(config)))
     write_json(tmp_path / SUITE, suite.to_dict())
     for name in made:
         (tmp_path / name).mkdir()

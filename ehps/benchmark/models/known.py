@@ -236,9 +236,10 @@ def _smpler(width: int) -> ModelCard:
         loss_words=(),
         view=View((224, 224), "square", 1.0, "bilinear", "whole pixels", MEAN, STD, turned=0.4, colour=0.4),
         parameters=37_355_950 if width == 32 else 73_615_150,
-        gflop=18.7 if width == 32 else 35.4,
+        gflop=17.5 if width == 32 else 34.3,
         objective=f"{_LOSSES}:SurfaceAndPoints",
         losses={"vertices": 100, "2D joints": 100, "3D joints": 1000, "pose": 50},
+        untrained=tuple(_biases_of_keys()),
         stages={
             "backbone": Stage(
                 {**constant, "epochs": 50}, f"pose HRNet-W{width}", f"backbone and predictor; {two_gpus}"
@@ -276,6 +277,16 @@ def _smpler(width: int) -> ModelCard:
         homepage="https://github.com/xuxy09/SMPLer",
         notes=(f"published as {published} M parameters, which is their number divided by 2^20",),
     )
+
+
+def _biases_of_keys() -> Iterator[str]:
+    """Of SMPLer's attentions: they add the same to the scores of all keys, which changes nothing."""
+    layers = [f"global_unit.trans_layer_list.{scale}.transformer_layer" for scale in range(4)]
+    layers += ["local_unit.trans_layer_list.0.transformer_layer", "self_trans_layer.self_trans_layer"]
+    for block in range(3):
+        for unit in range(2):
+            for layer in layers:
+                yield f"transformer.{block}.trans_block.trans_units.{unit}.{layer}.attention.key.bias"
 
 
 def cards() -> Iterator[ModelCard]:

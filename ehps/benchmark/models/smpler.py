@@ -2,8 +2,8 @@
 
 Paper: Xu et al., SMPLer: Taming Transformers for Monocular 3D Human Shape and Pose Estimation, TPAMI 2024; its weights
 are for research only. (N, 3, 224, 224) RGB of a square crop -> SMPL of four stages, the last of which is the answer.
-Width 32 is SMPLer (37 355 950 parameters, 18.7 GFLOP), width 48 is SMPLer-L (73 615 150, 35.4 GFLOP); the published
-35.6 and 70.2 million count 2^20 as a million.
+Width 32 is SMPLer (37 355 950 parameters, 17.5 GFLOP), width 48 is SMPLer-L (73 615 150, 34.3 GFLOP); the published
+35.6 and 70.2 million count 2^20 as a million. With keys and values projected, as the authors do, it is 1.2 GFLOP more.
 
 A regressor on HRNet's smallest map makes a first answer. Its 24 rotations, shape and camera become 26 queries. Each of
 three blocks lets them look at all four maps and at the surroundings of their joints in the largest, and turns what they
@@ -62,7 +62,12 @@ class FirstGuess(nn.Module):
 
 
 class Attention(nn.Module):
-    """What queries, keys and values are made by."""
+    """What queries, keys and values are made by.
+
+    A head's score of a token x, q . (K x + k), is (K^T q) . x and a number that all tokens share; what it reads, the
+    weighted mean of V x + v, is V of the weighted mean of x, and v. Of up to 3136 tokens and 26 queries only queries
+    are projected. The bias k changes nothing, and dropout leaves v as it is.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,14 +75,15 @@ class Attention(nn.Module):
 
     def forward(self, query: Tensor, source: Tensor, bias: Tensor | None = None) -> Tensor:
         """(N, Q, 128) look at (N, K, 128) -> (N, Q, 128). ``bias`` (N, heads, Q, K) is added to the scores."""
-
-        def by_head(x: Tensor) -> Tensor:
-            return x.unflatten(-1, (HEADS, -1)).transpose(1, 2)  # N x heads x tokens x 32
-
-        q, k, v = by_head(self.query(query)), by_head(self.key(source)), by_head(self.value(source))
-        mask = None if bias is None else bias.to(q.dtype)
-        drop = DROPOUT if self.training else 0.0
-        return functional.scaled_dot_product_attention(q, k, v, mask, drop).transpose(1, 2).flatten(2)
+        key, value = (layer.weight.unflatten(0, (HEADS, -1)) for layer in (self.key, self.value))  # heads x 32 x 128
+        q = self.query(query).unflatten(-1, (HEADS, -1))  # N x Q x heads x 32
+        asked = torch.einsum("nqhd,hdc->nhqc", q, key).flatten(1, 2)[:, None]  # N x 1 x heads * Q x 128
+        mask = None if bias is None else bias.flatten(1, 2)[:, None].to(asked.dtype)
+        tokens = source[:, None]  # N x 1 x K x 128
+        drop, scale = DROPOUT if self.training else 0.0, q.shape[-1] ** -0.5
+        read = functional.scaled_dot_product_attention(asked, tokens, tokens, mask, drop, scale=scale)
+        read = read[:, 0].unflatten(1, (HEADS, -1))  # N x heads x Q x 128
+        return torch.einsum("nhqc,hdc->nqhd", read, value).flatten(2) + self.value.bias
 
 
 class Layer(nn.Module):
@@ -179,7 +185,10 @@ class Looking(nn.Module):
 
     def forward(self, query: Tensor, maps: list[Tensor], around: Tensor, offsets: Tensor) -> Tensor:
         """(N, 26, 128) -> (N, 26, 128); the rest as in the units."""
-        places = [functional.avg_pool2d(self.feat_position_embedding, scale) for scale in SCALES]
+        # with channels last they are averaged at once and lie as the maps do
+        places = [self.feat_position_embedding.contiguous(memory_format=torch.channels_last)]
+        for _ in SCALES[1:]:
+            places.append(functional.avg_pool2d(places[-1], 2))
         placed = [x + place.flatten(2).transpose(1, 2) for x, place in zip(maps, places, strict=True)]
         x = self.dropout(self.early_embedding(query) + self.position_embeddings.weight)
         for unit in self.trans_units:
@@ -234,7 +243,8 @@ class Block(nn.Module):
         for layer, raw in zip(self.raw_feat_projection_layer, maps, strict=True):
             assert isinstance(layer, nn.Sequential)
             convolution, norm = layer[0], layer[1]
-            projected.append(norm(convolution(raw).flatten(2).transpose(1, 2)))  # N x pixels x 128
+            pixels = raw.flatten(2).transpose(1, 2)  # N x pixels x width
+            projected.append(norm(functional.linear(pixels, convolution.weight.flatten(1), convolution.bias)))
         largest = projected[0]
         image = largest.transpose(1, 2).unflatten(2, (SIZE, SIZE))  # N x 128 x 56 x 56
         at_joint = functional.grid_sample(image, joints[:, :, None], align_corners=True)[..., 0]  # N x 128 x 24
@@ -259,8 +269,8 @@ class Block(nn.Module):
         pixels = (place.floor()[:, :, None] + self.window).clamp(0, SIZE - 1)  # N x 24 x 64 x 2
         offsets = (pixels - place[:, :, None]) / RADIUS
         index = (pixels[..., 1] * SIZE + pixels[..., 0]).long().flatten(1)  # N x 24 * 64
-        around = largest.gather(1, index[..., None].expand(-1, -1, WIDTH))
-        return around.unflatten(1, (JOINTS, -1)), offsets
+        image = torch.arange(len(index), device=index.device)[:, None]
+        return largest[image, index].unflatten(1, (JOINTS, -1)), offsets
 
 
 class SMPLer(nn.Module):

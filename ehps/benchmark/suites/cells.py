@@ -17,6 +17,7 @@ from typing import Any
 from ehps import claims
 from ehps.benchmark.suites.runs import Run, is_main
 from ehps.benchmark.suites.suite import Suite, Training
+from ehps.benchmark.suites.suite_file import read_suite
 from ehps.body.models import BodyModels
 from ehps.errors import EhpsError
 from ehps.progress import stage
@@ -43,9 +44,7 @@ class Work:
 
     def __call__(self) -> None:
         """Do it."""
-        make(
-            Suite.from_dict(self.suite), Path(self.out), BodyModels(Path(self.body_models)), self.launch, progress=True
-        )
+        make(read_suite(self.suite), Path(self.out), BodyModels(Path(self.body_models)), self.launch, progress=True)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -61,12 +60,13 @@ def make(suite: Suite, out: Path, body_models: BodyModels, launch: str, *, progr
     while left:
         elsewhere = []
         for number, training in left:
-            folder = suite.folder(out, training)
+            folder, source = suite.folder(out, training), suite.start(training)
+            start = None if source is None else Run(suite.folder(out, source))
             with ExitStack() as stack:
                 claim = stack.enter_context(claims.taken(folder, launch)) if is_main() else None
-                mine, seen = _agreed(_decision(folder, claim, launch))
+                mine, seen = _agreed(_decision(folder, claim, launch, start))
                 if mine:
-                    _make(suite, out, training, body_models, progress, (number, count))
+                    _make(suite, out, training, start, body_models, progress, (number, count))
                     if is_main():
                         Run(folder).note(launch=launch, failures={"tests": None})
                 elif not seen:
@@ -77,12 +77,23 @@ def make(suite: Suite, out: Path, body_models: BodyModels, launch: str, *, progr
         left = elsewhere
 
 
-def _decision(folder: Path, claim: claims.Claim | None, launch: str) -> tuple[bool, bool]:
-    """Whether a claimed cell is to be made, and else whether it is over with in this launch."""
+def _decision(folder: Path, claim: claims.Claim | None, launch: str, start: Run | None) -> tuple[bool, bool]:
+    """Whether a claimed cell is to be made, and else whether it is over with in this launch.
+
+    Parameters
+    ----------
+    start : the training whose weights it starts from, which must be over with in this launch first.
+    """
     if claim is None:
         return False, False
     run = Run(folder)
     if run.manifest.get("launch") == launch:
+        return False, True
+    if start is not None and start.manifest.get("launch") != launch:
+        return False, False
+    if start is not None and not start.weights:
+        run.failed("training", f"there are no weights to start from: the training in {start.folder} failed")
+        run.note(launch=launch)
         return False, True
     if claim.attempt > claims.MOST_ATTEMPTS:
         died = f"{claims.MOST_ATTEMPTS} processes died in it without a word; it may need more memory than there is"
@@ -109,12 +120,19 @@ def _agreed(decision: tuple[bool, bool]) -> tuple[bool, bool]:
 
 
 def _make(
-    suite: Suite, out: Path, training: Training, body_models: BodyModels, progress: bool, place: tuple[int, int]
+    suite: Suite,
+    out: Path,
+    training: Training,
+    start: Run | None,
+    body_models: BodyModels,
+    progress: bool,
+    place: tuple[int, int],
 ) -> None:
     """Train one model and test it on all test sets; what fails is recorded.
 
     Parameters
     ----------
+    start : the finished training whose weights it starts from.
     place : number of the training, from 0, and of how many.
     """
     from ehps.benchmark.suites.evaluation import evaluate, train_cell
@@ -125,7 +143,7 @@ def _make(
     of += f", {training.recipe}" * bool(training.recipe)
     try:
         with stage(f"training {place[0] + 1} of {place[1]}: {of}", show=progress):
-            run = train_cell(folder, name, suite.train[name], config, body_models, progress=progress)
+            run = train_cell(folder, name, suite.train[name], config, body_models, start=start, progress=progress)
     except Exception as error:
         _record(run, "training", error)
         return

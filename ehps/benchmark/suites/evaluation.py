@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,16 @@ def train_cell(
     config: TrainConfig,
     body_models: BodyModels,
     *,
+    start: Run | None = None,
     progress: bool = True,
 ) -> Run:
     """Train one model in a run folder; nothing is done when it is there under the same configuration and
     data. One that is there with fewer steps goes on from them; numbers of its earlier weights are removed.
+
+    Parameters
+    ----------
+    start : the finished training of the same suite whose weights it starts from; ``config.init`` names them as seen
+        from ``folder``, so that both may be moved together.
 
     Raises
     ------
@@ -62,11 +69,14 @@ def train_cell(
         check_meaning(HumanData.open(spec.data))
     run = Run(folder)
     hashes = [content_of(s) for s in listed]
-    wanted = run.begin(check_name(train_set, "train set"), config, listed, hashes)
+    begun = "" if start is None else start.weights
+    wanted = run.begin(check_name(train_set, "train set"), config, listed, hashes, begun)
     if run.done("training", wanted, run.checkpoint):
         return run
     for spec in listed:
         require_columns(HumanData.open(spec.data))
+    if start is not None:
+        config = replace(config, init=str(start.checkpoint))
     path = train(config, listed, run.folder, body_models, progress=progress)
     content = checkpoints.load(path)
     if is_main() and run.manifest.get("weights_sha256", content["weights_sha256"]) != content["weights_sha256"]:

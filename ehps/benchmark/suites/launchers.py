@@ -18,7 +18,7 @@ from typing import IO, Any
 from ehps import cluster_jobs
 from ehps.benchmark.suites.cells import Work
 from ehps.benchmark.suites.runs import Run
-from ehps.benchmark.suites.suite import Suite
+from ehps.benchmark.suites.suite_file import read_suite
 from ehps.claims import MOST_ATTEMPTS
 from ehps.errors import DataError
 from ehps.interrupts import Interrupted
@@ -121,7 +121,7 @@ def on_slurm(
 
 
 def _wait(work: Work, ended: Callable[[], bool], every: float, progress: bool) -> None:
-    total, shown, due = len(Suite.from_dict(work.suite).trainings), 0, 0.0
+    total, shown, due = len(read_suite(work.suite).trainings), 0, 0.0
     with counting("trainings", total, show=progress) as advance:
         while True:
             over = ended()
@@ -137,7 +137,7 @@ def _wait(work: Work, ended: Callable[[], bool], every: float, progress: bool) -
 
 def _unseen(work: Work) -> list[str]:
     """Trainings that no process of this launch has finished with."""
-    suite, out = Suite.from_dict(work.suite), Path(work.out)
+    suite, out = read_suite(work.suite), Path(work.out)
     return [str(one) for one in suite.trainings if Run(suite.folder(out, one)).manifest.get("launch") != work.launch]
 
 

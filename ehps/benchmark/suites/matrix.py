@@ -16,7 +16,8 @@ from ehps.benchmark.suites import launchers
 from ehps.benchmark.suites.cells import Work, make
 from ehps.benchmark.suites.runs import MANIFEST, SUITE, write_json
 from ehps.benchmark.suites.states import status
-from ehps.benchmark.suites.suite import Suite, load_suite
+from ehps.benchmark.suites.suite import Suite
+from ehps.benchmark.suites.suite_file import load_suite
 from ehps.body.models import BodyModels
 from ehps.errors import UsageError
 from ehps.extras import need

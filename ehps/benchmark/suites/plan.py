@@ -102,7 +102,7 @@ def plan(suite: Suite, out: Path, body_models: Path | None) -> Plan:
             missing.append(str(error))
             continue
         cells.append(cell)
-        seconds.append(timings.training(training.model, steps * suite.config.batch_size))
+        seconds.append(timings.training(training.model, steps * suite.settings(training).batch_size))
         seconds += [timings.test(training.model, rows.get(("test", name))) for name in cell["left"]]
     known = [value for value in seconds if value is not None]
     return Plan(sets, cells, missing, sum(known) if len(known) == len(seconds) else None)
@@ -238,8 +238,12 @@ def _cell(suite: Suite, out: Path, training: Training, rows: int | None) -> tupl
     run = Run(suite.folder(out, training))
     config = suite.settings(training)
     specs = suite.train[training.train_set]
-    wanted = run.wanted(training.train_set, config, [content_of(spec) if spec.data.is_file() else "" for spec in specs])
-    done = run.done("training", wanted, run.checkpoint)
+    source = suite.start(training)
+    begun = "" if source is None else Run(suite.folder(out, source)).weights
+    done = False
+    if source is None or begun:
+        hashes = [content_of(spec) if spec.data.is_file() else "" for spec in specs]
+        done = run.done("training", run.wanted(training.train_set, config, hashes, begun), run.checkpoint)
     whole = config.strategy != "mixture" or not rows  # else the longest set counts
     steps = total_steps(config, [rows or 0] if whole else rows_of_each(specs))
     made = run.step if (run.folder / "checkpoints" / LAST).is_file() else 0

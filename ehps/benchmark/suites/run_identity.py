@@ -1,6 +1,7 @@
 """What a run folder was made with, and whether another training may share it.
 
-A training is ``{"train_set": name, "config": what changes its result, "data": hashes}``.
+A training is ``{"train_set": name, "config": what changes its result, "data": hashes}``; one that starts from another
+training of its suite also has ``"start"``, the hash of that one's weights.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
         a, b = old["config"].get(name), new["config"].get(name)
         if a != b:
             return f"{name} is {a!r}, not {b!r}"
+    if old.get("start") != new.get("start"):
+        return "the training that it starts from has other weights"
     return "its training data have another content"
 
 

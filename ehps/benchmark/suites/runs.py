@@ -76,7 +76,7 @@ _MANIFEST_FORM = {
     "model?": str,
     "seed?": (int, None),
     "weights_sha256?": str,
-    "training?": {"train_set": str, "config": {str: object}, "data": [str]},
+    "training?": {"train_set": str, "config": {str: object}, "data": [str], "start?": str},
     "done?": {str: str},
     "failures?": {str: {"reason": str}},
     "timings?": {str: {"rows": int, "seconds": float}},
@@ -167,6 +167,13 @@ class Run:
         return f"the learning rate fell {fell}: these are not the weights of {parts[-1]['steps']:,} steps at once"
 
     @property
+    def weights(self) -> str:
+        """Hash of the trained weights; empty where there are none, or they are to be trained further."""
+        if self.unfinished or not self.checkpoint.is_file():
+            return ""
+        return str(self.manifest.get("weights_sha256", ""))
+
+    @property
     def failures(self) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = self.manifest.get("failures", {})
         return found
@@ -178,7 +185,7 @@ class Run:
     def checkpoint(self) -> Path:
         return self.folder / "checkpoints" / "final.pt"
 
-    def wanted(self, train_set: str, config: TrainConfig, hashes: list[str]) -> str:
+    def wanted(self, train_set: str, config: TrainConfig, hashes: list[str], start: str = "") -> str:
         """The key of a training, which this folder can hold; nothing is written.
 
         A run of the same configuration with fewer steps, or epochs, may go on to the larger number.
@@ -188,11 +195,12 @@ class Run:
         UsageError : the folder holds a suite, or a run of another configuration or other data, of which a step has been
             made.
         """
-        return key(self._training(train_set, config, hashes))
+        return key(self._training(train_set, config, hashes, start))
 
-    def _training(self, train_set: str, config: TrainConfig, hashes: list[str]) -> dict[str, Any]:
+    def _training(self, train_set: str, config: TrainConfig, hashes: list[str], start: str) -> dict[str, Any]:
         self.check_kind()
         training = {"train_set": train_set, "config": config.decisive(), "data": hashes}
+        training |= {"start": start} if start else {}
         old = self.manifest.get("training")
         started = any((self.folder / "checkpoints").glob("*.pt"))
         if old == training:
@@ -210,14 +218,16 @@ class Run:
             )
         return training
 
-    def begin(self, train_set: str, config: TrainConfig, sets: list[SetSpec], hashes: list[str]) -> str:
+    def begin(
+        self, train_set: str, config: TrainConfig, sets: list[SetSpec], hashes: list[str], start: str = ""
+    ) -> str:
         """Write config and manifest; returns the key of the training.
 
         Raises
         ------
         UsageError : as :meth:`wanted`.
         """
-        training = self._training(train_set, config, hashes)
+        training = self._training(train_set, config, hashes, start)
         self.folder.mkdir(parents=True, exist_ok=True)
         listed = [
             {**noted("data", s.data, self.folder), **noted("images", s.images, self.folder), "interval": s.interval}

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ehps.benchmark.suites.places import by_name
-from ehps.benchmark.suites.suite import Suite, load_suite
+from ehps.benchmark.suites.suite import Suite
+from ehps.benchmark.suites.suite_file import load_suite
 from ehps.benchmark.training.settings import nearest
 from ehps.benchmark.training.specs import SetSpec
 from ehps.errors import UsageError

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites.runs import SUITE, Run
 from ehps.benchmark.suites.suite import Suite, Training
+from ehps.benchmark.suites.suite_file import read_suite
 from ehps.benchmark.training.specs import SetSpec
 from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.claims import Claim, claimed
@@ -71,7 +72,7 @@ def _stored(out: Path) -> Suite:
         raise DataError("holds no suite", path=out, fix="run one with this folder as output")
     again = "remove it, and run the suite again"
     try:
-        return Suite.from_dict(read_json(out / SUITE, fix=again))
+        return read_suite(read_json(out / SUITE, fix=again))
     except UsageError as error:
         raise DataError(f"is damaged: {error.what}", path=out / SUITE, fix=again) from None
 

@@ -1,19 +1,12 @@
-"""A suite and its file: which training sets, test sets and models, read and checked as a whole before anything is run.
+"""A suite: which training sets, test sets and models, and the trainings that they make together.
 
-    suite.yaml:   models: [tiny]
-                  train: {bedlam: {data: bedlam_train.h5, images: raw/bedlam}, mix: [{...}, {...}]}
-                  test:  {ehf: {data: ehf.h5, images: raw/ehf, protocol: ehf}}
-                  steps: 300        # and any other setting of training; or budget: 4800, instances seen
-                  seeds: [0, 1, 2]  # optional: every training once with each
-                  recipes: {usual: {}, slow: {lr: 1e-5}}  # optional: every training once with the settings of each
-                  body_models: /path/to/models   # optional
-
-Paths are relative to the file.
+It is read from a file by :mod:`ehps.benchmark.suites.suite_file`.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -22,17 +15,15 @@ from typing import Any
 
 from ehps.benchmark import models
 from ehps.benchmark.protocols import catalogue
-from ehps.benchmark.suites.runs import check_name
+from ehps.benchmark.suites import recipes as of_recipes
+from ehps.benchmark.suites.recipes import Recipe, checked
+from ehps.benchmark.suites.runs import Run, check_name
 from ehps.benchmark.training.pack_file import is_pack
 from ehps.benchmark.training.settings import SETTINGS, Setting, described
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.errors import SettingsError, UsageError
-from ehps.yaml_files import read_yaml
 
-_OTHERS = ("train", "test", "models", "body_models", "seeds", "budget", "recipes")
-_OF_A_SUITE = ("model", "model_args", "seed", "steps", "epochs", "budget", "batch_size", "init")
-"""What its recipes have in common."""
-_BUDGET = Setting(int, 1, 1e12)
+BUDGET = Setting(int, 1, 1e12)
 
 
 @dataclass(frozen=True)
@@ -69,28 +60,22 @@ class Suite:
     models: tuple[str, ...] = ("tiny",)
     body_models: Path | None = None
     seeds: tuple[int, ...] = ()
-    recipes: Mapping[str, TrainConfig] = field(default_factory=dict)
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         empty = [f"the suite has no {what} set" for what in ("train", "test") if not getattr(self, what)]
-        configs = list(self.recipes.values()) or [self.config]
-        weights = [fault for one in configs for sets in self.train.values() for fault in one.weight_faults(sets)]
-        terms = [fault for one in configs for model in self.models for fault in one.loss.faults(model)]
-        if faults := [*empty, *weights, *terms, *_faults(self.train, self.test, self.models)]:
+        used = [(recipe.config, recipe.train or self.train) for recipe in self.recipes.values()]
+        used = used or [(self.config, self.train)]
+        starts = of_recipes.faults(self.recipes, list(self.train))
+        weights = [
+            fault for one, names in used for name in names for fault in one.weight_faults(self.train.get(name, ()))
+        ]
+        terms = [fault for one, _ in used for model in self.models for fault in one.loss.faults(model)]
+        if faults := [*empty, *starts, *weights, *terms, *faults_of(self.train, self.test, self.models)]:
             raise SettingsError(faults)
 
-    @classmethod
-    def from_dict(cls, values: Any, base: Path = Path()) -> Suite:
-        """From the content of a suite file; paths relative to ``base``.
-
-        Raises
-        ------
-        SettingsError : settings that do not exist, and values of another kind or out of range; all of them.
-        """
-        return _read(values, base).suite()
-
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; :meth:`from_dict` reads it back."""
+        """JSON-able; :func:`~ehps.benchmark.suites.suite_file.read_suite` reads it back."""
 
         def plain(spec: SetSpec) -> dict[str, Any]:
             return {
@@ -105,10 +90,7 @@ class Suite:
 
         config = self.config.to_dict()
         del config["model"]
-        recipes = {
-            name: {key: value for key, value in one.to_dict().items() if key != "model" and value != config[key]}
-            for name, one in self.recipes.items()
-        }
+        recipes = {name: one.to_dict(config) for name, one in self.recipes.items()}
         return {
             "train": {name: [plain(s) for s in specs] for name, specs in self.train.items()},
             "test": {name: plain(spec) for name, spec in self.test.items()},
@@ -129,11 +111,23 @@ class Suite:
             for model in self.models
             for name in self.train
             for seed in seeds
+            if not recipe or name in (self.recipes[recipe].train or self.train)
         ]
 
+    def start(self, training: Training) -> Training | None:
+        """The training of the suite whose weights one starts from."""
+        if not training.recipe:
+            return None
+        source = of_recipes.origin(self.recipes, training.recipe, training.train_set, list(self.train))
+        begun = self.recipes[training.recipe].start
+        return None if source is None else replace(training, train_set=source, recipe=begun)
+
     def settings(self, training: Training) -> TrainConfig:
-        """Of one training."""
-        config = self.recipes[training.recipe] if training.recipe else self.config
+        """Of one training; weights of another one of the suite that it starts from as seen from its run folder."""
+        config = self.recipes[training.recipe].config if training.recipe else self.config
+        if (start := self.start(training)) is not None:
+            weights = Run(self.folder(Path(), start)).checkpoint
+            config = replace(config, init=Path(os.path.relpath(weights, self.folder(Path(), training))).as_posix())
         return replace(config, model=training.model, seed=training.seed)
 
     def folder(self, out: Path, training: Training) -> Path:
@@ -149,11 +143,11 @@ class Suite:
         UsageError : less than one.
         """
         try:
-            seen = _BUDGET.read(instances)
+            seen = BUDGET.read(instances)
         except ValueError as error:
             raise UsageError(f"the budget {error}") from None
-        recipes = {name: _with_budget(config, seen) for name, config in self.recipes.items()}
-        return replace(self, config=_with_budget(self.config, seen), recipes=recipes)
+        recipes = {name: replace(one, config=with_budget(one.config, seen)) for name, one in self.recipes.items()}
+        return replace(self, config=with_budget(self.config, seen), recipes=recipes)
 
     def with_seeds(self, seeds: Sequence[Any]) -> Suite:
         """With each training made once with each seed.
@@ -163,13 +157,13 @@ class Suite:
         SettingsError : no whole numbers, or one that stands twice.
         """
         faults: list[str] = []
-        read = _seeds(list(seeds), faults)
+        read = read_seeds(list(seeds), faults)
         if faults:
             raise SettingsError(faults)
         return replace(self, seeds=read)
 
     def only(self, patterns: Sequence[str]) -> Suite:
-        """The part whose train sets, test sets, models and recipes have one of some names.
+        """The part whose train sets, test sets, models and recipes have one of some names, with what it starts from.
 
         Parameters
         ----------
@@ -178,7 +172,7 @@ class Suite:
 
         Raises
         ------
-        UsageError : a pattern that fits nothing, or sets of two kinds.
+        UsageError : a pattern that fits nothing, or sets of two kinds; nothing is left.
         """
         kinds: dict[str, list[str]] = {"train": list(self.train), "test": list(self.test), "models": list(self.models)}
         kinds |= {"recipes": list(self.recipes)} if self.recipes else {}
@@ -197,108 +191,30 @@ class Suite:
                 raise UsageError(f"{pattern!r} fits names of {' and '.join(fitting)}", fix=f"write {words}")
             chosen[fitting[0]] += named[fitting[0]]
         kept = {kind: [name for name in names if name in (chosen[kind] or names)] for kind, names in kinds.items()}
+        recipes = of_recipes.part(self.recipes, kept.get("recipes", ()), kept["train"], list(self.train))
+        if self.recipes and not recipes:
+            raise UsageError(f"no recipe of the suite is for {' or '.join(kept['train'])}")
+        needed = {name for one in recipes.values() for name in one.train} or kept["train"]
         return replace(
             self,
-            train={name: self.train[name] for name in kept["train"]},
+            train={name: specs for name, specs in self.train.items() if name in needed},
             test={name: self.test[name] for name in kept["test"]},
             models=tuple(kept["models"]),
-            recipes={name: self.recipes[name] for name in kept.get("recipes", ())},
+            recipes=recipes,
         )
 
     def missing_files(self) -> list[str]:
         """Files and folders that it names and that are not there, each with its place in the suite."""
-        return _missing(self.train, self.test, self.config.init, self.body_models)
+        return missing_files(self.train, self.test, self.config.init, self.body_models)
 
 
-def load_suite(path: str | Path, *, files: bool = False) -> Suite:
-    """Read ``suite.yaml`` (or ``.json``).
-
-    Parameters
-    ----------
-    files : also see that the files and folders that it names are there.
-
-    Raises
-    ------
-    UsageError : the file is absent or not YAML.
-    SettingsError : settings that do not exist, values of another kind or out of range, models that cannot be built,
-        files that are not there: all of them.
-    """
-    path = Path(path)
-    try:
-        draft = _read(read_yaml(path), path.parent)
-        for model in sorted(set(draft.models) & set(models.names())):
-            _note(draft.faults, "model_args: ", models.check_arguments, model, draft.model_args)
-        if files:
-            init = None if draft.config is None else draft.config.init
-            draft.faults += _missing(draft.train, draft.test, init, draft.body_models)
-        return draft.suite()
-    except SettingsError as error:
-        raise SettingsError(error.faults, path=path) from None
-
-
-@dataclass
-class _Draft:
-    """A suite as far as it could be read: sets, or settings, that could not are None."""
-
-    train: dict[str, list[SetSpec | None]]
-    test: dict[str, SetSpec | None]
-    config: TrainConfig | None
-    model_args: Mapping[str, Any]
-    models: tuple[str, ...]
-    body_models: Path | None
-    seeds: tuple[int, ...]
-    recipes: dict[str, TrainConfig]
-    faults: list[str]
-
-    def suite(self) -> Suite:
-        if self.faults or self.config is None:
-            raise SettingsError(self.faults)
-        return Suite(
-            train={name: tuple(spec for spec in specs if spec is not None) for name, specs in self.train.items()},
-            test={name: spec for name, spec in self.test.items() if spec is not None},
-            config=self.config,
-            models=self.models,
-            body_models=self.body_models,
-            seeds=self.seeds,
-            recipes=self.recipes,
-        )
-
-
-def _read(values: Any, base: Path) -> _Draft:
-    if not isinstance(values, Mapping):
-        raise SettingsError([f"is {described(values)}, not a suite of train and test sets"])
-    faults: list[str] = []
-    settings = {name: value for name, value in values.items() if name not in (*_OTHERS, "model")}
-    config = TrainConfig.read(settings, faults, others=_OTHERS)
-    if config is not None and config.init is not None:
-        config = replace(config, init=str(base / config.init))
-    config = _budgeted(values, config, faults)
-    body_models = values.get("body_models")
-    if not isinstance(body_models, str | None):
-        faults.append(f"body_models is {described(body_models)}, not the name of a folder")
-        body_models = None
-    train, test = _named(values, "train", faults), _named(values, "test", faults)
-    draft = _Draft(
-        train={name: _train_sets(spec, base, faults, f"train.{name}") for name, spec in train.items()},
-        test={name: _test_set(spec, base, faults, f"test.{name}.") for name, spec in test.items()},
-        config=config,
-        model_args=_arguments(values),
-        models=_models(values, faults),
-        body_models=base / body_models if body_models else None,
-        seeds=_seeds(values.get("seeds", []), faults),
-        recipes=_recipes(values, settings, config, faults),
-        faults=faults,
-    )
-    faults += _faults(draft.train, draft.test, draft.models)
-    return draft
-
-
-def _missing(
+def missing_files(
     train: Mapping[str, Sequence[SetSpec | None]],
     test: Mapping[str, SetSpec | None],
     init: str | None,
     body_models: Path | None,
 ) -> list[str]:
+    """What is named and not there, each with its place in the suite; sets that could not be read are None."""
     named: list[tuple[str, Path, bool]] = []
     for name, specs in train.items():
         for i, spec in enumerate(specs):
@@ -316,81 +232,29 @@ def _missing(
     ]
 
 
-def _faults(train: Mapping[str, Any], test: Mapping[str, SetSpec | None], names: tuple[str, ...]) -> list[str]:
+def faults_of(train: Mapping[str, Any], test: Mapping[str, SetSpec | None], names: tuple[str, ...]) -> list[str]:
     """What is wrong with names, models and protocols; sets that could not be read are None."""
     faults: list[str] = []
     for what, sets in (("train", train), ("test", test)):
         for name in sets:
-            _note(faults, "", check_name, name, f"{what} set")
+            checked(faults, "", check_name, name, f"{what} set")
     if not names:
         faults.append(f"the suite has no model; there are: {', '.join(models.names())}")
     for name in dict.fromkeys(names):
         if names.count(name) > 1:
             faults.append(f"models names {described(name)} {names.count(name)} times")
-        if _note(faults, "", check_name, name, "model"):
-            _note(faults, "models: ", models.check, name)
+        if checked(faults, "", check_name, name, "model"):
+            checked(faults, "models: ", models.check, name)
     for name, spec in test.items():
         if spec is not None and not spec.protocol:
             faults.append(f"test.{name} has no protocol; there are: {', '.join(catalogue.names())}")
         elif spec is not None:
-            _note(faults, f"test.{name}.protocol: ", catalogue.get, spec.protocol)
+            checked(faults, f"test.{name}.protocol: ", catalogue.get, spec.protocol)
     return faults
 
 
-def _named(values: Mapping[str, Any], what: str, faults: list[str]) -> Mapping[str, Any]:
-    sets = values.get(what)
-    if not sets:
-        faults.append(f"the suite has no {what} set")
-        return {}
-    if isinstance(sets, Mapping):
-        return sets
-    faults.append(f"{what} is {described(sets)}, not a mapping of names to sets")
-    return {}
-
-
-def _train_sets(value: Any, base: Path, faults: list[str], place: str) -> list[SetSpec | None]:
-    if isinstance(value, list | tuple):
-        if not value:
-            faults.append(f"{place} is an empty list, not sets to train on")
-        return [_train_set(one, base, faults, f"{place}[{i}].") for i, one in enumerate(value)]
-    return [_train_set(value, base, faults, f"{place}.")]
-
-
-def _train_set(value: Any, base: Path, faults: list[str], place: str) -> SetSpec | None:
-    spec = SetSpec.read(value, base, faults, place)
-    if spec is not None and spec.protocol:
-        faults.append(f"{place}protocol is {described(spec.protocol)}; only test sets have a protocol")
-    return spec
-
-
-def _test_set(value: Any, base: Path, faults: list[str], place: str) -> SetSpec | None:
-    spec = SetSpec.read(value, base, faults, place)
-    if spec is not None and spec.interval != 1:
-        faults.append(f"{place}interval is {spec.interval}; tests take every N-th row by their protocol: NAME[step=N]")
-    if spec is not None and spec.weight != 1:
-        faults.append(f"{place}weight is {spec.weight:g}; only training sets have a weight")
-    return spec
-
-
-def _arguments(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Arguments of the models where they can be some; whatever else stands there is a fault of its own."""
-    given = values.get("model_args", {})
-    return given if isinstance(given, Mapping) and all(isinstance(name, str) for name in given) else {}
-
-
-def _models(values: Mapping[str, Any], faults: list[str]) -> tuple[str, ...]:
-    if "models" in values and "model" in values:
-        faults.append("model and models are both given; name the models in one of them")
-    named = values.get("models", values.get("model", "tiny"))
-    if isinstance(named, str):
-        return (named,)
-    if isinstance(named, list | tuple) and all(isinstance(name, str) for name in named):
-        return tuple(named)
-    faults.append(f"models is {described(named)}, not names of models; there are: {', '.join(models.names())}")
-    return ("tiny",)
-
-
-def _seeds(values: Any, faults: list[str]) -> tuple[int, ...]:
+def read_seeds(values: Any, faults: list[str]) -> tuple[int, ...]:
+    """Seeds; what is wrong with them is appended to ``faults``."""
     if not isinstance(values, list | tuple):
         faults.append(f"seeds is {described(values)}, not a list of whole numbers")
         return ()
@@ -404,62 +268,9 @@ def _seeds(values: Any, faults: list[str]) -> tuple[int, ...]:
     return tuple(read)
 
 
-def _recipes(
-    values: Mapping[str, Any], settings: Mapping[str, Any], config: TrainConfig | None, faults: list[str]
-) -> dict[str, TrainConfig]:
-    """Settings of each recipe: those of the suite with its own in their place."""
-    given = values.get("recipes", {})
-    if not isinstance(given, Mapping):
-        faults.append(f"recipes is {described(given)}, not a mapping of names to settings")
-        return {}
-    read: dict[str, TrainConfig] = {}
-    for name, own in given.items():
-        place = f"recipes.{name}"
-        named = _note(faults, "", check_name, name, "recipe")
-        if not isinstance(own, Mapping):
-            faults.append(f"{place} is {described(own)}, not a mapping of names to settings")
-            continue
-        common = [key for key in _OF_A_SUITE if key in own]
-        faults += [f"{place}.{key} is given; all recipes of a suite have the same {key}" for key in common]
-        wrong: list[str] = []
-        one = TrainConfig.read({**settings, **own}, wrong, others=_OTHERS)
-        if config is None:  # whose faults these would repeat
-            continue
-        faults += [f"{place}: {fault}" for fault in wrong]
-        if named and one is not None and not common:
-            read[name] = replace(one, steps=config.steps, epochs=config.epochs, init=config.init)
-    return read
-
-
-def _budgeted(values: Mapping[str, Any], config: TrainConfig | None, faults: list[str]) -> TrainConfig | None:
-    """The settings with as many steps as ``budget`` stands for, where it is given."""
-    if "budget" not in values:
-        return config
-    faults += [
-        f"budget and {name} are both given; each says how long is trained"
-        for name in ("steps", "epochs")
-        if values.get(name)
-    ]
-    try:
-        instances = _BUDGET.read(values["budget"])
-    except ValueError as error:
-        faults.append(f"budget {error}")
-        return config
-    return None if config is None else _with_budget(config, instances)
-
-
-def _with_budget(config: TrainConfig, instances: int) -> TrainConfig:
+def with_budget(config: TrainConfig, instances: int) -> TrainConfig:
+    """Settings with as many steps as see so many instances."""
     return replace(config, steps=math.ceil(instances / config.batch_size), epochs=None)
-
-
-def _note(faults: list[str], place: str, check: Any, *arguments: Any) -> bool:
-    """Call ``check``; whether it raised nothing, else what it says of the user's input is added to ``faults``."""
-    try:
-        check(*arguments)
-    except UsageError as error:
-        faults.append(f"{place}{error.what}{f'; {error.fix}' if error.fix else ''}")
-        return False
-    return True
 
 
 def _files(spec: SetSpec | None, place: str) -> list[tuple[str, Path, bool]]:

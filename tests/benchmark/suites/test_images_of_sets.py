@@ -16,8 +16,8 @@ from ehps.benchmark.protocols.protocol import Protocol
 from ehps.benchmark.protocols.scoring import Score
 from ehps.benchmark.suites import evaluation
 from ehps.benchmark.suites.evaluation import evaluate, rescore, train_cell
-from ehps.benchmark.suites.matrix import Suite
 from ehps.benchmark.suites.runs import Run
+from ehps.benchmark.suites.suite_file import read_suite
 from ehps.benchmark.training.samples import CropView, HumanDataset
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.trainer import open_sets
@@ -145,9 +145,9 @@ def test_a_suite_keeps_the_lists_of_its_sets(tmp_path: Path) -> None:
         "train": {"a": {"data": "a.h5", "exclude": "broken.json"}},
         "test": {"b": {"data": "b.h5", "protocol": "ehf"}},
     }
-    suite = Suite.from_dict(values, tmp_path)
+    suite = read_suite(values, tmp_path)
     assert suite.train["a"][0].exclude == tmp_path / "broken.json"
-    assert Suite.from_dict(suite.to_dict()) == suite
+    assert read_suite(suite.to_dict()) == suite
     assert "exclude" not in suite.to_dict()["test"]["b"]
 
 

@@ -15,6 +15,7 @@ from ehps.benchmark.suites import evaluation
 from ehps.benchmark.suites.evaluation import evaluate, rescore, train_cell
 from ehps.benchmark.suites.matrix import Suite, load_suite, run_suite, status
 from ehps.benchmark.suites.runs import Run
+from ehps.benchmark.suites.suite_file import read_suite
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.train_log import read_log
 from ehps.body.models import BodyModels
@@ -238,7 +239,7 @@ def test_a_suite_file_is_read_relative_to_itself(tmp_path: Path) -> None:
     assert loaded.train["a"] == (SetSpec(tmp_path / "a.h5", tmp_path / "raw"),)
     assert [s.data.name for s in loaded.train["ab"]] == ["a.h5", "b.h5"]
     assert loaded.config.steps == 5
-    assert Suite.from_dict(loaded.to_dict()).to_dict() == loaded.to_dict()
+    assert read_suite(loaded.to_dict()).to_dict() == loaded.to_dict()
     for bad, message in (
         ("stepz: 5\n", "stepz"),
         ("- a\n", "not a suite"),

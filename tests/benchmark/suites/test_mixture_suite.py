@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from ehps.analysis.mixture_suite import MixtureSuite
 from ehps.benchmark.suites import shipped_suites
-from ehps.benchmark.suites.suite import load_suite
+from ehps.benchmark.suites.suite_file import load_suite
 from ehps.body.models import BodyModels
 from ehps.cli import main
 from ehps.errors import UsageError

@@ -10,7 +10,9 @@ import pytest
 
 from ehps.benchmark.suites import shipped_suites
 from ehps.benchmark.suites.matrix import Suite, load_suite, run_suite, status
+from ehps.benchmark.suites.recipes import Recipe
 from ehps.benchmark.suites.runs import Run
+from ehps.benchmark.suites.suite_file import read_suite
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
 from ehps.errors import SettingsError
@@ -36,7 +38,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory, models: BodyModels) -> Suite
     )
     tiny = {"width": 32, "depth": 1, "heads": 2}
     config = TrainConfig(model_args=tiny, steps=1, batch_size=4, workers=0, lr=1e-3)
-    recipes = {"standard": config, "slow": replace(config, lr=1e-4, augment=False)}
+    recipes = {"standard": Recipe(config), "slow": Recipe(replace(config, lr=1e-4, augment=False))}
     return Suite({"one": (one,)}, {"ego": replace(test, protocol="egobody-ego")}, config, recipes=recipes)
 
 
@@ -65,8 +67,8 @@ def test_recipes_of_a_file_take_what_they_do_not_set_from_the_suite(tmp_path: Pa
     last = found.settings(found.trainings[-1])
     assert (last.lr, last.lr_min, last.batch_size, last.steps) == (1e-4, 1e-5, 4, 20)
     assert found.folder(Path("out"), found.trainings[-1]).as_posix() == "out/slow/one/tiny/seed_2"
-    assert Suite.from_dict(found.to_dict()).recipes == found.recipes
-    assert {one.steps for one in found.with_budget(8).recipes.values()} == {2}
+    assert read_suite(found.to_dict()).recipes == found.recipes
+    assert {one.config.steps for one in found.with_budget(8).recipes.values()} == {2}
     assert [t.recipe for t in found.only(["slow"]).trainings] == ["slow", "slow"]
 
 
@@ -85,6 +87,6 @@ def test_the_shipped_suite_is_seeds_by_rates_by_augmentations_of_the_single_sets
     single = load_suite(shipped_suites.path_of("single_dataset"))
     assert (found.train, found.test) == (single.train, single.test)
     assert len(found.trainings) == 32 * 4 * 3
-    rates = {name: (one.lr / single.config.lr, one.augment) for name, one in found.recipes.items()}
+    rates = {name: (one.config.lr / single.config.lr, one.config.augment) for name, one in found.recipes.items()}
     assert {augment for _, augment in rates.values()} == {True, False}
     assert sorted(rate for rate, _ in rates.values()) == pytest.approx([1 / 30, 1 / 30, 1, 1], rel=0.01)

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites import plan, shipped_suites
-from ehps.benchmark.suites.suite import Suite, load_suite
+from ehps.benchmark.suites.suite import Suite
+from ehps.benchmark.suites.suite_file import load_suite, read_suite
 from ehps.benchmark.training.loss_weights import LossWeights
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.cli import main
@@ -191,6 +192,6 @@ def test_each_seed_has_a_folder_and_the_own_one_keeps_that_of_before(small: Suit
     folders = [several.folder(Path("out"), one).as_posix() for one in several.only(["train.agora"]).trainings]
     assert folders == ["out/agora/tiny", "out/agora/tiny/seed_7"]
     assert [several.settings(one).seed for one in several.trainings] == [2023, 7, 2023, 7]
-    assert Suite.from_dict(several.to_dict()).seeds == (2023, 7)
+    assert read_suite(several.to_dict()).seeds == (2023, 7)
     with pytest.raises(SettingsError, match="seeds has 3 2 times"):
         small.with_seeds(["3", "3"])

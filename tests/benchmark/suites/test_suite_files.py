@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from ehps.benchmark.suites.suite import load_suite
+from ehps.benchmark.suites.suite_file import load_suite
 from ehps.benchmark.training.specs import SetSpec
 from ehps.cli import main
 

@@ -1,0 +1,167 @@
+"""Suites whose trainings are stages of a model, which start from one another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ehps.benchmark import models as networks
+from ehps.benchmark.models.cards import Stage
+from ehps.benchmark.suites.matrix import run_suite
+from ehps.benchmark.suites.plan import plan
+from ehps.benchmark.suites.recipes import Recipe
+from ehps.benchmark.suites.runs import Run
+from ehps.benchmark.suites.suite import Suite
+from ehps.benchmark.suites.suite_file import load_suite, read_suite
+from ehps.benchmark.training import checkpoints
+from ehps.benchmark.training.specs import SetSpec, TrainConfig
+from ehps.body.models import BodyModels
+from ehps.errors import SettingsError, UsageError
+from tests.drawn_people import Style, people, write_set
+
+SETS = """
+train: {mix: [a.h5, b.h5], other: c.h5, pw3d: d.h5}
+test: {pw3d: {data: test.h5, protocol: pw3d-h36m14}}
+models: [smpler]
+"""
+CHAIN = """
+recipes:
+  backbone: {stage: backbone, train: mix}
+  full: {stage: full, train: mix, start: backbone, epochs: 3}
+  last: {stage: 3dpw, train: pw3d, start: full}
+"""
+
+
+def read(tmp_path: Path, more: str, sets: str = SETS) -> Suite:
+    (tmp_path / "suite.yaml").write_text(sets + more)
+    return load_suite(tmp_path / "suite.yaml")
+
+
+def faults(tmp_path: Path, more: str, sets: str = SETS) -> list[str]:
+    with pytest.raises(SettingsError) as error:
+        read(tmp_path, more, sets)
+    return [line.partition(": ")[2] for line in error.value.lines]
+
+
+def test_a_suite_takes_the_settings_of_a_stage_where_it_gives_none(tmp_path: Path) -> None:
+    found = read(tmp_path, "stage: 3dpw\nlr: 2e-4\n").config
+    assert (found.lr, found.lr_min, found.epochs, found.batch_size, found.box_ratio) == (2e-4, 1e-4, 2, 32, 1.0)
+
+
+def test_stages_start_from_one_another_across_training_sets(tmp_path: Path) -> None:
+    suite = read(tmp_path, CHAIN)
+    assert [(t.recipe, t.train_set) for t in suite.trainings] == [
+        ("backbone", "mix"),
+        ("full", "mix"),
+        ("last", "pw3d"),
+    ]
+    first, full, last = (suite.settings(training) for training in suite.trainings)
+    assert (first.epochs, first.batch_size, first.lr, first.init) == (50, 200, 2e-4, None)
+    assert (full.epochs, last.epochs, last.batch_size, last.lr) == (3, 2, 32, 1e-4)
+    out = tmp_path / "runs"
+    for training, config, before in ((1, full, "backbone/mix"), (2, last, "full/mix")):
+        folder = suite.folder(out, suite.trainings[training])
+        assert (folder / str(config.init)).resolve() == out / before / "smpler/checkpoints/final.pt"
+    assert read_suite(json.loads(json.dumps(suite.to_dict()))) == replace(suite, **_absolute(suite))
+    assert {one.config.epochs for one in suite.with_budget(64).recipes.values()} == {None}
+    assert [one.config.steps for one in suite.with_budget(64).recipes.values()] == [1, 1, 2]
+
+
+def _absolute(suite: Suite) -> dict[str, object]:
+    """Sets with the paths that a stored suite has."""
+
+    def one(spec: SetSpec) -> SetSpec:
+        return replace(spec, data=spec.data.resolve(), images=spec.images.resolve())
+
+    train = {name: tuple(map(one, specs)) for name, specs in suite.train.items()}
+    return {"train": train, "test": {name: one(spec) for name, spec in suite.test.items()}}
+
+
+def test_a_part_brings_what_it_starts_from(tmp_path: Path) -> None:
+    suite = read(tmp_path, CHAIN)
+    named = {
+        tuple(t.recipe for t in suite.only([pattern]).trainings) for pattern in ("last", "train.pw3d", "recipes.*")
+    }
+    assert named == {("backbone", "full", "last")}
+    assert [t.recipe for t in suite.only(["full"]).trainings] == ["backbone", "full"]
+    with pytest.raises(UsageError, match="no recipe of the suite is for other"):
+        suite.only(["train.other"])
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("stage: last\n", "stage: smpler has no stage 'last'; there are: backbone, full, 3dpw"),
+        ("stage: 3\n", "stage is 3, not the name of a stage"),
+        ("recipes: {a: {stage: ful}}\n", "recipes.a.stage: smpler has no stage 'ful'; there are: backbone, full, 3dpw"),
+        ("recipes: {a: {start: b}, b: {}}\n", "recipes.a.start is 'b', which is no recipe before it; there is none"),
+        ("recipes: {a: {}, b: {start: [a]}}\n", "recipes.b.start is a list, not the name of a recipe"),
+        ("recipes: {a: {train: mx}}\n", "recipes.a.train: the suite has no 'mx'; did you mean mix?"),
+        ("recipes: {a: {train: {mix: 1}}}\n", "recipes.a.train is a mapping, not names of training sets of the suite"),
+        (
+            "recipes: {a: {train: [mix, other]}, b: {train: pw3d, start: a}}\n",
+            "recipes.b.start: pw3d is trained from a, which is for mix and other; train a on pw3d",
+        ),
+        ("stage: full\nrecipes: {a: {stage: 3dpw}}\n", "recipes.a.stage and stage are both given; give one of them"),
+    ],
+)
+def test_stages_and_starts_that_cannot_be_are_refused(tmp_path: Path, more: str, said: str) -> None:
+    assert faults(tmp_path, more)[0].startswith(said)
+
+
+def test_a_stage_is_of_one_model_that_has_some(tmp_path: Path) -> None:
+    two = SETS.replace("[smpler]", "[smpler, pymaf]")
+    assert faults(tmp_path, "stage: full\n", two) == [
+        "stage is of one model, the suite has smpler, pymaf; put each into a suite of its own"
+    ]
+    none = SETS.replace("[smpler]", "[tiny]").replace("pw3d-h36m14", "pw3d-smplerx")
+    assert faults(tmp_path, "stage: full\n", none)[0].startswith("stage: tiny has no stage 'full'; none is declared")
+
+
+@pytest.fixture
+def staged() -> Iterator[str]:
+    """A very small model with two stages."""
+    card = networks.card("tiny")
+    stages = {
+        "first": Stage({"lr": 1e-3, "batch_size": 4}, "nothing"),
+        "second": Stage({"lr": 1e-9, "lr_min": 0}, "it"),
+    }
+    networks._all()["staged"] = replace(card, name="staged", stages=stages)
+    yield "staged"
+    del networks._all()["staged"]
+
+
+def test_the_second_stage_begins_with_the_weights_of_the_first_and_fails_without_them(
+    staged: str, models: BodyModels, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sets"
+    folder.mkdir()
+    spec = SetSpec(write_set(folder, people(5, np.random.default_rng(0), Style()), models, name="one"), folder)
+    test = replace(spec, protocol="egobody-ego")
+    tiny = {"width": 32, "depth": 1, "heads": 2}
+    config = TrainConfig(model_args=tiny, steps=1, batch_size=4, workers=0, lr=1e-3)
+    recipes = {
+        "first": Recipe(config, "first"),
+        "second": Recipe(replace(config, lr=1e-9, lr_min=0.0), "second", start="first"),
+    }
+    suite = Suite({"one": (spec,)}, {"ego": test}, config, models=(staged,), recipes=recipes)
+    out = tmp_path / "runs"
+    state = run_suite(suite, out, body_models=models, progress=False)
+    assert state["state"].tolist() == ["done", "done"]
+    first, second = (checkpoints.load(out / name / "one/staged/checkpoints/final.pt")["state"] for name in recipes)
+    assert all(np.allclose(first[name], second[name], atol=1e-6) for name in first)
+    assert [cell["training"] for cell in plan(suite, out, models.folder).cells] == ["done", "done"]
+    moved = out.rename(tmp_path / "elsewhere")
+    assert [cell["training"] for cell in plan(suite, moved, models.folder).cells] == ["done", "done"]
+    (moved / "first/one/staged/checkpoints/final.pt").unlink()
+    assert [cell["training"] for cell in plan(suite, moved, models.folder).cells] == ["1 of 1 steps", "1 of 1 steps"]
+    broken = replace(suite, recipes={**recipes, "first": Recipe(replace(config, lr=2e-3), "first")})
+    state = run_suite(broken, moved, body_models=models, progress=False)
+    assert state["state"].tolist() == ["failed", "failed"]
+    failed = Run(moved / "second/one/staged").failures["training"]["reason"]
+    assert failed == f"there are no weights to start from: the training in {moved / 'first/one/staged'} failed"
