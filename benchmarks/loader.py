@@ -11,8 +11,10 @@ the flipped image is copied again, the annotation of the sample holds the dictio
 deep-copied, and the ``smplx`` package is called with one sample.
 
 The second writes a file of many rows and starts loader processes over it, forked and spawned, and prints the time to
-the first step and the memory of all processes (shared pages count once; pages of the mapped file, which the system
-may drop at any time, do not), beside a list of dictionaries in each.
+the first step and the memory of all processes: Pss_Anon of /proc/PID/smaps_rollup, which counts shared pages once and
+leaves out those of mapped files, libraries among them, which the system may drop at any time. The own part of a worker
+is its Private_Dirty. What rows take is what there is more than over 64 rows. Beside it a list of one dictionary a row,
+copied by each worker when it is used, as the public code does; workers have read all rows once.
 A machine that does other work gives lower numbers; their ratios stay.
 """
 
@@ -27,12 +29,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import smplx
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -41,7 +43,6 @@ from ehps.benchmark.training.packing import pack
 from ehps.benchmark.training.samples import CropView, HumanDataset, collate
 from ehps.benchmark.training.sampling import StepSampler
 from ehps.benchmark.training.training_sets import JoinedSets
-from ehps.body.standin import write_standin
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
 
@@ -103,6 +104,8 @@ def rate(sample: Callable[[int], Any], n: int, seconds: float) -> float:
 
 def plain_way(data: Path, images: Path, models: Path) -> Callable[[int], Any]:
     """One sample as the public code makes it; see the module docstring."""
+    import smplx  # here, so that spawned workers, which import this file, have none of it
+
     hd = HumanData.open(data)
     reference = HumanDataset(hd, images, CropView(INPUT), with_targets=False)
     names = [name for name in hd.columns if name.startswith("smplx/")]
@@ -137,6 +140,8 @@ def plain_way(data: Path, images: Path, models: Path) -> Callable[[int], Any]:
 
 
 def speed(folder: Path, count: int, seconds: float) -> None:
+    from ehps.body.standin import write_standin
+
     models = write_standin(folder / "models", models=("smplx",))
     print(f"| image | way | instances/s | of the plain way |\n|{'---|' * 4}")
     for name, (height, width) in SIZES.items():
@@ -174,49 +179,81 @@ def sampler(data: HumanDataset) -> Callable[[int], Any]:
 
 
 class Dictionaries(Dataset[int]):
-    """A list of one dictionary a row, as the public code keeps."""
+    """A list of one dictionary a row, as the public code keeps.
 
-    def __init__(self, data: Path) -> None:
+    Parameters
+    ----------
+    joints : also with 144 joints in the image and in space, which that code reads from its files.
+    """
+
+    def __init__(self, data: Path, joints: bool) -> None:
         hd = HumanData.open(data)
         given = {name: hd[name].tolist() if name == "image_path" else np.asarray(hd[name]) for name in hd.columns}
         self.rows = [{name: np.array(given[name][i]) for name in given} for i in range(len(hd))]
+        for row in self.rows if joints else ():
+            row |= {"joint_img": np.ones((144, 3), np.float32), "joint_cam": np.ones((144, 4), np.float32)}
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, i: int) -> int:
-        return len(self.rows[i])
+        return len(copy.deepcopy(self.rows[i]))
 
 
-def memory(processes: list[int]) -> list[float]:
-    """MB that each process holds beside mapped files: its own pages, and its part of shared ones."""
-    return [fields(pid)["Pss_Anon"] / 1024 for pid in processes]
+@dataclass(frozen=True)
+class Held:
+    """Memory of the processes of a loader, MB.
+
+    Attributes
+    ----------
+    first : seconds to the first step.
+    all, parent : of all processes and of the first.
+    own : the largest own part of a worker.
+    """
+
+    first: float
+    all: float
+    parent: float
+    own: float
 
 
-def private(pid: int) -> float:
-    """MB of pages that only this process has."""
-    return fields(pid)["Private_Dirty"] / 1024
-
-
-def fields(pid: int) -> dict[str, int]:
+def fields(pid: int) -> dict[str, float]:
+    """MB by kind."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    return {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    return {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines}
 
 
-def held(loader: DataLoader[Any], steps: int) -> tuple[float, list[float], float]:
-    """Seconds to the first step, MB of each process after some, the parent first, and the largest private part of a
-    worker."""
-    start = time.perf_counter()
+def held(loader: DataLoader[Any], steps: int, started: float) -> Held:
+    """After some steps; ``started``: when the set was opened."""
     batches = iter(loader)
     next(batches)
-    first = time.perf_counter() - start
+    first = time.perf_counter() - started
     for _ in range(steps - 1):
         next(batches)
-    workers = [process.pid for process in batches._workers]  # type: ignore[attr-defined]
-    found = memory([os.getpid(), *workers])
-    largest = max(private(pid) for pid in workers)
-    del batches
-    return first, found, largest
+    workers = [fields(process.pid) for process in batches._workers]  # type: ignore[attr-defined]
+    parent = fields(os.getpid())["Pss_Anon"]
+    every = parent + sum(one["Pss_Anon"] for one in workers)
+    return Held(first, every, parent, max(one["Private_Dirty"] for one in workers))
+
+
+def ours(data: Path, folder: Path, method: str, workers: int) -> Held:
+    started = time.perf_counter()
+    view = CropView(INPUT, antialias=True, augment=True)
+    sets = JoinedSets([HumanDataset(data, folder, view)], [str(data)])
+    batches = StepSampler([len(sets)], BATCH, 4 * workers)
+    loader = DataLoader(
+        sets, batch_sampler=batches, num_workers=workers, collate_fn=collate, multiprocessing_context=method
+    )
+    return held(loader, 2 * workers, started)
+
+
+def listed(data: Path, joints: bool) -> Held:
+    """Of one forked worker that has seen all rows."""
+    started = time.perf_counter()
+    rows = Dictionaries(data, joints)
+    order = torch.utils.data.RandomSampler(rows, generator=torch.Generator().manual_seed(0))
+    loader = DataLoader(rows, BATCH, sampler=order, num_workers=1, multiprocessing_context="fork")
+    return held(loader, len(loader), started)
 
 
 def memories(folder: Path, rows: int, workers: int, plain_rows: int) -> None:
@@ -224,31 +261,30 @@ def memories(folder: Path, rows: int, workers: int, plain_rows: int) -> None:
     rng = np.random.default_rng(0)
     for i in range(50):
         cv2.imwrite(str(folder / "images" / f"{i}.jpg"), image(360, 480, rng))
-    data = write(folder / "many.h5", columns([f"images/{i % 50}.jpg" for i in range(rows)], 360, 480))
-    print(f"{rows:,} rows, {data.stat().st_size / 1e6:,.0f} MB, {workers} workers\n")
-    print("| way | first step, s | all processes, MB | parent, MB | largest own part of a worker, MB |")
-    print("|---|---|---|---|---|")
-    view = CropView(INPUT, antialias=True, augment=True)
+    counts = {"many": rows, "few": plain_rows, "base": 64}
+    files = {
+        name: write(folder / f"{name}.h5", columns([f"images/{i % 50}.jpg" for i in range(count)], 360, 480))
+        for name, count in counts.items()
+    }
+    print(f"{rows:,} rows, {files['many'].stat().st_size / 1e6:,.0f} MB, {workers} workers\n")
+    print("| way | first step, s | all processes, MB | parent, MB | own part of a worker, MB | rows, MB |")
+    print("|---|---|---|---|---|---|")
     for method in ("fork", "spawn"):
-        start = time.perf_counter()
-        sets = JoinedSets([HumanDataset(data, folder, view)], [str(data)])
-        batches = StepSampler([len(sets)], BATCH, 4 * workers)
-        loader = DataLoader(
-            sets, batch_sampler=batches, num_workers=workers, collate_fn=collate, multiprocessing_context=method
-        )
-        opened = time.perf_counter() - start
-        first, found, largest = held(loader, 2 * workers)
-        print(f"| {method} | {opened + first:.2f} | {sum(found):,.0f} | {found[0]:,.0f} | {largest:,.0f} |", flush=True)
-    few = write(folder / "few.h5", columns(["images/0.jpg"] * plain_rows, 360, 480))
-    listed = Dictionaries(few)
-    shuffled = torch.utils.data.RandomSampler(listed, generator=torch.Generator().manual_seed(0))
-    loader = DataLoader(listed, BATCH, sampler=shuffled, num_workers=1, multiprocessing_context="fork")
-    first, found, largest = held(loader, plain_rows // BATCH)
+        base, found = (ours(files[name], folder, method, workers) for name in ("base", "many"))
+        sizes = (found.all, found.parent, found.own, found.all - base.all)
+        print(f"| {method} | {found.first:.2f} | {' | '.join(f'{size:,.0f}' for size in sizes)} |", flush=True)
     times = rows / plain_rows
-    note = f"scaled from {plain_rows:,} rows in one worker"
-    every = (found[0] + largest * workers) * times
-    sizes = f"{every:,.0f} | {found[0] * times:,.0f} | {largest * times:,.0f}"
-    print(f"| list of dictionaries, {note} | {first:.2f} | {sizes} |")
+    for joints in (False, True):
+        base, found = listed(files["base"], joints), listed(files["few"], joints)
+        parent, own = (found.parent - base.parent) * times, (found.own - base.own) * times  # of the rows
+        sizes = (
+            base.parent + parent + workers * (base.own + own),
+            base.parent + parent,
+            base.own + own,
+            parent + workers * own,
+        )
+        what = f"list of dictionaries{' with 144 joints' if joints else ''}, scaled from {plain_rows:,} rows"
+        print(f"| {what} | | {' | '.join(f'{size:,.0f}' for size in sizes)} |", flush=True)
 
 
 def main() -> None:

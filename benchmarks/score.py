@@ -109,20 +109,24 @@ def folder_of_models(given: Path | None) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def whole_meshes() -> Iterator[None]:
-    """Plans that make every vertex, whichever a protocol needs."""
-    original = Plan.bodies
+    """Body models that make every vertex, whichever are wanted."""
+    original = BodyModels.mesh
 
-    def bodies(self: Plan, params: BodyParams, *, device: str = "cpu") -> Any:
-        mesh = self.models.mesh(params, device=device)
-        made = original(self, params, device=device)
-        made._vertices = mesh[:, self.ids] if len(self.ids) else None
-        return made
+    def mesh(self: BodyModels, params: BodyParams, *, ids: Array | None = None, device: str = "cpu") -> Array:
+        whole = original(self, params, device=device)
+        return whole if ids is None else whole[:, ids]
 
-    Plan.bodies = bodies  # type: ignore[method-assign]
+    def bodies(self: Plan, params: BodyParams, **options: Any) -> Any:
+        if not len(self.ids):
+            self.models.mesh(params, device=options["device"])
+        return of_plan(self, params, **options)
+
+    of_plan = Plan.bodies
+    BodyModels.mesh, Plan.bodies = mesh, bodies  # type: ignore[method-assign]
     try:
         yield
     finally:
-        Plan.bodies = original  # type: ignore[method-assign]
+        BodyModels.mesh, Plan.bodies = original, of_plan  # type: ignore[method-assign]
 
 
 def cpu() -> float:

@@ -1,6 +1,9 @@
-"""Meshes, whole or of some vertices only, with the ``smplx`` package's rotations and joint chain.
+"""Meshes, whole or of some vertices only.
 
-The package's own model classes are not used: they unpickle model files without restriction, cannot read the
+Vertices are made block by block, each from those joints and pose blend shapes alone that move any of its own: most
+of the weights of a model are zero, and of its blend shapes those of the fingers, say, for all that is no hand.
+
+The ``smplx`` package's own model classes are not used: they unpickle model files without restriction, cannot read the
 official SMPL pickles without chumpy, and release 0.1.28 silently cuts files of fewer than 300 shape columns
 to 10 betas. Here the arrays come from :mod:`ehps.body.model_file`, with as many betas as the parameters have, and
 rest joints from the regressor's products, which are made once a model.
@@ -25,11 +28,14 @@ from ehps.body.topology import TOPOLOGY
 if TYPE_CHECKING:
     import torch
 
+    from ehps.body.torch_joints import Chain
+
 
 KEPT = 4  # selections of vertices that are remembered of each model
 BATCH = {"cpu": 64, "cuda": 512}
 """Bodies at a time, by kind of device: enough for matrix products to be quick."""
-SKINNED = 4  # bodies at a time on a processor, so that what is made of a whole mesh stays in its cache
+BLOCK = 256
+"""Vertices at a time on a processor: what is made of them for a batch stays in its cache."""
 
 
 def vertices(
@@ -58,7 +64,7 @@ def vertices(
     import torch
 
     skin = _skin(model, device, ids)
-    place = skin.template.device
+    place = skin.joints.device
 
     def tensor(array: Array) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(place)
@@ -72,8 +78,8 @@ def vertices(
         expression = fitting_columns(np.asarray(params.expression), model.exprdirs.shape[2], "expression coefficients")
         blends.append((tensor(expression), skin.expression.first(expression.shape[1])))
     transl = tensor(params.transl)  # N x 3
-    pose = tensor(full_pose(model, params).reshape(len(params), -1))  # N x J x 3 -> N x 3J
-    out = np.empty((len(params), 3, skin.weights.shape[1]), np.float32)
+    pose = tensor(full_pose(model, params))  # N x J x 3
+    out = np.empty((len(params), 3, len(skin.template) // 3), np.float32)
     step = BATCH.get(place.type, BATCH["cuda"]) if batch is None else batch
     with torch.no_grad():
         for start in range(0, len(params), step):
@@ -90,7 +96,7 @@ def _posed(
     transl: torch.Tensor,
     out: Array,
 ) -> None:
-    """Fill ``out`` (n, 3, M) with vertices of axis-angle ``pose`` (n, 3J).
+    """Fill ``out`` (n, 3, M) with vertices of axis-angle ``pose`` (n, J, 3).
 
     Parameters
     ----------
@@ -98,30 +104,34 @@ def _posed(
     transl : (n, 3).
     """
     import torch
-    from smplx.lbs import batch_rigid_transform, batch_rodrigues
 
-    n, joints = len(pose), len(skin.parents)
-    rotations = batch_rodrigues(pose.reshape(-1, 3)).view(n, joints, 3, 3)
-    turned = rotations[:, 1:] - torch.eye(3, dtype=rotations.dtype, device=rotations.device)
-    bent = torch.addmm(skin.template, turned.reshape(n, -1), skin.pose)  # n x 3M
-    rest = skin.joints.expand(n, -1)  # n x 3J
-    for coefficients, directions in blends:
-        bent.addmm_(coefficients, directions.vertices)
-        rest = torch.addmm(rest, coefficients, directions.joints)
-    _, motion = batch_rigid_transform(rotations, rest.view(n, joints, 3), skin.parents)  # n x J x 4 x 4
-    motion = motion[:, :, :3].permute(0, 2, 3, 1).contiguous()  # n x 3 x 4 x J
-    bent = bent.view(n, 1, 3, -1)
+    from ehps.body.torch_joints import axis_angle_to_matrix
+
+    n = len(pose)
+    rotations = axis_angle_to_matrix(pose)  # n x J x 3 x 3
+    identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
+    turned = (rotations[:, 1:] - identity).reshape(n, -1).T.contiguous()  # 9 (J - 1) x n
     on_cpu = pose.device.type == "cpu"
-    moved = torch.from_numpy(out) if on_cpu else torch.empty_like(bent[:, 0])
-    step = SKINNED if on_cpu else n
-    buffer = torch.empty((12 * step, moved.shape[2]), device=pose.device)
-    for start in range(0, n, step):
-        part = slice(start, start + step)
-        own = motion[part].view(-1, joints)
-        blended = torch.mm(own, skin.weights, out=buffer[: len(own)]).view(-1, 3, 4, moved.shape[2])  # s x 3 x 4 x M
-        torch.add(blended[:, :, 3], transl[part, :, None], out=moved[part])  # s x 3 x M
+    moved = torch.from_numpy(out) if on_cpu else pose.new_empty(out.shape)
+    shaped = moved.view(n, -1)  # n x 3M: the same memory, in which shapes give way to vertices block by block
+    (coefficients, directions), *others = blends
+    torch.addmm(skin.template, coefficients, directions.vertices, out=shaped)
+    rest = torch.addmm(skin.joints, coefficients, directions.joints)  # n x 3J
+    for coefficients, directions in others:
+        shaped.addmm_(coefficients, directions.vertices)
+        rest.addmm_(coefficients, directions.joints)
+    rest = rest.view(n, -1, 3)
+    turns, places = skin.chain(rotations, rest)
+    offsets = places - (turns @ rest[..., None]).squeeze(-1)  # n x J x 3
+    motion = torch.cat((turns, offsets[..., None]), dim=-1).permute(1, 0, 2, 3).flatten(1)  # J x 12n
+    for block in skin.blocks:
+        own = moved[:, :, block.vertices]  # n x 3 x m
+        bent = (turned.index_select(0, block.features).T @ block.pose).view(n, 3, -1)
+        bent += own
+        blended = (motion.index_select(0, block.joints).T @ block.weights).view(n, 3, 4, -1)
+        torch.add(blended[:, :, 3], transl[:, :, None], out=own)
         for k in range(3):
-            moved[part].addcmul_(blended[:, :, k], bent[part, :, k])
+            own.addcmul_(blended[:, :, k], bent[:, None, k])
     if not on_cpu:
         out[:] = moved.cpu().numpy()
 
@@ -170,6 +180,44 @@ class _Directions:
 
 
 @dataclass(frozen=True)
+class _Block:
+    """Some of the vertices, m of them: what moves any of them, and nothing else.
+
+    Attributes
+    ----------
+    vertices : which of those wanted.
+    features : (f,) numbers of the elements of joints' rotations that bend them.
+    pose : (f, 3m) by how much, coordinate by coordinate.
+    joints : (j,) numbers of the joints that they follow.
+    weights : (j, m).
+    """
+
+    vertices: slice
+    features: torch.Tensor
+    pose: torch.Tensor
+    joints: torch.Tensor
+    weights: torch.Tensor
+
+    @classmethod
+    def of(cls, vertices: slice, posedirs: Array, weights: Array, device: str) -> _Block:
+        """
+        Parameters
+        ----------
+        posedirs (m, 3, F), weights (m, J) of the vertices.
+        """
+        import torch
+
+        features, joints = np.flatnonzero(posedirs.any(axis=(0, 1))), np.flatnonzero(weights.any(axis=0))
+        return cls(
+            vertices=vertices,
+            features=torch.from_numpy(features).to(device),
+            pose=_along_vertices(posedirs[:, :, features]).to(device),
+            joints=torch.from_numpy(joints).to(device),
+            weights=torch.from_numpy(np.ascontiguousarray(weights[:, joints].T, np.float32)).to(device),
+        )
+
+
+@dataclass(frozen=True)
 class _Skin:
     """The arrays of a model as tensors on one device, of J chain joints and the M vertices wanted."""
 
@@ -177,33 +225,33 @@ class _Skin:
     joints: torch.Tensor  # 3J, joint by joint
     shape: _Directions
     expression: _Directions
-    pose: torch.Tensor  # 9 (J - 1) x 3M
-    weights: torch.Tensor  # J x M
-    parents: torch.Tensor  # J
+    chain: Chain
+    blocks: list[_Block]
 
 
 _skins: weakref.WeakKeyDictionary[BodyModel, dict[tuple[str, bytes], _Skin]] = weakref.WeakKeyDictionary()
 
 
 def _skin(model: BodyModel, device: str, ids: Array | None) -> _Skin:
-    import torch
+    from ehps.body.torch_joints import Chain
 
     known = _skins.setdefault(model, {})
     key = device, b"" if ids is None else np.asarray(ids, np.int64).tobytes()
     if key not in known:
         while len(known) >= KEPT:
             known.pop(next(iter(known)))
-        chosen = slice(None) if ids is None else np.asarray(ids)
+        chosen = np.arange(len(model.v_template)) if ids is None else np.asarray(ids)
         expression = model.exprdirs if model.exprdirs is not None else np.zeros((len(model.v_template), 3, 0))
         template = _directions(model, model.v_template[:, :, None], ids).to(device)
+        step = BLOCK if device == "cpu" else max(len(chosen), 1)
+        blocks = [slice(start, start + step) for start in range(0, len(chosen), step)]
         known[key] = _Skin(
             template=template.vertices[0],
             joints=template.joints[0],
             shape=_directions(model, model.shapedirs, ids).to(device),
             expression=_directions(model, expression, ids).to(device),
-            pose=_along_vertices(model.posedirs[chosen]).to(device),
-            weights=torch.from_numpy(np.ascontiguousarray(model.weights[chosen].T, np.float32)).to(device),
-            parents=torch.from_numpy(model.parents).to(device),
+            chain=Chain(model.parents).to(device),
+            blocks=[_Block.of(v, model.posedirs[chosen[v]], model.weights[chosen[v]], device) for v in blocks],
         )
     return known[key]
 

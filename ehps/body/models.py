@@ -323,7 +323,11 @@ def _outline(path: Path, size: int, changed: int, model_type: str, gender: str) 
 
 
 def _by_model(params: BodyParams, out: Array, evaluate: Callable[[str, bool, BodyParams], Array]) -> Array:
-    """``out`` (N, ...), filled with ``evaluate(gender, kid, rows)`` of the rows that use the same model."""
-    for gender, kid, rows in groups(params):
+    """``evaluate(gender, kid, rows)`` of the rows that use the same model; of several models in ``out`` (N, ...)."""
+    found = list(groups(params))
+    if len(found) == 1:
+        gender, kid, _ = found[0]
+        return evaluate(gender, kid, params)
+    for gender, kid, rows in found:
         out[rows] = evaluate(gender, kid, params[rows])
     return out

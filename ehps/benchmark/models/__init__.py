@@ -9,7 +9,7 @@ A model is an ``nn.Module`` that takes (N, 3, h, w) RGB in [0, 1] and returns a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["ModelCard", "build", "card", "check", "check_arguments", "names", "register", "sees_batch"]
 
 GROUP = "ehps.models"
+GIVEN = ("smpl",)
+"""Arguments that ehps gives, see :func:`ehps.benchmark.training.checkpoints.with_body`."""
 
 
 def register(name: str, make: Callable[..., nn.Module], **declared: Any) -> None:
@@ -53,8 +55,10 @@ def build(name: str, **arguments: Any) -> nn.Module:
     ------
     UsageError : unknown name, or arguments that the model does not have.
     """
+    one = card(name)
+    _check_names(one, arguments)
     try:
-        return card(name).make(**arguments)
+        return one.make(**arguments)
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise UsageError(f"model {name!r} cannot be built: {error}") from error
 
@@ -64,14 +68,34 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
 
     Raises
     ------
-    UsageError : as :func:`build`.
+    UsageError : as :func:`build`, or arguments that are not the user's.
     """
     import torch
 
     from ehps.benchmark.models.unfilled import Unfilled
 
+    _check_names(card(name), arguments, given=GIVEN)
     with torch.device("meta"), Unfilled():
         build(name, **arguments)
+
+
+def _check_names(card: ModelCard, arguments: Mapping[str, Any], given: Sequence[str] = ()) -> None:
+    """Refuse arguments that the network of ``card`` does not have, and to go without one that it needs.
+
+    Parameters
+    ----------
+    given : names of arguments that are not the user's.
+    """
+    known = card.arguments()
+    if known is None:
+        return
+    said = f"it has: {', '.join(one for one in known if one not in GIVEN) or 'none'}"
+    for name in arguments:
+        if name not in known or name in given:
+            raise UsageError(f"model {card.name!r} has no argument {name!r}", fix=said)
+    for name, needed in known.items():
+        if needed and name not in arguments:
+            raise UsageError(f"model {card.name!r} needs the argument {name!r}", fix=said)
 
 
 def sees_batch(name: str, arguments: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ Nothing here needs torch: the names of models are wanted by every command.
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -158,10 +159,22 @@ class ModelCard:
 
     def make(self, **arguments: Any) -> nn.Module:
         """The network with fresh weights."""
-        make: Callable[..., nn.Module]
-        if isinstance(self.network, str):
-            module, _, name = self.network.partition(":")
-            make = getattr(importlib.import_module(module), name)
-        else:
-            make = self.network
-        return make(**self.fixed, **arguments)
+        return self._function()(**self.fixed, **arguments)
+
+    def arguments(self) -> dict[str, bool] | None:
+        """Names of the arguments that :meth:`make` takes, and whether each must be given; None where it takes any."""
+        try:
+            parameters = inspect.signature(self._function()).parameters.values()
+        except ValueError:  # of what is not written in Python
+            return None
+        if any(one.kind is one.VAR_KEYWORD for one in parameters):
+            return None
+        named = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+        return {one.name: one.default is one.empty for one in named if one.name not in self.fixed}
+
+    def _function(self) -> Callable[..., nn.Module]:
+        if not isinstance(self.network, str):
+            return self.network
+        module, _, name = self.network.partition(":")
+        made: Callable[..., nn.Module] = getattr(importlib.import_module(module), name)
+        return made

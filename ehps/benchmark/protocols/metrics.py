@@ -13,12 +13,11 @@ from ehps.arrays import Array
 from ehps.benchmark.protocols.given_joints import GivenJoints, PredictedJoints
 from ehps.benchmark.protocols.measures import AUC_LIMITS, HANDS, PCK_LIMIT, Measure
 from ehps.benchmark.protocols.point_errors import (
-    aligned,
     angles,
     area_under_curve,
-    distances,
     fit,
     inside,
+    lengths,
     mean_error,
     mean_of_present,
     project,
@@ -60,6 +59,7 @@ class Visibility:
 
 
 TOGETHER = 8  # instances whose whole meshes, and what is made of them, stay in a processor's cache
+OF_MESHES = ("vertices/", "rest/")
 
 
 def instance_errors(
@@ -71,24 +71,27 @@ def instance_errors(
     ----------
     visible : points that count; laying bodies on each other uses all of them.
     """
-    parts: list[Errors] = []
-    for start in range(0, max(len(true), 1), TOGETHER):
-        rows = slice(start, start + TOGETHER)
-        own = true.part(rows)
-        seen = None if visible is None or isinstance(own, GivenJoints) else visible.part(rows, own)
-        parts.append(_errors(wanted, predicted.part(rows), own, seen))
-    errors = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    few = {key for measure in wanted for key in measure.keys if not key.startswith(OF_MESHES)}
+    for key in few:  # of all instances at once; parts of the bodies keep them
+        predicted.points(key), true.points(key)
+    errors: Errors = {}
+    for on_meshes, together in ((False, max(len(true), 1)), (True, TOGETHER)):
+        some = [measure for measure in wanted if any(key.startswith(OF_MESHES) for key in measure.keys) == on_meshes]
+        parts: list[Errors] = []
+        for start in range(0, max(len(true), 1) if some else 0, together):
+            rows = slice(start, start + together)
+            own = true.part(rows)
+            seen = None if visible is None or isinstance(own, GivenJoints) else visible.part(rows, own)
+            made = predicted.part(rows)
+            parts.append({measure.key: _error(measure, made, own, seen) for measure in some})
+        errors |= {measure.key: np.concatenate([part[measure.key] for part in parts]) for measure in some}
+    errors = {measure.key: errors[measure.key] for measure in wanted}
+    for metric in dict.fromkeys(measure.metric for measure in wanted if measure.part in HANDS):
+        if all((hand, metric) in errors for hand in HANDS):
+            errors["hand", metric] = mean_of_present(*(errors[hand, metric] for hand in HANDS))
     if isinstance(true, GivenJoints):
         errors = {key: np.where(true.whole, values, np.nan) for key, values in errors.items()}
     return errors
-
-
-def _errors(wanted: Sequence[Measure], predicted: Predicted, true: Truth, visible: Visibility | None) -> Errors:
-    out: Errors = {measure.key: _error(measure, predicted, true, visible) for measure in wanted}
-    for metric in dict.fromkeys(measure.metric for measure in wanted if measure.part in HANDS):
-        if all((hand, metric) in out for hand in HANDS):
-            out["hand", metric] = mean_of_present(*(out[hand, metric] for hand in HANDS))
-    return out
 
 
 def _error(measure: Measure, predicted: Predicted, true: Truth, visible: Visibility | None) -> Array:
@@ -99,17 +102,21 @@ def _error(measure: Measure, predicted: Predicted, true: Truth, visible: Visibil
             p = turn[:, None] @ p
         return angles(p, t).mean(axis=1)
     if measure.fit == "size":
-        p = same_size(p, t)
+        away = same_size(p, t) - t
     elif measure.fit:
         on = measure.anchor or measure.points
-        p = fit(predicted.points(on), true.points(on), measure.fit)(p)
-    elif measure.anchor:
-        p = aligned(p, t, predicted.points(measure.anchor)[:, 0], true.points(measure.anchor)[:, 0])
+        away = fit(predicted.points(on), true.points(on), measure.fit)(p)
+        away -= t
+    else:
+        away = p - t
+        if measure.anchor:
+            away += true.points(measure.anchor)[:, :1] - predicted.points(measure.anchor)[:, :1]
+    errors = lengths(away)
     if measure.form == "pck":
-        return share_within(distances(p, t), PCK_LIMIT)
+        return share_within(errors, PCK_LIMIT)
     if measure.form == "auc":
-        return area_under_curve(distances(p, t), np.arange(AUC_LIMITS) / 1000)
-    return mean_error(p, t, None if visible is None else visible(measure.points))
+        return area_under_curve(errors, np.arange(AUC_LIMITS) / 1000)
+    return mean_error(errors, None if visible is None else visible(measure.points))
 
 
 def only_valid_hands(errors: Errors, left: Array, right: Array) -> None:

@@ -81,21 +81,19 @@ def same_size(points: Array, target: Array) -> Array:
     return np.asarray(centred * scale[:, None, None] + target.mean(axis=1, keepdims=True))
 
 
-def aligned(points: Array, target: Array, anchor_points: Array, anchor_target: Array) -> Array:
-    """``points`` (N, V, 3) translated so that ``anchor_points`` (N, 3) fall on ``anchor_target`` (N, 3)."""
-    return points + (anchor_target - anchor_points)[:, None]
+def lengths(vectors: Array) -> Array:
+    """(N, V) of (N, V, 3)."""
+    out: Array = np.einsum("nvc,nvc->nv", vectors, vectors)
+    return np.sqrt(out, out=out)
 
 
 def distances(a: Array, b: Array) -> Array:
     """(N, V) Euclidean distances of (N, V, 3) points."""
-    difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
-    out: Array = np.einsum("nvc,nvc->nv", difference, difference)
-    return np.sqrt(out, out=out)
+    return lengths(np.asarray(a, np.float64) - np.asarray(b, np.float64))
 
 
-def mean_error(a: Array, b: Array, mask: Array | None = None) -> Array:
-    """(N,) mean distance; with ``mask`` (N, V) bool over the masked points only, NaN where there is none."""
-    d = distances(a, b)
+def mean_error(d: Array, mask: Array | None = None) -> Array:
+    """(N,) mean of distances (N, V); with ``mask`` (N, V) bool of the masked points only, NaN where there is none."""
     if mask is None:
         mean: Array = d.mean(1)
         return mean

@@ -292,10 +292,12 @@ class Bodies:
         return len(held)
 
     def part(self, rows: slice) -> Bodies:
-        """Some of the bodies."""
+        """Some of the bodies, with the points that were made of them already."""
         vertices, joints = (None if one is None else one[rows] for one in (self._vertices, self.joints))
         params, rest = None if self.params is None else self.params[rows], self.rest and self.rest.part(rows)
-        return Bodies(self.plan, vertices, joints, params, rest)
+        part = Bodies(self.plan, vertices, joints, params, rest)
+        part._made = {key: points[rows] for key, points in self._made.items()}
+        return part
 
     def points(self, key: str) -> Array:
         """(N, P, 3) metres; for ``orientations`` (N, P, 3, 3) rotations of joints in the frame of the parameters."""
@@ -322,17 +324,19 @@ class Bodies:
             return np.concatenate([joints, self._regressed(one)], axis=1)[:, list(one.order)]
         if one.vertices is None:
             return self._regressed(one)
-        whole = len(one.vertices) == self._precise.shape[1]
-        return self._precise if whole else self._precise[:, one.vertices]
+        made = self._precise
+        if len(one.vertices) < made.shape[2]:
+            made = np.take(made, one.vertices, axis=2)
+        return made.transpose(0, 2, 1)
 
     def _regressed(self, one: Recipe) -> Array:
         return from_columns(one.matrix @ self._columns)
 
     @cached_property
     def _precise(self) -> Array:
-        """(N, M, 3) float64."""
+        """(N, 3, M) float64: errors are computed along points."""
         assert self._vertices is not None
-        return np.asarray(self._vertices, np.float64)
+        return np.ascontiguousarray(self._vertices.transpose(0, 2, 1), np.float64)
 
     @cached_property
     def _columns(self) -> Array:

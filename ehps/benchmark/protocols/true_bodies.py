@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from ehps.arrays import Array
 from ehps.benchmark.protocols.protocol import Protocol
+from ehps.body import rotations
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smplx_params
 from ehps.body.topology import TOPOLOGY
@@ -160,7 +160,7 @@ def given(hd: HumanData, rows: Array, images: Path | None, rotation: tuple[float
         if not np.isfinite(meshes[-1]).all():
             raise DataError("holds vertices that are not finite", path=path)
     out = np.stack(meshes).astype(np.float64)
-    return out if rotation is None else out @ Rotation.from_rotvec(rotation).as_matrix().T
+    return out if rotation is None else out @ rotations.to_matrix(rotation).T
 
 
 def _array(path: Path) -> Array:

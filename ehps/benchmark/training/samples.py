@@ -42,6 +42,7 @@ from ehps.humandata.image_checks import require_images
 from ehps.humandata.image_files import OutsideError, images_of, stored_size
 from ehps.humandata.validation import require_columns
 
+AT_ONCE = 16_384  # rows whose boxes are computed at a time, which stay in a processor's cache
 RESIZED: dict[str, Resize] = {"averaged": "bicubic", "bilinear": "bilinear"}
 """Sampling of a card's view -> how a window of whole pixels is resized."""
 
@@ -151,8 +152,9 @@ class HumanDataset(Dataset[dict[str, Any]]):
         chosen = np.arange(len(hd)) if rows is None else np.asarray(rows)
         chosen = chosen[strided(len(chosen), interval)]
         self.boxes, valid = self._widened(chosen)
-        self.rows = chosen[valid]
-        self.boxes = self.boxes[valid]
+        self.rows = chosen
+        if not valid.all():
+            self.rows, self.boxes = chosen[valid], self.boxes[valid]
         self.left_out = int((~valid).sum())
         self._places = None if self.pack is None else self._packed(self.pack)
         self.hands_mean: tuple[Array, Array] | None = None
@@ -250,17 +252,26 @@ class HumanDataset(Dataset[dict[str, Any]]):
             require_images(self.hd, self.folder, rows=self.rows, show=show)
 
     def _widened(self, rows: Array) -> tuple[Array, Array]:
+        """Boxes (N, 4) of rows and (N,) bool, whether they have an area; made of some rows at a time."""
         hd = self.hd
-        boxes = hd["bbox_xywh"][rows]
-        if "meta/height" in hd and "meta/width" in hd:
-            sizes = np.stack((hd["meta/height"][rows], hd["meta/width"][rows]), axis=1)
-        else:
+        known: dict[str, Any] | None = None
+        if "meta/height" not in hd or "meta/width" not in hd:
             paths = hd["image_path"][rows]
             known = {path: stored_size(self.folder.locate(path)) for path in paths.unique()}
-            sizes = np.array([known[path] for path in paths]).reshape(-1, 2)
-        if self.view.aspect == crop_boxes.ASPECT:
-            return crop_boxes.widen(boxes, sizes, self.view.ratio)
-        return crop_boxes.square(boxes, self.view.ratio), crop_boxes.with_area(boxes)
+        parts = []
+        for start in range(0, max(len(rows), 1), AT_ONCE):
+            some = rows[start : start + AT_ONCE]
+            boxes = hd["bbox_xywh"][some]
+            if known is not None:
+                sizes = np.array([known[path] for path in hd["image_path"][some]]).reshape(-1, 2)
+            else:
+                sizes = np.stack((hd["meta/height"][some], hd["meta/width"][some]), axis=1)
+            if self.view.aspect == crop_boxes.ASPECT:
+                parts.append(crop_boxes.widen(boxes, sizes, self.view.ratio))
+            else:
+                parts.append((crop_boxes.square(boxes, self.view.ratio), crop_boxes.with_area(boxes)))
+        widened, valid = zip(*parts, strict=True)
+        return np.concatenate(widened), np.concatenate(valid)
 
     def _prepare(self, models: BodyModels | None) -> None:
         hd = self.hd
@@ -388,6 +399,8 @@ def training_model_type(hd: HumanData) -> str:
 
 def _refitted(hd: HumanData, models: BodyModels | None) -> Array | None:
     """(N, 10) float32 neutral betas of a file with gendered ones; None when they are neutral already."""
+    if hd.passport.gender == "neutral":
+        return None
     gender = genders_of(hd)
     if (gender == "neutral").all():
         return None

@@ -234,6 +234,16 @@ class TrainConfig:
         """All settings, of ``loss`` those that the model reads."""
         return json.loads(json.dumps({**dataclasses.asdict(self), "loss": self.loss.of(self.model)}))
 
+    def _model_faults(self) -> list[str]:
+        try:
+            models.check(self.model)
+            if self.model_args:
+                models.check_arguments(self.model, self.model_args)
+        except UsageError as error:
+            place = "model_args" if self.model in models.names() else "model"
+            return [f"{place}: {error.what}; {error.fix}" if error.fix else f"{place}: {error.what}"]
+        return []
+
     def weight_faults(self, sets: Iterable[SetSpec]) -> list[str]:
         """What is wrong with the weights of sets that are trained on together."""
         weighted = [spec for spec in sets if spec.weight != 1]
@@ -248,12 +258,13 @@ class TrainConfig:
 
         Raises
         ------
-        SettingsError : unknown names, and values of another kind or out of range; all of them.
+        SettingsError : unknown names, and values of another kind or out of range, also of the model's own; all of them.
         """
         faults: list[str] = []
         config = cls.read(values, faults)
         if config is not None:
             faults += config.loss.faults(config.model, values.get("loss", {}))
+            faults += config._model_faults()
         if config is None or faults:
             raise SettingsError(faults)
         return config

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from ehps.benchmark.models.cards import ModelCard
 from ehps.benchmark.models.unfilled import without_weights
 from ehps.benchmark.training.specs import TrainConfig
 from ehps.cli import main
-from ehps.errors import UsageError
+from ehps.errors import SettingsError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -117,8 +118,43 @@ def test_unknown_names_and_arguments_are_told() -> None:
     with pytest.raises(UsageError, match="no model 'pimaf'"):
         models.card("pimaf")
     models.register("mine", Linear)
-    with pytest.raises(UsageError, match="'mine' cannot be built"):
+    with pytest.raises(UsageError, match=r"no argument .depth.\. It has: width"):
         models.build("mine", depth=1)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "said"),
+    [
+        ("tiny", {"depht": 2}, "'tiny' has no argument 'depht'; it has: width, depth, heads, patch, input_size"),
+        ("tiny", {"width": 33}, "'tiny' cannot be built: width 33 is no multiple of its 4 heads"),
+        ("smpler_x_s", {"size": "b"}, "'smpler_x_s' has no argument 'size'; it has: drop_path"),
+        ("pymaf", {"smpl": "x"}, "'pymaf' has no argument 'smpl'; it has: auxiliary, feedback, pyramid, start"),
+        ("theirs", {"depth": 2}, "'theirs' has no argument 'depth'; it has: width"),
+        ("bare", {}, "'bare' needs the argument 'inputs'; it has: inputs"),
+        ("none", {"depth": 2}, "'none' has no argument 'depth'; it has: none"),
+    ],
+)
+def test_arguments_are_checked_when_settings_are_read(model: str, arguments: dict[str, object], said: str) -> None:
+    models.register("theirs", Linear)
+    models.register("bare", lambda inputs: Linear(inputs))
+    models.register("none", lambda: Linear())
+    values = {"model": model, "model_args": arguments}
+    if arguments:
+        with pytest.raises(SettingsError) as raised:
+            TrainConfig.from_dict(values)
+        assert raised.value.faults == (f"model_args: model {said}",)
+    with pytest.raises(UsageError, match=re.escape(f"model {said.split(';')[0]}")):
+        models.check_arguments(model, arguments)
+
+
+def test_a_network_that_takes_any_argument_is_asked_itself() -> None:
+    models.register("open", lambda **given: Linear(given["width"]))
+    models.check_arguments("open", {"width": 3, "more": 1})
+
+
+def test_a_model_that_does_not_exist_is_told_when_settings_are_read() -> None:
+    with pytest.raises(SettingsError, match=r"model: there is no model .tinny.; did you mean tiny\?"):
+        TrainConfig.from_dict({"model": "tinny"})
 
 
 def test_the_command_shows_all_and_one() -> None:

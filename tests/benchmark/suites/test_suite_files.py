@@ -119,7 +119,10 @@ body_models: none
         (GOOD + "workers: -5", "workers is -5, not a whole number from 0 to 1,024"),
         (GOOD + "model: tiny\nmodels: [tiny]", "model and models are both given"),
         (GOOD + "models: []", "the suite has no model"),
-        (GOOD + "model_args: {depht: 2}", "unexpected keyword argument 'depht'"),
+        (
+            GOOD + "model_args: {depht: 2}",
+            "model_args: model 'tiny' has no argument 'depht'; it has: width, depth, heads",
+        ),
         (GOOD.replace("e.h5", "f.h5"), "f.h5, which is not there"),
         (GOOD.replace("a.h5", "."), ", which is no file"),
         (GOOD.replace("images: .", "images: a.h5"), "which is no folder"),
