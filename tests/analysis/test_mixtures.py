@@ -93,7 +93,7 @@ def test_the_interval_holds_a_new_small_training() -> None:
     for seed in range(12):
         weights, errors = runs(seed, 0.03)
         fitted = mixtures.fit(weights, errors, models=["convex"])
-        found = best_mixture.optimise(fitted, HAVE, 10_000, 500, seed=seed)
+        found = best_mixture.optimise(fitted, HAVE, 10_000, 500, refits=100, seed=seed)
         exact = truth(found.table["weight"].to_numpy()[None])
         again = exact * np.exp(np.random.default_rng(100 + seed).normal(0, 0.03, (50, 2)))
         inside.append(((found.low <= again.mean(axis=1)) & (again.mean(axis=1) <= found.high)).mean())
