@@ -27,6 +27,7 @@ ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
 IMPORT = re.compile(r"^ *from (ehps[\w.]*) import", re.MULTILINE)
 KEPT = 2  # builds of the stand-in from different versions of its code; each takes 0.6 GB
+LARGE = 1 << 30  # bytes of memory of a process from which on it is worth the time to give some back
 HEAVY = ("ehps.body.standin", "ehps.body.variants", "ehps.body.common_form")  # modules that remember whole body models
 
 
@@ -77,7 +78,7 @@ def models_are_read_once_in_a_module() -> Iterator[None]:
     """Whoever asks for them, while their files do not change."""
     read = body_models_module.read_model
 
-    @lru_cache(maxsize=3)
+    @lru_cache(maxsize=6)  # of two types and three genders
     def remembered(path: Path, changed: tuple[int, int], model_type: str, gender: str | None) -> BodyModel:
         return read(path, model_type, gender=gender)
 
@@ -104,6 +105,11 @@ def no_body_models_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ENVIRONMENT, raising=False)
 
 
+def resident() -> int:
+    """Bytes of memory that this process has, on Linux."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def memory_is_given_back(request: pytest.FixtureRequest) -> Iterator[None]:
     """Body models that the tests of one module remember are of no use to those of the next."""
@@ -113,7 +119,7 @@ def memory_is_given_back(request: pytest.FixtureRequest) -> Iterator[None]:
         for value in list(vars(module).values()):
             if hasattr(value, "cache_clear"):
                 value.cache_clear()
-    if sys.platform == "linux":
+    if sys.platform == "linux" and resident() > LARGE:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
         if trim is not None:
             trim(0)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-import ehps
 from ehps.converters.datasets import NAMES
+from tests.sources import PACKAGE, SOURCES, faults, faults_of, imports, name
 
-PACKAGE = Path(ehps.__file__).parent
 ABOVE = {
     "__main__": 7,
     "cli": 6,
@@ -59,31 +55,8 @@ ROOMS = {
 """What the files of a room (with ``/`` at its end: of that folder, not of those below) must not import. The registry
 finds datasets by their folder."""
 
-SOURCES = sorted(PACKAGE.rglob("*.py"))
 PICKLES = "humandata/pickles/unpickler.py"
 """The one module that may touch the pickle machinery, through its allow-list."""
-
-
-def name(path: Path) -> str:
-    return path.relative_to(PACKAGE).as_posix()
-
-
-@cache
-def imports(path: Path) -> tuple[str, ...]:
-    """Absolute names of all modules that a file imports anywhere, with what is taken ``from`` them."""
-    return tuple(_imports(path))
-
-
-def _imports(path: Path) -> Iterator[str]:
-    package = ["ehps", *path.relative_to(PACKAGE).parent.parts]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            start = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*start, *([node.module] if node.module else [])])
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def part(module: str) -> str:
@@ -195,39 +168,8 @@ def test_nothing_imports_torchvision() -> None:
     assert [name(path) for path in SOURCES if unwanted & {module.split(".")[0] for module in imports(path)}] == []
 
 
-PICKLE_MODULES = ("pickle", "_pickle", "cPickle", "dill", "cloudpickle", "marshal")
-LOADERS = {"Unpickler", "load", "loads"}
-EVALUATORS = {"eval", "exec", "compile", "__import__"}
-
-
-def faults(source: str) -> list[str]:
-    """Calls and imports that could run code from a data file."""
-    tree = ast.parse(source)
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module in ("pickle", "_pickle"):
-            found += [f"from {node.module} import {a.name}" for a in node.names if a.name in LOADERS]
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if node.value.id in PICKLE_MODULES and node.attr in LOADERS:
-                found.append(f"{node.value.id}.{node.attr}")
-            if (node.value.id, node.attr) in (("pd", "read_pickle"), ("pandas", "read_pickle"), ("joblib", "load")):
-                found.append(f"{node.value.id}.{node.attr}")
-            if (node.value.id, node.attr) in (("yaml", "load"), ("yaml", "unsafe_load")):
-                found.append(f"yaml.{node.attr}")
-        if isinstance(node, ast.Call):
-            if isinstance(node.func, ast.Name) and node.func.id in EVALUATORS:
-                found.append(node.func.id)
-            for keyword in node.keywords:
-                value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
-                if (keyword.arg, value) in (("allow_pickle", True), ("weights_only", False)):
-                    found.append(f"{keyword.arg}={value}")
-            if ast.unparse(node.func) == "torch.load" and not any(k.arg == "weights_only" for k in node.keywords):
-                found.append("torch.load without weights_only")
-    return found
-
-
 def test_no_file_can_run_code_from_data() -> None:
-    found = {name(path): found for path in SOURCES if (found := faults(path.read_text(encoding="utf-8")))}
+    found = {name(path): found for path in SOURCES if (found := faults_of(path))}
     assert list(found) == [PICKLES]
 
 

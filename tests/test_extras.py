@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from ehps.cli import main
 from ehps.errors import UsageError
 from ehps.extras import EXTRAS, need
-from tests.test_architecture import SOURCES, imports, name
+from tests.sources import SOURCES, imports, name
 
 ROOT = Path(__file__).parent.parent
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import configparser
 import re
 import sys
@@ -10,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import ehps
+from tests.sources import SOURCES, imports
 
 ROOT = Path(__file__).parents[1]
 IMPORTED_AS = {
@@ -51,17 +51,10 @@ def names_in(value: str) -> set[str]:
     return {re.split(r"[\s<>=\[]", line, maxsplit=1)[0] for line in lines if not line.startswith("ehps[")}
 
 
-@cache
-def imported() -> frozenset[str]:
+def imported() -> set[str]:
     """Top-level names of everything that the package imports from others."""
-    found = set()
-    for path in (ROOT / "ehps").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                found.add(str(node.module).split(".")[0])
-    return frozenset(found - set(sys.stdlib_module_names) - {"ehps"})
+    found = {module.split(".")[0] for path in SOURCES for module in imports(path)}
+    return found - set(sys.stdlib_module_names) - {"ehps"}
 
 
 def modules(names: set[str]) -> set[str]:

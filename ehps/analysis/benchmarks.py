@@ -52,6 +52,7 @@ class Benchmark:
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of a results or errors frame that belong to it."""
+        frame = pd.DataFrame(frame)  # without ``attrs``, which pandas would copy for each column
         sets = {_plain(s) for s in (self.id, *self.test_sets)}
         keep = matching(frame["test_set"], lambda name: _plain(name) in sets)
         if "protocol" in frame:

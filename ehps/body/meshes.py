@@ -36,6 +36,7 @@ BATCH = {"cpu": 64, "cuda": 512}
 """Bodies at a time, by kind of device: enough for matrix products to be quick."""
 BLOCK = 256
 """Vertices at a time on a processor: what is made of them for a batch stays in its cache."""
+TURNED = 64  # vertices at a time, so that both orders of their directions stay in the processor's cache
 
 
 def vertices(
@@ -260,8 +261,10 @@ def _directions(model: BodyModel, moved: Array, ids: Array | None) -> _Direction
     """Of ``moved`` (V, 3, K) for every vertex, for rest joints and the vertices wanted."""
     import torch
 
-    vertices, _, columns = moved.shape
-    joints = (model.J_regressor @ moved.reshape(vertices, 3 * columns)).reshape(3 * len(model.J_regressor), columns)
+    columns = moved.shape[2]
+    used = np.flatnonzero(model.J_regressor.any(axis=0))  # a joint is a mean of few vertices
+    joints = model.J_regressor[:, used] @ moved[used].reshape(len(used), 3 * columns)  # J x 3K
+    joints = joints.reshape(3 * len(joints), columns)
     return _Directions(
         torch.from_numpy(np.ascontiguousarray(joints.T, np.float32)),
         _along_vertices(moved if ids is None else moved[ids]),
@@ -272,4 +275,7 @@ def _along_vertices(moved: Array) -> torch.Tensor:
     """(K, 3M) float32 of (M, 3, K), coordinate by coordinate."""
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(moved.transpose(2, 1, 0), np.float32)).flatten(1)
+    out = np.empty(moved.shape[::-1], np.float32)
+    for start in range(0, len(moved), TURNED):
+        out[:, :, start : start + TURNED] = moved[start : start + TURNED].transpose(2, 1, 0)
+    return torch.from_numpy(out).flatten(1)

@@ -27,7 +27,7 @@ def test_the_planted_curve_is_found() -> None:
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     inside = []
-    for k in range(80):
+    for k in range(40):
         sizes = np.repeat(SIZES, 2)
         curve = scaling_curves.fit(sizes, planted(sizes) * (1 + rng.normal(0, 0.02, len(sizes))), seed=k)
         seen = curve.at(np.array([4000, 32000]))

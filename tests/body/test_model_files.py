@@ -13,7 +13,7 @@ import pytest
 from scipy import sparse
 
 from ehps import doctor
-from ehps.body.helper_files import j14_regressor, kid_template, vertex_ids
+from ehps.body.helper_files import j14_regressor, kid_template, vertex_ids, vertex_transfer
 from ehps.body.joints import full_pose
 from ehps.body.model_file import read_model
 from ehps.body.model_folder import body_models_folder, find_model, inventory
@@ -306,3 +306,18 @@ def test_helper_of_the_wrong_body_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "SMPLX_to_J14.npy", np.zeros((14, TOPOLOGY["smpl"].vertices)))
     with pytest.raises(BodyModelError, match="not a regressor from 10475 vertices"):
         j14_regressor(tmp_path)
+
+
+def test_the_transfer_of_the_smplx_site_has_columns_for_normals(tmp_path: Path) -> None:
+    """As it is handed out, in float64; a dense matrix of it takes more than a gigabyte."""
+    rows, columns = TOPOLOGY["smplx"].vertices, TOPOLOGY["smpl"].vertices
+    path = tmp_path / "smpl2smplx_deftrafo_setup.pkl"
+    for column, wrong in ((columns - 1, False), (columns, True)):
+        matrix = sparse.csc_matrix(([0.5], ([7], [column])), (rows, 2 * columns))
+        path.write_bytes(pickle.dumps({"mtx": matrix}))
+        if wrong:
+            with pytest.raises(BodyModelError, match="moves vertices along normals"):
+                vertex_transfer(tmp_path, "smpl", "smplx")
+        else:
+            read = vertex_transfer(tmp_path, "smpl", "smplx")
+            assert (read.shape, read.nnz, read[7, column]) == ((rows, columns), 1, 0.5)

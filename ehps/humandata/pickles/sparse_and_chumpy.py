@@ -1,12 +1,14 @@
-"""Sparse matrices and chumpy arrays in pickles, read as dense numpy arrays without scipy's or chumpy's classes.
+"""Sparse matrices and chumpy arrays in pickles, read without what the pickle asks for of scipy and chumpy.
 
 The released body models are Python 2 pickles full of chumpy (which no longer imports on current Python), and
-their joint regressors are scipy matrices. Facts: the instance dictionaries these libraries write.
+their joint regressors are scipy matrices. Matrices between the vertices of two models stay sparse: a dense one takes a
+gigabyte. Facts: the instance dictionaries these libraries write.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +16,20 @@ import numpy as np
 from ehps.humandata.pickles.allowed import MAX_DENSE_BYTES, Allow, Array, Recorded, Resolver, refused
 
 _AXES = {"csc": 1, "csr": 0}
+MAX_ROWS = 10_000_000  # and columns, of a matrix that is kept sparse: each row takes memory too
 
 
-def _sparse(recorded: Recorded, resolve: Resolver) -> Array:
+@dataclass(frozen=True)
+class _Entries:
+    """Of a sparse matrix; those of one place add up."""
+
+    shape: tuple[int, ...]
+    rows: Array
+    columns: Array
+    data: Array
+
+
+def _entries(recorded: Recorded, resolve: Resolver) -> _Entries:
     kind = recorded.name.rsplit(".", 1)[1]
     layout, _, rest = kind.partition("_")
     if rest not in ("matrix", "array") or layout not in ("csc", "csr", "coo"):
@@ -24,7 +37,7 @@ def _sparse(recorded: Recorded, resolve: Resolver) -> Array:
     state = resolve(recorded.state)
     shape = tuple(int(n) for n in state.get("_shape", state.get("shape")))
     data = state["data"]
-    if len(shape) != 2 or min(shape) < 0 or math.prod(shape) * data.dtype.itemsize > MAX_DENSE_BYTES:
+    if len(shape) != 2 or min(shape) < 0:
         raise ValueError(f"shape {shape}")
     if layout == "coo":
         rows, columns = state["coords"] if "coords" in state else (state["row"], state["col"])
@@ -36,12 +49,31 @@ def _sparse(recorded: Recorded, resolve: Resolver) -> Array:
         n = len(major)
         data, minor = data[:n], state["indices"][:n]
         rows, columns = (minor, major) if _AXES[layout] == 1 else (major, minor)
+    if data.dtype.kind not in "biufc" or any(index.dtype.kind not in "iu" for index in (rows, columns)):
+        raise ValueError("entries or indices that are no numbers")
     if len(data) and (np.min(rows) < 0 or np.min(columns) < 0):
         raise ValueError("negative indices")
-    resolve.spend(math.prod(shape) * data.dtype.itemsize)
-    dense = np.zeros(shape, data.dtype)
-    np.add.at(dense, (rows, columns), data)  # entries stored twice add up
+    return _Entries(shape, rows, columns, data)
+
+
+def _dense(recorded: Recorded, resolve: Resolver) -> Array:
+    found = _entries(recorded, resolve)
+    nbytes = math.prod(found.shape) * found.data.dtype.itemsize
+    if nbytes > MAX_DENSE_BYTES:
+        raise ValueError(f"shape {found.shape}")
+    resolve.spend(nbytes)
+    dense = np.zeros(found.shape, found.data.dtype)
+    np.add.at(dense, (found.rows, found.columns), found.data)
     return dense
+
+
+def _kept(recorded: Recorded, resolve: Resolver) -> Any:
+    from scipy.sparse import coo_matrix
+
+    found = _entries(recorded, resolve)
+    if max(found.shape) > MAX_ROWS:
+        raise ValueError(f"shape {found.shape}")
+    return coo_matrix((found.data, (found.rows, found.columns)), found.shape).tocsr()
 
 
 def _chumpy(recorded: Recorded, resolve: Resolver) -> Any:
@@ -59,5 +91,6 @@ def _chumpy(recorded: Recorded, resolve: Resolver) -> Any:
     raise refused(resolve.where, recorded.name)
 
 
-SCIPY_SPARSE = Allow("scipy sparse matrices", ("scipy.sparse.*",), _sparse)
+SCIPY_SPARSE = Allow("scipy sparse matrices", ("scipy.sparse.*",), _dense)
+KEPT_SPARSE = Allow("scipy sparse matrices", ("scipy.sparse.*",), _kept)
 CHUMPY = Allow("chumpy arrays", ("chumpy.*",), _chumpy)

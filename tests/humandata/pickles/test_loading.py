@@ -17,7 +17,7 @@ import scipy.sparse
 import torch
 
 from ehps.errors import DataError, UnsafeFileError
-from ehps.humandata.pickles import CHUMPY, PANDAS, SCIPY_SPARSE, TORCH, load_pickle
+from ehps.humandata.pickles import CHUMPY, KEPT_SPARSE, PANDAS, SCIPY_SPARSE, TORCH, load_pickle
 from tests.raw.streams import Global, Made, Writer, called, stream
 
 # -- plain data -------------------------------------------------------------------------------------------
@@ -263,7 +263,20 @@ def test_sparse_matrices_become_dense(layout: str) -> None:
     np.testing.assert_array_equal(read["J_regressor"], matrix.toarray())
 
 
-def test_sparse_matrices_of_old_scipy_with_entries_stored_twice() -> None:
+@pytest.mark.parametrize("layout", ["csc", "csr", "coo"])
+def test_sparse_matrices_stay_sparse_where_a_dense_one_is_too_large(layout: str) -> None:
+    entries = scipy.sparse.coo_matrix(([1.5, 2.5], ([3, 59_999], [69_999, 4])), (60_000, 70_000))
+    matrix = entries.asformat(layout)
+    with pytest.raises(DataError, match="60000, 70000"):
+        load_pickle(pickle.dumps(matrix), allow=[SCIPY_SPARSE])
+    read = load_pickle(pickle.dumps(matrix), allow=[KEPT_SPARSE])
+    assert read.format == "csr"
+    assert read.nnz == 2
+    assert (read[3, 69_999], read[59_999, 4]) == (1.5, 2.5)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_sparse_matrices_of_old_scipy_with_entries_stored_twice(kept: bool) -> None:
     state = {
         "_shape": (2, 3),
         "maxprint": 50,
@@ -271,14 +284,23 @@ def test_sparse_matrices_of_old_scipy_with_entries_stored_twice() -> None:
         "indices": np.array([0, 0, 1], np.int32),
         "indptr": np.array([0, 2, 2, 3], np.int32),
     }
-    read = load_pickle(stream(Made("scipy.sparse.csc.csc_matrix", (), state)), allow=[SCIPY_SPARSE])
-    np.testing.assert_array_equal(read, [[3, 0, 0], [0, 0, 4]])
+    made = stream(Made("scipy.sparse.csc.csc_matrix", (), state))
+    read = load_pickle(made, allow=[KEPT_SPARSE if kept else SCIPY_SPARSE])
+    np.testing.assert_array_equal(read.toarray() if kept else read, [[3, 0, 0], [0, 0, 4]])
 
 
-def test_sparse_indices_outside_the_matrix_are_an_error() -> None:
-    state = {"_shape": (2, 2), "data": np.ones(1), "indices": np.array([5]), "indptr": np.array([0, 1, 1])}
-    with pytest.raises(DataError, match="csc_matrix"):
-        load_pickle(stream(Made("scipy.sparse._csc.csc_matrix", (), state)), allow=[SCIPY_SPARSE])
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(
+    ("indices", "shape"), [([5], (2, 2)), ([-1], (2, 2)), ([0.5], (2, 2)), ([0], (2, 2**40)), (["a"], (2, 2))]
+)
+def test_sparse_indices_outside_the_matrix_are_an_error(
+    indices: list[object], shape: tuple[int, int], kept: bool
+) -> None:
+    state = {"_shape": shape, "data": np.ones(1), "indices": np.array(indices), "indptr": np.array([0, 1, 1])}
+    with pytest.raises(DataError, match="csr_matrix"):
+        load_pickle(
+            stream(Made("scipy.sparse._csr.csr_matrix", (), state)), allow=[KEPT_SPARSE if kept else SCIPY_SPARSE]
+        )
 
 
 def test_chumpy_arrays_are_read_without_chumpy() -> None:
