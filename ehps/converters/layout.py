@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -111,9 +111,10 @@ def _met(root: Path, need: str, quick: bool = False) -> bool:
     return any(there(root, alternative, quick) for alternative in alternatives(need))
 
 
-def alternatives(need: str) -> list[str]:
+@cache
+def alternatives(need: str) -> tuple[str, ...]:
     """The patterns of a need, any of which will do."""
-    return [word.strip() for word in need.split("|")]
+    return tuple(word.strip() for word in need.split("|"))
 
 
 def folders(root: Path, depth: int) -> Iterator[Path]:
@@ -168,11 +169,16 @@ def there(root: Path, pattern: str, quick: bool = False) -> bool:
 
 def _packed_images(root: Path, pattern: str, quick: bool) -> bool:
     """Whether a zip archive stands for a folder of images: these are read from it."""
+    return any(_find(str(root), archive, quick) for archive in _image_archives(pattern))
+
+
+@cache
+def _image_archives(pattern: str) -> tuple[str, ...]:
+    """Archives that may hold what a pattern names a folder of images, or one that it is in."""
     parts = pattern.rstrip("/").split("/")
     if not IMAGE_FOLDER.search(pattern) or "." in parts[-1]:
-        return False
-    above = ("/".join(parts[:count]) for count in range(len(parts), 0, -1))
-    return any(_find(str(root), f"{folder}.zip", quick) for folder in above)
+        return ()
+    return tuple("/".join(parts[:count]) + ".zip" for count in range(len(parts), 0, -1))
 
 
 def inside_itself(folder: Path) -> Path | None:
@@ -192,6 +198,7 @@ def _only_itself(folder: Path) -> Path | None:
     return folder / folder.name if found.folders == (folder.name,) and not found.files else None
 
 
+@lru_cache(maxsize=2048)
 def too_deep(root: Path, need: str) -> Path | None:
     """Where what meets a need is, when it is one folder deeper than the need says; else None."""
     for pattern in alternatives(need):
@@ -237,6 +244,7 @@ def misplaced(root: Path, path: str) -> Path | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def _find(folder: str, pattern: str, quick: bool) -> str | None:
     """The first of what a pattern matches."""
     return _first(folder, pattern.rstrip("/").split("/"), pattern.endswith("/"), quick)
@@ -245,7 +253,7 @@ def _find(folder: str, pattern: str, quick: bool) -> str | None:
 def _first(folder: str, parts: list[str], is_folder: bool, quick: bool) -> str | None:
     part, below = parts[0], parts[1:]
     found = listing(folder, LISTED if quick else None)
-    if not any(sign in part for sign in "*?["):
+    if not ("*" in part or "?" in part or "[" in part):
         if found.whole and part.lower() not in found.lower:
             return None
         path = os.path.join(folder, part)
@@ -289,7 +297,8 @@ def listing(folder: Path | str, most: int | None = LISTED) -> Listing:
 
 def forget() -> None:
     """List folders anew from now on."""
-    _listing.cache_clear()
+    for remembered in (_listing, _find, too_deep):
+        remembered.cache_clear()
 
 
 @lru_cache(maxsize=2048)
