@@ -166,7 +166,7 @@ def official_body_vertices(folder: Path, model_type: str) -> Array:
 
 def vertex_transfer(folder: Path, source: str, target: str) -> Any:
     """Matrix from the vertices of one topology to those of another, ``smplx`` to ``smpl`` (6890, 10475) or back, sparse
-    or dense. SMPL-H has the vertices of SMPL.
+    where it is so in the file. SMPL-H has the vertices of SMPL.
 
     The file is that of SMPLest-X (``matrix``) or the deformation transfer of the SMPL-X site (``mtx``, whose columns
     beyond the vertices belong to normals and must be empty).
@@ -176,7 +176,8 @@ def vertex_transfer(folder: Path, source: str, target: str) -> Any:
     BodyModelError : the file is missing, has no such matrix, or moves vertices along normals.
     """
     key = f"{source}2{target}"
-    held, path = _load(folder, key), require_helper(folder, key)
+    path = require_helper(folder, key)
+    held = read_helper(path, sparse=True)
     matrix = next((held[name] for name in ("matrix", "mtx") if name in held), None) if isinstance(held, dict) else None
     rows, columns = TOPOLOGY[target].vertices, TOPOLOGY[source].vertices
     if matrix is None or getattr(matrix, "shape", ()) not in ((rows, columns), (rows, 2 * columns)):
@@ -237,8 +238,12 @@ def _load(folder: Path, key: str) -> Any:
     return read_helper(require_helper(folder, key))
 
 
-def read_helper(path: Path) -> Any:
+def read_helper(path: Path, *, sparse: bool = False) -> Any:
     """What a helper file holds.
+
+    Parameters
+    ----------
+    sparse : keep matrices sparse that are so in the file; one between vertices takes a gigabyte otherwise.
 
     Raises
     ------
@@ -249,6 +254,6 @@ def read_helper(path: Path) -> Any:
             return np.load(path, allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
             raise DataError(f"is not a readable array ({error})", path=path, fix="copy it again") from None
-    from ehps.humandata.pickles import SCIPY_SPARSE, load_pickle
+    from ehps.humandata.pickles import KEPT_SPARSE, SCIPY_SPARSE, load_pickle
 
-    return load_pickle(path, allow=(SCIPY_SPARSE,))
+    return load_pickle(path, allow=(KEPT_SPARSE if sparse else SCIPY_SPARSE,))

@@ -157,7 +157,7 @@ def release(found: Found) -> tuple[str, str]:
     if found.path is None:
         return "", ""
     if found.model is None:
-        read_helper(found.path)
+        read_helper(found.path, sparse=True)
         return "", ""
     model_type, gender = found.model
     model = read_model(found.path, model_type, gender=gender)

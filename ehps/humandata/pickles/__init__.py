@@ -4,6 +4,7 @@ from ehps.humandata.pickles.allowed import Allow
 from ehps.humandata.pickles.joblib_dumps import load_joblib
 from ehps.humandata.pickles.loading import (
     CHUMPY,
+    KEPT_SPARSE,
     PANDAS,
     SCIPY_SPARSE,
     TORCH,
@@ -12,4 +13,15 @@ from ehps.humandata.pickles.loading import (
     load_pickle,
 )
 
-__all__ = ["CHUMPY", "PANDAS", "SCIPY_SPARSE", "TORCH", "Allow", "load_joblib", "load_npy", "load_npz", "load_pickle"]
+__all__ = [
+    "CHUMPY",
+    "KEPT_SPARSE",
+    "PANDAS",
+    "SCIPY_SPARSE",
+    "TORCH",
+    "Allow",
+    "load_joblib",
+    "load_npy",
+    "load_npz",
+    "load_pickle",
+]

@@ -1,4 +1,4 @@
-"""Sparse matrices and chumpy arrays in pickles, read as dense numpy arrays without scipy's or chumpy's classes.
+"""Sparse matrices and chumpy arrays in pickles, read without running scipy's or chumpy's code for pickles.
 
 The released body models are Python 2 pickles full of chumpy (which no longer imports on current Python), and
 their joint regressors are scipy matrices. Facts: the instance dictionaries these libraries write.
@@ -16,7 +16,8 @@ from ehps.humandata.pickles.allowed import MAX_DENSE_BYTES, Allow, Array, Record
 _AXES = {"csc": 1, "csr": 0}
 
 
-def _sparse(recorded: Recorded, resolve: Resolver) -> Array:
+def _entries(recorded: Recorded, resolve: Resolver) -> tuple[tuple[int, int], Array, Array, Array]:
+    """Shape of a matrix, and values, rows and columns of its entries; those stored twice add up."""
     kind = recorded.name.rsplit(".", 1)[1]
     layout, _, rest = kind.partition("_")
     if rest not in ("matrix", "array") or layout not in ("csc", "csr", "coo"):
@@ -24,7 +25,7 @@ def _sparse(recorded: Recorded, resolve: Resolver) -> Array:
     state = resolve(recorded.state)
     shape = tuple(int(n) for n in state.get("_shape", state.get("shape")))
     data = state["data"]
-    if len(shape) != 2 or min(shape) < 0 or math.prod(shape) * data.dtype.itemsize > MAX_DENSE_BYTES:
+    if len(shape) != 2 or min(shape) < 0:
         raise ValueError(f"shape {shape}")
     if layout == "coo":
         rows, columns = state["coords"] if "coords" in state else (state["row"], state["col"])
@@ -38,10 +39,25 @@ def _sparse(recorded: Recorded, resolve: Resolver) -> Array:
         rows, columns = (minor, major) if _AXES[layout] == 1 else (major, minor)
     if len(data) and (np.min(rows) < 0 or np.min(columns) < 0):
         raise ValueError("negative indices")
+    return (shape[0], shape[1]), data, rows, columns
+
+
+def _dense(recorded: Recorded, resolve: Resolver) -> Array:
+    shape, data, rows, columns = _entries(recorded, resolve)
+    if math.prod(shape) * data.dtype.itemsize > MAX_DENSE_BYTES:
+        raise ValueError(f"shape {shape}")
     resolve.spend(math.prod(shape) * data.dtype.itemsize)
     dense = np.zeros(shape, data.dtype)
-    np.add.at(dense, (rows, columns), data)  # entries stored twice add up
+    np.add.at(dense, (rows, columns), data)
     return dense
+
+
+def _kept_sparse(recorded: Recorded, resolve: Resolver) -> Any:
+    from scipy.sparse import csr_matrix
+
+    shape, data, rows, columns = _entries(recorded, resolve)
+    resolve.spend(8 * shape[0])
+    return csr_matrix((data, (rows, columns)), shape)
 
 
 def _chumpy(recorded: Recorded, resolve: Resolver) -> Any:
@@ -59,5 +75,7 @@ def _chumpy(recorded: Recorded, resolve: Resolver) -> Any:
     raise refused(resolve.where, recorded.name)
 
 
-SCIPY_SPARSE = Allow("scipy sparse matrices", ("scipy.sparse.*",), _sparse)
+SCIPY_SPARSE = Allow("scipy sparse matrices", ("scipy.sparse.*",), _dense)
+KEPT_SPARSE = Allow("scipy sparse matrices", ("scipy.sparse.*",), _kept_sparse)
+"""The same, read as ``csr_matrix``: for matrices that would fill the memory."""
 CHUMPY = Allow("chumpy arrays", ("chumpy.*",), _chumpy)

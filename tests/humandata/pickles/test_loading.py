@@ -17,7 +17,7 @@ import scipy.sparse
 import torch
 
 from ehps.errors import DataError, UnsafeFileError
-from ehps.humandata.pickles import CHUMPY, PANDAS, SCIPY_SPARSE, TORCH, load_pickle
+from ehps.humandata.pickles import CHUMPY, KEPT_SPARSE, PANDAS, SCIPY_SPARSE, TORCH, Allow, load_pickle
 from tests.raw.streams import Global, Made, Writer, called, stream
 
 # -- plain data -------------------------------------------------------------------------------------------
@@ -257,10 +257,20 @@ def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["csc", "csr", "coo"])
-def test_sparse_matrices_become_dense(layout: str) -> None:
+def test_sparse_matrices_become_dense_or_stay_sparse(layout: str) -> None:
     matrix = scipy.sparse.random(7, 5, 0.4, format=layout, random_state=0)
     read = load_pickle(pickle.dumps({"J_regressor": matrix}), allow=[SCIPY_SPARSE])
     np.testing.assert_array_equal(read["J_regressor"], matrix.toarray())
+    kept = load_pickle(pickle.dumps({"J_regressor": matrix}), allow=[KEPT_SPARSE])["J_regressor"]
+    assert kept.nnz == matrix.nnz
+    np.testing.assert_array_equal(kept.toarray(), matrix.toarray())
+
+
+def test_matrices_too_large_to_be_dense_stay_sparse() -> None:
+    data = pickle.dumps(scipy.sparse.coo_matrix(([2.0], ([3], [70_000])), (20_000, 80_000)))
+    with pytest.raises(DataError, match="coo_matrix"):
+        load_pickle(data, allow=[SCIPY_SPARSE])
+    assert load_pickle(data, allow=[KEPT_SPARSE])[3, 70_000] == 2
 
 
 def test_sparse_matrices_of_old_scipy_with_entries_stored_twice() -> None:
@@ -273,12 +283,25 @@ def test_sparse_matrices_of_old_scipy_with_entries_stored_twice() -> None:
     }
     read = load_pickle(stream(Made("scipy.sparse.csc.csc_matrix", (), state)), allow=[SCIPY_SPARSE])
     np.testing.assert_array_equal(read, [[3, 0, 0], [0, 0, 4]])
+    kept = load_pickle(stream(Made("scipy.sparse.csc.csc_matrix", (), state)), allow=[KEPT_SPARSE])
+    np.testing.assert_array_equal(kept.toarray(), read)
 
 
-def test_sparse_indices_outside_the_matrix_are_an_error() -> None:
+@pytest.mark.parametrize("allow", [SCIPY_SPARSE, KEPT_SPARSE])
+def test_sparse_indices_outside_the_matrix_are_an_error(allow: Allow) -> None:
     state = {"_shape": (2, 2), "data": np.ones(1), "indices": np.array([5]), "indptr": np.array([0, 1, 1])}
     with pytest.raises(DataError, match="csc_matrix"):
-        load_pickle(stream(Made("scipy.sparse._csc.csc_matrix", (), state)), allow=[SCIPY_SPARSE])
+        load_pickle(stream(Made("scipy.sparse._csc.csc_matrix", (), state)), allow=[allow])
+
+
+@pytest.mark.parametrize(
+    ("allow", "data", "rows"),
+    [(SCIPY_SPARSE, [1.0], 1 << 50), (KEPT_SPARSE, [1.0], 1 << 50), (KEPT_SPARSE, ["a"], 2)],
+)
+def test_sparse_matrices_without_end_or_of_texts_are_an_error(allow: Allow, data: list[Any], rows: int) -> None:
+    state = {"_shape": (rows, 2), "data": np.array(data), "row": np.zeros(1, int), "col": np.zeros(1, int)}
+    with pytest.raises(DataError):
+        load_pickle(stream(Made("scipy.sparse._coo.coo_matrix", (), state)), allow=[allow])
 
 
 def test_chumpy_arrays_are_read_without_chumpy() -> None:
