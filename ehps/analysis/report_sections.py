@@ -147,7 +147,8 @@ def _part(inputs: ReportInputs, ranked: pd.DataFrame, results: pd.DataFrame, nam
     said = headline(by_part)[:models]
     if said and models == 1:
         place = of_whole[0]
-        said.append("It has no rank by the whole body." if pd.isna(place) else f"Its rank by the whole body is {place}.")
+        unranked = pd.isna(place)
+        said.append("It has no rank by the whole body." if unranked else f"Its rank by the whole body is {place}.")
     note = interval_note(by_part) if inputs.errors is not None else "No intervals: errors of instances are not known."
     return {
         "table": table,

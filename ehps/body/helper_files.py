@@ -166,7 +166,7 @@ def official_body_vertices(folder: Path, model_type: str) -> Array:
 
 def vertex_transfer(folder: Path, source: str, target: str) -> Any:
     """Matrix from the vertices of one topology to those of another, ``smplx`` to ``smpl`` (6890, 10475) or back, sparse
-    or dense. SMPL-H has the vertices of SMPL.
+    where it is so in the file. SMPL-H has the vertices of SMPL.
 
     The file is that of SMPLest-X (``matrix``) or the deformation transfer of the SMPL-X site (``mtx``, whose columns
     beyond the vertices belong to normals and must be empty).

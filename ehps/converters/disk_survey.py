@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from ehps.converters import layout, registry
@@ -203,6 +204,7 @@ def _too_deep(folder: Path, need: str, absent: Mapping[str, Sequence[str]]) -> P
     return layout.too_deep(folder, need) if lacking else None
 
 
+@cache
 def _own(pattern: str) -> bool:
     parts = [re.sub(r"[^a-z]", "", part.split(".")[0].lower()) for part in pattern.split("/")]
     return pattern.endswith(".smc") or any(len(part) >= 4 and part not in COMMON for part in parts)

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -125,9 +125,10 @@ def _met(root: Path, need: str, quick: bool = False) -> bool:
     return any(there(root, alternative, quick) for alternative in alternatives(need))
 
 
-def alternatives(need: str) -> list[str]:
+@cache
+def alternatives(need: str) -> tuple[str, ...]:
     """The patterns of a need, any of which will do."""
-    return [word.strip() for word in need.split("|")]
+    return tuple(word.strip() for word in need.split("|"))
 
 
 def folders(root: Path, depth: int) -> Iterator[Path]:
@@ -221,6 +222,7 @@ def _only_itself(folder: Path) -> Path | None:
     return folder / folder.name if found.folders == (folder.name,) and not found.files else None
 
 
+@lru_cache(maxsize=2048)
 def too_deep(root: Path, need: str) -> Path | None:
     """Where what meets a need is, when it is one folder deeper than the need says; else None."""
     for pattern in alternatives(need):
@@ -266,6 +268,7 @@ def misplaced(root: Path, path: str) -> Path | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def _find(folder: str, pattern: str, quick: bool) -> str | None:
     """The first of what a pattern matches."""
     return next(_every(folder, pattern.rstrip("/").split("/"), pattern.endswith("/"), quick), None)
@@ -275,7 +278,7 @@ def _every(folder: str, parts: list[str], is_folder: bool, quick: bool) -> Itera
     """What a pattern matches, in order."""
     part, below = parts[0], parts[1:]
     found = listing(folder, LISTED if quick else None)
-    if not any(sign in part for sign in "*?["):
+    if not ("*" in part or "?" in part or "[" in part):
         if found.whole and part.lower() not in found.lower:
             return
         path = os.path.join(folder, part)
@@ -321,7 +324,8 @@ def listing(folder: Path | str, most: int | None = LISTED) -> Listing:
 
 def forget() -> None:
     """List folders anew from now on."""
-    _listing.cache_clear()
+    for remembered in (_listing, _find, too_deep):
+        remembered.cache_clear()
 
 
 @lru_cache(maxsize=2048)

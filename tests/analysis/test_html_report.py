@@ -15,8 +15,8 @@ from ehps.analysis.benchmarks import MPE_BENCHMARKS
 from ehps.analysis.comparison import compare
 from ehps.analysis.html_report import ReportInputs, content, report, summary
 from ehps.analysis.ranking import rank
-from ehps.analysis.report_sections import parts
 from ehps.analysis.report_inputs import Video
+from ehps.analysis.report_sections import parts
 from ehps.analysis.selection import select
 from ehps.analysis.worst_cases import Case
 from ehps.errors import DataError

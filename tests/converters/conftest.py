@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_dataset import write_hall
 
 from ehps.body.models import BodyModels
+from ehps.converters.pipeline import backends, reading
 from tests.raw.trees import Raw
 
 
@@ -35,3 +40,16 @@ def raw_trees(
     if hasattr(request.config, "workerinput"):  # processes of one session share a parent folder
         session = session.parent
     return cache(lambda dataset: Raw(dataset, session / "datasets" / dataset, body_models))
+
+
+@pytest.fixture
+def forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forks in the place of loky's processes, which have to import everything."""
+
+    @contextmanager
+    def submitter(jobs: int, _: str | None) -> Iterator[Any]:
+        with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as executor:
+            yield executor.submit
+
+    monkeypatch.setitem(backends._SUBMITTERS, "loky", submitter)
+    monkeypatch.setattr(reading, "POLL", 0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -14,14 +15,17 @@ import numpy as np
 import pytest
 
 from ehps.converters import layout, registry
-from ehps.converters.base import Instances
 from ehps.converters.disk_survey import survey
+from ehps.converters.pipeline.completion import Completed
+from ehps.converters.pipeline.conversion_request import key_of, request_of
+from ehps.converters.pipeline.parts import BadUnit
+from ehps.converters.pipeline.workers import Job
 from ehps.errors import BodyModelError, DataError, EhpsError, UsageError
 from ehps.humandata.audit import audit
 from tests.raw.checks import replace, truncate
 from tests.raw.faults import Fault, millimetres
 from tests.raw.fixtures import FIXTURES, Fixture
-from tests.raw.trees import Raw, completed, read, run
+from tests.raw.trees import Raw, attempted, completed, converter_of, read, run
 
 DATASETS = [card.id for card in registry.cards() if registry.available(card.id)]
 IMAGES = {".jpg", ".jpeg", ".png"}
@@ -117,7 +121,6 @@ def test_a_choice_changes_what_is_read(dataset: str, option: str, raw_trees: Cal
     choice = raw.fixture.options[option]
     if choice is None:
         pytest.skip("takes more files than there are")
-    assert same(read(dataset, raw.root), raw.rows)
     assert not same(read(dataset, raw.root, **{option: choice}), raw.rows)
 
 
@@ -190,30 +193,15 @@ def test_an_audit_raises_no_false_alarm(raw: Raw) -> None:
     assert ("points_in_box" in found.counts) == own
 
 
-def test_a_run_that_failed_goes_on_with_other_jobs_to_the_same_bytes(
-    raw: Raw, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    raw.without_models()
-    cls = registry.converter(raw.dataset)
-    converter = cls(raw.root, registry.card(raw.dataset).default_split, {})
+def test_another_process_finds_the_same_units_and_reads_the_same_rows_in_any_order(raw: Raw) -> None:
+    converter = converter_of(raw.dataset, raw.root)
     units = converter.units()
-    carried = pickle.loads(pickle.dumps((converter, units)))  # as to the processes of several jobs
-    assert [unit.name for unit in carried[0].units()] == [unit.name for unit in units]
-    read, last = cls.read, units[-1].name
-
-    def interrupted(self: Any, unit: Any) -> Instances:
-        if unit.name == last:
-            raise RuntimeError("pulled plug")
-        return read(self, unit)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(cls, "read", interrupted)
-        with pytest.raises(DataError, match="pulled plug"):
-            run(raw.dataset, raw.root, out, None, jobs=2, backend="threading")
-    assert not out.exists()
-    report = run(raw.dataset, raw.root, out, None, jobs=2, backend="threading")
-    assert report.finished_before == len(units) - 1
-    assert out.read_bytes() == raw.out_without_models.read_bytes()
+    carried, theirs = pickle.loads(pickle.dumps((converter, units)))  # as to the processes of several jobs
+    assert [unit.name for unit in carried.units()] == [unit.name for unit in units]
+    assert key_of(request_of(Job(carried), carried.units())) == key_of(request_of(Job(converter), units))
+    with ThreadPoolExecutor(2) as threads:
+        rows = list(threads.map(carried.read, reversed(theirs)))
+    assert same(rows[::-1], raw.rows)
 
 
 def test_without_body_models_it_is_said_what_is_absent(raw: Raw) -> None:
@@ -246,14 +234,15 @@ def models_without(tmp_path_factory: pytest.TempPathFactory, body_models: Path) 
     return make
 
 
-def test_a_missing_body_model_is_named(raw: Raw, out: Path, models_without: Callable[[str, str], Path]) -> None:
+def test_a_missing_body_model_is_named(raw: Raw, models_without: Callable[[str, str], Path]) -> None:
     hd, _ = raw.converted()
     if hd.body_model is None:
         pytest.skip("no body is fitted")
     gender = min(hd["meta/gender"].tolist())
     lacking = "no SMPL-X model of the locked-head" if registry.card(raw.dataset).locked_head else f"no {gender} "
+    models = models_without(hd.body_model, gender)
     with pytest.raises(BodyModelError, match=lacking):
-        run(raw.dataset, raw.root, out, models_without(hd.body_model, gender))
+        completed(raw.dataset, raw.root, raw.rows, models)
 
 
 # -- what is missing or broken --------------------------------------------------------------------------------
@@ -278,7 +267,7 @@ def test_a_missing_image_costs_its_people(with_images: Raw, tmp_path: Path) -> N
         completed(raw.dataset, root, rows, strict_images=True)
 
 
-def test_without_any_image_nothing_is_written(with_images: Raw, tmp_path: Path, out: Path) -> None:
+def test_without_any_image_there_are_no_rows(with_images: Raw, tmp_path: Path) -> None:
     card = registry.card(with_images.dataset)
     if hasattr(registry.converter(card.id)(with_images.root, card.default_split), "extract_frames"):
         pytest.skip("frames may come later")
@@ -286,9 +275,9 @@ def test_without_any_image_nothing_is_written(with_images: Raw, tmp_path: Path, 
     for path in root.rglob("*"):
         if path.suffix in {*IMAGES, ".zip"}:
             path.unlink()
-    with pytest.raises(DataError, match=r"no instance (is left|was found)|missing: "):
-        run(with_images.dataset, root, out, None)
-    assert not out.exists()
+    units = attempted(card.id, root)
+    assert units
+    assert all("missing: " in unit.why if isinstance(unit, BadUnit) else not unit.data for unit in units)
 
 
 def parameters(values: Callable[[Fixture], Sequence[Any]]) -> list[Any]:
@@ -302,32 +291,27 @@ def parameters(values: Callable[[Fixture], Sequence[Any]]) -> list[Any]:
 
 @pytest.mark.parametrize(("dataset", "pattern"), parameters(lambda fixture: fixture.broken))
 def test_half_a_file_is_named_and_costs_its_rows_or_its_unit(
-    dataset: str, pattern: str, raw_trees: Callable[[str], Raw], tmp_path: Path, out: Path
+    dataset: str, pattern: str, raw_trees: Callable[[str], Raw], tmp_path: Path
 ) -> None:
     raw = raw_trees(dataset)
     root = raw.linked(tmp_path)
     path = sorted(root.glob(pattern))[0]
     truncate(path)
-    try:
-        report = run(dataset, root, out, None)
-    except DataError as caught:
-        error = caught
-    else:  # one of many, of a frame or person each
-        reasons = {
-            reason for reason, names in report.dropped.items() if f"{path.relative_to(root)}: " in " ".join(names)
-        }
-        assert len(reasons) == 1
-        assert "cannot be read" in reasons.pop()
-        assert 0 < report.written < raw.without_models()[1].written
+    units = attempted(dataset, root)
+    bad = [unit for unit in units if isinstance(unit, BadUnit)]
+    done = [unit for unit in units if isinstance(unit, Completed)]
+    written = sum(len(unit.data) for unit in done if unit.data is not None)
+    if bad:
+        assert any(path.name in f"{unit.path} {unit.why}" for unit in bad)
+        assert (written > 0) == bool(done)
+        assert written <= raw.fixture.written
         return
-    assert path.name in str(error)
-    assert not out.exists()
-    bad = re.match(r"(\d+) of (\d+) units could not be read", str(error))
-    if bad and int(bad[1]) < int(bad[2]):
-        report = run(dataset, root, out, None, skip_bad=True)
-        assert (len(report.bad), report.units) == (int(bad[1]), int(bad[2]))
-        assert any(path.name in f"{unit.path} {unit.why}" for unit in report.bad)
-        assert 0 < report.written <= raw.fixture.written
+    name = f"{path.relative_to(root)}: "  # one of many, of a frame or person each
+    dropped = [reasons for unit in done for reasons in unit.account.dropped.items()]
+    reasons = {reason for reason, names in dropped if name in " ".join(names)}
+    assert len(reasons) == 1
+    assert "cannot be read" in reasons.pop()
+    assert 0 < written < raw.without_models()[1].written
 
 
 def test_code_in_a_pickle_is_not_run(raw: Raw, tmp_path: Path, out: Path) -> None:

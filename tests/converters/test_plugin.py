@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from ehps.cli import main
+from ehps.converters import registry
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
 from ehps.demo.raw import stage
 from ehps.humandata import HumanData
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding_a_dataset.md"
-CALLS = """
-import contextlib
-import sys
-from ehps.cli import main
-
-raw, out, models = sys.argv[1:]
-main(["datasets", "--json"], standalone_mode=False)
-with contextlib.redirect_stdout(sys.stderr):
-    main(["convert", "lighthouse", raw, "--out", out, "--body-models", models])
-"""  # one process for two calls: to start one takes longer than they do
 VIEW = stage.PaintedView(120, 160, 150.0)
 R, T = stage.FRONT, np.array([0.2, 0.5, 4.0])
 
@@ -76,18 +68,26 @@ def raw(tmp_path: Path, body_models: Path) -> tuple[Path, stage.Cast]:
     return root, cast
 
 
+@pytest.fixture
+def installed(package: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(package)
+    registry._plugins.cache_clear()
+    yield
+    registry._plugins.cache_clear()
+    sys.modules.pop("lighthouse_ehps", None)
+
+
+@pytest.mark.usefixtures("installed")
 def test_a_converter_of_another_package_is_listed_and_converts(
-    package: Path, raw: tuple[Path, stage.Cast], body_models: Path, tmp_path: Path
+    raw: tuple[Path, stage.Cast], body_models: Path, tmp_path: Path
 ) -> None:
     root, cast = raw
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package), *sys.path])}
-
+    told = CliRunner().invoke(main, ["datasets", "--json"])
+    assert {row["id"]: row["converts"] for row in json.loads(told.stdout)}["lighthouse"] == "yes"
     out = tmp_path / "lighthouse.h5"
-    command = [sys.executable, "-c", CALLS, *map(str, (root, out, body_models))]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    listed = {row["id"]: row["converts"] for row in json.loads(done.stdout)}
-    assert listed["lighthouse"] == "yes"
+    words = ["convert", "lighthouse", str(root), "--out", str(out), "--body-models", str(body_models)]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
     hd = HumanData.open(out)
     assert hd["image_path"].tolist() == [f"images/night/{i:05d}.jpg" for i in range(4)]
     np.testing.assert_allclose(hd["keypoints3d_smplx"][:, :127, :3], cast.joints[:, :127], atol=1e-3)

@@ -125,7 +125,7 @@ def test_many_members_take_little_memory_and_are_all_found(tmp_path: Path) -> No
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for number in range(70_000):  # more than fit into the numbers of archives without 64 bits
             archive.writestr(f"{number:06d}.jpg", b"")
-    assert all(zip_archives.holds(tmp_path / "a.zip", f"{k:06d}.jpg") for k in range(0, 70_000, 7))
+    assert all(zip_archives.holds(tmp_path / "a.zip", f"{k:06d}.jpg") for k in range(0, 70_000, 70))
     assert not zip_archives.holds(tmp_path / "a.zip", "070000.jpg")
     directory = zip_directory.directory_of(tmp_path / "a.zip")
     assert directory.hashes.nbytes + directory.entries.nbytes == 16 * 70_000

@@ -12,18 +12,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
+import pytest
 from filelock import FileLock
 
-from ehps.converters import registry
-from ehps.converters.base import Converter, Instances
-from ehps.converters.pipeline import convert, quality_measures, workers
+from ehps.converters import layout, registry
+from ehps.converters.base import Converter, Instances, Unit
+from ehps.converters.pipeline import conversion, convert, quality_measures, workers
 from ehps.converters.pipeline.completion import Completed, complete
+from ehps.converters.pipeline.parts import BadUnit, Part, PartsFolder
 from ehps.converters.pipeline.report import Report
 from ehps.converters.readers.images import ImageIndex
 from ehps.converters.readers.opened import Record, recording
+from ehps.errors import DataError
 from ehps.humandata import HumanData, quality
 from ehps.humandata.merging import common_misc
 from tests.raw.faults import Fault
@@ -204,9 +208,37 @@ def completed(
     frames : folder of frames cut out of videos.
     """
     converter = registry.converter(dataset)(root, registry.card(dataset).default_split)
+    if models is not None:
+        converter.bodies(models)
     context = workers._context(workers.Job(converter, bodies=models, strict_images=strict_images))
     images = ImageIndex(root, frames)
     return [complete(unit, context, images) for unit in units]
+
+
+def attempted(dataset: str, root: Path) -> list[Completed | BadUnit]:
+    """What each unit of the default split comes to in a conversion without body models; nothing is written.
+
+    An error before the first unit stands for all of them.
+    """
+    converter = converter_of(dataset, root)
+    try:
+        layout.check(converter.card, root, converter.split)
+        units = conversion._listed(converter)
+    except DataError as error:
+        return [BadUnit("all", str(error.path), str(error))]
+    results: dict[int, Completed | BadUnit] = {}
+
+    def keep(parts: object, index: int, unit: Unit, part: Part, completed: Completed) -> None:
+        results[index] = completed
+
+    nowhere = cast(PartsFolder, SimpleNamespace(listings=None))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "_store", keep)
+        for index, unit in enumerate(units):
+            bad = workers.run_unit(workers.Job(converter), nowhere, index, unit).bad
+            if bad is not None:
+                results[index] = bad
+    return list(results.values())
 
 
 def runner(dataset: str) -> Callable[..., Report]:

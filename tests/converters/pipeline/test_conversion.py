@@ -61,11 +61,24 @@ def test_the_report_can_be_printed(
     assert "measured" not in capsys.readouterr().out
 
 
+@pytest.fixture
+def one_gender(tmp_path: Path, body_models: Path) -> Path:
+    """Body models of SMPL-X, of which those of men and women are missing."""
+    folder = tmp_path / "models/smplx"
+    folder.mkdir(parents=True)
+    (folder / "SMPLX_NEUTRAL.npz").symlink_to(body_models / "smplx/SMPLX_NEUTRAL.npz")
+    return folder.parent
+
+
 @pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_any_number_of_jobs_gives_the_same_bytes(hall: Path, tmp_path: Path, body_models: Path, backend: str) -> None:
+def test_any_number_of_jobs_gives_the_same_bytes_and_the_same_error(
+    hall: Path, tmp_path: Path, body_models: Path, one_gender: Path, backend: str
+) -> None:
     run(hall, tmp_path / "one.h5", body_models, jobs=1)
     run(hall, tmp_path / "many.h5", body_models, jobs=2, backend=backend)
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "many.h5").read_bytes()
+    with pytest.raises(BodyModelError, match=r"no (fe)?male SMPL-X model"):
+        run(hall, tmp_path / "x.h5", one_gender, jobs=2, backend=backend)
 
 
 def test_npz_output_holds_the_same_instances(hall: Path, tmp_path: Path, body_models: Path) -> None:
@@ -93,7 +106,7 @@ def test_a_limit_takes_the_first_instances_and_reads_no_more(
     whole, six = HumanData.open(tmp_path / "all.h5"), HumanData.open(tmp_path / "six.h5")
     assert six["image_path"].tolist() == whole["image_path"].tolist()[:6]
     np.testing.assert_allclose(six["keypoints2d_smplx"], whole["keypoints2d_smplx"][:6], rtol=1e-5, atol=1e-3)
-    run(hall, tmp_path / "par.h5", body_models, limit=6, jobs=2)
+    run(hall, tmp_path / "par.h5", body_models, limit=6, jobs=2, backend="threading")
     assert (tmp_path / "six.h5").read_bytes() == (tmp_path / "par.h5").read_bytes()
 
 
@@ -110,7 +123,7 @@ def test_a_damaged_unit_is_named_and_the_others_are_kept(
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError) as caught:
-        run(own_hall, out, body_models, jobs=jobs, overwrite=True)
+        run(own_hall, out, body_models, jobs=jobs, backend="threading", overwrite=True)
     assert "1 of 3 units could not be read: walk_1" in str(caught.value)
     assert "sequences/walk_1.npz" in str(caught.value)
     assert "--skip-bad" in str(caught.value)
@@ -118,7 +131,7 @@ def test_a_damaged_unit_is_named_and_the_others_are_kept(
     kept = {p.stem: p.stat().st_mtime_ns for p in (tmp_path / "hall.h5.parts").glob("*/*.h5")}
     assert sorted(kept) == ["00000-walk_0", "00002-walk_2"]
     damaged.write_bytes(whole)
-    report = run(own_hall, out, body_models, jobs=jobs, overwrite=True)
+    report = run(own_hall, out, body_models, jobs=jobs, backend="threading", overwrite=True)
     assert report.finished_before == 2
     assert len(HumanData.open(out)) == 12
 
@@ -210,13 +223,9 @@ def test_body_models_of_the_wrong_kind_are_refused_before_the_work(
     assert not (tmp_path / "x.h5.parts").exists()
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_missing_gender_ends_the_run(hall: Path, tmp_path: Path, body_models: Path, jobs: int) -> None:
-    one = tmp_path / "models/smplx"
-    one.mkdir(parents=True)
-    (one / "SMPLX_NEUTRAL.npz").symlink_to(body_models / "smplx/SMPLX_NEUTRAL.npz")
+def test_a_missing_gender_ends_the_run(hall: Path, tmp_path: Path, one_gender: Path) -> None:
     with pytest.raises(BodyModelError, match=r"no (fe)?male SMPL-X model"):
-        run(hall, tmp_path / "x.h5", one.parent, jobs=jobs)
+        run(hall, tmp_path / "x.h5", one_gender)
 
 
 def test_without_body_models_the_points_and_boxes_are_converted(hall: Path, tmp_path: Path) -> None:

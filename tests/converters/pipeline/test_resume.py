@@ -4,8 +4,6 @@ import json
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,37 +17,14 @@ from ehps.converters.pipeline import conversion_request, convert
 from ehps.converters.pipeline.report import Report
 from ehps.humandata import HumanData
 
-HERE = Path(__file__).parent
-SCRIPT = """
-import sys
-from pathlib import Path
-from fake_dataset import Hall
-from ehps.converters.pipeline import convert
-
-raw, out, models = sys.argv[1:]
-convert(Hall, raw, out=out, body_models=models, jobs=2, options={"sleep": "0.2"}, progress=False, overwrite=True)
-"""
-
 
 def run(raw: Path, out: Path, models: Path, **options: Any) -> Report:
     return convert(Hall, raw, out=out, body_models=models, progress=False, **options)
 
 
-def start_two_jobs(raw: Path, out: Path, models: Path) -> subprocess.Popen[bytes]:
-    paths = os.pathsep.join([str(HERE.parent), str(HERE.parents[2]), os.environ.get("PYTHONPATH", "")])
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(raw), str(out), str(models)],
-        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-    )
-
-
-def start_one_job(raw: Path, out: Path, models: Path) -> Any:
-    fork = multiprocessing.get_context("fork")  # a new interpreter would import everything again
-    options = {"options": {"sleep": "0.2"}, "overwrite": True}
-    process = fork.Process(target=run, args=(raw, out, models), kwargs=options)
-    process.start()
-    return process
+def converting(raw: Path, out: Path, models: Path, jobs: int) -> None:
+    os.setsid()  # so that its own processes can be killed with it
+    run(raw, out, models, jobs=jobs, options={"sleep": "0.2"}, overwrite=True)
 
 
 def wait_for(parts: Path, pattern: str, count: int, ended: Callable[[], bool]) -> None:
@@ -72,22 +47,19 @@ def whole(hall: Path, tmp_path_factory: pytest.TempPathFactory, body_models: Pat
     ("jobs", "pattern", "count"),
     [(1, "*/00000-*.h5", 1), (1, "*/*.json", 3), (2, "*/*.json", 2)],
 )
+@pytest.mark.usefixtures("forks")
 def test_a_killed_run_ends_in_the_same_bytes(
     hall: Path, whole: bytes, tmp_path: Path, body_models: Path, jobs: int, pattern: str, count: int
 ) -> None:
     out = tmp_path / "out.h5"
     out.write_bytes(b"earlier result")
     parts = tmp_path / "out.h5.parts"
-    if jobs == 1:
-        process = start_one_job(hall, out, body_models)
-        wait_for(parts, pattern, count, lambda: not process.is_alive())
-        process.kill()
-        process.join()
-    else:
-        group = start_two_jobs(hall, out, body_models)
-        wait_for(parts, pattern, count, lambda: group.poll() is not None)
-        os.killpg(group.pid, signal.SIGKILL)
-        group.wait()
+    fork = multiprocessing.get_context("fork")  # a new interpreter would import everything again
+    process = fork.Process(target=converting, args=(hall, out, body_models, jobs))
+    process.start()
+    wait_for(parts, pattern, count, lambda: not process.is_alive())
+    os.killpg(process.pid, signal.SIGKILL)
+    process.join()
     assert out.read_bytes() == b"earlier result"
     done = len(list((tmp_path / "out.h5.parts").glob("*/0*.json")))
     options: dict[str, Any] = {"options": {"sleep": "0.2"}, "overwrite": True}

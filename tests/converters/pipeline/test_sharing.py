@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -11,8 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -247,19 +245,6 @@ class Greedy(Deadly):
         if unit.data == 1 and seen > 2:
             (self.root / "memory").touch()
         return super().read(unit)
-
-
-@pytest.fixture
-def forks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forks in the place of loky's processes, which have to import everything."""
-
-    @contextmanager
-    def submitter(jobs: int, _: str | None) -> Iterator[Any]:
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as executor:
-            yield executor.submit
-
-    monkeypatch.setitem(backends._SUBMITTERS, "loky", submitter)
-    monkeypatch.setattr(reading, "POLL", 0.01)
 
 
 def test_a_unit_that_kills_its_process_is_tried_alone_and_named(forks: None, raw: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from ehps.errors import DataError, UnsafeFileError
 from ehps.humandata import HumanData, Passport
 from ehps.humandata.keypoints import CONVENTIONS, point_names
 from ehps.humandata.storage import npz as storage
+from ehps.humandata.storage import npz_pickle
 from ehps.humandata.storage.npz_read import from_members
 
 HD = CONVENTIONS["human_data"]
@@ -239,8 +240,9 @@ def test_pickles_use_names_and_opcodes_of_old_numpy(file: Path) -> None:
             assert max(op.proto for op, _ in opcodes) <= 4
 
 
-def test_big_columns_are_written_in_blocks_and_come_back_whole(tmp_path: Path) -> None:
-    n = 70_000
+def test_big_columns_are_written_in_blocks_and_come_back_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npz_pickle, "BLOCK", 1 << 15)
+    n = 7000
     rng = np.random.default_rng(0)
     hd = HumanData(
         {
@@ -248,7 +250,7 @@ def test_big_columns_are_written_in_blocks_and_come_back_whole(tmp_path: Path) -
             "keypoints2d_original": rng.normal(size=(n, 17, 3)).astype(np.float32),
             "smplx/body_pose": rng.normal(size=(n, 21, 3)).astype(np.float32),
             "meta/track_id": rng.integers(-5, 2**40, n),
-            "meta/frame_id": np.arange(n),
+            "meta/frame_id": np.arange(n) + 2**16 - 100,
             "meta/gender": ["male" if i % 3 else "female" for i in range(n)],
             "meta/score": rng.normal(size=n),
         },
