@@ -24,10 +24,12 @@ from ehps.converters.datasets.hi4d_files import Recording
 from ehps.converters.options import Option
 from ehps.converters.readers import OTHER, raw_files
 from ehps.converters.readers.frame_files import read_each
+from ehps.converters.readers.images import ImageIndex
 from ehps.converters.readers.views import CalibratedView, cameras_of
 from ehps.errors import DataError
 from ehps.humandata.keypoints import point_names
 
+CAMERA_FILE = "cameras/rgb_cameras.npz"
 CAMERAS = ("4", "16", "28", "40", "52", "64", "76", "88")
 CARD = DatasetCard(
     id="hi4d",
@@ -107,6 +109,11 @@ class Hi4D(Converter):
         paths = {n: unit.path / "smpl" / f"{n:06d}.npz" for n in numbers}
         dropped: dict[str, list[str]] = {}
         fitted = [n for n in numbers if raw_files.is_file(paths[n])]
+        index, calibration = ImageIndex(self.root), unit.path / CAMERA_FILE
+        for v, view in enumerate(views):
+            if not any(view.size):
+                stored = index.usual_size([image_path(unit, view, n) for n in fitted])
+                views[v] = hi4d_files.with_size(view, stored, calibration)
         for view in views:
             images = [image_path(unit, view, n) for n in numbers if n not in fitted]
             drop(dropped, "no SMPL fit", (f"{image} person {p}" for image in images for p in range(2)))
@@ -183,7 +190,7 @@ class Hi4D(Converter):
         ------
         DataError : the file has a camera that is none of the eight, or lacks that for monocular evaluation.
         """
-        path = unit.path / "cameras/rgb_cameras.npz"
+        path = unit.path / CAMERA_FILE
         views = hi4d_files.read_views(path)
         if unknown := [view.name for view in views if view.name not in CAMERAS]:
             what = f"has camera {unknown[0]}, expected {', '.join(CAMERAS)}"

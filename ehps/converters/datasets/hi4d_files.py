@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +90,8 @@ def read_mono_camera(path: Path) -> int:
 
 
 def read_views(path: Path) -> list[CalibratedView]:
-    """All cameras of a recording; the size of a camera whose principal point is not that of the release is zeros.
+    """All cameras of a recording; the size of a camera whose principal point is not that of the release is zeros, see
+    :func:`with_size`.
 
     Raises
     ------
@@ -116,6 +117,28 @@ def _size(centre: Array) -> tuple[int, int]:
     off = {size: float(np.abs(centre / size[::-1] - 0.5).max()) for size in SIZES}
     nearest = min(off, key=off.__getitem__)
     return nearest if off[nearest] <= NEAR else (0, 0)
+
+
+def with_size(view: CalibratedView, stored: tuple[int, int], path: Path) -> CalibratedView:
+    """A camera with ``stored`` as the height and width of its images; with zeros still, where they are smaller than its
+    principal point allows.
+
+    Raises
+    ------
+    DataError : they are larger; ``path`` is the file of the cameras.
+    """
+    if not any(stored):
+        return view
+    place = view.principal_point / stored[::-1]
+    if (place < 0.5 - NEAR).any():
+        x, y = view.principal_point
+        raise DataError(
+            f"the principal point of camera {view.name}, ({x:.0f}, {y:.0f}), is not in the middle of its images, which "
+            f"have {stored[1]} x {stored[0]} pixels",
+            path=path,
+            fix="take the images and the cameras of one release",
+        )
+    return view if (place > 0.5 + NEAR).any() else replace(view, size=stored)
 
 
 def read_fit(path: Path) -> dict[str, Array]:

@@ -192,7 +192,7 @@ class MOYO(Converter):
     ) -> list[CalibratedView]:
         """The calibrated cameras among those that have images, and what these images have to be like.
 
-        The size of a camera whose first image is no published one is zeros.
+        The size of a camera most of whose images are smaller than the published ones is zeros.
 
         Raises
         ------
@@ -205,12 +205,12 @@ class MOYO(Converter):
                 continue
             lens = known[camera]
             focal, centre = HALF * lens.focal, HALF * lens.principal_point
-            first = next(iter(paths.values()))
-            height, width = index.size(first)
+            height, width = index.usual_size(list(paths.values()))
+            folder = next(iter(paths.values())).rpartition("/")[0]
             if width > LARGEST_SIZE * centre[0] and height > LARGEST_SIZE * centre[1]:
                 raise DataError(
                     f"camera {camera} is for images of about {2 * centre[0]:.0f} x {2 * centre[1]:.0f} pixels at the "
-                    f"published half size; {first} has {width} x {height}",
+                    f"published half size; those in {folder} have {width} x {height}",
                     path=calibration,
                     fix="take the images as they are published, and the calibration of the same day",
                 )

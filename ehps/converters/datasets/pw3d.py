@@ -109,7 +109,7 @@ class PW3D(Converter):
         paths = [f"imageFiles/{name}/image_{n:05d}.jpg" for n in frame]
         return Instances(
             image_path=paths,
-            size=labelled_size(centre, self._stored_size(paths)),
+            size=labelled_size(centre, ImageIndex(self.root).usual_size(paths)),
             camera=Camera(focal, centre),
             body=smpl_params(
                 gender=data["genders"][person],
@@ -129,11 +129,6 @@ class PW3D(Converter):
             misc={"smpl_source": "original"},
             dropped=dropped,
         )
-
-    def _stored_size(self, paths: list[str]) -> tuple[int, int]:
-        """Height and width of the first image that can be read, zeros where none can."""
-        index = ImageIndex(self.root)
-        return next((size for path in paths if (size := index.size(path)) != (0, 0)), (0, 0))
 
 
 def labelled_size(centre: Array, stored: tuple[int, int]) -> Array:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from ehps.video_frames import is_video
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 JPEG = (".jpg", ".jpeg")
+ASKED = 3  # images, where one size is taken for that of all
 QUARTER_TURN = 5  # the first EXIF orientation that exchanges height and width
 
 
@@ -128,6 +131,15 @@ class ImageIndex:
     def sizes(self, image_paths: Sequence[str]) -> Array:
         """(N, 2) int height and width, zeros where an image cannot be read."""
         return np.array([self.size(path) for path in image_paths], np.int64).reshape(-1, 2)
+
+    def usual_size(self, image_paths: Sequence[str]) -> tuple[int, int]:
+        """Height and width that most of the first, the middle and the last of a camera's images have, or others where
+        these cannot be read; zeros where none can."""
+        last = len(image_paths) - 1
+        order = dict.fromkeys([*(image_paths[k] for k in (0, last // 2, last) if last >= 0), *image_paths])
+        sizes = (self.size(path) for path in order)
+        found = Counter(islice((size for size in sizes if any(size)), ASKED))
+        return found.most_common(1)[0][0] if found else (0, 0)
 
     def _changed(self, name: str) -> list[int]:
         """When a folder or an archive was last changed, below each base."""

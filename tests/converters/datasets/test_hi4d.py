@@ -271,6 +271,9 @@ def test_a_camera_of_another_size_has_that_of_its_images(
     np.testing.assert_allclose(
         hd["keypoints2d_smpl"][..., :2], converted[0]["keypoints2d_smpl"][..., :2] / 2, rtol=1e-5
     )
+    shrink(own, 1)
+    with pytest.raises(DataError, match=r"camera 4, \(234, 321\), is not in the middle of its images"):
+        run(own, tmp_path / "x.h5", body_models)
     shrink(own, 0.2)
     with pytest.raises(DataError, match="images are smaller than those that were labelled"):
         run(own, tmp_path / "x.h5", body_models)

@@ -139,3 +139,20 @@ def test_names_that_no_file_can_have_are_missing(name: str, tmp_path: Path) -> N
 )
 def test_scale_between_sizes_of_one_aspect(labelled: tuple[int, int], stored: tuple[int, int], scale: float) -> None:
     assert scale_between(np.array([labelled]), np.array([stored])).tolist() == [scale]
+
+
+@pytest.mark.parametrize(("odd", "usual"), [(set(), (4, 6)), ({0}, (4, 6)), ({2, 4}, (2, 3)), ({1, 3}, (4, 6))])
+def test_the_usual_size_is_that_of_most_of_the_first_the_middle_and_the_last(
+    tmp_path: Path, odd: set[int], usual: tuple[int, int]
+) -> None:
+    names = [f"{k}.png" for k in range(5)]
+    for k, name in enumerate(names):
+        Image.new("RGB", (3, 2) if k in odd else (6, 4)).save(tmp_path / name)
+    assert ImageIndex(tmp_path).usual_size(names) == usual
+
+
+def test_the_usual_size_is_of_images_that_can_be_read(tmp_path: Path) -> None:
+    Image.new("RGB", (6, 4)).save(tmp_path / "1.png")
+    (tmp_path / "0.png").write_bytes(b"")
+    assert ImageIndex(tmp_path).usual_size(["0.png", "1.png", "2.png"]) == (4, 6)
+    assert ImageIndex(tmp_path).usual_size(["0.png"]) == ImageIndex(tmp_path).usual_size([]) == (0, 0)
