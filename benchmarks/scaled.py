@@ -23,7 +23,7 @@ import numpy as np
 
 from ehps.demo.raw import agora, egobody, ehf, mscoco, pw3d, ubody
 from ehps.demo.raw.stage import Look, PaintedView
-from tests.raw import crowdpose, eft, mpii, mtp, muco, neural_annot, spec, ssp3d, up3d
+from tests.raw import crowdpose, eft, lsp, mpii, mtp, muco, neural_annot, spec, ssp3d, up3d
 from tests.raw.checks import blank
 
 IMAGES = 50
@@ -191,6 +191,16 @@ def write_lspet(root: Path, models: Path, n: int) -> None:
     names = [f"im{k + 1:05d}.png" for k in range(n)]
     write_images(root, names, 480, 640)
     write_eft(root / "eft_fit/LSPet_train_ver10.json", models, names)
+
+
+def write_lsp(root: Path, models: Path, n: int) -> None:
+    """At most the thousand people of the test half."""
+    lsp.write_fixture(root, models, rng())
+    first, names = f"im{lsp.NUMBERS[0]}", [f"im{number}" for number in range(1001, 1001 + min(n, 1000))]
+    for name in names:
+        for ending in ("_segmentation.png", "_part_segmentation.png"):
+            link(root / f"upi-s1h/data/lsp/{first}{ending}", root / f"upi-s1h/data/lsp/{name}{ending}")
+        link(root / f"images/{first}.jpg", root / f"images/{name}.jpg")
 
 
 def write_mpii(root: Path, models: Path, n: int) -> None:

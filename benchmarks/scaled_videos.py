@@ -307,6 +307,7 @@ WRITERS: dict[str, Callable[[Path, Path, int], None]] = {
     "hi4d": scaled_today.write_hi4d,
     "humansc3d": partial(write_imar, people=1),
     "insta_variety": scaled.write_insta_variety,
+    "lsp": scaled.write_lsp,
     "lspet": scaled.write_lspet,
     "moyo": scaled_today.write_moyo,
     "mpi_inf_3dhp": write_mpi_inf_3dhp,

@@ -63,7 +63,7 @@ class Benchmark:
 
 
 _DATASETS = tuple(dataset_names())
-_OF_STILLS = ("agora", "mscoco", "mpii", "lspet", "ochuman", "crowdpose", "ssp3d", "up3d", "mtp", "spec")
+_OF_STILLS = ("agora", "mscoco", "mpii", "lsp", "lspet", "ochuman", "crowdpose", "ssp3d", "up3d", "mtp", "spec")
 """Datasets of single images, no two of one video."""
 MPE_BENCHMARKS = (
     Benchmark("agora", "AGORA", "PVE", "all", ("agora-val",), ("agora_validation", "agora_val"), True),

@@ -51,6 +51,7 @@ SPLITS = {
     "hi4d": "all mono",
     "humansc3d": "train test",
     "insta_variety": "train",
+    "lsp": "test",
     "lspet": "train test",
     "moyo": "train val",
     "mpi_inf_3dhp": "train test",

@@ -31,6 +31,7 @@ from tests.raw import (
     hi4d,
     imar,
     insta_variety,
+    lsp,
     lspet,
     moyo,
     mpi_inf_3dhp,
@@ -355,6 +356,15 @@ FIXTURES: Mapping[str, Fixture] = {
         broken=("annotations/*.pt", "annotations/*NeuralAnnot*.json"),
         faults=((sides_swapped, POINTS_2D),),
         options={"fits": "none"},
+    ),
+    "lsp": Fixture(
+        lsp.write_fixture,
+        "lsp",
+        seed=2,
+        found=1000,
+        written=2,
+        broken=("joints.mat",),
+        metric=False,
     ),
     "lspet": Fixture(
         lspet.write_fixture,

@@ -241,8 +241,7 @@ class Block(nn.Module):
         """
         projected = []
         for layer, raw in zip(self.raw_feat_projection_layer, maps, strict=True):
-            assert isinstance(layer, nn.Sequential)
-            convolution, norm = layer[0], layer[1]
+            convolution, norm = cast(tuple[nn.Conv2d, nn.LayerNorm], layer)
             pixels = raw.flatten(2).transpose(1, 2)  # N x pixels x width
             projected.append(norm(functional.linear(pixels, convolution.weight.flatten(1), convolution.bias)))
         largest = projected[0]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ehps.benchmark.models import precision
 from ehps.benchmark.models.outputs import CAMERA, Prediction
 from ehps.benchmark.training import rotations_6d
 
@@ -122,7 +123,8 @@ class TinyViT(nn.Module):
         squeezed = self.squeeze(x[:, len(TASKS) :])  # (N, patches, SQUEEZED)
         where = self.place(squeezed.flatten(1)).reshape(n, len(TASKS), -1)  # (N, tasks, width)
         x = x[:, : len(TASKS)] + where
-        out = {name: self.heads[name](x[:, i]) for i, name in enumerate(TASKS)}
+        with precision.full(x):  # in half precision each joint would be a tenth of a degree off
+            out = {name: self.heads[name](x[:, i].float()) for i, name in enumerate(TASKS)}
 
         def matrices(values: Tensor) -> Tensor:
             """(N, 6 k) -> (N, k, 3, 3)."""

@@ -245,12 +245,12 @@ LSP_SEGMENTATION = Protocol(
     prediction="smplx2smpl",
     metrics=("accuracy", "F1"),
     primary=("silhouette", "accuracy"),
-    description="The LSP test set (1000 images) with the segmentations of UP-3D, as SPIN and PyMAF: of person and "
-    "background (`segmentation`) and of six parts and background (`part_segmentation`: 1 head, 2 torso, 3 right arm, "
-    "4 left arm, 5 right leg, 6 left leg, 255 for none in particular). Pixels of all images are counted together; "
-    "accuracy takes 255 for background, F1 is the mean over the classes and leaves 255 out. Bodies are drawn at the "
-    "size of the image (the originals draw them at 224 pixels and enlarge them), and a face is of the part of the "
-    "joint that moves it most (the originals look it up in a texture that is not part of this package).",
+    description="The LSP test set (1000 images, `ehps convert lsp`) with the segmentations of UP-3D, as SPIN and "
+    "PyMAF: of person and background (`segmentation`) and of six parts and background (`part_segmentation`: 1 head, "
+    "2 torso, 3 right arm, 4 left arm, 5 right leg, 6 left leg, 255 for none in particular). Pixels of all images are "
+    "counted together; accuracy takes 255 for background, F1 is the mean over the classes and leaves 255 out. Bodies "
+    "are drawn at the size of the image (the originals draw them at 224 pixels and enlarge them), and a face is of the "
+    "part of the joint that moves it most (the originals look it up in a texture that is not part of this package).",
 )
 
 COCO_PROJECTION = Protocol(

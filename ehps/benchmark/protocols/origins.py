@@ -145,6 +145,7 @@ _ORIGINS: Mapping[str, Origin] = {
             "SPIN and PyMAF draw bodies at 224 pixels and enlarge the drawing, which moves the outline by a pixel or "
             "two of the image; here they are drawn at its size.",
             "Which part a face is of comes from a texture in SPIN's data; here from the skinning weights.",
+            "Boxes are about all 14 points; those of `ehps convert lsp` end at the border of the image, SPIN's do not.",
         ),
     ),
     "coco-projection": Origin(

@@ -128,7 +128,7 @@ TESTS: Mapping[str, Test] = {
     ),
     "ssp3d": Test("ssp3d", ("test", "train"), people=311),
     "lsp-segmentation": Test(
-        "lsp", ("test",), questions=("prediction: the originals draw bodies at 224 pixels, and enlarge",)
+        "lsp", ("test",), people=1000, questions=("prediction: the originals draw bodies at 224 pixels, and enlarge",)
     ),
     "coco-projection": Test(
         "mscoco",

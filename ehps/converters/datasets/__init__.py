@@ -19,6 +19,7 @@ NAMES = {
     "hi4d": "Hi4D",
     "humansc3d": "HumanSC3D",
     "insta_variety": "InstaVariety",
+    "lsp": "LSP",
     "lspet": "LSPET",
     "moyo": "MOYO",
     "mpi_inf_3dhp": "MPI-INF-3DHP",

@@ -316,6 +316,14 @@ def test_training_begins_at_camera_1_and_corrections_near_none() -> None:
     assert 0.0005 < block.theta_predictor.weight.std() < 0.002
 
 
+def test_rotations_of_a_block_are_whole_in_half_precision() -> None:
+    block = smpler.Block([2, 3, 4, 5]).eval()
+    maps = [torch.rand(1, width, 56 >> scale, 56 >> scale) for scale, width in enumerate((2, 3, 4, 5))]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        turns = block(torch.rand(1, 26, 128), maps, torch.rand(1, 24, 2))[0]
+    torch.testing.assert_close(turns @ turns.mT, torch.eye(3).expand(1, 24, 3, 3), atol=1e-6, rtol=0)
+
+
 def test_a_network_without_body_model_says_what_it_needs() -> None:
     with torch.device("meta"):
         network = SMPLer(32)
