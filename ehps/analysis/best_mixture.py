@@ -128,7 +128,7 @@ def optimise(
     weights = _least(found.predictor, caps, rng)
     value = _mean_error(found.predictor, weights)
     drawn = refitted(found, seed=seed) if refits is None else refits
-    bests = [_least(refit, caps, rng) for refit in drawn]
+    bests = [_least(refit, caps, rng, weights) for refit in drawn]
     gaps = [
         _mean_error(found.predictor, best) - _mean_error(refit, best) for refit, best in zip(drawn, bests, strict=True)
     ]
@@ -223,9 +223,11 @@ def _mean_error(predictor: Predictor, weights: Array) -> float:
     return float(np.exp(predictor(weights[None])).mean())
 
 
-def _least(predictor: Predictor, caps: Array, rng: np.random.Generator) -> Array:
-    """(K,) weights below ``caps`` with the least mean error, as far as the search finds them."""
-    even = _fill(np.ones_like(caps), caps)
+def _least(predictor: Predictor, caps: Array, rng: np.random.Generator, start: Array | None = None) -> Array:
+    """(K,) weights below ``caps`` with the least mean error, as far as the search finds them.
+
+    ``start``: weights that are not far from them; even ones without.
+    """
     if not isinstance(predictor, ConvexModel):
         drawn = np.stack([_fill(rng.dirichlet(np.full(len(caps), c)), caps) for c in np.geomspace(0.15, 3, CANDIDATES)])
         values = np.exp(predictor(drawn)).mean(axis=1)
@@ -237,8 +239,9 @@ def _least(predictor: Predictor, caps: Array, rng: np.random.Generator) -> Array
 
     whole = {"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones_like(w)}
     bounds = [(0.0, float(cap)) for cap in caps]
+    begin = _fill(np.ones_like(caps), caps) if start is None else start
     done = optimize.minimize(
-        value_and_slope, even, jac=True, method="SLSQP", bounds=bounds, constraints=[whole], options={"maxiter": 200}
+        value_and_slope, begin, jac=True, method="SLSQP", bounds=bounds, constraints=[whole], options={"maxiter": 200}
     )
     return _fill(np.where(done.x > 1e-4, done.x, 0.0), caps)
 

@@ -60,7 +60,8 @@ def four_panels(ranked: pd.DataFrame, attributes: pd.DataFrame, *, target: str |
             panel.set_title(TITLES[name] + _tested(tested, name))
         note = "The better sets are on top"
         note += "; hollow: sets whose name is inferred" if _hollow(frame).any() else ""
-        note += ". Lines across are means of levels. P-values are of permutations, corrected for the number of factors (Holm)."
+        note += ". Lines across are means of levels."
+        note += " P-values are of permutations, corrected for the number of factors (Holm)."
         note += f" {TIED}" if ranks and figures.has_ties(frame) else ""
         figures.entitle(drawing, _title(tested, len(frame)), note)
     return drawing
