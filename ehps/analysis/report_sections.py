@@ -338,9 +338,7 @@ def versions() -> list[tuple[str, str]]:
     return found
 
 
-def _sureness(
-    ranked: pd.DataFrame, of: str = "MPE"
-) -> tuple[dict[str, Any], dict[str, tuple[list[Strip], tuple[str, str]]]]:
+def _sureness(ranked: pd.DataFrame, of: str = "MPE") -> tuple[dict[str, Any], Strips]:
     """Columns of groups, intervals and clusters, and the strips of one; empty without intervals."""
     if "mpe_low" not in ranked or not ranked["mpe_low"].notna().any():
         return {}, {}
