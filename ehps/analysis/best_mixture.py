@@ -30,7 +30,7 @@ NEAR = 24
 """Small trainings whose residuals stand for that of one on other weights: those of the nearest predicted error."""
 CANDIDATES = 4096
 """Mixtures that are tried where the model is not convex."""
-REFITS = {"convex": 200, "trees": 40}
+REFITS = {"convex": 200, "trees": 30}
 """By model: trees take fifty times as long."""
 
 
@@ -229,7 +229,8 @@ def _least(predictor: Predictor, caps: Array, rng: np.random.Generator, start: A
     ``start``: weights that are not far from them; even ones without.
     """
     if not isinstance(predictor, ConvexModel):
-        drawn = np.stack([_fill(rng.dirichlet(np.full(len(caps), c)), caps) for c in np.geomspace(0.15, 3, CANDIDATES)])
+        concentrations = np.geomspace(0.15, 3, CANDIDATES)
+        drawn = _fill(np.stack([rng.dirichlet(np.full(len(caps), c)) for c in concentrations]), caps)
         values = np.exp(predictor(drawn)).mean(axis=1)
         return np.asarray(drawn[np.argsort(values, kind="stable")[:16]].mean(axis=0))
 
@@ -247,15 +248,15 @@ def _least(predictor: Predictor, caps: Array, rng: np.random.Generator, start: A
 
 
 def _fill(wanted: Array, caps: Array) -> Array:
-    """Weights in the ratios wanted, none above its cap: what is over goes to the others; they sum to 1."""
-    out = np.minimum(wanted / wanted.sum(), caps)
+    """(..., K) weights in the ratios wanted, none above its cap: what is over goes to the others; they sum to 1."""
+    out = np.minimum(wanted / wanted.sum(axis=-1, keepdims=True), caps)
     for _ in range(len(caps)):
-        rest, room = 1 - out.sum(), caps - out
-        if rest < 1e-12:
+        rest, room = 1 - out.sum(axis=-1, keepdims=True), caps - out
+        if (rest < 1e-12).all():
             break
         open_ = (room > 1e-12) & (wanted > 0)
-        share = np.where(open_, wanted, 0.0) if open_.any() else room
-        out = np.minimum(out + rest * share / share.sum(), caps)
+        share = np.where(open_.any(axis=-1, keepdims=True), np.where(open_, wanted, 0.0), room)
+        out = np.minimum(out + rest * share / np.maximum(share.sum(axis=-1, keepdims=True), 1e-300), caps)
     return np.asarray(out)
 
 
