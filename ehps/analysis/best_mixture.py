@@ -30,7 +30,7 @@ NEAR = 24
 """Small trainings whose residuals stand for that of one on other weights: those of the nearest predicted error."""
 CANDIDATES = 4096
 """Mixtures that are tried where the model is not convex."""
-REFITS = {"convex": 200, "trees": 40}
+REFITS = {"convex": 200, "trees": 30}
 """By model: trees take fifty times as long."""
 
 
@@ -128,7 +128,7 @@ def optimise(
     weights = _least(found.predictor, caps, rng)
     value = _mean_error(found.predictor, weights)
     drawn = refitted(found, seed=seed) if refits is None else refits
-    bests = [_least(refit, caps, rng) for refit in drawn]
+    bests = [_least(refit, caps, rng, weights) for refit in drawn]
     gaps = [
         _mean_error(found.predictor, best) - _mean_error(refit, best) for refit, best in zip(drawn, bests, strict=True)
     ]
@@ -223,11 +223,14 @@ def _mean_error(predictor: Predictor, weights: Array) -> float:
     return float(np.exp(predictor(weights[None])).mean())
 
 
-def _least(predictor: Predictor, caps: Array, rng: np.random.Generator) -> Array:
-    """(K,) weights below ``caps`` with the least mean error, as far as the search finds them."""
-    even = _fill(np.ones_like(caps), caps)
+def _least(predictor: Predictor, caps: Array, rng: np.random.Generator, start: Array | None = None) -> Array:
+    """(K,) weights below ``caps`` with the least mean error, as far as the search finds them.
+
+    ``start``: weights that are not far from them; even ones without.
+    """
     if not isinstance(predictor, ConvexModel):
-        drawn = np.stack([_fill(rng.dirichlet(np.full(len(caps), c)), caps) for c in np.geomspace(0.15, 3, CANDIDATES)])
+        concentrations = np.geomspace(0.15, 3, CANDIDATES)
+        drawn = _fill(np.stack([rng.dirichlet(np.full(len(caps), c)) for c in concentrations]), caps)
         values = np.exp(predictor(drawn)).mean(axis=1)
         return np.asarray(drawn[np.argsort(values, kind="stable")[:16]].mean(axis=0))
 
@@ -237,22 +240,23 @@ def _least(predictor: Predictor, caps: Array, rng: np.random.Generator) -> Array
 
     whole = {"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones_like(w)}
     bounds = [(0.0, float(cap)) for cap in caps]
+    begin = _fill(np.ones_like(caps), caps) if start is None else start
     done = optimize.minimize(
-        value_and_slope, even, jac=True, method="SLSQP", bounds=bounds, constraints=[whole], options={"maxiter": 200}
+        value_and_slope, begin, jac=True, method="SLSQP", bounds=bounds, constraints=[whole], options={"maxiter": 200}
     )
     return _fill(np.where(done.x > 1e-4, done.x, 0.0), caps)
 
 
 def _fill(wanted: Array, caps: Array) -> Array:
-    """Weights in the ratios wanted, none above its cap: what is over goes to the others; they sum to 1."""
-    out = np.minimum(wanted / wanted.sum(), caps)
+    """(..., K) weights in the ratios wanted, none above its cap: what is over goes to the others; they sum to 1."""
+    out = np.minimum(wanted / wanted.sum(axis=-1, keepdims=True), caps)
     for _ in range(len(caps)):
-        rest, room = 1 - out.sum(), caps - out
-        if rest < 1e-12:
+        rest, room = 1 - out.sum(axis=-1, keepdims=True), caps - out
+        if (rest < 1e-12).all():
             break
         open_ = (room > 1e-12) & (wanted > 0)
-        share = np.where(open_, wanted, 0.0) if open_.any() else room
-        out = np.minimum(out + rest * share / share.sum(), caps)
+        share = np.where(open_.any(axis=-1, keepdims=True), np.where(open_, wanted, 0.0), room)
+        out = np.minimum(out + rest * share / np.maximum(share.sum(axis=-1, keepdims=True), 1e-300), caps)
     return np.asarray(out)
 
 

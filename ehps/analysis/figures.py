@@ -25,6 +25,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
 
 from ehps.analysis.colours import FRAME, GREY, INK, LINES, MARKERS, PALETTE, Style, readable_on, shades, style
 from ehps.analysis.published import dataset_name
@@ -210,7 +211,9 @@ def heat_map(ranked: pd.DataFrame) -> Figure:
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
             if ranked["train_set"].iloc[row] in (benchmarks[column].id, *benchmarks[column].test_sets):
                 box = (column - 0.47, row - 0.44)
-                axes.add_patch(Rectangle(box, 0.94, 0.88, fill=False, ec=FRAME, lw=1.6))
+                # The white ring tells the frame from dark cells where colours are not seen.
+                ring = [Stroke(linewidth=4, foreground="white"), Normal()]
+                axes.add_patch(Rectangle(box, 0.94, 0.88, fill=False, ec=FRAME, lw=1.6, path_effects=ring))
                 framed = True
         axes.set_xticks(range(len(benchmarks)), [b.label for b in benchmarks])
         axes.set_yticks(range(len(ranked)), ranked_labels(ranked))

@@ -231,7 +231,7 @@ def draw_ties(axes: Axes, x: Array, part: pd.DataFrame, colour: str) -> None:
     spans = [ties.ends(text) for text in part.get("tied", ())]
     tied = [low < high for low, high in spans]
     if any(tied):
-        axes.vlines(x[tied], *np.array(spans, float)[tied].T, color=colour, lw=1.2, alpha=0.6, zorder=2)
+        axes.vlines(x[tied], *np.array(spans, float)[tied].T, color=colour, lw=1.2, alpha=0.4, zorder=2)
 
 
 def _legend(axes: Axes, title: str, levels: list[tuple[str, str, str]], inferred: bool, unnamed: bool) -> None:

@@ -183,8 +183,8 @@ def interval_note(ranked: pd.DataFrame) -> str:
         return " ".join(said)
     lacking = ranked["mpe"].notna() & ranked["mpe_low"].isna()
     if lacking.any():
-        which = ties.listed(np.array(labels(ranked), object)[lacking])
-        said.append(f"No interval of {which}: errors of instances are missing, or too few.")
+        without = [name for name, lacks in zip(labels(ranked), lacking, strict=True) if lacks]
+        said.append(f"No interval of {ties.listed(without)}: errors of instances are missing, or too few.")
     counted = {
         unit: ", ".join(f"{names.get(b, b)} {clusters.get(b, 0):,}" for b, of in units.items() if of == unit)
         for unit in dict.fromkeys(units.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -25,6 +26,9 @@ from ehps.errors import DataError, UsageError
 
 PARTS: dict[str, Part] = {"Hands": "hands", "Face": "face"}
 """What there are rankings by beside that by the whole body."""
+
+Strips = dict[str, tuple[Sequence[Strip], tuple[str, str]]]
+"""Heading of a column -> its strips, and the ends of their scale."""
 
 WIDEST = 720
 """Pixels of an example's width."""
@@ -57,7 +61,8 @@ def ranking_table(inputs: ReportInputs) -> dict[str, Any] | None:
         return None
     used = benchmarks_of(ranked)
     columns: dict[str, Any] = {"Rank": tied(ranked), "Training set": labels(ranked)}
-    strips, shaded = {}, {b.label: "min" for b in used}
+    strips: Strips = {}
+    shaded = {b.label: "min" for b in used}
     if "mpe" in ranked:
         columns["MPE, mm"] = ranked["mpe"].astype(float)
         sure, strips = _sureness(ranked)
@@ -119,7 +124,7 @@ def _part(inputs: ReportInputs, ranked: pd.DataFrame, results: pd.DataFrame, nam
     keys = [(str(t), str(m)) for t, m in zip(by_part["train_set"], by_part["model"], strict=True)]
     places = pd.Series(tied(ranked).to_numpy(object), [ranked["train_set"].astype(str), ranked["model"].astype(str)])
     of_whole = places.reindex(keys).tolist()
-    sure, strips = _sureness(by_part)
+    sure, strips = _sureness(by_part, "PVE")
     columns: dict[str, Any] = {
         "Rank": tied(by_part),
         "Training set": labels(by_part),
@@ -147,8 +152,9 @@ def _part(inputs: ReportInputs, ranked: pd.DataFrame, results: pd.DataFrame, nam
     said = headline(by_part)[:models]
     if said and models == 1:
         place = of_whole[0]
-        unranked = pd.isna(place)
-        said.append("It has no rank by the whole body." if unranked else f"Its rank by the whole body is {place}.")
+        said.append(
+            "It has no rank by the whole body." if pd.isna(place) else f"Its rank by the whole body is {place}."
+        )
     note = interval_note(by_part) if inputs.errors is not None else "No intervals: errors of instances are not known."
     return {
         "table": table,
@@ -332,7 +338,7 @@ def versions() -> list[tuple[str, str]]:
     return found
 
 
-def _sureness(ranked: pd.DataFrame) -> tuple[dict[str, Any], dict[str, tuple[list[Strip], tuple[str, str]]]]:
+def _sureness(ranked: pd.DataFrame, of: str = "MPE") -> tuple[dict[str, Any], Strips]:
     """Columns of groups, intervals and clusters, and the strips of one; empty without intervals."""
     if "mpe_low" not in ranked or not ranked["mpe_low"].notna().any():
         return {}, {}
@@ -340,11 +346,11 @@ def _sureness(ranked: pd.DataFrame) -> tuple[dict[str, Any], dict[str, tuple[lis
     counts = ", ".join(f"{ranked.attrs['clusters'][b.id]:,}" for b in benchmarks_of(ranked))
     columns = {
         "Group": ranked["group"],
-        f"MPE {level}": spans(ranked["mpe_low"], ranked["mpe_high"], 1),
+        f"{of} {level}": spans(ranked["mpe_low"], ranked["mpe_high"], 1),
         f"Rank {level}": spans(ranked["rank_low"], ranked["rank_high"], 0),
         "Clusters": [counts if pd.notna(low) else None for low in ranked["mpe_low"]],
     }
-    return columns, {f"MPE {level}": _strips(ranked)}
+    return columns, {f"{of} {level}": _strips(ranked)}
 
 
 def _numbers(ranks: pd.Series[Any]) -> list[float | None]:
@@ -356,7 +362,7 @@ def _first(place: Any) -> float | None:
     return None if pd.isna(place) else float(ends(str(place))[0])
 
 
-def _strips(ranked: pd.DataFrame) -> tuple[list[Strip], tuple[str, str]]:
+def _strips(ranked: pd.DataFrame) -> tuple[Sequence[Strip], tuple[str, str]]:
     """Mean and interval of each row on one scale, and the ends of the scale."""
     values = ranked[["mpe", "mpe_low", "mpe_high"]].to_numpy(float)
     finite = values[np.isfinite(values)]

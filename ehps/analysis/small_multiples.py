@@ -132,7 +132,7 @@ def _density(placed: Array) -> str:
     share = np.log1p(blurred) / np.log1p(blurred.max())
     grey = np.full((100, 100), 128, np.uint8)
     stream = io.BytesIO()
-    Image.fromarray(np.dstack([grey, (150 * share).astype(np.uint8)]), "LA").save(stream, "PNG", optimize=True)
+    Image.fromarray(np.dstack([grey, (110 * share).astype(np.uint8)]), "LA").save(stream, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 

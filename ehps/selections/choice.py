@@ -17,6 +17,7 @@ from ehps.analysis.mixtures import Predictor, Regression, SmallTrainings
 from ehps.analysis.samples import Samples, Source
 from ehps.analysis.selection import Rule
 from ehps.analysis.selection_suite import named_test
+from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
 from ehps.selections.pool import Pool
 
@@ -82,18 +83,30 @@ class Evidence:
     def regression(self) -> Regression | None:
         return None if self.small is None else mixtures.fit(self.small.weights, self.small.errors, seed=self.seed)
 
-    def expected(self, parts: Sequence[Sequence[str]], budget: int) -> pd.DataFrame | None:
-        """``error, low, high`` in mm of a small training on each of some parts of the sets, in the shares that an even
-        split of the budget gives; None where the regression does not know them.
+    def expected(self, names: Sequence[str], budget: int) -> tuple[float, float, float] | None:
+        """Error, low and high in mm of a small training on some sets, in the shares that an even split of the budget
+        gives; None where the regression does not know them.
         """
+        if self.regression is None or (weights := self._weights([names], budget)) is None:
+            return None
+        found = best_mixture.expected(self.regression, self.refits, weights, seed=self.seed).iloc[0]
+        return float(found["error"]), float(found["low"]), float(found["high"])
+
+    def predicted(self, parts: Sequence[Sequence[str]], budget: int) -> Array | None:
+        """(N,) errors in mm by the regression alone, of the same on each of N parts of the sets: for differences."""
+        if self.regression is None or (weights := self._weights(parts, budget)) is None:
+            return None
+        return np.asarray(self.regression.predict(weights).mean(axis=1))
+
+    def _weights(self, parts: Sequence[Sequence[str]], budget: int) -> Array | None:
+        """(N, K) weights of the sets of the regression."""
         if self.regression is None or not {name for part in parts for name in part} <= set(self.regression.sets):
             return None
         weights = np.zeros((len(parts), len(self.regression.sets)))
         for row, names in zip(weights, parts, strict=True):
             places = [self.regression.sets.index(name) for name in names]
             row[places] = selection.even_shares([self.pool.sizes[name] for name in names], budget)
-        weights /= weights.sum(axis=1, keepdims=True)
-        return best_mixture.expected(self.regression, self.refits, weights, seed=self.seed)
+        return weights / weights.sum(axis=1, keepdims=True)
 
     @cached_property
     def refits(self) -> list[Predictor]:
@@ -149,13 +162,13 @@ def chosen_by(rule: Rule, evidence: Evidence, budget: int, wishes: Wishes) -> pd
         must=wishes.must,
         never=wishes.never,
     )
-    found = evidence.expected([frame["dataset"].tolist()], budget)
-    frame.attrs["expected"] = None if found is None else tuple(found.iloc[0])
+    found = evidence.expected(frame["dataset"].tolist(), budget)
+    frame.attrs["expected"] = found
     frame.attrs["said"] = []
     if rule == "greedy-coverage":
         frame.attrs["said"] = [evidence.covers.sentence(), *(f"Not compared: {w}." for w in evidence.covers.left_out)]
     if found is not None and evidence.small is not None:
-        error, low, high = found.iloc[0]
+        error, low, high = found
         what = f"A training on {evidence.small.size:,} instances of these sets in these shares"
         frame.attrs["said"].append(f"{what} has an expected error of {error:.1f} mm ({low:.1f} to {high:.1f}).")
     return frame
@@ -251,8 +264,8 @@ def _shown(chosen: pd.DataFrame, evidence: Evidence, budget: int) -> pd.DataFram
     facts: dict[str, Any] = {}
     if "without_mm" not in chosen and len(names) > 1:
         parts = [names, *([other for other in names if other != name] for name in names)]
-        if (found := evidence.expected(parts, budget)) is not None:
-            facts["without_mm"] = (found["error"][1:] - found["error"][0]).tolist()
+        if (found := evidence.predicted(parts, budget)) is not None:
+            facts["without_mm"] = (found[1:] - found[0]).tolist()
     if pool.own:
         facts["own_test"] = ["yes" if name in pool.own else "" for name in names]
     facts["licence"] = [pool.licences[name] for name in names]

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.patheffects import Stroke
 from PIL import Image
 
 from ehps.analysis import curves, figures, published, rank_factors
-from ehps.analysis.colours import TEXT_CONTRAST, contrast
+from ehps.analysis.colours import MARK_CONTRAST, TEXT_CONTRAST, contrast
 from ehps.analysis.ranking import rank
 from ehps.errors import DataError, UsageError
 
@@ -42,6 +43,14 @@ def test_the_heat_map_shows_each_number_and_frames_own_test_sets():
     (axes,) = figures.heat_map(ranked()).axes
     assert [t.get_text() for t in axes.texts] == ["1.0", "2.0", "3.0", "4.0", "5.0", "2.0", "4.0", "–", "8.0", "10.0"]
     assert sorted((round(p.get_x() + 0.47), round(p.get_y() + 0.44)) for p in axes.patches) == [(0, 0), (4, 1)]
+
+
+def test_frames_have_a_ring_that_is_seen_in_grey():
+    frames = figures.heat_map(ranked()).axes[0].patches
+    assert len(frames) == 2
+    for frame in frames:
+        assert any(isinstance(effect, Stroke) for effect in frame.get_path_effects())
+        assert contrast("#ffffff", to_hex(frame.get_edgecolor())) >= MARK_CONTRAST
 
 
 def test_numbers_on_shaded_cells_can_be_read():

@@ -214,6 +214,10 @@ def test_everything_can_be_read_in_the_light_and_in_the_dark(written):
                 assert contrast(tokens[text], tokens[ground]) >= TEXT_CONTRAST, (text, ground)
             for mark in ("own", "mark", *colours.PALETTE):
                 assert contrast(tokens.get(mark, mark), tokens[ground]) >= MARK_CONTRAST, (mark, ground)
+        # A frame stands between two rings of the ground, so that it is seen on a cell of any shade without colours.
+        assert (
+            "td.own > span:first-child { box-shadow: inset 0 0 0 2px var(--own), inset 0 0 0 3.5px var(--ground)" in css
+        )
         cells = re.findall(r"\.h(\d) \{ background: (#\w+); color: (#\w+); \}", theme)
         assert len(cells) == colours.STEPS
         assert all(contrast(ground, text) >= TEXT_CONTRAST for _, ground, text in cells)
