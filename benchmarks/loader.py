@@ -223,15 +223,16 @@ def fields(pid: int) -> dict[str, float]:
     return {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines}
 
 
-def held(loader: DataLoader[Any], steps: int, started: float) -> Held:
-    """After some steps; ``started``: when the set was opened."""
+def held(loader: DataLoader[Any], started: float) -> Held:
+    """After all steps; ``started``: when the set was opened."""
     batches = iter(loader)
     next(batches)
     first = time.perf_counter() - started
-    for _ in range(steps - 1):
+    for _ in range(len(loader) - 1):
         next(batches)
     workers = [fields(process.pid) for process in batches._workers]  # type: ignore[attr-defined]
     parent = fields(os.getpid())["Pss_Anon"]
+    next(batches, None)  # ends the workers
     every = parent + sum(one["Pss_Anon"] for one in workers)
     return Held(first, every, parent, max(one["Private_Dirty"] for one in workers))
 
@@ -240,11 +241,11 @@ def ours(data: Path, folder: Path, method: str, workers: int) -> Held:
     started = time.perf_counter()
     view = CropView(INPUT, antialias=True, augment=True)
     sets = JoinedSets([HumanDataset(data, folder, view)], [str(data)])
-    batches = StepSampler([len(sets)], BATCH, 4 * workers)
+    batches = StepSampler([len(sets)], BATCH, 2 * workers)
     loader = DataLoader(
         sets, batch_sampler=batches, num_workers=workers, collate_fn=collate, multiprocessing_context=method
     )
-    return held(loader, 2 * workers, started)
+    return held(loader, started)
 
 
 def listed(data: Path, joints: bool) -> Held:
@@ -253,7 +254,7 @@ def listed(data: Path, joints: bool) -> Held:
     rows = Dictionaries(data, joints)
     order = torch.utils.data.RandomSampler(rows, generator=torch.Generator().manual_seed(0))
     loader = DataLoader(rows, BATCH, sampler=order, num_workers=1, multiprocessing_context="fork")
-    return held(loader, len(loader), started)
+    return held(loader, started)
 
 
 def memories(folder: Path, rows: int, workers: int, plain_rows: int) -> None:
