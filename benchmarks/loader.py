@@ -91,15 +91,21 @@ def image(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 # -- speed -----------------------------------------------------------------------------------------------------------
 
 
-def rate(sample: Callable[[int], Any], n: int, seconds: float) -> float:
-    """Instances a second of process time, which other processes do not shorten."""
-    for i in range(2):
-        sample(i)
-    count, start = 0, time.process_time()
-    while (spent := time.process_time() - start) < seconds:
-        sample(count % n)
-        count += 1
-    return count / spent
+def rates(ways: dict[str, Callable[[int], Any]], n: int, seconds: float) -> dict[str, float]:
+    """Instances a second of process time, which other processes do not shorten; the ways take turns of half a second,
+    so that a slow minute of the machine is one of all of them."""
+    counts, spent = dict.fromkeys(ways, 0), dict.fromkeys(ways, 0.0)
+    for sample in ways.values():
+        for i in range(2):
+            sample(i)
+    while min(spent.values()) < seconds:
+        for way, sample in ways.items():
+            start = time.process_time()
+            while (took := time.process_time() - start) < 0.5:
+                sample(counts[way] % n)
+                counts[way] += 1
+            spent[way] += took
+    return {way: counts[way] / spent[way] for way in ways}
 
 
 def plain_way(data: Path, images: Path, models: Path) -> Callable[[int], Any]:
@@ -158,11 +164,9 @@ def speed(folder: Path, count: int, seconds: float) -> None:
             "bilinear": sampler(HumanDataset(data, folder, CropView(INPUT, augment=True))),
             "packed": sampler(HumanDataset(data, packed, CropView(INPUT, antialias=True, augment=True))),
         }
-        plain = 0.0
-        for way, sample in ways.items():
-            found = rate(sample, len(paths), seconds)
-            plain = plain or found
-            print(f"| {name} | {way} | {found:.1f} | {found / plain:.1f}x |", flush=True)
+        found = rates(ways, len(paths), seconds)
+        for way, each in found.items():
+            print(f"| {name} | {way} | {each:.1f} | {each / found['plain']:.1f}x |", flush=True)
 
 
 def sampler(data: HumanDataset) -> Callable[[int], Any]:
