@@ -91,15 +91,21 @@ def image(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 # -- speed -----------------------------------------------------------------------------------------------------------
 
 
-def rate(sample: Callable[[int], Any], n: int, seconds: float) -> float:
-    """Instances a second of process time, which other processes do not shorten."""
-    for i in range(2):
-        sample(i)
-    count, start = 0, time.process_time()
-    while (spent := time.process_time() - start) < seconds:
-        sample(count % n)
-        count += 1
-    return count / spent
+def rates(ways: dict[str, Callable[[int], Any]], n: int, seconds: float) -> dict[str, float]:
+    """Instances a second of process time, which other processes do not shorten; the ways take turns of half a second,
+    so that a slow minute of the machine is one of all of them."""
+    counts, spent = dict.fromkeys(ways, 0), dict.fromkeys(ways, 0.0)
+    for sample in ways.values():
+        for i in range(2):
+            sample(i)
+    while min(spent.values()) < seconds:
+        for way, sample in ways.items():
+            start = time.process_time()
+            while (took := time.process_time() - start) < 0.5:
+                sample(counts[way] % n)
+                counts[way] += 1
+            spent[way] += took
+    return {way: counts[way] / spent[way] for way in ways}
 
 
 def plain_way(data: Path, images: Path, models: Path) -> Callable[[int], Any]:
@@ -158,11 +164,9 @@ def speed(folder: Path, count: int, seconds: float) -> None:
             "bilinear": sampler(HumanDataset(data, folder, CropView(INPUT, augment=True))),
             "packed": sampler(HumanDataset(data, packed, CropView(INPUT, antialias=True, augment=True))),
         }
-        plain = 0.0
-        for way, sample in ways.items():
-            found = rate(sample, len(paths), seconds)
-            plain = plain or found
-            print(f"| {name} | {way} | {found:.1f} | {found / plain:.1f}x |", flush=True)
+        found = rates(ways, len(paths), seconds)
+        for way, each in found.items():
+            print(f"| {name} | {way} | {each:.1f} | {each / found['plain']:.1f}x |", flush=True)
 
 
 def sampler(data: HumanDataset) -> Callable[[int], Any]:
@@ -223,15 +227,16 @@ def fields(pid: int) -> dict[str, float]:
     return {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines}
 
 
-def held(loader: DataLoader[Any], steps: int, started: float) -> Held:
-    """After some steps; ``started``: when the set was opened."""
+def held(loader: DataLoader[Any], started: float) -> Held:
+    """After all steps; ``started``: when the set was opened."""
     batches = iter(loader)
     next(batches)
     first = time.perf_counter() - started
-    for _ in range(steps - 1):
+    for _ in range(len(loader) - 1):
         next(batches)
     workers = [fields(process.pid) for process in batches._workers]  # type: ignore[attr-defined]
     parent = fields(os.getpid())["Pss_Anon"]
+    next(batches, None)  # ends the workers
     every = parent + sum(one["Pss_Anon"] for one in workers)
     return Held(first, every, parent, max(one["Private_Dirty"] for one in workers))
 
@@ -240,11 +245,11 @@ def ours(data: Path, folder: Path, method: str, workers: int) -> Held:
     started = time.perf_counter()
     view = CropView(INPUT, antialias=True, augment=True)
     sets = JoinedSets([HumanDataset(data, folder, view)], [str(data)])
-    batches = StepSampler([len(sets)], BATCH, 4 * workers)
+    batches = StepSampler([len(sets)], BATCH, 2 * workers)
     loader = DataLoader(
         sets, batch_sampler=batches, num_workers=workers, collate_fn=collate, multiprocessing_context=method
     )
-    return held(loader, 2 * workers, started)
+    return held(loader, started)
 
 
 def listed(data: Path, joints: bool) -> Held:
@@ -253,7 +258,7 @@ def listed(data: Path, joints: bool) -> Held:
     rows = Dictionaries(data, joints)
     order = torch.utils.data.RandomSampler(rows, generator=torch.Generator().manual_seed(0))
     loader = DataLoader(rows, BATCH, sampler=order, num_workers=1, multiprocessing_context="fork")
-    return held(loader, len(loader), started)
+    return held(loader, started)
 
 
 def memories(folder: Path, rows: int, workers: int, plain_rows: int) -> None:

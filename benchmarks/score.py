@@ -19,7 +19,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,9 @@ def main() -> None:
     parser.add_argument("--protocol", default="egobody-ego", help="one of SMPL-X or of 3DPW")
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--plain-rows", type=int, default=16, help="rows that the plain way is timed on")
-    parser.add_argument("--repeat", type=int, default=3, help="the best of so many times")
+    parser.add_argument(
+        "--repeat", type=int, default=5, help="the median of so many times, in which the ways take turns"
+    )
     parser.add_argument("--body-models", type=Path, help="folder of body models; the stand-in when not given")
     parser.add_argument("--device", default="cpu", help="where meshes are made")
     options = parser.parse_args()
@@ -65,27 +67,34 @@ def main() -> None:
         def scored(count: int) -> Any:
             return score(predictions[:count], truth[:count], protocol, models, device=options.device)
 
-        scored(64)  # regressors are read
-        took = best_time(lambda: scored(options.rows), options.repeat)
+        scored(options.rows)  # regressors are read
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        plain = Plain(folder, protocol, models) if protocol.name in PLAIN else None
+        rows, errors = range(options.plain_rows), []
+
+        def plainly() -> None:
+            errors[:] = [plain(true[i : i + 1], guess[i : i + 1]) for i in rows] if plain else []
+
+        def wholly() -> None:
+            with whole_meshes():
+                scored(min(options.rows, 256))
+
+        if plain:
+            plain(true[:1], guess[:1])
+        ways = [lambda: scored(options.rows), plainly] + ([wholly] if protocol.body == "smpl" else [])
+        took, plain_took, *whole = median_times(ways, options.repeat)
         kind = "one core" if options.device == "cpu" else f"{options.device}, errors on one core"
         print(f"{protocol.id}, {options.rows:,} rows, {kind}")
         print(f"{'':<34} {'rows/s':>9} {'ratio':>7}")
         rate = options.rows / took
         print(f"{'ehps benchmark score':<34} {rate:>9.0f}")
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        if protocol.body == "smpl":
-            with whole_meshes():
-                slow = best_time(lambda: scored(min(options.rows, 256)), 1) / min(options.rows, 256)
+        for each in whole:
+            slow = each / min(options.rows, 256)
             print(f"{'the same with whole meshes':<34} {1 / slow:>9.1f} {rate * slow:>6.1f}x")
-        if protocol.name not in PLAIN:
+        if plain is None:
             print(f"the plain way is written for {', '.join(PLAIN)}")
             return
-        plain = Plain(folder, protocol, models)
-        rows = range(options.plain_rows)
-        plain(true[:1], guess[:1])
-        start = cpu()
-        errors = [plain(true[i : i + 1], guess[i : i + 1]) for i in rows]
-        each = (cpu() - start) / len(rows)
+        each = plain_took / len(rows)
         print(f"{'the plain way':<34} {1 / each:>9.1f} {rate * each:>6.1f}x")
         result = scored(len(rows))
         gap = max(abs(result.value(*name.split()) - np.mean([one[name] for one in errors])) for name in errors[0])
@@ -134,15 +143,16 @@ def cpu() -> float:
     return time.process_time()
 
 
-def best_time(call: Callable[[], object], repeat: int) -> float:
-    """Seconds of the quickest of some calls: of the processor, or of the clock where a GPU works too."""
+def median_times(calls: Sequence[Callable[[], object]], repeat: int) -> list[float]:
+    """Seconds of each call, which take turns: of the processor, or of the clock where a GPU works too."""
     clock = time.perf_counter if torch.cuda.is_available() else cpu
-    best = np.inf
-    for _ in range(repeat):
-        start = clock()
-        call()
-        best = min(best, clock() - start)
-    return float(best)
+    times = np.zeros((repeat, len(calls)))
+    for turn in times:
+        for number, call in enumerate(calls):
+            start = clock()
+            call()
+            turn[number] = clock() - start
+    return np.median(times, axis=0).tolist()
 
 
 def people(model_type: str, n: int, rng: np.random.Generator) -> tuple[BodyParams, BodyParams]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ehps.benchmark.crop_boxes import virtual_camera, widen
-from ehps.benchmark.protocols import catalogue, true_bodies
+from ehps.benchmark.protocols import catalogue, metrics, true_bodies
 from ehps.benchmark.protocols.points import apply
 from ehps.benchmark.protocols.scoring import printed, score
 from ehps.benchmark.protocols.tables import Tables
@@ -345,3 +345,16 @@ def test_the_virtual_camera_reproduces_the_crop_projection() -> None:
     in_image = point[:2] / point[2] * focal[0] + centre[0]
     np.testing.assert_allclose(crops.transform(in_image, crops.affine(box[0], (256, 192), SIZE[1])), in_crop, rtol=1e-6)
     assert pytest.approx(56.382, abs=1e-3) == CAMERA.depth
+
+
+def test_instances_are_compared_alone_however_many_are_made_at_a_time(
+    params: BodyParams, true: HumanData, models: BodyModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = predictions(params.with_(body_pose=params.body_pose * 1.1), true)
+    protocol = catalogue.get("egobody-ego")
+    together = score(made, true, protocol, models).errors
+    monkeypatch.setattr(metrics, "TOGETHER", 4)
+    apart = score(made, true, protocol, models, batch_size=5).errors
+    assert together.drop(columns="value").equals(apart.drop(columns="value"))
+    np.testing.assert_allclose(apart["value"], together["value"], atol=1e-3)  # mm
+    assert together["value"].max() > 1

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from ehps.benchmark.training import crops
+from ehps.benchmark.training import crops, samples
 from ehps.benchmark.training.samples import CropView, HumanDataset, collate, to_device
 from ehps.benchmark.training.smplx_joints import Skeleton
 from ehps.benchmark.training.targets import SLICES, make, unpack
@@ -233,3 +233,14 @@ def test_rows_without_a_box_in_the_image_are_left_out(few: Path, models: BodyMod
     assert data.rows.tolist() == [0, 2, 3, 4, 5]
     assert data.left_out == 1
     assert data[1]["row"] == 2
+
+
+def test_boxes_are_those_of_their_rows_however_many_are_made_at_a_time(
+    few: Path, models: BodyModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = HumanDataset(few, few.parent, VIEW, models=models)
+    monkeypatch.setattr(samples, "AT_ONCE", 4)
+    parts = HumanDataset(few, few.parent, VIEW, models=models)
+    np.testing.assert_array_equal(parts.boxes, data.boxes)
+    one = HumanDataset(few, few.parent, VIEW, models=models, rows=np.array([5]))
+    np.testing.assert_array_equal(one.boxes, data.boxes[5:])
