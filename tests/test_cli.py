@@ -615,7 +615,8 @@ def test_two_datasets_are_brought_to_one_form_merged_and_trained_on(tmp_path: Pa
     rng, look = np.random.default_rng(3), Look("standing", "studio")
     for name, module in (("bedlam", bedlam), ("agora", agora)):
         raw = tmp_path / "raw" / name
-        module.write(raw, body_models, rng, look=look, images=1)
+        truth = module.write(raw, body_models, rng, look=look, images=1, painted=False)
+        blank(raw, truth.image_path, 720, 1280)
         call("convert", name, raw, "--out", tmp_path / f"{name}.h5", "--body-models", body_models)
     made, models = tmp_path / "made", ("--body-models", body_models)
     words = ("--num-betas", "10", "--flat-hand-mean", "no", *models)

@@ -61,7 +61,8 @@ or, without fits:
 """,
     split_needs={
         "train": (
-            " | ".join(f"{folder}im{suffix}" for suffix in ("*.png", "?????.jpg") for folder in FOLDERS),  # LSP has four
+            # LSP's have four digits
+            " | ".join(f"{folder}im{suffix}" for suffix in ("*.png", "?????.jpg") for folder in FOLDERS),
             " | ".join((*FITS["train"], *JOINTS)),
         ),
         "test": (" | ".join(f"{folder}im*.png" for folder in FOLDERS), " | ".join(FITS["test"])),
