@@ -20,11 +20,12 @@ from joblib import cpu_count
 from ehps.arrays import Array
 from ehps.errors import DataError
 from ehps.inference import parts
+from ehps.inference.drawing_process import drawn
 from ehps.inference.frames import Frame, People
 from ehps.inference.overlay_video import write_segment
-from ehps.inference.overlays import Bodies, View, draw, write_image
+from ehps.inference.overlays import Bodies, View, write_image
 from ehps.inference.sources import Source
-from ehps.worker_processes import DEATHS, Submit, end_with_parent, worker_processes
+from ehps.worker_processes import DEATHS, Submit, worker_processes
 
 WAITING = 2  # groups of frames that are decoded, or to be drawn, ahead
 APART = 64  # frames from which on starting processes pays
@@ -182,13 +183,6 @@ class Drawer:
             raise
         self.seconds["drawing"] = self.seconds.get("drawing", 0.0) + seconds
         return frame, image
-
-
-def drawn(frame: Frame, people: People, bodies: Bodies | None, view: View, side: bool) -> tuple[Array, float]:
-    """What is drawn on a frame, and how many seconds that took."""
-    end_with_parent()
-    began = time.perf_counter()
-    return draw(frame, people, bodies, view, side=side), time.perf_counter() - began
 
 
 @contextmanager

@@ -151,12 +151,14 @@ def test_processes_draw_the_same_bytes_as_threads(
 
     monkeypatch.setattr(threads, "worker_processes", counted)
     monkeypatch.setattr(threads, "cpu_count", lambda: 2)
-    for name, least in (("threads", FRAMES + 1), ("processes", FRAMES)):
+    monkeypatch.setattr(threads, "MOST", 1)
+    for name, least in (("threads", N + 1), ("processes", N)):
         monkeypatch.setattr(threads, "APART", least)
-        call(folder / "clip.mp4", tmp_path / name, boxes=folder / "people.csv", side=False)
-    assert asked == [2]
-    ours, theirs = ((tmp_path / name / parts.OVERLAY_VIDEO).read_bytes() for name in ("threads", "processes"))
-    assert ours == theirs
+        call(folder / "set", tmp_path / name, whole=True, side=False)
+    assert asked == [1]
+    ours, theirs = (sorted((tmp_path / name / "overlay").rglob("*.jpg")) for name in ("threads", "processes"))
+    assert len(ours) == N
+    assert [path.read_bytes() for path in ours] == [path.read_bytes() for path in theirs]
 
 
 def test_seconds_are_those_of_all_calls(folder: Path, call: Infer, tmp_path: Path) -> None:
