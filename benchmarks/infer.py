@@ -94,7 +94,7 @@ def timed(run: Callable[[], Any], frames: int) -> tuple[Any, Took]:
 def of_all_cores() -> float:
     """Seconds that this process, those it started and those these started have computed so far."""
     me = psutil.Process()
-    return sum(sum(process.cpu_times()[:2]) for process in (me, *me.children(recursive=True)))
+    return sum(sum(process.cpu_times()[:4]) for process in (me, *me.children(recursive=True)))  # ended children too
 
 
 def whole_run(folder: Path, network: Network, models: BodyModels, options: Options, out: Path) -> dict[str, Any]:
