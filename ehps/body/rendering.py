@@ -81,11 +81,26 @@ def drawn(
     opacity : 0 for nothing, 1 for surfaces that hide what is behind them.
     """
     out = np.array(image, np.uint8, order="C")
-    window = _window(pixels, depth, out.shape[:2])
+    draw_over(out, pixels, depth, faces, colours, samples=samples, opacity=opacity)
+    return out
+
+
+def draw_over(
+    image: Array,
+    pixels: Array,
+    depth: Array,
+    faces: Array,
+    colours: Array,
+    *,
+    samples: int = 2,
+    opacity: float = 1.0,
+) -> None:
+    """As :func:`drawn`, on ``image`` itself; only the rectangle around the people is read and written."""
+    window = _window(pixels, depth, image.shape[:2])
     if window is None:
-        return out
+        return
     x0, y0, x1, y1 = window
-    part = out[y0:y1, x0:x1]
+    part = image[y0:y1, x0:x1]
     height, width = part.shape[:2]
     fine = samples * (np.asarray(pixels, np.float64) - (x0, y0)) + (samples - 1) / 2
     faces = np.asarray(faces)
@@ -96,7 +111,6 @@ def drawn(
     for top in range(0, height, tall):
         _paint_band(canvas, scene, planes, slice(top, min(top + tall, height)), samples, opacity)
     part[:] = cv2.cvtColor(canvas, cv2.COLOR_RGBA2RGB)
-    return out
 
 
 def _paint_band(canvas: Array, scene: Scene, planes: Array, band: slice, samples: int, opacity: float) -> None:

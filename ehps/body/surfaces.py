@@ -10,7 +10,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.body.cameras import project
-from ehps.body.rendering import drawn, shaded
+from ehps.body.rendering import draw_over, shaded
 
 Colour: TypeAlias = tuple[int, int, int]
 
@@ -76,10 +76,23 @@ def painted(
     factor: float = 1.0,
 ) -> Array:
     """A copy of ``image`` (H, W, 3), cut out at ``origin`` (x, y) and ``factor`` times as large, with surfaces."""
+    out = np.array(image, np.uint8, order="C")
+    paint(out, found, faces, colours, origin, factor)
+    return out
+
+
+def paint(
+    image: Array,
+    found: Surfaces,
+    faces: Array,
+    colours: Sequence[Colour],
+    origin: Array | tuple[float, float] = (0, 0),
+    factor: float = 1.0,
+) -> None:
+    """As :func:`painted`, on ``image`` itself."""
     pixels = (found.pixels - origin + 0.5) * factor - 0.5
-    return drawn(
-        image, pixels, found.shared[..., 2], faces, shaded(found.vertices, faces, pale(colours)), opacity=OPACITY
-    )
+    shades = shaded(found.vertices, faces, pale(colours))
+    draw_over(image, pixels, found.shared[..., 2], faces, shades, opacity=OPACITY)
 
 
 def from_the_side(
@@ -91,8 +104,8 @@ def from_the_side(
     they need.
     """
     side = side_view(found.shared, height, width)
-    depth = side.points[..., 2]
-    return drawn(side.ground, side.pixels, depth, faces, shaded(side.points, faces, pale(colours)))
+    draw_over(side.ground, side.pixels, side.points[..., 2], faces, shaded(side.points, faces, pale(colours)))
+    return side.ground
 
 
 @dataclass(frozen=True, eq=False)

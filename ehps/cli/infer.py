@@ -46,6 +46,7 @@ SHOWN = 10
     show_default=True,
     help="What overlays show.",
 )
+@click.option("--side/--no-side", default=True, show_default=True, help="Show people from the side, beside the frame.")
 @click.option("--smooth", is_flag=True, help="Smooth a video's people over time.")
 @click.option("--metric-camera", type=click.FloatRange(min=1), metavar="FOCAL", help="Translations for a real camera.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="People at a time.")
@@ -78,6 +79,7 @@ def infer_command(
     begin: float | None,
     end: float | None,
     view: Any,
+    side: bool,
     smooth: bool,
     metric_camera: float | None,
     batch_size: int,
@@ -112,7 +114,7 @@ def infer_command(
 
     network = load_network(checkpoint, models, model=model, device=device, batch_size=batch_size, box_ratio=box_ratio)
     shown = {"none": None, "boxes": "none"}.get(view, view)
-    options = Options(shown, save_every, smooth, metric_camera)
+    options = Options(shown, side, save_every, smooth, metric_camera)
     outcome = infer(source, network, people, out, models, options, overwrite=overwrite)
     if as_json:
         say_json(outcome.to_dict())

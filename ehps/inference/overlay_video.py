@@ -22,7 +22,7 @@ CLOCK = 60_000
 """Ticks a second; usual frame rates and milliseconds are whole numbers of them. MPEG-4 knows no more than 65,535."""
 
 ENCODERS: tuple[tuple[str, dict[str, str]], ...] = (
-    ("libx264", {"preset": "veryfast", "crf": "20", "bf": "0", "threads": "1", "mbtree": "0"}),
+    ("libx264", {"preset": "superfast", "crf": "20", "bf": "0", "threads": "1", "mbtree": "0"}),
     ("libopenh264", {"b": "8M", "threads": "1"}),
     ("mpeg4", {"flags": "+qscale", "global_quality": "354", "bf": "0", "threads": "1"}),
 )
@@ -64,7 +64,7 @@ def write_segment(path: Path, shots: Iterable[tuple[float, Array]], *, fps: floa
             if tick <= last:
                 raise DataError(f"has a frame at {time:.6f} s that is not after the one before", path=path)
             last = tick
-            frame = av.VideoFrame.from_ndarray(_even(image), format="rgb24").reformat(format="yuv420p")
+            frame = _encodable(_even(image))
             frame.pts, frame.time_base = tick, Fraction(1, CLOCK)
             _mux(container, stream.encode(frame), fps)
         if stream is None:
@@ -108,6 +108,17 @@ def _encoded(part: Any, path: Path) -> tuple[Any, list[Any]]:
     if not packets or len(packets) < streams[0].frames or any(packet.is_corrupt for packet in packets):
         raise DataError("is cut off", path=path, fix=AGAIN)
     return streams[0], packets
+
+
+def _encodable(image: Array) -> Any:
+    """The image in the colours of the encoder; it is not copied where PyAV can take it as it is."""
+    import av
+
+    if hasattr(av.VideoFrame, "from_numpy_buffer"):
+        frame = av.VideoFrame.from_numpy_buffer(image, format="rgb24")
+    else:
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+    return frame.reformat(format="yuv420p")
 
 
 def _stream(container: Any, image: Array, fps: float) -> Any:

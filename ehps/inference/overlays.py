@@ -18,7 +18,7 @@ from ehps.atomic import replacing
 from ehps.body.cameras import keypoints2d
 from ehps.body.models import BodyModels
 from ehps.body.projected import CAMERA
-from ehps.body.surfaces import Colour, before_one_camera, from_the_side, painted, side_view, surfaces_of
+from ehps.body.surfaces import Colour, before_one_camera, from_the_side, paint, side_view, surfaces_of
 from ehps.body.topology import TOPOLOGY
 from ehps.body.variants import params_of
 from ehps.errors import DataError
@@ -105,31 +105,34 @@ def bodies_of(hd: HumanData, models: BodyModels, view: View, device: str = "cpu"
     return Bodies(points, focal, centre, faces, TOPOLOGY[body].convention, hd.passport.focal == "virtual")
 
 
-def draw(frame: Frame, people: People, bodies: Bodies | None, view: View) -> Array:
+def draw(frame: Frame, people: People, bodies: Bodies | None, view: View, *, side: bool = True) -> Array:
     """(H, W, 3) uint8 RGB: a frame with its people over it, beside it the people seen from the side.
 
-    Its size depends on that of the frame and on ``view`` alone.
+    Its size depends on that of the frame, on ``view`` and on ``side`` alone.
 
     Parameters
     ----------
     people : the P people of the frame; their boxes are drawn, with track and score.
     bodies : of the same P people, in their order; None where there are none.
     view : ``mesh`` surfaces, ``joints`` skeletons, ``none`` boxes alone, without a view from the side.
+    side : whether there is a view from the side.
     """
     factor = scale_of(frame.size)
-    image = frame.pixels.copy() if factor == 1 else resized(frame.pixels, factor)
-    image = np.ascontiguousarray(image)
+    pixels = frame.pixels if factor == 1 else resized(frame.pixels, factor)
+    height, width = pixels.shape[:2]
+    beside = min(height, width) // 2 if side and view != "none" else 0
+    image = np.full((height, width + beside, 3), 255, np.uint8)
+    image[:, :width] = pixels
     colours = [track_colour(track if track >= 0 else k) for k, track in enumerate(people.tracks.tolist())]
-    height, width = image.shape[:2]
-    side = np.full((height, min(height, width) // 2, 3), 255, np.uint8)
     if bodies is not None and len(bodies):
-        show = _with_surfaces if view == "mesh" else _with_joints
-        image, side = show(image, bodies, colours, frame.size, factor, side.shape[1])
+        show = _show_surfaces if view == "mesh" else _show_joints
+        show(image[:, :width], image[:, width:], bodies, colours, frame.size, factor)
     boxes = people.boxes.astype(np.float64)
     boxes[:, :2] = (boxes[:, :2] + 0.5) * factor - 0.5
     boxes[:, 2:] *= factor
-    draw_boxes(image, boxes, colours=colours, labels=_labels(people), scale=max(1.0, max(image.shape) / 1600))
-    return image if view == "none" else np.concatenate([image, side], axis=1)
+    scale = max(1.0, max(height, width) / 1600)
+    draw_boxes(image[:, :width], boxes, colours=colours, labels=_labels(people), scale=scale)
+    return image
 
 
 def scale_of(size: tuple[int, int]) -> float:
@@ -160,27 +163,29 @@ def write_image(folder: Path, image_path: str, image: Array) -> Path:
     return path
 
 
-def _with_surfaces(
-    image: Array, bodies: Bodies, colours: Sequence[Colour], size: tuple[int, int], factor: float, width: int
-) -> tuple[Array, Array]:
+def _show_surfaces(
+    image: Array, beside: Array, bodies: Bodies, colours: Sequence[Colour], size: tuple[int, int], factor: float
+) -> None:
     assert bodies.faces is not None
     found = surfaces_of(bodies.points, bodies.focal, bodies.centre, bodies.one_focal(size))
-    image = painted(image, found, bodies.faces, colours, factor=factor)
-    return image, from_the_side(found, bodies.faces, colours, len(image), width)
+    paint(image, found, bodies.faces, colours, factor=factor)
+    if beside.size:
+        beside[:] = from_the_side(found, bodies.faces, colours, *beside.shape[:2])
 
 
-def _with_joints(
-    image: Array, bodies: Bodies, colours: Sequence[Colour], size: tuple[int, int], factor: float, width: int
-) -> tuple[Array, Array]:
+def _show_joints(
+    image: Array, beside: Array, bodies: Bodies, colours: Sequence[Colour], size: tuple[int, int], factor: float
+) -> None:
     points, focal, centre = (np.asarray(a, np.float64) for a in (bodies.points, bodies.focal, bodies.centre))
     seen = keypoints2d(points, focal, centre).astype(np.float64)
     seen[..., :2] = (seen[..., :2] + 0.5) * factor - 0.5
-    side = side_view(before_one_camera(points, focal, centre, bodies.one_focal(size)), len(image), width)
     farthest_first = np.argsort(-points[..., 2].mean(axis=1) / focal.mean(axis=1))
     ordered = [colours[k] for k in farthest_first]
     draw_keypoints(image, seen[farthest_first], bodies.convention, colours=ordered)
-    draw_keypoints(side.ground, side.pixels, bodies.convention, colours=colours)
-    return image, side.ground
+    if beside.size:
+        side = side_view(before_one_camera(points, focal, centre, bodies.one_focal(size)), *beside.shape[:2])
+        draw_keypoints(side.ground, side.pixels, bodies.convention, colours=colours)
+        beside[:] = side.ground
 
 
 def _labels(people: People) -> list[str]:

@@ -50,12 +50,14 @@ class Options:
     Attributes
     ----------
     view : what overlays show; None for no overlays.
+    side : whether people are shown from the side, beside the frame.
     save_every : frames of a part.
     smooth : smooth rotations, translations and shapes over time.
     metric_focal : focal length, pixels, of the real camera that translations are for; None for virtual cameras.
     """
 
     view: View | None = "mesh"
+    side: bool = True
     save_every: int = 256
     smooth: bool = False
     metric_focal: float | None = None
@@ -111,6 +113,7 @@ class _Run:
             "device": self.network.device.type,
             "body_models": {"version": self.models.get(self.network.body, "neutral").version},
             "view": options.view,
+            "side": options.side,
             "save_every": options.save_every,
             "smooth": options.smooth,
             "metric_focal": options.metric_focal,
@@ -165,7 +168,7 @@ class _Run:
     def _part(self, number: int, groups: Iterator[list[Frame]], advance: Advance) -> Part:
         records: list[FrameRecord] = []
         rows: list[dict[str, Any]] = []
-        drawer = Drawer(self.out, number, self.options.view, self.source, self.seconds)
+        drawer = Drawer(self.out, number, self.options.view, self.options.side, self.source, self.seconds)
         try:
             for group in groups:
                 people = self._people(group)

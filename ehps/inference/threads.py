@@ -1,4 +1,7 @@
-"""The threads of a run: frames are decoded ahead of the network, and drawn behind it, several at a time."""
+"""What a run does at once: frames are decoded ahead of the network, and drawn behind it, several at a time.
+
+Surfaces of many frames are drawn in processes: threads would wait for each other at every step of numpy.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,26 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from joblib import cpu_count
 
 from ehps.arrays import Array
+from ehps.errors import DataError
 from ehps.inference import parts
+from ehps.inference.drawing_process import drawn
 from ehps.inference.frames import Frame, People
 from ehps.inference.overlay_video import write_segment
-from ehps.inference.overlays import Bodies, View, draw, write_image
+from ehps.inference.overlays import Bodies, View, write_image
 from ehps.inference.sources import Source
+from ehps.worker_processes import DEATHS, Submit, worker_processes
 
 WAITING = 2  # groups of frames that are decoded, or to be drawn, ahead
+APART = 64  # frames from which on starting processes pays
+MOST = 6  # processes: the encoder takes no more frames than they draw
+IDLE = 60  # seconds after which processes that have nothing to do end
 
 T = TypeVar("T")
 Seconds = dict[str, float]
@@ -89,8 +99,9 @@ class Ahead:
 class Drawer:
     """Draws the frames of a part behind the network: images each to its file, those of a video to a piece of it."""
 
-    def __init__(self, out: Path, number: int, view: View | None, source: Source, seconds: Seconds) -> None:
-        self.out, self.number, self.view, self.source, self.seconds = out, number, view, source, seconds
+    def __init__(self, out: Path, number: int, view: View | None, side: bool, source: Source, seconds: Seconds) -> None:
+        self.out, self.number, self.view, self.side = out, number, view, side
+        self.source, self.seconds = source, seconds
         self._error: BaseException | None = None
         self._todo: queue.Queue[Any] = queue.Queue(WAITING)
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -139,11 +150,14 @@ class Drawer:
 
     def _shots(self) -> Iterator[tuple[Frame, Array]]:
         """Frames and what is drawn on them, in their order; as many are drawn at a time as there are cores."""
-        workers = cpu_count()
-        with ThreadPoolExecutor(workers) as pool:
+        assert self.view is not None
+        cores = cpu_count()
+        apart = self.view == "mesh" and cores > 1 and (self.source.count or APART) >= APART
+        workers = min(cores, MOST)
+        with worker_processes(workers, IDLE) if apart else _threads(workers) as submit:
             running: deque[tuple[Frame, Future[tuple[Array, float]]]] = deque()
             for frame, found, bodies in self._frames():
-                running.append((frame, pool.submit(self._drawn, frame, found, bodies)))
+                running.append((frame, submit(drawn, frame, found, bodies, self.view, self.side)))
                 if len(running) > workers:
                     yield self._finished(*running.popleft())
             while running:
@@ -159,16 +173,22 @@ class Drawer:
                 if not frame.fault:
                     yield frame, found, None if bodies is None else bodies[rows]
 
-    def _drawn(self, frame: Frame, people: People, bodies: Bodies | None) -> tuple[Array, float]:
-        """What is drawn, and how many seconds that took."""
-        assert self.view is not None
-        began = time.perf_counter()
-        return draw(frame, people, bodies, self.view), time.perf_counter() - began
-
     def _finished(self, frame: Frame, drawing: Future[tuple[Array, float]]) -> tuple[Frame, Array]:
-        image, seconds = drawing.result()
+        try:
+            image, seconds = drawing.result()
+        except Exception as error:
+            if type(error).__name__ in DEATHS:
+                what, fix = "a process that drew on frames was ended, as is done where memory is short", "run it again"
+                raise DataError(what, path=self.out, fix=fix) from None
+            raise
         self.seconds["drawing"] = self.seconds.get("drawing", 0.0) + seconds
         return frame, image
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[Submit]:
+    with ThreadPoolExecutor(count) as pool:
+        yield pool.submit
 
 
 def _first_and(first: T, rest: Iterator[T]) -> Iterator[T]:

@@ -104,7 +104,10 @@ def test_the_size_depends_on_the_frame_alone(view: View) -> None:
         bodies = solids(np.array([[0, 0, 4.0 + 9 * k] for k in range(count)]).reshape(count, 3))
         if view == "joints":
             bodies = Bodies(np.tile([0, 0, 4.0], (count, 144, 1)), bodies.focal, bodies.centre, None, "smplx", False)
-        assert draw(frame(), people(count), None if view == "none" else bodies, view).shape == empty.shape
+        both = draw(frame(), people(count), None if view == "none" else bodies, view)
+        assert both.shape == empty.shape
+        alone = draw(frame(), people(count), None if view == "none" else bodies, view, side=False)
+        np.testing.assert_array_equal(alone, both[:, :960])
     assert empty.shape == (540, 960 + (0 if view == "none" else 270), 3)
 
 

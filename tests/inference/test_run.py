@@ -9,7 +9,8 @@ import signal
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,14 @@ from ehps.cli import main
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.keypoints import flip_order
-from ehps.inference import parts
+from ehps.inference import parts, threads
 from ehps.inference.overlay_video import write_segment
 from ehps.inference.people import finder
 from ehps.inference.predicting import load_network
 from ehps.inference.report import Outcome
 from ehps.inference.run import Options, infer
 from ehps.inference.sources import ORIENTATION, UPRIGHT, open_source
+from ehps.worker_processes import Submit, worker_processes
 from tests.drawn_people import Style, people, write_set
 from tests.upright import registered, write_weights
 
@@ -136,6 +138,29 @@ def test_a_run_that_was_stopped_ends_in_the_same_bytes(
     assert (resumed.dropped, resumed.notes) == (whole.dropped, whole.notes)
     for name in (parts.PREDICTIONS, parts.OVERLAY_VIDEO):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+
+
+def test_processes_draw_the_same_bytes_as_threads(
+    folder: Path, call: Infer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    @contextmanager
+    def counted(count: int, idle: float) -> Iterator[Submit]:
+        asked.append(count)
+        with worker_processes(count, idle) as submit:
+            yield submit
+
+    monkeypatch.setattr(threads, "worker_processes", counted)
+    monkeypatch.setattr(threads, "cpu_count", lambda: 2)
+    monkeypatch.setattr(threads, "MOST", 1)
+    for name, least in (("threads", N + 1), ("processes", N)):
+        monkeypatch.setattr(threads, "APART", least)
+        call(folder / "set", tmp_path / name, whole=True, side=False)
+    assert asked == [1]
+    ours, theirs = (sorted((tmp_path / name / "overlay").rglob("*.jpg")) for name in ("threads", "processes"))
+    assert len(ours) == N
+    assert [path.read_bytes() for path in ours] == [path.read_bytes() for path in theirs]
 
 
 def test_seconds_are_those_of_all_calls(folder: Path, call: Infer, tmp_path: Path) -> None:
@@ -237,7 +262,7 @@ def test_an_archive_of_images_that_was_stopped_goes_on(
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for number, path in enumerate(images):
             archive.write(path, f"a/{number}.jpg")
-    words = ("--whole", "--save-every", 1, "--out")
+    words = ("--whole", "--save-every", 1, "--no-side", "--out")
     command(models, folder, tmp_path / "a.zip", *words, tmp_path / "whole")
     command(models, folder, tmp_path / "a.zip", *words, tmp_path / "stopped")
     (tmp_path / "stopped" / "parts" / "000002.json").unlink()
@@ -247,7 +272,9 @@ def test_an_archive_of_images_that_was_stopped_goes_on(
     whole, again = ((tmp_path / name / parts.PREDICTIONS).read_bytes() for name in ("whole", "stopped"))
     assert whole == again
     assert HumanData.open(tmp_path / "whole" / parts.PREDICTIONS)["image_path"][0] == "a.zip/0.jpg"
-    assert (tmp_path / "whole" / "overlay" / "a.zip" / "0.jpg").is_file()
+    height, width = cv2.imread(str(tmp_path / "whole" / "overlay" / "a.zip" / "0.jpg")).shape[:2]
+    stored = cv2.imread(str(images[0])).shape
+    assert width / height == pytest.approx(stored[1] / stored[0], abs=0.01)
 
 
 def test_a_folder_that_another_process_writes_to_is_refused(folder: Path, call: Infer, tmp_path: Path) -> None:

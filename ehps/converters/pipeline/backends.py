@@ -9,15 +9,12 @@ from typing import Any, TypeVar
 
 from ehps.errors import EhpsError, UsageError
 from ehps.extras import BACKEND_MODULES, need
+from ehps.worker_processes import DEATHS, Submit, worker_processes
 
 BACKENDS = ("loky", "threading", "dask", "ray")
 CLUSTERS = ("dask", "ray")
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-DEATHS = ("TerminatedWorkerError", "BrokenProcessPool", "KilledWorker", "WorkerCrashedError", "OutOfMemoryError")
-"""Names of what the libraries raise when a worker process is gone."""
 
 T = TypeVar("T")
-Submit = Callable[..., "Future[Any]"]
 
 
 class Lost:
@@ -71,14 +68,9 @@ def results(
 @contextmanager
 def _loky(jobs: int, _: str | None) -> Iterator[Submit]:
     from joblib import cpu_count
-    from joblib.externals.loky import get_reusable_executor
 
-    executor = get_reusable_executor(max_workers=cpu_count() if jobs < 0 else jobs, timeout=300, env=ONE_THREAD)
-    try:
-        yield executor.submit
-    except BaseException:  # what still runs would go on without anybody to wait for it
-        executor.shutdown(wait=True, kill_workers=True)
-        raise
+    with worker_processes(cpu_count() if jobs < 0 else jobs) as submit:
+        yield submit
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from typing import Any
 from ehps.body.models import BodyModels
 from ehps.converters.base import Converter, Instances, Unit
 from ehps.converters.pipeline.completion import Completed, Context, complete
-from ehps.converters.pipeline.orphans import end_with_parent
 from ehps.converters.pipeline.parts import BadUnit, Part, PartsFolder
 from ehps.converters.pipeline.rows import below_root
 from ehps.converters.readers import opened
 from ehps.converters.readers.images import ImageIndex
 from ehps.errors import BodyModelError, DataError, EhpsError
+from ehps.worker_processes import end_with_parent
 
 
 class OutputError(DataError):
