@@ -15,6 +15,8 @@ from ehps.converters.pipeline.whole_disk import plan
 from ehps.humandata import HumanData
 from tests.raw.trees import Raw, run
 
+pytestmark = pytest.mark.usefixtures("parts_stay_in_memory")
+
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp"}
 DATASETS = (
     "agora",
