@@ -149,6 +149,7 @@ def read_mask_box(path: Path) -> Array:
     DataError : the file is missing or no image.
     """
     raw_files.note(path)
-    person = read_pixels(path).max(axis=2) > 0
-    y, x = np.flatnonzero(person.any(axis=1)), np.flatnonzero(person.any(axis=0))
+    person = read_pixels(path)  # H x W x 3
+    y = np.flatnonzero(person.reshape(len(person), -1).max(axis=1))
+    x = np.flatnonzero(person.max(axis=0).max(axis=1))
     return np.array([x[0], y[0], x[-1] + 1 - x[0], y[-1] + 1 - y[0]] if len(x) else [0, 0, 0, 0], float)
