@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +17,8 @@ from fake_dataset import write_hall
 
 from ehps.body.models import BodyModels
 from ehps.converters.pipeline import backends, reading
+from ehps.humandata import HumanData
+from ehps.humandata.storage import h5
 from tests.raw.trees import Raw
 
 
@@ -53,3 +56,22 @@ def forks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(backends._SUBMITTERS, "loky", submitter)
     monkeypatch.setattr(reading, "POLL", 0.01)
+
+
+@pytest.fixture
+def parts_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of units are not written and read again before they are joined, which other tests do for every dataset."""
+    kept: dict[Path, HumanData] = {}
+    save, read, damaged = HumanData.save, h5.read, h5.damaged_columns
+
+    def keep(hd: HumanData, path: Path | str) -> Path:
+        path = Path(path)
+        if not re.fullmatch(r"\d{5}-.*\.h5", path.name):
+            return save(hd, path)
+        path.touch()
+        kept[path] = hd
+        return path
+
+    monkeypatch.setattr(HumanData, "save", keep)
+    monkeypatch.setattr(h5, "read", lambda path: kept[path] if path in kept else read(path))
+    monkeypatch.setattr(h5, "damaged_columns", lambda path: [] if path in kept else damaged(path))

@@ -196,7 +196,6 @@ def fuzz(
     assert not before.errors, before.errors
     files = files_of(root)
     kept = root.with_name(root.name + " kept")
-    shutil.copytree(root, kept, copy_function=os.link)
     names: dict[str, list[Path]] = {}
     for path in files:  # few of a kind, so that the one calibration is as likely as one of fifty fits
         names.setdefault(re.sub(r"\d+", "0", path.name) + path.parent.name[:0], []).append(path)
@@ -204,6 +203,7 @@ def fuzz(
     for _ in range(cases):
         group = groups[rng.integers(len(groups))]
         path = group[rng.integers(len(group))]
+        os.link(path, kept)
         try:
             done = mutate(path, rng)
             case = f"{converter.card.id} {path.relative_to(root)} {done.kind} {done.place}"
@@ -221,9 +221,7 @@ def fuzz(
         except UnchangedError:
             pass
         finally:
-            path.unlink(missing_ok=True)
-            os.link(kept / path.relative_to(root), path)
-    shutil.rmtree(kept)
+            os.replace(kept, path)
 
 
 def converter_of(dataset: str, root: Path, split: str = "", options: Mapping[str, str] | None = None) -> Converter:

@@ -17,6 +17,8 @@ from ehps.humandata import HumanData
 from tests.raw.fixtures import FIXTURES
 from tests.raw.trees import Raw, read, run
 
+pytestmark = pytest.mark.usefixtures("parts_stay_in_memory")
+
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp"}
 DEEPEST = 9
 BY_FOLDER = ("bedlam", "egobody_kinect", "harmony4d", "mtp", "muco", "posetrack", "synbody", "whac_a_mole")

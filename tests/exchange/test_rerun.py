@@ -19,9 +19,8 @@ pytest.importorskip("rerun")
 
 
 def read(path: Path, *what: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "rerun", "rrd", *what, str(path)], capture_output=True, text=True, timeout=120
-    )
+    command = [sys.executable, "-m", "rerun_cli", "rrd", *what, str(path)]  # rerun itself imports all that writes
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 

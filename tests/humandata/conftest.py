@@ -65,7 +65,7 @@ def check_same(a: HumanData, b: HumanData) -> None:
     assert a.passport == b.passport
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def people() -> Callable[..., HumanData]:
     return build
 

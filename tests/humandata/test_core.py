@@ -8,16 +8,22 @@ from ehps.humandata import HumanData, Strings
 from ehps.humandata.keypoints import point_names
 
 
-@pytest.fixture(params=["memory", "file", "picked"])
-def hd(request, people, tmp_path):
-    """The same rows in memory, mapped from a file, and picked from a mapped file that has more."""
-    made = people(7)
-    if request.param == "memory":
-        return made
-    if request.param == "file":
-        return HumanData.open(made.save(tmp_path / "a.h5"))
+@pytest.fixture(scope="module")
+def files(people, tmp_path_factory):
+    """A file of seven rows, and one that has three more before them."""
+    folder, made = tmp_path_factory.mktemp("files"), people(7)
     more = HumanData.concat([people(3, seed=9), made])
-    return HumanData.open(more.save(tmp_path / "b.h5"))[np.arange(3, 10)]
+    return made.save(folder / "a.h5"), more.save(folder / "b.h5")
+
+
+@pytest.fixture(params=["memory", "file", "picked"])
+def hd(request, people, files):
+    """The same rows in memory, mapped from a file, and picked from a mapped file that has more."""
+    if request.param == "memory":
+        return people(7)
+    if request.param == "file":
+        return HumanData.open(files[0])
+    return HumanData.open(files[1])[np.arange(3, 10)]
 
 
 ROWS = [

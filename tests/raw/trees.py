@@ -73,18 +73,21 @@ class Raw:
         """The file that :meth:`converted` writes."""
         return self.folder / "converted.h5"
 
-    @property
-    def out_without_models(self) -> Path:
-        """The file that :meth:`without_models` writes."""
-        return self.folder / "without_models.h5"
-
     def converted(self) -> tuple[HumanData, Report]:
-        """The default split."""
-        return self._conversion(self.out, self.models)
+        """The default split; read-only for tests."""
+        return self._converted
 
     def without_models(self) -> tuple[HumanData, Report]:
-        """The default split, without body models."""
-        return self._conversion(self.out_without_models, None)
+        """The default split, without body models; read-only for tests."""
+        return self._without_models
+
+    @cached_property
+    def _converted(self) -> tuple[HumanData, Report]:
+        return self._conversion(self.out, self.models)
+
+    @cached_property
+    def _without_models(self) -> tuple[HumanData, Report]:
+        return self._conversion(self.folder / "without_models.h5", None)
 
     def copy(self, folder: Path) -> Path:
         """The tree once more, below ``folder``, for a test that changes it."""

@@ -194,11 +194,11 @@ def read_template(path: Path) -> Array:
     ------
     DataError : there is no such file, or it holds other than 10475 points.
     """
-    words = [line.split() for line in raw_files.read_lines(path) if line.startswith("v ")]
-    if len(words) != VERTICES:
-        raise DataError(f"has {len(words)} vertices, SMPL-X has {VERTICES}", path=path, fix=OTHER)
+    lines = [line for line in raw_files.read_lines(path) if line.startswith("v ")]
+    if len(lines) != VERTICES:
+        raise DataError(f"has {len(lines)} vertices, SMPL-X has {VERTICES}", path=path, fix=OTHER)
     try:
-        vertices = np.array([row[1:4] for row in words], float)
+        vertices = np.loadtxt(lines, usecols=(1, 2, 3))
     except ValueError:
         raise DataError("has a vertex that is not three numbers", path=path, fix=OTHER) from None
     return fields.value(vertices, numbers(VERTICES, 3), path, "the vertices")

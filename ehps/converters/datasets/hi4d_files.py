@@ -179,9 +179,10 @@ def read_mask_box(path: Path, size: Sequence[int]) -> Array:
     DataError : the file is missing, no image, or of another size.
     """
     raw_files.note(path)
-    person = read_pixels(path).max(axis=2) > 0
-    if any(size) and person.shape != tuple(size):
+    person = read_pixels(path)  # H x W x 3
+    if any(size) and person.shape[:2] != tuple(size):
         what = f"has {person.shape[1]} x {person.shape[0]} pixels, expected {size[1]} x {size[0]}"
         raise DataError(what, path=path, fix=OTHER)
-    y, x = np.flatnonzero(person.any(axis=1)), np.flatnonzero(person.any(axis=0))
+    y = np.flatnonzero(person.reshape(len(person), -1).max(axis=1))
+    x = np.flatnonzero(person.max(axis=0).max(axis=1))
     return np.array([x[0], y[0], x[-1] + 1 - x[0], y[-1] + 1 - y[0]] if len(x) else [0, 0, 0, 0], float)

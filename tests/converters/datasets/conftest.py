@@ -34,3 +34,8 @@ def converted(raw: Raw) -> tuple[HumanData, Report]:
 def own(raw: Raw, tmp_path: Path) -> Path:
     """A copy of the raw tree that a test may damage."""
     return raw.copy(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def quick(parts_stay_in_memory: None) -> None:
+    """Conversions of one test; that of :func:`converted` is whole."""

@@ -20,6 +20,8 @@ from ehps.humandata import HumanData
 from ehps.humandata.keypoints import point_names
 from tests.raw.checks import blank
 
+pytestmark = pytest.mark.usefixtures("parts_stay_in_memory")
+
 NAMES = ("Nose", "left shoulder", "rightShoulder", "tail_base")
 KNOWN = ("nose", "left_shoulder", "right_shoulder", "tail_base")
 POINTS = [[100.0, 40, 2], [140, 80, 1], [60, 80, 2], [100, 160, 2]]

@@ -12,17 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from fake_dataset import CARD, HEIGHT, WIDTH, Hall
 from PIL import Image
 
-from ehps.cli import main
 from ehps.converters import registry
 from ehps.converters.base import Converter, Instances, Unit, no_instances
 from ehps.converters.pipeline import convert, workers
 from ehps.converters.pipeline.report import Report
 from ehps.errors import BodyModelError, DataError, UsageError
 from ehps.humandata import HumanData
+from tests.commands import ehps
 
 
 def run(raw: Path, out: Path, models: Path | None = None, dataset: Any = Hall, **options: Any) -> Report:
@@ -180,7 +179,7 @@ def test_tracebacks_are_printed_on_request(hall: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(registry, "card", lambda _: Breaking.card)
     monkeypatch.setattr(registry, "find", lambda word: word)
     words = ["convert", "hall", str(hall), "--out", str(tmp_path / "x.h5"), "--skip-bad"]
-    plain, debugging = (CliRunner().invoke(main, [*flags, *words]) for flags in ([], ["--debug"]))
+    plain, debugging = (ehps(*flags, *words) for flags in ([], ["--debug"]))
     for result in (plain, debugging):
         assert result.exit_code == 0, result.output
         assert "not read walk_1: this file, or one" in result.stdout

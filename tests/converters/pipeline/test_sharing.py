@@ -17,11 +17,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from fake_dataset import CARD
 
 from ehps import claims
-from ehps.cli import main
 from ehps.converters import registry
 from ehps.converters.base import Converter, DatasetCard, Instances, Unit
 from ehps.converters.pipeline import backends, convert, reading, slurm_conversion
@@ -31,6 +29,7 @@ from ehps.converters.pipeline.slurm_conversion import convert_on_slurm
 from ehps.converters.readers import listings
 from ehps.errors import DataError, UsageError
 from tests.cluster import Executor
+from tests.commands import ehps
 
 UNITS = 12
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
@@ -477,7 +476,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_plan_is_converted_with_a_table(registered: None, raw: Path, alone: bytes, tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text("conversions:\n- {dataset: many, raw: RAW}\n- {dataset: many, raw: GONE, split: test, limit: 3}\n")
-    told = CliRunner().invoke(main, ["convert", str(plan), "--out", str(tmp_path / "new"), "--json"])
+    told = ehps("convert", str(plan), "--out", str(tmp_path / "new"), "--json")
     assert told.exit_code == 1
     first, second = json.loads(told.stdout)
     assert (first["dataset"], first["split"], first["state"], first["rows"]) == (
@@ -497,7 +496,7 @@ def test_a_plan_goes_to_slurm(
     plan, out = tmp_path / "plan.yaml", tmp_path / "new"
     plan.write_text("conversions: [{dataset: many, raw: RAW}]\n")
     words = ["convert", str(plan), "--out", str(out), "--launcher", "slurm", "--jobs", "2", "--slurm", "mem_gb=8"]
-    told = CliRunner().invoke(main, words)
+    told = ehps(*words)
     assert told.exit_code == 0, told.output
     assert (out / "many_train.h5").read_bytes() == alone
     executor = Executor.made[-1]

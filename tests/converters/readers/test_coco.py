@@ -18,6 +18,8 @@ from tests.raw import ubody
 from tests.raw.checks import edited, peak_memory, replace
 from tests.raw.trees import Raw, run
 
+pytestmark = pytest.mark.usefixtures("parts_stay_in_memory")
+
 IMAGES = [{"id": 7, "file_name": "ä.jpg"}, {"id": 3, "file_name": "b.jpg"}, {"id": 5, "file_name": "c.jpg"}]
 ANNOTATIONS = [{"id": k, "image_id": i, "caption": 'a "]" {'} for k, i in enumerate((5, 7, 7, 3, 5))]
 
