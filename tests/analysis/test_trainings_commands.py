@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ehps.benchmark import results
+from ehps.benchmark.suites.recipes import Recipe
 from ehps.benchmark.suites.suite import Suite
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.cli import main
@@ -69,7 +70,7 @@ def test_curves_of_a_table_say_what_is_an_extrapolation(tmp_path: Path) -> None:
 def suite_of_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a suite whose third recipe has not begun; results are made up."""
     config = TrainConfig(steps=5)
-    recipes = {name: replace(config, lr=lr) for name, lr in {"usual": 1e-3, "slow": 1e-4, "late": 1e-5}.items()}
+    recipes = {name: Recipe(replace(config, lr=lr)) for name, lr in {"usual": 1e-3, "slow": 1e-4, "late": 1e-5}.items()}
     test = SetSpec(tmp_path / "ehf.h5", tmp_path, protocol="ehf")
     suite = Suite({"bedlam": (SetSpec(tmp_path / "b.h5", tmp_path),)}, {"ehf": test}, config, recipes=recipes)
     (tmp_path / "suite.json").write_text(json.dumps(suite.to_dict()))
