@@ -160,7 +160,7 @@ def given(hd: HumanData, rows: Array, images: Path | None, rotation: tuple[float
         if not np.isfinite(meshes[-1]).all():
             raise DataError("holds vertices that are not finite", path=path)
     out = np.stack(meshes).astype(np.float64)
-    return out if rotation is None else out @ rotations.to_matrix(rotation).T
+    return out if rotation is None else out @ rotations.to_matrix(np.array(rotation)).T
 
 
 def _array(path: Path) -> Array:
