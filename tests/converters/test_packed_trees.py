@@ -20,6 +20,7 @@ from tests.raw.trees import Raw, read, run
 pytestmark = pytest.mark.usefixtures("parts_stay_in_memory")
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp"}
+MASKS = "_segmentation.png"  # labels, not images
 DEEPEST = 9
 BY_FOLDER = ("bedlam", "egobody_kinect", "harmony4d", "mtp", "muco", "posetrack", "synbody", "whac_a_mole")
 """Datasets whose converters ask for folders of images, which may all be in one archive."""
@@ -29,7 +30,8 @@ def pack_images(root: Path, deepest: int) -> None:
     """Move the images of every folder to an archive in its place, or in that of a folder above it: that of the first
     to one in the root, that of the next to one a level deeper, and so on down to ``deepest``, and again."""
     folders: dict[Path, list[Path]] = {}
-    for path in sorted(path for path in root.rglob("*") if path.suffix in ENDINGS and path.parent != root):
+    images = (path for path in root.rglob("*") if path.suffix in ENDINGS and not path.name.endswith(MASKS))
+    for path in sorted(path for path in images if path.parent != root):
         folders.setdefault(path.parent, []).append(path)
     packed: dict[Path, list[Path]] = {}
     for k, (folder, images) in enumerate(folders.items()):

@@ -161,7 +161,7 @@ FIXTURES: Mapping[str, Fixture] = {
         behave.write_fixture,
         "BEHAVE",
         seed=1,
-        found=15,
+        found=18,
         written=13,
         broken=(
             "sequences/*/*/person/*/person_fit.pkl",

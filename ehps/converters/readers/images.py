@@ -135,10 +135,10 @@ class ImageIndex:
 
     def usual_size(self, image_paths: Sequence[str]) -> tuple[int, int]:
         """Height and width that most of the first, the middle and the last of a camera's images have, or others where
-        these cannot be read; zeros where none can."""
+        these cannot be read or are stored turned; zeros where all are."""
         last = len(image_paths) - 1
         order = dict.fromkeys([*(image_paths[k] for k in (0, last // 2, last) if last >= 0), *image_paths])
-        sizes = (self.size(path) for path in order)
+        sizes = (self.size(path) for path in order if self.header(path).orientation < QUARTER_TURN)
         found = Counter(islice((size for size in sizes if any(size)), ASKED))
         return found.most_common(1)[0][0] if found else (0, 0)
 

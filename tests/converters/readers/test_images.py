@@ -156,3 +156,13 @@ def test_the_usual_size_is_of_images_that_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "0.png").write_bytes(b"")
     assert ImageIndex(tmp_path).usual_size(["0.png", "1.png", "2.png"]) == (4, 6)
     assert ImageIndex(tmp_path).usual_size(["0.png"]) == ImageIndex(tmp_path).usual_size([]) == (0, 0)
+
+
+def test_the_usual_size_is_not_that_of_images_that_are_stored_turned(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for k in range(3):
+        Image.new("RGB", (6, 4) if k == 2 else (4, 6)).save(tmp_path / f"{k}.jpg", exif=b"" if k == 2 else exif)
+    images = ImageIndex(tmp_path)
+    assert images.usual_size(["0.jpg", "1.jpg", "2.jpg"]) == (4, 6)
+    assert images.usual_size(["0.jpg", "1.jpg"]) == (0, 0)
