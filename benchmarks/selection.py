@@ -1,7 +1,8 @@
 """How good rules are that choose what to train on, where the best choice is known.
 
     python benchmarks/selection.py [--worlds 20] [--first 0]
-    python benchmarks/selection.py --demo FOLDER [--cells N]    # part (b), of what `ehps demo --out FOLDER` left: hours
+    # part (b), of what `ehps demo --out FOLDER` left: hours
+    python benchmarks/selection.py --demo FOLDER [--cells N] [--steps N] [--jobs N]
 
 Generated worlds of eight sets: two good ones, one with noisy labels, one whose pelvis is rotated, a near-copy of a good
 one, one of narrow poses, and two halves of the poses that are bad alone and best together. The learner, a ridge
@@ -312,9 +313,11 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first world")
     parser.add_argument("--demo", type=Path, help="folder that `ehps demo` has left: part (b)")
     parser.add_argument("--cells", type=int, help="make only the first trainings of part (b)")
+    parser.add_argument("--steps", type=int, help="of each training of part (b), those of the demo by default")
+    parser.add_argument("--jobs", type=int, help="processes that train in part (b)")
     given = parser.parse_args()
     if given.demo is not None:
-        selection_demo.main(given.demo, given.cells)
+        selection_demo.main(given.demo, given.cells, given.steps, given.jobs)
         return
     begun = time.perf_counter()
     lost, planted, mixed, curved, ordered = [], [], [], [], []

@@ -1,9 +1,9 @@
 """Part (b) of ``selection.py``: rules of selection on the demo's five SMPL-X sets, whose 31 subsets are all trained.
 
-Every subset is trained with the demo's settings and ``tiny`` on as many instances, its sets in even shares, once with
-each of three seeds. Ranks are of the first seed's trainings on single sets; regret is of the mean of the other two
-seeds, less that of the best subset, over the range of all subsets. Rules that look at ranks have not paid for them.
-There is no mixture rule: it takes small trainings of its own.
+Every subset is trained with the demo's settings and ``tiny`` (``--steps`` of them, the demo's number by default) on as
+many instances, its sets in even shares, once with each of three seeds. Ranks are of the first seed's trainings on
+single sets; regret is of the mean of the other two seeds, less that of the best subset, over the range of all subsets.
+Rules that look at ranks have not paid for them. There is no mixture rule: it takes small trainings of its own.
 """
 
 from __future__ import annotations
@@ -30,21 +30,23 @@ SEEDS = (2023, 2024, 2025)
 TOP = 3
 
 
-def subsets_suite(demo: Path) -> Suite:
+def subsets_suite(demo: Path, steps: int | None) -> Suite:
     """All subsets of the demo's sets with SMPL-X bodies, tested on its test sets."""
     suite = shipped_suites.found_in(load_suite(shipped_suites.path_of("demo")), demo / "humandata")
     sets = {name: specs[0] for name, specs in suite.train.items()}
     sets = {name: spec for name, spec in sets.items() if HumanData.open(spec.data).body_model == "smplx"}
     chosen = [one for k in range(1, len(sets) + 1) for one in combinations(sorted(sets), k)]
-    seen = suite.config.steps * suite.config.batch_size
-    config = dataclasses.replace(suite.config, strategy="balance", total_length=seen)
+    steps = suite.config.steps if steps is None else steps
+    seen = steps * suite.config.batch_size
+    config = dataclasses.replace(suite.config, steps=steps, strategy="balance", total_length=seen)
     train = {f"subset_{'+'.join(names)}": tuple(sets[name] for name in names) for names in chosen}
     return Suite(train, suite.test, config, suite.models, demo / "body_models", SEEDS)
 
 
-def main(demo: Path, cells: int | None) -> None:
+def main(demo: Path, cells: int | None, steps: int | None, jobs: int | None) -> None:
     """Say how long it takes, make what is missing of the first ``cells`` trainings, and of all print the regrets."""
-    suite, out = subsets_suite(demo), demo / "selection_runs"
+    suite = subsets_suite(demo, steps)
+    out = demo / f"selection_runs_{suite.config.steps}"
     models = BodyModels(demo / "body_models")
     count = len(suite.trainings) if cells is None else min(cells, len(suite.trainings))
     subsets = list(suite.train)[: -(-count // len(SEEDS))]
@@ -52,7 +54,7 @@ def main(demo: Path, cells: int | None) -> None:
     timed = plan(part, demo / "runs", models.folder)  # which has runs of `tiny` from the demo
     print(f"{len(part.trainings)} of {len(suite.trainings)} trainings, each with {len(suite.test)} tests; {timed.time}")
     print("what is there already is not made again", flush=True)
-    state = run_suite(suite, out, body_models=models, part=part, progress=False)
+    state = run_suite(suite, out, body_models=models, part=part, progress=False, jobs=jobs)
     print(state.groupby("state").size().rename("cells").to_string())
     if cells is None and set(state["state"]) == {"done"}:
         print_regrets(suite, demo, out)
@@ -77,7 +79,8 @@ def print_regrets(suite: Suite, demo: Path, out: Path) -> None:
     largest = sorted(names, key=lambda name: -pool.sizes[name])[:TOP]
     rows |= {"all": later[frozenset(names)], "size": later[frozenset(largest)]}
     rows["random"] = float(np.mean([error for subset, error in later.items() if len(subset) == TOP]))
-    print(f"best subset: {'+'.join(sorted(later.idxmin()))}, {best:.1f} mm; worst: {worst:.1f} mm")
+    winner = "+".join(sorted(later.idxmin()))
+    print(f"{suite.config.steps} steps; best subset: {winner}, {best:.1f} mm; worst: {worst:.1f} mm")
     spread = (errors - errors.mean(axis=1).to_numpy()[:, None]).to_numpy().std(ddof=len(errors))
     print(f"standard deviation of seeds: {spread:.1f} mm")
     print(f"\n{'rule':<18}{'regret, %':>12}{'error, mm':>12}")
