@@ -23,6 +23,17 @@ RANK_COLUMNS: Mapping[str, str] = {
     "smpler_x_b": "rank_smpler_x_b",
     "hand4whole": "rank_hand4whole",
 }
+OTHER_NAMES: Mapping[str, str] = {
+    "bedlam2": "BEDLAM2.0",
+    "emdb": "EMDB",
+    "harmony4d": "Harmony4D",
+    "hi4d": "Hi4D",
+    "lsp": "LSP",
+    "moyo": "MOYO",
+    "sam3d_body": "SAM 3D Body",
+    "whac_a_mole": "WHAC-A-Mole",
+}
+"""The name of each ehps id that the study does not have, as on its card."""
 RANKED = 32
 """How many training sets the study ranks; its figure shows one less."""
 
@@ -35,14 +46,14 @@ def table(name: str, *, texts: bool = False) -> pd.DataFrame:
 
 @cache
 def dataset_names() -> Mapping[str, str]:
-    """The name in papers of each ehps id."""
+    """The name in papers of each ehps id that the study has."""
     frame = table("datasets")
     return dict(zip(frame["id"], frame["name"], strict=True))
 
 
 def dataset_name(dataset: str) -> str:
     """The name in papers of an ehps id; an unknown id is its own name."""
-    return dataset_names().get(dataset, dataset)
+    return dataset_names().get(dataset) or OTHER_NAMES.get(dataset, dataset)
 
 
 def single_dataset_ranks(model: str = "smpler_x_s") -> pd.DataFrame:

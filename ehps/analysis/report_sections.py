@@ -343,7 +343,8 @@ def _sureness(ranked: pd.DataFrame, of: str = "MPE") -> tuple[dict[str, Any], St
     if "mpe_low" not in ranked or not ranked["mpe_low"].notna().any():
         return {}, {}
     level = f"{100 * ranked.attrs.get('level', 0.95):.0f} %"
-    counts = ", ".join(f"{ranked.attrs['clusters'][b.id]:,}" for b in benchmarks_of(ranked))
+    clusters = [f"{ranked.attrs['clusters'][b.id]:,}" for b in benchmarks_of(ranked)]
+    counts = f"{clusters[0]} each" if len(clusters) > 1 and len(set(clusters)) == 1 else ", ".join(clusters)
     columns = {
         "Group": ranked["group"],
         f"{of} {level}": spans(ranked["mpe_low"], ranked["mpe_high"], 1),

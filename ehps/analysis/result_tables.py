@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ehps.analysis.benchmarks import MPE_BENCHMARKS, Benchmark, benchmarks_in, test_set_name
-from ehps.analysis.published import dataset_names
+from ehps.analysis.published import OTHER_NAMES, dataset_names
 from ehps.analysis.ranking import FACTS, rank
 from ehps.errors import DataError
 from ehps.foreign_files import regular
@@ -93,7 +93,7 @@ def _text(path: Path) -> pd.DataFrame:
     if not len(frame):
         raise DataError("has no rows", path=path)
     frame["train_set"] = frame["train_set"].str.strip().str.removesuffix(" *")
-    ids = {name.lower(): id for id, name in dataset_names().items()}
+    ids = {name.lower(): id for id, name in {**dataset_names(), **OTHER_NAMES}.items()}
     frame["train_set"] = [ids.get(name.lower(), name) for name in frame["train_set"]]
     if (frame["train_set"] == "").any():
         raise DataError(f"row {int(np.argmax(frame['train_set'] == '')) + 2} names no training set", path=path)

@@ -151,7 +151,7 @@ def test_hands_are_ranked_as_surely_as_the_whole_body(inputs):
     found = parts(inputs)["Hands"]
     table = found["table"]
     assert [column.head for column in table.columns[3:7]] == ["Group", "PVE 95 %", "Rank 95 %", "Clusters"]
-    assert [row[6].text for row in table.rows] == ["5, 5, 5, 5"] * 4
+    assert [row[6].text for row in table.rows] == ["5 each"] * 4
     assert [row[3].text for row in table.rows] == list("abcd")
     assert "sequences (AGORA 5, UBody 5, EgoBody 5, EHF 5)" in found["note"]
     assert table.rows[0][4].strip.left is not None

@@ -46,6 +46,9 @@ def test_points_without_a_name_are_counted_and_nothing_is_remembered():
 def test_ids_have_the_names_of_papers():
     assert published.dataset_name("egobody_kinect") == "EgoBody-MVSet"
     assert published.dataset_name("my_own_set") == "my_own_set"
+    others = {card.id: card.name for card in registry.cards() if card.id not in published.dataset_names()}
+    assert others == published.OTHER_NAMES
+    assert all(published.dataset_name(dataset) == name for dataset, name in others.items())
     assert set(published.single_dataset_ranks()["train_set"]) <= set(published.dataset_names())
 
 
