@@ -201,10 +201,14 @@ class _Block:
 
     @classmethod
     def of(cls, vertices: slice, posedirs: Array, weights: Array, device: str) -> _Block:
-        """
+        """The block of m vertices.
+
         Parameters
         ----------
-        posedirs (m, 3, F), weights (m, J) of the vertices.
+        vertices : which of those wanted.
+        posedirs : (m, 3, F).
+        weights : (m, J).
+        device : where the tensors go.
         """
         import torch
 

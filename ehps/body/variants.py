@@ -86,8 +86,12 @@ def models_of(hd: HumanData, models: BodyModels) -> BodyModels:
     Raises
     ------
     BodyModelError : the locked-head release is not there.
+    PassportError : they are known to belong to another release than these models, or it is not known of which gender.
     """
-    return models.locked_head() if has_locked_head(hd) else models
+    models = models.locked_head() if has_locked_head(hd) else models
+    if version := stated_version(hd):
+        models.require_version(version, _model_type_of(hd, None), genders_of(hd), source=hd.source)
+    return models
 
 
 def _shaped(hd: HumanData, name: str, tail: tuple[int, ...]) -> Array:

@@ -13,7 +13,7 @@ from ehps.body.model_file import BodyModel
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, smpl_params
 from ehps.body.refits import RESIDUAL, with_model
-from ehps.body.variants import params_of
+from ehps.body.variants import params_of, with_hand_mean
 from ehps.errors import PassportError, UsageError
 from ehps.humandata import HumanData
 
@@ -67,6 +67,16 @@ def test_bodies_of_another_release_are_refused_by_whatever_evaluates_them(
     for evaluate in (models.joints, models.mesh, models.heights, models.rest_pelvis):
         with pytest.raises(PassportError, match=r"some\.h5.*SMPL 1\.0.*is stand-in.*--from-models"):
             evaluate(params)
+
+
+def test_the_hands_of_another_release_are_not_changed(models: BodyModels) -> None:
+    hands = {f"smplx/{side}_hand_pose": np.zeros((2, 15, 3), np.float32) for side in ("left", "right")}
+    hd = HumanData({"image_path": ["0.jpg", "1.jpg"], "smplx/betas": np.zeros((2, 10), np.float32), **hands})
+    hd.passport = replace(
+        hd.passport, body_model="smplx", body_model_version="1.0", gender="neutral", flat_hand_mean=False
+    )
+    with pytest.raises(PassportError, match=r"SMPL-X 1\.0, the neutral model"):
+        with_hand_mean(hd, True, models)
 
 
 def test_what_a_file_does_not_say_passes(models: BodyModels, people: BodyParams) -> None:
