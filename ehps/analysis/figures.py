@@ -271,7 +271,7 @@ def legend(figure: Figure, axes: Sequence[Axes], markers: float = 1.0) -> None:
         drawn = figure.legend(
             list(found.values()),
             list(found),
-            loc="outside right upper",
+            loc="outside right center",
             markerscale=markers,
             handletextpad=0.4,
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from ehps.analysis import figures
 from ehps.analysis.colours import LINES, MARKERS, PALETTE
@@ -44,12 +45,16 @@ def rule_figure(
                 panel.plot(one["instances"], one["error"], shape, color=colour, ms=3.5, lw=1.4, label=label)
             panel.axvline(budget, color=figures.GREY, lw=0.8, ls=":")
             panel.set_xscale("log")
+            if predicted["instances"].max() < 100 * predicted["instances"].min():  # decades alone are too far apart
+                panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+                panel.xaxis.set_minor_formatter(NullFormatter())
             panel.grid(axis="both")
             panel.set_xlabel("instances chosen")
             small = size is not None and predictor == "mixture regression"
             panel.set_ylabel(f"mean error of a training on {size:,} of them, mm" if small else "mean error, mm")
             panel.set_title(predictor.capitalize())
-            panel.legend(loc="best", fontsize=8)
+        figures.legend(drawing, panels)
         note = f"Bands, {level:.0%}: of one more small training, or of a curve. Dotted: the budget of {budget:,}."
         for why in dict.fromkeys(without.values()):
             rules = [rule for rule, its in without.items() if its == why]

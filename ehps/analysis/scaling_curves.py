@@ -176,7 +176,7 @@ def figure(found: Mapping[str, Curve], instances: int | None = None, unit: str =
         panel.set_xlabel("training instances")
         panel.set_ylabel(f"error, {unit}")
         panel.grid(axis="both")
-        panel.legend(loc="best", fontsize=8)
+        figures.legend(drawing, [panel])
         last = {name: float(c.at(np.array([c.sizes.max()]))["gain"].iloc[0]) for name, c in found.items()}
         best = max(last, key=lambda name: last[name])
         title = f"At their largest size, 1,000 more instances lower the error most for {dataset_name(best)}"

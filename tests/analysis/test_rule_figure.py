@@ -35,7 +35,16 @@ def test_each_rule_is_a_line_and_rules_that_are_alike_are_one(tmp_path: Path) ->
     )
     assert "coverage (there is no test set)" in " ".join(drawn.get_supxlabel().split())
     one = figures.save(drawn, tmp_path / "one.png").read_bytes()
-    assert figures.save(drawn, tmp_path / "two.png").read_bytes() == one
+    again = rule_figure(pd.concat(frames), {"greedy-coverage": "there is no test set"}, 300, 50)
+    assert figures.save(again, tmp_path / "two.png").read_bytes() == one
+
+
+def test_the_legend_is_on_neither_lines_nor_title() -> None:
+    drawn = rule_figure(pd.concat([lines("top-k", 90), lines("all", 89.5), lines("mixture", 89)]), {}, 300)
+    drawn.draw_without_rendering()
+    (legend,) = drawn.legends
+    others = [panel.get_window_extent() for panel in drawn.axes] + [text.get_window_extent() for text in drawn.texts]
+    assert not any(legend.get_window_extent().overlaps(other) for other in others)
 
 
 def test_bands_that_overlap_are_said() -> None:
