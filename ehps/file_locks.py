@@ -12,6 +12,9 @@ from typing import IO, Any
 from ehps.atomic import write_error
 from ehps.errors import DataError
 
+VANISHED = 100
+"""How often a folder may vanish before the file in it is opened, until it is taken for one that cannot be made."""
+
 
 def lock(file: IO[Any], *, wait: bool = False, of_process: bool = False) -> bool:
     """Lock an open file until it is closed; False where another has it.
@@ -39,17 +42,22 @@ def lock(file: IO[Any], *, wait: bool = False, of_process: bool = False) -> bool
 
 @contextmanager
 def in_turn(path: Path) -> Iterator[None]:
-    """Processes and threads that come here at once with one ``path`` go on one after another; it may be removed within.
+    """Processes and threads that come here at once with one ``path`` go on one after another; it may be removed within,
+    and its folder with it.
 
     Raises
     ------
     DataError : the file cannot be made.
     """
+    vanished = 0
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("a")
         except OSError as error:
+            if isinstance(error, FileNotFoundError | FileExistsError) and vanished < VANISHED:
+                vanished += 1  # who has the lock has removed the folder meanwhile
+                continue
             raise write_error(error, path.parent) from error
         with file:
             lock(file, wait=True)
