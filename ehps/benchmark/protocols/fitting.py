@@ -20,8 +20,8 @@ def wanted(protocol: Protocol) -> dict[str, str]:
     found |= {name: name for name in columns_of_tracks(protocol, measures(protocol))}
     if protocol.truth == "given-vertices":
         return {"vertices3d_path": "the vertices of its meshes (vertices3d_path)"} | found
-    if protocol.truth == "given-joints":
-        return {GIVEN_JOINTS: f"the dataset's own joints ({GIVEN_JOINTS})"}
+    if protocol.with_given_joints:
+        found[GIVEN_JOINTS] = f"the dataset's own joints ({GIVEN_JOINTS})"
     if protocol.with_betas:
         return {f"{protocol.body}/betas": f"{NAMES[protocol.body]} parameters"} | found
     return found

@@ -10,7 +10,7 @@ import numpy as np
 
 from ehps.arrays import Array
 from ehps.benchmark.protocols.measures import Measure
-from ehps.benchmark.protocols.points import H36M14, LIMBS
+from ehps.benchmark.protocols.points import H36M14, LIMBS, Bodies
 from ehps.benchmark.protocols.protocol import Protocol
 from ehps.benchmark.protocols.tables import H36M_HIPS, PELVIS
 from ehps.errors import DataError
@@ -22,6 +22,8 @@ PREDICTED = "keypoints3d_smpl"
 ORIENTATIONS = "meta/orientations"
 """Columns of predictions without bodies: (N, 24, 4) joints, (N, 9, 3, 3) rotations of some of them, camera frame."""
 CONVENTION = "h36m"
+GIVEN = ("joints/body", "anchor/joints")
+"""Keys of the points that are made of a dataset's own joints."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,22 +35,28 @@ class GivenJoints:
     joints : (N, P, 3) those that are compared, camera frame, metres.
     anchor : (N, 3) the point at which people are laid on each other.
     whole : (N,) bool, whether a row has all of these.
+    bodies : the same people's bodies, where their meshes are compared too.
     """
 
     joints: Array
     anchor: Array
     whole: Array
+    bodies: Bodies | None = None
 
     def __len__(self) -> int:
         return len(self.joints)
 
     def points(self, key: str) -> Array:
-        """(N, P, 3) of ``joints/body`` or ``anchor/joints``."""
-        return {"joints/body": self.joints, "anchor/joints": self.anchor[:, None]}[key]
+        """(N, P, 3): ``joints/body`` and ``anchor/joints`` are given, whatever else is of the bodies."""
+        if key in GIVEN:
+            return {"joints/body": self.joints, "anchor/joints": self.anchor[:, None]}[key]
+        assert self.bodies is not None
+        return self.bodies.points(key)
 
     def part(self, rows: slice) -> GivenJoints:
         """Some of the people."""
-        return GivenJoints(self.joints[rows], self.anchor[rows], self.whole[rows])
+        bodies = None if self.bodies is None else self.bodies.part(rows)
+        return GivenJoints(self.joints[rows], self.anchor[rows], self.whole[rows], bodies)
 
 
 def given_joints(hd: HumanData, rows: Array, protocol: Protocol) -> GivenJoints:

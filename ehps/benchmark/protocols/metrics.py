@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ehps.arrays import Array
-from ehps.benchmark.protocols.given_joints import GivenJoints, PredictedJoints
+from ehps.benchmark.protocols.given_joints import GIVEN, GivenJoints, PredictedJoints
 from ehps.benchmark.protocols.measures import AUC_LIMITS, HANDS, PCK_LIMIT, Measure
 from ehps.benchmark.protocols.point_errors import (
     angles,
@@ -90,7 +90,8 @@ def instance_errors(
         if all((hand, metric) in errors for hand in HANDS):
             errors["hand", metric] = mean_of_present(*(errors[hand, metric] for hand in HANDS))
     if isinstance(true, GivenJoints):
-        errors = {key: np.where(true.whole, values, np.nan) for key, values in errors.items()}
+        of_joints = {measure.key for measure in wanted if measure.points in GIVEN}
+        errors |= {key: np.where(true.whole, errors[key], np.nan) for key in of_joints}
     return errors
 
 

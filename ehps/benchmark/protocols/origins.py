@@ -135,6 +135,14 @@ _ORIGINS: Mapping[str, Origin] = {
             "OSX and SMPLer-X test every 64th frame, the others every 5th.",
         ),
     ),
+    "h36m-p2-mosh": Origin(
+        (PYMAF,),
+        ("The frames are those that have a fit: MPJPE and PA-MPJPE of papers are of h36m-p2.",),
+    ),
+    "3doh50k": Origin(
+        (PYMAF,),
+        ("PyMAF reads joints and fits from a file of its own, which does not say how the joints were made.",),
+    ),
     "ssp3d": Origin(
         ("SSP-3D, github.com/akashsengupta1997/SSP-3D", PYMAF),
         ("PyMAF reports mIoU alone.",),

@@ -158,6 +158,11 @@ class Protocol:
         return bool(set(self.metrics) - {*MASK_METRICS, *KEYPOINT_METRICS}) or self.matching == "greedy-2d"
 
     @property
+    def with_given_joints(self) -> bool:
+        """Whether the true joints are those that the dataset gives."""
+        return self.truth in ("given-joints", "given-joints-and-neutral")
+
+    @property
     def with_betas(self) -> bool:
         """Whether the true bodies are made of the file's parameters."""
         return self.truth not in ("given-vertices", "given-joints", "image-labels")
@@ -184,8 +189,8 @@ class Protocol:
             "joint_alignment": self.has("MPJPE", "PCK@50", "AUC", "RTE"),
             "hand_alignment": parts and self.has("PVE", "MVE"),
             "face_alignment": parts and self.has("PVE", "MVE"),
-            "hand_joints": whole and self.has("PA-MPJPE") and self.truth != "given-joints",
-            "hand_limit": whole and self.has("PA-MPJPE") and self.truth != "given-joints",
+            "hand_joints": whole and self.has("PA-MPJPE"),
+            "hand_limit": whole and self.has("PA-MPJPE"),
             "procrustes": any(metric.startswith("PA-") for metric in self.metrics),
             "mesh_fit": self.body == "smpl" and self.has("PA-PVE"),
             "body_vertices": official,
@@ -197,9 +202,9 @@ class Protocol:
             "count_by": self.step > 1,
             "valid": True,
             "only_images": True,
-            "visibility": not (official or in_image or self.truth == "given-joints")
+            "visibility": not (official or in_image or self.with_given_joints)
             and not self.has(*ANGLE_METRICS, *SHAPE_METRICS, *WORLD_METRICS, "PCK@50", "AUC"),
-            "hands": whole and not official and self.of_bodies and self.truth != "given-joints",
+            "hands": whole and not official and self.of_bodies,
             "extrinsics": world,
             "fps": self.has("Jitter"),
             "min_iou": official,
@@ -253,7 +258,7 @@ class Protocol:
                 return f"labels of images have no bodies; these have metrics {', '.join(self.metrics)} (see truth)"
             return f"{', '.join(self.metrics)} compare with what is marked in images (truth=image-labels)"
         marked = self.has(*MASK_METRICS, *KEYPOINT_METRICS)
-        if (marked or self.truth == "given-joints" or self.has(*SHAPE_METRICS)) and self.visibility != "all":
+        if (marked or self.with_given_joints or self.has(*SHAPE_METRICS)) and self.visibility != "all":
             return "what is visible is known of the vertices and joints of true bodies alone (visibility=all)"
         if self.has(*KEYPOINT_METRICS) != self.joints.startswith("coco"):
             return "OKS, AP and AR are of COCO's joints, and the other metrics of others (see joints)"
@@ -261,9 +266,16 @@ class Protocol:
             return "errors in space are of other joints than COCO's"
         if self.joints == "coco17" and (self.body != "smpl" or self.prediction == "regressors"):
             return "J_regressor_extra is SMPL's (joints=coco17-model-hips, or prediction=smplx2smpl)"
-        if self.truth == "given-joints":
-            if set(self.metrics) - {"MPJPE", "PA-MPJPE"}:
-                return "given joints allow MPJPE and PA-MPJPE"
+        if self.with_given_joints:
+            if self.body != "smpl":
+                return "given joints are compared with those of SMPL bodies (body=smpl)"
+            allowed = ("MPJPE", "PA-MPJPE") if self.truth == "given-joints" else ("MPJPE", "PA-MPJPE", *MESH_METRICS)
+            if set(self.metrics) - set(allowed):
+                return f"truth={self.truth} allows {', '.join(allowed)}"
+            if self.truth != "given-joints" and not self.has(*MESH_METRICS):
+                return "without PVE and PA-PVE no body is compared (truth=given-joints)"
+            if self.fits_joints:
+                return "given joints are not those of the true mesh (mesh_fit=own)"
             if self.joints not in ("h36m14", "h36m17"):
                 return f"joints={self.joints} are not among given joints, which are Human3.6M's (h36m14 or h36m17)"
             if not self.joint_alignment.startswith("regressed-"):

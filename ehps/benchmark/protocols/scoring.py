@@ -5,7 +5,7 @@ second.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ehps.arrays import Array
 from ehps.benchmark.crop_boxes import virtual_camera, widen
 from ehps.benchmark.protocols import true_bodies
 from ehps.benchmark.protocols.agora_official import Meshes, score_official
-from ehps.benchmark.protocols.given_joints import given_joints, predicted_joints
+from ehps.benchmark.protocols.given_joints import GIVEN, given_joints, predicted_joints
 from ehps.benchmark.protocols.image_labels import ImageLabels
 from ehps.benchmark.protocols.measures import HANDS, IN_IMAGE, OF_TRACKS, Measure, measures
 from ehps.benchmark.protocols.metrics import (
@@ -142,7 +142,9 @@ def score(
     keys = list(dict.fromkeys(key for measure in wanted for key in measure.keys))
     true_keys = list(dict.fromkeys(key for measure in in_space for key in measure.keys))
     plan = Plan(keys, protocol, model_type, tables)
-    true_plan = Plan([] if protocol.truth == "given-joints" else true_keys, protocol, protocol.body, tables)
+    if protocol.with_given_joints:
+        true_keys = [key for key in true_keys if key not in GIVEN]
+    true_plan = Plan(true_keys, protocol, protocol.body, tables)
 
     def made(chosen: Array, rest_gender: Array | None = None) -> Predicted:
         if joints is not None:
@@ -270,12 +272,16 @@ def _true(
 ) -> tuple[Truth, dict[str, int]]:
     if protocol.truth == "given-vertices":
         return plan.meshes(true_bodies.given(truth, rows, images, protocol.truth_rotation)), {}
-    if protocol.truth == "given-joints":
-        found = given_joints(truth, rows, protocol)
-        lacking = int((~found.whole).sum())
-        return found, {"joints_missing": lacking} if lacking else {}
-    params, special = true_bodies.true_parameters(protocol, truth, rows, plan.models)
-    return plan.bodies(params, device=device), special
+    joints, special = None, {}
+    if protocol.with_given_joints:
+        joints = given_joints(truth, rows, protocol)
+        if lacking := int((~joints.whole).sum()):
+            special["joints_missing"] = lacking
+        if not protocol.with_betas:
+            return joints, special
+    params, of_shapes = true_bodies.true_parameters(protocol, truth, rows, plan.models)
+    bodies = plan.bodies(params, device=device)
+    return replace(joints, bodies=bodies) if joints else bodies, special | of_shapes
 
 
 def _visibility(protocol: Protocol, truth: HumanData, rows: Array, true: Bodies) -> Visibility:
@@ -387,7 +393,8 @@ def frame(errors: pd.DataFrame, truth: HumanData) -> pd.DataFrame:
     images = dict(zip(rows.tolist(), truth["image_path"][rows].tolist(), strict=True))
     sequences = dict(zip(rows.tolist(), true_bodies.sequence_names(truth, rows), strict=True))
     out = errors.assign(image_path=errors["truth_row"].map(images), sequence=errors["truth_row"].map(sequences))
-    return out[["truth_row", "image_path", "sequence", "part", "metric", "value"]]
+    texts = dict.fromkeys(("image_path", "sequence", "part", "metric"), object)  # numbers where there is no row
+    return out[["truth_row", "image_path", "sequence", "part", "metric", "value"]].astype(texts)
 
 
 _PRINTED_PARTS = {

@@ -12,6 +12,8 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "as-neutral": "the neutral body with the file's betas as they are, whichever gender they belong to",
         "given-vertices": "the meshes that vertices3d_path names",
         "given-joints": "the dataset's own 3D joints (keypoints3d_original), no bodies",
+        "given-joints-and-neutral": "the dataset's own 3D joints; meshes of the neutral body with the file's betas as "
+        "they are",
         "image-labels": "what is marked in the images (keypoints2d_original, segmentation, part_segmentation), no "
         "bodies",
     },

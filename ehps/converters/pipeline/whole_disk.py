@@ -29,6 +29,7 @@ TESTED = {
     "ehf": ("val",),
     "emdb": ("emdb1", "emdb2"),
     "h36m": ("test",),
+    "lsp": ("test",),
     "mscoco": ("val",),
     "pw3d": ("test",),
     "renbody": ("test",),

@@ -338,11 +338,11 @@ def smplx_sets(
     if ubody:
         number = truth["meta/annotation_index"]
         rows = [row for row in rows if number[row] % 100 == 0]
-    if name == "agora-val":
+    if name.startswith("agora-val"):
         rows = [row for row in rows if truth["meta/annot_valid"][row]]
     out = {}
     for row in rows:
-        if name == "agora-val":
+        if name.startswith("agora-val"):
             true = bodies.gendered(truth, row, "smplx").mesh
         elif name.startswith("ehf"):
             given = np.load(Path(str(images)) / truth["vertices3d_path"].tolist()[row])

@@ -155,6 +155,27 @@ class TestGivenJoints:
         by_action = world.score("h36m-p2[mean=groups]").value("body", "MPJPE")
         assert by_action == pytest.approx((values[0] + np.mean(values[1:])) / 2)
 
+    @pytest.mark.parametrize(("spec", "count"), [("h36m-p2-mosh", 3), ("3doh50k", N)])
+    def test_fits_beside_the_joints_have_meshes(self, world: World, spec: str, count: int) -> None:
+        joints = np.array(world.truth["keypoints3d_original"])
+        joints[0, 3, 3] = 0  # an ankle
+        result = world.score(spec, world.truth.with_columns({"keypoints3d_original": joints}))
+        places = np.asarray(world.truth["smpl/transl"])
+        moved = np.asarray(world.made["smpl/transl"])
+        errors = []
+        for i, row in enumerate(world.made["meta/truth_row"].tolist()):
+            betas = world.truth["smpl/betas"][row]
+            true = world.bodies.of(world.truth, row, "smpl", gender="neutral", betas=betas).mesh - places[row]
+            made = world.bodies.prediction(world.made, i, "smpl").mesh - moved[i]
+            if row < count:
+                mine, errors = numbers(result, row), [*errors, 1000 * np.linalg.norm(made - true, axis=1).mean()]
+                assert mine["all", "PVE"] == pytest.approx(errors[-1], abs=0.01)
+                assert (("body", "MPJPE") in mine) == (row != 0)
+        assert result.value("all", "PVE") == pytest.approx(np.mean(errors), abs=0.01)
+        if count < N:
+            joints_alone = world.score("h36m-p2", world.truth.with_columns({"keypoints3d_original": joints}))
+            assert result.value("body", "PA-MPJPE") == pytest.approx(joints_alone.value("body", "PA-MPJPE"))
+
     def test_people_who_lack_a_joint_are_counted_and_left_out(self, world: World) -> None:
         joints = np.array(world.truth["keypoints3d_original"])
         joints[1, 3, 3] = 0  # an ankle

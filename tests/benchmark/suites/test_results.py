@@ -3,13 +3,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ehps.analysis import ranking
 from ehps.benchmark import results
 from ehps.benchmark.protocols import catalogue
+from ehps.benchmark.protocols.scoring import frame, tidy
 from ehps.benchmark.protocols.vocabulary import HIGHER_IS_BETTER
-from ehps.benchmark.suites.runs import Run
+from ehps.benchmark.suites.runs import Run, read_errors
+from ehps.humandata.core import HumanData
 
 FIVE = {
     "agora-val": ("agora", "validation"),
@@ -41,6 +44,17 @@ def store_test(run: Run, label: str, protocol: str, content: str = "", value: fl
     columns = {"truth_row": [0, 1], "image_path": ["a.jpg", "b.jpg"], "sequence": ["a", "b"]}
     errors = pd.DataFrame(columns | {"part": where, "metric": metric, "value": value})
     run.store(cell | facts, errors)
+
+
+def test_a_test_that_has_no_errors_of_instances_is_read_again(tmp_path: Path) -> None:
+    run, chosen = Run(tmp_path / "run"), catalogue.get("agora-official")
+    truth = HumanData({"image_path": ["a.jpg"], "bbox_xywh": np.ones((1, 5))})
+    none = tidy({("body", "MVE"): np.full(1, np.nan)}, np.arange(1))
+    cell = {"test_set": "agora", "protocol": chosen.id, "definition": chosen.to_dict(), "metrics": [], "key": "k"}
+    run.store(cell, frame(none, truth))
+    assert len(run.errors()) == len(read_errors(run.folder / "errors.parquet", categories=True)) == 0
+    store_test(run, "ehf", "ehf")
+    assert set(run.errors()["test_set"]) == {"ehf"}
 
 
 def all_five(run: Run, value: float = 100.0) -> Run:
