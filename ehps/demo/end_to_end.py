@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 STEPS = 200
 BATCH = 16
+AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,15 @@ class Outcome:
     refused: dict[str, str]
 
 
-def run(out: Path, *, seed: int = 0, steps: int = STEPS) -> Outcome:
+def run(out: Path, *, seed: int = 0, steps: int = STEPS, jobs: int = AT_ONCE) -> Outcome:
     """Run the demo in folder ``out``.
 
     Steps that are finished are kept: an interrupted demo goes on where it stopped.
+
+    Parameters
+    ----------
+    steps : of each training.
+    jobs : datasets that are rendered, and models that are trained, at once.
     """
     from ehps.body.models import BodyModels
 
@@ -51,12 +57,12 @@ def run(out: Path, *, seed: int = 0, steps: int = STEPS) -> Outcome:
     with _step("1/7 stand-in body models"):
         _write_models(models)
     with _step(f"2/7 raw datasets: {', '.join(dict.fromkeys(s.dataset for s in TRAIN + TEST))}"):
-        _write_all_raw(out / "raw", models, seed)
+        _write_all_raw(out / "raw", models, seed, jobs)
     with _step("3/7 conversion to HumanData"):
         _convert_all(out, models)
     bodies = BodyModels(models)
     with _step(f"4/7 training {len(TRAIN)} models, testing each on {len(TEST)} benchmarks"):
-        _benchmark(out, bodies, seed, steps)
+        _benchmark(out, bodies, seed, steps, jobs)
     with _step("5/7 people in a video of two who cross"):
         video = _infer(out, bodies, seed)
     with _step("6/7 ranking, factors, attributes, selection"):
@@ -84,17 +90,17 @@ def _write_models(folder: Path) -> None:
         (folder / ".complete").touch()
 
 
-def _write_all_raw(root: Path, models: Path, seed: int) -> None:
+def _write_all_raw(root: Path, models: Path, seed: int, jobs: int = AT_ONCE) -> None:
     """Raw trees, one dataset a process: two splits of one dataset share its lists."""
     from joblib import Parallel, delayed
 
     datasets = list(dict.fromkeys(entry.dataset for entry in TRAIN + TEST))
     missing = [name for name in datasets if not (root / name / ".complete").exists()]
-    jobs = Parallel(n_jobs=2, return_as="generator_unordered")(
+    written = Parallel(n_jobs=jobs, return_as="generator_unordered")(
         delayed(_write_dataset)([e for e in TRAIN + TEST if e.dataset == name], root / name, models, seed)
         for name in missing
     )
-    for _ in over(jobs, "rendering datasets", total=len(missing)):
+    for _ in over(written, "rendering datasets", total=len(missing)):
         pass
 
 
@@ -123,7 +129,7 @@ def _convert_all(out: Path, models: Path) -> None:
             convert(entry.dataset, out / "raw" / entry.dataset, entry.split, target, body_models=models, progress=False)
 
 
-def _benchmark(out: Path, bodies: BodyModels, seed: int, steps: int) -> None:
+def _benchmark(out: Path, bodies: BodyModels, seed: int, steps: int, jobs: int = AT_ONCE) -> None:
     """Train one model per training set, test each on all benchmarks."""
     from ehps.benchmark.suites.matrix import Suite, run_suite
     from ehps.benchmark.training.specs import SetSpec, TrainConfig
@@ -139,7 +145,7 @@ def _benchmark(out: Path, bodies: BodyModels, seed: int, steps: int) -> None:
         ),
     )
     folder = out / "runs"
-    state = run_suite(suite, folder, body_models=bodies)
+    state = run_suite(suite, folder, body_models=bodies, jobs=jobs)
     failed = state[state["state"] == "failed"]
     if len(failed):
         first = failed.iloc[0]

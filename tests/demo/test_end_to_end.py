@@ -71,7 +71,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, body_models: Path) -> Pat
         patch.setattr(crossing, "FRAMES", 6)
         patch.setattr(commands, "of", few_commands)
         patch.setattr(commands, "_run", run_here)
-        demo.run(out, steps=2)
+        demo.run(out, steps=2, jobs=1)
     return out
 
 
