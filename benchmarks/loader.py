@@ -10,11 +10,12 @@ full image as the released weights do), packed, and the plain way: cv2 decodes, 
 the flipped image is copied again, the annotation of the sample holds the dictionaries of its whole file and is
 deep-copied, and the ``smplx`` package is called with one sample.
 
-The second writes a file of many rows and starts loader processes over it, forked and spawned, and prints the time to
-the first step and the memory of all processes: Pss_Anon of /proc/PID/smaps_rollup, which counts shared pages once and
-leaves out those of mapped files, libraries among them, which the system may drop at any time. The own part of a worker
-is its Private_Dirty. What rows take is what there is more than over 64 rows. Beside it a list of one dictionary a row,
-copied by each worker when it is used, as the public code does; workers have read all rows once.
+The second writes a file of many rows and starts loader processes over it, forked, by a server and spawned, and prints
+the time to the first step and the memory of all processes but the server: Pss_Anon of /proc/PID/smaps_rollup, which
+counts shared pages once and leaves out those of mapped files, libraries among them, which the system may drop at any
+time. The own part of a worker is its Private_Dirty. What rows take is what there is more than over 64 rows. Beside it a
+list of one dictionary a row, copied by each worker when it is used, as the public code does; workers have read all rows
+once.
 A machine that does other work gives lower numbers; their ratios stay.
 """
 
@@ -24,6 +25,7 @@ import argparse
 import contextlib
 import copy
 import io
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -246,8 +248,12 @@ def ours(data: Path, folder: Path, method: str, workers: int) -> Held:
     view = CropView(INPUT, antialias=True, augment=True)
     sets = JoinedSets([HumanDataset(data, folder, view)], [str(data)])
     batches = StepSampler([len(sets)], BATCH, 2 * workers)
+    context: Any = method
+    if method == "forkserver":
+        context = multiprocessing.get_context(method)
+        context.set_forkserver_preload([JoinedSets.__module__])
     loader = DataLoader(
-        sets, batch_sampler=batches, num_workers=workers, collate_fn=collate, multiprocessing_context=method
+        sets, batch_sampler=batches, num_workers=workers, collate_fn=collate, multiprocessing_context=context
     )
     return held(loader, started)
 
@@ -274,7 +280,7 @@ def memories(folder: Path, rows: int, workers: int, plain_rows: int) -> None:
     print(f"{rows:,} rows, {files['many'].stat().st_size / 1e6:,.0f} MB, {workers} workers\n")
     print("| way | first step, s | all processes, MB | parent, MB | own part of a worker, MB | rows, MB |")
     print("|---|---|---|---|---|---|")
-    for method in ("fork", "spawn"):
+    for method in ("fork", "forkserver", "spawn"):
         base, found = (ours(files[name], folder, method, workers) for name in ("base", "many"))
         sizes = (found.all, found.parent, found.own, found.all - base.all)
         print(f"| {method} | {found.first:.2f} | {' | '.join(f'{size:,.0f}' for size in sizes)} |", flush=True)

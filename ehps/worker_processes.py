@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import lru_cache
+from multiprocessing.context import BaseContext
 from typing import Any
 
 EVERY = 1.0  # seconds
@@ -36,6 +38,21 @@ def worker_processes(count: int, idle: float = 300) -> Iterator[Submit]:
     except BaseException:  # what still runs would go on without anybody to wait for it
         executor.shutdown(wait=True, kill_workers=True)
         raise
+
+
+def sharing_context(*modules: str) -> BaseContext:
+    """How processes start that share what was imported before them, for a ``DataLoader``.
+
+    Forked where that is the default. Elsewhere on Linux (from Python 3.14 on, or where ``spawn`` was chosen) by a
+    server without threads that has imported ``modules``, which each would import for itself; on other systems as these
+    do.
+    """
+    context = multiprocessing.get_context(multiprocessing.get_start_method())
+    if context.get_start_method() == "fork" or sys.platform != "linux":
+        return context
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(list(modules))
+    return server
 
 
 @lru_cache(maxsize=1)

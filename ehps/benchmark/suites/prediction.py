@@ -28,6 +28,7 @@ from ehps.errors import DataError
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import Passport
 from ehps.progress import over
+from ehps.worker_processes import sharing_context
 
 Crop = Literal["exact", "warp"]
 
@@ -96,7 +97,10 @@ def run(
     """Axis-angle parameters of every row of ``dataset``, in its order, float32."""
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     net = net.to(where).eval()
-    loader = DataLoader(dataset, batch_size=batch_size, num_workers=workers, collate_fn=collate)
+    context = sharing_context(HumanDataset.__module__) if workers else None
+    loader = DataLoader(
+        dataset, batch_size=batch_size, num_workers=workers, multiprocessing_context=context, collate_fn=collate
+    )
     parts: dict[str, list[Array]] = {}
     with torch.inference_mode():
         for batch in over(loader, "predicting batches", show=progress):

@@ -51,6 +51,7 @@ from ehps.errors import UsageError
 from ehps.extras import need
 from ehps.interrupts import Interrupted, Signals, caught, ignore_in_worker
 from ehps.progress import begun, counting
+from ehps.worker_processes import sharing_context
 
 
 def train(
@@ -166,6 +167,7 @@ def _train(
         joined,
         batch_sampler=sampler,
         num_workers=config.workers,
+        multiprocessing_context=sharing_context(JoinedSets.__module__) if config.workers else None,
         collate_fn=collate,
         pin_memory=accelerator.device.type == "cuda",
         worker_init_fn=ignore_in_worker,
