@@ -248,7 +248,7 @@ def counts(protocol: Protocol, hd: HumanData) -> Array:
     """
     ok = np.ones(len(hd), bool)
     for condition in protocol.valid:
-        column = f"meta/{condition.split()[0]}"
+        column = condition_column(condition)
         if column not in hd:
             if condition not in (protocol.base or protocol).valid:
                 raise _lacks(hd, column, protocol)
@@ -266,6 +266,11 @@ def counts(protocol: Protocol, hd: HumanData) -> Array:
         betas = np.asarray(hd[own if own in hd else f"{protocol.body}/betas"])
         ok &= ~(np.abs(betas).max(axis=1) > EXTREME)
     return ok & of_images(protocol, hd["image_path"].tolist())
+
+
+def condition_column(condition: str) -> str:
+    """The column that a condition of ``valid`` is about."""
+    return f"meta/{condition.split()[0]}"
 
 
 def of_images(protocol: Protocol, names: Sequence[str]) -> Array:
