@@ -307,7 +307,7 @@ def _remarks(protocol: Protocol, truth: HumanData, rows: Array) -> list[str]:
             "original counts over all annotations (convert the dataset again for that)"
         )
     if absent := [name for name in map(true_bodies.condition_column, protocol.valid) if name not in truth]:
-        said.append(f"no row is left out for it: the file has no {' and no '.join(absent)}")
+        said.append(f"the file has no {' and no '.join(absent)}: no row is left out by it")
     if protocol.hands == "flagged-valid" and (absent := [name for name in FLAGS if name not in truth]):
         said.append(f"all hands of that side count: the file has no {' and no '.join(absent)}")
     return said

@@ -364,4 +364,4 @@ def test_cameras_and_areas_that_are_none_are_named(column: str, values: np.ndarr
 
 def test_a_condition_that_the_file_cannot_meet_is_said(world: World) -> None:
     result = world.score("h36m-p2", world.truth.without(["meta/camera_id"]))
-    assert result.remarks == ["no row is left out for it: the file has no meta/camera_id"]
+    assert result.remarks == ["the file has no meta/camera_id: no row is left out by it"]
