@@ -346,7 +346,7 @@ def groups_of(protocol: Protocol, hd: HumanData, rows: Array) -> Array | None:
 
     Raises
     ------
-    DataError : the file lacks the column.
+    DataError : the file lacks the column, or it has several values a row.
     """
     if not protocol.group_by:
         return None
@@ -357,6 +357,8 @@ def groups_of(protocol: Protocol, hd: HumanData, rows: Array) -> Array | None:
             path=hd.source,
             fix=f"convert the dataset again, or take {protocol.name}[group_by=]",
         )
+    if isinstance(hd[column], np.ndarray) and hd[column].ndim != 1:
+        raise DataError(f"{column} is not one value a row, by which {protocol.id} groups people", path=hd.source)
     return np.array([str(value) for value in hd[column][rows].tolist()])
 
 

@@ -260,7 +260,7 @@ def counts(protocol: Protocol, hd: HumanData) -> Array:
             low, high = (float(v) for v in condition.split(" in ")[1].split(".."))
             ok &= (values >= low) & (values <= high)
         else:
-            ok &= values.astype(bool)
+            ok &= np.nan_to_num(values).astype(bool)
     if protocol.extreme_betas == "drop" and f"{protocol.body}/betas" in hd:
         own = f"{protocol.body}/betas_neutral" if protocol.truth == "neutral-parameters" else ""
         betas = np.asarray(hd[own if own in hd else f"{protocol.body}/betas"])
