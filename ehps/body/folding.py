@@ -169,7 +169,8 @@ def fitting_columns(coefficients: Array, available: int, what: str) -> Array:
     if beyond.size and np.any(beyond):
         raise BodyModelError(
             f"parameters have {coefficients.shape[1]} {what}, the model has {available}",
-            fix=f"use the model release they belong to, or cut the {what} with ehps.body.variants",
+            fix=f"use the model release they belong to, or cut the {what}: `ehps humandata convert FILE --num-betas N` "
+            "does that for betas",
         )
     return coefficients[:, :available]
 

@@ -63,7 +63,7 @@ def proper(matrices: Array) -> Array:
     worst = int(off.argmax())
     if off[worst] > TOLERANCE:
         scale = np.sqrt(np.trace(gram[worst]) / 3)
-        even = np.abs(gram[worst] / scale**2 - np.eye(3)).max() < TOLERANCE
+        even = scale > 0 and np.abs(gram[worst] / scale**2 - np.eye(3)).max() < TOLERANCE
         what = f"scales by {scale:.4g}, which body parameters cannot absorb" if even else "is not orthonormal"
         raise ValueError(f"matrix {worst} {what}: {flat[worst].tolist()}")
     mirrored = np.flatnonzero(np.linalg.det(flat) < 0)

@@ -126,6 +126,12 @@ def way_out(table: Table) -> str:
     command = "`ehps humandata convert FILE {}" + others + " --out NEW`"
     declare = command.format(f"--declare frame={CAMERA}")
     found = extrinsic_names(table)
+    if table.passport.frame != UNKNOWN:
+        return (
+            f"{command.format('--frame camera')} moves them by {', '.join(found)}"
+            if found
+            else "write them as they are before the camera of each image"
+        )
     if not found:
         return f"if they are in the camera frame (those that SMPLer-X published are), say so: {declare}"
     return (

@@ -349,18 +349,19 @@ def _missing(path: Path) -> MissingImageError:
     return MissingImageError("no such image", path=path, fix="check the image folder that was given for this dataset")
 
 
-def decode(data: bytes, path: Path, shrink: int = 1) -> tuple[Array, int, tuple[int, int]]:
+def decode(data: bytes, path: Path, shrink: int = 1, *, deep: bool = False) -> tuple[Array, int, tuple[int, int]]:
     """Pixels of an image file's bytes.
 
     Parameters
     ----------
     path : the file, for messages.
     shrink : 1, 2, 4 or 8: a JPEG may be averaged down by that much while it is decoded.
+    deep : keep numbers of more than eight bits, which are labels, not brightness.
 
     Returns
     -------
-    (H, W, 3) uint8 RGB as stored, how many times smaller than the file they are (1 or ``shrink``), and height and
-    width of the file.
+    (H, W, 3) RGB as stored, uint8 unless ``deep``, how many times smaller than the file they are (1 or ``shrink``),
+    and height and width of the file.
 
     Raises
     ------
@@ -375,23 +376,25 @@ def decode(data: bytes, path: Path, shrink: int = 1) -> tuple[Array, int, tuple[
         if pixels is not None and pixels.shape[:2] == small:
             return pixels, shrink, size
     try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | (cv2.IMREAD_ANYDEPTH if deep else 0)
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         decoded = None
     if decoded is None or decoded.shape[:2] != size:
         raise DataError(NO_IMAGE, path=path, fix=AGAIN)
-    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False), 1, size
+    colours = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+    return colours if deep else colours.astype(np.uint8, copy=False), 1, size
 
 
-def read_pixels(path: Path) -> Array:
-    """(H, W, 3) uint8 RGB as stored.
+def read_pixels(path: Path, *, deep: bool = False) -> Array:
+    """(H, W, 3) RGB as stored, uint8; with ``deep`` in the bits of the file, for images of labels.
 
     Raises
     ------
     MissingImageError : there is no such file.
     DataError : it cannot be read, see :func:`read` and :func:`decode`.
     """
-    return decode(read(path), path)[0]
+    return decode(read(path), path, deep=deep)[0]
 
 
 def _decoded_jpeg(data: bytes, path: Path, least: tuple[int, int]) -> Array | None:

@@ -81,6 +81,7 @@ def test_reflections_scales_and_nonsense_are_refused(models: BodyModels) -> None
         (np.diag([1.0, 1.0, -1.0]), "reflection"),
         (np.eye(3) * 1.2, "scales by 1.2"),
         (np.array([[1.0, 0.3, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), "not orthonormal"),
+        (np.zeros((3, 3)), "not orthonormal"),
         (np.full((3, 3), np.nan), "NaN"),
     ]:
         with pytest.raises(ValueError, match=reason):

@@ -211,3 +211,6 @@ def test_programs_that_need_the_camera_frame_refuse_an_unknown_one(tmp_path: Pat
     hd = HumanData.open(foreign(tmp_path / "x.npz"))
     with pytest.raises(PassportError, match=r"x\.npz: .*unknown frame, and SMPLest-X .*--declare frame="):
         export_for(hd, "smplest-x", tmp_path)
+    hd.passport = hd.passport.with_(frame="world")
+    with pytest.raises(PassportError, match=r"frame 'world'.* Write them as they are before the camera"):
+        export_for(hd, "smplest-x", tmp_path)

@@ -274,7 +274,8 @@ LSP_SEGMENTATION = Protocol(
     "2 torso, 3 right arm, 4 left arm, 5 right leg, 6 left leg, 255 for none in particular). Pixels of all images are "
     "counted together; accuracy takes 255 for background, F1 is the mean over the classes and leaves 255 out. Bodies "
     "are drawn at the size of the image (the originals draw them at 224 pixels and enlarge them), and a face is of the "
-    "part of the joint that moves it most (the originals look it up in a texture that is not part of this package).",
+    "part to which most of its corners belong, each to that of the joint that moves it most (the originals look it up "
+    "in a texture that is not part of this package).",
 )
 
 COCO_PROJECTION = Protocol(
@@ -289,8 +290,8 @@ COCO_PROJECTION = Protocol(
     description="COCO 2014 validation as PyMAF: 17 joints of the predicted body in the image, in given boxes (1.25 "
     "times, of which the file's have 1.2), each with score 1, by COCO's evaluation (pycocotools). The truth is "
     "`keypoints2d_original`, and `meta/area`, the area of each person's mask in square pixels. OKS is the mean "
-    "similarity of each prediction and its own person. Crowds and people without a labelled point are not in converted "
-    "files; COCO's evaluation would ignore what is found there.",
+    "similarity of each prediction and its own person. COCO's evaluation ignores what is found at crowds "
+    "(`meta/iscrowd`) and at people without a labelled point; neither are in converted files.",
 )
 
 EMDB1 = Protocol(

@@ -28,8 +28,9 @@ from ehps.extras import need
 from ehps.humandata.core import HumanData
 from ehps.humandata.image_files import images_of, read_pixels
 
-SILHOUETTE, PARTS, KEYPOINTS, AREA = "segmentation", "part_segmentation", "keypoints2d_original", "meta/area"
-COLUMNS = {"mask": (SILHOUETTE,), "parts": (PARTS,), "keypoints": (KEYPOINTS, AREA)}
+SILHOUETTE, PARTS, KEYPOINTS = "segmentation", "part_segmentation", "keypoints2d_original"
+AREA, BOX, CROWD = "meta/area", "bbox_xywh", "meta/iscrowd"
+COLUMNS = {"mask": (SILHOUETTE,), "parts": (PARTS,), "keypoints": (KEYPOINTS, AREA, BOX)}
 """Of the truth, by the form of a measure."""
 CAMERA = ("meta/focal_length", "meta/principal_point")
 IGNORED = 255  # label of pixels that are of no part in particular
@@ -61,10 +62,12 @@ class ImageLabels:
     predictions : whose cameras are used.
     truth : the test set.
     images : the folder that its masks are below.
+    rows : (N,) those of the truth that are tested.
+    at : (N,) the prediction of each.
 
     Raises
     ------
-    DataError : a column is missing.
+    DataError : a column is missing, or has values that are no cameras or no areas.
     UsageError : masks are wanted and there is no folder, or pycocotools is not installed.
     """
 
@@ -74,6 +77,8 @@ class ImageLabels:
     protocol: Protocol
     tables: Tables
     images: Path | None
+    rows: Array
+    at: Array
     confusion: dict[str, Array] = field(default_factory=dict)
     """``silhouette`` and ``parts``: (C + 1, C) pixels of all images by true and predicted label, ignored last."""
     detections: list[tuple[Array, Array]] = field(default_factory=list)
@@ -96,6 +101,11 @@ class ImageLabels:
             raise UsageError("the image folder is needed: the masks lie beside the images")
         if any(measure.metric in AVERAGE_PRECISION for measure in self.wanted):
             need("average precision", "pycocotools")
+        if self.wanted:
+            _check(self.predictions, CAMERA[0], self.at, (2,), "two numbers of pixels above 0", above=0)
+            _check(self.predictions, CAMERA[1], self.at, (2,), "two numbers of pixels")
+        if self.of("keypoints"):
+            _check(self.truth, AREA, self.rows, (), "an area in square pixels", least=0)
 
     def of(self, *forms: str) -> list[Measure]:
         """The measures of some forms."""
@@ -117,8 +127,20 @@ class ImageLabels:
             self.detections.append((rows, points))
             if any(measure.metric == "OKS" for measure in self.wanted):
                 true = named_points(self.truth, KEYPOINTS, rows, "coco")
-                out["body", "OKS"] = similarity(points, true, np.asarray(self.truth[AREA][rows]))
+                values = similarity(points, true, np.asarray(self.truth[AREA][rows]))
+                out["body", "OKS"] = np.where(self._crowd(rows), np.nan, values)
         return out
+
+    def counted(self) -> int:
+        """People of the truth that average precision is of: those with a labelled point that are no crowd."""
+        if not self.of("keypoints"):
+            return len(self.rows)
+        labelled = named_points(self.truth, KEYPOINTS, self.rows, "coco")[..., 2] > 0
+        return int((labelled.any(axis=1) & ~self._crowd(self.rows)).sum())
+
+    def _crowd(self, rows: Array) -> Array:
+        """(N,) bool: groups of people, of whom nobody is marked on his own."""
+        return np.asarray(self.truth[CROWD][rows]) > 0 if CROWD in self.truth else np.zeros(len(rows), bool)
 
     def of_the_set(self) -> dict[tuple[str, str], float]:
         """Values of metrics that are made of all images together."""
@@ -129,9 +151,9 @@ class ImageLabels:
         if any(measure.metric in AVERAGE_PRECISION for measure in self.wanted):
             rows, points = (np.concatenate(parts) for parts in zip(*self.detections, strict=True))
             names = np.array(self.truth["image_path"][rows].tolist())
-            areas, boxes = np.asarray(self.truth[AREA][rows], float), np.asarray(self.truth["bbox_xywh"][rows], float)
+            areas, boxes = (np.asarray(self.truth[name][rows], float) for name in (AREA, BOX))
             true = named_points(self.truth, KEYPOINTS, rows, "coco")
-            values = average_precision(names, points, true, areas, boxes[:, :4])
+            values = average_precision(names, points, true, areas, boxes[:, :4], self._crowd(rows))
             out |= {measure.key: values[measure.metric] for measure in self.wanted if measure.metric in values}
         return out
 
@@ -161,6 +183,29 @@ class ImageLabels:
         return (height, width) if height and width else None
 
 
+def _check(
+    hd: HumanData,
+    name: str,
+    rows: Array,
+    shape: tuple[int, ...],
+    what: str,
+    *,
+    above: float = -np.inf,
+    least: float = -np.inf,
+) -> None:
+    values = hd[name]
+    if values.shape[1:] != shape or not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
+        raise DataError(f"{name} is not {what} a row", path=hd.source)
+    values = np.asarray(values[rows], np.float64).reshape(len(rows), -1)
+    bad = ~(np.isfinite(values) & (values > above) & (values >= least)).all(axis=1)
+    if bad.any():
+        raise DataError(
+            f"{name} is not {what} in {int(bad.sum())} of {len(rows)} rows (first: row {int(rows[bad][0])})",
+            path=hd.source,
+            fix="write it for every row that is tested",
+        )
+
+
 def read_mask(path: Path, size: tuple[int, int] | None, classes: int = 0) -> Array:
     """(H, W) labels of pixels: 1 where the image is not black, or with ``classes`` the label that is its grey.
 
@@ -168,7 +213,7 @@ def read_mask(path: Path, size: tuple[int, int] | None, classes: int = 0) -> Arr
     ------
     DataError : it has another size than its image, or other labels.
     """
-    pixels = read_pixels(path)
+    pixels = read_pixels(path, deep=True)
     if size is not None and pixels.shape[:2] != size:
         held, wanted = ("{1}x{0}".format(*one) for one in (pixels.shape, size))
         raise DataError(f"is {held}, its image {wanted}", path=path, fix="write masks at the size of the image")
@@ -204,6 +249,8 @@ def of_pixels(metric: str, table: Array) -> float:
     if metric == "mIoU":
         union = either[1] - hits[1]
         return float(hits[1] / union) if union else float("nan")
+    if not either.any():
+        return float("nan")
     shares = 2 * hits[either > 0] / either[either > 0]
     return float(shares.mean())
 
@@ -218,8 +265,12 @@ def similarity(made: Array, true: Array, area: Array) -> Array:
     return np.where(number > 0, (each * labelled).sum(axis=1) / np.maximum(number, 1), np.nan)
 
 
-def average_precision(names: Array, made: Array, true: Array, area: Array, boxes: Array) -> dict[str, float]:
+def average_precision(
+    names: Array, made: Array, true: Array, area: Array, boxes: Array, crowd: Array
+) -> dict[str, float]:
     """COCO's numbers, 0 to 1, of one prediction of score 1 a person.
+
+    What is found at crowds and at people without a labelled point counts neither for nor against.
 
     Parameters
     ----------
@@ -228,6 +279,7 @@ def average_precision(names: Array, made: Array, true: Array, area: Array, boxes
     true : (N, 17, 3) labelled pixels.
     area : (N,) square pixels of the person's mask.
     boxes : (N, 4) of the people.
+    crowd : (N,) bool, groups of people.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -239,7 +291,7 @@ def average_precision(names: Array, made: Array, true: Array, area: Array, boxes
     far = np.nan_to_num(np.concatenate([made, np.ones((*made.shape[:2], 1))], axis=-1), nan=-1e6)
     people: list[dict[str, Any]] = [
         {
-            **{"id": i + 1, "image_id": int(image[i]), "category_id": 1, "iscrowd": 0},
+            **{"id": i + 1, "image_id": int(image[i]), "category_id": 1, "iscrowd": int(crowd[i])},
             **{"keypoints": given[i].ravel().tolist(), "num_keypoints": int(labelled[i].sum())},
             **{"area": float(area[i]), "bbox": boxes[i].tolist()},
         }

@@ -113,17 +113,17 @@ def mean_of_present(*values: Array) -> Array:
 
 
 def share_within(errors: Array, limit: float) -> Array:
-    """(N,) share of (N, P) distances that are below ``limit``."""
-    out: Array = (errors < limit).mean(axis=1)
+    """(N,) share of (N, P) distances that are not above ``limit``."""
+    out: Array = (errors <= limit).mean(axis=1)
     return out
 
 
 def area_under_curve(errors: Array, limits: Array) -> Array:
-    """(N,) area under the curve of the share of (N, P) distances below each of ``limits`` (ascending from 0).
+    """(N,) area under the curve of the share of (N, P) distances not above each of ``limits`` (ascending from 0).
 
     Thresholds are divided by the last one; the curve is linear between them, so that the area lies in 0..1.
     """
-    shares = (errors[:, None] < limits[None, :, None]).mean(axis=2)  # N x L
+    shares = (errors[:, None] <= limits[None, :, None]).mean(axis=2)  # N x L
     x = limits / limits[-1]
     out: Array = ((shares[:, 1:] + shares[:, :-1]) / 2 * np.diff(x)).sum(axis=1)
     return out

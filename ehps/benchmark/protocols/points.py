@@ -189,7 +189,7 @@ def _coco(protocol: Protocol, model_type: str, tables: Tables) -> Recipe:
 
 def _model_joints(of: Sequence[tuple[int, ...]], protocol: Protocol, model_type: str, tables: Tables) -> Recipe:
     """Means of some model joints; of a SMPL-X mesh that is taken to SMPL's, those that SMPL's J_regressor gives."""
-    if model_type == protocol.body:
+    if model_type == protocol.body or protocol.prediction == "regressors":
         return Recipe(joints=tuple(of))
     matrix = _regressor("skeleton", protocol, model_type, tables)
     return Recipe(matrix=sparse.csr_matrix(np.stack([matrix[list(rows)].toarray().mean(axis=0) for rows in of])))
@@ -346,9 +346,10 @@ class Bodies:
 
 
 def unposed(params: BodyParams) -> BodyParams:
-    """The same shapes in the rest pose at the origin."""
+    """The same shapes in the rest pose at the origin, hands flat whatever poses of hands are relative to."""
     keep = ("betas", "betas_extra", "betas_neutral")
-    return params.with_(**{name: np.zeros_like(one) for name, one in params.arrays().items() if name not in keep})
+    still = {name: np.zeros_like(one) for name, one in params.arrays().items() if name not in keep}
+    return params.with_(**still, flat_hand_mean=True)
 
 
 def orientations(params: BodyParams) -> Array:

@@ -298,6 +298,8 @@ class Protocol:
                 return "shapes of SMPL are not refitted to the neutral model (truth=as-neutral or gendered-parameters)"
             if self.prediction == "regressors" and self.has(*MESH_METRICS, *SHAPE_METRICS, *MASK_METRICS):
                 return "meshes of two model types have no common vertices (prediction=smplx2smpl or same)"
+            if self.prediction == "regressors" and self.joints == "smpl24" and compared:
+                return "joints 22 and 23 are SMPL's hands, SMPL-X's jaw and left eye (prediction=smplx2smpl or same)"
         for name in ("mesh_alignment", "joint_alignment", "hand_alignment", "face_alignment"):
             if getattr(self, name).startswith("model-") and self.truth == "given-vertices" and name in self.settable:
                 return f"{name}={getattr(self, name)} asks for a body model's joint, which given vertices do not have"

@@ -137,7 +137,7 @@ def score(
     if followed:
         placement = Placement(predictions, truth, rows, at, protocol, model_type)
         tracked, of_the_set = track_errors(followed, placement, tables, batch_size=batch_size, device=device)
-    labels = ImageLabels(wanted, predictions, truth, protocol, tables, images)
+    labels = ImageLabels(wanted, predictions, truth, protocol, tables, images, rows, at)
     in_space = [measure for measure in wanted if measure.form not in IN_IMAGE]
     keys = list(dict.fromkeys(key for measure in wanted for key in measure.keys))
     true_keys = list(dict.fromkeys(key for measure in in_space for key in measure.keys))
@@ -186,7 +186,7 @@ def score(
     if every and all(np.isnan(values).all() for values in every.values()):
         raise true_bodies.nobody(protocol, truth, f"none of the {len(rows)} rows has an error that counts")
     lines = summarise(every, groups_of(protocol, truth, rows), protocol.mean)
-    lines = with_values_of_the_set(lines, labels.of_the_set() | of_the_set, len(rows))
+    lines = with_values_of_the_set(lines, labels.of_the_set() | of_the_set, labels.counted(), len(rows))
     remarks = _remarks(protocol, truth, rows)
     return Score(protocol, frame(tidy(every, rows), truth), lines, notes, missing, remarks)
 
@@ -312,6 +312,8 @@ def _remarks(protocol: Protocol, truth: HumanData, rows: Array) -> list[str]:
             f"every {protocol.step}th is counted over the rows of the file, which has no meta/{protocol.count_by}; the "
             "original counts over all annotations (convert the dataset again for that)"
         )
+    if absent := [name for name in map(true_bodies.condition_column, protocol.valid) if name not in truth]:
+        said.append(f"the file has no {' and no '.join(absent)}: no row is left out by it")
     if protocol.hands == "flagged-valid" and (absent := [name for name in FLAGS if name not in truth]):
         said.append(f"all hands of that side count: the file has no {' and no '.join(absent)}")
     return said
@@ -350,7 +352,7 @@ def groups_of(protocol: Protocol, hd: HumanData, rows: Array) -> Array | None:
 
     Raises
     ------
-    DataError : the file lacks the column.
+    DataError : the file lacks the column, or it has several values a row.
     """
     if not protocol.group_by:
         return None
@@ -361,18 +363,20 @@ def groups_of(protocol: Protocol, hd: HumanData, rows: Array) -> Array | None:
             path=hd.source,
             fix=f"convert the dataset again, or take {protocol.name}[group_by=]",
         )
+    if isinstance(hd[column], np.ndarray) and hd[column].ndim != 1:
+        raise DataError(f"{column} is not one value a row, by which {protocol.id} groups people", path=hd.source)
     return np.array([str(value) for value in hd[column][rows].tolist()])
 
 
 def with_values_of_the_set(
-    lines: list[dict[str, Any]], values: dict[tuple[str, str], float], count: int
+    lines: list[dict[str, Any]], values: dict[tuple[str, str], float], count: int, tested: int
 ) -> list[dict[str, Any]]:
-    """Lines of means, with the values of metrics that are made of all ``count`` instances together."""
+    """Lines of means, with the values of metrics that are made of ``count`` of the ``tested`` instances together."""
     known = {(line["part"], line["metric"]): line for line in lines}
     for (part, metric), value in values.items():
-        base = known.get((part, metric), {"part": part, "metric": metric, "unit": unit(metric), "n": count})
+        of_all = {"part": part, "metric": metric, "unit": unit(metric), "n": count, "skipped": tested - count}
         value *= FACTORS.get(unit(metric), 1.0)
-        known[part, metric] = {"skipped": 0, **base, "value": value}
+        known[part, metric] = {**known.get((part, metric), of_all), "value": value}
     return list(known.values())
 
 

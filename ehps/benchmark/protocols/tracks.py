@@ -44,7 +44,7 @@ def tracks_of(hd: HumanData, rows: Array) -> list[Array]:
     DataError : frames have no numbers, or a person is in one twice.
     """
     frame = np.asarray(hd[FRAME][rows]) if FRAME in hd else np.zeros(0)
-    if frame.shape != (len(rows),) or frame.dtype.kind not in "iuf":
+    if frame.shape != (len(rows),) or frame.dtype.kind not in "iuf" or not np.isfinite(frame).all():
         fix = "convert the dataset again, or choose metrics for which the order of frames does not matter"
         raise DataError(f"has no numbers of frames ({FRAME})", path=hd.source, fix=fix)
     person = np.unique(true_bodies.sequence_names(hd, rows), return_inverse=True)[1]

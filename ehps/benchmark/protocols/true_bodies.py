@@ -248,7 +248,7 @@ def counts(protocol: Protocol, hd: HumanData) -> Array:
     """
     ok = np.ones(len(hd), bool)
     for condition in protocol.valid:
-        column = f"meta/{condition.split()[0]}"
+        column = condition_column(condition)
         if column not in hd:
             if condition not in (protocol.base or protocol).valid:
                 raise _lacks(hd, column, protocol)
@@ -260,12 +260,17 @@ def counts(protocol: Protocol, hd: HumanData) -> Array:
             low, high = (float(v) for v in condition.split(" in ")[1].split(".."))
             ok &= (values >= low) & (values <= high)
         else:
-            ok &= values.astype(bool)
+            ok &= np.nan_to_num(values).astype(bool)
     if protocol.extreme_betas == "drop" and f"{protocol.body}/betas" in hd:
         own = f"{protocol.body}/betas_neutral" if protocol.truth == "neutral-parameters" else ""
         betas = np.asarray(hd[own if own in hd else f"{protocol.body}/betas"])
         ok &= ~(np.abs(betas).max(axis=1) > EXTREME)
     return ok & of_images(protocol, hd["image_path"].tolist())
+
+
+def condition_column(condition: str) -> str:
+    """The column that a condition of ``valid`` is about."""
+    return f"meta/{condition.split()[0]}"
 
 
 def of_images(protocol: Protocol, names: Sequence[str]) -> Array:

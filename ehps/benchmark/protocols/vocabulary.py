@@ -9,7 +9,8 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "neutral-parameters": "the neutral body of the file's pose with the eyes straight ahead, betas_neutral where "
         "present, and expression",
         "gendered-parameters": "the body of meta/gender, with the kid template for children",
-        "as-neutral": "the neutral body with the file's betas as they are, whichever gender they belong to",
+        "as-neutral": "the neutral body with the file's betas as they are, whichever gender they belong to, and no kid "
+        "template",
         "given-vertices": "the meshes that vertices3d_path names",
         "given-joints": "the dataset's own 3D joints (keypoints3d_original), no bodies",
         "given-joints-and-neutral": "the dataset's own 3D joints; meshes of the neutral body with the file's betas as "

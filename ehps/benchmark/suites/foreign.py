@@ -61,7 +61,8 @@ def score_files(
         if not len(hd):
             raise DataError("has no rows", path=hd.source)
     by_row = chosen.matching == "by-row"
-    by_track = by_row and TRUTH_ROW not in made and made.body_model is None and TRACK in made
+    by_track = by_row and TRUTH_ROW not in made and TRACK in made
+    by_track = by_track and (made.body_model is None or has_tracks_of(made, true))
     by_image = by_row and TRUTH_ROW not in made and not by_track
     if by_track:
         made, others = rows_by_track(made, true)
@@ -72,6 +73,8 @@ def score_files(
     result = score(made, true, chosen, body_models, images=images, batch_size=batch_size, device=device, given=given)
     if by_image:
         result.remarks.append("predictions are paired with the truth by image and the order of people in it")
+    if by_track and made.body_model is not None:
+        result.remarks.append("predictions are paired with the truth by image and track")
     if by_track and others:
         result.remarks.append(f"{others} predictions are of nobody whom the truth lists, and do not count")
     return result
@@ -111,6 +114,19 @@ def rows_by_image(predictions: HumanData, truth: HumanData) -> Array:
     return np.asarray(order[start[at] + place_in_image(at)])
 
 
+def has_tracks_of(predictions: HumanData, truth: HumanData) -> bool:
+    """Whether image and track of each prediction are those of one person of the truth: its tracks, not a tracker's."""
+    if TRACK not in truth:
+        return False
+    there, made = _tracked(truth), _tracked(predictions)
+    return set(made) <= set(there) and len(set(there)) == len(there) and len(set(made)) == len(made)
+
+
+def _tracked(hd: HumanData) -> list[tuple[str, str]]:
+    """Image and track of each row."""
+    return list(zip(hd["image_path"].tolist(), map(str, hd[TRACK].tolist()), strict=True))
+
+
 def rows_by_track(predictions: HumanData, truth: HumanData) -> tuple[HumanData, int]:
     """Predictions with the truth's row of each, by image and track, and how many were of nobody there.
 
@@ -120,9 +136,7 @@ def rows_by_track(predictions: HumanData, truth: HumanData) -> tuple[HumanData, 
     """
     if TRACK not in truth:
         raise DataError(f"has no {TRACK}, by which these predictions are paired", path=truth.source)
-    there, made = (
-        list(zip(hd["image_path"].tolist(), map(str, hd[TRACK].tolist()), strict=True)) for hd in (truth, predictions)
-    )
+    there, made = _tracked(truth), _tracked(predictions)
     row_of = {key: row for row, key in enumerate(there)}
     for hd, keys in ((truth, there), (predictions, made)):
         if len(set(keys)) < len(keys):

@@ -75,6 +75,8 @@ def test_changes_are_part_of_the_name(spec: str) -> None:
         "egobody-ego[prediction=smplx2smpl]",
         "egobody-ego[joints=smpl24]",
         "pw3d-smplerx[joints=j14]",
+        "pw3d-smplerx[joints=smpl24]",
+        "pw3d-challenge[prediction=regressors]",
         "pw3d-smplerx[body=smplx]",
         'pw3d-smplerx[metrics=["PVE"]]',
         "ehf[mesh_alignment=model-pelvis]",

@@ -166,6 +166,10 @@ def test_frames_must_be_known_to_follow_each_other(films: Films, name: str) -> N
     for truth, words in (
         (films.truth.without(["meta/frame_id"]), "no numbers of frames"),
         (films.truth.with_columns({"meta/frame_id": [str(one) for one in frame]}), "no numbers of frames"),
+        (
+            films.truth.with_columns({"meta/frame_id": np.where(np.arange(len(frame)) == 1, np.nan, frame)}),
+            "no numbers of frames",
+        ),
         (films.truth.with_columns({"meta/frame_id": frame // 2}), "a person twice in one frame"),
         (declared(films.truth, sampling=5), r"every 5th frame; emdb. follows people frame by frame.*step=5"),
         (declared(films.truth, sampling=0), "does not say how many frames"),

@@ -12,6 +12,7 @@ import pytest
 
 from ehps.benchmark.protocols import catalogue, image_labels
 from ehps.benchmark.protocols.fitting import fitting, require_fit
+from ehps.benchmark.protocols.points import unposed
 from ehps.benchmark.protocols.scoring import Score, score
 from ehps.body.models import BodyModels
 from ehps.body.params import smpl_params
@@ -220,6 +221,25 @@ class TestMasks:
             assert result.value(part, "accuracy") == pytest.approx(accuracy, abs=0.02)
             assert result.value(part, "F1") == pytest.approx(f1, abs=5e-4)
 
+    def test_the_rest_pose_has_flat_hands_whatever_hands_are_relative_to(self, world: World) -> None:
+        params = people(1, np.random.default_rng(1), Style(0.4, 0.5))
+        tips = np.array([5361, 8079])  # of the thumbs
+        relative, absolute = (
+            world.models.mesh(unposed(params.with_(flat_hand_mean=flat)), ids=tips) for flat in (False, True)
+        )
+        np.testing.assert_allclose(relative, absolute)
+
+    def test_labels_of_sixteen_bits_are_read_as_they_are(self, tmp_path: Path) -> None:
+        labels = np.arange(6, dtype=np.uint16).reshape(2, 3)
+        cv2.imwrite(str(tmp_path / "parts.png"), labels)
+        assert image_labels.read_mask(tmp_path / "parts.png", (2, 3), 7).tolist() == [[0, 1, 2], [3, 4, 5]]
+        assert image_labels.read_mask(tmp_path / "parts.png", (2, 3)).tolist() == [[0, 1, 1], [1, 1, 1]]
+
+    def test_an_image_without_a_known_pixel_has_no_f1(self) -> None:
+        table = np.zeros((8, 7), np.int64)
+        table[-1] = 5
+        assert np.isnan(image_labels.of_pixels("F1", table))
+
     def test_a_body_drawn_as_its_own_mask_has_no_error(self, world: World, tmp_path: Path) -> None:
         faces = np.asarray(world.models.faces("smpl"))
         for row in range(2):
@@ -281,11 +301,28 @@ class TestKeypoints:
         made = base + rng.normal(0, 3, base.shape) * rng.uniform(0, 4, (n, 1, 1))
         area = rng.uniform(900, 14000, n)
         images = [f"{i // 4}" for i in range(n)]
-        found = image_labels.average_precision(np.array(images), made, true, area, np.tile([0, 0, 9, 9], (n, 1)))
+        boxes, crowd = np.tile([0, 0, 9, 9], (n, 1)), np.zeros(n, bool)
+        found = image_labels.average_precision(np.array(images), made, true, area, boxes, crowd)
         for name, (low, high) in {"": (0, np.inf), "-M": (32**2, 96**2), "-L": (96**2, 1e10)}.items():
             curve = second.average_precision(images, made, true, area, low, high)
             for metric, place in (("AP", 0), ("AR", 1)):
                 assert found[f"{metric}{name}"] == pytest.approx(np.mean([v[place] for v in curve.values()]))
+
+    def test_what_is_found_at_a_crowd_counts_for_nothing(self, world: World) -> None:
+        pytest.importorskip("pycocotools")
+        crowd = world.truth.with_columns({"meta/iscrowd": np.array([0, 0, 1, 0])})
+        rest = np.flatnonzero(np.asarray(world.made["meta/truth_row"]) != 2)
+        alone = world.score("coco-projection", world.truth[[0, 1, 3]], self._renumbered(world.made[rest]))
+        result = world.score("coco-projection", crowd)
+        lines = {line["metric"]: (line["n"], line["skipped"]) for line in result.metrics}
+        assert lines["OKS"] == lines["AP"] == (3, 1)
+        for metric in ("OKS", "AP", "AP50", "AR", "AP-M"):
+            assert result.value("body", metric) == pytest.approx(alone.value("body", metric))
+
+    @staticmethod
+    def _renumbered(made: HumanData) -> HumanData:
+        rows = np.asarray(made["meta/truth_row"])
+        return made.with_columns({"meta/truth_row": np.searchsorted(np.sort(rows), rows)})
 
     def test_without_pycocotools(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "pycocotools", None)
@@ -300,6 +337,7 @@ MISSING = [
     ("lsp-segmentation", "part_segmentation"),
     ('coco-projection[metrics=["OKS"]]', "keypoints2d_original"),
     ('coco-projection[metrics=["OKS"]]', "meta/area"),
+    ('coco-projection[metrics=["OKS"]]', "bbox_xywh"),
 ]
 
 
@@ -320,3 +358,42 @@ def test_predictions_must_say_through_which_camera_they_are_seen(spec: str, worl
         world.score(spec, made=world.made.without(["meta/focal_length"]))
     with pytest.raises(DataError, match="has no smpl/transl"):
         world.score(spec, made=world.made.without(["smpl/transl"]))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("meta/focal_length", np.full((N, 2), [[0.0, 900]]), "above 0 in 4 of 4 rows"),
+        ("meta/focal_length", np.full(N, 900.0), "two numbers of pixels above 0 a row"),
+        (
+            "meta/principal_point",
+            np.where(np.arange(N)[:, None] == 1, np.nan, CENTRE),
+            r"in 1 of 4 rows \(first: row 1\)",
+        ),
+        ("meta/area", np.array([9.0, np.nan, 9, -9]), r"in 2 of 4 rows \(first: row 1\)"),
+    ],
+)
+def test_cameras_and_areas_that_are_none_are_named(column: str, values: np.ndarray, said: str, world: World) -> None:
+    truth, made = world.truth, world.made
+    if column in made:
+        made = made.with_columns({column: values})
+    else:
+        truth = truth.with_columns({column: values})
+    with pytest.raises(DataError, match=f"{column} is not .*{said}"):
+        world.score('coco-projection[metrics=["OKS"]]', truth, made)
+
+
+def test_groups_are_of_one_value_a_row(world: World) -> None:
+    with pytest.raises(DataError, match=r"keypoints is not one value a row, by which .* groups people"):
+        world.score("h36m-p1[group_by=keypoints]", world.truth.with_columns({"meta/keypoints": np.zeros((N, 2))}))
+
+
+def test_a_flag_that_is_no_number_is_not_set(world: World) -> None:
+    flags = np.array([1, np.nan, 0, 1])
+    result = world.score('h36m-p1[valid=["good"]]', world.truth.with_columns({"meta/good": flags}))
+    assert set(result.errors.truth_row) == {0, 3}
+
+
+def test_a_condition_that_the_file_cannot_meet_is_said(world: World) -> None:
+    result = world.score("h36m-p2", world.truth.without(["meta/camera_id"]))
+    assert result.remarks == ["the file has no meta/camera_id: no row is left out by it"]

@@ -62,6 +62,13 @@ def test_masked_points_do_not_count_and_nothing_visible_is_nan() -> None:
     assert np.isnan(out[1])
 
 
+def test_a_distance_at_the_limit_is_within_it() -> None:
+    assert point_errors.share_within(np.array([[0.05, 0.0501, 0.0]]), 0.05) == pytest.approx(2 / 3)
+    limits = np.arange(200) / 1000
+    found = point_errors.area_under_curve(np.array([[0.0, 0.0], [0.0995, 0.3]]), limits)
+    np.testing.assert_allclose(found, [1, (99.5 / 199) / 2])
+
+
 def test_the_hand_value_is_the_mean_of_the_present_hands() -> None:
     left, right = np.array([1.0, np.nan, np.nan]), np.array([3.0, 4.0, np.nan])
     np.testing.assert_array_equal(point_errors.mean_of_present(left, right), [2.0, 4.0, np.nan])

@@ -7,7 +7,7 @@ import pytest
 
 from ehps.benchmark.crop_boxes import virtual_camera, widen
 from ehps.benchmark.protocols import catalogue, metrics, true_bodies
-from ehps.benchmark.protocols.points import apply
+from ehps.benchmark.protocols.points import apply, recipe
 from ehps.benchmark.protocols.scoring import printed, score
 from ehps.benchmark.protocols.tables import Tables
 from ehps.body import rotations
@@ -221,6 +221,14 @@ def test_3dpw_compares_skeleton_rows_of_the_neutral_regressors(
         expected.append(np.linalg.norm(difference, axis=1).mean() * 1000)
     assert result.primary == pytest.approx(np.mean(expected), rel=1e-6)
     assert {(m["part"], m["metric"]) for m in result.metrics} == {("body", "MPJPE"), ("body", "PA-MPJPE")}
+
+
+@pytest.mark.parametrize(("spec", "of"), [("model-pelvis", (0,)), ("model-mid-hip", (1, 2))])
+def test_joints_of_the_model_are_those_of_smplx_where_its_mesh_is_not_taken_to_smpl(
+    spec: str, of: tuple[int, ...], tables: Tables
+) -> None:
+    protocol = catalogue.get(f"pw3d-smplerx[joint_alignment={spec}]")
+    assert recipe("anchor/joints", protocol, "smplx", tables).joints == (of,)
 
 
 def test_the_14_joint_and_hand_regressors_name_the_right_places(

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from ehps.benchmark.protocols import catalogue, pages
 from ehps.benchmark.protocols.scoring import score
-from ehps.benchmark.suites.foreign import rows_by_image
+from ehps.benchmark.suites.foreign import has_tracks_of, rows_by_image, score_files
 from ehps.body.models import BodyModels
 from ehps.cli import main
 from ehps.errors import BodyModelError, DataError
@@ -118,6 +118,22 @@ def test_rows_are_paired_by_image_and_place(tmp_path: Path) -> None:
         rows_by_image(HumanData({"image_path": ["a", "b"]}), truth)
     with pytest.raises(DataError, match=r"does not list \(first: d\)"):
         rows_by_image(HumanData({"image_path": ["d"]}), truth)
+
+
+def test_bodies_with_the_tracks_of_the_truth_are_paired_by_them(
+    files: Files, models: BodyModels, tmp_path: Path
+) -> None:
+    """All in one image, the predictions in another order."""
+    together = {"image_path": ["one.jpg"] * N, "meta/track_id": [f"p{i}" for i in range(N)]}
+    truth = HumanData.open(files.truth).with_columns(together)
+    made = HumanData.open(files.predictions).with_columns(together)
+    spec, path = 'egobody-ego[metrics=["PVE"]]', truth.save(tmp_path / "truth.h5")
+    straight, turned = (score_files(one, path, spec, models) for one in (made, made[::-1]))
+    assert turned.primary == pytest.approx(straight.primary)
+    assert turned.remarks == ["predictions are paired with the truth by image and track"]
+    trackers_own = made.with_columns({"meta/track_id": np.arange(N)})
+    assert not has_tracks_of(trackers_own, truth)
+    assert not has_tracks_of(made[[0, 0]], truth)
 
 
 class TestMissingHelperFiles:
