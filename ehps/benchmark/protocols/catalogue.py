@@ -157,7 +157,7 @@ PW3D_SMPLEST = dataclasses.replace(
 PW3D_CHALLENGE = dataclasses.replace(
     PW3D,
     name="pw3d-challenge",
-    version=1,
+    version=2,
     prediction="smplx2smpl",
     joints="smpl24",
     joint_alignment="model-pelvis",
@@ -251,6 +251,7 @@ OH3D50K = dataclasses.replace(
 
 SSP3D = Protocol(
     name="ssp3d",
+    version=2,
     truth="gendered-parameters",
     body="smpl",
     prediction="smplx2smpl",
@@ -280,6 +281,7 @@ LSP_SEGMENTATION = Protocol(
 
 COCO_PROJECTION = Protocol(
     name="coco-projection",
+    version=2,
     truth="image-labels",
     body="smpl",
     prediction="smplx2smpl",
