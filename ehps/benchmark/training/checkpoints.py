@@ -90,16 +90,16 @@ def load_any(path: Path, *, model: str | None = None) -> dict[str, Any]:
         return content
     file = weight_files.file_of(path, content, form)
     name = model or loading.model_of(file)
-    state = loading.trained_weights(file, name, {})
-    return declared(file, name, state)
+    arguments = loading.arguments_of(file, name)
+    return declared(file, name, arguments, loading.trained_weights(file, name, arguments))
 
 
-def declared(file: WeightFile, name: str, state: dict[str, Tensor]) -> dict[str, Any]:
+def declared(file: WeightFile, name: str, arguments: Mapping[str, Any], state: dict[str, Tensor]) -> dict[str, Any]:
     """What a checkpoint of ehps would say of the weights of a public file."""
     view = models.card(name).view
     return {
         "format": FORMAT,
-        "model": {"name": name, "args": {}},
+        "model": {"name": name, "args": dict(arguments)},
         "state": state,
         "box_ratio": 1.0 if view is None else view.ratio,
         "weights_sha256": weights_hash(state),
@@ -195,9 +195,13 @@ def put(net: nn.Module, content: dict[str, Any], path: Path) -> None:
     net.load_state_dict(content["state"])
 
 
-def begin(net: nn.Module, model: str, path: Path) -> None:
+def begin(net: nn.Module, model: str, arguments: Mapping[str, Any], path: Path) -> None:
     """Let a new network begin with the weights of a file: a checkpoint of it, a public file of its model, or of what
     the model starts from, as ViTPose.
+
+    Parameters
+    ----------
+    model, arguments : what the network is.
 
     Raises
     ------
@@ -205,9 +209,8 @@ def begin(net: nn.Module, model: str, path: Path) -> None:
     """
     content, form = weight_files.load(path)
     if isinstance(content, dict) and "weights_sha256" in content:
-        put(net, _checked(content, path), path)
-    else:
-        loading.start(net, model, weight_files.file_of(path, content, form))
+        _check_hash(_checked(content, path), path)
+    loading.start(net, model, arguments, weight_files.file_of(path, content, form))
 
 
 def _check_hash(content: dict[str, Any], path: Path) -> None:
