@@ -44,4 +44,4 @@ def _telling(name: str, arguments: Mapping[str, Any], others: Sequence[Mapping[s
 
 
 def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -6,6 +6,7 @@ card declares. What a training starts from fills parts of the network whole, but
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -119,7 +120,7 @@ def origin_of(file: WeightFile) -> Origin | None:
     declared = file.beside.get("model") if file.ours else None
     if isinstance(declared, Mapping) and declared.get("name") in models.names():
         card, said = models.card(declared["name"]), declared.get("args")
-        arguments = dict(said) if isinstance(said, Mapping) else {}
+        arguments = dict(said) if plain_arguments(said) else {}
         variant = card.variant(arguments)
         id, title = (card.name, card.title or card.name) if variant is None else (variant.origin, variant.title)
         return Origin(id, f"{title}, written by ehps", card.name, arguments)
@@ -129,6 +130,17 @@ def origin_of(file: WeightFile) -> Origin | None:
     known = ((card.name, one) for card in map(models.card, models.names()) for one in card.variants)
     model = next(((name, dict(one.arguments)) for name, one in known if one.origin == found.id), None)
     return found if model is None else replace(found, model=model[0], arguments=model[1])
+
+
+def plain_arguments(said: Any) -> bool:
+    """Whether what a file says of its model's arguments is names with texts, numbers and lists of them."""
+    if not isinstance(said, Mapping) or not all(isinstance(name, str) for name in said):
+        return False
+    try:
+        json.dumps(dict(said))
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def arguments_of(file: WeightFile, name: str) -> dict[str, Any]:

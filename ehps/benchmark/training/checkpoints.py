@@ -61,6 +61,8 @@ def _checked(content: Any, path: Path) -> dict[str, Any]:
     if content["format"] != FORMAT:
         what = f"has format {content['format']}, this version of ehps reads {FORMAT}"
         raise DataError(what, path=path, fix="train again, or update ehps")
+    if not loading.plain_arguments(content["model"]["args"]):
+        raise DataError("not a checkpoint written by ehps: its model.args hold more than plain values", path=path)
     state = content["state"]
     if not isinstance(state, dict) or not all(isinstance(name, str) and plain(t) for name, t in state.items()):
         raise DataError("not a checkpoint written by ehps: its state holds more than plain tensors by name", path=path)

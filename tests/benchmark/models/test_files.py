@@ -381,6 +381,13 @@ def test_a_network_begins_with_our_file_of_a_part_of_it_and_the_rest_is_new(toy:
     assert examine(path, "tiny").arguments == {}
 
 
+def test_arguments_of_a_model_that_are_no_plain_values_are_not_used(toy: str, tmp_path: Path) -> None:
+    path = write_weights(tmp_path / "odd.pt", toy, Toy().state_dict(), {"more": torch.ones(2)})
+    assert examine(path).arguments == {}
+    with pytest.raises(DataError, match=r"its model\.args hold more than plain values"):
+        checkpoints.load_any(path)
+
+
 def test_our_files_that_a_network_cannot_begin_with_are_named(toy: str, ours: Path, tmp_path: Path) -> None:
     either = "starts from ResNet-50 of ImageNet or the bare toy"
     whole = write_weights(tmp_path / "whole.pt", toy, Toy().state_dict())

@@ -201,6 +201,10 @@ workers: 0
     suite, out = read(tmp_path, text, ""), tmp_path / "runs"
     told = plan(suite, out, models.folder).cells
     assert [cell["model"] for cell in told] == ["grown[more=false]", "grown", "grown"]
+    run_suite(suite, out, part=suite.only(["bare"]), body_models=models, progress=False)
+    again = suite.only(["bare"]).with_seeds([1])
+    assert (plan(again, out, models.folder).seconds or 0) > 0
+    assert plan(suite, out, models.folder).seconds is None  # another network was timed
     made = run_suite(suite, out, body_models=models, progress=False)
     assert (made["state"].tolist(), made["model"].tolist()) == (["done"] * 3, [cell["model"] for cell in told])
     numbers = results.load(out).drop_duplicates("run")
