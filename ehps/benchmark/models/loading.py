@@ -119,7 +119,8 @@ def origin_of(file: WeightFile) -> Origin | None:
     """What a file is of: what it says itself where ehps wrote it, else what its names and shapes tell."""
     declared = file.beside.get("model") if file.ours else None
     if isinstance(declared, Mapping) and declared.get("name") in models.names():
-        card, said = models.card(declared["name"]), declared.get("args")
+        card = models.card(declared["name"])
+        said: Any = declared.get("args")
         arguments = dict(said) if plain_arguments(said) else {}
         variant = card.variant(arguments)
         id, title = (card.name, card.title or card.name) if variant is None else (variant.origin, variant.title)
