@@ -64,7 +64,7 @@ def build(name: str, **arguments: Any) -> nn.Module:
 
 
 def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
-    """See that the model can be built with the arguments that are given; no memory is taken for it.
+    """See that the model can be built with the arguments that are given; no memory is taken for its weights.
 
     Raises
     ------
@@ -75,11 +75,9 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
     if not arguments and one.arguments() is not None:
         return
 
-    import torch
+    from ehps.benchmark.models.unfilled import without_weights
 
-    from ehps.benchmark.models.unfilled import Unfilled
-
-    with torch.device("meta"), Unfilled():
+    with without_weights():
         build(name, **arguments)
 
 
