@@ -14,9 +14,11 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from ehps.benchmark.finished_runs import FinishedRun, finished_runs, label_of
+from ehps.benchmark.models.labels import labels
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.protocol import same
 from ehps.benchmark.protocols.vocabulary import HIGHER_IS_BETTER
+from ehps.benchmark.suites.runs import model_of
 from ehps.errors import DataError, UsageError
 from ehps.humandata.passport import UNKNOWN
 
@@ -70,10 +72,11 @@ def read(folder: str | Path, measures: Collection[tuple[str, str]] | None = None
     if not folder.is_dir():
         raise DataError("no such folder", path=folder)
     runs, broken = finished_runs(folder, measures)
-    trained, tested = _train_sets(runs), _test_sets(runs)
+    named = dict(zip(runs, labels([model_of(run.manifest) for run in runs.values()]), strict=True))
+    trained, tested = _train_sets(runs, named), _test_sets(runs)
     return Results(
-        _numbers(runs, trained, tested, broken),
-        _errors(runs, trained, tested),
+        _numbers(runs, named, trained, tested, broken),
+        _errors(runs, named, trained, tested),
         {place: run.manifest for place, run in runs.items()},
         broken,
     )
@@ -85,8 +88,9 @@ def load(folder: str | Path) -> pd.DataFrame:
     Sets are named by what their files' passports say they are, not by what they were called when they were run: a
     training set by its dataset or datasets (``agora``, ``agora+bedlam``), a test set by dataset and split
     (``agora_validation``). Where that does not tell two sets of the folder apart, and where a file does not say what
-    it is, labels do. Trainings that differ in their seed only are one training set. A set that was tested twice under
-    one protocol is there once.
+    it is, labels do. Models of one name have the arguments in which they differ, or that make them a stage of their
+    own, behind it: ``smpler[blocks=0]``. Trainings that differ in their seed only are one training set. A set that was
+    tested twice under one protocol is there once.
 
     Returns
     -------
@@ -118,6 +122,7 @@ def load_errors(folder: str | Path) -> pd.DataFrame:
 
 def _numbers(
     runs: Mapping[str, FinishedRun],
+    named: Mapping[str, str],
     trained: Mapping[str, str],
     tested: Mapping[tuple[str, str, str], str],
     broken: Mapping[str, str],
@@ -125,7 +130,6 @@ def _numbers(
     rows: list[dict[str, Any]] = []
     definitions: dict[str, dict[str, Any]] = {}
     for place, run in runs.items():
-        manifest = run.manifest
         for cell in run.cells:
             protocol = catalogue.from_dict(cell["definition"])
             same([catalogue.from_dict(definitions.setdefault(cell["protocol"], protocol.to_dict())), protocol])
@@ -137,11 +141,11 @@ def _numbers(
                     {
                         "train_set": trained[place],
                         "test_set": name,
-                        "model": manifest.get("model", ""),
+                        "model": named[place],
                         "protocol": cell["protocol"],
                         **{name: line[name] for name in ("part", "metric", "value", "n", "unit", "skipped")},
                         "better": "higher" if line["metric"] in HIGHER_IS_BETTER else "lower",
-                        "seed": manifest.get("seed"),
+                        "seed": run.manifest.get("seed"),
                         "instances": _instances(run),
                         "datasets": _datasets(run) or trained[place],
                         "body_model_version": cell.get("body_model_version"),
@@ -159,7 +163,10 @@ def _numbers(
 
 
 def _errors(
-    runs: Mapping[str, FinishedRun], trained: Mapping[str, str], tested: Mapping[tuple[str, str, str], str]
+    runs: Mapping[str, FinishedRun],
+    named: Mapping[str, str],
+    trained: Mapping[str, str],
+    tested: Mapping[tuple[str, str, str], str],
 ) -> pd.DataFrame:
     """The errors of all runs below each other; texts stay categories, which takes their union."""
     frames = []
@@ -173,7 +180,7 @@ def _errors(
         numbers, distinct = pd.factorize(np.array(names, object))
         sets = pd.Categorical.from_codes(numbers[pairs[kept]], pd.Index(distinct))
         errors = (run.errors if kept.all() else run.errors[kept]).assign(test_set=sets)
-        for name, value in (("train_set", trained[place]), ("model", str(run.manifest.get("model", "")))):
+        for name, value in (("train_set", trained[place]), ("model", named[place])):
             errors[name] = pd.Categorical.from_codes(np.zeros(len(errors), int), pd.Index([value]))
         seed = run.manifest.get("seed")
         errors["seed"] = pd.array([pd.NA if seed is None else seed], "Int64").repeat(len(errors))
@@ -200,9 +207,9 @@ def _instances(run: FinishedRun) -> int | None:
     return sum(int(entry["instances"]) for entry in noted) if noted else None
 
 
-def _train_sets(runs: Mapping[str, FinishedRun]) -> dict[str, str]:
-    """Name of the training set of each run."""
-    keys = {place: (run.manifest.get("model", ""), _datasets(run) or label_of(run)) for place, run in runs.items()}
+def _train_sets(runs: Mapping[str, FinishedRun], named: Mapping[str, str]) -> dict[str, str]:
+    """Name of the training set of each run, whose models are called ``named``."""
+    keys = {place: (named[place], _datasets(run) or label_of(run)) for place, run in runs.items()}
     alike = _alike(runs)
     count = Counter(key for key, _ in {(keys[place], group) for place, group in alike.items()})
     labels = {group: label_of(runs[place]) for place, group in reversed(alike.items())}

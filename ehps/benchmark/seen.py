@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ehps.benchmark.suites.runs import CONFIG, Run
+from ehps.benchmark.models.labels import Made, label, labels
+from ehps.benchmark.suites.runs import CONFIG, Run, model_of
 from ehps.benchmark.training.quotas import quotas
 from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.errors import DataError, EhpsError
@@ -130,7 +131,7 @@ def speed_of(folder: Path, model: str | None = None) -> Speed:
     DataError : there is none that says it, or they are of several models or kinds of devices.
     """
     speeds: list[float] = []
-    kinds: set[tuple[str, str]] = set()
+    kinds: list[tuple[Made, str]] = []
     runs = 0
     for path in sorted(folder.rglob(LOG)):
         try:
@@ -138,20 +139,22 @@ def speed_of(folder: Path, model: str | None = None) -> Speed:
         except EhpsError:
             continue  # said where results are read
         world = manifest.get("world", [])
-        if not world or (model is not None and manifest.get("model") != model):
+        made = model_of(manifest)
+        if not world or model not in (None, made[0], label(*made)):
             continue
         found = [_on_one_device(line, world) for line in log if _speed(line)]
         speeds += [speed for speed, _ in found]
-        kinds |= {(str(manifest.get("model", "")), device) for _, device in found}
+        kinds += [(made, device) for _, device in found]
         runs += bool(found)
     fix = "say it with --images-per-second"
     if not speeds:
         of = f" of {model}" if model else ""
         raise DataError(f"has no finished run{of} that says how fast it was", path=folder, fix=fix)
-    if len(kinds) > 1:
-        which = ", ".join(f"{name} on {device}" for name, device in sorted(kinds))
+    named = set(zip(labels([made for made, _ in kinds]), [device for _, device in kinds], strict=True))
+    if len(named) > 1:
+        which = ", ".join(f"{name} on {device}" for name, device in sorted(named))
         raise DataError(f"has runs of several speeds: {which}", path=folder, fix=f"choose a --model, or {fix}")
-    ((name, device),) = kinds
+    ((name, device),) = named
     return Speed(median(speeds), name, device, len(speeds), runs)
 
 

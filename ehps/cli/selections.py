@@ -147,8 +147,9 @@ def select_command(
     if suite is not None:
         from ehps.analysis.selection_suite import write_suite
         from ehps.benchmark import models
+        from ehps.benchmark.models.labels import named
 
-        trained = [name for name in dict.fromkeys(ranked["model"]) if name in models.names()]
+        trained = [name for name in map(named, dict.fromkeys(ranked["model"])) if name in models.names()]
         name = trained[0] if trained else "tiny"
         say(write_suite(found.chosen, found.files, suite, tests=tests, images=folders, model=name), err=True)
     if out is not None:

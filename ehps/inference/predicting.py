@@ -14,6 +14,7 @@ from torch import nn
 
 from ehps.arrays import Array, Mask
 from ehps.benchmark import crop_boxes, models
+from ehps.benchmark.models.labels import labels
 from ehps.benchmark.training import checkpoints, crops, truncated_crops
 from ehps.benchmark.training.samples import CropView
 from ehps.body.models import BodyModels
@@ -94,7 +95,7 @@ def load_network(
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"the device {device!r} cannot be used: {str(error).splitlines()[0]}") from None
     facts = {
-        "model": card.name,
+        "model": labels([(card.name, content["model"]["args"])])[0],
         "checkpoint": checkpoint.name,
         "checkpoint_sha256": content["weights_sha256"],
         "box_ratio": ratio,

@@ -86,18 +86,36 @@ class Start:
     ----------
     origin : what the file must be, as :mod:`ehps.benchmark.models.origins` calls it: ``vitpose_s``.
     title : the same in words.
-    prefix : before the names in the file.
-    part : before the names in the model; all of this part must be filled.
+    parts : before the names in the model -> before those in the file; all of each part must be filled.
     dropped : regular expressions of names in the file that the model has no place for.
-    may_miss : regular expressions of names of the part that the file does not have.
+    may_miss : regular expressions of names of the parts that the file does not have.
     """
 
     origin: str
     title: str
-    part: str
-    prefix: str = ""
+    parts: Mapping[str, str]
     dropped: tuple[str, ...] = ()
     may_miss: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network that a model is with some arguments, whose files are told from the model's by what is in them.
+
+    Attributes
+    ----------
+    arguments : that make it.
+    origin : what its files are, as :mod:`ehps.benchmark.models.origins` calls them.
+    title : the same in words.
+    parameters : that it has.
+    untrained : in place of the card's.
+    """
+
+    arguments: Mapping[str, Any]
+    origin: str
+    title: str
+    parameters: int | None = None
+    untrained: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,10 +144,11 @@ class ModelCard:
     objective : what it is trained for, ``module:Name`` of an :class:`~ehps.benchmark.training.objectives.Objective`.
     losses : term -> weight, as published.
     loss_words : settings of the loss beside the weights that the objective reads.
-    untrained : names of parts of the network, or of weights, that no term of the loss reaches.
+    untrained : names of parts of the network without arguments, or of weights, that no term of the loss reaches.
+    variants : networks with some arguments that are known as something of their own.
     stages : name -> how it was trained.
     rules : how its public files are read.
-    start : what a training may begin with.
+    starts : what a training may begin with, each of them alone.
     files : that it needs.
     licence : of the public weights.
     paper, homepage : of its authors.
@@ -148,9 +167,10 @@ class ModelCard:
     losses: Mapping[str, float] = field(default_factory=BODY_TERMS.copy)
     loss_words: tuple[str, ...] = ("rotation_form",)
     untrained: tuple[str, ...] = ()
+    variants: tuple[Variant, ...] = ()
     stages: Mapping[str, Stage] = field(default_factory=dict)
     rules: FileRules = FileRules()
-    start: Start | None = None
+    starts: tuple[Start, ...] = ()
     files: tuple[NeededFile, ...] = ()
     licence: str = AUTHORS
     paper: str = ""
@@ -171,6 +191,16 @@ class ModelCard:
             return None
         named = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
         return {one.name: one.default is one.empty for one in named if one.name not in self.fixed}
+
+    def variant(self, arguments: Mapping[str, Any]) -> Variant | None:
+        """The variant that the network with these arguments is, if it is one."""
+        found = (one for one in self.variants if one.arguments.items() <= arguments.items())
+        return next(found, None)
+
+    def untrained_with(self, arguments: Mapping[str, Any]) -> tuple[str, ...]:
+        """``untrained`` of the network with these arguments."""
+        variant = self.variant(arguments)
+        return self.untrained if variant is None else variant.untrained
 
     def _function(self) -> Callable[..., nn.Module]:
         if not isinstance(self.network, str):

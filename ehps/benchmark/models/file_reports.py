@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ehps.benchmark import models
 from ehps.benchmark.models import loading, weight_files
+from ehps.benchmark.models.labels import label
 from ehps.benchmark.models.loading import Fit
 from ehps.benchmark.models.origins import bare
 from ehps.benchmark.models.weight_files import WeightFile
@@ -27,6 +28,7 @@ class FileReport:
     form : how it is stored, in words.
     what : what it is of, in words; empty where it is not recognised.
     model : whose weights it was compared with, None where there is none to compare with.
+    arguments : of this model, where the file is of it.
     starts : models that can start from it.
     tensors, numbers, weight_bytes : its weights.
     kinds : kinds of number among them.
@@ -44,6 +46,7 @@ class FileReport:
     form: str
     what: str
     model: str | None
+    arguments: Mapping[str, Any]
     starts: tuple[str, ...]
     tensors: int
     numbers: int
@@ -86,19 +89,20 @@ class FileReport:
         if self.starts:
             yield f"to start from: of {', '.join(self.starts)}, with the setting init"
         if self.fit is not None:
-            yield f"model: {self.model}; " + ("all its weights are there" if self.fits else "its weights do not fit")
+            model = label(str(self.model), self.arguments)
+            yield f"model: {model}; " + ("all its weights are there" if self.fits else "its weights do not fit")
             yield from self._misfits(self.fit)
 
     def _misfits(self, fit: Fit) -> Iterator[str]:
         shaped = [f"{name} {have} instead of {want}" for name, have, want in fit.misshaped]
-        for label, names in (
+        for what, names in (
             ("missing", fit.missing),
             ("unexpected", fit.unexpected),
             ("of another shape", shaped),
             ("of another kind of number", fit.other_kind),
         ):
             if names:
-                yield f"  {label}: {len(names)} ({_few(names)})"
+                yield f"  {what}: {len(names)} ({_few(names)})"
 
 
 def examine(path: Path, name: str | None = None) -> FileReport:
@@ -114,13 +118,15 @@ def examine(path: Path, name: str | None = None) -> FileReport:
     file = weight_files.read(path)
     origin = loading.origin_of(file)
     chosen = name or (origin.model if origin else None)
-    compared = {} if chosen is None else _compared(file, chosen)
+    arguments = {} if chosen is None else loading.arguments_of(file, chosen)
+    compared = {} if chosen is None else _compared(file, chosen, arguments)
     return FileReport(
         path=str(path),
         nbytes=Path(path).stat().st_size,
         form=file.form,
         what=origin.title if origin else "",
         model=chosen,
+        arguments=arguments,
         starts=tuple(loading.starting(origin)) if origin else (),
         tensors=len(file.state),
         numbers=sum(value.numel() for value in file.state.values()),
@@ -134,8 +140,8 @@ def examine(path: Path, name: str | None = None) -> FileReport:
     )
 
 
-def _compared(file: WeightFile, name: str) -> dict[str, Any]:
-    own = loading.own_state(name, loading.declared_arguments(file))
+def _compared(file: WeightFile, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    own = loading.own_state(name, arguments)
     try:
         found = loading.translated(file, models.card(name).rules)
     except DataError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ehps.benchmark.models.cards import BODY_TERMS, FileRules, ModelCard, NeededFile, Stage, Start, View
+from ehps.benchmark.models.cards import BODY_TERMS, FileRules, ModelCard, NeededFile, Stage, Start, Variant, View
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
@@ -32,8 +32,7 @@ def _vitpose(size: str, word: str) -> tuple[Start, NeededFile]:
     start = Start(
         origin=f"vitpose_{size}",
         title=f"ViTPose-{size.upper()}",
-        prefix="backbone.",
-        part="encoder.",
+        parts={"encoder.": "backbone."},
         dropped=(r"keypoint_head\..*",),
         may_miss=(r"encoder\.task_tokens",),
     )
@@ -106,7 +105,7 @@ def _smpler_x(size: str) -> ModelCard:
             ),
         },
         rules=SMPLERX_RULES,
-        start=start,
+        starts=(start,),
         files=(
             NeededFile(
                 f"smpler_x_{size}32.pth.tar" + (", or smpler_x_h32_correct.pth.tar" if size == "h" else ""),
@@ -155,7 +154,7 @@ def _smplest_x() -> ModelCard:
             ),
         },
         rules=FileRules(dropped=(r"smplx_layer\..*",)),
-        start=start,
+        starts=(start,),
         files=(
             NeededFile("smplest_x_h.pth.tar", "the public weights", "https://github.com/MotrixLab/SMPLest-X"),
             file,
@@ -209,7 +208,7 @@ def _pymaf() -> ModelCard:
             ),
         },
         rules=FileRules(dropped=(r"regressor\.\d+\.smpl\..*",)),
-        start=Start(origin="resnet50", title="ResNet-50 of ImageNet", part="feature_extractor.", dropped=(r"fc\..*",)),
+        starts=(Start("resnet50", "ResNet-50 of ImageNet", parts={"feature_extractor.": ""}, dropped=(r"fc\..*",)),),
         files=(
             NeededFile("PyMAF_model_checkpoint.pt", "the public weights", "https://github.com/HongwenZhang/PyMAF"),
             NeededFile("resnet50-19c8e357.pth", "to start from", "https://download.pytorch.org/models"),
@@ -227,6 +226,15 @@ def _smpler(width: int) -> ModelCard:
     published = "35.6" if width == 32 else "70.2"
     constant = {"lr": 2e-4, "lr_min": 2e-4, "batch_size": 200, "box_ratio": 1.0}
     two_gpus = "2 GPUs with 100 images each, batch norms over both"
+    rules = FileRules(dropped=(r"smpl_handler\..*", r".*J_regressor_h36m_correct.*"))
+    backbone = Variant(
+        {"blocks": 0},
+        f"smpler_backbone_w{width}",
+        f"the backbone stage of SMPLer with HRNet-W{width}",
+        parameters=30_939_997 if width == 32 else 67_090_653,
+        # the regressor sees the smallest map alone
+        untrained=tuple(f"backbone.stage4.2.fuse_layers.{scale}" for scale in range(3)),
+    )
     return ModelCard(
         name=name,
         network=f"{_PACKAGE}.smpler:SMPLer",
@@ -240,9 +248,12 @@ def _smpler(width: int) -> ModelCard:
         objective=f"{_LOSSES}:SurfaceAndPoints",
         losses={"vertices": 100, "2D joints": 100, "3D joints": 1000, "pose": 50},
         untrained=tuple(_biases_of_keys()),
+        variants=(backbone,),
         stages={
             "backbone": Stage(
-                {**constant, "epochs": 50}, f"pose HRNet-W{width}", f"backbone and predictor; {two_gpus}"
+                {**constant, "epochs": 50, "model_args": dict(backbone.arguments)},
+                f"pose HRNet-W{width}",
+                f"HRNet and the regressor of the first guess, without transformer; {two_gpus}",
             ),
             "full": Stage(
                 {**constant, "epochs": 100},
@@ -255,13 +266,21 @@ def _smpler(width: int) -> ModelCard:
                 "3DPW; one GPU",
             ),
         },
-        rules=FileRules(dropped=(r"smpl_handler\..*", r".*J_regressor_h36m_correct.*")),
-        start=Start(
-            origin=f"hrnet_w{width}",
-            title=f"pose HRNet-W{width}",
-            part="backbone.",
-            dropped=(r"final_layer\..*",),
-            may_miss=(r"backbone\.stage4\.2\.fuse_layers\.[123]\..*",),
+        rules=rules,
+        starts=(
+            Start(
+                f"hrnet_w{width}",
+                f"pose HRNet-W{width}",
+                parts={"backbone.": ""},
+                dropped=(r"final_layer\..*",),
+                may_miss=(r"backbone\.stage4\.2\.fuse_layers\.[123]\..*",),
+            ),
+            Start(
+                backbone.origin,
+                backbone.title,
+                parts={"backbone.": "backbone.", "SMPL_predictor.": "SMPL_predictor."},
+                dropped=rules.dropped,
+            ),
         ),
         files=(
             NeededFile(f"{title}_h36m.pt, {title}_3dpw.pt", "the public weights", "https://github.com/xuxy09/SMPLer"),

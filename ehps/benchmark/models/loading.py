@@ -1,20 +1,22 @@
 """Weights of files into networks: strictly, or those of another network that a training starts from.
 
 A file has all weights of the network under the network's names, and nothing else, after the changes that the model's
-card declares. What a training starts from fills one part of the network whole, but for what the card says.
+card declares. What a training starts from fills parts of the network whole, but for what the card says.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from ehps.benchmark import models
 from ehps.benchmark.models.cards import FileRules, Start
+from ehps.benchmark.models.labels import label
 from ehps.benchmark.models.origins import Origin, bare, recognised
 from ehps.benchmark.models.unfilled import without_weights
 from ehps.benchmark.models.weight_files import WeightFile
@@ -115,20 +117,37 @@ def translated(file: WeightFile, rules: FileRules) -> Translated:
 
 def origin_of(file: WeightFile) -> Origin | None:
     """What a file is of: what it says itself where ehps wrote it, else what its names and shapes tell."""
-    if file.ours:
-        declared = file.beside.get("model")
-        name = declared.get("name") if isinstance(declared, Mapping) else None
-        if isinstance(name, str) and name in models.names():
-            title = models.card(name).title or name
-            return Origin(name, f"{title}, written by ehps", name)
-    return recognised({name: tuple(value.shape) for name, value in file.state.items()})
+    declared = file.beside.get("model") if file.ours else None
+    if isinstance(declared, Mapping) and declared.get("name") in models.names():
+        card = models.card(declared["name"])
+        said: Any = declared.get("args")
+        arguments = dict(said) if plain_arguments(said) else {}
+        variant = card.variant(arguments)
+        id, title = (card.name, card.title or card.name) if variant is None else (variant.origin, variant.title)
+        return Origin(id, f"{title}, written by ehps", card.name, arguments)
+    found = recognised({name: tuple(value.shape) for name, value in file.state.items()})
+    if found is None or found.model is not None:
+        return found
+    known = ((card.name, one) for card in map(models.card, models.names()) for one in card.variants)
+    model = next(((name, dict(one.arguments)) for name, one in known if one.origin == found.id), None)
+    return found if model is None else replace(found, model=model[0], arguments=model[1])
 
 
-def declared_arguments(file: WeightFile) -> dict[str, Any]:
-    """The arguments of the model that a file of ehps says its weights are of; none of others."""
-    declared = file.beside.get("model")
-    found = declared.get("args") if file.ours and isinstance(declared, Mapping) else None
-    return dict(found) if isinstance(found, Mapping) else {}
+def plain_arguments(said: Any) -> bool:
+    """Whether what a file says of its model's arguments is names with texts, numbers and lists of them."""
+    if not isinstance(said, Mapping) or not all(isinstance(name, str) for name in said):
+        return False
+    try:
+        json.dumps(dict(said))
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def arguments_of(file: WeightFile, name: str) -> dict[str, Any]:
+    """The arguments of model ``name`` that a file's weights are of; none where it is of another one."""
+    found = origin_of(file)
+    return dict(found.arguments) if found is not None and found.model == name else {}
 
 
 def own_state(name: str, arguments: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -147,17 +166,17 @@ def trained_weights(file: WeightFile, name: str, arguments: Mapping[str, Any]) -
     state = translated(file, models.card(name).rules).state
     fit = compared(state, own_state(name, arguments))
     if not fit.ok:
-        raise _misfit(file, name, fit)
+        raise _misfit(file, name, arguments, fit)
     return state
 
 
-def _misfit(file: WeightFile, name: str, fit: Fit) -> DataError:
-    found, title = origin_of(file), models.card(name).title or name
-    if found is None or found.model == name:
+def _misfit(file: WeightFile, name: str, arguments: Mapping[str, Any], fit: Fit) -> DataError:
+    found, variant = origin_of(file), models.card(name).variant(arguments)
+    title = models.card(name).title or name if variant is None else variant.title
+    if found is None or _is(found, name, arguments):
         fix = "name its model with --model" if found is None else None
         return DataError(f"weights do not fit {name}: {fit}", path=file.path, fix=fix)
-    start = models.card(name).start
-    if start is not None and found.id == start.origin:
+    if any(start.origin == found.id for start in models.card(name).starts):
         what = f"is a file of {found.title}, which {name} can start from; it is no trained {title}"
         return DataError(what, path=file.path, fix="train with it as the setting init")
     what = f"is a file of {found.title}, not of {title}: {fit}"
@@ -172,15 +191,15 @@ def load(file: WeightFile, name: str | None = None, arguments: Mapping[str, Any]
     Parameters
     ----------
     name : the model; that which the file is of by default.
-    arguments : of the model; those that a file of ehps declares by default. They may hold what no file does, as
-        ``smpl``, the body model of networks that need it.
+    arguments : of the model, in place of those that the file is of. They may hold what no file does, as ``smpl``, the
+        body model of networks that need it.
 
     Raises
     ------
     DataError : as :func:`model_of` and :func:`trained_weights`.
     """
     chosen = name or model_of(file)
-    given = declared_arguments(file) | dict(arguments or {})
+    given = arguments_of(file, chosen) | dict(arguments or {})
     return filled(chosen, given, trained_weights(file, chosen, given)).eval()
 
 
@@ -206,7 +225,7 @@ def model_of(file: WeightFile) -> str:
 def starting(origin: Origin) -> list[str]:
     """The models that can start from such a file."""
     cards = map(models.card, models.names())
-    return [card.name for card in cards if card.start is not None and card.start.origin == origin.id]
+    return [card.name for card in cards if any(start.origin == origin.id for start in card.starts)]
 
 
 def filled(name: str, arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Module:
@@ -223,52 +242,85 @@ def filled(name: str, arguments: Mapping[str, Any], state: Mapping[str, Tensor])
     return net
 
 
-def start(net: nn.Module, name: str, file: WeightFile) -> None:
-    """Let a new network begin with the weights of a public file: of its own model, or of what the model starts from.
+def _is(found: Origin, name: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether a file is of this model, and of the same variant of it."""
+    card = models.card(name)
+    return found.model == name and card.variant(found.arguments) is card.variant(arguments)
+
+
+def start(net: nn.Module, name: str, arguments: Mapping[str, Any], file: WeightFile) -> None:
+    """Let a new network begin with the weights of a file: of its own model, or of what the model starts from.
+
+    Parameters
+    ----------
+    name, arguments : what the network is.
 
     Raises
     ------
     DataError : the file is of something else, or does not fill what it should.
     """
-    found, rule = origin_of(file), models.card(name).start
-    if rule is None or (found is not None and found.model == name):
-        state = translated(file, models.card(name).rules).state
-        fit = compared(state, net.state_dict())
+    found, card, own = origin_of(file), models.card(name), net.state_dict()
+    if not card.starts or (found is not None and _is(found, name, arguments)):
+        state = translated(file, card.rules).state
+        fit = compared(state, own)
         if not fit.ok:
-            raise _misfit(file, name, fit)
+            raise _misfit(file, name, arguments, fit)
     else:
-        state = starting_weights(file, name, rule, net.state_dict())
+        state = starting_weights(file, name, own, arguments)
     net.load_state_dict(state, strict=False)
 
 
-def starting_weights(file: WeightFile, name: str, rule: Start, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What of a file a model starts from, under the names of the network; it fills its part whole.
+def _rule(file: WeightFile, name: str, arguments: Mapping[str, Any]) -> Start:
+    """How a model starts from a file.
+
+    Raises
+    ------
+    DataError : it does not.
+    """
+    found, starts = origin_of(file), models.card(name).starts
+    rule = next((one for one in starts if found is not None and one.origin == found.id), None)
+    if rule is not None:
+        return rule
+    what = f"is a file of {found.title}" if found else "is not recognised"
+    titles = " or ".join(one.title for one in starts)
+    raise DataError(f"{what}; {label(name, arguments)} starts from {titles}", path=file.path, fix=_where(name))
+
+
+def starting_weights(
+    file: WeightFile, name: str, own: Mapping[str, Tensor], arguments: Mapping[str, Any] | None = None
+) -> dict[str, Tensor]:
+    """What of a file a model starts from, under the names of the network; it fills its parts whole.
 
     Parameters
     ----------
     own : the weights of the network.
+    arguments : that it is made with.
 
     Raises
     ------
-    DataError : the file is of something else, or weights of the part are missing, unexpected or of another shape.
+    DataError : the file is of something else, or weights of the parts are missing, unexpected or of another shape.
     """
-    found = origin_of(file)
-    if found is None or found.id != rule.origin:
-        what = f"is a file of {found.title}" if found else "is not recognised"
-        raise DataError(f"{what}; {name} starts from {rule.title}", path=file.path, fix=_where(name))
-    prefix = rule.prefix if any(bare(key).startswith(rule.prefix) for key in file.state) else ""
+    rule = _rule(file, name, arguments or {})
+    prefixed = any(bare(key).startswith(tuple(rule.parts.values())) for key in file.state)
+    parts = {part: old if prefixed else "" for part, old in rule.parts.items()}
     state = {
-        rule.part + bare(key).removeprefix(prefix): value
-        for key, value in file.state.items()
-        if not _any(rule.dropped, bare(key))
+        _renamed(bare(key), parts): value for key, value in file.state.items() if not _any(rule.dropped, bare(key))
     }
-    part = {key: value for key, value in own.items() if key.startswith(rule.part)}
+    filled = {key: value for key, value in own.items() if key.startswith(tuple(parts))}
     allowed = (*rule.may_miss, r".*\.num_batches_tracked")  # counters, which PyTorch before 0.4.1 did not have
-    needed = {key: value for key, value in part.items() if key in state or not _any(allowed, key)}
+    needed = {key: value for key, value in filled.items() if key in state or not _any(allowed, key)}
     fit = compared(state, needed)
     if not fit.ok:
-        raise DataError(f"does not fill {rule.part.rstrip('.')} of {name}: {fit}", path=file.path, fix=_where(name))
+        what = " and ".join(part.rstrip(".") for part in parts)
+        fix = _where(name) if rule is models.card(name).starts[0] else f"take a whole file of {rule.title}"
+        raise DataError(f"does not fill {what} of {name}: {fit}", path=file.path, fix=fix)
     return state
+
+
+def _renamed(name: str, parts: Mapping[str, str]) -> str:
+    """A name in a file under the part of the network that it is for."""
+    part = next((part for part, old in parts.items() if name.startswith(old)), None)
+    return name if part is None else part + name.removeprefix(parts[part])
 
 
 def _where(name: str) -> str | None:

@@ -6,7 +6,8 @@ Facts: the names of the authors' own modules and of the files that they start fr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -33,11 +34,13 @@ class Origin:
     id : ``smpler_x_s``, ``vitpose_b``, ``resnet50``, ...
     title : in words, for ``this is ...``.
     model : name of the model whose weights these are, None where it is no model of ehps.
+    arguments : of the model.
     """
 
     id: str
     title: str
     model: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def bare(name: str) -> str:

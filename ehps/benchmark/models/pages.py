@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -75,6 +76,8 @@ def page(name: str) -> str:
         parts += ["## Input", _list(_seen(card.view))]
     if card.losses:
         parts += ["## Losses, as published", _list({term: f"{weight:g}" for term, weight in card.losses.items()})]
+    if card.variants:
+        parts += ["## Variants", _variants(card)]
     if card.stages:
         parts += ["## Training, as published", _stages(card)]
     if card.files:
@@ -119,11 +122,19 @@ def _stages(card: ModelCard) -> str:
     )
 
 
+def _variants(card: ModelCard) -> str:
+    lines = []
+    for one in card.variants:
+        count = "" if one.parameters is None else f", {one.parameters:,} parameters"
+        lines.append(f"- `{_flat({'model_args': one.arguments})}`: {one.title}{count}")
+    return "\n".join(lines)
+
+
 def _flat(settings: Any) -> str:
     """``lr=1e-05, loss.rotation_form=matrix``."""
     words = []
     for name, value in settings.items():
-        nested = value.items() if isinstance(value, dict) else [("", value)]
+        nested = value.items() if isinstance(value, Mapping) else [("", value)]
         words += [f"{name}{'.' if inner else ''}{inner}={one}" for inner, one in nested]
     return ", ".join(words)
 

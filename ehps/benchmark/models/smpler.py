@@ -2,6 +2,7 @@
 
 Paper: Xu et al., SMPLer: Taming Transformers for Monocular 3D Human Shape and Pose Estimation, TPAMI 2024; its weights
 are for research only. (N, 3, 224, 224) RGB of a square crop -> SMPL of four stages, the last of which is the answer.
+Its authors first train the network without blocks, whose first guess is the answer, then all of it from these weights.
 Width 32 is SMPLer (37 355 950 parameters, 17.5 GFLOP), width 48 is SMPLer-L (73 615 150, 34.3 GFLOP); the published
 35.6 and 70.2 million count 2^20 as a million. With keys and values projected, as the authors do, it is 1.2 GFLOP more.
 
@@ -279,32 +280,37 @@ class SMPLer(nn.Module):
     ----------
     width : 32 or 48, of the trunk.
     smpl : the neutral SMPL model; without it the network can be built and filled, but not run.
+    blocks : 3, or 0 for the trunk and the regressor alone, which their authors train first.
 
     Raises
     ------
-    ValueError : another width.
+    ValueError : another width, or another number of blocks.
     BodyModelError : ``smpl`` is another model.
     """
 
     antialias = True
     input_size = (224, 224)
 
-    def __init__(self, width: int = 32, smpl: BodyModel | None = None) -> None:
+    def __init__(self, width: int = 32, smpl: BodyModel | None = None, blocks: int = 3) -> None:
         super().__init__()
         if width not in (32, 48):
             raise ValueError(f"width is {width!r}, not 32 (SMPLer) or 48 (SMPLer-L)")
+        if type(blocks) is not int or blocks not in (0, 3):
+            raise ValueError(f"blocks is {blocks!r}, not 3, or 0 (the stage backbone)")
         self.colours = ImageNetColours()
         self.backbone = HRNet(width)
         self.SMPL_predictor = FirstGuess(8 * width)
-        self.init_query_layer_beta = nn.Linear(10, WIDTH)
-        self.init_query_layer_theta = nn.Linear(9, WIDTH)
-        self.init_query_layer_cam = nn.Linear(3, WIDTH)
-        self.global_feat_projection = nn.Linear(8 * width, WIDTH)
-        self.transformer = nn.ModuleList(Block([width * scale for scale in SCALES]) for _ in range(3))
+        self.blocks = blocks
+        if blocks:
+            self.init_query_layer_beta = nn.Linear(10, WIDTH)
+            self.init_query_layer_theta = nn.Linear(9, WIDTH)
+            self.init_query_layer_cam = nn.Linear(3, WIDTH)
+            self.global_feat_projection = nn.Linear(8 * width, WIDTH)
+            self.transformer = nn.ModuleList(Block([width * scale for scale in SCALES]) for _ in range(blocks))
         self.smpl = neutral_smpl(smpl) if smpl is not None else None
 
     def forward(self, image: Tensor) -> SmplPrediction:
-        """(N, 3, 224, 224) RGB in [0, 1] -> SmplPrediction; its extras hold all four stages.
+        """(N, 3, 224, 224) RGB in [0, 1] -> SmplPrediction; its extras hold the first guess and a stage of each block.
 
         Raises
         ------
@@ -317,8 +323,11 @@ class SMPLer(nn.Module):
             feature = maps[-1].float().mean((2, 3))  # N x 256
             pose, beta, camera = self.SMPL_predictor(feature)
             turned = rotations_6d.from_6d(pose.unflatten(1, (JOINTS, 6)))
-            query = self.queries(turned, beta, camera, feature)
         rotations, betas, cameras = [turned], [beta], [camera]
+        if not self.blocks:
+            return last_stage(rotations, betas, cameras)
+        with torch.autocast(image.device.type, enabled=False):
+            query = self.queries(turned, beta, camera, feature)
         for block in self.transformer:
             joints = self.smpl.joints(rotations[-1], betas[-1])[..., :2]  # N x 24 x 2
             seen = cameras[-1][:, None, :1] * (joints + cameras[-1][:, None, 1:])  # -1 to 1

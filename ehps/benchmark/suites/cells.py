@@ -138,8 +138,8 @@ def _make(
     from ehps.benchmark.suites.evaluation import evaluate, train_cell
 
     folder, config, name = suite.folder(out, training), suite.settings(training), training.train_set
-    run = Run(folder)
-    of = f"{training.model} on {name}" + f", seed {training.seed}" * bool(suite.seeds)
+    run, model = Run(folder), suite.labels()[training]
+    of = f"{model} on {name}" + f", seed {training.seed}" * bool(suite.seeds)
     of += f", {training.recipe}" * bool(training.recipe)
     try:
         with stage(f"training {place[0] + 1} of {place[1]}: {of}", show=progress):
@@ -152,7 +152,7 @@ def _make(
     cells = place[1] * len(suite.test)
     for cell, (test_set, spec) in enumerate(suite.test.items(), place[0] * len(suite.test) + 1):
         try:
-            with stage(f"cell {cell} of {cells}: {training.model} of {name} on {test_set}", show=progress):
+            with stage(f"cell {cell} of {cells}: {model} of {name} on {test_set}", show=progress):
                 evaluate(folder, test_set, spec, body_models, workers=config.workers, progress=progress)
         except Exception as error:
             _record(run, f"test_{test_set}", error)

@@ -138,7 +138,7 @@ def evaluate(
     _require_body(content["model"]["name"], chosen, weights)
     _require_crop(content["model"]["name"], crop, weights)
     if checkpoint is not None and "train_set" not in run.manifest:
-        run.note(train_set=weights.stem, model=content["model"]["name"])
+        run.note(train_set=weights.stem, model=content["model"]["name"], model_args=content["model"]["args"])
         _note_weights(run, content)
     require_columns(truth)
     if (excluded := test.excluded(truth)) is not None:

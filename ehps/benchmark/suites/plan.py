@@ -13,12 +13,13 @@ import numpy as np
 from ehps.arrays import Array, strided
 from ehps.benchmark import models
 from ehps.benchmark.crop_boxes import widen
+from ehps.benchmark.models.labels import label
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.fitting import require_fit
 from ehps.benchmark.protocols.scoring import compares
 from ehps.benchmark.protocols.true_bodies import EXCLUDED, rows_to_test
 from ehps.benchmark.suites.evaluation import content_of
-from ehps.benchmark.suites.runs import Run, content_hash
+from ehps.benchmark.suites.runs import Run, content_hash, model_of
 from ehps.benchmark.suites.suite import Suite, Training
 from ehps.benchmark.training import pack_file, packs
 from ehps.benchmark.training.continuation import LAST
@@ -95,15 +96,17 @@ def plan(suite: Suite, out: Path, body_models: Path | None) -> Plan:
     cells: list[dict[str, Any]] = []
     timings = _Timings(out)
     seconds: list[float | None] = []
-    for training in suite.trainings:
+    for training, model in suite.labels().items():
         try:
-            cell, steps = _cell(suite, out, training, rows.get(("train", training.train_set)))
+            cell, steps = _cell(suite, out, training, model, rows.get(("train", training.train_set)))
         except EhpsError as error:
             missing.append(str(error))
             continue
         cells.append(cell)
-        seconds.append(timings.training(training.model, steps * suite.settings(training).batch_size))
-        seconds += [timings.test(training.model, rows.get(("test", name))) for name in cell["left"]]
+        config = suite.settings(training)
+        network = label(config.model, config.model_args)
+        seconds.append(timings.training(network, steps * config.batch_size))
+        seconds += [timings.test(network, rows.get(("test", name))) for name in cell["left"]]
     known = [value for value in seconds if value is not None]
     return Plan(sets, cells, missing, sum(known) if len(known) == len(seconds) else None)
 
@@ -228,8 +231,8 @@ def _missing_bodies(folder: Path | None, needs: _Needs) -> list[str]:
     return lines
 
 
-def _cell(suite: Suite, out: Path, training: Training, rows: int | None) -> tuple[dict[str, Any], int]:
-    """A training with its tests, and the steps that are left of it.
+def _cell(suite: Suite, out: Path, training: Training, model: str, rows: int | None) -> tuple[dict[str, Any], int]:
+    """A training with its tests, its model called ``model``, and the steps that are left of it.
 
     Raises
     ------
@@ -254,7 +257,7 @@ def _cell(suite: Suite, out: Path, training: Training, rows: int | None) -> tupl
     state = "done" if done else f"{made:,} of {steps:,} steps" if made else "failed" if failed else f"{steps:,} steps"
     cell = {
         "train_set": training.train_set,
-        "model": training.model,
+        "model": model,
         "seed": training.seed,
         **({"recipe": training.recipe} if suite.recipes else {}),
         "training": state,
@@ -271,7 +274,7 @@ def _tested(run: Run, name: str, spec: SetSpec) -> bool:
 
 
 class _Timings:
-    """How fast trainings and tests of a folder were; of a model's own where there are some."""
+    """How fast trainings and tests of a folder were, by model with its arguments."""
 
     def __init__(self, out: Path) -> None:
         self.images: dict[str, list[float]] = {}
@@ -282,22 +285,22 @@ class _Timings:
                 lines, manifest = read_log(path), run.manifest
             except EhpsError:
                 continue  # said where the run is looked at
-            model = str(manifest.get("model", ""))
-            self.images.setdefault(model, []).extend(
+            network = label(*model_of(manifest))
+            self.images.setdefault(network, []).extend(
                 float(line["images_per_second"]) for line in lines if line.get("images_per_second")
             )
-            self.rows.setdefault(model, []).extend(
+            self.rows.setdefault(network, []).extend(
                 timed["seconds"] / timed["rows"] for timed in manifest.get("timings", {}).values()
             )
 
-    def training(self, model: str, images: int) -> float | None:
+    def training(self, network: str, images: int) -> float | None:
         """Seconds of a training that is to see so many images."""
         if images == 0:
             return 0.0
-        speeds = self.images.get(model)
+        speeds = self.images.get(network)
         return images / median(speeds) if speeds else None
 
-    def test(self, model: str, rows: int | None) -> float | None:
+    def test(self, network: str, rows: int | None) -> float | None:
         """Seconds of a test of so many rows."""
-        each = self.rows.get(model)
+        each = self.rows.get(network)
         return rows * median(each) if each and rows is not None else None

@@ -25,6 +25,7 @@ from ehps.errors import UsageError, did_you_mean
 OWN = ("stage", "train", "start")
 """What a recipe has beside settings of a training."""
 _COMMON = ("model", "model_args", "seed", "budget", "init")
+_BUT = {"model_args": ", but for those of their stage"}
 _LENGTH = ("steps", "epochs", "batch_size")
 """What the recipes of a suite have in common; stages have a length of their own."""
 
@@ -47,11 +48,12 @@ class Recipe:
     train: tuple[str, ...] = ()
     start: str = ""
 
-    def to_dict(self, common: Mapping[str, Any]) -> dict[str, Any]:
-        """As in the file of a suite whose own settings are ``common``."""
-        own = {
-            name: value for name, value in self.config.to_dict().items() if name != "model" and value != common[name]
-        }
+    def to_dict(self, common: Mapping[str, Any], model: str) -> dict[str, Any]:
+        """As in the file of a suite of ``model`` whose own settings are ``common``."""
+        given = common
+        if self.stage:  # it gives the model's arguments when the file is read
+            given = {**common, "model_args": stages.under(self.stage, {**common, "model": model}).get("model_args", {})}
+        own = {name: value for name, value in self.config.to_dict().items() if name != "model" and value != given[name]}
         others = {"stage": self.stage, "train": list(self.train), "start": self.start}
         return {**{name: value for name, value in others.items() if value}, **own}
 
@@ -169,7 +171,9 @@ def read(
             continue
         stage = own.get("stage")
         common = [key for key in (*_COMMON, *(() if stage else _LENGTH)) if key in own]
-        found += [f"{place}.{key} is given; all recipes of a suite have the same {key}" for key in common]
+        found += [
+            f"{place}.{key} is given; all recipes of a suite have the same {key}{_BUT.get(key, '')}" for key in common
+        ]
         train, start = _train(own, found, place), own.get("start", "")
         if not isinstance(start, str):
             found.append(f"{place}.start is {described(start)}, not the name of a recipe")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ehps.benchmark import models
 from ehps.benchmark.models import pages
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.protocol import Protocol
@@ -26,7 +27,7 @@ from ehps.benchmark.suites.prediction import Crop
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.specs import SetSpec, image_folders
 from ehps.body.models import BodyModels
-from ehps.errors import EhpsError, UsageError
+from ehps.errors import DataError, EhpsError, UsageError
 from ehps.humandata.core import HumanData
 
 LIMIT = {"mm": 0.5, "%": 0.5, "": 0.005}
@@ -232,7 +233,9 @@ def reproduce(
     DataError : the file is not one of the model.
     """
     chosen, others = _chosen(name, checkpoint, weights)
-    checkpoints.load_any(checkpoint, model=name)
+    content = checkpoints.load_any(checkpoint, model=name)
+    if (variant := models.card(name).variant(content["model"]["args"])) is not None:
+        raise DataError(f"is a file of {variant.title}, of which no number is published", path=checkpoint)
     result = Reproduction(name, _each(chosen, "weights"), str(out), other_weights=others)
     result.elsewhere = _each([row for row in chosen if not row["protocol"]], "test")
     rows, files = [row for row in chosen if row["protocol"]], sets_of(data)

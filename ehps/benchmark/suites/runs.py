@@ -74,6 +74,7 @@ _AGAIN = "remove this run folder and run again"
 _MANIFEST_FORM = {
     "train_set?": str,
     "model?": str,
+    "model_args?": {str: object},
     "seed?": (int, None),
     "weights_sha256?": str,
     "training?": {"train_set": str, "config": {str: object}, "data": [str], "start?": str},
@@ -102,6 +103,13 @@ _CELL_FORM = {
 }
 _ERRORS = {"truth_row": "iu", "image_path": "OUS", "part": "OUS", "metric": "OUS", "value": "f", "test_set": "OUS"}
 _ERRORS |= {"protocol": "OUS", "sequence": "OUS"}
+
+
+def model_of(manifest: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The model of a run, and the arguments that it was made with; none of runs that do not say them."""
+    trained = manifest.get("training", {}).get("config", {}).get("model_args")
+    arguments = manifest.get("model_args", {}) if trained is None else trained
+    return str(manifest.get("model", "")), arguments if isinstance(arguments, Mapping) else {}
 
 
 class Run:

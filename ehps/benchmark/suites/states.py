@@ -44,13 +44,13 @@ def status(out: str | Path, suite: Suite | None = None) -> pd.DataFrame:
 
     out = Path(out)
     suite = suite or _stored(out)
-    rows = []
+    labels, rows = suite.labels(), []
     for training in suite.trainings:
         folder = suite.folder(out, training)
         run, claim = Run(folder), claimed(folder)
         speed = _speed(suite, run, training) if claim is not None and claim.live else {}
         for test_set, spec in suite.test.items():
-            named = {"train_set": training.train_set, "test_set": test_set, "model": training.model}
+            named = {"train_set": training.train_set, "test_set": test_set, "model": labels[training]}
             state = _state(run, test_set, spec, claim, speed)
             recipe = {"recipe": training.recipe} if suite.recipes else {}
             rows.append({**named, "seed": training.seed, **recipe, **state})

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ehps.benchmark import models
+from ehps.benchmark.models.labels import labels
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.suites import recipes as of_recipes
 from ehps.benchmark.suites.recipes import Recipe, checked
@@ -90,7 +91,7 @@ class Suite:
 
         config = self.config.to_dict()
         del config["model"]
-        recipes = {name: one.to_dict(config) for name, one in self.recipes.items()}
+        recipes = {name: one.to_dict(config, self.models[0]) for name, one in self.recipes.items()}
         return {
             "train": {name: [plain(s) for s in specs] for name, specs in self.train.items()},
             "test": {name: plain(spec) for name, spec in self.test.items()},
@@ -129,6 +130,13 @@ class Suite:
             weights = Run(self.folder(Path(), start)).checkpoint
             config = replace(config, init=Path(os.path.relpath(weights, self.folder(Path(), training))).as_posix())
         return replace(config, model=training.model, seed=training.seed)
+
+    def labels(self) -> dict[Training, str]:
+        """What the model of each training is called beside those of the others."""
+        trainings = self.trainings
+        configs = [self.recipes[one.recipe].config if one.recipe else self.config for one in trainings]
+        made = [(one.model, config.model_args) for one, config in zip(trainings, configs, strict=True)]
+        return dict(zip(trainings, labels(made), strict=True))
 
     def folder(self, out: Path, training: Training) -> Path:
         """The run folder; a recipe has its own above the set's, a seed other than ``config``'s below the model's."""

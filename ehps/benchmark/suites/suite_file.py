@@ -57,8 +57,7 @@ def load_suite(path: str | Path, *, files: bool = False) -> Suite:
     path = Path(path)
     try:
         draft = _read(read_yaml(path), path.parent)
-        for model in sorted(set(draft.models) & set(models.names())):
-            checked(draft.faults, "model_args: ", models.check_arguments, model, draft.model_args)
+        draft.check_arguments()
         if files:
             init = None if draft.config is None else draft.config.init
             draft.faults += missing_files(draft.train, draft.test, init, draft.body_models)
@@ -80,6 +79,16 @@ class _Draft:
     seeds: tuple[int, ...]
     recipes: dict[str, Recipe]
     faults: list[str]
+
+    def check_arguments(self) -> None:
+        """See that the models can be built with their arguments, those that stages give too."""
+        given = {"model_args: ": self.model_args}
+        given |= {f"recipes.{name}: model_args: ": recipe.config.model_args for name, recipe in self.recipes.items()}
+        seen: list[Mapping[str, Any]] = []
+        for place, arguments in given.items():
+            for model in sorted(set(self.models) & set(models.names())) if arguments not in seen else ():
+                checked(self.faults, place, models.check_arguments, model, arguments)
+            seen.append(arguments)
 
     def suite(self) -> Suite:
         if self.faults or self.config is None:
@@ -119,7 +128,7 @@ def _read(values: Any, base: Path) -> _Draft:
         train={name: _train_sets(spec, base, faults, f"train.{name}") for name, spec in train.items()},
         test={name: _test_set(spec, base, faults, f"test.{name}.") for name, spec in test.items()},
         config=config,
-        model_args=_arguments(values),
+        model_args=_arguments(staged),
         models=named,
         body_models=base / body_models if body_models else None,
         seeds=read_seeds(values.get("seeds", []), faults),

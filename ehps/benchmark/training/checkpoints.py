@@ -61,6 +61,8 @@ def _checked(content: Any, path: Path) -> dict[str, Any]:
     if content["format"] != FORMAT:
         what = f"has format {content['format']}, this version of ehps reads {FORMAT}"
         raise DataError(what, path=path, fix="train again, or update ehps")
+    if not loading.plain_arguments(content["model"]["args"]):
+        raise DataError("not a checkpoint written by ehps: its model.args hold more than plain values", path=path)
     state = content["state"]
     if not isinstance(state, dict) or not all(isinstance(name, str) and plain(t) for name, t in state.items()):
         raise DataError("not a checkpoint written by ehps: its state holds more than plain tensors by name", path=path)
@@ -90,16 +92,16 @@ def load_any(path: Path, *, model: str | None = None) -> dict[str, Any]:
         return content
     file = weight_files.file_of(path, content, form)
     name = model or loading.model_of(file)
-    state = loading.trained_weights(file, name, {})
-    return declared(file, name, state)
+    arguments = loading.arguments_of(file, name)
+    return declared(file, name, arguments, loading.trained_weights(file, name, arguments))
 
 
-def declared(file: WeightFile, name: str, state: dict[str, Tensor]) -> dict[str, Any]:
+def declared(file: WeightFile, name: str, arguments: Mapping[str, Any], state: dict[str, Tensor]) -> dict[str, Any]:
     """What a checkpoint of ehps would say of the weights of a public file."""
     view = models.card(name).view
     return {
         "format": FORMAT,
-        "model": {"name": name, "args": {}},
+        "model": {"name": name, "args": dict(arguments)},
         "state": state,
         "box_ratio": 1.0 if view is None else view.ratio,
         "weights_sha256": weights_hash(state),
@@ -195,9 +197,13 @@ def put(net: nn.Module, content: dict[str, Any], path: Path) -> None:
     net.load_state_dict(content["state"])
 
 
-def begin(net: nn.Module, model: str, path: Path) -> None:
+def begin(net: nn.Module, model: str, arguments: Mapping[str, Any], path: Path) -> None:
     """Let a new network begin with the weights of a file: a checkpoint of it, a public file of its model, or of what
     the model starts from, as ViTPose.
+
+    Parameters
+    ----------
+    model, arguments : what the network is.
 
     Raises
     ------
@@ -205,9 +211,8 @@ def begin(net: nn.Module, model: str, path: Path) -> None:
     """
     content, form = weight_files.load(path)
     if isinstance(content, dict) and "weights_sha256" in content:
-        put(net, _checked(content, path), path)
-    else:
-        loading.start(net, model, weight_files.file_of(path, content, form))
+        _check_hash(_checked(content, path), path)
+    loading.start(net, model, arguments, weight_files.file_of(path, content, form))
 
 
 def _check_hash(content: dict[str, Any], path: Path) -> None:

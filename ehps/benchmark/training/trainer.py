@@ -123,8 +123,8 @@ def _train(
     net = models.build(config.model, **checkpoints.with_body(config.model, config.model_args, body_models))
     goal = objective(config, body_models)
     if config.init:
-        checkpoints.begin(net, config.model, Path(config.init))
-    freeze(net, (*models.card(config.model).untrained, *config.freeze))
+        checkpoints.begin(net, config.model, config.model_args, Path(config.init))
+    freeze(net, (*models.card(config.model).untrained_with(config.model_args), *config.freeze))
     datasets = open_sets(config, sets, body_models, net)
     unusable = []
     if config.skip_bad_images:  # every process, as it must know which rows are left

@@ -20,7 +20,7 @@ REACH = 4  # pixels from a joint to the edge of the table of biases
 
 
 def forward(state: State, image: Tensor, smpl: Smpl) -> list[Stage]:
-    """(N, 3, 224, 224) RGB in [0, 1] -> the first estimate and the three refinements; the last is the answer."""
+    """(N, 3, 224, 224) RGB in [0, 1] -> the first estimate and a refinement by each block; the last is the answer."""
     return refined(state, hrnet(state, "backbone", normalised(image)), smpl)
 
 
@@ -37,10 +37,12 @@ def joined(persons: list[Stage]) -> Stage:
 
 
 def person(state: State, maps: list[Tensor], smpl: Smpl) -> list[Stage]:
-    """Four stages of one person; their tensors have no axis of persons."""
+    """The stages of one person; their tensors have no axis of persons."""
     overall = maps[3].mean(dim=(1, 2))
     rotmats, betas, camera = first_estimate(state, overall)
     stages = [stage(rotmats, betas, camera, smpl)]
+    if not any(key.startswith("transformer.") for key in state):
+        return stages
     query = first_query(state, rotmats, betas, camera, overall)  # (26, 128)
     for i in range(count(state, "transformer")):
         query = block(state, f"transformer.{i}", query, maps, stages[-1].points)

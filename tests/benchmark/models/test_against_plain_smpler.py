@@ -6,13 +6,14 @@ from itertools import pairwise
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ehps.benchmark.models.outputs import SmplPrediction
 from ehps.benchmark.models.smpler import SMPLer
+from ehps.benchmark.models.unfilled import without_weights
 from ehps.body.model_file import BodyModel
 from ehps.body.models import BodyModels
-from tests.benchmark.models import plain_smpler, stage_agreement, visible_states
+from tests.benchmark.models import plain_backbones, plain_smpler, stage_agreement, visible_states
 from tests.benchmark.models.plain_smpl import Stage
 
 PERSONS = 2
@@ -30,8 +31,14 @@ def state() -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 @torch.no_grad()
-def expected(state: dict[str, Tensor], smpl: BodyModel) -> list[Stage]:
-    return plain_smpler.forward(state, visible_states.images(PERSONS), stage_agreement.plain_arrays(smpl))
+def maps(state: dict[str, Tensor]) -> list[Tensor]:
+    return plain_backbones.hrnet(state, "backbone", plain_backbones.normalised(visible_states.images(PERSONS)))
+
+
+@pytest.fixture(scope="module")
+@torch.no_grad()
+def expected(state: dict[str, Tensor], maps: list[Tensor], smpl: BodyModel) -> list[Stage]:
+    return plain_smpler.refined(state, maps, stage_agreement.plain_arrays(smpl))
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +51,31 @@ def prediction(state: dict[str, Tensor], smpl: BodyModel) -> SmplPrediction:
 
 def test_all_stages_are_those_of_the_plain_implementation(prediction: SmplPrediction, expected: list[Stage]) -> None:
     stage_agreement.check_stages(prediction, expected)
+
+
+class Given(nn.Module):
+    """A trunk that is known already."""
+
+    def __init__(self, maps: list[Tensor]) -> None:
+        super().__init__()
+        self.maps = maps
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return self.maps
+
+
+@torch.no_grad()
+def test_without_blocks_the_first_guess_is_the_answer(
+    state: dict[str, Tensor], maps: list[Tensor], smpl: BodyModel
+) -> None:
+    kept = {key: value for key, value in state.items() if key.startswith(("backbone.", "SMPL_predictor."))}
+    with without_weights():
+        network = SMPLer(width=32, blocks=0).eval()
+    network.load_state_dict(kept, strict=True, assign=True)
+    network.backbone, network.smpl = Given(maps), nn.Identity()  # the body model is for blocks
+    prediction = network(visible_states.images(PERSONS))
+    stage_agreement.check_stages(prediction, plain_smpler.refined(kept, maps, stage_agreement.plain_arrays(smpl)))
+    assert prediction.extras["stage_betas"].shape == (PERSONS, 1, 10)
 
 
 def test_the_numbers_would_show_a_fault(expected: list[Stage]) -> None:

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 
 from ehps.benchmark import models
 from ehps.benchmark.models import loading, weight_files
-from ehps.benchmark.models.cards import FileRules, ModelCard, Start
+from ehps.benchmark.models.cards import FileRules, ModelCard, Start, Variant
 from ehps.benchmark.models.file_reports import examine
 from ehps.benchmark.models.origins import recognised
 from ehps.benchmark.training import checkpoints
 from ehps.cli import main
 from ehps.errors import DataError, UsageError
+from tests.upright import write_weights
 
 SMALL = {"width": 8, "depth": 1, "heads": 1}
 ON_META = ("smpler_x_l", "smpler_x_h", "smplest_x_h", "smpler_l")  # the others with their numbers
@@ -157,26 +158,37 @@ def test_one_key_that_is_wrong_is_named(name: str) -> None:
 
 
 class Toy(nn.Module):
-    """A network with a part that starts from elsewhere, a counter, and a table that no file holds."""
+    """A network with a part that starts from elsewhere, a counter, a table that no file holds, and sometimes more."""
 
-    def __init__(self, width: int = 3) -> None:
+    def __init__(self, width: int = 3, more: bool = True) -> None:
         super().__init__()
         self.encoder = nn.Sequential(nn.Linear(2, width), nn.BatchNorm1d(width))
         self.tokens = nn.Parameter(torch.randn(width))
         self.head = nn.Linear(width, 1)
+        if more:
+            self.more = nn.Linear(width, 2)
         self.register_buffer("table", torch.arange(5), persistent=False)
 
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A registered model whose files have older names and buffers of a body model, and that starts from ResNet-50."""
+    """A registered model whose files have older names and buffers of a body model, and that starts from ResNet-50, or
+    from itself without the last part."""
     card = ModelCard(
         name="toy",
         network=Toy,
         title="Toy",
         rules=FileRules({"backbone.": "encoder."}, (r"body\..*",)),
-        start=Start(
-            "resnet50", "ResNet-50 of ImageNet", "encoder.", dropped=(r"fc\..*",), may_miss=(r"encoder\.1\.bias",)
+        variants=(Variant({"more": False}, "toy_bare", "the bare toy"),),
+        starts=(
+            Start(
+                "resnet50",
+                "ResNet-50 of ImageNet",
+                parts={"encoder.": ""},
+                dropped=(r"fc\..*",),
+                may_miss=(r"encoder\.1\.bias",),
+            ),
+            Start("toy_bare", "the bare toy", parts={"encoder.": "encoder.", "head.": "head.", "tokens": "tokens"}),
         ),
     )
     monkeypatch.setitem(models._all(), "toy", card)
@@ -192,6 +204,7 @@ def test_wrappers_older_names_and_body_models_are_seen_through(toy: str, tmp_pat
     assert net.get_buffer("table").tolist() == [0, 1, 2, 3, 4]
     found = examine(tmp_path / "x.pt", toy)
     assert (found.fits, found.dropped, found.renamed) == (True, ("module.body.faces",), 7)
+    assert found.arguments == {}
 
 
 def test_a_name_that_is_there_twice_is_an_error(toy: str, tmp_path: Path) -> None:
@@ -245,37 +258,70 @@ def test_a_file_of_another_model_is_named_as_what_it_is(monkeypatch: pytest.Monk
 # -- starting from other networks ----------------------------------------------------------------------------
 
 
-def start_of(model: str, file: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    rule = models.card(model).start
-    assert rule is not None
-    return loading.starting_weights(sparse(file), model, rule, on_meta(model))
+def start_of(model: str, file: Mapping[str, tuple[int, ...]], **arguments: Any) -> dict[str, Tensor]:
+    return loading.starting_weights(sparse(file), model, on_meta(model), arguments)
 
 
-STARTS: dict[str, Callable[[], dict[str, tuple[int, ...]]]] = {
-    "smpler_x_s": lambda: vitpose("s"),
-    "smplest_x_h": lambda: vitpose("h"),
-    "pymaf": lambda: part("pymaf", "feature_extractor.", fc__weight=(1000, 2048), fc__bias=(1000,)),
-    "smpler": lambda: part("smpler", "backbone.", final_layer__weight=(17, 32, 1, 1)),
+def backbone_stage(model: str, **more: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a file of the stage that SMPLer's authors train first."""
+    kept = {key: shape for key, shape in shapes(model).items() if key.startswith(("backbone.", "SMPL_predictor."))}
+    return kept | {name.replace("__", "."): shape for name, shape in more.items()}
+
+
+STARTS: dict[str, tuple[str, Callable[[], dict[str, tuple[int, ...]]], tuple[str, ...]]] = {
+    "ViTPose": ("smpler_x_s", lambda: vitpose("s"), ("encoder",)),
+    "ViTPose-H": ("smplest_x_h", lambda: vitpose("h"), ("encoder",)),
+    "ResNet": (
+        "pymaf",
+        lambda: part("pymaf", "feature_extractor.", fc__weight=(1000, 2048), fc__bias=(1000,)),
+        ("feature_extractor",),
+    ),
+    "HRNet": ("smpler", lambda: part("smpler", "backbone.", final_layer__weight=(17, 32, 1, 1)), ("backbone",)),
+    "stage backbone": (
+        "smpler_l",
+        lambda: backbone_stage("smpler_l", smpl_handler__x=(3,)),
+        ("backbone", "SMPL_predictor"),
+    ),
 }
 
 
-@pytest.mark.parametrize("model", STARTS)
-def test_a_start_fills_its_part_and_may_miss_only_what_is_declared(model: str) -> None:
-    file, own = STARTS[model](), shapes(model)
-    state = start_of(model, file)
-    rule = models.card(model).start
-    assert rule is not None
-    part_of = {key for key in own if key.startswith(rule.part)}
-    assert state.keys() == part_of - {"encoder.task_tokens"}
+@pytest.mark.parametrize("start", STARTS)
+def test_a_start_fills_its_parts_and_may_miss_only_what_is_declared(start: str) -> None:
+    model, made, parts = STARTS[start]
+    file, own = made(), shapes(model)
+    assert start_of(model, file).keys() == {key for key in own if key.split(".")[0] in parts} - {"encoder.task_tokens"}
     gone = next(key for key in file if key.endswith("1.bias") or key.endswith("bn1.bias"))
-    with pytest.raises(DataError, match=rf"does not fill {rule.part[:-1]} of {model}: 1 missing \(.*bias"):
+    with pytest.raises(DataError, match=rf"does not fill {' and '.join(parts)} of {model}: 1 missing \(.*bias"):
         start_of(model, {key: shape for key, shape in file.items() if key != gone})
+
+
+def test_the_stage_backbone_of_smpler_is_a_model_of_its_own_and_starts_the_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = sparse(backbone_stage("smpler"))
+    assert (loading.model_of(file), loading.arguments_of(file, "smpler")) == ("smpler", {"blocks": 0})
+    assert loading.trained_weights(file, "smpler", {"blocks": 0}).keys() == file.state.keys()
+    monkeypatch.setattr(loading, "own_state", lambda name, _: on_meta(name))
+    with pytest.raises(DataError, match="which smpler can start from; it is no trained SMPLer"):
+        loading.trained_weights(file, "smpler", {})
+
+
+def test_what_smpler_can_start_from_is_named_where_a_file_is_something_else() -> None:
+    either = "starts from pose HRNet-W32 or the backbone stage of SMPLer with HRNet-W32"
+    for file, arguments, said in (
+        (shapes("pymaf"), {}, f"is a file of PyMAF; smpler {either}"),
+        (backbone_stage("smpler_l"), {}, f"is a file of the backbone stage of SMPLer with HRNet-W48; smpler {either}"),
+        (part("smpler_l", "backbone."), {}, f"is a file of pose HRNet-W48; smpler {either}"),
+        (shapes("smpler"), {"blocks": 0}, f"is a file of SMPLer; smpler[blocks=0] {either}"),
+    ):
+        with pytest.raises(DataError, match=re.escape(said)):
+            start_of("smpler", file, **arguments)
 
 
 def test_pose_hrnet_has_one_output_and_old_files_no_counters() -> None:
     file = {
         key: shape
-        for key, shape in STARTS["smpler"]().items()
+        for key, shape in STARTS["HRNet"][1]().items()
         if not re.match(r"stage4\.2\.fuse_layers\.[123]\.", key) and not key.endswith("num_batches_tracked")
     }
     assert len(start_of("smpler", file)) == len(file) - 1
@@ -303,14 +349,62 @@ def test_a_training_begins_with_what_its_model_starts_from(
     torch.save(state, tmp_path / "resnet50.pth", _use_new_zipfile_serialization=False)
     net = Toy()
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    checkpoints.begin(net, toy, tmp_path / "resnet50.pth")
+    checkpoints.begin(net, toy, {}, tmp_path / "resnet50.pth")
     after = net.state_dict()
     assert torch.equal(after["encoder.0.weight"], state["0.weight"])
     kept = ("tokens", "head.weight", "encoder.1.bias", "encoder.1.num_batches_tracked")
     assert all(torch.equal(after[key], before[key]) for key in kept)
     torch.save({f"x.{key}": value for key, value in state.items()}, tmp_path / "odd.pth")
     with pytest.raises(DataError, match=r"does not fill encoder of toy: 5 missing"):
-        checkpoints.begin(net, toy, tmp_path / "odd.pth")
+        checkpoints.begin(net, toy, {}, tmp_path / "odd.pth")
+
+
+def bare_toy(path: Path, **changed: Tensor) -> Path:
+    """A checkpoint of ehps of the toy without its last part."""
+    return write_weights(path, "toy", Toy(more=False).state_dict() | changed, {"more": False})
+
+
+def test_a_network_begins_with_our_file_of_a_part_of_it_and_the_rest_is_new(toy: str, tmp_path: Path) -> None:
+    path, net = bare_toy(tmp_path / "bare.pt"), Toy()
+    state, before = checkpoints.load(path)["state"], {key: value.clone() for key, value in net.state_dict().items()}
+    checkpoints.begin(net, toy, {}, path)
+    after = net.state_dict()
+    assert after.keys() - state.keys() == {"more.weight", "more.bias"}
+    assert all(torch.equal(after[key], state.get(key, before[key])) for key in after)
+    assert not torch.equal(before["head.weight"], state["head.weight"])
+    checkpoints.begin(Toy(more=False), toy, {"more": False}, path)
+    loaded, content = checkpoints.load_model(path)
+    assert (loaded.state_dict().keys(), content["model"]["args"]) == (state.keys(), {"more": False})
+    found = examine(path)
+    assert (found.what, found.starts, found.fits) == ("the bare toy, written by ehps", (toy,), True)
+    assert "model: toy[more=false]; all its weights are there" in list(found.lines())
+    assert examine(path, "tiny").arguments == {}
+
+
+def test_arguments_of_a_model_that_are_no_plain_values_are_not_used(toy: str, tmp_path: Path) -> None:
+    path = write_weights(tmp_path / "odd.pt", toy, Toy().state_dict(), {"more": torch.ones(2)})
+    assert examine(path).arguments == {}
+    with pytest.raises(DataError, match=r"its model\.args hold more than plain values"):
+        checkpoints.load_any(path)
+
+
+def test_our_files_that_a_network_cannot_begin_with_are_named(toy: str, ours: Path, tmp_path: Path) -> None:
+    either = "starts from ResNet-50 of ImageNet or the bare toy"
+    whole = write_weights(tmp_path / "whole.pt", toy, Toy().state_dict())
+    wide = bare_toy(tmp_path / "wide.pt", tokens=torch.zeros(4))
+    damaged = bare_toy(tmp_path / "damaged.pt")
+    content = torch.load(damaged, weights_only=True)
+    content["state"]["tokens"] += 1
+    torch.save(content, damaged)
+    for path, arguments, said in (
+        (whole, {"more": False}, f"is a file of Toy, written by ehps; toy[more=false] {either}"),
+        (ours, {}, f"is a file of tiny, written by ehps; toy {either}"),
+        (wide, {}, "does not fill encoder and head and tokens of toy: 1 of another shape (tokens is 4, not 3)"),
+        (wide, {"more": False}, "weights do not fit toy: 1 of another shape (tokens is 4, not 3)"),
+        (damaged, {}, "is damaged: its weights are not as they were written"),
+    ):
+        with pytest.raises(DataError, match=re.escape(said)):
+            checkpoints.begin(Toy(**arguments), toy, arguments, path)
 
 
 # -- files that are something else ---------------------------------------------------------------------------
@@ -410,7 +504,7 @@ def test_a_public_file_becomes_a_checkpoint(toy: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not recognised as weights of a model"):
         checkpoints.load_model(tmp_path / "toy.pth.tar")
     torch.save({"head.weight": state["head.weight"]}, tmp_path / "part.pt")
-    with pytest.raises(DataError, match="weights do not fit toy: 9 missing"):
+    with pytest.raises(DataError, match="weights do not fit toy: 11 missing"):
         checkpoints.slim(tmp_path / "part.pt", tmp_path / "none.pt", model=toy)
     assert not (tmp_path / "none.pt").exists()
 
@@ -433,7 +527,7 @@ def test_the_command_says_what_a_file_is(ours: Path, tmp_path: Path) -> None:
     assert out.exit_code == 0
     assert "what: tiny, written by ehps" in out.stdout
     assert "optimizer: inside" in out.stdout
-    assert "model: tiny; all its weights are there" in out.stdout
+    assert "model: tiny[depth=1, heads=1, width=8]; all its weights are there" in out.stdout
     found = json.loads(run(main, ["benchmark", "checkpoint", str(slim), "--json"]).stdout)
     assert (found["model"], found["fits"], found["optimizer"], found["optimizer_bytes"]) == ("tiny", True, False, 0)
     assert found["numbers"] == sum(value.numel() for value in checkpoints.load(slim)["state"].values())
@@ -447,7 +541,7 @@ def test_the_command_names_what_does_not_fit(toy: str, tmp_path: Path) -> None:
     assert "epoch: 210" in out.stdout
     assert "model: toy; its weights do not fit" in out.stdout
     assert "  unexpected: 1 (spare)" in out.stdout
-    assert "  of another shape: 8 (tokens (4,) instead of (3,), " in out.stdout
+    assert "  of another shape: 9 (tokens (4,) instead of (3,), " in out.stdout
     out = CliRunner().invoke(main, ["benchmark", "checkpoint", str(tmp_path / "x.pth")])
     assert out.exit_code == 0
-    assert "not recognised; its parts are encoder, head, spare, tokens" in out.stdout
+    assert "not recognised; its parts are encoder, head, more, spare, tokens" in out.stdout

@@ -174,3 +174,8 @@ def test_the_settings_of_a_stage_are_a_configuration(tmp_path: Path) -> None:
     out = CliRunner().invoke(main, ["benchmark", "models", "smpler_x_s", "--stage", "single"])
     (tmp_path / "stage.yaml").write_text(out.stdout)
     assert TrainConfig.from_dict(read_yaml(tmp_path / "stage.yaml")).lr == 1e-5
+    out = CliRunner().invoke(main, ["benchmark", "models", "smpler", "--stage", "backbone"])
+    (tmp_path / "stage.yaml").write_text(out.stdout)
+    assert read_yaml(tmp_path / "stage.yaml")["model_args"] == {"blocks": 0}
+    page = CliRunner().invoke(main, ["benchmark", "models", "smpler"]).stdout
+    assert "- `model_args.blocks=0`: the backbone stage of SMPLer with HRNet-W32, 30,939,997 parameters" in page

@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ehps.benchmark import models as networks
 from ehps.benchmark.models import smpler
 from ehps.benchmark.models.outputs import SmplPrediction
 from ehps.benchmark.models.smpler import SMPLer
+from ehps.benchmark.models.unfilled import without_weights
 from ehps.benchmark.training import rotations_6d
 from ehps.body.models import BodyModels
 from ehps.errors import BodyModelError
@@ -88,6 +90,16 @@ def test_tensors_are_those_of_the_released_file(name: str, width: int, count: in
         network = SMPLer(width)
     assert {key: (tuple(x.shape), x.dtype) for key, x in network.state_dict().items()} == listed(name)
     assert sum(p.numel() for p in network.parameters()) == count
+
+
+@pytest.mark.parametrize(("name", "width"), [("smpler", 32), ("smpler_l", 48)])
+def test_without_blocks_there_are_the_trunk_and_the_regressor_alone(name: str, width: int) -> None:
+    with without_weights():
+        network = SMPLer(width, blocks=0)
+    kept = {key: tensor for key, tensor in listed(name).items() if key.startswith(("backbone.", "SMPL_predictor."))}
+    assert {key: (tuple(x.shape), x.dtype) for key, x in network.state_dict().items()} == kept
+    (variant,) = networks.card(name).variants
+    assert sum(p.numel() for p in network.parameters()) == variant.parameters
 
 
 def test_the_trunk_keeps_four_sizes(run: Run) -> None:
@@ -331,3 +343,6 @@ def test_a_network_without_body_model_says_what_it_needs() -> None:
         network(torch.empty(1, 3, 224, 224, device="meta"))
     with pytest.raises(ValueError, match="width is 40"):
         SMPLer(40)
+    for blocks in (1, 0.0, "3"):
+        with pytest.raises(ValueError, match=f"blocks is {blocks!r}, not 3, or 0"):
+            SMPLer(32, blocks=blocks)  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ from ehps.benchmark.training.specs import SetSpec
 from ehps.body.models import BodyModels
 from ehps.cli import main
 from ehps.converters import registry
-from ehps.errors import UsageError
+from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 from tests.drawn_people import write_set
 from tests.upright import NAME, registered, standing, write_weights
@@ -160,3 +160,12 @@ def test_weights_are_told_by_the_name_of_the_file() -> None:
 
 def called(*words: object) -> Any:
     return CliRunner().invoke(main, ["benchmark", "reproduce", *map(str, words)])
+
+
+def test_a_stage_that_no_number_is_published_of_is_refused(
+    models: BodyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {"model": {"name": "smpler", "args": {"blocks": 0}}}
+    monkeypatch.setattr(reproduction.checkpoints, "load_any", lambda path, model: content)
+    with pytest.raises(DataError, match="is a file of the backbone stage of SMPLer with HRNet-W32, of which no number"):
+        reproduce("smpler", tmp_path / "SMPLer_h36m.pt", tmp_path, tmp_path / "run", models)

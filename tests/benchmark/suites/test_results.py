@@ -63,6 +63,19 @@ def all_five(run: Run, value: float = 100.0) -> Run:
     return run
 
 
+def test_two_networks_of_one_name_have_their_arguments_behind_it(tmp_path: Path) -> None:
+    for name, width in (("a", 32), ("b", 64)):
+        run = trained(tmp_path, name, part("agora"))
+        run.note(model_args={"width": width, "depth": 2})
+        store_test(run, "ehf", "ehf")
+    numbers, errors = results.load(tmp_path), results.load_errors(tmp_path)
+    assert set(zip(numbers["model"], numbers["train_set"], strict=True)) == {
+        ("tiny[width=32]", "agora"),
+        ("tiny[width=64]", "agora"),
+    }
+    assert set(errors["model"]) == set(numbers["model"])
+
+
 def test_files_named_as_doctor_names_them_are_ranked(tmp_path: Path) -> None:
     all_five(trained(tmp_path, "agora_train", part("agora", 40)), 90.0)
     all_five(trained(tmp_path, "bedlam_train", part("bedlam", 132)), 80.0)

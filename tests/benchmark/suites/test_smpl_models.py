@@ -112,6 +112,7 @@ def test_predictions_of_both_bodies_are_scored_beside_true_smpl_bodies(
         assert [score.value("body", "MPJPE") > 0 for score in found] == [True, True], protocol
         assert {line["n"] for score in found for line in score.metrics} == {N}
     assert HumanData.open(Run(tmp_path / "tiny").predictions("smpl")).passport.body_model == "smplx"
+    assert Run(tmp_path / "tiny").manifest["model_args"] == arguments
 
 
 def test_crops_of_a_test_may_be_affine_maps_and_are_said_to_be(

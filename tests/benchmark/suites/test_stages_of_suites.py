@@ -9,17 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from ehps.benchmark import models as networks
-from ehps.benchmark.models.cards import Stage
+from ehps.benchmark import results
+from ehps.benchmark.models.cards import Stage, Start, Variant
+from ehps.benchmark.models.outputs import Prediction
+from ehps.benchmark.models.tiny import TinyViT
 from ehps.benchmark.suites.matrix import run_suite
 from ehps.benchmark.suites.plan import plan
-from ehps.benchmark.suites.recipes import Recipe
 from ehps.benchmark.suites.runs import Run
 from ehps.benchmark.suites.suite import Suite
 from ehps.benchmark.suites.suite_file import load_suite, read_suite
 from ehps.benchmark.training import checkpoints
-from ehps.benchmark.training.specs import SetSpec, TrainConfig
+from ehps.benchmark.training.specs import SetSpec
 from ehps.body.models import BodyModels
 from ehps.errors import SettingsError, UsageError
 from tests.drawn_people import Style, people, write_set
@@ -63,6 +67,8 @@ def test_stages_start_from_one_another_across_training_sets(tmp_path: Path) -> N
     first, full, last = (suite.settings(training) for training in suite.trainings)
     assert (first.epochs, first.batch_size, first.lr, first.init) == (50, 200, 2e-4, None)
     assert (full.epochs, last.epochs, last.batch_size, last.lr) == (3, 2, 32, 1e-4)
+    assert [config.model_args for config in (first, full, last)] == [{"blocks": 0}, {}, {}]
+    assert list(suite.labels().values()) == ["smpler[blocks=0]", "smpler", "smpler"]
     out = tmp_path / "runs"
     for training, config, before in ((1, full, "backbone/mix"), (2, last, "full/mix")):
         folder = suite.folder(out, suite.trainings[training])
@@ -70,6 +76,26 @@ def test_stages_start_from_one_another_across_training_sets(tmp_path: Path) -> N
     assert read_suite(json.loads(json.dumps(suite.to_dict()))) == replace(suite, **_absolute(suite))
     assert {one.config.epochs for one in suite.with_budget(64).recipes.values()} == {None}
     assert [one.config.steps for one in suite.with_budget(64).recipes.values()] == [1, 1, 2]
+
+
+def test_arguments_of_the_suite_go_before_those_of_a_stage_and_a_recipe_has_none_of_its_own(tmp_path: Path) -> None:
+    whole = read(tmp_path, "model_args: {blocks: 3}" + CHAIN)
+    assert [one.config.model_args for one in whole.recipes.values()] == [{"blocks": 3}] * 3
+    assert [one.config.model_args for one in read_suite(whole.to_dict()).recipes.values()] == [{"blocks": 3}] * 3
+    assert read(tmp_path, "stage: backbone\n").config.model_args == {"blocks": 0}
+    own = CHAIN.replace("start: backbone", "start: backbone, model_args: {blocks: 3}")
+    (said,) = faults(tmp_path, own)[:1]
+    assert said.startswith(
+        "recipes.full.model_args is given; all recipes of a suite have the same model_args, but for "
+    )
+
+
+def test_models_that_cannot_be_built_are_named_before_anything_is_run(tmp_path: Path) -> None:
+    assert faults(tmp_path, "stage: backbone\nmodel_args: {blocks: 2}\n") == [
+        "model_args: model 'smpler' cannot be built: blocks is 2, not 3, or 0 (the stage backbone)"
+    ]
+    (said,) = faults(tmp_path, "model_args: {block: 3}" + CHAIN)[:1]
+    assert said.startswith("model_args: model 'smpler' has no argument 'block'")
 
 
 def _absolute(suite: Suite) -> dict[str, object]:
@@ -123,45 +149,84 @@ def test_a_stage_is_of_one_model_that_has_some(tmp_path: Path) -> None:
     assert faults(tmp_path, "stage: full\n", none)[0].startswith("stage: tiny has no stage 'full'; none is declared")
 
 
+class Grown(TinyViT):
+    """A network whose first stage has one part less."""
+
+    def __init__(self, more: bool = True) -> None:
+        super().__init__(32, 1, 2)
+        if more:
+            self.more = torch.nn.Linear(10, 10)
+
+    def forward(self, image: Tensor) -> Prediction:
+        out = super().forward(image)
+        return replace(out, betas=out.betas + self.more(out.betas)) if hasattr(self, "more") else out
+
+
 @pytest.fixture
-def staged() -> Iterator[str]:
-    """A very small model with two stages."""
-    card = networks.card("tiny")
-    stages = {
-        "first": Stage({"lr": 1e-3, "batch_size": 4}, "nothing"),
-        "second": Stage({"lr": 1e-9, "lr_min": 0}, "it"),
-    }
-    networks._all()["staged"] = replace(card, name="staged", stages=stages)
-    yield "staged"
-    del networks._all()["staged"]
+def grown() -> Iterator[str]:
+    """A model of three stages, as SMPLer is one: the first without a part, which the second begins with new."""
+    parts = {f"{name}.": f"{name}." for name in ("patches", "blocks", "norm", "squeeze", "place", "heads")}
+    bare = Variant({"more": False}, "bare", "the bare network")
+    networks._all()["grown"] = replace(
+        networks.card("tiny"),
+        name="grown",
+        network=Grown,
+        variants=(bare,),
+        starts=(Start(bare.origin, bare.title, parts=parts | {"position": "position", "tokens": "tokens"}),),
+        stages={
+            "bare": Stage({"lr": 1e-3, "model_args": {"more": False}}, "nothing"),
+            "full": Stage({"lr": 1e-9, "lr_min": 0}, "the stage bare"),
+            "last": Stage({"lr": 1e-9, "lr_min": 0}, "the stage full"),
+        },
+    )
+    yield "grown"
+    del networks._all()["grown"]
 
 
-def test_the_second_stage_begins_with_the_weights_of_the_first_and_fails_without_them(
-    staged: str, models: BodyModels, tmp_path: Path
+def test_stages_begin_with_the_weights_of_one_another_and_fail_without_them(
+    grown: str, models: BodyModels, tmp_path: Path
 ) -> None:
     folder = tmp_path / "sets"
     folder.mkdir()
-    spec = SetSpec(write_set(folder, people(5, np.random.default_rng(0), Style()), models, name="one"), folder)
-    test = replace(spec, protocol="egobody-ego")
-    tiny = {"width": 32, "depth": 1, "heads": 2}
-    config = TrainConfig(model_args=tiny, steps=1, batch_size=4, workers=0, lr=1e-3)
-    recipes = {
-        "first": Recipe(config, "first"),
-        "second": Recipe(replace(config, lr=1e-9, lr_min=0.0), "second", start="first"),
+    data = write_set(folder, people(5, np.random.default_rng(0), Style()), models, name="one")
+    text = f"""
+models: [{grown}]
+train: {{one: {{data: {data}}}}}
+test: {{ego: {{data: {data}, protocol: egobody-ego}}}}
+steps: 1
+batch_size: 4
+workers: 0
+"""
+    text += "recipes: {bare: {stage: bare}, full: {stage: full, start: bare}, last: {stage: last, start: full}}\n"
+    suite, out = read(tmp_path, text, ""), tmp_path / "runs"
+    told = plan(suite, out, models.folder).cells
+    assert [cell["model"] for cell in told] == ["grown[more=false]", "grown", "grown"]
+    run_suite(suite, out, part=suite.only(["bare"]), body_models=models, progress=False)
+    again = suite.only(["bare"]).with_seeds([1])
+    assert (plan(again, out, models.folder).seconds or 0) > 0
+    assert plan(suite, out, models.folder).seconds is None  # another network was timed
+    made = run_suite(suite, out, body_models=models, progress=False)
+    assert (made["state"].tolist(), made["model"].tolist()) == (["done"] * 3, [cell["model"] for cell in told])
+    numbers = results.load(out).drop_duplicates("run")
+    assert dict(zip(numbers["run"], numbers["model"], strict=True)) == {
+        f"{recipe}/one/grown": cell["model"] for recipe, cell in zip(suite.recipes, told, strict=True)
     }
-    suite = Suite({"one": (spec,)}, {"ego": test}, config, models=(staged,), recipes=recipes)
-    out = tmp_path / "runs"
-    state = run_suite(suite, out, body_models=models, progress=False)
-    assert state["state"].tolist() == ["done", "done"]
-    first, second = (checkpoints.load(out / name / "one/staged/checkpoints/final.pt")["state"] for name in recipes)
-    assert all(np.allclose(first[name], second[name], atol=1e-6) for name in first)
-    assert [cell["training"] for cell in plan(suite, out, models.folder).cells] == ["done", "done"]
+    bare, full, last = (checkpoints.load(out / name / "one/grown/checkpoints/final.pt") for name in suite.recipes)
+    assert [one["model"]["args"] for one in (bare, full, last)] == [{"more": False}, {}, {}]
+    assert all(torch.allclose(full["state"][key], value, atol=1e-6) for key, value in bare["state"].items())
+    assert all(torch.allclose(last["state"][key], value, atol=1e-6) for key, value in full["state"].items())
+    torch.manual_seed(suite.config.seed)
+    fresh = Grown().state_dict()
+    assert full["state"].keys() - bare["state"].keys() == {"more.weight", "more.bias"}
+    assert torch.allclose(full["state"]["more.weight"], fresh["more.weight"], atol=1e-6)
+    assert not torch.allclose(full["state"]["heads.body.weight"], fresh["heads.body.weight"], atol=1e-6)
+
     moved = out.rename(tmp_path / "elsewhere")
-    assert [cell["training"] for cell in plan(suite, moved, models.folder).cells] == ["done", "done"]
-    (moved / "first/one/staged/checkpoints/final.pt").unlink()
-    assert [cell["training"] for cell in plan(suite, moved, models.folder).cells] == ["1 of 1 steps", "1 of 1 steps"]
-    broken = replace(suite, recipes={**recipes, "first": Recipe(replace(config, lr=2e-3), "first")})
+    assert [cell["training"] for cell in plan(suite, moved, models.folder).cells] == ["done"] * 3
+    (moved / "bare/one/grown/checkpoints/final.pt").unlink()
+    assert [cell["training"] for cell in plan(suite, moved, models.folder).cells] == ["1 of 1 steps"] * 2 + ["done"]
+    broken = read(tmp_path, text.replace("{stage: bare}", "{stage: bare, lr: 2e-3}"), "")
     state = run_suite(broken, moved, body_models=models, progress=False)
-    assert state["state"].tolist() == ["failed", "failed"]
-    failed = Run(moved / "second/one/staged").failures["training"]["reason"]
-    assert failed == f"there are no weights to start from: the training in {moved / 'first/one/staged'} failed"
+    assert state["state"].tolist() == ["failed", "failed", "done"]
+    failed = Run(moved / "full/one/grown").failures["training"]["reason"]
+    assert failed == f"there are no weights to start from: the training in {moved / 'bare/one/grown'} failed"

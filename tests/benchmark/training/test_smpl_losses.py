@@ -19,6 +19,7 @@ from ehps.benchmark.models.smpl_stages import IDENTITY, UPRIGHT, last_stage
 from ehps.benchmark.training import checkpoints, crops, rotations_6d
 from ehps.benchmark.training import trainer as training
 from ehps.benchmark.training.continuation import Saved
+from ehps.benchmark.training.freezing import freeze
 from ehps.benchmark.training.loss_weights import LossWeights
 from ehps.benchmark.training.objectives import objective
 from ehps.benchmark.training.samples import CropView, HumanDataset, collate, to_device
@@ -260,13 +261,33 @@ def test_every_term_is_finite_and_a_step_lowers_the_loss_of_its_batch(
     before = terms()
     torch.stack(list(before.values())).sum().backward()
     unreached = {path for path, weight in net.named_parameters() if weight.grad is None}
-    assert unreached == set(networks.card(model).untrained)
+    assert unreached == set(networks.card(model).untrained_with(arguments))
     optimizer.step()
     with torch.no_grad():
         after = terms()
     assert set(before) == set(networks.card(model).losses) - {"annotation index", "u, v"}
     assert all(torch.isfinite(value) for value in (*before.values(), *after.values()))
     assert sum(float(value) for value in after.values()) < sum(float(value.detach()) for value in before.values())
+
+
+def test_only_the_larger_outputs_of_the_trunk_are_not_reached_in_the_stage_backbone_of_smpler(
+    spec: SetSpec, models: BodyModels
+) -> None:
+    arguments = {"blocks": 0}
+    net = networks.build("smpler", **checkpoints.with_body("smpler", arguments, models))
+    goal = objective(TrainConfig(model="smpler", model_args=arguments), models)
+    card = networks.card("smpler")
+    data = HumanDataset(
+        spec.data, spec.images, CropView.of(net, card, ratio=1.0, training=True), models=models, body="smpl"
+    )
+    batch = to_device(collate([data[0]]), "cpu")
+    small = batch["image"][..., :64, :64]  # the trunk takes any size
+    torch.stack(list(goal.terms(net(small).float(), batch["target"]).values())).sum().backward()
+    unreached = {path for path, weight in net.named_parameters() if weight.grad is None}
+    declared = card.untrained_with(arguments)
+    assert unreached == {path for path, _ in net.named_parameters() if path.startswith(declared)}
+    freeze(net, declared)
+    assert unreached == {path for path, weight in net.named_parameters() if not weight.requires_grad}
 
 
 class Small(nn.Module):

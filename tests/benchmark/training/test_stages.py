@@ -23,6 +23,19 @@ def test_a_stage_gives_what_nobody_gave() -> None:
     assert config.model_args == {"drop_path": 0.2}
 
 
+def test_a_stage_gives_arguments_of_the_model() -> None:
+    declared = TrainConfig.from_dict(under("backbone", {"model": "smpler"}))
+    assert declared.model_args == {"blocks": 0}
+    given = read_given({"model": "smpler"}, ["model_args.blocks=3"], None)
+    assert TrainConfig.from_dict(under("backbone", given)).model_args == {"blocks": 3}
+    taken, instead, _ = lines("backbone", given)
+    assert "blocks" not in taken
+    assert "model_args.blocks=3, not 0" in instead
+    assert "model_args.blocks=0" in lines("backbone", {"model": "smpler"})[0]
+    whole = TrainConfig.from_dict(under("full", {"model": "smpler", "epochs": 50}))
+    assert whole.decisive() == {**declared.decisive(), "model_args": {}}
+
+
 def test_what_is_given_leaves_no_setting_without_a_meaning() -> None:
     config = TrainConfig.from_dict(under("single", {"model": "smpler_x_s", "steps": 20, "strategy": "concat"}))
     assert (config.steps, config.epochs, config.total_length) == (20, None, None)
