@@ -110,6 +110,10 @@ def finder(
                 path=boxes,
                 fix="give annotations with their images, or results with file_name",
             )
+        if source.names is not None and all(read.key_of(name, k) is None for k, name in enumerate(source.names)):
+            key = next(iter((*read.by_image, *read.by_number)))
+            what = f"has no box of any image of the input: it names {key}, the input has {source.names[0]}"
+            raise DataError(what, path=boxes, fix="write the paths of the images as they are below the input")
         given: dict[str, Any] = {"people": "boxes", "boxes": boxes.name, "sha256": read.sha256}
         return Finder(lambda frames: [read.of(frame) for frame in frames], given, read)
     if whole:
