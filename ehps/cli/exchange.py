@@ -11,6 +11,7 @@ from ehps.cli.common import (
     FILE,
     IMAGES,
     INPUT,
+    Number,
     Output,
     Word,
     as_json,
@@ -68,7 +69,7 @@ def check_read(name: str) -> str:
     return name
 
 
-fps = click.option("--fps", type=click.FloatRange(min=0.01), help="Frames a second, where the file does not say.")
+fps = click.option("--fps", type=Number(min=0.01), help="Frames a second, where the file does not say.")
 
 
 @click.command("forms")
