@@ -311,16 +311,27 @@ def _humandata(path: Path, images: Path) -> Source:
     for name in ("image_path", "bbox_xywh"):
         if name not in hd:
             raise DataError(f"has no {name} column", path=path, fix="convert it again")
+    if not len(hd):
+        raise DataError("has no rows", path=path, fix="give a file with people")
     folder = images_of(hd, images)
     codes = hd["image_path"].codes
     distinct: Array = np.sort(np.unique(codes, return_index=True)[1])
     names = [str(hd["image_path"][int(row)]) for row in distinct]
+    places = [_place(folder, name) for name in names]
+    if not any(image_files.state(place) for place in places):
+        what = f"none of its {len(names):,} images is below {folder.root} ({names[0]} for one)"
+        raise DataError(what, path=path, fix="give the folder of the images with --images")
+    sized = "meta/height" in hd and "meta/width" in hd
+    sizes = (
+        np.stack([np.asarray(hd[f"meta/{side}"])[distinct] for side in ("height", "width")], axis=1) if sized else None
+    )
 
     def frames(start: int) -> Iterator[Frame]:
         for index in range(start, len(names)):
             try:
                 place = folder.locate(names[index], int(distinct[index]))
                 pixels = image_files.read_pixels(place)
+                _check_size(pixels, None if sizes is None else sizes[index], place)
             except DataError as error:
                 yield Frame(index, names[index], NOTHING, number=index, fault=_fault(error))
             else:
@@ -331,6 +342,18 @@ def _humandata(path: Path, images: Path) -> Source:
         "kind": "humandata",
         "name": path.name,
         "content": content or image_files.state(path),
-        "image_files": _digest((name, _place(folder, name)) for name in names),
+        "image_files": _digest(zip(names, places, strict=True)),
     }
     return Source(str(path), "humandata", len(names), None, facts, frames, data=hd, names=names)
+
+
+def _check_size(pixels: Array, stated: Array | None, path: Path) -> None:
+    """
+    Raises
+    ------
+    DataError : the image is not of the (height, width) that its rows state, so that their boxes are of another.
+    """
+    height, width = pixels.shape[:2]
+    if stated is not None and (stated > 0).all() and (height, width) != tuple(stated.tolist()):
+        what = f"has {width} x {height} pixels, and its rows say {stated[1]} x {stated[0]}"
+        raise DataError(what, path=path, fix="give the images that the file was made for")

@@ -117,6 +117,18 @@ def test_a_file_is_predicted_and_scored_as_evaluation_does(
         assert one["value"] == pytest.approx(other["value"], abs=1e-2)
 
 
+def test_tracks_of_a_file_stay_and_rows_are_named_only_where_people_are_its_own(
+    folder: Path, call: Infer, tmp_path: Path
+) -> None:
+    truth = HumanData.open(folder / "set.h5")
+    truth.with_columns({"meta/track_id": np.arange(N) % 2 + 5}).save(folder / "tracked.h5")
+    outcome = call(folder / "tracked.h5", tmp_path / "rows", view=None)
+    found = HumanData.open(outcome.predictions)
+    assert outcome.tracks == 2
+    np.testing.assert_array_equal(found["meta/track_id"], np.asarray(found["meta/truth_row"]) % 2 + 5)
+    assert "meta/truth_row" not in HumanData.open(call(folder / "set.h5", tmp_path / "all", whole=True).predictions)
+
+
 @pytest.mark.parametrize("asked", [{"view": "mesh"}, {"view": "joints", "smooth": True}], ids=["plain", "smoothed"])
 def test_a_run_that_was_stopped_ends_in_the_same_bytes(
     asked: dict[str, Any], folder: Path, call: Infer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

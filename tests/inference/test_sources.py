@@ -150,6 +150,21 @@ def test_humandata_gives_distinct_images_rows_and_tracks(tmp_path: Path) -> None
     assert second.rows.tolist() == [1]
 
 
+def test_images_of_a_file_that_are_others_than_its_own(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    boxes = np.array([[0, 0, 2, 2, 1]], np.float32)
+    sizes = {"meta/height": np.array([PIXELS.shape[0]]), "meta/width": np.array([2 * PIXELS.shape[1]])}
+    HumanData({"image_path": ["a.png"], "bbox_xywh": boxes, **sizes}).save(tmp_path / "set.npz")
+    (frame,) = open_source(str(tmp_path / "set.npz")).frames(0)
+    assert frame.fault.endswith(f"its rows say {2 * PIXELS.shape[1]} x {PIXELS.shape[0]}")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="none of its 1 images is below"):
+        open_source(str(tmp_path / "set.npz"), images=tmp_path / "empty")
+    HumanData({"image_path": [], "bbox_xywh": boxes[:0]}).save(tmp_path / "none.h5")
+    with pytest.raises(DataError, match="has no rows"):
+        open_source(str(tmp_path / "none.h5"))
+
+
 def test_nothing_and_other_files(tmp_path: Path) -> None:
     (tmp_path / "a.xyz").write_text("")
     for given in (tmp_path / "a.xyz", tmp_path / "none", tmp_path):
