@@ -25,6 +25,7 @@ from ehps.humandata import image_files
 from ehps.humandata.core import HumanData
 from ehps.humandata.drawing.persons import person_colour
 from ehps.humandata.drawing.skeleton import limbs
+from ehps.humandata.image_checks import check_size, stated_sizes
 from ehps.humandata.image_files import ImageFolder, images_of
 from ehps.humandata.keypoints import point_names
 from ehps.progress import over
@@ -128,6 +129,8 @@ def _log_image(recording: Any, part: HumanData, folder: ImageFolder | None) -> b
     if not image_files.is_there(path):
         recording.log("camera/image", rr.Clear(recursive=False))
         return False
+    stated = stated_sizes(part)
+    check_size(image_files.stored_size(path), None if stated is None else stated[0], path)
     recording.log("camera/image", _image(path))
     return True
 

@@ -22,6 +22,7 @@ from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
 from ehps.humandata import image_files, zip_archives
 from ehps.humandata.core import HumanData
+from ehps.humandata.image_checks import check_size, stated_sizes
 from ehps.humandata.image_files import ImageFolder, OutsideError, images_of
 from ehps.humandata.image_headers import PILLOW_ERRORS, pillow
 from ehps.humandata.storage import h5
@@ -321,17 +322,14 @@ def _humandata(path: Path, images: Path) -> Source:
     if not any(image_files.state(place) for place in places):
         what = f"none of its {len(names):,} images is below {folder.root} ({names[0]} for one)"
         raise DataError(what, path=path, fix="give the folder of the images with --images")
-    sized = "meta/height" in hd and "meta/width" in hd
-    sizes = (
-        np.stack([np.asarray(hd[f"meta/{side}"])[distinct] for side in ("height", "width")], axis=1) if sized else None
-    )
+    sizes = stated_sizes(hd[distinct])
 
     def frames(start: int) -> Iterator[Frame]:
         for index in range(start, len(names)):
             try:
                 place = folder.locate(names[index], int(distinct[index]))
                 pixels = image_files.read_pixels(place)
-                _check_size(pixels, None if sizes is None else sizes[index], place)
+                check_size(pixels.shape[:2], None if sizes is None else sizes[index], place)
             except DataError as error:
                 yield Frame(index, names[index], NOTHING, number=index, fault=_fault(error))
             else:
@@ -345,15 +343,3 @@ def _humandata(path: Path, images: Path) -> Source:
         "image_files": _digest(zip(names, places, strict=True)),
     }
     return Source(str(path), "humandata", len(names), None, facts, frames, data=hd, names=names)
-
-
-def _check_size(pixels: Array, stated: Array | None, path: Path) -> None:
-    """
-    Raises
-    ------
-    DataError : the image is not of the (height, width) that its rows state, so that their boxes are of another.
-    """
-    height, width = pixels.shape[:2]
-    if stated is not None and (stated > 0).all() and (height, width) != tuple(stated.tolist()):
-        what = f"has {width} x {height} pixels, and its rows say {stated[1]} x {stated[0]}"
-        raise DataError(what, path=path, fix="give the images that the file was made for")
