@@ -69,9 +69,6 @@ def check_read(name: str) -> str:
     return name
 
 
-fps = click.option("--fps", type=Number(min=0.01), help="Frames a second, where the file does not say.")
-
-
 @click.command("forms")
 @as_json
 def forms_command(as_json: bool) -> None:
@@ -96,7 +93,7 @@ def forms_command(as_json: bool) -> None:
 @click.option("--flat-hand-mean", type=click.Choice(["yes", "no"]), help="Whether hand poses are absolute.")
 @click.option("--gender", type=click.Choice(["neutral", "male", "female"]), help="Of the body model.")
 @click.option("--num-betas", type=click.IntRange(min=1), help="How many shape coefficients count.")
-@fps
+@click.option("--fps", type=Number(min=0.01), help="Frames a second, where SOURCE does not say.")
 @overwrite
 @body_models
 @as_json
@@ -146,7 +143,7 @@ def import_command(
 @click.option("--for", "target", type=Word(written_forms, check_written), help="A loader or form to write for.")
 @click.option("--out", type=FILE, required=True, help="An .npz or .h5 file; with --for, the folder or file to write.")
 @click.option("--images", type=IMAGES, help="Folder of the images, for forms that hold them.")
-@fps
+@click.option("--fps", type=Number(min=0.01), help="Number frames at so many a second; FILE's own times by default.")
 @click.option(
     "--overwrite",
     is_flag=True,
