@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.inference.frames import NOBODY, Frame, People
@@ -48,12 +49,15 @@ class Boxes:
     by_image : image path -> its people.
     by_number : number of a frame, from 0 -> its people.
     sha256 : of the file.
+    stored : whether boxes are in pixels of images as stored, which EXIF may turn, as HumanData has them; of the others
+        they are in pixels of the upright image.
     """
 
     path: Path
     by_image: dict[str, People]
     by_number: dict[int, People]
     sha256: str
+    stored: bool = False
     _names: dict[str, list[str]] = field(default_factory=dict)
     _taken: dict[str, str] = field(default_factory=dict)
 
@@ -73,7 +77,8 @@ class Boxes:
                     path=self.path,
                     fix="write the paths of its images as they are below the input",
                 )
-            return self.by_image[key]
+            found = self.by_image[key]
+            return replace(found, boxes=upright_boxes(found.boxes, frame)) if self.stored else found
         return NOBODY if key is None else self.by_number[key]
 
     def key_of(self, image_path: str, number: int) -> str | int | None:
@@ -154,7 +159,25 @@ def read_boxes(path: Path) -> Boxes:
         {key: own for key, own in people.items() if isinstance(key, str)},
         {key: own for key, own in people.items() if isinstance(key, int)},
         hashlib.sha256(path.read_bytes()).hexdigest(),
+        stored=suffix in HUMANDATA,
     )
+
+
+def upright_boxes(boxes: Array, frame: Frame) -> Array:
+    """Boxes (P, 4) x, y, w, h in pixels of an image as stored as those of its frame, which is upright."""
+    height, width = frame.size
+    stored_width = height if frame.turned % 2 else width
+    low, size = boxes[:, :2].astype(float), boxes[:, 2:].astype(float)
+    if frame.mirrored:
+        low[:, 0] = stored_width - 1 - low[:, 0] - size[:, 0]
+    (x, y), (w, h) = low.T, size.T
+    if frame.turned == 1:
+        x, y, w, h = width - 1 - y - h, x, h, w
+    elif frame.turned == 2:
+        x, y = width - 1 - x - w, height - 1 - y - h
+    elif frame.turned == 3:
+        x, y, w, h = y, height - 1 - x - w, h, w
+    return np.stack([x, y, w, h], axis=1).astype(np.float32)
 
 
 def _slashed(path: str) -> str:

@@ -13,6 +13,7 @@ from ehps.humandata.core import HumanData
 from ehps.inference.boxes import Boxes, read_boxes
 from ehps.inference.frames import Frame
 from ehps.inference.people import Finder
+from ehps.inference.sources import UPRIGHT
 
 PIXELS = np.zeros((100, 200, 3), np.uint8)
 
@@ -138,3 +139,17 @@ def test_other_files_are_named(tmp_path: Path) -> None:
         read(tmp_path / "a.xml", "")
     with pytest.raises(DataError, match="no boxes"):
         read(tmp_path / "a.txt", "")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_of_humandata_are_of_the_pixels_as_stored(tmp_path: Path, orientation: int) -> None:
+    marked = np.zeros((20, 30), bool)
+    marked[3:8, 11:18] = True  # x 11, y 3, 7 wide and 5 high, as OpenCV reads the file
+    box = np.array([[11, 3, 6, 4, 1]], np.float32)  # from the first to the last pixel
+    HumanData({"image_path": ["a.jpg"], "bbox_xywh": box}).save(tmp_path / "a.npz")
+    mirrored, turns = UPRIGHT[orientation]
+    upright = np.rot90(marked[:, ::-1] if mirrored else marked, -turns)
+    rows, columns = (np.flatnonzero(upright.any(axis=axis)) for axis in (1, 0))
+    frame = Frame(0, "a.jpg", np.zeros((*upright.shape, 3), np.uint8), turned=turns, mirrored=mirrored)
+    expected = [columns[0], rows[0], np.ptp(columns), np.ptp(rows)]
+    assert read_boxes(tmp_path / "a.npz").of(frame).boxes.tolist() == [expected]
