@@ -96,6 +96,7 @@ def infer_command(
     Their parameters, cameras, boxes and tracks are written as HumanData, and drawn on the images. A run that was ended
     goes on when it is called again. The exit code is 1 when a frame cannot be read; what can be is there.
     """
+    from ehps.inference.parts import check_inputs
     from ehps.inference.people import RULES, finder, with_rules
     from ehps.inference.sources import open_source
 
@@ -104,6 +105,7 @@ def infer_command(
     asked = {"score": score, "nms": nms, "smallest": size_of(smallest), "largest_only": largest_only or None}
     if detector is None and (like or any(value is not None for value in asked.values())):
         raise UsageError("--as, --score, --nms, --smallest and --largest-only choose from what a detector finds")
+    check_inputs(out, (given, checkpoint, boxes, detector))
     source = open_source(given, images=images, fps=fps, begin=begin, end=end, out=out)
     if smooth and source.kind != "video":
         raise UsageError("only people in videos can be smoothed over time", path=Path(given), fix="leave out --smooth")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -114,6 +115,18 @@ def begin(out: Path, request: dict[str, Any], *, overwrite: bool) -> None:
         raise UsageError(
             f"was made with other settings: {differing}", path=out, fix="name another folder, or pass --overwrite"
         )
+
+
+def check_inputs(out: Path, inputs: Iterable[str | Path | None]) -> None:
+    """
+    Raises
+    ------
+    UsageError : an input is among what a run writes in the folder, and would be replaced.
+    """
+    folder = os.path.realpath(out)
+    for given in inputs:
+        if given is not None and os.path.relpath(os.path.realpath(given), folder).split(os.sep)[0] in WRITTEN:
+            raise UsageError(f"is among the results in {out}", path=Path(given), fix="give another --out")
 
 
 def clear(out: Path) -> None:

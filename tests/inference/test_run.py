@@ -278,6 +278,14 @@ def test_files_that_no_run_has_written_are_kept(folder: Path, call: Infer, tmp_p
         (tmp_path / name).unlink()
 
 
+def test_an_input_is_not_replaced_by_what_comes_of_it(folder: Path, models: BodyModels, tmp_path: Path) -> None:
+    command(models, folder, folder / "set", "--whole", "--view", "none", "--out", tmp_path)
+    found = (tmp_path / parts.PREDICTIONS).read_bytes()
+    boxes = ("--boxes", tmp_path / parts.PREDICTIONS, "--overwrite", "--out", tmp_path / "x" / "..")
+    assert "among the results" in command(models, folder, folder / "set", *boxes, code=2).stderr
+    assert (tmp_path / parts.PREDICTIONS).read_bytes() == found
+
+
 @pytest.mark.parametrize("words", ["--metric-camera nan", "--box-ratio inf", "--score nan", "--smallest nanx5"])
 def test_numbers_that_are_none_are_refused(words: str, folder: Path, models: BodyModels, tmp_path: Path) -> None:
     result = command(models, folder, folder / "set", "--out", tmp_path / "out", *words.split(), code=2)
