@@ -61,7 +61,8 @@ def open_video(path: Path, task: str = "reading videos") -> Any:
     import av
 
     try:
-        container = av.open(str(path))
+        # titles that old programs wrote are not in UTF-8
+        container = av.open(str(path), metadata_errors="replace")
     except av.FFmpegError as error:
         raise DataError(f"damaged video ({error.strerror})", path=path, fix=AGAIN) from None
     if not container.streams.video:

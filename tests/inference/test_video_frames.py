@@ -105,6 +105,12 @@ def test_a_video_that_does_not_count_its_frames_is_known_to_be_cut_by_its_length
     assert last.fault == f"ends after {len(frames) / RATE:.2f} of 4.00 s"
 
 
+def test_a_title_in_another_alphabet_is_no_fault(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", range(3))
+    path.write_bytes(path.read_bytes().replace(b"iso2", b"is\xf62", 1))  # the brands are metadata too
+    assert len(list(open_source(str(path)).frames(0))) == 3
+
+
 def test_damaged_videos_and_impossible_times_are_named(tmp_path: Path) -> None:
     (tmp_path / "b.mp4").write_bytes(b"no video")
     with pytest.raises(DataError, match=r"b\.mp4"):
