@@ -172,6 +172,8 @@ def export_command(
     from ehps.humandata.validation import require_columns
 
     left_out: list[str] = []
+    if (target is None or target in LOADERS) and (images or fps):
+        raise UsageError("--images and --fps are for forms that hold images or times", fix="leave them out")
     if target is None:
         check_suffix(out, HUMANDATA)
         new_file(out, overwrite, hd.source)

@@ -154,11 +154,11 @@ def _sequence(path: Path, stated: Stated) -> HumanData:
     poses, transl = np.asarray(members["poses"], float), np.asarray(members["trans"], float)
     joints = poses.reshape(len(poses), -1).shape[1] // 3 if len(poses) else 0
     model_type = MODEL_TYPES.get(joints)
-    said = str(members["surface_model_type"]) if "surface_model_type" in members else stated.model_type
     if model_type is None or transl.shape != (len(poses), 3):
         raise DataError(f"poses are {poses.shape} and trans {transl.shape}: of no body model", path=path)
-    if said is not None and said != model_type:
-        raise DataError(f"poses are of {NAMES[model_type]}, and it is said to be {said}", path=path)
+    for said in (members.get("surface_model_type"), stated.model_type):
+        if said is not None and str(said) != model_type:
+            raise DataError(f"poses are of {NAMES[model_type]}, and it is said to be {said}", path=path)
     n = len(poses)
     poses = poses.reshape(n, joints, 3)
     gender = _gender(members, path, stated)
@@ -210,9 +210,10 @@ def _betas(values: Array, n: int, path: Path) -> Array:
 
 
 def _in_camera(params: BodyParams, frame: str, path: Path, stated: Stated) -> BodyParams:
-    given = (
-        Z_UP if frame == LEVEL else stated.need("frame", path, "in which frame its bodies are", f"{CAMERA} or {Z_UP}")
-    )
+    if frame == LEVEL and stated.frame not in (None, Z_UP):
+        raise UsageError(f"says that it is {frame}, and --frame says {stated.frame}", path=path, fix="leave it out")
+    open_to = f"{CAMERA} or {Z_UP}"
+    given = Z_UP if frame == LEVEL else stated.need("frame", path, "in which frame its bodies are", open_to)
     if given == CAMERA:
         return params
     if given != Z_UP:
@@ -248,6 +249,8 @@ def _gender(members: dict[str, Any], path: Path, stated: Stated) -> str:
     text = (word.decode(errors="replace") if isinstance(word, bytes) else str(word)).strip().lower()
     if text not in BY_WORD:
         raise DataError(f"its gender is {text!r}", path=path, fix="it is male, female or neutral")
+    if stated.gender not in (None, BY_WORD[text]):
+        raise UsageError(f"says {BY_WORD[text]}, and --gender says {stated.gender}", path=path, fix="leave it out")
     return BY_WORD[text]
 
 

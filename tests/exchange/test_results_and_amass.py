@@ -133,6 +133,23 @@ def test_a_stranger_s_sequence_must_say_its_frame_gender_and_rate(models: BodyMo
         forms.read(path, None, Stated(model_type="smplx", frame="opencv-camera"))
 
 
+@pytest.mark.parametrize(
+    "said", [{"gender": "male"}, {"frame": "opencv-camera"}, {"fps": 7.0}, {"flat_hand_mean": False}]
+)
+def test_what_contradicts_a_file_or_changes_nothing_is_refused(
+    said: dict[str, object], models: BodyModels, tmp_path: Path
+) -> None:
+    forms.write(moving(models, frames=2), "amass", tmp_path / "amass", Sources(body_models=models))
+    forms.write(
+        virtual(moving(models, frames=2)), "smpler-x-results", tmp_path / "results", Sources(body_models=models)
+    )
+    for name in ("amass", "results"):
+        with pytest.raises(UsageError, match=f"--{next(iter(said)).replace('_', '-')}"):
+            forms.read(tmp_path / name, None, Stated(**said, body_models=models))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="--fps would change nothing"):
+        forms.write(moving(models), "obj", tmp_path / "obj", Sources(body_models=models, fps=25))
+
+
 def test_files_that_are_no_sequence_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez(path, poses=np.array([{"a": 1}], dtype=object), trans=np.zeros((1, 3)), betas=np.zeros(10))
