@@ -84,11 +84,10 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
     """
     models = need_models(sources.body_models, "an AMASS file")
     frames.required(hd, "AMASS")
+    params_of(hd[:0])  # says what is wrong where there are no bodies
     out.mkdir(parents=True, exist_ok=True)
-    body = hd.body_model
-    done = Written(
-        left_out=not_held(hd, HELD | {f"{body}/{name}" for name in (*POSE_PARTS[str(body)], "betas", "transl")})
-    )
+    body = str(hd.body_model)
+    done = Written(left_out=not_held(hd, HELD | {f"{body}/{name}" for name in (*POSE_PARTS[body], "betas", "transl")}))
     uneven, later, reshaped, names = 0, 0, 0.0, FileNames()
     for track in tracks_of(hd, sources.fps):
         params = models.with_full_hands(params_of(hd[track.rows]))

@@ -8,8 +8,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ehps.body.models import BodyModels
-from ehps.errors import UsageError, did_you_mean
+from ehps.body.topology import POSE_PARTS
+from ehps.errors import DataError, UsageError, did_you_mean
 from ehps.humandata.core import HumanData
 
 
@@ -91,6 +94,8 @@ class Form:
     recognise : ``function(path: Path) -> bool``, cheap; empty where a file does not tell.
     takes : what its reader looks at: fields of :class:`Stated`, and ``images``.
     uses : what its writer looks at: fields of :class:`Sources`.
+    of_bodies : whether it is made of rows with bodies: others are written of any file, as it is.
+    translated : whether it holds where bodies are.
     """
 
     name: str
@@ -101,6 +106,8 @@ class Form:
     recognise: str = ""
     takes: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    of_bodies: bool = True
+    translated: bool = True
 
 
 TABLE = ("frame", "gender", "images")
@@ -143,7 +150,14 @@ FORMS: tuple[Form, ...] = (
     Form("gltf", "glTF 2.0: skinned, animated people", "Blender, Unity, browsers", writer="gltf:write", uses=("fps",)),
     Form("obj", "Wavefront OBJ: a surface a row", "any 3D program", writer="obj:write"),
     Form("bvh", "BVH: bones and rotations, a file a person", "animation programs", writer="bvh:write", uses=("fps",)),
-    Form("rerun", "recording of the rerun viewer", "rerun", writer="rerun_recording:write", uses=("images",)),
+    Form(
+        "rerun",
+        "recording of the rerun viewer",
+        "rerun",
+        writer="rerun_recording:write",
+        uses=("images",),
+        of_bodies=False,
+    ),
     Form(
         "hmr-tars",
         "WebDataset tars with images and SMPL labels",
@@ -153,6 +167,7 @@ FORMS: tuple[Form, ...] = (
         recognise="hmr_tars:recognise",
         takes=("frame", "gender", "images"),
         uses=("images",),
+        translated=False,
     ),
     *(
         Form(
@@ -163,6 +178,7 @@ FORMS: tuple[Form, ...] = (
             f"flat_npz:write_{name}",
             f"flat_npz:is_{name}",
             takes=(*TABLE, *(["flat_hand_mean"] if "SMPL-X" in title else [])),
+            translated=name not in ("hmr2", "tokenhmr"),
         )
         for name, title, who in (
             ("bedlam", "npz table of SMPL-X people", "BEDLAM's training"),
@@ -182,8 +198,15 @@ FORMS: tuple[Form, ...] = (
         recognise="parquet:recognise",
         takes=("images",),
         uses=("images",),
+        of_bodies=False,
     ),
-    Form("croissant", "Croissant metadata of the file", "dataset search, NeurIPS", writer="croissant:write"),
+    Form(
+        "croissant",
+        "Croissant metadata of the file",
+        "dataset search, NeurIPS",
+        writer="croissant:write",
+        of_bodies=False,
+    ),
 )
 
 
@@ -241,11 +264,16 @@ def write(hd: HumanData, name: str, out: Path, sources: Sources) -> Written:
     Raises
     ------
     UsageError : the form is only read, or what it needs is not given, or something is that it does not look at.
+    DataError : there are no rows, or parameters that are not finite, in a form that is made of them.
     """
     chosen = form(name)
     if not chosen.writer:
         raise UsageError(f"{chosen.name} is a form that is only read")
     _check_heeded(chosen, chosen.uses, vars(sources), hd.source)
+    if not len(hd) and chosen.of_bodies:
+        raise DataError("has no rows to write", path=hd.source)
+    if chosen.of_bodies:
+        require_finite(hd, translated=chosen.translated)
     written: Written = _function(chosen.writer)(hd, out, sources)
     return written
 
@@ -260,6 +288,23 @@ def _check_heeded(form: Form, heeded: tuple[str, ...], given: dict[str, Any], pa
     if idle:
         options = " and ".join(f"--{name.replace('_', '-')}" for name in idle)
         raise UsageError(f"{options} would change nothing in the form {form.name}", path=path, fix="leave it out")
+
+
+def require_finite(hd: HumanData, *, translated: bool = True) -> None:
+    """
+    Raises
+    ------
+    DataError : a body has a parameter that is no finite number; translations are looked at only where ``translated``.
+    """
+    body = hd.body_model or ""
+    names = ("betas", "expression", *(["transl"] if translated else []), *POSE_PARTS.get(body, ()))
+    for name in (f"{body}/{name}" for name in names if f"{body}/{name}" in hd):
+        values = np.asarray(hd[name])
+        bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+        if len(bad):
+            what = f"{name} is not finite in {len(bad):,} rows, the first of which is {bad[0]}"
+            fix = "`ehps humandata audit FILE --out DIR` lists such rows, and `sample --exclude` leaves them out"
+            raise DataError(what, path=hd.source, fix=fix)
 
 
 def not_held(hd: HumanData, held: set[str]) -> list[str]:

@@ -133,6 +133,23 @@ def test_a_stranger_s_sequence_must_say_its_frame_gender_and_rate(models: BodyMo
         forms.read(path, None, Stated(model_type="smplx", frame="opencv-camera"))
 
 
+@pytest.mark.parametrize("form", ["amass", "obj", "smpler-x-results", "bvh"])
+def test_rows_without_bodies_are_not_written_as_bodies(form: str, models: BodyModels, tmp_path: Path) -> None:
+    hd = virtual(moving(models, frames=2))
+    transl = np.array(hd["smplx/transl"])
+    transl[1] = np.nan
+    broken = hd.with_columns({"smplx/transl": transl})
+    bare = hd.without([name for name in hd.columns if name.startswith("smplx/")])
+    for wrong, said in (
+        (broken, "the first of which is 1"),
+        (hd[:0], "no rows"),
+        (bare, "has no .*(parameters|bodies)"),
+    ):
+        with pytest.raises(DataError, match=said):
+            forms.write(wrong, form, tmp_path / "out", Sources(body_models=models))
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
 @pytest.mark.parametrize(
     "said", [{"gender": "male"}, {"frame": "opencv-camera"}, {"fps": 7.0}, {"flat_hand_mean": False}]
 )
