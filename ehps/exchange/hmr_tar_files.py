@@ -142,7 +142,7 @@ def _samples(hd: HumanData, folder: ImageFolder) -> Iterator[list[Bytes]]:
         for begin in range(0, len(paths), AT_ONCE):
             part = slice(begin, begin + AT_ONCE)
             content = [
-                packed(folder.locate(path, row), None if stated is None else stated[row])
+                packed(folder.locate(path, row), stated[row])
                 for row, path in zip(first_rows[part], paths[part], strict=True)
             ]
             endings = map(_ending, paths[part], content)

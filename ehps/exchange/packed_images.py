@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from io import BytesIO
 from pathlib import Path
 
-from ehps.arrays import Array
 from ehps.atomic import replacing
 from ehps.errors import DataError
 from ehps.humandata import image_files
-from ehps.humandata.image_checks import check_size
+from ehps.humandata.image_checks import Size, check_size
 from ehps.humandata.image_files import ImageFolder
-from ehps.humandata.image_headers import read_header
 
 
-def packed(path: Path, stated: Array | None) -> bytes:
+def packed(path: Path, stated: Size | None) -> bytes:
     """The bytes of an image that is put into another file; of a video's frame those of a PNG.
 
     Parameters
     ----------
-    stated : (2,) height and width as its rows say, None where they do not.
+    stated : height and width as its rows say, None where they do not.
 
     Raises
     ------
     DataError : it cannot be read, or is of another size.
     """
     data = image_files.read_for_others(path)
-    found = read_header(BytesIO(data), len(data))
-    if found.unreadable:
-        raise DataError(found.unreadable, path=path, fix=image_files.AGAIN)
-    check_size((found.height, found.width), stated, path)
+    if stated is not None:
+        check_size(image_files.size_of(data, path), stated, path)
     return data
 
 

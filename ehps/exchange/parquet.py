@@ -209,7 +209,7 @@ def _groups(hd: HumanData, folder: ImageFolder | None) -> Iterator[_Group]:
             if code not in place:
                 name = block["image_path"].vocabulary[code]
                 place[code] = len(images)
-                images.append(packed(folder.locate(name, start + k), None if stated is None else stated[k]))
+                images.append(packed(folder.locate(name, start + k), stated[k]))
             image.append(place[code])
             nbytes += numbers + len(images[place[code]])  # the rows of one image have it each, until it is written
             if nbytes >= GROUP_BYTES or k == len(codes) - 1:

@@ -132,8 +132,7 @@ def _log_image(recording: Any, part: HumanData, folder: ImageFolder | None) -> b
     if not image_files.is_there(path):
         recording.log("camera/image", rr.Clear(recursive=False))
         return False
-    stated = stated_sizes(part)
-    check_size(image_files.stored_size(path), None if stated is None else stated[0], path)
+    check_size(image_files.stored_size(path), stated_sizes(part)[0], path)
     recording.log("camera/image", _image(path))
     return True
 

@@ -173,19 +173,24 @@ def require_images(
         )
 
 
-def stated_sizes(hd: Table) -> Array | None:
-    """(N, 2) height and width of the images as the rows say, None where they do not."""
-    return np.stack([np.asarray(hd[name]) for name in SIZE], axis=1) if all(name in hd for name in SIZE) else None
+Size = tuple[int, int]
 
 
-def check_size(size: tuple[int, int], stated: Array | None, path: Path) -> None:
-    """See that an image of ``size`` (height, width) is of the size that a row says (2,), where it says one.
+def stated_sizes(hd: Table) -> list[Size] | list[None]:
+    """Height and width of each row's image as the row says, None where it does not."""
+    if not all(name in hd for name in SIZE):
+        return [None] * len(hd)
+    return [(int(h), int(w)) for h, w in zip(*(np.asarray(hd[name]).tolist() for name in SIZE), strict=True)]
+
+
+def check_size(size: Size, stated: Size | None, path: Path) -> None:
+    """See that an image of ``size`` (height, width) is of the size that a row says, where it says one.
 
     Raises
     ------
     DataError : it is not, so that boxes and points of the row are of another image.
     """
-    if stated is None or not (stated > 0).all() or size == tuple(stated.tolist()):
+    if stated is None or min(stated) <= 0 or size == stated:
         return
     what = f"has {size[1]} x {size[0]} pixels, its rows say {stated[1]} x {stated[0]}"
     raise DataError(what, path=path, fix="give the images that the file was made for")

@@ -319,6 +319,22 @@ def read(path: Path) -> bytes:
             raise DataError(f"cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
 
 
+def size_of(data: bytes, path: Path) -> tuple[int, int]:
+    """Height and width of an image file's bytes, as stored; whether a JPEG is whole is not looked at.
+
+    Raises
+    ------
+    DataError : they are no image.
+    """
+    if data.startswith(JPEG):
+        with suppress(ImportError, ValueError):
+            import simplejpeg
+
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+            return height, width
+    return _size(read_header(BytesIO(data), len(data)), path)
+
+
 def read_for_others(path: Path) -> bytes:
     """As :func:`read`, of a video's frame those of a PNG, which any program reads."""
     where = _inside(path) if is_video(os.fspath(path).rpartition(os.sep)[0]) else None

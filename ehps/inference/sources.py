@@ -329,7 +329,7 @@ def _humandata(path: Path, images: Path) -> Source:
             try:
                 place = folder.locate(names[index], int(distinct[index]))
                 pixels = image_files.read_pixels(place)
-                check_size(pixels.shape[:2], None if sizes is None else sizes[index], place)
+                check_size(pixels.shape[:2], sizes[index], place)
             except DataError as error:
                 yield Frame(index, names[index], NOTHING, number=index, fault=_fault(error))
             else:
