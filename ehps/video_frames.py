@@ -21,7 +21,10 @@ from ehps.arrays import Array
 from ehps.errors import DataError
 from ehps.extras import need
 
-SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts")
+SUFFIXES = (
+    *(".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"),
+    *(".3gp", ".mts", ".m2ts", ".ogv", ".gif"),
+)
 AGAIN = "copy or download the video again"
 HALF = Fraction(1, 2)
 # Only these store the time of every frame. Others (MPEG-PS, AVI) say a few or none, and what the decoder makes of them
@@ -58,7 +61,8 @@ def open_video(path: Path, task: str = "reading videos") -> Any:
     import av
 
     try:
-        container = av.open(str(path))
+        # titles that old programs wrote are not in UTF-8
+        container = av.open(str(path), metadata_errors="replace")
     except av.FFmpegError as error:
         raise DataError(f"damaged video ({error.strerror})", path=path, fix=AGAIN) from None
     if not container.streams.video:
@@ -68,10 +72,19 @@ def open_video(path: Path, task: str = "reading videos") -> Any:
 
 
 def upright(frame: Any) -> Array:
-    """(H, W, 3) uint8 RGB of a decoded frame, turned as the video's display matrix says."""
+    """(H, W, 3) uint8 RGB of a decoded frame, turned and mirrored as the video's display matrix says."""
     pixels: Array = _in_rgb(frame).to_ndarray()
-    turns = round(_degrees(frame) / 90) % 4
-    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+    matrix = _display_matrix(frame)
+    if matrix is None:
+        return pixels
+    (a, b), (c, d) = matrix
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return np.ascontiguousarray(pixels[:: _sign(d), :: _sign(a)])
+    return np.ascontiguousarray(pixels.transpose(1, 0, 2)[:: _sign(b), :: _sign(c)])
+
+
+def _sign(value: float) -> int:
+    return -1 if value < 0 else 1
 
 
 def _in_rgb(frame: Any) -> Any:
@@ -83,15 +96,12 @@ def _in_rgb(frame: Any) -> Any:
         return frame.reformat(format="rgb24")
 
 
-def _degrees(frame: Any) -> float:
-    """Degrees, counter-clockwise, by which a frame is to be turned."""
-    if hasattr(frame, "rotation"):
-        return float(frame.rotation)
-    for side in frame.side_data or ():  # PyAV before 14
+def _display_matrix(frame: Any) -> Array | None:
+    """(2, 2): a pixel at x, y is shown at (x, y) @ matrix, moved into the image; None where the video says nothing."""
+    for side in frame.side_data or ():
         if getattr(side.type, "name", "") == "DISPLAYMATRIX":
-            a, b = np.frombuffer(bytes(side), np.int32)[:2] / 65536
-            return -math.degrees(math.atan2(b, a))
-    return 0.0
+            return np.frombuffer(bytes(side), np.int32)[[0, 1, 3, 4]].reshape(2, 2) / 65536
+    return None
 
 
 def seconds(frame: Any) -> Fraction | None:

@@ -8,6 +8,7 @@ distance. It is an ``.npz`` of plain arrays; nothing in it is run.
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -148,7 +149,7 @@ class Stored:
                 frame = pd.DataFrame({"dataset": names[dataset], "x": position[:, 0], "y": position[:, 1]})
                 frame.insert(1, "role", np.array(facts["roles"], object)[dataset])
                 frame.attrs = {name: facts[name] for name in ("attribute", "method", "seed", "parameters")}
-        except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, BadZipFile, zlib.error) as error:
             raise DataError("is no embedding that ehps wrote", path=path) from error
         if features.ndim != 2 or len(features) != len(frame) or middle.shape != (features.shape[1],):
             raise DataError(

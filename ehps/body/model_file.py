@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body.topology import NAMES, SITES, TOPOLOGY, model_type_of
 from ehps.errors import BodyModelError, DataError
+from ehps.humandata.passport import LOCKED
 
 REQUIRED = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "f", "kintree_table")
 HANDS = ("hands_meanl", "hands_meanr", "hands_componentsl", "hands_componentsr")
@@ -29,8 +31,6 @@ HANDLESS = {
     "smplh": ("not merged with the MANO hands", f"merge it with those of {SITES['smplh']} (merge_smplh_mano)"),
 }
 """What a file without mean hands and hand components is, and where there is one with them."""
-LOCKED = "locked_head"
-"""End of the version of a release whose head does not change with the shape of the body."""
 HAND_SIZES = {"hands_meanl": 45, "hands_meanr": 45, "hands_componentsl": 2025, "hands_componentsr": 2025}
 LANDMARKS = ("lmk_faces_idx", "lmk_bary_coords", "dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords")
 
@@ -230,7 +230,7 @@ def _read_npz(path: Path) -> dict[str, Array]:
         with np.load(path, allow_pickle=False) as archive:
             names = [n for n in (*REQUIRED, *HANDS, *LANDMARKS, "standin") if n in archive.files]
             return {name: archive[name] for name in names}
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError, KeyError) as error:
         raise DataError(
             f"cannot be read as a body model ({error})", path=path, fix="copy or download the file again"
         ) from None

@@ -17,13 +17,14 @@ from ehps.body import meshes
 from ehps.body.hands import COEFFICIENTS, expand
 from ehps.body.helper_files import find_helper, kid_template
 from ehps.body.joints import FastJoints, Precision
-from ehps.body.model_file import LOCKED, BodyModel, read_model, without_hands
+from ehps.body.model_file import BodyModel, read_model, without_hands
 from ehps.body.model_folder import find_model, locked_head_folder, require_locked_head, require_model
 from ehps.body.params import BodyParams, groups
 from ehps.body.personal_templates import Personal, personal
 from ehps.body.topology import NAMES, TOPOLOGY
 from ehps.errors import BodyModelError, PassportError
 from ehps.genders import GENDERS
+from ehps.humandata.passport import LOCKED
 
 END_VERTICES = 300  # at each end of the template: the highest and the lowest vertex of any shape are among them
 

@@ -14,7 +14,7 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.body.folding import fitting_columns
 from ehps.body.hands import COEFFICIENTS, expand, mean_hands
-from ehps.body.model_file import LOCKED, BodyModel, without_hands
+from ehps.body.model_file import BodyModel, without_hands
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams, genders
 from ehps.body.topology import NAMES, POSE_PARTS, TOPOLOGY
@@ -22,7 +22,7 @@ from ehps.errors import DataError, PassportError, UsageError
 from ehps.genders import GENDERS
 from ehps.humandata import frames, merging
 from ehps.humandata.core import HumanData
-from ehps.humandata.passport import UNKNOWN
+from ehps.humandata.passport import LOCKED, UNKNOWN
 
 
 def params_of(hd: HumanData, model_type: str | None = None, *, any_frame: bool = False) -> BodyParams:

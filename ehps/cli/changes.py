@@ -11,6 +11,7 @@ import click
 from ehps.cli.common import (
     FILE,
     INPUT,
+    Number,
     Output,
     as_json,
     body_models,
@@ -220,7 +221,7 @@ def _texts(merged: Merged) -> dict[str, Any]:
 
 
 @click.command("sample")
-@click.option("--interval", type=float, help="Keep every N-th row; a fraction too.")
+@click.option("--interval", type=Number(), help="Keep every N-th row; a fraction too.")
 @click.option("--limit", type=int, help="Keep so many rows, drawn at random.")
 @seed
 @click.option("--exclude", type=INPUT, help="Leave out what this exclusion list names.")

@@ -11,6 +11,7 @@ from ehps.cli.common import (
     FILE,
     IMAGES,
     INPUT,
+    Number,
     Output,
     Word,
     as_json,
@@ -68,9 +69,6 @@ def check_read(name: str) -> str:
     return name
 
 
-fps = click.option("--fps", type=click.FloatRange(min=0.01), help="Frames a second, where the file does not say.")
-
-
 @click.command("forms")
 @as_json
 def forms_command(as_json: bool) -> None:
@@ -95,7 +93,7 @@ def forms_command(as_json: bool) -> None:
 @click.option("--flat-hand-mean", type=click.Choice(["yes", "no"]), help="Whether hand poses are absolute.")
 @click.option("--gender", type=click.Choice(["neutral", "male", "female"]), help="Of the body model.")
 @click.option("--num-betas", type=click.IntRange(min=1), help="How many shape coefficients count.")
-@fps
+@click.option("--fps", type=Number(min=0.01), help="Frames a second, where SOURCE does not say.")
 @overwrite
 @body_models
 @as_json
@@ -145,7 +143,7 @@ def import_command(
 @click.option("--for", "target", type=Word(written_forms, check_written), help="A loader or form to write for.")
 @click.option("--out", type=FILE, required=True, help="An .npz or .h5 file; with --for, the folder or file to write.")
 @click.option("--images", type=IMAGES, help="Folder of the images, for forms that hold them.")
-@fps
+@click.option("--fps", type=Number(min=0.01), help="Number frames at so many a second; FILE's own times by default.")
 @click.option(
     "--overwrite",
     is_flag=True,
@@ -174,6 +172,8 @@ def export_command(
     from ehps.humandata.validation import require_columns
 
     left_out: list[str] = []
+    if (target is None or target in LOADERS) and (images or fps):
+        raise UsageError("--images and --fps are for forms that hold images or times", fix="leave them out")
     if target is None:
         check_suffix(out, HUMANDATA)
         new_file(out, overwrite, hd.source)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import FILE, IMAGES, INPUT, as_json, bodies, body_models, say, say_json
+from ehps.cli.common import FILE, IMAGES, INPUT, Number, as_json, bodies, body_models, say, say_json
 from ehps.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,15 +31,15 @@ SHOWN = 10
     type=click.Choice(["smpler-x", "smplest-x"]),
     help="Take of the detector's people those that the original's own inference takes.",
 )
-@click.option("--score", type=click.FloatRange(0, 1), help="Least score of a detected person.")
-@click.option("--nms", type=click.FloatRange(0, 1), help="Most overlap of two detected people.")
+@click.option("--score", type=Number(0, 1), help="Least score of a detected person.")
+@click.option("--nms", type=Number(0, 1), help="Most overlap of two detected people.")
 @click.option("--smallest", metavar="WxH", help="Smallest box of a detected person, pixels.")
 @click.option("--largest-only", is_flag=True, help="Take only the largest detected person of an image.")
-@click.option("--box-ratio", type=click.FloatRange(min=0.1), help="Scale of boxes; the checkpoint's by default.")
+@click.option("--box-ratio", type=Number(min=0.1), help="Scale of boxes; the checkpoint's by default.")
 @click.option("--images", type=IMAGES, help="Folder of the images of a HumanData INPUT; the file's by default.")
-@click.option("--fps", type=click.FloatRange(min=0.01), help="Bring a video to so many frames a second.")
-@click.option("--from", "begin", type=click.FloatRange(min=0), help="Second of a video to begin at.")
-@click.option("--to", "end", type=click.FloatRange(min=0), help="Second of a video to end before.")
+@click.option("--fps", type=Number(min=0.01), help="Bring a video to so many frames a second.")
+@click.option("--from", "begin", type=Number(min=0), help="Second of a video to begin at.")
+@click.option("--to", "end", type=Number(min=0), help="Second of a video to end before.")
 @click.option(
     "--view",
     type=click.Choice(["mesh", "joints", "boxes", "none"]),
@@ -48,7 +49,7 @@ SHOWN = 10
 )
 @click.option("--side/--no-side", default=True, show_default=True, help="Show people from the side, beside the frame.")
 @click.option("--smooth", is_flag=True, help="Smooth a video's people over time.")
-@click.option("--metric-camera", type=click.FloatRange(min=1), metavar="FOCAL", help="Translations for a real camera.")
+@click.option("--metric-camera", type=Number(min=1), metavar="FOCAL", help="Translations for a real camera.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="People at a time.")
 @click.option("--save-every", type=click.IntRange(min=1), default=256, show_default=True, help="Frames of a part.")
 @click.option("--device", help="cpu, cuda, cuda:1; a GPU where there is one by default.")
@@ -95,6 +96,7 @@ def infer_command(
     Their parameters, cameras, boxes and tracks are written as HumanData, and drawn on the images. A run that was ended
     goes on when it is called again. The exit code is 1 when a frame cannot be read; what can be is there.
     """
+    from ehps.inference.parts import check_inputs
     from ehps.inference.people import RULES, finder, with_rules
     from ehps.inference.sources import open_source
 
@@ -103,7 +105,8 @@ def infer_command(
     asked = {"score": score, "nms": nms, "smallest": size_of(smallest), "largest_only": largest_only or None}
     if detector is None and (like or any(value is not None for value in asked.values())):
         raise UsageError("--as, --score, --nms, --smallest and --largest-only choose from what a detector finds")
-    source = open_source(given, images=images, fps=fps, begin=begin, end=end)
+    check_inputs(out, (given, checkpoint, boxes, detector))
+    source = open_source(given, images=images, fps=fps, begin=begin, end=end, out=out)
     if smooth and source.kind != "video":
         raise UsageError("only people in videos can be smoothed over time", path=Path(given), fix="leave out --smooth")
     rules = with_rules(RULES[like or ""], **asked)
@@ -113,7 +116,7 @@ def infer_command(
     from ehps.inference.run import Options, infer
 
     network = load_network(checkpoint, models, model=model, device=device, batch_size=batch_size, box_ratio=box_ratio)
-    shown = {"none": None, "boxes": "none"}.get(view, view)
+    shown = None if view == "none" else view
     options = Options(shown, side, save_every, smooth, metric_camera)
     outcome = infer(source, network, people, out, models, options, overwrite=overwrite)
     if as_json:
@@ -135,6 +138,8 @@ def size_of(words: str | None) -> tuple[float, float] | None:
         return None
     try:
         width, height = (float(word) for word in words.lower().split("x"))
+        if not (0 <= width < math.inf and 0 <= height < math.inf):
+            raise ValueError
     except ValueError:
         raise UsageError(f"--smallest {words} is no size", fix="write it as 50x150, width and height") from None
     return width, height

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ehps.cli.common import DISK, FOLDER, INPUT, Input, Output, as_json, pairs, say, say_json, seed
+from ehps.cli.common import DISK, FOLDER, INPUT, Input, Number, Output, as_json, pairs, say, say_json, seed
 from ehps.cli.rankings import (
     end,
     results_source,
@@ -45,12 +45,12 @@ def folders_of(images: Sequence[str], files: Sequence[Path]) -> dict[Path, Path]
 @results_source
 @click.option("--rule", type=click.Choice(RULES), default="diverse", show_default=True, help="How sets are chosen.")
 @click.option("--budget", type=int, help="Most instances in all.")
-@click.option("--gpu-hours", type=float, help="Instead: as many instances as one GPU sees in so many hours.")
+@click.option("--gpu-hours", type=Number(), help="Instead: as many instances as one GPU sees in so many hours.")
 @click.option(
-    "--images-per-second", type=float, help="Of one GPU; measured on the finished runs of --results or --runs without."
+    "--images-per-second", type=Number(), help="Of one GPU; measured on the runs of --results or --runs without."
 )
 @click.option("--sets", type=int, show_default="10", help="Most datasets, of diverse, top-k and greedy-coverage.")
-@click.option("--diversity", type=float, show_default="0.3", help="Of diverse. 0: by rank alone, 1: by distance alone.")
+@click.option("--diversity", type=Number(), show_default="0.3", help="Of diverse. 0: rank alone, 1: distance alone.")
 @click.option("--must", multiple=True, metavar="ID", help="A dataset that is taken in any case.")
 @click.option("--never", multiple=True, metavar="ID", help="A dataset that is not taken.")
 @click.option(

@@ -11,7 +11,6 @@ ours says so in ``ehps_frame``, and is turned back when it is read.
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,15 @@ from ehps.body.params import BodyParams
 from ehps.body.rigid_motion import to_camera
 from ehps.body.topology import NAMES, POSE_PARTS, TOPOLOGY
 from ehps.body.variants import params_of
-from ehps.errors import DataError
+from ehps.errors import DataError, EhpsError, UsageError
 from ehps.exchange.forms import Sources, Stated, Written, not_held
 from ehps.exchange.skeletons import need_models
-from ehps.exchange.tracks import even_steps, tracks_of
+from ehps.exchange.tracks import FileNames, beginnings, even_steps, tracks_of
 from ehps.genders import BY_WORD
 from ehps.humandata import frames
 from ehps.humandata.core import HumanData
 from ehps.humandata.passport import CAMERA, UNKNOWN, Passport
+from ehps.humandata.pickles.npy_files import Npz
 
 TO_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 """(3, 3) from the OpenCV camera frame to x right, y ahead, z up."""
@@ -41,9 +41,10 @@ LEVEL = "z-up, of a level camera"
 MODEL_TYPES = {55: "smplx", 52: "smplh", 24: "smpl"}
 """Joints in ``poses`` -> model type."""
 
+NEEDED = ("poses", "trans", "betas")
 RATES = ("mocap_frame_rate", "mocap_framerate", "fps")
 SUFFIX = ".npz"
-HELD = {"meta/track_id", "meta/time", "meta/frame_id", "meta/gender", "meta/sequence_name"}
+HELD = {"meta/track_id", "meta/time", "meta/gender", "meta/sequence_name"}
 
 
 def recognise(path: Path) -> bool:
@@ -52,9 +53,9 @@ def recognise(path: Path) -> bool:
     if not files or files[0].suffix.lower() != SUFFIX:
         return False
     try:
-        with np.load(files[0], allow_pickle=False) as members:
-            return {"poses", "trans", "betas"} <= set(members.files)
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError):
+        with Npz(files[0]) as members:
+            return set(NEEDED) <= set(members)
+    except EhpsError:
         return False
 
 
@@ -83,12 +84,11 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
     """
     models = need_models(sources.body_models, "an AMASS file")
     frames.required(hd, "AMASS")
+    params_of(hd[:0])  # says what is wrong where there are no bodies
     out.mkdir(parents=True, exist_ok=True)
-    body = hd.body_model
-    done = Written(
-        left_out=not_held(hd, HELD | {f"{body}/{name}" for name in (*POSE_PARTS[str(body)], "betas", "transl")})
-    )
-    uneven, reshaped = 0, 0.0
+    body = str(hd.body_model)
+    done = Written(left_out=not_held(hd, HELD | {f"{body}/{name}" for name in (*POSE_PARTS[body], "betas", "transl")}))
+    uneven, later, reshaped, names = 0, 0, 0.0, FileNames()
     for track in tracks_of(hd, sources.fps):
         params = models.with_full_hands(params_of(hd[track.rows]))
         genders = np.unique(params.gender)
@@ -105,9 +105,8 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
         steps = even_steps(track.times)
         uneven += steps.times is not track.times
         poses, transl = steps.rotations(poses), steps.points(up.transl)
-        path = out / f"{track.file_name}{SUFFIX}"
-        if path in done.files:
-            raise DataError(f"two people would be written as {path.name}", path=hd.source)
+        later += track.times[0] > 0
+        path = out / f"{names.of(track.sequence, track.name)}{SUFFIX}"
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
@@ -117,6 +116,8 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
         done.files.append(path)
     if reshaped > 0:
         done.left_out.append(f"shapes that change in time, by up to {reshaped:.3g}: each person has the mean one")
+    if later:
+        done.left_out.append(beginnings(later))
     if uneven:
         done.left_out.append(f"the times of {uneven} people, which are not evenly apart: poses were interpolated")
     return done
@@ -152,17 +153,19 @@ def _sequence(path: Path, stated: Stated) -> HumanData:
     poses, transl = np.asarray(members["poses"], float), np.asarray(members["trans"], float)
     joints = poses.reshape(len(poses), -1).shape[1] // 3 if len(poses) else 0
     model_type = MODEL_TYPES.get(joints)
-    said = str(members["surface_model_type"]) if "surface_model_type" in members else stated.model_type
     if model_type is None or transl.shape != (len(poses), 3):
         raise DataError(f"poses are {poses.shape} and trans {transl.shape}: of no body model", path=path)
-    if said is not None and said != model_type:
-        raise DataError(f"poses are of {NAMES[model_type]}, and it is said to be {said}", path=path)
+    for said in (members.get("surface_model_type"), stated.model_type):
+        if said is not None and str(said) != model_type:
+            raise DataError(f"poses are of {NAMES[model_type]}, and it is said to be {said}", path=path)
     n = len(poses)
     poses = poses.reshape(n, joints, 3)
     gender = _gender(members, path, stated)
-    rate = next((float(members[name]) for name in RATES if name in members), None)
+    rate = _rate(members, path)
+    if None not in (rate, stated.fps) and rate != stated.fps:
+        raise UsageError(f"says {rate:g} frames a second, and --fps says {stated.fps:g}", path=path, fix="leave it out")
     rate = rate or float(stated.need("fps", path, "how many frames there are in a second", "N"))
-    betas = np.asarray(members["betas"], float).reshape(-1)[: stated.num_betas]
+    betas = _betas(members["betas"], n, path)[:, : stated.num_betas]
     params = _params(model_type, gender, betas, poses, transl)
     params = _in_camera(params, str(members.get("ehps_frame", "")), path, stated)
     columns: dict[str, Any] = {"image_path": [f"{path.stem}/{k:06d}.jpg" for k in range(n)]}
@@ -179,7 +182,7 @@ def _sequence(path: Path, stated: Stated) -> HumanData:
     passport = Passport(
         body_model=model_type,
         body_model_version=UNKNOWN,
-        num_betas=len(betas),
+        num_betas=betas.shape[1],
         gender="per-instance",
         flat_hand_mean=True if hands else None,
         converter="AMASS npz",
@@ -187,10 +190,29 @@ def _sequence(path: Path, stated: Stated) -> HumanData:
     return HumanData(columns, passport=passport)
 
 
+def _rate(members: dict[str, Any], path: Path) -> float | None:
+    """Frames a second, None where the file says nothing."""
+    rate = next((members[name] for name in RATES if name in members), None)
+    if rate is None:
+        return None
+    if np.size(rate) != 1 or np.asarray(rate).dtype.kind not in "iuf" or not 0 < float(np.ravel(rate)[0]) < np.inf:
+        raise DataError(f"has {rate} frames a second", path=path, fix="leave the rate out, and say it with --fps")
+    return float(np.ravel(rate)[0])
+
+
+def _betas(values: Array, n: int, path: Path) -> Array:
+    """(n, B) shapes of one that holds for all frames, or of one a frame."""
+    values = np.atleast_2d(np.asarray(values, float))
+    if values.ndim != 2 or len(values) not in (1, n):
+        raise DataError(f"betas are {values.shape}, neither one shape nor one for each of {n:,} frames", path=path)
+    return np.broadcast_to(values, (n, values.shape[1])).copy()
+
+
 def _in_camera(params: BodyParams, frame: str, path: Path, stated: Stated) -> BodyParams:
-    given = (
-        Z_UP if frame == LEVEL else stated.need("frame", path, "in which frame its bodies are", f"{CAMERA} or {Z_UP}")
-    )
+    if frame == LEVEL and stated.frame not in (None, Z_UP):
+        raise UsageError(f"says that it is {frame}, and --frame says {stated.frame}", path=path, fix="leave it out")
+    open_to = f"{CAMERA} or {Z_UP}"
+    given = Z_UP if frame == LEVEL else stated.need("frame", path, "in which frame its bodies are", open_to)
     if given == CAMERA:
         return params
     if given != Z_UP:
@@ -209,7 +231,7 @@ def _params(model_type: str, gender: str, betas: Array, poses: Array, transl: Ar
     return BodyParams(
         model_type=model_type,
         gender=np.full(n, gender),
-        betas=np.tile(betas, (n, 1)),
+        betas=betas,
         transl=transl,
         flat_hand_mean=True,
         **parts,
@@ -226,20 +248,21 @@ def _gender(members: dict[str, Any], path: Path, stated: Stated) -> str:
     text = (word.decode(errors="replace") if isinstance(word, bytes) else str(word)).strip().lower()
     if text not in BY_WORD:
         raise DataError(f"its gender is {text!r}", path=path, fix="it is male, female or neutral")
+    if stated.gender not in (None, BY_WORD[text]):
+        raise UsageError(f"says {BY_WORD[text]}, and --gender says {stated.gender}", path=path, fix="leave it out")
     return BY_WORD[text]
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Members that are plain numbers and texts; those that ask for pickle are not opened."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            wanted = ("poses", "trans", "betas", "gender", "surface_model_type", "ehps_frame", *RATES)
-            members = {name: archive[name] for name in wanted if name in archive.files}
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
-        raise DataError(f"cannot be read as a sequence ({error})", path=path) from None
-    lacking = [name for name in ("poses", "trans", "betas") if name not in members]
+    """Members that a sequence is made of."""
+    with Npz(path) as archive:
+        wanted = (*NEEDED, "gender", "surface_model_type", "ehps_frame", *RATES)
+        members = {name: archive[name] for name in wanted if name in archive}
+    lacking = [name for name in NEEDED if name not in members]
     if lacking:
         raise DataError(f"has no {', '.join(lacking)}: it is no AMASS sequence", path=path)
-    if not all(np.isfinite(members[name]).all() for name in ("poses", "trans", "betas")):
-        raise DataError("has poses, trans or betas that are not finite", path=path)
+    for name in NEEDED:
+        value = members[name]
+        if value.dtype.kind not in "iuf" or not np.isfinite(value).all():
+            raise DataError(f"has {name} that are no finite numbers", path=path)
     return members

@@ -13,10 +13,9 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.atomic import replacing
 from ehps.body.rotations import to_axis_angle, to_matrix
-from ehps.errors import DataError
 from ehps.exchange.forms import Sources, Written
 from ehps.exchange.skeletons import CAMERA_TO_Y_UP, DEPTHS, Animated, animated, need_models
-from ehps.exchange.tracks import EvenSteps, even_steps, tracks_of
+from ehps.exchange.tracks import EvenSteps, FileNames, beginnings, even_steps, tracks_of
 from ehps.humandata import frames
 from ehps.humandata.core import HumanData
 
@@ -35,21 +34,22 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
     models = need_models(sources.body_models, "BVH")
     frames.required(hd, "BVH")
     out.mkdir(parents=True, exist_ok=True)
-    done, uneven, widest = Written(), 0, 0.0
+    done, uneven, later, widest, names = Written(), 0, 0, 0.0, FileNames()
     for track in tracks_of(hd, sources.fps):
         person = animated(hd, track, models)
         steps = even_steps(track.times)
         uneven += steps.times is not track.times
         widest = max(widest, person.shape_range)
-        path = out / f"{track.file_name}.bvh"
-        if path in done.files:
-            raise DataError(f"two people would be written as {path.name}", path=hd.source)
+        later += track.times[0] > 0
+        path = out / f"{names.of(track.sequence, track.name)}.bvh"
         with replacing(path) as temporary:
             temporary.write_text(_hierarchy(person) + _motion(person, steps), encoding="ascii")
         done.files.append(path)
     done.left_out.append("surfaces, expressions, cameras, boxes and keypoints: a BVH file has bones only")
     if widest > 0:
         done.left_out.append(f"shapes that change in time (by up to {1000 * widest:.1f} mm): bones are of the mean one")
+    if later:
+        done.left_out.append(beginnings(later))
     if uneven:
         done.left_out.append(f"the times of {uneven} people, which are not evenly apart: rotations were interpolated")
     if hd.passport.focal == "virtual":

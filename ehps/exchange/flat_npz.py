@@ -103,6 +103,9 @@ def read(path: Path, stated: Stated, images: Path | None, name: str | None = Non
     if images is not None:
         index = ImageIndex(images)
         sizes = np.array([index.size(name) for name in rows.columns["image_path"]], np.int32).reshape(-1, 2)
+        if len(sizes) and not sizes.any():
+            what = f"none of its images can be read below {images} ({rows.columns['image_path'][0]} for one)"
+            raise DataError(what, path=path, fix="give the folder that their paths are relative to with --images")
         rows.columns["meta/height"], rows.columns["meta/width"] = sizes.T
     if rows.upright is not None and rows.upright.any():
         reading.check_upright(rows, images, path)

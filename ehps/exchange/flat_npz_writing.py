@@ -16,6 +16,7 @@ from ehps.humandata.core import HumanData
 def write_posed(hd: HumanData, left_out: list[str], program: str, name: str, model_type: str) -> dict[str, Array]:
     """bedlam, bedlam2 and camerahmr."""
     from ehps.body.topology import POSE_PARTS
+    from ehps.body.variants import has_locked_head
 
     hmr_rows.need_body(hd, model_type, program)
     n, width = len(hd), {"bedlam": (10, 11), "bedlam2": (16,), "camerahmr": (10,)}[name]
@@ -24,8 +25,7 @@ def write_posed(hd: HumanData, left_out: list[str], program: str, name: str, mod
         want = " or ".join(map(str, width))
         fix = f"`ehps humandata convert FILE --num-betas {width[-1]} --out NEW`"
         raise DataError(f"has {betas.shape[1]} betas, and {program} reads {want}", path=hd.source, fix=fix)
-    locked = hd.passport.body_model_version == "locked_head"
-    if locked != (name == "bedlam2"):
+    if has_locked_head(hd) != (name == "bedlam2"):
         kind = "the locked-head release of SMPL-X" if name == "bedlam2" else "SMPL-X 1.1"
         version = hd.passport.body_model_version
         raise DataError(f"its bodies are of version {version}, and {program} reads {kind}", path=hd.source)
@@ -60,6 +60,7 @@ def write_posed(hd: HumanData, left_out: list[str], program: str, name: str, mod
             held.add("meta/subject_gender")
     left_out.append("bbox_xywh: the sides of a box become the longer one")
     left_out.extend(_empty(hd, f"{model_type}/expression", held))
+    left_out.extend(hmr_rows.without_points(hd, "keypoints3d"))
     left_out.extend(hmr_rows.others(hd, held | {"meta/gender"}))
     return arrays
 
@@ -106,8 +107,7 @@ def write_prompthmr(hd: HumanData, left_out: list[str], program: str) -> dict[st
     held = {"image_path", "bbox_xywh", "meta/gender", "meta/focal_length", "meta/principal_point", "meta/RT"}
     held |= {f"smpl/{part}" for part in ("betas", "transl", "global_orient", "body_pose")} | {"meta/annot_valid"}
     left_out.extend(hmr_rows.others(hd, held))
-    if any(name.startswith("keypoints") for name in hd.columns):
-        left_out.append("keypoints: the form has none")
+    left_out.extend(hmr_rows.without_points(hd, "keypoints"))
     return {
         "imgnames": hmr_rows.text_array(hd["image_path"]),
         "genders": _gender_words(hd),

@@ -8,8 +8,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ehps.body.models import BodyModels
-from ehps.errors import UsageError, did_you_mean
+from ehps.body.topology import POSE_PARTS
+from ehps.errors import DataError, UsageError, did_you_mean
 from ehps.humandata.core import HumanData
 
 
@@ -89,6 +92,10 @@ class Form:
     reader : ``function(path: Path, stated: Stated, images: Path | None) -> HumanData``; empty where it is only written.
     writer : ``function(hd: HumanData, out: Path, sources: Sources) -> Written``; empty where it is only read.
     recognise : ``function(path: Path) -> bool``, cheap; empty where a file does not tell.
+    takes : what its reader looks at: fields of :class:`Stated`, and ``images``.
+    uses : what its writer looks at: fields of :class:`Sources`.
+    of_bodies : whether it is made of rows with bodies: others are written of any file, as it is.
+    translated : whether it holds where bodies are.
     """
 
     name: str
@@ -97,8 +104,13 @@ class Form:
     reader: str = ""
     writer: str = ""
     recognise: str = ""
+    takes: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    of_bodies: bool = True
+    translated: bool = True
 
 
+TABLE = ("frame", "gender", "images")
 FORMS: tuple[Form, ...] = (
     Form(
         "smpler-x-results",
@@ -115,6 +127,7 @@ FORMS: tuple[Form, ...] = (
         reader="agora:read",
         writer="agora:write",
         recognise="agora:recognise",
+        takes=("images",),
     ),
     Form(
         "pw3d-challenge",
@@ -131,11 +144,20 @@ FORMS: tuple[Form, ...] = (
         reader="amass:read",
         writer="amass:write",
         recognise="amass:recognise",
+        takes=("model_type", "frame", "gender", "num_betas", "fps"),
+        uses=("fps",),
     ),
-    Form("gltf", "glTF 2.0: skinned, animated people", "Blender, Unity, browsers", writer="gltf:write"),
+    Form("gltf", "glTF 2.0: skinned, animated people", "Blender, Unity, browsers", writer="gltf:write", uses=("fps",)),
     Form("obj", "Wavefront OBJ: a surface a row", "any 3D program", writer="obj:write"),
-    Form("bvh", "BVH: bones and rotations, a file a person", "animation programs", writer="bvh:write"),
-    Form("rerun", "recording of the rerun viewer", "rerun", writer="rerun_recording:write"),
+    Form("bvh", "BVH: bones and rotations, a file a person", "animation programs", writer="bvh:write", uses=("fps",)),
+    Form(
+        "rerun",
+        "recording of the rerun viewer",
+        "rerun",
+        writer="rerun_recording:write",
+        uses=("images",),
+        of_bodies=False,
+    ),
     Form(
         "hmr-tars",
         "WebDataset tars with images and SMPL labels",
@@ -143,9 +165,21 @@ FORMS: tuple[Form, ...] = (
         reader="hmr_tars:read",
         writer="hmr_tar_files:write",
         recognise="hmr_tars:recognise",
+        takes=("frame", "gender", "images"),
+        uses=("images",),
+        translated=False,
     ),
     *(
-        Form(name, title, who, f"flat_npz:read_{name}", f"flat_npz:write_{name}", f"flat_npz:is_{name}")
+        Form(
+            name,
+            title,
+            who,
+            f"flat_npz:read_{name}",
+            f"flat_npz:write_{name}",
+            f"flat_npz:is_{name}",
+            takes=(*TABLE, *(["flat_hand_mean"] if "SMPL-X" in title else [])),
+            translated=name not in ("hmr2", "tokenhmr"),
+        )
         for name, title, who in (
             ("bedlam", "npz table of SMPL-X people", "BEDLAM's training"),
             ("bedlam2", "npz table of locked-head SMPL-X people", "BEDLAM2's training"),
@@ -162,8 +196,17 @@ FORMS: tuple[Form, ...] = (
         reader="parquet:read",
         writer="parquet:write",
         recognise="parquet:recognise",
+        takes=("images",),
+        uses=("images",),
+        of_bodies=False,
     ),
-    Form("croissant", "Croissant metadata of the file", "dataset search, NeurIPS", writer="croissant:write"),
+    Form(
+        "croissant",
+        "Croissant metadata of the file",
+        "dataset search, NeurIPS",
+        writer="croissant:write",
+        of_bodies=False,
+    ),
 )
 
 
@@ -189,12 +232,14 @@ def read(path: Path, name: str | None, stated: Stated, images: Path | None = Non
 
     Raises
     ------
-    UsageError : the form is only written, is not told by the file, or leaves open what is not stated.
+    UsageError : the form is only written, is not told by the file, leaves open what is not stated, or does not look at
+        what is.
     DataError : the file is damaged, or of another form.
     """
     chosen = form(name) if name is not None else recognised(path)
     if not chosen.reader:
         raise UsageError(f"{chosen.name} is a form that is only written", path=path)
+    _check_heeded(chosen, chosen.takes, {**vars(stated), "images": images}, path)
     return _function(chosen.reader)(path, stated, images), chosen
 
 
@@ -218,13 +263,48 @@ def write(hd: HumanData, name: str, out: Path, sources: Sources) -> Written:
 
     Raises
     ------
-    UsageError : the form is only read, or what it needs is not given.
+    UsageError : the form is only read, or what it needs is not given, or something is that it does not look at.
+    DataError : there are no rows, or parameters that are not finite, in a form that is made of them.
     """
     chosen = form(name)
     if not chosen.writer:
         raise UsageError(f"{chosen.name} is a form that is only read")
+    _check_heeded(chosen, chosen.uses, vars(sources), hd.source)
+    if not len(hd) and chosen.of_bodies:
+        raise DataError("has no rows to write", path=hd.source)
+    if chosen.of_bodies:
+        require_finite(hd, translated=chosen.translated)
     written: Written = _function(chosen.writer)(hd, out, sources)
     return written
+
+
+def _check_heeded(form: Form, heeded: tuple[str, ...], given: dict[str, Any], path: Path | None) -> None:
+    """
+    Raises
+    ------
+    UsageError : something is given that changes nothing.
+    """
+    idle = [name for name, value in given.items() if value is not None and name not in (*heeded, "body_models")]
+    if idle:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in idle)
+        raise UsageError(f"{options} would change nothing in the form {form.name}", path=path, fix="leave it out")
+
+
+def require_finite(hd: HumanData, *, translated: bool = True) -> None:
+    """
+    Raises
+    ------
+    DataError : a body has a parameter that is no finite number; translations are looked at only where ``translated``.
+    """
+    body = hd.body_model or ""
+    names = ("betas", "expression", *(["transl"] if translated else []), *POSE_PARTS.get(body, ()))
+    for name in (f"{body}/{name}" for name in names if f"{body}/{name}" in hd):
+        values = np.asarray(hd[name])
+        bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+        if len(bad):
+            what = f"{name} is not finite in {len(bad):,} rows, the first of which is {bad[0]}"
+            fix = "`ehps humandata audit FILE --out DIR` lists such rows, and `sample --exclude` leaves them out"
+            raise DataError(what, path=hd.source, fix=fix)
 
 
 def not_held(hd: HumanData, held: set[str]) -> list[str]:

@@ -21,7 +21,7 @@ from ehps.body.variants import params_of
 from ehps.errors import UsageError
 from ehps.exchange.forms import Sources, Written
 from ehps.exchange.skeletons import DEPTHS, Animated, animated, loss, need_models
-from ehps.exchange.tracks import UNSAFE, Track, by_sequence, tracks_of
+from ehps.exchange.tracks import FileNames, Track, by_sequence, tracks_of
 from ehps.humandata import frames
 from ehps.humandata.core import HumanData
 from ehps.humandata.drawing.persons import person_colour
@@ -54,10 +54,10 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
         raise UsageError(
             f"one file holds one sequence or image, and these are {len(scenes)}", path=out, fix="name a folder"
         )
-    done = Written()
+    done, names = Written(), FileNames()
     worst = {"pose": 0.0, "shape": 0.0}
     for name, tracks in scenes.items():
-        path = out if one else out / (UNSAFE.sub("_", name).strip("._") + ".glb")
+        path = out if one else out / f"{names.of(name)}.glb"
         path.parent.mkdir(parents=True, exist_ok=True)
         scene = _Scene()
         for track in tracks:
@@ -79,6 +79,7 @@ def _left_out(hd: HumanData, scenes: dict[str, list[Track]], worst: dict[str, fl
         "corrections of the surface that depend on the pose, and shapes that change in time: surfaces differ from the "
         f"body model's by up to {1000 * worst['pose']:.1f} mm ({1000 * worst['shape']:.1f} mm by shape)"
     ]
+    said.append("boxes, keypoints and what else is known of the rows")
     if hd.passport.focal == "virtual":
         said.append(DEPTHS)
     if any(_camera(hd, tracks) is None for tracks in scenes.values()):

@@ -109,10 +109,19 @@ def points(hd: HumanData, prefix: str, names: tuple[str, ...], left_out: list[st
     stands_in = [name for name, a, b in zip(names, exact[0], out[0], strict=True) if (a != b).any()] if len(hd) else []
     if stands_in:
         left_out.append(f"{column}: {len(stands_in)} points are those that stand in for them: {', '.join(stands_in)}")
+    lost = len(set(hd.keypoint_names[column]) - set(names))
+    if lost:
+        left_out.append(f"{column}: {lost} points that the form does not have")
     if len(found) > 1:
         others = ", ".join(name for name in found if name != column)
         left_out.append(f"{others}: the form has one set of points, that of {column}")
     return out
+
+
+def without_points(hd: HumanData, prefix: str) -> list[str]:
+    """A sentence about the columns of points of a form that has none such, if there are any."""
+    found = [name for name in hd.columns if name.startswith(prefix)]
+    return [f"{', '.join(found)}: the form has no such points"] if found else []
 
 
 def point_columns(name: str, values: Array, names: tuple[str, ...]) -> tuple[dict[str, Array], dict[str, Any]]:

@@ -24,8 +24,10 @@ from ehps.exchange import hmr_rows
 from ehps.exchange.forms import Sources, Written
 from ehps.exchange.hmr_rows import PIXELS, POINTS
 from ehps.exchange.hmr_tars import LABELS, PATH
+from ehps.exchange.packed_images import packed
 from ehps.humandata import image_files
 from ehps.humandata.core import HumanData
+from ehps.humandata.image_checks import stated_sizes
 from ehps.humandata.image_files import ImageFolder
 from ehps.humandata.storage import npz_pickle
 
@@ -132,6 +134,7 @@ def _say_what_is_left(hd: HumanData, left_out: list[str]) -> None:
 def _samples(hd: HumanData, folder: ImageFolder) -> Iterator[list[Bytes]]:
     """What each image adds to a tar: header, image, header, labels, with padding."""
     used: set[str] = set()
+    stated = stated_sizes(hd)
     for first_rows, paths, labels in labels_of_images(hd):
         keys = [_key(path, used) for path in paths]
         sizes = [len(fixed) + len(rest) for fixed, rest in labels]
@@ -139,7 +142,7 @@ def _samples(hd: HumanData, folder: ImageFolder) -> Iterator[list[Bytes]]:
         for begin in range(0, len(paths), AT_ONCE):
             part = slice(begin, begin + AT_ONCE)
             content = [
-                image_files.read_for_others(folder.locate(path, row))
+                packed(folder.locate(path, row), stated[row])
                 for row, path in zip(first_rows[part], paths[part], strict=True)
             ]
             endings = map(_ending, paths[part], content)

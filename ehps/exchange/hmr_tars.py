@@ -27,7 +27,7 @@ from ehps.exchange.hmr_rows import PIXELS, POINTS, settled
 from ehps.exchange.packed_images import unpack
 from ehps.foreign_files import regular
 from ehps.humandata.core import HumanData
-from ehps.humandata.image_headers import header_size
+from ehps.humandata.image_headers import read_header
 from ehps.humandata.pickles import load_pickle
 
 IMAGES = ("jpg", "jpeg", "png")
@@ -135,7 +135,7 @@ def _samples(shard: Path) -> Iterator[tuple[str, bytes, list[Any]]]:
                 elif ending == LABELS:
                     people = load_pickle(content, where=f"{shard}[{member.name}]")
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"is no whole tar ({error})", path=shard, fix=AGAIN) from None
+        raise DataError(f"is no whole tar ({str(error).splitlines()[0]})", path=shard, fix=AGAIN) from None
     if key:
         yield _whole(shard, key, image, people)
 
@@ -177,10 +177,10 @@ def _own_path(people: list[Any]) -> str | None:
 
 
 def _size(content: bytes, shard: Path, member: str) -> tuple[int, int]:
-    try:
-        return header_size(io.BytesIO(content))
-    except DataError as error:
-        raise DataError(f"{member}: {error.what}", path=shard, fix=AGAIN) from None
+    found = read_header(io.BytesIO(content), len(content))
+    if found.unreadable:
+        raise DataError(f"{member} {found.unreadable}", path=shard, fix=AGAIN)
+    return found.height, found.width
 
 
 def _people(

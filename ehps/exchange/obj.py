@@ -10,7 +10,7 @@ from ehps.atomic import replacing
 from ehps.body.variants import params_of
 from ehps.exchange.forms import Sources, Written
 from ehps.exchange.skeletons import CAMERA_TO_Y_UP, DEPTHS, need_models
-from ehps.exchange.tracks import UNSAFE
+from ehps.exchange.tracks import FileNames
 from ehps.humandata import frames
 from ehps.humandata.core import HumanData
 from ehps.humandata.instance_ids import place_in_image
@@ -35,6 +35,7 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
     frames.required(hd, "OBJ")
     out.mkdir(parents=True, exist_ok=True)
     place = place_in_image(hd["image_path"].codes)
+    names = FileNames()
     done = Written(left_out=["cameras, boxes, keypoints and parameters: an OBJ file has a surface only"])
     if hd.passport.focal == "virtual":
         done.left_out.append(DEPTHS)
@@ -44,8 +45,7 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
         faces = models.faces(params.model_type)
         for row, vertices in zip(rows.tolist(), models.mesh(params), strict=True):
             image = str(hd["image_path"][row])
-            name = UNSAFE.sub("_", image.rpartition(".")[0] or image).strip("._") or "image"
-            path = out / f"{name}_{place[row]}.obj"
+            path = out / f"{names.of(image.rpartition('.')[0] or image, str(place[row]))}.obj"
             mesh = trimesh.Trimesh(vertices @ CAMERA_TO_Y_UP, faces, process=False)
             head = f"{image}: metres, y up, the camera at the origin looks along -z"
             text = export_obj(mesh, include_normals=False, include_color=False, digits=DIGITS, header=head)

@@ -7,7 +7,26 @@ from pathlib import Path
 
 from ehps.atomic import replacing
 from ehps.errors import DataError
+from ehps.humandata import image_files
+from ehps.humandata.image_checks import Size, check_size
 from ehps.humandata.image_files import ImageFolder
+
+
+def packed(path: Path, stated: Size | None) -> bytes:
+    """The bytes of an image that is put into another file; of a video's frame those of a PNG.
+
+    Parameters
+    ----------
+    stated : height and width as its rows say, None where they do not.
+
+    Raises
+    ------
+    DataError : it cannot be read, or is of another size.
+    """
+    data = image_files.read_for_others(path)
+    if stated is not None:
+        check_size(image_files.size_of(data, path), stated, path)
+    return data
 
 
 def unpack(images: Iterable[tuple[str, bytes | None]], folder: Path, source: Path) -> None:

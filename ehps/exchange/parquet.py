@@ -24,10 +24,11 @@ from ehps.exchange import hub_features
 from ehps.exchange.dataset_card import dataset_card
 from ehps.exchange.forms import Sources, Stated, Written
 from ehps.exchange.hub_features import IMAGE
-from ehps.exchange.packed_images import unpack
+from ehps.exchange.packed_images import packed, unpack
 from ehps.extras import need
 from ehps.humandata import image_files
 from ehps.humandata.core import HumanData
+from ehps.humandata.image_checks import stated_sizes
 from ehps.humandata.image_files import ImageFolder
 from ehps.humandata.passport import Passport
 from ehps.humandata.strings import Strings
@@ -62,6 +63,10 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError("is there already and is not empty", path=out, fix="name a new folder")
+    numbers = {name: column for name in hd.columns if not isinstance(column := hd[name], Strings)}
+    if empty := [name for name, column in numbers.items() if 0 in column.shape[1:]]:
+        what = f"has columns of no numbers, which Parquet does not know: {', '.join(empty)}"
+        raise DataError(what, path=hd.source, fix="leave them out: hd.without(NAMES).save(NEW) in Python")
     if IMAGE in hd:
         raise UsageError(f"has a column called {IMAGE}, as the images are in this form", path=hd.source)
     folder = None if sources.images is None else image_files.images_of(hd, sources.images)
@@ -121,12 +126,14 @@ def read(path: Path, stated: Stated, images: Path | None) -> HumanData:
     for shard, file in zip(shards, files, strict=True):
         if file.schema_arrow.remove_metadata() != schema.remove_metadata():
             raise DataError(f"has other columns than {shards[0].name}", path=shard, fix=FIX)
+    if "image_path" not in schema.names:
+        raise DataError("has no image_path", path=shards[0], fix=FIX)
     n = sum(file.metadata.num_rows for file in files)
     names = [field.name for field in schema if field.name != IMAGE]
     columns: dict[str, Column] = {}
     texts: dict[str, list[Strings]] = {}
     for name in names:
-        shape, dtype = _shape(schema.field(name).type)
+        shape, dtype = _shape_of(schema.field(name), shards[0])
         if dtype is None:
             texts[name] = []
         else:
@@ -135,10 +142,12 @@ def read(path: Path, stated: Stated, images: Path | None) -> HumanData:
     first = 0
     for shard, file in zip(shards, files, strict=True):
         wanted = [*names, IMAGE] if packed else names
-        for batch in file.iter_batches(batch_size=BATCH_WITH_IMAGES if packed else BATCH, columns=wanted):
+        for batch in _batches(file, BATCH_WITH_IMAGES if packed else BATCH, wanted, shard):
             rows = slice(first, first + batch.num_rows)
             for name in names:
                 values = batch.column(name)
+                if _nulls(values):
+                    raise DataError(f"has rows without {name}", path=shard, fix=FIX)
                 if name in texts:
                     texts[name].append(_strings(values))
                 else:
@@ -195,12 +204,12 @@ def _groups(hd: HumanData, folder: ImageFolder | None) -> Iterator[_Group]:
         place: dict[int, int] = {}
         images: list[bytes] = []
         image: list[int] = []
-        codes = block["image_path"].codes.tolist()
+        codes, stated = block["image_path"].codes.tolist(), stated_sizes(block)
         for k, code in enumerate(codes):
             if code not in place:
                 name = block["image_path"].vocabulary[code]
                 place[code] = len(images)
-                images.append(image_files.read_for_others(folder.locate(name, start + k)))
+                images.append(packed(folder.locate(name, start + k), stated[k]))
             image.append(place[code])
             nbytes += numbers + len(images[place[code]])  # the rows of one image have it each, until it is written
             if nbytes >= GROUP_BYTES or k == len(codes) - 1:
@@ -282,6 +291,41 @@ def _opened(shard: Path) -> Any:
     except (OSError, pa.ArrowException) as error:
         first = str(error).splitlines()[0]
         raise DataError(f"is no readable Parquet file ({first})", path=shard, fix="copy it again") from None
+
+
+def _batches(file: Any, size: int, columns: list[str], shard: Path) -> Iterator[Any]:
+    import pyarrow as pa
+
+    try:
+        yield from file.iter_batches(batch_size=size, columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        first = str(error).splitlines()[0]
+        raise DataError(f"is damaged ({first})", path=shard, fix="copy it again") from None
+
+
+def _nulls(values: Any) -> bool:
+    """Whether a row, or a number of one, is not there."""
+    import pyarrow as pa
+
+    while not values.null_count and pa.types.is_fixed_size_list(values.type):
+        values = values.flatten()
+    return bool(values.null_count)
+
+
+def _shape_of(field: Any, shard: Path) -> tuple[tuple[int, ...], np.dtype[Any] | None]:
+    """Shape of a row of a column, and type of its numbers; None for texts.
+
+    Raises
+    ------
+    DataError : it holds neither.
+    """
+    try:
+        shape, dtype = _shape(field.type)
+    except (NotImplementedError, TypeError):
+        dtype, shape = np.dtype(object), ()
+    if dtype is not None and dtype.kind not in "biuf":
+        raise DataError(f"{field.name} holds {field.type}, neither numbers nor texts", path=shard, fix=FIX)
+    return shape, dtype
 
 
 def _facts(schema: Any, shard: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from ehps.humandata import image_files
 from ehps.humandata.core import HumanData
 from ehps.humandata.drawing.persons import person_colour
 from ehps.humandata.drawing.skeleton import limbs
+from ehps.humandata.image_checks import check_size, stated_sizes
 from ehps.humandata.image_files import ImageFolder, images_of
 from ehps.humandata.keypoints import point_names
 from ehps.progress import over
@@ -55,7 +56,7 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
     folder = None if sources.images is None else images_of(hd, sources.images)
     if folder is None:
         done.left_out.append("images: their folder was not given (--images)")
-    missing = 0
+    missing, unseen = 0, 0
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as temporary:
         recording = rr.RecordingStream(APPLICATION, recording_id=out.stem)
@@ -71,11 +72,14 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
             missing += not _log_image(recording, part, folder)
             _log_points(recording, hd, part, names)
             here = set() if bodies is None else _log_bodies(recording, bodies, part, rows, names)
+            unseen += 0 if bodies is None else len(rows) - len(here)
             for name in shown - here:
                 recording.log(name, rr.Clear(recursive=True))
             shown = here
         recording.flush()
         recording.disconnect()
+    if unseen:
+        done.left_out.append(f"{unseen:,} bodies, whose parameters are not finite")
     if folder is not None and missing:
         done.left_out.append(f"{missing:,} images, which are not below {sources.images}")
     return done
@@ -128,6 +132,7 @@ def _log_image(recording: Any, part: HumanData, folder: ImageFolder | None) -> b
     if not image_files.is_there(path):
         recording.log("camera/image", rr.Clear(recursive=False))
         return False
+    check_size(image_files.stored_size(path), stated_sizes(part)[0], path)
     recording.log("camera/image", _image(path))
     return True
 

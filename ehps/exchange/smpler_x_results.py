@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from ehps.humandata import frames
 from ehps.humandata.core import HumanData
 from ehps.humandata.instance_ids import place_in_image
 from ehps.humandata.passport import UNKNOWN, Passport
+from ehps.humandata.pickles.npy_files import Npz
 from ehps.json_files import read_json
 from ehps.progress import over
 
@@ -109,10 +109,13 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
                 "hand poses are absolute, and the mean hand is in the body models", fix="--body-models DIR"
             )
         hd = with_hand_mean(hd, False, sources.body_models)
-    numbers = frame_numbers(hd).astype(int)
+    frames.require_full_head(hd, "SMPLer-X")
     person = place_in_image(hd["image_path"].codes)
+    numbers, renumbered = _numbers(hd)
     arrays = {name: np.asarray(hd[f"smplx/{name}"]) for name in SHAPES if f"smplx/{name}" in hd}
     done = Written(left_out=not_held(hd, EXTRA | {f"smplx/{name}" for name in SHAPES}))
+    if renumbered:
+        done.left_out.append("the numbers of frames, which several images share: images are numbered in their order")
     if arrays["betas"].shape[1] > 10:
         done.left_out.append(f"shape coefficients after the tenth of {arrays['betas'].shape[1]}")
     for folder in ("smplx", "meta"):
@@ -135,6 +138,15 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
     return done
 
 
+def _numbers(hd: HumanData) -> tuple[Array, bool]:
+    """(N,) number of the frame of each row, and whether images had to be numbered anew, as several have the same."""
+    numbers, codes = frame_numbers(hd).astype(int), hd["image_path"].codes
+    if len(np.unique(np.stack([numbers, codes]), axis=1).T) == len(np.unique(numbers)):
+        return numbers, False
+    _, first, image = np.unique(codes, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[image.ravel()], True
+
+
 def _shaped(values: Array | None, row: int, shape: tuple[int, ...]) -> Array:
     """A row as its member is shaped: fewer coefficients are filled up with zeros, more are cut."""
     out = np.zeros(shape, np.float32)
@@ -146,11 +158,11 @@ def _shaped(values: Array | None, row: int, shape: tuple[int, ...]) -> Array:
 
 def _person(file: Path, meta: Path) -> dict[str, Any]:
     facts = read_json(meta, {"focal": [float], "princpt": [float]})
-    try:
-        with np.load(file, allow_pickle=False) as members:
-            row = {f"smplx/{name}": np.asarray(members[name], np.float32) for name in SHAPES if name in members.files}
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
-        raise DataError(f"cannot be read as parameters ({error})", path=file) from None
+    with Npz(file) as members:
+        found = {name: members[name] for name in SHAPES if name in members}
+    if strange := [name for name, value in found.items() if value.dtype.kind not in "iuf"]:
+        raise DataError(f"{', '.join(strange)} are no numbers", path=file)
+    row = {f"smplx/{name}": value.astype(np.float32) for name, value in found.items()}
     lacking = [name for name in SHAPES if f"smplx/{name}" not in row]
     if lacking:
         raise DataError(f"has no {', '.join(lacking)}", path=file)

@@ -14,6 +14,7 @@ from ehps.humandata.core import HumanData
 
 UNSAFE = re.compile(r"[^\w.-]+")
 FRAME = re.compile(r"([0-9]+)\.[^.]*$")
+NOBODY = "-1"
 FPS_FIX = "say how many frames there are in a second with --fps"
 
 
@@ -34,17 +35,13 @@ class Track:
     rows: Array
     times: Array
 
-    @property
-    def file_name(self) -> str:
-        """A name for files: sequence and person, without what file systems do not take."""
-        return UNSAFE.sub("_", f"{self.sequence}_{self.name}").strip("._") or "person"
-
 
 def tracks_of(hd: HumanData, fps: float | None = None) -> list[Track]:
     """The people of a file, in the order of their first rows.
 
     Rows are of one person where sequence (``meta/sequence_name``, else the folder of the image) and ``meta/track_id``
-    agree. Without ``meta/track_id`` every row is a person of its own, in an image of its own.
+    agree. Without ``meta/track_id`` every row is a person of its own, in an image of its own; where it is -1, which is
+    nobody's, in the sequence.
 
     Parameters
     ----------
@@ -63,9 +60,10 @@ def tracks_of(hd: HumanData, fps: float | None = None) -> list[Track]:
         ]
     sequences, ids = _sequences(hd), np.asarray(hd["meta/track_id"]).astype(str)
     members: dict[tuple[str, str], list[int]] = {}
-    for row, key in enumerate(zip(sequences.tolist(), ids.tolist(), strict=True)):
-        members.setdefault(key, []).append(row)
-    times = _times(hd, fps) if any(len(rows) > 1 for rows in members.values()) else np.zeros(len(hd))
+    for row, (sequence, name) in enumerate(zip(sequences.tolist(), ids.tolist(), strict=True)):
+        members.setdefault((sequence, f"row_{row}" if name == NOBODY else name), []).append(row)
+    still = all(len(rows) == 1 for rows in members.values())
+    times = np.zeros(len(hd)) if still else _times(hd, fps)
     first: dict[str, float] = {}
     for sequence, time in zip(sequences.tolist(), times.tolist(), strict=True):
         first[sequence] = min(time, first.get(sequence, time))
@@ -78,6 +76,23 @@ def tracks_of(hd: HumanData, fps: float | None = None) -> list[Track]:
             raise DataError(f"person {name} of {sequence} is at one time in {one} and in {other}", path=hd.source)
         found.append(Track(sequence, name, rows, own))
     return found
+
+
+class FileNames:
+    """Names of files that differ from each other, by more than upper and lower case."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, *words: str) -> str:
+        """A name for what ``words`` call it, without what file systems do not take; with a number where it is taken."""
+        stem = name = UNSAFE.sub("_", "_".join(words)).strip("._") or "unnamed"
+        number = 1
+        while name.lower() in self._taken:
+            number += 1
+            name = f"{stem}-{number}"
+        self._taken.add(name.lower())
+        return name
 
 
 def by_sequence(tracks: list[Track]) -> dict[str, list[Track]]:
@@ -141,6 +156,11 @@ def even_rate(times: Array) -> float | None:
         return None
     step = float(np.median(steps))
     return 1 / step if np.abs(steps - step).max() <= 1e-3 * step + 1e-6 else None
+
+
+def beginnings(count: int) -> str:
+    """What is lost of people who come later than their sequence, in forms with a file a person."""
+    return f"when {count} people come, who are not there from the first image on: each file begins with its person"
 
 
 def _placed(paths: Array) -> list[tuple[str, int]]:

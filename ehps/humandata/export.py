@@ -89,6 +89,7 @@ def export_for(hd: HumanData, target: str, folder: str | Path) -> list[Path]:
 def _check(hd: HumanData, target: str, recipe: Recipe) -> None:
     program = TARGETS[target]
     frames.required(hd, program)
+    frames.require_full_head(hd, program)
     missing = [name for name in ("image_path", "bbox_xywh") if name not in hd]
     model_type = hd.body_model
     if model_type is None:

@@ -15,7 +15,7 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.errors import DataError, PassportError, UsageError
 from ehps.genders import GENDERS
-from ehps.humandata.passport import CAMERA, UNITS, UNKNOWN
+from ehps.humandata.passport import CAMERA, LOCKED, UNITS, UNKNOWN
 from ehps.humandata.strings import Strings
 from ehps.humandata.table import Table
 
@@ -109,6 +109,19 @@ def required(table: Table, reader: str = "") -> None:
             path=table.source,
             fix=way_out(table),
         )
+
+
+def require_full_head(table: Table, reader: str) -> None:
+    """Raise where parameters are of the locked-head release of SMPL-X, whose shape space ``reader`` does not know.
+
+    Raises
+    ------
+    PassportError : they are.
+    """
+    if str(table.passport.body_model_version).endswith(LOCKED):
+        what = f"its bodies are of the locked-head release of SMPL-X, and {reader} takes betas for those of SMPL-X 1.1"
+        fix = "`ehps humandata convert FILE --to smplx --body-models DIR --out NEW` fits SMPL-X 1.1 to them"
+        raise PassportError(what, path=table.source, fix=fix)
 
 
 def _frame_of(table: Table) -> str:

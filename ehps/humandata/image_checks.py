@@ -173,6 +173,29 @@ def require_images(
         )
 
 
+Size = tuple[int, int]
+
+
+def stated_sizes(hd: Table) -> list[Size] | list[None]:
+    """Height and width of each row's image as the row says, None where it does not."""
+    if not all(name in hd for name in SIZE):
+        return [None] * len(hd)
+    return [(int(h), int(w)) for h, w in zip(*(np.asarray(hd[name]).tolist() for name in SIZE), strict=True)]
+
+
+def check_size(size: Size, stated: Size | None, path: Path) -> None:
+    """See that an image of ``size`` (height, width) is of the size that a row says, where it says one.
+
+    Raises
+    ------
+    DataError : it is not, so that boxes and points of the row are of another image.
+    """
+    if stated is None or min(stated) <= 0 or size == stated:
+        return
+    what = f"has {size[1]} x {size[0]} pixels, its rows say {stated[1]} x {stated[0]}"
+    raise DataError(what, path=path, fix="give the images that the file was made for")
+
+
 class _Names:
     """Image paths by their place among those that are looked at, decoded when asked for."""
 

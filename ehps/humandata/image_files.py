@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
@@ -50,6 +52,8 @@ NO_IMAGE = "is no image that can be decoded"
 LINKS_OUT = "leads out of the folder of the images by a link"
 JPEG = b"\xff\xd8"
 PNG = b"\x89PNG\r\n\x1a\n"
+TIFF = {b"II*\0": "<", b"MM\0*": ">"}
+ORIENTATION = 274  # the tag of TIFF, and of EXIF
 
 
 class OutsideError(DataError):
@@ -70,13 +74,16 @@ class ImageFolder:
     ----------
     root : the folder, or a link to it.
     labelled : label -> folder of the images whose paths begin with it.
+    trusted : further folders that links may lead to.
     """
 
-    def __init__(self, root: str | Path, labelled: Mapping[str, Path] | None = None) -> None:
+    def __init__(
+        self, root: str | Path, labelled: Mapping[str, Path] | None = None, trusted: Iterable[Path] = ()
+    ) -> None:
         self.root, self.labelled = Path(root), dict(labelled or {})
-        trusted = [folder for folder in os.environ.get(LINKED, "").split(os.pathsep) if folder]
+        linked = [*map(str, trusted), *filter(None, os.environ.get(LINKED, "").split(os.pathsep))]
         own = (self.root, *self.labelled.values())
-        self._inside = [os.path.realpath(folder) for folder in (*map(str, own), *trusted)]
+        self._inside = [os.path.realpath(folder) for folder in (*map(str, own), *linked)]
         self._folders: set[str] = set()
         self._archives: dict[str, list[tuple[Path, str]]] = {}
 
@@ -312,6 +319,22 @@ def read(path: Path) -> bytes:
             raise DataError(f"cannot be read ({error.strerror})", path=path, fix=AGAIN) from None
 
 
+def size_of(data: bytes, path: Path) -> tuple[int, int]:
+    """Height and width of an image file's bytes, as stored; whether a JPEG is whole is not looked at.
+
+    Raises
+    ------
+    DataError : they are no image.
+    """
+    if data.startswith(JPEG):
+        with suppress(ImportError, ValueError):
+            import simplejpeg
+
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+            return height, width
+    return _size(read_header(BytesIO(data), len(data)), path)
+
+
 def read_for_others(path: Path) -> bytes:
     """As :func:`read`, of a video's frame those of a PNG, which any program reads."""
     where = _inside(path) if is_video(os.fspath(path).rpartition(os.sep)[0]) else None
@@ -377,13 +400,27 @@ def decode(data: bytes, path: Path, shrink: int = 1, *, deep: bool = False) -> t
             return pixels, shrink, size
     try:
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | (cv2.IMREAD_ANYDEPTH if deep else 0)
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        decoded = cv2.imdecode(np.frombuffer(_without_orientation(data), np.uint8), flags)
     except cv2.error:
         decoded = None
     if decoded is None or decoded.shape[:2] != size:
         raise DataError(NO_IMAGE, path=path, fix=AGAIN)
     colours = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
     return colours if deep else colours.astype(np.uint8, copy=False), 1, size
+
+
+def _without_orientation(data: bytes) -> bytes:
+    """The bytes of an image; those of a TIFF without its orientation, by which OpenCV turns it whatever it is told."""
+    order = TIFF.get(data[:4])
+    if order is None:
+        return data
+    with suppress(struct.error):  # where the file ends before
+        (start,) = struct.unpack_from(f"{order}I", data, 4)
+        (count,) = struct.unpack_from(f"{order}H", data, start)
+        for place in range(start + 2, start + 2 + 12 * count, 12):
+            if struct.unpack_from(f"{order}H", data, place) == (ORIENTATION,):
+                return data[: place + 8] + struct.pack(f"{order}H", 1) + data[place + 10 :]
+    return data
 
 
 def read_pixels(path: Path, *, deep: bool = False) -> Array:

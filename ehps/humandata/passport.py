@@ -11,6 +11,8 @@ from ehps.errors import PassportError
 
 FORMAT = 1
 UNKNOWN = "unknown"
+LOCKED = "locked_head"
+"""End of the version of a release whose head does not change with the shape of the body."""
 PER_INSTANCE = "per-instance"
 CAMERA = "opencv-camera"
 UNITS = "metre, radian, pixel"

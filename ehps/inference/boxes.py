@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
+from ehps.arrays import Array
 from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.inference.frames import NOBODY, Frame, People
@@ -34,6 +34,11 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 """What a column of a csv file means -> the names that it may have."""
 
 
+MOST = 2**53  # of whole numbers that a float tells from their neighbours
+FARTHEST = 1e9  # pixels
+SHOWN = 10
+
+
 @dataclass
 class Boxes:
     """Boxes by image or by number of frame.
@@ -44,12 +49,15 @@ class Boxes:
     by_image : image path -> its people.
     by_number : number of a frame, from 0 -> its people.
     sha256 : of the file.
+    stored : whether boxes are in pixels of images as stored, which EXIF may turn, as HumanData has them; of the others
+        they are in pixels of the upright image.
     """
 
     path: Path
     by_image: dict[str, People]
     by_number: dict[int, People]
     sha256: str
+    stored: bool = False
     _names: dict[str, list[str]] = field(default_factory=dict)
     _taken: dict[str, str] = field(default_factory=dict)
 
@@ -69,12 +77,13 @@ class Boxes:
                     path=self.path,
                     fix="write the paths of its images as they are below the input",
                 )
-            return self.by_image[key]
+            found = self.by_image[key]
+            return replace(found, boxes=upright_boxes(found.boxes, frame)) if self.stored else found
         return NOBODY if key is None else self.by_number[key]
 
     def key_of(self, image_path: str, number: int) -> str | int | None:
         """Under what the boxes of a frame are: a path, a number, or None where it has none."""
-        key = image_path if image_path in self.by_image else self._ending(image_path)
+        key = self._of_image(image_path)
         if key is None and number in self.by_number:
             return number
         return key
@@ -83,6 +92,10 @@ class Boxes:
         """Images and numbers of frames that none of ``frames`` (image path, number) is."""
         used = {self.key_of(*frame) for frame in frames}
         return [str(key) for key in (*self.by_image, *self.by_number) if key not in used]
+
+    def _of_image(self, path: str) -> str | None:
+        path = _slashed(path)
+        return path if path in self.by_image else self._ending(path)
 
     def _ending(self, path: str) -> str | None:
         if not self._names:
@@ -128,9 +141,10 @@ def read_boxes(path: Path) -> Boxes:
         raise DataError("has no boxes", path=path)
     groups: dict[str | int, list[_Row]] = {}
     for row in rows:
-        if not all(map(math.isfinite, (*row.box, row.score))):
-            raise DataError(f"has a box that is not of numbers, of {row.key}: {row.box}", path=path)
-        groups.setdefault(row.key, []).append(row)
+        if not all(abs(value) < FARTHEST for value in (*row.box, row.score)):  # which nan is not
+            raise DataError(f"has a box of which a number can be none of an image, of {row.key}: {row.box}", path=path)
+        key = _slashed(row.key) if isinstance(row.key, str) else row.key
+        groups.setdefault(key, []).append(row)
     people = {
         key: People.of(
             np.array([row.box for row in own]),
@@ -145,7 +159,30 @@ def read_boxes(path: Path) -> Boxes:
         {key: own for key, own in people.items() if isinstance(key, str)},
         {key: own for key, own in people.items() if isinstance(key, int)},
         hashlib.sha256(path.read_bytes()).hexdigest(),
+        stored=suffix in HUMANDATA,
     )
+
+
+def upright_boxes(boxes: Array, frame: Frame) -> Array:
+    """Boxes (P, 4) x, y, w, h in pixels of an image as stored as those of its frame, which is upright."""
+    height, width = frame.size
+    stored_width = height if frame.turned % 2 else width
+    low, size = boxes[:, :2].astype(float), boxes[:, 2:].astype(float)
+    if frame.mirrored:
+        low[:, 0] = stored_width - 1 - low[:, 0] - size[:, 0]
+    (x, y), (w, h) = low.T, size.T
+    if frame.turned == 1:
+        x, y, w, h = width - 1 - y - h, x, h, w
+    elif frame.turned == 2:
+        x, y = width - 1 - x - w, height - 1 - y - h
+    elif frame.turned == 3:
+        x, y, w, h = y, height - 1 - x - w, h, w
+    return np.stack([x, y, w, h], axis=1).astype(np.float32)
+
+
+def _slashed(path: str) -> str:
+    """A path as HumanData has it, of Windows too."""
+    return path.replace("\\", "/")
 
 
 def _humandata(path: Path) -> list[_Row]:
@@ -167,11 +204,11 @@ def _humandata(path: Path) -> list[_Row]:
 
 
 def numbered(ids: Sequence[Any]) -> list[int]:
-    """Whole numbers as they are, words by their first appearance."""
-    if all(isinstance(one, int) for one in ids):
-        return list(ids)
-    order: dict[Any, int] = {}
-    return [order.setdefault(one, len(order) + 1) for one in ids]
+    """Whole numbers as they are, -1 for negative ones; words by their first appearance, -1 for empty ones."""
+    if all(isinstance(one, int) and abs(one) <= MOST for one in ids):
+        return [max(one, -1) for one in ids]
+    order: dict[Any, int] = {"": -1}
+    return [order.setdefault(one, len(order)) for one in ids]
 
 
 def _coco(path: Path) -> list[_Row]:
@@ -188,30 +225,67 @@ def _coco(path: Path) -> list[_Row]:
         names, found = {}, content
     else:
         raise DataError("is neither COCO annotations nor a list of results", path=path)
-    rows = []
+    person = _person(content, path)
+    rows: list[_Row] = []
+    tracks: list[Any] = []
+    others = 0
     for number, one in enumerate(found):
         if not isinstance(one, dict) or not isinstance(one.get("bbox"), list) or len(one["bbox"]) != 4:
             raise DataError(f"entry {number} has no bbox of four numbers", path=path)
-        if one.get("category_id", 1) != 1 or one.get("iscrowd"):
+        if one.get("category_id", person) != person or one.get("iscrowd"):
+            others += one.get("category_id", person) != person
             continue
         image = one.get("file_name", names.get(one.get("image_id")))
         if image is None and not isinstance(one.get("image_id"), int):
             raise DataError(f"entry {number} names no image", path=path, fix="give file_name, or images with their ids")
         try:
             box = tuple(float(value) for value in one["bbox"])
-            score, track = float(one.get("score", 1)), int(one.get("track_id", -1))
+            score = float(one.get("score", 1))
         except (TypeError, ValueError):
-            raise DataError(f"entry {number} has a bbox, score or track_id that is no number", path=path) from None
+            raise DataError(f"entry {number} has a bbox or score that is no number", path=path) from None
         key = str(image) if image is not None else int(one["image_id"])
-        rows.append(_Row(key, (box[0], box[1], box[2], box[3]), score, track))
-    return rows
+        track = one.get("track_id", -1)
+        tracks.append(track if isinstance(track, int) else str(track))
+        rows.append(_Row(key, (box[0], box[1], box[2], box[3]), score))
+    if others and not rows:
+        fix = f"give category_id {person} to people, or name the category person in categories"
+        raise DataError(f"has {others:,} boxes, none of category {person}, which people are", path=path, fix=fix)
+    return _tracked(rows, tracks)
+
+
+def _person(content: Any, path: Path) -> Any:
+    """The category that people are: the one of that name, the only one, or 1 where there are no categories.
+
+    Raises
+    ------
+    DataError : there are several, and none is named person.
+    """
+    named = content.get("categories") if isinstance(content, dict) else None
+    named = [one for one in named if isinstance(one, dict) and "id" in one] if isinstance(named, list) else []
+    if not named:
+        return 1
+    people = [one["id"] for one in named if str(one.get("name")).lower() == "person"]
+    if len(people) != 1 and len(named) > 1:
+        listed = ", ".join(str(one.get("name")) for one in named[:SHOWN])
+        raise DataError(f"has categories {listed}", path=path, fix="name the one of people person")
+    return people[0] if people else named[0]["id"]
+
+
+def _tracked(rows: list[_Row], tracks: Sequence[Any]) -> list[_Row]:
+    return [replace(row, track=track) for row, track in zip(rows, numbered(tracks), strict=True)]
 
 
 def _csv(path: Path) -> list[_Row]:
     """A table with a heading: an image or a frame (from 0), a box, and a score and a track where there are any."""
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        lines = list(csv.reader(file))
-    head = [word.strip().lower() for word in lines[0]] if lines else []
+        first = file.readline()
+        file.seek(0)
+        between = max(",;\t", key=first.count)
+        try:
+            lines = [[word.strip() for word in line] for line in csv.reader(file, delimiter=between)]
+        except csv.Error as error:
+            raise DataError(f"is no table ({error})", path=path) from None
+    head = [word.lower() for word in lines[0]] if lines else []
     at = {what: next((head.index(n) for n in names if n in head), None) for what, names in COLUMNS.items()}
     corners = at["x2"] is not None and at["y2"] is not None
     needed = ["x", "y", *(("x2", "y2") if corners else ("w", "h"))]
@@ -224,18 +298,36 @@ def _csv(path: Path) -> list[_Row]:
             fix="name them image or frame, x, y, w, h (or x1, y1, x2, y2), score, track_id",
         )
     rows = []
+    tracks: list[Any] = []
     for number, line in enumerate(lines[1:], start=2):
-        if not any(word.strip() for word in line):
+        if not any(line):
             continue
         try:
             x, y, a, b = (float(line[at[name] or 0]) for name in needed)
-            score = float(line[at["score"]]) if at["score"] is not None and line[at["score"]].strip() else 1.0
-            track = int(float(line[at["track"]])) if at["track"] is not None and line[at["track"]].strip() else -1
-            key: str | int = line[at["image"]] if at["image"] is not None else int(line[at["frame"] or 0])
+            score = float(line[at["score"]]) if at["score"] is not None and line[at["score"]] else 1.0
+            track = line[at["track"]] if at["track"] is not None else ""
+            key: str | int = line[at["image"]] if at["image"] is not None else _whole(line[at["frame"] or 0])
         except (ValueError, IndexError):
-            raise DataError(f"line {number} is not a box: {','.join(line)[:80]}", path=path) from None
-        rows.append(_Row(key, (x, y, a - x, b - y) if corners else (x, y, a, b), score, track))
-    return rows
+            raise DataError(f"line {number} is not a box: {between.join(line)[:80]}", path=path) from None
+        rows.append(_Row(key, (x, y, a - x, b - y) if corners else (x, y, a, b), score))
+        tracks.append(track)
+    try:
+        return _tracked(rows, [_whole(track) if track else -1 for track in tracks])
+    except ValueError:  # words
+        return _tracked(rows, tracks)
+
+
+def _whole(word: str) -> int:
+    """A whole number, also as programs write it that know fractions only (``12.0``).
+
+    Raises
+    ------
+    ValueError : it is none, or too large.
+    """
+    number = float(word)
+    if not number.is_integer() or abs(number) > MOST:
+        raise ValueError(word)
+    return int(number)
 
 
 def _mot(path: Path) -> list[_Row]:
@@ -244,10 +336,11 @@ def _mot(path: Path) -> list[_Row]:
     for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         if not text.strip():
             continue
-        words = text.replace(",", " ").split()
+        words = text.replace(",", " ").replace(";", " ").split()
         try:
+            frame, track = _whole(words[0]), _whole(words[1])
             values = [float(word) for word in words]
-            frame, track, x, y, w, h = int(values[0]), int(values[1]), *values[2:6]
+            x, y, w, h = values[2:6]
         except (ValueError, IndexError):
             raise DataError(
                 f"line {number} is not frame, identity, left, top, width, height: {text[:80]}", path=path

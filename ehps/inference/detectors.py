@@ -30,7 +30,15 @@ STRIDES = (8, 16, 32)  # of YOLOX
 PAD = 114  # grey of what YOLO-like detectors see beside an image
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # of ImageNet, 0 to 1
 FREE = 640  # side of the input where a file leaves it open
+COCO_80 = 80
 COCO_91 = (91, 92)  # columns of classes that count people as 1
+KINDS: Mapping[str, Any] = {
+    "tensor(uint8)": np.uint8,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+}
+"""Type of the input -> that of its numbers, where it is not float32."""
+MOST = 1.01  # of a score, rounded in half precision
 LEAST = 0.01  # score below which nothing is kept
 ULTRALYTICS = "ultralytics"
 LICENCE = "ultralytics is AGPL-3.0: whoever serves or ships what uses it must publish all of it, or buy a licence"
@@ -122,6 +130,7 @@ def onnx_detector(path: Path) -> Detector:
         raise DataError(f"cannot be read as an ONNX model ({what})", path=path) from None
     net = _Net(path, session)
     layout = net.layout()
+    layout.people(net, np.full((*net.size, 3), PAD, np.uint8))  # what is wrong with it is said before the work begins
     facts = {"detector": path.name, "layout": layout.name, "sha256": _sha256(path)}
     return Detector(lambda images: [layout.people(net, image) for image in images], facts)
 
@@ -157,10 +166,14 @@ class _Net:
     def run(self, image: Array, **others: Array) -> dict[str, Array]:
         """Outputs by name, of one image (3, H, W)."""
         assert self.image is not None
-        kind: Any = np.uint8 if self.image.type == "tensor(uint8)" else np.float32
-        kind = np.float16 if self.image.type == "tensor(float16)" else kind
+        kind = KINDS.get(self.image.type, np.float32)
         feed = {self.image.name: np.ascontiguousarray(image[None].astype(kind)), **others}
-        values = self.session.run(None, feed)
+        try:
+            values = self.session.run(None, feed)
+        except Exception as error:  # onnxruntime has no common class of its own
+            what = " ".join(str(error).split())[:200]
+            fix = "export it for one image at a time, without further inputs"
+            raise DataError(f"cannot be run on an image ({what})", path=self.path, fix=fix) from None
         return dict(zip(self.outputs, (np.asarray(value) for value in values), strict=True))
 
     def layout(self) -> _Layout:
@@ -184,19 +197,26 @@ class _Net:
             by_rank = sorted(len(shape) for shape in shapes)
             if len(shapes) >= 3 and by_rank[:2] == [1, 1] and [-1, 4] in [shape[-2:] for shape in shapes]:
                 return _Layout("torchvision", _torchvision)
-        said = "; ".join(f"{one.name} {one.shape}" for one in self.outputs.values())
+        taken, said = (
+            "; ".join(f"{one.name} {one.shape}" for one in ends.values()) for ends in (self.inputs, self.outputs)
+        )
         raise DataError(
-            f"is of no layout that is known here: its outputs are {said}",
+            f"is of no layout that is known here: it takes {taken} and gives {said}",
             path=self.path,
             fix="export YOLOX, RT-DETR, RF-DETR or torchvision, or find boxes with it and pass --boxes",
         )
 
     def _dense(self, shape: list[int]) -> _Layout:
-        """One output of many candidates: (1, N, 5 + classes) of YOLOX, (1, 4 + classes, N) of Ultralytics, or
-        (1, N, 6) after their suppression."""
-        if shape[2] == 6:
+        """One output of many candidates: (1, N, 5 + classes) of YOLOX, (1, 4 + classes, N) of Ultralytics, also
+        transposed, or (1, N, 6) after their suppression. What the file leaves open is seen by running it."""
+        if min(shape[1:]) < 0:
+            (found,) = self.run(np.zeros((3, *self.size))).values()
+            shape = list(found.shape)
+        if len(shape) == 3 and shape[2] == 6 and shape[1] != len(_grids(self.size)[0]):
             return _Layout("YOLO, end to end", _yolo_whole)
-        if shape[2] > 5 and (shape[1] < 0 or shape[1] > shape[2]):
+        if len(shape) == 3 and shape[2] == COCO_80 + 4:
+            return _Layout("YOLO (candidates, 4 + classes)", _yolo_transposed)
+        if len(shape) == 3 and shape[1] > shape[2] > 5:
             return _Layout("YOLOX", _yolox)
         return _Layout("YOLO (4 + classes, candidates)", _yolo)
 
@@ -214,7 +234,7 @@ def _yolox(net: _Net, image: Array) -> tuple[Array, Array]:
     if not _is_decoded(boxes, net.size):
         boxes = np.concatenate([(boxes[:, :2] + grid) * stride, np.exp(boxes[:, 2:].clip(max=20)) * stride], axis=1)
     scores = rows[:, 4] * rows[:, 5]
-    return _kept(_uncentred(boxes) / factor, scores, is_best=rows[:, 5:].argmax(axis=1) == 0)
+    return _kept(_uncentred(boxes) / factor, scores, is_best=rows[:, 5:].argmax(axis=1) == 0, path=net.path)
 
 
 def _is_decoded(boxes: Array, size: tuple[int, int]) -> bool:
@@ -232,13 +252,22 @@ def _grids(size: tuple[int, int]) -> tuple[Array, Array]:
     return np.concatenate(cells).astype(float), np.concatenate(strides).astype(float)
 
 
-def _yolo(net: _Net, image: Array) -> tuple[Array, Array]:
-    """Columns of centre x, y, width, height in pixels and class scores; RGB from 0 to 1, the image in the middle."""
+def _yolo(net: _Net, image: Array, *, transposed: bool = False) -> tuple[Array, Array]:
+    """Columns, or rows, of centre x, y, width, height in pixels and class scores; RGB from 0 to 1, the image in the
+    middle."""
     seen, factor, shift = _middle(image, net.size)
     (found,) = net.run(seen.transpose(2, 0, 1) / 255).values()
-    rows = found[0].astype(np.float64).T
+    rows = found[0].astype(np.float64)
+    rows = rows if transposed else rows.T
     boxes = (_uncentred(rows[:, :4]) - np.array([*shift, 0, 0])) / factor
-    return _kept(boxes, rows[:, 4], is_best=rows[:, 4:].argmax(axis=1) == 0)
+    if rows.shape[1] < 5 or (rows[:, 4:] > MOST).any():
+        what = f"gives {rows.shape[1]} numbers a candidate, which are no box with scores of classes"
+        raise DataError(what, path=net.path, fix="export a model that detects, without poses or turned boxes")
+    return _kept(boxes, rows[:, 4], is_best=rows[:, 4:].argmax(axis=1) == 0, path=net.path)
+
+
+def _yolo_transposed(net: _Net, image: Array) -> tuple[Array, Array]:
+    return _yolo(net, image, transposed=True)
 
 
 def _yolo_whole(net: _Net, image: Array) -> tuple[Array, Array]:
@@ -247,7 +276,7 @@ def _yolo_whole(net: _Net, image: Array) -> tuple[Array, Array]:
     (found,) = net.run(seen.transpose(2, 0, 1) / 255).values()
     rows = found[0].astype(np.float64)
     boxes = (_sized(rows[:, :4]) - np.array([*shift, 0, 0])) / factor
-    return _kept(boxes, rows[:, 4], is_best=rows[:, 5].round() == 0)
+    return _kept(boxes, rows[:, 4], is_best=rows[:, 5].round() == 0, path=net.path)
 
 
 def _detr(net: _Net, image: Array) -> tuple[Array, Array]:
@@ -257,17 +286,16 @@ def _detr(net: _Net, image: Array) -> tuple[Array, Array]:
     them as 0 of 80.
     """
     stretched = cv2.resize(image, net.size[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float64) / 255
-    logits = next(one for one in net.outputs.values() if one.shape[2] != 4)
-    classes = logits.shape[2] if isinstance(logits.shape[2], int) else -1
-    if classes in COCO_91:
+    if any(one.shape[2] in COCO_91 for one in net.outputs.values()):
         stretched = (stretched - MEAN) / DEVIATION
-    values = net.run(stretched.transpose(2, 0, 1))
-    boxes = next(value for value in values.values() if value.shape[2] == 4)[0].astype(np.float64)
-    scores = 1 / (1 + np.exp(-next(value for value in values.values() if value.shape[2] != 4)[0].astype(np.float64)))
+    found = list(net.run(stretched.transpose(2, 0, 1)).items())
+    (_, first), (_, second) = found if found[0][1].shape[2] == 4 else found[::-1]
+    boxes = first[0].astype(np.float64)
+    scores = 1 / (1 + np.exp(-second[0].astype(np.float64)))
     person = 1 if scores.shape[1] in COCO_91 else 0
     height, width = image.shape[:2]
     boxes = _uncentred(boxes) * np.array([width, height, width, height])
-    return _kept(boxes, scores[:, person], is_best=scores.argmax(axis=1) == person)
+    return _kept(boxes, scores[:, person], is_best=scores.argmax(axis=1) == person, path=net.path)
 
 
 def _rt_detr_whole(net: _Net, image: Array) -> tuple[Array, Array]:
@@ -276,7 +304,7 @@ def _rt_detr_whole(net: _Net, image: Array) -> tuple[Array, Array]:
     stretched = cv2.resize(image, net.size[::-1], interpolation=cv2.INTER_LINEAR) / 255
     values = net.run(stretched.transpose(2, 0, 1), orig_target_sizes=np.array([[width, height]], np.int64))
     labels, boxes, scores = (_flat(values, name) for name in ("labels", "boxes", "scores"))
-    return _kept(_sized(boxes.astype(float)), scores.astype(float), is_best=labels.astype(int) == 0)
+    return _kept(_sized(boxes.astype(float)), scores.astype(float), is_best=labels.astype(int) == 0, path=net.path)
 
 
 def _torchvision(net: _Net, image: Array) -> tuple[Array, Array]:
@@ -294,7 +322,8 @@ def _torchvision(net: _Net, image: Array) -> tuple[Array, Array]:
         labels = next(value for value in values.values() if value.ndim == 1 and value.dtype.kind in "iu")
         scores = next(value for value in values.values() if value.ndim == 1 and value.dtype.kind == "f")
     scale = np.array([width / seen.shape[1], height / seen.shape[0]] * 2)
-    return _kept(_sized(boxes.astype(float)) * scale, scores.astype(float), is_best=labels.astype(int) == 1)
+    boxes, scores = _sized(boxes.astype(float)) * scale, scores.astype(float)
+    return _kept(boxes, scores, is_best=labels.astype(int) == 1, path=net.path)
 
 
 def _flat(values: Mapping[str, Array], name: str) -> Array:
@@ -320,7 +349,11 @@ def _middle(image: Array, size: tuple[int, int]) -> tuple[Array, float, tuple[in
     return seen, factor, ((size[1] - width) // 2, (size[0] - height) // 2)
 
 
-def _kept(boxes: Array, scores: Array, is_best: Array) -> tuple[Array, Array]:
+def _kept(boxes: Array, scores: Array, is_best: Array, path: Path) -> tuple[Array, Array]:
+    if np.isnan(scores).any() or (scores > MOST).any():
+        worst = "nan" if np.isnan(scores).any() else f"{scores.max():g}"
+        what = f"gives scores up to {worst}, which are no shares of 1"
+        raise DataError(what, path=path, fix="export it again, or find boxes with it and pass --boxes")
     keep = is_best & (scores >= LEAST) & np.isfinite(boxes).all(axis=1)
     return boxes[keep], scores[keep]
 

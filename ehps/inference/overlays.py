@@ -29,7 +29,7 @@ from ehps.humandata.drawing.persons import draw_boxes, draw_keypoints
 from ehps.humandata.image_files import ImageFolder
 from ehps.inference.frames import Frame, People
 
-View = Literal["mesh", "joints", "none"]
+View = Literal["mesh", "joints", "boxes"]
 
 LEAST, MOST = 960, 4096
 """Longer side of what is drawn on, pixels: smaller frames are enlarged, larger ones are shrunk."""
@@ -81,7 +81,7 @@ class Bodies:
 
 
 def bodies_of(hd: HumanData, models: BodyModels, view: View, device: str = "cpu") -> Bodies | None:
-    """What ``view`` shows of the rows of a file with bodies and cameras, of many frames at once; None for ``none``.
+    """What ``view`` shows of the rows of a file with bodies and cameras, of many frames at once; None for ``boxes``.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def bodies_of(hd: HumanData, models: BodyModels, view: View, device: str = "cpu"
     ------
     DataError : the rows have no body parameters.
     """
-    if view == "none":
+    if view == "boxes":
         return None
     body = hd.body_model
     if body is None:
@@ -114,13 +114,13 @@ def draw(frame: Frame, people: People, bodies: Bodies | None, view: View, *, sid
     ----------
     people : the P people of the frame; their boxes are drawn, with track and score.
     bodies : of the same P people, in their order; None where there are none.
-    view : ``mesh`` surfaces, ``joints`` skeletons, ``none`` boxes alone, without a view from the side.
+    view : ``mesh`` surfaces, ``joints`` skeletons, ``boxes`` boxes alone, without a view from the side.
     side : whether there is a view from the side.
     """
     factor = scale_of(frame.size)
     pixels = frame.pixels if factor == 1 else resized(frame.pixels, factor)
     height, width = pixels.shape[:2]
-    beside = min(height, width) // 2 if side and view != "none" else 0
+    beside = min(height, width) // 2 if side and view != "boxes" else 0
     image = np.full((height, width + beside, 3), 255, np.uint8)
     image[:, :width] = pixels
     colours = [track_colour(track if track >= 0 else k) for k, track in enumerate(people.tracks.tolist())]

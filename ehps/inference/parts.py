@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +20,8 @@ from ehps.humandata.core import HumanData
 REQUEST, REPORT, PREDICTIONS = "request.json", "report.json", "predictions.h5"
 OVERLAY_IMAGES, OVERLAY_VIDEO = "overlay", "overlay.mp4"
 PARTS, LOCK, END = "parts", "infer.lock", "end.json"
+DIGEST = re.compile("[0-9a-f]{64}")  # which says nothing to a reader
+WRITTEN = (PARTS, REPORT, PREDICTIONS, OVERLAY_IMAGES, OVERLAY_VIDEO)
 
 
 @dataclass(frozen=True)
@@ -92,15 +96,19 @@ def begin(out: Path, request: dict[str, Any], *, overwrite: bool) -> None:
 
     Raises
     ------
-    UsageError : it is of another, and is not to be overwritten; the settings that differ are named.
+    UsageError : it is of another, and is not to be overwritten; the settings that differ are named. Or files of these
+        names are there that no run has written.
     """
     path = out / REQUEST
-    if overwrite:
-        clear(out)
     before = _read(path)
     if before is None:
-        if any((out / name).exists() for name in (PREDICTIONS, PARTS)):
-            raise UsageError("holds predictions of an unknown run", path=out, fix="name another folder")
+        strange = [name for name in WRITTEN if (out / name).exists()]
+        if strange:
+            raise UsageError(f"holds {', '.join(strange)} of something else", path=out, fix="name another folder")
+    elif overwrite:
+        clear(out)
+        before = None
+    if before is None:
         write_json(path, request)
     elif before != json.loads(json.dumps(request)):
         differing = ", ".join(_differing(before, json.loads(json.dumps(request))))
@@ -109,12 +117,26 @@ def begin(out: Path, request: dict[str, Any], *, overwrite: bool) -> None:
         )
 
 
+def check_inputs(out: Path, inputs: Iterable[str | Path | None]) -> None:
+    """
+    Raises
+    ------
+    UsageError : an input is among what a run writes in the folder, and would be replaced.
+    """
+    folder = os.path.realpath(out)
+    for given in inputs:
+        if given is not None and os.path.relpath(os.path.realpath(given), folder).split(os.sep)[0] in WRITTEN:
+            raise UsageError(f"is among the results in {out}", path=Path(given), fix="give another --out")
+
+
 def clear(out: Path) -> None:
-    """Remove what runs write, and nothing else."""
-    for name in (REQUEST, REPORT, PREDICTIONS, OVERLAY_VIDEO):
-        (out / name).unlink(missing_ok=True)
-    for name in (PARTS, OVERLAY_IMAGES):
-        shutil.rmtree(out / name, ignore_errors=True)
+    """Remove what a run wrote, last what it was asked for, by which it is known as one."""
+    for name in WRITTEN:
+        if (out / name).is_dir():
+            shutil.rmtree(out / name, ignore_errors=True)
+        else:
+            (out / name).unlink(missing_ok=True)
+    (out / REQUEST).unlink(missing_ok=True)
 
 
 def finished(out: Path) -> list[Part]:
@@ -178,4 +200,5 @@ def _differing(before: Any, now: Any, name: str = "") -> Iterator[str]:
         for key in dict.fromkeys([*before, *now]):
             yield from _differing(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
     elif before != now:
-        yield f"{name} was {before} and is {now}"
+        digests = all(isinstance(value, str) and DIGEST.fullmatch(value) for value in (before, now))
+        yield f"{name} is another" if digests else f"{name} was {before} and is {now}"

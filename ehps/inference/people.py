@@ -12,6 +12,7 @@ import numpy as np
 
 from ehps.arrays import Array, Mask
 from ehps.errors import DataError, UsageError
+from ehps.humandata.core import HumanData
 from ehps.inference.boxes import Boxes, numbered, read_boxes
 from ehps.inference.detectors import Detect, load_detector
 from ehps.inference.frames import NOBODY, Frame, People
@@ -56,7 +57,9 @@ class Finder:
     ----------
     facts : what was chosen, JSON-able.
     dropped : reason -> how many boxes were left out for it, so far.
-    as_they_are : boxes without an area inside are not left out here, as evaluation does not.
+    as_they_are : the people are rows of the file; boxes without an area inside are not left out here, as evaluation
+        does not.
+    tracked : whether it is known, of some of them, who is the same person.
     """
 
     find: Callable[[Sequence[Frame]], list[People]]
@@ -64,6 +67,7 @@ class Finder:
     boxes: Boxes | None = None
     dropped: Counter[str] = field(default_factory=Counter)
     as_they_are: bool = False
+    tracked: bool = False
 
     def __call__(self, frames: Sequence[Frame]) -> list[People]:
         """The people of each frame that can be read, nobody in others; boxes without an area inside are left out."""
@@ -110,8 +114,13 @@ def finder(
                 path=boxes,
                 fix="give annotations with their images, or results with file_name",
             )
+        if source.names is not None and all(read.key_of(name, k) is None for k, name in enumerate(source.names)):
+            key = next(iter((*read.by_image, *read.by_number)))
+            what = f"has no box of any image of the input: it names {key}, the input has {source.names[0]}"
+            raise DataError(what, path=boxes, fix="write the paths of the images as they are below the input")
         given: dict[str, Any] = {"people": "boxes", "boxes": boxes.name, "sha256": read.sha256}
-        return Finder(lambda frames: [read.of(frame) for frame in frames], given, read)
+        tracked = any((people.tracks >= 0).any() for people in (*read.by_image.values(), *read.by_number.values()))
+        return Finder(lambda frames: [read.of(frame) for frame in frames], given, read, tracked=tracked)
     if whole:
         return Finder(lambda frames: [_whole(frame) for frame in frames], {"people": "whole image"})
     if detector is not None:
@@ -119,7 +128,9 @@ def finder(
         facts = {"people": "detector", **found.facts, "rules": asdict(rules)}
         return Finder(lambda frames: _detected(found.detect, frames, rules), facts)
     if source.data is not None:
-        return Finder(_rows_of(source), {"people": "rows of the file"}, as_they_are=True)
+        tracks = _tracks(source.data)
+        facts = {"people": "rows of the file"}
+        return Finder(_rows_of(source.data, tracks), facts, as_they_are=True, tracked=bool((tracks >= 0).any()))
     raise UsageError("who is in it is not known", path=Path(source.name), fix=WAYS)
 
 
@@ -128,13 +139,16 @@ def _whole(frame: Frame) -> People:
     return People.of(np.array([[0, 0, width, height]]))
 
 
-def _rows_of(source: Source) -> Callable[[Sequence[Frame]], list[People]]:
-    hd = source.data
-    assert hd is not None
+def _tracks(hd: HumanData) -> Array:
+    """(N,) track of each row, -1 where it has none."""
+    if "meta/track_id" not in hd:
+        return np.full(len(hd), -1)
+    return np.array(numbered(np.asarray(hd["meta/track_id"]).tolist()), np.int64)
+
+
+def _rows_of(hd: HumanData, track_of: Array) -> Callable[[Sequence[Frame]], list[People]]:
     codes = hd["image_path"].codes
     order = np.argsort(codes, kind="stable")
-    tracks = numbered(np.asarray(hd["meta/track_id"]).tolist()) if "meta/track_id" in hd else [-1] * len(hd)
-    track_of = np.array(tracks, np.int64)
     starts = np.searchsorted(codes[order], np.arange(codes.max(initial=-1) + 2))
     used = np.unique(codes)
     place = dict(zip(hd["image_path"].vocabulary.texts(used), used.tolist(), strict=True))

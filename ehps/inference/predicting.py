@@ -15,10 +15,10 @@ from torch import nn
 from ehps.arrays import Array, Mask
 from ehps.benchmark import crop_boxes, models
 from ehps.benchmark.models.labels import labels
+from ehps.benchmark.suites.foreign import check_device
 from ehps.benchmark.training import checkpoints, crops, truncated_crops
 from ehps.benchmark.training.samples import CropView
 from ehps.body.models import BodyModels
-from ehps.errors import UsageError
 from ehps.humandata import image_files
 from ehps.inference.frames import Frame
 
@@ -84,16 +84,15 @@ def load_network(
     DataError : as :func:`ehps.benchmark.training.checkpoints.load_model`.
     UsageError : there is no such device.
     """
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    check_device(chosen)
+    where = torch.device(chosen)
     net, content = checkpoints.load_model(checkpoint, body_models, model=model)
     card = models.card(content["model"]["name"])
     ratio = content["box_ratio"] if box_ratio is None else box_ratio
     view = CropView.of(net, card, ratio=ratio)
     body_models.require(card.body)
-    try:
-        net = net.to(where).eval()
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"the device {device!r} cannot be used: {str(error).splitlines()[0]}") from None
+    net = net.to(where).eval()
     facts = {
         "model": labels([(card.name, content["model"]["args"])])[0],
         "checkpoint": checkpoint.name,

@@ -91,7 +91,7 @@ def outcome_of(
         frames=len(records),
         people=len(hd),
         empty=sum(not record.fault and record.image_path not in seen for record in records),
-        tracks=len(np.unique(np.asarray(hd["meta/track_id"]))) if tracked else None,
+        tracks=_tracks(hd) if tracked else None,
         unreadable={record.image_path: record.fault for record in records if record.fault},
         dropped=dict(dropped),
         notes=notes,
@@ -99,3 +99,9 @@ def outcome_of(
         done_before=before,
         device=device,
     )
+
+
+def _tracks(hd: HumanData) -> int:
+    """How many people are followed; rows without a track count for none."""
+    tracks = np.unique(np.asarray(hd["meta/track_id"]))
+    return int((tracks >= 0).sum())

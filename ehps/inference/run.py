@@ -95,10 +95,7 @@ class _Run:
     ) -> None:
         self.source, self.network, self.finder, self.out = source, network, finder, out
         self.models, self.options = models, options
-        given = finder.boxes is not None and any(
-            (people.tracks >= 0).any() for people in (*finder.boxes.by_image.values(), *finder.boxes.by_number.values())
-        )
-        self.tracked = source.kind == "video" or given
+        self.tracked = source.kind == "video" or finder.tracked
         self.tracker = Tracker(source.rate) if source.kind == "video" else None
         self.smoother = Smoother() if options.smooth else None
         self.seconds: Seconds = {}
@@ -231,7 +228,7 @@ class _Run:
             columns["meta/time"] = np.repeat([float(frame.time or 0) for frame in group], count)
         if self.tracked:
             columns["meta/track_id"] = np.concatenate([found.tracks for found in kept])
-        if self.source.kind == "humandata":
+        if self.finder.as_they_are:
             columns["meta/truth_row"] = np.concatenate([found.rows for found in kept])
         return columns, kept
 

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from ehps.body.models import BodyModels
 from ehps.body.variants import params_of
-from ehps.exchange import bvh, obj
+from ehps.exchange import bvh, gltf, obj
 from ehps.exchange.forms import Sources
 from ehps.humandata import HumanData
 from ehps.humandata.keypoints import point_names
@@ -105,3 +105,12 @@ def test_people_in_invented_cameras_are_said_to_have_no_depth(models: BodyModels
     for form in (bvh, obj):
         done = form.write(virtual, tmp_path / form.__name__, Sources(body_models=models))
         assert any("depths" in sentence for sentence in done.left_out)
+
+
+@pytest.mark.parametrize("form", [bvh, gltf, obj])
+def test_people_of_images_with_like_names_are_all_written(form: Any, models: BodyModels, tmp_path: Path) -> None:
+    hd = moving(models, frames=3, people=1).without(["meta/track_id"])
+    hd = hd.with_columns({"image_path": ["a/b_1.jpg", "a_b/1.jpg", "A_B_1.jpg"]})
+    done = form.write(hd, tmp_path, Sources(body_models=models))
+    assert len({path.name.lower() for path in done.files}) == len(hd)
+    assert all(path.is_file() for path in done.files)

@@ -162,3 +162,17 @@ def test_rows_without_a_body_are_not_given_one(tmp_path: Path) -> None:
     back = flat_npz.read(path, Stated(), None)
     assert back.body_model is None
     assert back.keypoint_names["keypoints2d_original"] == POINTS
+
+
+def test_points_that_a_table_cannot_hold_are_named(tmp_path: Path) -> None:
+    hd = smplx_people(N, points=(*SMPLX_POINTS, "head_top"))
+    hd = hd.with_columns({"keypoints3d_smplx": np.ones((N, 2, 4), np.float32)}, keypoint_names={})
+    told = flat_npz.write_bedlam(hd, tmp_path / "a.npz", Sources()).left_out
+    assert "keypoints2d_smplx: 1 points that the form does not have" in told
+    assert "keypoints3d_smplx: the form has no such points" in told
+
+
+def test_a_folder_without_any_of_the_images_is_refused(tmp_path: Path) -> None:
+    path = flat_npz.write_hmr2(smpl_people(N), tmp_path / "a.npz", Sources()).files[0]
+    with pytest.raises(DataError, match=r"none of its images can be read .*image 0\.jpg"):
+        flat_npz.read(path, Stated(gender="neutral"), tmp_path)

@@ -199,3 +199,17 @@ def test_what_cannot_be_written_is_told_before_anything_is(images: Path, tmp_pat
     with pytest.raises(DataError, match=r"image 0\.jpg"):
         hmr_tar_files.write(hd, tmp_path / "a", Sources(images=tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+def test_images_of_another_size_and_what_is_none_are_refused(images: Path, tmp_path: Path) -> None:
+    sizes = {"meta/height": np.full(N, 999, np.int32), "meta/width": np.full(N, 999, np.int32)}
+    with pytest.raises(DataError, match="its rows say 999 x 999"):
+        hmr_tar_files.write(smpl_people(N).with_columns(sizes), tmp_path / "out", Sources(images=images))
+    assert not (tmp_path / "out").exists()
+    with tarfile.open(tmp_path / "000000.tar", "w") as tar:
+        for name, content in (("a.jpg", b"no image"), ("a.data.pyd", pickle.dumps([{}]))):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    with pytest.raises(DataError, match=r"a\.jpg is no image"):
+        hmr_tars.read(tmp_path / "000000.tar", Stated(), None)

@@ -191,3 +191,35 @@ def test_images_never_replace_others(shards: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="another image"):
         parquet.read(shards, Stated(), tmp_path)
     assert place.read_bytes() == b"mine"
+
+
+def test_images_of_another_size_are_not_packed(images: Path, tmp_path: Path) -> None:
+    sizes = {"meta/height": np.full(N, 999, np.int32), "meta/width": np.full(N, 999, np.int32)}
+    with pytest.raises(DataError, match="its rows say 999 x 999"):
+        parquet.write(people().with_columns(sizes), tmp_path / "hub", Sources(images=images))
+
+
+def test_what_a_shard_cannot_mean_is_refused(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet as files
+
+    with pytest.raises(DataError, match="meta/none"):
+        parquet.write(people().with_columns({"meta/none": np.zeros((N, 0))}), tmp_path / "none", Sources())
+    (shard,) = (
+        path for path in parquet.write(people(), tmp_path / "hub", Sources()).files if path.suffix == ".parquet"
+    )
+    table = files.read_table(shard)
+    at = table.schema.get_field_index("smplx/betas")
+    betas = [None, *table["smplx/betas"].to_pylist()[1:]]
+    lacking = table.set_column(at, table.schema.field(at), pa.array(betas, table.schema.field(at).type))
+    strange = table.set_column(at, "smplx/betas", pa.array([{"a": 1}] * N)).replace_schema_metadata(
+        table.schema.metadata
+    )
+    for other, said in (
+        (lacking, "rows without smplx/betas"),
+        (strange, "neither numbers nor texts"),
+        (table.drop_columns("image_path"), "no image_path"),
+    ):
+        files.write_table(other, shard)
+        with pytest.raises(DataError, match=said):
+            parquet.read(shard, Stated(), None)

@@ -48,5 +48,9 @@ def test_a_recording_has_images_boxes_bodies_and_times(models: BodyModels, tmp_p
 
 
 def test_what_is_missing_is_said(models: BodyModels, tmp_path: Path) -> None:
-    done = rerun_recording.write(moving(models, frames=1, people=1), tmp_path / "a.rrd", Sources())
+    hd = moving(models, frames=1, people=1)
+    done = rerun_recording.write(hd, tmp_path / "a.rrd", Sources())
     assert [sentence.split(":")[0] for sentence in done.left_out] == ["joints and surfaces", "images"]
+    hd = hd.with_columns({"smplx/transl": np.full((1, 3), np.nan, np.float32)})
+    done = rerun_recording.write(hd, tmp_path / "b.rrd", Sources(body_models=models))
+    assert "1 bodies, whose parameters are not finite" in done.left_out

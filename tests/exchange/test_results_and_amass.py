@@ -12,7 +12,7 @@ import torch
 
 from ehps.body.models import BodyModels
 from ehps.body.variants import params_of
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError, PassportError, UsageError
 from ehps.exchange import amass, forms, smpler_x_results
 from ehps.exchange.forms import Sources, Stated
 from ehps.humandata import HumanData
@@ -61,7 +61,7 @@ def test_damaged_results_are_named(models: BodyModels, tmp_path: Path) -> None:
         smpler_x_results.write(virtual(moving(models, frames=2)), tmp_path, Sources(body_models=models))
     person = tmp_path / "smplx" / "00001_1.npz"
     person.write_bytes(person.read_bytes()[:200])
-    with pytest.raises(DataError, match=r"00001_1\.npz: cannot be read"):
+    with pytest.raises(DataError, match=r"00001_1\.npz: is not an npz file"):
         smpler_x_results.read(tmp_path, Stated())
     person.unlink()
     (tmp_path / "meta" / "00001_0.json").write_text("{}")
@@ -133,10 +133,44 @@ def test_a_stranger_s_sequence_must_say_its_frame_gender_and_rate(models: BodyMo
         forms.read(path, None, Stated(model_type="smplx", frame="opencv-camera"))
 
 
+@pytest.mark.parametrize("form", ["amass", "obj", "smpler-x-results", "bvh"])
+def test_rows_without_bodies_are_not_written_as_bodies(form: str, models: BodyModels, tmp_path: Path) -> None:
+    hd = virtual(moving(models, frames=2))
+    transl = np.array(hd["smplx/transl"])
+    transl[1] = np.nan
+    broken = hd.with_columns({"smplx/transl": transl})
+    bare = hd.without([name for name in hd.columns if name.startswith("smplx/")])
+    for wrong, said in (
+        (broken, "the first of which is 1"),
+        (hd[:0], "no rows"),
+        (bare, "has no .*(parameters|bodies)"),
+    ):
+        with pytest.raises(DataError, match=said):
+            forms.write(wrong, form, tmp_path / "out", Sources(body_models=models))
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    "said", [{"gender": "male"}, {"frame": "opencv-camera"}, {"fps": 7.0}, {"flat_hand_mean": False}]
+)
+def test_what_contradicts_a_file_or_changes_nothing_is_refused(
+    said: dict[str, object], models: BodyModels, tmp_path: Path
+) -> None:
+    forms.write(moving(models, frames=2), "amass", tmp_path / "amass", Sources(body_models=models))
+    forms.write(
+        virtual(moving(models, frames=2)), "smpler-x-results", tmp_path / "results", Sources(body_models=models)
+    )
+    for name in ("amass", "results"):
+        with pytest.raises(UsageError, match=f"--{next(iter(said)).replace('_', '-')}"):
+            forms.read(tmp_path / name, None, Stated(**said, body_models=models))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="--fps would change nothing"):
+        forms.write(moving(models), "obj", tmp_path / "obj", Sources(body_models=models, fps=25))
+
+
 def test_files_that_are_no_sequence_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez(path, poses=np.array([{"a": 1}], dtype=object), trans=np.zeros((1, 3)), betas=np.zeros(10))
-    with pytest.raises(DataError, match="cannot be read as a sequence"):
+    with pytest.raises(DataError, match="poses that are no finite numbers"):
         forms.read(path, "amass", Stated())
     np.savez(path, poses=np.zeros((2, 30)), trans=np.zeros((2, 3)), betas=np.zeros(10))
     with pytest.raises(DataError, match="of no body model"):
@@ -146,3 +180,46 @@ def test_files_that_are_no_sequence_are_refused(tmp_path: Path) -> None:
         forms.read(path, None, Stated())
     with pytest.raises(UsageError, match="only written"):
         forms.read(path, "gltf", Stated())
+
+
+def test_images_of_one_number_stay_apart(models: BodyModels, tmp_path: Path) -> None:
+    hd = virtual(moving(models, frames=2, people=1)).with_columns({"meta/frame_id": np.array([1, 1])})
+    hd = hd.with_columns({"image_path": ["a/000001.jpg", "b/000001.jpg"]})
+    done = smpler_x_results.write(hd, tmp_path, Sources(body_models=models))
+    assert any("numbers of frames" in sentence for sentence in done.left_out)
+    back = smpler_x_results.read(tmp_path, Stated())
+    assert back["image_path"].tolist() == hd["image_path"].tolist()
+    np.testing.assert_array_equal(back["smplx/transl"], hd["smplx/transl"])
+
+
+@pytest.mark.parametrize("form", ["smpler-x-results", "agora"])
+def test_shapes_of_the_locked_head_are_not_taken_for_others(form: str, models: BodyModels, tmp_path: Path) -> None:
+    hd = virtual(moving(models, frames=1))
+    hd.passport = hd.passport.with_(body_model_version="locked_head")
+    with pytest.raises(PassportError, match="locked-head release"):
+        forms.write(hd, form, tmp_path / "out", Sources(body_models=models))
+
+
+def test_shapes_of_a_sequence_are_one_or_one_a_frame(tmp_path: Path) -> None:
+    members = {"poses": np.zeros((3, 72)), "trans": np.zeros((3, 3)), "gender": np.array("male", object), "fps": 30}
+    stated = Stated(frame="opencv-camera")
+    each = np.arange(30.0).reshape(3, 10)
+    for betas, expected in ((each, each), (each[:1], each[[0, 0, 0]]), (each[0], each[[0, 0, 0]])):
+        np.savez(tmp_path / "a.npz", betas=betas, **members)
+        np.testing.assert_array_equal(amass.read(tmp_path / "a.npz", stated)["smpl/betas"], expected)
+    np.savez(tmp_path / "a.npz", betas=each[:2], **members)
+    with pytest.raises(DataError, match="neither one shape"):
+        amass.read(tmp_path / "a.npz", stated)
+    np.savez(tmp_path / "a.npz", betas=each, **members | {"fps": -30})
+    with pytest.raises(DataError, match="-30 frames a second"):
+        amass.read(tmp_path / "a.npz", stated)
+
+
+def test_who_comes_later_and_who_is_nobody_is_told(models: BodyModels, tmp_path: Path) -> None:
+    hd = moving(models, frames=3)  # the second person comes one image later
+    done = amass.write(hd, tmp_path / "later", Sources(body_models=models))
+    assert any("when 1 people come" in sentence for sentence in done.left_out)
+    hd = hd.with_columns({"meta/track_id": np.where(np.asarray(hd["meta/track_id"]) == 2, -1, 1)})
+    done = amass.write(hd, tmp_path / "nobody", Sources(body_models=models))
+    lengths = {path.name: len(np.load(path)["trans"]) for path in done.files}
+    assert lengths == {"clip_1.npz": 3, "clip_row_2.npz": 1, "clip_row_4.npz": 1}

@@ -32,8 +32,9 @@ def run(*words: object) -> str:
 
 @pytest.mark.parametrize("form", ["hmr-tars", "parquet", "camerahmr", "hmr2", "tokenhmr", "prompthmr"])
 def test_a_file_goes_out_and_comes_back(form: str, people: Path, tmp_path: Path) -> None:
-    out = tmp_path / ("out.npz" if form not in ("hmr-tars", "parquet") else "out")
-    run("export", people, "--for", form, "--out", out, "--images", people.parent)
+    packs = form in ("hmr-tars", "parquet")
+    out = tmp_path / ("out" if packs else "out.npz")
+    run("export", people, "--for", form, "--out", out, *(["--images", people.parent] if packs else []))
     stated = ["--gender", "neutral"] if form in ("hmr2", "tokenhmr") else []
     run(
         "import",
@@ -41,7 +42,7 @@ def test_a_file_goes_out_and_comes_back(form: str, people: Path, tmp_path: Path)
         "--out",
         tmp_path / "back.h5",
         "--images",
-        tmp_path / "images" if out.is_dir() else people.parent,
+        tmp_path / "images" if packs else people.parent,
         *stated,
     )
     back = HumanData.open(tmp_path / "back.h5")

@@ -160,11 +160,12 @@ def test_the_orientation_of_exif_is_not_applied(tmp_path):
     assert stored_size(tmp_path / "a.jpg") == read_pixels(tmp_path / "a.jpg").shape[:2] == (30, 40)
 
 
-def test_a_turned_tiff_is_refused_as_opencv_turns_it(tmp_path):
-    Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(tmp_path / "a.tif", tiffinfo={274: 6})
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_is_read_as_stored_though_opencv_turns_it(orientation, tmp_path):
+    image = np.arange(30 * 40 * 3, dtype=np.uint8).reshape(30, 40, 3)
+    Image.fromarray(image).save(tmp_path / "a.tif", tiffinfo={274: orientation})
     assert stored_size(tmp_path / "a.tif") == (30, 40)
-    with pytest.raises(DataError):
-        read_pixels(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read_pixels(tmp_path / "a.tif"), image)
 
 
 def test_files_made_to_keep_a_reader_busy_do_not(tmp_path):

@@ -154,9 +154,63 @@ def torchvision(path: Path) -> Path:
     )
 
 
+def yolox_of_people(path: Path) -> Path:
+    """Of one class and open shapes: as many numbers a candidate as an export after suppression has."""
+    graph = Graph(200)
+    others = np.zeros((1, CELLS - 1, 6), np.float32)
+    others[..., :2] = 30
+    row = graph.op("Concat", graph.centred, graph.constant(np.float32([0.9, 1.0])), axis=0)
+    first = graph.op("Unsqueeze", row, graph.constant(np.array([0, 1])))
+    rows = graph.op("Concat", first, graph.constant(others), axis=1)
+    return graph.save(path, {"output": (rows, FLOAT, [1, "candidates", "numbers"])})
+
+
+def ultralytics_transposed(path: Path) -> Path:
+    graph = Graph(0.8)
+    return graph.save(
+        path, {"output0": (graph.rows(graph.centred, CELLS, [0.9] + [0] * 79, "rows"), FLOAT, [1, CELLS, 84])}
+    )
+
+
+def of_poses(path: Path) -> Path:
+    graph = Graph(0.8)
+    rows = graph.op("Transpose", graph.rows(graph.centred, CELLS, [0.9] + [77] * 51, "rows"), perm=[0, 2, 1])
+    return graph.save(path, {"output0": (rows, FLOAT, [1, 56, CELLS])})
+
+
+def of_numbers_that_are_none(path: Path) -> Path:
+    graph = Graph(0.8)
+    return graph.save(path, {"output0": (graph.constant(np.full((1, 84, 9), np.nan, np.float32)), FLOAT, [1, 84, 9])})
+
+
+def with_another_input(path: Path) -> Path:
+    graph = Graph(0.8)
+    graph.inputs.append(helper.make_tensor_value_info("size", FLOAT, [1, 2]))
+    return graph.save(path, {"output0": (graph.rows(graph.corners, 300, [0.9, 0], "rows"), FLOAT, [1, 300, 6])})
+
+
+@pytest.mark.parametrize("make", [of_poses, of_numbers_that_are_none, with_another_input])
+def test_what_finds_no_people_by_its_nature_is_refused_before_the_work(
+    tmp_path: Path, make: Callable[[Path], Path]
+) -> None:
+    with pytest.raises(DataError, match=r"net\.onnx"):
+        load_detector(str(make(tmp_path / "net.onnx")))
+
+
 @pytest.mark.parametrize(
     "make",
-    [yolox_decoded, yolox_raw, ultralytics, ultralytics_whole, rt_detr, rf_detr, rt_detr_whole, torchvision],
+    [
+        yolox_of_people,
+        ultralytics_transposed,
+        yolox_decoded,
+        yolox_raw,
+        ultralytics,
+        ultralytics_whole,
+        rt_detr,
+        rf_detr,
+        rt_detr_whole,
+        torchvision,
+    ],
 )
 def test_each_layout_finds_the_person(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     detector = load_detector(str(make(tmp_path / "net.onnx")))

@@ -13,6 +13,7 @@ from ehps.humandata.core import HumanData
 from ehps.inference.boxes import Boxes, read_boxes
 from ehps.inference.frames import Frame
 from ehps.inference.people import Finder
+from ehps.inference.sources import UPRIGHT
 
 PIXELS = np.zeros((100, 200, 3), np.uint8)
 
@@ -42,6 +43,41 @@ def test_coco_annotations_and_results(tmp_path: Path) -> None:
     people = read(tmp_path / "b.json", json.dumps(results)).of(frame("a.jpg"))
     assert people.scores.tolist() == [0.5]
     assert people.tracks.tolist() == [6]
+
+
+@pytest.mark.parametrize("names", [["dog", "person"], ["Person", "dog"], ["somebody"]])
+def test_people_are_the_category_of_that_name_or_the_only_one(tmp_path: Path, names: list[str]) -> None:
+    boxes = [{"image_id": 4, "category_id": k, "bbox": [1, 2, 3, k + 4]} for k in range(len(names))]
+    categories = [{"id": k, "name": name} for k, name in enumerate(names)]
+    content = {"images": [{"id": 4, "file_name": "a.jpg"}], "annotations": boxes, "categories": categories}
+    people = read(tmp_path / "a.json", json.dumps(content)).of(frame("a.jpg"))
+    person = 1 if names[0] == "dog" else 0
+    assert people.boxes.tolist() == [[1, 2, 3, person + 4]]
+
+
+def test_boxes_of_no_person_are_not_taken_for_nobody(tmp_path: Path) -> None:
+    images = [{"id": 4, "file_name": "a.jpg"}]
+    content = {"images": images, "annotations": [{"image_id": 4, "category_id": 0, "bbox": [1, 2, 3, 4]}]}
+    with pytest.raises(DataError, match="none of category 1"):
+        read(tmp_path / "a.json", json.dumps(content))
+    content["categories"] = [{"id": 0, "name": "man"}, {"id": 1, "name": "cat"}]
+    with pytest.raises(DataError, match="categories man, cat"):
+        read(tmp_path / "b.json", json.dumps(content))
+
+
+def test_tables_of_other_programs(tmp_path: Path) -> None:
+    text = "image; x; y; w; h; track\nsub\\a.jpg ; 1; 2; 3; 4; anna\nb.jpg;1;2;3;4;\n"
+    boxes = read(tmp_path / "a.csv", text)
+    assert boxes.of(frame("sub/a.jpg")).tracks.tolist() == [1]
+    assert boxes.of(frame("b.jpg")).tracks.tolist() == [-1]
+    boxes = read(tmp_path / "b.csv", "frame,x,y,w,h,id\n1.0,1,2,3,4,7.0\n")  # as pandas writes columns with gaps
+    assert boxes.of(frame("clip.mp4/000001.jpg", 1)).tracks.tolist() == [7]
+
+
+@pytest.mark.parametrize("line", ["1.5,1,1,2,3,4,1", "1,1e30,1,2,3,4,1", "1,1,1e30,2,3,4,1", "1,1,nan,2,3,4,1"])
+def test_numbers_that_can_be_none_are_refused(tmp_path: Path, line: str) -> None:
+    with pytest.raises(DataError, match=r"a\.txt"):
+        read(tmp_path / "a.txt", line)
 
 
 @pytest.mark.parametrize("head", ["image,x,y,w,h,score,id", "File, x1, y1, x2, y2, conf, track"])
@@ -103,3 +139,17 @@ def test_other_files_are_named(tmp_path: Path) -> None:
         read(tmp_path / "a.xml", "")
     with pytest.raises(DataError, match="no boxes"):
         read(tmp_path / "a.txt", "")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_of_humandata_are_of_the_pixels_as_stored(tmp_path: Path, orientation: int) -> None:
+    marked = np.zeros((20, 30), bool)
+    marked[3:8, 11:18] = True  # x 11, y 3, 7 wide and 5 high, as OpenCV reads the file
+    box = np.array([[11, 3, 6, 4, 1]], np.float32)  # from the first to the last pixel
+    HumanData({"image_path": ["a.jpg"], "bbox_xywh": box}).save(tmp_path / "a.npz")
+    mirrored, turns = UPRIGHT[orientation]
+    upright = np.rot90(marked[:, ::-1] if mirrored else marked, -turns)
+    rows, columns = (np.flatnonzero(upright.any(axis=axis)) for axis in (1, 0))
+    frame = Frame(0, "a.jpg", np.zeros((*upright.shape, 3), np.uint8), turned=turns, mirrored=mirrored)
+    expected = [columns[0], rows[0], np.ptp(columns), np.ptp(rows)]
+    assert read_boxes(tmp_path / "a.npz").of(frame).boxes.tolist() == [expected]

@@ -97,26 +97,26 @@ def test_surfaces_of_different_colours_can_be_told_apart(seen: Any) -> None:
     assert apart.min() > 15
 
 
-@pytest.mark.parametrize("view", ["mesh", "joints", "none"])
+@pytest.mark.parametrize("view", ["mesh", "joints", "boxes"])
 def test_the_size_depends_on_the_frame_alone(view: View) -> None:
     empty = draw(frame(), people(0), None, view)
     for count in (0, 1, 3):
         bodies = solids(np.array([[0, 0, 4.0 + 9 * k] for k in range(count)]).reshape(count, 3))
         if view == "joints":
             bodies = Bodies(np.tile([0, 0, 4.0], (count, 144, 1)), bodies.focal, bodies.centre, None, "smplx", False)
-        both = draw(frame(), people(count), None if view == "none" else bodies, view)
+        both = draw(frame(), people(count), None if view == "boxes" else bodies, view)
         assert both.shape == empty.shape
-        alone = draw(frame(), people(count), None if view == "none" else bodies, view, side=False)
+        alone = draw(frame(), people(count), None if view == "boxes" else bodies, view, side=False)
         np.testing.assert_array_equal(alone, both[:, :960])
-    assert empty.shape == (540, 960 + (0 if view == "none" else 270), 3)
+    assert empty.shape == (540, 960 + (0 if view == "boxes" else 270), 3)
 
 
 def test_small_frames_are_enlarged_and_large_ones_shrunk_with_all_that_is_on_them() -> None:
     assert scale_of((540, 960)) == 1
     assert scale_of((1080, 1920)) == 1
-    small = draw(frame(135, 240), people(0), None, "none")
+    small = draw(frame(135, 240), people(0), None, "boxes")
     assert small.shape == (540, LEAST, 3)
-    assert draw(frame(500, 8000), people(0), None, "none").shape == (256, MOST, 3)
+    assert draw(frame(500, 8000), people(0), None, "boxes").shape == (256, MOST, 3)
     bodies = solids(np.array([[0, 0, 4.0]]))
     quarter = Bodies(bodies.points, bodies.focal / 4, np.array([[119.625, 67.125]]), FACES, "smplx", False)
     box = np.array([[100.0, 40, 50, 60]])
@@ -171,7 +171,7 @@ def test_bodies_of_a_file_come_in_one_batch(models: BodyModels) -> None:
     meshes, joints = bodies_of(hd, models, "mesh"), bodies_of(hd, models, "joints")
     assert meshes is not None
     assert joints is not None
-    assert bodies_of(hd, models, "none") is None
+    assert bodies_of(hd, models, "boxes") is None
     assert meshes.points.shape == (3, 10475, 3)
     assert meshes.virtual
     np.testing.assert_allclose(
@@ -184,7 +184,7 @@ def test_bodies_of_a_file_come_in_one_batch(models: BodyModels) -> None:
 
 def test_scores_and_tracks_are_written_where_they_are_known() -> None:
     shots = [
-        draw(frame(), People.of(np.array([[200.0, 200, 100, 100]]), scores, tracks), None, "none")
+        draw(frame(), People.of(np.array([[200.0, 200, 100, 100]]), scores, tracks), None, "boxes")
         for scores, tracks in ((None, None), (np.array([0.87]), None), (np.array([0.87]), np.array([0])))
     ]
     width = [int(np.ptp(np.nonzero(tinted(shot[:198]))[1])) for shot in shots]

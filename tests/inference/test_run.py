@@ -117,6 +117,18 @@ def test_a_file_is_predicted_and_scored_as_evaluation_does(
         assert one["value"] == pytest.approx(other["value"], abs=1e-2)
 
 
+def test_tracks_of_a_file_stay_and_rows_are_named_only_where_people_are_its_own(
+    folder: Path, call: Infer, tmp_path: Path
+) -> None:
+    truth = HumanData.open(folder / "set.h5")
+    truth.with_columns({"meta/track_id": np.arange(N) % 2 + 5}).save(folder / "tracked.h5")
+    outcome = call(folder / "tracked.h5", tmp_path / "rows", view=None)
+    found = HumanData.open(outcome.predictions)
+    assert outcome.tracks == 2
+    np.testing.assert_array_equal(found["meta/track_id"], np.asarray(found["meta/truth_row"]) % 2 + 5)
+    assert "meta/truth_row" not in HumanData.open(call(folder / "set.h5", tmp_path / "all", whole=True).predictions)
+
+
 @pytest.mark.parametrize("asked", [{"view": "mesh"}, {"view": "joints", "smooth": True}], ids=["plain", "smoothed"])
 def test_a_run_that_was_stopped_ends_in_the_same_bytes(
     asked: dict[str, Any], folder: Path, call: Infer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -238,7 +250,7 @@ def test_what_can_be_read_is_kept_beside_an_image_that_cannot(folder: Path, mode
     (images / "notes.txt").write_text("no image")
     result = command(models, folder, images, "--whole", "--out", tmp_path / "out", code=1)
     assert "bad.jpg" in result.stderr
-    assert "1 files that are no images are left out" in result.stderr
+    assert "1 files whose names do not end as images' do are left out" in result.stderr
     assert len(HumanData.open(tmp_path / "out" / parts.PREDICTIONS)) == 2
     assert sorted(path.name for path in (tmp_path / "out" / "overlay").iterdir()) == ["0.jpg", "1.jpg"]
     report = json.loads((tmp_path / "out" / parts.REPORT).read_text())
@@ -253,6 +265,36 @@ def test_another_request_is_refused_unless_it_begins_anew(folder: Path, call: In
     outcome = call(folder / "set", tmp_path, whole=True, view=None, save_every=2, overwrite=True)
     assert (outcome.people, outcome.done_before) == (N, 0)
     assert len(list((tmp_path / parts.PARTS).glob("*.h5"))) == 3
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_files_that_no_run_has_written_are_kept(folder: Path, call: Infer, tmp_path: Path, overwrite: bool) -> None:
+    for name in ("report.json", "overlay/mine.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(UsageError, match="of something else"):
+            call(folder / "set", tmp_path, whole=True, view=None, overwrite=overwrite)
+        assert (tmp_path / name).read_text() == "mine"
+        (tmp_path / name).unlink()
+
+
+def test_an_input_is_not_replaced_by_what_comes_of_it(folder: Path, models: BodyModels, tmp_path: Path) -> None:
+    command(models, folder, folder / "set", "--whole", "--view", "none", "--out", tmp_path)
+    found = (tmp_path / parts.PREDICTIONS).read_bytes()
+    boxes = ("--boxes", tmp_path / parts.PREDICTIONS, "--overwrite", "--out", tmp_path / "x" / "..")
+    assert "among the results" in command(models, folder, folder / "set", *boxes, code=2).stderr
+    assert (tmp_path / parts.PREDICTIONS).read_bytes() == found
+
+
+@pytest.mark.parametrize("words", ["--metric-camera nan", "--box-ratio inf", "--score nan", "--smallest nanx5"])
+def test_numbers_that_are_none_are_refused(words: str, folder: Path, models: BodyModels, tmp_path: Path) -> None:
+    result = command(models, folder, folder / "set", "--out", tmp_path / "out", *words.split(), code=2)
+    assert "nan" in result.stderr or "inf" in result.stderr
+
+
+def test_a_device_that_there_is_none_of_is_refused(folder: Path, models: BodyModels) -> None:
+    with pytest.raises(UsageError, match="no device"):
+        load_network(folder / "tiny.pt", models, device="quantum")
 
 
 def test_an_archive_of_images_that_was_stopped_goes_on(

@@ -104,6 +104,29 @@ def test_no_link_leads_out_of_the_folder(tmp_path: Path) -> None:
     assert "leads out" in frame.fault
 
 
+def test_a_link_that_is_named_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(PIXELS).save(tmp_path / "out.png")
+    (tmp_path / "in" / "a.png").symlink_to(tmp_path / "out.png")
+    frame = only(tmp_path / "in" / "a.png")
+    assert frame.image_path == "a.png"
+    assert np.array_equal(frame.pixels, PIXELS)
+
+
+def test_results_hidden_folders_and_linked_ones_are_no_input(tmp_path: Path) -> None:
+    for name in ("a.png", ".thumbnails/b.png", "out/overlay/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(PIXELS).save(tmp_path / name)
+    (tmp_path / "again").symlink_to(tmp_path)
+    source = open_source(str(tmp_path), out=tmp_path / "out")
+    assert [frame.image_path for frame in source.frames(0)] == ["a.png"]
+    assert "1 links to folders" in source.notes[0]
+    pattern = open_source(f"{tmp_path}/**/*.png", out=tmp_path / "out")
+    assert [frame.image_path for frame in pattern.frames(0)] == ["a.png"]  # once, whatever links lead there
+    with pytest.raises(UsageError, match="among the images"):
+        open_source(str(tmp_path), out=tmp_path / "out" / "..")
+
+
 def test_a_change_of_an_image_changes_the_facts(tmp_path: Path) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "a.png")
     before = open_source(str(tmp_path)).facts
@@ -127,6 +150,21 @@ def test_humandata_gives_distinct_images_rows_and_tracks(tmp_path: Path) -> None
     assert second.rows.tolist() == [1]
 
 
+def test_images_of_a_file_that_are_others_than_its_own(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    boxes = np.array([[0, 0, 2, 2, 1]], np.float32)
+    sizes = {"meta/height": np.array([PIXELS.shape[0]]), "meta/width": np.array([2 * PIXELS.shape[1]])}
+    HumanData({"image_path": ["a.png"], "bbox_xywh": boxes, **sizes}).save(tmp_path / "set.npz")
+    (frame,) = open_source(str(tmp_path / "set.npz")).frames(0)
+    assert frame.fault.endswith(f"its rows say {2 * PIXELS.shape[1]} x {PIXELS.shape[0]}")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="none of its 1 images is below"):
+        open_source(str(tmp_path / "set.npz"), images=tmp_path / "empty")
+    HumanData({"image_path": [], "bbox_xywh": boxes[:0]}).save(tmp_path / "none.h5")
+    with pytest.raises(DataError, match="has no rows"):
+        open_source(str(tmp_path / "none.h5"))
+
+
 def test_nothing_and_other_files(tmp_path: Path) -> None:
     (tmp_path / "a.xyz").write_text("")
     for given in (tmp_path / "a.xyz", tmp_path / "none", tmp_path):
@@ -135,6 +173,11 @@ def test_nothing_and_other_files(tmp_path: Path) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "a.png")
     with pytest.raises(UsageError, match="are for videos"):
         open_source(str(tmp_path / "a.png"), fps=3)
+    with pytest.raises(UsageError, match="--images"):
+        open_source(str(tmp_path / "a.png"), images=tmp_path)
+    (tmp_path / "b.csv").write_text("image,x,y,w,h\nother.png,0,0,2,2\n")
+    with pytest.raises(DataError, match=r"names other\.png, the input has a\.png"):
+        finder(open_source(str(tmp_path / "a.png")), boxes=tmp_path / "b.csv")
     with pytest.raises(UsageError, match=r"--boxes .*--whole .*--detector"):
         finder(open_source(str(tmp_path / "a.png")))
 

@@ -45,9 +45,16 @@ def turned(path: Path, matrix: tuple[int, int, int, int]) -> Path:
 
 @pytest.mark.parametrize(
     ("matrix", "shape", "corner"),
-    [((0, 1, -1, 0), (64, 32), (0, -1)), ((0, -1, 1, 0), (64, 32), (-1, 0)), ((-1, 0, 0, -1), (32, 64), (-1, -1))],
+    [
+        ((0, 1, -1, 0), (64, 32), (0, -1)),
+        ((0, -1, 1, 0), (64, 32), (-1, 0)),
+        ((-1, 0, 0, -1), (32, 64), (-1, -1)),
+        ((-1, 0, 0, 1), (32, 64), (0, -1)),
+        ((1, 0, 0, -1), (32, 64), (-1, 0)),
+        ((0, 1, 1, 0), (64, 32), (0, 0)),
+    ],
 )
-def test_rotation_is_applied(tmp_path: Path, matrix, shape, corner) -> None:
+def test_the_display_matrix_turns_and_mirrors(tmp_path: Path, matrix, shape, corner) -> None:
     frame = next(open_source(str(turned(write(tmp_path / "a.mp4", range(3)), matrix))).frames(0))
     corners = {(y, x): frame.pixels[y, x].mean() for y in (0, -1) for x in (0, -1)}
     assert frame.size == shape
@@ -88,6 +95,22 @@ def test_what_is_cut_short_gives_its_frames_and_says_so(tmp_path: Path, fps: flo
     assert not frames[-1].pixels.size
 
 
+def test_a_video_that_does_not_count_its_frames_is_known_to_be_cut_by_its_length(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", range(40))
+    assert not any(frame.fault for frame in open_source(str(path)).frames(0))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    *frames, last = open_source(str(path)).frames(0)
+    assert 3 < len(frames) < 35
+    assert last.fault == f"ends after {len(frames) / RATE:.2f} of 4.00 s"
+
+
+def test_a_title_in_another_alphabet_is_no_fault(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", range(3))
+    path.write_bytes(path.read_bytes().replace(b"iso2", b"is\xf62", 1))  # the brands are metadata too
+    assert len(list(open_source(str(path)).frames(0))) == 3
+
+
 def test_damaged_videos_and_impossible_times_are_named(tmp_path: Path) -> None:
     (tmp_path / "b.mp4").write_bytes(b"no video")
     with pytest.raises(DataError, match=r"b\.mp4"):
@@ -96,5 +119,5 @@ def test_damaged_videos_and_impossible_times_are_named(tmp_path: Path) -> None:
     for options in ({"fps": 0}, {"begin": 2, "end": 1}):
         with pytest.raises(UsageError):
             open_source(path, **options)
-    with pytest.raises(DataError, match="ends after"):
+    with pytest.raises(UsageError, match="ends after"):
         open_source(path, begin=9)

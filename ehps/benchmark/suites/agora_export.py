@@ -28,6 +28,7 @@ from ehps.body.params import BodyParams
 from ehps.body.topology import NAMES, POSE_PARTS
 from ehps.body.variants import params_of, with_hand_mean
 from ehps.errors import DataError, UsageError
+from ehps.humandata import frames
 from ehps.humandata.core import HumanData
 from ehps.humandata.instance_ids import place_in_image
 
@@ -58,6 +59,8 @@ def export(predictions: HumanData, out: Path, models: BodyModels, *, vertices: b
     """
     if out.is_dir() and any(out.glob("*.pkl")):
         raise UsageError("has pickles already, which would be sent along", path=out, fix="write to another folder")
+    if not vertices:
+        frames.require_full_head(predictions, "AGORA's server")
     hd = with_hand_mean(predictions, False, models) if predictions.passport.flat_hand_mean else predictions
     params = params_of(hd)
     if params.model_type not in TYPES:

@@ -8,13 +8,12 @@ import numpy as np
 
 import ehps
 from ehps.arrays import Array
-from ehps.body.model_file import LOCKED
 from ehps.body.models import BodyModels
 from ehps.body.params import BodyParams
 from ehps.converters.base import DatasetCard, Instances
 from ehps.converters.pipeline.rows import as_values
 from ehps.humandata import Passport, boxes
-from ehps.humandata.passport import UNKNOWN
+from ehps.humandata.passport import LOCKED, UNKNOWN
 
 
 def body_columns(body: BodyParams) -> dict[str, Array]:
