@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import subprocess
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,26 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     """In which setting two trainings differ, in words."""
     if old["train_set"] != new["train_set"]:
         return f"train_set is {old['train_set']!r}, not {new['train_set']!r}"
-    for name in sorted({*old["config"], *new["config"]}):
-        a, b = old["config"].get(name), new["config"].get(name)
-        if a != b:
-            return f"{name} is {a!r}, not {b!r}"
+    if found := _first_difference(old["config"], new["config"]):
+        return found
     if old.get("start") != new.get("start"):
         return "the training that it starts from has other weights"
     return "its training data have another content"
+
+
+def _first_difference(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "") -> str:
+    for name in sorted({*old, *new}):
+        a, b = old.get(name), new.get(name)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            if found := _first_difference(a, b, f"{place}{name}."):
+                return found
+        elif a != b:
+            return f"{place}{name} is {_word(a)}, not {_word(b)}"
+    return ""
+
+
+def _word(value: Any) -> str:
+    return "not given" if value is None else repr(value)
 
 
 def environment() -> dict[str, str]:
