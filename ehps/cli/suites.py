@@ -73,7 +73,7 @@ def run_command(
         show_plan(part, out, body_models, as_json)
         return
     models = bodies(body_models or wanted.body_models)
-    if wrong := faults(part, models.folder):
+    if wrong := faults(part, models.folder, out):
         raise SettingsError(wrong, path=suite)
     listed = [device.strip() for device in devices.split(",") if device.strip()]
     state = matrix.run_suite(

@@ -76,6 +76,8 @@ def train_cell(
     hashes = [content_of(s) for s in listed]
     begun = "" if start is None else start.weights
     if run.done("training", run.wanted(*asked, hashes, begun), run.checkpoint):
+        if "training" in run.failures:  # of another configuration that was asked for meanwhile
+            run.note(failures={"training": None})
         return run
     for spec in listed:
         require_columns(HumanData.open(spec.data))

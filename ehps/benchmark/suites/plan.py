@@ -80,10 +80,20 @@ class Plan:
         return asdict(self)
 
 
-def faults(suite: Suite, body_models: Path) -> list[str]:
-    """What a run would fail for later: files without bodies, protocols that do not fit, absent images and models."""
+def faults(suite: Suite, body_models: Path, out: Path) -> list[str]:
+    """What a run would fail for later: files without bodies, protocols that do not fit, absent images and models, other
+    runs in the folders."""
     needs = _of_models(suite)
-    return [*_not_compared(suite), *_looked_at(suite, needs, []), *_missing_bodies(body_models, needs)]
+    found = [*_not_compared(suite), *_looked_at(suite, needs, []), *_missing_bodies(body_models, needs)]
+    return found or list(_held(suite, out))
+
+
+def _held(suite: Suite, out: Path) -> Iterable[str]:
+    for training in suite.trainings:
+        try:
+            _is_done(suite, out, training)
+        except EhpsError as error:
+            yield str(error)
 
 
 def plan(suite: Suite, out: Path, body_models: Path | None) -> Plan:
@@ -253,12 +263,7 @@ def _cell(suite: Suite, out: Path, training: Training, rows: int | None) -> tupl
     run = Run(suite.folder(out, training))
     config = suite.settings(training)
     specs = suite.train[training.train_set]
-    source = suite.start(training)
-    begun = "" if source is None else Run(suite.folder(out, source)).weights
-    done = False
-    if source is None or begun:
-        hashes = [content_of(spec) if spec.data.is_file() else "" for spec in specs]
-        done = run.done("training", run.wanted(training.train_set, config, hashes, begun), run.checkpoint)
+    done = _is_done(suite, out, training)
     whole = config.strategy != "mixture" or not rows  # else the longest set counts
     steps = total_steps(config, [rows or 0] if whole else rows_of_each(specs, training.model))
     made = run.step if (run.folder / "checkpoints" / LAST).is_file() else 0
@@ -277,6 +282,21 @@ def _cell(suite: Suite, out: Path, training: Training, rows: int | None) -> tupl
         "left": left,
     }
     return cell, 0 if done else max(0, steps - made)
+
+
+def _is_done(suite: Suite, out: Path, training: Training) -> bool:
+    """
+    Raises
+    ------
+    UsageError : the run folder holds another run.
+    """
+    source = suite.start(training)
+    begun = "" if source is None else Run(suite.folder(out, source)).weights
+    if source is not None and not begun:
+        return False
+    run, config = Run(suite.folder(out, training)), suite.settings(training)
+    hashes = [content_of(spec) if spec.data.is_file() else "" for spec in suite.train[training.train_set]]
+    return run.done("training", run.wanted(training.train_set, config, hashes, begun), run.checkpoint)
 
 
 def _tested(run: Run, name: str, spec: SetSpec) -> bool:

@@ -27,14 +27,26 @@ def goes_on(old: dict[str, Any], new: dict[str, Any]) -> bool:
 
 
 def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """In which setting two trainings differ, in words."""
+    """In what two trainings differ, in words; in their length, with which one may go on, where in nothing else."""
     if old["train_set"] != new["train_set"]:
         return f"train_set is {old['train_set']!r}, not {new['train_set']!r}"
-    if found := _first_difference(old["config"], new["config"]):
+    settings = [{k: v for k, v in one["config"].items() if k not in ("steps", "epochs")} for one in (old, new)]
+    if found := _first_difference(*settings):
         return found
     if old.get("start") != new.get("start"):
         return "the training that it starts from has other weights"
-    return "its training data have another content"
+    if old["data"] != new["data"]:
+        return _of_data(old["data"], new["data"])
+    return _first_difference(old["config"], new["config"])
+
+
+def _of_data(old: list[str], new: list[str]) -> str:
+    """Of texts of a content's hash and, after a space, what is taken of it and how."""
+    if [one.split(" ")[0] for one in old] != [one.split(" ")[0] for one in new]:
+        return "its training data have another content"
+    a, b = next((a, b) for a, b in zip(old, new, strict=True) if a != b)
+    taken = [one.partition(" ")[2] or "every row, images of a folder" for one in (a, b)]
+    return f"its training data are taken as {taken[0]!r}, not {taken[1]!r}"
 
 
 def _first_difference(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "") -> str:

@@ -15,7 +15,7 @@ from ehps.benchmark import results
 from ehps.benchmark.suites import evaluation
 from ehps.benchmark.suites.evaluation import evaluate, rescore, train_cell
 from ehps.benchmark.suites.matrix import Suite, load_suite, run_suite, status
-from ehps.benchmark.suites.plan import plan
+from ehps.benchmark.suites.plan import faults, plan
 from ehps.benchmark.suites.runs import Run
 from ehps.benchmark.suites.suite_file import read_suite
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
@@ -138,6 +138,22 @@ def test_another_configuration_or_other_data_do_not_share_a_folder(
         train_cell(run.folder, "one", sets["one"], replace(CONFIG, steps=3, lr=2e-3), models)
     with pytest.raises(UsageError, match="train_set is 'one', not 'two'"):
         train_cell(run.folder, "two", sets["two"], CONFIG, models)
+    with pytest.raises(UsageError, match="its training data are taken as 'every row, images of a folder', not 'interv"):
+        train_cell(run.folder, "one", replace(sets["one"], interval=2), replace(CONFIG, steps=3), models)
+    run.failed("training", "it holds another run")
+    assert train_cell(run.folder, "one", sets["one"], CONFIG, models).failures == {}
+
+
+def test_a_suite_of_other_settings_is_refused_before_it_marks_finished_runs(
+    made: Path, sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path
+) -> None:
+    out = tmp_path / "runs"
+    shutil.copytree(made, out / "one/tiny")
+    suite = Suite({"one": (sets["one"],), "two": (sets["two"],)}, {"ego": sets["test"]}, CONFIG)
+    assert faults(suite, models.folder, out) == []
+    (said,) = faults(replace(suite, config=replace(CONFIG, steps=1)), models.folder, out)
+    assert said.startswith(f"{out / 'one/tiny'} holds another run: steps is 2, not 1")
+    assert faults(replace(suite, config=replace(CONFIG, steps=3)), models.folder, out) == []
 
 
 def test_changed_test_data_are_predicted_again(
