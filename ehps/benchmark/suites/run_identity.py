@@ -30,8 +30,8 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     """In what two trainings differ, in words; in their length, with which one may go on, where in nothing else."""
     if old["train_set"] != new["train_set"]:
         return f"train_set is {old['train_set']!r}, not {new['train_set']!r}"
-    settings = [{k: v for k, v in one["config"].items() if k not in ("steps", "epochs")} for one in (old, new)]
-    if found := _first_difference(*settings):
+    a, b = ({k: v for k, v in one["config"].items() if k not in ("steps", "epochs")} for one in (old, new))
+    if found := _first_difference(a, b):
         return found
     if old.get("start") != new.get("start"):
         return "the training that it starts from has other weights"
