@@ -90,6 +90,10 @@ class DataError(EhpsError):
     """A data file is missing, damaged, or not what it should be."""
 
 
+class InUseError(DataError):
+    """Another process works on the same file or folder."""
+
+
 class UnsafeFileError(DataError):
     """A file asks for code that is not on the allow-list; nothing of it was executed."""
 

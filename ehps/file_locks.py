@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ehps.atomic import write_error
-from ehps.errors import DataError
+from ehps.errors import InUseError
 
 VANISHED = 100
 """How often a folder may vanish before the file in it is opened, until it is taken for one that cannot be made."""
@@ -78,7 +78,8 @@ def held(path: Path, doing: str, *, of_process: bool = False) -> Iterator[None]:
 
     Raises
     ------
-    DataError : another has it, or it cannot be made.
+    InUseError : another has it.
+    DataError : it cannot be made.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +89,7 @@ def held(path: Path, doing: str, *, of_process: bool = False) -> Iterator[None]:
     with file:
         if not lock(file, of_process=of_process):
             who = path.read_text(errors="replace").strip() or "another process"
-            raise DataError(f"{who} {doing}", path=path.parent, fix="wait for it to end")
+            raise InUseError(f"{who} {doing}", path=path.parent, fix="wait for it to end")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()

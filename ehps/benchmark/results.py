@@ -95,8 +95,9 @@ def load(folder: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame with ``train_set, test_set, model, protocol, part, metric, value, n`` and ``seed`` of the training,
-    ``unit, skipped``, ``better`` (``lower`` or ``higher`` values), ``instances`` (rows trained on), ``datasets`` (ids
-    of the training set, joined with ``+``), ``body_model_version`` of the true bodies (``stand-in`` in generated data),
+    ``unit, skipped``, ``better`` (``lower`` or ``higher`` values), ``instances`` (rows that its images were taken
+    from), ``datasets`` (ids of the training set, joined with ``+``), ``body_model_version`` of the true bodies
+    (``stand-in`` in generated data),
     ``train_label``, ``test_label``, ``run``; ``frame.attrs["protocols"]`` maps each protocol id to its full definition,
     ``frame.attrs["left_out"]`` each run that is not in it to the reason. Empty when nothing is finished.
 

@@ -63,6 +63,7 @@ def run_command(
     need("running a suite", "yaml", *(() if dry_run else ("accelerate", "pyarrow")))
     from ehps.benchmark.suites import matrix
     from ehps.benchmark.suites.plan import faults
+    from ehps.benchmark.suites.runs import is_main
 
     wanted = suite_of(suite, data, seeds, budget, files=not dry_run)
     part = wanted.only(only) if only else wanted
@@ -72,7 +73,7 @@ def run_command(
         show_plan(part, out, body_models, as_json)
         return
     models = bodies(body_models or wanted.body_models)
-    if wrong := faults(part, models.folder):
+    if wrong := faults(part, models.folder, out):
         raise SettingsError(wrong, path=suite)
     listed = [device.strip() for device in devices.split(",") if device.strip()]
     state = matrix.run_suite(
@@ -86,6 +87,8 @@ def run_command(
         slurm=slurm_settings(slurm),
         requeue=requeue,
     )
+    if not is_main():
+        return
     show_cells(state, as_json)
     if (state["state"] == "failed").any():
         raise click.exceptions.Exit(1)

@@ -51,7 +51,8 @@ def stage_settings(name: str, stage: str) -> dict[str, Any]:
     card = models.card(name)
     if stage not in card.stages:
         known = f"there are: {', '.join(card.stages)}" if card.stages else "none is declared"
-        raise UsageError(f"{name} has no stage {stage!r}; {known}", fix=did_you_mean(stage, card.stages))
+        fix = did_you_mean(stage, card.stages) if card.stages else None
+        raise UsageError(f"{name} has no stage {stage!r}; {known}", fix=fix)
     return json.loads(json.dumps({"model": card.name, **card.stages[stage].settings}))
 
 

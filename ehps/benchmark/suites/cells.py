@@ -19,7 +19,7 @@ from ehps.benchmark.suites.runs import Run, is_main
 from ehps.benchmark.suites.suite import Suite, Training
 from ehps.benchmark.suites.suite_file import read_suite
 from ehps.body.models import BodyModels
-from ehps.errors import EhpsError
+from ehps.errors import EhpsError, InUseError
 from ehps.progress import stage
 
 POLL = 1.0  # seconds between looks at what others have claimed
@@ -66,15 +66,19 @@ def make(suite: Suite, out: Path, body_models: BodyModels, launch: str, *, progr
                 claim = stack.enter_context(claims.taken(folder, launch)) if is_main() else None
                 mine, seen = _agreed(_decision(folder, claim, launch, start))
                 if mine:
-                    _make(suite, out, training, start, body_models, progress, (number, count))
-                    if is_main():
-                        Run(folder).note(launch=launch, failures={"tests": None})
-                elif not seen:
+                    try:
+                        _make(suite, out, training, start, body_models, progress, (number, count))
+                    except InUseError:  # without a claim, as `ehps benchmark train`, or by one that has lost its claim
+                        mine = False
+                if mine and is_main():
+                    Run(folder).note(launch=launch, failures={"tests": None})
+                elif not mine and not seen:
                     elsewhere.append((number, training))
         if len(elsewhere) == len(left):
             with stage(f"waiting for {len(left)} trainings that other processes make", show=progress):
                 time.sleep(POLL)
         left = elsewhere
+    _agreed((False, False))  # the first one is testing: a group ends when one of its processes does
 
 
 def _decision(folder: Path, claim: claims.Claim | None, launch: str, start: Run | None) -> tuple[bool, bool]:
@@ -105,7 +109,7 @@ def _decision(folder: Path, claim: claims.Claim | None, launch: str, start: Run 
 
 def _agreed(decision: tuple[bool, bool]) -> tuple[bool, bool]:
     """The decision of the first process of the group."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not _in_group():
         return decision
     import torch
     from accelerate import PartialState
@@ -117,6 +121,10 @@ def _agreed(decision: tuple[bool, bool]) -> tuple[bool, bool]:
     listed = [decision]
     broadcast_object_list(listed)
     return listed[0]
+
+
+def _in_group() -> bool:
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def _make(
@@ -134,6 +142,10 @@ def _make(
     ----------
     start : the finished training whose weights it starts from.
     place : number of the training, from 0, and of how many.
+
+    Raises
+    ------
+    InUseError : another process trains in the folder.
     """
     from ehps.benchmark.suites.evaluation import evaluate, train_cell
 
@@ -141,11 +153,16 @@ def _make(
     run, model = Run(folder), suite.labels()[training]
     of = f"{model} on {name}" + f", seed {training.seed}" * bool(suite.seeds)
     of += f", {training.recipe}" * bool(training.recipe)
+    progress = progress and is_main()
     try:
         with stage(f"training {place[0] + 1} of {place[1]}: {of}", show=progress):
             run = train_cell(folder, name, suite.train[name], config, body_models, start=start, progress=progress)
+    except InUseError:
+        raise
     except Exception as error:
         _record(run, "training", error)
+        if _in_group() and not isinstance(error, EhpsError):
+            raise  # of this process alone, perhaps: the others would wait for it
         return
     if not is_main():
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from ehps.benchmark.suites import places
 from ehps.benchmark.suites.prediction import Crop, predict
 from ehps.benchmark.suites.runs import Run, check_name, content_hash, is_main
 from ehps.benchmark.training import checkpoints, pack_file, packs
+from ehps.benchmark.training.processes import raised_in_all
+from ehps.benchmark.training.run_lock import locked
 from ehps.benchmark.training.samples import check_meaning
 from ehps.benchmark.training.specs import SetSpec, TrainConfig, key
 from ehps.benchmark.training.trainer import train
@@ -60,6 +63,7 @@ def train_cell(
     ------
     UsageError : the folder holds a run of another configuration or other data, or with more steps.
     DataError, PassportError : a set has no bodies, or does not say what must be known of them.
+    InUseError : another process trains in the folder; nothing in it is changed.
     Interrupted : a signal came; the same call goes on.
     """
     need("training", "accelerate")
@@ -68,21 +72,29 @@ def train_cell(
     for spec in listed:
         check_meaning(HumanData.open(spec.data))
     run = Run(folder)
+    asked = (check_name(train_set, "train set"), config)
     hashes = [content_of(s) for s in listed]
     begun = "" if start is None else start.weights
-    wanted = run.begin(check_name(train_set, "train set"), config, listed, hashes, begun)
-    if run.done("training", wanted, run.checkpoint):
+    if run.done("training", run.wanted(*asked, hashes, begun), run.checkpoint):
+        if "training" in run.failures:  # of another configuration that was asked for meanwhile
+            run.note(failures={"training": None})
         return run
     for spec in listed:
         require_columns(HumanData.open(spec.data))
     if start is not None:
         config = replace(config, init=str(start.checkpoint))
-    path = train(config, listed, run.folder, body_models, progress=progress)
-    content = checkpoints.load(path)
-    if is_main() and run.manifest.get("weights_sha256", content["weights_sha256"]) != content["weights_sha256"]:
-        run.forget_tests()
-    _note_weights(run, content)
-    run.completed("training", wanted)
+    with ExitStack() as stack:
+        with raised_in_all():
+            if is_main():
+                stack.enter_context(locked(run.folder))
+            wanted = run.begin(*asked, listed, hashes, begun)
+        path = train(config, listed, run.folder, body_models, progress=progress)
+        with raised_in_all():
+            content = checkpoints.load(path)
+            if is_main() and run.manifest.get("weights_sha256", content["weights_sha256"]) != content["weights_sha256"]:
+                run.forget_tests()
+            _note_weights(run, content)
+            run.completed("training", wanted)
     return run
 
 

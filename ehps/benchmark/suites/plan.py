@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ehps.arrays import Array, strided
+from ehps.arrays import Array, Mask, strided
 from ehps.benchmark import models
-from ehps.benchmark.crop_boxes import widen
+from ehps.benchmark.crop_boxes import widen, with_area
 from ehps.benchmark.models.labels import label
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.fitting import require_fit
@@ -81,10 +81,20 @@ class Plan:
         return asdict(self)
 
 
-def faults(suite: Suite, body_models: Path) -> list[str]:
-    """What a run would fail for later: files without bodies, protocols that do not fit, absent images and models."""
+def faults(suite: Suite, body_models: Path, out: Path) -> list[str]:
+    """What a run would fail for later: files without bodies, protocols that do not fit, absent images and models, other
+    runs in the folders."""
     needs = _of_models(suite)
-    return [*_not_compared(suite), *_looked_at(suite, needs, []), *_missing_bodies(body_models, needs)]
+    found = [*_not_compared(suite), *_looked_at(suite, needs, []), *_missing_bodies(body_models, needs)]
+    return found or list(_held(suite, out))
+
+
+def _held(suite: Suite, out: Path) -> Iterable[str]:
+    for training in suite.trainings:
+        try:
+            _is_done(suite, out, training)
+        except EhpsError as error:
+            yield str(error)
 
 
 def plan(suite: Suite, out: Path, body_models: Path | None) -> Plan:
@@ -135,6 +145,7 @@ def _looked_at(suite: Suite, needs: _Needs, sets: list[dict[str, Any]]) -> Itera
     """What is wrong with the files; their rows are appended to ``sets``, the body models they need to ``needs``."""
     parts = [(name, "train", specs) for name, specs in suite.train.items()]
     parts += [(name, "test", (spec,)) for name, spec in suite.test.items()]
+    body = models.card(suite.models[0]).body
     for name, role, specs in parts:
         total, whole = 0, True
         for i, spec in enumerate(specs):
@@ -144,7 +155,7 @@ def _looked_at(suite: Suite, needs: _Needs, sets: list[dict[str, Any]]) -> Itera
                 continue
             try:
                 hd = HumanData.open(spec.data)
-                rows = rows_to_train(hd, spec, needs) if role == "train" else _rows_to_test(hd, spec, needs)
+                rows = rows_to_train(hd, spec, needs, body) if role == "train" else _rows_to_test(hd, spec, needs)
             except EhpsError as error:
                 whole = False
                 yield f"{place}: {error}"
@@ -160,19 +171,33 @@ def _entry(name: str, role: str, files: list[Path], rows: int) -> dict[str, Any]
     return {"set": name, "role": role, "file": ", ".join(map(str, files)), "rows": rows, "MB": size}
 
 
-def rows_to_train(hd: HumanData, spec: SetSpec, needs: _Needs) -> Array:
-    """(N,) rows of a training set; the body models that they need are added to ``needs``."""
+def rows_to_train(hd: HumanData, spec: SetSpec, needs: _Needs, body: str = "smplx") -> Array:
+    """(N,) rows of a training set, as a model of ``body`` takes them; the body models that they need are added to
+    ``needs``.
+    """
     check_meaning(hd)
     if training_model_type(hd) == "smplx" and "smplx/betas_neutral" not in hd:
         needs |= {("smplx", str(gender)) for gender in np.unique(genders_of(hd))}
     excluded = spec.excluded(hd)
     rows = np.arange(len(hd)) if excluded is None else np.flatnonzero(~excluded)
-    return rows[strided(len(rows), spec.interval)]
+    rows = rows[strided(len(rows), spec.interval)]
+    return rows[_has_box(hd, rows, body)]
 
 
-def rows_of_each(specs: Sequence[SetSpec]) -> list[int]:
-    """How many rows each of several training sets gives."""
-    return [len(rows_to_train(HumanData.open(spec.data), spec, set())) for spec in specs]
+def _has_box(hd: HumanData, rows: Array, body: str) -> Mask:
+    """(N,) whether a row has a box inside its image; where sizes are not known, whether it has an area."""
+    if "bbox_xywh" not in hd:
+        return np.ones(len(rows), bool)  # refused when it is trained on
+    boxes = hd["bbox_xywh"][rows]
+    if body != "smplx" or "meta/height" not in hd or "meta/width" not in hd:
+        return with_area(boxes)
+    return widen(boxes, np.stack((hd["meta/height"][rows], hd["meta/width"][rows]), axis=1))[1]
+
+
+def rows_of_each(specs: Sequence[SetSpec], model: str) -> list[int]:
+    """How many rows each of several training sets gives to a model."""
+    body = models.card(model).body
+    return [len(rows_to_train(HumanData.open(spec.data), spec, set(), body)) for spec in specs]
 
 
 def _rows_to_test(hd: HumanData, spec: SetSpec, needs: _Needs) -> Array:
@@ -241,14 +266,9 @@ def _cell(suite: Suite, out: Path, training: Training, model: str, rows: int | N
     run = Run(suite.folder(out, training))
     config = suite.settings(training)
     specs = suite.train[training.train_set]
-    source = suite.start(training)
-    begun = "" if source is None else Run(suite.folder(out, source)).weights
-    done = False
-    if source is None or begun:
-        hashes = [content_of(spec) if spec.data.is_file() else "" for spec in specs]
-        done = run.done("training", run.wanted(training.train_set, config, hashes, begun), run.checkpoint)
+    done = _is_done(suite, out, training)
     whole = config.strategy != "mixture" or not rows  # else the longest set counts
-    steps = total_steps(config, [rows or 0] if whole else rows_of_each(specs))
+    steps = total_steps(config, [rows or 0] if whole else rows_of_each(specs, training.model))
     made = run.step if (run.folder / "checkpoints" / LAST).is_file() else 0
     left = list(suite.test)
     if done:
@@ -265,6 +285,21 @@ def _cell(suite: Suite, out: Path, training: Training, model: str, rows: int | N
         "left": left,
     }
     return cell, 0 if done else max(0, steps - made)
+
+
+def _is_done(suite: Suite, out: Path, training: Training) -> bool:
+    """
+    Raises
+    ------
+    UsageError : the run folder holds another run.
+    """
+    source = suite.start(training)
+    begun = "" if source is None else Run(suite.folder(out, source)).weights
+    if source is not None and not begun:
+        return False
+    run, config = Run(suite.folder(out, training)), suite.settings(training)
+    hashes = [content_of(spec) if spec.data.is_file() else "" for spec in suite.train[training.train_set]]
+    return run.done("training", run.wanted(training.train_set, config, hashes, begun), run.checkpoint)
 
 
 def _tested(run: Run, name: str, spec: SetSpec) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import subprocess
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,41 @@ def goes_on(old: dict[str, Any], new: dict[str, Any]) -> bool:
 
 
 def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """In which setting two trainings differ, in words."""
+    """In what two trainings differ, in words; in their length, with which one may go on, where in nothing else."""
     if old["train_set"] != new["train_set"]:
         return f"train_set is {old['train_set']!r}, not {new['train_set']!r}"
-    for name in sorted({*old["config"], *new["config"]}):
-        a, b = old["config"].get(name), new["config"].get(name)
-        if a != b:
-            return f"{name} is {a!r}, not {b!r}"
+    a, b = ({k: v for k, v in one["config"].items() if k not in ("steps", "epochs")} for one in (old, new))
+    if found := _first_difference(a, b):
+        return found
     if old.get("start") != new.get("start"):
         return "the training that it starts from has other weights"
-    return "its training data have another content"
+    if old["data"] != new["data"]:
+        return _of_data(old["data"], new["data"])
+    return _first_difference(old["config"], new["config"])
+
+
+def _of_data(old: list[str], new: list[str]) -> str:
+    """Of texts of a content's hash and, after a space, what is taken of it and how."""
+    if [one.split(" ")[0] for one in old] != [one.split(" ")[0] for one in new]:
+        return "its training data have another content"
+    a, b = next((a, b) for a, b in zip(old, new, strict=True) if a != b)
+    taken = [one.partition(" ")[2] or "every row, images of a folder" for one in (a, b)]
+    return f"its training data are taken as {taken[0]!r}, not {taken[1]!r}"
+
+
+def _first_difference(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "") -> str:
+    for name in sorted({*old, *new}):
+        a, b = old.get(name), new.get(name)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            if found := _first_difference(a, b, f"{place}{name}."):
+                return found
+        elif a != b:
+            return f"{place}{name} is {_word(a)}, not {_word(b)}"
+    return ""
+
+
+def _word(value: Any) -> str:
+    return "not given" if value is None else repr(value)
 
 
 def environment() -> dict[str, str]:

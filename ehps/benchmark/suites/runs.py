@@ -18,6 +18,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from ehps.benchmark.training.specs import SCHEDULE, TRAINED_ON, WORLD, SetSpec, 
 from ehps.benchmark.training.train_log import LOG, read_log
 from ehps.errors import DataError, EhpsError, UsageError
 from ehps.extras import need
+from ehps.file_locks import in_turn
 from ehps.foreign_files import check_unfolded, regular
 from ehps.json_files import read_json
 from ehps.moved_files import noted
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 CONFIG, MANIFEST, ERRORS, METRICS = "config.yaml", "manifest.json", "errors.parquet", "metrics.json"
 SUITE = "suite.json"  # beside run folders
+LOCK = "results.lock"
 
 
 def content_hash(path: Path) -> str:
@@ -126,15 +129,21 @@ class Run:
 
     def note(self, **values: Any) -> None:
         """Add to (or replace in) the manifest; mappings are merged one level deep, None removes."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        manifest = self.manifest
-        for name, value in values.items():
-            if isinstance(value, Mapping):
-                merged = {**manifest.get(name, {}), **value}
-                manifest[name] = {k: v for k, v in merged.items() if v is not None}
-            else:
-                manifest[name] = value
-        write_json(self.folder / MANIFEST, manifest)
+        if not is_main():
+            return
+        with self._in_turn():
+            manifest = self.manifest
+            for name, value in values.items():
+                if isinstance(value, Mapping):
+                    merged = {**manifest.get(name, {}), **value}
+                    manifest[name] = {k: v for k, v in merged.items() if v is not None}
+                else:
+                    manifest[name] = value
+            write_json(self.folder / MANIFEST, manifest)
+
+    def _in_turn(self) -> AbstractContextManager[None]:
+        """Of processes that add to one file here, as tests of one run do that are made at once."""
+        return in_turn(self.folder / LOCK)
 
     def done(self, what: str, wanted: str, *files: Path) -> bool:
         """Whether ``what`` was completed under the key ``wanted`` and its files are still there."""
@@ -292,22 +301,24 @@ class Run:
 
         labelled = errors.assign(test_set=cell["test_set"], protocol=cell["protocol"])
         path = self.folder / ERRORS
-        if path.exists():
-            old = self.errors()
-            other = (old["test_set"] != cell["test_set"]) | (old["protocol"] != cell["protocol"])
-            labelled = pd.concat([old[other], labelled], ignore_index=True)
-        with replacing(path) as temporary:
-            labelled.to_parquet(temporary, index=False)
-        kept = [c for c in self.cells if (c["test_set"], c["protocol"]) != (cell["test_set"], cell["protocol"])]
-        write_json(self.folder / METRICS, {"cells": [*kept, cell]})
+        with self._in_turn():
+            if path.exists():
+                old = self.errors()
+                other = (old["test_set"] != cell["test_set"]) | (old["protocol"] != cell["protocol"])
+                labelled = pd.concat([old[other], labelled], ignore_index=True)
+            with replacing(path) as temporary:
+                labelled.to_parquet(temporary, index=False)
+            kept = [c for c in self.cells if (c["test_set"], c["protocol"]) != (cell["test_set"], cell["protocol"])]
+            write_json(self.folder / METRICS, {"cells": [*kept, cell]})
 
     def arrange(self, tests: Sequence[str]) -> None:
         """Put the entries of ``metrics.json`` in the order of ``tests``, whichever was made first; others come last."""
-        cells = self.cells
         places = {name: i for i, name in enumerate(tests)}
-        arranged = sorted(cells, key=lambda cell: places.get(cell["test_set"], len(places)))
-        if arranged != cells:
-            write_json(self.folder / METRICS, {"cells": arranged})
+        with self._in_turn():
+            cells = self.cells
+            arranged = sorted(cells, key=lambda cell: places.get(cell["test_set"], len(places)))
+            if arranged != cells:
+                write_json(self.folder / METRICS, {"cells": arranged})
 
     def errors(self) -> pd.DataFrame:
         """``errors.parquet``: truth_row, image_path, sequence, part, metric, value (mm), test_set,

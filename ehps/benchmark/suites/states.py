@@ -120,7 +120,9 @@ def _speed(suite: Suite, run: Run, training: Training) -> dict[str, Any]:
 
     config = suite.settings(training)
     try:
-        steps = total_steps(config, rows_of_each(suite.train[training.train_set]) if config.epochs else [0])
+        steps = total_steps(
+            config, rows_of_each(suite.train[training.train_set], training.model) if config.epochs else [0]
+        )
     except EhpsError:
         return {"images_per_second": rate}
     left = max(0, steps - int(lines[-1]["step"])) * config.batch_size / rate

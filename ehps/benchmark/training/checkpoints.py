@@ -66,7 +66,7 @@ def _checked(content: Any, path: Path) -> dict[str, Any]:
     state = content["state"]
     if not isinstance(state, dict) or not all(isinstance(name, str) and plain(t) for name, t in state.items()):
         raise DataError("not a checkpoint written by ehps: its state holds more than plain tensors by name", path=path)
-    if not (0 < content["box_ratio"] < 100):
+    if not (0 < content["box_ratio"] <= 100):
         raise DataError(f"its box_ratio is {content['box_ratio']:g}, not a scale of boxes", path=path)
     return content
 

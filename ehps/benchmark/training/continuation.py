@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ehps.atomic import replacing
 from ehps.benchmark.training import checkpoints
 from ehps.benchmark.training.averages import Average
+from ehps.benchmark.training.processes import raised_in_all
 from ehps.benchmark.training.specs import TrainConfig
 from ehps.errors import DataError
 from ehps.foreign_files import regular
@@ -102,24 +103,24 @@ class Saved:
 
     def last(self, net: nn.Module, optimizer: Any, average: Average | None, step: int) -> None:
         """Write ``last.pt``, to go on from; the one before becomes ``previous.pt``."""
-        if self.accelerator.is_main_process:
-            bare = self.accelerator.unwrap_model(net)
-            content = self._content(bare.state_dict(), step)
-            content["optimizer"] = optimizer.state_dict()
-            if self.accelerator.scaler is not None:
-                content["scaler"] = self.accelerator.scaler.state_dict()
-            if average is not None:
-                content["average"] = {name: value.cpu() for name, value in average.values.items()}
-            self._write(LAST, content)
-        self.accelerator.wait_for_everyone()
+        with raised_in_all():
+            if self.accelerator.is_main_process:
+                bare = self.accelerator.unwrap_model(net)
+                content = self._content(bare.state_dict(), step)
+                content["optimizer"] = optimizer.state_dict()
+                if self.accelerator.scaler is not None:
+                    content["scaler"] = self.accelerator.scaler.state_dict()
+                if average is not None:
+                    content["average"] = {name: value.cpu() for name, value in average.values.items()}
+                self._write(LAST, content)
 
     def final(self, net: nn.Module, average: Average | None, step: int) -> None:
         """Write ``final.pt``: the weights, or their averages."""
-        if self.accelerator.is_main_process:
-            bare = self.accelerator.unwrap_model(net)
-            state = bare.state_dict() if average is None else average.state(bare)
-            self._write(FINAL, self._content(state, step))
-        self.accelerator.wait_for_everyone()
+        with raised_in_all():
+            if self.accelerator.is_main_process:
+                bare = self.accelerator.unwrap_model(net)
+                state = bare.state_dict() if average is None else average.state(bare)
+                self._write(FINAL, self._content(state, step))
 
     def _content(self, state: Mapping[str, Tensor], step: int) -> dict[str, Any]:
         state = {name: value.detach().cpu() for name, value in state.items()}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from ehps.errors import UsageError, did_you_mean
+from ehps.errors import SettingsError, UsageError, did_you_mean
 
 
 def freeze(net: nn.Module, names: Sequence[str]) -> None:
@@ -14,15 +14,19 @@ def freeze(net: nn.Module, names: Sequence[str]) -> None:
 
     Raises
     ------
-    UsageError : a name of nothing, or nothing is left to train.
+    SettingsError : names of nothing: all of them.
+    UsageError : nothing is left to train.
     """
+    faults = list[str]()
     for name in names:
         found = [weight for path, weight in net.named_parameters() if path == name or path.startswith(f"{name}.")]
         if not found:
             known = [part for part, _ in net.named_modules() if part.count(".") < 2 and part]
-            raise UsageError(f"freeze names {name!r}, which the model does not have", fix=did_you_mean(name, known))
+            faults.append(f"freeze names {name!r}, which the model does not have; {did_you_mean(name, known)}")
         for weight in found:
             weight.requires_grad_(False)
+    if faults:
+        raise SettingsError(faults)
     if names and not any(weight.requires_grad for weight in net.parameters()):
         raise UsageError(f"freeze leaves nothing to train: {', '.join(names)}", fix="name fewer parts")
 

@@ -35,6 +35,11 @@ def read_given(options: Mapping[str, Any], assigned: Sequence[str], config: tupl
     values |= read_settings(given, _TABLE, faults, label=lambda name: f"--{name.replace('_', '-')}")
     for text in assigned:
         _assign(values, text, faults)
+    here = {*given, *(text.partition("=")[0] for text in assigned)}
+    if "steps" in here and values.get("epochs") is not None:
+        if "epochs" in here:
+            faults.append("steps and epochs are both given; each says how long is trained")
+        del values["epochs"]  # of the file
     if faults:
         raise SettingsError(faults)
     return values

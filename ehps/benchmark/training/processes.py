@@ -15,8 +15,8 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,15 @@ PATIENCE = timedelta(hours=12)  # of processes that wait while the first one tes
 
 
 def accelerator_for(config: TrainConfig) -> Any:
-    """The device of this process, and its ties to the others that ``torchrun`` has started."""
+    """The device of this process, and its ties to the others that ``torchrun`` has started.
+
+    Raises
+    ------
+    UsageError : float16 without a GPU, where the steps would be made in float32.
+    """
     need("training", "accelerate")
+    if config.precision == "fp16" and not torch.cuda.is_available():
+        raise UsageError("precision fp16 needs a GPU, and there is none", fix="use bf16 or no")
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
     from accelerate.utils import InitProcessGroupKwargs
@@ -130,6 +137,31 @@ def _driver() -> str:
     return f"CUDA {torch.version.cuda}"
 
 
+@contextmanager
+def raised_in_all() -> Iterator[None]:
+    """What goes wrong within the block in one process of a group is raised in all of them, which would wait for it.
+
+    Nothing within it may wait for other processes. Elsewhere it does nothing.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        yield
+        return
+    own: Exception | None = None
+    try:
+        yield
+    except Exception as error:
+        own = error
+    raise_first(own, None)
+
+
+def raise_first(own: Exception | None, group: Any) -> None:
+    """Raise, in all processes of a group, the error of the first one that has some."""
+    told: list[Any] = [None] * torch.distributed.get_world_size(group)
+    torch.distributed.all_gather_object(told, own, group=group)
+    if (first := next((error for error in told if error is not None), None)) is not None:
+        raise first from own
+
+
 class Agreement:
     """What processes that train together tell each other after a step."""
 
@@ -146,6 +178,16 @@ class Agreement:
         both = torch.tensor((self.signals.received, int(odd)))
         torch.distributed.all_reduce(both, torch.distributed.ReduceOp.MAX, group=self.group)
         return int(both[0]), bool(both[1])
+
+    def received(self, batch: Mapping[str, Any]) -> None:
+        """See that all of them have their images; else what kept one from it is raised in all."""
+        error = batch.get("error")
+        if self.group is None:
+            return
+        missing = torch.tensor(int(error is not None))
+        torch.distributed.all_reduce(missing, torch.distributed.ReduceOp.MAX, group=self.group)
+        if missing:
+            raise_first(error, self.group)
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of all processes' ``values``, float64 on the CPU."""

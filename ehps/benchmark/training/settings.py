@@ -183,7 +183,8 @@ def read_settings(
     others : names beside those of the table, which the caller reads.
     """
     if not isinstance(values, Mapping):
-        faults.append(f"{place.rstrip('.') or 'it'} is {described(values)}, not a mapping of names to values")
+        whole = place.rstrip(".") if place.endswith(".") else f"{place}it"
+        faults.append(f"{whole} is {described(values)}, not a mapping of names to values")
         return {}
     read, known = {}, [*table, *others]
     for name, value in values.items():

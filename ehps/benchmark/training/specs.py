@@ -219,6 +219,8 @@ class TrainConfig:
         read_settings(dataclasses.asdict(self.loss), LOSS, faults, place="loss.")
         if not faults and self.lr_min > self.lr:
             faults.append(f"lr_min is {self.lr_min:g}, more than lr, which is {self.lr:g}")
+        if not faults and self.epochs is None and self.warmup > self.steps:
+            faults.append(f"warmup is {self.warmup:,}, more than steps, {self.steps:,}: lr would not be reached")
         if not faults and self.total_length is not None and self.strategy == "concat":
             faults.append(f"total_length is {self.total_length:,}, which only strategies balance and mixture have")
         if not faults and self.parts and self.accumulate > 1:

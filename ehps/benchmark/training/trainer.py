@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from ehps.benchmark.training.processes import (
     norms_over_processes,
     part_size,
     parts_of_process,
+    raised_in_all,
     world,
 )
 from ehps.benchmark.training.run_lock import locked
@@ -77,10 +78,12 @@ def train(
     """
     if config.tensorboard:
         need("writing events", "tensorboard")
-    with caught() as signals:
+    with caught() as signals, ExitStack() as stack:
         accelerator = accelerator_for(config)
-        with locked(Path(folder)) if accelerator.is_main_process else nullcontext():
-            return _train(config, sets, Path(folder), body_models, signals, accelerator, progress)
+        with raised_in_all():
+            if accelerator.is_main_process:
+                stack.enter_context(locked(Path(folder)))
+        return _train(config, sets, Path(folder), body_models, signals, accelerator, progress)
 
 
 @dataclass
@@ -118,35 +121,37 @@ def _train(
         part_size(config, accelerator.num_processes),
     )
     main, visible = accelerator.is_main_process, progress and accelerator.is_main_process
-    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(config.seed)
-    net = models.build(config.model, **checkpoints.with_body(config.model, config.model_args, body_models))
-    goal = objective(config, body_models)
-    if config.init:
-        checkpoints.begin(net, config.model, config.model_args, Path(config.init))
-    freeze(net, (*models.card(config.model).untrained_with(config.model_args), *config.freeze))
-    datasets = open_sets(config, sets, body_models, net)
-    unusable = []
-    if config.skip_bad_images:  # every process, as it must know which rows are left
-        unusable = without_bad_images(datasets, sets, config.skip_bad_images, show=visible)
-    elif main:
-        for dataset in datasets:
-            dataset.require_images(show=progress)
-    lengths = [len(d) for d in datasets]
-    steps = total_steps(config, lengths)
-    part = Part()
-    drop_by_row(net, part)
-    net = norms_over_processes(net, accelerator.num_processes, accelerator.device, config.model).to(accelerator.device)
-    optimizer = _optimizer(config, net, accelerator)
-    average = Average(net, config.ema) if config.ema else None
-    start, before = resumed(folder / "checkpoints" / LAST, net, optimizer, accelerator.scaler, average)
-    if start > steps:
-        raise UsageError(f"{start:,} steps have been made already, more than {steps:,}", path=folder)
-    facts = {
-        "trained_on": [trained(spec, data) for spec, data in zip(sets, datasets, strict=True)],
-        "schedule": followed(before["schedule"], start, steps),
-        "world": worlds(before["world"], world(accelerator, accumulate, start)),
-    }
+    device = accelerator.device
+    with raised_in_all():
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(config.seed)
+        net = models.build(config.model, **checkpoints.with_body(config.model, config.model_args, body_models))
+        goal = objective(config, body_models)
+        if config.init:
+            checkpoints.begin(net, config.model, config.model_args, Path(config.init))
+        freeze(net, (*models.card(config.model).untrained_with(config.model_args), *config.freeze))
+        datasets = open_sets(config, sets, body_models, net)
+        unusable = []
+        if config.skip_bad_images:  # every process, as it must know which rows are left
+            unusable = without_bad_images(datasets, sets, config.skip_bad_images, show=visible)
+        elif main:
+            for dataset in datasets:
+                dataset.require_images(show=progress)
+        lengths = [len(d) for d in datasets]
+        steps = total_steps(config, lengths)
+        part = Part()
+        drop_by_row(net, part)
+        net = norms_over_processes(net, accelerator.num_processes, device, config.model).to(device)
+        optimizer = _optimizer(config, net, accelerator)
+        average = Average(net, config.ema) if config.ema else None
+        start, before = resumed(folder / "checkpoints" / LAST, net, optimizer, accelerator.scaler, average)
+        if start > steps:
+            raise UsageError(f"{start:,} steps have been made already, more than {steps:,}", path=folder)
+        facts = {
+            "trained_on": [trained(spec, data) for spec, data in zip(sets, datasets, strict=True)],
+            "schedule": followed(before["schedule"], start, steps),
+            "world": worlds(before["world"], world(accelerator, accumulate, start)),
+        }
     if config.compile:
         net.compile()
     net, optimizer = accelerator.prepare(net, optimizer)
@@ -172,8 +177,10 @@ def _train(
         pin_memory=accelerator.device.type == "cuda",
         worker_init_fn=ignore_in_worker,
     )
-    skipped = Skipped(folder, config, joined, start, main)
-    skipped.left_out(unusable)
+    with raised_in_all():
+        skipped = Skipped(folder, config, joined, start, main)
+        skipped.left_out(unusable)
+        log = TrainLog(folder, start, write=main, events=config.tensorboard)
     training = _Training(
         config=config,
         steps=steps,
@@ -185,7 +192,7 @@ def _train(
         accumulate=accumulate,
         exact=ExactSum(net, config.parts) if config.parts else None,
         average=average,
-        log=TrainLog(folder, start, write=main, events=config.tensorboard),
+        log=log,
         saved=Saved(folder / "checkpoints", config, facts, accelerator, start),
         skipped=skipped,
         stop=Agreement(signals),
@@ -224,12 +231,15 @@ def _loop(training: _Training, loader: DataLoader[Any], start: int, advance: Any
         log.add(config.batch_size, waited, time.perf_counter() - began)
         number, odd = training.stop.reached(skipped.anything(names, wait=logged or saving or done == steps))
         if odd:
-            skipped.settle(training.stop.told(skipped.told), done)
+            told = training.stop.told(skipped.told)
+            with raised_in_all():
+                skipped.settle(told, done)
         if logged:
             values = dict(zip(names, training.stop.mean(terms.mean(0)).tolist(), strict=True))
             loss = sum(values.values())
             if math.isfinite(loss):
-                log.write(done, loss, values, learning_rate(config, step, steps))
+                with raised_in_all():
+                    log.write(done, loss, values, learning_rate(config, step, steps))
             advance(done - shown, note=f"loss {loss:.3f}")
             shown = done
         if estimate := training.outlook.timed(done):
@@ -251,6 +261,7 @@ def _step(training: _Training, batches: Any, step: int) -> tuple[Tensor, list[st
         asked = time.perf_counter()
         batch = next(batches)
         waited += time.perf_counter() - asked
+        training.stop.received(batch)
         if "error" not in batch:
             places += zip(batch.pop("set").tolist(), batch["row"].tolist(), strict=True)
             training.skipped.replaced(batch)

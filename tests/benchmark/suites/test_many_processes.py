@@ -29,7 +29,7 @@ from ehps.benchmark.training import trainer
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
 from ehps.cli import main
-from ehps.errors import DataError, UsageError
+from ehps.errors import DataError, InUseError, UsageError
 from tests.cluster import Executor
 from tests.drawn_people import Style, people, write_set
 
@@ -199,6 +199,20 @@ def test_a_training_of_which_processes_die_again_and_again_is_named(
     table = run_suite(suite.only(["one"]), tmp_path, body_models=models, progress=False)
     assert table["state"].tolist() == ["failed"]
     assert table["reason"][0].startswith("3 processes died in it without a word")
+
+
+def test_a_folder_that_somebody_else_trains_in_is_waited_for(
+    suite: Suite, models: BodyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [InUseError("process 7 is training in this folder"), DataError("there is no image")]
+
+    def train(*_: Any, **__: Any) -> None:
+        raise answers.pop(0)
+
+    monkeypatch.setattr(cells, "POLL", 0)
+    monkeypatch.setattr("ehps.benchmark.suites.evaluation.train_cell", train)
+    table = run_suite(suite.only(["one"]), tmp_path, body_models=models, progress=False)
+    assert (answers, table["reason"].tolist()) == ([], ["there is no image"])
 
 
 def test_status_shows_what_runs_and_what_is_stale(

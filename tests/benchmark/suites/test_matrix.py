@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ehps.benchmark import results
 from ehps.benchmark.suites import evaluation
 from ehps.benchmark.suites.evaluation import evaluate, rescore, train_cell
 from ehps.benchmark.suites.matrix import Suite, load_suite, run_suite, status
+from ehps.benchmark.suites.plan import faults, plan
 from ehps.benchmark.suites.runs import Run
 from ehps.benchmark.suites.suite_file import read_suite
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
@@ -111,6 +113,22 @@ def _never(*_: object, **__: object) -> None:
     raise AssertionError("was computed again")
 
 
+def test_what_many_processes_note_at_once_is_all_kept(run: Run) -> None:
+    """Threads in their place: each opens the files for itself."""
+    cell, errors = run.cells[0], run.errors().drop(columns=["test_set", "protocol"])
+
+    def test(name: str) -> None:
+        run.note(timings={name: {"rows": 1, "seconds": 1.0}})
+        run.store({**cell, "test_set": name}, errors)
+
+    names = [f"test{i}" for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(test, names))
+    assert set(names) < set(run.manifest["timings"])
+    assert {one["test_set"] for one in run.cells} == {"ego", *names}
+    assert set(run.errors()["test_set"]) == {"ego", *names}
+
+
 def test_another_configuration_or_other_data_do_not_share_a_folder(
     run: Run, sets: dict[str, SetSpec], models: BodyModels
 ) -> None:
@@ -120,6 +138,22 @@ def test_another_configuration_or_other_data_do_not_share_a_folder(
         train_cell(run.folder, "one", sets["one"], replace(CONFIG, steps=3, lr=2e-3), models)
     with pytest.raises(UsageError, match="train_set is 'one', not 'two'"):
         train_cell(run.folder, "two", sets["two"], CONFIG, models)
+    with pytest.raises(UsageError, match="its training data are taken as 'every row, images of a folder', not 'interv"):
+        train_cell(run.folder, "one", replace(sets["one"], interval=2), replace(CONFIG, steps=3), models)
+    run.failed("training", "it holds another run")
+    assert train_cell(run.folder, "one", sets["one"], CONFIG, models).failures == {}
+
+
+def test_a_suite_of_other_settings_is_refused_before_it_marks_finished_runs(
+    made: Path, sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path
+) -> None:
+    out = tmp_path / "runs"
+    shutil.copytree(made, out / "one/tiny")
+    suite = Suite({"one": (sets["one"],), "two": (sets["two"],)}, {"ego": sets["test"]}, CONFIG)
+    assert faults(suite, models.folder, out) == []
+    (said,) = faults(replace(suite, config=replace(CONFIG, steps=1)), models.folder, out)
+    assert said.startswith(f"{out / 'one/tiny'} holds another run: steps is 2, not 1")
+    assert faults(replace(suite, config=replace(CONFIG, steps=3)), models.folder, out) == []
 
 
 def test_changed_test_data_are_predicted_again(
@@ -347,6 +381,22 @@ def test_a_dry_run_of_a_model_for_smpl_wants_its_neutral_model_and_a_mixture_is_
     said = planned(suite, tmp_path / "runs", "--body-models", few, code=1)
     assert [line.split(" in ")[0] for line in said["missing"] if "model in" in line] == ["neutral SMPL model"]
     assert [cell["training"] for cell in said["cells"]] == ["5 steps"]
+
+
+def test_a_dry_run_counts_the_rows_that_are_trained_on(
+    sets: dict[str, SetSpec], models: BodyModels, tmp_path: Path
+) -> None:
+    hd = HumanData.open(sets["one"].data)
+    boxes = np.array(hd["bbox_xywh"])
+    boxes[1, 2], boxes[2, 0] = 0, 5000  # no area; beside its image
+    path = hd.with_columns({"bbox_xywh": boxes}).save(tmp_path / "odd.h5")
+    odd = SetSpec(path, sets["one"].images, interval=2)
+    suite = Suite({"odd": (odd,)}, {"ego": sets["test"]}, replace(CONFIG, epochs=3, batch_size=1))
+    planned = plan(suite, tmp_path / "runs", models.folder)
+    steps = planned.cells[0]["training"]
+    trained = train_cell(tmp_path / "run", "odd", odd, suite.config, models, progress=False)
+    assert planned.sets[0]["rows"] == trained.manifest["trained_on"][0]["instances"] == 2
+    assert steps == f"{trained.step} steps" == "6 steps"
 
 
 def test_a_run_is_refused_before_it_begins_when_a_test_would_fail(

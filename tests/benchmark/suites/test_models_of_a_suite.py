@@ -50,7 +50,7 @@ def test_a_model_of_other_bodies_than_a_test_is_told_before_anything_is_trained(
     suite: Suite, models: BodyModels
 ) -> None:
     with registered():
-        said = faults(replace(suite, models=("tiny", NAME)), models.folder)
+        said = faults(replace(suite, models=("tiny", NAME)), models.folder, models.folder)
     fix = "put upright into a suite of its own"
     assert said == [
         f"test.{name}.protocol: {name} compares SMPL-X bodies, upright predicts SMPL; {fix}" for name in suite.test
@@ -61,7 +61,7 @@ def test_tracks_in_the_world_are_told_to_be_no_test_of_models_before_anything_is
     suite: Suite, models: BodyModels
 ) -> None:
     walks = replace(suite.test["rich"], protocol="emdb2")
-    said = faults(replace(suite, test={"walks": walks}), models.folder)
+    said = faults(replace(suite, test={"walks": walks}), models.folder, models.folder)
     assert said[0] == "test.walks.protocol: emdb2 compares tracks in the world, which no model here predicts"
 
 
@@ -69,8 +69,8 @@ def test_the_chart_that_pymaf_learns_from_is_missed_before_anything_is_trained(
     suite: Suite, models: BodyModels
 ) -> None:
     alone = replace(suite, models=("pymaf",), config=replace(CONFIG, model="pymaf", model_args={}))
-    said = [line for line in faults(alone, models.folder) if "UV_Processed.mat" in line]
+    said = [line for line in faults(alone, models.folder, models.folder) if "UV_Processed.mat" in line]
     assert len(said) == 1
     assert "auxiliary=parts" in said[0]
     parts = replace(alone, config=replace(alone.config, model_args={"auxiliary": "parts"}))
-    assert not [line for line in faults(parts, models.folder) if "UV_Processed.mat" in line]
+    assert not [line for line in faults(parts, models.folder, models.folder) if "UV_Processed.mat" in line]

@@ -55,6 +55,23 @@ def test_all_faults_are_said_with_their_place(tmp_path: Path) -> None:
     assert all(said.startswith(start) for said, start in zip(caught.value.faults, starts, strict=True))
 
 
+def test_steps_that_are_given_stand_in_place_of_the_epochs_of_a_file(tmp_path: Path) -> None:
+    config = (tmp_path / "config.json", {"steps": 1000, "epochs": 3, "warmup": 2})
+    assert TrainConfig.from_dict(read_given({"steps": "7"}, [], config)).epochs is None
+    assert read_given({}, ["steps=7"], config)["steps"] == 7
+    assert TrainConfig.from_dict(read_given({"epochs": "2"}, [], config)).epochs == 2
+    with pytest.raises(SettingsError, match="steps and epochs are both given"):
+        read_given({"steps": "7"}, ["epochs=2"], None)
+    with pytest.raises(SettingsError, match="warmup is 8, more than steps, 7"):
+        TrainConfig(steps=7, warmup=8)
+    assert TrainConfig(steps=7, epochs=1, warmup=8).warmup == 8  # it is not known yet how many steps these are
+
+
+def test_a_file_that_is_no_mapping_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"c\.json: it is a list, not a mapping"):
+        read_given({}, [], (tmp_path / "c.json", [1]))
+
+
 def test_folders_and_names_of_several_files() -> None:
     assert folders_of_each(["A", "l=B"], 1) == [["A", "l=B"]]
     assert folders_of_each([], 2) == [[], []]

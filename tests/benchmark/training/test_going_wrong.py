@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import torch
 
+from ehps.benchmark.suites.evaluation import train_cell
 from ehps.benchmark.training import checkpoints, objectives, run_lock, skipped, training_sets
 from ehps.benchmark.training import trainer as training
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
-from ehps.errors import DataError
+from ehps.errors import DataError, InUseError
 from ehps.humandata.core import HumanData
 
 SMALL = {"width": 32, "depth": 1, "heads": 2}
@@ -177,5 +178,26 @@ def test_two_processes_do_not_train_in_one_folder(few: SetSpec, models_: BodyMod
     finally:
         end.set()
         holder.join(30)
-    with run_lock.locked(tmp_path):
+    with run_lock.locked(tmp_path), run_lock.locked(tmp_path):  # a process does not wait for itself
         pass
+
+
+def test_a_training_that_is_refused_changes_nothing_in_the_folder(
+    few: SetSpec, models_: BodyModels, tmp_path: Path
+) -> None:
+    run = train_cell(tmp_path, "few", few, CONFIG, models_, progress=False)
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.*") if path.suffix != ".lock"}
+    train_cell(tmp_path, "few", few, replace(CONFIG, workers=1, log_every=7), models_, progress=False)
+    fork = multiprocessing.get_context("fork")
+    ready, end = fork.Event(), fork.Event()
+    holder = fork.Process(target=_hold, args=(tmp_path, ready.set, end.wait))
+    holder.start()
+    try:
+        assert ready.wait(30)
+        with pytest.raises(InUseError, match="is training in this folder"):
+            train_cell(tmp_path, "few", few, replace(CONFIG, steps=9), models_, progress=False)
+    finally:
+        end.set()
+        holder.join(30)
+    assert {path: path.read_bytes() for path in before} == before
+    assert not run.unfinished

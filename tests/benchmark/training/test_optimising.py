@@ -60,8 +60,8 @@ def test_frozen_parts_stay_and_unknown_ones_are_refused(few: SetSpec, models_: B
     same = {name for name in start if torch.equal(start[name], state[name])}
     assert same == {name for name in start if name.startswith("blocks.0.") or name == "position"}
     net = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2))
-    with pytest.raises(UsageError, match=r"'block', which the model does not have"):
-        freezing.freeze(net, ("block",))
+    with pytest.raises(UsageError, match=r"'block', which the model does not have.*'x', which"):
+        freezing.freeze(net, ("block", "0", "x"))
     freezing.freeze(net, ("0",))
     freezing.trained_mode(net)
     assert (net[0].training, net[1].training) == (False, True)

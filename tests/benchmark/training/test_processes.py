@@ -19,7 +19,7 @@ from ehps.benchmark.training import checkpoints, processes
 from ehps.benchmark.training import trainer as training
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.body.models import BodyModels
-from ehps.errors import UsageError
+from ehps.errors import DataError, UsageError
 from ehps.interrupts import Interrupted
 
 SMALL = {"width": 32, "depth": 1, "heads": 2}
@@ -176,3 +176,31 @@ def test_dropout_depends_on_the_place_in_the_whole_batch() -> None:
     assert torch.equal(net.eval()(x), x)
     path = processes.RowDropout(0.5, processes.Part(), whole_rows=True)
     assert all(len(row.unique()) == 1 for row in path(x))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_float16_without_a_gpu_is_refused_as_it_would_be_float32() -> None:
+    with pytest.raises(UsageError, match="precision fp16 needs a GPU"):
+        processes.accelerator_for(TrainConfig(precision="fp16"))
+
+
+def test_what_goes_wrong_in_one_process_of_a_group_is_raised_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of three processes, as the others see it."""
+    bad = DataError("the disk is full")
+
+    def gather(told: list[object], own: object, group: object = None) -> None:
+        told[:] = [None, bad, own]
+
+    with processes.raised_in_all():  # alone, where nobody is asked
+        pass
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda group=None: 3)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    with pytest.raises(DataError, match="the disk is full"), processes.raised_in_all():
+        pass
+    with pytest.raises(DataError, match="the disk is full") as caught, processes.raised_in_all():
+        raise ValueError("of the third")
+    assert str(caught.value.__cause__) == "of the third"
+    bad = None  # type: ignore[assignment]
+    with processes.raised_in_all():
+        pass
