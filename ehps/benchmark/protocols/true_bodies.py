@@ -97,9 +97,10 @@ def neutral_shapes(betas: Array, gender: Array, models: BodyModels) -> Array:
 
     Returns
     -------
-    (N, B) where all are neutral already, otherwise (N, 10).
+    (N, B) where all are neutral already, otherwise (N, max(B, 10)): neutral shapes as they are, others with 10 betas.
     """
-    if (gender == "neutral").all():
+    own = gender == "neutral"
+    if own.all():
         return betas
     n, still = len(betas), np.zeros((1, 63))
     params = smplx_params(
@@ -109,7 +110,11 @@ def neutral_shapes(betas: Array, gender: Array, models: BodyModels) -> Array:
         body_pose=np.broadcast_to(still, (n, 63)),
         transl=np.broadcast_to(still[:, :3], (n, 3)),
     )
-    return neutral_betas(params, models)[0]
+    fitted = neutral_betas(params, models)[0]
+    shapes = np.zeros((n, max(betas.shape[1], fitted.shape[1])))
+    shapes[:, : fitted.shape[1]] = fitted
+    shapes[own, : betas.shape[1]] = betas[own]
+    return shapes
 
 
 def true_parameters(
