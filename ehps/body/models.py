@@ -22,7 +22,7 @@ from ehps.body.model_folder import find_model, locked_head_folder, require_locke
 from ehps.body.params import BodyParams, groups
 from ehps.body.personal_templates import Personal, personal
 from ehps.body.topology import NAMES, TOPOLOGY
-from ehps.errors import PassportError
+from ehps.errors import BodyModelError, PassportError
 from ehps.genders import GENDERS
 
 END_VERTICES = 300  # at each end of the template: the highest and the lowest vertex of any shape are among them
@@ -325,9 +325,14 @@ def _outline(path: Path, size: int, changed: int, model_type: str, gender: str) 
 def _by_model(params: BodyParams, out: Array, evaluate: Callable[[str, bool, BodyParams], Array]) -> Array:
     """``evaluate(gender, kid, rows)`` of the rows that use the same model; of several models in ``out`` (N, ...)."""
     found = list(groups(params))
-    if len(found) == 1:
-        gender, kid, _ = found[0]
-        return evaluate(gender, kid, params)
-    for gender, kid, rows in found:
-        out[rows] = evaluate(gender, kid, params[rows])
+    try:
+        if len(found) == 1:
+            gender, kid, _ = found[0]
+            return evaluate(gender, kid, params)
+        for gender, kid, rows in found:
+            out[rows] = evaluate(gender, kid, params[rows])
+    except BodyModelError as error:
+        if error.path is None and params.source is not None:
+            raise BodyModelError(error.what, path=params.source, fix=error.fix) from None
+        raise
     return out

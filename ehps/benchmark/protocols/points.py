@@ -276,8 +276,8 @@ class Bodies:
     Parameters
     ----------
     plan : which points there are.
-    vertices : (N, M, 3) those that the plan needs, None when it needs none: without the translation of ``params``, which
-        is added in float64, as float32 has no tenth of a millimetre left a kilometre away.
+    vertices : (N, M, 3) those that the plan needs, None when it needs none: without the translation of ``params``,
+        which is added in float64, as float32 has no tenth of a millimetre left a kilometre away.
     joints : (N, J, 3) of the body model, None when none is needed.
     params : their parameters, None for given meshes.
     rest : the same bodies unposed, where the plan wants them.
