@@ -138,6 +138,9 @@ def test_matching_in_the_image_needs_cameras(which: str, files: Files, tmp_path:
     (tmp_path / which).mkdir()
     paths[which] = changed(paths[which], tmp_path / which, without(camera[0]))
     assert f"{paths[which]}: has no camera" in files.refused(OFFICIAL, **paths)
+    unknown = {camera[0]: np.array([[900, 900], [0, 0], [np.nan, 900]])}
+    paths[which] = changed(made, tmp_path, lambda hd: hd.with_columns(unknown))
+    assert "are no camera in 2 of 3 rows (first: row 1)" in files.refused(OFFICIAL, **paths)
 
 
 @pytest.mark.parametrize(
