@@ -90,7 +90,7 @@ def show(
     *,
     json: bool = False,
     title: str | None = None,
-    digits: int = 1,
+    digits: int | Sequence[int] = 1,
     least: Sequence[str] = (),
     below: Sequence[str] = (),
     keep: Sequence[str] = (),
@@ -102,7 +102,7 @@ def show(
     Parameters
     ----------
     title : a line above.
-    digits : of numbers that are not whole.
+    digits : of numbers that are not whole, of all rows or of each.
     least : columns that are left out where the table is too wide, the first of them first.
     below : columns that are printed under each row then.
     keep : columns that stay, even when they are the same in all rows.
@@ -115,10 +115,7 @@ def show(
         values = {name: [row[name] for row in frame] for name in names}
     else:
         values = {str(name): frame[name].tolist() for name in frame.columns}
-    columns = [
-        Column(name, [_text(value, digits) for value in column], right=_are_numbers(column))
-        for name, column in values.items()
-    ]
+    columns = [Column(name, _texts(column, digits), right=_are_numbers(column)) for name, column in values.items()]
     table(columns, title=title, least=least, below=below, keep=keep)
 
 
@@ -267,6 +264,11 @@ def _as_json(frame: pd.DataFrame | Sequence[Mapping[str, Any]]) -> str:
         text = frame.to_json(orient="records", indent=2, force_ascii=False)
     lines = text.split("\n")  # its own: those within a text are written \n
     return "\n".join(_HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in lines)
+
+
+def _texts(column: Sequence[Any], digits: int | Sequence[int]) -> list[str]:
+    each = [digits] * len(column) if isinstance(digits, int) else digits
+    return [_text(value, places) for value, places in zip(column, each, strict=True)]
 
 
 def _text(value: Any, digits: int) -> str:

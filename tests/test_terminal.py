@@ -26,6 +26,11 @@ def test_whatever_a_terminal_obeys_is_written_out() -> None:
     assert printable("Größe 数 – ok") == "Größe 数 – ok"
 
 
+def test_rows_can_have_digits_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    show(pd.DataFrame({"metric": ["F1", "MVE"], "value": [0.684, 143.46]}), digits=[2, 1])
+    assert re.findall(r"[\d.]+$", capsys.readouterr().out, re.MULTILINE) == ["0.68", "143.5"]
+
+
 def test_markup_in_a_table_is_text(capsys: pytest.CaptureFixture[str]) -> None:
     name = NASTY.removesuffix("\udcff")
     show(pd.DataFrame({"[bold]name": [name, None], "n": [1, 2]}), title="[red]t[/red]")

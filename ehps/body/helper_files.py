@@ -6,7 +6,7 @@ one disables what needs it with a message that says where it comes from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -102,19 +102,26 @@ def find_helper(folder: Path, key: str) -> Path | None:
     return None
 
 
-def vertex_ids(folder: Path) -> dict[str, Array]:
+def vertex_ids(folder: Path, parts: Sequence[str] = ("left_hand", "right_hand", "face")) -> dict[str, Array]:
     """SMPL-X vertex numbers of ``left_hand`` and ``right_hand`` (778,) in MANO order and ``face`` (5023,) in
     FLAME order, int64.
 
+    Parameters
+    ----------
+    parts : those wanted; the file of hands, or that of faces, is needed for its own alone.
+
     Raises
     ------
-    BodyModelError : one of the two files is missing or not what its name says.
+    BodyModelError : a file that lists them is missing or not what its name says.
     """
-    hands = _load(folder, "mano_ids")
-    if not isinstance(hands, dict) or not {"left_hand", "right_hand"} <= hands.keys():
-        raise BodyModelError("has no left_hand and right_hand lists", path=require_helper(folder, "mano_ids"))
-    ids = {side: np.asarray(hands[side]).astype(np.int64) for side in ("left_hand", "right_hand")}
-    ids["face"] = np.asarray(_load(folder, "flame_ids")).astype(np.int64)
+    ids: dict[str, Array] = {}
+    if set(parts) - {"face"}:
+        hands = _load(folder, "mano_ids")
+        if not isinstance(hands, dict) or not {"left_hand", "right_hand"} <= hands.keys():
+            raise BodyModelError("has no left_hand and right_hand lists", path=require_helper(folder, "mano_ids"))
+        ids |= {side: np.asarray(hands[side]).astype(np.int64) for side in ("left_hand", "right_hand")}
+    if "face" in parts:
+        ids["face"] = np.asarray(_load(folder, "flame_ids")).astype(np.int64)
     for part, values in ids.items():
         if values.ndim != 1 or values.min() < 0 or values.max() >= TOPOLOGY["smplx"].vertices:
             raise BodyModelError(f"{part} is not a list of SMPL-X vertex numbers", path=folder)

@@ -332,6 +332,8 @@ def _by_model(params: BodyParams, out: Array, evaluate: Callable[[str, bool, Bod
             return evaluate(gender, kid, params)
         for gender, kid, rows in found:
             out[rows] = evaluate(gender, kid, params[rows])
-    except BodyModelError as error:  # of parameters that do not fit, which no model file is to blame for
-        raise BodyModelError(error.what, path=error.path or params.source, fix=error.fix) from None
+    except BodyModelError as error:
+        if error.path is None and params.source is not None:
+            raise BodyModelError(error.what, path=params.source, fix=error.fix) from None
+        raise
     return out

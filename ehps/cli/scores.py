@@ -197,14 +197,18 @@ def show_score(score: Any, as_json: bool) -> None:
     """A score as a table, under the names that the originals print, and what is to be known of it."""
     import pandas as pd
 
-    from ehps.benchmark.protocols.scoring import printed
+    from ehps.benchmark.protocols.scoring import NOTES, printed
     from ehps.terminal import show
 
     order = ["part", "metric", "value", "unit", "n", "skipped"]  # stored ones come back in another
-    show(pd.DataFrame(score.metrics, columns=order), json=as_json, least=["skipped"])
+    digits = [1 if line["unit"] else 2 for line in score.metrics]
+    show(pd.DataFrame(score.metrics, columns=order), json=as_json, digits=digits, least=["skipped"])
     if not as_json:
         for metric, value in printed(score.metrics).items():
             say(f"{metric}: {value:.2f}")
+    for name, count in score.notes.items():
+        if count:
+            say(f"{count:,} {NOTES.get(name, name)}", err=True)
     for name, why in score.not_computed.items():
         say(f"not computed: {name}; {why}", fg="yellow", err=True)
     for remark in score.remarks:

@@ -321,3 +321,10 @@ def test_the_transfer_of_the_smplx_site_has_columns_for_normals(tmp_path: Path) 
         else:
             read = vertex_transfer(tmp_path, "smpl", "smplx")
             assert (read.shape, read.nnz, read[7, column]) == ((rows, columns), 1, 0.5)
+
+
+def test_hands_are_listed_without_the_file_of_faces(body_models: Path, tmp_path: Path) -> None:
+    (tmp_path / "MANO_SMPLX_vertex_ids.pkl").symlink_to(body_models / "MANO_SMPLX_vertex_ids.pkl")
+    assert vertex_ids(tmp_path, ["left_hand"])["left_hand"].shape == (778,)
+    with pytest.raises(BodyModelError, match="SMPL-X__FLAME_vertex_ids"):
+        vertex_ids(tmp_path)

@@ -75,7 +75,7 @@ def score_official(
     made = np.array(predictions["image_path"].tolist())
     every = np.flatnonzero(np.isin(made, listed))
     made = made[every]
-    true_params, _ = true_bodies.true_parameters(protocol, truth, rows, tables.models)
+    true_params, special = true_bodies.true_parameters(protocol, truth, rows, tables.models)
     predicted_params = None
     if given is None:
         predicted_params = true_bodies.parameters(predictions, every, model_type=protocol.body)
@@ -112,6 +112,7 @@ def score_official(
         "missed": int((counted & (found.prediction < 0)).sum()),
         "false_positives": len(found.false_positives),
         "not_counted": int((~counted).sum()),
+        **special,
     }
     return Official(metrics, pd.concat(frames, ignore_index=True), notes, _remarks(truth, rows, counted))
 
@@ -165,10 +166,7 @@ def summaries(
 def _kids(hd: HumanData, rows: Array, model_type: str) -> Array:
     for name in ("meta/kid", "meta/is_kid"):
         if name in hd:
-            values = np.asarray(hd[name][rows])
-            if values.shape != (len(rows),) or values.dtype.kind not in "biuf":
-                raise DataError(f"{name} is not one number a row", path=hd.source)
-            return values.astype(bool)
+            return true_bodies.flags(hd, name, rows)
     if f"{model_type}/betas_extra" in hd:
         return np.asarray(np.asarray(hd[f"{model_type}/betas_extra"][rows]).reshape(len(rows), -1).any(axis=1))
     return np.zeros(len(rows), bool)
@@ -188,7 +186,7 @@ def _remarks(truth: HumanData, rows: Array, counted: Array) -> list[str]:
         if hidden.any():
             remarks.append(
                 f"{int(hidden.sum())} people are called valid (meta/annot_valid) but do not count under the protocol; "
-                "the tool, whose tables call them not valid, would count them as missed"
+                "the tool would count them as missed (its own tables call such people not valid)"
             )
     return remarks
 
@@ -214,7 +212,7 @@ def pixels(hd: HumanData, rows: Array, params: BodyParams, models: BodyModels, c
 
     Raises
     ------
-    DataError : the file has no camera.
+    DataError : the file has no camera, or none that can be of some row.
     """
     if "meta/focal_length" not in hd or "meta/principal_point" not in hd:
         raise DataError(
@@ -225,6 +223,14 @@ def pixels(hd: HumanData, rows: Array, params: BodyParams, models: BodyModels, c
     joints = models.joints(params, "float64")[:, : count[params.model_type]]
     focal = np.asarray(hd["meta/focal_length"][rows], np.float64)
     centre = np.asarray(hd["meta/principal_point"][rows], np.float64)
+    none = ~((focal > 0) & np.isfinite(focal) & np.isfinite(centre)).all(axis=1)
+    if none.any():
+        raise DataError(
+            f"meta/focal_length and meta/principal_point are no camera in {int(none.sum())} of {len(rows)} rows "
+            f"(first: row {int(np.asarray(rows)[none][0])})",
+            path=hd.source,
+            fix="write the pixels of each row's camera there, or leave those rows out",
+        )
     return np.nan_to_num(project(joints, focal, centre), nan=-1e6)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ehps.arrays import Array
 
+FAR = 1e-6  # of the mean square of coordinates: points with a smaller variance are centred before they are multiplied
 RESOLVED = 1e-13  # share of the mean square of coordinates that a variance must have to be more than rounding
 
 
@@ -52,7 +53,16 @@ def fit(points: Array, target: Array, kind: str = "with-scale") -> Fit:
     points, target = np.asarray(points, np.float64), np.asarray(target, np.float64)
     count = points.shape[1]
     mean_p, mean_t = (np.matmul(np.full((1, count), 1 / count), one) for one in (points, target))  # N x 1 x 3
-    H = np.matmul(points.transpose(0, 2, 1), target) / count - mean_p.transpose(0, 2, 1) * mean_t
+    square = np.einsum("nvc,nvc->n", points, points) / count
+    variance = square - (mean_p**2).sum((1, 2))
+    least = RESOLVED * square
+    if (variance < FAR * square).any():
+        points, target = points - mean_p, target - mean_t
+        H = np.matmul(points.transpose(0, 2, 1), target) / count
+        variance, least = np.einsum("nvc,nvc->n", points, points) / count, RESOLVED**2 * square
+    else:
+        H = np.matmul(points.transpose(0, 2, 1), target) / count - mean_p.transpose(0, 2, 1) * mean_t
+    variance = np.where(variance > least, variance, 0.0)
     U, s, Vt = np.linalg.svd(H)
     V = Vt.transpose(0, 2, 1).copy()
     mirrored = np.linalg.det(np.matmul(V, U.transpose(0, 2, 1))) < 0
@@ -60,9 +70,6 @@ def fit(points: Array, target: Array, kind: str = "with-scale") -> Fit:
     s = s.copy()
     s[mirrored, 2] *= -1
     R = np.matmul(V, U.transpose(0, 2, 1))
-    square = np.einsum("nvc,nvc->n", points, points) / count
-    variance = square - (mean_p**2).sum((1, 2))
-    variance = np.where(variance > RESOLVED * square, variance, 0.0)
     scale = s.sum(1) / np.where(variance > 0, variance, 1.0) if kind == "with-scale" else np.ones(len(points))
     moved = scale[:, None] * np.einsum("nij,nj->ni", R, mean_p[:, 0])
     return Fit(scale, R, mean_t[:, 0] - moved)

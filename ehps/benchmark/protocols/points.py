@@ -237,8 +237,12 @@ class Plan:
                 self.recipes[key] = Recipe(vertices=np.searchsorted(self.ids, one.vertices))
 
     def _at_origin(self, key: str) -> bool:
-        alignment = self.protocol.joint_alignment if key == "anchor/joints" else self.protocol.mesh_alignment
-        return key in ("anchor/joints", "anchor/all") and alignment == "model-origin"
+        kind, _, part = key.partition("/")
+        own = {"joints": self.protocol.joint_alignment, "face": self.protocol.face_alignment}
+        alignment = own.get(part, "as-mesh" if part == "all" else self.protocol.hand_alignment)
+        if alignment == "as-mesh":
+            alignment = self.protocol.mesh_alignment
+        return kind == "anchor" and alignment == "model-origin"
 
     def bodies(self, params: BodyParams, *, device: str = "cpu", rest_gender: Array | None = None) -> Bodies:
         """Bodies of parameters of the plan's model type.
@@ -248,7 +252,10 @@ class Plan:
         rest_gender : (N,) of the models of the unposed bodies, their own by default.
         """
         whole = len(self.ids) == TOPOLOGY[self.model_type].vertices
-        made = self.models.mesh(params, ids=None if whole else self.ids, device=device) if len(self.ids) else None
+        made = None
+        if len(self.ids):
+            there = params.with_(transl=np.zeros((len(params), 3)))
+            made = self.models.mesh(there, ids=None if whole else self.ids, device=device)
         joints = None
         if any(one.joints is not None for one in self.recipes.values()):
             joints = self.models.joints(params, "float64")
@@ -269,7 +276,8 @@ class Bodies:
     Parameters
     ----------
     plan : which points there are.
-    vertices : (N, M, 3) those that the plan needs, None when it needs none.
+    vertices : (N, M, 3) those that the plan needs, None when it needs none: without the translation of ``params``,
+        which is added in float64, as float32 has no tenth of a millimetre left a kilometre away.
     joints : (N, J, 3) of the body model, None when none is needed.
     params : their parameters, None for given meshes.
     rest : the same bodies unposed, where the plan wants them.
@@ -336,13 +344,15 @@ class Bodies:
     def _precise(self) -> Array:
         """(N, 3, M) float64: errors are computed along points."""
         assert self._vertices is not None
-        return np.ascontiguousarray(self._vertices.transpose(0, 2, 1), np.float64)
+        made = np.ascontiguousarray(self._vertices.transpose(0, 2, 1), np.float64)
+        return made if self.params is None else made + np.asarray(self.params.transl, np.float64)[:, :, None]
 
     @cached_property
     def _columns(self) -> Array:
         """(M, 3N) float64 of the vertices that regressors use."""
         assert self._vertices is not None
-        return as_columns(self._vertices[:, self.plan.regressed])
+        made = as_columns(self._vertices[:, self.plan.regressed])
+        return made if self.params is None else made + np.asarray(self.params.transl, np.float64).reshape(-1)
 
 
 def unposed(params: BodyParams) -> BodyParams:

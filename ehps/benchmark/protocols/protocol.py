@@ -57,7 +57,7 @@ class Protocol:
     extreme_betas : what becomes of shapes that are not trusted.
     box_ratio : by how much the file's boxes are scaled before they are given to the model.
     step : every ``step``-th row is tested.
-    first : number of the first tested row, from 0.
+    first : number, from 0, of a tested row; every ``step``-th one before and after it is tested too.
     step_per : rows are counted within each value of ``meta/<step_per>``, through the whole file where empty.
     count_by : column with the number of each row, from 1, among the annotations of the dataset before any filter, by
         which rows are counted where the file has it; rows themselves are counted otherwise, and the result says so.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,19 @@ from ehps.progress import counting
 FACTORS = {"mm": 1000.0, "%": 100.0, "10 m/s^3": 0.1}
 VIDEOS = {"emdb1": 17, "emdb2": 25}
 """Of whole test sets, by protocol."""
+TRUTH_ROW = "meta/truth_row"
+NOTES = {
+    "matched": "people are matched",
+    "missed": "people are missed",
+    "false_positives": "predictions are of nobody who counts",
+    "not_counted": "people of the file do not count",
+    "extreme_betas": "true shapes with a |beta| above 3 are compared as the mean shape",
+    "refitted_betas": "true shapes of male and female models are refitted to the neutral one (no betas_neutral)",
+    "far_hands": "instances lose a hand for a PA-MPJPE above hand_limit",
+    "joints_missing": "rows lack true joints",
+    "excluded": "rows are left out by an exclusion list",
+}
+"""What the counts of a score's notes are of."""
 FLAGS = ("meta/lefthand_valid", "meta/righthand_valid")
 
 
@@ -56,7 +69,7 @@ class Score:
     errors : one row an instance and metric: ``truth_row``, ``image_path``, ``sequence``, ``part``,
         ``metric``, ``value`` (mm where the metric's unit is mm).
     metrics : dicts ``part``, ``metric``, ``value``, ``unit``, ``n``, ``skipped``.
-    notes : counts of what was treated specially.
+    notes : counts of what was treated specially, by the names of :data:`NOTES`.
     not_computed : what the protocol asks for and could not be had, ``"PA-MPJPE body"`` -> which file would allow it.
     remarks : what else is to be said of the numbers, a sentence each.
     """
@@ -101,9 +114,11 @@ def score(
 
     Raises
     ------
-    DataError : a row that the protocol tests has no prediction, or the truth lacks what the protocol needs.
+    DataError : a row that the protocol tests has no prediction, ``meta/truth_row`` is not that of this truth, or the
+        truth lacks what the protocol needs.
     BodyModelError : none of the protocol's numbers can be had, because helper files are missing.
     """
+    check_rows(predictions, truth)
     tables = tables_of(models)
     if given is not None and protocol.matching == "by-row":
         raise DataError(f"holds meshes; {protocol.id} compares body parameters", path=predictions.source)
@@ -126,6 +141,10 @@ def score(
     if protocol.with_betas:
         placed = not by_row or world or protocol.visibility == "inside-image"
         true_bodies.check_bodies(truth, rows, protocol.body, placed=placed)
+    if protocol.visibility == "inside-image":
+        for name in ("bbox_xywh", "meta/height", "meta/width"):
+            if name not in truth:
+                raise true_bodies.lacks(truth, name, protocol)
     if not by_row:
         official = score_official(predictions, truth, protocol, wanted, tables, batch_size, device, given)
         found = frame(official.errors, truth)
@@ -244,14 +263,52 @@ def computable(protocol: Protocol, model_type: str, tables: Tables) -> tuple[lis
     return wanted, missing
 
 
+def check_rows(*files: HumanData) -> None:
+    """
+    Raises
+    ------
+    DataError : a file has no rows.
+    """
+    for hd in files:
+        if not len(hd):
+            raise DataError("has no rows", path=hd.source)
+
+
+def check_truth_rows(predictions: HumanData, truth: HumanData) -> None:
+    """
+    Raises
+    ------
+    DataError : ``meta/truth_row`` holds no rows of this truth, one row twice, or rows of other images.
+    """
+    there = truth.source or "the truth"
+    said, fix = f"{TRUTH_ROW} ", f"write the row of {there} that each prediction is of, from 0"
+    rows = predictions[TRUTH_ROW]
+    if not isinstance(rows, np.ndarray) or rows.ndim != 1 or rows.dtype.kind not in "iu":
+        raise DataError(f"{said}does not hold whole numbers", path=predictions.source, fix=fix)
+    if rows.min() < 0 or rows.max() >= len(truth):
+        said += f"goes from {rows.min()} to {rows.max()}, and {there} has {len(truth)} rows"
+        raise DataError(said, path=predictions.source, fix="score them beside the file that they are predictions of")
+    values, count = np.unique(rows, return_counts=True)
+    if (count > 1).any():
+        said += f"holds row {values[count > 1][0]} {count.max()} times ({int((count > 1).sum())} such rows)"
+        raise DataError(said, path=predictions.source, fix="keep one prediction of each row")
+    if "image_path" in predictions and "image_path" in truth:
+        pairs = zip(predictions["image_path"].tolist(), truth["image_path"][rows].tolist(), strict=True)
+        for i, (mine, true) in enumerate(pairs):
+            if PurePosixPath(mine).name != PurePosixPath(true).name:
+                said = f"row {i} is of {mine}, and row {rows[i]} of {there} is {true}"
+                raise DataError(said, path=predictions.source, fix=fix)
+
+
 def paired(predictions: HumanData, truth: HumanData, protocol: Protocol) -> tuple[Array, Array]:
     """Rows of the truth that are tested, and the prediction's row of each."""
-    if "meta/truth_row" not in predictions:
-        raise DataError("has no meta/truth_row: not predictions of a test set", path=predictions.source)
+    if TRUTH_ROW not in predictions:
+        raise DataError(f"has no {TRUTH_ROW}: not predictions of a test set", path=predictions.source)
+    check_truth_rows(predictions, truth)
     rows = true_bodies.rows_to_test(protocol, truth)
     if not len(rows):
         raise true_bodies.nobody(protocol, truth)
-    made = np.asarray(predictions["meta/truth_row"])
+    made = np.asarray(predictions[TRUTH_ROW])
     order = np.argsort(made)
     place = np.searchsorted(made[order], rows)
     place = np.minimum(place, len(made) - 1)
@@ -293,7 +350,7 @@ def _visibility(protocol: Protocol, truth: HumanData, rows: Array, true: Bodies)
 
 def _flag(protocol: Protocol, hd: HumanData, rows: Array, name: str) -> Array:
     if name in hd:
-        return np.asarray(hd[name][rows], bool)
+        return true_bodies.flags(hd, name, rows)
     if (protocol.base or protocol).hands != "flagged-valid":
         raise DataError(f"has no {name}, by which {protocol.id} chooses hands", path=hd.source)
     return np.ones(len(rows), bool)
@@ -308,9 +365,11 @@ def _remarks(protocol: Protocol, truth: HumanData, rows: Array) -> list[str]:
                 f"the file has {there} of the {whole} videos of the test set: no number to compare with others'"
             )
     if protocol.step > 1 and protocol.count_by and not true_bodies.counts_annotations(protocol, truth):
+        kept = truth.passport.sampling
+        how = f"the file keeps every {kept}th row" if kept > 1 else f"every {protocol.step}th row of the file is tested"
         said.append(
-            f"every {protocol.step}th is counted over the rows of the file, which has no meta/{protocol.count_by}; the "
-            "original counts over all annotations (convert the dataset again for that)"
+            f"{how}, and there is no meta/{protocol.count_by}; the original counts over all annotations (convert the "
+            "dataset again for that)"
         )
     if absent := [name for name in map(true_bodies.condition_column, protocol.valid) if name not in truth]:
         said.append(f"the file has no {' and no '.join(absent)}: no row is left out by it")

@@ -137,9 +137,9 @@ class Tables:
     def _vertices(self, model_type: str, part: str) -> Array:
         if part == "agora":
             return official_body_vertices(self.models.folder, model_type)
-        ids = vertex_ids(self.models.folder)
         if part != "outside-hands-and-head":
-            return ids[part]
+            return vertex_ids(self.models.folder, [part])[part]
+        ids = vertex_ids(self.models.folder)
         elsewhere = np.unique(np.concatenate([ids["left_hand"], ids["right_hand"], ids["face"]]))
         return np.setdiff1d(np.arange(TOPOLOGY[model_type].vertices), elsewhere)
 

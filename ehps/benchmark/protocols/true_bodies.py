@@ -97,9 +97,10 @@ def neutral_shapes(betas: Array, gender: Array, models: BodyModels) -> Array:
 
     Returns
     -------
-    (N, B) where all are neutral already, otherwise (N, 10).
+    (N, B) where all are neutral already, otherwise (N, max(B, 10)): neutral shapes as they are, others with 10 betas.
     """
-    if (gender == "neutral").all():
+    own = gender == "neutral"
+    if own.all():
         return betas
     n, still = len(betas), np.zeros((1, 63))
     params = smplx_params(
@@ -109,7 +110,11 @@ def neutral_shapes(betas: Array, gender: Array, models: BodyModels) -> Array:
         body_pose=np.broadcast_to(still, (n, 63)),
         transl=np.broadcast_to(still[:, :3], (n, 3)),
     )
-    return neutral_betas(params, models)[0]
+    fitted = neutral_betas(params, models)[0]
+    shapes = np.zeros((n, max(betas.shape[1], fitted.shape[1])))
+    shapes[:, : fitted.shape[1]] = fitted
+    shapes[own, : betas.shape[1]] = betas[own]
+    return shapes
 
 
 def true_parameters(
@@ -119,14 +124,18 @@ def true_parameters(
 
     Returns
     -------
-    Parameters, and counts of what was treated specially (``extreme_betas``: compared with the mean shape).
+    Parameters, and counts of what was treated specially: ``extreme_betas`` are compared as the mean shape,
+    ``refitted_betas`` were those of another gender's model.
 
     Raises
     ------
     DataError : the file has no parameters of the protocol's model type.
     """
+    special: dict[str, int] = {}
     if protocol.truth == "neutral-parameters" and protocol.body == "smplx":
         params = neutral(hd, rows, models)
+        if "smplx/betas_neutral" not in hd and (other := int((genders_of(hd[rows]) != "neutral").sum())):
+            special["refitted_betas"] = other
         looking_ahead = np.zeros((len(params), 3))
         params = params.with_(leye_pose=looking_ahead, reye_pose=looking_ahead)
     else:
@@ -134,10 +143,10 @@ def true_parameters(
         if protocol.truth != "gendered-parameters":
             params = params.with_(gender=np.full(len(params), "neutral"), betas_extra=None)
     if protocol.extreme_betas != "mean-shape":
-        return params, {}
+        return params, special
     extreme = np.abs(params.betas).max(1) > EXTREME
     params = params.with_(betas=np.where(extreme[:, None], 0.0, params.betas))
-    return params, {"extreme_betas": int(extreme.sum())}
+    return params, special | {"extreme_betas": int(extreme.sum())}
 
 
 def given(hd: HumanData, rows: Array, images: Path | None, rotation: tuple[float, float, float] | None) -> Array:
@@ -203,6 +212,11 @@ def _every_step(protocol: Protocol, hd: HumanData) -> Array:
     step = protocol.step
     if step == 1:
         return np.arange(len(hd))
+    if counts_annotations(protocol, hd):
+        number = numbers(hd, column := f"meta/{protocol.count_by}", np.arange(len(hd)))
+        if not (number >= 1).all():
+            raise DataError(f"{column} holds {number.min()}: annotations are counted from 1", path=hd.source)
+        return np.flatnonzero((number - 1) % step == protocol.first % step)
     if hd.passport.sampling > 1:
         if hd.passport.sampling != step:
             raise UsageError(
@@ -210,12 +224,9 @@ def _every_step(protocol: Protocol, hd: HumanData) -> Array:
                 fix=f"use {protocol.name}[step={hd.passport.sampling}] or convert without sampling",
             )
         return np.arange(len(hd))
-    if counts_annotations(protocol, hd):
-        number = np.asarray(hd[f"meta/{protocol.count_by}"])  # from 1
-        return np.flatnonzero((number - 1) % step == protocol.first % step)
     declared = "" if protocol.base is None else protocol.base.step_per
     if protocol.step_per not in ("", declared) and f"meta/{protocol.step_per}" not in hd:
-        raise _lacks(hd, f"meta/{protocol.step_per}", protocol)
+        raise lacks(hd, f"meta/{protocol.step_per}", protocol)
     return np.flatnonzero(_index_in_group(hd, protocol.step_per) % step == protocol.first % step)
 
 
@@ -228,7 +239,7 @@ def counts_annotations(protocol: Protocol, hd: HumanData) -> bool:
     """
     column, declared = f"meta/{protocol.count_by}", "" if protocol.base is None else protocol.base.count_by
     if protocol.step > 1 and protocol.count_by not in ("", declared) and column not in hd:
-        raise _lacks(hd, column, protocol)
+        raise lacks(hd, column, protocol)
     return protocol.step > 1 and protocol.count_by != "" and column in hd
 
 
@@ -251,18 +262,22 @@ def counts(protocol: Protocol, hd: HumanData) -> Array:
         column = condition_column(condition)
         if column not in hd:
             if condition not in (protocol.base or protocol).valid:
-                raise _lacks(hd, column, protocol)
+                raise lacks(hd, column, protocol)
             continue
-        values = np.asarray(hd[column])
-        if values.shape != (len(hd),) or values.dtype.kind not in "biuf":
-            raise DataError(f"{column} is not one number a row, which {protocol.id} asks for", path=hd.source)
         if " in " in condition:
+            values = numbers(hd, column, np.arange(len(hd)))
             low, high = (float(v) for v in condition.split(" in ")[1].split(".."))
             ok &= (values >= low) & (values <= high)
         else:
-            ok &= np.nan_to_num(values).astype(bool)
+            ok &= flags(hd, column, np.arange(len(hd)))
     if protocol.extreme_betas == "drop" and f"{protocol.body}/betas" in hd:
         own = f"{protocol.body}/betas_neutral" if protocol.truth == "neutral-parameters" else ""
+        if own and own not in hd and not (genders_of(hd) == "neutral").all():
+            raise DataError(
+                f"has no {own}, by which {protocol.id} would drop shapes: those of male and female models are others",
+                path=hd.source,
+                fix="`ehps humandata convert FILE --gender neutral --body-models DIR --out NEW` makes neutral ones",
+            )
         betas = np.asarray(hd[own if own in hd else f"{protocol.body}/betas"])
         ok &= ~(np.abs(betas).max(axis=1) > EXTREME)
     return ok & of_images(protocol, hd["image_path"].tolist())
@@ -273,6 +288,34 @@ def condition_column(condition: str) -> str:
     return f"meta/{condition.split()[0]}"
 
 
+def numbers(hd: HumanData, column: str, rows: Array) -> Array:
+    """(N,) a number of each of some rows.
+
+    Raises
+    ------
+    DataError : the column holds something else.
+    """
+    values = np.asarray(hd[column][rows])
+    if values.shape != (len(rows),) or values.dtype.kind not in "biuf":
+        raise DataError(f"{column} is not one number a row", path=hd.source, fix="write numbers there")
+    return values
+
+
+def flags(hd: HumanData, column: str, rows: Array) -> Array:
+    """(N,) bool of some rows.
+
+    Raises
+    ------
+    DataError : the column holds something else than numbers.
+    """
+    values = numbers(hd, column, rows)
+    if (unknown := np.isnan(values)).any():
+        count, first = int(unknown.sum()), int(np.asarray(rows)[unknown][0])
+        said = f"{column} is not a number in {count} of {len(rows)} rows (first: row {first})"
+        raise DataError(said, path=hd.source, fix="write 0 or 1 there")
+    return values.astype(bool)
+
+
 def of_images(protocol: Protocol, names: Sequence[str]) -> Array:
     """(N,) bool: images that the protocol looks at, by the names of their files."""
     if not protocol.only_images:
@@ -281,8 +324,13 @@ def of_images(protocol: Protocol, names: Sequence[str]) -> Array:
     return np.array([any(part in file for part in protocol.only_images) for file in files], bool)
 
 
-def _lacks(hd: HumanData, column: str, protocol: Protocol) -> DataError:
-    return DataError(f"has no {column}, which {protocol.id} asks for", path=hd.source)
+def lacks(hd: HumanData, column: str, protocol: Protocol) -> DataError:
+    """What is said when a test set has no column that a protocol needs."""
+    return DataError(
+        f"has no {column}, which {protocol.id} asks for",
+        path=hd.source,
+        fix="convert the dataset again, or test under another protocol",
+    )
 
 
 def _index_in_group(hd: HumanData, group: str) -> Array:

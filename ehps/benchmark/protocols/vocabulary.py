@@ -7,7 +7,7 @@ from collections.abc import Mapping
 CHOICES: Mapping[str, Mapping[str, str]] = {
     "truth": {
         "neutral-parameters": "the neutral body of the file's pose with the eyes straight ahead, betas_neutral where "
-        "present, and expression",
+        "present (shapes of gendered models refitted otherwise), and expression",
         "gendered-parameters": "the body of meta/gender, with the kid template for children",
         "as-neutral": "the neutral body with the file's betas as they are, whichever gender they belong to, and no kid "
         "template",

@@ -10,7 +10,7 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.benchmark.protocols.catalogue import get
 from ehps.benchmark.protocols.protocol import Protocol
-from ehps.benchmark.protocols.scoring import Score, printed, score
+from ehps.benchmark.protocols.scoring import TRUTH_ROW, Score, check_rows, printed, score
 from ehps.benchmark.suites import agora_files
 from ehps.benchmark.suites.runs import content_hash, write_json
 from ehps.body.models import BodyModels
@@ -18,7 +18,6 @@ from ehps.errors import DataError, UsageError
 from ehps.humandata.core import HumanData
 from ehps.humandata.instance_ids import place_in_image
 
-TRUTH_ROW = "meta/truth_row"
 TRACK = "meta/track_id"
 ERRORS_SUFFIX = ".errors.parquet"
 
@@ -57,9 +56,7 @@ def score_files(
         made, given = agora_files.read(Path(predictions), list(dict.fromkeys(true["image_path"].tolist())))
     else:
         made = HumanData.open(predictions)
-    for hd in (made, true):
-        if not len(hd):
-            raise DataError("has no rows", path=hd.source)
+    check_rows(made, true)
     by_row = chosen.matching == "by-row"
     by_track = by_row and TRUTH_ROW not in made and TRACK in made
     by_track = by_track and (made.body_model is None or has_tracks_of(made, true))
@@ -68,8 +65,6 @@ def score_files(
         made, others = rows_by_track(made, true)
     elif by_image:
         made = made.with_columns({TRUTH_ROW: rows_by_image(made, true)})
-    elif by_row:
-        check_truth_rows(made, true)
     result = score(made, true, chosen, body_models, images=images, batch_size=batch_size, device=device, given=given)
     if by_image:
         result.remarks.append("predictions are paired with the truth by image and the order of people in it")
@@ -166,31 +161,6 @@ def with_paths_of(predictions: HumanData, truth: HumanData) -> HumanData:
         found = next((ends[parts[start:]] for start in range(len(parts)) if parts[start:] in ends), None)
         called.setdefault(path, found or path)
     return predictions.with_columns({"image_path": [called[path] for path in predictions["image_path"].tolist()]})
-
-
-def check_truth_rows(predictions: HumanData, truth: HumanData) -> None:
-    """
-    Raises
-    ------
-    DataError : ``meta/truth_row`` holds no rows of this truth, one row twice, or rows of other images.
-    """
-    said, fix = f"{TRUTH_ROW} ", f"write the row of {truth.source} that each prediction is of, from 0"
-    rows = predictions[TRUTH_ROW]
-    if not isinstance(rows, np.ndarray) or rows.ndim != 1 or rows.dtype.kind not in "iu":
-        raise DataError(f"{said}does not hold whole numbers", path=predictions.source, fix=fix)
-    if rows.min() < 0 or rows.max() >= len(truth):
-        said += f"goes from {rows.min()} to {rows.max()}, and {truth.source} has {len(truth)} rows"
-        raise DataError(said, path=predictions.source, fix="score them beside the file that they are predictions of")
-    values, count = np.unique(rows, return_counts=True)
-    if (count > 1).any():
-        said += f"holds row {values[count > 1][0]} {count.max()} times ({int((count > 1).sum())} such rows)"
-        raise DataError(said, path=predictions.source, fix="keep one prediction of each row")
-    if "image_path" in predictions and "image_path" in truth:
-        pairs = zip(predictions["image_path"].tolist(), truth["image_path"][rows].tolist(), strict=True)
-        for i, (mine, true) in enumerate(pairs):
-            if PurePosixPath(mine).name != PurePosixPath(true).name:
-                said = f"row {i} is of {mine}, and row {rows[i]} of {truth.source} is {true}"
-                raise DataError(said, path=predictions.source, fix=fix)
 
 
 def check_device(device: str) -> None:

@@ -19,9 +19,8 @@ from ehps.benchmark import models
 from ehps.benchmark.models import pages
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.protocol import Protocol
-from ehps.benchmark.protocols.scoring import Score
+from ehps.benchmark.protocols.scoring import TRUTH_ROW, Score
 from ehps.benchmark.suites.evaluation import evaluate
-from ehps.benchmark.suites.foreign import TRUTH_ROW
 from ehps.benchmark.suites.places import by_name
 from ehps.benchmark.suites.prediction import Crop
 from ehps.benchmark.training import checkpoints

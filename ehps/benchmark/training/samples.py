@@ -410,7 +410,7 @@ def _refitted(hd: HumanData, models: BodyModels | None) -> Array | None:
             fix="pass the folder of body models",
         )
     betas = np.asarray(hd["smplx/betas"], np.float64)
-    return true_bodies.neutral_shapes(betas, gender, models).astype(np.float32)
+    return true_bodies.neutral_shapes(betas, gender, models)[:, :10].astype(np.float32)
 
 
 def shape10(hd: HumanData, row: int) -> Array:

@@ -87,10 +87,11 @@ def test_points_behind_the_camera_project_to_nothing() -> None:
     assert np.isnan(out[0, 1:]).all()
 
 
-def test_a_fit_far_from_the_origin_and_one_of_a_single_place() -> None:
+@pytest.mark.parametrize("away", [60.0, 1e6])
+def test_a_fit_far_from_the_origin_and_one_of_a_single_place(away: float) -> None:
     rng = np.random.default_rng(0)
     near = rng.normal(size=(3, 40, 3))
-    far = near + np.array([3.0, -2.0, 60.0])
+    far = near + np.array([3.0, -2.0, away])
     target = 1.3 * near[..., [1, 2, 0]] + 5
     np.testing.assert_allclose(point_errors.fit(far, target)(far), target, atol=1e-9)
     same = np.broadcast_to(far[:, :1], far.shape)

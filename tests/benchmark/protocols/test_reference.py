@@ -345,7 +345,9 @@ class TestKnownValues:
 
     def test_copies_of_one_mesh(self, world: World, tmp_path: Path) -> None:
         """Its own place, moved, turned about an axis through the pelvis, grown, mirrored."""
-        made = world.predictions("smplx")[np.zeros(5, int)].with_columns({"meta/truth_row": np.arange(5)})
+        truth = world.truth[:5]
+        rows = {"meta/truth_row": np.arange(5), "image_path": truth["image_path"]}
+        made = world.predictions("smplx")[np.zeros(5, int)].with_columns(rows)
         mesh = world.bodies.prediction(made, 0, "smplx").mesh
         pelvis = world.bodies.regressor("smplx")[0] @ mesh
         local, axis, angle = mesh - pelvis, np.array([0.6, 0, 0.8]), 0.5
@@ -354,7 +356,6 @@ class TestKnownValues:
         back = Rotation.from_rotvec(reference.EHF_ROTATION).as_matrix()
         for i, copy in enumerate(copies):
             np.save(tmp_path / f"{i}.npy", copy @ back)
-        truth = world.truth[:5]
         result = score(made, truth, catalogue.get("ehf"), world.models, images=tmp_path)
         values = result.errors.pivot_table(index="truth_row", columns=["part", "metric"], values="value")
         from_axis = np.linalg.norm(np.cross(local, axis), axis=1)

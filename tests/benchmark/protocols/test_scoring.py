@@ -103,6 +103,9 @@ def test_rows_are_paired_by_number_not_by_order(params: BodyParams, true: HumanD
     assert result.primary < 0.01
     with pytest.raises(DataError, match="1 of the 6 rows"):
         score(predictions(params[order[1:]], true, order[1:]), true, catalogue.get("egobody-ego"), models)
+    twice = np.r_[order, 3]
+    with pytest.raises(DataError, match="holds row 3 2 times"):
+        score(predictions(params[twice], true, twice), true, catalogue.get("egobody-ego"), models)
 
 
 def test_extreme_shapes_are_compared_with_the_mean_shape(
@@ -158,6 +161,8 @@ def test_every_hundredth_annotation_of_each_scene(true: HumanData) -> None:
     rows = true_bodies.rows_to_test(catalogue.get("ubody-intra"), many)
     assert rows.tolist() == [198, 199]  # the 100th of each
     numbered = many.with_columns({"meta/annotation_index": np.arange(50, 50 + n)})
+    assert true_bodies.rows_to_test(catalogue.get("ubody-intra"), numbered).tolist() == [50, 150, 250]
+    numbered.passport = many.passport.with_(sampling=100)
     assert true_bodies.rows_to_test(catalogue.get("ubody-intra"), numbered).tolist() == [50, 150, 250]
     many.passport = many.passport.with_(sampling=100)
     assert len(true_bodies.rows_to_test(catalogue.get("ubody-intra"), many)) == n
@@ -257,6 +262,68 @@ def test_gendered_shapes_become_neutral_ones_that_look_the_same(models: BodyMode
         nearby = refit[i] + np.random.default_rng(i).normal(0, 0.05, 10)
         other = neutral.v_template + neutral.shapedirs[..., :10] @ nearby
         assert ((after - target) ** 2).sum() <= ((other - target) ** 2).sum()
+
+
+def test_a_neutral_shape_keeps_its_betas_beside_gendered_ones(models: BodyModels) -> None:
+    betas = np.random.default_rng(0).normal(0, 1, (2, 16))
+    mixed = true_bodies.neutral_shapes(betas, np.array(["neutral", "male"]), models)
+    np.testing.assert_array_equal(mixed[0], betas[0])
+    assert not mixed[1, 10:].any()
+
+
+def test_errors_do_not_depend_on_how_far_away_a_body_is(
+    params: BodyParams, true: HumanData, models: BodyModels
+) -> None:
+    moved, protocol = turned(params, models, 0.2), catalogue.get("egobody-ego")
+    near, far = (
+        score(predictions(moved.with_(transl=place), true), true, protocol, models)
+        for place in (np.zeros((N, 3)), np.full((N, 3), 1e5))
+    )
+    for part in ("all", "face", "left_hand"):
+        for metric in ("PVE", "PA-PVE"):
+            assert far.value(part, metric) == pytest.approx(near.value(part, metric), abs=0.01)
+
+
+def test_hands_and_faces_laid_as_a_mesh_at_its_origin_lose_translations_alone(
+    params: BodyParams, true: HumanData, models: BodyModels, tables: Tables
+) -> None:
+    other = params.with_(betas=params.betas + 1, transl=params.transl + 2)
+    spec = "egobody-ego[extreme_betas=keep,mesh_alignment=model-origin,hand_alignment=as-mesh,face_alignment=as-mesh]"
+    result = score(predictions(other, true), true, catalogue.get(spec), models)
+    still = np.zeros((N, 3))
+    away = models.mesh(other.with_(transl=still)).astype(float) - models.mesh(params.with_(transl=still))
+    for part in ("left_hand", "right_hand", "face"):
+        expected = np.linalg.norm(away[:, tables.vertices("smplx", part)], axis=-1).mean() * 1000
+        assert result.value(part, "PVE") == pytest.approx(expected, abs=0.02)
+
+
+def test_shapes_of_gendered_models_that_are_refitted_are_counted(
+    params: BodyParams, true: HumanData, models: BodyModels
+) -> None:
+    gendered = true.with_columns({"meta/gender": ["male", "female", "female"] + ["neutral"] * (N - 3)})
+    gendered.passport = gendered.passport.with_(gender="per-instance")
+    made = predictions(params, true)
+    assert score(made, gendered, catalogue.get("egobody-ego"), models).notes["refitted_betas"] == 3
+    with pytest.raises(DataError, match=r"has no smplx/betas_neutral.*--gender neutral"):
+        score(made, gendered, catalogue.get("egobody-ego[extreme_betas=drop]"), models)
+
+
+@pytest.mark.parametrize(
+    ("spec", "column", "values", "said"),
+    [
+        ("egobody-smplestx", "meta/lefthand_valid", ["True", "False"] * (N // 2), "is not one number a row"),
+        ("egobody-smplestx", "meta/righthand_valid", np.array([1, 0, np.nan] * (N // 3)), r"in 2 of 6 .*first: row 2"),
+        ("agora-val", "meta/annot_valid", np.array([1, np.nan, 1] * (N // 3)), r"not a number in 2 of 6"),
+        ("ubody-intra[step=2]", "meta/annotation_index", ["1"] * N, "is not one number a row"),
+        ("ubody-intra[step=2]", "meta/annotation_index", np.arange(N), "holds 0: annotations are counted from 1"),
+    ],
+)
+def test_columns_of_flags_and_numbers_that_hold_something_else_are_refused(
+    spec: str, column: str, values: object, said: str, params: BodyParams, true: HumanData, models: BodyModels
+) -> None:
+    odd = true.with_columns({column: values})  # type: ignore[dict-item]
+    with pytest.raises(DataError, match=f"{column} .*{said}|{column} {said}"):
+        score(predictions(params, true), odd, catalogue.get(spec), models)
 
 
 class TestOfficial:

@@ -116,8 +116,8 @@ def test_options_that_cannot_work_are_refused_before_anything_is_read(
         ("egobody-ego", "smplx/body_pose", 1),
         ("egobody-ego", "smplx/global_orient", 1),
         ("ubody-intra[step=1]", "smplx/transl", 1),
-        ("ubody-intra[step=1]", "bbox_xywh", 2),
-        ("ubody-intra[step=1]", "meta/height", 2),
+        ("ubody-intra[step=1]", "bbox_xywh", 1),
+        ("ubody-intra[step=1]", "meta/height", 1),
         ("ehf", "vertices3d_path", 1),
         (OFFICIAL, "smplx/transl", 1),
     ],
@@ -138,6 +138,9 @@ def test_matching_in_the_image_needs_cameras(which: str, files: Files, tmp_path:
     (tmp_path / which).mkdir()
     paths[which] = changed(paths[which], tmp_path / which, without(camera[0]))
     assert f"{paths[which]}: has no camera" in files.refused(OFFICIAL, **paths)
+    unknown = {camera[0]: np.array([[900, 900], [0, 0], [np.nan, 900]])}
+    paths[which] = changed(made, tmp_path, lambda hd: hd.with_columns(unknown))
+    assert "are no camera in 2 of 3 rows (first: row 1)" in files.refused(OFFICIAL, **paths)
 
 
 @pytest.mark.parametrize(
