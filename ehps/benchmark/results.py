@@ -95,8 +95,8 @@ def load(folder: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame with ``train_set, test_set, model, protocol, part, metric, value, n`` and ``seed`` of the training,
-    ``unit, skipped``, ``better`` (``lower`` or ``higher`` values), ``instances`` (rows that its images were taken
-    from), ``datasets`` (ids of the training set, joined with ``+``), ``body_model_version`` of the true bodies
+    ``unit, skipped``, ``better`` (``lower`` or ``higher`` values), ``instances`` (distinct rows that it was
+    trained on), ``datasets`` (ids of the training set, joined with ``+``), ``body_model_version`` of the true bodies
     (``stand-in`` in generated data),
     ``train_label``, ``test_label``, ``run``; ``frame.attrs["protocols"]`` maps each protocol id to its full definition,
     ``frame.attrs["left_out"]`` each run that is not in it to the reason. Empty when nothing is finished.
@@ -203,9 +203,9 @@ def _datasets(run: FinishedRun) -> str:
 
 
 def _instances(run: FinishedRun) -> int | None:
-    """Rows that were trained on; None for runs of versions that did not note it."""
+    """Distinct rows that were trained on, as far as the run says it; None for runs of versions that did not note it."""
     noted = run.manifest.get("trained_on")
-    return sum(int(entry["instances"]) for entry in noted) if noted else None
+    return sum(int(entry.get("drawn", entry["instances"])) for entry in noted) if noted else None
 
 
 def _train_sets(runs: Mapping[str, FinishedRun], named: Mapping[str, str]) -> dict[str, str]:

@@ -67,6 +67,26 @@ def epoch_order(
     return rng.permutation(np.concatenate(rows))
 
 
+def distinct_rows(
+    lengths: Sequence[int],
+    count: int,
+    strategy: str,
+    seed: int,
+    *,
+    total_length: int | None = None,
+    weights: Sequence[float] | None = None,
+) -> list[int]:
+    """How many rows of each set are among the first ``count`` that are drawn; a row counts once."""
+    size = epoch_length(strategy, lengths, total_length, weights or [1.0] * len(lengths))
+    drawn = np.zeros(sum(lengths), bool)
+    for epoch in range(-(-count // size)):
+        if drawn.all():
+            break
+        order = epoch_order(lengths, strategy, seed, epoch, total_length=total_length, weights=weights)
+        drawn[order[: count - epoch * size]] = True
+    return [int(part.sum()) for part in np.split(drawn, np.cumsum(lengths)[:-1])]
+
+
 def occurrences(order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """(N,) how often each row has been there before in the order, so that it is augmented otherwise each time."""
     by_row = np.argsort(order, kind="stable")

@@ -19,8 +19,9 @@ from ehps.humandata.core import HumanData
 from ehps.humandata.exclusions import listed_rows
 from ehps.humandata.merged_images import default_folder
 
-TRAINED_ON = {"dataset": str, "split": str, "interval": float, "instances": int}
-"""What a checkpoint and a run folder say of each set that was trained on."""
+TRAINED_ON = {"dataset": str, "split": str, "interval": float, "instances": int, "drawn?": int}
+"""What a checkpoint and a run folder say of each set that was trained on: rows that there are for it, and how many of
+them its steps draw (versions before did not say)."""
 SCHEDULE = {"from_step": int, "steps": int}
 """What they say of the learning rate: over how many steps it was to fall, from a step (the first is 0) on."""
 

@@ -43,7 +43,7 @@ from ehps.benchmark.training.processes import (
 )
 from ehps.benchmark.training.run_lock import locked
 from ehps.benchmark.training.samples import collate, to_device
-from ehps.benchmark.training.sampling import StepSampler, epoch_length
+from ehps.benchmark.training.sampling import StepSampler, distinct_rows, epoch_length
 from ehps.benchmark.training.skipped import Skipped
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.training_sets import JoinedSets, open_sets, trained, without_bad_images
@@ -147,8 +147,17 @@ def _train(
         start, before = resumed(folder / "checkpoints" / LAST, net, optimizer, accelerator.scaler, average)
         if start > steps:
             raise UsageError(f"{start:,} steps have been made already, more than {steps:,}", path=folder)
+        weights = [spec.weight for spec in sets]
+        drawn = distinct_rows(
+            lengths,
+            steps * config.batch_size,
+            config.strategy,
+            config.seed,
+            total_length=config.total_length,
+            weights=weights,
+        )
         facts = {
-            "trained_on": [trained(spec, data) for spec, data in zip(sets, datasets, strict=True)],
+            "trained_on": [trained(*each) for each in zip(sets, datasets, drawn, strict=True)],
             "schedule": followed(before["schedule"], start, steps),
             "world": worlds(before["world"], world(accelerator, accumulate, start)),
         }
@@ -164,7 +173,7 @@ def _train(
         start=start * accumulate,
         strategy=config.strategy,
         total_length=config.total_length,
-        weights=[spec.weight for spec in sets],
+        weights=weights,
         process=accelerator.process_index,
         processes=accelerator.num_processes,
     )

@@ -161,12 +161,13 @@ def _kept(spec: SetSpec) -> Array | None:
     return None if excluded is None else np.flatnonzero(~excluded)
 
 
-def trained(spec: SetSpec, data: HumanDataset) -> dict[str, Any]:
-    """What a set is, and how many of its rows are trained on: ``dataset``, ``split``, ``interval``, ``instances``."""
+def trained(spec: SetSpec, data: HumanDataset, drawn: int) -> dict[str, Any]:
+    """What a set is, how many rows there are for training, and how many of them are drawn: see :data:`TRAINED_ON`."""
     passport = data.hd.passport
     return {
         "dataset": passport.dataset,
         "split": passport.split,
         "interval": spec.interval,
         "instances": len(data),
+        "drawn": drawn,
     }

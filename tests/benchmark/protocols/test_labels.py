@@ -388,12 +388,6 @@ def test_groups_are_of_one_value_a_row(world: World) -> None:
         world.score("h36m-p1[group_by=keypoints]", world.truth.with_columns({"meta/keypoints": np.zeros((N, 2))}))
 
 
-def test_a_flag_that_is_no_number_is_not_set(world: World) -> None:
-    flags = np.array([1, np.nan, 0, 1])
-    result = world.score('h36m-p1[valid=["good"]]', world.truth.with_columns({"meta/good": flags}))
-    assert set(result.errors.truth_row) == {0, 3}
-
-
 def test_a_condition_that_the_file_cannot_meet_is_said(world: World) -> None:
     result = world.score("h36m-p2", world.truth.without(["meta/camera_id"]))
     assert result.remarks == ["the file has no meta/camera_id: no row is left out by it"]

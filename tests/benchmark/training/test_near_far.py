@@ -31,7 +31,7 @@ def test_the_nearer_training_set_gives_the_lower_error(models: BodyModels, tmp_p
         workers=0,
         log_every=20,
     )
-    still = replace(config, steps=1, batch_size=1, lr=1e-12, lr_min=0)
+    still = replace(config, steps=1, batch_size=1, lr=1e-12, lr_min=0, warmup=0)
     untrained = Suite({"untrained": train.pop("untrained")}, test, still)
     run_suite(untrained, tmp_path / "runs", body_models=models, progress=False)
     run_suite(Suite(train, test, config), tmp_path / "runs", body_models=models, progress=False)

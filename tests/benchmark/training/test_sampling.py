@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ehps.benchmark.training.quotas import quotas
-from ehps.benchmark.training.sampling import StepSampler, epoch_order, occurrences
+from ehps.benchmark.training.sampling import StepSampler, distinct_rows, epoch_order, occurrences
 from ehps.benchmark.training.specs import SetSpec, TrainConfig
 from ehps.benchmark.training.trainer import total_steps
 from ehps.errors import SettingsError, UsageError
@@ -115,3 +115,13 @@ def test_a_mixture_goes_on_after_an_interruption_with_the_steps_it_would_have_ma
     assert total_steps(TrainConfig(strategy="mixture", epochs=2, batch_size=10), LENGTHS) == 200
     assert not TrainConfig(strategy="mixture").weight_faults([SetSpec(Path("a.h5"), Path("a"), weight=0.3)])
     assert TrainConfig(strategy="mixture", total_length=50).total_length == 50
+
+
+@pytest.mark.parametrize("strategy", ["concat", "balance", "mixture"])
+@pytest.mark.parametrize("steps", [1, 4, 9, 40])
+def test_distinct_rows_are_those_of_the_steps(strategy: str, steps: int) -> None:
+    lengths, options = [7, 30, 3], {"strategy": strategy, "total_length": None if strategy == "concat" else 24}
+    sampler = StepSampler(lengths, 4, steps, seed=5, weights=[1.0, 2.0, 1.0], **options)  # type: ignore[arg-type]
+    rows = {row for batch in sampler for row, _ in batch}
+    expected = [len(rows & set(range(low, high))) for low, high in ((0, 7), (7, 37), (37, 40))]
+    assert distinct_rows(lengths, 4 * steps, seed=5, weights=[1.0, 2.0, 1.0], **options) == expected  # type: ignore[arg-type]

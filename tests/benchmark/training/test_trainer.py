@@ -215,7 +215,7 @@ def test_checkpoints_hold_no_code_and_fit_only_their_model(
         checkpoints.put(wider, content, path)
     monkeypatch.setattr(training, "learning_rate", lambda *_: 0.0)
     started = training.train(
-        replace(CONFIG, steps=1, init=str(path)), [few], tmp_path / "next", models_, progress=False
+        replace(CONFIG, steps=1, warmup=0, init=str(path)), [few], tmp_path / "next", models_, progress=False
     )
     assert checkpoints.load(started)["weights_sha256"] == content["weights_sha256"]
     path.write_bytes(path.read_bytes()[:1000])
