@@ -267,7 +267,7 @@ def test_damaged_run_folders(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     sound = write_run(tmp_path / "sound")
     assert fine(lambda: use_runs(sound)) == ""
-    files = sorted(path.relative_to(sound) for path in sound.rglob("*") if path.is_file())
+    files = sorted(path.relative_to(sound) for path in sound.rglob("*") if path.is_file() and path.stat().st_size)
     for i in range(14):
         name = files[(seed + i) % len(files)]
         path = sound / name

@@ -87,7 +87,7 @@ def runs(disk: Path, converted: Path, tmp_path_factory: pytest.TempPathFactory, 
     for trained in TRAINED:
         run = folder / RENAMED.get(trained.name, trained.name)
         words = ("--images", disk / trained.dataset, "--body-models", body_models)
-        small = ("--steps", "1", "--batch-size", "2", "--workers", "0")
+        small = ("--steps", "1", "--batch-size", "12", "--workers", "0")
         call("benchmark", "train", converted / f"{trained.name}.h5", "--out", run, *words, *small)
         for test in TESTED:
             words = ("--images", disk / test.dataset, "--protocol", test.protocol, "--body-models", body_models)

@@ -109,7 +109,7 @@ def test_readers_find_joints_in_every_file(raw: Raw, tmp_path: Path) -> None:
 
 
 def exported(hd: HumanData, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Program and content of every file that can be exported; sizes, hands and flags are made to fit."""
+    """Program and content of every file that can be exported; sizes, hands, release and flags are made to fit."""
     for target in TARGETS:
         try:
             recipe = recipe_for(hd, target)
@@ -121,7 +121,7 @@ def exported(hd: HumanData, folder: Path) -> Iterator[tuple[str, dict[str, Any]]
             ready = ready.with_columns({"meta/height": sizes[:, 0], "meta/width": sizes[:, 1]})
         if len(recipe.files) > len(hd):
             ready = ready[np.arange(len(recipe.files)) % len(hd)]
-        ready.passport = ready.passport.with_(flat_hand_mean=recipe.flat_hand_mean)
+        ready.passport = ready.passport.with_(flat_hand_mean=recipe.flat_hand_mean, body_model_version="1.1")
         for path in export_for(ready, target, folder / target):
             content = opened(path)
             if len(content["image_path"]):
