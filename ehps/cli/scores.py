@@ -197,7 +197,8 @@ def show_score(score: Any, as_json: bool) -> None:
     """A score as a table, under the names that the originals print, and what is to be known of it."""
     import pandas as pd
 
-    from ehps.benchmark.protocols.scoring import NOTES, printed
+    from ehps.benchmark.protocols.scoring import NOTES
+    from ehps.benchmark.protocols.summaries import printed
     from ehps.terminal import show
 
     order = ["part", "metric", "value", "unit", "n", "skipped"]  # stored ones come back in another

@@ -19,7 +19,8 @@ from ehps.benchmark import models
 from ehps.benchmark.protocols import catalogue
 from ehps.benchmark.protocols.fitting import require_fit
 from ehps.benchmark.protocols.protocol import Protocol
-from ehps.benchmark.protocols.scoring import NAMES, Score, compares, printed, score
+from ehps.benchmark.protocols.scoring import NAMES, Score, compares, score
+from ehps.benchmark.protocols.summaries import printed
 from ehps.benchmark.protocols.true_bodies import EXCLUDED, counts, nobody, rows_to_test
 from ehps.benchmark.suites import places
 from ehps.benchmark.suites.prediction import Crop, predict

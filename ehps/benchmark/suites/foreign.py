@@ -10,7 +10,8 @@ import numpy as np
 from ehps.arrays import Array
 from ehps.benchmark.protocols.catalogue import get
 from ehps.benchmark.protocols.protocol import Protocol
-from ehps.benchmark.protocols.scoring import TRUTH_ROW, Score, check_rows, printed, score
+from ehps.benchmark.protocols.scoring import TRUTH_ROW, Score, check_rows, score
+from ehps.benchmark.protocols.summaries import printed
 from ehps.benchmark.suites import agora_files
 from ehps.benchmark.suites.runs import content_hash, write_json
 from ehps.body.models import BodyModels

@@ -8,7 +8,8 @@ import pytest
 from ehps.benchmark.crop_boxes import virtual_camera, widen
 from ehps.benchmark.protocols import catalogue, metrics, true_bodies
 from ehps.benchmark.protocols.points import apply, recipe
-from ehps.benchmark.protocols.scoring import printed, score
+from ehps.benchmark.protocols.scoring import score
+from ehps.benchmark.protocols.summaries import printed
 from ehps.benchmark.protocols.tables import Tables
 from ehps.body import rotations
 from ehps.body.models import BodyModels

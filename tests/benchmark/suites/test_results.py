@@ -9,7 +9,7 @@ import pandas as pd
 from ehps.analysis import ranking
 from ehps.benchmark import results
 from ehps.benchmark.protocols import catalogue
-from ehps.benchmark.protocols.scoring import frame, tidy
+from ehps.benchmark.protocols.summaries import frame, tidy
 from ehps.benchmark.protocols.vocabulary import HIGHER_IS_BETTER
 from ehps.benchmark.suites.runs import Run, read_errors
 from ehps.humandata.core import HumanData
