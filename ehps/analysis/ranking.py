@@ -170,7 +170,8 @@ def _cell_values(benchmark: Benchmark, rows: pd.DataFrame) -> pd.Series[Any]:
     if not len(rows):
         return pd.Series(dtype=float, index=pd.MultiIndex.from_arrays([[], []], names=unit))
     # A failed seed makes the cell absent: the mean of the others would be a mean of the lucky ones.
-    return rows.assign(value=rows["value"].astype(float)).groupby(unit)["value"].mean(skipna=False)
+    values = rows.assign(value=rows["value"].astype(float)).groupby(unit)["value"]
+    return values.mean().where(values.count() == values.size())
 
 
 def _trainings(picked: Mapping[Benchmark, pd.DataFrame]) -> dict[tuple[str, str], Array]:
