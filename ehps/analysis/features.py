@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from ehps.arrays import Array
+from ehps.body import rotations
 from ehps.errors import DataError, UsageError
 from ehps.humandata import frames
 from ehps.humandata.core import HumanData
@@ -33,7 +33,7 @@ def rotation_features(axis_angle: Array) -> Array:
     the angle in radians where it is small, at most 2.
     """
     vectors = np.asarray(axis_angle, float)
-    matrices = Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(len(vectors), -1)
+    matrices = rotations.to_matrix(vectors.reshape(-1, 3)).reshape(len(vectors), -1)
     return matrices / np.sqrt(2 * (matrices.shape[1] // 9))
 
 

@@ -9,6 +9,11 @@ from ehps.arrays import Array
 TOLERANCE = 1e-2  # how far R R^T may be from 1 (calibration files round to a few digits)
 
 
+def _writable(values: Array) -> Array:
+    """The same, or a copy of what is read-only, which ``Rotation`` refuses before SciPy 1.17."""
+    return np.require(values, requirements="W")
+
+
 def to_matrix(axis_angle: Array) -> Array:
     """(..., 3) axis-angle, radians -> (..., 3, 3) float64."""
     from scipy.spatial.transform import Rotation
@@ -16,7 +21,7 @@ def to_matrix(axis_angle: Array) -> Array:
     vectors = np.asarray(axis_angle, np.float64)
     if not vectors.size:
         return np.zeros((*vectors.shape, 3))
-    return np.asarray(Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix()).reshape(*vectors.shape, 3)
+    return np.asarray(Rotation.from_rotvec(_writable(vectors.reshape(-1, 3))).as_matrix()).reshape(*vectors.shape, 3)
 
 
 def to_axis_angle(matrices: Array) -> Array:
@@ -26,7 +31,8 @@ def to_axis_angle(matrices: Array) -> Array:
     matrices = np.asarray(matrices, np.float64)
     if not matrices.size:
         return np.zeros(matrices.shape[:-1])
-    return np.asarray(Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_rotvec()).reshape(matrices.shape[:-1])
+    vectors = Rotation.from_matrix(_writable(matrices.reshape(-1, 3, 3))).as_rotvec()
+    return np.asarray(vectors).reshape(matrices.shape[:-1])
 
 
 def about(axis: str, degrees: Array | float) -> Array:

@@ -108,11 +108,7 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
         later += track.times[0] > 0
         path = out / f"{names.of(track.sequence, track.name)}{SUFFIX}"
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(
-                file,
-                allow_pickle=False,
-                **_members(params.model_type, str(genders[0]), betas, poses, transl, steps.rate),
-            )
+            np.savez(file, **_members(params.model_type, str(genders[0]), betas, poses, transl, steps.rate))
         done.files.append(path)
     if reshaped > 0:
         done.left_out.append(f"shapes that change in time, by up to {reshaped:.3g}: each person has the mean one")

@@ -124,7 +124,7 @@ def write(hd: HumanData, out: Path, sources: Sources) -> Written:
         stem = f"{numbers[row]:05d}_{person[row]}"
         parts = {name: _shaped(arrays.get(name), row, shape) for name, shape in SHAPES.items()}
         with replacing(out / "smplx" / f"{stem}.npz", lasting=False) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **parts)
+            np.savez(file, **parts)  # type: ignore[arg-type]  # of numpy: its flag allow_pickle may not be named so
         meta = {
             "focal": np.asarray(hd["meta/focal_length"][row], float).tolist(),
             "princpt": np.asarray(hd["meta/principal_point"][row], float).tolist(),

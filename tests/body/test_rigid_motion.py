@@ -135,3 +135,11 @@ def test_axis_angle_and_matrices_are_inverse() -> None:
     np.testing.assert_allclose(rotations.to_matrix(rotations.to_axis_angle(matrices)), matrices, atol=1e-12)
     assert rotations.to_matrix(np.zeros((0, 3))).shape == (0, 3, 3)
     assert rotations.to_axis_angle(np.zeros((0, 3, 3))).shape == (0, 3)
+
+
+def test_what_is_read_only_is_turned_too() -> None:
+    vectors = np.random.default_rng(12).normal(0, 1, (4, 3))
+    matrices = rotations.to_matrix(vectors)
+    vectors.flags.writeable = matrices.flags.writeable = False  # as columns of a file are
+    np.testing.assert_array_equal(rotations.to_matrix(vectors), matrices)
+    np.testing.assert_allclose(rotations.to_matrix(rotations.to_axis_angle(matrices)), matrices, atol=1e-12)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from ehps.body import rotations
 from ehps.body.params import BodyParams
 from ehps.converters.base import Rigid
 from ehps.demo.people import random_people
@@ -74,13 +75,13 @@ def write_labels(path: Path, cast: stage.Cast, view: PaintedView, names: Sequenc
     inverse = move.rotation.transpose(0, 2, 1)
     posed = np.einsum("nij,nj->ni", inverse, cast.joints[:, 0] - move.translation)
     rest = posed - world.transl  # the rest pelvis: pose does not move it
-    root = Rotation.from_matrix(move.rotation) * Rotation.from_rotvec(world.global_orient)
+    root = move.rotation @ rotations.to_matrix(world.global_orient)
     extrinsic = np.tile(np.eye(4), (n, 1, 1))
     extrinsic[:, :3, :3], extrinsic[:, :3, 3] = move.rotation, move.translation
     points = np.concatenate([cast.points(view)[:, :127], np.ones((n, 127, 1))], -1)
     columns = {
         "imgname": np.array(names),
-        "pose_cam": full_pose(world.with_(global_orient=root.as_rotvec())),
+        "pose_cam": full_pose(world.with_(global_orient=rotations.to_axis_angle(root))),
         "trans_cam": np.einsum("nij,nj->ni", move.rotation, posed) - rest,
         "cam_ext": extrinsic,
         "cam_int": np.tile(view.matrix, (n, 1, 1)),
