@@ -223,7 +223,9 @@ def _alike(runs: Mapping[str, FinishedRun]) -> dict[str, str]:
     for place, run in runs.items():
         training = run.manifest.get("training", {})
         settings = {name: value for name, value in training.get("config", {}).items() if name != "seed"}
-        what = [run.manifest.get("trained_on"), settings, training.get("data")]
+        noted = run.manifest.get("trained_on", [])  # of which seeds draw other numbers of rows
+        sets = [{name: value for name, value in entry.items() if name != "drawn"} for entry in noted]
+        what = [sets, settings, training.get("data")]
         described[place] = (json.dumps(what, sort_keys=True), run.manifest.get("seed"))
     known = {place for place, run in runs.items() if "training" in run.manifest}
     seeds = Counter(described[place] for place in known)
