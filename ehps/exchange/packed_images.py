@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ehps.arrays import Array
 from ehps.atomic import replacing
 from ehps.errors import DataError
 from ehps.humandata import image_files
-from ehps.humandata.image_checks import Size, check_size
+from ehps.humandata.image_checks import check_size
 from ehps.humandata.image_files import ImageFolder
 
 
-def packed(path: Path, stated: Size | None) -> bytes:
+def packed(path: Path, stated: Array) -> bytes:
     """The bytes of an image that is put into another file; of a video's frame those of a PNG.
 
     Parameters
     ----------
-    stated : height and width as its rows say, None where they do not.
+    stated : (2,) height and width as its rows say, 0 where they do not.
 
     Raises
     ------
     DataError : it cannot be read, or is of another size.
     """
     data = image_files.read_for_others(path)
-    if stated is not None:
+    if stated.all():
         check_size(image_files.size_of(data, path), stated, path)
     return data
 

@@ -173,26 +173,24 @@ def require_images(
         )
 
 
-Size = tuple[int, int]
-
-
-def stated_sizes(hd: Table) -> list[Size] | list[None]:
-    """Height and width of each row's image as the row says, None where it does not."""
+def stated_sizes(hd: Table) -> Array:
+    """(N, 2) height and width of each row's image as the row says, 0 where it does not."""
     if not all(name in hd for name in SIZE):
-        return [None] * len(hd)
-    return [(int(h), int(w)) for h, w in zip(*(np.asarray(hd[name]).tolist() for name in SIZE), strict=True)]
+        return np.zeros((len(hd), 2), np.int64)
+    return np.stack([np.asarray(hd[name], np.int64) for name in SIZE], axis=1)
 
 
-def check_size(size: Size, stated: Size | None, path: Path) -> None:
-    """See that an image of ``size`` (height, width) is of the size that a row says, where it says one.
+def check_size(size: tuple[int, ...], stated: Array, path: Path) -> None:
+    """See that an image of ``size`` (height, width) is of the size (2,) that a row says, 0 where it says none.
 
     Raises
     ------
     DataError : it is not, so that boxes and points of the row are of another image.
     """
-    if stated is None or min(stated) <= 0 or size == stated:
+    height, width = stated.tolist()
+    if min(height, width) <= 0 or size == (height, width):
         return
-    what = f"has {size[1]} x {size[0]} pixels, its rows say {stated[1]} x {stated[0]}"
+    what = f"has {size[1]} x {size[0]} pixels, its rows say {width} x {height}"
     raise DataError(what, path=path, fix="give the images that the file was made for")
 
 
